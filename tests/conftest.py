@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
-    """Give the place of an argument among others: what lies in a folder comes before the folder's own files.
+    """Return the place of an argument among others: files in a folder come before the folder's own.
 
     pytest 9.1 reads a folder anew for each file that is named, and then no longer knows the fixtures of
     the conftest of a folder in it that it had read before.

@@ -65,7 +65,7 @@ class Tipset:
     """Next nonce of every sender after its messages."""
 
     def as_json(self) -> dict[str, Any]:
-        """Give the node's JSON, with the members that the console reads."""
+        """Return the node's JSON, with the members that the console reads."""
         block = {
             "Miner": "f01000" if self.parents else "f00",
             "Parents": [{"/": one} for one in self.parents or [BELOW_GENESIS]],
@@ -146,7 +146,7 @@ class FakeNode:
                 self.head = self.tipsets[self.head.parents[0]]
 
     def chain(self, cid: str) -> list[Tipset]:
-        """Give the tipsets from genesis to `cid`."""
+        """Return the tipsets from genesis to `cid`."""
         found = []
         at: str | None = cid
         while at is not None:
@@ -165,7 +165,7 @@ class FakeNode:
         return tipset.nonces.get(address, 0)
 
     def landed(self, address: str) -> list[SignedMessage]:
-        """Give what landed from an address, in order."""
+        """Return what landed from an address, in order."""
         return [
             signed
             for tipset in self.chain(self.head.cid)

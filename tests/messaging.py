@@ -194,7 +194,7 @@ class Pool(Follows):
         self.settle()
 
     def nonces_on_chain(self, address: str) -> list[int]:
-        """Give the nonces that landed, in order."""
+        """Return the nonces that landed, in order."""
         return [signed.message.nonce for signed in self.node.landed(address)]
 
 

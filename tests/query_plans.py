@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def blocks_of(queries: Iterable[Mapping[str, str]], *, about: str = "") -> dict[str, int]:
-    """Give the blocks of 8 KiB that each captured SELECT touches, of those that name `about`."""
+    """Return the blocks of 8 KiB that each captured SELECT touches, of those that name `about`."""
     blocks: dict[str, int] = {}
     with connection.cursor() as cursor:
         for sql in (row["sql"] for row in queries if row["sql"].startswith("SELECT") and about in row["sql"]):
@@ -23,7 +23,7 @@ def blocks_of(queries: Iterable[Mapping[str, str]], *, about: str = "") -> dict[
 
 
 def plan_of(cursor: Any) -> dict[str, Any]:
-    """Give the plan that an `explain (format json)` answered."""
+    """Return the plan that an `explain (format json)` answered."""
     told = cursor.fetchone()[0]
     found: dict[str, Any] = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
     return found

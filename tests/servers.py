@@ -67,7 +67,7 @@ def folder_new() -> Path:
 
 
 def tied_to_us(number: signal.Signals) -> Any:
-    """Give a `preexec_fn`: the child gets `number` when we die, so a killed test run leaves no server."""
+    """Return a `preexec_fn`: the child gets `number` when we die, so a killed test run leaves no server."""
     parent = os.getpid()
 
     def tie() -> None:

@@ -22,7 +22,7 @@ BROKER_VARIABLE: Final = "POOLSITE_WORKER_BROKER"
 
 
 def queue_of(stage: str) -> str:
-    """Give a stage's queue."""
+    """Return a stage's queue."""
     return stage.lower()
 
 

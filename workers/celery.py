@@ -31,7 +31,7 @@ PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 
 
 def specs_of(processors: dict[str, list[str]], *, compiling: Path) -> list[ChildSpec]:
-    """Give one child for all stages of ours, and one for each own binary.
+    """Return one child for all stages of ours, and one for each own binary.
 
     Ours says in the file `compiling` how many of its kernels are compiled.
     """
@@ -55,7 +55,7 @@ class Host:
         self.lock = threading.Lock()
 
     def open(self) -> StageRunner:
-        """Give the runner; the first call starts the kernel children."""
+        """Return the runner; the first call starts the kernel children."""
         with self.lock:
             if self.runner is None:
                 folder = Path(os.environ[FOLDER_VARIABLE])

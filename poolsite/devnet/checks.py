@@ -71,7 +71,7 @@ class Verdict:
 
     @property
     def is_ok(self) -> bool:
-        """Tell whether the message may go on."""
+        """Return whether the message may go on."""
         return not self.error or self.is_warning
 
 
@@ -194,12 +194,12 @@ class Round:
 def messages_check(
     node: Devnet, messages: Sequence[Message], *, flexible: Sequence[bool], counts_pending: bool
 ) -> list[list[dict[str, Any]]]:
-    """Give all verdicts; `flexible` says whose nonce is not meant yet."""
+    """Return all verdicts; `flexible` says whose nonce is not meant yet."""
     return Round(node, counts_pending).all_of(messages, flexible)
 
 
 def pending_check(node: Devnet, sender: Address) -> list[list[dict[str, Any]]] | None:
-    """Give the verdicts on what a sender has pending; None if it is nothing."""
+    """Return the verdicts on what a sender has pending; None if it is nothing."""
     messages = [signed.message for signed in node.mempool.pending_of(sender)]
     if not messages:
         return None
@@ -207,7 +207,7 @@ def pending_check(node: Devnet, sender: Address) -> list[list[dict[str, Any]]] |
 
 
 def replacement_check(node: Devnet, wishes: Sequence[Message]) -> list[list[dict[str, Any]]]:
-    """Give the verdicts on what would be pending if these messages replaced those with their nonces."""
+    """Return the verdicts on what would be pending if these messages replaced those with their nonces."""
     senders: dict[Address, dict[int, Message]] = {}
     for wish in wishes:
         if wish.from_ not in senders:

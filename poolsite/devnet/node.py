@@ -276,7 +276,7 @@ class Devnet:
             self._head_moved(before, link)
 
     def _head_moved(self, before: Link, after: Link) -> None:
-        """Tell the pool and the watchers what was reverted and applied."""
+        """Notify the pool and the watchers of what was reverted and applied."""
         self.nulls = 0
         reverted, applied = self.chain.path(before.tipset, after.tipset)
         self.mempool.head_changed(self._messages_of(reverted), self._messages_of(applied))

@@ -115,7 +115,7 @@ def folders_make(paths: PoolPaths) -> None:
 
 
 def environment_set(paths: PoolPaths, options: Options) -> None:
-    """Give the children what follows from the options; each reads its settings from there."""
+    """Set for the children what follows from the options; each reads its settings from there."""
     os.environ.update(
         DJANGO_SETTINGS_MODULE="poolsite.settings.embedded",
         POOLSITE_VAR=str(paths.var),
@@ -129,7 +129,7 @@ def environment_set(paths: PoolPaths, options: Options) -> None:
 
 
 def announce(paths: PoolPaths, options: Options) -> None:
-    """Say where the page is and, until it was changed, with which password one gets in."""
+    """Print where the page is and, until it was changed, with which password one gets in."""
     say(f"Open {options.url}")
     entry: dict[str, Any] = json.loads(paths.operator.read_text()) if paths.operator.exists() else {}
     if "password" in entry:

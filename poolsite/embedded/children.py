@@ -30,17 +30,17 @@ READY_FD: Final = "POOLSITE_READY_FD"
 
 
 def pause_growing(failures: int) -> float:
-    """Give the wait before a restart: none, then 0.5, 1, 2 … 15 s."""
+    """Return the wait before a restart: none, then 0.5, 1, 2 … 15 s."""
     return 0.0 if failures == 0 else min(0.5 * 2.0 ** (failures - 1), 15.0)
 
 
 def pause_patient(failures: int) -> float:
-    """Give PostgreSQL's: every 0.5 s for the first minute (old backends must go), then growing."""
+    """Return PostgreSQL's pause: every 0.5 s for the first minute (old backends must go), then growing."""
     return 0.5 if failures < 120 else pause_growing(failures - 119)
 
 
 def pause_even(_failures: int) -> float:
-    """Give the wait of a step that is asked again until it holds."""
+    """Return the wait of a step that is asked again until it holds."""
     return 1.0
 
 
@@ -96,7 +96,7 @@ class Child:
     """Whether it writes heartbeats, so that /readyz waits for it."""
 
     def command(self) -> list[str]:
-        """Give the words to run now."""
+        """Return the words to run now."""
         return [str(part) for part in (self.argv() if callable(self.argv) else self.argv)]
 
 
@@ -172,7 +172,7 @@ class Slot:
                 os.close(out)
 
     def is_due(self, now: float) -> bool:
-        """Tell whether it should be started now, as far as it alone decides."""
+        """Return whether it should be started now, as far as it alone decides."""
         is_done = self.child.once and self.is_ready
         return self.process is None and not is_done and not self.is_hopeless and now >= self.start_after
 

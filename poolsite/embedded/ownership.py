@@ -19,7 +19,7 @@ BACKLOG: Final = 512
 
 
 def is_owned(folder: Path) -> bool:
-    """Tell whether a supervisor runs there, without making a file."""
+    """Return whether a supervisor runs there, without making a file."""
     path = folder / "supervisor.lock"
     if not path.exists():
         return False
@@ -77,7 +77,7 @@ def listening(host: str, port: int) -> socket.socket:
 
 
 def has_ipv6_loopback() -> bool:
-    """Tell whether `localhost` may mean ::1 here."""
+    """Return whether `localhost` may mean ::1 here."""
     if not socket.has_ipv6:
         return False
     with socket.socket(socket.AF_INET6) as link:

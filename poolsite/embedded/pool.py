@@ -290,7 +290,7 @@ def hosts(paths: PoolPaths, options: Options, *, after: set[str]) -> list[Child]
 
 
 def token(paths: PoolPaths, name: str) -> tuple[str | Path, ...]:
-    """Give the words that name a program's token, which bootstrap has written."""
+    """Return the words that name a program's token, which bootstrap has written."""
     return ("--token-file", paths.var / "tokens" / name)
 
 
@@ -312,7 +312,7 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
 
 
 def celery(queues: str, options: Options) -> tuple[str, ...]:
-    """Give the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
+    """Return the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
     threads = ("-P", "threads", "--concurrency", str(options.task_threads))
     return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)

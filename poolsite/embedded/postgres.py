@@ -63,7 +63,7 @@ class Cluster:
         return file.read_text().strip() if file.exists() else ""
 
     def command(self) -> list[str | Path]:
-        """Give the words that run the server."""
+        """Return the words that run the server."""
         options = [word for option in SETTINGS for word in ("-c", option)]
         return [self.programs / "postgres", "-D", self.data, "-k", self.sockets, *options]
 
@@ -84,12 +84,12 @@ def cluster_of(paths: PoolPaths) -> Cluster:
 
 
 def nearest(path: Path) -> Path:
-    """Give the path itself, or the first of its parents that exists."""
+    """Return the path itself, or the first of its parents that exists."""
     return next(folder for folder in (path, *path.parents) if folder.exists())
 
 
 def reachable(path: Path, uid: int, gid: int) -> bool:
-    """Tell whether an account without other groups may pass every folder down to `path` and read it."""
+    """Return whether an account without other groups may pass every folder down to `path` and read it."""
     for folder in (*reversed(path.resolve().parents), path.resolve()):
         facts = folder.stat()
         shift = 6 if facts.st_uid == uid else 3 if facts.st_gid == gid else 0
@@ -99,7 +99,7 @@ def reachable(path: Path, uid: int, gid: int) -> bool:
 
 
 def version_of(programs: Path) -> str:
-    """Give the major version of the binaries."""
+    """Return the major version of the binaries."""
     said = subprocess.run(  # noqa: S603  # our own wheel
         [programs / "postgres", "--version"], check=True, capture_output=True, text=True
     ).stdout
@@ -205,7 +205,7 @@ def stale_pid_remove(data: Path) -> None:
 
 
 def answers(sockets: Path) -> Callable[[Slot], bool]:
-    """Give the readiness probe: the server takes a connection."""
+    """Return the readiness probe: the server takes a connection."""
 
     def ask(_slot: Slot) -> bool:
         return link_opens(sockets)

@@ -87,7 +87,7 @@ def require_chain_file(path: Path) -> None:
 
 
 def is_mended_when_opened(path: Path) -> bool:
-    """Tell whether a checkpoint was cut off in a file of SQLite: its log still holds every page of it."""
+    """Return whether a checkpoint was cut off in a file of SQLite: its log still holds every page of it."""
     log = path.with_name(f"{path.name}-wal")
     with path.open("rb") as file:
         is_sqlite = file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC

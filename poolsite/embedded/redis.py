@@ -22,7 +22,7 @@ def command(paths: PoolPaths) -> list[str]:
 
 
 def answers(path: Path) -> Callable[[Slot], bool]:
-    """Give the readiness probe: PING is answered, so the file is loaded too."""
+    """Return the readiness probe: PING is answered, so the file is loaded too."""
 
     def ask(_slot: Slot) -> bool:
         with socket.socket(socket.AF_UNIX) as link:

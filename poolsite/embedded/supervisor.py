@@ -125,7 +125,7 @@ class Supervisor:
             self.status_write()
 
     def may_start(self, slot: Slot) -> bool:
-        """Tell whether all that it needs has been ready.
+        """Return whether all that it needs has been ready.
 
         Once is enough: the processes survive the absence of each other, and a web process that waited
         for PostgreSQL would leave its clients hanging in the backlog instead of telling them.
@@ -217,7 +217,7 @@ class Supervisor:
 
 
 def last_line(path: Path) -> str:
-    """Give the last line of a log that says something."""
+    """Return the last line of a log that says something."""
     if not path.exists():
         return ""
     with path.open("rb") as log:
@@ -227,7 +227,7 @@ def last_line(path: Path) -> str:
 
 
 def exit_words(code: int | None) -> str:
-    """Say how a process ended."""
+    """Return how a process ended."""
     if code is None:
         return "it could not be started"
     return f"exit code {code}" if code >= 0 else f"killed by {signal.Signals(-code).name}"

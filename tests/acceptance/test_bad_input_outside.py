@@ -90,7 +90,7 @@ def heard(link: ClientConnection) -> dict[str, Any]:
 
 
 def is_at_work(link: ClientConnection) -> bool:
-    """Tell whether the socket still answers an honest call, and nothing else came before."""
+    """Return whether the socket still answers an honest call, and nothing else came before."""
     link.send(json.dumps({"jsonrpc": "2.0", "id": "last", "method": "Message.Version", "params": []}))
     answer = heard(link)
     return answer["id"] == "last" and "result" in answer

@@ -24,7 +24,7 @@ GREATER_IS_BETTER: Final = ("/s",)
 
 
 def modules_named(names: list[str]) -> list[Any]:
-    """Give the measuring modules: all, or those named."""
+    """Return the measuring modules: all, or those named."""
     found = [entry.name for entry in pkgutil.iter_modules(tests.bench.__path__)]
     wanted = names or [name for name in found if not name.startswith(("test_", "_"))]
     modules = [importlib.import_module(f"tests.bench.{name}") for name in wanted]
@@ -44,12 +44,12 @@ def machine() -> str:
 
 
 def is_within(value: float, limit: float, unit: str) -> bool:
-    """Tell whether a figure keeps its limit."""
+    """Return whether a figure keeps its limit."""
     return value >= limit if unit.endswith(GREATER_IS_BETTER) else value <= limit
 
 
 def line_of(figure: Any) -> tuple[str, bool]:
-    """Give a figure's line, and whether it keeps its limit."""
+    """Return a figure's line, and whether it keeps its limit."""
     digits = getattr(figure, "digits", 1)
     parts = [f"  {figure.name:<64} {figure.value:>12,.{digits}f} {figure.unit}"]
     peer, limit = getattr(figure, "peer", None), getattr(figure, "limit", None)

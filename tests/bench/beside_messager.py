@@ -81,7 +81,7 @@ def cases() -> list[Case]:
 
 
 def run(case: Case) -> Figure:
-    """Give one figure of the one run."""
+    """Return one figure of the one run."""
     ours, theirs = figures()
     at = cases().index(case)
     peer = None if theirs is None else theirs[at]
@@ -163,7 +163,7 @@ def is_up(address: str) -> bool:
 
 
 def cpu_of(pid: int) -> float:
-    """Give the seconds of CPU time that a process has used.  Source: proc(5), fields 14 and 15 of stat."""
+    """Return the seconds of CPU time that a process has used.  Source: proc(5), fields 14 and 15 of stat."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -47,7 +47,7 @@ class Figure:
 
 
 def key_of(number: int) -> Any:
-    """Give a signer's key."""
+    """Return a signer's key."""
     keys = importlib.import_module("poolsite.filecoin.keys")
     return keys.key_generate("secp256k1", random_bytes=lambda size: bytes([number + 1]) * size)
 
@@ -114,7 +114,7 @@ class Hub:
         return [self.request(str(keys.key_address(key_of(number)))) for number in range(SIGNERS)]
 
     def request(self, sender: str) -> Any:
-        """Give something to sign for an address."""
+        """Return something to sign for an address."""
         address = importlib.import_module("poolsite.filecoin.address").address_parse
         wire = importlib.import_module("poolsite.filecoin.message")
         fields = {"value": 1, "gas_limit": 10, "gas_fee_cap": 1, "gas_premium": 1, "nonce": 0}
@@ -177,7 +177,7 @@ def under_load() -> Figure:
 
 
 def cases() -> list[Callable[[], Figure]]:
-    """Give what is measured."""
+    """Return what is measured."""
     return [one_at_a_time, batch, under_load]
 
 

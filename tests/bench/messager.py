@@ -129,7 +129,7 @@ def server_start() -> PostgresServer:
 
 @contextmanager
 def bench_pool() -> Iterator[Any]:
-    """Give the small pool of the tests, empty but for a history."""
+    """Return the small pool of the tests, empty but for a history."""
     server_start()
     rest_clear()
     history_make()
@@ -227,7 +227,7 @@ def redis_layer() -> Iterator[None]:
 
 
 def rate(work: Callable[[int], object], count: int) -> float:
-    """Give how many per second `work` does."""
+    """Return how many per second `work` does."""
     began = time.perf_counter()
     for number in range(count):
         work(number)

@@ -84,7 +84,7 @@ COSTS: Final[list[float]] = []
 
 
 def last_cost(_pool: Any) -> float:
-    """Give what a call of the measurement before took of the web process."""
+    """Return what a call of the measurement before took of the web process."""
     return COSTS[-1]
 
 
@@ -148,7 +148,7 @@ READ: Final = ("Message.GetMessageByUid", ["old-1<n>"])
 
 
 def transfer_of(pool: Any) -> list[Any]:
-    """Give the parameters of a transfer under ids of the caller's."""
+    """Return the parameters of a transfer under ids of the caller's."""
     message = {
         "Version": 0,
         "To": "f01000",

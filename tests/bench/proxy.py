@@ -103,7 +103,7 @@ def site() -> Iterator[Site]:
 
 
 def median_ms(ask: Callable[[], Any]) -> float:
-    """Give the median time of a call."""
+    """Return the median time of a call."""
     times = []
     for _ in range(WARM + ASKED):
         began = time.perf_counter()
@@ -113,7 +113,7 @@ def median_ms(ask: Callable[[], Any]) -> float:
 
 
 def posted_ms(url: str, token: str, method: str, params: list[Any]) -> float:
-    """Give the median time of a POST."""
+    """Return the median time of a POST."""
     body = {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": params}
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(headers=headers, trust_env=False) as client:

@@ -64,7 +64,7 @@ def better(one: Figures, other: Figures) -> Figures:
 
 
 def paired(ours: Figures, theirs: Figures) -> list[str]:
-    """Give a line for every figure that both have; sectors side by side are compared with one of theirs."""
+    """Return a line for every figure that both have; sectors side by side are compared with one of theirs."""
     lines = []
     for name, (value, unit) in ours.items():
         peer = theirs.get(name, theirs.get("labels, one sector") if name.startswith("labels") else None)

@@ -73,7 +73,7 @@ def by_us(size: str, *, piece: Path, environment: dict[str, str]) -> Sealed:
 
 
 def report(ours: Sealed, theirs: Sealed) -> list[str]:
-    """Give the pairs as lines."""
+    """Return the pairs as lines."""
     lines = [f"{'':<24}{'here':>12}{'rust':>12}"]
     for name in STAGES:
         mine, other = ours.seconds[name], theirs.seconds[name]

@@ -141,7 +141,7 @@ def messages_cpu() -> Figure:
 
 
 def cases() -> list[Callable[[], Figure]]:
-    """Give what is measured."""
+    """Return what is measured."""
     return [
         sectors_rest,
         messages_rest,

@@ -213,7 +213,7 @@ def storm() -> Figure:
 
 
 def cases() -> list[Callable[[], Figure]]:
-    """Give what is measured."""
+    """Return what is measured."""
     return [memory, idle, storm]
 
 

@@ -65,7 +65,7 @@ def cases() -> Iterator[Figure]:
 
 
 def run(case: Figure) -> Figure:
-    """Give a figure; it was measured when it was listed."""
+    """Return a figure; it was measured when it was listed."""
     return case
 
 

@@ -170,7 +170,7 @@ def load_run(port: int, questions: list[bytes], *, rate: float = 0.0, seconds: f
 
 
 def on_one_core() -> Callable[[], None]:
-    """Give a `preexec_fn` that ties a child to us and to the server's core."""
+    """Return a `preexec_fn` that ties a child to us and to the server's core."""
     tie = tied_to_us(signal.SIGKILL)
 
     def prepare() -> None:
@@ -270,7 +270,7 @@ def peak(whose: str) -> float:
 
 
 def server(whose: str) -> tuple[int, list[bytes]]:
-    """Give one of the two."""
+    """Return one of the two."""
     found = ours() if whose == "ours" else peers()
     assert found is not None
     return found
@@ -292,7 +292,7 @@ def under_load() -> Figure:
 
 
 def cases() -> list[Callable[[], Figure]]:
-    """Give what is measured."""
+    """Return what is measured."""
     return [fastest, under_load]
 
 

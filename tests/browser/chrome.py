@@ -32,7 +32,7 @@ CACHES = ("~/.cache/ms-playwright", "/ms-playwright")
 
 
 def chrome_works(program: Path | str) -> bool:
-    """Tell whether it runs: a distribution may ship a name that only asks for a snap."""
+    """Return whether it runs: a distribution may ship a name that only asks for a snap."""
     try:
         said = subprocess.run([program, "--version"], check=False, capture_output=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
@@ -41,7 +41,7 @@ def chrome_works(program: Path | str) -> bool:
 
 
 def chrome_find() -> str | None:
-    """Give a Chrome that runs: POOLSITE_CHROME, one in the path, one that playwright once installed."""
+    """Return a Chrome that runs: POOLSITE_CHROME, one in the path, one that playwright once installed."""
     named = os.environ.get("POOLSITE_CHROME")
     found = [named, *(shutil.which(name) for name in NAMES)]
     for cache in CACHES:

@@ -26,19 +26,19 @@ SITE = Path(__file__).resolve().parent.parent.parent
 
 
 def port_free() -> int:
-    """Give a port that nobody listens on now."""
+    """Return a port that nobody listens on now."""
     with socket.socket() as link:
         link.bind(("127.0.0.1", 0))
         return int(link.getsockname()[1])
 
 
 def crowding() -> float:
-    """Give how many times slower a process runs because others want the same cores; at least 1."""
+    """Return how many times slower a process runs because others want the same cores; at least 1."""
     return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]) -> float:
-    """Give the seconds until `condition()` is true.  Raises AssertionError naming `what`.
+    """Return the seconds until `condition()` is true.  Raises AssertionError naming `what`.
 
     The limits are for a machine that has a core to spare; with more work than cores they grow in proportion.
     """
@@ -132,11 +132,11 @@ class Pool:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=timeout_s)
 
     def is_running(self) -> bool:
-        """Tell whether its supervisor lives."""
+        """Return whether its supervisor lives."""
         return self.supervisor is not None and self.supervisor.poll() is None
 
     def answers(self) -> bool:
-        """Tell whether a page answers; fails at once if the pool ended."""
+        """Return whether a page answers; fails at once if the pool ended."""
         assert self.supervisor is not None
         assert self.supervisor.poll() is None, self.words()
         try:
@@ -150,7 +150,7 @@ class Pool:
         return {row["name"]: row for row in entry["processes"]}
 
     def all_up(self) -> bool:
-        """Tell whether every process and step is where it should be."""
+        """Return whether every process and step is where it should be."""
         return all(row["up"] for row in self.rows().values())
 
     def kill(self, name: str) -> None:
@@ -158,7 +158,7 @@ class Pool:
         os.kill(self.rows()[name]["pid"], signal.SIGKILL)
 
     def is_gone(self) -> bool:
-        """Tell whether no process of this pool lives: each inherits the descriptor of one lock."""
+        """Return whether no process of this pool lives: each inherits the descriptor of one lock."""
         path = self.var / "children.lock"
         if not path.exists():
             return True

@@ -60,7 +60,7 @@ class World:
         return str(Message.objects.get(push_id=name).pk)
 
     def failed(self, *, is_signed: bool) -> None:
-        """Give one up."""
+        """Return one up."""
         name = "flying" if is_signed else "waiting"
         message_mark_bad(message=Message.objects.get(push_id=name), now=clock.now())
 

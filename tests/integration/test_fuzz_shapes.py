@@ -173,7 +173,7 @@ def rpc_request(rng: random.Random) -> tuple[str, str, str]:
 
 
 def is_bad(status: int, path: str, text: str) -> bool:
-    """Tell whether an answer must not be."""
+    """Return whether an answer must not be."""
     is_panic = status == 500 and (not path.startswith("/rpc/") or '"code":0' in text)
     return is_panic or "Traceback" in text or SECRET in text
 

@@ -25,19 +25,19 @@ def differences(sent: Any, understood: Any, path: str = "") -> Iterator[str]:
 
 
 def is_same(sent: Any, understood: Any) -> bool:
-    """Tell whether two values are the same but for spelling."""
+    """Return whether two values are the same but for spelling."""
     if sent == understood or (is_nothing(sent) and is_nothing(understood)):
         return True
     return isinstance(sent, str) and isinstance(understood, str) and is_same_time(sent, understood)
 
 
 def is_nothing(value: Any) -> bool:
-    """Tell whether a value is one of Go's zero values."""
+    """Return whether a value is one of Go's zero values."""
     return any(value is one or value == one for one in NOTHING)
 
 
 def is_same_time(left: str, right: str) -> bool:
-    """Tell whether two texts are the same moment; Go drops zeros at the end of a fraction."""
+    """Return whether two texts are the same moment; Go drops zeros at the end of a fraction."""
     try:
         return datetime.fromisoformat(left) == datetime.fromisoformat(right)
     except (ValueError, TypeError):

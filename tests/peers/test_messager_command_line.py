@@ -35,7 +35,7 @@ FILLED, LANDED = 2, 3
 
 @pytest.fixture
 def command(sophon_messager: Path, pool: RunningPool, admin: str, tmp_path: Path) -> Callable[..., str]:
-    """Give it a command; gives what it printed."""
+    """Return it a command; gives what it printed."""
     (tmp_path / "config.toml").write_text(CONFIG.format(port=pool.port, token=admin))
     (tmp_path / "token").write_text(admin)
 

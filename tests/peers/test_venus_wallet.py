@@ -73,7 +73,7 @@ class VenusWallet:
         wait_until(lambda: text in self.words(), within_s=60, what=lambda: self.words()[-3000:])
 
     def command(self, *words: str) -> str:
-        """Give a command to the running wallet."""
+        """Return a command to the running wallet."""
         done = subprocess.run(
             [self.program, "--repo", self.repo, *words],
             capture_output=True,
@@ -139,7 +139,7 @@ def test_it_registers_signs_for_our_messages_and_comes_back(started, hub, pool, 
 
 
 def message_lands(pool: RunningPool, tenant: str, sender: str, worker: str) -> dict[str, Any]:
-    """Give the sender money, and have a message of it land."""
+    """Return the sender money, and have a message of it land."""
     funding = {**transfer(worker), "To": sender, "Value": str(FUND)}
     pool.rpc("Message.WaitMessage", pool.rpc("Message.PushMessage", funding, None)["result"], 0)
     token = token_of(pool, tenant)

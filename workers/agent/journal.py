@@ -63,7 +63,7 @@ class Journal:
         root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, job_id: str) -> Path:
-        """Give a job's folder."""
+        """Return a job's folder."""
         return self.root / job_id
 
     def work_write(self, job_id: str, work: Work) -> None:
@@ -120,7 +120,7 @@ class Journal:
             yield _locked(handle.fileno(), until=time.monotonic() + patience_s)
 
     def is_worked_on(self, job_id: str) -> bool:
-        """Tell whether a process works on a job now."""
+        """Return whether a process works on a job now."""
         with self.at_work(job_id) as is_free:
             return not is_free
 
@@ -134,7 +134,7 @@ class Journal:
         return [name for _, name in sorted(folders, reverse=True)[:count]]
 
     def jobs(self) -> list[str]:
-        """Give the jobs that have a record."""
+        """Return the jobs that have a record."""
         return sorted(path.name for path in self.root.iterdir() if path.is_dir())
 
 

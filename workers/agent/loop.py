@@ -90,7 +90,7 @@ class Agent:
         self.held: dict[str, HeldJob] = {}
         self.claim_after = 0.0
         self.is_able = True
-        """Whether the host can make the proof that its sectors end in; without, nothing is claimed."""
+        """Return whether the host can make the proof that its sectors end in; without, nothing is claimed."""
 
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
@@ -136,7 +136,7 @@ class Agent:
             self.claim_after = now  # there may be more
 
     def slots_free(self) -> dict[str, int]:
-        """Give the free slots of each stage."""
+        """Return the free slots of each stage."""
         free = dict(self.leases.slots)
         for job in self.held.values():
             free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
@@ -144,7 +144,7 @@ class Agent:
         return {stage: max(count, 0) for stage, count in free.items()}
 
     def rooms_free(self) -> int:
-        """Give for how many new sectors the disk has room."""
+        """Return for how many new sectors the disk has room."""
         if self.leases.is_draining:
             return 0
         room = self.leases.hardware().disk_free_bytes // max(self.config.sector_room_bytes, 1)
@@ -203,7 +203,7 @@ class Agent:
         self.leases.track(job.id, progress, lease_s=job.lease_s)
 
     def _hint(self, job: HeldJob, now: float) -> None:
-        """Tell the Celery worker of a stage that nobody works on, if the stage has a slot."""
+        """Send the Celery worker a stage that nobody works on, if the stage has a slot."""
         if now - job.hinted_at < HINT_AGAIN_S and job.hinted_at:
             return
         if not job.hinted_at and self._stage_is_full(job):

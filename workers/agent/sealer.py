@@ -43,7 +43,7 @@ THREADS_MAX: Final = 64
 
 
 def socket_path(folder: Path) -> Path:
-    """Give the broker's socket: in the worker's folder, or in a short one named by its hash."""
+    """Return the broker's socket: in the worker's folder, or in a short one named by its hash."""
     path = folder / "broker" / "redis.sock"
     if len(str(path).encode()) <= SOCKET_PATH_MAX:
         return path
@@ -52,7 +52,7 @@ def socket_path(folder: Path) -> Path:
 
 
 def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
-    """Give the command of the host's Celery worker: a thread for each slot, a queue for each stage."""
+    """Return the command of the host's Celery worker: a thread for each slot, a queue for each stage."""
     threads = min(max(sum(config.slots.values()), 1), THREADS_MAX)
     argv = [sys.executable, "-m", "celery", "-A", "workers.celery", "worker", "-P", "threads"]
     argv += ["-c", str(threads), "-Q", ",".join(QUEUES), "-n", f"sealer@{config.uid}", "-l", "WARNING"]

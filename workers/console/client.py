@@ -87,7 +87,7 @@ class Console:
         self._post(f"/api/v1/jobs/{job_id}/fail", fail)
 
     def release(self, job_id: str, release: Release) -> None:
-        """Give a job back."""
+        """Release a job."""
         self._post(f"/api/v1/jobs/{job_id}/release", release)
 
     def _ask(self, path: str, body: Any, kind: type[T]) -> T:

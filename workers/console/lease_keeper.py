@@ -1,4 +1,4 @@
-"""A worker's standing with the console: who it is there, its leases kept alive from a thread of its own."""
+"""A worker's registration with the console, and its leases kept alive from a thread."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class LeaseKeeper:
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
         self.takes_containers = True
-        """Whether the pool's network takes containers of vanilla proofs."""
+        """Return whether the pool's network takes containers of vanilla proofs."""
         self.kernels = 0, 0
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
@@ -156,13 +156,13 @@ class LeaseKeeper:
         )
 
     def proofs_report(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
-        """Tell the console with the next heartbeat which forms of proof the host makes now."""
+        """Report with the next heartbeat which forms of proof the host makes now."""
         with self._lock:
             self._has_news |= (self.proofs, self.parameters_error) != (forms, error)
             self.proofs, self.parameters, self.parameters_error = forms, parameters, error
 
     def kernels_report(self, *, done: int, total: int) -> None:
-        """Tell the console with the next heartbeat how many kernels are compiled."""
+        """Report with the next heartbeat how many kernels are compiled."""
         with self._lock:
             self._has_news |= self.kernels != (done, total)
             self.kernels = done, total
@@ -188,7 +188,7 @@ class LeaseKeeper:
             self._lost.discard(job_id)
 
     def is_lost(self, job_id: str) -> bool:
-        """Tell whether the console has said that this lease is over."""
+        """Return whether the console has said that this lease is over."""
         with self._lock:
             return job_id in self._lost
 
@@ -292,12 +292,12 @@ class LeaseKeeper:
 
 
 def is_final(error: Exception) -> bool:
-    """Tell whether asking again with the same token is of no use."""
+    """Return whether asking again with the same token is of no use."""
     return isinstance(error, ConsoleRefused) and error.status in TOKEN_REFUSED
 
 
 def cpu_model() -> str:
-    """Give the processor's name."""
+    """Return the processor's name."""
     try:
         with open("/proc/cpuinfo") as lines:
             for line in lines:

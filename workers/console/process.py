@@ -31,7 +31,7 @@ def owned(folder: Path, *, name: str) -> Iterator[None]:
 
 
 def stop_on_signal() -> threading.Event:
-    """Give an event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -39,6 +39,6 @@ def stop_on_signal() -> threading.Event:
 
 
 def refuse(reason: str) -> int:
-    """Say why on the terminal; gives the exit code."""
+    """Print why on the terminal; return the exit code."""
     sys.stderr.write(f"{reason}\n")
     return 1

@@ -147,7 +147,7 @@ def _row_wide(children, parents):
 
 @functools.cache
 def _is_wide_faster() -> bool:
-    """Whether 16 lanes beat the SHA instructions here: by half on a Zen 5, hardly on a Zen 4."""
+    """Return whether 16 lanes beat the SHA instructions here: by half on a Zen 5, hardly on a Zen 4."""
     children, parents = np.zeros((2 * TRIED, 8), np.uint32), np.empty((TRIED, 8), np.uint32)
 
     def seconds(row: Callable[[Words, Words], None]) -> float:
@@ -161,7 +161,7 @@ def _is_wide_faster() -> bool:
 
 
 def is_wide() -> bool:
-    """Tell whether 16 lanes are the way of this machine."""
+    """Return whether 16 lanes are the way of this machine."""
     return has_avx512() and not (has_sha_ni() and not _is_wide_faster())
 
 

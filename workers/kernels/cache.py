@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def cache_use() -> None:
-    """Tell numba where to keep kernels; an unwritable place is left to numba's own choice."""
+    """Set where numba keeps kernels; an unwritable place is left to numba's own choice."""
     folder = cache_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

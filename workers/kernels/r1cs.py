@@ -109,7 +109,7 @@ def _combination(total, matrix, row, values, coefficients, layout, bound):
 
 @njit(**STEP)
 def _assign(values, source, target, bits, scratch):
-    """Give a variable the value of `source`, or the variables from it on its lowest bits.
+    """Assign a variable the value of `source`, or the variables from it on its lowest bits.
 
     values:  u64[n, 4]  rows target … target + max(bits, 1) - 1 are written; bits that are 0 stay as they are
     source:  u64[4]     Montgomery form

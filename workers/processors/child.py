@@ -57,7 +57,7 @@ class Child:
         _tell(CompileProgress(len(kernels), len(kernels)))
 
     def greet(self) -> None:
-        """Say that the stages are ready."""
+        """Write that the stages are ready."""
         self._write(f"{'+'.join(self._stages)} processor ready")
 
     def serve(self, lines: TextIO) -> None:

@@ -30,7 +30,7 @@ class CompileProgress:
 
     @property
     def is_complete(self) -> bool:
-        """Tell whether every stage can run at full speed."""
+        """Return whether every stage can run at full speed."""
         return self.done >= self.total
 
 
@@ -39,7 +39,7 @@ NOT_STARTED = CompileProgress()
 
 
 def compile_progress_write(path: Path, progress: CompileProgress) -> None:
-    """Say how far a child is; in one step, so that a reader never sees half of it."""
+    """Write how far a child is; in one step, so that a reader never sees half of it."""
     fresh = temporary_name(path)
     fresh.write_text(json.dumps(asdict(progress)))
     os.replace(fresh, path)
@@ -55,7 +55,7 @@ class HostCompileProgress:
         path.unlink(missing_ok=True)  # of an earlier start
 
     def read(self) -> CompileProgress:
-        """Give what the child said last; a host without stages of ours is always warm."""
+        """Return what the child wrote last; a host without stages of ours has nothing to compile."""
         if not self.stages:
             return CompileProgress(1, 1)
         try:
@@ -65,5 +65,5 @@ class HostCompileProgress:
             return NOT_STARTED
 
     def uncompiled_stages(self) -> frozenset[str]:
-        """Give the stages that must not be claimed yet."""
+        """Return the stages that must not be claimed yet."""
         return frozenset() if self.read().is_complete else self.stages

@@ -38,7 +38,7 @@ class _Waiting:
         return self.sector.files.parameters
 
     def fits(self, other: _Waiting) -> bool:
-        """Tell whether both can be labelled side by side."""
+        """Return whether both can be labelled side by side."""
         return self.parameters == other.parameters and self.start == other.start
 
 
@@ -93,7 +93,7 @@ class LabelQueue:
         one.done.result()
 
     def _is_turn(self, one: _Waiting) -> bool:
-        """Tell whether `one` may begin: the first of its kind, nobody on the way, a core and memory free."""
+        """Return whether `one` may begin: the first of its kind, nobody on the way, core and memory free."""
         alike = [other for other in self._waiting if other.fits(one)]
         if alike[0] is not one or self._running >= thread_count():
             return False

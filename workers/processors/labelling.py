@@ -77,7 +77,7 @@ def first_missing(sector: LabelledSector) -> int:
 
 
 def _is_layer_there(sector: LabelledSector, layer: int) -> bool:
-    """Tell whether a layer is there whole and of this replica id (another ticket leaves old ones)."""
+    """Return whether a layer is there whole and of this replica id (another ticket leaves old ones)."""
     path = sector.files.layer(layer)
     if not is_complete(path, sector.files.parameters.sector_bytes):
         return False

@@ -127,13 +127,13 @@ def parents_of(
 
 
 def rows_release(parents: Parents, rows: slice) -> None:
-    """Give back the memory of rows that are done with; those of a small graph are no file and stay."""
+    """Release the memory of rows that are done with; those of a small graph are no file and stay."""
     if len(parents) > MEMORY_NODES:
         pages_release(parents[rows])
 
 
 def _is_good(path: Path, parameters: SealParameters) -> bool:
-    """Tell whether the cache file is there and undamaged (those of synthetic graphs have no known digest)."""
+    """Return whether the cache file is there and undamaged (synthetic graphs have no digest)."""
     if not is_complete(path, ROW_BYTES * parameters.nodes):
         return False
     known = FILE_DIGESTS.get(parameters.number)

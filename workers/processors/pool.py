@@ -55,7 +55,7 @@ STOP_S = 5.0
 
 
 def always() -> bool:
-    """Say that an answer is wanted."""
+    """Return that an answer is wanted."""
     return True
 
 
@@ -117,12 +117,12 @@ class ProcessorChild:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether the process has not ended."""
+        """Return whether the process has not ended."""
         return self._process.poll() is None
 
     @property
     def is_alive(self) -> bool:
-        """Tell whether the child may still be asked; one that was told to end may be stuck in its disk."""
+        """Return whether the child may still be asked; one that was told to end may be stuck in its disk."""
         return not self._is_left and self.is_there
 
     def wait_ready(self) -> None:

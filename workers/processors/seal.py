@@ -183,7 +183,7 @@ def room_check(files: SectorFiles, out: Path) -> None:
 
 
 def _existing(folder: Path) -> Path:
-    """Give the folder, or the nearest above it that is there."""
+    """Return the folder, or the nearest above it that is there."""
     return next(path for path in (folder, *folder.resolve().parents) if path.exists())
 
 

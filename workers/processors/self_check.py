@@ -34,7 +34,7 @@ def _sha_row(children: Nodes, parents: Nodes, _arity: int) -> None:
 
 
 def paths_lead_to_roots(proofs: Sequence[MerkleProof], *, row_hash: RowHash = _poseidon_row) -> list[bool]:
-    """Tell for each proof (all of one shape) whether its path hashes from its leaf to its root."""
+    """Return for each proof (all of one shape) whether its path hashes from its leaf to its root."""
     if not proofs:
         return []
     nodes = np.frombuffer(b"".join(proof.leaf for proof in proofs), np.uint64).reshape(-1, 4).copy()
@@ -47,7 +47,7 @@ def paths_lead_to_roots(proofs: Sequence[MerkleProof], *, row_hash: RowHash = _p
 
 
 def data_paths_lead_to_roots(proofs: Sequence[MerkleProof]) -> list[bool]:
-    """Tell the same for paths of tree-d."""
+    """Return the same for paths of tree-d."""
     return paths_lead_to_roots(proofs, row_hash=_sha_row)
 
 

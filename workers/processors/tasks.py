@@ -260,7 +260,7 @@ class WinningPostTask:
     """The sectors that the chain named: one."""
     seed: bytes
     needs_groth16: bool = False
-    """Whether the chain takes nothing else."""
+    """Return whether the chain takes nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

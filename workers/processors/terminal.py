@@ -51,7 +51,7 @@ def digest_argument(text: str) -> bytes:
 
 
 def error_words(error: BaseException) -> str:
-    """Say an error in one line; one of the system by its file and reason, without its number."""
+    """Return an error in one line; one of the system by its file and reason, without its number."""
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return str(error) or type(error).__name__
@@ -72,7 +72,7 @@ class Meter:
         self._out.write(f"{stage} …\n")
 
     def progress(self, done: int, total: int) -> None:
-        """Say how far the stage is and how long it will take at this pace."""
+        """Print how far the stage is and how long it will take at this pace."""
         now = time.monotonic()
         if now - self._told < LINE_PAUSE_S or not done:
             return

@@ -78,7 +78,7 @@ def _tree_found(files: SectorFiles) -> Nodes | None:
 
 
 def is_binary(tree: Nodes, leaves: int) -> bool:
-    """Tell whether every node of a flat binary tree is the hash of the two below it."""
+    """Return whether every node of a flat binary tree is the hash of the two below it."""
     start, width = 0, leaves
     while width > 1:
         above = np.empty((width // 2, 4), np.uint64)

@@ -120,7 +120,7 @@ def tree_c_check(files: SectorFiles) -> None:
 
 
 def is_octonary(tree: Nodes, leaves: int) -> bool:
-    """Tell whether every node of a flat arity-8 tree is the hash of those below it."""
+    """Return whether every node of a flat arity-8 tree is the hash of those below it."""
     start, width = 0, leaves
     while width > 1:
         count = width // BASE_ARITY

@@ -38,7 +38,7 @@ class GatewayRefused(Exception):
 
 
 def gateway_url(console: str) -> str:
-    """Give the gateway's address at a console's."""
+    """Return the gateway's address at a console's."""
     parts = urlsplit(console)
     scheme = "wss" if parts.scheme == "https" else "ws"
     return urlunsplit((scheme, parts.netloc, "/rpc/v1", "", ""))

@@ -127,7 +127,7 @@ class Prover:
         return Complete(token=assignment.token, proof=proof, faults=output.faults, ms=took)
 
     def task_of(self, inputs: WindowPostInputs) -> WindowPostTask:
-        """Give the processor's task, with the places of the files.  Raises UnknownSealProof."""
+        """Return the processor's task, with the places of the files.  Raises UnknownSealProof."""
         replicas = []
         for sector in inputs.sectors:
             parameters = seal_parameters(sector.seal_proof)

@@ -26,7 +26,7 @@ Json = Any
 
 
 def winning_task(request: Json, *, store: Store, miner_id: int) -> WinningPostTask:
-    """Give the processor's task, with the places of the files.  Raises BadInput."""
+    """Return the processor's task, with the places of the files.  Raises BadInput."""
     try:
         seed = base64.b64decode(request["Rand"], validate=True)
         replicas, sizes = [], set()

@@ -52,7 +52,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def is_complete(path: Path, size_bytes: int) -> bool:
-    """Tell whether `path` is there with its full size (its content was synced before it got its name)."""
+    """Return whether `path` is there with its full size (its content was synced before it got its name)."""
     try:
         return path.stat().st_size == size_bytes
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def sync_file(path: Path) -> None:
 
 
 def finish_file(path: Path) -> None:
-    """Give the synced temporary file its name."""
+    """Return the synced temporary file its name."""
     temporary_name(path).replace(path)
     sync_folder(path.parent)
 
@@ -119,7 +119,7 @@ def space_check(folder: Path, needed_bytes: int) -> None:
 
 
 def pages_release(part: np.ndarray[Any, Any]) -> None:
-    """Give back the memory of a part of a mapped file that is done with; its content stays in the file.
+    """Release the memory of a part of a mapped file that is done with; its content stays in the file.
 
     Only for arrays of `file_read` that nobody has written to, and of `file_write`: other memory would
     be lost.  What is touched again is read again.

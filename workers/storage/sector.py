@@ -229,7 +229,7 @@ class SectorFiles:
         return self.sealed.with_name(self.sealed.name + ENCODING_SUFFIX)
 
     def has_trees(self, base_tree: int) -> bool:
-        """Tell whether both Poseidon trees of one base tree are there whole."""
+        """Return whether both Poseidon trees of one base tree are there whole."""
         whole = NODE_BYTES * tree_nodes(self.base_leaves, BASE_ARITY)
         stored = NODE_BYTES * self.tree_r_last_nodes
         tree_c, tree_r_last = self.tree_c(base_tree), self.tree_r_last(base_tree)
@@ -237,7 +237,7 @@ class SectorFiles:
 
     @property
     def is_encoded(self) -> bool:
-        """Tell whether pc2 has put the replica in the sealed file's place."""
+        """Return whether pc2 has put the replica in the sealed file's place."""
         waits = self.encoding.exists() or temporary_name(self.encoding).exists()
         return not waits and all(map(self.has_trees, range(self.base_trees)))
 

@@ -45,11 +45,11 @@ class Store:
 
     @property
     def is_there(self) -> bool:
-        """Tell whether the folder bears a store's mark."""
+        """Return whether the folder bears a store's mark."""
         return (self.root / MARK).exists()
 
     def name(self) -> str:
-        """Give the store's name; an unmarked folder is marked first."""
+        """Return the store's name; an unmarked folder is marked first."""
         path = self.root / MARK
         if not path.exists():
             self.root.mkdir(parents=True, exist_ok=True)
@@ -64,12 +64,12 @@ class Store:
         return str(facts.get("Name") or facts.get("ID") or self.root)
 
     def files(self, parameters: SealParameters, *, miner_id: int, number: int) -> SectorFiles:
-        """Give where a sector's files lie, whether they are there or not."""
+        """Return where a sector's files lie, whether they are there or not."""
         name = sector_name(miner_id, number)
         return SectorFiles(parameters, self.root / "cache" / name, self.root / "sealed" / name)
 
     def miners(self) -> set[int]:
-        """Give the ids of the miners whose sectors lie here."""
+        """Return the ids of the miners whose sectors lie here."""
         return set(self.numbers())
 
     def numbers(self) -> dict[int, list[int]]:
@@ -103,7 +103,7 @@ class Store:
         return target
 
     def has(self, source: SectorFiles, *, miner_id: int, number: int) -> bool:
-        """Tell whether everything that `persist` copies is there, of the same sizes as in `source`."""
+        """Return whether everything that `persist` copies is there, of the same sizes as in `source`."""
         target = self.files(source.parameters, miner_id=miner_id, number=number)
         if not is_complete(target.sealed, source.parameters.sector_bytes):
             return False
@@ -115,7 +115,7 @@ class Store:
 
 
 def store_known(store: Store, folder: Path) -> str:
-    """Give the name of the store that the worker in `folder` works with; at the first time it is noted.
+    """Return the name of the store that the worker in `folder` works with; at the first time it is noted.
 
     Sectors written into the bare folder under an absent mount would be gone when the mount is back, and
     those in it look lost meanwhile.  Raises StoreAway.
@@ -138,7 +138,7 @@ def store_known(store: Store, folder: Path) -> str:
 
 
 def kept_files(files: SectorFiles) -> list[Path]:
-    """Give the files of the cache folder that a proven sector keeps."""
+    """Return the files of the cache folder that a proven sector keeps."""
     trees = [files.tree_r_last(base_tree) for base_tree in range(files.base_trees)]
     return [files.p_aux, files.t_aux, *trees]
 

@@ -78,7 +78,7 @@ def address_of(state: Draft | State, actor_id: int) -> Address:
 def actor_create(
     draft: Draft, *, kind: str, address: Address | None, delegated: Address | None = None
 ) -> int:
-    """Give the next id to a new actor with no funds and register its addresses."""
+    """Return the next id to a new actor with no funds and register its addresses."""
     init: InitState = draft.get(SYSTEM, "init")
     draft.put(SYSTEM, "init", replace(init, next_id=init.next_id + 1))
     draft.put(

@@ -67,7 +67,7 @@ class Channel:
     """Where a subscription sends its values; methods may be called from any thread."""
 
     send: Callable[[Any], None]
-    """Give the next value (JSON)."""
+    """Return the next value (JSON)."""
     on_close: Callable[[Callable[[], None]], None]
     """Register what ends the subscription."""
 

@@ -113,7 +113,7 @@ class RemoveDataCapReturn:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class RemoveExpiredAllocationsParams:
-    """Give data cap of expired allocations back to their client; anyone may send it."""
+    """Return data cap of expired allocations back to their client; anyone may send it."""
 
     client: Uint64
     """Actor ID of the client."""

@@ -89,7 +89,7 @@ def blocks_read(pool: Pool, address: str, name: str) -> dict[str, int]:
 
 
 def scans(plan: dict[str, Any]) -> bool:
-    """Tell whether a plan reads all messages one by one."""
+    """Return whether a plan reads all messages one by one."""
     here = plan["Node Type"] == "Seq Scan" and plan["Relation Name"] == Message._meta.db_table
     return here or any(scans(inner) for inner in plan.get("Plans", ()))
 

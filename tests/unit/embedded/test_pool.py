@@ -38,7 +38,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def table_in(folder: Path) -> dict[str, Child]:
-    """Give the table of the environment's options, by name."""
+    """Return the table of the environment's options, by name."""
     paths, options = PoolPaths(folder), Options.of_environment()
     cluster = Cluster(folder / "pg", folder / "s", folder, None, None) if options.is_database_ours else None
     return {child.name: child for child in pool_table(paths, options, cluster=cluster, web_fds=(3, 4))}

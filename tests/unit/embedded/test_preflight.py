@@ -50,7 +50,7 @@ def contents(folder: Path) -> str:
 
 
 def refusal(paths: PoolPaths) -> str:
-    """Give the sentence, having checked that it is one and that nothing changed."""
+    """Return the sentence, having checked that it is one and that nothing changed."""
     before = contents(paths.var)
     with pytest.raises(StartupError) as caught:
         preflight(paths, cluster_in(paths))

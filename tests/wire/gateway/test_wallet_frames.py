@@ -49,7 +49,7 @@ def masked(frame: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.fixture(autouse=True)
 def recorded_challenge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the hub the recorded half of the challenge, so that the recorded signatures hold."""
+    """Return the hub the recorded half of the challenge, so that the recorded signatures hold."""
     asked = next(told for frame in TO_WALLET if (told := event(frame)) and told["Method"] == "WalletSign")
     meta = payload(asked["Payload"])["Meta"]
     monkeypatch.setattr(providers, "CHALLENGE", base64.b64decode(meta["Extra"]))

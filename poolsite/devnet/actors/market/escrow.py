@@ -50,7 +50,7 @@ def escrow_lock(draft: Draft, party: int, amount: int) -> None:
 
 
 def escrow_unlock(draft: Draft, party: int, amount: int) -> None:
-    """Give back what a deal had locked."""
+    """Unlock what a deal had locked."""
     _change(draft, party, locked=-amount)
 
 

@@ -171,7 +171,7 @@ class Batch:
 
 
 def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units: int) -> AllocationsResponse:
-    """Give a client's data cap to the registry, as the operator that the client got with it.
+    """Return a client's data cap to the registry, as the operator that the client got with it.
 
     Raises ActorError 20 if the token or the registry refuses.
     """

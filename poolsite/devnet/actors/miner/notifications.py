@@ -40,7 +40,7 @@ def pieces_notify(
     *,
     must_succeed: bool,
 ) -> int:
-    """Tell of the pieces of activated sectors (number, expiration, pieces); gives the gas that it takes.
+    """Notify of the pieces of activated sectors (number, expiration, pieces); return the gas that it takes.
 
     Raises ActorError 16, 1002 or 1004 if all must succeed and one does not.
     """

@@ -77,7 +77,7 @@ def _partition_end(
 
 
 def _settle(call: Call, editor: MinerStateEditor, ended: list[Sector]) -> None:
-    """Give back the pledge, end deals, take the fee: vesting funds, then the balance, the rest is debt."""
+    """Release the pledge, end deals, take the fee: vesting funds, then the balance, the rest is debt."""
     money = economy(call.machine)
     miner = editor.miner
     fee = sum(

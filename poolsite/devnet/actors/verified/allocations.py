@@ -40,7 +40,7 @@ T = TypeVar("T")
 
 
 def size_min(network: Network) -> int:
-    """Give the least size of an allocation."""
+    """Return the least size of an allocation."""
     return SMALL if any(proof.sector_size < USUAL for proof in network.seal_proofs) else USUAL
 
 

@@ -161,7 +161,7 @@ def get_claims(call: Call) -> bytes:
 
 
 def claim_form(provider: int, row: DataClaim) -> Claim:
-    """Give a claim in the form of the actor's interface."""
+    """Return a claim in the form of the actor's interface."""
     return Claim(
         provider=provider,
         client=row.client,

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def datacap_of(state: Draft | State, holder: int) -> int:
-    """Give the data cap of a client in token units."""
+    """Return the data cap of a client in token units."""
     row: DataCap | None = state.get(DATACAPS, holder)
     return 0 if row is None else row.amount
 
 
 def supply_of(state: Draft | State) -> int:
-    """Give all data cap there is, in token units."""
+    """Return all data cap there is, in token units."""
     return sum(datacap_of(state, holder) for holder in state.keys(DATACAPS))
 
 
@@ -58,7 +58,7 @@ def datacap_burn(draft: Draft, holder: int, amount: int) -> int:
 
 
 def allowance_of(state: Draft | State, owner: int, operator: int) -> int:
-    """Give what an operator may spend of somebody's data cap, in token units."""
+    """Return what an operator may spend of somebody's data cap, in token units."""
     row: DataCap | None = state.get(allowances_of(owner), operator)
     return 0 if row is None else row.amount
 

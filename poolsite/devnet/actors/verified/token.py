@@ -63,7 +63,7 @@ INFINITE_ALLOWANCE: Final = 10**21 * DATACAP_PER_BYTE
 
 @contextmanager
 def transaction() -> Iterator[None]:
-    """Say in refusals where they come from, as the real actor does."""
+    """Prefix refusals with where they come from, as the real actor does."""
     try:
         yield
     except ActorError as error:
@@ -258,7 +258,7 @@ def _move(call: Call, source: int, target: int, *, amount: int) -> None:
 
 
 def _hook(call: Call, *, source: int, target: int, amount: int, data: bytes) -> bytes:
-    """Tell whoever has new tokens; its refusal undoes all.  Raises ActorError with its code."""
+    """Notify whoever has new tokens; its refusal undoes all.  Raises ActorError with its code."""
     payload = TokensReceived(source, target, call.caller, amount, data, b"")
     params = UniversalReceiverParams(FRC46_TOKEN_TYPE, to_cbor(payload))
     try:

@@ -64,7 +64,7 @@ class Site:
         self.follower.turn()
 
     def heights(self) -> list[int]:
-        """Give the epochs whose first step was sent."""
+        """Return the epochs whose first step was sent."""
         return [height for task, height, _ in self.sent if task == STEPS[0]]
 
 

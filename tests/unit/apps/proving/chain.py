@@ -38,7 +38,7 @@ class OneDeadline:
         }
 
     def state_miner_sectors(self, _address: str, wanted: Any, _key: str) -> list[dict[str, Any]]:
-        """Give those sectors."""
+        """Return those sectors."""
         return [
             {
                 "SealedCID": {"/": str(commr_cid(bytes(31) + bytes([number])))},
@@ -51,16 +51,16 @@ class OneDeadline:
         ]
 
     def state_miner_deadlines(self, _address: str, _key: str) -> list[dict[str, Any]]:
-        """Give one deadline with what was posted in it."""
+        """Return one deadline with what was posted in it."""
         return [{"PostSubmissions": bitfield_to_json(bitfield_of(self.proven))}]
 
     def state_get_randomness_from_beacon(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
-        """Give the challenge."""
+        """Return the challenge."""
         assert entropy
         assert key
         return self.beacon
 
     def state_get_randomness_from_tickets(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:
-        """Give what names the branch."""
+        """Return what names the branch."""
         assert (entropy, bool(key)) == (b"", True)
         return self.tickets
