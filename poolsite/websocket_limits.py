@@ -19,8 +19,6 @@ FREE_BYTES: Final = 64 << 10
 """Of each socket, not counted."""
 FRAGMENT_BYTES: Final = 100
 """What a fragment costs beside its bytes."""
-TRY_AGAIN: Final = 1013
-"""Close code: try again later."""
 
 
 class LimitedWebSocket(WebSocketsSansIOProtocol):

@@ -260,10 +260,6 @@ class ChainClient:
         """Return owner, worker, control addresses, proof type and sizes."""
         return self.ask(_row, "StateMinerInfo", miner, key_to_json(key))
 
-    def state_miner_power(self, miner: str, key: str | None = None) -> dict[str, Any]:
-        """Return the miner's and the network's power."""
-        return self.ask(_row, "StateMinerPower", miner, key_to_json(key))
-
     def state_miner_proving_deadline(self, miner: str, key: str | None = None) -> dict[str, Any]:
         """Return the current deadline (dline.Info)."""
         return self.ask(_row, "StateMinerProvingDeadline", miner, key_to_json(key))
@@ -272,39 +268,11 @@ class ChainClient:
         """Return the deadlines with what was submitted in them."""
         return self.ask(_rows, "StateMinerDeadlines", miner, key_to_json(key))
 
-    def state_miner_partitions(
-        self, miner: str, deadline: int, key: str | None = None
-    ) -> list[dict[str, Any]]:
-        """Return the partitions of one deadline."""
-        return self.ask(_rows, "StateMinerPartitions", miner, deadline, key_to_json(key))
-
     def state_miner_sectors(
         self, miner: str, numbers: Any = None, key: str | None = None
     ) -> list[dict[str, Any]]:
         """Return sectors; `numbers` is a bit field in JSON form, None means all."""
         return self.ask(_rows, "StateMinerSectors", miner, numbers, key_to_json(key))
-
-    def state_miner_active_sectors(self, miner: str, key: str | None = None) -> list[dict[str, Any]]:
-        """Return the sectors that are live, proven and not faulty."""
-        return self.ask(_rows, "StateMinerActiveSectors", miner, key_to_json(key))
-
-    def state_miner_available_balance(self, miner: str, key: str | None = None) -> int:
-        """Return what the miner may withdraw, in attoFIL; negative in debt."""
-        return self.ask(int, "StateMinerAvailableBalance", miner, key_to_json(key))
-
-    def state_sector_get_info(self, miner: str, number: int, key: str | None = None) -> dict[str, Any] | None:
-        """Return a proven sector; None if there is none."""
-        return self.ask(_row_or_none, "StateSectorGetInfo", miner, number, key_to_json(key))
-
-    def state_sector_precommit_info(
-        self, miner: str, number: int, key: str | None = None
-    ) -> dict[str, Any] | None:
-        """Return a pending pre-commit; None if there is none (an error on some nodes)."""
-        return self.ask(_row_or_none, "StateSectorPreCommitInfo", miner, number, key_to_json(key))
-
-    def state_sector_partition(self, miner: str, number: int, key: str | None = None) -> tuple[int, int]:
-        """Return deadline and partition of a sector.  Raises NodeRefused if it has none."""
-        return self.ask(_place, "StateSectorPartition", miner, number, key_to_json(key))
 
     # Messages
 
@@ -383,10 +351,6 @@ def _row(value: Any) -> dict[str, Any]:
 
 def _rows(value: Any) -> list[dict[str, Any]]:
     return [_row(row) for row in value or ()]
-
-
-def _row_or_none(value: Any) -> dict[str, Any] | None:
-    return None if value is None else _row(value)
 
 
 def _messages(value: Any) -> list[tuple[Cid, Message]]:

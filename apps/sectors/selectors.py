@@ -11,7 +11,7 @@ from django.db.models import Count, Prefetch, Q
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
-from apps.sectors.errors import JobUnknown, SectorUnknown, WorkerUnknown
+from apps.sectors.errors import SectorUnknown, WorkerUnknown
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
@@ -212,22 +212,6 @@ def worker_of(tenant_id: int, uuid: str) -> Worker:
 def worker_is_away(worker: Worker, *, now: datetime) -> bool:
     """Return whether a worker has been silent for too long."""
     return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
-
-
-def jobs_visible(viewer: Principal) -> QuerySet[Job]:
-    """Return the jobs that this caller may know of, newest first."""
-    jobs = Job.objects.select_related("miner", "sector", "worker").order_by("-pk")
-    if viewer.miners:
-        jobs = jobs.filter(miner__actor_id__in=viewer.miners)
-    return jobs if viewer.is_operator else jobs.filter(miner__tenant_id=viewer.own_id)
-
-
-def job_get(viewer: Principal, uuid: str) -> Job:
-    """Return one job.  Raises JobUnknown."""
-    job = jobs_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
-    if job is None:
-        raise JobUnknown(uuid)
-    return job
 
 
 @dataclass(frozen=True, slots=True)

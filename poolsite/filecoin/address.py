@@ -321,11 +321,7 @@ EAM_ACTOR: Final = id_address(10)
 """f010: Ethereum address manager."""
 VERIFREG_ROOT: Final = id_address(80)
 """f080: root key holder of the verified registry."""
-RESERVE_ACTOR: Final = id_address(90)
-"""f090: mining reserve."""
 BURNT_FUNDS: Final = id_address(99)
 """f099: where burnt FIL goes."""
-FIRST_USER_ACTOR_ID: Final = 100
-"""Number of the first actor that is not a singleton."""
 ZERO_ADDRESS: Final = bls_address(b"\xc0" + bytes(47))
 """The BLS point at infinity; never a valid receiver."""

@@ -21,7 +21,6 @@ TEXT: Final = 3
 ARRAY: Final = 4
 MAP: Final = 5
 TAG: Final = 6
-SIMPLE: Final = 7
 
 NULL: Final = b"\xf6"
 FALSE: Final = b"\xf4"

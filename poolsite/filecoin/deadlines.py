@@ -93,11 +93,6 @@ class DeadlineInfo:
         return self.current_epoch >= self.next_period_start
 
     @property
-    def period_end(self) -> int:
-        """Return the last epoch of the proving period."""
-        return self.next_period_start - 1
-
-    @property
     def next_period_start(self) -> int:
         """Return the first epoch of the following proving period."""
         return self.period_start + self.params.period

@@ -6,13 +6,10 @@ Source: filecoin-project/go-state-types abi/chain.go (ChainEpoch), builtin/quant
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NewType
+from typing import NewType
 
 ChainEpoch = NewType("ChainEpoch", int)
 """Number of an epoch; genesis is 0, negative numbers only appear in arithmetic."""
-
-EPOCH_UNDEFINED: Final = ChainEpoch(-1)
-"""Stands for "no epoch" in state, for example MinerInfo.WorkerChangeEpoch."""
 
 
 @dataclass(frozen=True, slots=True)

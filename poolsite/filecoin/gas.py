@@ -45,8 +45,6 @@ MIN_GAS_PREMIUM: Final = AttoFil(100_000)
 REPLACE_BY_FEE_MIN_PERCENT: Final = 110
 """A replacing message needs this percentage of the old premium, plus 1 attoFIL.  Source:
 messagepool/config.go."""
-REPLACE_BY_FEE_PERCENT: Final = 125
-"""Percentage of the old premium that nodes use by default to replace a message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,11 +127,6 @@ def bytes_to_json(data: bytes) -> str | None:
     return base64.b64encode(data).decode() if data else None
 
 
-def bytes_to_json_text(data: bytes) -> str:
-    """Return base64 text, empty for no bytes, as Go prints a made but empty slice."""
-    return base64.b64encode(data).decode()
-
-
 def _address_encode(address: Address) -> bytes:
     payload = address.payload
     if address.protocol < 0:

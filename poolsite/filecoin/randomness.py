@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poolsite.filecoin.cbor import bytes_write
 
@@ -27,12 +27,6 @@ class Tag(enum.IntEnum):
     WINDOWED_POST_DEADLINE_ASSIGNMENT = 7
     MARKET_DEAL_CRON_SEED = 8
     POST_CHAIN_COMMIT = 9
-
-
-QUICKNET_PERIOD_S: Final = 3
-"""Seconds between rounds of the drand network quicknet, which all networks use now."""
-QUICKNET_GENESIS_S: Final = 1_692_803_367
-"""UNIX time of quicknet's first round."""
 
 
 def draw_randomness(base: bytes, tag: int, round: int, entropy: bytes) -> bytes:

@@ -13,7 +13,6 @@ SIG_DELEGATED: Final = 3
 
 SIG_TYPE_NAMES: Final = {SIG_SECP256K1: "secp256k1", SIG_BLS: "bls", SIG_DELEGATED: "delegated"}
 """Names as lotus prints and key files carry them."""
-SIG_TYPES_BY_NAME: Final = {name: number for number, name in SIG_TYPE_NAMES.items()}
 
 MAX_SIGNATURE_LEN: Final = 200
 """Longest signature in bytes, its type byte included."""

@@ -22,8 +22,6 @@ class Flags(TypedDict, total=False):
 SERIAL: Final = Flags(nogil=True, cache=True, error_model="numpy")
 """A kernel that Python calls: compiled once per machine, run without the GIL."""
 
-INLINE: Final = Flags(nogil=True, inline="always", error_model="numpy")
-"""A few lines that are compiled into their caller."""
 
 STEP: Final = Flags(nogil=True, error_model="numpy")
 """A function that other kernels call and that is cached with them."""

@@ -77,11 +77,6 @@ def octonary_row(children: Nodes, parents: Nodes) -> None:
     parallel_for(work, len(parents), size=OCTONARY_CHUNK)
 
 
-def grow_binary(tree: Nodes, leaves: int, *, progress: Progress = no_progress) -> None:
-    """Fill the rows above the leaves of a flat binary tree."""
-    grow(tree, leaves, arity=2, hash_row=lambda lower, upper: binary_row(lower, upper), progress=progress)
-
-
 def grow_octonary(tree: Nodes, leaves: int) -> None:
     """Fill the rows above the leaves of a flat arity-8 tree."""
     grow(tree, leaves, arity=BASE_ARITY, hash_row=octonary_row)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 TO_MONTGOMERY = coordinate_rows([1 << 384])[0]
 FROM_MONTGOMERY = coordinate_rows([1], montgomery=False)[0]
 """Factors of `scale_coordinates`."""
-INFINITY_FLAG = 0x40
-"""In the first byte of an uncompressed point: the point at infinity."""
 
 
 class BadPoints(ValueError):

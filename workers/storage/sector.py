@@ -211,18 +211,6 @@ class SectorFiles:
     def _nodes(self, path: Path, count: int) -> Nodes:
         return as_nodes(file_read(path, size_bytes=NODE_BYTES * count))
 
-    def clear_cache(self) -> None:
-        """Delete what is only needed until the sector is proven; p_aux, t_aux and tree-r-last stay.
-
-        Source: rust-fil-proofs storage-proofs-porep/src/stacked/vanilla/clear_files.rs clear_cache_dir.
-        """
-        for path in (self.tree_d, *map(self.layer, range(1, self.parameters.layers + 1))):
-            path.unlink(missing_ok=True)
-            temporary_name(path).unlink(missing_ok=True)
-        for base_tree in range(self.base_trees):
-            self.tree_c(base_tree).unlink(missing_ok=True)
-            temporary_name(self.tree_c(base_tree)).unlink(missing_ok=True)
-
     @property
     def encoding(self) -> Path:
         """Return where pc2 writes the replica until it takes the sealed file's place."""

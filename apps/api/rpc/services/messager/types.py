@@ -21,7 +21,6 @@ from poolsite.wire.jsonrpc.parameters import (
     BadParam,
     Param,
     address,
-    blob,
     cid,
     fields,
     identifier,
@@ -311,7 +310,6 @@ CHANGES: Final = Param("**messager.ChangeGasSpecParams", fee_changes)
 ACTOR_CFG: Final = Param("**messager.ActorCfg", actor_cfg)
 ADDRESS_SPEC: Final = Param("**messager.AddressSpec", address_spec)
 NODE: Final = Param("**messager.Node", node)
-BYTES_TEXT: Final = Param("*[]uint8", blob)
 
 
 def time_text(value: datetime) -> str:
