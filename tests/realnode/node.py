@@ -18,11 +18,11 @@ NODE_VARIABLE: Final = "REAL_NODE"
 PACE_VARIABLE: Final = "REAL_NODE_PACE"
 """Environment variable: an address that sets an epoch's milliseconds, with `{ms}` in it; may be empty."""
 
-SLOW_MS: Final = 1000
+SLOW_MS: Final = 1500
 """Pace of an epoch in which the pool has to do something."""
 FAST_MS: Final = 40
 """Pace of an epoch in which nothing is due."""
-LEAD: Final = 25
+LEAD: Final = 8
 """So many epochs before a window's challenge the pace slows down, and so many after its close it may rise."""
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels import ntt_words
 from workers.kernels.field import WORD_BITS, limbs
+from workers.snark.arrays import silent
+from workers.snark.multiexp import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from workers.snark.arrays import Words
+    from workers.snark.arrays import Progress, Words
 
 GENERATOR = 7
 """Generates the multiplicative group; the coset over which a · b - c is divided."""
@@ -45,17 +47,21 @@ class Domain:
         ntt_words.reorder_reversed(values, out)
         return out
 
-    def quotient(self, rows: Sequence[Words]) -> Words:
+    def quotient(self, rows: Sequence[Words], *, threads: int = 1, progress: Progress = silent) -> Words:
         """Return the coefficients of h = (a · b - c) / (x^size - 1): u64[size, 4], Montgomery, in order.
 
         `rows` are the values of a, b and c, u64[size, 4] each; they are overwritten.  The last result is 0.
         """
         inverse_size = pow(self.size, -1, SCALAR_MODULUS)
         onto_coset = _powers(inverse_size, GENERATOR, self.size)
-        for values in rows:
-            ntt_words.transform_split(values, self.inverse_roots)
-            ntt_words.multiply_reversed(values, onto_coset)
-            ntt_words.transform_join(values, self.roots)
+
+        def move(place: int) -> None:
+            ntt_words.transform_split(rows[place], self.inverse_roots)
+            ntt_words.multiply_reversed(rows[place], onto_coset)
+            ntt_words.transform_join(rows[place], self.roots)
+
+        for done, _ in enumerate(each_of(move, range(len(rows)), threads=threads), 1):
+            progress(done, len(rows) + 1)
         a, b, c = rows
         vanishing = pow(pow(GENERATOR, self.size, SCALAR_MODULUS) - 1, -1, SCALAR_MODULUS)
         ntt_words.quotient_rows(a, b, c, limbs([vanishing], bits=WORD_BITS)[0])

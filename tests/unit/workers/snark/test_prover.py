@@ -46,6 +46,15 @@ def test_a_fresh_proof_verifies_and_is_another_each_time(key, window_parameters)
         groth16_verify(verifying, proof, inputs=(inputs[0] ^ 1, *inputs[1:]))
 
 
+def test_progress_begins_with_the_quotient_and_ends_with_the_last_section(key):
+    told = []
+    groth16_prove(key, golden_circuit("window").values, threads=2, progress=lambda *steps: told.append(steps))
+    assert told == sorted(told)
+    (nothing, total), *_, last = told
+    assert (nothing, last) == (0, (total, total))
+    assert sum(0 < done < 0.1 * total for done, _ in told) >= 4, "three polynomials and what is left of them"
+
+
 def test_parameters_of_another_circuit_are_refused(window_parameters):
     with pytest.raises(BadParameters, match=r"section ic has 23 points, this circuit needs 133"):
         proving_key(golden_circuit("winning").circuit, ParameterFile(window_parameters))
