@@ -20,7 +20,7 @@ LATE_EPOCHS: Final = 4
 """So many epochs without a head and the pulse asks for a look: as many nulls in a row are rare."""
 GONE_EPOCHS: Final = 10
 LATE_WORD: Final = "no new head"
-GONE_WORD: Final = "chain stands still"
+GONE_WORD: Final = "chain stalled"
 """`live.js` says both, too."""
 AWAY_WORD: Final = "no node answers"
 FOREIGN_WORD: Final = "node of another chain"

@@ -188,7 +188,7 @@ class ChainFollower:
             self._signed_at = time.monotonic()
             listener = self._listener
             heartbeat_send(
-                detail="stands by" if listener is None else f"follows {listener.connected_to or '...'}"
+                detail="standby" if listener is None else f"follows {listener.connected_to or '...'}"
             )
         return False
 

@@ -27,24 +27,24 @@ BY_ITSELF: Final[dict[str, str]] = {
     Wait.QUOTA: "it is chosen when an earlier message of the sender has landed",
     Wait.BASE_FEE_GATE: "it is chosen when the base fee falls to the gate",
     Wait.HELD: "it is chosen when the base fee has fallen, or at its latest epoch",
-    Wait.GAS_CAP: "it is tried again with growing pauses and goes on once fees fall below the cap",
+    Wait.GAS_CAP: "retries automatically with back-off; sent when fees drop below the cap",
     Wait.DAILY_BUDGET: "it is chosen when the day is over (midnight UTC) or the budget is raised",
-    Wait.FUNDS: "it is tried again with growing pauses, and on the first head that sees more money",
+    Wait.FUNDS: "retries automatically with back-off, and on the first head with a higher balance",
     Wait.NO_ACTOR: "it is chosen on the first head after somebody funded the address",
-    Wait.ESTIMATE: "it is tried again with growing pauses, at most 60 epochs apart; what an actor refuses"
+    Wait.ESTIMATE: "retries automatically with back-off, at most 60 epochs apart; what an actor refuses"
     " eight times fails and is never signed",
-    Wait.FEE_LIMIT: "it is tried again with growing pauses and goes on once fees fall below its limit",
+    Wait.FEE_LIMIT: "retries automatically with back-off; sent when the base fee drops below its cap",
     Wait.SIGNER_AWAY: "it is signed on the first head after the signer is back",
     Wait.SIGNED_BEFORE: "it goes on when the chain shows what became of the nonce it was signed with",
     Wait.RECOVERY: "it is chosen when the pool has read what was sent since the backup",
-    Wait.POLICY: "it is tried again with growing pauses; only a changed policy helps",
+    Wait.POLICY: "retries automatically with back-off; only a changed policy helps",
     Wait.STOPPED: "nothing until the sender is started again",
     Wait.EARLIER_NONCE: "it lands after the earlier message",
     Wait.FEE_CAP: "it lands when the base fee falls below its fee cap",
     Wait.IN_POOL: "a block takes it, usually the next one",
     Wait.NODE_REFUSES: "it is given to every node again on each head",
     Wait.NODE_AWAY: "it is given to the nodes on the first head after they are back",
-    Wait.EXPIRED: "nothing: it was given up",
+    Wait.EXPIRED: "nothing: it failed",
 }
 """What happens without anybody's doing."""
 
@@ -94,12 +94,12 @@ class Diagnosis:
 
     @property
     def by_itself(self) -> str:
-        """What will happen without a click."""
+        """What happens next."""
         return BY_ITSELF[self.reason]
 
     @property
     def actions(self) -> tuple[str, ...]:
-        """What a click could do."""
+        """What a person could do."""
         return ACTIONS.get(self.reason, ())
 
 
@@ -120,19 +120,19 @@ DOES: Final[dict[str, str]] = {
     "quota": "a larger quota lets it be chosen on the next head",
     "start-sender": "the sender's messages are chosen again from the next head on",
     "republish": "every node gets it again",
-    "retry-now": "it is tried at once; if it fails again it rests anew",
+    "retry-now": "retries at once; if it fails, the back-off starts over",
     "replace-earlier": "what holds it back lands sooner",
 }
 """Actions whose effect is the same for every message."""
 
 
-def message_clicks(message: Message, diagnosis: Diagnosis, *, head: Head | None) -> tuple[Remedy, ...]:
+def message_remedies(message: Message, diagnosis: Diagnosis, *, head: Head | None) -> tuple[Remedy, ...]:
     """Return what each action would do to this message and cost, without asking the node."""
     base_fee = int(head.base_fee) if head is not None else 0
-    return tuple(_click(action, message, base_fee=base_fee) for action in diagnosis.actions)
+    return tuple(_remedy(action, message, base_fee=base_fee) for action in diagnosis.actions)
 
 
-def _click(action: str, message: Message, *, base_fee: int) -> Remedy:
+def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
     premium = premium_floor(int(message.gas_premium))
     if action == "replace":
         cap = max(int(message.gas_fee_cap), base_fee + premium)
@@ -143,8 +143,8 @@ def _click(action: str, message: Message, *, base_fee: int) -> Remedy:
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + premium))
     if action == "mark-bad":
         if message.nonce is None:
-            return Remedy(action, "it is given up and never signed")
-        does = f"it is given up; if no node has it, an empty message takes nonce {message.nonce}"
+            return Remedy(action, "marks the message failed; it will never be signed")
+        does = f"marks the message failed; if no node has it, a gap filler takes nonce {message.nonce}"
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + PREMIUM_USUAL))
     return Remedy(action, DOES[action])
 

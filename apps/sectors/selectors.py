@@ -254,7 +254,7 @@ def sector_wait(
             SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
         }
         since = height if sector.ready_height is None else sector.ready_height
-        return SectorWait("others to share a message", since + waits[SectorState(sector.state)])
+        return SectorWait("a batch", since + waits[SectorState(sector.state)])
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
         return SectorWait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
@@ -265,7 +265,7 @@ def sector_wait(
 def _host_wait(holder: Worker | None, *, now: datetime) -> SectorWait:
     """Return which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
-        silent = f"silent since {holder.seen_at:%H:%M:%S}"
+        silent = f"last seen {holder.seen_at:%H:%M:%S}"
         return SectorWait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
     if holder is not None and holder.is_paused:
         return SectorWait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)

@@ -89,7 +89,7 @@
   setInterval(() => {
     const say = document.querySelector("#f-head .say[data-late]"), time = (Date.now() - skew) / 1000;
     if (!say || time < say.dataset.late) return;
-    const [tone, word] = time < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stands still"];
+    const [tone, word] = time < say.dataset.gone ? ["warn", "no new head"] : ["bad", "chain stalled"];
     if (say.dataset.tone === tone || say.dataset.tone === "bad") return;
     say.dataset.tone = tone;
     say.querySelector("use").setAttribute("href", `#i-${tone}`);

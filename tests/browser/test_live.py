@@ -122,7 +122,7 @@ def test_the_bar_finds_out_by_itself_that_no_head_comes(visit: Visit, bob: User)
     page = visit(bob).go("/")
     expect(page.see("#f-head .say")).to_have_text("no new head")
 
-    expect(page.see("#f-head .say")).to_have_text("chain stands still")
+    expect(page.see("#f-head .say")).to_have_text("chain stalled")
     head_publish(1002)
     expect(page.see("#f-head .say")).to_have_text("in sync")
 

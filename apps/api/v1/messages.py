@@ -21,7 +21,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.messages.diagnosis import message_clicks, message_diagnose
+from apps.messages.diagnosis import message_diagnose, message_remedies
 from apps.messages.limits import message_limits
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_page
@@ -330,7 +330,7 @@ class DiagnosisView(PoolView):
                         "does": click.does,
                         "cost": None if click.cost is None else str(click.cost),
                     }
-                    for click in message_clicks(row, found, head=head)
+                    for click in message_remedies(row, found, head=head)
                 ],
                 "limits": [
                     {

@@ -112,10 +112,10 @@ def sector_countdown(sector: Sector, scene: Scene) -> Countdown:
         return Countdown(f"waits for a sealing host of {tenant}: none has registered", tone="warn")
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
         usual = "warn" if wait.is_odd else "idle"
-        return Countdown(f"waits for {wait.what}", tone="bad" if sector.paused_at is not None else usual)
+        return Countdown(f"waiting for {wait.what}", tone="bad" if sector.paused_at is not None else usual)
     until = clock.starts_at(wait.until_epoch)
     return Countdown(
-        f"waits for {wait.what}, at most", until, numbers.time_left(clock.left_s(wait.until_epoch))
+        f"waiting for {wait.what}, at most", until, numbers.time_left(clock.left_s(wait.until_epoch))
     )
 
 

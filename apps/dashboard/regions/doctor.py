@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.dashboard import numbers
 from apps.dashboard.lines.cards import Check
 from apps.dashboard.lines.messages import URGENT_WAITS, USUAL_WAITS
-from apps.messages.diagnosis import message_clicks, message_diagnose
+from apps.messages.diagnosis import message_diagnose, message_remedies
 from apps.messages.limits import message_limits
 from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
@@ -67,7 +67,7 @@ def finding_of(message: Message, scene: Scene) -> tuple[Finding | None, tuple[Ch
     diagnosis = message_diagnose(message, head=scene.head)
     checks: tuple[Check, ...] = ()
     if not message.is_final:
-        clicks = message_clicks(message, diagnosis, head=scene.head)
+        clicks = message_remedies(message, diagnosis, head=scene.head)
         checks = (
             *message_checks(message, scene),
             *limit_lines(message, diagnosis, scene),

@@ -64,7 +64,7 @@ def test_a_tenant_without_a_host_is_told_so(ann):
     after = text_of(signed_in().get(reverse("sectors")))
 
     assert "waits for a sealing host of alice: none has registered" in before
-    assert "waits for a worker with a free slot" in after
+    assert "waiting for a worker with a free slot" in after
 
 
 def test_what_expires_soon_is_found(ann):

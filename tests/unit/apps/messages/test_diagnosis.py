@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from apps.messages.diagnosis import ACTIONS, BY_ITSELF, Diagnosis, message_clicks, message_diagnose
+from apps.messages.diagnosis import ACTIONS, BY_ITSELF, Diagnosis, message_diagnose, message_remedies
 from apps.messages.services import Gas, SendSpec, message_mark_bad, sender_select
 from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState, Wait
@@ -199,7 +199,7 @@ def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
     pool.push("waiting", address)
 
     flying = pool.row("flying")
-    clicks = message_clicks(flying, message_diagnose(flying, head=pool.head), head=pool.head)
+    clicks = message_remedies(flying, message_diagnose(flying, head=pool.head), head=pool.head)
     assert {click.action: click.cost for click in clicks} == {
         "replace": 2_000_000 * 1_000,
         "republish": None,
@@ -207,7 +207,7 @@ def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
     }
     waiting = pool.row("waiting")
     for reason, actions in ACTIONS.items():
-        found = message_clicks(waiting, Diagnosis(Wait(reason)), head=pool.head)
+        found = message_remedies(waiting, Diagnosis(Wait(reason)), head=pool.head)
         assert [click.action for click in found] == list(actions)
         assert all(click.does for click in found)
 

@@ -83,7 +83,7 @@ def test_a_sector_that_the_chain_has_proven_is_not_given_up(state: str) -> None:
     [
         ("ALLOCATED", {}, "a worker with a free slot", None),
         ("TREE_D_BUILT", {}, "a ticket with the next head", None),
-        ("PERSISTED", {"ready_height": 50}, "others to share a message", 70),
+        ("PERSISTED", {"ready_height": 50}, "a batch", 70),
         ("PRECOMMIT_SENT", {}, "the pre-commit to land", None),
         ("PRECOMMIT_LANDED", {"precommit_epoch": 50}, "the seed", 53),
         ("COMMIT_SENT", {}, "the commit to land", None),
@@ -111,7 +111,7 @@ def test_the_page_says_what_a_sector_waits_for(
         ({"seen_at": NOON}, "a worker with a free slot"),
         (
             {"seen_at": NOON - timedelta(minutes=5)},
-            "its host box, silent since 11:55:00: no other has its files",
+            "its host box, last seen 11:55:00: no other has its files",
         ),
         (
             {"seen_at": NOON, "is_paused": True},
