@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 LATE_EPOCHS: Final = 4
-"""So many epochs without a head and the pulse asks for a look: as many nulls in a row are rare."""
+"""So many epochs without a head and the status asks for a look: as many nulls in a row are rare."""
 GONE_EPOCHS: Final = 10
 LATE_WORD: Final = "no new head"
 GONE_WORD: Final = "chain stalled"
@@ -54,7 +54,7 @@ def unreadable_text(nodes: Sequence[Node]) -> str:
 def chain_status_of(
     head: Head | None, *, network: Network | None, at: datetime, nodes: Sequence[Node] = ()
 ) -> ChainStatus | None:
-    """Lay out the chain's pulse; None before the first head."""
+    """Return the chain's status; None before the first head."""
     if head is None or network is None:
         return None
     age_s = (at - head.arrived_at).total_seconds()

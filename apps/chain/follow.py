@@ -1,7 +1,7 @@
 """The follower: writes each head, runs the clock of epochs, and hands the steps of both to the queues.
 
 One leads, further ones stand by.  Killed at any line it goes on where its rows say: a head whose steps
-were not yet handed over gets them at the next start, and every step is safe to run twice.
+were not yet enqueued gets them at the next start, and every step is safe to run twice.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class ChainFollower:
         self.box = LatestHead()
         self.is_bound = False
         """True once the network of the node that answers was checked."""
-        self._handed: tuple[Head, int, int] | None = None
-        """The head and the epoch whose steps were handed over last, and an epoch's seconds."""
+        self._enqueued: tuple[Head, int, int] | None = None
+        """The head and the epoch whose steps were enqueued last, and an epoch's seconds."""
         self._signed_at = 0.0
         self._said = ""
         self._listener: HeadListener | None = None
@@ -139,10 +139,10 @@ class ChainFollower:
             log.warning("chain_step_failed", reason=reason[:500])
 
     def _is_quiet(self) -> bool:
-        """Return whether the epoch still runs whose steps were handed over; asks nobody."""
-        if self._handed is None or not self.is_bound:
+        """Return whether the epoch still runs whose steps were enqueued; asks nobody."""
+        if self._enqueued is None or not self.is_bound:
             return False
-        head, epoch, epoch_s = self._handed
+        head, epoch, epoch_s = self._enqueued
         return self._epoch(head, epoch_s) <= epoch
 
     def _begin(self) -> None:
@@ -156,15 +156,15 @@ class ChainFollower:
         self._watch, self._listener = watch, listener
 
     def steps_due(self, *, epoch_s: int, finality: int) -> bool:
-        """Hand over the steps of the newest head, or of an epoch that passed without one, once each."""
-        self._handed = None
+        """Enqueue the steps of the newest head, or of an epoch that passed without one, once each."""
+        self._enqueued = None
         row = follower_row()
         head = row.head
         if head is None:
             return False
         epoch = self._epoch(head, epoch_s)
         if row.steps_key == head.key and epoch <= row.steps_epoch:
-            self._handed = head, row.steps_epoch, epoch_s
+            self._enqueued = head, row.steps_epoch, epoch_s
             return False
         expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
         self.steps.enqueue(
@@ -172,7 +172,7 @@ class ChainFollower:
         )
         # Noted after sending: a kill between the two sends them twice, which every step bears.
         Follower.objects.filter(pk=row.pk).update(steps_key=head.key, steps_epoch=epoch)
-        self._handed = head, epoch, epoch_s
+        self._enqueued = head, epoch, epoch_s
         return True
 
     def _epoch(self, head: Head, epoch_s: int) -> int:

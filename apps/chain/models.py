@@ -114,9 +114,9 @@ class Follower(models.Model):
 
     head = models.ForeignKey(Head, null=True, on_delete=models.SET_NULL, related_name="+")
     steps_key = models.TextField(blank=True, default="")
-    """The head whose steps were handed to the queue; another one than `head` means they are still due."""
+    """The head whose steps were enqueued; another one than `head` means they are still due."""
     steps_epoch = models.BigIntegerField(default=-1)
-    """The newest epoch whose steps were handed over, with a head or without."""
+    """The newest epoch whose steps were enqueued, with a head or without."""
 
     def __str__(self) -> str:
         return f"follower at {self.head}"

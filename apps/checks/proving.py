@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def miner_link(miners: Sequence[Miner]) -> Link:
     """Return the page of one miner, or of all if there are several."""
-    lone = len(miners) == 1 and miners[0].address
-    return Link("miner", (miners[0].address,)) if lone else Link("miners")
+    is_single = len(miners) == 1 and miners[0].address
+    return Link("miner", (miners[0].address,)) if is_single else Link("miners")
 
 
 def faults(data: CheckData) -> Iterator[Finding]:

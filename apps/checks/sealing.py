@@ -40,7 +40,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     paused = data.sectors.exclude(paused_at=None)
     first = paused.first()
     why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:REASON_MAX]
-    lone = first is not None and count == 1
+    is_single = first is not None and count == 1
     deposits = 0
     if data.reward is not None and first is not None:
         paid = paused.exclude(precommit_epoch=None).exclude(state__in=FINAL_STATES).order_by()
@@ -49,7 +49,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         "paused",
         f"{plural(count, 'sector')} failed and paused",
         why,
-        link=Link("sector", (str(first.uuid),)) if first is not None and lone else None,
+        link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
         at_risk=deposits,
     )

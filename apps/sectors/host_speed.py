@@ -58,7 +58,7 @@ class HostSpeed:
 
 
 def host_speeds(viewer: Principal) -> dict[str, HostSpeed]:
-    """Return the pace of each host that the viewer may know of, by its name."""
+    """Return the speed of each host that the viewer may know of, by its name."""
     newest = JobEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
     rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(actor__in=("", "console")).order_by()
     if not viewer.is_operator:
@@ -75,14 +75,14 @@ def host_speeds(viewer: Principal) -> dict[str, HostSpeed]:
 
 
 def _stages(host: str, runs: dict[str, dict[str, list[int]]]) -> tuple[StageSpeed, ...]:
-    paces = []
+    speeds = []
     for stage, by_host in runs.items():
         own = by_host.get(host, [])
         if not own:
             continue
         others = [ms for name, spans in by_host.items() if name != host for ms in spans]
         is_enough = min(len(own), len(others)) >= RUNS_LEAST
-        paces.append(
+        speeds.append(
             StageSpeed(stage, len(own), round(median(own)), round(median(others)) if is_enough else None)
         )
-    return tuple(sorted(paces, key=lambda pace: (-pace.ms, pace.stage)))
+    return tuple(sorted(speeds, key=lambda speed: (-speed.ms, speed.stage)))

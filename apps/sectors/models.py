@@ -100,7 +100,7 @@ class HostInventory(models.Model):
 
 
 class WorkerCommand(models.Model):
-    """Something a host is to do; handed over with its heartbeats until it says that it was done."""
+    """Something a host is to do; sent with the answers to its heartbeats until it says that it was done."""
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True)
     worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="commands")

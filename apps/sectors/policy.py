@@ -42,7 +42,7 @@ class SealingPolicy:
     commit_batch_max: int = 16
     """Without aggregation each proof stands in the message."""
     commit_batch_bytes: int = 60_000
-    """Most bytes of proofs in one message; a lone larger proof still goes."""
+    """Most bytes of proofs in one message; a single larger proof still goes."""
     base_fee_max: int = 0
     """Batches wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
     send_funds: bool = True

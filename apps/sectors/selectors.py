@@ -98,7 +98,7 @@ class SectorMessage:
     kind: str
     batch: Batch
     message: Message | None
-    """None while the batch has not been handed to the messager."""
+    """None while the batch has not been pushed."""
 
 
 def sectors_messages(sectors: Iterable[Sector]) -> dict[int, list[SectorMessage]]:

@@ -72,7 +72,7 @@ class BatchState(models.TextChoices):
     """Where a batch is."""
 
     CLOSED = "CLOSED", "Closed"
-    """Its sectors are chosen; the message may not have been handed over yet."""
+    """Its sectors are chosen; the message may not have been pushed yet."""
     SENT = "SENT", "Sent"
     LANDED = "LANDED", "Landed"
     FAILED = "FAILED", "Failed"

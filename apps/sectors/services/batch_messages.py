@@ -1,4 +1,4 @@
-"""What becomes of a closed batch: its message is handed over once, and followed until it is final.
+"""What becomes of a closed batch: its message is pushed once, and followed until it is final.
 
 Pushing may happen any number of times, since the message's id is the batch's.
 """
@@ -56,7 +56,7 @@ def last_epoch(batch: Batch, *, network: Network) -> int:
 
 
 def batch_push(batch: Batch, *, network: Network) -> bool:
-    """Hand a batch's message over; harmless to repeat.  False if the messager does not take it now.
+    """Push a batch's message; harmless to repeat.  False if the messager does not take it now.
 
     What got no nonce while the chain would take it is given up by the messager: the sectors go on then.
     """
@@ -84,7 +84,7 @@ def batch_sent(batch: Batch) -> None:
     """Note that the messager has a batch's message."""
     try:
         advance(batch, "SEND", error="")
-    except Conflict:  # another task handed it over too and was faster
+    except Conflict:  # another task pushed it too and was faster
         batch.refresh_from_db()
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 

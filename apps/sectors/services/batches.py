@@ -299,7 +299,7 @@ def _write(
     reason: str,
     work: SealingContext,
 ) -> bool:
-    """Write the batch and move its sectors, all that are still where we saw them; then hand it over."""
+    """Write the batch and move its sectors, all that are still where we saw them; then push it."""
     name = uuid.uuid4()
     with transaction.atomic():
         kept: list[tuple[BatchEntry, Sector]] = []

@@ -49,7 +49,7 @@ def proving(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 def sector_of(world: World) -> Sector:
     """A sector that was pledged and is sealed."""
-    miner = world.miner_make()
+    miner = world.miner_create()
     taken = numbers_allocated(chain_client(), miner.address)
     pledge = pledge_create(miner, count=1, actor="ann", now=clock.now(), taken=taken)
     sector = Sector.objects.get(pledge=pledge)

@@ -34,15 +34,15 @@ def pledged(world: World, miner: Miner, count: int = 1) -> list[Sector]:
 
 
 def test_the_miner_is_made_once(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
 
     assert miner.address.startswith("f0")
-    assert world.miner_make().pk == miner.pk
+    assert world.miner_create().pk == miner.pk
     assert Miner.objects.count() == 1
 
 
 def test_a_pledged_sector_becomes_active_within_a_period_and_stays_so(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (sector,) = pledged(world, miner)
 
     sealing = world.until(lambda: fresh(sector).state == "PROVING", epochs=30)
@@ -61,7 +61,7 @@ def test_a_pledged_sector_becomes_active_within_a_period_and_stays_so(world: Wor
 
 
 def test_sectors_go_to_the_chain_together(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     sectors = pledged(world, miner, count=4)
 
     world.until(lambda: all(fresh(sector).state == "PROVING" for sector in sectors), epochs=40)
@@ -75,7 +75,7 @@ def test_sectors_go_to_the_chain_together(world: World) -> None:
 
 @pytest.mark.slow
 def test_a_second_pledge_does_not_meet_the_first(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     first = pledged(world, miner)
     world.epoch(5)
     second = pledged(world, miner)
@@ -86,7 +86,7 @@ def test_a_second_pledge_does_not_meet_the_first(world: World) -> None:
 
 
 def test_a_withheld_proof_costs_power_at_once_and_fees_later_and_both_end(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (sector,) = pledged(world, miner)
     world.until(lambda: fresh(sector).active, epochs=PERIOD + 60, stride=SKIP)
     assert power(world, miner) == 2048
@@ -113,7 +113,7 @@ def test_a_withheld_proof_costs_power_at_once_and_fees_later_and_both_end(world:
 
 
 def test_a_lost_file_costs_only_its_own_sector(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     sectors = pledged(world, miner, count=2)
     world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
     bad, good = sectors
@@ -133,7 +133,7 @@ def test_a_lost_file_costs_only_its_own_sector(world: World) -> None:
 
 
 def test_a_sealing_host_that_starts_again_goes_on_where_it_was(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (sector,) = pledged(world, miner)
     seen: list[str] = []
 
@@ -187,7 +187,7 @@ def precommits_and_commits(world: World, miner: Miner) -> tuple[int, int]:
     ],
 )
 def test_a_reorganisation_on_the_way_costs_time_and_nothing_else(world: World, state: str) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (sector,) = pledged(world, miner)
     order = list(SectorState)
     reached = order.index(SectorState(state))
@@ -203,7 +203,7 @@ def test_a_reorganisation_on_the_way_costs_time_and_nothing_else(world: World, s
 
 
 def test_a_wrong_proof_is_seen_before_it_is_sent_and_holds_up_no_other(world: World, settings: Any) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     settings.SEALING = {"commit_wait_epochs": 99}
     bad, good = pledged(world, miner, count=2)
     world.until(lambda: {fresh(bad).state, fresh(good).state} == {"C2_DONE"}, epochs=40)

@@ -163,7 +163,7 @@ def all_proven() -> bool:
 def test_sectors_of_a_restored_backup_go_on_where_chain_and_host_have_them(
     world: World, sealed: list[tuple[str, int]], made_at: str, read_at: str
 ) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (known,) = pledge(miner)
     reach(world, known, made_at)
     dump = Dump(*SECTOR_TABLES)
@@ -189,7 +189,7 @@ def test_sectors_of_a_restored_backup_go_on_where_chain_and_host_have_them(
 def test_a_restored_pool_holds_sectors_until_their_host_has_reported(
     world: World, sealed: list[tuple[str, int]]
 ) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (known,) = pledge(miner)
     dump = Dump(*SECTOR_TABLES)
     reach(world, known, "PRECOMMIT_LANDED")
@@ -209,7 +209,7 @@ def test_a_restored_pool_holds_sectors_until_their_host_has_reported(
 
 
 def test_no_host_begins_a_sector_anew_while_another_has_not_reported(world: World) -> None:
-    miner = world.miner_make()
+    miner = world.miner_create()
     (known,) = pledge(miner)
     factories.worker("away", of="alice")
     dump = Dump(*SECTOR_TABLES)

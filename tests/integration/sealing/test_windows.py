@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def pair(world: World) -> tuple[Miner, list[Sector]]:
     """A miner with two active sectors; the window that comes next has not been challenged yet."""
-    miner = world.miner_make()
+    miner = world.miner_create()
     sectors = pledged(world, miner, count=2)
     world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
     ends = WindowPost.objects.filter(miner=miner).latest("pk").close_epoch

@@ -265,7 +265,7 @@ class World:
 
     # The pool's things
 
-    def miner_make(self) -> Miner:
+    def miner_create(self) -> Miner:
         """Make the pool's miner on the chain."""
         self.epoch(2)
         miner = create_miner_push(

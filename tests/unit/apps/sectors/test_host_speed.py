@@ -34,35 +34,35 @@ def test_a_host_that_lags_behind_the_others_is_slow():
     ran("one", 2, 2, 2)
     ran("two", 2, 2, 2)
     ran("lame", 5, 5, 5)
-    paces = host_speeds(principal())
+    speeds = host_speeds(principal())
 
-    slow = paces["lame"].slow
+    slow = speeds["lame"].slow
 
     assert slow is not None
     assert slow.ratio == pytest.approx(2.5)
-    assert paces["one"].slow is None
+    assert speeds["one"].slow is None
 
 
 def test_a_lone_host_or_a_lone_run_is_not_compared():
     ran("one", 9, 9, 9)
     ran("two", 2)
 
-    assert all(pace.slow is None for pace in host_speeds(principal()).values())
+    assert all(speed.slow is None for speed in host_speeds(principal()).values())
 
 
 def test_differences_of_milliseconds_are_no_lag():
-    pace = StageSpeed("PC1", 3, SLOW_LEAST_MS, 1)
+    speed = StageSpeed("PC1", 3, SLOW_LEAST_MS, 1)
 
-    assert pace.ratio is None
+    assert speed.ratio is None
 
 
 def test_failures_count_and_are_no_runs():
     ran("one", 2, 2, 2)
     ran("one", 60, is_error=True, ms=None)
 
-    pace = host_speeds(principal())["one"]
+    speed = host_speeds(principal())["one"]
 
-    assert (pace.failures, pace.stages[0].ms) == (1, 2_000)
+    assert (speed.failures, speed.stages[0].ms) == (1, 2_000)
 
 
 def test_a_stranger_sees_no_host_of_others():
