@@ -212,7 +212,9 @@ class HubClient:
         """
         self.start()
         asked = sent[0].connection if sent else ""
-        first = [partial(self.answer, sent[1], sent[0], deadline)] if sent else []
+        first: list[Callable[[], Awaitable[Json]]] = []
+        if sent:
+            first = [partial(self.answer, sent[1], sent[0], deadline)]
         patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:

@@ -1,8 +1,8 @@
 """What one gateway may have of the signer: whoever floods it waits, others are answered beside it.
 
-A gateway's requests stand in a room of their own, and only some of them are in the signer's threads at a
-time: others' wait behind these, not behind the whole room.  A request leaves it when its answer was taken.
-What comes faster than the pace waits in the network; what finds the room full is refused, or gets no answer
+A gateway's requests have a queue of their own, and only some of them are in the signer's threads at a time:
+others' wait behind these, not behind the whole queue.  A request leaves it when its answer was taken.  What
+comes faster than the rate waits in the network; what finds the queue full is refused, or gets no answer
 where the gateway does not read even refusals.  Reading never waits for writing: two that did would do so for
 ever.
 """
@@ -23,9 +23,9 @@ log = structlog.get_logger(__name__)
 SIGNING: Final = 4
 """Of a gateway's requests in threads at a time; one signs, the others are read and answered meanwhile."""
 REQUESTS: Final = 16_000
-"""In a gateway's room: full rounds of 32 senders of our own hub at once; some 80 MB."""
-ROOM_BYTES: Final = 64 * 1024 * 1024
-"""In a gateway's room; a request to sign a block has less than 10 kB as a frame."""
+"""In a gateway's queue: full batches of 32 senders of our own hub at once; some 80 MB."""
+BUDGET_BYTES: Final = 64 * 1024 * 1024
+"""In a gateway's queue; a request to sign a block has less than 10 kB as a frame."""
 PER_S: Final = 4_000
 """Requests a second and gateway: twice what a signer signs, and eight times what a busy hub asks."""
 REFUSALS: Final = 1_000
@@ -64,7 +64,7 @@ class FairShare:
     def enter(self, size_bytes: int) -> bool:
         """Admit a request of this size; False if the share is full."""
         is_full = self.requests >= self.limits.requests or (
-            self.requests > 0 and self.size_bytes + size_bytes > ROOM_BYTES
+            self.requests > 0 and self.size_bytes + size_bytes > BUDGET_BYTES
         )
         if is_full:
             self.log_warning("gateway_refused_too_many", waiting=self.requests)

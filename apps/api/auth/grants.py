@@ -74,7 +74,7 @@ def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Return a miner to a tenant; true if nobody had it."""
+    """Assign a miner to a tenant; true if nobody had it."""
     actor_id = actor_id_of(data["miner"])
     tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
     if tenant is None:
@@ -135,7 +135,7 @@ def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
 
 
 def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
-    """Return addresses to a tenant; safe to repeat."""
+    """Grant senders to a tenant; safe to repeat."""
     kinds = [address_parse(words).protocol for words in data["signers"]]
     for kind in kinds:
         if kind not in SIGNER_PROTOCOLS:

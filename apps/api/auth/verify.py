@@ -79,7 +79,7 @@ class Answers:
         self.confirming: asyncio.Task[None] | None = None
         self.asking: dict[Key, asyncio.Future[None]] = {}
         """Questions that are before Django now."""
-        self.looked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done at the end of the look that comes next."""
 
     async def find(self, key: Key) -> Kept | None:
@@ -88,7 +88,7 @@ class Answers:
         if (asking := self.asking.get(key)) is not None:
             await asyncio.wait([asking], timeout=WAIT_S)
         if key in self.kept and not self.is_good:
-            await asyncio.wait([self.looked], timeout=WAIT_S)
+            await asyncio.wait([self.checked], timeout=WAIT_S)
         found = self.kept.get(key)
         return found if found is not None and self.is_good and time.monotonic() < found.until else None
 
@@ -125,7 +125,7 @@ class Answers:
         changes = AccessChanges()
         try:
             while time.monotonic() - self.asked_at < IDLE_S:
-                await self.look()
+                await self.check()
                 if await changes.wait(CONFIRM_S):
                     self.changes += 1
                     self.good_until = 0.0
@@ -134,7 +134,7 @@ class Answers:
             self.good_until = 0.0
             await asyncio.shield(changes.close())
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         """Forget the answers that hold no longer."""
         begun, heard = time.monotonic(), self.changes
         ids = {token for answer in self.kept.values() for token in answer.tokens}
@@ -144,8 +144,8 @@ class Answers:
             log.warning("verified_tokens_not_confirmed", reason=str(error))
             return
         finally:
-            self.looked.set_result(None)
-            self.looked = asyncio.get_running_loop().create_future()
+            self.checked.set_result(None)
+            self.checked = asyncio.get_running_loop().create_future()
         over = [
             key
             for key, answer in self.kept.items()

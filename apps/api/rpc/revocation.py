@@ -38,14 +38,14 @@ class RevocationWatch:
 
     def __init__(self) -> None:
         self.sockets: set[SocketState] = set()
-        self.held: Counter[str] = Counter()
+        self.by_tenant: Counter[str] = Counter()
         """Open sockets of each tenant."""
         self.task: asyncio.Task[None] | None = None
 
     def add(self, socket: SocketState) -> None:
         """Watch a socket from now on."""
         self.sockets.add(socket)
-        self.held[socket.principal.tenant_name] += 1
+        self.by_tenant[socket.principal.tenant_name] += 1
         if self.task is None:
             self.task = asyncio.create_task(self.run())
 
@@ -53,27 +53,27 @@ class RevocationWatch:
         """Watch it no longer; without sockets there is nothing to do."""
         self.sockets.discard(socket)
         name = socket.principal.tenant_name
-        self.held[name] -= 1
-        if not self.held[name]:
-            del self.held[name]
+        self.by_tenant[name] -= 1
+        if not self.by_tenant[name]:
+            del self.by_tenant[name]
             SOCKET_RATES.forget(name)
         if not self.sockets and self.task is not None:
             self.task.cancel()
             self.task = None
 
     async def run(self) -> None:
-        """Look for revocations until the last socket is gone."""
+        """Check for revocations until the last socket is gone."""
         changes, due_at = AccessChanges(), time.monotonic() + REGULAR_S
         try:
             while True:
-                is_told = await changes.wait(max(0.0, due_at - time.monotonic()))
-                if is_told or time.monotonic() >= due_at:
-                    due_at = time.monotonic() + await self.look()
+                is_changed = await changes.wait(max(0.0, due_at - time.monotonic()))
+                if is_changed or time.monotonic() >= due_at:
+                    due_at = time.monotonic() + await self.check_or_retry()
         finally:
             await asyncio.shield(changes.close())
 
-    async def look(self) -> float:
-        """Check all tokens; returns the seconds until the next look without a hint."""
+    async def check_or_retry(self) -> float:
+        """Check all tokens; returns the seconds until the next check without a hint."""
         try:
             await self.check()
         except DatabaseError as error:
@@ -83,15 +83,15 @@ class RevocationWatch:
 
     async def check(self) -> None:
         """Close the sockets whose token is not good or lost a miner, and end channels of others' miners."""
-        held = {held_of(socket) for socket in self.sockets if socket.principal.token_id}
-        bad = await in_database(tokens_outdated, held, now=clock.now())
-        for socket in [socket for socket in self.sockets if held_of(socket) in bad]:
+        tokens = {token_of(socket) for socket in self.sockets if socket.principal.token_id}
+        bad = await in_database(tokens_outdated, tokens, now=clock.now())
+        for socket in [socket for socket in self.sockets if token_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
             await socket.close(CLOSE_REVOKED, "this token is no longer good")
         await channels_end([socket for socket in self.sockets if socket.is_open])
 
 
-def held_of(socket: SocketState) -> tuple[str, tuple[int, ...]]:
+def token_of(socket: SocketState) -> tuple[str, tuple[int, ...]]:
     """Return the token of a socket and the miners that it was limited to when the socket opened."""
     return socket.principal.token_id, socket.principal.miners
 

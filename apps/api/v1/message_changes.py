@@ -86,7 +86,7 @@ class RepublishView(PoolView):
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Return a message in flight to every node again."""
+        """Publish a message in flight to every node again."""
         row = message_get(self.principal, id)
         message_republish(message=row, now=clock.now(), by=self.principal)
         row.refresh_from_db()

@@ -319,7 +319,7 @@ class SectorAbortView(PoolView):
 
     @extend_schema(request=AbortInput, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:
-        """Return a sector up for ever; refused once the chain knows it as proven."""
+        """Abandon a sector for ever; refused once the chain knows it as proven."""
         body = AbortInput(data=request.data)
         body.is_valid(raise_exception=True)
         sector = sector_get(self.principal, uuid)

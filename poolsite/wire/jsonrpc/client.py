@@ -78,8 +78,8 @@ class ClientSession:
         try:
             frame: Any = json.loads(data)
             method = frame.get("method")
-        except (AttributeError, RecursionError) as error:
-            raise ValueError("no frame") from error
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise ValueError("the frame is no message") from error
         if not method:
             future = self.pending.get(frame.get("id"))
             if future is not None and not future.done():

@@ -137,7 +137,7 @@ async def test_faster_than_the_pace_waits_and_nothing_is_lost(signer):
 
 
 async def test_large_requests_fill_the_room_by_their_bytes(signer, monkeypatch):
-    monkeypatch.setattr("workers.signer.fair_share.ROOM_BYTES", 5_000)
+    monkeypatch.setattr("workers.signer.fair_share.BUDGET_BYTES", 5_000)
     flood = Flood(total=200, is_quiet=True)
     async with flooded(signer, flood, Limits()) as link:
         await until(lambda: len(flood.answers) == 200)

@@ -54,7 +54,7 @@ async def rpc_socket(scope: dict[str, Any], receive: Receive, send: Send) -> Non
         log.info("rpc_socket_refused", source=source, reason=error.reason)
         await handshake_refuse(scope, send, error.reason)
         return
-    if revocation_watch().held[principal.tenant_name] >= SOCKETS_MAX:
+    if revocation_watch().by_tenant[principal.tenant_name] >= SOCKETS_MAX:
         reason = f"user {principal.tenant_name} holds {SOCKETS_MAX} sockets here: no more"
         log.warning("rpc_socket_refused", source=source, reason=reason)
         await handshake_refuse(scope, send, reason, status=429)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.api.rpc.services.messager.types import (
-    message_json,
-)
+from apps.api.rpc.services.messager.answers import message_json
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core.errors import DomainError, NotAllowed

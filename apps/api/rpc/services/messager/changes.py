@@ -13,9 +13,7 @@ from apps.api.rpc.services.messager.access import (
     operator_check,
     sender_check,
 )
-from apps.api.rpc.services.messager.types import (
-    Replacement,
-)
+from apps.api.rpc.services.messager.parameters import Replacement
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.batching import RequestBatcher
 from apps.api.rpc.dispatcher import in_thread
-from apps.api.rpc.services.messager.types import QuickSend
+from apps.api.rpc.services.messager.parameters import QuickSend
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError

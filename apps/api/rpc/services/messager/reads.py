@@ -16,12 +16,8 @@ from apps.api.rpc.services.messager.access import (
     rows_json,
     signer_check,
 )
-from apps.api.rpc.services.messager.types import (
-    OFFSET_MAX,
-    Query,
-    address_or_none,
-    message_json,
-)
+from apps.api.rpc.services.messager.answers import message_json
+from apps.api.rpc.services.messager.parameters import OFFSET_MAX, Query, address_or_none
 from apps.api.rpc.services.messager.waits import message_wait
 from apps.core import clock
 from apps.core.errors import DomainError

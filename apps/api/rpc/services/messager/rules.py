@@ -12,13 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from apps.api.rpc.services.messager.access import (
     operator_check,
 )
-from apps.api.rpc.services.messager.types import (
-    Fees,
-    NodeParam,
-    actor_cfg_json,
-    node_json,
-    shared_json,
-)
+from apps.api.rpc.services.messager.answers import actor_cfg_json, node_json, shared_json
+from apps.api.rpc.services.messager.parameters import Fees, NodeParam
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.messages.errors import SenderNotFound
 from apps.messages.models import ActorRules, ExtraNode

@@ -18,6 +18,18 @@ from apps.api.rpc.services.messager.changes import (
     update_filled_message_by_id,
     update_message_state_by_id,
 )
+from apps.api.rpc.services.messager.parameters import (
+    ACTOR_CFG,
+    ADDRESS_SPEC,
+    CHANGES,
+    MESSAGE,
+    NODE,
+    QUERY,
+    QUICK_SEND,
+    REPLACEMENT,
+    SHARED,
+    SPEC,
+)
 from apps.api.rpc.services.messager.pushes import (
     push_message,
     push_message_with_id,
@@ -67,18 +79,6 @@ from apps.api.rpc.services.messager.senders import (
     set_select_msg_num,
     update_nonce,
     wallet_has,
-)
-from apps.api.rpc.services.messager.types import (
-    ACTOR_CFG,
-    ADDRESS_SPEC,
-    CHANGES,
-    MESSAGE,
-    NODE,
-    QUERY,
-    QUICK_SEND,
-    REPLACEMENT,
-    SHARED,
-    SPEC,
 )
 from poolsite.wire.jsonrpc.parameters import ADDRESS, ANY, BOOL, CID, NUMBER, TEXT, UUID, RpcMethod
 
