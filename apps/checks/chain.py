@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 def chain_stalled(data: CheckData) -> Iterator[Finding]:
     """No head for so long that it is no matter of null rounds."""
-    pulse = data.pulse
-    if pulse is not None and pulse.word == GONE_WORD:
+    chain_status = data.chain_status
+    if chain_status is not None and chain_status.word == GONE_WORD:
         yield Finding(
             "chain",
-            f"the chain has not moved for {time_left(pulse.age_s)}",
+            f"the chain has not moved for {time_left(chain_status.age_s)}",
             "if only our nodes stand still, windows close without our proofs: look at them, or add one",
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
@@ -35,9 +35,9 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
 
 def head_late(data: CheckData) -> Iterator[Finding]:
     """The next head is overdue."""
-    pulse = data.pulse
-    if pulse is not None and pulse.tone == "warn" and pulse.age_s >= LATE_LEAST_S:
-        say = f"no new head for {time_left(pulse.age_s)}"
+    chain_status = data.chain_status
+    if chain_status is not None and chain_status.tone == "warn" and chain_status.age_s >= LATE_LEAST_S:
+        say = f"no new head for {time_left(chain_status.age_s)}"
         yield Finding("head-late", say, "four epochs in a row without a block are rare")
 
 

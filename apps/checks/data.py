@@ -81,7 +81,7 @@ class CheckData:
         return clock_of(self.head, network=self.network, at=self.at)
 
     @cached_property
-    def pulse(self) -> ChainStatus | None:
+    def chain_status(self) -> ChainStatus | None:
         """How old the newest head is; None before the first one."""
         return chain_status_of(self.head, network=self.network, at=self.at, nodes=self.nodes)
 

@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from apps.core.errors import BadValue
-from apps.dashboard.numbers import ATTO_PER_FIL, ATTO_PER_NANO
+from apps.core.formatting import ATTO_PER_FIL, ATTO_PER_NANO
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 DIGITS_MAX: Final = 40

@@ -174,7 +174,7 @@ def area(
     *,
     label: str,
     x_ticks: Sequence[Tick],
-    y_words: Callable[[float], str],
+    y_text: Callable[[float], str],
     band: AreaBand | None = None,
 ) -> Area:
     """The line through `points` (place on the axis 0..1, value); the scale begins at the lowest value."""
@@ -193,9 +193,7 @@ def area(
             Tick(tick.at, tick.label, anchors.get(index, "middle")) for index, tick in enumerate(x_ticks)
         ),
         y_ticks=tuple(
-            Tick(
-                round(AREA_TOP_PX + AREA_HEIGHT_PX * (96 - 92 * (mark - low) / span) / 100, 1), y_words(mark)
-            )
+            Tick(round(AREA_TOP_PX + AREA_HEIGHT_PX * (96 - 92 * (mark - low) / span) / 100, 1), y_text(mark))
             for mark in marks
         ),
         band=band,

@@ -19,8 +19,8 @@ from apps.core.database_threads import in_database
 from apps.core.event_loops import PerLoop
 from apps.core.live import EVERYONE, POOL, group_of
 from apps.core.redis_clients import redis_client
-from apps.dashboard.fragments import frame_render
-from apps.dashboard.people import Sitting, sittings_open, viewer_of
+from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.sessions import PageSession, viewer_of, viewers_of
 from apps.miners.services.transfer import MOVED
 from apps.users.access import AccessChanges
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-WINDOW_S: Final = 0.25
-"""Pause after a frame; what changes meanwhile goes out together at its end."""
+BATCH_WINDOW_S: Final = 0.25
+"""Pause after a update; what changes meanwhile goes out together at its end."""
 PROBE_S: Final = 1.0
-"""How often a process sends itself a message, to notice that the layer was deaf."""
+"""How often a process sends itself a message, to notice that it lost events."""
 RECHECK_S: Final = 20.0
 """How often the people behind the open pages are looked up again without such a hint."""
 MAX_CHANGES: Final = 60
-"""More changed rows than that in one window: the pages fetch their regions again instead."""
-HEARD_WITHIN_S: Final = 2.0
+"""More changed rows than that in one window: the pages fetch their fragments again instead."""
+SUBSCRIBE_TIMEOUT_S: Final = 2.0
 """Longest that a socket waits for its subscription: without Redis it opens all the same."""
 SIGNED_OUT: Final = 4401
 """Close code that makes a page reload itself, so that it lands at the login."""
@@ -51,7 +51,7 @@ PAGE_KEY_MAX: Final = 400
 RESYNC: Final = (
     '<i id="f-resync" hidden hx-swap-oob="true" hx-get="/resync/" hx-trigger="load" hx-swap="none"></i>'
 )
-"""Makes a page ask `/resync/`, whose answer makes every live region fetch itself."""
+"""Makes a page ask `/resync/`, whose answer makes every live fragment fetch itself."""
 
 Row = tuple[str, str]
 """Kind and key of a changed row."""
@@ -67,7 +67,7 @@ class Audience:
     """Which page is open, with its object: `today`, `sector:<uuid>`."""
 
 
-class Room:
+class AudiencePages:
     """The open pages of one audience in this process."""
 
     def __init__(self, audience: Audience) -> None:
@@ -82,33 +82,33 @@ class Room:
             self.flushing = asyncio.create_task(self.flush())
 
     async def flush(self) -> None:
-        """Send at once, then keep the window closed: one change is quick, a burst is one frame per window."""
+        """Send at once, then wait out the window: one change is quick, a burst is one update per window."""
         try:
             while self.dirty:
                 rows, self.dirty = self.dirty, set()
-                await self.spread(await self.frame(rows))
-                await asyncio.sleep(WINDOW_S)
+                await self.broadcast(await self.update(rows))
+                await asyncio.sleep(BATCH_WINDOW_S)
         finally:
             self.flushing = None
 
-    async def frame(self, rows: set[Row]) -> str:
+    async def update(self, rows: set[Row]) -> str:
         if len(rows) > MAX_CHANGES:
             return RESYNC
         try:
-            frame = await in_database(
-                frame_render, rows, viewer=self.audience.viewer, page=self.audience.page
+            update = await in_database(
+                fragments_render, rows, viewer=self.audience.viewer, page=self.audience.page
             )
             # Rows that are another tenant's now cannot be rendered away one by one.
-            return frame + RESYNC if any(kind == MOVED for kind, _ in rows) else frame
+            return update + RESYNC if any(kind == MOVED for kind, _ in rows) else update
         except Exception:
-            log.exception("live_frame_failed", page=self.audience.page)
+            log.exception("live_update_failed", page=self.audience.page)
             return RESYNC
 
-    async def spread(self, frame: str) -> None:
-        if not frame:
+    async def broadcast(self, update: str) -> None:
+        if not update:
             return
         for number, page in enumerate(tuple(self.pages)):
-            page.offer(frame)
+            page.push(update)
             if number % 100 == 99:
                 await asyncio.sleep(0)  # requests of other pages get their turn
 
@@ -120,17 +120,17 @@ def channel_layer() -> BaseChannelLayer:
     return layer
 
 
-class Hearing:
-    """Whether a subscription has heard everything: the layer tells nobody that it was cut off for a while."""
+class GapDetector:
+    """Detects lost events: the channel layer reports nothing when its connection was interrupted."""
 
     def __init__(self) -> None:
         self.number = 0
         self.server = ""
-        self.heard = time.monotonic()
+        self.last_at = time.monotonic()
 
-    def missed(self, event: dict[str, Any]) -> bool:
-        """Tell whether events may be lost: after a silence, a lost probe, or another start of Redis."""
-        silence, self.heard = time.monotonic() - self.heard, time.monotonic()
+    def has_gap(self, event: dict[str, Any]) -> bool:
+        """Return whether events may be lost: after a silence, a lost probe, or another start of Redis."""
+        silence, self.last_at = time.monotonic() - self.last_at, time.monotonic()
         if event["type"] != "live.probe":
             return silence > 3 * PROBE_S
         expected, self.number = self.number + 1, event["number"]
@@ -143,58 +143,62 @@ def server_run() -> str:
     return str(redis_client().info("server")["run_id"])
 
 
-class Hub:
-    """One subscription per group of watchers and process, whatever the number of pages."""
+class LiveUpdates:
+    """One subscription per channel group and process, whatever the number of pages."""
 
     def __init__(self) -> None:
-        self.rooms: dict[Audience, Room] = {}
+        self.audiences: dict[Audience, AudiencePages] = {}
         self.listeners: dict[str, asyncio.Task[None]] = {}
-        self.heard: dict[str, asyncio.Event] = {}
+        self.subscribed: dict[str, asyncio.Event] = {}
         """Set while a group is subscribed to."""
         self.recheck: asyncio.Task[None] | None = None
-        self.sittings: Counter[Sitting] = Counter()
+        self.sessions: Counter[PageSession] = Counter()
         """Open pages of each session."""
 
-    def has_place(self, sitting: Sitting) -> bool:
-        return self.sittings[sitting] < PAGES_MAX
+    def has_capacity(self, session: PageSession) -> bool:
+        return self.sessions[session] < PAGES_MAX
 
     def join(self, page: LiveConsumer) -> None:
-        self.sittings[page.sitting] += 1
-        self.rooms.setdefault(page.audience, Room(page.audience)).pages.add(page)
+        self.sessions[page.session] += 1
+        self.audiences.setdefault(page.audience, AudiencePages(page.audience)).pages.add(page)
         group = group_watched(page.audience.viewer)
         if group not in self.listeners:
-            self.heard[group] = asyncio.Event()
+            self.subscribed[group] = asyncio.Event()
             self.listeners[group] = asyncio.create_task(self.listen(group))
         if self.recheck is None:
-            self.recheck = asyncio.create_task(self.recheck_people())
+            self.recheck = asyncio.create_task(self.recheck_access_loop())
 
-    async def hears(self, page: LiveConsumer) -> None:
+    async def wait_subscribed(self, page: LiveConsumer) -> None:
         """Return when changes reach this page, or when that takes too long."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(HEARD_WITHIN_S):
-                await self.heard[group_watched(page.audience.viewer)].wait()
+            async with asyncio.timeout(SUBSCRIBE_TIMEOUT_S):
+                await self.subscribed[group_watched(page.audience.viewer)].wait()
 
     def leave(self, page: LiveConsumer) -> None:
-        room = self.rooms.get(page.audience)
-        if room is None or page not in room.pages:
+        watchers = self.audiences.get(page.audience)
+        if watchers is None or page not in watchers.pages:
             return
-        room.pages.discard(page)
-        self.sittings[page.sitting] -= 1
-        if not self.sittings[page.sitting]:
-            del self.sittings[page.sitting]
-        if room.pages:
+        watchers.pages.discard(page)
+        self.sessions[page.session] -= 1
+        if not self.sessions[page.session]:
+            del self.sessions[page.session]
+        if watchers.pages:
             return
-        del self.rooms[page.audience]
+        del self.audiences[page.audience]
         group = group_watched(page.audience.viewer)
-        if not self.rooms_of(group):
+        if not self.watchers_of(group):
             self.listeners.pop(group).cancel()
-            del self.heard[group]
-        if not self.rooms and self.recheck is not None:
+            del self.subscribed[group]
+        if not self.audiences and self.recheck is not None:
             self.recheck.cancel()
             self.recheck = None
 
-    def rooms_of(self, group: str) -> list[Room]:
-        return [room for audience, room in self.rooms.items() if group_watched(audience.viewer) == group]
+    def watchers_of(self, group: str) -> list[AudiencePages]:
+        return [
+            audience_pages
+            for audience, audience_pages in self.audiences.items()
+            if group_watched(audience.viewer) == group
+        ]
 
     async def listen(self, group: str) -> None:
         while True:
@@ -202,48 +206,50 @@ class Hub:
                 await self.relay(group)
             except (RedisError, OSError):  # no Redis at the first page: subscribing is tried until it works
                 await asyncio.sleep(1)
-            except Exception:  # the outermost loop: a process whose pages are deaf would be worse
+            except Exception:  # the outermost loop: a process whose pages get no updates would be worse
                 log.exception("live_relay_failed", group=group)
                 await asyncio.sleep(1)
 
     async def relay(self, group: str) -> None:
-        layer, heard = channel_layer(), self.heard[group]
+        layer, subscribed = channel_layer(), self.subscribed[group]
         name = await layer.new_channel()
         groups = [group] if group == POOL else [group, EVERYONE]
         for watched in groups:
             await layer.group_add(watched, name)
-        probe, hearing = asyncio.create_task(self.probe(name)), Hearing()
-        heard.set()
+        probe, gaps = asyncio.create_task(self.probe(name)), GapDetector()
+        subscribed.set()
         try:
-            for room in self.rooms_of(group):
-                await room.spread(RESYNC)  # pages that opened unheard have missed what came until now
+            for audience_pages in self.audiences_of(group):
+                await audience_pages.broadcast(
+                    RESYNC
+                )  # pages that opened unheard have has_gap what came until now
             while True:
                 event = await layer.receive(name)
-                await self.hand_on(group, event, deaf=hearing.missed(event))
+                await self.dispatch(group, event, has_gap=gaps.has_gap(event))
         finally:
-            heard.clear()
+            subscribed.clear()
             probe.cancel()
             with suppress(RedisError, OSError):
                 for watched in groups:
                     await layer.group_discard(watched, name)
 
-    async def hand_on(self, group: str, event: dict[str, Any], *, deaf: bool) -> None:
-        for room in self.rooms_of(group):
-            if deaf:  # Redis was away: nobody knows what was missed
-                await room.spread(RESYNC)
+    async def dispatch(self, group: str, event: dict[str, Any], *, has_gap: bool) -> None:
+        for watchers in self.watchers_of(group):
+            if has_gap:  # Redis was away: nobody knows what was missed
+                await watchers.broadcast(RESYNC)
             if event["type"] == "live.change":
-                room.changed((event["kind"], str(event["pk"])))
+                watchers.changed((event["kind"], str(event["pk"])))
 
     async def probe(self, name: str) -> None:
         layer, number = channel_layer(), 0
         while True:
             number += 1
-            with suppress(RedisError, OSError):  # deaf: the missing number tells
+            with suppress(RedisError, OSError):  # the missing number reveals the gap
                 server = await asyncio.to_thread(server_run)
                 await layer.send(name, {"type": "live.probe", "number": number, "server": server})
             await asyncio.sleep(PROBE_S)
 
-    async def recheck_people(self) -> None:
+    async def recheck_access_loop(self) -> None:
         """Look again who may see what: at once when access was changed somewhere, else now and then."""
         changes, due_at = AccessChanges(), time.monotonic() + RECHECK_S
         try:
@@ -253,19 +259,24 @@ class Hub:
                     continue
                 due_at = time.monotonic() + RECHECK_S
                 try:
-                    await self.recheck_once()
+                    await self.recheck_access()
                 except Exception:  # the outermost loop: the next look tries again
                     log.warning("live_recheck_failed", exc_info=True)
         finally:
             await asyncio.shield(changes.close())
 
-    async def recheck_once(self) -> None:
+    async def recheck_access(self) -> None:
         """Close the pages of people who may no longer see what they see."""
-        pages = [page for room in self.rooms.values() for page in room.pages if page.is_open]
-        sittings = {page.sitting for page in pages}
-        viewers = await in_database(sittings_open, sittings)
+        pages = [
+            page
+            for audience_pages in self.audiences.values()
+            for page in audience_pages.pages
+            if page.is_open
+        ]
+        sessions = {page.session for page in pages}
+        viewers = await in_database(viewers_of, sessions)
         for page in pages:
-            if viewers.get(page.sitting) != page.audience.viewer:
+            if viewers.get(page.session) != page.audience.viewer:
                 await page.close(code=SIGNED_OUT)
 
 
@@ -274,59 +285,59 @@ def group_watched(viewer: Principal) -> str:
     return POOL if viewer.is_operator else group_of(viewer.own_id)
 
 
-hub_here: Final = PerLoop(Hub)
+live_updates: Final = PerLoop(LiveUpdates)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
-    """One open page.  A reader too slow for the changes misses frames and fetches its regions again."""
+    """One open page.  A reader too slow for the changes misses updates and fetches its fragments again."""
 
     channel_layer_alias = (
-        "none"  # no subscription of its own: the hub has one, and a socket opens without Redis too
+        "none"  # no subscription of its own: LiveUpdates has one, and a socket opens without Redis too
     )
     audience: Audience
-    sitting: Sitting
+    session: PageSession
     sending: asyncio.Task[None] | None = None
-    behind = False
+    missed_updates = False
     is_open = False
     """Before it is accepted it can be sent nothing, not even its close code."""
 
     async def connect(self) -> None:
         user, session = self.scope["user"], self.scope["session"]
-        self.sitting = Sitting(user_id=user.pk if user else None, session_key=session.session_key)
-        viewer = await in_database(viewer_of, self.sitting)
-        if viewer is None or not hub_here().has_place(self.sitting):
+        self.session = PageSession(user_id=user.pk if user else None, session_key=session.session_key)
+        viewer = await in_database(viewer_of, self.session)
+        if viewer is None or not live_updates().has_capacity(self.session):
             await self.accept()  # a refusal before accept reaches the page as 1006: it would dial for ever
             await self.close(code=SIGNED_OUT if viewer is None else TOO_MANY)
             return
         page = parse_qs(self.scope["query_string"].decode("latin-1")).get("page", [""])[0]
         self.audience = Audience(viewer=viewer, page=page[:PAGE_KEY_MAX].replace("\0", ""))
-        hub_here().join(self)
+        live_updates().join(self)
         # A page fetches itself once its socket is open: whatever is committed after that must find it here.
-        await hub_here().hears(self)
+        await live_updates().wait_subscribed(self)
         self.is_open = True
         try:
             await self.accept()
         except OSError:  # the page went away while it waited: nobody is told of its disconnect
-            hub_here().leave(self)
+            live_updates().leave(self)
             raise
 
-    def offer(self, frame: str) -> None:
+    def push(self, update: str) -> None:
         if not self.is_open:
             return
         if self.sending is None or self.sending.done():
-            self.sending = asyncio.create_task(self.deliver(frame))
+            self.sending = asyncio.create_task(self.deliver(update))
         else:
-            self.behind = True
+            self.missed_updates = True
 
-    async def deliver(self, frame: str) -> None:
+    async def deliver(self, update: str) -> None:
         try:
-            await self.send(text_data=frame)
-            if self.behind:
-                self.behind = False
+            await self.send(text_data=update)
+            if self.missed_updates:
+                self.missed_updates = False
                 await self.send(text_data=RESYNC)
         except OSError:  # the page went away while this was written; its disconnect follows
-            self.behind = False
+            self.missed_updates = False
 
     async def disconnect(self, _code: int) -> None:
         if hasattr(self, "audience"):
-            hub_here().leave(self)
+            live_updates().leave(self)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.dashboard.lines.wallets import wallet_choice
+from apps.dashboard.rows.wallets import wallet_choice
 from apps.miners.selectors import miners_visible
 from apps.miners.states import MinerState
 from apps.users.selectors import tenants_visible

@@ -6,7 +6,7 @@ from channels.auth import AuthMiddlewareStack
 from django.urls import URLPattern, path
 
 from apps.dashboard.live import LiveConsumer
-from apps.dashboard.origins import SameOriginOnly
+from apps.dashboard.ws_origin import SameOriginOnly
 
 websocket_urlpatterns: list[URLPattern] = [
     path("ws/live/", SameOriginOnly(AuthMiddlewareStack(LiveConsumer.as_asgi()))),  # type: ignore[arg-type]  # no view

@@ -118,7 +118,7 @@ def pages_of(objects: dict[str, str]) -> dict[str, str]:
         **{name: path for name, path in objects.items() if name != "sector-sealing"},
         "miners": "/miners/",
         "miner-add": "/miners/add/",
-        "find": "/find/?q=o",
+        "search": "/search/?q=o",
         "messages": "/messages/",
         "senders": "/senders/",
         "gas": "/gas/",

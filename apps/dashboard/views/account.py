@@ -21,13 +21,18 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import answer_check, confirm_page, confirmed, is_answered
-from apps.dashboard.frame import THEME_COOKIE, THEMES, page_render
-from apps.dashboard.lines.people import passkey_line, session_line
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
-from apps.dashboard.people import for_people, source_of
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import (
+    credentials_check,
+    is_submitted,
+    reauthenticated,
+    reauthentication_page,
+)
+from apps.dashboard.rows.people import passkey_row, session_row
+from apps.dashboard.sessions import client_ip, sign_in_required
 from apps.dashboard.views.entry import next_page
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.models import Passkey, RecoveryCode, TotpDevice
@@ -72,14 +77,14 @@ def own_page(
         title=title,
         section="",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=status,
         **context,
     )
 
 
 @require_safe
-@for_people
+@sign_in_required
 def account(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Everything about one's own account."""
     return account_page(request, viewer)
@@ -98,8 +103,8 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         error=error,
         totp=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).first(),
         codes_left=recovery_codes_left(person),
-        passkeys=[passkey_line(row) for row in Passkey.objects.filter(user=person).order_by("created_at")],
-        sessions=[session_line(row, here=here) for row in sessions_of(person)],
+        passkeys=[passkey_row(row) for row in Passkey.objects.filter(user=person).order_by("created_at")],
+        sessions=[session_row(row, here=here) for row in sessions_of(person)],
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,
         called=request.GET.get("passkey", "")[:60],
@@ -108,19 +113,19 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
 
 @sensitive_post_parameters()
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask once more who it is, and go on to the page that is only shown then."""
     error = ""
     if request.method == "POST":
-        error = answer_check(request) if is_answered(request) else "Your password is needed."
+        error = credentials_check(request) if is_submitted(request) else "Your password is needed."
         if not error:
             return redirect(next_page(request))
-    return confirm_page(request, viewer, error=error)
+    return reauthentication_page(request, viewer, error=error)
 
 
 @require_POST
-@for_people
+@sign_in_required
 def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Ask the browser for one of the person's passkeys."""
     place = place_of(request)
@@ -151,7 +156,7 @@ class PasswordForm(PasswordChangeForm):
 def password(request: HttpRequest) -> HttpResponse:
     """Change one's own password."""
     user = person_before(request)
-    form = PasswordForm(user, request.POST or None, source=source_of(request))
+    form = PasswordForm(user, request.POST or None, source=client_ip(request))
     if request.method == "POST" and form.is_valid():
         password_change(user=user, new_password=form.cleaned_data["new_password1"])
         old = request.session.session_key or ""
@@ -160,7 +165,7 @@ def password(request: HttpRequest) -> HttpResponse:
         sessions_end(user, but=request.session.session_key or "")
         access_change_publish()  # pages of the other sessions show nothing more
         audit_record(
-            principal=principal_of(user, source=source_of(request)),
+            principal=principal_of(user, source=client_ip(request)),
             action="person.password",
             target=user.get_username(),
         )
@@ -178,8 +183,8 @@ def changed(viewer: Principal, action: str, **after: Any) -> None:
 
 @sensitive_post_parameters("code")
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show a new app's secret, and take its first code."""
     person, error = person_before(request), ""
@@ -208,8 +213,8 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 @never_cache
 @require_safe
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Draw the secret of an app that waits for its first code; afterwards it is shown to nobody."""
     device = TotpDevice.objects.filter(user=person_before(request), confirmed_at=None).first()
@@ -222,22 +227,22 @@ def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
-    if not is_sure(request):
+    if not is_confirm_submitted(request):
         text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
-        return ask_page(request, viewer, account_ask("Remove the app", text, "Remove it"))
+        return confirm_page_render(request, viewer, account_ask("Remove the app", text, "Remove it"))
     if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
     codes_drop_unneeded(person_before(request))
     return redirect("account")
 
 
-def account_ask(title: str, text: str, label: str) -> Ask:
+def account_ask(title: str, text: str, label: str) -> ConfirmPage:
     """Write a question of this page."""
-    return Ask(title, text, label, back=reverse("account"), page="Account", section="")
+    return ConfirmPage(title, text, label, back=reverse("account"), page="Account", section="")
 
 
 def codes_drop_unneeded(person: User) -> None:
@@ -253,16 +258,18 @@ def codes_new(request: HttpRequest, person: User) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Make new recovery codes, or show those that were just made."""
     if request.method == "POST":
         if not has_second_factor(person_before(request)):
             return redirect("account")
-        if recovery_codes_left(person_before(request)) and not is_sure(request):
+        if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
             text = "The codes that you have now open nothing any more."
-            return ask_page(request, viewer, account_ask("Make new recovery codes", text, "Make new codes"))
+            return confirm_page_render(
+                request, viewer, account_ask("Make new recovery codes", text, "Make new codes")
+            )
         changed(viewer, "person.recovery.make")
         return codes_new(request, person_before(request))
     try:
@@ -273,16 +280,16 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Ask the browser for a new passkey."""
     return question_json(request, registration_options(person_before(request), place=place_of(request)))
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Keep the browser's new passkey; who had to say first who they are goes on with the name they typed."""
     person = person_before(request)
@@ -304,14 +311,16 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Forget one passkey."""
     row = Passkey.objects.filter(user=person_before(request), pk=pk).first()
-    if row is not None and not is_sure(request):
+    if row is not None and not is_confirm_submitted(request):
         text = "It lets you in no longer; a copy on your device opens nothing."
-        return ask_page(request, viewer, account_ask(f"Remove the passkey {row.name}", text, "Remove it"))
+        return confirm_page_render(
+            request, viewer, account_ask(f"Remove the passkey {row.name}", text, "Remove it")
+        )
     name = passkey_remove(person_before(request), pk=pk)
     if not name:
         raise Http404
@@ -321,8 +330,8 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Sign one browser out."""
     if not session_end(person_before(request), pk=pk):
@@ -332,8 +341,8 @@ def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 
 
 @require_POST
-@for_people
-@confirmed
+@sign_in_required
+@reauthenticated
 def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Sign all other browsers out."""
     ended = sessions_end(person_before(request), but=request.session.session_key or "")

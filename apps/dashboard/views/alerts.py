@@ -18,15 +18,14 @@ from apps.checks.services.channels import (
     channel_test,
 )
 from apps.checks.states import ChannelKind
-from apps.core import clock
+from apps.core import clock, formatting
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard import numbers
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.alerts import alerts_context
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.fragments.alerts import alerts_context
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -39,26 +38,26 @@ FIELDS: Final = ("name", "kind", "target", "secret", "repeat_s", "critical_only"
 
 
 @require_safe
-@for_people
+@sign_in_required
 def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Channels, alerts and notifications; the operator's alone."""
     if not viewer.is_operator:
         raise Http404
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         "alerts/list.html",
         title="Alerts",
         section="alerts",
         page_key="alerts",
-        scene=scene,
+        data=data,
         may_create=viewer.may("admin"),
-        **alerts_context(scene),
+        **alerts_context(data),
     )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask where notifications go, and add the channel."""
     if not (viewer.is_operator and viewer.may("admin")):
@@ -66,7 +65,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
     errors: dict[str, str] = {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             channel_add(principal=viewer, **_form_read(form))
@@ -80,12 +79,12 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Add a channel",
         section="alerts",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
         kinds=ChannelKind.choices,
-        repeats=[(str(seconds), numbers.time_left(seconds)) for seconds in REPEATS_S],
+        repeats=[(str(seconds), formatting.time_left(seconds)) for seconds in REPEATS_S],
     )
 
 
@@ -99,7 +98,7 @@ def _form_read(form: dict[str, str]) -> dict[str, Any]:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Send a test, switch a channel, or remove it after a question."""
     if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
@@ -108,9 +107,9 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
         channel = channel_get(key)
     except NotFound:
         raise Http404 from None
-    if op == "remove" and not is_sure(request):
-        return ask_page(request, viewer, _ask(channel))
-    if (held := confirm_first(request, viewer)) is not None:
+    if op == "remove" and not is_confirm_submitted(request):
+        return confirm_page_render(request, viewer, _ask(channel))
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if op == "test":
         channel_test(principal=viewer, channel=channel, now=clock.now())
@@ -121,8 +120,8 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
     return redirect("alerts")
 
 
-def _ask(channel: AlertChannel) -> Ask:
-    return Ask(
+def _ask(channel: AlertChannel) -> ConfirmPage:
+    return ConfirmPage(
         title=f"Remove {channel.name}?",
         text="It is notified no more, and what waits for it is not sent.",
         label="Remove",

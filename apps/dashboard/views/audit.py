@@ -12,14 +12,14 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.dashboard import numbers
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.audit import audit_line
-from apps.dashboard.lines.cards import Verdict
-from apps.dashboard.pages import ROWS, cursor_read, page_of
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.sheets import CHUNK, CSV_MAX, Download, csv_answer
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, Download, csv_answer
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.rows.audit import audit_row
+from apps.dashboard.rows.cards import Verdict
+from apps.dashboard.sessions import sign_in_required
 from apps.users.audit import (
     LOOKED,
     YEARS,
@@ -80,7 +80,7 @@ def question_of(query: dict[str, str]) -> AuditQuestion:
 
 
 def found(request: HttpRequest, viewer: Principal) -> Any:
-    """Give all lines that the filter asks for, to be taken along."""
+    """Give all entries that the filter asks for, to be taken along."""
     return audit_find(viewer, question_of(asked(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)
 
 
@@ -95,7 +95,7 @@ def verdict_of(check: ChainCheck) -> Verdict:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     query, after = asked(request), cursor_read(request.GET.get("after", ""))
@@ -116,16 +116,16 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Audit",
         section="audit",
         page_key="",
-        scene=Scene(viewer),
-        lines=[audit_line(row) for row in shown],
+        data=PageData(viewer),
+        rows=[audit_row(row) for row in shown],
         looked=f"{LOOKED:,}",
-        stopped_at=str(numbers.moment(look.stopped_at.at)) if look.stopped_at is not None else "",
+        stopped_at=str(time_html(look.stopped_at.at)) if look.stopped_at is not None else "",
         pager=pager,
         query=query,
         is_filtered=any(query.values()),
         groups=GROUPS,
         check=check,
-        checked_at=str(numbers.moment(check.at)) if check.at else "",
+        checked_at=str(time_html(check.at)) if check.at else "",
         verdict=verdict_of(check),
         may_check=viewer.is_operator,
         csv=f"{reverse('audit-csv')}?{kept}",
@@ -134,7 +134,7 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def check(request: HttpRequest, viewer: Principal) -> HttpResponse:  # noqa: ARG001
     """Check the chain from its start."""
     if not viewer.is_operator:
@@ -144,7 +144,7 @@ def check(request: HttpRequest, viewer: Principal) -> HttpResponse:  # noqa: ARG
 
 
 def cells_of(row: AuditEntry) -> dict[str, Any]:
-    """Give a line as it leaves the pool: whole, so that its hash can be computed again."""
+    """Return an entry as it leaves the pool: whole, so that its hash can be computed again."""
     return {
         "number": row.pk,
         "at": row.at.isoformat(),
@@ -161,7 +161,7 @@ def cells_of(row: AuditEntry) -> dict[str, Any]:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as CSV."""
 
@@ -173,7 +173,7 @@ def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def audit_json(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as JSON."""
     rows = found(request, viewer)

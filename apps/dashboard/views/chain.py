@@ -18,14 +18,14 @@ from apps.chain.states import NodeRole
 from apps.chain.upgrades import upgrade_next
 from apps.core.clock import now
 from apps.core.errors import DomainError
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.chain import ChainMessage, head_line, message_line, node_line
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.chain import chain_context, network_facts, node_lines, verdict_of
-from apps.dashboard.regions.place import Place
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.fragments.chain import chain_context, network_facts, node_rows, verdict_of
+from apps.dashboard.fragments.context import FragmentContext
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.chain import ChainMessage, head_row, message_row, node_row
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.services.network_unbind import network_may_unbind, network_unbind
 
 if TYPE_CHECKING:
@@ -42,26 +42,26 @@ UNBIND_TEXT: Final = (
 
 
 @require_safe
-@for_people
+@sign_in_required
 def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The nodes and the newest tipsets; with `height` the tipset of that height."""
     wanted = request.GET.get("height", "").strip()
     found = head_wanted(wanted)
     if found is not None:
         return redirect("chain-tipset", height=found.height)
-    place = Place(viewer, "")
+    context = FragmentContext(viewer, "")
     return page_render(
         request,
         "chain/list.html",
         title="Chain",
         section="chain",
         page_key="chain",
-        scene=place.scene,
-        verdict=verdict_of(place),
-        nodes=node_lines(viewer),
+        data=context.data,
+        verdict=verdict_of(context),
+        nodes=node_rows(viewer),
         shows_nodes=viewer.is_operator,
         may_create=viewer.is_operator and viewer.may("admin"),
-        facts=network_facts(place),
+        facts=network_facts(context),
         may_unbind=may_unbind(viewer),
         wanted=wanted,
         not_found=f"No tipset is kept at {wanted} or before it." if wanted else "",
@@ -76,14 +76,14 @@ def may_unbind(viewer: Principal) -> bool:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask first, then unbind the pool from a network that it was bound to by mistake."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
     refusal = ""
-    if is_sure(request):
-        if (held := confirm_first(request, viewer)) is not None:
+    if is_confirm_submitted(request):
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             network_unbind(principal=viewer)
@@ -92,7 +92,7 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
         else:
             return redirect("chain")
     state = network_state()
-    ask = Ask(
+    ask = ConfirmPage(
         title="Unbind the pool from its network",
         text=refusal or UNBIND_TEXT,
         label="Unbind",
@@ -101,7 +101,7 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="chain",
         facts=(("Network", state.name or "none"),),
     )
-    return ask_page(request, viewer, ask, status=422 if refusal else 200)
+    return confirm_page_render(request, viewer, ask, status=422 if refusal else 200)
 
 
 def head_wanted(text: str) -> Head | None:
@@ -112,22 +112,22 @@ def head_wanted(text: str) -> Head | None:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse:
     """One tipset with its messages, decoded."""
     head = Head.objects.filter(height=height, is_canonical=True).first()
     if head is None:
         raise Http404
-    scene = Scene(viewer)
-    messages, error = messages_of(head, miners={miner.address for miner in scene.miners if miner.address})
+    data = PageData(viewer)
+    messages, error = messages_of(head, miners={miner.address for miner in data.miners if miner.address})
     return page_render(
         request,
         "chain/tipset.html",
         title=f"Tipset {height}",
         section="chain",
         page_key="",
-        scene=scene,
-        head=head_line(head),
+        data=data,
+        head=head_row(head),
         cids=list(zip(head.cids, [*head.miners, *[""] * len(head.cids)], strict=False)),
         parents=head.parent_key.split(),
         older=head_at(height - 1),
@@ -151,17 +151,17 @@ def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], st
         return [], error.reason
     padded = [*receipts, *[None] * (len(found) - len(receipts))]
     pairs = zip(found, padded, strict=False)
-    return [message_line(str(cid), one, receipt, miners=miners) for (cid, one), receipt in pairs], ""
+    return [message_row(str(cid), one, receipt, miners=miners) for (cid, one), receipt in pairs], ""
 
 
 @require_POST
-@for_people
+@sign_in_required
 def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Switch a node on or off, make it the first that is read, or take it out; answers with its row."""
     node = Node.objects.filter(pk=pk).first()
     if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
-    if (held := confirm_first(request, viewer)) is not None:
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     error = ""
     try:
@@ -176,12 +176,12 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
         error = refusal.reason
     if not getattr(request, "htmx", False):
         return redirect("chain")
-    line = node_line(Node.objects.get(pk=pk), may_act=True, upgrade=upgrade_next())
-    return render(request, "chain/_node.html", {"node": line, "refusal": error}, status=422 if error else 200)
+    row = node_row(Node.objects.get(pk=pk), may_act=True, upgrade=upgrade_next())
+    return render(request, "chain/_node.html", {"node": row, "refusal": error}, status=422 if error else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for a node's address, test it, and take it into the pool."""
     if not (viewer.is_operator and viewer.may("admin")):
@@ -189,12 +189,12 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in ("url", "name", "role", "weight")}
     found, errors = None, {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             weight, role = form_read(form)
             if "test" in request.POST:
-                found = node_line(node_test(form["url"], now=now()), may_act=False, upgrade=upgrade_next())
+                found = node_row(node_test(form["url"], now=now()), may_act=False, upgrade=upgrade_next())
             else:
                 values: dict[str, Any] = {"role": role, "weight": weight, "name": form["name"]}
                 node_add(principal=viewer, text=form["url"], now=now(), **values)
@@ -209,7 +209,7 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Add a node",
         section="chain",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         found=found,

@@ -19,9 +19,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.chain_status import network_known
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.dashboard.frame import THEME_COOKIE
+from apps.dashboard.layout import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
-from apps.dashboard.people import device_of, nulls_refuse, source_of
+from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
 from apps.users.errors import WeakPassword
 from apps.users.models import Passkey, TotpDevice, User
 from apps.users.selectors import principal_of, users_active
@@ -71,8 +71,8 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
     session_start(
         person,
         key=request.session.session_key or "",
-        device=device_of(request),
-        source=source_of(request),
+        device=user_agent(request),
+        source=client_ip(request),
         factor=factor,
         now=clock.now(),
     )
@@ -84,7 +84,7 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
 @never_cache
 def sign_in(request: HttpRequest) -> HttpResponse:
     """Show the login, or check name and password and go on to the page that was asked for."""
-    nulls_refuse(request)
+    nul_bytes_refuse(request)
     if request.user.is_authenticated:
         return redirect(next_page(request))
     username, error = "", ""
@@ -94,7 +94,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             person = person_login(
                 username=username,
                 password=request.POST.get("password", ""),
-                source=source_of(request),
+                source=client_ip(request),
                 now=clock.now(),
                 request=request,
             )
@@ -139,7 +139,7 @@ def pending_of(request: HttpRequest) -> User | None:
 @require_http_methods(["GET", "HEAD", "POST"])
 def second_step(request: HttpRequest) -> HttpResponse:
     """Ask for a code or a passkey after a right password."""
-    nulls_refuse(request)
+    nul_bytes_refuse(request)
     person = pending_of(request)
     if person is None:
         return redirect("login")
@@ -147,7 +147,7 @@ def second_step(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         try:
             factor = second_step_code(
-                person, code=request.POST.get("code", "")[:64], source=source_of(request), now=clock.now()
+                person, code=request.POST.get("code", "")[:64], source=client_ip(request), now=clock.now()
             )
         except DomainError as refusal:
             error = refusal.reason
@@ -179,7 +179,7 @@ def passkey_options(request: HttpRequest) -> HttpResponse:
 @never_cache
 def passkey(request: HttpRequest) -> HttpResponse:
     """Take the browser's answer."""
-    nulls_refuse(request)
+    nul_bytes_refuse(request)
     person, then = pending_of(request), next_page(request)
     if person is not None:
         then = request.session[PENDING]["next"]
@@ -188,7 +188,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
             answer=request.POST.get("answer", ""),
             challenge=challenge_take(request),
             place=place_of(request),
-            source=source_of(request),
+            source=client_ip(request),
             now=clock.now(),
             person=person,
         )
@@ -215,10 +215,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
     """Let somebody who was invited, or whose account was reset, choose a password."""
-    nulls_refuse(request)
+    nul_bytes_refuse(request)
     try:
         person = invitation_read(who, token)
-        principal = principal_of(person, source=source_of(request))
+        principal = principal_of(person, source=client_ip(request))
     except InvitationExpired as over:
         return gate(request, "users/welcome.html", status=404, title="Link", person=None, error=over.reason)
     except DomainError:

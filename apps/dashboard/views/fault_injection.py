@@ -11,16 +11,16 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.chain.fault_injection import FAULT_DEFAULTS, FaultValue
 from apps.chain.services.fault_injection import ACTIONS, devnet_act, faults_reset, faults_set
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.fault_injection import action_rows, fault_groups
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.fault_injection import (
+from apps.dashboard.fragments.fault_injection import (
     devnet_facts,
     devnet_nodes,
     devnet_state_or_reason,
     devnet_verdict,
 )
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.rows.fault_injection import action_rows, fault_groups
+from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ TEXT_MAX: Final = 200
 
 
 @require_safe
-@for_people
+@sign_in_required
 def index(request: HttpRequest, viewer: Principal, pk: int | None = None) -> HttpResponse:
     """One devnet node's faults; without a number the first node's."""
     node = node_find(viewer, pk)
@@ -50,7 +50,7 @@ def page(
         title="Fault injection",
         section="fault-injection",
         page_key=f"fault-injection:{context['node'].pk}",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=status,
         nodes=devnet_nodes(viewer),
         **context,
@@ -81,7 +81,7 @@ def page_context(
         "verdict": devnet_verdict(state),
         "facts": devnet_facts(state) if state is not None else [],
         "parts": fault_groups(state, refusals=refusals, typed=held) if state is not None else [],
-        "acts": action_rows(refusals=refusals, typed=held),
+        "actions": action_rows(refusals=refusals, typed=held),
     }
 
 
@@ -108,7 +108,7 @@ def answered(
 
 
 @require_POST
-@for_people
+@sign_in_required
 def fault_set(request: HttpRequest, viewer: Principal, pk: int, fault: str) -> HttpResponse:
     """Set one fault."""
     node = acting(viewer, pk)
@@ -123,7 +123,7 @@ def fault_set(request: HttpRequest, viewer: Principal, pk: int, fault: str) -> H
 
 
 @require_POST
-@for_people
+@sign_in_required
 def reset(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Reset every fault."""
     node = acting(viewer, pk)
@@ -135,8 +135,8 @@ def reset(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Do something to the chain at once."""
     node = acting(viewer, pk)
     if op not in ACTIONS:

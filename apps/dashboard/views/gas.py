@@ -13,15 +13,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.amounts import amount_read, whole_read
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
 from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.gas import GROUPS, form_values, spend_lines
-from apps.dashboard.lines.method_rules import method_rule_lines
-from apps.dashboard.pages import Facet
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.gas import auto_bump_lines, guard_lines, live_context
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.fragments.gas import auto_bump_rows, guard_rows, live_context
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import Facet
+from apps.dashboard.rows.gas import GROUPS, form_values, spend_rows
+from apps.dashboard.rows.method_rules import method_rule_rows
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.gas import guard_get, spend_since, spend_summed
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
@@ -32,7 +32,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from apps.dashboard.sheets import Download
+    from apps.dashboard.csv_export import Download
     from apps.users.principals import Principal
 
 DAYS: Final = (1, 7, 30, 365)
@@ -58,7 +58,7 @@ def days_of(request: HttpRequest) -> int:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The page."""
     by = request.GET.get("by", "")
@@ -67,21 +67,21 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     def part(**query: str) -> str:
         return f"{here}?{urlencode({'by': by, 'days': str(days), **query})}"
 
-    scene = Scene(viewer)
-    sums = spend_summed(viewer, by=by, days=days, now=scene.at)
+    data = PageData(viewer)
+    sums = spend_summed(viewer, by=by, days=days, now=data.at)
     return page_render(
         request,
         "gas/page.html",
         title="Gas",
         section="gas",
         page_key="gas",
-        scene=scene,
-        **live_context(scene),
-        guards=guard_lines(scene),
-        auto_bumps=auto_bump_lines(scene),
-        methods=method_rule_lines(),
+        data=data,
+        **live_context(data),
+        guards=guard_rows(data),
+        auto_bumps=auto_bump_rows(data),
+        methods=method_rule_rows(),
         may_change_methods=viewer.is_operator and viewer.may("sign"),
-        spend=spend_lines(sums, by=by, scene=scene),
+        spend=spend_rows(sums, by=by, data=data),
         by=dict(GROUPS)[by],
         groups=[
             Facet(key=key, label=label, href=part(by=key), on=key == by)
@@ -104,10 +104,10 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The spending as CSV, one line per day, sender and method."""
-    rows = spend_since(viewer, days=days_of(request), now=Scene(viewer).at).select_related("tenant")
+    rows = spend_since(viewer, days=days_of(request), now=PageData(viewer).at).select_related("tenant")
     cells = (
         (
             row.day.isoformat(),
@@ -141,7 +141,7 @@ def tenant_named(viewer: Principal, name: str) -> Tenant | None:
     return Tenant.objects.get(name=name or viewer.tenant_name)
 
 
-@for_people
+@sign_in_required
 def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Make a guard."""
     if not viewer.may("sign"):
@@ -172,7 +172,7 @@ def guard_of_form(viewer: Principal, form: dict[str, str]) -> None:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Take a guard away."""
     try:
@@ -185,13 +185,13 @@ def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespon
     except DomainError:  # a tenant at the guard of everybody
         raise Http404 from None
     if getattr(request, "htmx", False):
-        scene = Scene(viewer)
-        shown = {"guards": guard_lines(scene), "auto_bumps": auto_bump_lines(scene)}
+        data = PageData(viewer)
+        shown = {"guards": guard_rows(data), "auto_bumps": auto_bump_rows(data)}
         return render(request, "gas/_guards.html", shown)
     return redirect(f"{reverse('gas')}#h-guards")
 
 
-@for_people
+@sign_in_required
 def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set when a tenant's proofs pay more."""
     if not viewer.may("sign"):
@@ -221,7 +221,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-@for_people
+@sign_in_required
 def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Change the pool's own fee rules, under all others; the operator's alone."""
     if not (viewer.is_operator and viewer.may("sign")):
@@ -255,7 +255,7 @@ def form_page(
         title=title,
         section="gas",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,

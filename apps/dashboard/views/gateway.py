@@ -9,17 +9,17 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.gateway import connection_line
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.gateway import (
+from apps.dashboard.fragments.gateway import (
     SHOWN,
-    approval_lines,
-    connection_lines,
+    approval_rows,
+    connection_rows,
     list_verdict_of,
 )
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.gateway import connection_row
+from apps.dashboard.sessions import sign_in_required
 from apps.gateway.models import SignerConnection
 from apps.gateway.selectors import connection_get, connections_open
 from apps.gateway.services.connection_test import (
@@ -40,14 +40,14 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 LEVELS: Final = {"test": "sign", "end": "admin"}
-"""What a person needs for each act."""
+"""What a person needs for each action."""
 
 
 @require_safe
-@for_people
+@sign_in_required
 def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     rows = connections_open(viewer)
     return page_render(
         request,
@@ -55,17 +55,17 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Gateway",
         section="gateway",
         page_key="gateway",
-        scene=scene,
-        connections=connection_lines(rows, scene),
+        data=data,
+        connections=connection_rows(rows, data),
         hidden=max(len(rows) - SHOWN, 0),
-        approvals=approval_lines(scene),
-        verdict=list_verdict_of(rows, scene),
+        approvals=approval_rows(data),
+        verdict=list_verdict_of(rows, data),
     )
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Have a connection prove that it works, or end it; answers with its row."""
     if op not in LEVELS or not viewer.may(LEVELS[op]):
         raise Http404
@@ -76,8 +76,8 @@ def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResp
     finding = tested(viewer, row) if op == "test" else ended(viewer, row)
     if not getattr(request, "htmx", False):
         return redirect("gateway")
-    line = connection_line(row, scene=Scene(viewer), finding=finding)
-    return render(request, "gateway/_row.html", {"connection": line}, status=200 if finding.is_good else 422)
+    shown = connection_row(row, data=PageData(viewer), finding=finding)
+    return render(request, "gateway/_row.html", {"connection": shown}, status=200 if finding.is_good else 422)
 
 
 def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
@@ -100,7 +100,7 @@ def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> Connec
 
 
 @require_POST
-@for_people
+@sign_in_required
 def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Let another tenant's signers serve an account, or no longer."""
     if op not in ("approve", "refuse") or not viewer.may("admin"):
@@ -108,7 +108,7 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     row = approvals_visible(viewer).filter(pk=pk).first()
     if row is None:
         raise Http404
-    if op == "approve" and (held := confirm_first(request, viewer)) is not None:
+    if op == "approve" and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     pair = {"signer_tenant": row.signer_tenant, "account": row.account}
     if op == "approve":
@@ -119,4 +119,4 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
     if not getattr(request, "htmx", False):
         return redirect("gateway")
-    return render(request, "gateway/_approvals.html", {"approvals": approval_lines(Scene(viewer))})
+    return render(request, "gateway/_approvals.html", {"approvals": approval_rows(PageData(viewer))})

@@ -9,10 +9,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import NotFound
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.hosts import host_lines, list_verdict_of
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.fragments.hosts import host_rows, list_verdict_of
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors import worker_get
 from apps.sectors.services.hosts import worker_command
 from poolsite.wire.hosts import Operation
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, those that need somebody first."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         "hosts/list.html",
         title="Hosts",
         section="hosts",
         page_key="hosts",
-        scene=scene,
-        hosts=host_lines(scene.workers, scene),
-        verdict=list_verdict_of(scene),
+        data=data,
+        hosts=host_rows(data.workers, data),
+        verdict=list_verdict_of(data),
     )
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Pause a worker or let it go on; the command rides on its next heartbeat."""
     if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
         raise Http404
@@ -53,5 +53,5 @@ def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResp
     worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     if not getattr(request, "htmx", False):
         return redirect("hosts")
-    [line] = host_lines([worker_get(viewer, str(key))], Scene(viewer))
-    return render(request, "hosts/_row.html", {"host": line})
+    [row] = host_rows([worker_get(viewer, str(key))], PageData(viewer))
+    return render(request, "hosts/_row.html", {"host": row})

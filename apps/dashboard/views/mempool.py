@@ -8,20 +8,20 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.dashboard import numbers
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.mempool import pending_line, sender_lines
-from apps.dashboard.pages import ROWS, cursor_read, page_of
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
+from apps.core import formatting
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
+from apps.dashboard.rows.cards import Verdict, plural
+from apps.dashboard.rows.mempool import pending_row, sender_rows
+from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from django.http import HttpRequest, HttpResponse
 
-    from apps.dashboard.pages import Pager
+    from apps.dashboard.pagination import Pager
     from apps.users.principals import Principal
     from poolsite.filecoin.message import SignedMessage
 
@@ -29,46 +29,46 @@ Row = TypeVar("Row")
 
 
 @require_safe
-@for_people
+@sign_in_required
 def mempool(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The senders, those with most messages first."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     pending, error = pending_now()
-    shown, pager = cut(sender_lines(pending, names=scene.names.wallets), request)
+    shown, pager = cut(sender_rows(pending, names=data.names.wallets), request)
     return page_render(
         request,
         "chain/mempool.html",
         title="Message pool",
         section="chain",
         page_key="",
-        scene=scene,
-        verdict=verdict_of(pending, error=error, base_fee=base_fee_of(scene)),
+        data=data,
+        verdict=verdict_of(pending, error=error, base_fee=base_fee_of(data)),
         senders=shown,
         pager=pager,
     )
 
 
 @require_safe
-@for_people
+@sign_in_required
 def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One sender's messages in the order of their nonces."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     pending, error = pending_now()
     mine = [signed for signed in pending if str(signed.message.from_) == address]
     shown, pager = cut(mine, request)
-    base_fee = base_fee_of(scene)
-    miners = {miner.address for miner in scene.miners if miner.address}
+    base_fee = base_fee_of(data)
+    miners = {miner.address for miner in data.miners if miner.address}
     return page_render(
         request,
         "chain/sender.html",
         title="Messages that wait",
         section="chain",
         page_key="",
-        scene=scene,
+        data=data,
         verdict=verdict_of(mine, error=error, base_fee=base_fee),
         address=address,
-        name=scene.names.wallets.get(address, ""),
-        messages=[pending_line(signed, base_fee=base_fee, miners=miners) for signed in shown],
+        name=data.names.wallets.get(address, ""),
+        messages=[pending_row(signed, base_fee=base_fee, miners=miners) for signed in shown],
         pager=pager,
     )
 
@@ -82,9 +82,9 @@ def cut(rows: Sequence[Row], request: HttpRequest) -> tuple[list[Row], Pager]:
     return [row for _, row in shown], pager
 
 
-def base_fee_of(scene: Scene) -> int:
+def base_fee_of(data: PageData) -> int:
     """Give the newest base fee; 0 before the first head."""
-    return int(scene.head.base_fee) if scene.head is not None else 0
+    return int(data.head.base_fee) if data.head is not None else 0
 
 
 def pending_now() -> tuple[list[SignedMessage], str]:
@@ -101,8 +101,8 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
         return Verdict("No node tells its message pool.", error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
-    rest = f"The base fee is {numbers.fee_text(base_fee)}"
+    rest = f"The base fee is {formatting.fee_text(base_fee)}"
     rest += f"; {plural(low, 'message')} cannot pay it." if low else "; all of them can pay it."
     if not pending:
-        return Verdict("No message waits.", f"The base fee is {numbers.fee_text(base_fee)}.")
+        return Verdict("No message waits.", f"The base fee is {formatting.fee_text(base_fee)}.")
     return Verdict(f"{plural(len(pending), 'message')} of {plural(senders, 'sender')} wait.", rest)

@@ -1,4 +1,4 @@
-"""The same act on many messages: what it would do and cost, then doing it."""
+"""The same action on many messages: what it would do and cost, then doing it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from django.utils.http import urlencode
 from django.views.decorators.http import require_POST
 
 from apps.chain.client import chain_client
+from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard import numbers
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import plural
-from apps.dashboard.people import for_people
-from apps.dashboard.picks import Picks, picks_read
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.bulk_selection import BulkSelection, selection_read
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.rows.cards import plural
+from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.views.message_changes import head_needed, signer_only
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, bulk_price, messages_bulk
 
@@ -51,31 +51,31 @@ BULK_WORDS: Final = {
 """Title and effect of what can be done to a whole queue."""
 
 
-def queue_of(viewer: Principal, action: str, picks: Picks) -> QuerySet[Message]:
+def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
     """The picked messages for which an action is, in the order in which they would land."""
-    rows = picks.rows(viewer).filter(state__in=BULK_STATES[action])
+    rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
 
 @require_POST
-@for_people
+@sign_in_required
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
-    """Show what an act on the selected messages does and costs; apply it once that is confirmed."""
+    """Show what an action on the selected messages does and costs; apply it once that is confirmed."""
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)
-    picks = Picks((), "", "", None)
+    selection = BulkSelection((), "", "", None)
     done, error, price = None, "", ""
     status = 200
     try:
-        picks = picks_read(request.POST)
-        rows = queue_of(viewer, action, picks)
+        selection = selection_read(request.POST)
+        rows = queue_of(viewer, action, selection)
         if "confirmed" in request.POST:
             done = messages_bulk(
                 action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
         count = rows.count()
-        price = price_words(action, list(rows[:BULK_MAX]))
+        price = price_text(action, list(rows[:BULK_MAX]))
     except BadValue as refusal:
         error, count, status = refusal.reason, 0, 422
     except DomainError as refusal:
@@ -87,24 +87,24 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         title=f"{title} messages",
         section="messages",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=status,
         heading=f"{title} {plural(count, 'message')}",
         effect=effect,
         count=count,
         once=min(count, BULK_MAX),
         price=price,
-        fields=picks.fields(),
-        done=done_words(done) if done else "",
+        fields=selection.fields(),
+        done=done_text(done) if done else "",
         refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
         error=error,
         is_danger=action in ("cancel", "mark-bad"),
         verb=title,
-        back=f"{reverse('messages')}?{urlencode({'state': picks.state, 'q': picks.q})}",
+        back=f"{reverse('messages')}?{urlencode({'state': selection.state, 'q': selection.q})}",
     )
 
 
-def price_words(action: str, rows: list[Message]) -> str:
+def price_text(action: str, rows: list[Message]) -> str:
     """What the change costs, in one sentence; why that is not known where the node does not tell."""
     try:
         price = bulk_price(action, rows, client=chain_client(), head=head_needed())
@@ -113,12 +113,12 @@ def price_words(action: str, rows: list[Message]) -> str:
     if price is None:
         return "It costs nothing." if rows else ""
     return (
-        f"At the present base fee their gas costs {numbers.fil(price.now)} FIL instead of "
-        f"{numbers.fil(price.before)} FIL, at most {numbers.fil(price.most)} FIL."
+        f"At the present base fee their gas costs {formatting.fil(price.now)} FIL instead of "
+        f"{formatting.fil(price.before)} FIL, at most {formatting.fil(price.most)} FIL."
     )
 
 
-def done_words(done: BulkDone) -> str:
+def done_text(done: BulkDone) -> str:
     """What came of it in one sentence."""
     words = f"{plural(len(done.done), 'message')} done"
-    return f"{words}, {numbers.whole(len(done.refused))} refused" if done.refused else words
+    return f"{words}, {formatting.whole(len(done.refused))} refused" if done.refused else words

@@ -11,15 +11,15 @@ from django.views.decorators.http import require_POST
 
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current
+from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard import numbers
 from apps.dashboard.amounts import amount_read, amount_shown, whole_read
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import plural
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.message import message_detail
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.fragments.message import message_detail
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.rows.cards import plural
+from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.views.messages import message_or_404, message_page
 from apps.messages.models import Message
 from apps.messages.services import (
@@ -77,9 +77,9 @@ def offer_of(new: ChainMessage, *, base_fee: int) -> Offer:
     used = new.gas_limit * USED_PERCENT // 100
     likely = used * min(base_fee, new.gas_fee_cap) + new.gas_limit * tip
     return Offer(
-        now=numbers.fil(new.gas_limit * price),
-        likely=numbers.fil(likely),
-        most=numbers.fil(new.gas_limit * new.gas_fee_cap),
+        now=formatting.fil(new.gas_limit * price),
+        likely=formatting.fil(likely),
+        most=formatting.fil(new.gas_limit * new.gas_fee_cap),
     )
 
 
@@ -94,7 +94,7 @@ def fees_of_form(form: dict[str, str]) -> NewFees:
     )
 
 
-@for_people
+@sign_in_required
 def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Send the message again under the same nonce.
 
@@ -137,8 +137,8 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
     """Set the largest fee and the fee cap of a message that is not signed yet."""
-    scene = Scene(viewer)
-    base_fee = 0 if scene.head is None else int(scene.head.base_fee)
+    data = PageData(viewer)
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
     form = {
         "max_fee": amount_shown(int(row.max_fee)),
         "gas_fee_cap": amount_shown(int(row.gas_fee_cap) or CAP_OVER_BASE_FEE * base_fee, is_fee=True),
@@ -158,13 +158,13 @@ def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpRes
         else:
             return redirect("message", row.id)
     return fees_page(
-        request, scene, row, name="fee_limits", title="Raise a message's fee", form=form, errors=errors
+        request, data, row, name="fee_limits", title="Raise a message's fee", form=form, errors=errors
     )
 
 
 def fees_page(
     request: HttpRequest,
-    scene: Scene,
+    data: PageData,
     row: Message,
     *,
     name: str,
@@ -180,12 +180,12 @@ def fees_page(
         title=title,
         section="messages",
         page_key="",
-        scene=scene,
+        data=data,
         status=422 if errors else 200,
-        message=message_detail(row, scene),
+        message=message_detail(row, data),
         form=form,
         errors=errors,
-        base_fee=numbers.fee_text(0 if scene.head is None else int(scene.head.base_fee)),
+        base_fee=formatting.fee_text(0 if data.head is None else int(data.head.base_fee)),
         **more,
     )
 
@@ -211,7 +211,7 @@ def answer(request: HttpRequest, viewer: Principal, key: str, *, error: str) -> 
     row = message_or_404(viewer, key)
     if not is_htmx:
         return message_page(request, viewer, row, error=error)
-    detail = message_detail(row, Scene(viewer))
+    detail = message_detail(row, PageData(viewer))
     return render(
         request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
     )
@@ -232,16 +232,16 @@ def replace_page(
     ).count()
     return fees_page(
         request,
-        Scene(viewer),
+        PageData(viewer),
         row,
         name="replace",
         title="Replace a message",
         form=form,
         errors=errors,
         offer=offer,
-        old_premium=numbers.fee_text(row.gas_premium),
-        old_cap=numbers.fee_text(row.gas_fee_cap),
-        floor=numbers.fee_text(floor_of(row)),
+        old_premium=formatting.fee_text(row.gas_premium),
+        old_cap=formatting.fee_text(row.gas_fee_cap),
+        floor=formatting.fee_text(floor_of(row)),
         behind=plural(behind, "message") if behind else "",
     )
 
@@ -255,7 +255,7 @@ def floor_of(row: Message) -> int | None:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Give a message in flight to every node again."""
     row = message_or_404(viewer, key)
@@ -270,7 +270,7 @@ def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
 
 
 @require_POST
-@for_people
+@sign_in_required
 def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Have a message that rests after a failure tried at once."""
     row = message_or_404(viewer, key)
@@ -283,7 +283,7 @@ def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
     return answer(request, viewer, key, error=error)
 
 
-@for_people
+@sign_in_required
 def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Ask first, then let an empty message take the nonce."""
     row = message_or_404(viewer, key)
@@ -304,7 +304,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     )
 
 
-@for_people
+@sign_in_required
 def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Ask first, then give a message up."""
     row = message_or_404(viewer, key)
@@ -326,16 +326,16 @@ def asking_page(
     request: HttpRequest, viewer: Principal, row: Message, *, template: str, title: str, error: str
 ) -> HttpResponse:
     """Render the question before something that cannot be taken back."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         template,
         title=title,
         section="messages",
         page_key="",
-        scene=scene,
+        data=data,
         status=422 if error else 200,
-        message=message_detail(row, scene),
+        message=message_detail(row, data),
         is_signed=row.nonce is not None,
         error=error,
     )

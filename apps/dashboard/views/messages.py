@@ -12,19 +12,19 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, NotFound
-from apps.dashboard import numbers
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.messages import message_line, message_why
+from apps.dashboard.bulk_selection import counted, selection_read
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.fragments.message import message_detail
+from apps.dashboard.fragments.messages import list_verdict_of
+from apps.dashboard.layout import page_render
 from apps.dashboard.message_filter import filtered
-from apps.dashboard.pages import ROWS, Facet, Pager, cursor_read, page_of
-from apps.dashboard.people import for_people
-from apps.dashboard.picks import counted, picks_read
-from apps.dashboard.regions.message import message_detail
-from apps.dashboard.regions.messages import list_verdict_of
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
+from apps.dashboard.rows.messages import message_row, message_why
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.errors import MessageIdAmbiguous
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.selectors.stuck import stuck_marked
@@ -32,7 +32,7 @@ from apps.messages.selectors.stuck import stuck_marked
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
-    from apps.dashboard.sheets import Download
+    from apps.dashboard.csv_export import Download
     from apps.messages.models import Message
     from apps.users.principals import Principal
 
@@ -94,14 +94,14 @@ def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
     fitting = filtered(messages_visible(viewer), state=state, q=q)
-    scene = Scene(viewer)
-    marked = stuck_marked(fitting, head=scene.head, network=scene.network)
+    data = PageData(viewer)
+    marked = stuck_marked(fitting, head=data.head, network=data.network)
     rows = after_cursor(marked, cursor) if cursor else marked
     shown, pager = page_of(
         list(rows[: ROWS + 1]), cursor_of=cursor_of, query=request.GET.dict(), is_first=not cursor
@@ -113,10 +113,10 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Messages",
         section="messages",
         page_key="messages",
-        scene=scene,
-        messages=[message_line(row, scene.names) for row in shown],
+        data=data,
+        messages=[message_row(row, data.names) for row in shown],
         pager=pager,
-        verdict=list_verdict_of(scene),
+        verdict=list_verdict_of(data),
         facets=[
             Facet(
                 key=key,
@@ -135,15 +135,15 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("messages-csv") + "?" + urlencode({"state": state, "q": q}),
         can_send=viewer.may("sign"),
-        picks=picks_bar(scene, fitting, state=state, q=q, pager=pager),
+        selection=bulk_bar(data, fitting, state=state, q=q, pager=pager),
     )
 
 
 @dataclass(frozen=True, slots=True)
-class PicksBar:
+class BulkBar:
     """What stands below a list for the rows that were picked."""
 
-    acts: tuple[tuple[str, str], ...]
+    actions: tuple[tuple[str, str], ...]
     """Label and address of what can be done; empty for who may only read, or where nothing waits."""
     csv: str
     count: str
@@ -154,35 +154,35 @@ class PicksBar:
     """The filter that all of them fit."""
 
 
-def picks_bar(scene: Scene, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> PicksBar:
+def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> BulkBar:
     """Say what can be done to picked rows, and how many the whole filter has.
 
     Without a filter, everything means what is on its way: what has its end is never changed, and is not
     counted beyond its page.
     """
-    viewer, wanted = scene.viewer, state if state or q else "open"
+    viewer, wanted = data.viewer, state if state or q else "open"
     is_whole = not pager.newer and not pager.older
     count, is_more = pager.shown, not is_whole
     if wanted == "open" and not q:
-        count, is_more = scene.messages_waiting.signed + scene.messages_waiting.queued, False
+        count, is_more = data.messages_waiting.signed + data.messages_waiting.queued, False
     elif wanted in ("open", "stuck") and not is_whole:
         count, is_more = counted(rows)
-    acts = BULK_LABELS if viewer.may("sign") and state in ("", "open", "stuck") else ()
-    return PicksBar(
-        acts=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in acts),
+    actions = BULK_LABELS if viewer.may("sign") and state in ("", "open", "stuck") else ()
+    return BulkBar(
+        actions=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
         csv=reverse("messages-csv"),
-        count=f"more than {numbers.whole(count)}" if is_more else numbers.whole(count),
+        count=f"more than {formatting.whole(count)}" if is_more else formatting.whole(count),
         until=now().isoformat(),
         state=wanted,
     )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
     """The filtered list as CSV, or by POST the messages that were picked."""
     try:
-        rows = picks_read(request.POST if request.method == "POST" else request.GET).rows(viewer)
+        rows = selection_read(request.POST if request.method == "POST" else request.GET).rows(viewer)
     except BadValue as refusal:
         return HttpResponse(refusal.reason, status=422, content_type="text/plain")
     cells = (
@@ -222,7 +222,7 @@ def message_or_404(viewer: Principal, key: str) -> Message:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """One message with its diagnosis and history; the list where several tenants have one of this id."""
     try:
@@ -236,15 +236,15 @@ def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 def message_page(request: HttpRequest, viewer: Principal, row: Message, *, error: str = "") -> HttpResponse:
     """Render a message's page; `error` is what was refused a moment ago."""
-    scene = Scene(viewer)
-    detail = message_detail(row, scene)
+    data = PageData(viewer)
+    detail = message_detail(row, data)
     return page_render(
         request,
         "messages/detail.html",
         title=detail.method,
         section="messages",
         page_key=f"message:{row.id}",
-        scene=scene,
+        data=data,
         status=422 if error else 200,
         message=detail,
         error=error,

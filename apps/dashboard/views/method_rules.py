@@ -12,12 +12,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.client import chain_client
 from apps.core.errors import DomainError, NotFound
 from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.gas import form_values
-from apps.dashboard.lines.method_rules import kinds_of, method_rule_line
-from apps.dashboard.people import for_people
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.rows.gas import form_values
+from apps.dashboard.rows.method_rules import kinds_of, method_rule_row
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.models import ActorRules
 from apps.messages.services.senders import method_read, method_rule_remove, method_rule_set, receiver_read
 
@@ -36,7 +36,7 @@ def operator_only(viewer: Principal) -> None:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set the rule of a method of the kind of actor that stands at an address."""
     operator_only(viewer)
@@ -55,7 +55,7 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Change what a rule sets."""
     operator_only(viewer)
@@ -76,7 +76,7 @@ def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespo
 
 
 @require_POST
-@for_people
+@sign_in_required
 def rule_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:  # noqa: ARG001  # as all views
     """Remove a rule."""
     operator_only(viewer)
@@ -96,17 +96,17 @@ def rule_page(
     row: ActorRules | None = None,
 ) -> HttpResponse:
     """Show the form; the method of a rule that is there stays."""
-    line = None if row is None else method_rule_line(row, kind=kinds_of([row.code]).get(row.code, ""))
+    rule = None if row is None else method_rule_row(row, kind=kinds_of([row.code]).get(row.code, ""))
     return page_render(
         request,
         "gas/method_rule.html",
         title="Fee rule of a method",
         section="gas",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
-        line=line,
+        rule=rule,
         receivers=picker(viewer, "miner", value=form.get("to", "")),
     )

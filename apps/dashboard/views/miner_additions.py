@@ -12,14 +12,14 @@ from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
+from apps.core import formatting
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard import numbers
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
 from apps.miners.services.importing import miner_import
@@ -38,7 +38,7 @@ FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "add
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask how, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
@@ -48,9 +48,9 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     errors: dict[str, str] = {}
     if request.method == "POST":
         try:
-            if form["how"] != "import" and not is_sure(request):
+            if form["how"] != "import" and not is_confirm_submitted(request):
                 return review_page(request, viewer, form)
-            if (held := confirm_first(request, viewer)) is not None:
+            if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
             added = miner_added(viewer, form)
         except DomainError as refusal:
@@ -63,7 +63,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Add a miner",
         section="miners",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -77,13 +77,13 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     wish = wish_of(form)
     network = network_current()
     plan = creation_plan(wish, principal=viewer, tenant=tenant, client=chain_client(), network=network)
-    held = {row.address: row for row in Scene(viewer).wallets}
+    held = {row.address: row for row in PageData(viewer).wallets}
     facts = [
         ("Name", wish.name),
         ("Tenant", tenant.name),
-        ("Owner", held_words(plan.owner, held)),
-        ("Worker", held_words(plan.worker, held)),
-        ("Sector size", " ".join(numbers.size(wish.sector_size))),
+        ("Owner", held_text(plan.owner, held)),
+        ("Worker", held_text(plan.worker, held)),
+        ("Sector size", " ".join(formatting.size(wish.sector_size))),
         ("Deposit from the owner", f"{fil_format(plan.deposit)}, vests to the miner over 180 days"),
     ]
     if plan.worker_fund:
@@ -95,7 +95,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     facts.append(
         ("Signer's policy", "its owner names the new miner in it once it exists; its page proposes that")
     )
-    ask = Ask(
+    ask = ConfirmPage(
         title=f"Create miner {wish.name}",
         text="Check the owner and the sector size: neither can be chosen again.",
         label="Send transfer and create miner" if plan.worker_fund else "Create miner",
@@ -105,15 +105,15 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         kept=(*form.items(), ("fund_worker", "yes" if plan.worker_fund else "")),
         facts=tuple(facts),
     )
-    return ask_page(request, viewer, ask)
+    return confirm_page_render(request, viewer, ask)
 
 
-def held_words(address: str, held: dict[str, Wallet]) -> str:
+def held_text(address: str, held: dict[str, Wallet]) -> str:
     """Describe a wallet of the form with the balance that it had last."""
     row = held.get(address)
     if row is None:
         return address
-    return f"{row.label} {address}, {numbers.fil(row.balance)} FIL".strip()
+    return f"{row.label} {address}, {formatting.fil(row.balance)} FIL".strip()
 
 
 def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
@@ -139,7 +139,7 @@ NEVER_MADE: Final = (
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask first, then remove a miner that was imported by mistake, or could not be made."""
     try:
@@ -148,12 +148,12 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         raise Http404 from None
     if not may_remove(viewer, row):
         raise Http404
-    if is_sure(request):
-        if (held := confirm_first(request, viewer)) is not None:
+    if is_confirm_submitted(request):
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         miner_remove(row, principal=viewer)
         return redirect("miners")
-    ask = Ask(
+    ask = ConfirmPage(
         title=f"Remove {row.name} {row.address}".strip(),
         text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
         label="Remove",
@@ -161,7 +161,7 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         page=row.name or row.address or "new miner",
         section="miners",
     )
-    return ask_page(request, viewer, ask)
+    return confirm_page_render(request, viewer, ask)
 
 
 def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
@@ -193,17 +193,17 @@ def tenant_of(viewer: Principal, name: str) -> Tenant:
 
 def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
     """What the form offers, with the deposit as the chain has it now."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     try:
-        deposit = numbers.amount_text(creation_deposit_read(chain_client()))
+        deposit = formatting.amount_text(creation_deposit_read(chain_client()))
     except DomainError:
         deposit = ""
-    sizes = {int(proof.sector_size) for proof in scene.network.seal_proofs} if scene.network else set()
+    sizes = {int(proof.sector_size) for proof in data.network.seal_proofs} if data.network else set()
     return {
         "tenants": picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
         "wallets": picker(viewer, "wallet", value=form["owner"]),
         "workers": picker(viewer, "worker", value=form["worker"]),
-        "sizes": [{"bytes": size, "label": " ".join(numbers.size(size))} for size in sorted(sizes)],
+        "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
         "may_import": viewer.is_operator and viewer.may("admin"),
     }

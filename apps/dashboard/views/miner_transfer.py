@@ -12,13 +12,13 @@ from django.views.decorators.http import require_http_methods
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard.asking import is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.miner_transfers import Stop, plan_facts, stop_of
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.miner_transfers import Stop, plan_facts, stop_of
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask to whom, then show what goes, what stays and who loses what, then do it."""
     miner = miner_or_404(viewer, address)
@@ -40,11 +40,11 @@ def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
     form["from_tenant"] = form["from_tenant"] or miner.tenant.name
     if request.method != "POST":
         return form_page(request, viewer, miner, form)
-    if is_sure(request) and (held := confirm_first(request, viewer)) is not None:
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
         wish = wish_of(viewer, miner, form)
-        if is_sure(request):
+        if is_confirm_submitted(request):
             miner_transfer(wish, principal=viewer, now=clock.now())
             return redirect("miner", address)
         plan = transfer_plan(wish, principal=viewer, now=clock.now())
@@ -81,7 +81,7 @@ def form_page(
         title="Transfer miner",
         section="miners",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if stop else 200,
         miner=miner,
         form=form,
@@ -101,7 +101,7 @@ def plan_page(
         title="Transfer miner",
         section="miners",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         miner=wish.miner,
         to_tenant=wish.to_tenant,
         form=form,

@@ -8,10 +8,10 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
 from apps.core.errors import NotFound
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.miners import list_verdict_of, miner_detail, miner_lines
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.fragments.miners import list_verdict_of, miner_detail, miner_rows
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 
 if TYPE_CHECKING:
@@ -19,38 +19,38 @@ if TYPE_CHECKING:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, most power first."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         "miners/list.html",
         title="Miners",
         section="miners",
         page_key="miners",
-        scene=scene,
-        miners=miner_lines(scene.miners, scene),
-        verdict=list_verdict_of(scene),
+        data=data,
+        miners=miner_rows(data.miners, data),
+        verdict=list_verdict_of(data),
         may_create=viewer.may("sign"),
     )
 
 
 @require_safe
-@for_people
+@sign_in_required
 def miner(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One miner with its proving period, power and money."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     try:
-        detail = miner_detail(miner_get(viewer, address), scene)
+        detail = miner_detail(miner_get(viewer, address), data)
     except NotFound:
         raise Http404 from None
     return page_render(
         request,
         "miners/detail.html",
-        title=detail.line.name,
+        title=detail.row.name,
         section="miners",
         page_key=f"miner:{address}",
-        scene=scene,
+        data=data,
         miner=detail,
     )

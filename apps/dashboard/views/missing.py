@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from apps.core import health
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import source_of
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import client_ip
 from apps.users.errors import TokenRefused
 from apps.users.selectors import principal_of
 
@@ -21,7 +21,7 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(health.MACHINE_PATHS) or user is None or not user.is_authenticated:
         return health.missing(request, exception)
     try:
-        viewer = principal_of(user, source=source_of(request))
+        viewer = principal_of(user, source=client_ip(request))
     except TokenRefused:
         return health.missing(request, exception)
     return page_render(
@@ -30,6 +30,6 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
         title="Not found",
         section="",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=404,
     )

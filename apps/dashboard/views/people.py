@@ -11,14 +11,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.people import PersonLine, TryLine, person_line, try_line
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.cards import Verdict, plural
+from apps.dashboard.rows.people import PersonRow, TryRow, person_row, try_row
+from apps.dashboard.sessions import sign_in_required
 from apps.users.selectors import people_listed
 from apps.users.services.logins import login_failures_recent
 from apps.users.services.people import (
@@ -55,7 +55,7 @@ QUESTIONS: Final = {
 
 
 @require_safe
-@for_people
+@sign_in_required
 def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
     return people_page(request, viewer)
@@ -64,8 +64,8 @@ def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with a refusal where there was one."""
     may = can_manage_people(viewer)
-    lines = [
-        person_line(
+    rows = [
+        person_row(
             row, may_act=may and row.role in roles_assignable(viewer) and row.get_username() != viewer.actor
         )
         for row in people_listed(viewer)
@@ -76,10 +76,10 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         title="People",
         section="people",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if error else 200,
-        people=lines,
-        verdict=verdict_of(lines),
+        people=rows,
+        verdict=verdict_of(rows),
         tries=tries_shown(viewer) if may else None,
         may_invite=may,
         roles=[(role.value, role.label) for role in roles_assignable(viewer)],
@@ -87,15 +87,15 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
     )
 
 
-def tries_shown(viewer: Principal) -> list[TryLine]:
+def tries_shown(viewer: Principal) -> list[TryRow]:
     """Give the logins that failed lately."""
-    return [try_line(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
+    return [try_row(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
 
 
-def verdict_of(lines: list[PersonLine]) -> Verdict:
+def verdict_of(rows: list[PersonRow]) -> Verdict:
     """Say in one sentence who may come in, and whose password alone lets in."""
-    here = [line for line in lines if line.is_open]
-    weak = [line for line in here if line.factor == "password only" and line.word == "open"]
+    here = [row for row in rows if row.is_open]
+    weak = [row for row in here if row.factor == "password only" and row.word == "open"]
     if not weak:
         return Verdict(f"{plural(len(here), 'open account')}.", "Everybody has a second factor.")
     verb = "uses" if len(weak) == 1 else "use"
@@ -103,7 +103,7 @@ def verdict_of(lines: list[PersonLine]) -> Verdict:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask whom to invite, and make the account."""
     if not can_manage_people(viewer):
@@ -111,7 +111,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in ("username", "role", "tenant")}
     errors: dict[str, str] = {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             person = person_invite(principal=viewer, **form)
@@ -127,7 +127,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Invite",
         section="people",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -137,7 +137,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Show the link through which somebody without a password chooses one."""
     if not can_manage_people(viewer):
@@ -148,7 +148,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         raise Http404 from None
     if person.has_usable_password() or not person.is_active:
         raise Http404
-    if (held := confirm_first(request, viewer)) is not None:
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     there = reverse("welcome", args=invitation_create(person))
     return page_render(
@@ -157,31 +157,31 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         title=f"Link for {person.get_username()}",
         section="people",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         name=person.get_username(),
         link=request.build_absolute_uri(there),
     )
 
 
-def question_of(op: str, name: str) -> Ask:
-    """Write the question before an act."""
+def question_of(op: str, name: str) -> ConfirmPage:
+    """Write the question before an action."""
     title, text, label = QUESTIONS[op]
     there = reverse("people")
-    return Ask(f"{title} {name}", text, label, back=there, page="People", section="people")
+    return ConfirmPage(f"{title} {name}", text, label, back=there, page="People", section="people")
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Close, open or reset an account, or give another role."""
     if op not in OPS or not can_manage_people(viewer):
         raise Http404
     try:
         person = person_manageable(viewer, pk)
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
-        if op in QUESTIONS and not is_sure(request):
-            return ask_page(request, viewer, question_of(op, person.get_username()))
+        if op in QUESTIONS and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, question_of(op, person.get_username()))
         if op == "role":
             person_role_set(principal=viewer, person=person, role=request.POST.get("role", ""))
         elif op == "reset":

@@ -9,8 +9,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from apps.dashboard.people import for_people
 from apps.dashboard.pickers import SOURCES, suggested
+from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -19,7 +19,7 @@ FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")
 
 
 @require_safe
-@for_people
+@sign_in_required
 def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> HttpResponse:
     """The suggestions for one field, and how what it holds is known; the field sends its own value."""
     if kind not in SOURCES or not FIELD_ID.fullmatch(field):

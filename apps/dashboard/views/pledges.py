@@ -13,13 +13,13 @@ from django.views.decorators.http import require_safe
 from apps.chain.client import chain_client
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import plural
-from apps.dashboard.lines.prices import PriceCard, life_words, price_card
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import miner_label, picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.rows.cards import plural
+from apps.dashboard.rows.prices import PriceCard, life_text, price_card
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.errors import MinerUnknown
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-@for_people
+@sign_in_required
 def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for new sectors; the form's key makes a double click one pledge."""
     if not viewer.may("sign"):
@@ -42,12 +42,12 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         form = {name: request.POST.get(name, "").strip() for name in form}
         try:
-            if not is_sure(request):
-                return ask_page(request, viewer, pledge_review(viewer, form))
+            if not is_confirm_submitted(request):
+                return confirm_page_render(request, viewer, pledge_review(viewer, form))
             return pledged(viewer, form)
         except DomainError as refusal:
             errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-    scene = Scene(viewer)
+    data = PageData(viewer)
     choices = picker(viewer, "miner", value=form["miner"])
     if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
         form["miner"] = form["miner"] or choices.choices[0].value
@@ -57,37 +57,37 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Pledge",
         section="sectors",
         page_key="pledge",
-        scene=scene,
+        data=data,
         status=422 if errors else 200,
         miners=choices,
         form=form,
         errors=errors,
         most=sealing_policy().pledge_max,
-        price=price_of(scene, address=form["miner"], count=count_read(form["count"])),
+        price=price_of(data, address=form["miner"], count=count_read(form["count"])),
     )
 
 
 @require_safe
-@for_people
+@sign_in_required
 def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The price card for another miner or number of sectors."""
     if not viewer.may("sign"):
         raise Http404
     count = count_read(request.GET.get("count", ""))
-    price = price_of(Scene(viewer), address=request.GET.get("miner", ""), count=count)
+    price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count)
     return render(request, "sectors/_price.html", {"price": price})
 
 
-def price_of(scene: Scene, *, address: str, count: int) -> PriceCard:
+def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
     """Ask the chain for the price of `count` sectors of one of the viewer's miners, or say why not."""
     count = min(max(count, 1), sealing_policy().pledge_max)
-    if scene.head is None or scene.network is None:
+    if data.head is None or data.network is None:
         return PriceCard(error="no node has answered yet")
     if not address:
         return PriceCard(error="choose a miner")
     try:
-        miner = miner_get(scene.viewer, address)
-        price = pledge_price(miner, client=chain_client(), head=scene.head, network=scene.network)
+        miner = miner_get(data.viewer, address)
+        price = pledge_price(miner, client=chain_client(), head=data.head, network=data.network)
     except DomainError as refusal:
         return PriceCard(error=refusal.reason)
     return price_card(
@@ -95,8 +95,8 @@ def price_of(scene: Scene, *, address: str, count: int) -> PriceCard:
         payers_of(miner, price, count=count),
         count=count,
         miner=miner,
-        names=scene.names,
-        say=life_words(price, epoch_s=scene.network.epoch_s, height=scene.head.height, count=count),
+        names=data.names,
+        say=life_text(price, epoch_s=data.network.epoch_s, height=data.head.height, count=count),
     )
 
 
@@ -113,7 +113,7 @@ def miner_of(viewer: Principal, form: dict[str, str]) -> Miner:
         raise BadValue("choose one of your miners", field="miner") from None
 
 
-def pledge_review(viewer: Principal, form: dict[str, str]) -> Ask:
+def pledge_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
     """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
 
     Raises BadValue naming the field, also where no price is known.
@@ -121,10 +121,10 @@ def pledge_review(viewer: Principal, form: dict[str, str]) -> Ask:
     miner, count, most = miner_of(viewer, form), count_read(form["count"]), sealing_policy().pledge_max
     if not 1 <= count <= most:
         raise BadValue(f"must be from 1 to {most}", field="count")
-    price = price_of(Scene(viewer), address=miner.address, count=count)
+    price = price_of(PageData(viewer), address=miner.address, count=count)
     if price.error:
         raise BadValue(price.error, field="form")
-    return Ask(
+    return ConfirmPage(
         title=f"Pledge {plural(count, 'sector')} of {miner.name or miner.address}",
         text=price.say,
         label=f"Pledge {plural(count, 'sector')}",
@@ -134,7 +134,7 @@ def pledge_review(viewer: Principal, form: dict[str, str]) -> Ask:
         kept=tuple(form.items()),
         facts=(
             ("Miner", miner_label(miner)),
-            *((line.what, f"{line.all}, {line.sub}") for line in price.lines),
+            *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
             *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
         ),
     )

@@ -12,12 +12,12 @@ from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.policies import rule_line
-from apps.dashboard.lines.proposals import miners_proposal, transfers_proposal
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.rows.cards import Verdict, plural
+from apps.dashboard.rows.policies import rule_row
+from apps.dashboard.rows.proposals import miners_proposal, transfers_proposal
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import message_get, messages_visible
 from apps.messages.services.retry import policy_change
 from apps.wallets.selectors import wallet_get
@@ -70,7 +70,7 @@ def policy_page(
         title=titles.get(name, "Signing policy"),
         section="wallets",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=status,
         wallet=wallet,
         wallet_name=str(wallet),
@@ -90,7 +90,7 @@ def verdict_of(state: PolicyState) -> Verdict:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The rules in force, the named sets and the versions."""
     wallet = wallet_or_404(viewer, address)
@@ -105,7 +105,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         wallet,
         name="policy",
         state=state,
-        rules=[rule_line(rule, place=place) for place, rule in enumerate(state.rules, 1)],
+        rules=[rule_row(rule, place=place) for place, rule in enumerate(state.rules, 1)],
         verdict=verdict_of(state),
         is_old_default=state.digest in OLD_DEFAULTS,
         proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
@@ -115,13 +115,13 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
 
 def miners_of(viewer: Principal, wallet: Wallet, *, also: str = "") -> list[str]:
     """Return the addresses of the miners of a wallet's tenant, and of one that the viewer names and sees."""
-    rows = [one for one in Scene(viewer).miners if one.address]
+    rows = [one for one in PageData(viewer).miners if one.address]
     own = wallet.tenant_id
     return [one.address for one in rows if one.tenant_id == own or one.address == also]
 
 
 @require_safe
-@for_people
+@sign_in_required
 def version(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
     """One version: who took it, what it changed, its text, and the way back to it."""
     wallet = wallet_or_404(viewer, address)
@@ -153,7 +153,7 @@ def unpack(packed: str) -> str:
 
 def words(text: str) -> tuple[str, ...]:
     """Split what was typed into a field for several: at commas and line ends."""
-    return tuple(one for line in text.splitlines() for part in line.split(",") if (one := part.strip()))
+    return tuple(one for row in text.splitlines() for part in row.split(",") if (one := part.strip()))
 
 
 def rule_read(request: HttpRequest) -> RuleForm:
@@ -165,7 +165,7 @@ def rule_read(request: HttpRequest) -> RuleForm:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def rule(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The form of one rule, new or there; a POST shows what it would change."""
     wallet = wallet_or_404(viewer, address)
@@ -203,7 +203,7 @@ def rule(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show what the policy would be without a rule."""
     wallet = wallet_or_404(viewer, address)
@@ -216,7 +216,7 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The policy as text; a POST shows what another text would change, also to go back to an old version."""
     wallet = wallet_or_404(viewer, address)
@@ -260,7 +260,7 @@ def review(
 
 
 @require_POST
-@for_people
+@sign_in_required
 def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Hand a signed change to the signer."""
     wallet = wallet_or_404(viewer, address)
@@ -297,7 +297,7 @@ def message_read(request: HttpRequest, viewer: Principal) -> Message:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def trial(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask the policy about a message that is not signed."""
     wallet = wallet_or_404(viewer, address)

@@ -9,8 +9,8 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard.lines.proposals import miners_proposal, transfers_proposal
-from apps.dashboard.people import for_people
+from apps.dashboard.rows.proposals import miners_proposal, transfers_proposal
+from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.views.policies import editor_only, miners_of, refused, review, wallet_or_404
 from apps.miners.selectors import miner_get
 from apps.miners.states import MinerState
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @require_POST
-@for_people
+@sign_in_required
 def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the change that lets the signer seal and prove for the tenant's own miners only."""
     wallet = wallet_or_404(viewer, address)
@@ -41,7 +41,7 @@ def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
 
 
 @require_POST
-@for_people
+@sign_in_required
 def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the change that allows transfers between the signer's own keys up to the amounts typed."""
     wallet = wallet_or_404(viewer, address)
@@ -70,7 +70,7 @@ def amount_typed(request: HttpRequest, name: str) -> str:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def miner_signing(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show on a miner's page whether its worker's signer signs for it, and how its owner allows it."""
     try:

@@ -10,11 +10,11 @@ from django.shortcuts import redirect
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.recovery import context_of
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.fragments.recovery import context_of
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.recovery import unmatched_get
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = "outside"
 """Value of the choice that a message was sent outside the pool."""
-END: Final = Ask(
+END: Final = ConfirmPage(
     title="End recovery",
     text="What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
     "nothing was sent or sealed since the backup.",
@@ -35,7 +35,7 @@ END: Final = Ask(
 )
 
 
-@for_people
+@sign_in_required
 def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show what is left to do, and take a decision; the operator's alone."""
     if not viewer.is_operator:
@@ -44,8 +44,8 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if not viewer.may("admin"):
             raise Http404
-        if request.POST.get("end") == "1" and not is_sure(request):
-            return ask_page(request, viewer, END)
+        if request.POST.get("end") == "1" and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, END)
         try:
             _decide(request, viewer)
         except DomainError as refusal:
@@ -80,7 +80,7 @@ def _page(request: HttpRequest, viewer: Principal, error: str) -> HttpResponse:
         title="Recovery",
         section="messages",
         page_key="recovery",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if error else 200,
         may_decide=viewer.may("admin"),
         error=error,

@@ -13,13 +13,13 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.checks.sealing import expires_soon
 from apps.core.clock import now
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard.frame import page_render
-from apps.dashboard.pages import ROWS, Facet, cursor_read, page_of
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.sector import sector_detail
-from apps.dashboard.regions.sectors import list_context, list_verdict_of
-from apps.dashboard.sheets import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.fragments.sector import sector_detail
+from apps.dashboard.fragments.sectors import list_context, list_verdict_of
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors import sector_get, sectors_visible
 from apps.sectors.services.steps import sector_abort, sector_retry
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, SectorState
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.dashboard.sheets import Download
+    from apps.dashboard.csv_export import Download
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
@@ -73,7 +73,7 @@ CSV_FIELDS: Final = (
 """What the columns are made of: a row's other fields are not read, least of all its batches' params."""
 
 
-def filtered(rows: QuerySet[Sector], *, state: str, q: str, scene: Scene) -> QuerySet[Sector]:
+def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> QuerySet[Sector]:
     """Apply the list's filters; each has an index."""
     if state == "work":
         rows = rows.exclude(state__in=FINAL_STATES)
@@ -84,7 +84,7 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, scene: Scene) -> Que
     elif state == "sealed":
         rows = rows.filter(state=SectorState.PROVING, active=False)
     elif state == "expiring":
-        rows = rows.filter(expires_soon(scene))
+        rows = rows.filter(expires_soon(data))
     elif state == "aborted":
         rows = rows.filter(state=SectorState.ABORTED)
     if q:
@@ -93,13 +93,13 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, scene: Scene) -> Que
 
 
 @require_safe
-@for_people
+@sign_in_required
 def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
-    scene = Scene(viewer)
-    rows = filtered(sectors_visible(viewer), state=state, q=q, scene=scene)
+    data = PageData(viewer)
+    rows = filtered(sectors_visible(viewer), state=state, q=q, data=data)
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
     shown, pager = page_of(
@@ -115,10 +115,10 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="Sectors",
         section="sectors",
         page_key="sectors",
-        scene=scene,
-        sectors=list_context(shown, scene),
+        data=data,
+        sectors=list_context(shown, data),
         pager=pager,
-        verdict=list_verdict_of(scene),
+        verdict=list_verdict_of(data),
         facets=facets(here, state=state, q=q),
         filtered=bool(state or q),
         state=state,
@@ -148,14 +148,14 @@ def facets(here: str, *, state: str, q: str) -> list[Facet]:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as CSV."""
     rows = filtered(
         sectors_visible(viewer).select_related(None),
         state=request.GET.get("state", ""),
         q=request.GET.get("q", "").strip(),
-        scene=Scene(viewer),
+        data=PageData(viewer),
     )
     fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
     cells = (
@@ -182,7 +182,7 @@ def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """One sector with its clocks, stages and timeline."""
     return sector_page(request, viewer, key)
@@ -190,15 +190,15 @@ def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
 
 def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, error: str = "") -> HttpResponse:
     """Render a sector's page; `error` is what was refused a moment ago."""
-    scene = Scene(viewer)
-    detail = sector_detail(sector_or_404(viewer, key), scene)
+    data = PageData(viewer)
+    detail = sector_detail(sector_or_404(viewer, key), data)
     return page_render(
         request,
         "sectors/detail.html",
-        title=detail.line.name,
+        title=detail.row.name,
         section="sectors",
         page_key=f"sector:{key}",
-        scene=scene,
+        data=data,
         status=422 if error else 200,
         sector=detail,
         error=error,
@@ -206,21 +206,21 @@ def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, erro
 
 
 def _acted(
-    request: HttpRequest, viewer: Principal, key: uuid.UUID, act: Callable[[Sector], Any]
+    request: HttpRequest, viewer: Principal, key: uuid.UUID, action: Callable[[Sector], Any]
 ) -> HttpResponse:
-    """Do `act` to a sector and answer with the part of the page that shows it, or with the refusal there."""
+    """Do `action` to a sector; return the fragment that shows it, or the refusal there."""
     row = sector_or_404(viewer, key)
     if not viewer.may("sign"):
         raise Http404
     error = ""
     try:
-        act(row)
+        action(row)
     except DomainError as refusal:
         error = refusal.reason
     if not getattr(request, "htmx", False):
         return sector_page(request, viewer, key, error=error) if error else redirect("sector", key)
     if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware
-        detail = sector_detail(sector_or_404(viewer, key), Scene(viewer))
+        detail = sector_detail(sector_or_404(viewer, key), PageData(viewer))
         return render(
             request, "sectors/_head.html", {"sector": detail, "error": error}, status=422 if error else 200
         )
@@ -230,7 +230,7 @@ def _acted(
 
 
 @require_POST
-@for_people
+@sign_in_required
 def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Try the failed stage again."""
     return _acted(
@@ -239,7 +239,7 @@ def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 
 
 @require_POST
-@for_people
+@sign_in_required
 def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
     """Set a paused sector back to an earlier state."""
     return _acted(
@@ -250,7 +250,7 @@ def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) ->
     )
 
 
-@for_people
+@sign_in_required
 def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Ask first, then give a sector up for good."""
     row = sector_or_404(viewer, key)
@@ -265,15 +265,15 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
             error = refusal.reason
         else:
             return redirect("sector", key)
-    scene = Scene(viewer)
-    detail = sector_detail(row, scene)
+    data = PageData(viewer)
+    detail = sector_detail(row, data)
     return page_render(
         request,
         "sectors/abort.html",
-        title=f"Abort {detail.line.name}",
+        title=f"Abort {detail.row.name}",
         section="sectors",
         page_key="",
-        scene=scene,
+        data=data,
         sector=detail,
         error=error,
         status=422 if error else 200,

@@ -10,18 +10,18 @@ from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
+from apps.dashboard.csv_export import csv_answer
 from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.senders import (
+from apps.dashboard.fragments.senders import (
     SENDERS_MAX,
     head_context,
     list_verdict_of,
     sender_detail,
-    sender_lines,
+    sender_rows,
 )
-from apps.dashboard.sheets import csv_answer
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.errors import SenderShared
 from apps.messages.selectors import sender_get, sender_may_set, senders_visible
 from apps.messages.selectors.balances import balances_of
@@ -31,7 +31,7 @@ from apps.messages.services.senders import sender_set
 from apps.messages.states import SenderState
 
 if TYPE_CHECKING:
-    from apps.dashboard.sheets import Download
+    from apps.dashboard.csv_export import Download
     from apps.messages.models import Sender
     from apps.users.principals import Principal
 
@@ -55,32 +55,32 @@ OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
 
 
 @require_safe
-@for_people
+@sign_in_required
 def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, those that need somebody first."""
-    scene = Scene(viewer)
-    lines = sender_lines(list(senders_visible(viewer)[:SENDERS_MAX]), scene)
+    data = PageData(viewer)
+    rows = sender_rows(list(senders_visible(viewer)[:SENDERS_MAX]), data)
     return page_render(
         request,
         "senders/list.html",
         title="Senders",
         section="senders",
         page_key="senders",
-        scene=scene,
-        senders=lines,
-        verdict=list_verdict_of(lines, scene),
+        data=data,
+        senders=rows,
+        verdict=list_verdict_of(rows, data),
         csv=reverse("senders-csv"),
     )
 
 
 @require_safe
-@for_people
+@sign_in_required
 def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
     """The list as CSV."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     rows = list(senders_visible(viewer))
     lanes = lanes_of(rows, viewer=viewer, open_counts=open_by_sender(viewer), base_fee=0)
-    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=scene.at)
+    spent = spend_by_sender(viewer, days=LEARN_DAYS, now=data.at)
     balances = balances_of(rows)
     cells = (
         (
@@ -112,7 +112,7 @@ def sender_or_404(viewer: Principal, address: str) -> Sender:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One sender with its lane and settings."""
     return sender_page(request, viewer, address)
@@ -127,15 +127,15 @@ def sender_page(
     errors: dict[str, str] | None = None,
 ) -> HttpResponse:
     """Render a sender's page; `errors` are what the settings form was refused for."""
-    row, scene = sender_or_404(viewer, address), Scene(viewer)
-    detail = sender_detail(row, scene)
+    row, data = sender_or_404(viewer, address), PageData(viewer)
+    detail = sender_detail(row, data)
     return page_render(
         request,
         "senders/detail.html",
-        title=detail.line.name,
+        title=detail.row.name,
         section="senders",
         page_key=f"sender:{row.address}",
-        scene=scene,
+        data=data,
         status=422 if errors else 200,
         **head_context(detail),
         facts=detail.facts,
@@ -147,7 +147,7 @@ def sender_page(
 
 
 @require_POST
-@for_people
+@sign_in_required
 def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Change fee rules and quota of a sender; an empty field leaves the choice to the rules below."""
     row = sender_or_404(viewer, address)
@@ -163,8 +163,8 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
     """Pause a sender or let it go on."""
     row = sender_or_404(viewer, address)
     if op not in OPS or not viewer.may("sign"):
@@ -175,5 +175,5 @@ def act(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpR
         raise Http404 from None
     if not getattr(request, "htmx", False):
         return redirect("sender", row.address)
-    detail = sender_detail(sender_or_404(viewer, address), Scene(viewer))
+    detail = sender_detail(sender_or_404(viewer, address), PageData(viewer))
     return render(request, "senders/_head.html", head_context(detail))

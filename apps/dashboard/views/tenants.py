@@ -11,21 +11,21 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core.errors import DomainError, NotFound
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.tenants import (
-    TenantLine,
-    miner_line,
-    rate_line,
-    signer_line,
-    tenant_line,
-    tenant_word,
-)
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.cards import Verdict, plural
+from apps.dashboard.rows.tenants import (
+    TenantRow,
+    miner_row,
+    rate_row,
+    signer_row,
+    tenant_label,
+    tenant_row,
+)
+from apps.dashboard.sessions import sign_in_required
 from apps.miners.services.ownership import assignment_check
 from apps.users.limits import rates_used
 from apps.users.selectors import miner_owner, tenants_listed
@@ -73,32 +73,32 @@ TEXTS: Final = {
 
 
 @require_safe
-@for_people
+@sign_in_required
 def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    lines = [tenant_line(row) for row in tenants_listed(viewer, limit=SHOWN)]
+    rows = [tenant_row(row) for row in tenants_listed(viewer, limit=SHOWN)]
     return page_render(
         request,
         "tenants/list.html",
         title="Tenants",
         section="tenants",
         page_key="",
-        scene=Scene(viewer),
-        tenants=lines,
-        verdict=verdict_of(lines),
+        data=PageData(viewer),
+        tenants=rows,
+        verdict=verdict_of(rows),
         may_make=can_manage_tenants(viewer),
     )
 
 
-def verdict_of(lines: list[TenantLine]) -> Verdict:
+def verdict_of(rows: list[TenantRow]) -> Verdict:
     """Say in one sentence who is there and who is shut out."""
-    shut = sum(line.word == "disabled" for line in lines)
-    rest = f"{shut} of them disabled." if shut else "All are let in." if lines else ""
-    return Verdict(f"{plural(len(lines), 'tenant')}.", rest)
+    shut = sum(row.word == "disabled" for row in rows)
+    rest = f"{shut} of them disabled." if shut else "All are let in." if rows else ""
+    return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for name and comment, and make the tenant."""
     if not can_manage_tenants(viewer):
@@ -106,7 +106,7 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: request.POST.get(name, "").strip() for name in ("name", "comment")}
     errors: dict[str, str] = {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             made = tenant_add(principal=viewer, **form)
@@ -120,7 +120,7 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="New tenant",
         section="tenants",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -136,7 +136,7 @@ def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One tenant and what it has."""
     return tenant_page(request, viewer, tenant_or_404(viewer, key))
@@ -156,15 +156,15 @@ def tenant_page(
         title=row.name,
         section="tenants",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         tenant=row,
-        state=tenant_word(row),
-        miners=[miner_line(one) for one in miners[:SHOWN]],
-        signers=[signer_line(one) for one in signers[:SHOWN]],
+        state=tenant_label(row),
+        miners=[miner_row(one) for one in miners[:SHOWN]],
+        signers=[signer_row(one) for one in signers[:SHOWN]],
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
-        rates=[rate_line(used) for used in rates_used(row)],
+        rates=[rate_row(used) for used in rates_used(row)],
         services=SERVICES,
         can_manage_tenants=can_manage_tenants(viewer),
         give_miner=picker(viewer, "miner", value=form["miner"]),
@@ -174,8 +174,8 @@ def tenant_page(
     )
 
 
-def question_of(row: Tenant, op: str, form: dict[str, str]) -> Ask | None:
-    """Write the question before an act; None for what can be taken back as easily as it is done."""
+def question_of(row: Tenant, op: str, form: dict[str, str]) -> ConfirmPage | None:
+    """Write the question before an action; None for what can be taken back as easily as it is done."""
     if op not in TEXTS:
         return None
     owner = miner_owner(actor_id=miner_read(form["miner"])) if op == "miner" else ""
@@ -184,7 +184,7 @@ def question_of(row: Tenant, op: str, form: dict[str, str]) -> Ask | None:
     title, text, label = (words.format(name=row.name, owner=owner, **form) for words in TEXTS[op])
     kept = tuple((name, value) for name, value in form.items() if value)
     back = reverse("tenant", args=[row.uuid])
-    return Ask(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
+    return ConfirmPage(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
 
 
 def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
@@ -194,7 +194,7 @@ def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
 
 
 def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
-    """Do one act.  Raises DomainError."""
+    """Do one action.  Raises DomainError."""
     who: dict[str, Any] = {"principal": viewer, "tenant": row}
     if op in ("open", "close"):
         tenant_edit(**who, enabled=op == "open")
@@ -216,21 +216,21 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
 
 
 @require_POST
-@for_people
-def act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Change a tenant, or what it has."""
     row = tenant_or_404(viewer, key)
     if op not in OPS or not can_manage_tenants(viewer):
         raise Http404
-    if (held := confirm_first(request, viewer)) is not None:
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     form = {name: request.POST.get(name, "").strip() for name in (*FIELDS, "open_mining", "key")}
     try:
         with transaction.atomic():
             miner_check(row, op, form)
         asked = question_of(row, op, form)
-        if asked is not None and not is_sure(request):
-            return ask_page(request, viewer, asked)
+        if asked is not None and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, asked)
         act_do(viewer, row, op, form)
     except DomainError as refusal:
         field = refusal.field if refusal.field in FIELDS else "state"

@@ -12,14 +12,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.confirming import confirm_first
-from apps.dashboard.frame import page_render
-from apps.dashboard.lines.cards import Verdict, plural
-from apps.dashboard.lines.tokens import TokenLine, token_line
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.rows.cards import Verdict, plural
+from apps.dashboard.rows.tokens import TokenRow, token_row
+from apps.dashboard.sessions import sign_in_required
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
 from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
@@ -55,28 +55,28 @@ STARTS: Final[dict[str, str]] = {
 
 
 @require_safe
-@for_people
+@sign_in_required
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    may, scene = can_manage_people(viewer), Scene(viewer)
-    lines = [token_line(row, at=scene.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
+    may, data = can_manage_people(viewer), PageData(viewer)
+    rows = [token_row(row, at=data.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
     return page_render(
         request,
         "tokens/list.html",
         title="Tokens",
         section="tokens",
         page_key="",
-        scene=scene,
-        tokens=lines,
-        verdict=verdict_of(lines),
+        data=data,
+        tokens=rows,
+        verdict=verdict_of(rows),
         may_make=may,
     )
 
 
-def verdict_of(lines: list[TokenLine]) -> Verdict:
+def verdict_of(rows: list[TokenRow]) -> Verdict:
     """Say in one sentence how many are good, and how many nobody uses."""
-    good = [line for line in lines if line.word == "good"]
-    idle = sum(line.used == "never" for line in good)
+    good = [row for row in rows if row.word == "good"]
+    idle = sum(row.used == "never" for row in good)
     rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
     return Verdict(f"{plural(len(good), 'good token')}.", rest)
 
@@ -134,7 +134,7 @@ def token_make(viewer: Principal, form: dict[str, str]) -> str:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask what the token is for, and make it."""
     if not can_manage_people(viewer):
@@ -142,7 +142,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     form = {name: " ".join(request.POST.getlist(name)).strip() for name in FIELDS}
     errors: dict[str, str] = {}
     if request.method == "POST":
-        if (held := confirm_first(request, viewer)) is not None:
+        if (held := reauthenticate_first(request, viewer)) is not None:
             return held
         try:
             request.session[MADE] = text_encrypt(token_make(viewer, form))
@@ -159,7 +159,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="New token",
         section="tokens",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -174,7 +174,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 @require_safe
-@for_people
+@sign_in_required
 def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the text of the token that was just made, once."""
     try:
@@ -188,26 +188,26 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title="New token",
         section="tokens",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         text=text,
         start=STARTS.get(request.session.pop(MADE_FOR, ""), "").format(console=console),
     )
 
 
 @require_POST
-@for_people
+@sign_in_required
 def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Make a token worthless at once."""
     row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
     if row is None or not can_manage_people(viewer):
         raise Http404
-    if (held := confirm_first(request, viewer)) is not None:
+    if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    if not is_sure(request):
+    if not is_confirm_submitted(request):
         text = "Whoever uses it is shut out within a second, its sockets are closed. It never comes back."
         back = reverse("tokens")
-        ask = Ask(f"Revoke {row.name}", text, "Revoke", back=back, page="Tokens", section="tokens")
-        return ask_page(request, viewer, ask)
+        ask = ConfirmPage(f"Revoke {row.name}", text, "Revoke", back=back, page="Tokens", section="tokens")
+        return confirm_page_render(request, viewer, ask)
     token_revoke(row)
     audit_record(principal=viewer, action="token.revoke", target=str(row))
     return redirect("tokens")

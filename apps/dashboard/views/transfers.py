@@ -13,13 +13,13 @@ from django.views.decorators.http import require_http_methods
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
+from apps.core import formatting
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard import numbers
-from apps.dashboard.asking import Ask, ask_page, is_sure
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
-from apps.dashboard.regions.scene import Scene
+from apps.dashboard.sessions import sign_in_required
 from apps.messages.services import message_push
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.validate import PushItem
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Send FIL from one of the viewer's wallets; the form's id makes a double click one message."""
     if not viewer.may("sign"):
@@ -42,22 +42,22 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         form = {name: request.POST.get(name, "").strip() for name in form}
         try:
-            if not is_sure(request):
-                return ask_page(request, viewer, transfer_review(viewer, form))
+            if not is_confirm_submitted(request):
+                return confirm_page_render(request, viewer, transfer_review(viewer, form))
             made = sent(viewer, form)
         except DomainError as refusal:
             field = refusal.field.rstrip("_")
             errors[field if field in form else "form"] = refusal.reason
         else:
             return redirect("message", made.id)
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         "messages/compose.html",
         title="Send FIL",
         section="messages",
         page_key="compose",
-        scene=scene,
+        data=data,
         status=422 if errors else 200,
         form=form,
         errors=errors,
@@ -66,18 +66,18 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-def transfer_review(viewer: Principal, form: dict[str, str]) -> Ask:
+def transfer_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
     """Return the question before FIL is sent: from whom, to whom, and what it costs.
 
     Raises DomainError with the field to blame, also for what the chain would refuse.
     """
-    wallet = next((row for row in Scene(viewer).wallets if row.address == form["from"]), None)
+    wallet = next((row for row in PageData(viewer).wallets if row.address == form["from"]), None)
     if wallet is None:
         raise BadValue("choose one of the wallets", field="from")
     value, whose = amount_of(form), wallet.tenant.name
     is_own = wallet.tenant_id == viewer.tenant_id
     text = f"The key belongs to tenant {whose}: the transfer spends that tenant's FIL."
-    return Ask(
+    return ConfirmPage(
         title="Review the transfer" if is_own else f"Send from a key of {whose}",
         text="A transfer that has landed cannot be taken back." if is_own else text,
         label=f"Send {fil_format(value)}" + ("" if is_own else f" of {whose}"),
@@ -86,15 +86,15 @@ def transfer_review(viewer: Principal, form: dict[str, str]) -> Ask:
         section="messages",
         kept=tuple(form.items()),
         facts=(
-            ("From", f"{wallet.label} {wallet.address}, {numbers.fil(wallet.balance)} FIL".strip()),
-            ("To", receiver_words(viewer, form["to"])),
+            ("From", f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip()),
+            ("To", receiver_text(viewer, form["to"])),
             ("Value", fil_format(value)),
             *price_facts(viewer, form, value=value),
         ),
     )
 
 
-def receiver_words(viewer: Principal, address: str) -> str:
+def receiver_text(viewer: Principal, address: str) -> str:
     """Describe the receiver: one of the viewer's wallets by its name."""
     label = chosen_label(viewer, "wallet", address)
     return f"{address} ({label})" if label else address

@@ -8,12 +8,12 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.core import formatting
 from apps.core.errors import NotFound
-from apps.dashboard import numbers
-from apps.dashboard.frame import page_render
-from apps.dashboard.people import for_people
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.wallets import list_verdict_of, record_lines, wallet_lines
+from apps.dashboard.fragments.wallets import list_verdict_of, record_rows, wallet_rows
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
 from apps.wallets.models import Wallet
 from apps.wallets.selectors import wallet_get
 from apps.wallets.services.sign import wallet_label
@@ -27,25 +27,25 @@ LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
 
 
 @require_safe
-@for_people
+@sign_in_required
 def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, lowest balance first, and the latest signatures."""
-    scene = Scene(viewer)
+    data = PageData(viewer)
     return page_render(
         request,
         "wallets/list.html",
         title="Wallets",
         section="wallets",
         page_key="wallets",
-        scene=scene,
-        wallets=wallet_lines(scene.wallets, scene),
-        records=record_lines(scene),
-        verdict=list_verdict_of(scene),
+        data=data,
+        wallets=wallet_rows(data.wallets, data),
+        records=record_rows(data),
+        verdict=list_verdict_of(data),
     )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@for_people
+@sign_in_required
 def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask for a wallet's name, which every page shows in the place of its address."""
     try:
@@ -67,10 +67,10 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         title="Name a wallet",
         section="wallets",
         page_key="",
-        scene=Scene(viewer),
+        data=PageData(viewer),
         status=422 if error else 200,
         wallet=wallet,
-        short=numbers.shortened(wallet.address),
+        short=formatting.shortened(wallet.address),
         label=label,
         label_max=LABEL_MAX,
         error=error,

@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
-from apps.dashboard.lines.audit import ChangeLine, change_lines
+from apps.dashboard.rows.audit import ChangeRow, change_rows
 from apps.users import audit
 from apps.users.services import audit_record
 from tests import people
@@ -232,14 +232,14 @@ def test_only_the_operator_has_everything_checked():
     ("before", "after", "lines"),
     [
         (None, None, ()),
-        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, (ChangeLine("b", "2", "3", False),)),
-        (None, {"is_on": True}, (ChangeLine("is on", "", "yes", False),)),
-        ({"methods": ["x", "y"]}, None, (ChangeLine("methods", "x, y", "", False),)),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, (ChangeRow("b", "2", "3", False),)),
+        (None, {"is_on": True}, (ChangeRow("is on", "", "yes", False),)),
+        ({"methods": ["x", "y"]}, None, (ChangeRow("methods", "x, y", "", False),)),
         ("plain", {"deep": {"k": [1]}}, None),
-        (None, {"diff": "-a\n+b"}, (ChangeLine("diff", "", "-a\n+b", True),)),
+        (None, {"diff": "-a\n+b"}, (ChangeRow("diff", "", "-a\n+b", True),)),
     ],
 )
 def test_before_and_after_are_put_side_by_side(before, after, lines):
-    found = change_lines(before, after)
+    found = change_rows(before, after)
 
     assert found == lines if lines is not None else [one.name for one in found] == ["", "deep"]

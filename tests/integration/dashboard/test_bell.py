@@ -13,8 +13,8 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now, report_read, report_write
 from apps.core.live import CHECKS, Change, changes_number, publish
-from apps.dashboard.fragments import VERDICTS, frame_render
-from apps.dashboard.frame import NAV
+from apps.dashboard.layout import NAV
+from apps.dashboard.live_fragments import VERDICTS, fragments_render
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -44,7 +44,7 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
     factories.worker("idle", is_paused=True)
     client = signed_in("olga")
 
-    for page in [item.key for group in NAV for item in group] + ["status", "account", "find"]:
+    for page in [item.key for group in NAV for item in group] + ["status", "account", "search"]:
         text = text_of(client.get(reverse(page)))
         assert 'aria-label="2 things to look at"' in text, page
         found = bell_on(text)
@@ -70,7 +70,7 @@ def test_tenants_bell_holds_its_own_findings_alone(quiet):
 def test_bell_counts_live_on_pages_without_a_verdict(quiet):
     factories.worker("idle", is_paused=True)
 
-    frame = frame_render({(CHECKS, "pool")}, viewer=SYSTEM, page="tokens")
+    frame = fragments_render({(CHECKS, "pool")}, viewer=SYSTEM, page="tokens")
 
     assert re.search(r'id="f-bell"\s+aria-label="1 thing to look at"', frame)
     assert "idle paused" in bell_on(frame)
@@ -131,7 +131,7 @@ def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
 def test_findings_that_differ_renew_the_verdict_of_the_open_page(quiet, page):
     factories.worker("idle", is_paused=True)
 
-    frame = frame_render({(CHECKS, "pool")}, viewer=SYSTEM, page=page)
+    frame = fragments_render({(CHECKS, "pool")}, viewer=SYSTEM, page=page)
 
     assert 'id="f-verdict"' in frame
 

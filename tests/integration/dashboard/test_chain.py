@@ -12,7 +12,7 @@ from apps.chain.models import Network, Node
 from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.states import NodeRole, NodeState
 from apps.core.clock import now
-from apps.dashboard.fragments import frame_render
+from apps.dashboard.live_fragments import fragments_render
 from apps.users.principals import SYSTEM
 from tests import factories
 from tests.fake_node import FakeNode, served
@@ -179,8 +179,8 @@ def test_a_tenant_can_do_nothing_to_nodes(tenant, url):
 def test_a_change_of_a_node_is_pushed_to_the_operator_alone(url):
     changes = {("node", str(Node.objects.get().pk))}
 
-    assert url in frame_render(changes, viewer=SYSTEM, page="chain")
-    assert url not in frame_render(changes, viewer=principal(), page="chain")
+    assert url in fragments_render(changes, viewer=SYSTEM, page="chain")
+    assert url not in fragments_render(changes, viewer=principal(), page="chain")
 
 
 def goes_behind(_bad: FakeNode, good: FakeNode) -> None:

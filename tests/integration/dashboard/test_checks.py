@@ -20,8 +20,8 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
-from apps.dashboard.regions.scene import Scene
-from apps.dashboard.regions.todo import cost_text, todo_sum
+from apps.dashboard.fragments.todo import cost_text, todo_sum
+from apps.dashboard.page_data import PageData
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Recovery, Sender
 from apps.messages.services.recovery.detect import recovery_begin
@@ -423,10 +423,10 @@ def test_sum_of_costs_counts_no_sector_twice(quiet):
     )
     miner = factories.miner(faulty_sectors=2, active_sectors=0, live_sectors=2)
     factories.deadline(miner, 1, live=2, faulty=2, active=2, forecast=Forecast.MISSED, open_epoch=1020)
-    scene = Scene(SYSTEM)
+    data = PageData(SYSTEM)
 
-    assert scene.report.per_day == 2 * scene.fault_fee_per_day(miner, 2) > 0
-    assert todo_sum(scene).startswith(cost_text(scene.fault_fee_per_day(miner, 2), 0))
+    assert data.report.per_day == 2 * data.fault_fee_per_day(miner, 2) > 0
+    assert todo_sum(data).startswith(cost_text(data.fault_fee_per_day(miner, 2), 0))
 
 
 def test_todos_are_ranked_by_fil_at_risk(quiet):

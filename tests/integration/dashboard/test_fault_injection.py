@@ -13,8 +13,8 @@ from apps.chain.models import Node
 from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.services.fault_injection import ACTIONS
 from apps.core.clock import now
-from apps.dashboard.fragments import frame_render
-from apps.dashboard.lines.fault_injection import ACTION_LABELS, PARTS
+from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.rows.fault_injection import ACTION_LABELS, PARTS
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock
@@ -249,7 +249,7 @@ def test_an_act_that_cannot_be_done_is_refused_where_the_click_was(operator, dev
 def test_the_facts_follow_a_change_without_touching_the_forms(operator, devnet):
     devnet.faults.settings = replace(devnet.faults.settings, lag_ms=7)
 
-    html = frame_render({("node", str(pk()))}, viewer=SYSTEM, page=f"fault-injection:{pk()}")
+    html = fragments_render({("node", str(pk()))}, viewer=SYSTEM, page=f"fault-injection:{pk()}")
 
     assert "Lag: 7" in html
     assert "1 fault active." in html

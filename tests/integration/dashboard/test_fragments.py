@@ -10,8 +10,8 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.dashboard.fragments import REGIONS, ROWS, frame_render
-from apps.dashboard.regions.place import fragment
+from apps.dashboard.fragments.context import fragment
+from apps.dashboard.live_fragments import FRAGMENTS, ROWS, fragments_render
 from apps.messages.models import Sender
 from apps.proving.models import Deadline
 from tests import factories
@@ -151,7 +151,7 @@ def test_page_and_push_are_equal_but_for_the_mark(name):
     client.login(username="olga", password=PASSWORD)
     page = Parts(client.get(addresses(pool)[name]).content.decode())
 
-    frame = frame_render(
+    frame = fragments_render(
         changes(pool), viewer=watching("pool", is_operator=True, perm="admin"), page=page_keys(pool)[name]
     )
 
@@ -167,7 +167,7 @@ def test_page_and_push_are_equal_but_for_the_mark(name):
 def test_all_table_parts_come_before_everything_else(name):
     pool = busy_pool()
 
-    frame = frame_render(changes(pool), viewer=watching(), page=page_keys(pool)[name])
+    frame = fragments_render(changes(pool), viewer=watching(), page=page_keys(pool)[name])
 
     tags = [tag for tag, _ in Parts(frame).roots]
     assert tags == sorted(tags, key=lambda tag: tag != "tbody")
@@ -177,7 +177,7 @@ def test_all_table_parts_come_before_everything_else(name):
 def test_a_stranger_gets_nothing_of_a_pool(name):
     pool = busy_pool()
 
-    frame = frame_render(changes(pool), viewer=watching("bob"), page=page_keys(pool)[name])
+    frame = fragments_render(changes(pool), viewer=watching("bob"), page=page_keys(pool)[name])
 
     for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address):
         assert secret not in frame
@@ -186,7 +186,7 @@ def test_a_stranger_gets_nothing_of_a_pool(name):
 def test_the_head_reaches_every_page():
     factories.head(1000)
 
-    frame = frame_render({("head", "1000")}, viewer=watching(), page="")
+    frame = fragments_render({("head", "1000")}, viewer=watching(), page="")
 
     assert [key for _, key in Parts(frame).roots] == ["f-head", "f-bell", "f-bell-list"]
 
@@ -194,19 +194,20 @@ def test_the_head_reaches_every_page():
 def test_an_unknown_kind_or_page_makes_no_frame():
     busy_pool()
 
-    assert frame_render({("weather", "1")}, viewer=watching(), page="today") == ""
-    assert frame_render({("sector", "x")}, viewer=watching(), page="nowhere") == ""
+    assert fragments_render({("weather", "1")}, viewer=watching(), page="today") == ""
+    assert fragments_render({("sector", "x")}, viewer=watching(), page="nowhere") == ""
 
 
 def test_keys_that_are_no_keys_do_no_harm():
     busy_pool()
-    kinds = {kind for table in REGIONS.values() for kind in table}
+    kinds = {kind for table in FRAGMENTS.values() for kind in table}
     kinds |= {kind for table in ROWS.values() for kind in table}
 
-    for page in {*REGIONS, *ROWS}:
+    for page in {*FRAGMENTS, *ROWS}:
         for key in ("", "'", "9" * 30, "ü"):
             assert isinstance(
-                frame_render({(kind, key) for kind in kinds}, viewer=watching(), page=f"{page}:{key}"), str
+                fragments_render({(kind, key) for kind in kinds}, viewer=watching(), page=f"{page}:{key}"),
+                str,
             )
 
 
@@ -214,7 +215,7 @@ def test_keys_that_are_no_keys_do_no_harm():
 def test_a_sectors_page_sleeps_through_what_is_not_its_own(kind):
     pool = busy_pool()
 
-    frame = frame_render({(kind, "999999")}, viewer=watching(), page=f"sector:{pool.active.uuid}")
+    frame = fragments_render({(kind, "999999")}, viewer=watching(), page=f"sector:{pool.active.uuid}")
 
     assert frame == ""
 
@@ -222,7 +223,7 @@ def test_a_sectors_page_sleeps_through_what_is_not_its_own(kind):
 def test_a_landed_message_sleeps_through_heads():
     pool = busy_pool()
 
-    frame = frame_render({("head", "1000")}, viewer=watching(), page=f"message:{pool.landed.id}")
+    frame = fragments_render({("head", "1000")}, viewer=watching(), page=f"message:{pool.landed.id}")
 
     assert [key for _, key in Parts(frame).roots] == ["f-head", "f-bell", "f-bell-list"]
 
@@ -230,7 +231,7 @@ def test_a_landed_message_sleeps_through_heads():
 def test_a_flying_message_is_diagnosed_on_every_head():
     pool = busy_pool()
 
-    frame = frame_render({("head", "1000")}, viewer=watching(), page=f"message:{pool.flying.id}")
+    frame = fragments_render({("head", "1000")}, viewer=watching(), page=f"message:{pool.flying.id}")
 
     assert "f-doctor" in Parts(frame).by_id
 
@@ -240,14 +241,14 @@ def test_a_reader_is_offered_no_buttons():
     address = reverse("sector-retry", args=[pool.paused.uuid])
     change = {("sector", str(pool.paused.uuid))}
 
-    assert address in frame_render(change, viewer=watching(perm="sign"), page="sectors")
-    assert address not in frame_render(change, viewer=watching(perm="read"), page="sectors")
+    assert address in fragments_render(change, viewer=watching(perm="sign"), page="sectors")
+    assert address not in fragments_render(change, viewer=watching(perm="read"), page="sectors")
 
 
 def test_a_pushed_fragment_carries_no_token():
     pool = busy_pool()
 
-    frame = frame_render({("sector", str(pool.paused.uuid))}, viewer=watching(), page="sectors")
+    frame = fragments_render({("sector", str(pool.paused.uuid))}, viewer=watching(), page="sectors")
 
     assert "csrfmiddlewaretoken" not in frame
 
@@ -257,9 +258,9 @@ def test_a_frame_of_many_rows_asks_the_database_no_more_often(pool_redis, django
     rows = {("sector", str(factories.sector(pool.miner).uuid)) for _ in range(40)}
 
     with django_assert_max_num_queries(30):  # the first after a change evaluates all checks
-        frame_render(rows, viewer=watching(), page="sectors")
+        fragments_render(rows, viewer=watching(), page="sectors")
     with django_assert_max_num_queries(9):
-        frame_render(rows, viewer=watching(), page="sectors")
+        fragments_render(rows, viewer=watching(), page="sectors")
 
 
 def test_the_mark_is_the_fragments_own():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.dashboard.regions.doctor import limit_href
+from apps.dashboard.fragments.diagnosis import limit_href
 from apps.messages.limits import Limit
 from apps.messages.models import (
     ActorRules,
@@ -234,10 +234,10 @@ class TestMethodRules:
 
     @pytest.mark.parametrize(("is_operator", "href"), [(True, "/gas/#h-methods"), (False, "")])
     def test_the_doctor_links_to_them_for_who_may_change_them(self, is_operator, href):
-        scene: Any = SimpleNamespace(viewer=SimpleNamespace(may=lambda _level: True, is_operator=is_operator))
+        data: Any = SimpleNamespace(viewer=SimpleNamespace(may=lambda _level: True, is_operator=is_operator))
         limit = Limit(METHOD, "max_fee", 5, "code 2")
 
-        assert limit_href(limit, Message(), scene) == href
+        assert limit_href(limit, Message(), data) == href
 
     def test_a_tenant_sees_rules_and_changes_none(self, pool):
         rule = ActorRules.objects.create(code=factories.cid("code"), method=2, max_fee=5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
-from apps.dashboard.fragments import frame_render
+from apps.dashboard.live_fragments import fragments_render
 from apps.gateway.activity import Activity
 from apps.gateway.errors import NoAnswer
 from apps.gateway.services import accounts_claim, connections_confirm
@@ -117,8 +117,8 @@ def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
     done = Activity(requests=7, failures=1, in_flight=2, p50_ms=12, p99_ms=40, last_failure="wallet locked")
     connections_confirm(process="web", done={str(row.pk): done}, now=clock.now())
 
-    mine = frame_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
-    strange = frame_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")
+    mine = fragments_render({("connection", str(row.pk))}, viewer=people.principal(), page="gateway")
+    strange = fragments_render({("connection", str(row.pk))}, viewer=people.principal("bob"), page="gateway")
 
     for words in ("wallet locked", "answering", ">7<", "12 ms", 'hx-swap-oob="true"'):
         assert words in mine
@@ -128,7 +128,7 @@ def test_what_a_connection_did_is_pushed_as_its_row_to_its_tenant_alone():
 def test_whoever_comes_makes_the_table_new():
     row = signer()
 
-    frame = frame_render({("signer", str(row.pk))}, viewer=people.principal(), page="gateway")
+    frame = fragments_render({("signer", str(row.pk))}, viewer=people.principal(), page="gateway")
 
     assert 'id="f-connections"' in frame
     assert "1 signer and 0 provers connected." in frame

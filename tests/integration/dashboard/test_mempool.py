@@ -10,7 +10,7 @@ from django.test import Client
 from apps.chain.models import Network, Node
 from apps.chain.services import nodes_probe, nodes_sync
 from apps.core.clock import now
-from apps.dashboard.pages import ROWS
+from apps.dashboard.pagination import ROWS
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
+from apps.core import formatting
 from apps.core.clock import now
-from apps.dashboard import numbers
 from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState, Wait
 from apps.users.services import signer_grant
@@ -123,7 +123,7 @@ def test_the_history_keeps_the_fee_cap_of_the_first_version(ann):
 
     text = text_of(signed_in().get(reverse("message", args=["raised"])))
 
-    assert f"fee cap {numbers.fee_text(1_000)}" in text
+    assert f"fee cap {formatting.fee_text(1_000)}" in text
 
 
 def test_giving_up_asks_first(ann):

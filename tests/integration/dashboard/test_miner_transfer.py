@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
-from apps.dashboard.fragments import frame_render
-from apps.dashboard.live import RESYNC, Audience, Room
+from apps.dashboard.live import RESYNC, Audience, AudiencePages
+from apps.dashboard.live_fragments import fragments_render
 from apps.messages.states import MessageState
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.transfer import MOVED
@@ -190,18 +190,18 @@ def test_transfer_empties_pages_of_the_old_tenant_and_refreshes_others(pool: Tra
     pages = {"miner": f"miner:{ADDRESS}", "sector": f"sector:{pool.sector.uuid}"}
 
     for name, word in (("miner", "Miner of another tenant"), ("sector", "Sector of another tenant")):
-        gone = frame_render(changes, viewer=principal("alice"), page=pages[name])
+        gone = fragments_render(changes, viewer=principal("alice"), page=pages[name])
         assert 'id="f-page" hx-swap-oob="true"' in gone
         assert word in gone
         assert "hx-get" not in gone, "it does not fetch itself again"
-        assert frame_render(changes, viewer=principal("bob"), page=pages[name]) == ""
-    assert frame_render(changes, viewer=principal("alice"), page="miners") == ""
+        assert fragments_render(changes, viewer=principal("bob"), page=pages[name]) == ""
+    assert fragments_render(changes, viewer=principal("alice"), page="miners") == ""
 
 
 @pytest.mark.parametrize("page", ["miners", "today", "sectors", f"miner:{ADDRESS}"])
 async def test_every_page_of_both_fetches_itself_again(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("apps.dashboard.live.frame_render", lambda *_args, **_data: "<p>")
-    room = Room(Audience(viewer=SYSTEM, page=page))
+    monkeypatch.setattr("apps.dashboard.live.fragments_render", lambda *_args, **_data: "<p>")
+    watchers = AudiencePages(Audience(viewer=SYSTEM, page=page))
 
-    assert await room.frame({(MOVED, "1"), ("head", "1")}) == f"<p>{RESYNC}"
-    assert await room.frame({("head", "1")}) == "<p>"
+    assert await watchers.update({(MOVED, "1"), ("head", "1")}) == f"<p>{RESYNC}"
+    assert await watchers.update({("head", "1")}) == "<p>"

@@ -15,8 +15,8 @@ from django.urls import reverse
 
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
+from apps.core.formatting import NARROW
 from apps.core.middleware import CONTENT_POLICY
-from apps.dashboard.numbers import NARROW
 from apps.proving.models import Partition
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState

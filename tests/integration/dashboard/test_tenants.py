@@ -32,7 +32,7 @@ def post(client: Client, name: str, op: str, **form: str) -> Any:
     return client.post(path_of(name, op), form)
 
 
-def last_line() -> tuple[str, str, Any, Any]:
+def last_row() -> tuple[str, str, Any, Any]:
     row = AuditEntry.objects.last()
     assert row is not None
     return row.action, row.target, row.before, row.after
@@ -45,7 +45,7 @@ def test_a_tenant_is_made_and_shown_with_nothing(olga):
     assert made["Location"] == path_of("carol")
     assert "two miners soon" in page
     assert "No miner." in page
-    assert last_line() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
+    assert last_row() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
     assert "carol" in text_of(olga.get("/tenants/"))
 
 
@@ -68,7 +68,7 @@ def test_disabling_is_asked_first_shuts_its_people_out_and_is_taken_back(olga):
     assert Tenant.objects.get(name="alice").enabled
     post(olga, "alice", "close", sure="yes")
     assert ann.get("/sectors/")["Location"] == "/login/"
-    assert last_line() == ("tenant.update", "alice", {"enabled": True}, {"enabled": False})
+    assert last_row() == ("tenant.update", "alice", {"enabled": True}, {"enabled": False})
     post(olga, "alice", "open")
 
     assert signed_in("ann").get("/sectors/").status_code == 200
@@ -97,7 +97,7 @@ def test_a_miner_is_given_moved_after_a_question_and_taken(olga):
     assert "makes no blocks" in text_of(olga.get(path_of("bob")))
     post(olga, "bob", "miner-take", miner="f01000", sure="yes")
 
-    assert last_line() == ("miner.ungrant", "f01000", {"tenant": "bob"}, None)
+    assert last_row() == ("miner.ungrant", "f01000", {"tenant": "bob"}, None)
     assert not MinerGrant.objects.filter(deleted_at=None).exists()
 
 
@@ -124,7 +124,7 @@ def test_an_address_is_given_and_taken(olga):
     post(olga, "alice", "signer-take", address=address, sure="yes")
 
     assert not SignerGrant.objects.filter(deleted_at=None).exists()
-    assert last_line()[:2] == ("signer.ungrant", address)
+    assert last_row()[:2] == ("signer.ungrant", address)
 
 
 def test_a_rate_is_set_counts_is_shown_and_removed(olga, pool_redis):

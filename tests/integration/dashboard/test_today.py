@@ -13,7 +13,7 @@ from apps.chain.models import Node
 from apps.chain.selectors import network_current
 from apps.chain.states import NodeState
 from apps.core import clock
-from apps.dashboard.fragments import frame_render
+from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
 from apps.proving.models import PostNote, WindowPost
@@ -310,7 +310,7 @@ def test_a_node_of_another_chain_is_said_with_what_to_do():
 
     assert "node of another chain" in text
     assert "another genesis block of x: start it on the pool&#x27;s chain, or disable it" in text
-    frame = frame_render({("node_state", "1")}, viewer=principal("alice"), page="today")
+    frame = fragments_render({("node_state", "1")}, viewer=principal("alice"), page="today")
     assert "f-verdict" in frame
     assert "f-head" in frame
 

@@ -1,4 +1,4 @@
-"""How changes become frames: at once, then gathered; and how a subscription notices that it was deaf."""
+"""How changes become updates: at once, then gathered; and how a subscription notices lost events."""
 
 from __future__ import annotations
 
@@ -10,15 +10,24 @@ from channels.layers import InMemoryChannelLayer
 from uvicorn.protocols.utils import ClientDisconnected
 
 from apps.dashboard import live
-from apps.dashboard.live import MAX_CHANGES, RESYNC, Audience, Hearing, Hub, LiveConsumer, Room, group_watched
-from apps.dashboard.people import Sitting
+from apps.dashboard.live import (
+    MAX_CHANGES,
+    RESYNC,
+    Audience,
+    AudiencePages,
+    GapDetector,
+    LiveConsumer,
+    LiveUpdates,
+    group_watched,
+)
+from apps.dashboard.sessions import PageSession
 from apps.users.principals import Principal
 
 TENANTS = {"alice": 1, "bob": 2, "pool": 3}
 
 
 def principal(tenant: str = "alice", **overrides: Any) -> Principal:
-    """A viewer; no row is needed to share a room."""
+    """A viewer; no row is needed to share updates."""
     data = {"tenant_id": TENANTS[tenant], "is_operator": False, "perm": "sign", **overrides}
     return Principal(tenant_name=tenant, **data)
 
@@ -33,7 +42,7 @@ class Page(LiveConsumer):
     def __init__(self, of: Audience) -> None:
         super().__init__()
         self.audience = of
-        self.sitting = Sitting(user_id=1, session_key="one")
+        self.session = PageSession(user_id=1, session_key="one")
         self.is_open = True
         self.sent: list[str] = []
         self.gate = asyncio.Event()
@@ -44,92 +53,92 @@ class Page(LiveConsumer):
         self.sent.append(text_data or "")
 
 
-class Drawn(Room):
-    """A room whose frames tell which rows are in them."""
+class Drawn(AudiencePages):
+    """Watchers whose updates tell which rows are in them."""
 
-    async def frame(self, rows: set[tuple[str, str]]) -> str:
+    async def update(self, rows: set[tuple[str, str]]) -> str:
         return RESYNC if len(rows) > MAX_CHANGES else ",".join(sorted(pk for _, pk in rows))
 
 
 @pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Drawn:
-    monkeypatch.setattr(live, "WINDOW_S", 0.02)
+def watchers(monkeypatch: pytest.MonkeyPatch) -> Drawn:
+    monkeypatch.setattr(live, "BATCH_WINDOW_S", 0.02)
     return Drawn(audience())
 
 
-async def settled(room: Room) -> None:
-    while room.flushing is not None:
+async def settled(watchers: AudiencePages) -> None:
+    while watchers.flushing is not None:
         await asyncio.sleep(0.005)
 
 
-async def test_the_first_change_goes_out_at_once_and_what_follows_together(room: Drawn) -> None:
-    page = Page(room.audience)
-    room.pages.add(page)
+async def test_the_first_change_goes_out_at_once_and_what_follows_together(watchers: Drawn) -> None:
+    page = Page(watchers.audience)
+    watchers.pages.add(page)
 
-    room.changed(("sector", "1"))
+    watchers.changed(("sector", "1"))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     for pk in ("2", "3", "2"):
-        room.changed(("sector", pk))
-    await settled(room)
+        watchers.changed(("sector", pk))
+    await settled(watchers)
 
     assert page.sent == ["1", "2,3"]
 
 
-async def test_a_slow_reader_misses_frames_and_is_told_to_fetch(room: Drawn) -> None:
-    page = Page(room.audience)
+async def test_a_slow_reader_misses_updates_and_is_told_to_fetch(watchers: Drawn) -> None:
+    page = Page(watchers.audience)
     page.gate.clear()
-    room.pages.add(page)
+    watchers.pages.add(page)
 
     for number in range(5):
-        page.offer(f"frame {number}")
+        page.push(f"update {number}")
         await asyncio.sleep(0)
     page.gate.set()
     await asyncio.sleep(0.01)
-    page.offer("frame 9")
+    page.push("update 9")
     await asyncio.sleep(0.01)
 
-    assert page.sent == ["frame 0", RESYNC, "frame 9"]
+    assert page.sent == ["update 0", RESYNC, "update 9"]
 
 
 async def test_a_page_that_goes_away_while_it_is_told_leaves_no_complaint(
-    room: Drawn, monkeypatch: pytest.MonkeyPatch
+    watchers: Drawn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page = Page(room.audience)
+    page = Page(watchers.audience)
 
     async def gone(*_args: Any, **_rest: Any) -> None:
         raise ClientDisconnected
 
     monkeypatch.setattr(page, "send", gone)
-    page.offer("frame")
+    page.push("update")
     assert page.sending is not None
     await page.sending
 
     assert page.sending.exception() is None
 
 
-async def test_an_empty_frame_is_not_sent(room: Drawn) -> None:
-    page = Page(room.audience)
-    room.pages.add(page)
+async def test_an_empty_update_is_not_sent(watchers: Drawn) -> None:
+    page = Page(watchers.audience)
+    watchers.pages.add(page)
 
-    await room.spread("")
+    await watchers.broadcast("")
 
     assert page.sent == []
 
 
 async def test_too_many_rows_become_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = Room(audience())
+    watchers = AudiencePages(audience())
 
-    assert await room.frame({("sector", str(pk)) for pk in range(MAX_CHANGES + 1)}) == RESYNC
+    assert await watchers.update({("sector", str(pk)) for pk in range(MAX_CHANGES + 1)}) == RESYNC
 
 
-async def test_a_frame_that_fails_makes_the_pages_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_update_that_fails_makes_the_pages_fetch(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_args: Any, **_rest: Any) -> str:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(live, "frame_render", broken)
+    monkeypatch.setattr(live, "fragments_render", broken)
 
-    assert await Room(audience()).frame({("sector", "1")}) == RESYNC
+    assert await AudiencePages(audience()).update({("sector", "1")}) == RESYNC
 
 
 def probe(number: int, server: str = "run-1") -> dict[str, Any]:
@@ -137,35 +146,35 @@ def probe(number: int, server: str = "run-1") -> dict[str, Any]:
 
 
 def test_probes_in_order_miss_nothing() -> None:
-    hearing = Hearing()
+    gaps = GapDetector()
 
-    assert [hearing.missed(event) for event in (probe(1), {"type": "live.change"}, probe(2), probe(3))] == [
+    assert [gaps.has_gap(event) for event in (probe(1), {"type": "live.change"}, probe(2), probe(3))] == [
         False
     ] * 4
 
 
 def test_a_lost_probe_means_lost_events() -> None:
-    hearing = Hearing()
-    hearing.missed(probe(1))
+    gaps = GapDetector()
+    gaps.has_gap(probe(1))
 
-    assert hearing.missed(probe(3))
-    assert not hearing.missed(probe(4))
+    assert gaps.has_gap(probe(3))
+    assert not gaps.has_gap(probe(4))
 
 
 def test_another_start_of_redis_means_lost_events() -> None:
-    hearing = Hearing()
-    hearing.missed(probe(1))
+    gaps = GapDetector()
+    gaps.has_gap(probe(1))
 
-    assert hearing.missed(probe(2, "run-2"))
-    assert not hearing.missed(probe(3, "run-2"))
+    assert gaps.has_gap(probe(2, "run-2"))
+    assert not gaps.has_gap(probe(3, "run-2"))
 
 
 def test_a_long_silence_means_lost_events() -> None:
-    hearing = Hearing()
+    gaps = GapDetector()
 
-    assert not hearing.missed({"type": "live.change"})
-    hearing.heard -= 8.0
-    assert hearing.missed({"type": "live.change"})
+    assert not gaps.has_gap({"type": "live.change"})
+    gaps.last_at -= 8.0
+    assert gaps.has_gap({"type": "live.change"})
 
 
 def test_operators_listen_to_all_and_tenants_to_their_own() -> None:
@@ -178,18 +187,18 @@ def test_who_belongs_to_nobody_hears_of_nobody() -> None:
 
 
 async def test_the_last_page_to_leave_takes_the_subscription_with_it() -> None:
-    hub, one, two = Hub(), Page(audience()), Page(audience())
-    hub.join(one)
-    hub.join(two)
-    [listener] = hub.listeners.values()
+    updates, one, two = LiveUpdates(), Page(audience()), Page(audience())
+    updates.join(one)
+    updates.join(two)
+    [listener] = updates.listeners.values()
 
-    hub.leave(one)
-    assert hub.listeners
-    hub.leave(two)
-    hub.leave(two)
+    updates.leave(one)
+    assert updates.listeners
+    updates.leave(two)
+    updates.leave(two)
 
     await asyncio.sleep(0.01)
-    assert (hub.rooms, hub.listeners, hub.recheck) == ({}, {}, None)
+    assert (updates.audiences, updates.listeners, updates.recheck) == ({}, {}, None)
     assert listener.cancelled() or listener.done()
 
 
@@ -210,7 +219,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
     layer = Stalled()
     monkeypatch.setattr(live, "channel_layer", lambda: layer)
     monkeypatch.setattr(live, "server_run", lambda: "run-1")
-    monkeypatch.setattr(live, "frame_render", lambda rows, **_rest: ",".join(pk for _, pk in rows))
+    monkeypatch.setattr(live, "fragments_render", lambda rows, **_rest: ",".join(pk for _, pk in rows))
     return layer
 
 
@@ -222,10 +231,10 @@ async def sent(page: Page, many: int) -> list[str]:
 
 
 async def test_a_page_opens_when_changes_reach_it(stalled: Stalled) -> None:
-    hub, page = Hub(), Page(audience())
+    updates, page = LiveUpdates(), Page(audience())
     page.is_open = False
-    hub.join(page)
-    opening = asyncio.create_task(hub.hears(page))
+    updates.join(page)
+    opening = asyncio.create_task(updates.wait_subscribed(page))
     await asyncio.sleep(0.01)
     assert not opening.done()
 
@@ -235,58 +244,58 @@ async def test_a_page_opens_when_changes_reach_it(stalled: Stalled) -> None:
     await stalled.group_send("live.1", {"type": "live.change", "kind": "sector", "pk": "7"})
 
     assert await sent(page, 1) == ["7"]
-    hub.leave(page)
+    updates.leave(page)
     await asyncio.sleep(0.01)
 
 
 async def test_a_page_that_opened_unheard_fetches_itself_when_it_is_heard(
     stalled: Stalled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(live, "HEARD_WITHIN_S", 0.01)
-    hub, page = Hub(), Page(audience())
-    hub.join(page)
-    await hub.hears(page)
+    monkeypatch.setattr(live, "SUBSCRIBE_TIMEOUT_S", 0.01)
+    updates, page = LiveUpdates(), Page(audience())
+    updates.join(page)
+    await updates.wait_subscribed(page)
     assert page.sent == []
 
     stalled.gate.set()
 
     assert await sent(page, 1) == [RESYNC]
-    hub.leave(page)
+    updates.leave(page)
     await asyncio.sleep(0.01)
 
 
-async def test_a_page_that_is_not_open_is_sent_nothing(room: Drawn) -> None:
-    page = Page(room.audience)
+async def test_a_page_that_is_not_open_is_sent_nothing(watchers: Drawn) -> None:
+    page = Page(watchers.audience)
     page.is_open = False
 
-    page.offer("frame")
+    page.push("update")
 
     assert page.sending is None
 
 
 async def test_a_session_holds_so_many_pages_and_gets_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("apps.dashboard.live.PAGES_MAX", 2)
-    hub, pages = Hub(), [Page(audience()), Page(audience())]
+    updates, pages = LiveUpdates(), [Page(audience()), Page(audience())]
     for page in pages:
-        hub.join(page)
+        updates.join(page)
 
-    assert not hub.has_place(pages[0].sitting)
-    assert hub.has_place(Sitting(user_id=2, session_key="other"))
-    hub.leave(pages[0])
-    assert hub.has_place(pages[1].sitting)
-    hub.leave(pages[1])
+    assert not updates.has_capacity(pages[0].session)
+    assert updates.has_capacity(PageSession(user_id=2, session_key="other"))
+    updates.leave(pages[0])
+    assert updates.has_capacity(pages[1].session)
+    updates.leave(pages[1])
 
-    assert not hub.sittings
+    assert not updates.sessions
 
 
-async def test_colleagues_share_a_room_and_others_do_not() -> None:
-    hub = Hub()
+async def test_colleagues_share_updates_and_others_do_not() -> None:
+    updates = LiveUpdates()
     pages = [Page(audience()), Page(audience()), Page(audience("bob")), Page(audience(perm="read"))]
     for page in pages:
-        hub.join(page)
+        updates.join(page)
 
-    assert sorted(len(room.pages) for room in hub.rooms.values()) == [1, 1, 2]
+    assert sorted(len(watchers.pages) for watchers in updates.audiences.values()) == [1, 1, 2]
 
     for page in pages:
-        hub.leave(page)
+        updates.leave(page)
     await asyncio.sleep(0.01)

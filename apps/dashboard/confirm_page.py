@@ -1,0 +1,58 @@
+"""Asking before what cannot be undone: the first click shows what it means, the second does it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.principals import Principal
+
+CONFIRM_FIELD: Final = "sure"
+"""Field of the second click."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPage:
+    """A question before an action."""
+
+    title: str
+    text: str
+    """What it means."""
+    label: str
+    """Of the button that does it."""
+    back: str
+    """Address of the page that it came from."""
+    page: str
+    """That page's name."""
+    section: str
+    kept: tuple[tuple[str, str], ...] = ()
+    """Fields of the first click that the second brings again."""
+    facts: tuple[tuple[str, str], ...] = ()
+    """What is reviewed before it is done: name and value."""
+
+
+def is_confirm_submitted(request: HttpRequest) -> bool:
+    """Tell whether the question was answered."""
+    return request.method == "POST" and request.POST.get(CONFIRM_FIELD) == "yes"
+
+
+def confirm_page_render(
+    request: HttpRequest, viewer: Principal, ask: ConfirmPage, *, status: int = 200
+) -> HttpResponse:
+    """Show the question; its form goes to the same address."""
+    return page_render(
+        request,
+        "core/confirm.html",
+        title=ask.title,
+        section=ask.section,
+        page_key="",
+        data=PageData(viewer),
+        status=status,
+        ask=ask,
+    )

@@ -1,0 +1,68 @@
+"""States in words: short, lower case, about the object; the same word in table, chip, filter and history."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from poolsite.wire.pipeline import SEALING, Stage
+
+
+@dataclass(frozen=True, slots=True)
+class StateLabel:
+    """A state as people read it."""
+
+    tone: str
+    """idle waits, run in work, ok done, warn needs a look before it costs, bad costs now."""
+    word: str
+    icon: str = ""
+    """Empty: the tone's own icon."""
+
+    @property
+    def sign(self) -> str:
+        return self.icon or ("wait" if self.tone == "idle" else self.tone)
+
+
+STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in SEALING}
+"""Stages as column heads and Gantt rows."""
+
+ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
+"""Stages in which a message is waited for."""
+WAITING: Final[dict[str, StateLabel]] = {
+    spec.stage: StateLabel("run", spec.status, "messages" if spec.stage in ON_CHAIN else "wait")
+    for spec in SEALING
+    if spec.status
+} | {Stage.ABORTED: StateLabel("idle", "aborted", "close")}
+"""Stages in which no worker computes."""
+
+MESSAGES: Final[dict[str, StateLabel]] = {
+    "UNFILLED": StateLabel("idle", "waiting"),
+    "FILLED": StateLabel("run", "signed, on its way", "messages"),
+    "LANDED": StateLabel("ok", "landed"),
+    "FAILED": StateLabel("bad", "given up"),
+    "REPLACED": StateLabel("warn", "replaced"),
+}
+STUCK: Final = StateLabel("bad", "stuck")
+"""Open, and somebody has to look at it."""
+LANDED_BAD: Final = StateLabel("bad", "landed, refused")
+"""On the chain with an exit code other than 0."""
+
+JOBS: Final[dict[str, str]] = {
+    "SEAL": "sealing",
+    "WINDOW_POST": "WindowPoSt",
+    "WINNING_POST": "WinningPoSt",
+}
+"""Kinds of work that a worker does; one that is not listed is shown by its own name."""
+
+EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if spec.done} | {
+    "FAIL_PRECOMMIT": "Pre-commit failed",
+    "FAIL_COMMIT": "Commit failed",
+    "RETICKET": "The ticket grew too old: labels are made again",
+    "RESEED": "Another seed is needed",
+    "REVERT_PRECOMMIT": "The pre-commit left the chain again",
+    "REVERT_COMMIT": "The commit left the chain again",
+    "ABORT": "Given up",
+    "RETRY": "Tried again",
+    "LEASE_OVER": "The worker lost its lease",
+}
+"""Steps of a sector in its timeline."""

@@ -1,0 +1,90 @@
+"""What most fragments need, read once: the clock, the network, deadlines, names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from apps.checks.data import CheckData
+from apps.checks.report_cache import report_now
+from apps.dashboard.rows.messages import Names
+from apps.proving.models import Partition, WindowPost
+from apps.sectors.models import WorkerCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.checks.results import Report, Topic
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+
+
+POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
+"""What a strip needs of a proof; the proof itself is long."""
+
+
+@dataclass(frozen=True)
+class PageData(CheckData):
+    """What one viewer's page reads: what the checks read too, and what only pages show."""
+
+    @cached_property
+    def has_devnet(self) -> bool:
+        """Whether there is a devnet whose faults the viewer may set."""
+        return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
+
+    def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:
+        """One miner's deadlines in their order."""
+        return [row for (miner_pk, _), row in self.deadlines.items() if miner_pk == miner.pk]
+
+    @cached_property
+    def posts(self) -> dict[int, dict[tuple[int, int], list[WindowPost]]]:
+        """Proofs of the running and the past period, by the miner's pk, then deadline and opening epoch."""
+        found: dict[int, dict[tuple[int, int], list[WindowPost]]] = {}
+        if self.network is None or not self.deadlines:
+            return found
+        since = min(row.period_start for row in self.deadlines.values()) - self.network.proving_period
+        rows = WindowPost.objects.filter(miner__in={pk for pk, _ in self.deadlines}, open_epoch__gte=since)
+        for row in rows.only(*POST_FIELDS):
+            windows = found.setdefault(row.miner_id, {})
+            windows.setdefault((row.deadline_index, row.open_epoch), []).append(row)
+        return found
+
+    def posts_of(self, miner: Miner) -> dict[tuple[int, int], list[WindowPost]]:
+        """One miner's proofs by deadline and opening epoch."""
+        return self.posts.get(miner.pk, {})
+
+    @cached_property
+    def faults(self) -> dict[tuple[int, int], bool]:
+        """Faulty sectors by the miner's pk and the number; True for those declared recovered."""
+        if not any(row.faulty for row in self.deadlines.values()):
+            return {}
+        rows = Partition.objects.filter(deadline__miner__in=self.miners, deadline__faulty__gt=0)
+        return {
+            (miner_pk, number): number in recovering
+            for miner_pk, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
+            for number in faulty
+        }
+
+    @cached_property
+    def asked(self) -> dict[int, str]:
+        """What workers were told last and have not done yet, by the worker's pk."""
+        rows = WorkerCommand.objects.filter(worker__in=self.workers, done_at=None).order_by("pk")
+        return dict(rows.values_list("worker_id", "op"))
+
+    @cached_property
+    def report(self) -> Report:
+        """All checks that the viewer may see: one evaluation for verdicts, the bell and all other pages."""
+        return report_now(self)
+
+    def report_of(self, *topics: Topic) -> Report:
+        """Return the checks of these topics."""
+        return self.report.of(*topics)
+
+    @cached_property
+    def names(self) -> Names:
+        """Names of addresses and miners."""
+        return Names(
+            wallets={wallet.address: wallet.label or "" for wallet in self.wallets},
+            miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
+        )

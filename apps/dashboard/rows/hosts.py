@@ -1,0 +1,230 @@
+"""A worker on a host as the pages show it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import reverse
+
+from apps.core import formatting
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import JOBS, STAGES, StateLabel
+from apps.dashboard.rows.actions import Action
+from apps.dashboard.rows.cards import plural
+from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.selectors import worker_is_away
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from apps.dashboard.page_data import PageData
+    from apps.sectors.host_speed import HostSpeed
+    from apps.sectors.models import Job, Worker
+
+DISK_FULL: Final = 0.02
+STAGES_NAMED: Final = 2
+"""Stages of a host's pace that a list has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One worker in a list."""
+
+    key: str
+    name: str
+    kind: str
+    slots: str
+    """Jobs of each stage at a time."""
+    tone: str
+    word: str
+    icon: str
+    does: str
+    asked: str
+    """What it was told and has not done yet."""
+    restarts: str
+    hardware: str
+    disk: str
+    """Free space of the folder in which it seals."""
+    pace: str
+    """Its longest stages."""
+    record: str
+    """How many runs that rests on, and what failed."""
+    seen: str
+    tenant: str
+    actions: tuple[Action, ...]
+
+
+def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
+    """Say in words whether a worker works, and how well."""
+    if worker_is_away(worker, now=now):
+        return StateLabel("bad", "away")
+    if is_short_of_disk(worker.hardware):
+        is_full = (disk_share(worker.hardware) or 0.0) < DISK_FULL
+        return StateLabel("bad", "disk full") if is_full else StateLabel("warn", "little disk")
+    if worker.is_paused:
+        return StateLabel("idle", "paused", "pause")
+    if worker.is_draining:
+        return StateLabel("warn", "draining")
+    if pace is not None and pace.slow is not None:
+        return StateLabel("warn", "slow")
+    if held_jobs(worker):
+        return StateLabel("run", "working")
+    done, total = kernels_ready(worker)
+    if worker.hardware.get("parameters_error"):
+        return StateLabel("bad", "no parameters")
+    return StateLabel("run", "warming up") if done < total else StateLabel("ok", "free")
+
+
+def kernels_ready(worker: Worker) -> tuple[int, int]:
+    """How many of its kernels a host has compiled, and of how many; equal once it claims all stages."""
+    return worker.hardware.get("kernels_done", 0), worker.hardware.get("kernels_total", 0)
+
+
+def parameters_text(worker: Worker) -> str:
+    """Return how far a host's Groth16 parameters are, or what is missing; empty once they are there."""
+    hardware = worker.hardware
+    if hardware.get("parameters_error"):
+        return str(hardware["parameters_error"])
+    done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
+    if done >= total:
+        return ""
+    return (
+        f"prepares Groth16 parameters: {formatting.percent(done, total)}; until then its proofs are vanilla"
+    )
+
+
+def held_jobs(worker: Worker) -> list[Job]:
+    """The jobs that `workers_visible` read along."""
+    return getattr(worker, "held_jobs", [])
+
+
+def job_text(job: Job) -> str:
+    """`f01001 / 3: PC1`, or which deadline is proved."""
+    if job.sector is not None:
+        return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
+    far = progress_text(job)
+    return f"{job.miner.address}: {kind_text(job.kind)}{', ' if far else ''}{far}"
+
+
+def progress_text(job: Job) -> str:
+    """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
+    if not job.progress_total:
+        return ""
+    unit = job.progress_unit or "steps"
+    return f"{formatting.whole(job.progress_done)} of {formatting.whole(job.progress_total)} {unit}"
+
+
+def slots_text(slots: dict[str, int]) -> str:
+    """`PC1 4, PC2 1`; stages without a slot are left out."""
+    named = ((STAGES.get(stage.upper(), stage), count) for stage, count in slots.items())
+    return ", ".join(f"{stage} {count}" for stage, count in named if count)
+
+
+def kind_text(kind: str) -> str:
+    """A kind of work in words."""
+    return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
+
+
+def disk_text(hardware: dict[str, Any]) -> str:
+    """`41.20 GiB free, 68 %`."""
+    free = disk_share(hardware)
+    if free is None:
+        return ""
+    return (
+        f"{' '.join(formatting.size(int(hardware['disk_free_bytes'])))} free, {formatting.percent(free, 1)}"
+    )
+
+
+def pace_text(pace: HostSpeed | None) -> str:
+    """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
+    if pace is None or not pace.stages:
+        return formatting.NOTHING
+    return ", ".join(
+        f"{STAGES.get(stage.stage) or kind_text(stage.stage)} {formatting.duration(stage.ms / 1000)}"
+        for stage in pace.stages[:STAGES_NAMED]
+    )
+
+
+def record_text(pace: HostSpeed | None) -> str:
+    """`median of 12 runs, 1 failed`; of a slow host, how far it lags behind."""
+    if pace is None or not pace.stages:
+        return ""
+    slow = pace.slow
+    if slow is not None and slow.ratio is not None:
+        stage = STAGES.get(slow.stage) or kind_text(slow.stage)
+        return f"{stage} takes {slow.ratio:.1f} times as long as elsewhere"
+    failed = f", {formatting.whole(pace.failures)} failed" if pace.failures else ""
+    return f"median of {plural(pace.stages[0].runs, 'run')}{failed}"
+
+
+def hardware_text(hardware: dict[str, Any]) -> str:
+    """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
+    parts = []
+    if hardware.get("cpus"):
+        parts.append(f"{hardware['cpus']} cores")
+    if hardware.get("ram_bytes"):
+        parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
+    return ", ".join(parts) or formatting.NOTHING
+
+
+def idle_text(worker: Worker, *, now: datetime) -> str:
+    """Why a worker has nothing to do."""
+    if worker_is_away(worker, now=now):
+        return f"not heard of for {formatting.time_left((now - worker.seen_at).total_seconds())}"
+    if worker.is_paused:
+        return "claims nothing until it is resumed"
+    done, total = kernels_ready(worker)
+    if done < total:
+        return f"compiles its kernels: {done} of {total} are ready"
+    if worker.is_draining and not worker.hardware.get("parameters_error"):
+        return "takes no new sectors"
+    return parameters_text(worker) or "waits for work"
+
+
+ASKED: Final[dict[str, str]] = {
+    Operation.PAUSE: "pauses with its next heartbeat",
+    Operation.RESUME: "goes on with its next heartbeat",
+    Operation.DRAIN: "drains with its next heartbeat",
+    Operation.SET_PLAN: "changes its slots with its next heartbeat",
+}
+"""Commands that ride on the answer to a heartbeat."""
+
+
+def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
+    """What can be done: the opposite of what holds, or was asked for already."""
+    is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
+    return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
+
+
+def host_row(
+    worker: Worker, *, data: PageData, may_act: bool, paces: Mapping[str, HostSpeed] = MappingProxyType({})
+) -> HostRow:
+    """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
+    pace = paces.get(worker.name)
+    word = worker_label(worker, now=data.at, pace=pace)
+    jobs = [job_text(job) for job in held_jobs(worker)]
+    asked = data.asked.get(worker.pk, "")
+    return HostRow(
+        key=str(worker.pk),
+        name=worker.name,
+        kind=", ".join(kind_text(kind) for kind in worker.kinds),
+        slots=slots_text(worker.slots),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        does="; ".join(jobs) or worker.last_error or idle_text(worker, now=data.at),
+        asked=ASKED.get(asked, ""),
+        restarts=formatting.whole(worker.restarts),
+        hardware=hardware_text(worker.hardware),
+        disk=disk_text(worker.hardware),
+        pace=pace_text(pace),
+        record=record_text(pace),
+        seen=str(time_html(worker.seen_at)),
+        tenant=worker.tenant.name,
+        actions=host_actions(worker, asked) if may_act else (),
+    )

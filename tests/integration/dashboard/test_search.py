@@ -1,0 +1,99 @@
+"""Finding anything by its name, and nothing of others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+
+from tests import factories
+from tests.demo_data import busy_pool
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.demo_data import Pool
+
+pytestmark = pytest.mark.django_db
+
+
+def asked(words: str, who: str = "ann") -> Any:
+    return signed_in(who).get(reverse("search"), {"q": words})
+
+
+LEADS: dict[str, tuple[Callable[[Pool], str], Callable[[Pool], str]]] = {
+    "a sector as the pages write it": (
+        lambda pool: f"{pool.miner.address} / 3",
+        lambda pool: reverse("sector", args=[pool.sealing.uuid]),
+    ),
+    "a sector's id": (
+        lambda pool: str(pool.active.uuid),
+        lambda pool: reverse("sector", args=[pool.active.uuid]),
+    ),
+    "a miner's address, testnet's too": (
+        lambda pool: f"t0{pool.miner.actor_id}",
+        lambda pool: reverse("miner", args=[pool.miner.address]),
+    ),
+    "a miner's name": (
+        lambda pool: "ALICE-MAIN",
+        lambda pool: reverse("miner", args=[pool.miner.address]),
+    ),
+    "a message's id": (lambda pool: pool.stuck.id, lambda pool: reverse("message", args=[pool.stuck.id])),
+    "a message's CID": (lambda pool: pool.landed.cid, lambda pool: reverse("message", args=[pool.landed.id])),
+    "a host's name": (lambda pool: "alice-seal", lambda pool: f"{reverse('hosts')}#f-host-{pool.sealer.pk}"),
+    "an epoch": (lambda pool: "1 000", lambda pool: reverse("chain-tipset", args=[1000])),
+    "a page": (lambda pool: "gat", lambda pool: reverse("gateway")),
+}
+
+
+@pytest.mark.parametrize("what", LEADS)
+def test_one_thing_leads_to_its_page(ann, what):
+    pool = busy_pool()
+    words, href = LEADS[what]
+
+    answer = asked(words(pool))
+
+    assert (answer.status_code, answer.headers.get("Location")) == (302, href(pool))
+
+
+def test_an_address_is_found_as_wallet_and_sender(ann):
+    pool = busy_pool()
+
+    text = text_of(asked(pool.wallet.address))
+
+    assert f'href="{reverse("sender", args=[pool.wallet.address])}"' in text
+    assert f'href="{reverse("wallets")}#f-wallet-{pool.wallet.pk}"' in text
+
+
+def test_several_things_stand_in_a_list(ann):
+    pool = busy_pool()
+    factories.head(3)
+    factories.head(1000)
+
+    text = text_of(asked("3"))
+
+    assert "2 things fit" in text
+    assert f'href="{reverse("sector", args=[pool.sealing.uuid])}"' in text
+    assert f'href="{reverse("chain-tipset", args=[3])}"' in text
+
+
+@pytest.mark.parametrize(
+    "what", [what for what in LEADS if not what.startswith(("an epoch", "a page"))] + ["an address"]
+)
+def test_a_stranger_finds_nothing_of_others(bill, what):
+    pool = busy_pool()
+    words = LEADS[what][0](pool) if what in LEADS else pool.wallet.address
+
+    assert "Nothing fits" in text_of(asked(words, "bill"))
+
+
+@pytest.mark.parametrize("words", ["", " ", "x" * 300, "9" * 40, "f0" + "9" * 30, "bafy", "%", "<b>", "٣"])
+def test_odd_words_find_nothing_and_do_no_harm(ann, words):
+    busy_pool()
+
+    answer = asked(words)
+
+    assert answer.status_code == 200
+    assert "<b>" not in text_of(answer).split("</header>")[1]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from apps.dashboard.rows.hosts import idle_text, worker_label
+from apps.sectors.models import Worker
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "words"),
+    [
+        ({}, "free", "waits for work"),
+        ({"is_paused": True}, "paused", "claims nothing until it is resumed"),
+        ({"is_draining": True}, "draining", "takes no new sectors"),
+        (
+            {"hardware": {"kernels_done": 3, "kernels_total": 8}},
+            "warming up",
+            "compiles its kernels: 3 of 8 are ready",
+        ),
+        ({"hardware": {"kernels_done": 8, "kernels_total": 8}}, "free", "waits for work"),
+        ({"hardware": {"cpus": 2}}, "free", "waits for work"),
+        (
+            {"hardware": {"parameters_done": 250, "parameters_total": 1000}},
+            "free",
+            "prepares Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
+        ),
+        (
+            {"hardware": {"parameters_error": "the parameters of window_post are missing"}},
+            "no parameters",
+            "the parameters of window_post are missing",
+        ),
+    ],
+)
+def test_a_host_without_work_says_why(facts, state, words):
+    worker, now = Worker(seen_at=NOW, **facts), NOW + timedelta(seconds=1)
+
+    assert (worker_label(worker, now=now).word, idle_text(worker, now=now)) == (state, words)

@@ -1,0 +1,51 @@
+"""Keyset pages: cursors and neighbours."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs
+
+from apps.dashboard.pagination import ROWS, cursor_read, page_of
+
+
+def page(count, query=None, *, is_first=True):
+    return page_of(list(range(count)), cursor_of=str, query=query or {}, is_first=is_first)
+
+
+def test_a_short_list_is_one_page():
+    shown, pager = page(3)
+
+    assert shown == [0, 1, 2]
+    assert (pager.shown, pager.newer, pager.older) == (3, "", "")
+
+
+def test_a_full_page_without_a_next_row_is_the_last():
+    _, pager = page(ROWS)
+
+    assert pager.older == ""
+
+
+def test_one_row_more_makes_a_next_page_behind_the_last_row_shown():
+    shown, pager = page(ROWS + 1, {"state": "work", "q": ""})
+
+    assert len(shown) == ROWS
+    query = parse_qs(pager.older.removeprefix("?"))
+    assert query["state"] == ["work"]
+    assert "q" not in query
+    assert cursor_read(query["after"][0]) == str(ROWS - 1)
+
+
+def test_a_later_page_knows_the_way_back_with_its_filters():
+    _, pager = page(2, {"state": "work", "after": "x"}, is_first=False)
+
+    assert pager.newer == "?state=work"
+
+
+def test_a_changed_cursor_counts_for_nothing():
+    _, pager = page(ROWS + 1)
+    cursor = parse_qs(pager.older.removeprefix("?"))["after"][0]
+
+    assert cursor_read(cursor[:-1] + ("A" if cursor[-1] != "A" else "B")) == ""
+
+
+def test_no_cursor_is_the_first_page():
+    assert cursor_read("") == ""
