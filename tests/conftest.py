@@ -21,7 +21,7 @@ from django.test import TransactionTestCase
 
 from apps.chain.link import NodeLink
 from apps.core.redis_clients import client_for
-from apps.gateway.services import signatures
+from apps.gateway.hub_client import requests_send
 from tests.fast_flush import fixture_teardown
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
@@ -90,7 +90,9 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     def guarded(request: Callable[..., Any]) -> Callable[..., Any]:
         def guard(*args: Any, **kwargs: Any) -> Any:
             # the transaction in which pytest-django rolls a whole test back is not the product's
-            if any(not block._from_testcase for block in connections["default"].atomic_blocks):
+            if any(
+                not getattr(block, "_from_testcase", False) for block in connections["default"].atomic_blocks
+            ):
                 found.append("".join(traceback.format_stack(limit=12)))
                 raise AssertionError(f"{request.__qualname__} inside a transaction")
             return request(*args, **kwargs)
@@ -98,7 +100,7 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         return guard
 
     monkeypatch.setattr(NodeLink, "_post", guarded(NodeLink._post))
-    monkeypatch.setattr(signatures, "requests_send", guarded(signatures.requests_send))
+    monkeypatch.setattr("apps.gateway.services.signatures.requests_send", guarded(requests_send))
     yield
     assert not found, "a request to a node or a signer inside a transaction:\n" + found[0]
 

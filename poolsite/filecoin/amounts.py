@@ -23,7 +23,6 @@ TotalFilecoinInt."""
 
 _UNITS: Final = {"fil": 18, "": 18, "attofil": 0, "afil": 0, "nanofil": 9, "microfil": 12, "millifil": 15}
 _AMOUNT_TEXT: Final = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?\s*([A-Za-z]*)", re.ASCII)
-_UNIT_STEPS: Final = ((18, "FIL"), (15, "milliFIL"), (12, "microFIL"), (9, "nanoFIL"))
 
 
 class BadAmount(ValueError):
@@ -87,13 +86,3 @@ def fil_format(amount: int, *, unit: str = " FIL") -> str:
     whole, rest = divmod(abs(amount), FIL)
     text = f"{whole}.{rest:018d}".rstrip("0").rstrip(".")
     return ("-" if amount < 0 else "") + text + unit
-
-
-def fil_format_short(amount: int) -> str:
-    """Write an amount for a table cell: four digits after the point in the largest fitting unit."""
-    for decimals, name in _UNIT_STEPS:
-        if abs(amount) >= 10**decimals:
-            scaled = (abs(amount) * 10_000) // 10**decimals
-            text = f"{scaled // 10_000}.{scaled % 10_000:04d}".rstrip("0").rstrip(".")
-            return ("-" if amount < 0 else "") + f"{text} {name}"
-    return "0 FIL" if amount == 0 else f"{amount} attoFIL"

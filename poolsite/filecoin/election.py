@@ -170,9 +170,3 @@ def is_eligible(facts: Eligibility, *, consensus_minimum: int, minimum_miners: i
         has_power = facts.power_at_lookback > 0
     barred = facts.fee_debt > 0 or facts.consensus_fault_elapsed >= facts.height
     return has_power and facts.quality_power > 0 and not barred
-
-
-def ticket_quality(vrf_proof: bytes) -> float:
-    """Return how good a ticket is for MpoolSelect: 1 for the smallest, towards 0 for the largest."""
-    digest = hashlib.blake2b(vrf_proof, digest_size=32).digest()
-    return 1.0 - int.from_bytes(digest, "big") / float(_ONE)

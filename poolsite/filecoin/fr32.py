@@ -61,17 +61,3 @@ def fr32_unpad(padded: bytes) -> bytes:
             bits |= (scalar & DATA_MASK) << (DATA_BITS * number)
         raw += bits.to_bytes(RAW_BLOCK_BYTES, "little")
     return bytes(raw)
-
-
-def fr32_unpad_range(padded: bytes, offset: int, *, length: int) -> bytes:
-    """Return `length` raw bytes from raw `offset` on; neither needs alignment.
-
-    Raise BadPadding if the range leaves the data. Source: rust-fil-proofs fr32/src/padding.rs write_unpadded.
-    """
-    if offset < 0 or length < 0 or offset + length > unpadded_bytes(len(padded)):
-        raise BadPadding(f"bytes {offset}..{offset + length} of {unpadded_bytes(len(padded))}")
-    first = offset // RAW_BLOCK_BYTES
-    last = -(-(offset + length) // RAW_BLOCK_BYTES)
-    raw = fr32_unpad(padded[first * PADDED_BLOCK_BYTES : last * PADDED_BLOCK_BYTES])
-    start = offset - first * RAW_BLOCK_BYTES
-    return raw[start : start + length]

@@ -91,8 +91,6 @@ OTHER_CALLS: Final = {
     ("market", 3): 4_200_000,
 }
 """Actor gas of calls whose cost does not depend on their size, by kind of receiver and method number."""
-OTHER_CALL: Final = 5 * M
-"""Actor gas of calls that were not measured."""
 
 
 def _step(table: Sequence[tuple[int, int]], count: int) -> int:
@@ -228,8 +226,3 @@ def terminate_gas(sectors: int) -> int:
 def publish_gas(deals: int) -> int:
     """Return the gas of PublishStorageDeals."""
     return 15_100_000 + 8_400_000 * deals
-
-
-def other_gas(actor: str, method: int) -> int:
-    """Return the gas of any other call, by kind of receiver and method."""
-    return OTHER_CALLS.get((actor, method), OTHER_CALL)

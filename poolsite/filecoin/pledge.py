@@ -44,8 +44,6 @@ TERMINATION_FAULT_PERCENT: Final = 105
 DAILY_FEE_NUM: Final = 161_817
 DAILY_FEE_DEN: Final = 10**30
 """Daily fee: 1.61817e-25 of the circulating supply per byte of quality-adjusted power."""
-DAILY_FEE_REWARD_CAP_DEN: Final = 2
-"""A deadline's daily fees are capped at half of its expected reward of a day."""
 PENALTY_MULTIPLIER: Final = 3
 """A miner pays three times the penalties of the messages in its block."""
 VESTING_DAYS: Final = 180
@@ -175,14 +173,6 @@ def daily_fee(quality_power: int, circulating_supply: int) -> AttoFil:
     Source: policy.go DailyProofFee; FIP-0100.
     """
     return AttoFil(DAILY_FEE_NUM * quality_power * circulating_supply // DAILY_FEE_DEN)
-
-
-def daily_fee_payable(fees: int, *, day_reward: int) -> AttoFil:
-    """Return what of a deadline's daily fees is charged.
-
-    `day_reward` is the expected reward of a day for its power.  Source: policy.rs daily_proof_fee_payable.
-    """
-    return AttoFil(min(fees, day_reward // DAILY_FEE_REWARD_CAP_DEN))
 
 
 def block_reward(epoch_reward: int, win_count: int) -> AttoFil:

@@ -124,10 +124,6 @@ class Network:
         """Return whether the premium rule makes the base fee that follows a tipset at `epoch`."""
         return epoch >= self.premium_base_fee_epoch
 
-    def epoch_time(self, epoch: int, *, genesis_s: int) -> int:
-        """Return the UNIX time of an epoch on a chain without pauses."""
-        return genesis_s + epoch * self.epoch_s
-
 
 class UnknownNetwork(LookupError):
     """A network that has no row."""

@@ -48,17 +48,3 @@ def draw_randomness_from_digest(digest: bytes, tag: int, round: int, entropy: by
 def miner_entropy(miner: Address) -> bytes:
     """Return the entropy of most draws: the miner's ID address in CBOR."""
     return bytes_write(bytes(miner))
-
-
-def as_field_element(randomness: bytes) -> bytes:
-    """Clear the two top bits, so that proofs can read the bytes as a field element."""
-    return randomness[:31] + bytes((randomness[31] & 0x3F,))
-
-
-def beacon_round(epoch: int, *, genesis_s: int, epoch_s: int, beacon_genesis_s: int, period_s: int) -> int:
-    """Return the beacon's round that epoch `epoch` uses (network version 16 and later).
-
-    Source: lotus chain/beacon/drand/drand.go maxBeaconRoundV2.
-    """
-    latest = epoch * epoch_s + genesis_s - epoch_s
-    return 1 if latest < beacon_genesis_s else (latest - beacon_genesis_s) // period_s + 1

@@ -7,7 +7,6 @@ actors/miner/src/policy.rs.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import Final, NewType
 
 from poolsite.filecoin.varint import uvarint_write
@@ -181,19 +180,6 @@ class RegisteredAggregationProof(enum.IntEnum):
     SNARK_PACK_V2 = 1
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class SectorId:
-    """A sector of the whole network."""
-
-    miner: int
-    """The miner's actor number."""
-    number: SectorNumber
-    """The sector's number."""
-
-    def __str__(self) -> str:
-        return f"s-t0{self.miner}-{self.number}"
-
-
 def seal_proof(number: int) -> RegisteredSealProof:
     """Return the seal proof type of a code from the chain.  Raise BadProofType."""
     try:
@@ -208,14 +194,6 @@ def post_proof(number: int) -> RegisteredPoStProof:
         return RegisteredPoStProof(number)
     except ValueError:
         raise BadProofType(f"unsupported proof of spacetime type {number}") from None
-
-
-def seal_proof_of_size(size: int, *, version: SealVersion = SealVersion.V1_1) -> RegisteredSealProof:
-    """Return the seal proof type for a sector size.  Raise BadProofType."""
-    for proof in RegisteredSealProof:
-        if proof.sector_size == size and proof.version is version:
-            return proof
-    raise BadProofType(f"no seal proof for sectors of {size} bytes")
 
 
 def prover_id(miner: int) -> bytes:

@@ -37,7 +37,8 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import factories
 from tests.people import principal
 from tests.unit.apps.messages.test_recovery import Dump
-from workers.agent.stages import StageRunner
+from workers.config import KERNEL_STAGES
+from workers.processors.pool import ProcessorPool
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -113,13 +114,14 @@ def sent(miner: Miner) -> dict[int, list[int]]:
 def sealed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """Kernel stages with their sector, as the host ran them."""
     ran: list[tuple[str, int]] = []
-    call = StageRunner._call
+    call = ProcessorPool.call
 
-    def counted(runner: StageRunner, stage: str, task: Any, progress: Any) -> Any:
-        ran.append((stage, getattr(task, "sector_id", -1)))
-        return call(runner, stage, task, progress)
+    def counted(pool: ProcessorPool, stage: str, task: Any, **given: Any) -> Any:
+        if stage in KERNEL_STAGES:
+            ran.append((stage, getattr(task, "sector_id", -1)))
+        return call(pool, stage, task, **given)
 
-    monkeypatch.setattr(StageRunner, "_call", counted)
+    monkeypatch.setattr(ProcessorPool, "call", counted)
     return ran
 
 

@@ -13,7 +13,6 @@ from poolsite.filecoin.amounts import (
     amount_parse,
     amount_to_bytes,
     fil_format,
-    fil_format_short,
     fil_parse,
 )
 
@@ -62,17 +61,3 @@ def test_other_text_is_refused(text: str) -> None:
 def test_the_json_form_is_decimal_digits_only(text: str) -> None:
     with pytest.raises(BadAmount):
         amount_parse(text)
-
-
-@pytest.mark.parametrize(
-    ("amount", "text"),
-    [
-        (0, "0 FIL"),
-        (FIL, "1 FIL"),
-        (123_456 * 10**12, "123.456 milliFIL"),
-        (7, "7 attoFIL"),
-        (-2 * FIL, "-2 FIL"),
-    ],
-)
-def test_the_short_form_takes_the_largest_fitting_unit(amount: int, text: str) -> None:
-    assert fil_format_short(amount) == text

@@ -8,11 +8,10 @@ from poolsite.filecoin.fr32 import (
     BadPadding,
     fr32_pad,
     fr32_unpad,
-    fr32_unpad_range,
     padded_bytes,
     unpadded_bytes,
 )
-from tests.unit.filecoin.golden_proofs import golden, stream
+from tests.unit.filecoin.golden_proofs import golden
 
 
 def test_padding_equals_the_golden_vectors():
@@ -33,21 +32,7 @@ def test_unpadding_gives_whole_blocks_back(raw):
     assert all(top < 0x40 for top in padded[31::32])
 
 
-@given(st.integers(0, 508), st.integers(0, 508))
-def test_any_range_can_be_unpadded(offset, length):
-    raw = stream("range", 508)
-    length = min(length, 508 - offset)
-
-    assert fr32_unpad_range(fr32_pad(raw), offset, length=length) == raw[offset : offset + length]
-
-
 @pytest.mark.parametrize("refused", [lambda: padded_bytes(128), lambda: unpadded_bytes(127)])
 def test_sizes_that_are_no_whole_blocks_are_refused(refused):
     with pytest.raises(BadPadding):
         refused()
-
-
-@pytest.mark.parametrize(("offset", "length"), [(-1, 1), (0, 128), (127, 1), (0, -1)])
-def test_a_range_outside_the_data_is_refused(offset, length):
-    with pytest.raises(BadPadding):
-        fr32_unpad_range(bytes(128), offset, length=length)

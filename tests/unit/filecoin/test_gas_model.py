@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.filecoin.gas_model import (
-    OTHER_CALL,
     VERIFY_SEAL,
     declare_faults_gas,
     declare_recovered_gas,
     extend_gas,
-    other_gas,
     pre_commit_gas,
     prove_commit_gas,
     prove_commit_ni_gas,
@@ -82,8 +80,3 @@ def test_window_posts_are_cheap_unless_they_recover() -> None:
 def test_sends() -> None:
     assert (send_gas(0), send_gas(5), send_gas(5, to_self=True)) == (0, 481_000, 6_000)
     assert send_gas(5, creates="bls") > send_gas(5, creates="secp256k1") > send_gas(5, creates="delegated")
-
-
-def test_calls_that_were_not_measured_have_a_plain_price() -> None:
-    assert other_gas("miner", 16) == 3_750_000
-    assert other_gas("miner", 9999) == OTHER_CALL

@@ -11,7 +11,6 @@ from poolsite.filecoin.pledge import (
     VESTING_QUANTUM,
     block_reward,
     consensus_fault_penalty,
-    daily_fee_payable,
     expected_reward,
     fault_fee,
     initial_pledge,
@@ -87,11 +86,6 @@ def test_the_pledge_is_capped_per_byte() -> None:
 
 def test_answers_carry_a_tenth_of_reserve() -> None:
     assert with_buffer(1000) == 1100
-
-
-def test_daily_fees_take_at_most_half_of_the_reward() -> None:
-    assert daily_fee_payable(10, day_reward=100) == 10
-    assert daily_fee_payable(90, day_reward=100) == 50
 
 
 def test_rewards() -> None:

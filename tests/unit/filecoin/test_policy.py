@@ -168,7 +168,3 @@ def test_the_base_fee_rule_changes_at_its_epoch() -> None:
     assert not CALIBNET.base_fee_by_premium(3_694_533)
     assert CALIBNET.base_fee_by_premium(3_694_534)
     assert DEMO.base_fee_by_premium(0)
-
-
-def test_epochs_have_their_time() -> None:
-    assert MAINNET.epoch_time(2, genesis_s=1_598_306_400) == 1_598_306_460

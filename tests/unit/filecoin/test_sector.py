@@ -8,19 +8,15 @@ import pytest
 
 from poolsite.filecoin.epochs import Quantization, lookback
 from poolsite.filecoin.sector import (
-    SIZE_2KIB,
     SIZE_32GIB,
     BadProofType,
     RegisteredPoStProof,
     RegisteredSealProof,
     RegisteredUpdateProof,
     SealVersion,
-    SectorId,
-    SectorNumber,
     post_proof,
     prover_id,
     seal_proof,
-    seal_proof_of_size,
 )
 from poolsite.filecoin.varint import BadVarint, uvarint_read, uvarint_write
 from tests.unit.filecoin.golden.files import ROOT
@@ -48,7 +44,6 @@ def test_types_of_one_sector_have_one_size(proof: RegisteredSealProof) -> None:
     assert not proof.winning_post_proof.is_window
     assert proof.window_post_proof.winning == proof.winning_post_proof
     assert seal_proof(int(proof)) is proof
-    assert seal_proof_of_size(proof.sector_size, version=proof.version) is proof
     assert proof.is_interactive == (proof.version is not SealVersion.V1_2_NON_INTERACTIVE)
 
 
@@ -64,15 +59,11 @@ def test_unregistered_numbers_are_refused() -> None:
             seal_proof(bad)
     with pytest.raises(BadProofType):
         post_proof(15)
-    with pytest.raises(BadProofType):
-        seal_proof_of_size(4096)
 
 
 def test_names_of_sectors_and_provers() -> None:
-    assert str(SectorId(1000, SectorNumber(3))) == "s-t01000-3"
     assert prover_id(1000).hex() == "e807" + "00" * 30
     assert RegisteredSealProof(5).text == "StackedDrg2KiBV1_1"
-    assert (seal_proof_of_size(SIZE_32GIB), seal_proof_of_size(SIZE_2KIB)) == (8, 5)
     assert RegisteredUpdateProof(3).sector_size == SIZE_32GIB
 
 

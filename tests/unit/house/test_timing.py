@@ -44,7 +44,9 @@ def second_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str
     return ran
 
 
-def test_a_rerun_is_written_down_and_printed(second_run: list[list[str]], capsys) -> None:
+def test_a_rerun_is_written_down_and_printed(
+    second_run: list[list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
     name = "tests/browser/test_live.py::test_x"
     reruns.FAILED.write_text(json.dumps({name: True}))
 
