@@ -19,10 +19,9 @@ from redis.exceptions import RedisError
 from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
-from apps.chain.models import Follower, Head
 from apps.chain.notify import HeadListener, LatestHead
 from apps.chain.selectors import epoch_at, network_current, nodes_for_reading
-from apps.chain.services.heads import follower_row, head_follow
+from apps.chain.services.heads import follower_row, head_follow, steps_enqueued
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.chain.services.probes import node_require_ours, nodes_probe
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apps.chain.addresses import NodeAddress
+    from apps.chain.models import Head
     from apps.chain.steps import Steps
 
 log = structlog.get_logger(__name__)
@@ -171,7 +171,7 @@ class ChainFollower:
             height=epoch, key=head.key, expires_s=expires_s, before=row.steps_epoch, finality=finality
         )
         # Noted after sending: a kill between the two sends them twice, which every step bears.
-        Follower.objects.filter(pk=row.pk).update(steps_key=head.key, steps_epoch=epoch)
+        steps_enqueued(row, key=head.key, epoch=epoch)
         self._enqueued = head, epoch, epoch_s
         return True
 

@@ -290,7 +290,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|welcome",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_gas.py": r"gas",
-    "tests/integration/dashboard/test_fault_injection.py": r"devnet",
+    "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",

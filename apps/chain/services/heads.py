@@ -71,6 +71,11 @@ def follower_row() -> Follower:
     return row
 
 
+def steps_enqueued(row: Follower, *, key: str, epoch: int) -> None:
+    """Record the head and the epoch whose steps were enqueued last."""
+    Follower.objects.filter(pk=row.pk).update(steps_key=key, steps_epoch=epoch)
+
+
 def _way(
     *, client: ChainClient, tip: Head | None, facts: TipsetFacts, finality: int
 ) -> tuple[list[TipsetFacts], list[str], bool]:
