@@ -157,13 +157,15 @@ class HubClient:
 
     async def read_pending(self) -> None:
         """Read answers until none is due."""
-        while self.pending.futures:
-            try:
-                await self.inbox_read()
-            except (RedisError, OSError) as error:
-                log.warning("hub_step_failed", step="inbox_read", reason=str(error))
-                await asyncio.sleep(0.5)
-        self.is_running = False
+        try:
+            while self.pending.futures:
+                try:
+                    await self.inbox_read()
+                except (RedisError, OSError) as error:
+                    log.warning("hub_step_failed", step="inbox_read", reason=str(error))
+                    await asyncio.sleep(0.5)
+        finally:
+            self.is_running = False
 
     async def stop(self) -> None:
         """End the tasks and close the connections to Redis."""

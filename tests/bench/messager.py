@@ -43,7 +43,7 @@ WAITERS: Final = 1_000
 WAITED_S: Final = 20
 """Callers of WaitMessage, and how long they are watched."""
 
-BUNCH: Final = 50
+BATCH: Final = 50
 """Calls in flight on one socket."""
 
 ROUND: Final = 100
@@ -80,9 +80,9 @@ def cases() -> list[Case]:
     """List the measurements."""
     return [
         Case("push, one at a time", push_single, "pushes/s", 1161.0),
-        Case(f"push, {BUNCH} in flight in one insert", push_bunches, "pushes/s", 1175.0, 1170.0),
+        Case(f"push, {BATCH} in flight in one insert", push_batches, "pushes/s", 1175.0, 1170.0),
         Case("read by id, one at a time", read_by_id, "reads/s", 1204.0),
-        Case(f"read by id, {BUNCH} in flight in one query", read_bunches, "reads/s", 2605.0, 2605.0),
+        Case(f"read by id, {BATCH} in flight in one query", read_batches, "reads/s", 2605.0, 2605.0),
         Case(f"choose, sign, store, publish {ROUND} messages", choose_round, "ms", 65.0),
         Case(f"a head with nothing to do, {SENDERS} senders", idle_head, "ms", None, 200.0),
         Case(
@@ -241,22 +241,22 @@ def push_single(pool: Any) -> float:
     return rate(lambda number: pool.push(f"m{number}", address), 500)
 
 
-def push_bunches(pool: Any) -> float:
+def push_batches(pool: Any) -> float:
     """Push as many in one insert as are in flight on a socket."""
     from apps.messages.services import PushItem, messages_push
     from tests.people import principal
 
     address, caller = pool.address(), principal()
 
-    def bunch(number: int) -> None:
+    def batch(number: int) -> None:
         items = [
             PushItem(id=f"m{number}-{at}", to="f01000", from_=address, method=0, value=1)
-            for at in range(BUNCH)
+            for at in range(BATCH)
         ]
         messages_push(items, principal=caller)
 
-    bunch(-1)
-    return rate(bunch, 60) * BUNCH
+    batch(-1)
+    return rate(batch, 60) * BATCH
 
 
 def read_by_id(pool: Any) -> float:
@@ -269,18 +269,18 @@ def read_by_id(pool: Any) -> float:
     return rate(lambda number: messages_read(SYSTEM, [f"old-{number + 1}"]), 1000)
 
 
-def read_bunches(pool: Any) -> float:
+def read_batches(pool: Any) -> float:
     """Read as many in one query as are in flight on a socket."""
     from apps.api.rpc.services.messager.reads import messages_read
     from apps.users.principals import SYSTEM
 
     del pool
 
-    def bunch(number: int) -> None:
-        messages_read(SYSTEM, [f"old-{number * BUNCH + at + 1}" for at in range(BUNCH)])
+    def batch(number: int) -> None:
+        messages_read(SYSTEM, [f"old-{number * BATCH + at + 1}" for at in range(BATCH)])
 
-    bunch(0)
-    return rate(bunch, 100) * BUNCH
+    batch(0)
+    return rate(batch, 100) * BATCH
 
 
 def choose_round(pool: Any) -> float:
@@ -371,7 +371,7 @@ def whole_way(pool: Any) -> float:
     Sender.objects.bulk_create([Sender(address=one) for one in addresses[1:]], ignore_conflicts=True)
     Sender.objects.update(quota=QUEUE)
     began = time.perf_counter()
-    for start in range(0, QUEUE, BUNCH):
+    for start in range(0, QUEUE, BATCH):
         items = [
             PushItem(
                 id=f"q{number}",
@@ -380,7 +380,7 @@ def whole_way(pool: Any) -> float:
                 method=0,
                 value=1 + number % 7,
             )
-            for number in range(start, start + BUNCH)
+            for number in range(start, start + BATCH)
         ]
         messages_push(items, principal=caller)
     for address in addresses:

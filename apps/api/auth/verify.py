@@ -61,7 +61,7 @@ class Kept:
     """An answer that may be given again."""
 
     tokens: tuple[str, ...]
-    """Ids of the asking and of the verified token."""
+    """Ids of the caller's and of the verified token."""
     until: float
     head: list[tuple[bytes, bytes]]
     body: bytes
@@ -77,7 +77,7 @@ class Answers:
         self.changes = 0
         """Counts what was heard: what was asked before a change is not kept after it."""
         self.confirming: asyncio.Task[None] | None = None
-        self.asking: dict[Key, asyncio.Future[None]] = {}
+        self.in_progress: dict[Key, asyncio.Future[None]] = {}
         """Questions that are before Django now."""
         self.checked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done at the end of the look that comes next."""
@@ -85,8 +85,8 @@ class Answers:
     async def find(self, key: Key) -> Kept | None:
         """Return a known answer; waits where it is being asked for or confirmed: one query serves all."""
         self.asked_at = time.monotonic()
-        if (asking := self.asking.get(key)) is not None:
-            await asyncio.wait([asking], timeout=WAIT_S)
+        if (running := self.in_progress.get(key)) is not None:
+            await asyncio.wait([running], timeout=WAIT_S)
         if key in self.kept and not self.is_good:
             await asyncio.wait([self.checked], timeout=WAIT_S)
         found = self.kept.get(key)
@@ -100,14 +100,14 @@ class Answers:
     @contextlib.contextmanager
     def first(self, key: Key | None) -> Iterator[None]:
         """Share one answer among requests for the same token."""
-        if key is None or key in self.asking:
+        if key is None or key in self.in_progress:
             yield
             return
-        done = self.asking[key] = asyncio.get_running_loop().create_future()
+        done = self.in_progress[key] = asyncio.get_running_loop().create_future()
         try:
             yield
         finally:
-            del self.asking[key]
+            del self.in_progress[key]
             done.set_result(None)
 
     def keep(self, key: Key, answer: Kept, *, heard: int) -> None:
@@ -254,8 +254,8 @@ def head_of(kept: Kept) -> list[tuple[bytes, bytes]]:
 async def answer_keep(answers: Answers, key: Key, caught: Caught, *, heard: int) -> None:
     """Keep an answer together with the ids of both tokens."""
     authorization, body = key
-    asking = authorization.decode("latin-1").removeprefix("Bearer ").strip()
-    digests = {token_digest(asking), token_digest(lowered(json.loads(body))["token"])}
+    own = authorization.decode("latin-1").removeprefix("Bearer ").strip()
+    digests = {token_digest(own), token_digest(lowered(json.loads(body))["token"])}
     try:
         ids = await in_database(tokens_with_digests, digests)
     except DatabaseError:

@@ -80,10 +80,10 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
     alice, bob = await in_thread(granted)()
     others = str(key_address(key("secp256k1", seed=2)))
     await in_thread(lambda: signer_grant(tenant=tenant("bob"), address=others))()
-    bunches: list[int] = []
+    batches: list[int] = []
 
     def counted(asked: Any) -> Any:
-        bunches.append(len(asked))
+        batches.append(len(asked))
         return messages_push_batch(asked)
 
     monkeypatch.setattr(pushes, "messages_push_batch", counted)
@@ -98,7 +98,7 @@ async def test_callers_of_any_account_share_an_insert(monkeypatch: pytest.Monkey
         ("his", bob.tenant_id),
         ("hers", alice.tenant_id),
     ]
-    assert len(bunches) <= 2
+    assert len(batches) <= 2
 
 
 async def test_a_caller_that_goes_away_takes_nobody_along() -> None:

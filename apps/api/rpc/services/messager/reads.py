@@ -145,7 +145,7 @@ def list_failed_message(call: Call) -> list[dict[str, Any]]:
 
 
 def list_blocked_message(call: Call, address: Address, age_ns: int) -> list[dict[str, Any]]:
-    """List what has been under way for longer than `age_ns`; of the caller's own even without an address."""
+    """List what has been in progress for longer than `age_ns`, from one address or from all."""
     rows = messages_visible(call.principal).filter(
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
         created_at__lt=clock.now() - timedelta(microseconds=age_ns // 1000),

@@ -1,4 +1,4 @@
-"""Acts of a bunch are written together: one more costs the database no further question."""
+"""Audit entries of a batch are written together: one more costs no further query."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def test_to_name_an_act_asks_the_database_nothing(django_assert_num_queries: Dja
 def test_fifty_acts_cost_as_many_questions_as_one() -> None:
     acts = [AuditEvent(principal=principal(), action="message.push", target=f"m{at}") for at in range(51)]
     counts = []
-    for bunch in (acts[:1], acts[1:]):
+    for batch in (acts[:1], acts[1:]):
         with transaction.atomic(), CaptureQueriesContext(connection) as seen:
-            audit_entries_record(bunch)
+            audit_entries_record(batch)
         counts.append(len(seen))
 
     assert counts == [3, 3], "the lock, the line before, the new lines"
