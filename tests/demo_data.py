@@ -220,7 +220,7 @@ LISTS = (
     "audit",
 )
 FORMS = (
-    "find",
+    "search",
     "miner-new",
     "pledge",
     "message-compose",

@@ -43,16 +43,16 @@ def is_confirm_submitted(request: HttpRequest) -> bool:
 
 
 def confirm_page_render(
-    request: HttpRequest, viewer: Principal, ask: ConfirmPage, *, status: int = 200
+    request: HttpRequest, viewer: Principal, confirm: ConfirmPage, *, status: int = 200
 ) -> HttpResponse:
     """Show the question; its form goes to the same address."""
     return page_render(
         request,
         "core/confirm.html",
-        title=ask.title,
-        section=ask.section,
+        title=confirm.title,
+        section=confirm.section,
         page_key="",
         data=PageData(viewer),
         status=status,
-        ask=ask,
+        confirm=confirm,
     )

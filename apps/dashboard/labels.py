@@ -44,7 +44,7 @@ MESSAGES: Final[dict[str, StateLabel]] = {
 }
 STUCK: Final = StateLabel("bad", "stuck")
 """Open, and somebody has to look at it."""
-LANDED_BAD: Final = StateLabel("bad", "landed, refused")
+LANDED_BAD: Final = StateLabel("bad", "landed, failed")
 """On the chain with an exit code other than 0."""
 
 JOBS: Final[dict[str, str]] = {

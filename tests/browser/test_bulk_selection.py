@@ -45,9 +45,9 @@ def test_the_keyboard_picks_a_range_and_escape_picks_none(
 
     boxes.nth(0).focus()
     page.page.keyboard.press("Space")
-    expect(bar).to_contain_text("1 message picked")
+    expect(bar).to_contain_text("1 message selected")
     boxes.nth(2).click(modifiers=["Shift"])
-    expect(bar).to_contain_text("3 messages picked")
+    expect(bar).to_contain_text("3 messages selected")
     look(page, "picked-1440")
     assert findings(page) == []
 
@@ -67,7 +67,7 @@ def test_a_pushed_row_stays_picked(visit: Visit, alice: User, queue: list[Messag
     expect(page.page.locator(f"#pick-{picked.pk}")).to_be_checked()
     page.resync()
     expect(page.page.locator(f"#pick-{picked.pk}")).to_be_checked()
-    expect(page.page.locator("#selection")).to_contain_text("1 message picked")
+    expect(page.page.locator("#selection")).to_contain_text("1 message selected")
 
 
 def test_all_of_the_filter_is_confirmed_before_anything_happens(
@@ -78,9 +78,9 @@ def test_all_of_the_filter_is_confirmed_before_anything_happens(
     page = visit(alice).go("/messages/?state=open")
 
     page.page.locator("[data-pick-page]").check()
-    expect(page.page.locator("#selection")).to_contain_text("50 messages picked")
-    page.page.get_by_role("button", name="Pick all 64 of the filter").click()
-    expect(page.page.locator("#selection")).to_contain_text("All 64 of the filter picked")
+    expect(page.page.locator("#selection")).to_contain_text("50 messages selected")
+    page.page.get_by_role("button", name="Select all 64 of the filter").click()
+    expect(page.page.locator("#selection")).to_contain_text("All 64 of the filter selected")
     look(page, "picked-all-1440")
     page.page.get_by_role("button", name="Give up…").click()
 
@@ -100,7 +100,7 @@ def test_on_the_phone_rows_are_picked_and_downloaded(
 
     for at in (0, 3):
         page.page.locator("label.pick").nth(1 + at).tap()
-    expect(page.page.locator("#selection")).to_contain_text("2 messages picked")
+    expect(page.page.locator("#selection")).to_contain_text("2 messages selected")
     look(page, "picked-360")
     assert page.sideways((320, 360)) == {}
     assert findings(page) == []

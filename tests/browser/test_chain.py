@@ -90,7 +90,7 @@ def test_an_operator_adds_tests_promotes_and_switches_nodes(
     expect(page.see("#url-error")).to_be_visible()
     page.see("#url").fill(f"{token}:/ip4/{host}/tcp/{port}/http")
     page.page.get_by_role("button", name="Test").click()
-    expect(page.see("main")).to_contain_text("It serves.")
+    expect(page.see("main")).to_contain_text("Node is reachable.")
     looks_well(page, "chain-add")
     page.see("#name").fill("second")
     page.page.get_by_role("button", name="Add", exact=True).click()

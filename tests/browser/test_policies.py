@@ -70,11 +70,11 @@ def test_a_rule_is_changed_with_a_code_that_never_leaves_the_browser(
     expect(page.see("h1")).to_have_text("Change “small transfers”")
     assert findings(page) == []
     page.see("#value_max").fill("0.25 FIL")
-    page.page.get_by_role("button", name="See what it changes").click()
+    page.page.get_by_role("button", name="Review changes").click()
     expect(page.see("h1")).to_have_text("Make this version 2?")
     assert findings(page) == []
     page.see("#code").fill(code)
-    page.page.get_by_role("button", name="Make it version 2").click()
+    page.page.get_by_role("button", name="Apply version 2").click()
 
     expect(page.see("h1")).to_have_text("Signing policy")
     expect(page.see(".verdict")).to_contain_text("4 rules, version 2.")
@@ -90,7 +90,7 @@ def test_a_wrong_code_is_said_where_it_was_typed(visit: Visit, site: Web, signer
 
     page.page.get_by_role("button", name="Remove… blocks").click()
     page.see("#code").fill("guessed")
-    page.page.get_by_role("button", name="Make it version 2").click()
+    page.page.get_by_role("button", name="Apply version 2").click()
 
-    expect(page.page.get_by_role("alert")).to_contain_text("The signer did not take it.")
+    expect(page.page.get_by_role("alert")).to_contain_text("The signer rejected the change.")
     expect(page.see("h1")).to_have_text("Make this version 2?")

@@ -133,7 +133,7 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     return Finding(
         tone=tone,
         title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
-        text=f"Without a click: {diagnosis.by_itself}.{when_text(diagnosis, data)}",
+        text=f"What happens next: {diagnosis.by_itself}.{when_text(diagnosis, data)}",
         action=action,
         href=href,
     )
@@ -184,7 +184,7 @@ CLICKS: Final[dict[str, str]] = {
     "replace": "If you raise its fees",
     "replace-earlier": "If you replace the earlier one",
     "cancel": "If you cancel it",
-    "retry-now": "If you have it tried now",
+    "retry-now": "Retry now",
     "mark-bad": "If you give it up",
 }
 """Actions as the first words of a sentence."""

@@ -90,12 +90,18 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     if is_level:
         strong, rest = "Gas is stable:", "the base fee has not moved in the hours that are known."
     elif rank >= CHEAP_SHARE:
-        strong, rest = "Gas is cheap now:", f"it was dearer in {formatting.percent(rank, 1)} of the day."
+        strong, rest = (
+            "Gas is cheap now:",
+            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+        )
     elif rank <= DEAR_SHARE:
         cheaper = formatting.percent(1 - rank, 1)
-        strong, rest = "Gas is expensive now:", f"it was cheaper in {cheaper} of the day."
+        strong, rest = "Gas is expensive now:", f"lower than now for {cheaper} of the last day."
     else:
-        strong, rest = "Gas is as usual:", f"it was dearer in {formatting.percent(rank, 1)} of the day."
+        strong, rest = (
+            "Base fee is normal:",
+            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+        )
     if forecast.window is not None and not is_level:
         start = forecast.window.next_start_s(data.at.timestamp())
         rest += f" The cheap hours begin at {clock_text(start)}."

@@ -160,9 +160,9 @@ def history_of(message: Message) -> Iterable[Event]:
     if message.filled_at is not None:
         first = message.versions.order_by("pk").first() or message
         sub = f"nonce {formatting.whole(message.nonce)}, fee cap {formatting.fee_text(first.gas_fee_cap)}"
-        rows.append(_row(message.filled_at, "run", "access", "Nonce given and signed", sub))
+        rows.append(_row(message.filled_at, "run", "access", "Nonce assigned, signed", sub))
     if message.published_at is not None:
-        rows.append(_row(message.published_at, "run", "messages", "Taken by a node"))
+        rows.append(_row(message.published_at, "run", "messages", "Accepted by node"))
     if message.landed_at is not None and message.state == MessageState.LANDED:
         tone = "bad" if message.exit_code else "ok"
         sub = f"exit code {message.exit_code}, gas {formatting.whole(message.gas_used)}"

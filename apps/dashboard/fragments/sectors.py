@@ -35,10 +35,10 @@ def sealing_verdict(data: PageData) -> Verdict:
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     if paused:
-        return Verdict("", f"{under_way} more in work.")
+        return Verdict("", f"{under_way} more in progress.")
     if under_way:
         stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
-        return Verdict(f"{plural(under_way, 'sector')} in work:", f"{stages}.")
+        return Verdict(f"{plural(under_way, 'sector')} in progress:", f"{stages}.")
     active = sum(miner.active_sectors for miner in data.miners)
     unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
     waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""

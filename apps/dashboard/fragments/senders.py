@@ -129,7 +129,7 @@ def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
         return ()
     if sender.state == SenderState.FORBIDDEN:
         address = reverse("sender-act", args=[sender.address, "resume"])
-        return (Action("resume", "Let it send", address, icon="run", kind="primary"),)
+        return (Action("resume", "Resume", address, icon="run", kind="primary"),)
     return (Action("pause", "Pause", reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
 
 
@@ -157,7 +157,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
         return
     detail = sender_detail(row, context.data)
     yield fragment("senders/_head.html", **head_context(detail))
-    yield fragment("messages/_facts.html", facts=detail.facts, title="Where it stands", key="sender-facts")
+    yield fragment("messages/_facts.html", facts=detail.facts, title="Status", key="sender-facts")
 
 
 def head_context(detail: SenderDetail) -> dict[str, Any]:

@@ -54,8 +54,8 @@ def verdict_of(data: PageData) -> Verdict:
     active = sum(miner.active_sectors for miner in data.miners)
     under_way = sum(data.sector_counts.values())
     if not active and not under_way:
-        return verdict_by(data.report, Verdict("All is well:", "no sector is active or in work."))
-    counts = f"{plural(active, 'sector')} active, {under_way} in work, every deadline forecast to land."
+        return verdict_by(data.report, Verdict("All is well:", "no sector is active or in progress."))
+    counts = f"{plural(active, 'sector')} active, {under_way} in progress, every deadline forecast to land."
     return verdict_by(data.report, Verdict("All is well:", counts))
 
 
@@ -166,7 +166,7 @@ def sealing_stat(data: PageData) -> Stat:
     href = reverse("sectors") + ("?state=paused" if paused else "?state=work")
     return Stat(
         "sealing",
-        "In work",
+        "In progress",
         formatting.whole(under_way + paused),
         foot,
         href=href,
@@ -222,7 +222,7 @@ def hosts_stat(data: PageData) -> Stat:
     here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
     tone = tone_by(data, "hosts_away", "hosts_disk", "hosts_paused", "hosts_slow")
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
-    foot = f"{plural(held, 'job')} in work"
+    foot = f"{plural(held, 'job')} in progress"
     return Stat(
         "hosts",
         "Workers",
@@ -252,7 +252,7 @@ def sectors_context(data: PageData) -> dict[str, Any]:
     can_pledge = data.viewer.may("sign") and any(miner.address for miner in data.miners)
     return {
         "today_sectors": rows,
-        "sector_counts": "those in work first",
+        "sector_counts": "those in progress first",
         "pledge_label": "Pledge…" if can_pledge else "",
         "pledge_href": reverse("pledge"),
     }

@@ -76,7 +76,7 @@ def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None
     done, total = kernels_ready(worker)
     if worker.hardware.get("parameters_error"):
         return StateLabel("bad", "no parameters")
-    return StateLabel("run", "warming up") if done < total else StateLabel("ok", "free")
+    return StateLabel("run", "warming up") if done < total else StateLabel("ok", "idle")
 
 
 def kernels_ready(worker: Worker) -> tuple[int, int]:
@@ -176,13 +176,13 @@ def idle_text(worker: Worker, *, now: datetime) -> str:
     if worker_is_away(worker, now=now):
         return f"not heard of for {formatting.time_left((now - worker.seen_at).total_seconds())}"
     if worker.is_paused:
-        return "claims nothing until it is resumed"
+        return "paused by operator"
     done, total = kernels_ready(worker)
     if done < total:
         return f"compiles its kernels: {done} of {total} are ready"
     if worker.is_draining and not worker.hardware.get("parameters_error"):
         return "takes no new sectors"
-    return parameters_text(worker) or "waits for work"
+    return parameters_text(worker) or "waiting for jobs"
 
 
 ASKED: Final[dict[str, str]] = {

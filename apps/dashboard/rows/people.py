@@ -147,7 +147,7 @@ def person_label(person: User) -> StateLabel:
 def factor_text(person: User) -> str:
     """`app, 2 passkeys`; the counts were read along."""
     if not person.has_usable_password():
-        return "chooses a password first"
+        return "invitation pending"
     parts = ["app"] if getattr(person, "apps_count", 0) else []
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:

@@ -141,7 +141,7 @@ def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> Sta
 def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
     """What holds the sender up, in one sentence; empty if nothing does."""
     if sender.state == SenderState.FORBIDDEN:
-        return "nothing is pushed or signed until it is let go on"
+        return "paused: nothing is pushed or signed until it is resumed"
     if sender.wait:
         return sender.error or str(Wait(sender.wait).label)
     if sender.gap_nonce is not None:

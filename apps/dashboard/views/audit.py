@@ -90,8 +90,8 @@ def verdict_of(check: ChainCheck) -> Verdict:
         return Verdict(f"Entry {check.broken} was changed:", f"the chain holds to entry {check.to}.")
     if not check.to:
         return Verdict("", "Nothing was done yet.")
-    rest = "that is all." if check.is_whole else "the newer ones are checked at the next look."
-    return Verdict(f"Verified to entry {check.to}:", rest)
+    rest = "it is the latest." if check.is_whole else "the newer ones are checked at the next look."
+    return Verdict(f"Hash chain verified through entry {check.to}:", rest)
 
 
 @require_safe

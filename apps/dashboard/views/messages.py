@@ -41,8 +41,8 @@ STATES: Final = (
     ("open", "On the way", "run", "messages"),
     ("stuck", "Stuck", "bad", "bad"),
     ("landed", "Landed", "ok", "ok"),
-    ("refused", "Landed, refused", "bad", "bad"),
-    ("failed", "Given up", "bad", "bad"),
+    ("refused", "Landed, failed", "bad", "bad"),
+    ("failed", "Failed", "bad", "bad"),
     ("replaced", "Replaced", "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""

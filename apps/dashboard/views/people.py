@@ -98,8 +98,10 @@ def verdict_of(rows: list[PersonRow]) -> Verdict:
     weak = [row for row in here if row.factor == "password only" and row.word == "open"]
     if not weak:
         return Verdict(f"{plural(len(here), 'open account')}.", "Everybody has a second factor.")
-    verb = "uses" if len(weak) == 1 else "use"
-    return Verdict(f"{plural(len(here), 'open account')}.", f"{len(weak)} {verb} a password only.")
+    return Verdict(
+        f"{plural(len(here), 'open account')}.",
+        f"{len(weak)} {'has' if len(weak) == 1 else 'have'} no second factor.",
+    )
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -134,7 +134,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
     """Say why the signer was not asked, or what it said."""
-    words = Verdict("Not done:", refusal.reason)
+    words = Verdict("Failed:", refusal.reason)
     return policy_page(request, viewer, wallet, name="policy", state=None, verdict=words, status=422)
 
 

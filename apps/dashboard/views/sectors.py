@@ -36,10 +36,10 @@ if TYPE_CHECKING:
 
 STATES: Final = (
     ("", "All", ""),
-    ("work", "In work", "run"),
+    ("work", "In progress", "run"),
     ("paused", "Failed", "bad"),
     ("active", "Active", "ok"),
-    ("sealed", "Sealed, not active", "warn"),
+    ("sealed", "Awaiting first proof", "warn"),
     ("expiring", "Expires within 30 d", "warn"),
     ("aborted", "Aborted", ""),
 )

@@ -78,7 +78,7 @@ def verdict_of(rows: list[TokenRow]) -> Verdict:
     good = [row for row in rows if row.word == "good"]
     idle = sum(row.used == "never" for row in good)
     rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
-    return Verdict(f"{plural(len(good), 'good token')}.", rest)
+    return Verdict(f"{plural(len(good), 'valid token')}.", rest)
 
 
 def words_of(text: str) -> list[str]:

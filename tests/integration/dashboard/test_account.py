@@ -325,7 +325,7 @@ def test_people_list_shows_who_has_no_second_factor():
 
     text = text_of(signed_in("adam").get("/people/"))
 
-    assert "1 uses a password only" in text
+    assert "1 has no second factor" in text
     assert "bill" not in text
     assert "olga" not in text
     assert "bill" in text_of(signed_in("olga").get("/people/"))

@@ -199,9 +199,9 @@ def test_the_page_says_how_far_the_chain_holds_and_goes_on_from_there(monkeypatc
     rows = [did(target=str(number)) for number in range(5)]
     client = signed_in("olga")
 
-    for to, words in ((1, "the newer ones"), (3, "the newer ones"), (4, "that is all")):
+    for to, words in ((1, "the newer ones"), (3, "the newer ones"), (4, "it is the latest")):
         page = text_of(client.get("/audit/"))
-        assert f"Verified to entry {rows[to].pk}:" in page
+        assert f"Hash chain verified through entry {rows[to].pk}:" in page
         assert words in page
 
 
@@ -209,7 +209,7 @@ def test_a_changed_line_is_named():
     people.operator_person()
     rows = [did(target=str(number)) for number in range(3)]
     client = signed_in("olga")
-    assert f"Verified to entry {rows[2].pk}:" in text_of(client.get("/audit/"))
+    assert f"Hash chain verified through entry {rows[2].pk}:" in text_of(client.get("/audit/"))
     call_command("audit_verify")
 
     changed(rows[1])

@@ -112,7 +112,9 @@ def test_a_tipset_shows_its_blocks_even_without_a_node(operator):
 def test_a_node_is_tested_then_added(operator, url):
     with served(FakeNode()) as spare:
         form = {"url": spare, "name": "spare", "role": "BACKUP", "weight": "3"}
-        assert "It serves." in operator.post("/chain/nodes/add/", form | {"test": "1"}).content.decode()
+        assert (
+            "Node is reachable." in operator.post("/chain/nodes/add/", form | {"test": "1"}).content.decode()
+        )
         assert Node.objects.count() == 1
 
         assert operator.post("/chain/nodes/add/", form).status_code == 302

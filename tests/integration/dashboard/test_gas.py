@@ -470,7 +470,7 @@ class TestQueue:
         page = text_of(signed_in("ann").get(reverse("messages")))
 
         assert page.count('name="id"') == 2
-        assert "Pick all 2 on their way" in page
+        assert "Select all 2 on their way" in page
 
     def test_cancelling_leads_back_to_the_message(self, pool):
         flying(pool, "one")

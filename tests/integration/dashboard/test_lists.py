@@ -21,7 +21,7 @@ pytestmark = pytest.mark.django_db
 def test_an_empty_filter_says_how_to_get_out(ann):
     factories.head()
 
-    assert "No sector fits" in text_of(signed_in().get("/sectors/?state=paused"))
+    assert "No matching sectors" in text_of(signed_in().get("/sectors/?state=paused"))
     assert "Show all" in text_of(signed_in().get("/messages/?q=none"))
 
 

@@ -80,7 +80,7 @@ def test_a_cap_under_the_base_fee_is_told(ann):
 
 
 def test_a_sender_without_messages_has_an_empty_page(ann):
-    assert "No message waits" in ann.get("/chain/mempool/f01234/").content.decode()
+    assert "No messages pending" in ann.get("/chain/mempool/f01234/").content.decode()
 
 
 def test_without_a_node_the_pool_says_why(ann):

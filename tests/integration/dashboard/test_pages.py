@@ -269,7 +269,7 @@ def test_an_unknown_address_has_a_page_of_its_own():
     answer = Client().get("/nowhere/")
 
     assert answer.status_code == 404
-    assert "Nothing here" in text_of(answer)
+    assert "Page not found" in text_of(answer)
 
 
 def test_signed_in_people_get_the_404_page_inside_the_frame():

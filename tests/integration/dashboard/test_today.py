@@ -250,7 +250,7 @@ def test_an_empty_pool_is_well_without_forecasts():
     person()
     factories.head(1000)
 
-    assert "no sector is active or in work." in text_of(signed_in().get(reverse("today")))
+    assert "no sector is active or in progress." in text_of(signed_in().get(reverse("today")))
 
 
 def test_the_overview_of_a_healthy_pool_says_so():

@@ -82,7 +82,7 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         }
         wrong = client.post(f"{page}save/", {**form, "signature": "00"})
         assert wrong.status_code == 422
-        assert "The signer did not take it." in text_of(wrong)
+        assert "The signer rejected the change." in text_of(wrong)
         factories.message("held", from_addr=SECP, wait=Wait.POLICY, attempts=6, retry_height=9999)
         done = client.post(f"{page}save/", {**form, "signature": change_signature(code, change[1])})
         assert Pushed.objects.get(pk="held").retry_height == 0, "what the old policy refused is tried again"

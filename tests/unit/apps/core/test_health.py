@@ -134,4 +134,4 @@ def test_an_unknown_page_is_a_page(client: Client) -> None:
     answer = client.get("/nowhere/")
 
     assert answer.status_code == 404
-    assert "Nothing here" in answer.content.decode()
+    assert "Page not found" in answer.content.decode()

@@ -13,19 +13,19 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("facts", "state", "words"),
     [
-        ({}, "free", "waits for work"),
-        ({"is_paused": True}, "paused", "claims nothing until it is resumed"),
+        ({}, "idle", "waiting for jobs"),
+        ({"is_paused": True}, "paused", "paused by operator"),
         ({"is_draining": True}, "draining", "takes no new sectors"),
         (
             {"hardware": {"kernels_done": 3, "kernels_total": 8}},
             "warming up",
             "compiles its kernels: 3 of 8 are ready",
         ),
-        ({"hardware": {"kernels_done": 8, "kernels_total": 8}}, "free", "waits for work"),
-        ({"hardware": {"cpus": 2}}, "free", "waits for work"),
+        ({"hardware": {"kernels_done": 8, "kernels_total": 8}}, "idle", "waiting for jobs"),
+        ({"hardware": {"cpus": 2}}, "idle", "waiting for jobs"),
         (
             {"hardware": {"parameters_done": 250, "parameters_total": 1000}},
-            "free",
+            "idle",
             "prepares Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
         ),
         (
