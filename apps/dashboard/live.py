@@ -219,10 +219,10 @@ class LiveUpdates:
         probe, gaps = asyncio.create_task(self.probe(name)), GapDetector()
         subscribed.set()
         try:
-            for audience_pages in self.audiences_of(group):
+            for audience_pages in self.watchers_of(group):
                 await audience_pages.broadcast(
                     RESYNC
-                )  # pages that opened unheard have has_gap what came until now
+                )  # pages that opened before have missed what came until now
             while True:
                 event = await layer.receive(name)
                 await self.dispatch(group, event, has_gap=gaps.has_gap(event))
