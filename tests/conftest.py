@@ -70,7 +70,7 @@ def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
         if site is not None:
             site.http.close()
         for thread in threading.enumerate():
-            if thread.name == "clerk" or thread.name.startswith("request_"):
+            if thread.name == "database" or thread.name.startswith("request_"):
                 thread.join(5)
 
 
