@@ -29,20 +29,32 @@ def answered_once(
     key: str,
     *,
     refusal: Callable[[], HttpResponse | None],
+    asks_network: bool = False,
 ) -> Any:
     """Carry a request out unless this caller's key already was; then repeat the answer.
 
     `refusal` checks a caller whose request is only repeated: their token may have been revoked since.
 
     The answer is kept in the transaction that did the work, so a kill between the two keeps neither.
-    A second request that comes meanwhile waits.  Only answers below 500 are kept.
+    A second request that comes meanwhile waits.  Only answers below 400 are kept.
+
+    Work that `asks_network` may be in no transaction while it waits for the answer.  Its answer is kept right
+    after it, so such work must be refused by itself where it was done before.
     """
     try:
         if not KEY.fullmatch(key):
             raise BadValue("must be 1 to 100 visible ASCII characters", field="Idempotency-Key")
+        mine = {"caller": caller_digest(request), "key": key}
+        if asks_network and not IdempotentAnswer.objects.filter(**mine).exists():
+            response = answer()
+            response.render()
+            if response.status_code < 400:
+                row = IdempotentAnswer(**mine, request=request_digest(request), **_kept(response))
+                IdempotentAnswer.objects.bulk_create([row], ignore_conflicts=True)
+            return response
         with transaction.atomic():
             row, made = IdempotentAnswer.objects.select_for_update().get_or_create(
-                caller=caller_digest(request), key=key, defaults={"request": request_digest(request)}
+                **mine, defaults={"request": request_digest(request)}
             )
             if not made:
                 return refusal() or repeated(row, request_digest(request))
@@ -51,11 +63,14 @@ def answered_once(
             if response.status_code >= 400:
                 transaction.set_rollback(True)  # a refusal changed nothing and may be asked again
             else:
-                row.status, row.body = response.status_code, text_encrypt(response.content.decode())
-                row.save()
+                IdempotentAnswer.objects.filter(pk=row.pk).update(**_kept(response))
             return response
     except DomainError as error:
         return JsonResponse(error_body(error), status=http_status(error))
+
+
+def _kept(response: HttpResponse) -> dict[str, Any]:
+    return {"status": response.status_code, "body": text_encrypt(response.content.decode())}
 
 
 def repeated(row: IdempotentAnswer, request: str) -> HttpResponse:

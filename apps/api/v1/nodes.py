@@ -122,6 +122,7 @@ class NodesView(OperatorView):
     """`/chain/nodes`."""
 
     filters = ()
+    asks_network = True  # a node that the pool has already is refused by itself
 
     @extend_schema(responses=NodeOutput(many=True))
     def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's form

@@ -83,6 +83,8 @@ class PoolView(APIView):
     """Methods for which a person must have proved lately who they are."""
     filters: ClassVar[tuple[str, ...] | None] = None
     """Parameters that a GET may have besides the token; None where the view itself looks at them."""
+    asks_network: ClassVar[bool] = False
+    """Whether a POST waits for a node or a signer: see `answered_once`."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
     """Above it the answer is 413."""
 
@@ -120,6 +122,7 @@ class PoolView(APIView):
                 request,
                 key,
                 refusal=lambda: self.refusal(request, *args, **kwargs),
+                asks_network=self.asks_network,
             )
         return super().dispatch(request, *args, **kwargs)
 
