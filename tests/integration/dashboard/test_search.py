@@ -74,7 +74,7 @@ def test_several_things_stand_in_a_list(ann):
 
     text = text_of(asked("3"))
 
-    assert "2 things fit" in text
+    assert "2 results" in text
     assert f'href="{reverse("sector", args=[pool.sealing.uuid])}"' in text
     assert f'href="{reverse("chain-tipset", args=[3])}"' in text
 
@@ -86,7 +86,7 @@ def test_a_stranger_finds_nothing_of_others(bill, what):
     pool = busy_pool()
     words = LEADS[what][0](pool) if what in LEADS else pool.wallet.address
 
-    assert "Nothing fits" in text_of(asked(words, "bill"))
+    assert "No results" in text_of(asked(words, "bill"))
 
 
 @pytest.mark.parametrize("words", ["", " ", "x" * 300, "9" * 40, "f0" + "9" * 30, "bafy", "%", "<b>", "٣"])
