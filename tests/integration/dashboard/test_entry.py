@@ -46,7 +46,7 @@ def test_the_login_speaks_of_the_made_up_password_until_there_is_another(ann, se
     settings.EMBEDDED, settings.VAR = True, tmp_path
     entry = {"url": "http://testserver", "username": "ann", "admin_token": "t", "password": PASSWORD}
     operator_write(tmp_path / "operator.json", entry)
-    hint, client = "The operator's first password", Client()
+    hint, client = "The initial operator password", Client()
     before = text_of(client.get("/login/"))
 
     operator_password_remove(tmp_path / "operator.json", username="ann")

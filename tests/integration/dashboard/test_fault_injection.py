@@ -183,16 +183,16 @@ def test_all_faults_are_reset_at_once(operator, devnet):
 
 def test_the_chain_is_moved_from_the_page(operator, devnet):
     height = devnet.head.height
-    operator.post(f"/fault-injection/{pk()}/act/mine/", {"count": "2"})
+    operator.post(f"/fault-injection/{pk()}/action/mine/", {"count": "2"})
     mined = devnet.head
     assert mined.height >= height + 2
 
-    operator.post(f"/fault-injection/{pk()}/act/advance/", {"epochs": "4"})
+    operator.post(f"/fault-injection/{pk()}/action/advance/", {"epochs": "4"})
     assert devnet.head.height >= mined.height + 4
 
-    operator.post(f"/fault-injection/{pk()}/act/back/", {"depth": "1"})
-    operator.post(f"/fault-injection/{pk()}/act/reorg/", {"depth": "2", "nulls": "1", "messages": "on"})
-    operator.post(f"/fault-injection/{pk()}/act/drop-sockets/")
+    operator.post(f"/fault-injection/{pk()}/action/back/", {"depth": "1"})
+    operator.post(f"/fault-injection/{pk()}/action/reorg/", {"depth": "2", "nulls": "1", "messages": "on"})
+    operator.post(f"/fault-injection/{pk()}/action/drop-sockets/")
 
     actions = list(AuditEntry.objects.order_by("pk").values_list("action", "after"))
     assert actions == [
@@ -207,10 +207,12 @@ def test_the_chain_is_moved_from_the_page(operator, devnet):
 def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
     who = str(devnet.wallet.default)
 
-    operator.post(f"/fault-injection/{pk()}/act/foreign/", {"address": who, "messages": "2"})
-    operator.post(f"/fault-injection/{pk()}/act/foreign/", {"address": "", "messages": "1"})
-    operator.post(f"/fault-injection/{pk()}/act/fail-next/", {"method": "16", "code": "19", "messages": "3"})
-    operator.post(f"/fault-injection/{pk()}/act/drain/", {"address": "f090", "fil": "5"})
+    operator.post(f"/fault-injection/{pk()}/action/foreign/", {"address": who, "messages": "2"})
+    operator.post(f"/fault-injection/{pk()}/action/foreign/", {"address": "", "messages": "1"})
+    operator.post(
+        f"/fault-injection/{pk()}/action/fail-next/", {"method": "16", "code": "19", "messages": "3"}
+    )
+    operator.post(f"/fault-injection/{pk()}/action/drain/", {"address": "f090", "fil": "5"})
 
     assert len(devnet.mempool.pending_of(devnet.wallet.default)) == 5
     actions = list(AuditEntry.objects.order_by("pk").values_list("action", "after"))
@@ -237,7 +239,7 @@ def test_faults_that_travel_on_chain_are_sent_from_the_page(operator, devnet):
 def test_an_act_that_cannot_be_done_is_refused_where_the_click_was(operator, devnet, act, form, words):
     head = devnet.head.tipset.key
 
-    answer = operator.post(f"/fault-injection/{pk()}/act/{act}/", form, headers=HTMX)
+    answer = operator.post(f"/fault-injection/{pk()}/action/{act}/", form, headers=HTMX)
 
     assert answer.status_code == 422
     line = answer.content.decode().partition(f'id="act-{act}"')[0].rpartition("<li>")[2]

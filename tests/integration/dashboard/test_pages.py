@@ -262,7 +262,7 @@ def test_the_doctor_names_the_reason_and_what_happens_by_itself():
     text = text_of(signed_in("olga").get(addresses(pool)["message-stuck"]))
 
     assert "The sender&#x27;s balance does not cover gas and value." in text
-    assert "on the first head that sees more money" in text
+    assert "retries automatically with back-off, and on the first head with a higher balance" in text
 
 
 def test_an_unknown_address_has_a_page_of_its_own():
