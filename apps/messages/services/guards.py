@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -11,7 +11,6 @@ from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
-from apps.messages.selectors.gas import guards_spent
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import KIND_PRIORITIES, Priority
 from apps.users.services import audit_record
@@ -19,8 +18,7 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from datetime import datetime
+    from collections.abc import Sequence
 
     from apps.messages.models import Message
     from apps.users.models import Tenant
@@ -94,45 +92,6 @@ def guard_fits(guard: GasGuard, message: Message, *, receiver: str) -> bool:
 
 def _is_pressing(message: Message) -> bool:
     return message.priority in (Priority.PROOF, Priority.GAP)
-
-
-@dataclass(slots=True)
-class Budgets:
-    """What a round of selection may still spend, and what it plans to."""
-
-    base_fee: int
-    now: datetime
-    rooms: dict[int, int] = field(default_factory=dict)
-    """attoFIL left of each guard's day, before what is planned."""
-    planned: dict[int, int] = field(default_factory=dict)
-
-    def room(self, guards: Iterable[GasGuard]) -> int | None:
-        """Return what is left of the tightest of these budgets; None without any."""
-        left = []
-        for guard in guards:
-            if guard.pk not in self.rooms:
-                spent = guards_spent([guard], base_fee=self.base_fee, now=self.now)[guard.pk]
-                self.rooms[guard.pk] = int(guard.daily_budget) - spent
-            left.append(self.rooms[guard.pk] - self.planned.get(guard.pk, 0))
-        return min(left, default=None)
-
-    def plan(self, guards: Iterable[GasGuard], cost: int) -> None:
-        """Count a chosen message."""
-        for guard in guards:
-            self.planned[guard.pk] = self.planned.get(guard.pk, 0) + cost
-
-    def still_fit(self) -> bool:
-        """Look again under a lock: other senders may have spent of the same day meanwhile.
-
-        Must run in the transaction that stores what is planned.
-        """
-        if not self.planned:
-            return True
-        rows = list(GasGuard.objects.select_for_update().filter(pk__in=list(self.planned)).order_by("pk"))
-        spent = guards_spent(rows, base_fee=self.base_fee, now=self.now)
-        return all(
-            spent[row.pk] + self.planned[row.pk] <= row.daily_budget for row in rows if row.daily_budget
-        )
 
 
 def _may_change(principal: Principal, tenant_id: int | None) -> None:

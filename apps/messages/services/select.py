@@ -21,10 +21,10 @@ from apps.core.live import Change, publish
 from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SharedRules
 from apps.messages.selectors.recovery import recovery_hold_reason
+from apps.messages.services.budgets import Budgets
 from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes, waits_record
 from apps.messages.services.estimate import messages_choose, refusals_fail
 from apps.messages.services.fees import shared_rules
-from apps.messages.services.guards import Budgets
 from apps.messages.services.recovery.chain_history import sent_since
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.selection import (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.services.guards import Budgets
+    from apps.messages.services.budgets import Budgets
     from apps.messages.services.recovery.chain_history import Landed
     from apps.messages.states import Wait
     from poolsite.filecoin.message import Message as ChainMessage
