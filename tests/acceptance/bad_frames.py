@@ -76,7 +76,7 @@ FRAMES: Final = [
     ),
     Frame("no id", call("Message.PushMessageWithId", "", push(), None), CODE_APPLICATION, "empty uid"),
     Frame("a reader", call(PUSH, push(), None), CODE_APPLICATION, "need 'write'", who="alice-reads"),
-    Frame("a sealer", call(PUSH, push(), None), CODE_APPLICATION, "part", who="alice-sealer"),
+    Frame("a sealer", call(PUSH, push(), None), CODE_APPLICATION, "scope", who="alice-sealer"),
     Frame("a channel of another scope", call(LISTEN, {}), CODE_APPLICATION, "scope", who="alice-sealer"),
     Frame("a channel without its nonce", call(LISTEN, {}), CODE_APPLICATION, "SignBytes"),
     Frame("a channel without policy", call(LISTEN), CODE_PARAMS, "wrong param count"),

@@ -411,7 +411,7 @@ RPC_CASES: list[tuple[str, str, Any, int, int, str]] = [
     ("an expired token", "alice-expired", ("Message.PushMessage", [push(), None]), 401, 401, "expired"),
     ("a revoked token", "alice-revoked", ("Message.PushMessage", [push(), None]), 401, 401, "revoked"),
     ("a reader", "alice-reads", ("Message.PushMessage", [push(), None]), 200, 1, "need 'write'"),
-    ("a sealer", "alice-sealer", ("Message.PushMessage", [push(), None]), 200, 1, "part"),
+    ("a sealer", "alice-sealer", ("Message.PushMessage", [push(), None]), 200, 1, "scope"),
     ("an unknown method", "alice", ("Message.Cook", []), 500, -32601, "not found"),
     ("too few parameters", "alice", ("Message.PushMessage", []), 500, -32602, "wrong param count"),
     ("a parameter of another type", "alice", ("Message.PushMessage", [7, None]), 500, -32700, ""),
