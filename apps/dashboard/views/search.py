@@ -1,4 +1,4 @@
-"""The page SearchResult: one thing leads to its page, several stand in a list."""
+"""The page Search: one thing leads to its page, several stand in a list."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "search.html",
-        title="SearchResult",
+        title="Search",
         section="",
         page_key="",
         data=data,

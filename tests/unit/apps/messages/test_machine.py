@@ -45,6 +45,7 @@ class Messager(RuleBasedStateMachine):
         super().__init__()
         self.patch = pytest.MonkeyPatch()
         self.atomic = transaction.atomic()
+        self.atomic._from_testcase = True  # type: ignore[attr-defined]  # rolled back by the test, not the product's
         self.atomic.__enter__()
         self.world = pool_world(self.patch)
         self.pool: Pool = self.world.__enter__()
