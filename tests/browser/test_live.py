@@ -191,7 +191,7 @@ def test_an_action_answers_where_the_click_was(visit: Visit, alice: User) -> Non
 
     page.see(f"#pause-{worker.pk}").click()
 
-    expect(page.see(f"#f-host-{worker.pk} .acts")).to_contain_text("Resume")
+    expect(page.see(f"#f-host-{worker.pk} .actions")).to_contain_text("Resume")
     expect(page.see(f"#f-host-{worker.pk}")).to_contain_text("pauses with its next heartbeat")
     assert worker.commands.get().op == Operation.PAUSE
 
