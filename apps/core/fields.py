@@ -145,7 +145,7 @@ class AttoFilField(Field):
         connection: BaseDatabaseWrapper,  # noqa: ARG002  # Django's signature
         prepared: bool = False,
     ) -> Any:
-        """Hand psycopg2 a Decimal: a sum with a bare integer literal would otherwise overflow bigint."""
+        """Return a Decimal: psycopg2 would write an int, and a sum with such a literal overflows bigint."""
         number = value if prepared else self.get_prep_value(value)
         return None if number is None else Decimal(number)
 

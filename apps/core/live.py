@@ -105,12 +105,12 @@ def _sent(changes: Sequence[Change]) -> None:
 
 
 def change_send(change: Change) -> None:
-    """Hand one event to the channel layer at once."""
+    """Send one event to the channel layer at once."""
     changes_send((change,))
 
 
 def changes_send(changes: Sequence[Change]) -> None:
-    """Hand events to the channel layer.  Without Redis the commit stands and only the push is lost."""
+    """Send events to the channel layer.  Without Redis the commit stands and only the push is lost."""
     layer = get_channel_layer()
     if layer is None:
         return

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def advance(row: Any, event: str, /, **data: Any) -> None:
-    """Take `row` one step along its table and store the data that came with the event.
+    """Move `row` one step along its table and store the data that came with the event.
 
     The step and the data are one UPDATE that holds only if the row is still in the state we read;
     so two reports of the same event cannot both win.  Publishing is the caller's business.
@@ -33,7 +33,7 @@ def advance(row: Any, event: str, /, **data: Any) -> None:
 def advance_many(
     model: Any, event: str, rows: Mapping[Any, Mapping[str, Any]], /, *, returning: str, **data: Any
 ) -> dict[Any, Any]:
-    """Take many rows one step along the table of their model with one UPDATE.
+    """Move many rows one step along the table of their model with one UPDATE.
 
     `rows` maps primary keys to the data that comes with the event, all of one shape and as the columns hold
     it; `data` is the same for every row.  Only rows whose state knows the event move: returns their keys with

@@ -38,7 +38,7 @@ class ConfirmPage:
 
 
 def is_confirm_submitted(request: HttpRequest) -> bool:
-    """Tell whether the question was answered."""
+    """Return whether the question was answered."""
     return request.method == "POST" and request.POST.get(CONFIRM_FIELD) == "yes"
 
 

@@ -55,7 +55,7 @@ class Echo:
 
 
 def cell(value: Any) -> Any:
-    """Give a value as its cell: text that a spreadsheet would run gets an apostrophe before it."""
+    """Return a value as its cell: text that a spreadsheet would run gets an apostrophe before it."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

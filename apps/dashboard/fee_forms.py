@@ -25,7 +25,7 @@ def form_of(row: Sender | SharedRules | ActorRules) -> dict[str, str]:
 
 
 def rules_read(form: dict[str, str]) -> tuple[dict[str, Any], int]:
-    """Give the form's fees and quota; an empty field is 0.  Raises BadValue with the field to blame."""
+    """Return the form's fees and quota; an empty field is 0.  Raises BadValue with the field to blame."""
     fees = {
         "max_fee": amount_read(form["max_fee"], field="max_fee"),
         "gas_fee_cap": amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),

@@ -43,7 +43,7 @@ class Facet:
 
 
 def cursor_read(text: str) -> str:
-    """Give what an earlier page put into its cursor; empty if there is none or it was changed."""
+    """Return what an earlier page put into its cursor; empty if there is none or it was changed."""
     try:
         return str(signing.loads(text, salt="cursor")) if text else ""
     except signing.BadSignature:

@@ -23,7 +23,7 @@ def place_of(request: HttpRequest) -> RelyingParty:
 
 
 def question_json(request: HttpRequest, question: PasskeyOptions) -> HttpResponse:
-    """Hand a question to the browser and keep what its answer must hold."""
+    """Return a question for the browser, and store what its answer must hold."""
     request.session[CHALLENGE] = question.challenge
     return HttpResponse(
         question.options, content_type="application/json", headers={"Cache-Control": "no-store"}
@@ -31,5 +31,5 @@ def question_json(request: HttpRequest, question: PasskeyOptions) -> HttpRespons
 
 
 def challenge_take(request: HttpRequest) -> str:
-    """Give what the answer must hold, once; empty if nothing was asked."""
+    """Return what the answer must hold, once; empty if nothing was asked."""
     return str(request.session.pop(CHALLENGE, ""))

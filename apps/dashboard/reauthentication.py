@@ -58,7 +58,7 @@ def reauthenticated(view: Callable[..., HttpResponse]) -> Callable[..., HttpResp
 
 
 def reauthenticate_first(request: HttpRequest, viewer: Principal) -> HttpResponse | None:
-    """Give the question, or None to whoever proved lately who they are or does so with this request."""
+    """Return the question, or None to whoever proved lately who they are or does so with this request."""
     if is_reauthenticated(request.session, now=clock.now()):
         return None
     if request.method != "POST" or not expects_page(request):
@@ -70,7 +70,7 @@ def reauthenticate_first(request: HttpRequest, viewer: Principal) -> HttpRespons
 
 
 def expects_page(request: HttpRequest) -> bool:
-    """Tell whether the answer is shown as a page: neither swapped into one, nor read by a script."""
+    """Return whether the answer is shown as a page: neither swapped into one, nor read by a script."""
     return not getattr(request, "htmx", False) and "application/json" not in request.headers.get("Accept", "")
 
 
@@ -92,7 +92,7 @@ def redirect_to_reauthentication(request: HttpRequest) -> HttpResponse:
 
 
 def is_submitted(request: HttpRequest) -> bool:
-    """Tell whether the question was answered, rightly or not."""
+    """Return whether the question was answered, rightly or not."""
     return any(request.POST.get(name) for name in (PASSWORD, CODE, PASSKEY))
 
 

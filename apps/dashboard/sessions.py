@@ -46,7 +46,7 @@ class Person:
 
 
 def person_of(request: HttpRequest) -> Person | None:
-    """Give the person behind a request; None at the login."""
+    """Return the person behind a request; None at the login."""
     if not request.user.is_authenticated:
         return None
     user = request.user
@@ -126,12 +126,12 @@ class PageSession:
 
 
 def viewer_of(page_session: PageSession) -> Principal | None:
-    """Give what a page_session may see; None if it is over."""
+    """Return what the session of a page may see; None if it is over."""
     return viewers_of({page_session}).get(page_session)
 
 
 def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, Principal]:
-    """Give what each of these may see now, without names, so that colleagues share what is rendered.
+    """Return what each of these may see now, without names, so that colleagues share what is rendered.
 
     Missing are those whose session ended, whose password was changed since, or who may not sign in any more.
     """

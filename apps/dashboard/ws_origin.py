@@ -29,7 +29,7 @@ class SameOriginOnly:
 
 
 def is_same(origin: str, host: str) -> bool:
-    """Tell whether a page of `origin` belongs to the site that was called as `host`, a name of ours."""
+    """Return whether a page of `origin` belongs to the site that was called as `host`, a name of ours."""
     if origin in settings.CSRF_TRUSTED_ORIGINS:
         return True
     name, _ = split_domain_port(host)

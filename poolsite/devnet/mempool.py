@@ -69,7 +69,7 @@ class Mempool:
         return self.chain.state_after(self.chain.head.key)
 
     def push(self, signed: SignedMessage) -> None:
-        """Take a message.  Raises MessageRejected."""
+        """Add a message to the pool.  Raises MessageRejected."""
         self._check(signed)
         with self.lock:
             state_nonce = self._nonce_of_sender(signed)
@@ -144,7 +144,7 @@ class Mempool:
             self._remove([m for n, m in self._pending[sender].items() if n < nonce])
 
     def _remove(self, messages: Iterable[SignedMessage]) -> None:
-        """Take messages out, those that are in, in one transaction."""
+        """Remove those of these messages that are in the pool, in one transaction."""
         gone = [one for one in messages if self._slot(one).pop(one.message.nonce, None) is not None]
         if gone:
             self.chain.store.pool_remove([signed.cid.data for signed in gone])

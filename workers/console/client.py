@@ -79,7 +79,7 @@ class Console:
         return self._ask(f"/api/v1/jobs/{job_id}/event", event, EventAnswer)
 
     def complete(self, job_id: str, complete: Complete) -> None:
-        """Hand in a proof."""
+        """Report a proof."""
         self._post(f"/api/v1/jobs/{job_id}/complete", complete)
 
     def fail(self, job_id: str, fail: Fail) -> None:

@@ -149,7 +149,7 @@ class Prover:
         )
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
-        """Hand the result in; while the console is away, until the lease is lost."""
+        """Report the result; while the console is away, until the lease is lost."""
         while not self.leases.is_lost(assignment.id):
             try:
                 if isinstance(result, Complete):
@@ -167,5 +167,5 @@ class Prover:
             return
 
     def close(self) -> None:
-        """Take nothing more."""
+        """Stop claiming jobs."""
         self.workers.shutdown(wait=False, cancel_futures=True)

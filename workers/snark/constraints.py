@@ -237,7 +237,7 @@ class PartBuilder:
         self.solved.append(solved)
 
     def assign(self, source: Combination, target: int, *, bits: int = 0) -> None:
-        """Give `target` the value of `source`, or the variables from `target` on its lowest bits."""
+        """Assign the value of `source` to `target`, or to the variables from `target` on its lowest bits."""
         self.assigned_rows.append(len(self.solved))
         self.sources.add(source, self.table)
         self.targets.append(target)

@@ -238,7 +238,7 @@ class GuardView(PoolView):
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's form
-        """Take it away."""
+        """Remove the guard."""
         guard_remove(principal=self.principal, guard=guard_get(self.principal, uuid))
         return Response(status=status.HTTP_204_NO_CONTENT)
 

@@ -61,7 +61,7 @@ def node_test(text: str, *, now: datetime) -> Node:
 
 
 def node_add(*, principal: Principal, text: str, role: str, weight: int, name: str, now: datetime) -> Node:
-    """Take a node into the pool after asking it.  Raises what `node_test` does, Conflict for a known one."""
+    """Add a node to the pool after asking it.  Raises what `node_test` does, Conflict for a known one."""
     node = node_test(text, now=now)
     if Node.objects.filter(url=node.url).exists():
         raise Conflict("the pool has this node already", field="url")
@@ -118,7 +118,7 @@ def node_promote(*, principal: Principal, node: Node) -> Node:
 
 @transaction.atomic
 def node_remove(*, principal: Principal, node: Node) -> None:
-    """Take a node out of the pool.
+    """Remove a node from the pool.
 
     Raises Conflict for the last one that could be read, and for one that CHAIN_URLS names.
     """

@@ -36,7 +36,7 @@ def node_rows(viewer: Principal) -> list[NodeRow]:
 
 
 def verdict_of(context: FragmentContext) -> Verdict:
-    """Say in one sentence how the nodes do."""
+    """Return in one sentence how the nodes do."""
     report = context.data.report_of(Topic.CHAIN)
     nodes = list(Node.objects.filter(is_enabled=True))
     well = [node for node in nodes if node.state == NodeState.HEALTHY]
@@ -48,7 +48,7 @@ def verdict_of(context: FragmentContext) -> Verdict:
 
 
 def chain_context() -> dict[str, Any]:
-    """Give what the heads' part of the page shows."""
+    """Return what the heads' part of the page shows."""
     heads = heads_recent(FEES_SHOWN)
     fees = [float(head.base_fee) for head in reversed(heads)]
     lowest, highest = (formatting.fee_text(int(end(fees, default=0))) for end in (min, max))
@@ -63,7 +63,7 @@ def chain_context() -> dict[str, Any]:
 
 
 def network_facts(context: FragmentContext) -> list[Fact]:
-    """Say which rules run and when they change."""
+    """Return which rules run and when they change."""
     head, version = context.data.head, network_version()
     if head is None or version is None:
         return []
@@ -82,7 +82,7 @@ def network_facts(context: FragmentContext) -> list[Fact]:
 
 
 def ready_facts(height: int) -> Iterable[Fact]:
-    """Say how many nodes are ready for the next upgrade, and why the others are not."""
+    """Return how many nodes are ready for the next upgrade, and why the others are not."""
     nodes = nodes_readiness(height)
     ready = sum(one.is_ready is True for _, one in nodes)
     yield Fact("Ready for it", f"{ready} of {plural(len(nodes), 'node')}")

@@ -26,7 +26,7 @@ class FragmentContext:
     """Keys of the changed rows by kind."""
 
     def has_changed(self, kind: str, *keys: object) -> bool:
-        """Tell whether one of these rows has changed."""
+        """Return whether one of these rows has changed."""
         return not {str(key) for key in keys}.isdisjoint(self.changed.get(kind, ()))
 
     @cached_property

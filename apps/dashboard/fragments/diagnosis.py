@@ -78,7 +78,7 @@ def finding_of(message: Message, data: PageData) -> tuple[Finding | None, tuple[
 
 
 def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Finding | None:
-    """Say of a message that pays enough and is in flight for long that blocks pass it over."""
+    """Return the note that blocks pass over a message that pays enough and is in flight for long."""
     since = message.published_at
     if diagnosis.reason != Wait.IN_POOL or since is None or data.head is None or data.network is None:
         return None
@@ -97,7 +97,7 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
 
 
 def refusal_of(message: Message) -> Finding:
-    """Say why the chain refused a message that landed."""
+    """Return why the chain refused a message that landed."""
     words = exit_code_text(message.exit_code)
     return Finding(
         tone="bad",
@@ -107,7 +107,7 @@ def refusal_of(message: Message) -> Finding:
 
 
 def when_text(diagnosis: Diagnosis, data: PageData) -> str:
-    """Say when something happens by itself; empty where nobody knows."""
+    """Return when something happens by itself; empty where nobody knows."""
     if diagnosis.next_epoch is None or data.head is None:
         return ""
     epochs = diagnosis.next_epoch - data.head.height

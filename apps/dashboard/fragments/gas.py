@@ -81,7 +81,7 @@ def forecast_of(data: PageData) -> Forecast:
 
 
 def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
-    """Say in one sentence whether gas is cheap now and when it will be."""
+    """Return in one sentence whether gas is cheap now and when it will be."""
     report = data.report_of(Topic.GAS)
     if not forecast.history:
         return verdict_by(report, Verdict("", "No head of the chain is known yet."))

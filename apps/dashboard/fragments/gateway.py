@@ -30,7 +30,7 @@ def connection_rows(rows: list[SignerConnection | ProverConnection], data: PageD
 
 
 def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:
-    """Say in one sentence who is connected."""
+    """Return in one sentence who is connected."""
     report = data.report_of(Topic.GATEWAY)
     signers = sum(isinstance(row, SignerConnection) for row in rows)
     provers = len(rows) - signers

@@ -29,7 +29,7 @@ def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
 
 
 def list_verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence who is there."""
+    """Return in one sentence who is there."""
     workers, report = data.workers, data.report_of(Topic.HOSTS)
     if not workers:
         return verdict_by(report, Verdict("", "No worker has registered yet."))

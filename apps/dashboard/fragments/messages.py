@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def list_verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence what is on its way."""
+    """Return in one sentence what is on its way."""
     waiting, report = data.messages_waiting, data.report_of(Topic.MESSAGES)
     if not waiting.signed and not waiting.queued:
         landed = "" if report.found else "All pushed messages have landed or failed."

@@ -79,12 +79,12 @@ class MinerDetail:
 
 
 def is_unmade(miner: Miner) -> bool:
-    """Tell whether a miner is still to come out of its CreateMiner message."""
+    """Return whether a miner is still to come out of its CreateMiner message."""
     return miner.create_message_id is not None and miner.state != MinerState.ACTIVE
 
 
 def creation_text(miner: Miner) -> str:
-    """Say what holds a miner's creation up."""
+    """Return what holds a miner's creation up."""
     if not is_unmade(miner) or miner.state != MinerState.CREATING:
         return ""
     message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
@@ -99,7 +99,7 @@ def miner_rows(miners: Sequence[Miner], data: PageData) -> list[MinerRow]:
 
 
 def list_verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence what the miners have."""
+    """Return in one sentence what the miners have."""
     report = data.report_of(Topic.MINERS)
     if not data.miners:
         return verdict_by(report, Verdict("", "No miner yet."))
@@ -136,7 +136,7 @@ def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str
 
 
 def period_text(start: int | None, *, height: int | None) -> str:
-    """Say when a proving period started; a new miner's first one is yet to come."""
+    """Return when a proving period started; a new miner's first one is yet to come."""
     if start is None:
         return ""
     is_to_come = height is not None and start > height

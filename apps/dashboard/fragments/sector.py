@@ -104,7 +104,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
 
 
 def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
-    """Tell whether a sector shows its tenant a message: what another pushed before stays that one's."""
+    """Return whether a sector shows its tenant a message: what another pushed before stays that one's."""
     return data.viewer.is_operator or message.tenant_id == sector.tenant_id
 
 
@@ -128,7 +128,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
 
 
 def batch_text(sector: Sector, data: PageData) -> str:
-    """Say what a batch that this sector waits in waits for; empty for any other sector."""
+    """Return what a batch that this sector waits in waits for; empty for any other sector."""
     policy = sealing_policy()
     most = {
         SectorState.PERSISTED: policy.precommit_batch_max,
@@ -183,7 +183,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
 
 
 def expiry_text(sector: Sector) -> str:
-    """Say when it ends, on the chain's own clock."""
+    """Return when it ends, on the chain's own clock."""
     return f"at epoch {formatting.whole(sector.expiration)}"
 
 
@@ -260,7 +260,7 @@ def _took(event: JobEvent) -> str:
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:
-    """Tell whether anything that this sector's page shows has changed."""
+    """Return whether anything that this sector's page shows has changed."""
     batches = [batch for batch in (row.precommit_batch, row.commit_batch) if batch is not None]
     if (
         context.has_changed("sector", row.uuid)

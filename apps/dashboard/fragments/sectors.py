@@ -25,12 +25,12 @@ def list_context(rows: Iterable[Sector], data: PageData) -> list[SectorRow]:
 
 
 def list_verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence how sealing stands, and what ends soon."""
+    """Return in one sentence how sealing stands, and what ends soon."""
     return verdict_by(data.report_of(Topic.SECTORS), sealing_verdict(data))
 
 
 def sealing_verdict(data: PageData) -> Verdict:
-    """Say in one sentence how sealing stands."""
+    """Return in one sentence how sealing stands."""
     counts = dict(data.sector_counts)
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())

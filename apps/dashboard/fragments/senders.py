@@ -56,7 +56,7 @@ def sender_rows(senders: Sequence[Sender], data: PageData) -> list[SenderRow]:
 
 
 def list_verdict_of(rows: Sequence[SenderRow], data: PageData) -> Verdict:
-    """Say in one sentence whether every address sends."""
+    """Return in one sentence whether every address sends."""
     report = data.report_of(Topic.SENDERS)
     if not rows:
         return verdict_by(report, Verdict("", "No message was pushed yet."))

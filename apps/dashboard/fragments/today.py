@@ -44,7 +44,7 @@ SHOWN: Final = 8
 
 
 def verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence how the pool stands."""
+    """Return in one sentence how the pool stands."""
     if data.report.found:
         return verdict_by(data.report, Verdict("", ""))
     if data.clock is None:

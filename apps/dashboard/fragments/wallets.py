@@ -35,7 +35,7 @@ def record_rows(data: PageData) -> list[RecordRow]:
 
 
 def list_verdict_of(data: PageData) -> Verdict:
-    """Say in one sentence whether everything can be signed."""
+    """Return in one sentence whether everything can be signed."""
     report = data.report_of(Topic.WALLETS)
     if not data.wallets:
         return verdict_by(report, Verdict("", "No signer has connected yet."))

@@ -94,7 +94,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
 
 
 def upgrade_text(ready: Readiness) -> str:
-    """Say how a node stands to the next upgrade."""
+    """Return how a node stands to the next upgrade."""
     words = {True: "ready", False: "not ready", None: "unknown"}
     return f"{ready.upgrade.short}: {words[ready.is_ready]}"
 

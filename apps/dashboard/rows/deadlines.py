@@ -143,7 +143,7 @@ def deadline_row(
 
 
 def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
-    """Say what became of a window that is over: tone, words, and the share of it that was to spare (0..1)."""
+    """Return what became of a window that is over: tone, text, and the share of it that was left (0..1)."""
     if not posts:
         return "", "", 0.0
     if any(post.state != PostState.LANDED for post in posts):

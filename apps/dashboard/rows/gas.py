@@ -205,5 +205,5 @@ def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
 
 
 def form_values(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Give what a form held, blank where it held nothing."""
+    """Return what a form held, blank where it held nothing."""
     return {name: values.get(name, "").strip() for name in names}

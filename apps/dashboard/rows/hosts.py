@@ -59,7 +59,7 @@ class HostRow:
 
 
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
-    """Say in words whether a worker works, and how well."""
+    """Return in words whether a worker works, and how well."""
     if worker_is_away(worker, now=now):
         return StateLabel("bad", "away")
     if is_short_of_disk(worker.hardware):

@@ -57,7 +57,7 @@ class Names:
 
 
 def message_label(message: Message) -> StateLabel:
-    """Say in words where a message is."""
+    """Return in words where a message is."""
     if message.state == MessageState.LANDED and message.exit_code != 0:
         return LANDED_BAD
     if getattr(message, "is_stuck", False):  # noted by `counts.stuck_marked`

@@ -81,7 +81,7 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
 
 
 def came_text(last: MinerTransfer | None) -> str:
-    """Say for the operator when a miner came to its tenant, and from whom."""
+    """Return when a miner came to its tenant, and from whom, for the operator."""
     return (
         "" if last is None else f"Transferred from {last.from_tenant.name} on {last.at:%Y-%m-%d %H:%M} UTC."
     )

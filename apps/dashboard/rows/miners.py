@@ -45,7 +45,7 @@ class MinerRow:
 
 
 def miner_label(miner: Miner, deadlines: Sequence[Deadline]) -> StateLabel:
-    """Say in words how a miner stands; the worst of its deadlines decides."""
+    """Return in words how a miner stands; the worst of its deadlines decides."""
     if miner.state == MinerState.CREATING:
         return StateLabel("run", "being created", "wait")
     if miner.state == MinerState.FAILED:

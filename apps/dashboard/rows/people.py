@@ -136,7 +136,7 @@ def passkey_row(row: Passkey) -> PasskeyRow:
 
 
 def person_label(person: User) -> StateLabel:
-    """Say in words whether a person can come in."""
+    """Return in words whether a person can come in."""
     if not person.is_active:
         return StateLabel("idle", "closed", "off")
     if person.tenant is not None and not person.tenant.is_open:

@@ -44,7 +44,7 @@ def words_of(values: tuple[str, ...], *, any_text: str) -> str:
 
 
 def allows_text(rule: RuleForm) -> str:
-    """Say what a rule allows."""
+    """Return what a rule allows."""
     others = tuple(kind for kind in rule.types if kind != "message")
     if "message" not in rule.types:
         return words_of(others, any_text="nothing")
@@ -53,7 +53,7 @@ def allows_text(rule: RuleForm) -> str:
 
 
 def where_text(rule: RuleForm) -> str:
-    """Say for which keys, receivers, callers and hours it holds."""
+    """Return for which keys, receivers, callers and hours it holds."""
     parts = [
         f"{label} {words_of(tuple(formatting.shortened(one) for one in values), any_text='')}"
         for label, values in (("key", rule.keys), ("to", rule.to))

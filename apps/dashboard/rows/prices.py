@@ -65,7 +65,7 @@ def price_card(
 
 
 def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
-    """Give the parts, then the sum, then what is paid day by day."""
+    """Return the parts, then the sum, then what is paid day by day."""
 
     def row(what: str, sub: str, atto: int, *, is_sum: bool = False) -> PriceRow:
         each, whole = formatting.amounts_text(atto, atto * count)
@@ -82,7 +82,7 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
 def payer_rows(
     price: PledgePrice, payers: Sequence[Payer], *, count: int, miner: Miner, names: Names
 ) -> Iterable[PayerRow]:
-    """Say of each address what remains; and of the miner, where its own balance is what gets locked."""
+    """Return what remains of each address; and of the miner, where its own balance is what gets locked."""
     for payer in payers:
         promised = (
             f"; sectors under way take {formatting.amount_text(payer.promised)}" if payer.promised else ""
@@ -104,7 +104,7 @@ def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
 
 
 def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> str:
-    """Say at which head it holds, and for how long the sectors would live."""
+    """Return at which head it holds, and for how long the sectors would live."""
     life = formatting.time_left(price.life_epochs * epoch_s)
     whose = "The sector would live" if count == 1 else f"The {plural(count, 'sector')} would live"
     return f"As the chain stands at epoch {formatting.whole(height)}. {whose} {life}."

@@ -75,7 +75,7 @@ def proof_row(
 
 
 def _attempts_words(post: WindowPost) -> str:
-    """Say who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
+    """Return who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
     words = []
     for job, asked in ((post.job, "a prover is asked"), (post.backup_job, "another prover is asked")):
         if job is not None:
@@ -87,7 +87,7 @@ def _attempts_words(post: WindowPost) -> str:
 def _next_try(
     post: WindowPost, *, clock: EpochClock | None, network: Network | None
 ) -> tuple[str, int | None]:
-    """Say what happens next to a proof, and when; None is as soon as it can be."""
+    """Return what happens next to a proof, and when; None is as soon as it can be."""
     if clock is None or network is None or clock.epoch >= post.close_epoch:
         return "", None
     if post.state in (PostState.PROVING, PostState.NOTHING):

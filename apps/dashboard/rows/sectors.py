@@ -69,7 +69,7 @@ class SectorRow:
 
 
 def sector_label(sector: Sector, data: PageData) -> StateLabel:
-    """Say in words where a sector is."""
+    """Return in words where a sector is."""
     if sector.paused_at is not None:
         return StateLabel("bad", f"failed in {STAGES[sector.stage]}")
     if sector.stage == Stage.PROVING:
@@ -88,7 +88,7 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
 
 
 def sector_countdown(sector: Sector, data: PageData) -> Countdown:
-    """Say what comes next for a sector, and when."""
+    """Return what comes next for a sector, and when."""
     clock, network = data.clock, data.network
     if clock is None or network is None:
         return Countdown("")
@@ -121,7 +121,7 @@ def sector_countdown(sector: Sector, data: PageData) -> Countdown:
 
 
 def is_without_host(sector: Sector, data: PageData) -> bool:
-    """Tell whether a sector waits for a host and its tenant has none: hosts seal for their own tenant."""
+    """Return whether a sector waits for a host and its tenant has none: hosts seal for their own tenant."""
     if sector.step.owner is not Owner.WORKER or sector.paused_at is not None:
         return False
     own = (worker for worker in data.workers if worker.tenant_id == sector.tenant_id)

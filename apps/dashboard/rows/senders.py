@@ -119,7 +119,7 @@ def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:
 
 
 def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> StateLabel:
-    """Say in words how a sender does; the worst comes first."""
+    """Return in words how a sender does; the worst comes first."""
     if sender.state == SenderState.FORBIDDEN:
         return StateLabel("idle", "paused", "pause")
     if sender.wait == Wait.NO_ACTOR:

@@ -56,7 +56,7 @@ class RateRow:
 
 
 def tenant_label(tenant: Tenant) -> StateLabel:
-    """Say in words whether a tenant is let in."""
+    """Return in words whether a tenant is let in."""
     return StateLabel("ok", "enabled") if tenant.enabled else StateLabel("idle", "disabled", "off")
 
 

@@ -37,7 +37,7 @@ class TokenRow:
 
 
 def token_label(token: Token, *, at: datetime) -> StateLabel:
-    """Say in words whether a token is good."""
+    """Return in words whether a token is good."""
     if token.revoked_at is not None:
         return StateLabel("idle", "revoked", "off")
     if token.expires_at is not None and token.expires_at <= at:

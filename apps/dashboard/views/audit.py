@@ -59,12 +59,12 @@ def day_read(text: str) -> date | None:
 
 
 def moment(day: date | None, *, later: int = 0) -> datetime | None:
-    """Give when a day (UTC) begins, or one so many days later."""
+    """Return when a day (UTC) begins, or one so many days later."""
     return None if day is None else datetime.combine(day, time(), UTC) + timedelta(days=later)
 
 
 def asked(request: HttpRequest) -> dict[str, str]:
-    """Give what the filter says."""
+    """Return what the filter says."""
     return {name: request.GET.get(name, "").strip()[:200] for name in FIELDS}
 
 
@@ -80,12 +80,12 @@ def question_of(query: dict[str, str]) -> AuditQuestion:
 
 
 def found(request: HttpRequest, viewer: Principal) -> Any:
-    """Give all entries that the filter asks for, to be taken along."""
+    """Return all entries that the filter asks for, to be taken along."""
     return audit_find(viewer, question_of(asked(request)))[:CSV_MAX].iterator(chunk_size=CHUNK)
 
 
 def verdict_of(check: ChainCheck) -> Verdict:
-    """Say in one sentence whether the chain holds."""
+    """Return in one sentence whether the chain holds."""
     if check.broken is not None:
         return Verdict(f"Entry {check.broken} was changed:", f"the chain holds to entry {check.to}.")
     if not check.to:

@@ -105,7 +105,7 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def head_wanted(text: str) -> Head | None:
-    """Give the tipset at a height that somebody typed, or the one before it; None for what is no height."""
+    """Return the tipset at a height that somebody typed, or the one before it; None for what is no height."""
     if not (text.isascii() and text.isdigit() and len(text) < HEIGHT_DIGITS):
         return None
     return head_at(int(text))

@@ -121,7 +121,7 @@ def password_right(request: HttpRequest, person: User) -> HttpResponse:
 
 
 def pending_of(request: HttpRequest) -> User | None:
-    """Give who owes the second step; None if nobody does, or not any more."""
+    """Return who owes the second step; None if nobody does, or not any more."""
     pending = request.session.get(PENDING)
     if not pending:
         return None

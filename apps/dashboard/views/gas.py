@@ -174,7 +174,7 @@ def guard_of_form(viewer: Principal, form: dict[str, str]) -> None:
 @require_POST
 @sign_in_required
 def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Take a guard away."""
+    """Remove a guard."""
     try:
         found = guard_get(viewer, key)
         if not viewer.may("sign"):

@@ -74,7 +74,7 @@ def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
 
 
 def cut(rows: Sequence[Row], request: HttpRequest) -> tuple[list[Row], Pager]:
-    """Give one page of what the node has now; the cursor counts rows, since the pool moves anyway."""
+    """Return one page of what the node has now; the cursor counts rows, since the pool moves anyway."""
     after = cursor_read(request.GET.get("after", ""))
     at = int(after) if after.isdigit() else 0
     numbered = list(enumerate(rows[at : at + ROWS + 1], start=at + 1))
@@ -83,7 +83,7 @@ def cut(rows: Sequence[Row], request: HttpRequest) -> tuple[list[Row], Pager]:
 
 
 def base_fee_of(data: PageData) -> int:
-    """Give the newest base fee; 0 before the first head."""
+    """Return the newest base fee; 0 before the first head."""
     return int(data.head.base_fee) if data.head is not None else 0
 
 
@@ -96,7 +96,7 @@ def pending_now() -> tuple[list[SignedMessage], str]:
 
 
 def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Verdict:
-    """Say in one sentence how full the pool is."""
+    """Return in one sentence how full the pool is."""
     if error:
         return Verdict("No node tells its message pool.", error)
     senders = len({signed.message.from_ for signed in pending})

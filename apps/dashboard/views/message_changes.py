@@ -257,7 +257,7 @@ def floor_of(row: Message) -> int | None:
 @require_POST
 @sign_in_required
 def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Give a message in flight to every node again."""
+    """Publish a message in flight to every node again."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     error = ""

@@ -155,7 +155,7 @@ class BulkBar:
 
 
 def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pager: Pager) -> BulkBar:
-    """Say what can be done to picked rows, and how many the whole filter has.
+    """Return what can be done to selected rows, and how many the whole filter has.
 
     Without a filter, everything means what is on its way: what has its end is never changed, and is not
     counted beyond its page.

@@ -88,12 +88,12 @@ def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
 
 
 def tries_shown(viewer: Principal) -> list[TryRow]:
-    """Give the logins that failed lately."""
+    """Return the logins that failed lately."""
     return [try_row(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
 
 
 def verdict_of(rows: list[PersonRow]) -> Verdict:
-    """Say in one sentence who may come in, and whose password alone lets in."""
+    """Return in one sentence who may come in, and whose password alone lets in."""
     here = [row for row in rows if row.is_open]
     weak = [row for row in here if row.factor == "password only" and row.word == "open"]
     if not weak:

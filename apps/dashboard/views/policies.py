@@ -80,7 +80,7 @@ def policy_page(
 
 
 def verdict_of(state: PolicyState) -> Verdict:
-    """Say in one sentence what holds and who may change it here."""
+    """Return in one sentence what holds and who may change it here."""
     if state.error:
         return Verdict("Nothing is signed:", state.error)
     rules = f"{plural(len(state.rules), 'rule')}, version {state.number}."
@@ -133,7 +133,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
-    """Say why the signer was not asked, or what it said."""
+    """Return why the signer was not asked, or what it said."""
     words = Verdict("Failed:", refusal.reason)
     return policy_page(request, viewer, wallet, name="policy", state=None, verdict=words, status=422)
 
@@ -262,7 +262,7 @@ def review(
 @require_POST
 @sign_in_required
 def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Hand a signed change to the signer."""
+    """Send a signed change to the signer."""
     wallet = wallet_or_404(viewer, address)
     editor_only(viewer)
     number = request.POST.get("number", "")

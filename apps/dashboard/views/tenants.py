@@ -91,7 +91,7 @@ def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def verdict_of(rows: list[TenantRow]) -> Verdict:
-    """Say in one sentence who is there and who is shut out."""
+    """Return in one sentence who is there and who is shut out."""
     shut = sum(row.word == "disabled" for row in rows)
     rest = f"{shut} of them disabled." if shut else "All enabled." if rows else ""
     return Verdict(f"{plural(len(rows), 'tenant')}.", rest)

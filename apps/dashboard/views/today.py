@@ -53,5 +53,5 @@ def status(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_safe
 @sign_in_required
 def resync(_request: HttpRequest, _viewer: Principal) -> HttpResponse:
-    """Tell the page that asks to fetch its live fragments again."""
+    """Answer the page that asks with the request to fetch its live fragments again."""
     return HttpResponse(status=204, headers={"HX-Trigger": "resync"})

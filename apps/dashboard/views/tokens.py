@@ -74,7 +74,7 @@ def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def verdict_of(rows: list[TokenRow]) -> Verdict:
-    """Say in one sentence how many are good, and how many nobody uses."""
+    """Return in one sentence how many are good, and how many nobody uses."""
     good = [row for row in rows if row.word == "good"]
     idle = sum(row.used == "never" for row in good)
     rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""

@@ -158,7 +158,7 @@ def guard_set(
 
 @transaction.atomic
 def guard_remove(*, principal: Principal, guard: GasGuard) -> None:
-    """Take a guard away.  Raises NotAllowed."""
+    """Remove a guard.  Raises NotAllowed."""
     _may_change(principal, guard.tenant_id)
     audit_record(principal=principal, action="gas.guard.remove", target=str(guard.uuid), before=_shown(guard))
     publish(Change("guard", guard.pk, guard.tenant_id))

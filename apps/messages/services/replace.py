@@ -138,7 +138,7 @@ def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: He
 
 
 def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
-    """Take the fees as they are given if a pool would, and if no cap forbids them."""
+    """Return the message with the fees that were given.  Raises where a node's pool or a cap forbids them."""
     old = message.chain_message()
     if fees.premium <= 0:
         raise FeeTooLow(f"gas premium({fees.premium}) must bigger than zero", field="gas_premium")

@@ -34,7 +34,7 @@ def miner_assign(*, tenant: Tenant, actor_id: int, open_mining: bool = True) -> 
 
 @transaction.atomic
 def miner_unassign(*, actor_id: int) -> bool:
-    """Take a miner from its tenant.  False if nobody had it.  Raises MinerInUse."""
+    """Unassign a miner from its tenant.  False if nobody had it.  Raises MinerInUse."""
     assignment_check(actor_id=actor_id, tenant=None)
     return miner_grant_revoke(actor_id=actor_id)
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def worker_register(
     register: Register, *, tenant_id: int, now: datetime, by: Principal | None = None
 ) -> tuple[Worker, Registered]:
-    """Take a worker in; a new boot id ends the leases of its earlier start at once.
+    """Register a worker; a new boot id ends the leases of its earlier start at once.
 
     The jobs keep their files' host: only this uid may claim them again.  Raises WorkerRetired.
     """
@@ -271,7 +271,7 @@ def plan_resend(worker: Worker) -> None:
 
 @transaction.atomic
 def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None) -> None:
-    """Take a worker out of service: its leases end and its uid is refused from now on."""
+    """Retire a worker: its leases end and its uid is refused from now on."""
     row = Worker.objects.select_for_update().get(pk=worker.pk)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
     worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after={"retired": True})

@@ -124,7 +124,7 @@ async def session_run(
 
 
 async def frame_receive(session: Session, data: str | bytes, principal: Principal) -> None:
-    """Hand a frame to its session; a large one is counted until its call is answered.  Raises Overloaded."""
+    """Pass a frame to its session; a large one is counted until its call is answered.  Raises Overloaded."""
     if len(data) <= FREE_BYTES:
         await session.receive(data)
         return
