@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 """Committed, so that each crowd can be vacuumed: rows that other tests rolled back must not be counted."""
 
-FEW, MANY = 1_000, 10_000
-"""Landed messages and proven sectors, one ten times the other."""
+FEW, MANY = 2_000, 20_000
+"""Landed messages and proven sectors, one ten times the other: a full page of failed messages in both."""
 
 SLACK: Final = 40
 """Blocks a page may read more: an index is a level deeper, a heap page is less full."""
