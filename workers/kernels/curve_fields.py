@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from workers.kernels import llvm
+from workers.kernels.flags import STEP
 from workers.kernels.montgomery import COORDINATES as BASE
 
 G1_WORDS, G2_WORDS = 6, 12
@@ -74,3 +76,76 @@ FERMAT_EXPONENT = tuple(
     np.uint64(BASE.modulus - 2 >> 64 * i & 0xFFFF_FFFF_FFFF_FFFF) for i in range(G1_WORDS)
 )
 """The exponent that inverts, its lowest word first."""
+_MULTIPLY, _ADD, _SUBTRACT = G1_STEPS
+
+
+@njit(**STEP)
+def is_zero(row):
+    """Return whether all words are 0.
+
+    row: u64[w]  any words
+    """
+    bits = np.uint64(0)
+    for word in range(row.shape[0]):
+        bits |= row[word]
+    return bits == 0
+
+
+@njit(**STEP)
+def copy_words(target, source):
+    """target = source.
+
+    target: u64[w]  output, every word written
+    source: u64[w]
+    """
+    for word in range(target.shape[0]):
+        target[word] = source[word]
+
+
+@njit(**STEP)
+def _invert_1(target, value):
+    """target = 1 / value in the base field, by Fermat; 0 stays 0.
+
+    target: u64[6]  output; may be `value`
+    value:  u64[6]  Montgomery form
+    """
+    power = np.empty(G1_WORDS, np.uint64)
+    copy_words(power, ONE_1)
+    at = power.ctypes.data
+    for bit in range(64 * G1_WORDS - 1, -1, -1):
+        _MULTIPLY(at, at, at)
+        if FERMAT_EXPONENT[bit >> 6] >> np.uint64(bit & 63) & np.uint64(1):
+            _MULTIPLY(at, at, value.ctypes.data)
+    copy_words(target, power)
+
+
+@njit(**STEP)
+def _invert_2(target, value):
+    """target = 1 / value in the extension: the conjugate over the norm.
+
+    target: u64[12]  output: real part, imaginary part
+    value:  u64[12]  Montgomery form; not changed, not `target`
+    """
+    norm, square = np.empty(G1_WORDS, np.uint64), np.empty(G1_WORDS, np.uint64)
+    real, imaginary = value[:G1_WORDS], value[G1_WORDS:]
+    _MULTIPLY(norm.ctypes.data, real.ctypes.data, real.ctypes.data)
+    _MULTIPLY(square.ctypes.data, imaginary.ctypes.data, imaginary.ctypes.data)
+    _ADD(norm.ctypes.data, norm.ctypes.data, square.ctypes.data)
+    _invert_1(norm, norm)
+    negative = np.zeros(G1_WORDS, np.uint64)
+    _SUBTRACT(negative.ctypes.data, negative.ctypes.data, imaginary.ctypes.data)
+    _MULTIPLY(target[:G1_WORDS].ctypes.data, real.ctypes.data, norm.ctypes.data)
+    _MULTIPLY(target[G1_WORDS:].ctypes.data, negative.ctypes.data, norm.ctypes.data)
+
+
+@njit(**STEP)
+def invert(target, value):
+    """target = 1 / value in the field of so many words; 0 stays 0.
+
+    target: u64[w]  output; w is 6 (G1) or 12 (G2)
+    value:  u64[w]  Montgomery form
+    """
+    if value.shape[0] == G1_WORDS:
+        _invert_1(target, value)
+    else:
+        _invert_2(target, value)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolsite.filecoin.groth16.curve import COMPRESSED_FLAG, COORDINATE_BYTES, FIELD_MODULUS, LARGER_Y_FLAG
-from workers.kernels import points_words as kernels
+from workers.kernels import points_projective, points_words
 from workers.kernels.curve_fields import G1_WORDS, G2_WORDS, coordinate_rows
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class BadPoints(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """G1 or G2: how its points lie in arrays, and its kernels."""
+    """G1 or G2: how its points lie in arrays, and its points_words."""
 
     name: str
     """For sentences."""
@@ -43,9 +43,9 @@ class Group:
     copy_points: Callable[..., None]
     """See `points_words.copy_points_g1`."""
     sum_buckets: Callable[..., None]
-    """See `points_words.sum_buckets_g1`."""
+    """See `points_projective.sum_buckets_g1`."""
     join_windows: Callable[..., None]
-    """See `points_words.join_windows_g1`."""
+    """See `points_projective.join_windows_g1`."""
     first_off_curve: Callable[..., int]
     """See `points_words.first_off_curve_g1`."""
 
@@ -54,21 +54,21 @@ G1 = Group(
     "G1",
     2 * G1_WORDS,
     2 * COORDINATE_BYTES,
-    kernels.add_pairs_g1,
-    kernels.copy_points_g1,
-    kernels.sum_buckets_g1,
-    kernels.join_windows_g1,
-    kernels.first_off_curve_g1,
+    points_words.add_pairs_g1,
+    points_words.copy_points_g1,
+    points_projective.sum_buckets_g1,
+    points_projective.join_windows_g1,
+    points_words.first_off_curve_g1,
 )
 G2 = Group(
     "G2",
     2 * G2_WORDS,
     4 * COORDINATE_BYTES,
-    kernels.add_pairs_g2,
-    kernels.copy_points_g2,
-    kernels.sum_buckets_g2,
-    kernels.join_windows_g2,
-    kernels.first_off_curve_g2,
+    points_words.add_pairs_g2,
+    points_words.copy_points_g2,
+    points_projective.sum_buckets_g2,
+    points_projective.join_windows_g2,
+    points_words.first_off_curve_g2,
 )
 
 _MODULUS_WORDS = [FIELD_MODULUS >> 64 * place & 0xFFFF_FFFF_FFFF_FFFF for place in range(G1_WORDS)]
@@ -92,7 +92,7 @@ def points_decode(group: Group, data: bytes | memoryview, *, first: int = 0) -> 
     if len(large):
         number = first + int(large[0]) * COORDINATE_BYTES // group.point_bytes
         raise BadPoints(f"point {number} of {group.name}: a coordinate is not below the modulus")
-    kernels.scale_coordinates(rows, TO_MONTGOMERY)
+    points_words.scale_coordinates(rows, TO_MONTGOMERY)
     points = rows.reshape(count, group.words)
     off = group.first_off_curve(points)
     if off >= 0:
@@ -103,7 +103,7 @@ def points_decode(group: Group, data: bytes | memoryview, *, first: int = 0) -> 
 def points_encode(group: Group, points: Words) -> bytes:
     """Return rows as uncompressed points."""
     rows = points.reshape(-1, G1_WORDS).copy()
-    kernels.scale_coordinates(rows, FROM_MONTGOMERY)
+    points_words.scale_coordinates(rows, FROM_MONTGOMERY)
     big = rows.astype("<u8").view(np.uint8).reshape(len(points), -1, COORDINATE_BYTES)[:, :, ::-1]
     if group is G2:
         big = big[:, [1, 0, 3, 2]]
