@@ -15,8 +15,9 @@ from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.models import Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
-from poolsite.filecoin.policy import ProofForm
+from poolsite.filecoin.policy import ProofForm, network_is_public
 from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
+from poolsite.wire.hosts import TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -49,8 +50,9 @@ def proof_form_here_require() -> None:
 
 
 def forms_accepted(network: Network) -> frozenset[str]:
-    """Return the forms that a network takes: ours takes both."""
-    return frozenset({network.proof_form, ProofForm.GROTH16})
+    """Return the forms that a network takes: ours takes both, a public one none by toxic parameters."""
+    toxic = () if network_is_public(network.name) else (TOXIC_GROTH16,)
+    return frozenset({network.proof_form, ProofForm.GROTH16, *toxic})
 
 
 def makes_proofs_here(hardware: dict[str, Any]) -> bool:
@@ -58,6 +60,21 @@ def makes_proofs_here(hardware: dict[str, Any]) -> bool:
     network = _network_here()
     made = hardware.get("proofs", [ProofForm.VANILLA])
     return network is None or bool(forms_accepted(network).intersection(made))
+
+
+def parameters_error(hardware: dict[str, Any]) -> str:
+    """Return why a host cannot make the proofs it was told to make, or the network refuses them."""
+    if hardware.get("parameters_error"):
+        return str(hardware["parameters_error"])
+    if TOXIC_GROTH16 not in hardware.get("proofs", ()):
+        return ""
+    network = _network_here()
+    if network is None or not network_is_public(network.name):
+        return ""
+    return (
+        f"its Groth16 parameters come from a known seed: {network.name} refuses every proof made with them; "
+        "put the network's own parameter files in their place and start the host again"
+    )
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:
@@ -87,7 +104,8 @@ def _programs_missing(network: Network) -> list[str]:
     """Return the programs of which no host has said that it makes the network's proofs."""
     if network.proof_form == ProofForm.VANILLA:
         return []
-    makers = Worker.objects.filter(retired_at=None, hardware__proofs__contains=[str(network.proof_form)])
+    forms = [str(form) for form in forms_accepted(network)]
+    makers = Worker.objects.filter(retired_at=None, hardware__proofs__has_any_keys=forms)
     kinds = {kind for kinds in makers.values_list("kinds", flat=True) for kind in kinds}
     return [program for kind, program in PROGRAMS.items() if kind not in kinds]
 

@@ -29,6 +29,10 @@ class Operation(StrEnum):
     """Use other slot numbers, as {"pc1": "2"}."""
 
 
+TOXIC_GROTH16: Final = "groth16_toxic"
+"""Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware:
     """What a host has."""
@@ -42,7 +46,7 @@ class Hardware:
     kernels_total: int = 0
     """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
     proofs: tuple[str, ...] = ("vanilla",)
-    """Forms of proof that it makes now."""
+    """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed."""
     parameters_done: int = 0
     parameters_total: int = 0
     """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""

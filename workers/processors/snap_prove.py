@@ -1,4 +1,6 @@
-"""Stage snap_prove: the vanilla proofs of an updated replica, checked before they are given out.
+"""Stage snap_prove: the proof of an updated replica that goes on chain.
+
+Our container of vanilla proofs or Groth16 proofs, as `snark_choice` says; the vanilla ones are checked first.
 
 Source: rust-fil-proofs filecoin-proofs/src/api/update.rs generate_partition_proofs;
 storage-proofs-update/src/vanilla.rs prove.
@@ -9,17 +11,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from poolsite.filecoin.update.challenges import update_challenges
-from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof, update_proof_encode
+from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
+from poolsite.filecoin.update.verification import UpdatePublicInputs
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.self_check import data_paths_lead_to_roots, paths_lead_to_roots
 from workers.processors.snap import Encoding, encoding_of, update_parameters_of
+from workers.processors.snark_choice import takes_groth16
 from workers.processors.tasks import SnapProveOutput, SnapProveTask, parameters_named
 from workers.processors.trees import TreeRLast, binary_proof, node_bytes
+from workers.snark.files import update_spec
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -27,14 +34,20 @@ if TYPE_CHECKING:
 
 
 def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOutput:
-    """Return the vanilla proofs of all partitions in bincode.  Raises BadFile, BadProof."""
+    """Return the proofs of all partitions.  Raises BadFile, BadInput, BadProof, TemporaryError."""
     parameters = parameters_named(task.registered_proof)
     commitments = {name: getattr(task, name) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
     inputs.digests_check(**commitments)
     old = SectorFiles(parameters, Path(task.sector_cache_path), Path(task.sector_path))
     new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
     proofs = snap_prove(old, new, **commitments, progress=progress)
-    return SnapProveOutput(tuple(map(update_proof_encode, proofs)))
+    update = update_parameters_of(parameters)
+    if takes_groth16(update_spec(update)):
+        from workers.processors.snark import update_snark  # only who makes them loads the kernels
+
+        public = UpdatePublicInputs(**commitments)
+        return SnapProveOutput(update_snark(update, proofs, public, progress=progress))
+    return SnapProveOutput(update_container(SECTOR_SIZES.index(update.sector_bytes), proofs))
 
 
 def snap_prove(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from poolsite.filecoin.groth16.public_inputs import (
     porep_public_inputs,
     post_public_inputs,
+    update_public_inputs,
 )
 from poolsite.filecoin.groth16.verification import (
     BadGroth16Proof,
@@ -32,11 +33,13 @@ from workers.processors.parallel import no_progress, thread_count
 from workers.snark.catalog import conversion_forget, key_open, parameters_open
 from workers.snark.circuits.porep import porep_values
 from workers.snark.circuits.post import post_slot_values
+from workers.snark.circuits.update import update_values
 from workers.snark.files import (
     ParametersMissing,
     measured_path,
     porep_spec,
     post_spec,
+    update_spec,
 )
 from workers.snark.parameters import BadParameters
 from workers.snark.prover import groth16_prove
@@ -50,6 +53,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.porep.vanilla import VanillaPoRepProof
     from poolsite.filecoin.porep.verification import PoRepPublicInputs
     from poolsite.filecoin.post.parameters import PoStParameters
+    from poolsite.filecoin.update.parameters import UpdateParameters
+    from poolsite.filecoin.update.vanilla import VanillaUpdateProof
+    from poolsite.filecoin.update.verification import UpdatePublicInputs
     from workers.processors.parallel import Progress
     from workers.snark.files import CircuitSpec
     from workers.snark.prover import ProvingKey
@@ -92,6 +98,23 @@ def porep_snark(
     given = [porep_values(proofs, **names) for proofs in partitions]
     public = porep_public_inputs(parameters, inputs)
     return _partitions_prove(porep_spec(parameters), given, public, progress=progress)
+
+
+def update_snark(
+    parameters: UpdateParameters,
+    partitions: Sequence[VanillaUpdateProof],
+    inputs: UpdatePublicInputs,
+    *,
+    progress: Progress = no_progress,
+) -> bytes:
+    """Return the proofs of all partitions of a replica update.  Raises as `post_snark`."""
+    commitments = (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)
+    given = [
+        update_values(proof, parameters=parameters, partition=number, commitments=commitments)
+        for number, proof in enumerate(partitions)
+    ]
+    public = update_public_inputs(parameters, inputs)
+    return _partitions_prove(update_spec(parameters), given, public, progress=progress)
 
 
 def post_measure(parameters: PoStParameters) -> None:

@@ -7,6 +7,7 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from poolsite.wire.hosts import TOXIC_GROTH16
 from workers.snark.files import (
     CircuitKind,
     ParametersMissing,
@@ -14,6 +15,7 @@ from workers.snark.files import (
     measured_seconds,
     parameters_path,
     spec_for,
+    toxic_path,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ class HostProofs:
         """Return the forms; with none of them nothing may be claimed."""
         return self._look()[0]
 
+    def _groth16(self) -> str:
+        return TOXIC_GROTH16 if any(toxic_path(spec).exists() for spec in self.specs) else "groth16"
+
     def error(self) -> str:
         """Return what is missing for the form that was asked for."""
         return self._look()[1]
@@ -100,11 +105,11 @@ class HostProofs:
             return ("vanilla", "groth16"), ""
         if self.snark is Snark.AUTO:
             is_ready = all(map(is_converted, self.specs))
-            return (("vanilla", "groth16") if is_ready else ("vanilla",)), ""
+            return (("vanilla", self._groth16()) if is_ready else ("vanilla",)), ""
         missing = []
         for spec in self.specs:
             try:
                 parameters_path(spec)
             except ParametersMissing as error:
                 missing.append(str(error))
-        return (() if missing else ("groth16",)), "; ".join(missing)
+        return (() if missing else (self._groth16(),)), "; ".join(missing)

@@ -333,10 +333,9 @@ class SnapProveTask:
 
 @dataclass(frozen=True, slots=True)
 class SnapProveOutput:
-    """The vanilla proofs."""
+    """The proof for ProveReplicaUpdates."""
 
-    vanilla_proofs: tuple[bytes, ...] = field(metadata=BASE64)
-    """bincode of each partition's proof."""
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from apps.dashboard.labels import JOBS, STAGES, StateLabel
 from apps.dashboard.rows.actions import Action
 from apps.dashboard.rows.cards import plural
 from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.proof_forms import parameters_error
 from apps.sectors.selectors import worker_is_away
 from poolsite.wire.hosts import Operation
 
@@ -74,7 +75,7 @@ def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None
     if held_jobs(worker):
         return StateLabel("run", "working")
     done, total = kernels_ready(worker)
-    if worker.hardware.get("parameters_error"):
+    if parameters_error(worker.hardware):
         return StateLabel("bad", "no parameters")
     return StateLabel("run", "warming up") if done < total else StateLabel("ok", "idle")
 
@@ -87,8 +88,8 @@ def kernels_ready(worker: Worker) -> tuple[int, int]:
 def parameters_text(worker: Worker) -> str:
     """Return how far a host's Groth16 parameters are, or what is missing; empty once they are there."""
     hardware = worker.hardware
-    if hardware.get("parameters_error"):
-        return str(hardware["parameters_error"])
+    if error := parameters_error(hardware):
+        return error
     done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
     if done >= total:
         return ""
@@ -180,7 +181,7 @@ def idle_text(worker: Worker, *, now: datetime) -> str:
     done, total = kernels_ready(worker)
     if done < total:
         return f"compiles its kernels: {done} of {total} are ready"
-    if worker.is_draining and not worker.hardware.get("parameters_error"):
+    if worker.is_draining and not parameters_error(worker.hardware):
         return "takes no new sectors"
     return parameters_text(worker) or "waiting for jobs"
 

@@ -8,7 +8,12 @@ import pytest
 
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.models import Batch, Sector
-from apps.sectors.proof_forms import makes_proofs_here, proof_form_check, proof_form_for
+from apps.sectors.proof_forms import (
+    makes_proofs_here,
+    parameters_error,
+    proof_form_check,
+    proof_form_for,
+)
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.pledge import pledge_create
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
@@ -28,6 +33,24 @@ def test_groth16_is_made_once_a_sealer_and_a_prover_say_so() -> None:
         proof_form_for(MAINNET)
     factories.worker(kinds=["window_post"], hardware={"proofs": ["groth16"]})
     assert proof_form_for(MAINNET) == ProofForm.GROTH16
+
+
+def test_toxic_parameters_prove_nothing_on_a_public_network() -> None:
+    for kinds in (["seal"], ["window_post"]):
+        factories.worker(kinds=kinds, hardware={"proofs": ["vanilla", "groth16_toxic"]})
+    toxic = {"proofs": ["groth16_toxic"]}
+
+    with pytest.raises(ProofFormMissing, match="takes groth16 proofs, and no sealer and no prover here"):
+        proof_form_for(MAINNET)
+    own_devnet = replace(MAINNET, name="localnet-0f3c")
+    assert proof_form_for(own_devnet) == ProofForm.GROTH16
+    assert makes_proofs_here(toxic)
+    assert parameters_error(toxic) == ""
+
+    factories.network("mainnet")
+    assert not makes_proofs_here(toxic)
+    assert "mainnet refuses every proof made with them" in parameters_error(toxic)
+    assert parameters_error({"proofs": ["groth16"]}) == ""
 
 
 def test_a_container_is_not_sent_to_a_network_that_takes_groth16() -> None:

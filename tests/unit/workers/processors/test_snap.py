@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from pathlib import Path
 
 import pytest
 
 from poolsite.filecoin.fr32 import fr32_pad
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE, VerifyingKeys, parameter_folder
+from poolsite.filecoin.groth16.verification import BadGroth16Proof
+from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
 from poolsite.filecoin.update.vanilla import update_proof_decode, update_proof_encode
 from poolsite.filecoin.update.verification import UpdatePublicInputs, update_verify
 from tests.unit.workers.processors.sealing import digest, sealing, stream
@@ -15,6 +19,7 @@ from workers.processors.errors import BadInput, BadProof
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_encode import snap_encode as encode_sector
 from workers.processors.snap_prove import snap_prove as prove_sector
+from workers.processors.snark_choice import SNARK_VARIABLE
 from workers.processors.tasks import (
     PieceInfo,
     SnapDecodeTask,
@@ -23,6 +28,8 @@ from workers.processors.tasks import (
     parameters_named,
 )
 from workers.processors.tree_d import tree_d_build
+from workers.snark.catalog import toxic_make
+from workers.snark.files import CircuitKind, spec_for
 from workers.storage.sector import SectorFiles
 
 
@@ -51,6 +58,28 @@ def prove_task(task, update):
     return SnapProveTask(task.registered_proof, *paths, *commitments)
 
 
+def vanilla_proofs(sector, task, update):
+    """What the stage proves, in the reference's encoding."""
+    parameters = parameters_named(sector.name)
+    old = SectorFiles(parameters, sector.cache, sector.sealed)
+    new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
+    proofs = prove_sector(
+        old,
+        new,
+        comm_r_old=bytes.fromhex(update["comm_r_old"]),
+        comm_r_new=bytes.fromhex(update["comm_r_new"]),
+        comm_d_new=bytes.fromhex(update["comm_d_new"]),
+    )
+    return [update_proof_encode(proof) for proof in proofs]
+
+
+def chain_verify(proof, update, *, takes_containers):
+    """Check a proof as a chain does that has the verifying keys of this host."""
+    keys = VerifyingKeys(parameter_folder())
+    commitments = {key: bytes.fromhex(update[key]) for key in ("comm_r_old", "comm_r_new", "comm_d_new")}
+    ProofVerifier(keys, takes_containers=takes_containers).update(proof, update_proof=0, **commitments)
+
+
 def test_the_new_replica_and_cache_are_those_of_the_reference(updated):
     sector, update, task = updated
 
@@ -68,10 +97,10 @@ def test_the_new_replica_and_cache_are_those_of_the_reference(updated):
 
 
 def test_the_vanilla_proofs_are_those_of_the_reference(updated):
-    _, update, task = updated
+    sector, update, task = updated
     snap_encode.run(task)
 
-    proofs = snap_prove.run(prove_task(task, update)).vanilla_proofs
+    proofs = vanilla_proofs(sector, task, update)
 
     assert [hashlib.sha256(proof).hexdigest() for proof in proofs] == update["vanilla_bincode_sha256"]
 
@@ -79,7 +108,7 @@ def test_the_vanilla_proofs_are_those_of_the_reference(updated):
 def test_the_vanilla_proofs_are_accepted_by_the_verifier(updated):
     sector, update, task = updated
     snap_encode.run(task)
-    proofs = snap_prove.run(prove_task(task, update)).vanilla_proofs
+    proofs = vanilla_proofs(sector, task, update)
 
     values = {key: bytes.fromhex(update[key]) for key in ("comm_r_old", "comm_d_new", "comm_r_new")}
     files = SectorFiles(parameters_named(sector.name), sector.cache, sector.sealed)
@@ -88,6 +117,43 @@ def test_the_vanilla_proofs_are_accepted_by_the_verifier(updated):
         parameters=update_parameters_of(files.parameters),
         inputs=UpdatePublicInputs(**values),
     )
+
+
+def test_the_proof_is_a_container_that_our_own_chain_takes(updated):
+    _, update, task = updated
+    snap_encode.run(task)
+
+    proof = snap_prove.run(prove_task(task, update)).proof
+
+    assert is_container(proof)
+    chain_verify(proof, update, takes_containers=True)
+
+
+def test_without_parameters_a_groth16_proof_names_the_file(updated, monkeypatch):
+    sector, update, task = updated
+    snap_encode.run(task)
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(sector.folder / "none"))
+
+    with pytest.raises(BadInput, match=r"the parameters of update for sectors of 2048 bytes are missing"):
+        snap_prove.run(prove_task(task, update))
+
+
+@pytest.mark.slow
+def test_a_groth16_proof_is_accepted_by_the_verifying_key(updated, monkeypatch):
+    sector, update, task = updated
+    snap_encode.run(task)
+    monkeypatch.setenv(SNARK_VARIABLE, "groth16")
+    monkeypatch.setenv(FOLDER_VARIABLE, str(sector.folder / "parameters"))
+    monkeypatch.setenv(VAR_VARIABLE, str(sector.folder / "state"))
+    toxic_make(spec_for(CircuitKind.UPDATE, 2048), "devnet", threads=2)
+
+    proof = snap_prove.run(prove_task(task, update)).proof
+
+    assert len(proof) == 192
+    chain_verify(proof, update, takes_containers=False)
+    with pytest.raises(BadGroth16Proof):
+        chain_verify(proof, update | {"comm_r_new": update["comm_r_old"]}, takes_containers=False)
 
 
 @pytest.mark.parametrize("name", ["4k_sub2", "16k_sub8", "32k_top2_11layers", "8m_v1_1"])

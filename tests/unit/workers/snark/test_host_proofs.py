@@ -30,6 +30,7 @@ from workers.snark.files import (
     measured_path,
     measured_seconds,
     spec_for,
+    toxic_path,
 )
 from workers.snark.parameters import ParameterFile
 
@@ -150,6 +151,9 @@ def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
     (folder / WINDOW.parameters_name).write_bytes(b"")
     monkeypatch.setattr(host, "_looked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16",), "")
+    toxic_path(WINDOW).write_text("{}")
+    monkeypatch.setattr(host, "_looked_at", 0.0)
+    assert (host.forms(), host.error()) == (("groth16_toxic",), "")
 
 
 @pytest.mark.parametrize(
