@@ -16,5 +16,5 @@ urlpatterns = [
 ]
 
 handler400 = "apps.core.health.bad_request"
-handler404 = "apps.dashboard.views.missing.missing"
+handler404 = "apps.dashboard.pages.missing.missing"
 handler500 = "apps.core.health.failure"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.shortcuts import render
-from django.urls import reverse
 
-from apps.dashboard.fragments.bell import bell_of
+from apps.dashboard.bell import bell_of
+from apps.dashboard.registry import NavItem, navigation
 from apps.dashboard.sessions import person_of
 
 if TYPE_CHECKING:
@@ -21,52 +20,10 @@ THEMES: Final = (("", "System"), ("light", "Light"), ("dark", "Dark"), ("contras
 THEME_COOKIE: Final = "theme"
 
 
-@dataclass(frozen=True, slots=True)
-class NavItem:
-    """One page in the rail."""
-
-    key: str
-    label: str
-    icon: str
-
-    @property
-    def href(self) -> str:
-        return reverse(self.key)
-
-
-NAV: Final = (
-    (
-        NavItem("today", "Today", "today"),
-        NavItem("miners", "Miners", "miners"),
-        NavItem("sectors", "Sectors", "sectors"),
-        NavItem("messages", "Messages", "messages"),
-        NavItem("senders", "Senders", "pipeline"),
-        NavItem("gas", "Gas", "money"),
-        NavItem("wallets", "Wallets", "wallets"),
-        NavItem("hosts", "Hosts", "hosts"),
-        NavItem("chain", "Chain", "chain"),
-    ),
-    (
-        NavItem("gateway", "Gateway", "gateway"),
-        NavItem("tenants", "Tenants", "tenants"),
-        NavItem("people", "People", "people"),
-        NavItem("tokens", "Tokens", "access"),
-        NavItem("audit", "Audit", "audit"),
-    ),
-)
-"""Only what exists; groups are parted by a line."""
-ALERTS: Final = NavItem("alerts", "Alerts", "alerts")
-"""Only for the operator."""
-FAULT_INJECTION: Final = NavItem("fault-injection", "Fault injection", "devnet")
-"""Only where a node says that it is a devnet's."""
-TABS: Final = ("today", "sectors", "messages", "miners")
-"""The four of them that a phone shows without asking."""
-
-
-def nav_of(data: PageData) -> list[tuple[NavItem, ...]]:
+def nav_of(data: PageData) -> list[list[NavItem]]:
     """Return the pages that the viewer has, in groups."""
-    groups: list[tuple[NavItem, ...]] = [NAV[0], (ALERTS, *NAV[1]) if data.viewer.is_operator else NAV[1]]
-    return groups + ([(FAULT_INJECTION,)] if data.has_devnet else [])
+    groups = [[item for item in group if item.shown(data)] for group in navigation()]
+    return [group for group in groups if group]
 
 
 def page_render(
@@ -88,7 +45,7 @@ def page_render(
         "section": section,
         "page_key": page_key,
         "nav": nav_of(data),
-        "tabs": [item for group in NAV for item in group if item.key in TABS],
+        "tabs": [item for group in navigation() for item in group if item.is_tab],
         "chain_status": data.chain_status,
         "bell": bell_of(data),
         "person": person_of(request),

@@ -1,4 +1,4 @@
-"""What most fragments need, read once: the clock, the network, deadlines, names."""
+"""What most pages need, read once: the clock, the network, deadlines, names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
-from apps.dashboard.rows.messages import Names
 from apps.proving.models import Partition, WindowPost
 from apps.sectors.models import WorkerCommand
 
@@ -88,3 +87,13 @@ class PageData(CheckData):
             wallets={wallet.address: wallet.label or "" for wallet in self.wallets},
             miners={miner.address: miner.name or miner.address for miner in self.miners if miner.address},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Names of addresses and miners, read once for a page."""
+
+    wallets: dict[str, str]
+    """Address to the wallet's name."""
+    miners: dict[str, str]
+    """f0 address to the miner's name."""

@@ -1,8 +1,7 @@
 """Choosing a miner, a tenant or a wallet in a form: a list of a handful, a search on the server for more.
 
 A picker with many choices is a text field with suggestions; without JavaScript it suggests the first ones and
-takes whatever is typed, which the form's own service checks.
-"""
+takes whatever is typed, which the form's own service checks."""
 
 from __future__ import annotations
 
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.dashboard.rows.wallets import wallet_choice
+from apps.core import formatting
 from apps.miners.selectors import miners_visible
 from apps.miners.states import MinerState
 from apps.users.selectors import tenants_visible
@@ -23,10 +22,14 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
+
 
 HANDFUL: Final = 12
 """More choices than this are searched, not listed."""
+
 SUGGESTED: Final = 20
+
 TEXT_MAX: Final = 100
 
 
@@ -114,3 +117,10 @@ def picker(viewer: Principal, kind: str, *, value: str = "", omit: str = "") -> 
     is_searched = len(found) > HANDFUL
     label = chosen_label(viewer, kind, value) if is_searched else ""
     return Picker(kind, tuple(found[:HANDFUL]), is_searched, label, omit)
+
+
+def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:
+    """A wallet in a list to choose from: `worker f3wd…mlia, 50.0000 FIL`; an operator sees whose it is."""
+    named = f"{wallet.label} {formatting.shortened(wallet.address)}".strip()
+    whose = f", {wallet.tenant.name}" if viewer.is_operator else ""
+    return f"{named}, {formatting.fil(wallet.balance)} FIL{whose}"

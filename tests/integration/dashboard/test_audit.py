@@ -15,7 +15,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.core.redis_clients import redis_client
-from apps.dashboard.rows.audit import ChangeRow, change_rows
+from apps.dashboard.pages.audit import ChangeRow, change_rows
 from apps.users import audit
 from apps.users.services import audit_record
 from tests import people

@@ -13,8 +13,8 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now, report_read, report_write
 from apps.core.live import CHECKS, Change, changes_number, publish
-from apps.dashboard.layout import NAV
-from apps.dashboard.live_fragments import VERDICTS, fragments_render
+from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.registry import live_pages, navigation
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -44,7 +44,7 @@ def test_bell_lists_the_same_findings_on_every_page(quiet):
     factories.worker("idle", is_paused=True)
     client = signed_in("olga")
 
-    for page in [item.key for group in NAV for item in group] + ["status", "account", "search"]:
+    for page in [item.key for group in navigation() for item in group] + ["status", "account", "search"]:
         text = text_of(client.get(reverse(page)))
         assert 'aria-label="2 things to look at"' in text, page
         found = bell_on(text)
@@ -127,7 +127,7 @@ def test_pages_evaluate_for_themselves_without_redis(quiet, monkeypatch):
     assert report_now(CheckData(SYSTEM)).fails("hosts_paused")
 
 
-@pytest.mark.parametrize("page", [*VERDICTS])
+@pytest.mark.parametrize("page", [key for key, page in live_pages().items() if page.findings])
 def test_findings_that_differ_renew_the_verdict_of_the_open_page(quiet, page):
     factories.worker("idle", is_paused=True)
 

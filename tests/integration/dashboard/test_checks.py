@@ -20,8 +20,8 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
-from apps.dashboard.fragments.todo import cost_text, todo_sum
 from apps.dashboard.page_data import PageData
+from apps.dashboard.todo import cost_text, todo_sum
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Recovery, Sender
 from apps.messages.services.recovery.detect import recovery_begin

@@ -14,7 +14,7 @@ from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.services.fault_injection import ACTIONS
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
-from apps.dashboard.rows.fault_injection import ACTION_LABELS, PARTS
+from apps.dashboard.pages.fault_injection.faults import ACTION_LABELS, PARTS
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock

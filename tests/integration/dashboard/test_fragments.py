@@ -10,8 +10,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from apps.dashboard.fragments.context import fragment
-from apps.dashboard.live_fragments import FRAGMENTS, ROWS, fragments_render
+from apps.dashboard.fragments import fragment
+from apps.dashboard.live_fragments import fragments_render
+from apps.dashboard.registry import live_pages
 from apps.messages.models import Sender
 from apps.proving.models import Deadline
 from tests import factories
@@ -200,10 +201,9 @@ def test_an_unknown_kind_or_page_makes_no_frame():
 
 def test_keys_that_are_no_keys_do_no_harm():
     busy_pool()
-    kinds = {kind for table in FRAGMENTS.values() for kind in table}
-    kinds |= {kind for table in ROWS.values() for kind in table}
+    kinds = {kind for page in live_pages().values() for kind in (*page.fragments, *page.rows)}
 
-    for page in {*FRAGMENTS, *ROWS}:
+    for page in live_pages():
         for key in ("", "'", "9" * 30, "ü"):
             assert isinstance(
                 fragments_render({(kind, key) for kind in kinds}, viewer=watching(), page=f"{page}:{key}"),

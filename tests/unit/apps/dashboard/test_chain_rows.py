@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.dashboard.rows.chain import message_row, params_text, return_text
+from apps.dashboard.pages.chain.tipset import message_row, params_text, return_text
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.decode import params_encode
 from poolsite.filecoin.address import address_parse

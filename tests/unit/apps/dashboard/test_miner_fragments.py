@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from apps.dashboard.fragments.miners import period_text
+from apps.dashboard.pages.miners.detail import period_text
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""The pages: one module each, found by `apps.dashboard.registry`."""

@@ -1,0 +1,200 @@
+"""A person's second factors: authenticator app, recovery codes, passkeys."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlencode
+
+import segno
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
+from apps.dashboard.pages.account.page import account_ask, account_page, changed, own_page, person_before
+from apps.dashboard.passkeys import challenge_take, place_of, question_json
+from apps.dashboard.reauthentication import reauthenticated
+from apps.dashboard.sessions import sign_in_required
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options
+from apps.users.services.second_factor import (
+    WrongCode,
+    has_second_factor,
+    recovery_codes_generate,
+    recovery_codes_left,
+    totp_begin,
+    totp_confirm,
+    totp_remove,
+    totp_secret,
+    totp_uri,
+)
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from apps.users.principals import Principal
+
+
+CODES: Final = "recovery_codes"
+"""Where a session keeps new recovery codes, sealed, until they were shown."""
+
+
+@sensitive_post_parameters("code")
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+@reauthenticated
+def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show a new app's secret, and take its first code."""
+    person, error = person_before(request), ""
+    device = totp_begin(person)
+    if device.confirmed_at is not None:
+        return redirect("account")
+    if request.method == "POST":
+        code = "".join(request.POST.get("code", "").split())[:16]
+        try:
+            totp_confirm(person, code=code, now=clock.now())
+        except WrongCode as refusal:
+            error = f"{refusal.reason} Is the phone's clock right?"
+        else:
+            changed(viewer, "person.totp.add")
+            return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+    return own_page(
+        request,
+        viewer,
+        "users/totp.html",
+        title="Authenticator app",
+        status=422 if error else 200,
+        error=error,
+        secret=totp_secret(device),
+    )
+
+
+@never_cache
+@require_safe
+@sign_in_required
+@reauthenticated
+def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Draw the secret of an app that waits for its first code; afterwards it is shown to nobody."""
+    device = TotpDevice.objects.filter(user=person_before(request), confirmed_at=None).first()
+    uri = totp_uri(device) if device is not None else ""
+    if not uri:
+        raise Http404
+    drawing = io.BytesIO()
+    segno.make(uri, error="m").save(drawing, kind="svg", scale=5, border=3, dark="#000", light="#fff")
+    return HttpResponse(drawing.getvalue(), content_type="image/svg+xml")
+
+
+@require_POST
+@sign_in_required
+@reauthenticated
+def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Forget the app."""
+    if not is_confirm_submitted(request):
+        text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
+        return confirm_page_render(request, viewer, account_ask("Remove the app", text, "Remove it"))
+    if totp_remove(person_before(request)):
+        changed(viewer, "person.totp.remove")
+    codes_drop_unneeded(person_before(request))
+    return redirect("account")
+
+
+def codes_drop_unneeded(person: User) -> None:
+    """Without a second factor recovery codes open nothing: they go too."""
+    if not has_second_factor(person):
+        RecoveryCode.objects.filter(user=person).delete()
+
+
+def codes_new(request: HttpRequest, person: User) -> HttpResponse:
+    """Make recovery codes and show them on a page of their own, once."""
+    request.session[CODES] = text_encrypt(json.dumps(recovery_codes_generate(person)))
+    return redirect("account-recovery")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+@reauthenticated
+def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Make new recovery codes, or show those that were just made."""
+    if request.method == "POST":
+        if not has_second_factor(person_before(request)):
+            return redirect("account")
+        if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
+            text = "The codes that you have now open nothing any more."
+            return confirm_page_render(
+                request, viewer, account_ask("Make new recovery codes", text, "Make new codes")
+            )
+        changed(viewer, "person.recovery.make")
+        return codes_new(request, person_before(request))
+    try:
+        codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
+    except DecryptionFailed:
+        return redirect("account")
+    return own_page(request, viewer, "users/recovery.html", title="Recovery codes", codes=codes)
+
+
+@require_POST
+@sign_in_required
+@reauthenticated
+def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Ask the browser for a new passkey."""
+    return question_json(request, registration_options(person_before(request), place=place_of(request)))
+
+
+@require_POST
+@sign_in_required
+@reauthenticated
+def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Keep the browser's new passkey; who had to say first who they are goes on with the name they typed."""
+    person = person_before(request)
+    if not request.POST.get("answer"):
+        called = urlencode({"passkey": request.POST.get("name", "").strip()[:60]})
+        return redirect(f"{reverse('account')}?{called}#passkeys")
+    try:
+        row = passkey_add(
+            person,
+            answer=request.POST.get("answer", ""),
+            challenge=challenge_take(request),
+            place=place_of(request),
+            name=request.POST.get("name", "").strip(),
+        )
+    except DomainError as refusal:
+        return account_page(request, viewer, error=refusal.reason)
+    changed(viewer, "person.passkey.add", name=row.name)
+    return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
+
+
+@require_POST
+@sign_in_required
+@reauthenticated
+def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
+    """Forget one passkey."""
+    row = Passkey.objects.filter(user=person_before(request), pk=pk).first()
+    if row is not None and not is_confirm_submitted(request):
+        text = "It lets you in no longer; a copy on your device opens nothing."
+        return confirm_page_render(
+            request, viewer, account_ask(f"Remove the passkey {row.name}", text, "Remove it")
+        )
+    name = passkey_remove(person_before(request), pk=pk)
+    if not name:
+        raise Http404
+    changed(viewer, "person.passkey.remove", name=name)
+    codes_drop_unneeded(person_before(request))
+    return redirect("account")
+
+
+urlpatterns: Final = [
+    path("account/totp/", totp, name="account-totp"),
+    path("account/totp.svg", totp_qr, name="account-totp-qr"),
+    path("account/totp/remove/", totp_delete, name="account-totp-remove"),
+    path("account/recovery/", recovery, name="account-recovery"),
+    path("account/passkeys/", passkey_new, name="account-passkey-new"),
+    path("account/passkeys/options/", passkey_options, name="account-passkey-options"),
+    path("account/passkeys/<int:pk>/remove/", passkey_drop, name="account-passkey-remove"),
+]

@@ -1,0 +1,270 @@
+"""Alerts: the channels that are told, the checks that fail since when, and what was sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.checks.results import Severity
+from apps.checks.selectors import (
+    alerts_recent,
+    channel_get,
+    channels_all,
+    channels_undelivered,
+    notifications_recent,
+)
+from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
+from apps.checks.states import ChannelKind
+from apps.core import clock, formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import checked_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.checks.models import Alert, AlertChannel, Notification
+    from apps.users.principals import Principal
+
+
+ALERTS_SHOWN: Final = 30
+
+NOTIFICATIONS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    """One channel in the table."""
+
+    name: str
+    kind: str
+    what: str
+    """Which notifications it gets, and how often."""
+    word: StateLabel
+    actions: tuple[Action, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """One check that fails, or failed."""
+
+    say: str
+    title: str
+    word: StateLabel
+    since: str
+    lasted: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRow:
+    """One notification."""
+
+    text: str
+    channel: str
+    at: str
+    word: StateLabel
+    error: str
+
+
+def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> ChannelRow:
+    """Lay out a channel."""
+    word = StateLabel("ok", "on") if row.is_enabled else StateLabel("idle", "off", "pause")
+    if row.pk in failing:
+        word = StateLabel("bad", "not delivered")
+    level = "critical checks" if row.critical_only else "all checks"
+    op = "disable" if row.is_enabled else "enable"
+    actions = (
+        Action("test", "Send test", reverse("alert-channel-act", args=[row.uuid, "test"])),
+        Action(op, op.capitalize(), reverse("alert-channel-act", args=[row.uuid, op])),
+        Action("remove", "Remove…", reverse("alert-channel-act", args=[row.uuid, "remove"])),
+    )
+    every = formatting.time_left(row.repeat_s)
+    what = f"{level}, each at most once in {every} while it fails"
+    return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
+
+
+def alert_row(row: Alert, data: PageData) -> AlertRow:
+    """Lay out an alert."""
+    tone = "bad" if row.severity == Severity.CRITICAL else "warn"
+    end = row.ended_at or data.at
+    return AlertRow(
+        say=row.say[:1].upper() + row.say[1:],
+        title=row.title,
+        word=StateLabel("ok", "passes again") if row.ended_at is not None else StateLabel(tone, row.severity),
+        since=str(time_html(row.since)),
+        lasted=formatting.time_left(max((end - row.since).total_seconds(), 0)),
+    )
+
+
+def notification_row(row: Notification) -> NotificationRow:
+    """Lay out a notification."""
+    if row.delivered_at is not None:
+        word = StateLabel("ok", "delivered")
+    elif row.next_try_at is None:
+        word = StateLabel("bad", "given up")
+    else:
+        word = (
+            StateLabel("warn", f"failed {row.attempts} times")
+            if row.attempts
+            else StateLabel("run", "to be sent")
+        )
+    return NotificationRow(row.text, row.channel.name, str(time_html(row.created_at)), word, row.error)
+
+
+def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
+    """Return one sentence: how many checks fail, and which channels are notified."""
+    report = data.report
+    failed = len(report.results) - report.passed
+    say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
+    told = f"Notifications go to {plural(len(channels), 'channel')}."
+    return Verdict(say, told if channels else "Nobody is notified: add a channel.", checked_text(report))
+
+
+def alerts_context(data: PageData) -> dict[str, Any]:
+    """Everything on the page."""
+    failing = {row.pk for row in channels_undelivered(data.at)}
+    may_act = data.viewer.may("admin")
+    channels = [channel_row(row, failing=failing, may_act=may_act) for row in channels_all()]
+    return {
+        "verdict": alerts_verdict(data, channels),
+        "channels": channels,
+        "alerts": [alert_row(row, data) for row in alerts_recent(ALERTS_SHOWN)],
+        "notifications": [notification_row(row) for row in notifications_recent(NOTIFICATIONS_SHOWN)],
+    }
+
+
+def alerts_fragment(context: FragmentContext) -> Iterable[str]:
+    """The verdict and the tables; buttons of channels stay, they change by a click alone."""
+    if not context.viewer.is_operator:
+        return
+    shown = alerts_context(context.data)
+    yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
+    yield fragment("alerts/_alerts.html", alerts=shown["alerts"])
+    yield fragment("alerts/_notifications.html", notifications=shown["notifications"])
+
+
+OPS: Final = ("test", "enable", "disable", "remove")
+
+FIELDS: Final = ("name", "kind", "target", "secret", "repeat_s", "critical_only")
+
+
+@require_safe
+@sign_in_required
+def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Channels, alerts and notifications; the operator's alone."""
+    if not viewer.is_operator:
+        raise Http404
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "alerts/list.html",
+        title="Alerts",
+        section="alerts",
+        page_key="alerts",
+        data=data,
+        may_create=viewer.may("admin"),
+        **alerts_context(data),
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask where notifications go, and add the channel."""
+    if not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        try:
+            channel_add(principal=viewer, **_form_read(form))
+        except DomainError as refusal:
+            errors[refusal.field or "name"] = refusal.reason
+        else:
+            return redirect("alerts")
+    return page_render(
+        request,
+        "alerts/add.html",
+        title="Add a channel",
+        section="alerts",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        kinds=ChannelKind.choices,
+        repeats=[(str(seconds), formatting.time_left(seconds)) for seconds in REPEATS_S],
+    )
+
+
+def _form_read(form: dict[str, str]) -> dict[str, Any]:
+    repeat = form["repeat_s"]
+    return {
+        **form,
+        "repeat_s": int(repeat) if repeat.isascii() and repeat.isdigit() and len(repeat) < 9 else -1,
+        "critical_only": form["critical_only"] == "1",
+    }
+
+
+@require_POST
+@sign_in_required
+def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Send a test, switch a channel, or remove it after a question."""
+    if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    try:
+        channel = channel_get(key)
+    except NotFound:
+        raise Http404 from None
+    if op == "remove" and not is_confirm_submitted(request):
+        return confirm_page_render(request, viewer, _ask(channel))
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if op == "test":
+        channel_test(principal=viewer, channel=channel, now=clock.now())
+    elif op == "remove":
+        channel_remove(principal=viewer, channel=channel)
+    else:
+        channel_set(principal=viewer, channel=channel, is_enabled=op == "enable")
+    return redirect("alerts")
+
+
+def _ask(channel: AlertChannel) -> ConfirmPage:
+    return ConfirmPage(
+        title=f"Remove {channel.name}?",
+        text="It is notified no more, and what waits for it is not sent.",
+        label="Remove",
+        back=reverse("alerts"),
+        page="Alerts",
+        section="alerts",
+    )
+
+
+NAV: Final = NavItem(
+    "alerts", _("Alerts"), "alerts", place=(2, 1), shown=lambda data: data.viewer.is_operator
+)
+urlpatterns: Final = [
+    path("alerts/", alerts, name="alerts"),
+    path("alerts/channels/add/", channel_new, name="alert-channel-new"),
+    path("alerts/channels/<uuid:key>/<str:op>/", channel_act, name="alert-channel-act"),
+]
+LIVE: Final = {"alerts": LivePage({"notification": (alerts_fragment,)}, findings=alerts_fragment)}

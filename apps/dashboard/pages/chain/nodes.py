@@ -1,0 +1,215 @@
+"""Nodes: an operator adds, tests, switches and promotes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_http_methods, require_POST
+
+from apps.chain.models import Node
+from apps.chain.selectors import nodes_pool
+from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
+from apps.chain.states import NodeRole, NodeState
+from apps.chain.upgrades import readiness, upgrade_next
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.dashboard.cards import Action
+from apps.dashboard.charts import Spark, spark
+from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.chain.upgrades import Readiness, Upgrade
+    from apps.users.principals import Principal
+
+
+TONES: Final = {
+    NodeState.HEALTHY: "ok",
+    NodeState.UNKNOWN: "idle",
+    NodeState.LAGGING: "warn",
+    NodeState.AWAY: "bad",
+    NodeState.WRONG_NETWORK: "bad",
+    NodeState.RULES_MISSING: "bad",
+}
+
+READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One node in the table."""
+
+    pk: int
+    name: str
+    url: str
+    tone: str
+    word: str
+    error: str
+    role: str
+    head: str
+    behind: str
+    peers: str
+    latency: str
+    errors: str
+    version: str
+    upgrade: str
+    """How it stands to the next upgrade; empty if none is announced."""
+    upgrade_tone: str
+    spark: Spark | None
+    actions: tuple[Action, ...]
+
+
+def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
+    """Lay out a node; `upgrade`: the next one of the network."""
+    ready = None if upgrade is None or not node.is_enabled else readiness(node, upgrade)
+    state = NodeState(node.state)
+    word = str(state.label) if node.is_enabled else "switched off"
+    p95 = node.latency_quantile(0.95)
+    times = [value for value in node.probes if value is not None]
+    behind = f"{node.lag_epochs} ep" + (f", {formatting.time_left(node.lag_s)}" if node.lag_epochs else "")
+    return NodeRow(
+        pk=node.pk,
+        name=node.name or node.url.partition("//")[2].partition("/")[0],
+        url=node.url,
+        tone=TONES[state] if node.is_enabled else "idle",
+        word=word,
+        error=node.error if node.is_enabled else "",
+        role=f"{NodeRole(node.role).label}, weight {node.weight}",
+        head=formatting.whole(node.head_height),
+        behind=behind if node.head_height is not None else formatting.NOTHING,
+        peers=formatting.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
+        latency=formatting.duration(None if p95 is None else p95 / 1000),
+        errors=formatting.percent(node.error_rate, 1),
+        version=node.version or formatting.NOTHING,
+        upgrade="" if ready is None else upgrade_text(ready),
+        upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
+        spark=spark(times, label=f"answer times of {len(times)} probes"),
+        actions=node_actions(node) if may_act else (),
+    )
+
+
+def upgrade_text(ready: Readiness) -> str:
+    """Return how a node stands to the next upgrade."""
+    words = {True: "ready", False: "not ready", None: "unknown"}
+    return f"{ready.upgrade.short}: {words[ready.is_ready]}"
+
+
+def node_actions(node: Node) -> tuple[Action, ...]:
+    """What an operator can do to a node."""
+
+    def action(op: str, label: str, icon: str) -> Action:
+        return Action(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)
+
+    if not node.is_enabled:
+        remove = () if node.is_configured else (action("remove", "Remove", "close"),)
+        return (action("enable", "Enable", "run"), *remove)
+    return (action("promote", "Promote", "up"), action("disable", "Disable", "off"))
+
+
+def node_rows(viewer: Principal) -> list[NodeRow]:
+    """Lay out all nodes for the operator; nobody else is told where they are."""
+    if not viewer.is_operator:
+        return []
+    upgrade = upgrade_next()
+    return [node_row(row, may_act=viewer.may("admin"), upgrade=upgrade) for row in nodes_pool()]
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed nodes."""
+    wanted = {int(key) for key in keys if key.isdigit()}
+    for row in node_rows(context.viewer):
+        if row.pk in wanted:
+            yield fragment("chain/_node.html", node=row)
+
+
+OPS: Final = ("enable", "disable", "promote", "remove")
+
+WEIGHT_MAX: Final = 1000
+
+
+@require_POST
+@sign_in_required
+def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Switch a node on or off, make it the first that is read, or take it out; answers with its row."""
+    node = Node.objects.filter(pk=pk).first()
+    if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    error = ""
+    try:
+        if op == "promote":
+            node_promote(principal=viewer, node=node)
+        elif op == "remove":
+            node_remove(principal=viewer, node=node)
+            return redirect("chain") if not getattr(request, "htmx", False) else HttpResponse("")
+        else:
+            node_set(principal=viewer, node=node, is_enabled=op == "enable")
+    except DomainError as refusal:
+        error = refusal.reason
+    if not getattr(request, "htmx", False):
+        return redirect("chain")
+    row = node_row(Node.objects.get(pk=pk), may_act=True, upgrade=upgrade_next())
+    return render(request, "chain/_node.html", {"node": row, "refusal": error}, status=422 if error else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for a node's address, test it, and take it into the pool."""
+    if not (viewer.is_operator and viewer.may("admin")):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in ("url", "name", "role", "weight")}
+    found, errors = None, {}
+    if request.method == "POST":
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        try:
+            weight, role = form_read(form)
+            if "test" in request.POST:
+                found = node_row(node_test(form["url"], now=now()), may_act=False, upgrade=upgrade_next())
+            else:
+                values: dict[str, Any] = {"role": role, "weight": weight, "name": form["name"]}
+                node_add(principal=viewer, text=form["url"], now=now(), **values)
+                return redirect("chain")
+        except DomainError as refusal:
+            errors["url"] = refusal.reason
+        except ValueError:
+            errors["weight"] = f"a whole number from 0 to {WEIGHT_MAX}"
+    return page_render(
+        request,
+        "chain/add.html",
+        title="Add a node",
+        section="chain",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        found=found,
+        errors=errors,
+        roles=NodeRole.choices,
+    )
+
+
+def form_read(form: dict[str, str]) -> tuple[int, str]:
+    """Read weight and role.  Raises ValueError."""
+    weight = int(form["weight"] or "1")
+    if not 0 <= weight <= WEIGHT_MAX:
+        raise ValueError(form["weight"])
+    return weight, NodeRole(form["role"] or NodeRole.MAIN)
+
+
+urlpatterns: Final = [
+    path("chain/nodes/add/", node_new, name="chain-node-new"),
+    path("chain/nodes/<int:pk>/<str:op>/", node_act, name="chain-node-act"),
+]

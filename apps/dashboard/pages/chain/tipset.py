@@ -1,0 +1,173 @@
+"""One tipset with its messages, decoded."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.chain.models import Head
+from apps.chain.selectors import head_after, head_at
+from apps.core import formatting
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.methods import receiver_kind
+from poolsite.filecoin.actors.decode import kind_fitting, method_name, params_shown, return_decode
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.address import BadAddress
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message, Receipt
+
+
+PARAMS_MAX: Final = 2000
+"""Longest text of a message's parameters on the page."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadRow:
+    """One tipset in the list."""
+
+    height: str
+    href: str
+    cids: tuple[str, ...]
+    miners: str
+    base_fee: str
+    at: str
+
+
+def head_row(head: Head) -> HeadRow:
+    """Lay out a tipset."""
+    return HeadRow(
+        height=formatting.whole(head.height),
+        href=reverse("chain-tipset", args=[head.height]) if head.is_canonical else "",
+        cids=tuple(formatting.shortened(cid) for cid in head.cids),
+        miners=", ".join(head.miners) or formatting.NOTHING,
+        base_fee=formatting.fee_text(int(head.base_fee)),
+        at=time_html(head.arrived_at),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ChainMessage:
+    """One message of a tipset, decoded."""
+
+    cid: str
+    from_: str
+    to: str
+    value: str
+    method: str
+    params: str
+    tone: str
+    result: str
+    gas: str
+    """Gas used, of the limit."""
+    returned: str
+    """What the method gave back, as readable fields."""
+
+
+def message_row(
+    cid: str, message: Message, receipt: Receipt | None, *, miners: Collection[str]
+) -> ChainMessage:
+    """Lay out a message with what came of it; None while the tipset above is not there yet."""
+    try:
+        kind = receiver_kind(str(message.to), kind="", miners=miners)
+    except BadAddress:
+        kind = ""
+    kind = kind or kind_fitting(message.method, message.params)
+    tone, result = "idle", "not executed yet"
+    if receipt is not None:
+        tone = "ok" if receipt.exit_code == 0 else "bad"
+        result = "ok" if receipt.exit_code == 0 else exit_code_text(receipt.exit_code, actor=kind)
+    used = None if receipt is None else receipt.gas_used
+    return ChainMessage(
+        cid=cid,
+        from_=str(message.from_),
+        to=str(message.to),
+        value=formatting.fil(message.value),
+        method=method_name(kind, message.method),
+        params=params_text(kind, message.method, message.params),
+        tone=tone,
+        result=result,
+        gas=f"{formatting.whole(used)} of {formatting.whole(message.gas_limit)}" if used is not None else "",
+        returned=return_text(kind, message.method, b"" if receipt is None else receipt.return_),
+    )
+
+
+def return_text(kind: str, method: int, data: bytes) -> str:
+    """Write what a method gave back as readable fields, or as hex where nobody knows its form."""
+    try:
+        value: Any = return_decode(kind, method, data)
+    except (BadCbor, KeyError):
+        return data.hex()[:PARAMS_MAX]
+    return "" if value is None else json.dumps(value, ensure_ascii=False)[:PARAMS_MAX]
+
+
+def params_text(kind: str, method: int, params: bytes) -> str:
+    """Write parameters as readable fields, or as they are where nobody knows their form."""
+    value: Any = params_shown(kind, method, params)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return "" if value is None else text[:PARAMS_MAX]
+
+
+MESSAGES_SHOWN: Final = 200
+
+
+@require_safe
+@sign_in_required
+def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse:
+    """One tipset with its messages, decoded."""
+    head = Head.objects.filter(height=height, is_canonical=True).first()
+    if head is None:
+        raise Http404
+    data = PageData(viewer)
+    messages, error = messages_of(head, miners={miner.address for miner in data.miners if miner.address})
+    return page_render(
+        request,
+        "chain/tipset.html",
+        title=f"Tipset {height}",
+        section="chain",
+        page_key="",
+        data=data,
+        head=head_row(head),
+        cids=list(zip(head.cids, [*head.miners, *[""] * len(head.cids)], strict=False)),
+        parents=head.parent_key.split(),
+        older=head_at(height - 1),
+        newer=head_after(height),
+        messages=messages[:MESSAGES_SHOWN],
+        messages_more=max(len(messages) - MESSAGES_SHOWN, 0),
+        error=error,
+    )
+
+
+def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], str]:
+    """Ask a node for a tipset's messages, and for what came of them once the tipset above is there."""
+    above = Head.objects.filter(parent_key=head.key, is_canonical=True).first()
+    if above is None:
+        return [], "The messages are shown once the next tipset has executed them."
+    client = chain_client()
+    try:
+        found = client.chain_get_parent_messages(above.cids[0])
+        receipts = client.chain_get_parent_receipts(above.cids[0])
+    except (NodeUnavailable, NodeRefused) as error:
+        return [], error.reason
+    padded = [*receipts, *[None] * (len(found) - len(receipts))]
+    pairs = zip(found, padded, strict=False)
+    return [message_row(str(cid), one, receipt, miners=miners) for (cid, one), receipt in pairs], ""
+
+
+urlpatterns: Final = [
+    path("chain/<int:height>/", tipset, name="chain-tipset"),
+]

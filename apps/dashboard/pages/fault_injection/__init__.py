@@ -1,0 +1,1 @@
+"""Fault injection into a devnet."""

@@ -1,0 +1,242 @@
+"""The base fee of the day and what the queue will cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import reverse
+from django.utils.timezone import localtime
+
+from apps.checks.results import Topic
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Stat, Verdict
+from apps.dashboard.charts import Area, AreaBand, Tick, area
+from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.todo import verdict_by
+from apps.messages.methods import method_text
+from apps.messages.selectors.base_fee import BaseFeeSpan, base_fee_history, base_fee_rank, cheap_window
+from apps.messages.selectors.gas import queue_costs, spend_since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.dashboard.page_data import PageData
+    from apps.messages.selectors.base_fee import CheapWindow
+    from apps.messages.selectors.gas import QueueCost
+
+
+X_TICKS: Final = 5
+
+SECONDS_BELOW_S: Final = 600
+"""On a chain that is so young the ticks of its chart need seconds."""
+
+
+def clock_text(at_s: float, *, form: str = "%H:%M") -> str:
+    """Time of day: `14:30`."""
+    return localtime(datetime.fromtimestamp(at_s, tz=UTC)).strftime(form)
+
+
+def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) -> Area | None:
+    """Draw the day's base fee; None if there are fewer than two points to join."""
+    if len(history) < 2:
+        return None
+    start, end = history[0].start_s, history[-1].start_s
+    span = max(end - start, 1)
+    points = [((one.start_s - start) / span, float(one.mean)) for one in history]
+    low, high = min(one.low for one in history), max(one.high for one in history)
+    label = f"base fee between {formatting.fee_text(low)} and {formatting.fee_text(high)}"
+    band = None
+    if window is not None:
+        here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
+        label += f", cheapest from {clock_text(window.start_s)} to {clock_text(window.end_s)}"
+        band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
+    form = "%H:%M:%S" if span < SECONDS_BELOW_S else "%H:%M"
+    shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
+    ticks = [Tick(round(100 * share, 2), clock_text(start + span * share, form=form)) for share in shares]
+    return area(
+        points, label=label, x_ticks=ticks, y_text=lambda value: formatting.fee_text(round(value)), band=band
+    )
+
+
+def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:
+    """Name a method; a transfer has no receiver here."""
+    return method_text(to, method, kind=kind, miners=data.names.miners) if to else "Send"
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """What one kind of message on its way will cost."""
+
+    what: str
+    sub: str
+    waiting: str
+    flying: str
+    gas: str
+    now: str
+    cheap: str
+
+
+def queue_rows(
+    costs: Sequence[QueueCost], *, base_fee: int, window: CheapWindow | None, data: PageData
+) -> list[QueueRow]:
+    """Lay out the forecast at the present base fee and at that of the cheap window."""
+    return [
+        QueueRow(
+            what=what_text(cost.to, cost.method, kind=cost.kind, data=data),
+            sub="gas is guessed: none landed lately" if cost.is_guess else cost.kind.replace("_", " "),
+            waiting=formatting.whole(cost.waiting),
+            flying=formatting.whole(cost.in_flight),
+            gas=formatting.whole(cost.gas),
+            now=formatting.fil(cost.cost(base_fee)),
+            cheap=formatting.NOTHING if window is None else formatting.fil(cost.cost(window.mean)),
+        )
+        for cost in costs
+    ]
+
+
+CHEAP_SHARE: Final = 0.75
+"""Cheaper than in three quarters of the day is called cheap."""
+
+DEAR_SHARE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The base fee of the day and the forecast that rests on it."""
+
+    history: list[BaseFeeSpan]
+    window: CheapWindow | None
+    base_fee: int
+    rank: float | None
+    costs: list[QueueCost]
+
+    @property
+    def cost_now(self) -> int:
+        """attoFIL for the whole queue at the present base fee."""
+        return sum(cost.cost(self.base_fee) for cost in self.costs)
+
+    @property
+    def cost_cheap(self) -> int | None:
+        """The same in the cheap window."""
+        return None if self.window is None else sum(cost.cost(self.window.mean) for cost in self.costs)
+
+
+def forecast_of(data: PageData) -> Forecast:
+    """Read the day and the queue once."""
+    if data.head is None or data.network is None:
+        return Forecast([], None, 0, None, queue_costs(data.viewer, now=data.at))
+    history = base_fee_history(head=data.head, epoch_s=data.network.epoch_s)
+    base_fee = int(data.head.base_fee)
+    return Forecast(
+        history=history,
+        window=cheap_window(history),
+        base_fee=base_fee,
+        rank=base_fee_rank(history, base_fee),
+        costs=queue_costs(data.viewer, now=data.at),
+    )
+
+
+def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
+    """Return in one sentence whether gas is cheap now and when it will be."""
+    report = data.report_of(Topic.GAS)
+    if not forecast.history:
+        return verdict_by(report, Verdict("", "No head of the chain is known yet."))
+    rank = forecast.rank or 0.0
+    is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
+    if is_level:
+        strong, rest = "Gas is stable:", "the base fee has not moved in the hours that are known."
+    elif rank >= CHEAP_SHARE:
+        strong, rest = (
+            "Gas is cheap now:",
+            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+        )
+    elif rank <= DEAR_SHARE:
+        cheaper = formatting.percent(1 - rank, 1)
+        strong, rest = "Gas is expensive now:", f"lower than now for {cheaper} of the last day."
+    else:
+        strong, rest = (
+            "Base fee is normal:",
+            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+        )
+    if forecast.window is not None and not is_level:
+        start = forecast.window.next_start_s(data.at.timestamp())
+        rest += f" The cheap hours begin at {clock_text(start)}."
+    return verdict_by(report, Verdict(strong, rest))
+
+
+def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
+    """The vital signs of the page."""
+    fee, unit = formatting.fee(forecast.base_fee) if forecast.history else (formatting.NOTHING, "")
+    window = forecast.window
+    today = spend_since(data.viewer, days=1, now=data.at)
+    spent = sum(int(cost) for cost in today.values_list("cost", flat=True))
+    many = sum(cost.waiting + cost.in_flight for cost in forecast.costs)
+    here = reverse("gas")
+    return [
+        Stat(
+            "base-fee",
+            "Base fee",
+            fee,
+            "of the newest head",
+            f"{here}#h-base-fee",
+            unit=unit,
+        ),
+        Stat(
+            "cheap",
+            "Cheapest two hours",
+            formatting.NOTHING if window is None else clock_text(window.start_s),
+            "six hours of history are needed"
+            if window is None
+            else f"{formatting.fee_text(window.mean)}, the day {formatting.fee_text(window.day_mean)}",
+            f"{here}#h-base-fee",
+        ),
+        Stat("spent", "Gas spent today", formatting.fil(spent), "UTC day", f"{here}#h-spend", unit="FIL"),
+        Stat(
+            "queue",
+            "The queue will cost",
+            formatting.fil(forecast.cost_now),
+            f"{plural(many, 'message')} at this base fee",
+            f"{here}#h-queue",
+            unit="FIL",
+        ),
+    ]
+
+
+def chart_of(forecast: Forecast) -> Area | None:
+    """The day's base fee."""
+    return base_fee_area(forecast.history, forecast.window)
+
+
+def queue_of(forecast: Forecast, data: PageData) -> list[QueueRow]:
+    """The forecast by kind of message."""
+    return queue_rows(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, data=data)
+
+
+def live_context(data: PageData) -> dict[str, Any]:
+    """What of the page follows heads and messages."""
+    forecast = forecast_of(data)
+    return {
+        "verdict": verdict_of(forecast, data),
+        "stats": stats_of(forecast, data),
+        "area": chart_of(forecast),
+        "queue": queue_of(forecast, data),
+        "queue_now": formatting.fil(forecast.cost_now),
+        "queue_cheap": "" if forecast.cost_cheap is None else formatting.fil(forecast.cost_cheap),
+    }
+
+
+def live_fragment(context: FragmentContext) -> Iterable[str]:
+    """The stats, the chart and the forecast."""
+    shown = live_context(context.data)
+    yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
+    yield fragment("dashboard/_stats.html", stats=shown["stats"])
+    yield fragment("gas/_base_fee.html", area=shown["area"])
+    yield fragment(
+        "gas/_queue.html",
+        queue=shown["queue"],
+        queue_now=shown["queue_now"],
+        queue_cheap=shown["queue_cheap"],
+    )

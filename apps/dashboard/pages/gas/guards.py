@@ -1,0 +1,288 @@
+"""Guards, the automatic fee bump and the fee rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_POST
+
+from apps.core import formatting
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard.amounts import amount_read, whole_read
+from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
+from apps.dashboard.fragments import FragmentContext, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.selectors.gas import auto_bump_rules, guard_get, guards_spent, guards_visible
+from apps.messages.services.fees import shared_rules
+from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
+from apps.messages.services.senders import shared_rules_set
+from apps.users.models import Tenant
+from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from uuid import UUID
+
+    from apps.messages.models import AutoBumpRule, GasGuard
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRow:
+    """One guard."""
+
+    key: str
+    whose: str
+    what: str
+    cap: str
+    budget: str
+    spent: str
+    pct: int
+    tone: str
+    hold: str
+    can_change: bool
+
+
+def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
+    """Lay out one guard; `spent` is what its day has cost so far."""
+    method = "" if guard.method is None else f"method {guard.method}"
+    if guard.method is not None and guard.actor:
+        method = method_name(guard.actor, guard.method)
+    parts = [guard.kind.replace("_", " "), method, f"to {guard.actor} actors" if guard.actor else ""]
+    hold = ""
+    if guard.hold_base_fee:
+        end = f", at most {formatting.whole(guard.hold_epochs)} epochs" if guard.hold_epochs else ""
+        hold = f"while the base fee is over {formatting.fee_text(int(guard.hold_base_fee))}{end}"
+    pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
+    return GuardRow(
+        key=str(guard.uuid),
+        whose=guard.tenant.name if guard.tenant else "everybody",
+        what=", ".join(part for part in parts if part) or "all messages",
+        cap=f"{formatting.fil(int(guard.max_fee))} FIL" if guard.max_fee else formatting.NOTHING,
+        budget=f"{formatting.fil(int(guard.daily_budget))} FIL" if guard.daily_budget else formatting.NOTHING,
+        spent=formatting.fil(spent) if guard.daily_budget and spent is not None else "",
+        pct=pct,
+        tone="bad" if pct >= 100 else "warn" if pct >= 80 else "run",
+        hold=hold or formatting.NOTHING,
+        can_change=is_own,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AutoBumpLine:
+    """A tenant's rule for its proofs."""
+
+    whose: str
+    say: str
+    is_on: bool
+
+
+def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
+    """Lay out one rule."""
+    limit = f", for at most {formatting.fil(int(rule.max_fee))} FIL" if rule.max_fee else ""
+    say = (
+        f"{formatting.whole(rule.within_epochs)} epochs before the deadline closes, and again every "
+        f"{formatting.whole(rule.every_epochs)}{limit}"
+    )
+    return AutoBumpLine(rule.tenant.name, say, rule.is_on)
+
+
+def form_values(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
+    """Return what a form held, blank where it held nothing."""
+    return {name: values.get(name, "").strip() for name in names}
+
+
+def guard_rows(data: PageData) -> list[GuardRow]:
+    """The guards that hold for the viewer, with what their days have cost."""
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
+    viewer = data.viewer
+    guards = list(guards_visible(viewer))
+    # What others spent of a budget for everybody is not a tenant's to know.
+    own = {guard.pk for guard in guards if viewer.is_operator or guard.tenant_id == viewer.own_id}
+    spent = guards_spent([guard for guard in guards if guard.pk in own], base_fee=base_fee, now=data.at)
+    return [
+        guard_row(guard, spent=spent.get(guard.pk), is_own=guard.pk in own and viewer.may("sign"))
+        for guard in guards
+    ]
+
+
+def auto_bump_rows(data: PageData) -> list[AutoBumpLine]:
+    """The rules for proofs near their deadline."""
+    return [auto_bump_row(rule) for rule in auto_bump_rules(data.viewer)]
+
+
+def guards_fragment(context: FragmentContext) -> Iterable[str]:
+    """The guards: a budget fills as messages land."""
+    yield fragment(
+        "gas/_guards.html", guards=guard_rows(context.data), auto_bumps=auto_bump_rows(context.data)
+    )
+
+
+GUARD_FIELDS: Final = (
+    "tenant",
+    "kind",
+    "actor",
+    "method",
+    "max_fee",
+    "daily_budget",
+    "hold_base_fee",
+    "hold_epochs",
+)
+
+AUTO_BUMP_FIELDS: Final = ("tenant", "within_epochs", "every_epochs", "max_fee")
+
+
+def tenants_of(viewer: Principal) -> list[str]:
+    """Names of the tenants for whom the viewer may set a guard."""
+    if viewer.is_operator:
+        return list(Tenant.objects.order_by("name").values_list("name", flat=True))
+    return [viewer.tenant_name]
+
+
+def tenant_named(viewer: Principal, name: str) -> Tenant | None:
+    """Read the form's tenant; for the operator empty stands for everybody.  Raises BadValue."""
+    if not name and viewer.is_operator:
+        return None
+    if (name or viewer.tenant_name) not in tenants_of(viewer):
+        raise BadValue("there is no such tenant", field="tenant")
+    return Tenant.objects.get(name=name or viewer.tenant_name)
+
+
+@sign_in_required
+def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Make a guard."""
+    if not viewer.may("sign"):
+        raise Http404
+    form, errors = form_values(request.POST.dict(), GUARD_FIELDS), {}
+    if request.method == "POST":
+        try:
+            guard_of_form(viewer, form)
+        except DomainError as refusal:
+            errors[refusal.field or "form"] = refusal.reason
+        else:
+            return redirect(f"{reverse('gas')}#h-guards")
+    return form_page(request, viewer, "gas/guard.html", title="Add a guard", form=form, errors=errors)
+
+
+def guard_of_form(viewer: Principal, form: dict[str, str]) -> None:
+    """Make the form's guard.  Raises DomainError with the field to blame."""
+    values: dict[str, Any] = {
+        "kind": form["kind"],
+        "actor": form["actor"],
+        "method": whole_read(form["method"], field="method") if form["method"] else None,
+        "max_fee": amount_read(form["max_fee"], field="max_fee"),
+        "daily_budget": amount_read(form["daily_budget"], field="daily_budget"),
+        "hold_base_fee": amount_read(form["hold_base_fee"], field="hold_base_fee", is_fee=True),
+        "hold_epochs": whole_read(form["hold_epochs"], field="hold_epochs"),
+    }
+    guard_set(principal=viewer, tenant=tenant_named(viewer, form["tenant"]), **values)
+
+
+@require_POST
+@sign_in_required
+def guard_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Remove a guard."""
+    try:
+        found = guard_get(viewer, key)
+        if not viewer.may("sign"):
+            raise Http404
+        guard_remove(principal=viewer, guard=found)
+    except (NotFound, ValidationError):
+        raise Http404 from None
+    except DomainError:  # a tenant at the guard of everybody
+        raise Http404 from None
+    if getattr(request, "htmx", False):
+        data = PageData(viewer)
+        shown = {"guards": guard_rows(data), "auto_bumps": auto_bump_rows(data)}
+        return render(request, "gas/_guards.html", shown)
+    return redirect(f"{reverse('gas')}#h-guards")
+
+
+@sign_in_required
+def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Set when a tenant's proofs pay more."""
+    if not viewer.may("sign"):
+        raise Http404
+    form, errors = form_values(request.POST.dict(), AUTO_BUMP_FIELDS), {}
+    if request.method == "POST":
+        try:
+            tenant = tenant_named(viewer, form["tenant"] or viewer.tenant_name)
+            if tenant is None:
+                raise BadValue("there is no such tenant", field="tenant")
+            auto_bump_set(
+                principal=viewer,
+                tenant=tenant,
+                is_on=request.POST.get("is_on") == "1",
+                within_epochs=whole_read(form["within_epochs"], field="within_epochs"),
+                every_epochs=whole_read(form["every_epochs"], field="every_epochs"),
+                max_fee=amount_read(form["max_fee"], field="max_fee"),
+            )
+        except DomainError as refusal:
+            errors[refusal.field or "form"] = refusal.reason
+        else:
+            return redirect(f"{reverse('gas')}#h-guards")
+    else:
+        form |= {"within_epochs": "20", "every_epochs": "5"}
+    return form_page(
+        request, viewer, "gas/auto_bump.html", title="Proofs in a auto_bump", form=form, errors=errors
+    )
+
+
+@sign_in_required
+def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Change the pool's own fee rules, under all others; the operator's alone."""
+    if not (viewer.is_operator and viewer.may("sign")):
+        raise Http404
+    form, errors = form_of(shared_rules()), {}
+    if request.method == "POST":
+        form = form_values(request.POST.dict(), FIELDS)
+        try:
+            fees, quota = rules_read(form)
+            shared_rules_set(principal=viewer, fees=fees, quota=quota)
+        except DomainError as refusal:
+            errors[refusal.field or "form"] = refusal.reason
+        else:
+            return redirect("gas")
+    return form_page(request, viewer, "gas/rules.html", title="Fee rules", form=form, errors=errors)
+
+
+def form_page(
+    request: HttpRequest,
+    viewer: Principal,
+    template: str,
+    *,
+    title: str,
+    form: dict[str, str],
+    errors: dict[str, str],
+) -> HttpResponse:
+    """Render one of the forms."""
+    return page_render(
+        request,
+        template,
+        title=title,
+        section="gas",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        tenants=tenants_of(viewer),
+        is_operator=viewer.is_operator,
+        kinds=KINDS,
+        actors=sorted(ACTOR_METHODS),
+    )
+
+
+urlpatterns: Final = [
+    path("gas/guards/add/", guard_new, name="gas-guard-new"),
+    path("gas/guards/<uuid:key>/remove/", guard_drop, name="gas-guard-remove"),
+    path("gas/auto-bump/", auto_bump, name="gas-auto-bump"),
+    path("gas/rules/", rules, name="gas-rules"),
+]

@@ -1,0 +1,117 @@
+"""What was spent on gas, and its CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.core import formatting
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.gas.forecast import what_text
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.selectors.gas import spend_since
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.http import HttpRequest
+
+    from apps.dashboard.csv_export import Download
+    from apps.messages.selectors.gas import SpendSum
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """What one method, tenant, sender or day cost."""
+
+    what: str
+    sub: str
+    messages: str
+    gas: str
+    cost: str
+    each: str
+    pct: int
+    """Of the dearest line."""
+    share: str
+
+
+GROUPS: Final = (("method", "By method"), ("tenant", "By tenant"), ("sender", "By sender"), ("day", "By day"))
+
+
+def spend_name(key: tuple[Any, ...], *, by: str, data: PageData) -> tuple[str, str]:
+    """Name a part of the spending, with a smaller line below."""
+    if by == "tenant":
+        return key[0] or "the pool itself", ""
+    if by == "sender":
+        short = formatting.shortened(key[0])
+        return data.names.wallets.get(key[0]) or short, short
+    if by == "day":
+        return key[0].isoformat(), ""
+    to, method, kind = key
+    return what_text(to, method, kind=kind, data=data), kind.replace("_", " ")
+
+
+def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[SpendRow]:
+    """Lay out what was spent, with bars against the dearest."""
+    most = max((one.cost for one in sums), default=0)
+    total = sum(one.cost for one in sums)
+    rows = []
+    for one in sums:
+        what, sub = spend_name(one.key, by=by, data=data)
+        rows.append(
+            SpendRow(
+                what=what,
+                sub=sub,
+                messages=formatting.whole(one.messages),
+                gas=formatting.whole(one.gas_used),
+                cost=formatting.fil(one.cost),
+                each=formatting.fil(one.cost // one.messages),
+                pct=100 * one.cost // most if most else 0,
+                share=formatting.percent(one.cost, total),
+            )
+        )
+    return rows
+
+
+DAYS: Final = (1, 7, 30, 365)
+
+COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "gas_used", "cost_atto")
+"""Of the spending as CSV."""
+
+
+def days_of(request: HttpRequest) -> int:
+    """How many days the page looks back."""
+    asked = request.GET.get("days", "")
+    return int(asked) if asked in {str(days) for days in DAYS} else 7
+
+
+@require_safe
+@sign_in_required
+def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
+    """The spending as CSV, one line per day, sender and method."""
+    rows = spend_since(viewer, days=days_of(request), now=PageData(viewer).at).select_related("tenant")
+    cells = (
+        (
+            row.day.isoformat(),
+            row.tenant.name if row.tenant else "",
+            row.from_addr,
+            row.to,
+            row.method,
+            row.kind,
+            row.messages,
+            row.gas_used,
+            row.cost,
+        )
+        for row in rows.order_by("-day", "from_addr", "method", "pk")[:CSV_MAX].iterator(chunk_size=CHUNK)
+    )
+    return csv_answer("gas.csv", COLUMNS, cells)
+
+
+urlpatterns: Final = [
+    path("gas.csv", gas_csv, name="gas-csv"),
+]

@@ -1,0 +1,308 @@
+"""Gateway: signers and provers that are connected, and signatures that wait for somebody."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.checks.results import Topic
+from apps.core import formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.gateway.models import ProverConnection, Purpose, SignerConnection
+from apps.gateway.selectors import connection_get, connections_open
+from apps.gateway.services.connection_test import (
+    ConnectionTestResult,
+    account_approval_revoke_and_disconnect,
+    connection_end,
+    prover_test,
+    signer_test,
+)
+from apps.proving.winning_post_test import trial_request
+from apps.sectors.selectors import is_uuid
+from apps.users.selectors import approvals_visible
+from apps.users.services import account_approve, audit_record
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.users.models import AccountApproval
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRow:
+    """One connection in the list."""
+
+    key: str
+    name: str
+    kind: str
+    tenant: str
+    serves: str
+    source: str
+    since: str
+    requests: str
+    in_flight: str
+    failures: str
+    last_failure: str
+    latency: str
+    tone: str
+    word: str
+    actions: tuple[Action, ...]
+    finding: ConnectionTestResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalRow:
+    """A signer's wish to serve an account."""
+
+    key: str
+    signer: str
+    account: str
+    at: str
+    is_approved: bool
+    may_act: bool
+
+
+def latency_text(p50_ms: float | None, p99_ms: float | None) -> str:
+    """`12 ms, 99 % in 40 ms`."""
+    if p50_ms is None or p99_ms is None:
+        return formatting.NOTHING
+    return f"{formatting.duration(p50_ms / 1000)}, 99 % in {formatting.duration(p99_ms / 1000)}"
+
+
+def keys_text(row: SignerConnection, data: PageData) -> str:
+    """Name the keys of a wallet, the first three of them."""
+    names = [
+        data.names.wallets.get(key.address) or formatting.shortened(key.address)
+        for key in row.signer_keys.all()
+    ]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more or "no key"
+
+
+def connection_actions(
+    row: SignerConnection | ProverConnection, *, may_test: bool, may_end: bool
+) -> list[Action]:
+    """What can be done with a connection."""
+    actions = []
+    if may_test and isinstance(row, SignerConnection):
+        actions.append(Action("test", "Test sign", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
+    elif may_test and isinstance(row, ProverConnection) and row.purpose == Purpose.PROOF:
+        actions.append(Action("test", "Test proof", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
+    if may_end:
+        there = reverse("gateway-act", args=[row.pk, "end"])
+        actions.append(Action("end", "Disconnect", there, "off", kind="danger"))
+    return actions
+
+
+def connection_row(
+    row: SignerConnection | ProverConnection, *, data: PageData, finding: ConnectionTestResult | None = None
+) -> ConnectionRow:
+    """Lay out one connection of `connections_open`."""
+    if isinstance(row, SignerConnection):
+        name, kind = keys_text(row, data), "Signer"
+        serves = ", ".join(row.accounts)
+    else:
+        miner = str(id_address(row.actor_id))
+        name, kind = data.names.miners.get(miner, miner), str(row.get_purpose_display())
+        serves = miner
+    return ConnectionRow(
+        key=str(row.pk),
+        name=name,
+        kind=kind,
+        tenant=row.tenant.name,
+        serves=serves,
+        source=row.source or formatting.NOTHING,
+        since=str(time_html(row.created_at)),
+        requests=formatting.whole(row.requests),
+        in_flight=formatting.whole(row.in_flight),
+        failures=formatting.whole(row.failures),
+        last_failure=row.last_failure,
+        latency=latency_text(row.p50_ms, row.p99_ms),
+        tone="run" if row.in_flight else "ok",
+        word="answering" if row.in_flight else "connected",
+        actions=tuple(
+            connection_actions(row, may_test=data.viewer.may("sign"), may_end=data.viewer.may("admin"))
+        ),
+        finding=finding,
+    )
+
+
+def approval_row(row: AccountApproval, *, may_act: bool) -> ApprovalRow:
+    """Lay out one wish."""
+    return ApprovalRow(
+        key=str(row.pk),
+        signer=row.signer_tenant.name,
+        account=row.account.name,
+        at=str(time_html(row.approved_at or row.created_at)),
+        is_approved=row.approved_at is not None,
+        may_act=may_act,
+    )
+
+
+SHOWN: Final = 200
+"""Connections on the page; the rest are counted."""
+
+
+def connection_rows(rows: list[SignerConnection | ProverConnection], data: PageData) -> list[ConnectionRow]:
+    """Lay out connections, wallets first."""
+    return [connection_row(row, data=data) for row in rows[:SHOWN]]
+
+
+def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:
+    """Return in one sentence who is connected."""
+    report = data.report_of(Topic.GATEWAY)
+    signers = sum(isinstance(row, SignerConnection) for row in rows)
+    provers = len(rows) - signers
+    if not rows:
+        return verdict_by(report, Verdict("", "Nobody is connected."))
+    failures = sum(row.failures for row in rows)
+    rest = f"{plural(failures, 'request')} failed since they came." if failures else "No request has failed."
+    say = f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected."
+    return verdict_by(report, Verdict(say, rest))
+
+
+def approval_rows(data: PageData) -> list[ApprovalRow]:
+    """Wishes to serve an account, the open ones first."""
+    rows = sorted(approvals_visible(data.viewer), key=lambda row: (row.approved_at is not None, row.pk))
+    return [approval_row(row, may_act=data.viewer.may("admin")) for row in rows]
+
+
+def table(context: FragmentContext) -> Iterable[str]:
+    """Render the list anew: somebody came or went."""
+    rows = connections_open(context.viewer)
+    yield fragment(
+        "gateway/_table.html",
+        connections=connection_rows(rows, context.data),
+        hidden=max(len(rows) - SHOWN, 0),
+    )
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
+
+
+def verdict(context: FragmentContext) -> Iterable[str]:
+    """Render the verdict anew."""
+    rows = connections_open(context.viewer)
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(rows, context.data))
+
+
+def approvals(context: FragmentContext) -> Iterable[str]:
+    """A signer that connects may ask for an account."""
+    yield fragment("gateway/_approvals.html", approvals=approval_rows(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the connections that did something; one that ended meanwhile goes with the next table."""
+    for row in connections_open(context.viewer, keys=[key for key in keys if is_uuid(key)]):
+        yield fragment("gateway/_row.html", connection=connection_row(row, data=context.data))
+
+
+LEVELS: Final = {"test": "sign", "end": "admin"}
+"""What a person needs for each action."""
+
+
+@require_safe
+@sign_in_required
+def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    data = PageData(viewer)
+    rows = connections_open(viewer)
+    return page_render(
+        request,
+        "gateway/list.html",
+        title="Gateway",
+        section="gateway",
+        page_key="gateway",
+        data=data,
+        connections=connection_rows(rows, data),
+        hidden=max(len(rows) - SHOWN, 0),
+        approvals=approval_rows(data),
+        verdict=list_verdict_of(rows, data),
+    )
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Have a connection prove that it works, or end it; answers with its row."""
+    if op not in LEVELS or not viewer.may(LEVELS[op]):
+        raise Http404
+    try:
+        row = connection_get(viewer, key)
+    except NotFound:
+        raise Http404 from None
+    finding = tested(viewer, row) if op == "test" else ended(viewer, row)
+    if not getattr(request, "htmx", False):
+        return redirect("gateway")
+    shown = connection_row(row, data=PageData(viewer), finding=finding)
+    return render(request, "gateway/_row.html", {"connection": shown}, status=200 if finding.is_good else 422)
+
+
+def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
+    """Test a connection."""
+    if isinstance(row, SignerConnection):
+        return signer_test(row)
+    try:
+        return prover_test(row, trial_request(viewer, actor_id=row.actor_id))
+    except DomainError as refusal:
+        return ConnectionTestResult(False, refusal.reason)
+
+
+def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
+    """End a connection."""
+    try:
+        connection_end(principal=viewer, row=row)
+    except DomainError as refusal:
+        return ConnectionTestResult(False, refusal.reason)
+    return ConnectionTestResult(True, "disconnected")
+
+
+@require_POST
+@sign_in_required
+def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Let another tenant's signers serve an account, or no longer."""
+    if op not in ("approve", "refuse") or not viewer.may("admin"):
+        raise Http404
+    row = approvals_visible(viewer).filter(pk=pk).first()
+    if row is None:
+        raise Http404
+    if op == "approve" and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    pair = {"signer_tenant": row.signer_tenant, "account": row.account}
+    if op == "approve":
+        account_approve(**pair)
+    else:
+        account_approval_revoke_and_disconnect(**pair)
+    after = {"signer": row.signer_tenant.name, "approve": op == "approve"}
+    audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
+    if not getattr(request, "htmx", False):
+        return redirect("gateway")
+    return render(request, "gateway/_approvals.html", {"approvals": approval_rows(PageData(viewer))})
+
+
+NAV: Final = NavItem("gateway", _("Gateway"), "gateway", place=(2, 2))
+urlpatterns: Final = [
+    path("gateway/", gateway, name="gateway"),
+    path("gateway/<uuid:key>/<str:op>/", action, name="gateway-act"),
+    path("gateway/approvals/<int:pk>/<str:op>/", approve, name="gateway-approve"),
+]
+LIVE: Final = {
+    "gateway": LivePage({"signer": (table, approvals)}, rows={"connection": rows}, findings=verdict)
+}

@@ -1,0 +1,337 @@
+"""Hosts: the workers that seal and prove, pause and resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.checks.results import Topic
+from apps.core import formatting
+from apps.core.errors import NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import JOBS, STAGES, StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.models import Job
+from apps.sectors.proof_forms import parameters_error
+from apps.sectors.selectors import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.services.hosts import worker_command
+from poolsite.wire.hosts import Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import datetime
+    from uuid import UUID
+
+    from apps.sectors.host_speed import HostSpeed
+    from apps.sectors.models import Worker
+    from apps.users.principals import Principal
+
+
+DISK_FULL: Final = 0.02
+
+STAGES_NAMED: Final = 2
+"""Stages of a host's pace that a list has room for."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostRow:
+    """One worker in a list."""
+
+    key: str
+    name: str
+    kind: str
+    slots: str
+    """Jobs of each stage at a time."""
+    tone: str
+    word: str
+    icon: str
+    does: str
+    asked: str
+    """What it was told and has not done yet."""
+    restarts: str
+    hardware: str
+    disk: str
+    """Free space of the folder in which it seals."""
+    pace: str
+    """Its longest stages."""
+    record: str
+    """How many runs that rests on, and what failed."""
+    seen: str
+    tenant: str
+    actions: tuple[Action, ...]
+
+
+def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
+    """Return in words whether a worker works, and how well."""
+    if worker_is_away(worker, now=now):
+        return StateLabel("bad", "away")
+    if is_short_of_disk(worker.hardware):
+        is_full = (disk_share(worker.hardware) or 0.0) < DISK_FULL
+        return StateLabel("bad", "disk full") if is_full else StateLabel("warn", "little disk")
+    if worker.is_paused:
+        return StateLabel("idle", "paused", "pause")
+    if worker.is_draining:
+        return StateLabel("warn", "draining")
+    if pace is not None and pace.slow is not None:
+        return StateLabel("warn", "slow")
+    if held_jobs(worker):
+        return StateLabel("run", "working")
+    done, total = kernels_ready(worker)
+    if parameters_error(worker.hardware):
+        return StateLabel("bad", "no parameters")
+    return StateLabel("run", "warming up") if done < total else StateLabel("ok", "idle")
+
+
+def kernels_ready(worker: Worker) -> tuple[int, int]:
+    """How many of its kernels a host has compiled, and of how many; equal once it claims all stages."""
+    return worker.hardware.get("kernels_done", 0), worker.hardware.get("kernels_total", 0)
+
+
+def parameters_text(worker: Worker) -> str:
+    """Return how far a host's Groth16 parameters are, or what is missing; empty once they are there."""
+    hardware = worker.hardware
+    if error := parameters_error(hardware):
+        return error
+    done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
+    if done >= total:
+        return ""
+    return (
+        f"prepares Groth16 parameters: {formatting.percent(done, total)}; until then its proofs are vanilla"
+    )
+
+
+def held_jobs(worker: Worker) -> list[Job]:
+    """The jobs that `workers_visible` read along."""
+    return getattr(worker, "held_jobs", [])
+
+
+def job_text(job: Job) -> str:
+    """`f01001 / 3: PC1`, or which deadline is proved."""
+    if job.sector is not None:
+        return f"{job.miner.address} / {job.sector.number}: {STAGES.get(job.stage, job.stage)}"
+    far = progress_text(job)
+    return f"{job.miner.address}: {kind_text(job.kind)}{', ' if far else ''}{far}"
+
+
+def progress_text(job: Job) -> str:
+    """How far a proof is, `5 of 20 sectors`; empty while its host has not told."""
+    if not job.progress_total:
+        return ""
+    unit = job.progress_unit or "steps"
+    return f"{formatting.whole(job.progress_done)} of {formatting.whole(job.progress_total)} {unit}"
+
+
+def slots_text(slots: dict[str, int]) -> str:
+    """`PC1 4, PC2 1`; stages without a slot are left out."""
+    named = ((STAGES.get(stage.upper(), stage), count) for stage, count in slots.items())
+    return ", ".join(f"{stage} {count}" for stage, count in named if count)
+
+
+def kind_text(kind: str) -> str:
+    """A kind of work in words."""
+    return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
+
+
+def disk_text(hardware: dict[str, Any]) -> str:
+    """`41.20 GiB free, 68 %`."""
+    free = disk_share(hardware)
+    if free is None:
+        return ""
+    return (
+        f"{' '.join(formatting.size(int(hardware['disk_free_bytes'])))} free, {formatting.percent(free, 1)}"
+    )
+
+
+def pace_text(pace: HostSpeed | None) -> str:
+    """`PC1 3:39:58, C2 31:10`: the longest stages of a sector, or the proof."""
+    if pace is None or not pace.stages:
+        return formatting.NOTHING
+    return ", ".join(
+        f"{STAGES.get(stage.stage) or kind_text(stage.stage)} {formatting.duration(stage.ms / 1000)}"
+        for stage in pace.stages[:STAGES_NAMED]
+    )
+
+
+def record_text(pace: HostSpeed | None) -> str:
+    """`median of 12 runs, 1 failed`; of a slow host, how far it lags behind."""
+    if pace is None or not pace.stages:
+        return ""
+    slow = pace.slow
+    if slow is not None and slow.ratio is not None:
+        stage = STAGES.get(slow.stage) or kind_text(slow.stage)
+        return f"{stage} takes {slow.ratio:.1f} times as long as elsewhere"
+    failed = f", {formatting.whole(pace.failures)} failed" if pace.failures else ""
+    return f"median of {plural(pace.stages[0].runs, 'run')}{failed}"
+
+
+def hardware_text(hardware: dict[str, Any]) -> str:
+    """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
+    parts = []
+    if hardware.get("cpus"):
+        parts.append(f"{hardware['cpus']} cores")
+    if hardware.get("ram_bytes"):
+        parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
+    return ", ".join(parts) or formatting.NOTHING
+
+
+def idle_text(worker: Worker, *, now: datetime) -> str:
+    """Why a worker has nothing to do."""
+    if worker_is_away(worker, now=now):
+        return f"not heard of for {formatting.time_left((now - worker.seen_at).total_seconds())}"
+    if worker.is_paused:
+        return "paused by operator"
+    done, total = kernels_ready(worker)
+    if done < total:
+        return f"compiles its kernels: {done} of {total} are ready"
+    if worker.is_draining and not parameters_error(worker.hardware):
+        return "takes no new sectors"
+    return parameters_text(worker) or "waiting for jobs"
+
+
+ASKED: Final[dict[str, str]] = {
+    Operation.PAUSE: "pauses with its next heartbeat",
+    Operation.RESUME: "goes on with its next heartbeat",
+    Operation.DRAIN: "drains with its next heartbeat",
+    Operation.SET_PLAN: "changes its slots with its next heartbeat",
+}
+"""Commands that ride on the answer to a heartbeat."""
+
+
+def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
+    """What can be done: the opposite of what holds, or was asked for already."""
+    is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
+    key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
+    return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
+
+
+def host_row(
+    worker: Worker, *, data: PageData, may_act: bool, paces: Mapping[str, HostSpeed] = MappingProxyType({})
+) -> HostRow:
+    """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
+    pace = paces.get(worker.name)
+    word = worker_label(worker, now=data.at, pace=pace)
+    jobs = [job_text(job) for job in held_jobs(worker)]
+    asked = data.asked.get(worker.pk, "")
+    return HostRow(
+        key=str(worker.pk),
+        name=worker.name,
+        kind=", ".join(kind_text(kind) for kind in worker.kinds),
+        slots=slots_text(worker.slots),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        does="; ".join(jobs) or worker.last_error or idle_text(worker, now=data.at),
+        asked=ASKED.get(asked, ""),
+        restarts=formatting.whole(worker.restarts),
+        hardware=hardware_text(worker.hardware),
+        disk=disk_text(worker.hardware),
+        pace=pace_text(pace),
+        record=record_text(pace),
+        seen=str(time_html(worker.seen_at)),
+        tenant=worker.tenant.name,
+        actions=host_actions(worker, asked) if may_act else (),
+    )
+
+
+def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
+    """Lay out workers, those that need somebody first."""
+    may_act = data.viewer.may("sign")
+    rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
+    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.tone, 2), row.name))
+
+
+def list_verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence who is there."""
+    workers, report = data.workers, data.report_of(Topic.HOSTS)
+    if not workers:
+        return verdict_by(report, Verdict("", "No worker has registered yet."))
+    away = sum(worker_is_away(worker, now=data.at) for worker in workers)
+    here = f"{plural(len(workers) - away, 'worker')} online, {away} offline."
+    return verdict_by(report, Verdict(here, "" if report.found else "None is slow, none is short of disk."))
+
+
+def list_verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed workers by pk or uuid."""
+    data = context.data
+    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
+        uuid__in=[key for key in keys if is_uuid(key)]
+    )
+    for row in host_rows(workers_visible(context.viewer).filter(known), data):
+        yield fragment("hosts/_row.html", host=row)
+
+
+def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the workers whose jobs changed."""
+    known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
+        uuid__in=[key for key in keys if is_uuid(key)]
+    )
+    jobs = Job.objects.filter(known).exclude(worker=None)
+    return rows(context, [str(pk) for pk in jobs.values_list("worker_id", flat=True).distinct()])
+
+
+@require_safe
+@sign_in_required
+def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, those that need somebody first."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "hosts/list.html",
+        title="Hosts",
+        section="hosts",
+        page_key="hosts",
+        data=data,
+        hosts=host_rows(data.workers, data),
+        verdict=list_verdict_of(data),
+    )
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Pause a worker or let it go on; the command rides on its next heartbeat."""
+    if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
+        raise Http404
+    try:
+        worker = worker_get(viewer, str(key))
+    except NotFound:
+        raise Http404 from None
+    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    if not getattr(request, "htmx", False):
+        return redirect("hosts")
+    [row] = host_rows([worker_get(viewer, str(key))], PageData(viewer))
+    return render(request, "hosts/_row.html", {"host": row})
+
+
+NAV: Final = NavItem("hosts", _("Hosts"), "hosts", place=(1, 8))
+urlpatterns: Final = [
+    path("hosts/", hosts, name="hosts"),
+    path("hosts/<uuid:key>/<str:op>/", action, name="host-act"),
+]
+LIVE: Final = {
+    "hosts": LivePage(
+        {"worker": (list_verdict,), "head": (list_verdict,)},
+        rows={"worker": rows, "job": rows_of_jobs},
+        findings=list_verdict,
+    )
+}

@@ -1,0 +1,130 @@
+"""One action for many messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_POST
+
+from apps.chain.client import chain_client
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.changes import head_needed, signer_only
+from apps.dashboard.pages.messages.selection import BulkSelection, selection_read
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.services.bulk import BULK_MAX, BULK_STATES, BulkDone, bulk_price, messages_bulk
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+REFUSED_SHOWN: Final = 20
+
+BULK_WORDS: Final = {
+    "replace": (
+        "Raise the fees of",
+        "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
+    ),
+    "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
+    "retry-now": (
+        "Try now",
+        "What failed is tried on this head instead of resting; what fails again rests from the beginning.",
+    ),
+    "cancel": (
+        "Cancel",
+        "An empty message takes each nonce for a higher premium. What a block takes first still counts.",
+    ),
+    "mark-bad": (
+        "Give up",
+        "What is signed may still land; nonces that no node has are filled by empty messages.",
+    ),
+}
+"""Title and effect of what can be done to a whole queue."""
+
+
+def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
+    """The picked messages for which an action is, in the order in which they would land."""
+    rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
+    return rows.order_by("from_addr", "nonce", "created_at", "pk")
+
+
+@require_POST
+@sign_in_required
+def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
+    """Show what an action on the selected messages does and costs; apply it once that is confirmed."""
+    if action not in BULK_STATES:
+        raise Http404
+    signer_only(viewer)
+    selection = BulkSelection((), "", "", None)
+    done, error, price = None, "", ""
+    status = 200
+    try:
+        selection = selection_read(request.POST)
+        rows = queue_of(viewer, action, selection)
+        if "confirmed" in request.POST:
+            done = messages_bulk(
+                action, rows[:BULK_MAX], client=chain_client(), head=head_needed(), now=now(), by=viewer
+            )
+        count = rows.count()
+        price = price_text(action, list(rows[:BULK_MAX]))
+    except BadValue as refusal:
+        error, count, status = refusal.reason, 0, 422
+    except DomainError as refusal:
+        error, count, status = refusal.reason, rows.count(), 422
+    title, effect = BULK_WORDS[action]
+    return page_render(
+        request,
+        "messages/bulk.html",
+        title=f"{title} messages",
+        section="messages",
+        page_key="",
+        data=PageData(viewer),
+        status=status,
+        heading=f"{title} {plural(count, 'message')}",
+        effect=effect,
+        count=count,
+        once=min(count, BULK_MAX),
+        price=price,
+        fields=selection.fields(),
+        done=done_text(done) if done else "",
+        refused=[(row.push_id, why) for row, why in done.refused[:REFUSED_SHOWN]] if done else [],
+        error=error,
+        is_danger=action in ("cancel", "mark-bad"),
+        verb=title,
+        back=f"{reverse('messages')}?{urlencode({'state': selection.state, 'q': selection.q})}",
+    )
+
+
+def price_text(action: str, rows: list[Message]) -> str:
+    """What the change costs, in one sentence; why that is not known where the node does not tell."""
+    try:
+        price = bulk_price(action, rows, client=chain_client(), head=head_needed())
+    except DomainError as refusal:
+        return f"What it costs is not known: {refusal.reason}."
+    if price is None:
+        return "It costs nothing." if rows else ""
+    return (
+        f"At the present base fee their gas costs {formatting.fil(price.now)} FIL instead of "
+        f"{formatting.fil(price.before)} FIL, at most {formatting.fil(price.most)} FIL."
+    )
+
+
+def done_text(done: BulkDone) -> str:
+    """What came of it in one sentence."""
+    words = f"{plural(len(done.done), 'message')} done"
+    return f"{words}, {formatting.whole(len(done.refused))} refused" if done.refused else words
+
+
+urlpatterns: Final = [
+    path("messages-bulk/<str:action>/", bulk, name="messages-bulk"),
+]

@@ -1,0 +1,150 @@
+"""What people do to a message on its way: publish again, try now, cancel, give up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.http import require_POST
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.services import message_mark_bad, message_republish, message_retry_now, messages_publish
+from apps.messages.services.cancel import message_cancel
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+def head_needed() -> Head:
+    """The newest head.  Raises BadValue before the first one."""
+    head = head_current()
+    if head is None:
+        raise BadValue("there is no chain yet")
+    return head
+
+
+def signer_only(viewer: Principal) -> None:
+    """What costs money needs the level that signs."""
+    if not viewer.may("sign"):
+        raise Http404
+
+
+def answer(request: HttpRequest, viewer: Principal, key: str, *, error: str) -> HttpResponse:
+    """Show what became of a click: the page, or only its head to htmx."""
+    is_htmx = getattr(request, "htmx", False)
+    if not error and not is_htmx:
+        return redirect("message", key)
+    row = message_or_404(viewer, key)
+    if not is_htmx:
+        return message_page(request, viewer, row, error=error)
+    detail = message_detail(row, PageData(viewer))
+    return render(
+        request, "messages/_state.html", {"message": detail, "error": error}, status=422 if error else 200
+    )
+
+
+@require_POST
+@sign_in_required
+def republish(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Publish a message in flight to every node again."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if row.state != MessageState.FILLED:
+        error = "only a message in flight can be published again"
+    else:
+        told = message_republish(message=row, now=now(), by=viewer)
+        error = "" if row.pk in told.taken else told.refused.get(row.pk, "no node answers")
+    return answer(request, viewer, key, error=error)
+
+
+@require_POST
+@sign_in_required
+def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Have a message that rests after a failure tried at once."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    try:
+        message_retry_now(message=row, now=now(), by=viewer)
+    except DomainError as refusal:
+        error = refusal.reason
+    return answer(request, viewer, key, error=error)
+
+
+@sign_in_required
+def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Ask first, then let an empty message take the nonce."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if request.method == "POST":
+        try:
+            made = message_cancel(
+                message=row, client=chain_client(), head=head_needed(), now=now(), by=viewer
+            )
+            messages_publish([made.pk], now=now())
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("message", key)
+    return asking_page(
+        request, viewer, row, template="messages/cancel.html", title="Cancel a message", error=error
+    )
+
+
+@sign_in_required
+def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Ask first, then give a message up."""
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    error = ""
+    if request.method == "POST":
+        try:
+            message_mark_bad(message=row, now=now(), by=viewer)
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("message", key)
+    return asking_page(
+        request, viewer, row, template="messages/mark_bad.html", title="Give up a message", error=error
+    )
+
+
+def asking_page(
+    request: HttpRequest, viewer: Principal, row: Message, *, template: str, title: str, error: str
+) -> HttpResponse:
+    """Render the question before something that cannot be taken back."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        template,
+        title=title,
+        section="messages",
+        page_key="",
+        data=data,
+        status=422 if error else 200,
+        message=message_detail(row, data),
+        is_signed=row.nonce is not None,
+        error=error,
+    )
+
+
+urlpatterns: Final = [
+    path("message/republish/<path:key>/", republish, name="message-republish"),
+    path("message/retry-now/<path:key>/", retry_now, name="message-retry-now"),
+    path("message/cancel/<path:key>/", cancel, name="message-cancel"),
+    path("message/mark-bad/<path:key>/", mark_bad, name="message-mark-bad"),
+]

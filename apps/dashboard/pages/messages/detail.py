@@ -1,0 +1,275 @@
+"""One message with its history and diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.views.decorators.http import require_safe
+
+from apps.checks.object_reports import report_of_message
+from apps.core import formatting
+from apps.core.errors import NotFound
+from apps.dashboard.cards import Action, Check, Event, Fact
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.diagnosis import Finding, finding_of
+from apps.dashboard.pages.messages.listing import html_key, message_label, message_why
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import ObjectFindings, found_of
+from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
+from apps.messages.methods import method_text, receiver_kind
+from apps.messages.selectors import message_events, message_get
+from apps.messages.selectors.receivers import receiver_kinds
+from apps.messages.selectors.stuck import stuck_mark
+from apps.messages.states import MessageState
+from poolsite.filecoin.actors.decode import params_decode
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.cbor import BadCbor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.messages.models import Message, MessageEvent
+    from apps.users.principals import Principal
+
+
+PARAM_CUT: Final = 400
+"""Characters of one parameter that the page shows; a proof is longer than a screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageDetail:
+    """The whole of one message."""
+
+    key: str
+    """Unique in the whole pool."""
+    push_id: str
+    """The caller's id."""
+    html_key: str
+    href: str
+    method: str
+    tone: str
+    word: str
+    icon: str
+    tags: tuple[str, ...]
+    say: str
+    found: ObjectFindings
+    why: str
+    finding: Finding | None
+    checks: tuple[Check, ...]
+    facts: tuple[Fact, ...]
+    params: tuple[Fact, ...]
+    history: tuple[Event, ...]
+    actions: tuple[Action, ...]
+
+
+def message_detail(message: Message, data: PageData) -> MessageDetail:
+    """Lay out the whole of one message."""
+    stuck_mark([message], head=data.head, network=data.network)
+    word = message_label(message)
+    why, _ = message_why(message)
+    names = data.names
+    sender = names.wallets.get(message.from_addr) or formatting.shortened(message.from_addr)
+    receiver = (
+        names.miners.get(message.to) or names.wallets.get(message.to) or formatting.shortened(message.to)
+    )
+    finding, checks = finding_of(message, data)
+    tags = (
+        f"method {message.method}",
+        message.kind.replace("_", " "),
+        "time-sensitive" if message.time_sensitive else "",
+    )
+    return MessageDetail(
+        key=message.id,
+        push_id=message.push_id,
+        html_key=html_key(message.id),
+        href=reverse("message", args=[message.id]),
+        method=method_text(message.to, message.method, kind=message.kind, miners=names.miners),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        tags=tuple(tag for tag in tags if tag),
+        say=f"From {sender} to {receiver}, pushed by {message.pushed_by or 'the pool'}.",
+        found=found_of(report_of_message(data, message), data),
+        why=why,
+        finding=finding,
+        checks=checks,
+        facts=tuple(chain_facts(message)),
+        params=tuple(param_facts(message, miners=set(names.miners))),
+        history=tuple(history_of(message)),
+        actions=message_actions(message, data.viewer),
+    )
+
+
+def chain_facts(message: Message) -> Iterable[Fact]:
+    """What the chain has of it, or will have."""
+    yield Fact("CID", message.cid or formatting.NOTHING, mono=True)
+    yield Fact("From", message.from_addr, mono=True)
+    yield Fact("To", message.to, mono=True)
+    yield Fact("Value", fil_format(int(message.value)))
+    yield Fact("Nonce", formatting.whole(message.nonce))
+    yield Fact("Gas limit", formatting.whole(message.gas_limit or None))
+    fees = f"{formatting.fee_text(message.gas_fee_cap)}, {formatting.fee_text(message.gas_premium)}"
+    yield Fact("Fee cap, premium", fees if message.gas_fee_cap else formatting.NOTHING)
+    if message.state == MessageState.LANDED:
+        yield Fact("Epoch", formatting.whole(message.height))
+        yield Fact("Exit code", f"{message.exit_code}, {exit_code_text(message.exit_code)}")
+        yield Fact("Gas used", formatting.whole(message.gas_used))
+        yield Fact("Returned", _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+
+
+def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
+    """The parameters as readable fields; raw bytes where they do not decode."""
+    encoded = bytes(message.params)
+    if not encoded:
+        yield Fact("Parameters", "none")
+        return
+    kind = receiver_kind(message.to, kind=message.kind, miners=miners)
+    kind = kind or receiver_kinds([message.to]).get(message.to, "")
+    try:
+        fields = params_decode(kind, message.method, encoded)
+    except (BadCbor, KeyError):
+        fields = None
+    if not isinstance(fields, dict):
+        yield Fact("Parameters", _cut(encoded.hex()), mono=True)
+        return
+    for name, value in fields.items():
+        yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
+
+
+def _text(value: Any) -> str:
+    """A decoded parameter in one line."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(part) for part in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_text(part)}" for name, part in value.items())
+    return "" if value is None else str(value)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= PARAM_CUT else f"{text[:PARAM_CUT]}… ({len(text)} characters)"
+
+
+def history_of(message: Message) -> Iterable[Event]:
+    """What happened to it, newest first."""
+    rows = [
+        _row(message.created_at, "idle", "plus", "Pushed", f"by {message.pushed_by or 'the pool'}"),
+    ]
+    if message.filled_at is not None:
+        first = message.versions.order_by("pk").first() or message
+        sub = f"nonce {formatting.whole(message.nonce)}, fee cap {formatting.fee_text(first.gas_fee_cap)}"
+        rows.append(_row(message.filled_at, "run", "access", "Nonce assigned, signed", sub))
+    if message.published_at is not None:
+        rows.append(_row(message.published_at, "run", "messages", "Accepted by node"))
+    if message.landed_at is not None and message.state == MessageState.LANDED:
+        tone = "bad" if message.exit_code else "ok"
+        sub = f"exit code {message.exit_code}, gas {formatting.whole(message.gas_used)}"
+        say = f"Landed in epoch {formatting.whole(message.height)}"
+        rows.append(_row(message.landed_at, tone, tone, say, sub))
+    rows += [_event(event) for event in message_events(message)]
+    return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]
+
+
+def _row(at: datetime, tone: str, icon: str, say: str, sub: str = "") -> tuple[datetime, Event]:
+    return at, Event(str(time_html(at)), tone, icon, say, sub)
+
+
+def _event(event: MessageEvent) -> tuple[datetime, Event]:
+    return _row(event.at, "idle", "info", event.event.replace("_", " ").capitalize(), event.text)
+
+
+def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
+    """What a person can do about a message now."""
+    if not viewer.may("sign"):
+        return ()
+    give_up = Action(
+        "mark-bad", "Give up…", reverse("message-mark-bad", args=[message.id]), kind="danger", asks=True
+    )
+    if message.state == MessageState.FILLED:
+        here = [message.id]
+        return (
+            Action("replace", "Raise its fees", reverse("message-replace", args=here)),
+            Action("fees", "Choose fees…", reverse("message-replace", args=here), asks=True),
+            Action("republish", "Publish again", reverse("message-republish", args=here)),
+            Action("cancel", "Cancel…", reverse("message-cancel", args=here), kind="danger", asks=True),
+            give_up,
+        )
+    if message.state != MessageState.UNFILLED:
+        return ()
+    retry_now = Action("retry-now", "Try now", reverse("message-retry-now", args=[message.id]))
+    fee = Action("fees", "Raise fee…", reverse("message-replace", args=[message.id]), asks=True)
+    return (retry_now, fee, give_up) if message.attempts else (fee, give_up)
+
+
+def detail_fragments(context: FragmentContext, row: Message) -> Iterable[str]:
+    message = message_detail(row, context.data)
+    yield fragment("messages/_state.html", message=message)
+    yield fragment("messages/_checks.html", finding=message.finding, checks=message.checks)
+    yield fragment("messages/_facts.html", facts=message.facts, title="On the chain", key="message-facts")
+    yield fragment("sectors/_timeline.html", events=message.history, key="message")
+
+
+def detail_fragment(context: FragmentContext) -> Iterable[str]:
+    """All that changes on a message's page; on a head that is the diagnosis of one that waits."""
+    try:
+        row = message_get(context.viewer, context.key)
+    except (MessageNotFound, MessageIdAmbiguous):
+        return
+    is_told = context.has_changed("message", row.pk) or context.has_changed("messages", "all")
+    if is_told or (not row.is_final and {"head", "signer"} & set(context.changed)):
+        yield from detail_fragments(context, row)
+
+
+def message_or_404(viewer: Principal, key: str) -> Message:
+    """One message; a stranger's is as absent as one that never was."""
+    try:
+        return message_get(viewer, key)
+    except (NotFound, MessageIdAmbiguous):
+        raise Http404 from None
+
+
+@require_safe
+@sign_in_required
+def message(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """One message with its diagnosis and history; the list where several tenants have one of this id."""
+    try:
+        row = message_get(viewer, key)
+    except MessageIdAmbiguous:
+        return redirect(f"{reverse('messages')}?{urlencode({'q': key})}")
+    except NotFound:
+        raise Http404 from None
+    return message_page(request, viewer, row)
+
+
+def message_page(request: HttpRequest, viewer: Principal, row: Message, *, error: str = "") -> HttpResponse:
+    """Render a message's page; `error` is what was refused a moment ago."""
+    data = PageData(viewer)
+    detail = message_detail(row, data)
+    return page_render(
+        request,
+        "messages/detail.html",
+        title=detail.method,
+        section="messages",
+        page_key=f"message:{row.id}",
+        data=data,
+        status=422 if error else 200,
+        message=detail,
+        error=error,
+    )
+
+
+urlpatterns: Final = [
+    path("messages/<path:key>/", message, name="message"),
+]
+LIVE: Final = {
+    "message": LivePage(dict.fromkeys(("message", "messages", "head", "signer"), (detail_fragment,)))
+}

@@ -1,0 +1,249 @@
+"""A message's diagnosis as the page shows it: the doctor's finding, then what the chain would check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.core import formatting
+from apps.dashboard.cards import Check
+from apps.dashboard.pages.messages.listing import URGENT_WAITS, USUAL_WAITS
+from apps.messages.diagnosis import message_diagnose, message_remedies
+from apps.messages.limits import message_limits
+from apps.messages.selectors.stuck import LATE_EPOCHS
+from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
+from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.dashboard.page_data import PageData
+    from apps.messages.diagnosis import Diagnosis, Remedy
+    from apps.messages.limits import Limit
+    from apps.messages.models import Message
+    from apps.wallets.models import Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Why a message waits, in one sentence, and what happens without a click."""
+
+    tone: str
+    title: str
+    text: str
+    action: str = ""
+    href: str = ""
+
+
+EVIDENCE: Final[dict[str, str]] = {
+    "attempts": "tries so far",
+    "text": "in detail",
+    "next_try_height": "next try at epoch",
+    "balance": "balance",
+    "in_flight": "in flight",
+    "quota": "quota of the sender",
+    "gap": "missing nonce",
+    "earlier_nonce": "nonce that comes first",
+    "held_above": "held while the base fee is above (attoFIL)",
+    "held_until": "it goes at the latest at epoch",
+    "budget": "budget of the day",
+    "spent_today": "spent of it, with what is in flight",
+    "expire_epoch": "it was to be sent by epoch",
+    "address": "address",
+}
+"""Figures of a diagnosis in words; those that the checks show anyway are left out."""
+
+
+def finding_of(message: Message, data: PageData) -> tuple[Finding | None, tuple[Check, ...]]:
+    """Diagnose a message: the sentence and the lines below it; nothing for one that has its end."""
+    if message.state == MessageState.LANDED and message.exit_code:
+        return refusal_of(message), ()
+    if message.is_final and message.wait != Wait.EXPIRED:
+        return None, ()
+    diagnosis = message_diagnose(message, head=data.head)
+    checks: tuple[Check, ...] = ()
+    if not message.is_final:
+        clicks = message_remedies(message, diagnosis, head=data.head)
+        checks = (
+            *message_checks(message, data),
+            *limit_checks(message, diagnosis, data),
+            *evidence_checks(diagnosis),
+            *(click_check(click) for click in clicks),
+        )
+    return finding_late(message, diagnosis, data) or finding(diagnosis, message, data), tuple(checks)
+
+
+def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Finding | None:
+    """Return the note that blocks pass over a message that pays enough and is in flight for long."""
+    since = message.published_at
+    if diagnosis.reason != Wait.IN_POOL or since is None or data.head is None or data.network is None:
+        return None
+    age_s = (data.head.arrived_at - since).total_seconds()
+    if age_s < LATE_EPOCHS * data.network.epoch_s:
+        return None
+    held = (
+        f"No block has taken it for {formatting.time_left(age_s)}, although its fee cap is over the base fee."
+    )
+    return Finding(
+        tone="warn",
+        title=held,
+        text="Blocks may be full of what pays a higher premium, or our nodes do not spread it:"
+        " raise its fees, publish it again, and look at the nodes (page Chain).",
+    )
+
+
+def refusal_of(message: Message) -> Finding:
+    """Return why the chain refused a message that landed."""
+    words = exit_code_text(message.exit_code)
+    return Finding(
+        tone="bad",
+        title=f"The chain refused it with exit code {message.exit_code}.",
+        text=f"{words[:1].upper()}{words[1:]}. Its nonce and its gas are spent; only a new message helps.",
+    )
+
+
+def when_text(diagnosis: Diagnosis, data: PageData) -> str:
+    """Return when something happens by itself; empty where nobody knows."""
+    if diagnosis.next_epoch is None or data.head is None:
+        return ""
+    epochs = diagnosis.next_epoch - data.head.height
+    if epochs <= 1 or data.network is None:
+        return f" Next look: epoch {formatting.whole(diagnosis.next_epoch)}, the next head."
+    in_text = formatting.time_left(epochs * data.network.epoch_s)
+    return f" Next look: epoch {formatting.whole(diagnosis.next_epoch)}, in about {in_text}."
+
+
+def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
+    """Put a diagnosis into the page's words."""
+    tone = "run"
+    if diagnosis.reason in URGENT_WAITS:
+        tone = "bad"
+    elif diagnosis.reason not in USUAL_WAITS:
+        tone = "warn"
+    earlier = str(diagnosis.evidence.get("earlier_id", ""))
+    action, href = ("Look at that message", reverse("message", args=[earlier])) if earlier else ("", "")
+    if diagnosis.reason == Wait.POLICY and any(row.address == message.from_addr for row in data.wallets):
+        action, href = "Look at the signing policy", reverse("policy", args=[message.from_addr])
+    if diagnosis.reason == Wait.FEE_LIMIT and data.viewer.may("sign"):
+        action, href = "Raise fee…", reverse("message-replace", args=[message.id])
+    return Finding(
+        tone=tone,
+        title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
+        text=f"What happens next: {diagnosis.by_itself}.{when_text(diagnosis, data)}",
+        action=action,
+        href=href,
+    )
+
+
+LIMITS: Final[dict[str, str]] = {
+    "max_fee": "max fee",
+    "gas_fee_cap": "fee cap",
+    "base_fee": "base fee gate",
+    "daily_budget": "daily budget",
+    "hold_base_fee": "hold above base fee",
+}
+
+IN_FIL: Final = ("max_fee", "daily_budget")
+"""Limits that are amounts of money; the others are prices of one unit of gas."""
+
+
+def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iterable[Check]:
+    """Lay out every limit that is set for a message, which one holds, and where it is changed."""
+    for limit in message_limits(message, reason=diagnosis.reason, head=data.head):
+        value = fil_format(limit.value) if limit.setting in IN_FIL else formatting.fee_text(limit.value)
+        tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
+        if limit.blocks:
+            tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
+        what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
+        yield Check(what, value, tone, word, limit_href(limit, message, data))
+
+
+def limit_href(limit: Limit, message: Message, data: PageData) -> str:
+    """Return the page on which a limit is changed; empty where the viewer cannot change it."""
+    if not data.viewer.may("sign"):
+        return ""
+    if limit.level == MESSAGE:
+        return reverse("message-replace", args=[message.id])
+    if limit.level == SENDER:
+        return reverse("sender", args=[limit.target])
+    if limit.level == METHOD:
+        return f"{reverse('gas')}#h-methods" if data.viewer.is_operator else ""
+    return reverse("gas")
+
+
+CLICKS: Final[dict[str, str]] = {
+    "fund": "If you fund the sender",
+    "raise-fee": "If you raise its fee",
+    "fee-rules": "If you change fee rules or guards",
+    "quota": "If you raise the sender's quota",
+    "start-sender": "If you let the sender go on",
+    "republish": "If you publish again",
+    "replace": "If you raise its fees",
+    "replace-earlier": "If you replace the earlier one",
+    "cancel": "If you cancel it",
+    "retry-now": "Retry now",
+    "mark-bad": "If you give it up",
+}
+"""Actions as the first words of a sentence."""
+
+
+def click_check(click: Remedy) -> Check:
+    """What an action would do, and what it costs at most."""
+    cost = "" if click.cost is None else f", for at most {formatting.fil(click.cost)} FIL"
+    return Check(CLICKS[click.action], f"{click.does}{cost}", "idle", "")
+
+
+def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
+    """The figures behind a finding."""
+    for name, value in diagnosis.evidence.items():
+        if name in EVIDENCE and value not in (None, ""):
+            words = formatting.whole(value) if isinstance(value, int) else str(value)
+            yield Check(EVIDENCE[name][:1].upper() + EVIDENCE[name][1:], words, "idle", "")
+
+
+def message_checks(message: Message, data: PageData) -> Iterable[Check]:
+    """Look at what could hold a message up, in the order in which the chain would refuse."""
+    wallet = next((w for w in data.wallets if w.address == message.from_addr), None)
+    if wallet is None or not wallet.is_served(data.at):
+        yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
+    elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
+        say = f"that of {wallet.account}; it does not serve {message.tenant.name} (page Gateway)"
+        yield Check("Signer is connected", say, "bad", "no")
+    else:
+        yield Check("Signer is connected", wallet.account, "ok", "yes")
+    if wallet is not None and wallet.balance is not None:
+        yield funds_check(message, wallet)
+    yield nonce_check(message, wallet)
+    base_fee = None if data.head is None else int(data.head.base_fee)
+    if message.gas_fee_cap and base_fee is not None:
+        enough = message.gas_fee_cap >= base_fee
+        say = f"{formatting.fee_text(message.gas_fee_cap)}, base fee {formatting.fee_text(base_fee)}"
+        yield Check("Fee cap is over the base fee", say, "ok" if enough else "bad", "yes" if enough else "no")
+    if message.expire_epoch:
+        yield Check("Not expired", f"sent by epoch {formatting.whole(message.expire_epoch)}", "ok", "yes")
+
+
+def funds_check(message: Message, wallet: Wallet) -> Check:
+    """Whether the sender can pay value and the most that the gas may cost."""
+    need = message.value + message.gas_fee_cap * message.gas_limit
+    enough = (wallet.balance or 0) >= need
+    say = f"{formatting.fil(wallet.balance)} FIL held, {formatting.fil(need)} FIL needed at most"
+    what = "Balance covers the most it may cost" if message.gas_fee_cap else "Balance covers its value"
+    return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
+
+
+def nonce_check(message: Message, wallet: Wallet | None) -> Check:
+    """Whether the chain wants this nonce next."""
+    if message.nonce is None:
+        return Check("Nonce is the next one", "given when it is signed", "idle", "not yet")
+    if wallet is None or wallet.nonce is None:
+        return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "not known")
+    ahead = message.nonce - wallet.nonce
+    say = f"{formatting.whole(message.nonce)}, the chain wants {formatting.whole(wallet.nonce)}"
+    if ahead <= 0:
+        return Check("Nonce is the next one", say, "ok", "yes")
+    return Check("Nonce is the next one", say, "idle", f"{formatting.whole(ahead)} come first")

@@ -1,0 +1,224 @@
+"""Raising a message's fees: at once, or by a form that says what they cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.shortcuts import redirect
+from django.urls import path
+
+from apps.chain.client import chain_client
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.amounts import amount_read, amount_shown, whole_read
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
+from apps.dashboard.pages.messages.detail import message_detail, message_or_404
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.models import Message
+from apps.messages.services import NewFees, fee_limits_set, message_replace, messages_publish
+from apps.messages.services.replace import premium_floor_of, replacement_of
+from apps.messages.states import MessageState
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.principals import Principal
+    from poolsite.filecoin.message import Message as ChainMessage
+
+
+USED_PERCENT: Final = 80
+"""Of the gas limit that a message usually uses: the limit is 1.25 times what the trial needed."""
+
+CAP_OVER_BASE_FEE: Final = 10
+"""Fee cap that the form proposes, in base fees: they double within six full blocks."""
+
+FEE_FIELDS: Final = ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a replacement would cost, in FIL, before anything is signed."""
+
+    now: str
+    likely: str
+    most: str
+
+
+def offer_of(new: ChainMessage, *, base_fee: int) -> Offer:
+    """Price a replacement: with the whole limit used now, with the usual use, and at its dearest."""
+    price = min(new.gas_fee_cap, base_fee + new.gas_premium)
+    tip = min(new.gas_premium, new.gas_fee_cap - min(base_fee, new.gas_fee_cap))
+    used = new.gas_limit * USED_PERCENT // 100
+    likely = used * min(base_fee, new.gas_fee_cap) + new.gas_limit * tip
+    return Offer(
+        now=formatting.fil(new.gas_limit * price),
+        likely=formatting.fil(likely),
+        most=formatting.fil(new.gas_limit * new.gas_fee_cap),
+    )
+
+
+def fees_of_form(form: dict[str, str]) -> NewFees:
+    """Read the form's fees.  Raises BadValue with the field to blame."""
+    return NewFees(
+        is_auto=False,
+        premium=amount_read(form["gas_premium"], field="gas_premium", is_fee=True),
+        fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
+        gas_limit=whole_read(form["gas_limit"], field="gas_limit"),
+        max_fee=amount_read(form["max_fee"], field="max_fee"),
+    )
+
+
+@sign_in_required
+def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Send the message again under the same nonce.
+
+    A POST without fees raises them as far as the present base fee asks; with fees, or asked for by GET,
+    it is the form that says what they cost before anything is signed.
+    """
+    row = message_or_404(viewer, key)
+    signer_only(viewer)
+    if row.state == MessageState.UNFILLED:
+        return fee_limits(request, viewer, row)
+    if request.method != "POST" and row.state != MessageState.FILLED:
+        return redirect("message", key)  # its page says where it is
+    if request.method == "POST" and "gas_premium" not in request.POST:
+        return replace_at_once(request, viewer, row)
+    form = {
+        name: request.POST.get(name, "").strip()
+        for name in ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
+    }
+    errors: dict[str, str] = {}
+    offer = None
+    try:
+        head = head_needed()
+        fees = fees_of_form(form) if request.method == "POST" else NewFees()
+        new = replacement_of(row, fees, client=chain_client(), head=head)
+        offer = offer_of(new, base_fee=int(head.base_fee))
+        if request.method == "POST" and "preview" not in request.POST:
+            message_replace(message=row, fees=fees, client=chain_client(), head=head, now=now(), by=viewer)
+            messages_publish([row.pk], now=now())
+            return redirect("message", key)
+        if request.method != "POST":
+            form |= {
+                "gas_premium": amount_shown(new.gas_premium, is_fee=True),
+                "gas_fee_cap": amount_shown(new.gas_fee_cap, is_fee=True),
+                "gas_limit": str(new.gas_limit),
+            }
+    except DomainError as refusal:
+        errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+    return replace_page(request, viewer, row, form=form, errors=errors, offer=offer)
+
+
+def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
+    """Set the largest fee and the fee cap of a message that is not signed yet."""
+    data = PageData(viewer)
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
+    form = {
+        "max_fee": amount_shown(int(row.max_fee)),
+        "gas_fee_cap": amount_shown(int(row.gas_fee_cap) or CAP_OVER_BASE_FEE * base_fee, is_fee=True),
+    }
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "").strip() for name in form}
+        try:
+            fee_limits_set(
+                message=row,
+                max_fee=amount_read(form["max_fee"], field="max_fee"),
+                gas_fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
+                now=now(),
+            )
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect("message", row.id)
+    return fees_page(
+        request, data, row, name="fee_limits", title="Raise a message's fee", form=form, errors=errors
+    )
+
+
+def fees_page(
+    request: HttpRequest,
+    data: PageData,
+    row: Message,
+    *,
+    name: str,
+    title: str,
+    form: dict[str, str],
+    errors: dict[str, str],
+    **more: Any,
+) -> HttpResponse:
+    """Render a form about a message's fees beside what the message is and the base fee."""
+    return page_render(
+        request,
+        f"messages/{name}.html",
+        title=title,
+        section="messages",
+        page_key="",
+        data=data,
+        status=422 if errors else 200,
+        message=message_detail(row, data),
+        form=form,
+        errors=errors,
+        base_fee=formatting.fee_text(0 if data.head is None else int(data.head.base_fee)),
+        **more,
+    )
+
+
+def replace_at_once(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
+    """Raise the fees as far as the present base fee asks, and show the message's page or its head."""
+    error = ""
+    try:
+        message_replace(
+            message=row, fees=NewFees(), client=chain_client(), head=head_needed(), now=now(), by=viewer
+        )
+        messages_publish([row.id], now=now())
+    except DomainError as refusal:
+        error = refusal.reason
+    return answer(request, viewer, row.id, error=error)
+
+
+def replace_page(
+    request: HttpRequest,
+    viewer: Principal,
+    row: Message,
+    *,
+    form: dict[str, str],
+    errors: dict[str, str],
+    offer: Offer | None,
+) -> HttpResponse:
+    """Render the form with the old fees, the least premium and the price."""
+    behind = Message.objects.filter(
+        from_addr=row.from_addr, state=MessageState.FILLED, nonce__gt=row.nonce or 0
+    ).count()
+    return fees_page(
+        request,
+        PageData(viewer),
+        row,
+        name="replace",
+        title="Replace a message",
+        form=form,
+        errors=errors,
+        offer=offer,
+        old_premium=formatting.fee_text(row.gas_premium),
+        old_cap=formatting.fee_text(row.gas_fee_cap),
+        floor=formatting.fee_text(floor_of(row)),
+        behind=plural(behind, "message") if behind else "",
+    )
+
+
+def floor_of(row: Message) -> int | None:
+    """The least premium that takes the old one's place; None while no node answers."""
+    try:
+        return premium_floor_of(row, client=chain_client())
+    except DomainError:
+        return None
+
+
+urlpatterns: Final = [
+    path("message/replace/<path:key>/", replace, name="message-replace"),
+]

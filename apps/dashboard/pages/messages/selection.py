@@ -1,0 +1,113 @@
+"""Messages that fit a filter, or that a person picked on the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+
+from apps.chain.chain_status import network_known
+from apps.chain.selectors import head_current
+from apps.core.errors import BadValue
+from apps.messages.selectors import messages_visible
+from apps.messages.selectors.stuck import is_stuck
+from apps.messages.states import MessageState
+from poolsite.filecoin.address import BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from django.http import QueryDict
+
+    from apps.messages.models import Message
+    from apps.users.principals import Principal
+
+
+def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message]:
+    """Apply the list's filters."""
+    if state == "open":
+        rows = rows.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "stuck":
+        found = is_stuck(head_current(), network_known())
+        rows = rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "landed":
+        rows = rows.filter(state=MessageState.LANDED)
+    elif state == "refused":
+        rows = rows.filter(state=MessageState.LANDED).exclude(exit_code=0)
+    elif state in ("failed", "replaced"):
+        rows = rows.filter(state=state.upper())
+    return searched(rows, q) if q else rows
+
+
+def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
+    """Find by nonce, CID, sender's address or id, whichever the words look like."""
+    if q.isdecimal():
+        return rows.filter(nonce=int(q)) if len(q) < 19 else rows.none()
+    if q.startswith("bafy"):
+        return rows.filter(cid=q)
+    try:
+        return rows.filter(from_addr=str(address_parse(q)))
+    except BadAddress:
+        return rows.filter(Q(push_id=q) | Q(pk=q))
+
+
+SELECTION_MAX: Final = 500
+"""Single rows of one selection; a page shows fewer."""
+
+COUNT_MAX: Final = 10_000
+"""Up to here what is on its way is counted; it has an index of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class BulkSelection:
+    """What was picked: ids, or without any a filter."""
+
+    ids: tuple[str, ...]
+    state: str
+    q: str
+    until: datetime | None
+    """What was made later was not on the list when somebody picked all of it."""
+
+    def rows(self, viewer: Principal) -> QuerySet[Message]:
+        """The picked messages, newest first; a stranger's are left out."""
+        if self.ids:
+            return messages_visible(viewer).filter(pk__in=self.ids)
+        rows = filtered(messages_visible(viewer), state=self.state, q=self.q)
+        return rows if self.until is None else rows.filter(created_at__lte=self.until)
+
+    def fields(self) -> list[tuple[str, str]]:
+        """The same selection as fields of a form."""
+        if self.ids:
+            return [("id", one) for one in self.ids]
+        found = [("all", "1"), ("state", self.state), ("q", self.q)]
+        return found if self.until is None else [*found, ("until", self.until.isoformat())]
+
+
+def selection_read(sent: QueryDict) -> BulkSelection:
+    """Read a form's selection.  Raises BadValue for one that is too long, or a time that is none."""
+    ids = () if sent.get("all") else tuple(dict.fromkeys(sent.getlist("id")))
+    if len(ids) > SELECTION_MAX:
+        raise BadValue(f"a selection has at most {SELECTION_MAX} messages", field="id")
+    return BulkSelection(
+        ids, sent.get("state", ""), sent.get("q", "").strip(), moment_read(sent.get("until", ""))
+    )
+
+
+def moment_read(text: str) -> datetime | None:
+    """Read the time of a list; None if it says nothing.  Raises BadValue."""
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadValue("not a time", field="until") from None
+    if moment.tzinfo is None:
+        raise BadValue("the time has no zone", field="until")
+    return moment
+
+
+def counted(rows: QuerySet[Message]) -> tuple[int, bool]:
+    """Count messages on their way, up to a limit; gives the number and whether there are more."""
+    count = rows.order_by()[: COUNT_MAX + 1].count()
+    return min(count, COUNT_MAX), count > COUNT_MAX

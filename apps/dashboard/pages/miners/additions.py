@@ -1,0 +1,217 @@
+"""Adding a miner: one that is made anew, or one that the chain has already."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import network_current
+from apps.core import formatting
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.miners.services.create import MinerSpec, creation_deposit_read, creation_plan, miner_create
+from apps.miners.services.importing import miner_import
+from apps.miners.services.remove import may_remove, miner_remove
+from apps.miners.states import MinerState
+from apps.users.models import Tenant
+from apps.users.selectors import tenants_visible
+from poolsite.filecoin.amounts import fil_format
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
+
+
+FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key", "fund_worker")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask how, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
+    if not viewer.may("sign"):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    form["key"] = form["key"] if form["key"].isalnum() and len(form["key"]) <= 64 else uuid.uuid4().hex
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        try:
+            if form["how"] != "import" and not is_confirm_submitted(request):
+                return review_page(request, viewer, form)
+            if (held := reauthenticate_first(request, viewer)) is not None:
+                return held
+            added = miner_added(viewer, form)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+        else:
+            return redirect("miner", added.address or str(added.uuid))
+    return page_render(
+        request,
+        "miners/new.html",
+        title="Add a miner",
+        section="miners",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        **choices_of(viewer, form),
+    )
+
+
+def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -> HttpResponse:
+    """Show what a new miner is and costs before it is created.  Raises DomainError naming the field."""
+    tenant = tenant_of(viewer, form["tenant"])
+    wish = wish_of(form)
+    network = network_current()
+    plan = creation_plan(wish, principal=viewer, tenant=tenant, client=chain_client(), network=network)
+    held = {row.address: row for row in PageData(viewer).wallets}
+    facts = [
+        ("Name", wish.name),
+        ("Tenant", tenant.name),
+        ("Owner", held_text(plan.owner, held)),
+        ("Worker", held_text(plan.worker, held)),
+        ("Sector size", " ".join(formatting.size(wish.sector_size))),
+        ("Deposit from the owner", f"{fil_format(plan.deposit)}, vests to the miner over 180 days"),
+    ]
+    if plan.worker_fund:
+        fund = f"{fil_format(plan.worker_fund)}: its address does not exist on chain yet, and CreateMiner"
+        facts.append(("Transfer to the worker first", f"{fund} would fail with exit code 16"))
+    facts.append(
+        ("Owner pays", f"{fil_format(plan.total)} and the gas of {2 if plan.worker_fund else 1} message(s)")
+    )
+    facts.append(
+        ("Signer's policy", "its owner names the new miner in it once it exists; its page proposes that")
+    )
+    ask = ConfirmPage(
+        title=f"Create miner {wish.name}",
+        text="Check the owner and the sector size: neither can be chosen again.",
+        label="Send transfer and create miner" if plan.worker_fund else "Create miner",
+        back=reverse("miner-new"),
+        page="Add a miner",
+        section="miners",
+        kept=(*form.items(), ("fund_worker", "yes" if plan.worker_fund else "")),
+        facts=tuple(facts),
+    )
+    return confirm_page_render(request, viewer, ask)
+
+
+def held_text(address: str, held: dict[str, Wallet]) -> str:
+    """Describe a wallet of the form with the balance that it had last."""
+    row = held.get(address)
+    if row is None:
+        return address
+    return f"{row.label} {address}, {formatting.fil(row.balance)} FIL".strip()
+
+
+def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
+    """Read the form of a new miner."""
+    size = int(form["sector_size"]) if form["sector_size"].isascii() and form["sector_size"].isdigit() else 0
+    return MinerSpec(
+        name=form["name"],
+        owner=form["owner"],
+        worker=form["worker"],
+        sector_size=size,
+        key=form["key"],
+        fund_worker=fund_worker,
+    )
+
+
+IMPORTED: Final = (
+    "The pool no longer shows or proves it. On the chain nothing changes; it can be imported again."
+)
+
+NEVER_MADE: Final = (
+    "It was never made. Its message and what that cost stay where they are; should the chain have the "
+    "miner after all, import it by its address."
+)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask first, then remove a miner that was imported by mistake, or could not be made."""
+    try:
+        row = miner_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+    if not may_remove(viewer, row):
+        raise Http404
+    if is_confirm_submitted(request):
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        miner_remove(row, principal=viewer)
+        return redirect("miners")
+    ask = ConfirmPage(
+        title=f"Remove {row.name} {row.address}".strip(),
+        text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
+        label="Remove",
+        back=reverse("miner", args=[row.address or row.uuid]),
+        page=row.name or row.address or "new miner",
+        section="miners",
+    )
+    return confirm_page_render(request, viewer, ask)
+
+
+def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
+    """Do what the form says.  Raises DomainError with the field to blame."""
+    tenant = tenant_of(viewer, form["tenant"])
+    client, network = chain_client(), network_current()
+    if form["how"] == "import":
+        return miner_import(
+            form["address"],
+            name=form["name"],
+            principal=viewer,
+            tenant=tenant,
+            client=client,
+            network=network,
+        )
+    wish = wish_of(form, fund_worker=form["fund_worker"] == "yes")
+    return miner_create(wish, principal=viewer, tenant=tenant, client=client, network=network)
+
+
+def tenant_of(viewer: Principal, name: str) -> Tenant:
+    """Whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
+    if not viewer.is_operator:
+        return Tenant.objects.get(pk=viewer.own_id)
+    found = tenants_visible(viewer).filter(name=name).first()
+    if found is None:
+        raise BadValue("choose one of the tenants", field="tenant")
+    return found
+
+
+def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
+    """What the form offers, with the deposit as the chain has it now."""
+    data = PageData(viewer)
+    try:
+        deposit = formatting.amount_text(creation_deposit_read(chain_client()))
+    except DomainError:
+        deposit = ""
+    sizes = {int(proof.sector_size) for proof in data.network.seal_proofs} if data.network else set()
+    return {
+        "tenants": picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        "wallets": picker(viewer, "wallet", value=form["owner"]),
+        "workers": picker(viewer, "worker", value=form["worker"]),
+        "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
+        "deposit": deposit,
+        "may_import": viewer.is_operator and viewer.may("admin"),
+    }
+
+
+urlpatterns: Final = [
+    path("miners/add/", miner_new, name="miner-new"),
+    path("miners/<str:address>/remove/", remove, name="miner-remove"),
+]

@@ -1,0 +1,194 @@
+"""A miner's deadlines: the strip of the running period, and one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.charts import Strip, StripEntry, strip
+from apps.dashboard.labels import StateLabel
+from apps.proving.states import Forecast, PostState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.chain.chain_status import EpochClock
+    from apps.proving.models import Deadline, WindowPost
+
+    Posts = Mapping[tuple[int, int], Sequence[WindowPost]]
+    """A miner's proofs by deadline index and opening epoch."""
+
+
+FORECASTS: Final[dict[str, StateLabel]] = {
+    Forecast.NOTHING: StateLabel("idle", "nothing to prove"),
+    Forecast.LATER: StateLabel("idle", "to come"),
+    Forecast.WILL_LAND: StateLabel("run", "will land"),
+    Forecast.AT_RISK: StateLabel("bad", "at risk"),
+    Forecast.LANDED: StateLabel("ok", "landed"),
+    Forecast.MISSED: StateLabel("bad", "missed"),
+}
+
+STRIP_TONES: Final[dict[str, str]] = {
+    Forecast.NOTHING: "idle",
+    Forecast.LATER: "none",
+    Forecast.WILL_LAND: "run",
+    Forecast.AT_RISK: "warn",
+    Forecast.LANDED: "ok",
+    Forecast.MISSED: "bad",
+}
+
+TOLD_MAX: Final = 12
+"""Deadlines that a strip's words name; a reader would not listen to more."""
+
+
+@dataclass(frozen=True, slots=True)
+class NextDeadline:
+    """The deadline with sectors that opens or closes next."""
+
+    index: int
+    is_open: bool
+    word: str
+    """What the forecast says of it."""
+    until: int
+    """When it opens, or closes if it is open; seconds since 1970."""
+    left: str
+    epoch: int
+
+    @property
+    def say(self) -> str:
+        """The words before the time that is left."""
+        return f"deadline {self.index} {'closes' if self.is_open else 'opens'} in"
+
+    @property
+    def foot(self) -> str:
+        """The words below the time that is left."""
+        if self.is_open:
+            return f"until deadline {self.index} closes, {self.word}"
+        return f"until deadline {self.index} opens"
+
+
+def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> NextDeadline | None:
+    """Find what comes first: the close of an open deadline with sectors, else the next opening."""
+    told = [deadline for deadline in deadlines if deadline.live]
+    if clock is None:
+        return None
+    opened = [deadline for deadline in told if deadline.open_epoch <= clock.epoch < deadline.close_epoch]
+    ahead = [deadline for deadline in told if deadline.open_epoch > clock.epoch]
+    if not opened and not ahead:
+        return None
+    soon = min(opened or ahead, key=lambda deadline: deadline.open_epoch)
+    epoch = soon.close_epoch if opened else soon.open_epoch
+    return NextDeadline(
+        index=soon.index,
+        is_open=bool(opened),
+        word=FORECASTS[soon.forecast].word,
+        until=clock.starts_at(epoch),
+        left=formatting.time_left(clock.left_s(epoch)),
+        epoch=epoch,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class DeadlineRow:
+    """One deadline with sectors."""
+
+    key: str
+    index: int
+    tone: str
+    word: str
+    icon: str
+    opens: str
+    opens_until: int | None
+    opens_left: str
+    closes: str
+    closes_until: int | None
+    closes_left: str
+    sectors: int
+    faults: int
+    last: str
+    """What became of the window before."""
+    last_tone: str
+    why: str
+
+
+def deadline_row(
+    deadline: Deadline, *, clock: EpochClock | None, before: Sequence[WindowPost]
+) -> DeadlineRow:
+    """Lay out one deadline; `before` are the proofs of its window one period ago."""
+    word = FORECASTS[deadline.forecast]
+    to_open = clock is not None and deadline.open_epoch > clock.epoch
+    to_close = clock is not None and deadline.close_epoch > clock.epoch
+    last_tone, last, _ = window_past(before)
+    return DeadlineRow(
+        key=f"{deadline.miner_id}-{deadline.index}",
+        index=deadline.index,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        opens="open" if to_close else f"epoch {formatting.whole(deadline.open_epoch)}",
+        opens_until=clock.starts_at(deadline.open_epoch) if clock is not None and to_open else None,
+        opens_left=formatting.time_left(clock.left_s(deadline.open_epoch))
+        if clock is not None and to_open
+        else "",
+        closes="closed" if clock is not None else f"epoch {formatting.whole(deadline.close_epoch)}",
+        closes_until=clock.starts_at(deadline.close_epoch) if clock is not None and to_close else None,
+        closes_left=formatting.time_left(clock.left_s(deadline.close_epoch))
+        if clock is not None and to_close
+        else "",
+        sectors=deadline.live,
+        faults=deadline.faulty,
+        last=last,
+        last_tone=last_tone,
+        why=deadline.reason,
+    )
+
+
+def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
+    """Return what became of a window that is over: tone, text, and the share of it that was left (0..1)."""
+    if not posts:
+        return "", "", 0.0
+    if any(post.state != PostState.LANDED for post in posts):
+        return "bad", "missed", 0.0
+    spare = min(post.close_epoch - (post.landed_height or post.close_epoch) for post in posts)
+    window = max(posts[0].close_epoch - posts[0].open_epoch, 1)
+    return "ok", f"landed, {plural(spare, 'epoch')} to spare", min(max(spare / window, 0.0), 1.0)
+
+
+def deadline_strip(
+    deadlines: Sequence[Deadline], *, count: int, clock: EpochClock | None, posts: Posts, name: str
+) -> Strip | None:
+    """Draw the `count` deadlines of the running period side by side; None while the miner has none.
+
+    A row tells of the window that is open or comes next, so those whose row is in the next period
+    are over in this one: their proofs tell what became of them.
+    """
+    if not deadlines:
+        return None
+    start = min(deadline.period_start for deadline in deadlines)
+    window = max(deadlines[0].close_epoch - deadlines[0].open_epoch, 1)
+    rows = {deadline.index: deadline for deadline in deadlines}
+    entries = [
+        _entry(index, rows.get(index), posts=posts.get((index, start + index * window), ()), start=start)
+        for index in range(count)
+    ]
+    told = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
+    label = f"{name}: {len(told)} of {count} deadlines have sectors" + "".join(
+        f"; {entry.title}" for _, entry in told[:TOLD_MAX]
+    )
+    now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
+    return strip(entries, now=now, label=label)
+
+
+def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost], start: int) -> StripEntry:
+    if deadline is not None and deadline.period_start > start:
+        tone, words, share = window_past(posts)
+        if tone:
+            return StripEntry(tone=tone, share=share, title=f"deadline {index}: {words}")
+        return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: nothing was to be proved")
+    if deadline is None or not deadline.live:
+        return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: no sectors")
+    _, _, share = window_past(posts)
+    title = f"deadline {index}: {plural(deadline.live, 'sector')}, {FORECASTS[deadline.forecast].word}"
+    return StripEntry(tone=STRIP_TONES[deadline.forecast], share=share or 0.8, title=title)

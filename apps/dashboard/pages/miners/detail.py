@@ -1,0 +1,281 @@
+"""One miner with its proving period."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from apps.checks.object_reports import report_of_miner
+from apps.core import formatting
+from apps.core.errors import NotFound
+from apps.dashboard.cards import Event, Stat
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.listing import message_why
+from apps.dashboard.pages.miners.deadlines import DeadlineRow, deadline_row
+from apps.dashboard.pages.miners.listing import MinerRow, miner_rows
+from apps.dashboard.pages.miners.proofs import ProofRow, note_rows, proof_row
+from apps.dashboard.pages.miners.transfer import came_text
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import ObjectFindings, found_of
+from apps.messages.selectors import messages_by_ids
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get
+from apps.miners.services.remove import may_remove
+from apps.miners.services.transfer import MOVED
+from apps.miners.states import MinerState
+from apps.proving.selectors import notes_of, posts_tried
+from apps.proving.services.transfer import may_transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline, WindowPost
+    from apps.users.principals import Principal
+
+
+PROOFS_TOLD: Final = 12
+"""Proofs on a miner's page; more are never open at once but where every partition fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class RoleAddress:
+    """An address with what the miner uses it for."""
+
+    role: str
+    address: str
+    short: str
+    balance: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerDetail:
+    """The whole of one miner."""
+
+    row: MinerRow
+    say: str
+    create_href: str
+    """Its CreateMiner message, while that has not made it."""
+    found: ObjectFindings
+    tags: tuple[str, ...]
+    period_say: str
+    strip_label: str
+    pledge_href: str
+    remove_href: str
+    """Where it is taken out of the pool; empty for one that stays."""
+    transfer_href: str
+    """Where it is transferred to another tenant; empty for whoever may not."""
+    signing_href: str
+    """The fragment that says whether its worker's signer signs for it; asking takes a call to the signer."""
+    stats: tuple[Stat, ...]
+    deadlines: tuple[DeadlineRow, ...]
+    proofs: tuple[ProofRow, ...]
+    tried: tuple[Event, ...]
+    """What went wrong with these proofs, the newest first."""
+    addresses: tuple[RoleAddress, ...]
+
+
+def is_unmade(miner: Miner) -> bool:
+    """Return whether a miner is still to come out of its CreateMiner message."""
+    return miner.create_message_id is not None and miner.state != MinerState.ACTIVE
+
+
+def creation_text(miner: Miner) -> str:
+    """Return what holds a miner's creation up."""
+    if not is_unmade(miner) or miner.state != MinerState.CREATING:
+        return ""
+    message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
+    why = message_why(message)[0] if message is not None else "it is not pushed yet"
+    return f"It is there once its CreateMiner message has landed: {why}."
+
+
+def period_text(start: int | None, *, height: int | None) -> str:
+    """Return when a proving period started; a new miner's first one is yet to come."""
+    if start is None:
+        return ""
+    is_to_come = height is not None and start > height
+    return f"{'starts' if is_to_come else 'started'} at epoch {formatting.whole(start)}"
+
+
+def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
+    """Lay out the whole of one miner."""
+    deadlines = data.deadlines_of(miner)
+    row = miner_rows([miner], data)[0]
+    told = [row for row in deadlines if row.live]
+    posts = posts_told(miner, data)
+    size, unit = formatting.size(miner.sector_size)
+    came = came_text(miner.transfers.select_related("from_tenant").first()) if data.viewer.is_operator else ""
+    may_pledge = data.viewer.may("sign") and miner.state == MinerState.ACTIVE
+    return MinerDetail(
+        row=row,
+        say=" ".join(filter(None, (f"Tenant {miner.tenant.name}.", came, creation_text(miner), miner.error))),
+        create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
+        found=found_of(report_of_miner(data, miner), data, reasons=True),
+        tags=(f"{size} {unit} sectors",),
+        period_say=period_text(miner.proving_period_start, height=data.head.height if data.head else None),
+        strip_label=f"{len(told)} with sectors",
+        pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
+        remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
+        if may_remove(data.viewer, miner)
+        else "",
+        transfer_href=reverse("miner-transfer", args=[miner.address])
+        if may_transfer(data.viewer) and miner.state == MinerState.ACTIVE
+        else "",
+        signing_href=reverse("miner-signing", args=[miner.address or miner.uuid]),
+        stats=tuple(miner_stats(miner)),
+        deadlines=tuple(
+            deadline_row(row, clock=data.clock, before=before(row, data))
+            for row in sorted(told, key=lambda row: row.open_epoch)
+        ),
+        proofs=tuple(proof_row(post, clock=data.clock, network=data.network, now=data.at) for post in posts),
+        tried=tuple(note_rows(notes_of(posts))),
+        addresses=tuple(role_addresses(miner, data)),
+    )
+
+
+def posts_told(miner: Miner, data: PageData) -> list[WindowPost]:
+    """The proofs of open windows, and those of the last period that were not made at the first try."""
+    if data.clock is None or data.network is None:
+        return []
+    now, period = data.clock.epoch, data.network.proving_period
+    return list(posts_tried(miner, open_after=now, since_epoch=now - period)[:PROOFS_TOLD])
+
+
+def before(deadline: Deadline, data: PageData) -> Sequence[WindowPost]:
+    """The proofs of the window that this deadline had one period ago."""
+    period = 0 if data.network is None else data.network.proving_period
+    windows = data.posts.get(deadline.miner_id, {})
+    return windows.get((deadline.index, deadline.open_epoch - period), [])
+
+
+def miner_stats(miner: Miner) -> Iterable[Stat]:
+    """A miner's vital signs: power and money."""
+    power, unit = formatting.size(miner.qa_power)
+    here = reverse("miner", args=[miner.address or miner.uuid])
+    yield Stat(
+        "m-power", "Power", power, f"raw {' '.join(formatting.size(miner.raw_power))}", here, unit=unit
+    )
+    yield Stat(
+        "m-active",
+        "Active sectors",
+        formatting.whole(miner.active_sectors),
+        f"{formatting.whole(miner.live_sectors)} live",
+        reverse("sectors"),
+    )
+    faulty = miner.faulty_sectors
+    yield Stat(
+        "m-faults",
+        "Faults",
+        formatting.whole(faulty),
+        f"fee debt {formatting.fil(miner.fee_debt)} FIL",
+        here,
+        tone="bad" if faulty else "ok",
+    )
+    yield Stat(
+        "m-available",
+        "Available",
+        formatting.fil_short(miner.available),
+        f"of {formatting.fil(miner.balance)} FIL",
+        here,
+        unit="FIL",
+        tone="bad" if miner.available < 0 else "",
+    )
+    pledge, unit = formatting.amount_short(int(miner.pledge))
+    yield Stat("m-pledge", "Pledge", pledge, "locked while sectors live", here, unit=unit)
+    yield Stat(
+        "m-locked",
+        "Vesting",
+        formatting.fil_short(miner.locked),
+        f"deposits {formatting.fil(miner.deposits)} FIL",
+        here,
+        unit="FIL",
+    )
+
+
+def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
+    """Owner, worker and control addresses with what they hold."""
+    balances = {wallet.address: wallet.balance for wallet in data.wallets}
+    roles = [
+        ("Owner", miner.owner),
+        ("Worker", miner.worker),
+        *(("Control", address) for address in miner.control),
+    ]
+    if miner.beneficiary and miner.beneficiary not in (miner.owner, f"f0{miner.owner_id}"):
+        roles.append(("Beneficiary", miner.beneficiary))
+    for role, address in roles:
+        yield RoleAddress(role, address, formatting.shortened(address), formatting.fil(balances.get(address)))
+
+
+def miner_transferred(context: FragmentContext) -> Iterable[str]:
+    """The page of a miner that went to another tenant: nothing of it stays to be read."""
+    try:
+        miner_get(context.viewer, context.key)
+    except MinerUnknown:
+        yield transferred_fragment("miners", "Miner")
+
+
+def transferred_fragment(noun: str, word: str) -> str:
+    """What stands where an object of these pages was that went to another tenant."""
+    return fragment(
+        "core/_gone.html",
+        icon=noun,
+        title=f"{word} of another tenant",
+        what="It was transferred",
+        text="Messages that you pushed for it stay with you, and the audit log.",
+        action=f"All {noun}",
+        href=reverse(noun),
+    )
+
+
+def detail_fragment(context: FragmentContext) -> Iterable[str]:
+    """All that changes on a miner's page."""
+    try:
+        miner = miner_detail(miner_get(context.viewer, context.key), context.data)
+    except MinerUnknown:
+        return
+    yield fragment("miners/_head.html", miner=miner)
+    yield fragment("dashboard/_stats.html", stats=miner.stats)
+    yield fragment("miners/_period.html", miner=miner)
+    yield fragment("miners/_deadlines.html", deadlines=miner.deadlines)
+    yield fragment("miners/_proofs.html", proofs=miner.proofs, tried=miner.tried)
+
+
+@require_safe
+@sign_in_required
+def miner(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """One miner with its proving period, power and money."""
+    data = PageData(viewer)
+    try:
+        detail = miner_detail(miner_get(viewer, address), data)
+    except NotFound:
+        raise Http404 from None
+    return page_render(
+        request,
+        "miners/detail.html",
+        title=detail.row.name,
+        section="miners",
+        page_key=f"miner:{address}",
+        data=data,
+        miner=detail,
+    )
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/", miner, name="miner"),
+]
+LIVE: Final = {
+    "miner": LivePage(
+        {
+            "miner": (detail_fragment,),
+            "deadline": (detail_fragment,),
+            "head": (detail_fragment,),
+            MOVED: (miner_transferred,),
+        }
+    )
+}

@@ -1,0 +1,192 @@
+"""Miners: the list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Count
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Topic
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.deadlines import NextDeadline, deadline_next, deadline_strip
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.miners.selectors import miners_visible
+from apps.miners.states import MinerState
+from apps.proving.models import Deadline
+from apps.proving.states import Forecast
+from apps.sectors.selectors import sectors_visible
+from poolsite.wire.pipeline import FINAL_STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.dashboard.charts import Strip
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class MinerRow:
+    """One miner in a list, with the strip of its period."""
+
+    key: str
+    href: str
+    name: str
+    tenant: str
+    tone: str
+    word: str
+    icon: str
+    power: str
+    power_unit: str
+    raw: str
+    strip: Strip | None
+    active: str
+    in_work: str
+    faults: int
+    available: str
+    next: NextDeadline | None
+
+
+def miner_label(miner: Miner, deadlines: Sequence[Deadline]) -> StateLabel:
+    """Return in words how a miner stands; the worst of its deadlines decides."""
+    if miner.state == MinerState.CREATING:
+        return StateLabel("run", "being created", "wait")
+    if miner.state == MinerState.FAILED:
+        return StateLabel("bad", "not created")
+    if miner.faulty_sectors:
+        return StateLabel("bad", f"{miner.faulty_sectors} faulty")
+    if any(deadline.forecast == Forecast.MISSED and deadline.live for deadline in deadlines):
+        return StateLabel("bad", "deadline missed")
+    if any(deadline.forecast == Forecast.AT_RISK for deadline in deadlines):
+        return StateLabel("bad", "deadline at risk")
+    if miner.active_sectors:
+        return StateLabel("ok", "proving")
+    return StateLabel("idle", "no active sector")
+
+
+def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
+    """Lay out one miner of `miners_visible`."""
+    deadlines, network = data.deadlines_of(miner), data.network
+    word = miner_label(miner, deadlines)
+    power, power_unit = formatting.size(miner.qa_power)
+    name = miner.address or formatting.NOTHING
+    return MinerRow(
+        key=str(miner.pk),
+        href=reverse("miner", args=[miner.address or miner.uuid]),
+        name=f"{miner.name} {miner.address}".strip() or "new miner",
+        tenant=miner.tenant.name,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        power=power,
+        power_unit=power_unit,
+        raw=" ".join(formatting.size(miner.raw_power)),
+        strip=None
+        if network is None
+        else deadline_strip(
+            deadlines,
+            count=network.proving.deadlines,
+            clock=data.clock,
+            posts=data.posts_of(miner),
+            name=name,
+        ),
+        active=formatting.whole(miner.active_sectors),
+        in_work=formatting.whole(in_work),
+        faults=miner.faulty_sectors,
+        available=formatting.fil(miner.available),
+        next=deadline_next(deadlines, data.clock),
+    )
+
+
+def sectors_under_way(viewer: Principal) -> dict[int, int]:
+    """Count the sectors that are being sealed, by miner."""
+    rows = sectors_visible(viewer).select_related(None).order_by().exclude(state__in=FINAL_STATES)
+    return dict(rows.values_list("miner_id").annotate(Count("pk")))
+
+
+def miner_rows(miners: Sequence[Miner], data: PageData) -> list[MinerRow]:
+    """Lay out miners with their strips."""
+    under_way = sectors_under_way(data.viewer)
+    return [miner_row(miner, data=data, in_work=under_way.get(miner.pk, 0)) for miner in miners]
+
+
+def list_verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence what the miners have."""
+    report = data.report_of(Topic.MINERS)
+    if not data.miners:
+        return verdict_by(report, Verdict("", "No miner yet."))
+    power = " ".join(formatting.size(sum(miner.qa_power for miner in data.miners)))
+    faulty = sum(miner.faulty_sectors for miner in data.miners)
+    rest = "" if report.found or faulty else "No faults."
+    return verdict_by(report, Verdict(f"{plural(len(data.miners), 'miner')}, {power}.", rest))
+
+
+def list_verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed miners by their pk or ID number."""
+    data = context.data
+    wanted = [
+        miner
+        for miner in data.miners
+        if {str(miner.pk), str(miner.actor_id), miner.address, str(miner.uuid)} & set(keys)
+    ]
+    for row in miner_rows(wanted, data):
+        yield fragment("miners/_row.html", miner=row)
+
+
+def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the miners whose deadlines changed."""
+    numbers_only = [key for key in keys if key.isdigit()]
+    miners = Deadline.objects.filter(pk__in=numbers_only).values_list("miner_id", flat=True).distinct()
+    return rows(
+        context,
+        [str(pk) for pk in miners_visible(context.viewer).filter(pk__in=miners).values_list("pk", flat=True)],
+    )
+
+
+@require_safe
+@sign_in_required
+def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, most power first."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "miners/list.html",
+        title="Miners",
+        section="miners",
+        page_key="miners",
+        data=data,
+        miners=miner_rows(data.miners, data),
+        verdict=list_verdict_of(data),
+        may_create=viewer.may("sign"),
+    )
+
+
+NAV: Final = NavItem("miners", _("Miners"), "miners", place=(1, 2), is_tab=True)
+urlpatterns: Final = [
+    path("miners/", miners, name="miners"),
+]
+LIVE: Final = {
+    "miners": LivePage(
+        dict.fromkeys(("head", "miner", "deadline"), (list_verdict,)),
+        rows={"miner": rows, "deadline": rows_of_deadlines},
+        findings=list_verdict,
+    )
+}

@@ -1,0 +1,125 @@
+"""A miner's window proofs, and what went wrong with them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Event
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.pages.hosts import progress_text
+from apps.proving.services.retries import better_until, last_try_epoch
+from apps.proving.states import PostState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.chain.chain_status import EpochClock
+    from apps.proving.models import PostNote, WindowPost
+    from poolsite.filecoin.policy import Network
+
+
+POST_STATES: Final[dict[str, StateLabel]] = {
+    PostState.PROVING: StateLabel("run", "being proved"),
+    PostState.PROVED: StateLabel("run", "proved"),
+    PostState.SENT: StateLabel("run", "sent"),
+    PostState.LANDED: StateLabel("ok", "landed"),
+    PostState.MISSED: StateLabel("bad", "missed"),
+    PostState.NOTHING: StateLabel("bad", "cannot be read"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ProofRow:
+    """The proof of some partitions for one window."""
+
+    deadline: int
+    partitions: str
+    tone: str
+    word: str
+    icon: str
+    left_out: str
+    """How many sectors the proof leaves out."""
+    tries: int
+    """Failures in a row."""
+    again: str
+    """What happens next, in words; empty where nothing is left to be tried."""
+    again_until: int | None
+    """When; seconds since 1970."""
+    again_left: str
+    why: str
+
+
+def proof_row(
+    post: WindowPost, *, clock: EpochClock | None, network: Network | None, now: datetime
+) -> ProofRow:
+    """Lay out one proof."""
+    word = POST_STATES[post.state]
+    say, until = _next_try(post, clock=clock, network=network)
+    count = sum(len(sectors) for sectors in post.skipped.values())
+    return ProofRow(
+        deadline=post.deadline_index,
+        partitions=", ".join(map(str, post.partitions)),
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        left_out=plural(count, "sector") if count else "",
+        tries=post.tries,
+        again=say,
+        again_until=until,
+        again_left="" if until is None else formatting.time_left(until - now.timestamp()),
+        why=post.stall or post.error,
+    )
+
+
+def _attempts_words(post: WindowPost) -> str:
+    """Return who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
+    words = []
+    for job, asked in ((post.job, "a prover is asked"), (post.backup_job, "another prover is asked")):
+        if job is not None:
+            far = progress_text(job)
+            words.append(f"{job.worker.name}{': ' if far else ' is at it'}{far}" if job.worker else asked)
+    return "; ".join(words)
+
+
+def _next_try(
+    post: WindowPost, *, clock: EpochClock | None, network: Network | None
+) -> tuple[str, int | None]:
+    """Return what happens next to a proof, and when; None is as soon as it can be."""
+    if clock is None or network is None or clock.epoch >= post.close_epoch:
+        return "", None
+    if post.state in (PostState.PROVING, PostState.NOTHING):
+        if post.job_id is not None and post.state == PostState.PROVING:
+            return _attempts_words(post), None
+        last = last_try_epoch(post, network)
+        if clock.epoch > last:
+            return "too late to try again", None
+        then = post.try_epoch or 0
+        until = clock.starts_at(then) if then > clock.epoch else None
+        return f"tried again until epoch {formatting.whole(last)}", until
+    if post.state == PostState.PROVED:
+        sends = better_until(post, network) if post.skipped else post.open_epoch
+        wait = "sent with what is readable by then" if post.skipped else "sent"
+        return wait, clock.starts_at(sends) if sends > clock.epoch else None
+    return ("waits for a block", None) if post.state == PostState.SENT else ("", None)
+
+
+def note_rows(notes: Sequence[PostNote]) -> list[Event]:
+    """Lay out what was tried, the newest first."""
+    return [
+        Event(
+            at=time_html(row.at),
+            tone="bad" if row.is_error else "ok",
+            icon="bad" if row.is_error else "ok",
+            say=row.words,
+            sub=f"deadline {row.post.deadline_index}, "
+            f"{'partition' if len(row.post.partitions) == 1 else 'partitions'} "
+            f"{', '.join(map(str, row.post.partitions))}",
+            took=f"epoch {formatting.whole(row.epoch)}",
+        )
+        for row in notes
+    ]

@@ -1,0 +1,187 @@
+"""Transferring a miner to another tenant."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.core import clock, formatting
+from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Fact
+from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.miners.services.transfer import TransferRequest
+from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
+from apps.users.models import Tenant
+from apps.users.selectors import tenants_visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Miner, MinerTransfer
+    from apps.proving.services.transfer import TransferPlan
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why it cannot be, and where that is mended."""
+
+    field: str
+    """`tenant` where another choice would do."""
+    text: str
+    action: str = ""
+    href: str = ""
+
+
+def stop_of(refusal: DomainError, miner: Miner, to_tenant: str) -> Stop:
+    """Write a refusal with the page that helps."""
+    field = "tenant" if refusal.field == "tenant" else "form"
+    action, href = help_for(refusal.field or "", miner, to_tenant)
+    return Stop(field, refusal.reason, action, href)
+
+
+def help_for(field: str, miner: Miner, to_tenant: str) -> tuple[str, str]:
+    """Name the page where something is mended."""
+    if field == "signer":
+        row = Tenant.objects.filter(name=to_tenant).first()
+        return (f"Tenant {to_tenant}", reverse("tenant", args=[row.uuid])) if row is not None else ("", "")
+    if field == "sectors":
+        return "Sectors", f"{reverse('sectors')}?q={miner.address}"
+    if field in ("window", "prover"):
+        return "Hosts", reverse("hosts")
+    return "", ""
+
+
+def plan_facts(wish: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:
+    """List what changes and what stays."""
+    return tuple(_facts(wish, plan))
+
+
+def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
+    from_tenant, to_tenant = wish.miner.tenant.name, wish.to_tenant.name
+    yield Fact("Tenant", f"{to_tenant}, until now {from_tenant}, which no longer sees it")
+    yield Fact(
+        "Goes along",
+        f"{plural(plan.sectors, 'sector')}, {plural(plan.deadlines, 'deadline')} with sectors, all settings",
+    )
+    yield Fact("Stays", f"what {from_tenant} pushed, what that cost, and the audit log")
+    if plan.messages:
+        waiting = plural(plan.messages, "message")
+        which = "which lands as" if plan.messages == 1 else "which land as"
+        yield Fact(
+            "On the way", f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then"
+        )
+    yield Fact("From now on", f"{to_tenant} signs and pays what the miner sends; its hosts prove and seal")
+    shown = ", ".join(formatting.shortened(address) for address in plan.senders)
+    yield Fact(
+        "Keys", f"{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
+    )
+    if plan.tokens_revoked:
+        yield Fact("Tokens revoked", f"{', '.join(plan.tokens_revoked)}: for this miner alone")
+    if plan.tokens_kept:
+        yield Fact("Tokens that lose it", f"{', '.join(plan.tokens_kept)}: for other miners still")
+
+
+def came_text(last: MinerTransfer | None) -> str:
+    """Return when a miner came to its tenant, and from whom, for the operator."""
+    return (
+        "" if last is None else f"Transferred from {last.from_tenant.name} on {last.at:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask to whom, then show what goes, what stays and who loses what, then do it."""
+    miner = miner_or_404(viewer, address)
+    form = {name: request.POST.get(name, "").strip() for name in ("tenant", "from_tenant", "key")}
+    form["key"] = form["key"][:64] if form["key"].isalnum() else uuid.uuid4().hex
+    form["from_tenant"] = form["from_tenant"] or miner.tenant.name
+    if request.method != "POST":
+        return form_page(request, viewer, miner, form)
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    try:
+        wish = wish_of(viewer, miner, form)
+        if is_confirm_submitted(request):
+            miner_transfer(wish, principal=viewer, now=clock.now())
+            return redirect("miner", address)
+        plan = transfer_plan(wish, principal=viewer, now=clock.now())
+    except DomainError as refusal:
+        return form_page(request, viewer, miner, form, stop_of(refusal, miner, form["tenant"]))
+    return plan_page(request, viewer, wish, plan, form)
+
+
+def miner_or_404(viewer: Principal, address: str) -> Miner:
+    """Find a miner that this viewer may transfer; to anybody else there is no such page."""
+    if not may_transfer(viewer):
+        raise Http404
+    try:
+        return miner_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+
+
+def wish_of(viewer: Principal, miner: Miner, form: dict[str, str]) -> TransferRequest:
+    """Read the form.  Raises BadValue."""
+    to_tenant = tenants_visible(viewer).filter(name=form["tenant"]).first()
+    if to_tenant is None:
+        raise BadValue("choose one of the tenants", field="tenant")
+    return TransferRequest(miner=miner, to_tenant=to_tenant, from_tenant=form["from_tenant"], key=form["key"])
+
+
+def form_page(
+    request: HttpRequest, viewer: Principal, miner: Miner, form: dict[str, str], stop: Stop | None = None
+) -> HttpResponse:
+    """Ask to whom, with what stood in the way."""
+    return page_render(
+        request,
+        "miners/transfer.html",
+        title="Transfer miner",
+        section="miners",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if stop else 200,
+        miner=miner,
+        form=form,
+        stop=stop,
+        tenants=picker(viewer, "tenant", value=form["tenant"], omit=miner.tenant.name),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+    )
+
+
+def plan_page(
+    request: HttpRequest, viewer: Principal, wish: TransferRequest, plan: TransferPlan, form: dict[str, str]
+) -> HttpResponse:
+    """Show what it changes; the second click does it."""
+    return page_render(
+        request,
+        "miners/transfer_plan.html",
+        title="Transfer miner",
+        section="miners",
+        page_key="",
+        data=PageData(viewer),
+        miner=wish.miner,
+        to_tenant=wish.to_tenant,
+        form=form,
+        facts=plan_facts(wish, plan),
+        back=reverse("miner", args=[wish.miner.address]),
+    )
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/transfer/", transfer, name="miner-transfer"),
+]

@@ -1,0 +1,301 @@
+"""People: who may do what, invitations, logins that failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import clock, formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.users.selectors import people_listed
+from apps.users.services.logins import login_failures_recent
+from apps.users.services.people import (
+    can_manage_people,
+    invitation_create,
+    person_invite,
+    person_manageable,
+    person_reset,
+    person_role_set,
+    person_set_active,
+    roles_assignable,
+)
+from apps.users.states import Role
+
+if TYPE_CHECKING:
+    from apps.users.models import User
+    from apps.users.principals import Principal
+    from apps.users.services.logins import Failures
+
+
+@dataclass(frozen=True, slots=True)
+class TryRow:
+    """Logins of one name at one place that failed."""
+
+    name: str
+    source: str
+    count: str
+    last: str
+    tone: str
+    word: str
+
+
+def try_row(found: Failures) -> TryRow:
+    """Lay out such tries."""
+    word = StateLabel("warn", "slowed down") if found.is_slowed else StateLabel("idle", "failed")
+    return TryRow(
+        name=found.username or "with a passkey",
+        source=found.source,
+        count=formatting.whole(found.count),
+        last=str(time_html(found.last_at)),
+        tone=word.tone,
+        word=word.word,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PersonRow:
+    """One person in a list."""
+
+    key: str
+    name: str
+    role: str
+    role_value: str
+    tenant: str
+    tone: str
+    word: str
+    icon: str
+    factor: str
+    sessions: str
+    seen: str
+    may_act: bool
+    is_open: bool
+
+
+def person_label(person: User) -> StateLabel:
+    """Return in words whether a person can come in."""
+    if not person.is_active:
+        return StateLabel("idle", "closed", "off")
+    if person.tenant is not None and not person.tenant.is_open:
+        return StateLabel("idle", "tenant disabled", "off")
+    return StateLabel("ok", "open") if person.has_usable_password() else StateLabel("run", "invited", "wait")
+
+
+def factor_text(person: User) -> str:
+    """`app, 2 passkeys`; the counts were read along."""
+    if not person.has_usable_password():
+        return "invitation pending"
+    parts = ["app"] if getattr(person, "apps_count", 0) else []
+    passkeys = getattr(person, "passkeys_count", 0)
+    if passkeys:
+        parts.append(f"{passkeys} passkey{'s' if passkeys > 1 else ''}")
+    return ", ".join(parts) or "password only"
+
+
+def person_row(person: User, *, may_act: bool) -> PersonRow:
+    """Lay out one person of `people_listed`."""
+    word = person_label(person)
+    seen = getattr(person, "last_seen", None)
+    return PersonRow(
+        key=str(person.pk),
+        name=person.get_username(),
+        role=str(person.get_role_display()),
+        role_value=person.role,
+        tenant=person.tenant.name if person.tenant is not None else formatting.NOTHING,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        factor=factor_text(person),
+        sessions=formatting.whole(getattr(person, "sessions_count", 0)),
+        seen=str(time_html(seen)) if seen else "never",
+        may_act=may_act,
+        is_open=person.is_active,
+    )
+
+
+TRIES_SHOWN: Final = 20
+
+OPS: Final = ("close", "open", "reset", "role")
+
+QUESTIONS: Final = {
+    "close": (
+        "Close the account of",
+        "Their sessions end at once and they cannot sign in until the account is opened again.",
+        "Close it",
+    ),
+    "reset": (
+        "Reset",
+        "Password, app, passkeys and recovery codes are forgotten, and their sessions end at once. "
+        "You get a new link to give them.",
+        "Reset",
+    ),
+}
+"""What is asked first: title, what it means, button."""
+
+
+@require_safe
+@sign_in_required
+def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    return people_page(request, viewer)
+
+
+def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
+    """Show the list, with a refusal where there was one."""
+    may = can_manage_people(viewer)
+    rows = [
+        person_row(
+            row, may_act=may and row.role in roles_assignable(viewer) and row.get_username() != viewer.actor
+        )
+        for row in people_listed(viewer)
+    ]
+    return page_render(
+        request,
+        "people/list.html",
+        title="People",
+        section="people",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if error else 200,
+        people=rows,
+        verdict=verdict_of(rows),
+        tries=tries_shown(viewer) if may else None,
+        may_invite=may,
+        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
+        error=error,
+    )
+
+
+def tries_shown(viewer: Principal) -> list[TryRow]:
+    """Return the logins that failed lately."""
+    return [try_row(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
+
+
+def verdict_of(rows: list[PersonRow]) -> Verdict:
+    """Return in one sentence who may come in, and whose password alone lets in."""
+    here = [row for row in rows if row.is_open]
+    weak = [row for row in here if row.factor == "password only" and row.word == "open"]
+    if not weak:
+        return Verdict(f"{plural(len(here), 'open account')}.", "Everybody has a second factor.")
+    return Verdict(
+        f"{plural(len(here), 'open account')}.",
+        f"{len(weak)} {'has' if len(weak) == 1 else 'have'} no second factor.",
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask whom to invite, and make the account."""
+    if not can_manage_people(viewer):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in ("username", "role", "tenant")}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        try:
+            person = person_invite(principal=viewer, **form)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "username"] = refusal.reason
+        else:
+            return redirect("person-link", person.pk)
+    form["role"] = form["role"] or Role.TENANT
+    form["tenant"] = form["tenant"] or viewer.tenant_name
+    return page_render(
+        request,
+        "people/invite.html",
+        title="Invite",
+        section="people",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
+        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+    )
+
+
+@require_safe
+@sign_in_required
+def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
+    """Show the link through which somebody without a password chooses one."""
+    if not can_manage_people(viewer):
+        raise Http404
+    try:
+        person = person_manageable(viewer, pk)
+    except DomainError:
+        raise Http404 from None
+    if person.has_usable_password() or not person.is_active:
+        raise Http404
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    there = reverse("welcome", args=invitation_create(person))
+    return page_render(
+        request,
+        "people/link.html",
+        title=f"Link for {person.get_username()}",
+        section="people",
+        page_key="",
+        data=PageData(viewer),
+        name=person.get_username(),
+        link=request.build_absolute_uri(there),
+    )
+
+
+def question_of(op: str, name: str) -> ConfirmPage:
+    """Write the question before an action."""
+    title, text, label = QUESTIONS[op]
+    there = reverse("people")
+    return ConfirmPage(f"{title} {name}", text, label, back=there, page="People", section="people")
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
+    """Close, open or reset an account, or give another role."""
+    if op not in OPS or not can_manage_people(viewer):
+        raise Http404
+    try:
+        person = person_manageable(viewer, pk)
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        if op in QUESTIONS and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, question_of(op, person.get_username()))
+        if op == "role":
+            person_role_set(principal=viewer, person=person, role=request.POST.get("role", ""))
+        elif op == "reset":
+            person_reset(principal=viewer, person=person)
+        else:
+            person_set_active(principal=viewer, person=person, is_open=op == "open")
+    except NotFound:
+        raise Http404 from None
+    except DomainError as refusal:
+        return people_page(request, viewer, error=refusal.reason)
+    return redirect("person-link", pk) if op == "reset" and person.is_active else redirect("people")
+
+
+NAV: Final = NavItem("people", _("People"), "people", place=(2, 4))
+urlpatterns: Final = [
+    path("people/", people, name="people"),
+    path("people/invite/", invite, name="person-invite"),
+    path("people/<int:pk>/link/", link, name="person-link"),
+    path("people/<int:pk>/<str:op>/", action, name="person-act"),
+]

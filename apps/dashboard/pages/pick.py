@@ -1,0 +1,43 @@
+"""Choices for a field with a picker, as somebody types."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.dashboard.pickers import SOURCES, suggested
+from apps.dashboard.sessions import sign_in_required
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+
+FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")
+
+
+@require_safe
+@sign_in_required
+def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> HttpResponse:
+    """The suggestions for one field, and how what it holds is known; the field sends its own value."""
+    if kind not in SOURCES or not FIELD_ID.fullmatch(field):
+        raise Http404
+    text = request.GET.get(request.GET.get("name", ""), "").strip()
+    choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
+    chosen = next((choice.label for choice in choices if choice.value == text), "")
+    if text and not choices:
+        chosen = f"No results for “{text}”."
+    return render(
+        request,
+        "core/_picker_options.html",
+        {"choices": choices, "id": field, "chosen": chosen, "live": True},
+    )
+
+
+urlpatterns: Final = [
+    path("pick/<str:kind>/<str:field>/", suggest, name="pick"),
+]

@@ -1,0 +1,264 @@
+"""The policy of a wallet's signer: what it allows, its versions, and what is proposed."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.core import formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.wallets.selectors import wallet_get
+from apps.wallets.services.policies import policy_read, policy_version, signer_of
+from poolsite.wire.policy import OLD_DEFAULTS
+from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.gateway.models import SignerConnection
+    from apps.users.principals import Principal
+    from apps.wallets.models import Wallet
+    from poolsite.wire.policy import PolicyState, RuleForm
+
+
+LIMITS: Final = (
+    ("value_max", "value up to", "a message"),
+    ("value_per_day", "value up to", "a day"),
+    ("fee_max", "fees up to", "a message"),
+    ("fee_per_day", "fees up to", "a day"),
+)
+
+SHOWN: Final = 4
+"""Methods that stand in a row; the others are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRow:
+    """One rule."""
+
+    place: int
+    name: str
+    allows: str
+    allows_all: str
+    """All methods, for who wants to see them."""
+    where: str
+    limits: str
+    sets: str
+    """Named sets that it belongs to; empty: none."""
+
+
+def words_of(values: tuple[str, ...], *, any_text: str) -> str:
+    """Name some of many."""
+    if not values:
+        return any_text
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(values[:SHOWN]) + more
+
+
+def allows_text(rule: RuleForm) -> str:
+    """Return what a rule allows."""
+    others = tuple(kind for kind in rule.types if kind != "message")
+    if "message" not in rule.types:
+        return words_of(others, any_text="nothing")
+    words = words_of(rule.methods, any_text="every message")
+    return f"{words}; {', '.join(others)}" if others else words
+
+
+def where_text(rule: RuleForm) -> str:
+    """Return for which keys, receivers, callers and hours it holds."""
+    parts = [
+        f"{label} {words_of(tuple(formatting.shortened(one) for one in values), any_text='')}"
+        for label, values in (("key", rule.keys), ("to", rule.to))
+        if values
+    ]
+    parts += [f"asked by {words_of(rule.callers, any_text='')}"] if rule.callers else []
+    parts += [f"{rule.hours} UTC"] if rule.hours else []
+    return "; ".join(parts) or "any key, any receiver"
+
+
+def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
+    """Lay out one rule."""
+    limits = [f"{words} {getattr(rule, name)} {per}" for name, words, per in LIMITS if getattr(rule, name)]
+    return RuleRow(
+        place=place,
+        name=rule.name,
+        allows=allows_text(rule),
+        allows_all="\n".join(rule.methods),
+        where=where_text(rule),
+        limits="; ".join(limits) or "no ceiling",
+        sets=", ".join(rule.sets),
+    )
+
+
+OWN_WALLETS_MIN: Final = 2
+"""A transfer needs a sender and a receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class MinersProposal:
+    """Miners that the rule for sealing and proving does not name yet."""
+
+    wallet: str
+    """A key of the signer whose policy is to change."""
+    miners: tuple[str, ...]
+    is_open: bool
+    """Whether the rule names no receiver, so that it signs for anybody's miner."""
+    editors: tuple[str, ...]
+    """Whose code approves the change here."""
+
+    @property
+    def names(self) -> str:
+        """The miners in words."""
+        return ", ".join(self.miners)
+
+    @property
+    def command(self) -> str:
+        """What the signer's owner runs on its host instead."""
+        return "python -m workers signer policy" + "".join(f" --miner {miner}" for miner in self.miners)
+
+
+@dataclass(frozen=True, slots=True)
+class TransfersProposal:
+    """What the rule for transfers between the signer's own keys allows; empty amounts without one."""
+
+    wallet: str
+    wallets: tuple[str, ...]
+    value_max: str
+    value_per_day: str
+
+
+def miners_proposal(wallet: Wallet, state: PolicyState, miners: Sequence[str]) -> MinersProposal | None:
+    """Return which of these miners the signer's policy has to name; None if it names them all."""
+    edit = own_miners_edit(state.rules, miners)
+    if edit is None or edit.rule is None:
+        return None
+    was = next(rule for rule in state.rules if rule.name == edit.name)
+    missing = tuple(address for address in miners if address not in was.to)
+    return MinersProposal(wallet.address, missing or tuple(miners), not was.to, state.editors)
+
+
+def transfers_proposal(
+    wallet: Wallet, state: PolicyState, signer: SignerConnection
+) -> TransfersProposal | None:
+    """Return what transfers between this signer's own keys are allowed; None if it holds one key only."""
+    keys = signer.signer_keys.filter(removed_at=None).order_by("verified_at", "pk")
+    wallets = tuple(keys.values_list("address", flat=True))
+    if len(wallets) < OWN_WALLETS_MIN:
+        return None
+    rule = next((one for one in state.rules if one.name == OWN_TRANSFERS), None)
+    value_max, per_day = ("", "") if rule is None else (rule.value_max, rule.value_per_day)
+    return TransfersProposal(wallet.address, wallets, value_max, per_day)
+
+
+def wallet_or_404(viewer: Principal, address: str) -> Wallet:
+    """Find a wallet; a stranger's is not there."""
+    try:
+        return wallet_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+
+
+def editor_only(viewer: Principal) -> None:
+    """Changing what may be signed is for those who run the tenant."""
+    if not viewer.may("admin"):
+        raise Http404
+
+
+def policy_page(
+    request: HttpRequest, viewer: Principal, wallet: Wallet, *, name: str, status: int = 200, **more: Any
+) -> HttpResponse:
+    """Render one of the pages below a wallet's policy."""
+    titles = {"policy": "Signing policy", "policy_rule": "Rule", "policy_text": "Policy as text"}
+    return page_render(
+        request,
+        f"wallets/{name}.html",
+        title=titles.get(name, "Signing policy"),
+        section="wallets",
+        page_key="",
+        data=PageData(viewer),
+        status=status,
+        wallet=wallet,
+        wallet_name=str(wallet),
+        may_edit=viewer.may("admin"),
+        **more,
+    )
+
+
+def verdict_of(state: PolicyState) -> Verdict:
+    """Return in one sentence what holds and who may change it here."""
+    if state.error:
+        return Verdict("Nothing is signed:", state.error)
+    rules = f"{plural(len(state.rules), 'rule')}, version {state.number}."
+    if not state.editors:
+        return Verdict(rules, "Its signer takes no changes from here.")
+    return Verdict(rules, f"{', '.join(state.editors)} may change it here.")
+
+
+@require_safe
+@sign_in_required
+def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """The rules in force, the named sets and the versions."""
+    wallet = wallet_or_404(viewer, address)
+    try:
+        state = policy_read(viewer, address)
+    except DomainError as refusal:
+        away = Verdict("The policy cannot be shown:", refusal.reason)
+        return policy_page(request, viewer, wallet, name="policy", state=None, verdict=away)
+    return policy_page(
+        request,
+        viewer,
+        wallet,
+        name="policy",
+        state=state,
+        rules=[rule_row(rule, place=place) for place, rule in enumerate(state.rules, 1)],
+        verdict=verdict_of(state),
+        is_old_default=state.digest in OLD_DEFAULTS,
+        proposal=miners_proposal(wallet, state, miners_of(viewer, wallet)),
+        transfers=transfers_proposal(wallet, state, signer_of(viewer, address)),
+    )
+
+
+def miners_of(viewer: Principal, wallet: Wallet, *, also: str = "") -> list[str]:
+    """Return the addresses of the miners of a wallet's tenant, and of one that the viewer names and sees."""
+    rows = [one for one in PageData(viewer).miners if one.address]
+    own = wallet.tenant_id
+    return [one.address for one in rows if one.tenant_id == own or one.address == also]
+
+
+@require_safe
+@sign_in_required
+def version(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
+    """One version: who took it, what it changed, its text, and the way back to it."""
+    wallet = wallet_or_404(viewer, address)
+    try:
+        found = policy_version(viewer, address, number)
+    except DomainError as refusal:
+        return refused(request, viewer, wallet, refusal)
+    return policy_page(request, viewer, wallet, name="policy_version", shown=found, packed=pack(found.text))
+
+
+def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
+    """Return why the signer was not asked, or what it said."""
+    words = Verdict("Failed:", refusal.reason)
+    return policy_page(request, viewer, wallet, name="policy", state=None, verdict=words, status=422)
+
+
+def pack(text: str) -> str:
+    """Write a text so that a form does not touch its line ends."""
+    return base64.b64encode(text.encode()).decode()
+
+
+urlpatterns: Final = [
+    path("wallets/<str:address>/policy/", policy, name="policy"),
+    path("wallets/<str:address>/policy/versions/<int:number>/", version, name="policy-version"),
+]

@@ -1,0 +1,215 @@
+"""Recovery: why nothing is signed after a restore, and deciding about messages on chain without a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import amount_text, plural, shortened
+from apps.dashboard.cards import Fact, Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.models import Message
+from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
+from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
+from apps.messages.states import MessageState
+from apps.sectors.restored import hosts_unreported, miners_unread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+
+    from apps.messages.models import Recovery
+    from apps.users.principals import Principal
+
+
+SHOWN: Final = 100
+"""Messages, and waiting ones to choose from, on one page."""
+
+NAMED: Final = 5
+"""Senders, miners or hosts that are named; of more their number is told."""
+
+
+def context_of() -> dict[str, Any]:
+    """Return what the page's parts need."""
+    row = recovery_row()
+    found = list(unmatched_open()[:SHOWN])
+    return {
+        "recovery": row,
+        "is_on": row.since is not None or row.sectors_since is not None,
+        "verdict": verdict_of(row, undecided=len(found)),
+        "facts": facts_of(row),
+        **choices_of(found),
+    }
+
+
+def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
+    """Return one sentence: whether the pool is in recovery, and who has to act."""
+    if undecided:
+        many = plural(undecided, "message")
+        return Verdict(f"{many} to decide about.", "Their senders sign nothing until then; choose below.")
+    if row.since is not None:
+        return Verdict("No message is signed.", "The pool reads back what was sent since the backup.")
+    if row.sectors_since is not None and miners_unread(row).exists():
+        return Verdict("No sector goes on.", "The pool reads back what was sealed since the backup.")
+    if row.sectors_since is not None:
+        return Verdict("Sealing hosts have to report.", "Start or retire those named below.")
+    if row.restored_at is not None:
+        return Verdict("Recovery is done.", "Messages are signed and sectors go on.")
+    return Verdict("No recovery is needed.", "The database is the one that was used here last.")
+
+
+def facts_of(row: Recovery) -> list[Fact]:
+    """List how far messages and sectors are; empty where the database was never restored."""
+    if row.restored_at is None:
+        return []
+    begun = time_html(row.restored_at)
+    facts = [Fact("Began", begun), Fact("Why", f"{row.reason[:1].upper()}{row.reason[1:]}.")]
+    matched = f"{plural(row.matched, 'message')} found and given to their rows"
+    if row.since is not None:
+        facts.append(
+            Fact("Messages", f"{matched}; the chain is read from height {max(row.from_height, 0)} on")
+        )
+        facts += _left("Senders to be read", senders_unread(row), "address", "the signer must be connected")
+    else:
+        facts += [
+            Fact("Messages", matched),
+            Fact("Signing since", time_html(row.ended_at)),
+        ]
+    sectors = f"{plural(row.sectors_recovered, 'sector')} imported or moved on"
+    if row.sectors_since is None:
+        return [*facts, Fact("Sectors", sectors)]
+    facts.append(Fact("Sectors", sectors))
+    facts += _left("Miners to be read", miners_unread(row), "actor_id", "after the messages of their senders")
+    words = "new sectors wait for them: start them, or retire them on page Hosts"
+    return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", words)]
+
+
+def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]:
+    count = rows.count()
+    if not count:
+        return []
+    names = [str(name) for name in rows.values_list(field, flat=True)[:NAMED]]
+    if field == "actor_id":
+        names = [str(miner) for miner in rows[:NAMED]]
+    elif field == "address":
+        names = [shortened(name) for name in names]
+    more = f" and {count - NAMED} more" if count > NAMED else ""
+    return [Fact(title, f"{', '.join(names)}{more}; {words}")]
+
+
+def choices_of(found: list[Any]) -> dict[str, Any]:
+    """Return the messages to decide about, with the waiting ones that each may be."""
+    senders = {one.from_addr for one in found}
+    waiting = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
+    rows = waiting.order_by("created_at").values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
+    choices = [
+        (pk, f"{name or pk}: {amount_text(int(value))} to {shortened(to)}", sender)
+        for pk, name, sender, to, value in rows
+    ]
+    entries = [
+        {
+            "row": one,
+            "from": shortened(one.from_addr),
+            "to": shortened(one.to),
+            "value": amount_text(int(one.value)),
+            "waiting": [(pk, words) for pk, words, sender in choices if sender == one.from_addr],
+        }
+        for one in found
+    ]
+    return {"entries": entries}
+
+
+def all_parts(context: FragmentContext) -> Iterable[str]:
+    """Render the sentence, the facts and the messages anew, for the operator alone."""
+    if not context.viewer.is_operator:
+        return
+    shown = {**context_of(), "may_decide": context.viewer.may("admin")}
+    yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
+    yield fragment("recovery/_state.html", **shown)
+    yield fragment("recovery/_messages.html", **shown)
+
+
+OUTSIDE: Final = "outside"
+"""Value of the choice that a message was sent outside the pool."""
+
+END: Final = ConfirmPage(
+    title="End recovery",
+    text="What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
+    "nothing was sent or sealed since the backup.",
+    label="End recovery",
+    back="/recovery/",
+    page="Recovery",
+    section="messages",
+    kept=(("end", "1"),),
+)
+
+
+@sign_in_required
+def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show what is left to do, and take a decision; the operator's alone."""
+    if not viewer.is_operator:
+        raise Http404
+    error = ""
+    if request.method == "POST":
+        if not viewer.may("admin"):
+            raise Http404
+        if request.POST.get("end") == "1" and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, END)
+        try:
+            _decide(request, viewer)
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("recovery")
+    return _page(request, viewer, error)
+
+
+def _decide(request: HttpRequest, viewer: Principal) -> None:
+    """Do what a form asks.  Raises DomainError."""
+    if request.POST.get("end") == "1":
+        recovery_end(principal=viewer, now=clock.now())
+        return
+    chosen = request.POST.get("message", "")
+    if not chosen:
+        raise BadValue("choose which message it is", field="message")
+    row = unmatched_get(request.POST.get("cid", ""))
+    unmatched_decide(
+        principal=viewer,
+        row=row,
+        message_id="" if chosen == OUTSIDE else chosen,
+        client=chain_client(),
+        now=clock.now(),
+    )
+
+
+def _page(request: HttpRequest, viewer: Principal, error: str) -> HttpResponse:
+    return page_render(
+        request,
+        "recovery/page.html",
+        title="Recovery",
+        section="messages",
+        page_key="recovery",
+        data=PageData(viewer),
+        status=422 if error else 200,
+        may_decide=viewer.may("admin"),
+        error=error,
+        **context_of(),
+    )
+
+
+urlpatterns: Final = [
+    path("recovery/", recovery, name="recovery"),
+]
+LIVE: Final = {"recovery": LivePage({"recovery": (all_parts,)})}

@@ -1,0 +1,230 @@
+"""Search by whatever a person has at hand: an address, a CID, an id, `f01004 / 3`, a name, an epoch.
+
+Every source is read through the selector that its own page uses, so nobody finds what is not theirs, and by
+an index or in a table that does not grow with the pool's age.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Q
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from apps.chain.models import Head
+from apps.core import formatting
+from apps.dashboard.layout import nav_of, page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.listing import message_row
+from apps.dashboard.pages.sectors.listing import sector_label
+from apps.dashboard.sessions import sign_in_required
+from apps.messages.models import SignedVersion
+from apps.messages.selectors import messages_visible, senders_visible
+from apps.messages.selectors.stuck import stuck_marked
+from apps.miners.selectors import miners_visible
+from apps.sectors.selectors import is_uuid, sectors_visible, workers_visible
+from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+from poolsite.filecoin.cids import BadCid, cid_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+    from poolsite.filecoin.address import Address
+
+
+MOST: Final = 8
+"""Things of one kind that are shown."""
+
+WORDS_MAX: Final = 256
+"""Longest question: a message's id has so many characters."""
+
+DIGITS_MAX: Final = 18
+
+SECTOR: Final = re.compile(r"(?:[ft]0(?P<miner>[0-9]{1,18})[\s/]+)?(?P<number>[0-9]{1,18})")
+"""`f01004 / 3`, as the pages write it, or the number alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """Something that fits."""
+
+    kind: str
+    icon: str
+    name: str
+    sub: str
+    href: str
+
+
+def search_results(data: PageData, text: str) -> list[SearchResult]:
+    """Return what matches `text`, what they name exactly before what only has them in its name."""
+    text = text.strip()
+    if not text or len(text) > WORDS_MAX:
+        return []
+    sources = (addresses, sectors, messages, epochs, miners, wallets, hosts, pages)
+    found: dict[str, SearchResult] = {}
+    for source in sources:
+        for result in source(data, text):
+            found.setdefault(result.href, result)
+    return list(found.values())
+
+
+def address_read(text: str) -> Address | None:
+    """Read an address of any form; None for anything else."""
+    try:
+        return address_parse(text)
+    except BadAddress:
+        return None
+
+
+def addresses(data: PageData, text: str) -> Iterator[SearchResult]:
+    """The miner, wallet or sender of an address."""
+    address = address_read(text)
+    if address is None:
+        return
+    is_id = address.protocol == ID
+    fits = Q(actor_id=address.actor_id) if is_id else Q(robust=str(address))
+    for miner in miners_visible(data.viewer).filter(fits)[:MOST]:
+        yield _miner_find(miner)
+    known = Q(actor_id=address.actor_id) if is_id else Q(address=str(address))
+    yield from _wallet_finds(data, known)
+    if not is_id and senders_visible(data.viewer).filter(address=str(address)).exists():
+        yield _sender_find(data, str(address))
+
+
+def _miner_find(miner: Miner) -> SearchResult:
+    name = f"{miner.name} {miner.address}".strip()
+    href = reverse("miner", args=[miner.address or miner.uuid])
+    return SearchResult("Miner", "miners", name, f"tenant {miner.tenant.name}", href)
+
+
+def _sender_find(data: PageData, address: str) -> SearchResult:
+    name = data.names.wallets.get(address) or formatting.shortened(address)
+    return SearchResult(
+        "Sender", "pipeline", name, "its nonces, messages and fees", reverse("sender", args=[address])
+    )
+
+
+def _wallet_finds(data: PageData, known: Q) -> Iterator[SearchResult]:
+    """Wallets, each with the sender that it may be."""
+    for wallet in wallets_visible(data.viewer).filter(known)[:MOST]:
+        balance = f"{formatting.shortened(wallet.address)}, {formatting.fil(wallet.balance)} FIL"
+        name, here = wallet.label or formatting.shortened(wallet.address), f"#f-wallet-{wallet.pk}"
+        if senders_visible(data.viewer).filter(address=wallet.address).exists():
+            yield _sender_find(data, wallet.address)
+        yield SearchResult("Wallet", "wallets", name, balance, reverse("wallets") + here)
+
+
+def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Sectors of a number, or of an id."""
+    rows = sectors_visible(data.viewer)
+    asked = SECTOR.fullmatch(text)
+    if is_uuid(text):
+        rows = rows.filter(uuid=text)
+    elif asked is not None:
+        # By the miners that are seen: a number alone has no index.
+        seen = [miner.pk for miner in data.miners if asked["miner"] in (None, str(miner.actor_id))]
+        rows = rows.filter(miner__in=seen, number=int(asked["number"]))
+    else:
+        return
+    for row in rows[:MOST]:
+        name = f"{row.miner.address or row.miner} / {row.number}"
+        yield SearchResult(
+            "Sector", "sectors", name, sector_label(row, data).word, reverse("sector", args=[row.uuid])
+        )
+
+
+def messages(data: PageData, text: str) -> Iterator[SearchResult]:
+    """The message of an id or of a CID: of any version of it, signed or not."""
+    cid = cid_read(text)
+    fits = Q(push_id=text) | Q(pk=text)
+    if cid:
+        versions = SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True)
+        fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=list(versions))
+    rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)
+    for row in rows.filter(fits)[:MOST]:
+        shown = message_row(row, data.names)
+        yield SearchResult("Message", "messages", shown.method, f"{shown.about}, {shown.word}", shown.href)
+
+
+def cid_read(text: str) -> str:
+    """Read a CID; empty for anything else."""
+    try:
+        return str(cid_parse(text))
+    except BadCid:
+        return ""
+
+
+def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
+    """The tipset of an epoch that is kept."""
+    digits = text.replace(formatting.NARROW, "").replace(" ", "")
+    if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
+        return
+    for head in Head.objects.filter(height=int(digits), is_canonical=True)[:1]:
+        sub = f"{len(head.cids)} blocks, base fee {formatting.fee_text(int(head.base_fee))}"
+        name = f"Epoch {formatting.whole(head.height)}"
+        yield SearchResult("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))
+
+
+def miners(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Miners by their names."""
+    for miner in miners_visible(data.viewer).filter(name__icontains=text)[:MOST]:
+        yield _miner_find(miner)
+
+
+def wallets(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Wallets by their labels."""
+    return _wallet_finds(data, Q(label__icontains=text))
+
+
+def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Hosts by their names."""
+    for worker in workers_visible(data.viewer).filter(name__icontains=text)[:MOST]:
+        yield SearchResult(
+            "Host",
+            "hosts",
+            worker.name,
+            f"tenant {worker.tenant.name}",
+            f"{reverse('hosts')}#f-host-{worker.pk}",
+        )
+
+
+def pages(data: PageData, text: str) -> Iterator[SearchResult]:
+    """Pages by their names."""
+    for item in chain.from_iterable(nav_of(data)):
+        if str(item.label).lower().startswith(text.lower()):
+            yield SearchResult("Page", item.icon, str(item.label), "", item.href)
+
+
+@require_safe
+@sign_in_required
+def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """What fits the text; a single thing is shown at once."""
+    text, data = request.GET.get("q", ""), PageData(viewer)
+    found = search_results(data, text)
+    if len(found) == 1:
+        return redirect(found[0].href)
+    return page_render(
+        request,
+        "search.html",
+        title="Search",
+        section="",
+        page_key="",
+        data=data,
+        found=found,
+        text=text.strip(),
+    )
+
+
+urlpatterns: Final = [
+    path("search/", search, name="search"),
+]

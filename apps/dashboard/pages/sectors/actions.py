@@ -1,0 +1,107 @@
+"""What can be done about a sector that failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path
+from django.views.decorators.http import require_POST
+
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.detail import sector_detail, sector_or_404, sector_page
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.services.steps import sector_abort, sector_retry
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+
+def _acted(
+    request: HttpRequest, viewer: Principal, key: uuid.UUID, action: Callable[[Sector], Any]
+) -> HttpResponse:
+    """Do `action` to a sector; return the fragment that shows it, or the refusal there."""
+    row = sector_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    try:
+        action(row)
+    except DomainError as refusal:
+        error = refusal.reason
+    if not getattr(request, "htmx", False):
+        return sector_page(request, viewer, key, error=error) if error else redirect("sector", key)
+    if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware
+        detail = sector_detail(sector_or_404(viewer, key), PageData(viewer))
+        return render(
+            request, "sectors/_head.html", {"sector": detail, "error": error}, status=422 if error else 200
+        )
+    return render(
+        request, "sectors/_refusal.html", {"key": key, "error": error}, status=422 if error else 200
+    )
+
+
+@require_POST
+@sign_in_required
+def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Try the failed stage again."""
+    return _acted(
+        request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), by=viewer)
+    )
+
+
+@require_POST
+@sign_in_required
+def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) -> HttpResponse:
+    """Set a paused sector back to an earlier state."""
+    return _acted(
+        request,
+        viewer,
+        key,
+        lambda row: sector_retry(row, actor=viewer.actor, now=now(), state=state, by=viewer),
+    )
+
+
+@sign_in_required
+def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Ask first, then give a sector up for good."""
+    row = sector_or_404(viewer, key)
+    if not viewer.may("sign"):
+        raise Http404
+    error = ""
+    if request.method == "POST" and request.POST.get("sure") == "yes":
+        try:
+            reason = request.POST.get("reason", "")[:200]
+            sector_abort(row, actor=viewer.actor, reason=reason, now=now(), by=viewer)
+        except DomainError as refusal:
+            error = refusal.reason
+        else:
+            return redirect("sector", key)
+    data = PageData(viewer)
+    detail = sector_detail(row, data)
+    return page_render(
+        request,
+        "sectors/abort.html",
+        title=f"Abort {detail.row.name}",
+        section="sectors",
+        page_key="",
+        data=data,
+        sector=detail,
+        error=error,
+        status=422 if error else 200,
+    )
+
+
+urlpatterns: Final = [
+    path("sectors/<uuid:key>/retry/", retry, name="sector-retry"),
+    path("sectors/<uuid:key>/back/<str:state>/", back, name="sector-back"),
+    path("sectors/<uuid:key>/abort/", abort, name="sector-abort"),
+]

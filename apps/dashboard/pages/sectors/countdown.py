@@ -1,0 +1,97 @@
+"""What a sector's time runs towards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.core import formatting
+from apps.sectors.selectors import sector_wait
+from apps.sectors.states import JobState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import Owner, Stage
+
+if TYPE_CHECKING:
+    from apps.chain.chain_status import EpochClock
+    from apps.dashboard.page_data import PageData
+    from apps.proving.models import Deadline
+    from apps.sectors.models import Sector
+
+
+@dataclass(frozen=True, slots=True)
+class Countdown:
+    """What a sector waits for, with the moment at which it goes on where that is known."""
+
+    say: str
+    until: int | None = None
+    """Seconds since 1970."""
+    left: str = ""
+    tone: str = "idle"
+
+
+def sector_countdown(sector: Sector, data: PageData) -> Countdown:
+    """Return what comes next for a sector, and when."""
+    clock, network = data.clock, data.network
+    if clock is None or network is None:
+        return Countdown("")
+    if (
+        sector.paused_at is None
+        and sector.stage in (Stage.PROVING, Stage.FINALIZE)
+        and sector.deadline is not None
+    ):
+        deadline = data.deadlines.get((sector.miner_id, sector.deadline))
+        return deadline_countdown(deadline, clock) if deadline is not None else Countdown("")
+    wait = sector_wait(
+        sector,
+        height=clock.epoch,
+        challenge_delay=network.pre_commit_challenge_delay,
+        seed_confidence=network.confidences.seed,
+        now=data.at,
+    )
+    if wait is None:
+        return Countdown("")
+    if is_without_host(sector, data):
+        tenant = sector.miner.tenant.name
+        return Countdown(f"waits for a sealing host of {tenant}: none has registered", tone="warn")
+    if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
+        usual = "warn" if wait.is_odd else "idle"
+        return Countdown(f"waiting for {wait.what}", tone="bad" if sector.paused_at is not None else usual)
+    until = clock.starts_at(wait.until_epoch)
+    return Countdown(
+        f"waiting for {wait.what}, at most", until, formatting.time_left(clock.left_s(wait.until_epoch))
+    )
+
+
+def is_without_host(sector: Sector, data: PageData) -> bool:
+    """Return whether a sector waits for a host and its tenant has none: hosts seal for their own tenant."""
+    if sector.step.owner is not Owner.WORKER or sector.paused_at is not None:
+        return False
+    own = (worker for worker in data.workers if worker.tenant_id == sector.tenant_id)
+    return sector.job.state == JobState.READY and not any(JobKind.SEAL in worker.kinds for worker in own)
+
+
+def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
+    """Count down to a deadline's opening, or to its close while it is open."""
+    if deadline.open_epoch > clock.epoch:
+        left = clock.left_s(deadline.open_epoch)
+        return Countdown(
+            f"deadline {deadline.index} opens in",
+            clock.starts_at(deadline.open_epoch),
+            formatting.time_left(left),
+        )
+    left = clock.left_s(deadline.close_epoch)
+    if left <= 0:
+        return Countdown(f"deadline {deadline.index} is closed until the next proving period")
+    return Countdown(
+        f"deadline {deadline.index} closes in",
+        clock.starts_at(deadline.close_epoch),
+        formatting.time_left(left),
+    )
+
+
+def expires_in(sector: Sector, data: PageData) -> str:
+    """How long a sealed sector still lives."""
+    if sector.expiration is None or data.clock is None or sector.stage != Stage.PROVING:
+        return formatting.NOTHING
+    left = data.clock.left_s(sector.expiration)
+    return formatting.time_left(left) if left > 0 else "expired"

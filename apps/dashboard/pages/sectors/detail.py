@@ -1,0 +1,358 @@
+"""One sector with its clocks, stages and timeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from apps.checks.object_reports import report_of_sector
+from apps.core import formatting
+from apps.core.errors import NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Event, Fact
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import EVENTS, STAGES
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.messages.listing import MessageRow, message_row
+from apps.dashboard.pages.miners.detail import transferred_fragment
+from apps.dashboard.pages.sectors.countdown import expires_in
+from apps.dashboard.pages.sectors.gantt import Gantt, sector_gantt
+from apps.dashboard.pages.sectors.listing import SectorRow, place_text, sector_row
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import ObjectFindings, found_of
+from apps.messages.selectors.stuck import stuck_mark
+from apps.miners.services.transfer import MOVED
+from apps.proving.models import Deadline
+from apps.sectors.errors import SectorUnknown
+from apps.sectors.models import Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import sector_events, sector_get, sectors_messages
+from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterable
+
+    from apps.messages.models import Message
+    from apps.sectors.models import JobEvent
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One of a sector's clocks."""
+
+    key: str
+    label: str
+    value: str
+    foot: str
+    unit: str = ""
+    tone: str = ""
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SectorDetail:
+    """The whole of one sector."""
+
+    row: SectorRow
+    number: int
+    miner_name: str
+    miner_href: str
+    tags: tuple[str, ...]
+    verdict: str
+    verdict_rest: str
+    found: ObjectFindings
+    zone: str
+    clocks: tuple[Clock, ...]
+    gantt: Gantt
+    events: tuple[Event, ...]
+    messages: tuple[MessageRow, ...]
+    facts: tuple[Fact, ...]
+    actions: tuple[Action, ...]
+
+
+def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
+    """Lay out the whole of one sector."""
+    events = list(sector_events(sector))
+    row = sector_row(sector, data=data)
+    size, unit = formatting.size(sector.sector_size)
+    messages = [
+        sent.message
+        for sent in sectors_messages([sector])[sector.pk]
+        if sent.message is not None and is_shown(sent.message, sector, data)
+    ]
+    verdict, rest = sector_verdict(sector, row, data)
+    stuck_mark(messages, head=data.head, network=data.network)
+    return SectorDetail(
+        row=row,
+        number=sector.number,
+        miner_name=sector.miner.name or sector.miner.address,
+        miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
+        tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
+        verdict=verdict,
+        verdict_rest=rest,
+        found=found_of(report_of_sector(data, sector), data),
+        zone="UTC",
+        clocks=tuple(sector_clocks(sector, data)),
+        gantt=sector_gantt(sector, events, at=data.at),
+        events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
+        messages=tuple(message_row(message, data.names) for message in messages),
+        facts=tuple(sector_facts(sector)),
+        actions=detail_actions(sector) if data.viewer.may("sign") else (),
+    )
+
+
+def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
+    """Return whether a sector shows its tenant a message: what another pushed before stays that one's."""
+    return data.viewer.is_operator or message.tenant_id == sector.tenant_id
+
+
+def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
+    """The sentence below a sector's name."""
+    if sector.paused_at is not None:
+        return f"{STAGES[sector.stage]} failed:", f"{sector.error.rstrip('.')}."
+    if sector.stage == Stage.PROVING and sector.active:
+        return "Active.", "It is proven in every proving period."
+    if sector.stage == Stage.PROVING:
+        is_recovering = data.faults.get((sector.miner_id, sector.number))
+        if is_recovering is None:
+            return "Sealed.", "Its first proof makes it active."
+        if is_recovering:
+            return "Recovering.", "Its next proof makes it active again."
+        return "Faulty.", "It counts again once its recovery is declared and proven."
+    rest = batch_text(sector, data)
+    if sector.error:
+        rest = f"{rest} Last failure: {sector.error}".strip()
+    return f"{row.word[:1].upper()}{row.word[1:]}.", rest
+
+
+def batch_text(sector: Sector, data: PageData) -> str:
+    """Return what a batch that this sector waits in waits for; empty for any other sector."""
+    policy = sealing_policy()
+    most = {
+        SectorState.PERSISTED: policy.precommit_batch_max,
+        SectorState.C2_DONE: policy.commit_batch_max,
+    }.get(SectorState(sector.state))
+    if most is None:
+        return ""
+    count = Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
+    full = f"{plural(count, 'sector')} of at most {most} wait to share the message"
+    base_fee = 0 if data.head is None else int(data.head.base_fee)
+    if policy.base_fee_max and base_fee > policy.base_fee_max:
+        limit = formatting.fee_text(policy.base_fee_max)
+        return f"{full}; the base fee, {formatting.fee_text(base_fee)}, has to fall to {limit} first."
+    return f"{full}; a lone sector goes at once."
+
+
+def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
+    """The epochs that matter to a sector."""
+    yield Clock(
+        "ticket",
+        "Ticket",
+        formatting.whole(sector.ticket_epoch),
+        "epoch it was drawn at" if sector.ticket_epoch is not None else "drawn before PC1",
+    )
+    yield Clock(
+        "seed",
+        "Seed",
+        formatting.whole(sector.seed_epoch),
+        "epoch of the challenge" if sector.seed_epoch is not None else "comes after the pre-commit",
+    )
+    key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
+    deadline = data.deadlines.get(key) if key is not None else None
+    if deadline is not None and data.clock is not None:
+        is_ahead = deadline.open_epoch > data.clock.epoch
+        epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
+        yield Clock(
+            "deadline",
+            f"Deadline {deadline.index}",
+            formatting.time_left(data.clock.left_s(epoch)),
+            f"until it {'opens' if is_ahead else 'closes'}, epoch {formatting.whole(epoch)}",
+            until=data.clock.starts_at(epoch),
+        )
+    else:
+        yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
+    if sector.initial_pledge:
+        locked, unit = formatting.amount_short(int(sector.initial_pledge))
+        yield Clock("pledge", "Pledge", locked, "locked while it lives", unit=unit)
+    else:
+        yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")
+    end = "set by the pre-commit" if sector.expiration is None else expiry_text(sector)
+    yield Clock("expires", "Expires in", expires_in(sector, data), end)
+
+
+def expiry_text(sector: Sector) -> str:
+    """Return when it ends, on the chain's own clock."""
+    return f"at epoch {formatting.whole(sector.expiration)}"
+
+
+def sector_facts(sector: Sector) -> Iterable[Fact]:
+    """What the console knows of a sector, in the field's words."""
+    yield Fact("Id", str(sector.uuid), mono=True)
+    yield Fact("Seal proof", RegisteredSealProof(sector.seal_proof).name)
+    if sector.comm_d is not None:
+        yield Fact("CommD", str(commd_cid(bytes(sector.comm_d))), mono=True)
+    if sector.comm_r is not None:
+        yield Fact("CommR", str(commr_cid(bytes(sector.comm_r))), mono=True)
+    yield Fact("Pre-commit epoch", formatting.whole(sector.precommit_epoch))
+    yield Fact("Activation", formatting.whole(sector.activation))
+    yield Fact("Deadline / partition", place_text(sector))
+    yield Fact("Store", sector.store or formatting.NOTHING)
+
+
+def detail_actions(sector: Sector) -> tuple[Action, ...]:
+    """What a person can do on the sector's own page."""
+    if sector.paused_at is None:
+        return ()
+    here = sector.uuid
+    return (
+        Action("retry", "Retry", reverse("sector-retry", args=[here]), icon="retry", kind="primary"),
+        *(
+            Action(
+                f"back-{state}",
+                f"Back to {STAGES[NEXT_STAGE[state].stage]}",
+                reverse("sector-back", args=[here, state]),
+                icon="left",
+            )
+            for state in sector.step.resume_at
+        ),
+        Action(
+            "abort", "Abort…", reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
+        ),
+    )
+
+
+def pledged_row(sector: Sector) -> Event:
+    """The first line of the timeline."""
+    by = f"by {sector.pledge.actor}, " if sector.pledge is not None else ""
+    at = str(time_html(sector.created_at))
+    return Event(at, "idle", "plus", "Pledged", f"{by}number {sector.number} from the allocator")
+
+
+def event_row(event: JobEvent) -> Event:
+    """One step in the timeline."""
+    stage = STAGES.get(event.stage, event.stage)
+    at = str(time_html(event.at))
+    if event.is_error:
+        return Event(at, "bad", "bad", f"{stage} failed", event.note, _took(event))
+    sub = " · ".join(part for part in (event.note, event.actor) if part)
+    if event.event.startswith(BACK_TO):
+        return Event(at, "idle", "left", f"Set back to {STAGES[NEXT_STAGE[event.to_state].stage]}", sub)
+    say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
+    tone = "ok" if event.event in STEP_EVENTS else "warn"
+    if event.event == "RETRY":
+        return Event(at, "run", "retry", say, sub)
+    return Event(at, tone, tone, say, sub, _took(event))
+
+
+STEP_EVENTS: Final = frozenset(
+    event
+    for event in EVENTS
+    if event not in ("RETICKET", "RESEED", "ABORT", "RETRY", "LEASE_OVER")
+    and not event.startswith(("FAIL_", "REVERT_"))
+)
+"""Steps forward."""
+
+
+def _took(event: JobEvent) -> str:
+    return formatting.duration(event.ms / 1000) if event.ms is not None else ""
+
+
+def concerns(context: FragmentContext, row: Sector) -> bool:
+    """Return whether anything that this sector's page shows has changed."""
+    batches = [batch for batch in (row.precommit_batch, row.commit_batch) if batch is not None]
+    if (
+        context.has_changed("sector", row.uuid)
+        or context.has_changed("job", row.job.pk)
+        or context.has_changed("messages", "all")
+    ):
+        return True
+    if context.has_changed("message", *(batch.message_id for batch in batches)):
+        return True
+    if context.has_changed("batch", *(batch.pk for batch in batches)):
+        return True
+    if row.deadline is None or "deadline" not in context.changed:
+        return False
+    mine = Deadline.objects.filter(miner_id=row.miner_id, index=row.deadline)
+    return context.has_changed("deadline", *mine.values_list("pk", flat=True))
+
+
+def sector_transferred(context: FragmentContext) -> Iterable[str]:
+    """The page of a sector whose miner went to another tenant."""
+    try:
+        sector_get(context.viewer, context.key)
+    except SectorUnknown:
+        yield transferred_fragment("sectors", "Sector")
+
+
+def detail_fragment(context: FragmentContext) -> Iterable[str]:
+    """All that changes on a sector's page; its parts are small and change together."""
+    try:
+        row = sector_get(context.viewer, context.key)
+    except SectorUnknown:
+        return
+    if not concerns(context, row):
+        return
+    sector = sector_detail(row, context.data)
+    yield fragment("sectors/_head.html", sector=sector)
+    yield fragment("sectors/_clocks.html", clocks=sector.clocks)
+    yield fragment("sectors/_gantt.html", gantt=sector.gantt)
+    yield fragment("sectors/_timeline.html", events=sector.events, key="sector")
+    yield fragment("sectors/_messages.html", sector_messages=sector.messages)
+    yield fragment("messages/_facts.html", facts=sector.facts, title="Facts", key="sector-facts")
+
+
+def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
+    """One sector; a stranger's is as absent as one that never was."""
+    try:
+        return sector_get(viewer, str(key))
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@sign_in_required
+def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """One sector with its clocks, stages and timeline."""
+    return sector_page(request, viewer, key)
+
+
+def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, error: str = "") -> HttpResponse:
+    """Render a sector's page; `error` is what was refused a moment ago."""
+    data = PageData(viewer)
+    detail = sector_detail(sector_or_404(viewer, key), data)
+    return page_render(
+        request,
+        "sectors/detail.html",
+        title=detail.row.name,
+        section="sectors",
+        page_key=f"sector:{key}",
+        data=data,
+        status=422 if error else 200,
+        sector=detail,
+        error=error,
+    )
+
+
+urlpatterns: Final = [
+    path("sectors/<uuid:key>/", sector, name="sector"),
+]
+LIVE: Final = {
+    "sector": LivePage(
+        {
+            **dict.fromkeys(
+                ("sector", "deadline", "message", "messages", "batch", "job"), (detail_fragment,)
+            ),
+            MOVED: (sector_transferred,),
+        }
+    )
+}

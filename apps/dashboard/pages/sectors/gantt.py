@@ -1,0 +1,139 @@
+"""A sector's stages as bars on a time axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.utils.timezone import localtime
+
+from apps.core import formatting
+from apps.dashboard.charts import Bar, gantt_bar
+from apps.dashboard.labels import STAGES
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.sectors.models import JobEvent, Sector
+
+
+FIRST_PROOF: Final = "First proof"
+"""The last row: from the sealed sector to the proof that makes it active."""
+
+TICKS: Final = 4
+"""Parts of the axis."""
+
+DETOURS: Final = ("RETICKET", "RESEED", "LEASE_OVER")
+"""Events that do not bring a sector forward."""
+
+
+@dataclass(frozen=True, slots=True)
+class GanttRow:
+    """One stage on the time axis."""
+
+    stage: str
+    took: str
+    text: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """A mark on the time axis."""
+
+    x: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gantt:
+    """A sector's stages on one time axis."""
+
+    rows: tuple[GanttRow, ...]
+    ticks: tuple[Tick, ...]
+    now: float | None
+    """Where the present stands; None once the sector needs nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time that a stage took."""
+
+    row: str
+    start: datetime
+    end: datetime
+    tone: str
+
+    @property
+    def seconds(self) -> float:
+        return (self.end - self.start).total_seconds()
+
+
+def sector_gantt(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> Gantt:
+    """Draw the stages from the pledge to now, or until nothing more was to be done."""
+    spans = list(_spans(sector, events, at=at))
+    start = sector.created_at
+    end = spans[-1].end if spans else at
+    whole = max((end - start).total_seconds(), 1.0)
+    bars: dict[str, list[Span]] = {}
+    for span in spans:
+        bars.setdefault(span.row, []).append(span)
+    rows = tuple(_row(name, group, start=start, whole=whole) for name, group in bars.items())
+    return Gantt(rows=rows, ticks=_ticks(start, end), now=None if _is_over(sector) else 100.0)
+
+
+def _is_over(sector: Sector) -> bool:
+    is_proven = sector.state == SectorState.PROVING and sector.active_since is not None
+    return is_proven or sector.state == SectorState.ABORTED
+
+
+def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[Span]:
+    """Each stage ends with its event; the present one is open to now."""
+    spans, since = [], sector.created_at
+    for event in events:
+        row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]
+        spans.append(Span(row, since, event.at, _tone(event)))
+        since = event.at
+    if sector.state == SectorState.ABORTED:
+        return spans
+    if sector.state == SectorState.PROVING:
+        if sector.active_since is not None:
+            return [*spans, Span(FIRST_PROOF, since, max(sector.active_since, since), "ok")]
+        return [*spans, Span(FIRST_PROOF, since, at, "run")]
+    return [*spans, Span(STAGES[sector.stage], since, at, "warn" if sector.paused_at is not None else "run")]
+
+
+def _tone(event: JobEvent) -> str:
+    if event.is_error:
+        return "bad"
+    if event.event in DETOURS or event.event.startswith(("REVERT_", "FAIL_")):
+        return "warn"
+    return "idle" if event.event.startswith(("RETRY", "BACK_TO_")) else "ok"
+
+
+def _row(name: str, spans: Sequence[Span], *, start: datetime, whole: float) -> GanttRow:
+    took = formatting.duration(sum(span.seconds for span in spans))
+    bars = tuple(
+        gantt_bar(
+            (span.start - start).total_seconds() / whole,
+            (span.end - start).total_seconds() / whole,
+            tone=span.tone,
+        )
+        for span in spans
+    )
+    return GanttRow(stage=name, took=took, text=f"{name}: {took}", bars=bars)
+
+
+def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
+    anchors = {0: "start", TICKS: "end"}
+    return tuple(
+        Tick(
+            x=100 * part / TICKS,
+            label=localtime(start + (end - start) * part / TICKS).strftime("%H:%M:%S"),
+            anchor=anchors.get(part, "middle"),
+        )
+        for part in range(TICKS + 1)
+    )

@@ -1,0 +1,336 @@
+"""Sectors: the list and its CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Topic
+from apps.checks.sealing import expires_soon
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Verdict
+from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import STAGES, WAITING, StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.countdown import expires_in, sector_countdown
+from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.sectors.selectors import is_uuid, sectors_visible
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.db.models import QuerySet
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.dashboard.csv_export import Download
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+
+PROVING: Final = StateLabel("ok", "proving")
+
+NOT_PROVEN: Final = StateLabel("run", "waits for its first proof", "wait")
+
+FAULTY: Final = StateLabel("bad", "faulty")
+
+RECOVERING: Final = StateLabel("warn", "recovering", "retry")
+
+
+@dataclass(frozen=True, slots=True)
+class SectorRow:
+    """One sector in a list."""
+
+    key: str
+    name: str
+    number: int
+    href: str
+    state: str
+    tone: str
+    word: str
+    icon: str
+    pct: int | None
+    pct_text: str
+    bar_tone: str
+    say: str
+    clock: str
+    clock_until: int | None
+    clock_left: str
+    clock_tone: str
+    host: str
+    attempt: int
+    deadline: str
+    expires: str
+    """Time that is left of its life."""
+    made: str
+    actions: tuple[Action, ...]
+
+
+def sector_label(sector: Sector, data: PageData) -> StateLabel:
+    """Return in words where a sector is."""
+    if sector.paused_at is not None:
+        return StateLabel("bad", f"failed in {STAGES[sector.stage]}")
+    if sector.stage == Stage.PROVING:
+        if sector.active:
+            return PROVING
+        is_recovering = data.faults.get((sector.miner_id, sector.number))
+        if is_recovering is None:
+            return NOT_PROVEN
+        return RECOVERING if is_recovering else FAULTY
+    if sector.stage in WAITING:
+        return WAITING[sector.stage]
+    stage = STAGES[sector.stage]
+    if sector.job.state == JobState.LEASED:
+        return StateLabel("run", stage)
+    return StateLabel("idle", f"waiting for {stage}")
+
+
+def place_text(sector: Sector) -> str:
+    """Where the miner proves it: `5 / 0`, deadline and partition."""
+    return formatting.NOTHING if sector.deadline is None else f"{sector.deadline} / {sector.partition}"
+
+
+def sector_actions(sector: Sector) -> tuple[Action, ...]:
+    """What a person can do about a sector now."""
+    if sector.paused_at is None:
+        return ()
+    return (
+        Action(key="retry", label="Retry", href=reverse("sector-retry", args=[sector.uuid]), icon="retry"),
+    )
+
+
+def sector_row(sector: Sector, *, data: PageData) -> SectorRow:
+    """Lay out one sector of `sectors_visible`."""
+    word = sector_label(sector, data)
+    count = sector_countdown(sector, data)
+    progress = sector.progress if sector.step.owner is Owner.WORKER and sector.paused_at is None else None
+    worker = sector.job.worker or sector.job.sticky_worker
+    return SectorRow(
+        key=str(sector.uuid),
+        name=f"{sector.miner.address or sector.miner} / {sector.number}",
+        number=sector.number,
+        href=reverse("sector", args=[sector.uuid]),
+        state=sector.state,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        pct=None if progress is None else round(100 * progress),
+        pct_text="" if progress is None else formatting.percent(progress, 1),
+        bar_tone="run",
+        say=sector.error if sector.paused_at is not None else "",
+        clock=count.say,
+        clock_until=count.until,
+        clock_left=count.left,
+        clock_tone=count.tone,
+        host=worker.name if worker is not None else formatting.NOTHING,
+        attempt=sector.attempts + 1,
+        deadline=place_text(sector),
+        expires=expires_in(sector, data),
+        made=time_html(sector.created_at),
+        actions=sector_actions(sector) if data.viewer.may("sign") else (),
+    )
+
+
+def list_context(rows: Iterable[Sector], data: PageData) -> list[SectorRow]:
+    """Lay out one page of the list."""
+    return [sector_row(row, data=data) for row in rows]
+
+
+def list_verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence how sealing stands, and what ends soon."""
+    return verdict_by(data.report_of(Topic.SECTORS), sealing_verdict(data))
+
+
+def sealing_verdict(data: PageData) -> Verdict:
+    """Return in one sentence how sealing stands."""
+    counts = dict(data.sector_counts)
+    paused = counts.pop("PAUSED", 0)
+    under_way = sum(counts.values())
+    if paused:
+        return Verdict("", f"{under_way} more in progress.")
+    if under_way:
+        stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
+        return Verdict(f"{plural(under_way, 'sector')} in progress:", f"{stages}.")
+    active = sum(miner.active_sectors for miner in data.miners)
+    unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
+    waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""
+    return Verdict("Nothing is being sealed:", f"{plural(active, 'sector')} active{waits}.")
+
+
+def list_verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=list_verdict_of(context.data))
+
+
+def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
+    """Render the changed rows; a page shows those that it has."""
+    wanted = sectors_visible(context.viewer).filter(uuid__in=[key for key in keys if is_uuid(key)])
+    for row in list_context(wanted, context.data):
+        yield fragment("sectors/_row.html", sector=row)
+
+
+STATES: Final = (
+    ("", "All", ""),
+    ("work", "In progress", "run"),
+    ("paused", "Failed", "bad"),
+    ("active", "Active", "ok"),
+    ("sealed", "Awaiting first proof", "warn"),
+    ("expiring", "Expires within 30 d", "warn"),
+    ("aborted", "Aborted", ""),
+)
+"""Filters of the list: key, label, tone."""
+
+COLUMNS: Final = (
+    "id",
+    "miner",
+    "number",
+    "state",
+    "stage",
+    "active",
+    "deadline",
+    "partition",
+    "activation",
+    "expiration",
+    "pledged",
+)
+"""Of the list as CSV."""
+
+CSV_FIELDS: Final = (
+    "uuid",
+    "miner__actor_id",
+    "number",
+    "state",
+    "active",
+    "deadline",
+    "partition",
+    "activation",
+    "expiration",
+    "created_at",
+)
+"""What the columns are made of: a row's other fields are not read, least of all its batches' params."""
+
+
+def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> QuerySet[Sector]:
+    """Apply the list's filters; each has an index."""
+    if state == "work":
+        rows = rows.exclude(state__in=FINAL_STATES)
+    elif state == "paused":
+        rows = rows.exclude(paused_at=None)
+    elif state == "active":
+        rows = rows.filter(state=SectorState.PROVING, active=True)
+    elif state == "sealed":
+        rows = rows.filter(state=SectorState.PROVING, active=False)
+    elif state == "expiring":
+        rows = rows.filter(expires_soon(data))
+    elif state == "aborted":
+        rows = rows.filter(state=SectorState.ABORTED)
+    if q:
+        rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.none()
+    return rows
+
+
+@require_safe
+@sign_in_required
+def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list, newest first."""
+    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    cursor = cursor_read(request.GET.get("after", ""))
+    data = PageData(viewer)
+    rows = filtered(sectors_visible(viewer), state=state, q=q, data=data)
+    if cursor:
+        rows = rows.filter(pk__lt=int(cursor))
+    shown, pager = page_of(
+        list(rows[: ROWS + 1]),
+        cursor_of=lambda row: str(row.pk),
+        query=request.GET.dict(),
+        is_first=not cursor,
+    )
+    here = reverse("sectors")
+    return page_render(
+        request,
+        "sectors/list.html",
+        title="Sectors",
+        section="sectors",
+        page_key="sectors",
+        data=data,
+        sectors=list_context(shown, data),
+        pager=pager,
+        verdict=list_verdict_of(data),
+        facets=facets(here, state=state, q=q),
+        filtered=bool(state or q),
+        state=state,
+        q=q,
+        here=here,
+        csv=reverse("sectors-csv") + "?" + urlencode({"state": state, "q": q}),
+        can_pledge=viewer.may("sign"),
+        pledge_label="Pledge…" if viewer.may("sign") else "",
+        pledge_href=reverse("pledge"),
+    )
+
+
+def facets(here: str, *, state: str, q: str) -> list[Facet]:
+    """The list's filters with their addresses."""
+    return [
+        Facet(
+            key=key,
+            label=label,
+            href=here
+            + (f"?{urlencode({k: v for k, v in (('state', key), ('q', q)) if v})}" if key or q else ""),
+            on=key == state,
+            tone=tone,
+            icon=tone,
+        )
+        for key, label, tone in STATES
+    ]
+
+
+@require_safe
+@sign_in_required
+def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
+    """The filtered list as CSV."""
+    rows = filtered(
+        sectors_visible(viewer).select_related(None),
+        state=request.GET.get("state", ""),
+        q=request.GET.get("q", "").strip(),
+        data=PageData(viewer),
+    )
+    fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
+    cells = (
+        (
+            uuid,
+            "" if actor_id is None else f"f0{actor_id}",
+            number,
+            state,
+            NEXT_STAGE[state].stage,
+            *plain,
+            made.isoformat(),
+        )
+        for uuid, actor_id, number, state, *plain, made in fields
+    )
+    return csv_answer("sectors.csv", COLUMNS, cells)
+
+
+NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(1, 3), is_tab=True)
+urlpatterns: Final = [
+    path("sectors/", sectors, name="sectors"),
+    path("sectors.csv", sectors_csv, name="sectors-csv"),
+]
+LIVE: Final = {
+    "sectors": LivePage(
+        dict.fromkeys(("sector", "miner", "deadline", "head"), (list_verdict,)),
+        rows={"sector": rows},
+        findings=list_verdict,
+    )
+}

@@ -1,0 +1,258 @@
+"""Pledging: the form, what it would cost, and the new sectors."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_safe
+
+from apps.chain.client import chain_client
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import miner_label, picker
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.errors import MinerUnknown
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.prices import payers_of, pledge_price
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from apps.dashboard.page_data import Names
+    from apps.miners.models import Miner
+    from apps.sectors.services.prices import Payer, PledgePrice
+    from apps.users.principals import Principal
+
+
+GUESSED: Final = "a guess: none of this miner's has landed yet"
+
+LEARNT: Final = "what its last ones used, at the present base fee"
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRow:
+    """One part of the price."""
+
+    what: str
+    sub: str
+    each: str
+    all: str
+    is_sum: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PayerRow:
+    """Whether an address can pay."""
+
+    name: str
+    short: str
+    tone: str
+    word: str
+    say: str
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCard:
+    """The whole of it; with `error` nothing is known."""
+
+    rows: tuple[PriceRow, ...] = ()
+    payers: tuple[PayerRow, ...] = ()
+    count: int = 1
+    say: str = ""
+    error: str = ""
+
+
+def price_card(
+    price: PledgePrice, payers: Sequence[Payer], *, count: int, miner: Miner, names: Names, say: str
+) -> PriceCard:
+    """Lay out the price of `count` sectors."""
+    return PriceCard(
+        rows=tuple(price_rows(price, count=count)),
+        payers=tuple(payer_rows(price, payers, count=count, miner=miner, names=names)),
+        count=count,
+        say=say,
+    )
+
+
+def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
+    """Return the parts, then the sum, then what is paid day by day."""
+
+    def row(what: str, sub: str, atto: int, *, is_sum: bool = False) -> PriceRow:
+        each, whole = formatting.amounts_text(atto, atto * count)
+        return PriceRow(what, sub, each, whole, is_sum)
+
+    yield row("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
+    topup = "with the commit, margin included" if price.topup else "the deposit covers it"
+    yield row("Pledge on top", topup, price.topup)
+    yield row("Gas", f"two messages, burnt; {GUESSED if price.is_guess else LEARNT}", price.gas)
+    yield row("To pay", "locked and burnt together", price.locked + price.gas, is_sum=True)
+    yield row("Daily fee, at most", "of the miner, in each proving period", price.daily_fee)
+
+
+def payer_rows(
+    price: PledgePrice, payers: Sequence[Payer], *, count: int, miner: Miner, names: Names
+) -> Iterable[PayerRow]:
+    """Return what remains of each address; and of the miner, where its own balance is what gets locked."""
+    for payer in payers:
+        promised = (
+            f"; sectors under way take {formatting.amount_text(payer.promised)}" if payer.promised else ""
+        )
+        has = f"has {formatting.amount_text(payer.balance)}{promised}"
+        short = formatting.shortened(payer.address)
+        yield _payer_row(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)
+    if not price.is_sent:
+        left = int(miner.available) - price.locked * count
+        has = f"has {formatting.amount_text(int(miner.available))} available"
+        yield _payer_row(miner.name or miner.address, miner.address, has=has, left=left)
+
+
+def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
+    if left < 0:
+        say = f"{has}, {formatting.amount_text(-left)} too little: the messages would wait for it"
+        return PayerRow(name, short, "bad", "cannot pay", say)
+    return PayerRow(name, short, "ok", "can pay", f"{has}, keeps {formatting.amount_text(left)}")
+
+
+def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> str:
+    """Return at which head it holds, and for how long the sectors would live."""
+    life = formatting.time_left(price.life_epochs * epoch_s)
+    whose = "The sector would live" if count == 1 else f"The {plural(count, 'sector')} would live"
+    return f"As the chain stands at epoch {formatting.whole(height)}. {whose} {life}."
+
+
+@sign_in_required
+def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for new sectors; the form's key makes a double click one pledge."""
+    if not viewer.may("sign"):
+        raise Http404
+    form = {"miner": request.GET.get("miner", ""), "count": "1", "key": uuid.uuid4().hex}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        form = {name: request.POST.get(name, "").strip() for name in form}
+        try:
+            if not is_confirm_submitted(request):
+                return confirm_page_render(request, viewer, pledge_review(viewer, form))
+            return pledged(viewer, form)
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+    data = PageData(viewer)
+    choices = picker(viewer, "miner", value=form["miner"])
+    if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
+        form["miner"] = form["miner"] or choices.choices[0].value
+    return page_render(
+        request,
+        "sectors/pledge.html",
+        title="Pledge",
+        section="sectors",
+        page_key="pledge",
+        data=data,
+        status=422 if errors else 200,
+        miners=choices,
+        form=form,
+        errors=errors,
+        most=sealing_policy().pledge_max,
+        price=price_of(data, address=form["miner"], count=count_read(form["count"])),
+    )
+
+
+@require_safe
+@sign_in_required
+def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The price card for another miner or number of sectors."""
+    if not viewer.may("sign"):
+        raise Http404
+    count = count_read(request.GET.get("count", ""))
+    price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count)
+    return render(request, "sectors/_price.html", {"price": price})
+
+
+def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
+    """Ask the chain for the price of `count` sectors of one of the viewer's miners, or say why not."""
+    count = min(max(count, 1), sealing_policy().pledge_max)
+    if data.head is None or data.network is None:
+        return PriceCard(error="no node has answered yet")
+    if not address:
+        return PriceCard(error="choose a miner")
+    try:
+        miner = miner_get(data.viewer, address)
+        price = pledge_price(miner, client=chain_client(), head=data.head, network=data.network)
+    except DomainError as refusal:
+        return PriceCard(error=refusal.reason)
+    return price_card(
+        price,
+        payers_of(miner, price, count=count),
+        count=count,
+        miner=miner,
+        names=data.names,
+        say=life_text(price, epoch_s=data.network.epoch_s, height=data.head.height, count=count),
+    )
+
+
+def count_read(digits: str) -> int:
+    """Read how many; what is no number is 0."""
+    return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
+
+
+def miner_of(viewer: Principal, form: dict[str, str]) -> Miner:
+    """Read the form's miner.  Raises BadValue."""
+    try:
+        return miner_get(viewer, form["miner"])
+    except MinerUnknown:
+        raise BadValue("choose one of your miners", field="miner") from None
+
+
+def pledge_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
+    """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
+
+    Raises BadValue naming the field, also where no price is known.
+    """
+    miner, count, most = miner_of(viewer, form), count_read(form["count"]), sealing_policy().pledge_max
+    if not 1 <= count <= most:
+        raise BadValue(f"must be from 1 to {most}", field="count")
+    price = price_of(PageData(viewer), address=miner.address, count=count)
+    if price.error:
+        raise BadValue(price.error, field="form")
+    return ConfirmPage(
+        title=f"Pledge {plural(count, 'sector')} of {miner.name or miner.address}",
+        text=price.say,
+        label=f"Pledge {plural(count, 'sector')}",
+        back=f"{reverse('pledge')}?miner={miner.address}",
+        page="Pledge",
+        section="sectors",
+        kept=tuple(form.items()),
+        facts=(
+            ("Miner", miner_label(miner)),
+            *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
+            *((payer.name, f"{payer.word}: {payer.say}") for payer in price.payers),
+        ),
+    )
+
+
+def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
+    """Make the sectors and go to them.  Raises DomainError with the field to blame."""
+    miner, count = miner_of(viewer, form), count_read(form["count"])
+    taken = numbers_allocated(chain_client(), miner.address)
+    made = pledge_create(
+        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None, by=viewer
+    )
+    first = made.sectors.order_by("number").first()
+    return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")
+
+
+urlpatterns: Final = [
+    path("sectors/pledge/", pledge, name="pledge"),
+    path("sectors/pledge/price/", price_part, name="pledge-price"),
+]

@@ -1,0 +1,182 @@
+"""One sender with its settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.checks.object_reports import report_of_sender
+from apps.core import formatting
+from apps.core.errors import DomainError, NotFound
+from apps.dashboard.cards import Action, Fact
+from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.senders.listing import SenderRow, sender_rows
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import ObjectFindings, found_of
+from apps.messages.errors import SenderNotFound, SenderShared
+from apps.messages.selectors import sender_get, sender_may_set
+from apps.messages.selectors.gas import LEARN_DAYS
+from apps.messages.services.senders import sender_set
+from apps.messages.states import SenderState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.messages.models import Sender
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class SenderDetail:
+    """The whole of one sender."""
+
+    row: SenderRow
+    found: ObjectFindings
+    actions: tuple[Action, ...]
+    facts: tuple[Fact, ...]
+
+
+def sender_detail(sender: Sender, data: PageData) -> SenderDetail:
+    """Lay out the whole of one sender."""
+    [row] = sender_rows([sender], data)
+    found = found_of(report_of_sender(data, sender, stuck=row.stuck), data)
+    return SenderDetail(row, found, sender_actions(sender, data), tuple(sender_facts(sender, row)))
+
+
+def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
+    """What a person can do about a sender."""
+    if not (data.viewer.may("sign") and sender_may_set(data.viewer, sender.address)):
+        return ()
+    if sender.state == SenderState.FORBIDDEN:
+        address = reverse("sender-act", args=[sender.address, "resume"])
+        return (Action("resume", "Resume", address, icon="run", kind="primary"),)
+    return (Action("pause", "Pause", reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
+
+
+def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
+    """What is known of it."""
+    yield Fact("Address", sender.address, mono=True)
+    yield Fact("Balance", f"{row.balance} FIL")
+    yield Fact("Runway", f"{row.runway}, at what the last {LEARN_DAYS} days cost")
+    yield Fact(f"Gas of {LEARN_DAYS} days", f"{row.spent} FIL")
+    yield Fact("In flight", f"{row.flying} of {row.quota}")
+    yield Fact("Waiting", row.waiting)
+    yield Fact("Next nonce", row.nonce)
+    yield Fact("Chain wants", formatting.whole(sender.chain_nonce))
+    if sender.gap_nonce is not None:
+        yield Fact("Missing nonce", formatting.whole(sender.gap_nonce))
+    if sender.foreign_at is not None:
+        yield Fact("Used elsewhere", f"{sender.foreign_cid or 'seen in a node pool'}", mono=True)
+
+
+def detail_fragment(context: FragmentContext) -> Iterable[str]:
+    """The head and the facts of one sender's page."""
+    try:
+        row = sender_get(context.viewer, context.key)
+    except SenderNotFound:
+        return
+    detail = sender_detail(row, context.data)
+    yield fragment("senders/_head.html", **head_context(detail))
+    yield fragment("messages/_facts.html", facts=detail.facts, title="Status", key="sender-facts")
+
+
+def head_context(detail: SenderDetail) -> dict[str, Any]:
+    """What the head of the page needs."""
+    return {"sender": detail.row, "found": detail.found, "actions": detail.actions}
+
+
+OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
+
+
+def sender_or_404(viewer: Principal, address: str) -> Sender:
+    """One sender; a stranger's is as absent as one that never was."""
+    try:
+        return sender_get(viewer, address)
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@sign_in_required
+def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """One sender with its lane and settings."""
+    return sender_page(request, viewer, address)
+
+
+def sender_page(
+    request: HttpRequest,
+    viewer: Principal,
+    address: str,
+    *,
+    form: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+) -> HttpResponse:
+    """Render a sender's page; `errors` are what the settings form was refused for."""
+    row, data = sender_or_404(viewer, address), PageData(viewer)
+    detail = sender_detail(row, data)
+    return page_render(
+        request,
+        "senders/detail.html",
+        title=detail.row.name,
+        section="senders",
+        page_key=f"sender:{row.address}",
+        data=data,
+        status=422 if errors else 200,
+        **head_context(detail),
+        facts=detail.facts,
+        form=form or form_of(row),
+        errors=errors or {},
+        can_set=viewer.may("sign") and sender_may_set(viewer, row.address),
+        is_shared=not sender_may_set(viewer, row.address),
+    )
+
+
+@require_POST
+@sign_in_required
+def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Change fee rules and quota of a sender; an empty field leaves the choice to the rules below."""
+    row = sender_or_404(viewer, address)
+    if not viewer.may("sign"):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    try:
+        fees, quota = rules_read(form)
+        sender_set(principal=viewer, address=row.address, fees=fees, quota=quota)
+    except DomainError as refusal:
+        return sender_page(request, viewer, address, form=form, errors={refusal.field: refusal.reason})
+    return redirect("sender", row.address)
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
+    """Pause a sender or let it go on."""
+    row = sender_or_404(viewer, address)
+    if op not in OPS or not viewer.may("sign"):
+        raise Http404
+    try:
+        sender_set(principal=viewer, address=row.address, state=OPS[op])
+    except SenderShared:
+        raise Http404 from None
+    if not getattr(request, "htmx", False):
+        return redirect("sender", row.address)
+    detail = sender_detail(sender_or_404(viewer, address), PageData(viewer))
+    return render(request, "senders/_head.html", head_context(detail))
+
+
+urlpatterns: Final = [
+    path("senders/<str:address>/", sender, name="sender"),
+    path("senders/<str:address>/settings/", settings, name="sender-settings"),
+    path("senders/<str:address>/<str:op>/", action, name="sender-act"),
+]
+LIVE: Final = {
+    "sender": LivePage(dict.fromkeys(("message", "messages", "sender", "head"), (detail_fragment,)))
+}

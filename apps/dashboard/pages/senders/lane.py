@@ -1,0 +1,81 @@
+"""A sender's lane: its nonces side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.core import formatting
+
+if TYPE_CHECKING:
+    from apps.messages.selectors.nonce_lanes import Lane, LaneNonce
+
+
+PLACES: Final[dict[str, tuple[str, str, str]]] = {
+    "landed": ("ok", "landed", ""),
+    "replaced": ("warn", "replaced", ""),
+    "flight": ("run", "in flight", ""),
+    "stuck": ("warn", "stuck", "!"),
+    "gap": ("bad", "missing", "\u00d7"),
+    "next": ("none", "next", ""),
+}
+"""Place of a nonce: tone, word, mark."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCell:
+    """One drawn nonce: x, w, cx in percent of the width."""
+
+    x: float
+    w: float
+    cx: float
+    tone: str
+    mark: str
+    nonce: str
+    word: str
+    href: str
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LaneView:
+    """A drawn lane."""
+
+    cells: tuple[LaneCell, ...]
+    now: float
+    """Where the chain's nonce stands, in percent of the width."""
+    label: str
+    more: str
+
+
+def lane_view(lane: Lane) -> LaneView:
+    """Lay the nonces side by side; the line before the chain's nonce is the present."""
+    place = 100 / max(len(lane.nonces), 8)
+    cells = tuple(_cell(one, at=index * place, place=place) for index, one in enumerate(lane.nonces))
+    before = sum(one.nonce < lane.chain_nonce for one in lane.nonces)
+    say = [f"the chain wants {formatting.whole(lane.chain_nonce)} next"]
+    say += [f"{formatting.whole(lane.in_flight)} in flight", f"{formatting.whole(lane.waiting)} waiting"]
+    if lane.gaps:
+        say.append(f"{lane.gaps} missing")
+    if lane.stuck:
+        say.append(f"{lane.stuck} stuck")
+    more = f"{formatting.whole(lane.more)} more nonces behind these" if lane.more else ""
+    return LaneView(cells=cells, now=round(before * place, 2), label=", ".join(say), more=more)
+
+
+def _cell(one: LaneNonce, *, at: float, place: float) -> LaneCell:
+    tone, word, mark = PLACES[one.place]
+    width = place * 0.92
+    return LaneCell(
+        x=round(at, 2),
+        w=round(width, 2),
+        cx=round(at + width / 2, 2),
+        tone=tone,
+        mark=mark,
+        nonce=formatting.whole(one.nonce),
+        word=word,
+        href=reverse("message", args=[one.message]) if one.message else "",
+        quiet=one.place == "landed",
+    )

@@ -1,0 +1,121 @@
+"""Status: every check with its result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Severity
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import checked_text, todo_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.checks.results import Result
+    from apps.dashboard.todo import Todo
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check in the table."""
+
+    name: str
+    title: str
+    word: StateLabel
+    severity: str
+    href: str
+    label: str
+    todos: tuple[Todo, ...]
+
+
+def check_row(result: Result, data: PageData) -> CheckRow:
+    """Lay out one check."""
+    check = result.check
+    failed = StateLabel("bad" if check.severity is Severity.CRITICAL else "warn", "failed")
+    found = tuple(todo_of(one, data) for one in data.report.found if one.check is check)
+    return CheckRow(
+        name=check.name,
+        title=check.title,
+        word=StateLabel("ok", "passed") if result.passed else failed,
+        severity=str(check.severity),
+        href=check.link.address,
+        label=check.button,
+        todos=found,
+    )
+
+
+def status_verdict(data: PageData) -> Verdict:
+    """Return how many checks passed."""
+    report = data.report
+    failed = len(report.results) - report.passed
+    if not failed:
+        return Verdict("All checks passed.", "", checked_text(report))
+    say = f"{plural(failed, 'check')} failed:"
+    return Verdict(say, f"{plural(len(report.found), 'thing')} to look at.", checked_text(report))
+
+
+def status_context(data: PageData) -> dict[str, Any]:
+    """Everything on the page; failed checks first."""
+    rows = [check_row(result, data) for result in data.report.results]
+    return {
+        "verdict": status_verdict(data),
+        "rows": sorted(rows, key=lambda row: (row.word.tone == "ok", row.severity)),
+    }
+
+
+def checks_fragment(context: FragmentContext) -> Iterable[str]:
+    """The whole page anew."""
+    shown = status_context(context.data)
+    yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
+    yield fragment("dashboard/_status.html", rows=shown["rows"])
+
+
+@require_safe
+@sign_in_required
+def status(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Every check with its result."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "dashboard/status.html",
+        title="Status",
+        section="today",
+        page_key="status",
+        data=data,
+        **status_context(data),
+    )
+
+
+KINDS: Final = (
+    "head",
+    "miner",
+    "deadline",
+    "sector",
+    "worker",
+    "message",
+    "messages",
+    "sender",
+    "wallet",
+    "signer",
+    "node",
+    "node_state",
+    "process",
+)
+"""Changes that checks depend on."""
+urlpatterns: Final = [
+    path("status/", status, name="status"),
+]
+LIVE: Final = {"status": LivePage(dict.fromkeys(KINDS, (checks_fragment,)), findings=checks_fragment)}

@@ -1,0 +1,352 @@
+"""Tenants: who they are, what they may use, and at which rate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.services.ownership import assignment_check
+from apps.users.limits import rates_used
+from apps.users.selectors import miner_owner, tenants_listed
+from apps.users.services.tenant_management import (
+    can_manage_tenants,
+    miner_read,
+    tenant_add,
+    tenant_edit,
+    tenant_miner_grant,
+    tenant_miner_revoke,
+    tenant_rate_limit_delete,
+    tenant_rate_limit_set,
+    tenant_signer_grant,
+    tenant_signer_revoke,
+    tenant_visible,
+)
+from poolsite.filecoin.address import id_address
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.users.limits import RateUsed
+    from apps.users.models import MinerGrant, SignerGrant, Tenant
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    """One tenant in the list."""
+
+    key: str
+    name: str
+    comment: str
+    tone: str
+    word: str
+    icon: str
+    miners: str
+    signers: str
+    people: str
+    rates: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A miner or an address that a tenant has."""
+
+    key: str
+    shown: str
+    word: str
+    since: str
+
+
+@dataclass(frozen=True, slots=True)
+class RateRow:
+    """How much of a service a tenant may use, and how much of that it did."""
+
+    key: str
+    what: str
+    rate: str
+    left: str
+    pct: int
+    tone: str
+    empty_in: str
+
+
+def tenant_label(tenant: Tenant) -> StateLabel:
+    """Return in words whether a tenant is let in."""
+    return StateLabel("ok", "enabled") if tenant.enabled else StateLabel("idle", "disabled", "off")
+
+
+def tenant_row(row: Any) -> TenantRow:
+    """Lay out one tenant of `tenants_listed`."""
+    word = tenant_label(row)
+    return TenantRow(
+        key=str(row.uuid),
+        name=row.name,
+        comment=row.comment,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        miners=formatting.whole(row.miners_count),
+        signers=formatting.whole(row.signers_count),
+        people=formatting.whole(row.people_count),
+        rates=formatting.whole(row.rates_count) if row.rates_count else "no limit",
+        since=str(time_html(row.created_at)),
+    )
+
+
+def miner_row(row: MinerGrant) -> GrantRow:
+    """Lay out one miner."""
+    address = str(id_address(row.actor_id))
+    word = "makes blocks" if row.open_mining else "makes no blocks"
+    return GrantRow(address, address, word, str(time_html(row.created_at)))
+
+
+def signer_row(row: SignerGrant) -> GrantRow:
+    """Lay out one address."""
+    return GrantRow(row.address, row.address, "", str(time_html(row.created_at)))
+
+
+def span_text(seconds: float) -> str:
+    """`1 s`, `1 min`, `24 h`."""
+    for size, name in ((3600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {name}"
+    return f"{seconds:g} s"
+
+
+def rate_row(used: RateUsed) -> RateRow:
+    """Lay out one rate."""
+    row, usage = used.row, used.usage
+    named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
+    rate = f"{formatting.whole(row.capacity)} in {span_text(row.reset_ns / 10**9)}"
+    return RateRow(
+        key=str(row.uuid),
+        what=named or "everything",
+        rate=rate if row.capacity else "no limit",
+        left=f"{formatting.whole(usage.left)} left" if usage is not None else formatting.NOTHING,
+        pct=round(100 * usage.used / usage.capacity) if usage is not None else 0,
+        tone="bad" if usage is not None and usage.is_over else "run",
+        empty_in=formatting.time_left(usage.reset_s) if usage is not None and usage.used else "",
+    )
+
+
+SHOWN: Final = 200
+"""Tenants of the list; miners and addresses of one tenant."""
+
+SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
+"""Beginnings of names that a rate can count."""
+
+FIELDS: Final = ("comment", "miner", "address", "service", "api", "capacity", "seconds")
+
+OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
+
+TEXTS: Final = {
+    "close": ("Disable {name}", "Its people and tokens are refused within a second, everywhere.", "Disable"),
+    "miner": ("Give {miner} to {name}", "It is {owner}'s now, who loses it.", "Give it"),
+    "miner-take": (
+        "Take {miner} from {name}",
+        "This tenant's provers are no longer asked, and refused.",
+        "Take it",
+    ),
+    "signer-take": (
+        "Take this address from {name}",
+        "Nothing of this tenant is signed with {address} any more.",
+        "Take it",
+    ),
+}
+"""What is asked first: title, what it means, button."""
+
+
+@require_safe
+@sign_in_required
+def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    rows = [tenant_row(row) for row in tenants_listed(viewer, limit=SHOWN)]
+    return page_render(
+        request,
+        "tenants/list.html",
+        title="Tenants",
+        section="tenants",
+        page_key="",
+        data=PageData(viewer),
+        tenants=rows,
+        verdict=verdict_of(rows),
+        may_make=can_manage_tenants(viewer),
+    )
+
+
+def verdict_of(rows: list[TenantRow]) -> Verdict:
+    """Return in one sentence who is there and who is shut out."""
+    shut = sum(row.word == "disabled" for row in rows)
+    rest = f"{shut} of them disabled." if shut else "All enabled." if rows else ""
+    return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask for name and comment, and make the tenant."""
+    if not can_manage_tenants(viewer):
+        raise Http404
+    form = {name: request.POST.get(name, "").strip() for name in ("name", "comment")}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        try:
+            made = tenant_add(principal=viewer, **form)
+        except DomainError as refusal:
+            errors[refusal.field or "name"] = refusal.reason
+        else:
+            return redirect("tenant", made.uuid)
+    return page_render(
+        request,
+        "tenants/new.html",
+        title="New tenant",
+        section="tenants",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+    )
+
+
+def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
+    """Find a tenant; a stranger's is not there."""
+    try:
+        return tenant_visible(viewer, str(key))
+    except NotFound:
+        raise Http404 from None
+
+
+@require_safe
+@sign_in_required
+def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """One tenant and what it has."""
+    return tenant_page(request, viewer, tenant_or_404(viewer, key))
+
+
+def tenant_page(
+    request: HttpRequest, viewer: Principal, row: Tenant, errors: dict[str, str] | None = None
+) -> HttpResponse:
+    """Show it, with what was typed where something could not be taken."""
+    miners = row.miner_grants.filter(deleted_at=None).order_by("actor_id")[: SHOWN + 1]
+    signers = row.signer_grants.filter(deleted_at=None).order_by("created_at", "pk")[: SHOWN + 1]
+    form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
+    form["comment"] = form["comment"] if errors and "comment" in errors else row.comment
+    return page_render(
+        request,
+        "tenants/detail.html",
+        title=row.name,
+        section="tenants",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        tenant=row,
+        state=tenant_label(row),
+        miners=[miner_row(one) for one in miners[:SHOWN]],
+        signers=[signer_row(one) for one in signers[:SHOWN]],
+        shown=SHOWN,
+        has_more=len(miners) > SHOWN or len(signers) > SHOWN,
+        rates=[rate_row(used) for used in rates_used(row)],
+        services=SERVICES,
+        can_manage_tenants=can_manage_tenants(viewer),
+        give_miner=picker(viewer, "miner", value=form["miner"]),
+        give_wallet=picker(viewer, "wallet", value=form["address"]),
+        form=form,
+        errors=errors or {},
+    )
+
+
+def question_of(row: Tenant, op: str, form: dict[str, str]) -> ConfirmPage | None:
+    """Write the question before an action; None for what can be taken back as easily as it is done."""
+    if op not in TEXTS:
+        return None
+    owner = miner_owner(actor_id=miner_read(form["miner"])) if op == "miner" else ""
+    if op == "miner" and owner in ("", row.name):
+        return None
+    title, text, label = (words.format(name=row.name, owner=owner, **form) for words in TEXTS[op])
+    kept = tuple((name, value) for name, value in form.items() if value)
+    back = reverse("tenant", args=[row.uuid])
+    return ConfirmPage(title, text, label, back=back, page=row.name, section="tenants", kept=kept)
+
+
+def miner_check(row: Tenant, op: str, form: dict[str, str]) -> None:
+    """Refuse to move a miner that the pool works for.  Raises BadValue, MinerInUse."""
+    if op in ("miner", "miner-take"):
+        assignment_check(actor_id=miner_read(form["miner"]), tenant=row if op == "miner" else None)
+
+
+def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> None:
+    """Do one action.  Raises DomainError."""
+    who: dict[str, Any] = {"principal": viewer, "tenant": row}
+    if op in ("open", "close"):
+        tenant_edit(**who, enabled=op == "open")
+    elif op == "comment":
+        tenant_edit(**who, comment=form["comment"])
+    elif op == "miner":
+        tenant_miner_grant(**who, miner=form["miner"], open_mining=form["open_mining"] == "on")
+    elif op == "miner-take":
+        tenant_miner_revoke(**who, miner=form["miner"])
+    elif op == "signer":
+        tenant_signer_grant(**who, address=form["address"])
+    elif op == "signer-take":
+        tenant_signer_revoke(**who, address=form["address"])
+    elif op == "rate":
+        rate: dict[str, Any] = {name: form[name] for name in ("service", "api", "capacity", "seconds")}
+        tenant_rate_limit_set(**who, **rate)
+    else:
+        tenant_rate_limit_delete(**who, key=form["key"])
+
+
+@require_POST
+@sign_in_required
+def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Change a tenant, or what it has."""
+    row = tenant_or_404(viewer, key)
+    if op not in OPS or not can_manage_tenants(viewer):
+        raise Http404
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    form = {name: request.POST.get(name, "").strip() for name in (*FIELDS, "open_mining", "key")}
+    try:
+        with transaction.atomic():
+            miner_check(row, op, form)
+        asked = question_of(row, op, form)
+        if asked is not None and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, asked)
+        act_do(viewer, row, op, form)
+    except DomainError as refusal:
+        field = refusal.field if refusal.field in FIELDS else "state"
+        return tenant_page(request, viewer, row, {field: refusal.reason})
+    return redirect("tenant", row.uuid)
+
+
+NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))
+urlpatterns: Final = [
+    path("tenants/", tenants, name="tenants"),
+    path("tenants/new/", tenant_new, name="tenant-new"),
+    path("tenants/<uuid:key>/", tenant, name="tenant"),
+    path("tenants/<uuid:key>/<str:op>/", action, name="tenant-act"),
+]

@@ -1,0 +1,192 @@
+"""Today: is everything well, what runs, what waits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts import host_row
+from apps.dashboard.pages.messages.listing import message_row
+from apps.dashboard.pages.miners.listing import MinerRow, miner_row, sectors_under_way
+from apps.dashboard.pages.sectors.listing import sector_row
+from apps.dashboard.pages.today.processes import processes_context, processes_fragment
+from apps.dashboard.pages.today.stats import stats_of
+from apps.dashboard.pages.wallets import wallet_row
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import checked_text, todo_sum, todos, verdict_by
+from apps.messages.selectors import messages_visible
+from apps.messages.selectors.stuck import stuck_marked
+from apps.sectors.selectors import sectors_visible
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+
+SHOWN: Final = 8
+"""Lines of each list on the overview."""
+
+
+def verdict_of(data: PageData) -> Verdict:
+    """Return in one sentence how the pool stands."""
+    if data.report.found:
+        return verdict_by(data.report, Verdict("", ""))
+    if data.clock is None:
+        return Verdict(
+            "No chain yet.", "The console waits for its first node to answer.", checked_text(data.report)
+        )
+    active = sum(miner.active_sectors for miner in data.miners)
+    under_way = sum(data.sector_counts.values())
+    if not active and not under_way:
+        return verdict_by(data.report, Verdict("All is well:", "no sector is active or in progress."))
+    counts = f"{plural(active, 'sector')} active, {under_way} in progress, every deadline forecast to land."
+    return verdict_by(data.report, Verdict("All is well:", counts))
+
+
+def strips_of(data: PageData) -> list[MinerRow]:
+    """Each miner with its period."""
+    under_way = sectors_under_way(data.viewer)
+    return [miner_row(miner, data=data, in_work=under_way.get(miner.pk, 0)) for miner in data.miners[:SHOWN]]
+
+
+def recent_sectors(viewer: Principal) -> list[Sector]:
+    """Those in work, newest first; then the newest that are sealed, until the list is full."""
+    visible = sectors_visible(viewer)
+    rows = list(visible.exclude(state__in=FINAL_STATES)[:SHOWN])
+    return rows + list(visible.filter(state=SectorState.PROVING)[: SHOWN - len(rows)])
+
+
+def sectors_context(data: PageData) -> dict[str, Any]:
+    rows = [sector_row(sector, data=data) for sector in recent_sectors(data.viewer)]
+    can_pledge = data.viewer.may("sign") and any(miner.address for miner in data.miners)
+    return {
+        "today_sectors": rows,
+        "sector_counts": "those in progress first",
+        "pledge_label": "Pledge…" if can_pledge else "",
+        "pledge_href": reverse("pledge"),
+    }
+
+
+def messages_context(data: PageData) -> dict[str, Any]:
+    rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)[:SHOWN]
+    return {
+        "today_messages": [message_row(row, data.names) for row in rows],
+        "message_counts": "newest first",
+    }
+
+
+def wallets_context(data: PageData) -> dict[str, Any]:
+    rows = sorted(data.wallets, key=lambda wallet: wallet.balance or 0)[:SHOWN]
+    return {"today_wallets": [wallet_row(row, data=data) for row in rows]}
+
+
+def hosts_context(data: PageData) -> dict[str, Any]:
+    return {"today_hosts": [host_row(row, data=data, may_act=False) for row in data.workers[:SHOWN]]}
+
+
+def page_context(data: PageData) -> dict[str, Any]:
+    """Everything on the page, for its first showing."""
+    return (
+        {
+            "verdict": verdict_of(data),
+            "todos": todos(data),
+            "todo_sum": todo_sum(data),
+            "stats": stats_of(data),
+            "strips": strips_of(data),
+        }
+        | sectors_context(data)
+        | messages_context(data)
+        | wallets_context(data)
+        | hosts_context(data)
+        | processes_context(data)
+    )
+
+
+def vital_signs(context: FragmentContext) -> Iterable[str]:
+    data = context.data
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(data))
+    yield fragment("dashboard/_todo.html", todos=todos(data), todo_sum=todo_sum(data))
+    yield fragment("dashboard/_stats.html", stats=stats_of(data))
+
+
+def miners_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_miners.html", strips=strips_of(context.data))
+
+
+def sectors_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_sectors.html", **sectors_context(context.data))
+
+
+def messages_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_messages.html", **messages_context(context.data))
+
+
+def wallets_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_wallets.html", **wallets_context(context.data))
+
+
+def hosts_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_hosts.html", **hosts_context(context.data))
+
+
+@require_safe
+@sign_in_required
+def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Is everything well, what runs, what waits."""
+    data = PageData(viewer)
+    return page_render(
+        request,
+        "dashboard/today.html",
+        title="Today",
+        section="today",
+        page_key="today",
+        data=data,
+        can_pledge=viewer.may("sign"),
+        **page_context(data),
+    )
+
+
+@require_safe
+@sign_in_required
+def resync(_request: HttpRequest, _viewer: Principal) -> HttpResponse:
+    """Answer the page that asks with the request to fetch its live fragments again."""
+    return HttpResponse(status=204, headers={"HX-Trigger": "resync"})
+
+
+NAV: Final = NavItem("today", _("Today"), "today", place=(1, 1), is_tab=True)
+urlpatterns: Final = [
+    path("", today, name="today"),
+    path("resync/", resync, name="resync"),
+]
+LIVE: Final = {
+    "today": LivePage(
+        {
+            "head": (vital_signs, miners_fragment, processes_fragment),
+            "node_state": (vital_signs,),
+            "miner": (vital_signs, miners_fragment),
+            "deadline": (vital_signs, miners_fragment, sectors_fragment),
+            "sector": (vital_signs, sectors_fragment),
+            "job": (hosts_fragment,),
+            "worker": (vital_signs, hosts_fragment),
+            "message": (vital_signs, messages_fragment),
+            "messages": (vital_signs, messages_fragment),
+            "wallet": (vital_signs, wallets_fragment),
+            "signer": (vital_signs, wallets_fragment),
+            "process": (vital_signs, processes_fragment),
+        },
+        findings=vital_signs,
+    )
+}

@@ -1,0 +1,202 @@
+"""The vital signs of Today."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Stat
+from apps.dashboard.labels import STAGES
+from apps.dashboard.pages.miners.deadlines import deadline_next
+from apps.sectors.selectors import worker_is_away
+
+if TYPE_CHECKING:
+    from apps.dashboard.page_data import PageData
+
+
+CHAIN_CHECKS: Final = (
+    "chain_stalled",
+    "head_late",
+    "nodes_unreadable",
+    "nodes_foreign",
+    "nodes_unhealthy",
+    "upgrade_unready",
+)
+
+
+def tone_by(data: PageData, *checks: str) -> str:
+    """Return a tile's tone: bad or warn as the worst of its checks says, else ok."""
+    failed = [found for found in data.report.found if found.check.name in checks]
+    if not failed:
+        return "ok"
+    return "bad" if any(found.is_critical for found in failed) else "warn"
+
+
+def tone_or_none(data: PageData, *checks: str) -> str:
+    """Return the tone of a tile that shows none while all is well."""
+    tone = tone_by(data, *checks)
+    return "" if tone == "ok" else tone
+
+
+def stats_of(data: PageData) -> list[Stat]:
+    """The vital signs."""
+    return [
+        head_stat(data),
+        deadline_stat(data),
+        power_stat(data),
+        faults_stat(data),
+        sealing_stat(data),
+        messages_stat(data),
+        wallet_stat(data),
+        hosts_stat(data),
+    ]
+
+
+def head_stat(data: PageData) -> Stat:
+    chain_status = data.chain_status
+    here = reverse("chain")
+    if chain_status is None:
+        return Stat(
+            "head",
+            "Head",
+            formatting.NOTHING,
+            "no node has answered yet",
+            href=here,
+            tone="idle",
+        )
+    return Stat(
+        "head",
+        "Head",
+        formatting.whole(chain_status.epoch),
+        f"base fee {formatting.fee_text(chain_status.base_fee)}",
+        href=here,
+        tone=tone_by(data, *CHAIN_CHECKS),
+    )
+
+
+def deadline_stat(data: PageData) -> Stat:
+    told = [row for row in data.deadlines.values() if row.live]
+    soon = deadline_next(told, data.clock)
+    tone = tone_by(data, "windows_missed", "windows_at_risk")
+    if soon is None:
+        return Stat(
+            "post",
+            "Next deadline",
+            formatting.NOTHING,
+            "no sector to prove yet",
+            href=reverse("miners"),
+            tone="idle" if tone == "ok" else tone,
+        )
+    missed = data.report.result("windows_missed")
+    return Stat(
+        "post",
+        "Next deadline",
+        soon.left,
+        f"{missed.count} missed, {soon.foot}" if missed is not None and missed.count else soon.foot,
+        href=reverse("miners"),
+        until=soon.until,
+        tone=tone,
+    )
+
+
+def power_stat(data: PageData) -> Stat:
+    power, unit = formatting.size(sum(miner.qa_power for miner in data.miners))
+    active = sum(miner.active_sectors for miner in data.miners)
+    foot = f"{plural(active, 'active sector')}, {plural(len(data.miners), 'miner')}"
+    return Stat("power", "Power", power, foot, href=reverse("miners"), unit=unit)
+
+
+def faults_stat(data: PageData) -> Stat:
+    faulty = sum(miner.faulty_sectors for miner in data.miners)
+    debt = sum(miner.fee_debt for miner in data.miners)
+    foot = f"fee debt {formatting.fil(debt)} FIL" if debt else "no fee debt"
+    return Stat(
+        "faults",
+        "Faults",
+        formatting.whole(faulty),
+        foot,
+        href=reverse("miners"),
+        tone=tone_by(data, "sectors_faulty", "fee_debt"),
+    )
+
+
+def sealing_stat(data: PageData) -> Stat:
+    counts = dict(data.sector_counts)
+    paused = counts.pop("PAUSED", 0)
+    under_way = sum(counts.values())
+    busiest = max(counts, key=lambda stage: counts[stage], default="")
+    foot = f"most in {STAGES[busiest]}" if under_way else "nothing is being sealed"
+    if paused:
+        foot = f"{plural(paused, 'sector')} paused"
+    href = reverse("sectors") + ("?state=paused" if paused else "?state=work")
+    return Stat(
+        "sealing",
+        "In progress",
+        formatting.whole(under_way + paused),
+        foot,
+        href=href,
+        tone=tone_or_none(data, "sectors_paused", "deposits_expiring"),
+    )
+
+
+def messages_stat(data: PageData) -> Stat:
+    waiting = data.messages_waiting
+    return Stat(
+        "messages",
+        "Messages",
+        formatting.whole(waiting.signed + waiting.queued),
+        messages_foot(data),
+        href=reverse("messages") + "?state=open",
+        tone=tone_or_none(data, "messages_stuck", "messages_failed"),
+    )
+
+
+def messages_foot(data: PageData) -> str:
+    """What is wrong with messages, else where those in flight are."""
+    waiting, failed = data.messages_waiting, data.report.result("messages_failed")
+    words = [f"{waiting.stuck} stuck"] if waiting.stuck else []
+    words += [f"{failed.count} failed"] if failed is not None and failed.count else []
+    return ", ".join(words) or f"{waiting.signed} signed, {waiting.queued} waiting"
+
+
+def wallet_stat(data: PageData) -> Stat:
+    lowest = min(data.wallets, key=lambda wallet: wallet.balance or 0, default=None)
+    if lowest is None:
+        return Stat(
+            "wallets",
+            "Lowest wallet",
+            formatting.NOTHING,
+            "no signer has come yet",
+            href=reverse("wallets"),
+            tone="idle",
+        )
+    foot = lowest.label or formatting.shortened(lowest.address)
+    return Stat(
+        "wallets",
+        "Lowest wallet",
+        formatting.fil_short(lowest.balance),
+        foot,
+        href=reverse("wallets"),
+        unit="FIL",
+        tone=tone_or_none(data, "balances_short", "signers_away"),
+    )
+
+
+def hosts_stat(data: PageData) -> Stat:
+    workers = data.workers
+    here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
+    tone = tone_by(data, "hosts_away", "hosts_disk", "hosts_paused", "hosts_slow")
+    held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
+    foot = f"{plural(held, 'job')} in progress"
+    return Stat(
+        "hosts",
+        "Workers",
+        str(len(here)),
+        foot,
+        href=reverse("hosts"),
+        unit=f"of {len(workers)}",
+        tone=tone if workers else "idle",
+    )

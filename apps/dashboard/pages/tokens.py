@@ -1,0 +1,300 @@
+"""API tokens: who has them, new ones, revoking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from apps.core import clock, formatting
+from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
+from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
+from apps.users.services.people import can_manage_people, tenant_for
+from apps.users.states import PART_PERMS, PERMS, Perm
+from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.users.models import Token
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRow:
+    """One token in the list."""
+
+    key: str
+    name: str
+    hint: str
+    tenant: str
+    perm: str
+    limits: str
+    made: str
+    expires: str
+    used: str
+    used_from: str
+    tone: str
+    word: str
+    icon: str
+    may_revoke: bool
+
+
+def token_label(token: Token, *, at: datetime) -> StateLabel:
+    """Return in words whether a token is good."""
+    if token.revoked_at is not None:
+        return StateLabel("idle", "revoked", "off")
+    if token.expires_at is not None and token.expires_at <= at:
+        return StateLabel("idle", "expired", "off")
+    return StateLabel("ok", "good") if token.tenant.is_open else StateLabel("idle", "tenant disabled", "off")
+
+
+def limits_text(token: Token) -> str:
+    """`part signer; miners f01000; methods Gateway.*`."""
+    parts = [
+        ("parts", token.scopes),
+        ("methods", token.methods),
+        ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
+        ("signers", [formatting.shortened(address) for address in token.signers]),
+    ]
+    told = [(name if len(values) > 1 else name[:-1], values) for name, values in parts if values]
+    return "; ".join(f"{name} {', '.join(values)}" for name, values in told) or "no limit"
+
+
+def token_row(token: Token, *, at: datetime, may_revoke: bool) -> TokenRow:
+    """Lay out one token."""
+    word = token_label(token, at=at)
+    return TokenRow(
+        key=str(token.pk),
+        name=token.name,
+        hint=f"…{token.hint}",
+        tenant=token.tenant.name,
+        perm=f"{token.perm}, all tenants" if token.is_operator else token.perm,
+        limits=limits_text(token),
+        made=str(time_html(token.created_at)),
+        expires=str(time_html(token.expires_at)) if token.expires_at else "never",
+        used=str(time_html(token.last_used_at)) if token.last_used_at else "never",
+        used_from=token.last_used_from,
+        tone=word.tone,
+        word=word.word,
+        icon=word.sign,
+        may_revoke=may_revoke and token.revoked_at is None,
+    )
+
+
+SHOWN: Final = 200
+"""Tokens on the page, the good ones first."""
+
+PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
+
+LEVELS: Final = (
+    ("", "Minimum for this component"),
+    (Perm.READ, "read: look at everything of the tenant"),
+    (Perm.WRITE, "write: push messages, pledge, seal and prove"),
+    (Perm.SIGN, "sign: have the tenant's keys sign, make miners, raise fees"),
+    (Perm.ADMIN, "admin: people, tokens and rules of the tenant"),
+)
+
+LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
+"""Days until a token expires."""
+
+FIELDS: Final = ("name", "perm", "part", "life", "tenant", "methods", "miners", "signers")
+
+MADE: Final = "token_made"
+"""Where a session keeps a new token, sealed, until it was shown."""
+
+MADE_FOR: Final = "token_made_for"
+
+STARTS: Final[dict[str, str]] = {
+    "signer": "make signer CONSOLE={console} TOKEN_FILE=token",
+    "sealer": "make worker CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
+    "prover": "make prover CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
+}
+"""What starts a part's program, in a clone on its machine."""
+
+
+@require_safe
+@sign_in_required
+def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """The list."""
+    may, data = can_manage_people(viewer), PageData(viewer)
+    rows = [token_row(row, at=data.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
+    return page_render(
+        request,
+        "tokens/list.html",
+        title="Tokens",
+        section="tokens",
+        page_key="",
+        data=data,
+        tokens=rows,
+        verdict=verdict_of(rows),
+        may_make=may,
+    )
+
+
+def verdict_of(rows: list[TokenRow]) -> Verdict:
+    """Return in one sentence how many are good, and how many nobody uses."""
+    good = [row for row in rows if row.word == "good"]
+    idle = sum(row.used == "never" for row in good)
+    rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
+    return Verdict(f"{plural(len(good), 'valid token')}.", rest)
+
+
+def words_of(text: str) -> list[str]:
+    """Split what was typed at commas and spaces."""
+    return text.replace(",", " ").split()[:100]
+
+
+def limits_read(form: dict[str, str]) -> TokenLimits:
+    """Read what a token is limited to.  Raises BadValue naming the field."""
+    field = "miners"
+    try:
+        parsed = [address_parse(text) for text in words_of(form["miners"])]
+        if any(address.protocol != ID for address in parsed):
+            raise BadValue("miners are named by their ID addresses, as f01000", field=field)
+        field = "signers"
+        signers = [address_canonical(text) for text in words_of(form["signers"])]
+    except BadAddress as error:
+        raise BadValue(str(error), field=field) from None
+    return TokenLimits(
+        methods=words_of(form["methods"]), miners=[address.actor_id for address in parsed], signers=signers
+    )
+
+
+def token_make(viewer: Principal, form: dict[str, str]) -> str:
+    """Make the token that a form asks for; gives its text.  Raises DomainError."""
+    lives = {str(days) for days, _ in LIVES}
+    if not form["name"]:
+        raise BadValue("a name is needed", field="name")
+    if form["life"] not in lives or form["part"] not in dict(PARTS):
+        raise BadValue("one of those offered", field="life")
+    if form["perm"] not in dict(LEVELS):
+        raise BadValue("one of those offered", field="perm")
+    least = PART_PERMS.get(form["part"], Perm.READ)
+    form["perm"] = form["perm"] or least
+    if PERMS.index(form["perm"]) < PERMS.index(least):
+        raise BadValue(f"programs of this part need {least} to do their work", field="perm")
+    if not viewer.may(form["perm"]):
+        raise NotAllowed("not above your own level", field="perm")
+    days = int(form["life"])
+    limits = limits_read(form)
+    tenant = tenant_for(viewer, form["tenant"])
+    text = token_issue(
+        tenant=tenant,
+        name=form["name"][:100],
+        perm=form["perm"],
+        scopes=[form["part"]] if form["part"] else [],
+        expires_at=clock.now() + timedelta(days=days) if days else None,
+        limits=limits,
+    )
+    shown: dict[str, Any] = {key: value for key, value in form.items() if value}
+    audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{form['name']}", after=shown)
+    return text
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask what the token is for, and make it."""
+    if not can_manage_people(viewer):
+        raise Http404
+    form = {name: " ".join(request.POST.getlist(name)).strip() for name in FIELDS}
+    errors: dict[str, str] = {}
+    if request.method == "POST":
+        if (held := reauthenticate_first(request, viewer)) is not None:
+            return held
+        try:
+            request.session[MADE] = text_encrypt(token_make(viewer, form))
+            request.session[MADE_FOR] = form["part"]
+        except DomainError as refusal:
+            errors[refusal.field if refusal.field in FIELDS else "name"] = refusal.reason
+        else:
+            return redirect("token-made")
+    form["tenant"] = form["tenant"] or viewer.tenant_name
+    form["life"] = form["life"] or "90"
+    return page_render(
+        request,
+        "tokens/new.html",
+        title="New token",
+        section="tokens",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if errors else 200,
+        form=form,
+        errors=errors,
+        perms=LEVELS,
+        parts=PARTS,
+        lives=[(str(days), words) for days, words in LIVES],
+        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        miners=picker(viewer, "miner"),
+        signers=picker(viewer, "wallet"),
+        chosen=words_of(f"{form['miners']} {form['signers']}"),
+    )
+
+
+@require_safe
+@sign_in_required
+def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the text of the token that was just made, once."""
+    try:
+        text = text_decrypt(request.session.pop(MADE, ""))
+    except DecryptionFailed:
+        return redirect("tokens")
+    console = request.build_absolute_uri("/").rstrip("/")
+    return page_render(
+        request,
+        "tokens/made.html",
+        title="New token",
+        section="tokens",
+        page_key="",
+        data=PageData(viewer),
+        text=text,
+        start=STARTS.get(request.session.pop(MADE_FOR, ""), "").format(console=console),
+    )
+
+
+@require_POST
+@sign_in_required
+def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Make a token worthless at once."""
+    row = tokens_visible(viewer).filter(pk=key, revoked_at=None).first()
+    if row is None or not can_manage_people(viewer):
+        raise Http404
+    if (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if not is_confirm_submitted(request):
+        text = "Whoever uses it is shut out within a second, its sockets are closed. It never comes back."
+        back = reverse("tokens")
+        ask = ConfirmPage(f"Revoke {row.name}", text, "Revoke", back=back, page="Tokens", section="tokens")
+        return confirm_page_render(request, viewer, ask)
+    token_revoke(row)
+    audit_record(principal=viewer, action="token.revoke", target=str(row))
+    return redirect("tokens")
+
+
+NAV: Final = NavItem("tokens", _("Tokens"), "access", place=(2, 5))
+urlpatterns: Final = [
+    path("tokens/", tokens, name="tokens"),
+    path("tokens/new/", token_new, name="token-new"),
+    path("tokens/made/", token_made, name="token-made"),
+    path("tokens/<uuid:key>/revoke/", revoke, name="token-revoke"),
+]

@@ -1,0 +1,78 @@
+"""All pages: each module of `pages` says its addresses, its place in the navigation and what it follows live.
+
+A module has what it needs of `urlpatterns`, `NAV` (a `NavItem`) and `LIVE` (a `LivePage` by the page's key);
+nothing else lists pages.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+
+from apps.dashboard import pages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import ModuleType
+
+    from django.urls import URLPattern
+    from django_stubs_ext import StrOrPromise
+
+    from apps.dashboard.fragments import LivePage
+    from apps.dashboard.page_data import PageData
+
+
+@dataclass(frozen=True, slots=True)
+class NavItem:
+    """One page in the rail."""
+
+    key: str
+    label: StrOrPromise
+    icon: str
+    place: tuple[int, int]
+    """Group and place in it; groups are parted by a line."""
+    is_tab: bool = False
+    """One of the four that a phone shows without asking."""
+    shown: Callable[[PageData], bool] = lambda _data: True
+
+    @property
+    def href(self) -> str:
+        return reverse(self.key)
+
+
+@cache
+def page_modules() -> tuple[ModuleType, ...]:
+    """Return the module of each page; what is imported late is no circle."""
+    found = pkgutil.walk_packages(pages.__path__, f"{pages.__name__}.")
+    return tuple(import_module(one.name) for one in found if not one.ispkg)
+
+
+def page_addresses() -> list[URLPattern]:
+    """Return the addresses of all pages; of two that fit, the one with more words written out first."""
+
+    def order(pattern: URLPattern) -> list[tuple[bool, bool]]:
+        return [("<path:" in part, "<" in part) for part in str(pattern.pattern).split("/")]
+
+    return sorted(
+        (pattern for module in page_modules() for pattern in getattr(module, "urlpatterns", ())), key=order
+    )
+
+
+@cache
+def navigation() -> tuple[tuple[NavItem, ...], ...]:
+    """Return the pages of the rail in their groups."""
+    items: list[NavItem] = [module.NAV for module in page_modules() if hasattr(module, "NAV")]
+    items.sort(key=lambda item: item.place)
+    return tuple(tuple(group) for _, group in groupby(items, key=lambda item: item.place[0]))
+
+
+@cache
+def live_pages() -> dict[str, LivePage]:
+    """Return what changes without a reload, by the page's key."""
+    return {key: page for module in page_modules() for key, page in getattr(module, "LIVE", {}).items()}

@@ -1,0 +1,117 @@
+"""What the checks found, laid out: to-do lists, and the sentence at the head of each page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.checks.results import Found, Report
+    from apps.dashboard.page_data import PageData
+
+
+@dataclass(frozen=True, slots=True)
+class Todo:
+    """One finding: what it is, why, what it costs, until when, and the button that leads to its mending."""
+
+    key: str
+    say: str
+    why: str
+    href: str
+    label: str
+    """Where the link leads, on its button."""
+    is_costly: bool = False
+    cost: str = ""
+    """FIL at risk, with unit."""
+    until: int | None = None
+    """Seconds since 1970 at which it is too late."""
+    left: str = ""
+    until_label: str = ""
+
+    @property
+    def title(self) -> str:
+        """As the head of a line; a name stays as it is written."""
+        return f"The {self.say[4:]}" if self.say.startswith("the ") else self.say
+
+    @property
+    def tone(self) -> str:
+        return "bad" if self.is_costly else "warn"
+
+
+def cost_text(per_day: int, at_risk: int) -> str:
+    """`0.0123 FIL a day`, `0.05 FIL at risk`; empty if nothing is known to be lost."""
+    parts = [f"{formatting.amount_text(per_day)} a day"] if per_day else []
+    parts += [f"{formatting.amount_text(at_risk)} at risk"] if at_risk else []
+    return ", ".join(parts)
+
+
+def todo_of(found: Found, data: PageData) -> Todo:
+    """Lay out one finding."""
+    finding = found.finding
+    left = finding.due_s - data.at.timestamp() if finding.due_s is not None else None
+    return Todo(
+        key=finding.key,
+        say=finding.say,
+        why=finding.reason,
+        href=found.link.address,
+        label=found.button,
+        is_costly=found.is_critical,
+        cost=cost_text(finding.per_day, finding.at_risk),
+        until=finding.due_s,
+        left=formatting.time_left(left) if left is not None else "",
+        until_label=finding.due_label,
+    )
+
+
+def todos(data: PageData) -> list[Todo]:
+    """Return what needs somebody: critical first, then by FIL at risk."""
+    return [todo_of(found, data) for found in data.report.found]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFindings:
+    """What the checks found of the object of a page."""
+
+    todos: tuple[Todo, ...]
+    checked: str
+    """How many checks ran, and when; empty if none applies."""
+
+
+def found_of(report: Report, data: PageData, *, reasons: bool = False) -> ObjectFindings:
+    """Return the findings of one object, for the head of its page; most pages tell the reasons themselves."""
+    rows = [todo_of(found, data) for found in report.found]
+    shown = rows if reasons else [replace(row, why="") for row in rows]
+    return ObjectFindings(tuple(shown), checked_text(report) if report.results else "")
+
+
+def todo_sum(data: PageData) -> str:
+    """Return what all findings cost together, for the head of the list.
+
+    Several findings may be about the same sector: together they never cost more than all sectors would.
+    """
+    per_day = data.report.per_day
+    if per_day:
+        per_day = min(per_day, sum(data.fault_fee_per_day(row, row.live_sectors) for row in data.miners))
+    return cost_text(per_day, data.report.at_risk)
+
+
+def checked_text(report: Report) -> str:
+    """`23 checks at 12:03:12 UTC`."""
+    return f"{plural(len(report.results), 'check')} at {report.at:%H:%M:%S} UTC"
+
+
+def verdict_by(report: Report, well: Verdict) -> Verdict:
+    """Return what the checks found, with the page's own facts behind; without findings the facts alone."""
+    checked = checked_text(report)
+    found: Sequence[Found] = report.found
+    if not found:
+        return Verdict(well.strong, well.rest, checked)
+    facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
+    strong = f"{plural(len(found), 'thing')} to look at:"
+    return Verdict(strong, f"{'; '.join(one.finding.say for one in found)}.{facts}", checked)
