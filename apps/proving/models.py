@@ -10,8 +10,12 @@ from apps.core.fields import CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.proving.states import (
+    ATTEMPT_TRANSITIONS,
+    OPEN_ATTEMPTS,
     POST_TRANSITIONS,
     RECOVERY_TRANSITIONS,
+    AttemptKind,
+    AttemptState,
     Forecast,
     PostState,
     RecoveryState,
@@ -102,19 +106,8 @@ class WindowPost(Named, Timestamped):
     skipped = models.JSONField(default=dict)
     """Partition index (text) to the numbers of sectors that are left out."""
     randomness = models.BinaryField()
-    job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="window_post")
-    backup_job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="backup_of")
-    """The same proof asked of another host, while the first one makes no progress."""
-    stall = models.CharField(max_length=300, blank=True)
-    """Why the first host is no longer waited for alone, and who was asked; empty while it does well."""
     proof = models.BinaryField(null=True)
-    recheck_job = models.OneToOneField(Job, null=True, on_delete=models.SET_NULL, related_name="recheck_of")
-    """Reads the sectors again that are left out."""
-    fallback = models.JSONField(default=dict)
-    """`partitions` and `skipped` of a proof in hand, while one is made that leaves out fewer sectors."""
-    fallback_proof = models.BinaryField(null=True)
-    proofs_made = models.IntegerField(default=0)
-    """How many jobs this window has taken."""
+    """The proof in hand: checked here, for `partitions` without `skipped`."""
     tries = models.IntegerField(default=0)
     """Failures in a row."""
     try_epoch = models.BigIntegerField(null=True)
@@ -144,6 +137,53 @@ class WindowPost(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.miner} deadline {self.deadline_index} at {self.open_epoch}"
+
+    def attempt(self, kind: str) -> ProofAttempt | None:
+        """Return the open attempt of this kind."""
+        found = (one for one in self.attempts.all() if one.kind == kind and one.state in OPEN_ATTEMPTS)
+        return next(found, None)
+
+
+class ProofAttempt(Timestamped):
+    """One way to the proof of a window: a job that a host is asked, or a proof that is kept in reserve."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = ATTEMPT_TRANSITIONS
+
+    post = models.ForeignKey(WindowPost, on_delete=models.CASCADE, related_name="attempts")
+    kind = models.CharField(max_length=16, choices=AttemptKind.choices)
+    state = models.CharField(max_length=16, choices=AttemptState.choices, default=AttemptState.RUNNING)
+    job = models.OneToOneField(Job, null=True, on_delete=models.CASCADE, related_name="proof_attempt")
+    """None for a fallback, which is a proof already."""
+    host = models.CharField(max_length=100, blank=True)
+    """Name of the worker that was at it when the state was written; empty: nobody."""
+    reason = models.CharField(max_length=300, blank=True)
+    """Why it is in its state, in words; of a stalled one also who was asked beside it."""
+    proof = models.BinaryField(null=True)
+    """Of a fallback."""
+    partitions = models.JSONField(default=list)
+    """Of a fallback, as the window's own."""
+    skipped = models.JSONField(default=dict)
+    """Of a fallback, as the window's own."""
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["post", "kind"],
+                name="one_open_attempt_of_each_kind",
+                condition=models.Q(state__in=["RUNNING", "STALLED", "KEPT"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.post}"
+
+    @property
+    def work(self) -> Job:
+        """The job of an attempt that a host is asked for.  Raises ValueError for a fallback."""
+        if self.job is None:
+            raise ValueError(f"{self} has no job")
+        return self.job
 
 
 class PostNote(models.Model):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Prefetch, Q
 
-from apps.proving.models import Deadline, Partition, PostNote, WindowPost
-from apps.proving.states import Forecast, PostState
+from apps.proving.models import Deadline, Partition, PostNote, ProofAttempt, WindowPost
+from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
 
@@ -43,7 +43,7 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
 
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
     """Return the proofs of a miner's windows that closed after `since_epoch`, newest first."""
-    return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch).select_related("job")
+    return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch)
 
 
 def windows_missed(miners: Collection[int], *, since_epoch: int) -> set[tuple[int, int]]:
@@ -60,15 +60,24 @@ def posts_tried(miner: Miner, *, open_after: int, since_epoch: int) -> QuerySet[
     is_open = Q(close_epoch__gt=open_after)
     had_trouble = Q(close_epoch__gt=since_epoch) & Exists(PostNote.objects.filter(post=OuterRef("pk")))
     posts = WindowPost.objects.filter(is_open | had_trouble, miner=miner)
-    long = [f"{job}__{name}" for job in ("job", "backup_job") for name in ("inputs", "proof")]
-    posts = posts.select_related("job__worker", "backup_job__worker").defer("proof", "fallback_proof", *long)
-    return posts.order_by("-open_epoch", "part")
+    attempts = attempts_open("job__worker").defer("proof", "job__inputs", "job__proof")
+    return posts.defer("proof").prefetch_related(attempts_prefetch(attempts)).order_by("-open_epoch", "part")
+
+
+def attempts_open(*related: str) -> QuerySet[ProofAttempt]:
+    """Return the attempts that may still lead to a proof, with what belongs to them."""
+    return ProofAttempt.objects.filter(state__in=OPEN_ATTEMPTS).select_related(*related)
+
+
+def attempts_prefetch(attempts: QuerySet[ProofAttempt]) -> Prefetch[str, QuerySet[ProofAttempt], str]:
+    """Return what reads these attempts together with the proofs that they are for."""
+    return Prefetch("attempts", queryset=attempts)
 
 
 def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
     """Return what was noted about these proofs lately, the newest first."""
     rows = PostNote.objects.filter(post__in=[post.pk for post in posts]).select_related("post")
-    return list(rows.defer("post__proof", "post__fallback_proof").order_by("-pk")[:NOTES_TOLD])
+    return list(rows.defer("post__proof").order_by("-pk")[:NOTES_TOLD])
 
 
 def provers_online_count(*, tenant_id: int, since: datetime) -> int:
@@ -135,10 +144,11 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
     left = deadline.close_epoch - context.height
     if post.state == PostState.PROVING and context.provers == 0:
         return "no prover is connected"
-    if post.state == PostState.PROVING and post.job is not None and post.job.error:
-        return f"proving failed: {post.job.error}"[:200]
-    if post.state == PostState.PROVING and post.stall:
-        return f"partition {', '.join(map(str, post.partitions))}: {post.stall}"[:200]
+    first = post.attempt(AttemptKind.FIRST) if post.state == PostState.PROVING else None
+    if first is not None and first.work.error:
+        return f"proving failed: {first.work.error}"[:200]
+    if first is not None and first.state == AttemptState.STALLED:
+        return f"partition {', '.join(map(str, post.partitions))}: {first.reason}"[:200]
     if post.state == PostState.PROVING and post.tries:
         return f"{post.tries} {'try' if post.tries == 1 else 'tries'} failed: {post.error}"[:200]
     if post.state == PostState.NOTHING:

@@ -1,4 +1,4 @@
-"""The states of a window's proof and of a recovery, and the words of the forecast."""
+"""The states of a window's proof, of its attempts and of a recovery, and the words of the forecast."""
 
 from __future__ import annotations
 
@@ -51,11 +51,67 @@ POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     },
 }
 """From a state and an event to the next.  BETTER makes a proof anew with sectors that are readable again;
-without it in time SPARE takes the one that was there.  LAND without a message of ours: the chain has the
+without it in time FALLBACK takes the one that was there.  LAND without a message of ours: the chain has the
 proof already, sent by whomever."""
 
 OPEN_POSTS: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT)
 """States in which something is still to be done before the window closes."""
+
+
+class AttemptKind(models.TextChoices):
+    """What an attempt is for."""
+
+    FIRST = "FIRST", "First try"
+    """The proof itself.  When it comes to nothing while a backup runs, that one takes its place."""
+    BACKUP = "BACKUP", "Backup prover"
+    """The same proof asked of another host, while the first one makes no progress."""
+    RECHECK = "RECHECK", "Re-check"
+    """Reads the sectors again that the proof in hand leaves out."""
+    FALLBACK = "FALLBACK", "Fallback"
+    """The proof in hand, kept while one is made that leaves out fewer sectors."""
+
+
+class AttemptState(models.TextChoices):
+    """Where an attempt is."""
+
+    RUNNING = "RUNNING", "Running"
+    """Its job is out, claimed or not."""
+    STALLED = "STALLED", "Stalled"
+    """Its host makes no progress, and is no longer waited for alone."""
+    KEPT = "KEPT", "Kept"
+    """A fallback that may still be sent."""
+    TAKEN = "TAKEN", "Taken"
+    """What it brought is used."""
+    FAILED = "FAILED", "Failed"
+    """It brought nothing that can be used."""
+    CANCELLED = "CANCELLED", "Cancelled"
+    """Not needed any more."""
+
+
+ATTEMPT_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    AttemptState.RUNNING: {
+        "STALL": AttemptState.STALLED,
+        "TAKE": AttemptState.TAKEN,
+        "FAIL": AttemptState.FAILED,
+        "CANCEL": AttemptState.CANCELLED,
+    },
+    AttemptState.STALLED: {
+        "STALL": AttemptState.STALLED,
+        "RESUME": AttemptState.RUNNING,
+        "TAKE": AttemptState.TAKEN,
+        "FAIL": AttemptState.FAILED,
+        "CANCEL": AttemptState.CANCELLED,
+    },
+    AttemptState.KEPT: {"TAKE": AttemptState.TAKEN, "CANCEL": AttemptState.CANCELLED},
+    AttemptState.TAKEN: {},
+    AttemptState.FAILED: {},
+    AttemptState.CANCELLED: {},
+}
+"""From a state and an event to the next.  A fallback begins as KEPT, all others as RUNNING; a stalled attempt
+that stalls again has another reason."""
+
+OPEN_ATTEMPTS: Final = (AttemptState.RUNNING, AttemptState.STALLED, AttemptState.KEPT)
+"""States that may still lead to a proof; a window's proof has one such attempt of each kind at most."""
 
 
 class RecoveryState(models.TextChoices):

@@ -108,8 +108,9 @@ def killed_inside_a_window(pool: RunningPool, name: str) -> tuple[int, int]:
     The kernel child is held still from before, so that the proof cannot be ready too early.
     """
     open_proof = """
-        select p.open_epoch, p.close_epoch from proving_windowpost p join sectors_job j on j.id = p.job_id
-        where p.state = 'PROVING' and j.state = 'LEASED' and p.open_epoch > %s
+        select p.open_epoch, p.close_epoch from proving_windowpost p
+            join proving_proofattempt a on a.post_id = p.id join sectors_job j on j.id = a.job_id
+        where p.state = 'PROVING' and a.state = 'RUNNING' and j.state = 'LEASED' and p.open_epoch > %s
     """
     [(last,)] = pool.rows_of("select coalesce(max(open_epoch), 0) from proving_windowpost")
     wait_until(lambda: pool.has("prover-kernels"), within_s=BACK_S, what=pool.diagnosis)

@@ -12,21 +12,19 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.proving.models import WindowPost
-from apps.proving.services.backup_prover import attempts_cancel
+from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.services.attempts import ENDED, attempt_end, attempt_failed, attempts_cancel
 from apps.proving.services.jobs import (
     BadProof,
-    Window,
-    job_cancel,
     job_create,
     job_is_lapsed,
-    job_strip,
     proof_check,
+    proof_window,
     sectors_onchain,
 )
-from apps.proving.services.post_updates import post_update, publish_post
-from apps.proving.services.retries import better_until, is_due, note_record, try_failed
-from apps.proving.states import PostState
+from apps.proving.services.post_updates import publish_post
+from apps.proving.services.retries import better_until, is_due, note_record
+from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -43,96 +41,78 @@ def faults_recheck(post: WindowPost, context: ProvingContext) -> None:
     """Have the sectors read that a proof in hand leaves out; with some of them back it is made anew."""
     if not may_wait(post, context):
         return
-    if post.recheck_job is not None:
-        _recheck_end(post, post.recheck_job, context)
-    if post.state == PostState.PROVED and post.recheck_job is None and is_due(post, context):
+    attempt = post.attempt(AttemptKind.RECHECK)
+    if attempt is not None:
+        _recheck_collect(post, attempt, context)
+    if post.state == PostState.PROVED and post.attempt(AttemptKind.RECHECK) is None and is_due(post, context):
         _recheck_request(post, context)
 
 
-def _recheck_end(post: WindowPost, job: Job, context: ProvingContext) -> None:
+def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     """See what the look has found, if it has ended."""
-    if job.state not in (JobState.DONE, JobState.FAILED):
-        if not job_is_lapsed(job, now=context.now):
-            return
-        job_cancel(job, now=context.now)
+    job = attempt.work
+    if job.state not in ENDED and not job_is_lapsed(job, now=context.now):
+        return
     back = _readable(post, job)
-    job_strip(job)
     if not back:
         away = _left_out(post)
         words = f"looked again at {_numbers(away)}: {'it' if len(away) == 1 else 'they'} cannot be read"
-        try_failed(post, context, words=job.error or words, recheck_job=None)
+        attempt_failed(post, attempt, context, words=job.error or words)
         return
-    note_record(post, context, f"{_numbers(back)} can be read again: proved anew with them", is_error=False)
-    advance(
-        post,
-        "BETTER",
-        recheck_job=None,
-        job=None,
-        proof=None,
-        fallback_proof=post.proof,
-        fallback={"partitions": post.partitions, "skipped": post.skipped},
-        skipped=_without(post.skipped, back),
-        tries=0,
-        try_epoch=None,
-        updated_at=context.now,
-    )
+    words = f"{_numbers(back)} can be read again: proved anew with them"
+    kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
+    skipped = _without(post.skipped, back)
+    with transaction.atomic():
+        note_record(post, context, words, is_error=False)
+        anew = {"tries": 0, "try_epoch": None, "updated_at": context.now}
+        advance(post, "BETTER", proof=None, skipped=skipped, **anew)
+        attempt_end(attempt, "TAKE", context, reason=words)
+        ProofAttempt.objects.create(
+            post=post, kind=AttemptKind.FALLBACK, state=AttemptState.KEPT, reason=words, **kept
+        )
     publish_post(post)
 
 
 def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None:
-    """Take the fallback for the proof, since no better one came."""
-    attempts_cancel(post, context)
-    note_record(post, context, f"{why}: the proof without these sectors is taken")
-    advance(
-        post,
-        "FALLBACK",
-        job=None,
-        backup_job=None,
-        stall="",
-        proof=post.fallback_proof,
-        partitions=post.fallback["partitions"],
-        skipped=post.fallback["skipped"],
-        fallback={},
-        fallback_proof=None,
-        updated_at=context.now,
-    )
+    """Take the fallback for the proof, if there is one, since no better one came."""
+    fallback = post.attempt(AttemptKind.FALLBACK)
+    if fallback is None:
+        return
+    with transaction.atomic():
+        note_record(post, context, f"{why}: the proof without these sectors is taken")
+        kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
+        advance(post, "FALLBACK", updated_at=context.now, **kept)
+        attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)
+        attempt_end(fallback, "TAKE", context, reason=why)
     publish_post(post)
 
 
 def is_fallback_as_good(post: WindowPost) -> bool:
     """Return whether the fallback leaves out no more sectors than the proof that is being made."""
-    return bool(post.fallback) and len(_left_out(post)) >= sum(
-        len(numbers) for numbers in post.fallback["skipped"].values()
-    )
+    fallback = post.attempt(AttemptKind.FALLBACK)
+    return fallback is not None and len(_left_out(post)) >= sum(map(len, fallback.skipped.values()))
 
 
 def _recheck_request(post: WindowPost, context: ProvingContext) -> None:
-    numbers = _left_out(post)
-    known = sectors_onchain(context.client, post.miner, numbers, context.head.key)
+    known = sectors_onchain(context.client, post.miner, _left_out(post), context.head.key)
     if not known:
         return
-    until = better_until(post, context.network)
-    window = Window(
-        deadline=post.deadline_index,
-        close_epoch=until,
-        seconds_left=context.seconds_until(until),
-        window_s=context.network.proving.window * context.network.epoch_s,
-    )
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != PostState.PROVED or row.recheck_job_id is not None:
+        if row.state != PostState.PROVED or row.attempt(AttemptKind.RECHECK) is not None:
             return  # another task has given one out
         job = job_create(
             post.miner,
             sectors=[known[number] for number in sorted(known)],
             randomness=bytes(post.randomness),
-            window=window,
+            window=proof_window(post.deadline_index, better_until(post, context.network), context),
             time_sensitive=True,
             now=context.now,
         )
-        WindowPost.objects.filter(pk=post.pk).update(recheck_job=job)
-    post_update(post)
+        ProofAttempt.objects.create(post=row, kind=AttemptKind.RECHECK, job=job)
+    post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
+    publish_post(post)
 
 
 def _readable(post: WindowPost, job: Job) -> set[int]:

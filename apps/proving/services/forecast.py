@@ -13,7 +13,13 @@ from apps.core.live import Change, publish
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, WindowPost
-from apps.proving.selectors import ForecastContext, forecast_of, provers_online_count
+from apps.proving.selectors import (
+    ForecastContext,
+    attempts_open,
+    attempts_prefetch,
+    forecast_of,
+    provers_online_count,
+)
 from apps.proving.states import Forecast, PostState
 from apps.sectors.policy import sealing_policy
 
@@ -71,7 +77,8 @@ def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:
     """Return the proofs for the windows of deadlines; asks once for all miners."""
     windows = {deadline.open_epoch for deadlines in rows.values() for deadline in deadlines}
     found: Posts = defaultdict(list)
-    for post in WindowPost.objects.filter(miner__in=rows, open_epoch__in=windows).select_related("job"):
+    posts = WindowPost.objects.filter(miner__in=rows, open_epoch__in=windows)
+    for post in posts.prefetch_related(attempts_prefetch(attempts_open("job"))):
         found[post.miner_id, post.deadline_index, post.open_epoch].append(post)
     return found
 

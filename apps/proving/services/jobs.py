@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
 
 LEASE_MAX_S: Final = 15
 """Longest lease of a proof job: a prover that dies must not cost the window."""
@@ -40,6 +41,16 @@ class Window:
     seconds_left: int
     window_s: int
     """Length of a window in seconds."""
+
+
+def proof_window(deadline: int, close_epoch: int, context: ProvingContext) -> Window:
+    """Return the window of a deadline as a job must know it whose result is of use until `close_epoch`."""
+    return Window(
+        deadline=deadline,
+        close_epoch=close_epoch,
+        seconds_left=context.seconds_until(close_epoch),
+        window_s=context.network.proving.window * context.network.epoch_s,
+    )
 
 
 class BadProof(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+from django.db import transaction
 from django.db.models import Q
 
 from apps.chain.isolation import for_each_isolated
@@ -13,8 +14,9 @@ from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.models import WindowPost
+from apps.proving.selectors import attempts_open, attempts_prefetch
+from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
-from apps.proving.services.jobs import job_cancel, job_strip
 from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.proofs import post_prove
 from apps.proving.services.retries import is_due, note_record
@@ -66,15 +68,9 @@ def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str,
     ]
     if not wanted:
         return [], messages
-    rows = WindowPost.objects.filter(pk__in=wanted).select_related(
-        "miner__tenant",
-        "job__miner",
-        "job__worker",
-        "backup_job__miner",
-        "backup_job__worker",
-        "recheck_job__miner",
-    )
-    ordered = rows.order_by("close_epoch", "pk")
+    attempts = attempts_prefetch(attempts_open("job__miner", "job__worker"))
+    rows = WindowPost.objects.filter(pk__in=wanted).select_related("miner__tenant")
+    ordered = rows.prefetch_related(attempts).order_by("close_epoch", "pk")
     return sorted(ordered, key=lambda post: post.state == PostState.LANDED), messages
 
 
@@ -113,7 +109,7 @@ def _go_on(post: WindowPost, context: ProvingContext) -> None:
     """Prove and send while there is time left in the window."""
     if post.state == PostState.NOTHING and is_due(post, context) and not chain_has(post, context):
         # A store that was away may be back in time: the files are looked at again.
-        advance(post, "AGAIN", skipped={}, job=None, updated_at=context.now)
+        advance(post, "AGAIN", skipped={}, updated_at=context.now)
     if post.state in (PostState.PROVING, PostState.PROVED) and _is_reorganised(post, context):
         return
     if post.state == PostState.PROVING:
@@ -143,18 +139,12 @@ def _landed_check(post: WindowPost, message: Message | None, context: ProvingCon
 
 
 def _close(post: WindowPost, context: ProvingContext) -> None:
-    jobs_end(post, context)
-    note_record(post, context, "the window closed without a proof")
-    advance(post, "CLOSE", fallback={}, fallback_proof=None, updated_at=context.now)
+    with transaction.atomic():
+        note_record(post, context, "the window closed without a proof")
+        advance(post, "CLOSE", updated_at=context.now)
+        attempts_cancel(post, context)
     log.warning("window_missed", miner=post.miner.address, deadline=post.deadline_index, reason=post.error)
     publish_post(post)
-
-
-def jobs_end(post: WindowPost, context: ProvingContext) -> None:
-    """Make what provers still do for a proof unclaimable; reports about it are refused."""
-    for job in (post.job, post.backup_job, post.recheck_job):
-        job_cancel(job, now=context.now)
-        job_strip(job)
 
 
 def _may_have_landed(post: WindowPost, message: Message | None) -> bool:
@@ -168,10 +158,11 @@ def _is_reorganised(post: WindowPost, context: ProvingContext) -> bool:
     randomness = challenge_draw(post.miner, post.challenge_epoch, context)
     if randomness == bytes(post.randomness):
         return False
-    jobs_end(post, context)
     words = "the chain's challenge has changed"
-    note_record(post, context, words)
-    if post.state == PostState.PROVED:
-        advance(post, "AGAIN", updated_at=context.now)
-    post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
+    with transaction.atomic():
+        note_record(post, context, words)
+        if post.state == PostState.PROVED:
+            advance(post, "AGAIN", updated_at=context.now)
+        post_update(post, randomness=randomness, error=words, tries=0, try_epoch=None, **NO_PROOF)
+        attempts_cancel(post, context)
     return True

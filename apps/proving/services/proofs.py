@@ -10,24 +10,31 @@ from django.db import transaction
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.onchain import partitions_read
-from apps.proving.models import WindowPost
-from apps.proving.services.backup_prover import backup_cancel, backup_collect, backup_monitor, other_attempt
+from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.services.attempts import (
+    PROVERS,
+    attempt_collect,
+    attempt_drop,
+    attempt_end,
+    attempt_failed,
+    attempts_cancel,
+    attempts_running,
+)
+from apps.proving.services.backup_prover import backup_monitor
 from apps.proving.services.fault_rechecks import fallback_use, is_fallback_as_good
 from apps.proving.services.jobs import (
     BadProof,
-    Window,
-    job_cancel,
     job_create,
     job_is_lapsed,
-    job_strip,
     proof_check,
+    proof_window,
     sectors_onchain,
 )
 from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.proof_coverage import proof_order, sectors_to_prove, skipped_add
-from apps.proving.services.retries import better_until, is_due, note_record, paused, try_failed
+from apps.proving.services.retries import better_until, is_due, note_record, paused
 from apps.proving.services.windows import post_split
-from apps.proving.states import PostState
+from apps.proving.states import AttemptKind, PostState
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import WindowPostInputs
@@ -45,16 +52,15 @@ log = structlog.get_logger(__name__)
 
 def post_prove(post: WindowPost, context: ProvingContext) -> None:
     """Create a job, or collect the result of the one that is finished, while it can still land."""
-    backup_collect(post)
-    _job_end(post, context)
+    _attempt_collect(post, context)
     if post.state == PostState.PROVING:
         backup_monitor(post, context)
     if post.state != PostState.PROVING:
         return
-    if post.fallback and context.head.height >= better_until(post, context.network):
+    if post.attempt(AttemptKind.FALLBACK) and context.head.height >= better_until(post, context.network):
         fallback_use(post, context, why="no better proof came in time")
         return
-    if post.job is not None or not is_due(post, context):
+    if post.attempt(AttemptKind.FIRST) is not None or not is_due(post, context):
         return
     read = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     facts = read[post.deadline_index]
@@ -69,23 +75,21 @@ def post_prove(post: WindowPost, context: ProvingContext) -> None:
     _job_create(post, order=[known[number] for number in order], partitions=kept, context=context)
 
 
-def _job_end(post: WindowPost, context: ProvingContext) -> None:
-    """See to a job that has ended or that nobody may claim any more; its failure counts as a try."""
-    job = post.job
-    if job is None:
-        return
-    if job.state == JobState.DONE:
-        _result_collect(post, context)
-    elif job.state == JobState.FAILED:
-        job_strip(job)
-        try_failed(post, context, words=f"no proof was made: {job.error}", **other_attempt(post))
-        if not post.fallback and post.job is None:
+def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
+    """See to an attempt that has ended or that nobody may claim any more; its failure counts as a try."""
+    attempt = attempt_collect(post)
+    if attempt is None:
+        first = post.attempt(AttemptKind.FIRST)
+        if first is not None and job_is_lapsed(first.work, now=context.now):
+            # Its time is reckoned by the clock, the window by epochs: the chain or the clock jumped.
+            attempt_drop(post, first, context, reason="nobody claimed it in time")
+            publish_post(post)
+    elif attempt.work.state == JobState.DONE:
+        _result_collect(post, attempt, context)
+    else:
+        attempt_failed(post, attempt, context, words=f"no proof was made: {attempt.work.error}")
+        if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
             _part_each(post, context)
-    elif job_is_lapsed(job, now=context.now):
-        # Its time is reckoned by the clock, the window by epochs: the chain stood still, or the clock jumped.
-        job_cancel(job, now=context.now)
-        job_strip(job)
-        post_update(post, **other_attempt(post))
 
 
 def _part_each(post: WindowPost, context: ProvingContext) -> None:
@@ -97,13 +101,13 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
 
 def _empty(post: WindowPost, context: ProvingContext) -> None:
     """Leave partitions of which no sector can be read, until the files are looked at again."""
-    if post.fallback:
+    if post.attempt(AttemptKind.FALLBACK):
         fallback_use(post, context, why="no sector can be read now")
         return
     words = "no sector of these partitions can be proved"
     note_record(post, context, words)
     # Two failures at least: a store that is away is not back within the same head.
-    advance(post, "EMPTY", error=words, updated_at=context.now, job=None, **paused(post, context, least=2))
+    advance(post, "EMPTY", error=words, updated_at=context.now, **paused(post, context, least=2))
     publish_post(post)
 
 
@@ -113,7 +117,7 @@ def _unreadable_part(
     """Set apart the partitions of which no sector could be read: they are tried again by themselves."""
     away = [index for index in post.partitions if index not in kept and post.skipped.get(str(index))]
     groups = [[index] for index in away if index < len(facts) and sectors_to_prove(facts[index], ())]
-    if post.fallback or not groups:
+    if post.attempt(AttemptKind.FALLBACK) or not groups:
         return
     words = "no sector of this partition can be read"
     data = {"state": PostState.NOTHING, "error": words, **paused(post, context, least=2)}
@@ -124,91 +128,79 @@ def _unreadable_part(
 def _job_create(
     post: WindowPost, *, order: list[ProvenSector], partitions: list[int], context: ProvingContext
 ) -> None:
-    window = Window(
-        deadline=post.deadline_index,
-        close_epoch=post.close_epoch,
-        seconds_left=context.seconds_until(post.close_epoch),
-        window_s=context.network.proving.window * context.network.epoch_s,
-    )
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
-        if row.state != PostState.PROVING or row.job_id != post.job_id:
+        if row.state != PostState.PROVING or attempts_running(row):
             return  # another task has given one out
         job = job_create(
             post.miner,
             sectors=order,
             randomness=bytes(post.randomness),
-            window=window,
+            window=proof_window(post.deadline_index, post.close_epoch, context),
             time_sensitive=True,
             now=context.now,
         )
-        row.job, row.partitions, row.proofs_made = job, partitions, row.proofs_made + 1
-        row.save(update_fields=["job", "partitions", "proofs_made", "updated_at"])
-        job_strip(post.job)
+        ProofAttempt.objects.create(post=row, kind=AttemptKind.FIRST, job=job)
+        row.partitions = partitions
+        row.save(update_fields=["partitions", "updated_at"])
     post.refresh_from_db()
     publish(Change("job", job.pk, post.miner.tenant_id))
     publish_post(post)
 
 
-def _result_collect(post: WindowPost, context: ProvingContext) -> None:
+def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     """Check a finished job: its proof is kept, its faulty sectors are skipped, a bad proof is made again."""
-    job = post.job
-    if job is None:
-        return
+    job = attempt.work
     faults = {int(number) for number in job.result.get("faults", ())}
     if faults:
-        if post.backup_job is not None and faults >= _is_requested(job):
-            # The other host has not given up: perhaps it is this one that cannot read the store.
-            job_strip(job)
-            words = f"{job.result.get('worker')} can read none of the sectors"
-            try_failed(post, context, words=words, **other_attempt(post))
-            return
-        facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
-        skipped = skipped_add(post, facts[post.deadline_index], faults)
-        words = f"files of sectors {sorted(faults)} cannot be read"
-        job_strip(job)
-        if skipped == post.skipped:
-            words = f"{job.result.get('worker')} names sectors that are not asked for"
-            try_failed(post, context, words=words, **other_attempt(post))
-            return
-        backup_cancel(post, context)  # it proves sectors that are left out now
-        # That is a step forward: the next proof, without them, goes out at once.
-        note_record(post, context, words)
-        post_update(post, job=None, backup_job=None, stall="", skipped=skipped, error=words[:2000])
-        if is_fallback_as_good(post):
-            fallback_use(post, context, why="they cannot be read after all")
+        _faults_collect(post, attempt, faults, context)
         return
     try:
         proof_check(job)
     except BadProof as bad:
-        log.warning("bad_proof", post=str(post.uuid), worker=job.result.get("worker"), reason=str(bad))
-        job_strip(job)
-        words = f"the proof of {job.result.get('worker')} is wrong: {bad}"
-        try_failed(post, context, words=words, **other_attempt(post))
+        host = job.result.get("worker")
+        log.warning("bad_proof", post=str(post.uuid), worker=host, reason=str(bad))
+        attempt_failed(post, attempt, context, words=f"the proof of {host} is wrong: {bad}")
         return
-    _proof_store(post, job, context)
+    _proof_store(post, attempt, context)
 
 
-def _proof_store(post: WindowPost, job: Job, context: ProvingContext) -> None:
+def _faults_collect(
+    post: WindowPost, attempt: ProofAttempt, faults: set[int], context: ProvingContext
+) -> None:
+    """Leave out the sectors that a host could not read, or wait for the other host if it read none."""
+    host = attempt.work.result.get("worker")
+    if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
+        # The other host has not given up: perhaps it is this one that cannot read the store.
+        attempt_failed(post, attempt, context, words=f"{host} can read none of the sectors")
+        return
+    facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
+    skipped = skipped_add(post, facts[post.deadline_index], faults)
+    if skipped == post.skipped:
+        attempt_failed(post, attempt, context, words=f"{host} names sectors that are not asked for")
+        return
+    words = f"files of sectors {sorted(faults)} cannot be read"
+    with transaction.atomic():
+        # That is a step forward: the next proof, without them, goes out at once.
+        note_record(post, context, words)
+        post_update(post, skipped=skipped, error=words[:2000])
+        attempts_cancel(post, context, *PROVERS, besides=attempt)  # it proves what is left out now
+        attempt_end(attempt, "FAIL", context, reason=words)
+    if is_fallback_as_good(post):
+        fallback_use(post, context, why="they cannot be read after all")
+
+
+def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     """Keep a good proof; nobody needs to make it any more."""
-    if post.backup_job is not None:
-        note_record(post, context, f"the proof of {job.result.get('worker')} is taken", is_error=False)
-    backup_cancel(post, context)
-    advance(
-        post,
-        "PROVE",
-        proof=job.proof,
-        proved_at=context.now,
-        error="",
-        tries=0,
-        try_epoch=None,
-        fallback={},
-        fallback_proof=None,
-        backup_job=None,
-        stall="",
-        updated_at=context.now,
-    )
-    job_strip(job)
+    job = attempt.work
+    with transaction.atomic():
+        if len(attempts_running(post)) == 2:
+            words = f"the proof of {job.result.get('worker')} is taken"
+            note_record(post, context, words, is_error=False)
+        now = {"proved_at": context.now, "updated_at": context.now}
+        advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)
+        attempts_cancel(post, context, besides=attempt)
+        attempt_end(attempt, "TAKE", context)
     publish_post(post)
 
 

@@ -21,12 +21,12 @@ from apps.miners.states import Use
 from apps.proving.models import Deadline, Recovery
 from apps.proving.services.jobs import (
     BadProof,
-    Window,
     job_cancel,
     job_create,
     job_is_lapsed,
     job_strip,
     proof_check,
+    proof_window,
     sectors_onchain,
 )
 from apps.proving.states import RecoveryState
@@ -119,17 +119,11 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     if set(known) != set(numbers):
         advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=context.now)
         return
-    network = context.network
     job = job_create(
         recovery.miner,
         sectors=[known[number] for number in numbers],
         randomness=bytes(recovery.randomness),
-        window=Window(
-            deadline=recovery.deadline_index,
-            close_epoch=recovery.cutoff_epoch,
-            seconds_left=context.seconds_until(recovery.cutoff_epoch),
-            window_s=network.proving.window * network.epoch_s,
-        ),
+        window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context),
         time_sensitive=False,
         now=context.now,
     )

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import transaction
 
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
@@ -19,8 +20,8 @@ from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
+from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import may_wait
-from apps.proving.services.jobs import job_cancel
 from apps.proving.services.post_updates import post_update, publish_post
 from apps.proving.services.retries import note_record, paused
 from apps.sectors.proof_forms import proof_form_check
@@ -43,16 +44,7 @@ ESTIMATES_MAX: Final = 3
 """Heads on which the node may refuse a message in advance before its proof is made again."""
 OTHER_SENDER: Final = (Wait.FUNDS, Wait.NO_ACTOR, Wait.STOPPED, Wait.POLICY, Wait.DAILY_BUDGET)
 """What another sender may not lack."""
-NO_PROOF: Final[dict[str, Any]] = {
-    "job": None,
-    "backup_job": None,
-    "stall": "",
-    "recheck_job": None,
-    "proof": None,
-    "skipped": {},
-    "fallback": {},
-    "fallback_proof": None,
-}
+NO_PROOF: Final[dict[str, Any]] = {"proof": None, "skipped": {}}
 """Columns of a proof that is made from the beginning: every sector is looked at again."""
 
 
@@ -89,15 +81,10 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
             note_record(post, context, f"not sent: {error.reason}")
             post_update(post, error=error.reason[:2000])
         return
-    job_cancel(post.recheck_job, now=context.now)
-    advance(
-        post,
-        "SEND",
-        message_id=message_id,
-        messages_sent=post.messages_sent + 1,
-        recheck_job=None,
-        updated_at=context.now,
-    )
+    with transaction.atomic():
+        sent = {"message_id": message_id, "messages_sent": post.messages_sent + 1}
+        advance(post, "SEND", updated_at=context.now, **sent)
+        attempts_cancel(post, context)
     publish_post(post)
 
 
@@ -111,15 +98,18 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
         return False
     if done >= set(post.partitions):
         note_record(post, context, "the chain has the proof already", is_error=False)
-        advance(
-            post, "LAND", landed_height=context.head.height, exit_code=0, error="", updated_at=context.now
-        )
+        landed = {"landed_height": context.head.height, "exit_code": 0, "error": ""}
+        with transaction.atomic():
+            advance(post, "LAND", updated_at=context.now, **landed)
+            attempts_cancel(post, context)
     else:
         words = f"the chain has a proof of partitions {sorted(done)} already"
         rest = [index for index in post.partitions if index not in done]
         note_record(post, context, words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
-        advance(post, "AGAIN", **data)
+        with transaction.atomic():
+            advance(post, "AGAIN", **data)
+            attempts_cancel(post, context)
     publish_post(post)
     return True
 

@@ -16,7 +16,7 @@ from apps.core import clock
 from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
-from apps.proving.models import PostNote, WindowPost
+from apps.proving.models import PostNote, ProofAttempt, WindowPost
 from apps.proving.states import Forecast
 from poolsite.wire.pipeline import SectorState
 from tests import factories
@@ -126,7 +126,7 @@ def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
         factories.proof_job(row, worker=factories.worker(name), progress_done=done, **progress)
         for name, done in (("ill", 3), ("well", 11))
     )
-    WindowPost.objects.create(
+    post = WindowPost.objects.create(
         miner=row,
         deadline_index=2,
         randomness=b"r",
@@ -134,10 +134,10 @@ def test_stalled_proof_is_shown_with_its_host_and_the_backup_host():
         close_epoch=1009,
         challenge_epoch=997,
         partitions=[0],
-        job=job,
-        backup_job=backup_job,
-        stall=why.partition(": ")[2],
     )
+    reason = why.partition(": ")[2]
+    ProofAttempt.objects.create(post=post, kind="FIRST", state="STALLED", job=job, reason=reason)
+    ProofAttempt.objects.create(post=post, kind="BACKUP", job=backup_job)
 
     client = signed_in()
     card = text_of(client.get(reverse("miner", args=[row.address]))).partition('id="f-miner-proofs"')[2]

@@ -14,6 +14,7 @@ from apps.messages.models import Message
 from apps.sectors.models import Job
 from poolsite.wire.jobs import Complete
 from tests.integration.sealing.test_windows import fresh_post, landed, next_post, pair, require_all_active
+from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
 from workers.console.client import Fenced
 from workers.console.lease_keeper import LeaseKeeper
@@ -154,7 +155,7 @@ def test_a_lone_host_begins_anew_with_another_child(
     post, job = hung(world, ill, miner)
     world.prover.leases.is_paused = True
     world.prover.leases.heartbeat()
-    while fresh_post(post).job_id == Job.objects.get(uuid=job.id).pk:
+    while job_of(fresh_post(post)) == Job.objects.get(uuid=job.id):
         ill.beat()
         world.epoch()
     assert ill.stops()

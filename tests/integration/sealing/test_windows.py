@@ -106,7 +106,7 @@ def test_a_prover_that_gives_up_again_and_again_costs_no_window(
     world.proves = False
     post = next_post(world, miner)
     while world.height < post.open_epoch + 4:
-        Job.objects.filter(window_post=post, state="READY").update(
+        Job.objects.filter(proof_attempt__post=post, state="READY").update(
             state=JobState.FAILED, error="the kernel child was killed"
         )
         world.epoch()

@@ -12,7 +12,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.pages.hosts import progress_text
 from apps.proving.services.retries import better_until, last_try_epoch
-from apps.proving.states import PostState
+from apps.proving.states import AttemptKind, AttemptState, PostState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,11 @@ POST_STATES: Final[dict[str, StateLabel]] = {
     PostState.MISSED: StateLabel("bad", "missed"),
     PostState.NOTHING: StateLabel("bad", "cannot be read"),
 }
+WHO_IS_ASKED: Final = {
+    AttemptKind.FIRST: "a prover is asked",
+    AttemptKind.BACKUP: "another prover is asked",
+}
+"""What is said of an attempt that no host has claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,22 @@ def proof_row(
         again=say,
         again_until=until,
         again_left="" if until is None else formatting.time_left(until - now.timestamp()),
-        why=post.stall or post.error,
+        why=_stall_text(post) or post.error,
     )
+
+
+def _stall_text(post: WindowPost) -> str:
+    first = post.attempt(AttemptKind.FIRST)
+    return first.reason if first is not None and first.state == AttemptState.STALLED else ""
 
 
 def _attempts_words(post: WindowPost) -> str:
     """Return who is at a proof and how far, `prover-1: 5 of 20 sectors`, or that it is offered."""
     words = []
-    for job, asked in ((post.job, "a prover is asked"), (post.backup_job, "another prover is asked")):
-        if job is not None:
+    for kind, asked in WHO_IS_ASKED.items():
+        attempt = post.attempt(kind)
+        if attempt is not None:
+            job = attempt.work
             far = progress_text(job)
             words.append(f"{job.worker.name}{': ' if far else ' is at it'}{far}" if job.worker else asked)
     return "; ".join(words)
@@ -93,7 +105,7 @@ def _next_try(
     if clock is None or network is None or clock.epoch >= post.close_epoch:
         return "", None
     if post.state in (PostState.PROVING, PostState.NOTHING):
-        if post.job_id is not None and post.state == PostState.PROVING:
+        if post.state == PostState.PROVING and post.attempt(AttemptKind.FIRST) is not None:
             return _attempts_words(post), None
         last = last_try_epoch(post, network)
         if clock.epoch > last:

@@ -8,7 +8,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
-from apps.proving.states import PostState
+from apps.proving.states import AttemptKind, PostState
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail
@@ -17,6 +17,7 @@ from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, Complete, Fail, JobKind, Level, Progress
 from tests import factories
 from tests.people import tenant
+from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.test_rescues import look
 from tests.unit.apps.proving.test_retries import proving, sent
@@ -100,7 +101,7 @@ class Scene:
     def lands(self, height: int = 962) -> WindowPost:
         """A pass after which exactly one message has been pushed and nothing is left to be made."""
         row = self.passes(height)
-        assert (row.state, row.backup_job, sent(row)) == (PostState.SENT, None, {0: []})
+        assert (row.state, job_of(row, AttemptKind.BACKUP), sent(row)) == (PostState.SENT, None, {0: []})
         assert Message.objects.filter(kind="window_post").count() == 1
         assert not Job.objects.filter(state__in=[JobState.READY, JobState.LEASED]).exists()
         return row

@@ -11,13 +11,14 @@ from apps.messages.models import Message
 from apps.proving.selectors import ForecastContext, forecast_of
 from apps.proving.services import jobs, proofs
 from apps.proving.services.jobs import BadProof
-from apps.proving.states import Forecast, PostState
+from apps.proving.states import AttemptKind, Forecast, PostState
 from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.claims import leases_sweep
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Assignment, JobKind
 from tests import factories
+from tests.unit.apps.proving.attempts import attempts, job_of, stall_of
 from tests.unit.apps.proving.hanging import (
     CHALLENGED,
     LAST,
@@ -37,6 +38,8 @@ from tests.unit.apps.proving.test_retries import words
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
 
+BACKUP = AttemptKind.BACKUP
+
 
 # Another host
 
@@ -52,6 +55,7 @@ def test_what_hangs_on_one_host_is_proved_by_another() -> None:
     row = scene.lands()
     assert bytes(row.proof or b"") == b"of the other"
     assert state_of(scene.first) == JobState.FAILED
+    assert attempts(row) == [("FIRST", "CANCELLED"), ("BACKUP", "TAKEN")]
     assert words(row) == [
         "no progress on ill since epoch 958 (0 of 2 sectors): offered to well",
         "the proof of well is taken",
@@ -98,12 +102,12 @@ def test_a_host_that_is_slow_and_tells_of_progress_is_waited_for() -> None:
     scene = Scene("well")
     for passed, height in enumerate(range(CHALLENGED + 1, 965), start=1):
         assert beats(scene.ill, scene.first, read=passed, total=7)
-        assert scene.passes(height).backup_job is None
+        assert job_of(scene.passes(height), BACKUP) is None
         assert taken(scene.others[0]) is None
 
     hands_in(scene.first)
 
-    assert scene.lands(965).proofs_made == 1
+    assert attempts(scene.lands(965)) == [("FIRST", "TAKEN")]
 
 
 def test_a_host_that_tells_the_same_again_and_again_does_not_move() -> None:
@@ -143,7 +147,7 @@ def test_who_cannot_prove_it_is_not_asked(facts: dict[str, Any]) -> None:
 
     row = scene.passes(STALLED)
 
-    assert (row.backup_job, taken(other)) == (None, None)
+    assert (job_of(row, BACKUP), taken(other)) == (None, None)
 
 
 def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
@@ -153,7 +157,7 @@ def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
     row = scene.passes(STALLED)
 
     why = "no progress on ill since epoch 958 (0 of 2 sectors), given to well"
-    assert row.stall == why
+    assert stall_of(row) == why
     deadline = row.miner.deadlines.get()
     judged = ForecastContext(height=STALLED, window=10, provers=2, message_waits={})
     assert forecast_of(deadline, [row], judged) == (Forecast.AT_RISK, f"partition 0: {why}")
@@ -164,14 +168,14 @@ def test_the_pages_say_who_stands_still_and_who_was_asked() -> None:
 
 def test_unclaimed_backup_job_is_cancelled_when_first_prover_resumes() -> None:
     scene = Scene("well")
-    offer = scene.passes(STALLED).backup_job
+    offer = job_of(scene.passes(STALLED), BACKUP)
     assert offer is not None
 
     assert beats(scene.ill, scene.first, read=1)
     row = scene.passes(STALLED)
 
     offer.refresh_from_db()
-    assert (row.backup_job, row.stall, offer.state) == (None, "", JobState.FAILED)
+    assert (job_of(row, BACKUP), stall_of(row), offer.state) == (None, "", JobState.FAILED)
     assert taken(scene.others[0]) is None
     hands_in(scene.first)
     scene.lands()
@@ -226,8 +230,9 @@ def test_when_the_other_host_fails_the_first_is_waited_for(
 
     row = scene.passes(STALLED)
     assert row.state == PostState.PROVING
-    assert row.job is not None
-    assert (str(row.job.uuid), row.tries) == (scene.first.id, 1)
+    job = job_of(row)
+    assert job is not None
+    assert (str(job.uuid), row.tries) == (scene.first.id, 1)
 
     hands_in(scene.first)
     scene.lands()
@@ -249,11 +254,12 @@ def test_sectors_that_the_other_host_cannot_read_are_left_out_by_both() -> None:
 
     row = scene.passes(STALLED)
 
-    assert (row.skipped, row.backup_job) == ({"0": [2]}, None)
+    assert (row.skipped, job_of(row, BACKUP)) == ({"0": [2]}, None)
     with pytest.raises(LeaseLost):
         hands_in(scene.first)
-    assert row.job is not None
-    assert {sector["number"] for sector in row.job.inputs["sectors"]} == {1}
+    job = job_of(row)
+    assert job is not None
+    assert {sector["number"] for sector in job.inputs["sectors"]} == {1}
 
 
 def lease_ends(*jobs: Assignment) -> None:
@@ -269,8 +275,9 @@ def test_when_the_first_host_dies_the_other_goes_on_alone() -> None:
 
     row = scene.passes(STALLED)
 
-    assert row.job is not None
-    assert (str(row.job.uuid), row.backup_job, taken(scene.ill)) == (second.id, None, None)
+    job = job_of(row)
+    assert job is not None
+    assert (str(job.uuid), job_of(row, BACKUP), taken(scene.ill)) == (second.id, None, None)
     hands_in(second)
     scene.lands()
 
@@ -282,7 +289,7 @@ def test_backup_offer_survives_the_first_hosts_unswept_lease() -> None:
 
     row = scene.passes(STALLED)
 
-    assert row.backup_job is not None
+    assert job_of(row, BACKUP) is not None
     assert "ill goes on" not in words(row)
     hands_in(takes(scene.others[0]))
     scene.lands()
@@ -351,7 +358,8 @@ def test_a_host_that_counts_nothing_is_not_told_to_begin_anew() -> None:
         row = scene.passes(height)
 
     assert (
-        row.stall == "nothing heard of ill's proof since epoch 958: no other prover with its store is there"
+        stall_of(row)
+        == "nothing heard of ill's proof since epoch 958: no other prover with its store is there"
     )
     hands_in(scene.first)
     scene.lands(966)
@@ -366,7 +374,7 @@ def test_a_host_that_ended_while_it_was_given_up_is_heard(monkeypatch: pytest.Mo
             hands_in(scene.first)
         drop(job, **data)
 
-    monkeypatch.setattr("apps.proving.services.backup_prover.job_cancel", drops_late)
+    monkeypatch.setattr("apps.proving.services.attempts.job_cancel", drops_late)
     scene.passes(963)
 
     scene.lands(963)
@@ -379,4 +387,4 @@ def test_nothing_is_begun_beside_in_the_last_epochs() -> None:
 
     row = scene.passes(LAST + 1)
 
-    assert row.backup_job is None
+    assert job_of(row, BACKUP) is None

@@ -9,6 +9,7 @@ from django.db import models, transaction
 
 from apps.messages.models import Message
 from apps.proving.services.posts import posts_advance
+from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.hanging import (
     STALLED,
     Scene,
@@ -106,7 +107,7 @@ def test_a_kill_anywhere_while_a_lone_host_is_asked_anew_costs_nothing() -> None
         scene = Scene()
         was_killed = run(scene, 963, after=kills)
         scene.passes(963)
-        done(fresh(scene.row).job)
+        done(job_of(fresh(scene.row)))
         scene.lands(964)
         return was_killed
 

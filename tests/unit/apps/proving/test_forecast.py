@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from apps.core import clock
-from apps.proving.models import WindowPost
+from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors import ForecastContext, forecast_of, provers_online_count
-from apps.proving.states import Forecast, PostState
-from apps.sectors.models import Job
+from apps.proving.states import AttemptKind, Forecast, PostState
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import tenant
@@ -22,9 +21,9 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
     """The forecast of a deadline that opens at 980 and closes at 990, with proofs in these states."""
     miner = factories.miner()
     deadline = factories.deadline(miner, 2, live=live)
-    waits = data.pop("waits", {})
+    waits, job = data.pop("waits", {}), data.pop("job", None)
     posts = [
-        WindowPost(
+        WindowPost.objects.create(
             miner=miner,
             deadline_index=2,
             open_epoch=980,
@@ -33,10 +32,13 @@ def judged(*states: str, height: int = 985, live: int = 1, provers: int = 1, **d
             part=part,
             state=state,
             message_id="m",
+            randomness=b"r",
             **data,
         )
         for part, state in enumerate(states)
     ]
+    if job is not None:
+        ProofAttempt.objects.create(post=posts[0], kind=AttemptKind.FIRST, job=job)
     look = ForecastContext(height=height, window=10, provers=provers, message_waits=waits)
     return forecast_of(deadline, posts, look)
 
@@ -98,7 +100,7 @@ def test_what_landed_without_some_sectors_says_so() -> None:
 
 
 def test_a_failing_prover_is_named() -> None:
-    job = Job(kind=JobKind.WINDOW_POST, error="disk is gone", lease_s=4)
+    job = factories.proof_job(factories.miner(), worker=factories.worker(), error="disk is gone")
 
     assert judged(PostState.PROVING, height=979, job=job) == (
         Forecast.AT_RISK,

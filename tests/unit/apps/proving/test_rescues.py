@@ -24,6 +24,7 @@ from apps.users.services import signer_grant
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.people import tenant
+from tests.unit.apps.proving.attempts import attempts
 from tests.unit.apps.proving.chain import OneDeadline
 
 if TYPE_CHECKING:
@@ -57,7 +58,6 @@ def post(of: Miner, *, state: str = PostState.PROVED, **data: Any) -> WindowPost
         "partitions": [0],
         "randomness": OneDeadline().beacon,
         "proof": b"proof",
-        "proofs_made": 1,
         **data,
     }
     return WindowPost.objects.create(miner=of, deadline_index=0, state=state, **facts)
@@ -87,14 +87,15 @@ def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
 
 
 def test_job_expired_during_a_chain_stall_is_reissued() -> None:
-    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    row, chain = post(miner(), state=PostState.PROVING, proof=None), OneDeadline()
     posts_advance(look(chain))
-    first = Job.objects.get(window_post=row)
+    first = Job.objects.get(proof_attempt__post=row)
 
     posts_advance(look(chain, later_s=3600))
 
-    second = Job.objects.get(window_post=row)
+    second = Job.objects.get(proof_attempt__post=row, proof_attempt__state="RUNNING")
     first.refresh_from_db()
+    assert attempts(row) == [("FIRST", "CANCELLED"), ("FIRST", "RUNNING")]
     assert (first.state, second.state) == (JobState.FAILED, JobState.READY)
     assert first.expires_at is not None
     assert second.expires_at is not None
@@ -102,13 +103,13 @@ def test_job_expired_during_a_chain_stall_is_reissued() -> None:
 
 
 def test_a_job_that_a_prover_works_on_is_left_alone_however_late_it_is() -> None:
-    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    row, chain = post(miner(), state=PostState.PROVING, proof=None), OneDeadline()
     posts_advance(look(chain))
-    Job.objects.filter(window_post=row).update(state=JobState.LEASED)
+    Job.objects.filter(proof_attempt__post=row).update(state=JobState.LEASED)
 
     posts_advance(look(chain, later_s=3600))
 
-    assert Job.objects.get(window_post=row).state == JobState.LEASED
+    assert Job.objects.get(proof_attempt__post=row).state == JobState.LEASED
 
 
 def test_proof_pushed_before_a_kill_is_followed_after_sender_change() -> None:
@@ -219,7 +220,7 @@ def test_unreadable_files_are_rechecked_in_the_same_window() -> None:
 
     row.refresh_from_db()
     assert (row.state, row.skipped) == (PostState.PROVING, {})
-    assert Job.objects.filter(window_post=row, state=JobState.READY).exists()
+    assert Job.objects.filter(proof_attempt__post=row, state=JobState.READY).exists()
 
 
 def faulty(of: Miner) -> Any:
@@ -265,24 +266,26 @@ def test_a_check_of_files_whose_time_ran_out_begins_again() -> None:
 
 
 def test_what_an_ended_job_worked_on_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    row, chain = post(miner(), state=PostState.PROVING, proof=None), OneDeadline()
     posts_advance(look(chain))
-    Job.objects.filter(window_post=row).update(state=JobState.DONE, proof=b"proof", result={"worker": "p"})
+    Job.objects.filter(proof_attempt__post=row).update(
+        state=JobState.DONE, proof=b"proof", result={"worker": "p"}
+    )
     monkeypatch.setattr(proofs, "proof_check", lambda _job: None)
 
     posts_advance(look(chain))
 
     row.refresh_from_db()
-    job = Job.objects.get(window_post=row)
+    job = Job.objects.get(proof_attempt__post=row)
     assert (row.state, bytes(row.proof or b"")) == (PostState.SENT, b"proof")
     assert (job.inputs, job.proof, job.result) == ({}, None, {"worker": "p"})
 
 
 @pytest.mark.parametrize("ends", ["lapses", "is missed"])
 def test_a_job_that_nobody_did_is_not_kept_whole_either(ends: str) -> None:
-    row, chain = post(miner(), state=PostState.PROVING, proof=None, proofs_made=0), OneDeadline()
+    row, chain = post(miner(), state=PostState.PROVING, proof=None), OneDeadline()
     posts_advance(look(chain))
-    first = Job.objects.get(window_post=row)
+    first = Job.objects.get(proof_attempt__post=row)
     assert first.inputs
 
     posts_advance(look(chain, later_s=3600) if ends == "lapses" else look(chain, CLOSE))

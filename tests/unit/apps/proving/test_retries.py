@@ -13,7 +13,7 @@ from apps.proving.models import PostNote, WindowPost
 from apps.proving.services import fault_rechecks, proofs
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.retries import better_until, last_try_epoch, pause_after
-from apps.proving.states import PostState
+from apps.proving.states import AttemptKind, PostState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from apps.wallets.models import Wallet
@@ -21,6 +21,7 @@ from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.policy import MAINNET
 from tests import factories
+from tests.unit.apps.proving.attempts import attempts, job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.test_rescues import CLOSE, NETWORK, OPEN, look, miner, post
 
@@ -40,7 +41,7 @@ def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def proving(partitions: list[int], **data: Any) -> WindowPost:
     """A proof of these partitions for which no job is out yet."""
-    facts = {"state": PostState.PROVING, "proof": None, "proofs_made": 0, **data}
+    facts = {"state": PostState.PROVING, "proof": None, **data}
     return post(miner(), partitions=partitions, **facts)
 
 
@@ -93,14 +94,14 @@ def test_the_last_epochs_are_shares_of_the_window(network: Any, last: int, bette
 
 
 def test_failing_prover_is_retried_until_the_window_ends() -> None:
-    row, chain = proving([0], proofs_made=60), OneDeadline()
+    row, chain = proving([0]), OneDeadline()
     asked_at = []
     for height in range(OPEN, CLOSE):
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        if row.job is not None:
+        if job_of(row) is not None:
             asked_at.append(height)
-            failed(row.job)
+            failed(job_of(row))
 
     assert asked_at == [960, 961, 963, 965, 967], "after the second failure every other epoch, up to the last"
     assert row.tries == 5
@@ -111,13 +112,14 @@ def test_after_one_failure_the_next_job_goes_out_at_once() -> None:
     row, chain = proving([0]), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    failed(row.job)
+    failed(job_of(row))
 
     posts_advance(look(chain))
 
     row.refresh_from_db()
-    assert row.job is not None
-    assert (row.tries, row.job.state) == (1, JobState.READY)
+    job = job_of(row)
+    assert job is not None
+    assert (row.tries, job.state) == (1, JobState.READY)
 
 
 # Partitions
@@ -127,11 +129,11 @@ def test_unreadable_partition_is_proved_apart_from_the_others() -> None:
     row, chain = proving([0, 1]), OneDeadline(partitions=[[1, 2], [3, 4]])
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.job, faults=[3, 4])
+    done(job_of(row), faults=[3, 4])
     posts_advance(look(chain))
     row.refresh_from_db()
-    assert asked(row.job) == {1, 2}
-    done(row.job)
+    assert asked(job_of(row)) == {1, 2}
+    done(job_of(row))
 
     posts_advance(look(chain))
 
@@ -140,8 +142,8 @@ def test_unreadable_partition_is_proved_apart_from_the_others() -> None:
     assert (away.partitions, away.part, away.state) == ([1], 1, PostState.NOTHING)
     posts_advance(look(chain, 962))
     away.refresh_from_db()
-    assert asked(away.job) == {3, 4}
-    done(away.job)
+    assert asked(job_of(away)) == {3, 4}
+    done(job_of(away))
     posts_advance(look(chain, 963))
     assert sent(away) == {1: []}
     assert Message.objects.filter(kind="window_post").count() == 2
@@ -152,15 +154,15 @@ def test_unreadable_partition_is_retried_with_pauses() -> None:
     for height in range(961, 965):
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        done(row.job, faults=[1, 2])
+        done(job_of(row), faults=[1, 2])
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        assert (row.state, row.job, row.try_epoch) == (PostState.NOTHING, None, height + 1)
+        assert (row.state, job_of(row), row.try_epoch) == (PostState.NOTHING, None, height + 1)
 
     assert row.tries == 5
     posts_advance(look(chain, 965))
     row.refresh_from_db()
-    done(row.job)
+    done(job_of(row))
     posts_advance(look(chain, 966))
     assert sent(row) == {0: []}
 
@@ -169,14 +171,14 @@ def test_partitions_whose_common_proof_failed_are_proved_one_by_one() -> None:
     row, chain = proving([0, 1, 2]), OneDeadline(partitions=[[1], [2], [3]])
     posts_advance(look(chain))
     row.refresh_from_db()
-    failed(row.job, error="the child was killed")
+    failed(job_of(row), error="the child was killed")
 
     posts_advance(look(chain))
     posts_advance(look(chain))
 
     rows = list(WindowPost.objects.order_by("part"))
     assert [one.partitions for one in rows] == [[0], [1], [2]]
-    assert [asked(one.job) for one in rows] == [{1}, {2}, {3}]
+    assert [asked(job_of(one)) for one in rows] == [{1}, {2}, {3}]
     assert "the child was killed" in words(rows[2])[0]
 
 
@@ -187,25 +189,32 @@ def test_skipped_sector_is_rechecked_before_the_proof_is_sent() -> None:
     row, chain = proving([0]), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.job, faults=[2])
+    done(job_of(row), faults=[2])
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.job)
+    done(job_of(row))
     posts_advance(look(chain))
     posts_advance(look(chain))
     row.refresh_from_db()
     assert (row.state, row.skipped, row.message_id) == (PostState.PROVED, {"0": [2]}, "")
-    assert asked(row.recheck_job) == {2}
+    assert asked(job_of(row, AttemptKind.RECHECK)) == {2}
 
-    done(row.recheck_job)
+    done(job_of(row, AttemptKind.RECHECK))
     posts_advance(look(chain))
     row.refresh_from_db()
-    assert (row.state, asked(row.job)) == (PostState.PROVING, {1, 2})
-    done(row.job)
+    assert (row.state, asked(job_of(row))) == (PostState.PROVING, {1, 2})
+    done(job_of(row))
     posts_advance(look(chain))
 
     assert sent(row) == {0: []}
     assert "sector 2 can be read again: proved anew with them" in words(row)
+    assert attempts(row) == [
+        ("FIRST", "FAILED"),
+        ("FIRST", "TAKEN"),
+        ("RECHECK", "TAKEN"),
+        ("FALLBACK", "CANCELLED"),
+        ("FIRST", "TAKEN"),
+    ]
 
 
 def proved_without(number: int, **data: Any) -> WindowPost:
@@ -217,7 +226,7 @@ def test_proof_with_skips_is_sent_after_a_quarter_of_the_window() -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain, QUARTER - 1))
     row.refresh_from_db()
-    job = row.recheck_job
+    job = job_of(row, AttemptKind.RECHECK)
     assert (row.state, job is not None) == (PostState.PROVED, True)
 
     posts_advance(look(chain, QUARTER))
@@ -233,10 +242,10 @@ def test_each_look_that_finds_nothing_is_followed_by_a_longer_pause() -> None:
     for height, again in ((958, True), (959, False), (960, False), (961, False)):
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        done(row.recheck_job, faults=[2])
+        done(job_of(row, AttemptKind.RECHECK), faults=[2])
         posts_advance(look(chain, height))
         row.refresh_from_db()
-        assert (row.recheck_job is not None, row.message_id) == (again, "")
+        assert (job_of(row, AttemptKind.RECHECK) is not None, row.message_id) == (again, "")
 
     assert words(row) == ["looked again at sector 2: it cannot be read"] * 4
     assert (row.tries, row.try_epoch) == (4, 962)
@@ -247,17 +256,17 @@ def test_the_proof_in_hand_is_sent_where_no_better_one_came(ends: str) -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.recheck_job)
+    done(job_of(row, AttemptKind.RECHECK))
     posts_advance(look(chain))
     row.refresh_from_db()
-    better = row.job
+    better = job_of(row)
     assert (row.state, row.proof) == (PostState.PROVING, None)
 
     if ends == "unreadable after all":
         done(better, faults=[2])
         posts_advance(look(chain))
         row.refresh_from_db()
-        assert (row.state, row.fallback) == (PostState.PROVED, {})
+        assert (row.state, row.attempt(AttemptKind.FALLBACK)) == (PostState.PROVED, None)
     posts_advance(look(chain, QUARTER))
 
     row.refresh_from_db()
@@ -271,14 +280,14 @@ def test_a_challenge_that_changed_takes_the_spare_with_it() -> None:
     row, chain = proved_without(2), OneDeadline()
     posts_advance(look(chain))
     row.refresh_from_db()
-    done(row.recheck_job)
+    done(job_of(row, AttemptKind.RECHECK))
     posts_advance(look(chain))
 
     chain.beacon = b"c" * 32
     posts_advance(look(chain))
 
     row.refresh_from_db()
-    assert (row.state, row.fallback, row.fallback_proof, row.skipped) == (PostState.PROVING, {}, None, {})
+    assert (row.state, row.attempt(AttemptKind.FALLBACK), row.skipped) == (PostState.PROVING, None, {})
     assert bytes(row.randomness) == chain.beacon
 
 
@@ -301,9 +310,9 @@ def test_of_partitions_the_chain_has_in_part_the_others_are_proved_alone() -> No
     posts_advance(look(chain))
     posts_advance(look(chain))
     row.refresh_from_db()
-    assert (row.state, row.partitions, asked(row.job)) == (PostState.PROVING, [1], {2})
+    assert (row.state, row.partitions, asked(job_of(row))) == (PostState.PROVING, [1], {2})
 
-    done(row.job)
+    done(job_of(row))
     posts_advance(look(chain))
 
     assert sent(row) == {1: []}
@@ -361,7 +370,7 @@ def test_a_message_that_the_node_refuses_in_advance_leads_to_a_fresh_proof() -> 
     row.refresh_from_db()
     first.refresh_from_db()
     assert (first.state, row.state, row.proof) == (MessageState.FAILED, PostState.PROVING, None)
-    assert asked(row.job) == {1, 2}
+    assert asked(job_of(row)) == {1, 2}
     assert "the node expects the message to fail: invalid post" in words(row)
 
 
@@ -408,7 +417,7 @@ def test_a_message_that_failed_leads_to_a_look_at_every_sector() -> None:
 
     row.refresh_from_db()
     assert (row.state, row.skipped, row.proof, row.exit_code) == (PostState.PROVING, {}, None, 16)
-    assert asked(row.job) == {1, 2}
+    assert asked(job_of(row)) == {1, 2}
 
 
 def test_message_failed_on_another_branch_discards_its_proof() -> None:
@@ -439,7 +448,7 @@ def test_a_proof_that_landed_and_fails_on_the_new_branch_is_made_again() -> None
     posts_advance(look(chain, QUARTER + 2))
 
     row.refresh_from_db()
-    assert asked(row.job) == {1, 2}
+    assert asked(job_of(row)) == {1, 2}
 
 
 def test_a_proof_that_lands_anew_elsewhere_stays_landed() -> None:
@@ -462,7 +471,7 @@ def test_reverted_foreign_proof_is_proved_by_us() -> None:
     posts_advance(look(chain))
 
     row.refresh_from_db()
-    assert (row.state, asked(row.job)) == (PostState.PROVING, {1, 2})
+    assert (row.state, asked(job_of(row))) == (PostState.PROVING, {1, 2})
 
 
 def test_nothing_is_tried_after_the_close() -> None:
@@ -471,5 +480,5 @@ def test_nothing_is_tried_after_the_close() -> None:
     posts_advance(look(chain, CLOSE))
 
     row.refresh_from_db()
-    assert (row.state, row.job) == (PostState.MISSED, None)
+    assert (row.state, job_of(row)) == (PostState.MISSED, None)
     assert words(row) == ["the window closed without a proof"]

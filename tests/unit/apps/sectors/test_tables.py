@@ -6,28 +6,43 @@ import pytest
 
 from apps.miners.states import TRANSITIONS as MINERS
 from apps.miners.states import MinerState
-from apps.proving.states import POST_TRANSITIONS, RECOVERY_TRANSITIONS, PostState, RecoveryState
+from apps.proving.states import (
+    ATTEMPT_TRANSITIONS,
+    OPEN_ATTEMPTS,
+    POST_TRANSITIONS,
+    RECOVERY_TRANSITIONS,
+    AttemptState,
+    PostState,
+    RecoveryState,
+)
 from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchState, JobState
 
 Table = dict[str, dict[str, str]]
 TABLES = [
-    pytest.param(JOB_TRANSITIONS, JobState.READY, {JobState.FAILED}, set(JobState), id="jobs"),
-    pytest.param(BATCH_TRANSITIONS, BatchState.CLOSED, set(), set(BatchState), id="batches"),
-    pytest.param(POST_TRANSITIONS, PostState.PROVING, set(), set(PostState), id="proofs"),
+    pytest.param(JOB_TRANSITIONS, {JobState.READY}, {JobState.FAILED}, set(JobState), id="jobs"),
+    pytest.param(BATCH_TRANSITIONS, {BatchState.CLOSED}, set(), set(BatchState), id="batches"),
+    pytest.param(POST_TRANSITIONS, {PostState.PROVING}, set(), set(PostState), id="proofs"),
+    pytest.param(
+        ATTEMPT_TRANSITIONS,
+        {AttemptState.RUNNING, AttemptState.KEPT},
+        set(AttemptState) - set(OPEN_ATTEMPTS),
+        set(AttemptState),
+        id="attempts",
+    ),
     pytest.param(
         RECOVERY_TRANSITIONS,
-        RecoveryState.CHECKING,
+        {RecoveryState.CHECKING},
         {RecoveryState.FAILED, RecoveryState.RECOVERED},
         set(RecoveryState),
         id="recoveries",
     ),
-    pytest.param(MINERS, MinerState.CREATING, set(), set(MinerState), id="miners"),
+    pytest.param(MINERS, {MinerState.CREATING}, set(), set(MinerState), id="miners"),
 ]
 
 
-@pytest.mark.parametrize(("table", "start", "final", "states"), TABLES)
-def test_the_table_is_whole(table: Table, start: str, final: set[str], states: set[str]) -> None:
-    seen, todo = {start}, [start]
+@pytest.mark.parametrize(("table", "starts", "final", "states"), TABLES)
+def test_the_table_is_whole(table: Table, starts: set[str], final: set[str], states: set[str]) -> None:
+    seen, todo = set(starts), list(starts)
     while todo:
         for target in table[todo.pop()].values():
             if target not in seen:

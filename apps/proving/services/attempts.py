@@ -1,0 +1,104 @@
+"""Attempts at a window's proof: begun, ended, and put in the place of one that came to nothing.
+
+Everything that reads an attempt's state to write the next one holds the row of its proof, and the proof moves
+before its attempts do: so two tasks never wait for each other, and nothing is begun twice.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.transitions import advance
+from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.services.jobs import job_cancel, job_strip
+from apps.proving.services.retries import try_failed
+from apps.proving.states import AttemptKind, AttemptState
+from apps.sectors.models import Job
+from apps.sectors.states import JobState
+
+if TYPE_CHECKING:
+    from apps.proving.services.proving_context import ProvingContext
+
+ENDED = (JobState.DONE, JobState.FAILED)
+PROVERS = (AttemptKind.FIRST, AttemptKind.BACKUP)
+"""Attempts at the whole proof."""
+
+
+def attempts_running(post: WindowPost) -> list[ProofAttempt]:
+    """Return what hosts are asked for the whole proof, the first attempt before its backup."""
+    return [one for kind in PROVERS if (one := post.attempt(kind)) is not None]
+
+
+def attempt_collect(post: WindowPost) -> ProofAttempt | None:
+    """Return the attempt whose job has ended: one with a result before one without."""
+    ended = [one for one in attempts_running(post) if one.work.state in ENDED]
+    return next((one for one in ended if one.work.state == JobState.DONE), ended[0] if ended else None)
+
+
+def attempt_end(attempt: ProofAttempt, event: str, context: ProvingContext, *, reason: str = "") -> None:
+    """Move an attempt to one of its ends; its job becomes unclaimable, and forgets what it worked on."""
+    job, host = attempt.job, attempt_host(attempt)
+    if job is not None:
+        job_cancel(job, now=context.now)
+    data = {"host": host, "reason": reason[:300], "proof": None, "updated_at": context.now}
+    advance(attempt, event, **data)
+    job_strip(job)
+
+
+def attempts_cancel(
+    post: WindowPost, context: ProvingContext, *kinds: AttemptKind, besides: ProofAttempt | None = None
+) -> None:
+    """Cancel the open attempts of these kinds, of all without any; reports about them are refused."""
+    for kind in kinds or AttemptKind:
+        attempt = post.attempt(kind)
+        if attempt is not None and attempt != besides:
+            attempt_end(attempt, "CANCEL", context)
+
+
+def attempt_failed(post: WindowPost, attempt: ProofAttempt, context: ProvingContext, *, words: str) -> None:
+    """Note that an attempt came to nothing; a backup takes the place of the first one."""
+    with transaction.atomic():
+        try_failed(post, context, words=words)
+        attempt_end(attempt, "FAIL", context, reason=words)
+        attempt_succeed(post, context)
+
+
+def attempt_succeed(post: WindowPost, context: ProvingContext) -> None:
+    """Make the attempt that is left the first one, waited for as if it had been alone all the time."""
+    for attempt in attempts_running(post)[:1]:
+        if attempt.state == AttemptState.STALLED:
+            advance(attempt, "RESUME", reason="", updated_at=context.now)
+        if attempt.kind != AttemptKind.FIRST:
+            ProofAttempt.objects.filter(pk=attempt.pk).update(kind=AttemptKind.FIRST, updated_at=context.now)
+
+
+def attempt_drop(post: WindowPost, attempt: ProofAttempt, context: ProvingContext, *, reason: str) -> bool:
+    """Cancel one of the attempts, so that any host may claim what is left.
+
+    Returns False if a host was faster: the next pass sees what it has done.
+    """
+    with transaction.atomic():
+        row = WindowPost.objects.select_for_update().get(pk=post.pk)
+        if attempts_running(row) != attempts_running(post):
+            return False
+        job_cancel(attempt.work, now=context.now)
+        attempt.work.refresh_from_db()
+        if attempt.work.state != JobState.FAILED:
+            return False
+        attempt_end(attempt, "CANCEL", context, reason=reason)
+        attempt_succeed(row, context)
+        left = row.attempt(AttemptKind.FIRST)
+        if left is not None:
+            Job.objects.filter(pk=left.work.pk, state=JobState.READY).update(offered_to=None)
+    post.refresh_from_db()
+    return True
+
+
+def attempt_host(attempt: ProofAttempt) -> str:
+    """Return the name of the worker that holds an attempt's job, or that has ended it."""
+    job = attempt.job
+    if job is None:
+        return attempt.host
+    return str(job.worker.name if job.worker is not None else job.result.get("worker") or attempt.host)[:100]

@@ -1,0 +1,73 @@
+"""Draws the state tables into docs/states.md: `python -m tests.state_diagrams`; a test compares."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import django
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAGE: Final = Path("docs/states.md")
+HEAD: Final = """# States
+
+Every `state` column moves by the table of its model, through `apps.core.transitions` alone. The
+diagrams are drawn from the tables (`python -m tests.state_diagrams`; `make test` compares); an arrow
+bears its events. After a restore a sector may go from any state to any other (`RECOVER_TO_…`): those
+arrows are left out.
+"""
+
+
+def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
+    """Return each table under the name of its rows, and where it stands."""
+    from apps.messages.states import SENDER_TRANSITIONS
+    from apps.messages.states import TRANSITIONS as MESSAGES
+    from apps.miners.states import TRANSITIONS as MINERS
+    from apps.proving.states import ATTEMPT_TRANSITIONS, POST_TRANSITIONS, RECOVERY_TRANSITIONS
+    from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS
+    from poolsite.wire.pipeline import TRANSITIONS as SECTORS
+
+    return {
+        "Sectors": ("poolsite/wire/pipeline.py", SECTORS),
+        "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
+        "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
+        "Messages": ("apps/messages/states.py", MESSAGES),
+        "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
+        "Miners": ("apps/miners/states.py", MINERS),
+        "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
+        "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
+        "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),
+    }
+
+
+def diagram(table: Mapping[str, Mapping[str, str]]) -> str:
+    """Return one table as Mermaid draws it; events between the same two states share an arrow."""
+    lines = ["stateDiagram-v2"]
+    for state, steps in table.items():
+        arrows: dict[str, list[str]] = {}
+        for event, target in steps.items():
+            if event.startswith("RECOVER_TO_"):
+                continue
+            arrows.setdefault(str(target), []).append(event)
+        lines += [f"    {state} --> {target}: {', '.join(events)}" for target, events in arrows.items()]
+        if not steps:
+            lines.append(f"    {state} --> [*]")
+    return "\n".join(lines)
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [
+        f"## {name}\n\n`{where}`\n\n```mermaid\n{diagram(table)}\n```\n"
+        for name, (where, table) in tables().items()
+    ]
+    return "\n".join([HEAD, *parts])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.test")
+    django.setup()
+    PAGE.write_text(page())
