@@ -64,5 +64,6 @@ EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if sp
     "ABORT": "Given up",
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
+    "FILES_REMOVED": "The host removed the files",
 }
 """Steps of a sector in its timeline."""

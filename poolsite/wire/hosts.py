@@ -27,6 +27,8 @@ class Operation(StrEnum):
     """Claim no new sectors, finish those that are here."""
     SET_PLAN = "set_plan"
     """Use other slot numbers, as {"pc1": "2"}."""
+    REMOVE = "remove"
+    """Remove the files of an aborted sector, as {"job": its uuid, "miner_id": "1000", "number": "7"}."""
 
 
 TOXIC_GROTH16: Final = "groth16_toxic"
@@ -52,6 +54,8 @@ class Hardware:
     """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
     parameters_error: str = ""
     """What is missing for the form of proof that it was told to make."""
+    removing_bytes: int = 0
+    """Bytes of aborted sectors that it is removing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jobs import Level, Progress, SealInputs, StageOutputs
+from workers.storage.files import write_file
+from workers.storage.store import path_remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 WORK: Final = "work.json"
 LOCK: Final = "lock"
+REMOVED: Final = "removed"
+"""Mark of a job whose sector was aborted."""
 PROGRESS: Final = "progress.json"
 LOCK_LOOK_S: Final = 0.02
 """Between two looks at a lock that somebody else holds."""
@@ -123,6 +127,22 @@ class Journal:
         """Return whether a process works on a job now."""
         with self.at_work(job_id) as is_free:
             return not is_free
+
+    def removed_write(self, job_id: str) -> None:
+        """Mark a job as over for ever."""
+        folder = self.folder(job_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / REMOVED, b"")
+
+    def is_removed(self, job_id: str) -> bool:
+        """Return whether a job's sector was aborted: nothing of it is worked on any more."""
+        return (self.folder(job_id) / REMOVED).exists()
+
+    def clear(self, job_id: str) -> None:
+        """Delete the record of a job that was aborted, all but its mark."""
+        for path in self.folder(job_id).iterdir():
+            if path.name not in (REMOVED, LOCK):
+                path_remove(path)
 
     def forget(self, job_id: str) -> None:
         """Delete the record of a job that is over."""

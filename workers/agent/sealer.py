@@ -21,6 +21,7 @@ from workers.agent.children import ChildCommand, Children, ProgramMissing, broke
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
+from workers.agent.removal import Removals
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES, BadConfig, sealer_config
 from workers.console.client import Console
@@ -87,6 +88,8 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     leases.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
+    removals = Removals(folder=config.folder, store=Store(config.store), journal=journal)
+    leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     kinds = () if "c2" in config.processors else (CircuitKind.POREP,)
@@ -114,6 +117,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             stop.wait(agent.tick() if leases.registered is not None else 0.1)
     finally:
         leases.stop()
+        removals.stop()
         children.stop()
         console.close()
 

@@ -117,7 +117,9 @@ class StageRunner:
         """
         with self.journal.at_work(job_id, patience_s=1.0) as is_ours:
             work = self.journal.work_read(job_id) if is_ours else None
-            if work is None or self.journal.outputs_read(job_id, work.id) is not None:
+            if work is None or self.journal.is_removed(job_id):
+                return False
+            if self.journal.outputs_read(job_id, work.id) is not None:
                 return False
             begun = time.monotonic()
             try:
@@ -153,7 +155,12 @@ class StageRunner:
             )
             progress(1, 1)
             return outputs
-        output = self.pool.call(spec.task, task_of(spec.task, inputs, paths), progress=progress)
+        output = self.pool.call(
+            spec.task,
+            task_of(spec.task, inputs, paths),
+            progress=progress,
+            is_wanted=lambda: not self.journal.is_removed(job_id),
+        )
         if spec.stage == Stage.PC1:
             write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
         return outputs_of(output)

@@ -58,6 +58,9 @@ class LeaseKeeper:
         self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
         self.stored: Callable[[], tuple[StoredNumbers, ...]] = tuple
         """What is on the disk: told with each registration."""
+        self.files_remove: Callable[[Command], bool] = _nothing_here
+        """Removes an aborted sector's files; gives whether they are gone."""
+        self.removing_bytes: Callable[[], int] = int
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = False
         self.takes_containers = True
@@ -153,6 +156,7 @@ class LeaseKeeper:
             parameters_done=self.parameters[0],
             parameters_total=self.parameters[1],
             parameters_error=self.parameters_error[:ERROR_MAX],
+            removing_bytes=self.removing_bytes(),
         )
 
     def proofs_report(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
@@ -263,32 +267,43 @@ class LeaseKeeper:
             self._lost.update(self._held)
 
     def _run_commands(self, commands: tuple[Command, ...]) -> None:
-        actions: dict[Operation, Callable[[Command], None]] = {
+        actions: dict[Operation, Callable[[Command], bool]] = {
             Operation.PAUSE: self._pause,
             Operation.RESUME: self._resume,
             Operation.DRAIN: self._drain,
             Operation.SET_PLAN: self._set_plan,
+            Operation.REMOVE: self.files_remove,
         }
         for command in commands:
-            actions[command.op](command)
+            if not actions[command.op](command):
+                continue  # not done yet: the console tells it again with each heartbeat
             log.info("command_done", op=command.op, args=command.args)
             with self._lock:
                 if command.id not in self._done_commands:
                     self._done_commands.append(command.id)
 
-    def _pause(self, _command: Command) -> None:
+    def _pause(self, _command: Command) -> bool:
         self.is_paused = True
+        return True
 
-    def _resume(self, _command: Command) -> None:
+    def _resume(self, _command: Command) -> bool:
         self.is_paused = self.is_draining = False
+        return True
 
-    def _drain(self, _command: Command) -> None:
+    def _drain(self, _command: Command) -> bool:
         self.is_draining = True
+        return True
 
-    def _set_plan(self, command: Command) -> None:
+    def _set_plan(self, command: Command) -> bool:
         for stage, count in command.args.items():
             if stage.upper() in self.slots and count.isascii() and count.isdigit():
                 self.slots[stage.upper()] = min(int(count), SLOTS_MAX)
+        return True
+
+
+def _nothing_here(_command: Command) -> bool:
+    """Return that a host which seals nothing has no files of an aborted sector."""
+    return True
 
 
 def is_final(error: Exception) -> bool:

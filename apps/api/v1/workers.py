@@ -263,7 +263,7 @@ class WorkerList(serializers.Serializer[Any]):
 class CommandInput(InputSerializer):
     """What a worker is to do."""
 
-    op = serializers.ChoiceField(choices=[str(op) for op in Operation])
+    op = serializers.ChoiceField(choices=[str(op) for op in Operation if op is not Operation.REMOVE])
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 
 

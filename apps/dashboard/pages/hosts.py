@@ -209,8 +209,16 @@ ASKED: Final[dict[str, str]] = {
     Operation.RESUME: "goes on with its next heartbeat",
     Operation.DRAIN: "drains with its next heartbeat",
     Operation.SET_PLAN: "changes its slots with its next heartbeat",
+    Operation.REMOVE: "removes the files of aborted sectors",
 }
 """Commands that ride on the answer to a heartbeat."""
+
+
+def asked_text(worker: Worker, asked: str) -> str:
+    """`removes the files of aborted sectors, 384.00 GiB`: what a host was told and has not done yet."""
+    removing = worker.hardware.get("removing_bytes", 0) if asked == Operation.REMOVE else 0
+    size = f", {' '.join(formatting.size(int(removing)))}" if removing else ""
+    return f"{ASKED.get(asked, '')}{size}"
 
 
 def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
@@ -237,7 +245,7 @@ def host_row(
         word=word.word,
         icon=word.sign,
         does="; ".join(jobs) or worker.last_error or idle_text(worker, now=data.at),
-        asked=ASKED.get(asked, ""),
+        asked=asked_text(worker, asked),
         restarts=formatting.whole(worker.restarts),
         hardware=hardware_text(worker.hardware),
         disk=disk_text(worker.hardware),

@@ -20,6 +20,7 @@ from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.restored import must_register
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.audit import worker_audit
+from apps.sectors.services.removals import leftovers_remove, removals_note
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
@@ -77,6 +78,7 @@ def worker_register(
     plan_resend(worker)
     if JobKind.SEAL in register.kinds:
         _inventory_store(worker, register, now=now)
+    leftovers_remove(worker, [sector.job for sector in register.sectors if is_uuid(sector.job)])
     worker.boot_id, worker.seen_at = register.boot_id, now
     worker.save()
     publish(Change("worker", worker.pk, tenant_id))
@@ -139,9 +141,9 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
     """
     boot_check(worker, heartbeat.boot_id)
-    worker.commands.filter(
-        uuid__in=[text for text in heartbeat.done_commands if is_uuid(text)], done_at=None
-    ).update(done_at=now)
+    if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
+        removals_note(worker, done, now=now)
+        worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error

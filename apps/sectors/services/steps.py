@@ -13,6 +13,7 @@ from apps.core.transitions import advance
 from apps.sectors.errors import NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.services.audit import sector_audit
+from apps.sectors.services.removals import files_remove
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorState, stage_rank
@@ -196,12 +197,13 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
 def sector_abort(
     sector: Sector, *, actor: str, reason: str, now: datetime, by: Principal | None = None
 ) -> Sector:
-    """Abort a sector for ever; its number stays used and its files stay where they are.
+    """Abort a sector for ever: its number stays used, its hosts are told to remove its files.
 
     Raises WrongState once the chain knows the sector as proven.
     """
     job, fresh = job_locked(sector.pk)
     before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
+    files_remove(fresh, job=job, actor=actor)
     sector_audit(by, "sector.abort", before, fresh, note=reason)
     return fresh

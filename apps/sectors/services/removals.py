@@ -1,0 +1,63 @@
+"""Files of aborted sectors: their hosts are told to remove them, until they say that it was done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from apps.core.live import Change, publish
+from apps.sectors.models import Job, JobEvent, Worker, WorkerCommand
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.sectors.models import Sector
+
+FILES_REMOVED = "FILES_REMOVED"
+"""Event of a job whose files a host has removed."""
+
+
+def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
+    """Tell the hosts that may have an aborted sector's files to remove them: its own, and its store's."""
+    theirs = Q(pk=job.sticky_worker_id)
+    if sector.store:
+        theirs |= Q(stores__contains=[sector.store], kinds__contains=[str(JobKind.SEAL)])
+    hosts = Worker.objects.filter(theirs, tenant_id=sector.miner.tenant_id, retired_at=None)
+    return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts.order_by("pk")]
+
+
+def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
+    """Tell a host that registers to remove what it still has of sectors that were aborted meanwhile."""
+    asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
+    left = Job.objects.filter(
+        uuid__in=set(job_ids).difference(asked),
+        sector__state=SectorState.ABORTED,
+        sector__miner__tenant_id=worker.tenant_id,
+    )
+    for job in left.select_related("sector__miner"):
+        if job.sector is not None:
+            _removal(worker, job=job, sector=job.sector, actor="console")
+
+
+def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:
+    """Note in the sectors' timelines which removals a host reports for the first time."""
+    done = worker.commands.filter(uuid__in=commands, op=Operation.REMOVE, done_at=None)
+    jobs = Job.objects.filter(uuid__in=list(done.values_list("args__job", flat=True)))
+    for job in jobs.select_related("sector__miner"):
+        JobEvent.objects.create(
+            job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name
+        )
+        if job.sector is not None:
+            publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))
+
+
+def _removal(worker: Worker, *, job: Job, sector: Sector, actor: str) -> WorkerCommand:
+    miner_id = str(sector.miner.actor_id)
+    args = {"job": str(job.uuid), "miner_id": miner_id, "number": str(sector.number)}
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return WorkerCommand.objects.create(worker=worker, op=Operation.REMOVE, args=args, actor=actor)

@@ -1,0 +1,78 @@
+"""Abort reaches the hosts: they are told to remove the files until they say that it was done."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.sectors.models import Job, JobEvent
+from apps.sectors.services.hosts import worker_heartbeat
+from apps.sectors.services.removals import leftovers_remove
+from apps.sectors.services.steps import sector_abort
+from poolsite.wire.hosts import Heartbeat, Operation
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector, Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def aborted(host: Worker, **data: object) -> Sector:
+    """A sector that was sealed on `host` until somebody aborted it."""
+    sector = factories.sector(factories.miner(), state="PC2_DONE", **data)
+    Job.objects.filter(sector=sector).update(sticky_worker=host)
+    return sector_abort(sector, actor="ann", reason="disk lost", now=NOON)
+
+
+def beat(host: Worker, *done: str) -> list[dict[str, str]]:
+    """What the host is told with its next heartbeat."""
+    answer = worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
+    return [{"id": one.id, **one.args} for one in answer.commands if one.op is Operation.REMOVE]
+
+
+def test_the_host_is_told_until_it_has_done_it() -> None:
+    host = factories.worker()
+    sector = aborted(host)
+    job = Job.objects.get(sector=sector)
+
+    (told,) = beat(host)
+    assert told == {
+        "id": told["id"],
+        "job": str(job.uuid),
+        "miner_id": str(sector.miner.actor_id),
+        "number": str(sector.number),
+    }
+    assert beat(host) == [told]
+    assert not JobEvent.objects.filter(event="FILES_REMOVED").exists()
+
+    assert beat(host, told["id"]) == []
+    beat(host, told["id"])
+    event = JobEvent.objects.get(event="FILES_REMOVED")
+    assert (event.job, event.actor) == (job, host.name)
+
+
+def test_the_host_of_the_store_is_told_as_well_and_no_other() -> None:
+    host, keeper = factories.worker(), factories.worker(stores=["store-1"])
+    stranger = factories.worker(of="bob", stores=["store-1"])
+    other = factories.worker(stores=["store-2"])
+    aborted(host, store="store-1")
+
+    assert [len(beat(one)) for one in (host, keeper, stranger, other)] == [1, 1, 0, 0]
+
+
+def test_a_host_that_comes_back_removes_what_was_aborted_meanwhile() -> None:
+    host = factories.worker(of="alice")
+    sector = aborted(host)
+    host.commands.all().delete()
+    job = Job.objects.get(sector=sector)
+    working = factories.sector(sector.miner, state="PC1_DONE")
+    known = [str(job.uuid), str(Job.objects.get(sector=working).uuid), str(uuid.uuid4())]
+
+    for _ in range(2):
+        leftovers_remove(host, known)
+
+    assert [told["job"] for told in beat(host)] == [str(job.uuid)]

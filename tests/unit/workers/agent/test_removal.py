@@ -1,0 +1,105 @@
+"""An aborted sector's files leave the host; nobody else's do."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.wire.hosts import Command, Operation
+from workers.agent.journal import Journal
+from workers.agent.removal import Removals
+from workers.storage.store import Store, store_known
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+JOB = str(uuid.uuid4())
+
+
+@pytest.fixture
+def removals(tmp_path: Path) -> Removals:
+    store = Store(tmp_path / "store")
+    store_known(store, tmp_path)
+    return Removals(folder=tmp_path, store=store, journal=Journal(tmp_path / "jobs"))
+
+
+def sector_write(folder: Path, name: str) -> list[Path]:
+    """Everything that a host may have of a sector."""
+    sealing, store = folder / "sealing", folder / "store"
+    files = [sealing / "cache" / name / "layer-1", sealing / "cache" / f"{name}.0a1b" / "layer-1"]
+    files += [root / kind / name for root in (sealing, store) for kind in ("sealed", "unsealed")]
+    files += [store / "cache" / name / "p_aux"]
+    for file in files:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x" * 5000)
+    return files
+
+
+def command(**changed: str) -> Command:
+    args = {"job": JOB, "miner_id": "1000", "number": "5"} | changed
+    return Command(id="c", op=Operation.REMOVE, args=args)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_all_files_of_the_sector_go_and_those_of_others_stay(removals: Removals, tmp_path: Path) -> None:
+    files, others = sector_write(tmp_path, "s-t01000-5"), sector_write(tmp_path, "s-t01000-50")
+    others += sector_write(tmp_path, "s-t01001-5")
+    record = removals.journal.folder(JOB)
+    record.mkdir()
+    (record / "pc1.json").write_text("{}")
+
+    assert not removals.remove(command()), "it is under way"
+    until(lambda: removals.remove(command()))
+
+    assert not any(file.exists() for file in files)
+    assert all(file.exists() for file in others)
+    assert {path.name for path in record.iterdir()} == {"removed", "lock"}
+    assert removals.bytes_left == 0
+
+
+def test_the_stage_that_runs_ends_first(removals: Removals, tmp_path: Path) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+    with removals.journal.at_work(JOB) as is_ours:
+        assert is_ours
+        removals.remove(command())
+        until(lambda: removals.journal.is_removed(JOB))
+        time.sleep(0.1)
+        assert all(file.exists() for file in files)
+    until(lambda: removals.remove(command()))
+    assert not any(file.exists() for file in files)
+
+
+def test_a_store_that_is_away_is_waited_for(removals: Removals, tmp_path: Path) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+    store = tmp_path / "store"
+    store.rename(tmp_path / "unmounted")
+
+    removals.remove(command())
+    until(lambda: not removals._bytes)
+    assert not removals.remove(command()), "nothing is said to be removed"
+    until(lambda: not removals._bytes)
+
+    (tmp_path / "unmounted").rename(store)
+    until(lambda: removals.remove(command()))
+    assert not any(file.exists() for file in files)
+
+
+@pytest.mark.parametrize("changed", [{"job": "../../etc"}, {"number": "5/.."}, {"miner_id": ""}])
+def test_a_command_that_names_no_sector_removes_nothing(
+    removals: Removals, tmp_path: Path, changed: dict[str, str]
+) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+
+    assert removals.remove(command(**changed))
+
+    assert all(file.exists() for file in files)

@@ -1,0 +1,135 @@
+"""Removing what an aborted sector has left on this host, because the console asks for it.
+
+`jobs/<job>/removed` is written first: a stage that runs ends, none begins again, and a kill in between leaves
+a job that is known to be over.  The mark stays, all else goes.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from workers.storage.sector import sector_name
+from workers.storage.store import path_remove, store_known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from poolsite.wire.hosts import Command
+    from workers.agent.journal import Journal
+    from workers.storage.store import Store
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 1.0
+"""Patience for the stage that runs, before its lock is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class AbortedSector:
+    """What a command to remove names."""
+
+    job_id: str
+    miner_id: int
+    number: int
+
+
+def aborted_sector(args: dict[str, str]) -> AbortedSector:
+    """Read what a command names.  Raises KeyError, ValueError."""
+    return AbortedSector(str(uuid.UUID(args["job"])), int(args["miner_id"]), int(args["number"]))
+
+
+class Removals:
+    """Removes aborted sectors' files in a thread of its own: half a TiB takes a while."""
+
+    def __init__(self, *, folder: Path, store: Store, journal: Journal) -> None:
+        self.folder, self.store, self.journal = folder, store, journal
+        self._is_stopped = threading.Event()
+        self._lock = threading.Lock()
+        self._bytes: dict[str, int] = {}
+        """Of the sectors whose files are being removed, by job."""
+        self._done: set[str] = set()
+
+    @property
+    def bytes_left(self) -> int:
+        """Return the bytes of the files that are being removed."""
+        with self._lock:
+            return sum(self._bytes.values())
+
+    def stop(self) -> None:
+        """Leave the rest to the next start: the console asks again."""
+        self._is_stopped.set()
+
+    def remove(self, command: Command) -> bool:
+        """Return whether the files of a sector are gone; if they are not, they are being removed."""
+        try:
+            sector = aborted_sector(command.args)
+        except (KeyError, ValueError) as error:
+            log.error("removal_not_understood", args=command.args, reason=repr(error))
+            return True
+        with self._lock:
+            if sector.job_id in self._done:
+                return True
+            if sector.job_id in self._bytes:
+                return False
+            self._bytes[sector.job_id] = 0
+        threading.Thread(target=self._work, args=(sector,), name="removal", daemon=True).start()
+        return False
+
+    def _work(self, sector: AbortedSector) -> None:
+        try:
+            self._remove(sector)
+        except OSError as error:  # a store that is away: asked for again with the next heartbeat
+            log.warning("files_not_removed", job=sector.job_id, reason=str(error)[:200])
+        with self._lock:
+            self._bytes.pop(sector.job_id, None)
+
+    def _remove(self, sector: AbortedSector) -> None:
+        self.journal.removed_write(sector.job_id)
+        while not self._is_stopped.is_set():
+            with self.journal.at_work(sector.job_id, patience_s=LOOK_S) as is_ours:
+                if not is_ours:
+                    continue
+                store_known(self.store, self.folder)
+                found = self.files(sector)
+                with self._lock:
+                    self._bytes[sector.job_id] = size = sum(map(bytes_of, found))
+                for path in found:
+                    path_remove(path)
+                if left := self.files(sector):
+                    raise OSError(f"{left[0]} cannot be removed")
+                self.journal.clear(sector.job_id)
+                log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
+                with self._lock:
+                    self._done.add(sector.job_id)
+                return
+
+    def files(self, sector: AbortedSector) -> list[Path]:
+        """Return the files and folders of a sector in the sealing folder and in the store."""
+        name, sealing = sector_name(sector.miner_id, sector.number), self.folder / "sealing"
+        paths = [root / kind / name for root in (sealing, self.store.root) for kind in ("cache", "sealed")]
+        paths += [sealing / "unsealed" / name, self.store.root / "unsealed" / name]
+        # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
+        paths += sealing.glob(f"cache/{name}.*")
+        return [path for path in paths if path.exists()]
+
+
+def bytes_of(path: Path) -> int:
+    """Return the bytes that a file, or all files of a folder, take on the disk."""
+    return sum(_allocated(file) for file in ((path,) if path.is_file() else _files_of(path)))
+
+
+def _files_of(folder: Path) -> Iterable[Path]:
+    return (path for path in folder.rglob("*") if path.is_file())
+
+
+def _allocated(file: Path) -> int:
+    with suppress(OSError):
+        return file.stat().st_blocks * 512
+    return 0
