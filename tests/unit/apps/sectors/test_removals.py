@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def aborted(host: Worker, **data: object) -> Sector:
+def aborted(host: Worker, **data: Any) -> Sector:
     """A sector that was sealed on `host` until somebody aborted it."""
     sector = factories.sector(factories.miner(), state="PC2_DONE", **data)
     Job.objects.filter(sector=sector).update(sticky_worker=host)
