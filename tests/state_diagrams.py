@@ -23,6 +23,7 @@ arrows are left out.
 
 def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     """Return each table under the name of its rows, and where it stands."""
+    from apps.blocks.states import TRANSITIONS as ROUNDS
     from apps.messages.states import SENDER_TRANSITIONS
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import TRANSITIONS as MINERS
@@ -40,6 +41,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
         "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),
+        "Rounds of block production": ("apps/blocks/states.py", ROUNDS),
     }
 
 

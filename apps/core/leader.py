@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FOLLOWER_LOCK: Final = 0x506F_6F6C
 """Any fixed number; one per role in this database."""
+BLOCKS_LOCK: Final = 0x506F_6F6D
 
 RETRY_S: Final = 0.5
 

@@ -63,8 +63,8 @@ class FullBlock:
     others: tuple[SignedMessage, ...]
 
 
-def block_create(template: Template, parent: Link, key: KeyInfo) -> FullBlock:
-    """Fill in roots, weight, base fee and signatures; nothing is checked."""
+def block_create(template: Template, parent: Link, key: KeyInfo | None) -> FullBlock:
+    """Fill in roots, weight, base fee and, with a key, the signature; nothing is checked."""
     bls = tuple(signed for signed in template.messages if signed.signature.type == SIG_BLS)
     others = tuple(signed for signed in template.messages if signed.signature.type != SIG_BLS)
     bls_cids = tuple(signed.cid for signed in bls)
@@ -87,8 +87,9 @@ def block_create(template: Template, parent: Link, key: KeyInfo) -> FullBlock:
         fork_signaling=0,
         parent_base_fee=parent.next_base_fee,  # type: ignore[arg-type]  # an amount
     )
-    signed_header = replace(header, block_sig=key_sign(key, header.signing_bytes))
-    return FullBlock(BlockMsg(signed_header, bls_cids, other_cids), bls, others)
+    if key is not None:
+        header = replace(header, block_sig=key_sign(key, header.signing_bytes))
+    return FullBlock(BlockMsg(header, bls_cids, other_cids), bls, others)
 
 
 class BuiltInMiner:

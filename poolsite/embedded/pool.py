@@ -180,6 +180,7 @@ def pool_table(
             for name, queues in TASK_QUEUES.items()
         ),
         process("follower", manage, "follow", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
+        process("blocks", manage, "blocks", "--skip-checks", after=data | chain, ready=alive_for(1.0)),
         *hosts(paths, options, after={"web-1"}),
     ]
     if options.is_chain_ours:

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "apps.miners",
     "apps.sectors",
     "apps.proving",
+    "apps.blocks",
     "apps.checks",
     "apps.api",
     "apps.dashboard",
@@ -132,6 +133,8 @@ X_FRAME_OPTIONS = "DENY"
 SECURE_REFERRER_POLICY = "same-origin"
 DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
 
+BLOCK_ROUNDS_KEPT_H = env_number("BLOCK_ROUNDS_KEPT_H", 24)
+"""Hours for which a miner's rounds without a win are kept one by one; then each day's sums are."""
 RPC_REQUEST_MAX_BYTES = env_number("RPC_REQUEST_MAX_BYTES", 16 * 1024 * 1024)
 """Largest request of JSON-RPC, by POST or as a frame: a batch of 170 messages as large as the chain takes."""
 RPC_INFLIGHT_MAX_BYTES = env_number("RPC_INFLIGHT_MAX_BYTES", 64 * 1024 * 1024)

@@ -17,6 +17,7 @@ from apps.messages.models import ExtraNode, Message
 from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.services.steps import sector_stop
 from apps.users.models import AuditEntry
+from apps.users.services import miner_grant
 from apps.wallets.models import Wallet
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Register
@@ -118,6 +119,12 @@ REGISTER: Final = Register(
 )
 NODE: Final = {"ID": "00000000-0000-4000-8000-000000000001", "Name": "n", "URL": "http://n", "Type": 1}
 
+
+def stop_mining(world: World) -> None:
+    miner_grant(tenant=people.tenant("alice"), actor_id=2001)
+    world.rest("PUT", "miners/f02001/mining", {"on": False})
+
+
 REST: Final[dict[str, Callable[[World], None]]] = {
     "POST messages": lambda w: w.rest("POST", "messages", wire(w)),
     "POST messages:batch": lambda w: w.rest("POST", "messages:batch", {"messages": [wire(w)]}),
@@ -131,6 +138,7 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "POST sectors/<str:uuid>/pause": lambda w: w.rest("POST", f"sectors/{w.sector.uuid}/pause"),
     "POST sectors/<str:uuid>/retry": lambda w: w.rest("POST", f"{paused(w)}/retry", {}),
     "POST sectors/<str:uuid>/abort": lambda w: w.rest("POST", f"{paused(w)}/abort", {"reason": "lost"}),
+    "PUT miners/<str:address>/mining": stop_mining,
     "PATCH senders/<str:address>": lambda w: w.rest("PATCH", f"senders/{w.address}", {"quota": 3}),
     "PATCH wallets/<str:address>": lambda w: w.rest("PATCH", f"wallets/{w.address}", {"label": "mine"}),
     "POST workers/register": lambda w: w.rest("POST", "workers/register", document_encode(REGISTER)),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 
-LEFT_OUT: Final = "follower,tasks,tasks-slow,signer,bootstrap-miner,sealer,prover"
+LEFT_OUT: Final = "follower,blocks,tasks,tasks-slow,signer,bootstrap-miner,sealer,prover"
 
 OF_ROOT: Final = "/proc/1"
 """A folder of root's on every Linux."""

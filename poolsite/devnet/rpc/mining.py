@@ -14,7 +14,6 @@ from poolsite.devnet.rpc.forms import tipset_exact
 from poolsite.devnet.rpc.mpool import SIGNED
 from poolsite.devnet.state.rows import MINERS, Miner
 from poolsite.devnet.validation import BadBlock
-from poolsite.devnet.wallet import NoKey
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import (
     BadTipset,
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
 Key = tuple["Cid", ...]
 MAX_ROUNDS: Final = 20_000
 """Null rounds after which no block can come any more."""
+PAUSED: Final = "mining is paused on purpose: this node takes no block"
 NIL = "runtime error: invalid memory address or nil pointer dereference"
 
 
@@ -106,7 +106,10 @@ BLOCK: Final = Param("*types.BlockMsg", struct_of(BlockMsg).from_json)
 
 
 def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
-    """Fill in and sign a block with the worker's key, which must be in the node's wallet."""
+    """Fill in a block, and sign it if the node's wallet has the worker's key.
+
+    Where it has not, the block comes back unsigned, for its miner to sign, as of venus v1.20.
+    """
     if wish is None:
         raise panic("Filecoin.MinerCreateBlock", NIL)
     template, key = wish
@@ -116,12 +119,9 @@ def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
     state = node.base_infos.lookback_state(base, template.epoch)
     miner: Miner | None = state.get(MINERS, miner_id)
     worker = None if miner is None else key_address(state, miner.worker)
-    try:
-        if worker is None:
-            raise RpcError(f"failed to get miner worker: no worker of {id_address(miner_id)}")
-        signing = node.wallet.key(worker)
-    except NoKey as error:
-        raise RpcError(f"failed to sign new block: {error}") from None
+    if worker is None:
+        raise RpcError(f"failed to get miner worker: no worker of {id_address(miner_id)}")
+    signing = node.wallet.key(worker) if node.wallet.has(worker) else None
     full = block_create(template, node.chain.link(base.key), signing)
     messages = [(signed.cid.data, signed_message_to_cbor(signed)) for signed in (*full.bls, *full.others)]
     node.store.messages_put(messages)
@@ -131,6 +131,8 @@ def miner_create_block(node: Devnet, wish: tuple[Template, Key] | None) -> Any:
 def sync_submit_block(node: Devnet, block: BlockMsg | None) -> Any:
     if block is None:
         raise panic("Filecoin.SyncSubmitBlock", NIL)
+    if node.faults.mining == "paused":
+        raise RpcError(PAUSED)
     if not block.header.parents:
         raise RpcError("no parents in block")
     if node.store.block(block.header.parents[0].data) is None:

@@ -176,7 +176,7 @@ def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch)
 def test_readiness_waits_for_the_processes_of_the_console(tmp_path: Path) -> None:
     names = names_that_sign(table_in(tmp_path).values())
 
-    assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower"}
+    assert set(names) == {"web-1", "web-2", "tasks", "tasks-slow", "follower", "blocks"}
 
 
 def test_the_devnet_funds_the_signers_addresses_once_each(tmp_path: Path) -> None:

@@ -1,0 +1,199 @@
+"""Block production over REST: a miner's rounds and blocks, and whether blocks are made for it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.blocks.models import Block, Round
+from apps.blocks.selectors import blocks_of, is_mining, rounds_of
+from apps.blocks.services.mining import mining_set
+from apps.blocks.states import RoundState, WhyNot
+from apps.miners.selectors import miner_get
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+EPOCH_MAX = 10**12 - 1
+
+
+class StepOutput(serializers.Serializer[Any]):
+    """One step of a round, in milliseconds since the base tipset's epoch began."""
+
+    name = serializers.CharField()
+    start_ms = serializers.IntegerField()
+    ms = serializers.IntegerField()
+
+
+class RoundOutput(serializers.Serializer[Any]):
+    """What a miner did at one epoch."""
+
+    height = serializers.IntegerField()
+    base_height = serializers.IntegerField()
+    eligible = serializers.BooleanField()
+    why_not = serializers.ChoiceField(choices=["", *WhyNot.values])
+    expected = serializers.FloatField(help_text="expected wins")
+    won = serializers.IntegerField(help_text="wins; 0 for most rounds")
+    outcome = serializers.ChoiceField(choices=RoundState.values)
+    reason = serializers.CharField()
+    sector = serializers.IntegerField(allow_null=True)
+    steps = StepOutput(many=True)
+    budget_ms = serializers.IntegerField(help_text="when a block had to be signed")
+    at = serializers.DateTimeField()
+
+
+class RoundPage(serializers.Serializer[Any]):
+    """Rounds, newest first."""
+
+    results = RoundOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class BlockOutput(serializers.Serializer[Any]):
+    """One block that was made."""
+
+    height = serializers.IntegerField()
+    cid = serializers.CharField(allow_null=True)
+    outcome = serializers.ChoiceField(choices=RoundState.values)
+    won = serializers.IntegerField()
+    reward = serializers.CharField(allow_null=True, help_text="attoFIL, with tips; null before it is booked")
+    penalty = serializers.CharField(allow_null=True)
+    messages = serializers.IntegerField()
+    submitted_at = serializers.DateTimeField(allow_null=True)
+
+
+class BlockPage(serializers.Serializer[Any]):
+    """Blocks, newest first."""
+
+    results = BlockOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class MiningInput(InputSerializer):
+    """Whether blocks are made."""
+
+    on = serializers.BooleanField()
+
+
+class MiningOutput(serializers.Serializer[Any]):
+    """Whether blocks are made for a miner."""
+
+    miner = serializers.CharField()
+    on = serializers.BooleanField()
+
+
+def round_body(row: Round) -> dict[str, Any]:
+    """Write one round."""
+    return {
+        "height": row.epoch,
+        "base_height": row.base_height,
+        "eligible": row.is_eligible,
+        "why_not": row.why_not,
+        "expected": row.expected,
+        "won": row.win_count,
+        "outcome": row.state,
+        "reason": row.reason,
+        "sector": row.sector,
+        "steps": [{"name": name, "start_ms": start, "ms": length} for name, start, length in row.steps],
+        "budget_ms": row.budget_ms,
+        "at": row.at,
+    }
+
+
+def block_body(row: Block) -> dict[str, Any]:
+    """Write one block."""
+    assert row.round is not None
+    return {
+        "height": row.height,
+        "cid": row.cid or None,
+        "outcome": row.round.state,
+        "won": row.round.win_count,
+        "reward": None if row.reward is None else str(row.reward),
+        "penalty": None if row.penalty is None else str(row.penalty),
+        "messages": row.messages,
+        "submitted_at": row.submitted_at,
+    }
+
+
+class MinerRoundsView(PoolView):
+    """`/miners/{address}/rounds`: what the miner did at each epoch."""
+
+    filters = ("from", "to", "cursor", "limit")
+
+    @extend_schema(
+        operation_id="v1_miners_rounds",
+        parameters=[
+            OpenApiParameter("from", int, description="first epoch"),
+            OpenApiParameter("to", int, description="last epoch"),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int),
+        ],
+        responses=RoundPage,
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List rounds, newest first; those without a win are kept for a day."""
+        miner = miner_get(self.principal, address)
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        last = min(
+            number(request, "to", least=0, default=EPOCH_MAX, most=EPOCH_MAX),
+            number(request, "cursor", least=0, default=EPOCH_MAX, most=EPOCH_MAX),
+        )
+        first = number(request, "from", least=0, default=0, most=EPOCH_MAX)
+        rows = list(rounds_of(miner, first=first, last=last)[: limit + 1])
+        more = str(rows[limit].epoch) if len(rows) > limit else None
+        return Response({"results": [round_body(row) for row in rows[:limit]], "next": more})
+
+
+class MinerBlocksView(PoolView):
+    """`/miners/{address}/blocks`: the blocks that were made for the miner."""
+
+    filters = ("cursor", "limit")
+
+    @extend_schema(
+        operation_id="v1_miners_blocks",
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        responses=BlockPage,
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List blocks, newest first."""
+        miner = miner_get(self.principal, address)
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        last = number(request, "cursor", least=0, default=EPOCH_MAX, most=EPOCH_MAX)
+        rows = list(blocks_of([miner]).filter(height__lte=last)[: limit + 1])
+        more = str(rows[limit].height) if len(rows) > limit else None
+        return Response({"results": [block_body(row) for row in rows[:limit]], "next": more})
+
+
+class MinerMiningView(PoolView):
+    """`/miners/{address}/mining`: whether blocks are made for the miner."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms
+
+    @extend_schema(operation_id="v1_miners_mining", responses=MiningOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show whether blocks are made."""
+        miner = miner_get(self.principal, address)
+        return Response({"miner": miner.address, "on": is_mining(miner)})
+
+    @extend_schema(operation_id="v1_miners_mining_set", request=MiningInput, responses=MiningOutput)
+    def put(self, request: Request, address: str) -> Response:
+        """Start or stop making blocks for the miner."""
+        body = MiningInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        miner = miner_get(self.principal, address)
+        mining_set(miner, is_on=body.validated_data["on"], principal=self.principal)
+        return Response({"miner": miner.address, "on": body.validated_data["on"]})
+
+
+urlpatterns = [
+    path("miners/<str:address>/rounds", MinerRoundsView.as_view(), name="v1-miner-rounds"),
+    path("miners/<str:address>/blocks", MinerBlocksView.as_view(), name="v1-miner-blocks"),
+    path("miners/<str:address>/mining", MinerMiningView.as_view(), name="v1-miner-mining"),
+]

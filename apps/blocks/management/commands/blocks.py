@@ -1,0 +1,25 @@
+"""`manage.py blocks`: the process that makes blocks for the pool's miners."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from apps.blocks.producer import BlockProducer
+
+
+class Command(BaseCommand):
+    """Make blocks until SIGTERM or SIGINT."""
+
+    help = "Make blocks: a round per epoch for every miner with power, by one leader."
+
+    def handle(self, *_args: Any, **_options: Any) -> None:
+        """Run; a second instance stands by until the first is gone."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        asyncio.run(BlockProducer().run(asked_to_stop=stop.is_set))

@@ -1,0 +1,115 @@
+"""Rounds of the election, the blocks that were made, and each day's sums of the rounds that are not kept."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from apps.blocks.states import TRANSITIONS, RoundState, WhyNot
+from apps.core.fields import AttoFilField, CidField
+from apps.core.models import Named
+from apps.miners.models import Miner
+
+
+class Round(Named):
+    """What one miner did at one epoch."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="rounds")
+    epoch = models.BigIntegerField()
+    base_height = models.BigIntegerField()
+    """Epoch of the tipset that it was drawn on."""
+    state = models.CharField(max_length=16, choices=RoundState.choices)
+    why_not = models.CharField(max_length=16, choices=WhyNot.choices, blank=True)
+    """Empty while the miner may mine, or nobody knows."""
+    expected = models.FloatField(default=0.0)
+    """Expected wins: five times the miner's share of the network's power."""
+    win_count = models.SmallIntegerField(default=0)
+    sector = models.BigIntegerField(null=True)
+    """The sector to prove, of a round that was won."""
+    reason = models.CharField(max_length=300, blank=True)
+    """The words of the node, signer or prover that a win was lost by."""
+    steps = models.JSONField(default=list)
+    """What was done: `[name, start, length]`, in milliseconds since the base tipset's epoch began."""
+    budget_ms = models.IntegerField(default=0)
+    """When a block had to be signed, in milliseconds since the same moment."""
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-epoch"]
+        constraints = [models.UniqueConstraint(fields=["miner", "epoch"], name="one_round_per_epoch")]
+        indexes = [
+            models.Index(fields=["miner", "-epoch"], name="rounds_won", condition=models.Q(win_count__gt=0)),
+            models.Index(
+                fields=["epoch"],
+                name="rounds_open",
+                condition=models.Q(state__in=["WON", "SUBMITTED", "INCLUDED", "ORPHANED"]),
+            ),
+            models.Index(fields=["at"], name="rounds_plain", condition=models.Q(win_count=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner} at epoch {self.epoch}"
+
+    @property
+    def is_eligible(self) -> bool:
+        """Return whether the miner was allowed to mine."""
+        return not self.why_not
+
+
+class Block(models.Model):
+    """A header that may be signed, and no other of its miner at its height or on its parents.
+
+    The row is written before the signature is asked for: of two services that make blocks beside each other
+    one writes it, and the other signs the same header.  It survives the miner's row.
+    """
+
+    actor_id = models.BigIntegerField()
+    height = models.BigIntegerField()
+    parents = models.BinaryField()
+    """SHA-256 of the parents' CIDs, sorted."""
+    unsigned = models.BinaryField()
+    """BlockMsg in CBOR, without the signature."""
+    cid = CidField(blank=True, default="")
+    """Of the signed block; empty before."""
+    signed = models.BinaryField(null=True)
+    """BlockMsg in CBOR as it was submitted."""
+    messages = models.IntegerField(default=0)
+    round = models.OneToOneField(Round, null=True, on_delete=models.SET_NULL, related_name="block")
+    reserved_at = models.DateTimeField()
+    submitted_at = models.DateTimeField(null=True)
+    reward = AttoFilField(null=True)
+    """With the tips of its messages; None until it is on the chain."""
+    penalty = AttoFilField(null=True)
+
+    class Meta:
+        ordering = ["-height"]
+        constraints = [
+            models.UniqueConstraint(fields=["actor_id", "height"], name="one_block_per_height"),
+            models.UniqueConstraint(fields=["actor_id", "parents"], name="one_block_per_parents"),
+        ]
+
+    def __str__(self) -> str:
+        return f"block of f0{self.actor_id} at {self.height}"
+
+
+class MiningDay(models.Model):
+    """The rounds of a day that were not won and are not kept, in sums."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="mining_days")
+    day = models.DateField()
+    rounds = models.IntegerField(default=0)
+    eligible = models.IntegerField(default=0)
+    missed = models.IntegerField(default=0)
+    """Those that could not be drawn: signer or node away."""
+    expected = models.FloatField(default=0.0)
+    """Sum of the expected wins."""
+
+    class Meta:
+        ordering = ["-day"]
+        constraints = [models.UniqueConstraint(fields=["miner", "day"], name="one_row_per_mining_day")]
+
+    def __str__(self) -> str:
+        return f"{self.miner} on {self.day}"

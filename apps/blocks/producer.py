@@ -1,0 +1,223 @@
+"""The service that makes blocks: a round per epoch for all miners with power, by one leader, without Celery.
+
+Further services stand by.  Killed at any line it goes on where its rows say: a round that was won is drawn
+again, which gives the same, and a header that was reserved is the one that gets signed.
+Where no miner has power it asks no node anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
+from apps.blocks.nodes import BlockNodes
+from apps.blocks.providers import BlockProviders
+from apps.blocks.selection import GATHER_SHARE, MessageSelection
+from apps.blocks.selectors import block_links, miners_mining
+from apps.blocks.services.retention import rounds_sum_up
+from apps.blocks.services.rewards import rewards_book
+from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_record
+from apps.blocks.services.settle import rounds_settle
+from apps.blocks.timing import NULL_ROUNDS_MAX, EpochClock
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
+from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
+from apps.gateway.hub_client import HubClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from apps.blocks.selectors import MiningMiner
+    from apps.blocks.template import Base
+    from apps.chain.link import NodeLink
+    from poolsite.filecoin.policy import Network
+
+log = structlog.get_logger(__name__)
+
+IDLE_S: Final = 2.0
+"""Between two looks for a miner with power, while there is none."""
+LOOK_S: Final = 1.0
+"""How long the list of miners counts."""
+POLL_SHARE: Final = 0.05
+"""Of an epoch: how often the head is asked for; a second at most."""
+SETTLE_S: Final = 2.0
+"""Least time between two looks at what became of blocks."""
+SUM_UP_S: Final = 60.0
+AWAY_S: Final = 1.0
+"""Pause while no node or no database answers."""
+
+
+class BlockProducer:
+    """One service process."""
+
+    def __init__(self, *, nodes: BlockNodes | None = None, providers: BlockProviders | None = None) -> None:
+        self.nodes = nodes
+        """Given by tests; else the pool's, as they are at each round."""
+        self.providers = providers
+        self.base: Base | None = None
+        self.origin = 0.0
+        self.begun_epoch = -1
+        """The newest epoch whose round was begun."""
+        self.miners: list[MiningMiner] = []
+        self.rounds: set[asyncio.Task[None]] = set()
+        self._looked_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
+        self._said = ("", "")
+        self._kept: tuple[tuple[list[NodeLink], list[NodeLink]], BlockNodes] | None = None
+        self._chores: asyncio.Task[None] | None = None
+
+    async def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
+        """Make blocks while leading, until asked to stop; rounds in progress are finished."""
+        hub = HubClient(settings.REDIS_URL)
+        self.providers = self.providers or BlockProviders(hub)
+        with Leadership(BLOCKS_LOCK) as leadership:
+            try:
+                while not asked_to_stop():
+                    leads = await asyncio.to_thread(lambda: leadership.still_leads() or leadership.try_lead())
+                    self._beat("leads" if leads else "standby")
+                    await (self.turn() if leads else asyncio.sleep(RETRY_S))
+                await asyncio.gather(*self.rounds, return_exceptions=True)
+            finally:
+                for task in self.rounds:
+                    task.cancel()
+                await hub.stop()
+
+    async def turn(self) -> None:
+        """Begin the round that is due, then wait a little."""
+        try:
+            await asyncio.sleep(await self._turn())
+        except (OperationalError, InterfaceError) as error:
+            self._warn("database_away", str(error).strip())
+            await asyncio.sleep(AWAY_S)
+        except (NodeUnavailable, NodeRefused, NetworkUnknown) as error:
+            self._warn("head_unknown", error.reason)
+            await asyncio.sleep(AWAY_S)
+
+    async def _turn(self) -> float:
+        """Return how long to wait before the next turn."""
+        self._chores_begin()
+        if time.monotonic() - self._looked_at > LOOK_S:
+            self.miners = await blocks_database(miners_mining)
+            self._looked_at = time.monotonic()
+        if not self.miners:
+            self.base = None
+            return IDLE_S
+        network = await blocks_database(network_current)
+        times = EpochClock(network.epoch_s, network.propagation_delay_s, network.is_devnet)
+        nodes = self.nodes or await self._pool_nodes()
+        base = await nodes.head(known=self.base)
+        now = time.time()
+        if base is not self.base:
+            self.base, self.origin = base, times.origin(base.timestamp, seen=now)
+            if base.timestamp > now + 1 and not network.is_devnet:
+                self._warn("clock_behind", f"the head is {base.timestamp - now:.1f} s ahead of this clock")
+        nulls = times.null_rounds(self.origin, now=now)
+        epoch = base.height + nulls + 1
+        is_due = epoch > self.begun_epoch and now >= times.begins(self.origin, nulls)
+        if is_due and nulls > NULL_ROUNDS_MAX and not network.is_devnet:
+            self._warn("node_behind", f"the head is {nulls} epochs old")
+        elif is_due:
+            self.begun_epoch = epoch
+            self._begin(self._round(nodes, network, times, nulls))
+        return min(POLL_SHARE * network.epoch_s, 1.0)
+
+    async def _pool_nodes(self) -> BlockNodes:
+        """Return the pool's nodes as they are now."""
+        links = await blocks_database(block_links)
+        if self._kept is None or self._kept[0] != links:
+            self._kept = links, BlockNodes(links[0], submit=links[1])
+        return self._kept[1]
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        """Run a round beside the turns: a slow one holds up no other."""
+        task = asyncio.create_task(work)
+        self.rounds.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.rounds.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("round_failed", exc_info=error)
+
+    async def _round(self, nodes: BlockNodes, network: Network, clock_: EpochClock, nulls: int) -> None:
+        """Let every miner try its luck at one epoch."""
+        assert self.base is not None
+        assert self.providers is not None
+        base, miners, epoch = self.base, self.miners, self.base.height + nulls + 1
+        times = clock_.times(self.origin, nulls)
+        found = await blocks_database(rounds_at, [one.row for one in miners], epoch)
+        context = RoundContext(
+            epoch=epoch,
+            base=base,
+            times=times,
+            nodes=nodes,
+            providers=self.providers,
+            selection=MessageSelection(
+                nodes,
+                drawing=len(miners),
+                gather_s=GATHER_SHARE * network.epoch_s,
+                until=times.sign_until,
+            ),
+            network_version=network.network_version,
+        )
+        rounds = [MinerRound(one, context, found=found.get(one.row.pk)) for one in miners]
+        results = await asyncio.gather(*(one.run() for one in rounds), return_exceptions=True)
+        for result in results:
+            if isinstance(result, Exception):
+                log.error("miner_round_failed", epoch=epoch, exc_info=result)
+        lost = [row for row in results if row is not None and not isinstance(row, BaseException)]
+        await blocks_database(rounds_record, lost)
+
+    # What is done beside
+
+    def _chores_begin(self) -> None:
+        """Look after blocks and old rounds, in a thread of its own, one at a time."""
+        if self._chores is None or self._chores.done():
+            now = time.monotonic()
+            if now - self._settled_at > SETTLE_S:
+                self._settled_at = now
+                is_old = now - self._summed_at > SUM_UP_S
+                self._summed_at = now if is_old else self._summed_at
+                self._chores = asyncio.create_task(self._chores_do(is_old))
+
+    async def _chores_do(self, sums_up: bool) -> None:
+        try:
+            await blocks_database(chores_do, sums_up=sums_up)
+        except (OperationalError, InterfaceError, NodeUnavailable, NodeRefused, NetworkUnknown) as error:
+            self._warn("blocks_not_settled", str(error))
+        except Exception:  # whatever one pass brings, the next is tried
+            log.exception("blocks_not_settled")
+
+    def _beat(self, detail: str) -> None:
+        if time.monotonic() - self._beaten_at > HEARTBEAT_EVERY_S:
+            self._beaten_at = time.monotonic()
+            heartbeat_send(detail=f"{detail}, {len(self.miners)} miners" if self.miners else detail)
+
+    def _warn(self, event: str, reason: str) -> None:
+        """Log why no blocks are made, each reason once until another comes."""
+        if (event, reason) != self._said:
+            self._said = (event, reason)
+            log.warning(event, reason=reason[:300])
+
+
+def chores_do(*, sums_up: bool) -> None:
+    """Settle blocks and book rewards by the newest head; sum up old rounds."""
+    head = head_current()
+    if head is None:
+        return
+    network = network_current()
+    rounds_interrupted(before=head.height - 1)
+    rounds_settle(head, finality=network.chain_finality)
+    rewards_book(chain_client())
+    if sums_up:
+        kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
+        rounds_sum_up(before=clock.now() - kept)

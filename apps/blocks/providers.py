@@ -1,0 +1,79 @@
+"""Signatures and proofs for blocks, asked of the hub from the service's own event loop."""
+
+from __future__ import annotations
+
+import base64
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
+from apps.gateway.hub_client import Deadline, HubRequest
+from apps.gateway.routes import proof_route, wallet_route
+from apps.gateway.services import WalletSignRequest, signature_read
+from poolsite.filecoin.block import PoStProof
+from poolsite.filecoin.signature import Signature
+
+if TYPE_CHECKING:
+    from apps.gateway.hub_client import HubClient
+    from poolsite.filecoin.address import Address
+
+Json = Any
+META_DRAW: Final = "drawrandomparam"
+META_BLOCK: Final = "block"
+
+
+class ProofTimeout(NoAnswer):
+    """No prover of the miner answered within the round."""
+
+    code = "proof_timeout"
+
+
+class ProofRefused(ProviderRefused):
+    """The miner's prover said no, or something that is no proof."""
+
+    code = "proof_refused"
+
+
+class BlockProviders:
+    """The signer and the prover of a miner, whichever process holds their connections."""
+
+    def __init__(self, hub: HubClient) -> None:
+        self.hub = hub
+
+    async def sign(
+        self, worker: Address, to_sign: bytes, *, account: str, meta_type: str, until: float
+    ) -> Signature:
+        """Have the worker's key sign.  Raise SignerAway, SignerRefused."""
+        request = WalletSignRequest(str(worker), (account,), to_sign, meta_type)
+        asked = HubRequest(
+            wallet_route(str(worker)), (account,), "WalletSign", request.payload(), is_repeatable=True
+        )
+        answer: Json
+        try:
+            answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))
+        except (NoProvider, NoAnswer, ProviderRefused) as error:
+            answer = error
+        read = signature_read(str(worker), answer)
+        if isinstance(read, Signature):
+            return read
+        raise read
+
+    async def prove(
+        self, actor_id: int, request: Json, *, account: str, until: float
+    ) -> tuple[PoStProof, ...]:
+        """Have a WinningPoSt computed.  Raise ProofTimeout, ProofRefused."""
+        asked = HubRequest(proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True)
+        try:
+            answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))
+            return tuple(
+                PoStProof(int(one["PoStProof"]), base64.b64decode(one["ProofBytes"], validate=True))
+                for one in answer
+            )
+        except NoProvider:
+            raise ProofTimeout(f"no prover of f0{actor_id} is connected") from None
+        except NoAnswer as error:
+            raise ProofTimeout(error.reason) from None
+        except ProviderRefused as refusal:
+            raise ProofRefused(refusal.reason) from None
+        except (TypeError, KeyError, ValueError) as error:
+            raise ProofRefused(f"the prover's answer is no proof: {error!r}"[:200]) from None

@@ -1,0 +1,1 @@
+"""Writes of block production: rounds, the guard of heights, what became of blocks."""

@@ -1,0 +1,46 @@
+"""Starting and stopping block production for a miner, as its people ask for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import Conflict, NotAllowed
+from apps.core.live import Change, publish
+from apps.users.models import MinerGrant
+from apps.users.services import audit_record
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+@transaction.atomic
+def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
+    """Make blocks for a miner from now on, or none; return whether that changed anything.
+
+    Raises NotAllowed, Conflict for a miner that is not on the chain yet.
+    """
+    if not principal.may("write"):
+        raise NotAllowed("this needs the level write")
+    grant = (
+        MinerGrant.objects.select_for_update()
+        .filter(actor_id=miner.actor_id, tenant_id=miner.tenant_id, deleted_at=None)
+        .first()
+    )
+    if grant is None:
+        raise Conflict("the miner is not on the chain yet", field="miner")
+    if grant.open_mining == is_on:
+        return False
+    grant.open_mining = is_on
+    grant.save(update_fields=["open_mining", "updated_at"])
+    audit_record(
+        principal=principal,
+        action="mining.start" if is_on else "mining.stop",
+        target=miner.address,
+        before={"open_mining": not is_on},
+        after={"open_mining": is_on},
+    )
+    publish(Change("rounds", str(miner.uuid), miner.tenant_id))
+    return True

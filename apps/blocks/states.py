@@ -1,0 +1,68 @@
+"""What became of a miner's round: the closed list of outcomes, and how they follow each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class RoundState(models.TextChoices):
+    """The outcome of one miner's round at one epoch."""
+
+    NOT_ELIGIBLE = "NOT_ELIGIBLE", "Not eligible"
+    NO_WIN = "NO_WIN", "No win"
+    WON = "WON", "Won"
+    """Drawn; ticket, proof, block and signature are being made."""
+    SUBMITTED = "SUBMITTED", "Submitted"
+    """A node took the block."""
+    INCLUDED = "INCLUDED", "Included"
+    ORPHANED = "ORPHANED", "Orphaned"
+    """The chain went on without the block."""
+    LATE = "LATE", "Late"
+    """The epoch's time was over before the block was signed."""
+    PROOF_TIMEOUT = "PROOF_TIMEOUT", "Proof timeout"
+    PROOF_REFUSED = "PROOF_REFUSED", "Proof refused"
+    SIGNER_AWAY = "SIGNER_AWAY", "Signer away"
+    SIGNER_REFUSED = "SIGNER_REFUSED", "Signer refused"
+    BASE_CHANGED = "BASE_CHANGED", "Base changed"
+    """The chain left the tipset that the round was drawn on, and the miner has no election on the new one."""
+    NODE_AWAY = "NODE_AWAY", "Node away"
+    NODE_REFUSED = "NODE_REFUSED", "Node refused"
+    SLASH_GUARD = "SLASH_GUARD", "Slash guard"
+    """The block would have been a consensus fault."""
+    INTERRUPTED = "INTERRUPTED", "Interrupted"
+    """The service ended on the way and came back too late."""
+
+
+LOSSES: Final = (
+    RoundState.LATE,
+    RoundState.PROOF_TIMEOUT,
+    RoundState.PROOF_REFUSED,
+    RoundState.SIGNER_AWAY,
+    RoundState.SIGNER_REFUSED,
+    RoundState.BASE_CHANGED,
+    RoundState.NODE_AWAY,
+    RoundState.NODE_REFUSED,
+    RoundState.SLASH_GUARD,
+    RoundState.INTERRUPTED,
+)
+"""Outcomes of a round without a block on the chain, though it was won or could not be drawn."""
+
+ON_CHAIN: Final = (RoundState.SUBMITTED, RoundState.INCLUDED, RoundState.ORPHANED)
+"""Outcomes that the chain decides, and may change until finality."""
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    RoundState.WON: {"SUBMIT": RoundState.SUBMITTED, **{loss.value: loss for loss in LOSSES}},
+    RoundState.SUBMITTED: {"INCLUDE": RoundState.INCLUDED, "ORPHAN": RoundState.ORPHANED},
+    RoundState.INCLUDED: {"ORPHAN": RoundState.ORPHANED},
+    RoundState.ORPHANED: {"INCLUDE": RoundState.INCLUDED},
+}
+"""From a state and an event to the next.  All other states are final, and most rounds are written in one."""
+
+
+class WhyNot(models.TextChoices):
+    """Why a miner may not mine at an epoch."""
+
+    NO_POWER = "no_power", "no power at the lookback, or no sector before finality"
+    BARRED = "barred", "no power now, in debt, or barred by a consensus fault"

@@ -1,0 +1,20 @@
+"""A world for each test of this folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.unit.apps.blocks.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def world(transactional_db: None) -> Iterator[World]:
+    """A pool with one miner, and its node."""
+    made = World()
+    yield made
+    made.close()

@@ -1,0 +1,52 @@
+"""Luck: the band around the expected wins is the Poisson distribution's."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+
+import pytest
+
+from apps.blocks.luck import cumulative, luck_of, quantile, term
+from apps.blocks.models import MiningDay, Round
+from apps.blocks.selectors import luck_since
+from apps.blocks.states import RoundState
+from apps.core.clock import now
+from tests import factories
+
+
+def naive(count: int, expected: float) -> float:
+    return math.exp(-expected) * expected**count / math.factorial(count)
+
+
+@pytest.mark.parametrize("expected", [0.01, 0.5, 3.0, 20.0])
+def test_terms_are_those_of_the_formula(expected):
+    assert [term(n, expected) for n in range(30)] == pytest.approx([naive(n, expected) for n in range(30)])
+
+
+@pytest.mark.parametrize("expected", [0.0, 0.3, 5.0, 300.0, 14_400.0])
+def test_quantiles_are_the_least_counts_that_reach_their_share(expected):
+    for share in (0.05, 0.25, 0.75, 0.95):
+        count = quantile(expected, share)
+        assert cumulative(count, expected) >= share
+        assert count == 0 or cumulative(count - 1, expected) < share
+
+
+def test_luck_without_expectation_has_no_share():
+    assert luck_of(0, 0.0).share is None
+    assert luck_of(0, 0.0).most == (0, 0)
+    assert luck_of(3, 2.0).share == 1.5
+
+
+@pytest.mark.django_db
+def test_luck_counts_kept_rounds_and_sums_but_nothing_undrawn():
+    miner = factories.miner(2001)
+    common = {"miner": miner, "base_height": 1, "at": now(), "expected": 0.5}
+    Round.objects.create(epoch=1, state=RoundState.NO_WIN, **common)
+    Round.objects.create(epoch=2, state=RoundState.SIGNER_AWAY, **common)
+    Round.objects.create(epoch=3, state=RoundState.PROOF_TIMEOUT, win_count=1, **common)
+    MiningDay.objects.create(miner=miner, day=now().date(), rounds=4, eligible=4, expected=2.0)
+
+    luck = luck_since([miner], since=now() - timedelta(days=1))
+
+    assert (luck.wins, luck.expected) == (1, 3.0)

@@ -1,0 +1,132 @@
+"""The service: a round per epoch while it leads, no double block, nothing without power."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from apps.blocks.models import Block, MiningDay, Round
+from apps.blocks.nodes import BlockNodes
+from apps.blocks.producer import BlockProducer, chores_do
+from apps.blocks.selectors import miners_mining
+from apps.blocks.services.retention import rounds_sum_up
+from apps.blocks.states import RoundState
+from apps.blocks.timing import EpochClock
+from apps.core.clock import now
+from apps.miners.models import Miner
+from apps.users.services import miner_grant
+from poolsite.devnet.clock import WallClock
+from tests.unit.apps.blocks.test_rounds import in_thread
+from tests.unit.apps.blocks.world import World
+
+
+@pytest.fixture
+def live(transactional_db, pool_redis):
+    """A world whose time passes: epochs of a second."""
+    made = World(node_clock=WallClock())
+    yield made
+    made.close()
+
+
+async def serve(world, seconds, services=1):
+    """Run services for a while."""
+    stop = asyncio.Event()
+    running = [
+        asyncio.create_task(
+            BlockProducer(nodes=world.nodes, providers=world.providers).run(asked_to_stop=stop.is_set)
+        )
+        for _ in range(services)
+    ]
+    await asyncio.sleep(seconds)
+    stop.set()
+    await asyncio.gather(*running)
+
+
+async def test_the_chain_moves_by_the_services_blocks(live):
+    begin = live.devnet.head.height
+
+    await serve(live, 6, services=2)
+
+    rows = await in_thread(lambda: list(Round.objects.select_related("block").order_by("epoch")))
+    submitted = [row for row in rows if row.state == RoundState.SUBMITTED]
+    assert len(submitted) >= 2, [(row.epoch, row.state, row.reason) for row in rows]
+    assert live.devnet.head.height >= begin + 2
+    heights = [to_sign for name, to_sign in live.providers.signed if name == "block"]
+    assert len(heights) == len(set(heights))
+    await in_thread(lambda: live.follow())
+    await in_thread(lambda: chores_do(sums_up=True))
+    states = await in_thread(lambda: list(Round.objects.values_list("state", flat=True)))
+    assert RoundState.INCLUDED in states
+
+
+async def test_two_leaders_beside_each_other_make_no_double_block(live, monkeypatch):
+    live.devnet.wallet._keys.clear()
+    monkeypatch.setattr("apps.blocks.producer.Leadership.try_lead", lambda _: True)
+    monkeypatch.setattr("apps.blocks.producer.Leadership.still_leads", lambda _: True)
+
+    await serve(live, 6, services=2)
+
+    blocks = await in_thread(lambda: list(Block.objects.values_list("height", "cid")))
+    assert len(blocks) >= 2
+    headers = {to_sign for name, to_sign in live.providers.signed if name == "block"}
+    assert len(headers) == len(blocks)
+
+
+async def test_without_power_no_node_is_asked(world, pool_redis):
+    await in_thread(lambda: Miner.objects.update(qa_power=0))
+    asked = BlockNodes([], submit=[])
+
+    producer = BlockProducer(nodes=asked, providers=world.providers)
+
+    assert await producer._turn() > 1
+    assert producer.base is None
+
+
+def test_only_miners_whose_tenant_wants_blocks_are_mining(world):
+    assert [one.account for one in miners_mining()] == ["alice"]
+    assert miners_mining()[0].may_sign
+
+    miner_grant(tenant=world.tenant, actor_id=1000, open_mining=False)
+
+    assert miners_mining() == []
+
+
+def test_old_rounds_become_sums_and_wins_are_kept(world):
+    old = now() - timedelta(days=3)
+    common = {"miner": world.miner, "base_height": 1, "at": old, "expected": 0.5}
+    Round.objects.bulk_create(
+        [
+            Round(epoch=1, state=RoundState.NO_WIN, **common),
+            Round(epoch=2, state=RoundState.NO_WIN, **common),
+            Round(epoch=3, state=RoundState.SIGNER_AWAY, **common),
+            Round(epoch=4, state=RoundState.NOT_ELIGIBLE, why_not="barred", **common),
+            Round(epoch=5, state=RoundState.INCLUDED, win_count=1, **common),
+            Round(epoch=6, state=RoundState.NO_WIN, **(common | {"at": now()})),
+        ]
+    )
+
+    assert rounds_sum_up(before=now() - timedelta(days=1)) == 4
+    assert rounds_sum_up(before=now() - timedelta(days=1)) == 0
+
+    assert sorted(Round.objects.values_list("epoch", flat=True)) == [5, 6]
+    day = MiningDay.objects.get()
+    assert (day.day, day.rounds, day.eligible, day.missed, day.expected) == (old.date(), 4, 3, 1, 1.0)
+
+
+def test_times_count_from_when_the_tipset_was_there():
+    clock = EpochClock(30, 12, has_own_time=False)
+    assert clock.wait_s == 12
+    assert EpochClock(2, 1, has_own_time=True).wait_s == pytest.approx(0.8)
+
+    assert clock.origin(1000, seen=1003) == 1000
+    assert clock.origin(1000, seen=990) == 990, "our clock is behind"
+    assert clock.origin(1000, seen=1100) == 1000
+    assert EpochClock(30, 12, has_own_time=True).origin(1000, seen=1100) == 1100
+
+    assert [clock.null_rounds(1000, now=1000 + s) for s in (0, 12, 41, 42, 72)] == [0, 0, 0, 1, 2]
+    assert clock.begins(1000, 1) == 1042
+    times = clock.times(1000, 1)
+    assert (times.origin, times.block_time, times.sign_until, times.submit_until) == (1030, 1060, 1072, 1090)
+    assert times.budget_ms == 42_000

@@ -1,0 +1,251 @@
+"""One round: a win becomes a block of the chain, and each way to lose it is named."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+import pytest
+
+from apps.blocks.models import Block, Round
+from apps.blocks.providers import ProofRefused
+from apps.blocks.services.rewards import rewards_book
+from apps.blocks.services.settle import rounds_settle
+from apps.blocks.states import RoundState
+from apps.chain.client import chain_client
+from apps.gateway.errors import SignerAway, SignerRefused
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.codec import from_cbor
+from tests.unit.apps.blocks.world import in_database
+
+STEPS = ["base_info", "election", "ticket", "messages", "proof", "base", "create", "reserve", "sign", "wait"]
+
+
+async def won(world, **options):
+    """The first round that is won: nearly all are."""
+    for _ in range(10):
+        row = await world.round(**options)
+        if row.state != RoundState.NO_WIN:
+            return row
+        options["nulls"] = options.get("nulls", 0) + 1
+    raise AssertionError("no win in ten epochs")
+
+
+def fresh(row):
+    return Round.objects.select_related("block", "miner").get(pk=row.pk)
+
+
+def sibling(world):
+    """Another tipset at the head's height becomes the head."""
+    height = world.devnet.head.height
+    world.devnet.head_set(world.devnet.chain.parent(world.devnet.head.tipset).key)
+    world.clock.skip(1)
+    world.devnet.mine(1)
+    assert world.devnet.head.height == height
+
+
+async def in_thread(work, *args):
+    return await asyncio.to_thread(in_database, work, *args)
+
+
+@pytest.mark.parametrize("node_has_key", [True, False], ids=["lotus signs", "venus hands back unsigned"])
+async def test_a_win_becomes_the_head_and_pays(world, node_has_key):
+    if not node_has_key:
+        world.devnet.wallet._keys.clear()
+
+    row = await won(world)
+
+    head = world.devnet.head.tipset
+    assert (row.state, str(head.cids[0]), head.height) == (RoundState.SUBMITTED, row.block.cid, row.epoch)
+    assert sorted(name for name, _, _ in row.steps) == sorted([*STEPS, "submit"])
+    assert all(length >= 0 for _, _, length in row.steps)
+    assert row.sector == 0
+    assert 4.9 < row.expected < 5.1
+    assert ("block" in [name for name, _ in world.providers.signed]) is not node_has_key
+
+    def settled():
+        rounds_settle(world.follow(), finality=20)
+        world.devnet.mine(2)
+        rounds_settle(world.follow(), finality=20)
+        rewards_book(chain_client())
+        return fresh(row)
+
+    row = await in_thread(settled)
+    assert row.state == RoundState.INCLUDED
+    assert row.block.penalty == 0
+    assert 0 < row.block.reward < 100 * FIL
+
+
+async def test_slow_prover_loses_the_win_as_proof_timeout(world):
+    world.providers.proof_s = 9
+
+    row = await won(world, budget_s=0.6)
+
+    assert (row.state, row.reason) == (RoundState.PROOF_TIMEOUT, "no answer in time")
+    assert row.win_count > 0
+    assert "proof" in [name for name, _, _ in row.steps]
+
+
+async def test_slow_signer_loses_the_win_as_late(world):
+    begin = await won(world)
+    assert begin.state == RoundState.SUBMITTED
+    world.providers.before["block"] = lambda: time.sleep(1.2)
+    world.devnet.wallet._keys.clear()
+
+    row = await won(world, budget_s=0.6)
+
+    assert row.state == RoundState.LATE
+    assert not await in_thread(lambda: Block.objects.get(round=row).cid)
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "outcome"),
+    [
+        ("drawrandomparam", SignerAway("f3x", "no signer"), RoundState.SIGNER_AWAY),
+        ("drawrandomparam", SignerRefused("policy"), RoundState.SIGNER_REFUSED),
+        ("proof", ProofRefused("sector 0 cannot be read"), RoundState.PROOF_REFUSED),
+        ("block", SignerAway("f3x", "no signer"), RoundState.SIGNER_AWAY),
+        ("block", SignerRefused("double-fork fault: it has another"), RoundState.SLASH_GUARD),
+    ],
+)
+async def test_each_failure_has_its_outcome_and_words(world, asked, error, outcome):
+    world.devnet.wallet._keys.clear()
+    world.providers.fails[asked] = error
+
+    row = await won(world)
+
+    assert row.state == outcome
+    assert error.reason in row.reason
+    assert row.win_count == (0 if asked == "drawrandomparam" else row.win_count)
+
+
+async def test_a_node_that_refuses_is_quoted(world):
+    world.devnet.faults.mining = "paused"
+
+    row = await won(world)
+
+    assert (row.state, "mining is paused" in row.reason) == (RoundState.NODE_REFUSED, True)
+
+
+async def test_a_wrong_signature_is_never_submitted(world):
+    world.devnet.wallet._keys.clear()
+    right = world.providers.sign
+
+    async def wrong(worker, to_sign, *, meta_type, **options):
+        if meta_type == "block":
+            to_sign += b"!"
+        return await right(worker, to_sign, meta_type=meta_type, **options)
+
+    world.providers.sign = wrong
+    row = await won(world)
+
+    assert (row.state, "signature is wrong" in row.reason) == (RoundState.SIGNER_REFUSED, True)
+
+
+async def test_a_miner_that_was_barred_is_not_eligible(world, monkeypatch):
+    monkeypatch.setattr(world.devnet.base_infos, "_is_eligible", lambda *_: False)
+
+    row = await world.round()
+
+    assert (row.state, row.why_not, row.is_eligible) == (RoundState.NOT_ELIGIBLE, "barred", False)
+    assert world.providers.signed == []
+
+
+async def test_a_killed_service_signs_the_same_header_again(world):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    world.providers.fails["block"] = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        await won(world, base=base)
+    reserved = await in_thread(lambda: Block.objects.get())
+    del world.providers.fails["block"]
+    world.clock.skip(3)
+
+    row = await world.round(base=base, nulls=reserved.height - base.height - 1)
+
+    assert row.state == RoundState.SUBMITTED
+    assert row.block.pk == reserved.pk
+    signed = from_cbor(BlockMsg, bytes(row.block.signed))
+    unsigned = from_cbor(BlockMsg, bytes(reserved.unsigned))
+    assert signed.header.signing_bytes == unsigned.header.signing_bytes
+    assert await world.round(base=base, nulls=reserved.height - base.height - 1) == row, "and no second one"
+
+
+async def test_two_services_beside_each_other_make_one_block(world):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    world.providers.sign_s = 0.05
+
+    for nulls in range(10):
+        rows = await asyncio.gather(*(world.round(base=base, nulls=nulls) for _ in range(3)))
+        if rows[0].win_count:
+            break
+
+    headers = {to_sign for name, to_sign in world.providers.signed if name == "block"}
+    assert len(headers) == 1
+    assert [row.state for row in rows] == [RoundState.SUBMITTED] * 3
+    assert await in_thread(Block.objects.count) == 1
+
+
+async def test_no_second_block_on_the_same_parents(world):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    row = await won(world, base=base)
+    back = await in_thread(lambda: world.devnet.head_set(base.key))
+    assert back is None
+
+    other = await won(world, base=base, nulls=row.epoch - base.height)
+
+    assert (other.state, "time-offset" in other.reason) == (RoundState.SLASH_GUARD, True)
+    assert len([1 for name, _ in world.providers.signed if name == "block"]) == 1
+
+
+async def test_no_block_on_parents_without_the_own_one(world):
+    row = await won(world)
+
+    await in_thread(sibling, world)
+    assert world.devnet.head.height == row.epoch, "a sibling of the own block"
+
+    other = await won(world)
+
+    assert (other.state, "parent-grinding" in other.reason) == (RoundState.SLASH_GUARD, True)
+
+
+async def test_a_better_base_is_taken_before_the_block_is_made(world):
+    base = await world.base()
+
+    world.providers.before["proof"] = partial(sibling, world)
+    row = await won(world, base=base)
+
+    assert row.state == RoundState.SUBMITTED, row.reason
+    block = await in_thread(lambda: from_cbor(BlockMsg, bytes(Block.objects.get().signed or b"")))
+    assert block.header.parents != base.key.cids
+    assert world.devnet.head.tipset.parents.cids == block.header.parents
+
+
+async def test_orphaned_and_back_by_a_reorganisation(world):
+    row = await won(world)
+    ours = world.devnet.head.key
+
+    def settled():
+        rounds_settle(world.follow(), finality=20)
+        return fresh(row).state
+
+    assert await in_thread(settled) == RoundState.INCLUDED
+
+    def away():
+        world.devnet.head_set(world.devnet.chain.parent(world.devnet.head.tipset).key)
+        world.devnet.null_rounds(2)
+        world.devnet.mine(3)
+
+    await in_thread(away)
+    assert await in_thread(settled) == RoundState.ORPHANED
+
+    def back():
+        world.devnet.head_set(ours)
+        world.devnet.mine(6)
+
+    await in_thread(back)
+    assert await in_thread(settled) == RoundState.INCLUDED
