@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from apps.core import clock
 from apps.users.errors import TokenRefused
-from apps.users.models import User
 from apps.users.selectors import principal_of, principal_of_token, token_by_text
 from apps.users.services import token_use_record
 
 if TYPE_CHECKING:
     from django.http import HttpRequest
 
+    from apps.users.models import User
     from apps.users.principals import Principal
 
 BEARER: Final = "Bearer "

@@ -20,7 +20,7 @@ from django.http import HttpRequest, parse_cookie
 
 from apps.api.callers import token_text
 from apps.api.rpc import limits
-from apps.api.rpc.caller_cache import caller_cache
+from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
 from apps.core.database_threads import in_database
 from apps.core.health import database_away_text

@@ -60,9 +60,14 @@ def head_after(height: int) -> Head | None:
     return Head.objects.filter(is_canonical=True, height__gt=height).order_by("height").first()
 
 
+def network_bound() -> Network | None:
+    """Return the network that the pool is bound to."""
+    return Network.objects.first()
+
+
 def network_version() -> int | None:
     """Return the network version that runs; None until a node has told it."""
-    row = Network.objects.first()
+    row = network_bound()
     return None if row is None else row.version
 
 
@@ -92,7 +97,7 @@ class NetworkState:
 
 def network_state() -> NetworkState:
     """Return the network that the pool is bound to, or what stands in the way of the first contact."""
-    row = Network.objects.first()
+    row = network_bound()
     if row is not None:
         return NetworkState(row.name, "")
     nodes = list(nodes_all())

@@ -9,7 +9,8 @@ from apps.checks.data import FAILED_MAX
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, named
 from apps.core.formatting import plural, shortened, time_left, whole
-from apps.gateway.models import ProverConnection, Purpose, SignerConnection
+from apps.gateway.models import ProverConnection, SignerConnection
+from apps.gateway.states import Purpose
 from apps.messages.methods import method_text
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.foreign import is_used_elsewhere

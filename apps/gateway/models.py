@@ -7,6 +7,7 @@ import uuid
 from django.db import models
 
 from apps.core.fields import AddressField
+from apps.gateway.states import Purpose
 from apps.users.models import Tenant
 
 
@@ -49,13 +50,6 @@ class SignerConnection(ProviderConnection):
 
     accounts = models.JSONField(default=list)
     """Names of the tenants that it serves, its own included."""
-
-
-class Purpose(models.TextChoices):
-    """What a miner's channel is asked for."""
-
-    PROOF = "proof", "Proofs"
-    MARKET = "market", "Unsealed pieces"
 
 
 class ProverConnection(ProviderConnection):

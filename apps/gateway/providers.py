@@ -23,7 +23,6 @@ from apps.core.sanitize import sanitize_text
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.hub_client import PendingAnswers, hub_database
-from apps.gateway.models import Purpose
 from apps.gateway.routes import market_route, proof_route, wallet_route
 from apps.gateway.services.connections import (
     accounts_claim,
@@ -34,6 +33,7 @@ from apps.gateway.services.connections import (
     prover_connection_open,
     signer_connection_open,
 )
+from apps.gateway.states import Purpose
 from apps.users.services.bootstrap import POOL
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.kinds import BadField

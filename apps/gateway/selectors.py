@@ -9,7 +9,8 @@ from django.db.models import Prefetch, QuerySet
 
 from apps.core import clock
 from apps.core.errors import NotFound
-from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.states import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Collection

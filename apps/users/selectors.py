@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from apps.users.errors import TenantUnknown, TokenRefused
-from apps.users.models import AccountApproval, AuditEntry, MinerGrant, SignerGrant, Tenant, Token, User
+from apps.users.models import (
+    AccountApproval,
+    AuditEntry,
+    MinerGrant,
+    RateLimit,
+    SignerGrant,
+    Tenant,
+    Token,
+    User,
+)
 from apps.users.principals import Principal
 from apps.users.states import ROLE_PERMS, Role, perms_up_to
 from poolsite.filecoin.address import address_format, address_parse
@@ -144,6 +153,23 @@ def tokens_listed(viewer: Principal, *, limit: int) -> list[Token]:
     return list(rows[:limit])
 
 
+def tokens_valid() -> QuerySet[Token]:
+    """Return the tokens that were not revoked, the oldest first."""
+    return Token.objects.select_related("tenant").filter(revoked_at=None).order_by("created_at")
+
+
+def tokens_of_tenant(name: str, *, up_to: str | None = None) -> QuerySet[Token]:
+    """Return those of one tenant; with a level those alone that are a tenant's own and not above it."""
+    tokens = tokens_valid().filter(tenant__name=name)
+    return tokens if up_to is None else tokens.filter(perm__in=perms_up_to(up_to), is_operator=False)
+
+
+def token_like(*, tenant: str, perm: str, hint: str) -> Token | None:
+    """Find a token by what listings show of it; None unless it is the only one."""
+    rows = Token.objects.select_related("tenant").filter(tenant__name=tenant, perm=perm, hint=hint)
+    return rows.first() if rows.count() == 1 else None
+
+
 def people_visible(viewer: Principal) -> QuerySet[User]:
     """Return the people that this caller may know of."""
     people = User.objects.select_related("tenant").order_by("username")
@@ -160,9 +186,15 @@ def people_listed(viewer: Principal) -> QuerySet[User]:
     )
 
 
+def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:
+    """Find a tenant."""
+    tenants = Tenant.objects.filter(name=name)
+    return (tenants if is_deleted_too else tenants.filter(deleted_at=None)).first()
+
+
 def tenant_by_name(name: str) -> Tenant:
     """Find a tenant that was not deleted.  Raises TenantUnknown."""
-    tenant = Tenant.objects.filter(name=name, deleted_at=None).first()
+    tenant = tenant_find(name)
     if tenant is None:
         raise TenantUnknown(name)
     return tenant
@@ -196,6 +228,38 @@ def miners_of(viewer: Principal) -> QuerySet[MinerGrant]:
     return grants if viewer.is_operator else grants.filter(tenant_id=viewer.own_id)
 
 
+def miner_grant_find(actor_id: int, *, is_revoked_too: bool = False) -> MinerGrant | None:
+    """Find whose miner this is, with the tenant."""
+    grants = MinerGrant.objects.select_related("tenant").filter(actor_id=actor_id)
+    return (grants if is_revoked_too else grants.filter(deleted_at=None)).first()
+
+
+def miners_of_tenant(name: str) -> QuerySet[MinerGrant]:
+    """Return the miner grants of one tenant."""
+    return MinerGrant.objects.filter(tenant__name=name, deleted_at=None).order_by("created_at", "pk")
+
+
+def signers_of_tenant(name: str) -> QuerySet[SignerGrant]:
+    """Return the signer grants of one tenant."""
+    return SignerGrant.objects.filter(tenant__name=name, deleted_at=None).order_by("created_at", "pk")
+
+
+def signer_grants(address: str) -> list[SignerGrant]:
+    """Return the grants of one address, with their tenants."""
+    grants = SignerGrant.objects.select_related("tenant").filter(address=address, deleted_at=None)
+    return list(grants.order_by("created_at", "pk"))
+
+
+def signer_grant_revoked(*, tenant: Tenant, address: str) -> bool:
+    """Return whether this tenant had the address and has it no more."""
+    return SignerGrant.objects.filter(tenant=tenant, address=address, deleted_at__isnull=False).exists()
+
+
+def rate_limits_of(name: str) -> QuerySet[RateLimit]:
+    """Return how much one tenant may ask for."""
+    return RateLimit.objects.select_related("tenant").filter(tenant__name=name).order_by("created_at")
+
+
 def miner_granted(*, tenant_id: int, actor_id: int) -> bool:
     """Return whether this miner belongs to this tenant."""
     return MinerGrant.objects.filter(tenant_id=tenant_id, actor_id=actor_id, deleted_at=None).exists()
@@ -225,6 +289,12 @@ def approvals_visible(viewer: Principal) -> QuerySet[AccountApproval]:
     """Return the requests of signers to serve an account, granted or open, that this caller may know of."""
     rows = AccountApproval.objects.select_related("signer_tenant", "account").order_by("created_at")
     return rows if viewer.is_operator else rows.filter(account_id=viewer.own_id)
+
+
+def approval_of(*, signer_tenant: Tenant, account: Tenant) -> AccountApproval:
+    """Return whether an account is served by a tenant's signers, an unsaved row if nobody has asked."""
+    pair = {"signer_tenant": signer_tenant, "account": account}
+    return AccountApproval.objects.filter(**pair).first() or AccountApproval(**pair)
 
 
 def accounts_refused(*, signer_tenant_id: int, names: Collection[str]) -> list[str]:

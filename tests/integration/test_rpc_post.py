@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from apps.api.callers import principal_from_token
-from apps.api.rpc import caller_cache, limits
+from apps.api.rpc import callers, limits
 from apps.api.rpc.services.node import proxy
 from apps.chain.link import link_to
 from apps.chain.models import Node
@@ -119,8 +119,8 @@ def test_a_caller_is_looked_up_once_and_forgotten_when_access_changes(caller, mo
         lookups.append(text)
         return principal_from_token(text, source=source)
 
-    monkeypatch.setattr("apps.api.rpc.caller_cache.KEPT_S", 3600.0)
-    monkeypatch.setattr("apps.api.rpc.caller_cache.principal_from_token", looked_up)
+    monkeypatch.setattr("apps.api.rpc.callers.KEPT_S", 3600.0)
+    monkeypatch.setattr("apps.api.rpc.callers.principal_from_token", looked_up)
     token = people.token("read", of="alice")
     until = time.monotonic() + 10
     while ask(caller, token=token).status_code == 200 and time.monotonic() < until:
@@ -167,7 +167,7 @@ def test_without_redis_nobody_is_remembered(caller, redis_server):
 
 
 def known_to_any() -> bool:
-    return any(memory._known for memory in list(caller_cache.caller_cache._values.values()))
+    return any(memory._known for memory in list(callers.caller_cache._values.values()))
 
 
 def test_long_calls_hold_up_no_other(caller, node):

@@ -8,7 +8,14 @@ from apps.api.auth.fields import AuthFault, Field, address, addresses, flag, tex
 from apps.api.auth.routes import ADMIN, HANDLER, OWN, VOID, Route
 from apps.api.auth.tenants import NOT_FOUND, found, tenant_json
 from apps.miners.services.ownership import miner_assign, miner_unassign
-from apps.users.models import MinerGrant, SignerGrant, Tenant
+from apps.users.selectors import (
+    miner_grant_find,
+    miners_of_tenant,
+    signer_grant_revoked,
+    signer_grants,
+    signers_of_tenant,
+    tenant_find,
+)
 from apps.users.services import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
 
@@ -33,15 +40,9 @@ def moment(value: datetime) -> str:
     return value.isoformat().replace("+00:00", "Z")
 
 
-def live_miner(words: str) -> MinerGrant | None:
-    """Find a miner's grant."""
-    rows = MinerGrant.objects.select_related("tenant").filter(deleted_at=None)
-    return rows.filter(actor_id=actor_id_of(words)).first()
-
-
 def miner_owner(_caller: Principal, data: dict[str, Any]) -> Json:
     """Show whose miner it is."""
-    grant = live_miner(data["miner"])
+    grant = miner_grant_find(actor_id_of(data["miner"]))
     if grant is None:
         raise AuthFault(NOT_FOUND)
     return tenant_json(grant.tenant)
@@ -49,18 +50,18 @@ def miner_owner(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def miner_has(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the miner is anybody's."""
-    return live_miner(data["miner"]) is not None
+    return miner_grant_find(actor_id_of(data["miner"])) is not None
 
 
 def miner_exist(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the miner is this tenant's."""
-    grant = live_miner(data["miner"])
+    grant = miner_grant_find(actor_id_of(data["miner"]))
     return grant is not None and grant.tenant.name == data["user"]
 
 
 def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
     """List a tenant's miners."""
-    rows = MinerGrant.objects.filter(tenant__name=data["user"], deleted_at=None).order_by("created_at", "pk")
+    rows = miners_of_tenant(data["user"])
     return [
         {
             "Miner": str(id_address(row.actor_id)),
@@ -76,7 +77,7 @@ def miner_list(_caller: Principal, data: dict[str, Any]) -> Json:
 def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
     """Assign a miner to a tenant; true if nobody had it."""
     actor_id = actor_id_of(data["miner"])
-    tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
+    tenant = tenant_find(data["user"])
     if tenant is None:
         raise AuthFault(f"can't bind miner:{data['miner']} to not exist user:{data['user']}")
     return miner_assign(tenant=tenant, actor_id=actor_id, open_mining=data["openmining"])
@@ -84,7 +85,7 @@ def miner_add(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a tenant's miner; false if it never had one."""
-    grant = MinerGrant.objects.select_related("tenant").filter(actor_id=actor_id_of(data["miner"])).first()
+    grant = miner_grant_find(actor_id_of(data["miner"]), is_revoked_too=True)
     is_admin = caller.is_operator and caller.may("admin")
     is_owner = grant is not None and grant.deleted_at is None and grant.tenant_id == caller.tenant_id
     if not caller.may_mine(actor_id_of(data["miner"])) or caller.signers:
@@ -98,31 +99,25 @@ def miner_del(caller: Principal, data: dict[str, Any]) -> Json:
     return miner_unassign(actor_id=grant.actor_id)
 
 
-def live_signers(words: str) -> list[SignerGrant]:
-    """Find an address' grants."""
-    rows = SignerGrant.objects.select_related("tenant").filter(address=words, deleted_at=None)
-    return list(rows.order_by("created_at", "pk"))
-
-
 def signer_users(_caller: Principal, data: dict[str, Any]) -> Json:
     """Show whose signer it is."""
-    owners = [grant.tenant for grant in live_signers(data["signer"]) if grant.tenant.deleted_at is None]
+    owners = [grant.tenant for grant in signer_grants(data["signer"]) if grant.tenant.deleted_at is None]
     return [tenant_json(tenant) for tenant in owners]
 
 
 def signer_has(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the signer is anybody's."""
-    return bool(live_signers(data["signer"]))
+    return bool(signer_grants(data["signer"]))
 
 
 def signer_exist(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether the signer is this tenant's."""
-    return any(grant.tenant.name == data["user"] for grant in live_signers(data["signer"]))
+    return any(grant.tenant.name == data["user"] for grant in signer_grants(data["signer"]))
 
 
 def signer_list(_caller: Principal, data: dict[str, Any]) -> Json:
     """List a tenant's signers."""
-    rows = SignerGrant.objects.filter(tenant__name=data["user"], deleted_at=None).order_by("created_at", "pk")
+    rows = signers_of_tenant(data["user"])
     return [
         {
             "Signer": row.address,
@@ -140,7 +135,7 @@ def signer_register(_caller: Principal, data: dict[str, Any]) -> Json:
     for kind in kinds:
         if kind not in SIGNER_PROTOCOLS:
             raise AuthFault(f"invalid protocol type: {kind}")
-    tenant = Tenant.objects.filter(name=data["user"], deleted_at=None).first()
+    tenant = tenant_find(data["user"])
     for words in data["signers"]:
         if tenant is None:
             fault = f"can't bind signer:{words} to not exist user:{data['user']}"
@@ -153,8 +148,7 @@ def signer_unregister(_caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a tenant's senders; one that was never granted is no error."""
     tenant = found(data["user"])
     for words in data["signers"]:
-        known = SignerGrant.objects.filter(tenant=tenant, address=words).first()
-        if known is not None and known.deleted_at is not None:
+        if signer_grant_revoked(tenant=tenant, address=words):
             raise AuthFault(f"unregister signer:{words}, error: not exist")
         signer_grant_revoke(tenant=tenant, address=words)
     return VOID
@@ -164,7 +158,7 @@ def signer_del(caller: Principal, data: dict[str, Any]) -> Json:
     """Revoke a sender of all tenants; an owner alone may only revoke its own."""
     if not caller.may_sign_with(data["signer"]) or caller.miners:
         raise AuthFault("this token is for some miners or signers only", status=403)
-    grants = live_signers(data["signer"])
+    grants = signer_grants(data["signer"])
     if caller.is_operator and caller.may("admin"):
         return signer_grant_revoke(tenant=None, address=data["signer"])
     own = [grant.tenant for grant in grants if grant.tenant_id == caller.tenant_id]

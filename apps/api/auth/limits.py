@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, found
-from apps.users.models import RateLimit
+from apps.users.selectors import rate_limits_of
 from apps.users.services import rate_limit_delete, rate_limit_set
 
 if TYPE_CHECKING:
+    from apps.users.models import RateLimit
     from apps.users.principals import Principal
 
 Json = Any
@@ -38,7 +39,7 @@ def limit_json(row: RateLimit) -> Json:
 
 def get(_caller: Principal, data: dict[str, Any]) -> Json:
     """List a tenant's limits; null if it has none, as in the original."""
-    rows = RateLimit.objects.select_related("tenant").filter(tenant__name=data["name"]).order_by("created_at")
+    rows = rate_limits_of(data["name"])
     if data["id"]:
         rows = rows.filter(uuid=limit_id(data["id"]))
     return [limit_json(row) for row in rows] or None

@@ -8,10 +8,11 @@ from apps.api.auth.fields import AuthFault, Field, optional_text, text, texts, w
 from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
-from apps.users.models import Tenant
+from apps.users.selectors import accounts_missing, tenant_find, tenants_visible
 from apps.users.services import tenant_create, tenant_restore, tenant_update
 
 if TYPE_CHECKING:
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
 
 Json = Any
@@ -26,7 +27,7 @@ COMMENT_MAX: Final = 255
 
 def found(name: str) -> Tenant:
     """Find a tenant.  Raises AuthFault."""
-    tenant = Tenant.objects.filter(name=name, deleted_at=None).first()
+    tenant = tenant_find(name)
     if tenant is None:
         raise AuthFault(NOT_FOUND)
     return tenant
@@ -81,9 +82,9 @@ def update(_caller: Principal, data: dict[str, Any]) -> Json:
     return VOID
 
 
-def list_(_caller: Principal, data: dict[str, Any]) -> Json:
+def list_(caller: Principal, data: dict[str, Any]) -> Json:
     """List tenants by name."""
-    rows = Tenant.objects.filter(deleted_at=None).order_by("name")
+    rows = tenants_visible(caller)
     enabled = state_read(data["state"])
     if enabled is not None:
         rows = rows.filter(enabled=enabled)
@@ -97,15 +98,14 @@ def get(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def verify(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether all of these exist and are enabled."""
-    for name in data["names"]:
-        if not Tenant.objects.filter(name=name, deleted_at=None, enabled=True).exists():
-            raise AuthFault(f"verify {name}: {NOT_FOUND}")
+    for name in accounts_missing(data["names"])[:1]:
+        raise AuthFault(f"verify {name}: {NOT_FOUND}")
     return VOID
 
 
 def has(_caller: Principal, data: dict[str, Any]) -> Json:
     """Return whether there is such a tenant."""
-    return Tenant.objects.filter(name=data["name"], deleted_at=None).exists()
+    return tenant_find(data["name"]) is not None
 
 
 def delete(_caller: Principal, data: dict[str, Any]) -> Json:
@@ -116,7 +116,7 @@ def delete(_caller: Principal, data: dict[str, Any]) -> Json:
 
 def recover(_caller: Principal, data: dict[str, Any]) -> Json:
     """Bring it back."""
-    tenant = Tenant.objects.filter(name=data["name"]).first()
+    tenant = tenant_find(data["name"], is_deleted_too=True)
     if tenant is None:
         raise AuthFault(NOT_FOUND)
     if tenant.deleted_at is None:

@@ -13,13 +13,20 @@ from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, READ, VOID, Route
 from apps.api.auth.tenants import LIMIT, NAME, SKIP, page
 from apps.core import clock
 from apps.users.errors import TokenRefused
-from apps.users.models import Tenant, Token
-from apps.users.selectors import principal_of_token, token_by_text
+from apps.users.selectors import (
+    principal_of_token,
+    tenant_find,
+    token_by_text,
+    token_like,
+    tokens_of_tenant,
+    tokens_valid,
+)
 from apps.users.services import token_issue, token_restore, token_revoke
-from apps.users.states import PERMS, Perm, perms_up_to
+from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
 
 if TYPE_CHECKING:
+    from apps.users.models import Token
     from apps.users.principals import Principal
 
 Json = Any
@@ -65,7 +72,7 @@ def generate(caller: Principal, data: dict[str, Any]) -> Json:
         raise AuthFault("a limited token makes no other tokens", status=403)
     if data["perm"] not in PERMS:
         raise AuthFault(f"`perm` is {data['perm'][:20]!r}: give one of read, write, sign, admin")
-    tenant = Tenant.objects.filter(name=data["name"], deleted_at=None).first()
+    tenant = tenant_find(data["name"])
     if tenant is None:
         raise AuthFault(f"token must be based on an existing user {data['name']} to generate")
     made = token_issue(
@@ -110,16 +117,13 @@ def get(caller: Principal, data: dict[str, Any]) -> Json:
         return [token_json(row, shown=data["token"])]
     if not is_admin and data["name"] != caller.tenant_name:
         raise AuthFault(f"need admin prem or user {data['name']} does not match: Permission Deny")
-    rows = Token.objects.select_related("tenant").filter(tenant__name=data["name"], revoked_at=None)
-    if not is_admin:
-        rows = rows.filter(perm__in=perms_up_to(caller.perm), is_operator=False)
-    return [token_json(row) for row in rows.order_by("created_at")]
+    rows = tokens_of_tenant(data["name"], up_to=None if is_admin else caller.perm)
+    return [token_json(row) for row in rows]
 
 
 def list_(_caller: Principal, data: dict[str, Any]) -> Json:
     """List all tokens."""
-    rows = Token.objects.select_related("tenant").filter(revoked_at=None).order_by("created_at")
-    return [token_json(row) for row in rows[page(data)]]
+    return [token_json(row) for row in tokens_valid()[page(data)]]
 
 
 def named(words: str) -> Token | None:
@@ -131,10 +135,7 @@ def named(words: str) -> Token | None:
         claims = token_claims(f"{signed}.AA")
     except BadToken:
         return None
-    rows = Token.objects.select_related("tenant").filter(
-        tenant__name=claims.name, perm=claims.perm, hint=end.removeprefix(MASK)
-    )
-    return rows.first() if rows.count() == 1 else None
+    return token_like(tenant=claims.name, perm=claims.perm, hint=end.removeprefix(MASK))
 
 
 def cared_for(caller: Principal, words: str) -> Token | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,13 +18,13 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.gateway.services.connection_test import account_approval_revoke_and_disconnect
 from apps.users.audit import YEARS, AuditQuestion, audit_page, chain_look
-from apps.users.models import AccountApproval, Tenant, Token
 from apps.users.selectors import (
     address_canonical,
+    approval_of,
     approvals_visible,
     tenant_by_name,
     tenants_visible,
-    token_digest,
+    token_by_text,
     tokens_visible,
 )
 from apps.users.services import (
@@ -38,6 +38,9 @@ from apps.users.services import (
 )
 from apps.users.states import Perm
 from poolsite.filecoin.address import BadAddress
+
+if TYPE_CHECKING:
+    from apps.users.models import Tenant, Token
 
 SCOPES = ("signer", "sealer", "prover")
 """Scopes of the machine interface."""
@@ -266,7 +269,7 @@ class TokensView(PoolView):
             is_operator=data["operator"],
             limits=limits_of(data),
         )
-        row = Token.objects.select_related("tenant").get(digest=token_digest(text))
+        row = token_by_text(text)
         shown: dict[str, Any] = {**TokenOutput(row).data}
         audit_record(principal=self.principal, action="token.create", target=str(row), after=shown)
         return created({**shown, "token": text})
@@ -339,8 +342,7 @@ class ApprovalsView(PoolView):
         else:
             account_approval_revoke_and_disconnect(**pair)
         audit_record(principal=self.principal, action="account.approve", target=name, after=data)
-        row = AccountApproval.objects.filter(**pair).first() or AccountApproval(**pair)
-        return Response(ApprovalOutput(row).data)
+        return Response(ApprovalOutput(approval_of(**pair)).data)
 
 
 class AuditView(PoolView):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -17,7 +17,6 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.selectors.base_fee import base_fee_history, cheap_window
 from apps.messages.selectors.gas import (
     SUMMED_BY,
@@ -29,8 +28,12 @@ from apps.messages.selectors.gas import (
     spend_summed,
 )
 from apps.messages.services.guards import auto_bump_set, guard_remove, guard_set
-from apps.users.models import Tenant
 from apps.users.principals import Principal
+from apps.users.selectors import tenant_find
+
+if TYPE_CHECKING:
+    from apps.messages.models import AutoBumpRule, GasGuard
+    from apps.users.models import Tenant
 
 DAYS_MAX = 3660
 
@@ -123,7 +126,7 @@ def tenant_named(viewer: Principal, name: str | None) -> Tenant | None:
         return None
     if not viewer.is_operator and name not in (None, viewer.tenant_name):
         raise BadValue("there is no such tenant", field="tenant")
-    row = Tenant.objects.filter(name=name or viewer.tenant_name).first()
+    row = tenant_find(name or viewer.tenant_name, is_deleted_too=True)
     if row is None:
         raise BadValue("there is no such tenant", field="tenant")
     return row

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,6 @@ from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
-from apps.chain.models import Head
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -23,6 +22,9 @@ from apps.messages.selectors import message_get, message_keys, messages_visible
 from apps.messages.services import message_republish, messages_publish
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
 
 
 class BulkInput(InputSerializer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -23,8 +23,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.messages.diagnosis import message_diagnose, message_remedies
 from apps.messages.limits import message_limits
-from apps.messages.models import Message
-from apps.messages.selectors import message_get, messages_page
+from apps.messages.selectors import message_get, message_pushed, messages_page
 from apps.messages.services import (
     Gas,
     NewFees,
@@ -39,6 +38,9 @@ from apps.messages.services import (
 from apps.messages.services.fees import LEVELS, WHERE
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
 
 PAGE_DEFAULT = 50
 PAGE_MAX = 500
@@ -291,7 +293,7 @@ class MessagesView(PoolView):
         body = MessageInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
-        is_known = Message.objects.filter(push_id=data["id"], tenant=self.principal.own_id).exists()
+        is_known = message_pushed(tenant_id=self.principal.own_id, push_id=data["id"])
         row = messages_push([push_item(data)], principal=self.principal)[0]
         if isinstance(row, DomainError):
             raise row

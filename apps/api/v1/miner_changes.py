@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,13 +13,15 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.miners.models import MinerTransfer
 from apps.miners.selectors import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import miner_transfer
 from apps.users.errors import TenantUnknown
-from apps.users.models import Tenant
 from apps.users.selectors import tenant_by_name
+
+if TYPE_CHECKING:
+    from apps.miners.models import MinerTransfer
+    from apps.users.models import Tenant
 
 
 class MinerTransferInput(InputSerializer):

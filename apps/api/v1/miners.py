@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Q
 from django.urls import path
@@ -22,13 +22,11 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.miners.models import Miner
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, miners_visible, sender_choose
 from apps.miners.services.create import MinerSpec, miner_create
 from apps.miners.services.importing import miner_import
 from apps.miners.states import MinerState, Use
-from apps.proving.models import Deadline
 from apps.proving.selectors import deadlines_of
 from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
@@ -37,6 +35,10 @@ from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import Payer, PledgePrice, payers_of, pledge_price
 from apps.users.principals import Principal
 from apps.users.selectors import tenant_by_name
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

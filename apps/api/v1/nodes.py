@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
@@ -13,12 +13,14 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
-from apps.chain.models import Node
 from apps.chain.selectors import node_get, nodes_pool
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole, NodeState
 from apps.chain.upgrades import Upgrade, readiness, upgrade_next
 from apps.core import clock
+
+if TYPE_CHECKING:
+    from apps.chain.models import Node
 
 WEIGHT_MAX = 1000
 ONCE = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -14,10 +14,12 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.messages.models import UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
 from apps.sectors.restored import hosts_unreported, miners_unread
+
+if TYPE_CHECKING:
+    from apps.messages.models import UnmatchedMessage
 
 
 class UnmatchedOutput(serializers.Serializer[Any]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -18,7 +18,6 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.sectors.models import JobEvent, Sector
 from apps.sectors.selectors import (
     SectorFilter,
     SectorMessage,
@@ -31,6 +30,9 @@ from apps.sectors.selectors import (
 )
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState, Stage
+
+if TYPE_CHECKING:
+    from apps.sectors.models import JobEvent, Sector
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -16,7 +16,6 @@ from apps.api.v1.views import PoolView
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
-from apps.messages.models import Sender
 from apps.messages.selectors import sender_get, senders_visible
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
@@ -24,6 +23,9 @@ from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
 from apps.messages.services.senders import FEE_FIELDS, sender_set
 from apps.messages.states import SenderState
 from apps.users.principals import Principal
+
+if TYPE_CHECKING:
+    from apps.messages.models import Sender
 
 
 class SenderChange(InputSerializer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -14,9 +14,11 @@ from apps.api.v1.pagination import Pages, cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.wallets.models import Wallet
 from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
 from apps.wallets.services.sign import wallet_label
+
+if TYPE_CHECKING:
+    from apps.wallets.models import Wallet
 
 
 class WalletOutput(serializers.Serializer[Any]):

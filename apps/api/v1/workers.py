@@ -6,7 +6,7 @@ is answered 409 `fenced`.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from celery import current_app
@@ -26,7 +26,6 @@ from apps.api.v1.wire_schema import document_schema
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
-from apps.sectors.models import Worker
 from apps.sectors.selectors import worker_get, worker_is_away, worker_of, workers_visible
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
@@ -46,6 +45,9 @@ from poolsite.wire.jobs import (
     Progress,
     Release,
 )
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Worker
 
 T = TypeVar("T")
 

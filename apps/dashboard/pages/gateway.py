@@ -24,7 +24,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.models import ProverConnection, Purpose, SignerConnection
+from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.selectors import connection_get, connections_open
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
@@ -33,6 +33,7 @@ from apps.gateway.services.connection_test import (
     prover_test,
     signer_test,
 )
+from apps.gateway.states import Purpose
 from apps.proving.winning_post_test import trial_request
 from apps.sectors.selectors import is_uuid
 from apps.users.selectors import approvals_visible

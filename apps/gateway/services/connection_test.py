@@ -14,10 +14,11 @@ from django.db import transaction
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.hub_client import connection_send
-from apps.gateway.models import ProverConnection, Purpose, SignerConnection, SignerKey
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.gateway.providers import END, PROVE
 from apps.gateway.routes import ConnectionRef
 from apps.gateway.selectors import ALIVE_S
+from apps.gateway.states import Purpose
 from apps.users.services import account_approval_revoke, audit_record
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder

@@ -90,6 +90,16 @@ def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
     return Message.objects.defer("params", "signed").in_bulk(list(ids))
 
 
+def message_states(ids: Collection[str]) -> list[tuple[str, str, int | None]]:
+    """Return key, state and landing height of the messages that there are."""
+    return list(Message.objects.filter(pk__in=ids).values_list("pk", "state", "height"))
+
+
+def message_pushed(*, tenant_id: int, push_id: str) -> bool:
+    """Return whether a tenant has pushed a message under this id."""
+    return Message.objects.filter(push_id=push_id, tenant=tenant_id).exists()
+
+
 def messages_not_landed(ids: Iterable[str]) -> set[str]:
     """Return those of the messages that are not, or no longer, on the chain."""
     rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)

@@ -11,7 +11,7 @@ from django.db.models.functions import Least
 
 from apps.core.errors import NotFound
 from apps.core.fields import AddressField, AttoFilField
-from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message
+from apps.messages.models import ActorRules, AutoBumpRule, ExtraNode, GasGuard, GasSpend, Message
 from apps.messages.selectors.receivers import receiver_kinds
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import id_address
@@ -44,6 +44,16 @@ def spend_visible(viewer: Principal) -> QuerySet[GasSpend]:
     if viewer.miners:
         rows = rows.filter(to__in=[str(id_address(actor_id)) for actor_id in viewer.miners])
     return rows if viewer.is_operator else rows.filter(tenant=viewer.own_id)
+
+
+def actor_rules_all() -> QuerySet[ActorRules]:
+    """Return the fee rules for methods of actors, the oldest first."""
+    return ActorRules.objects.order_by("created_at")
+
+
+def extra_nodes() -> QuerySet[ExtraNode]:
+    """Return the nodes that messages are published to beside the pool's own, the oldest first."""
+    return ExtraNode.objects.order_by("created_at")
 
 
 def today_of(now: datetime) -> date:

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from apps.chain.client import ChainClient, chain_client
 from apps.chain.selectors import network_current
 from apps.core.errors import DomainError, NotReachable
-from apps.miners.models import Miner
+from apps.miners.selectors import miners_visible
 from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
 from apps.users.principals import SYSTEM
@@ -22,11 +22,14 @@ from apps.users.selectors import tenant_by_name
 from apps.users.services import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile
-from apps.wallets.models import Wallet
+from apps.wallets.selectors import wallets_visible
 from apps.wallets.services.sign import wallet_label
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
 
 MINER_MESSAGE: Final = "bootstrap-miner"
 """Id of the message that makes the pool's miner: a kill makes no second one."""
@@ -115,17 +118,18 @@ def addresses_read(path: Path) -> dict[str, str]:
 def wallets_name(addresses: dict[str, str]) -> None:
     """Call the signer's first keys on the pages what they are called there; names that people gave stay."""
     for name, address in addresses.items():
-        for wallet in Wallet.objects.filter(address=str(address), label=""):
+        for wallet in wallets_visible(SYSTEM).filter(address=str(address), label=""):
             wallet_label(principal=SYSTEM, wallet=wallet, label=name)
 
 
 def pool_miner_prepare(*, addresses: dict[str, str], client: ChainClient) -> Miner:
     """Make the pool's miner, or find it.  Raises what stands in the way: no node, no signer, no funds."""
-    made = Miner.objects.filter(create_message_id=MINER_MESSAGE, state=MinerState.ACTIVE).first()
+    known = miners_visible(SYSTEM).filter(create_message_id=MINER_MESSAGE)
+    made = known.filter(state=MinerState.ACTIVE).first()
     if made is not None:  # whose it is now does not matter: it may have been transferred
         return made
     deposit = amount_parse(client.call("StateMinerCreationDeposit", []))
-    is_again = Miner.objects.filter(create_message_id=MINER_MESSAGE).exists()
+    is_again = known.exists()
     miner = create_miner_push(
         tenant=tenant_by_name(POOL),
         name="pool",

@@ -11,7 +11,7 @@ from apps.chain.addresses import node_address
 from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
-from apps.chain.models import Network
+from apps.chain.selectors import network_bound
 from apps.chain.services.networks import network_read
 from apps.chain.services.probes import PROBE_TIMEOUT_S
 from apps.core.errors import DomainError
@@ -21,6 +21,8 @@ from poolsite.filecoin.policy import network_is_public
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+    from apps.chain.models import Network
 
 
 class Command(BaseCommand):
@@ -39,7 +41,7 @@ class Command(BaseCommand):
             if options["unbind"]:
                 self.stdout.write(f"the pool is bound to {network_unbind(principal=SYSTEM)} no more")
                 return
-            bound = Network.objects.first() or _wanted()
+            bound = network_bound() or _wanted()
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         if options["refuse_public"] and (bound is None or network_is_public(bound.name)):

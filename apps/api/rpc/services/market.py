@@ -17,7 +17,7 @@ from django.conf import settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from apps.api.rpc.revocation import revocation_watch
+from apps.api.rpc.callers import revocation_watch
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.chain.connections import AnswerTooLarge, Connections
 from apps.chain.sockets import OPEN_TIMEOUT_S

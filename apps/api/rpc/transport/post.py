@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 import structlog
 from django.db import InterfaceError, OperationalError
 
-from apps.api.rpc.caller_cache import caller_cache
+from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import ARRIVAL_S, MEMORY, Overloaded
 from apps.api.rpc.services.market import NAMESPACE_HEADER
 from apps.api.rpc.transport.http import RpcRequest, RpcResponse, length_of, post_answer

@@ -11,9 +11,9 @@ from urllib.parse import parse_qs
 import structlog
 
 from apps.api.callers import principal_from_token, token_text
+from apps.api.rpc.callers import revocation_watch
 from apps.api.rpc.dispatcher import Dispatcher
 from apps.api.rpc.limits import FREE_BYTES, MEMORY, SOCKET_RATES, Overloaded, Reservation
-from apps.api.rpc.revocation import revocation_watch
 from apps.api.rpc.services.market import market_open, rate_refusal, refusal_of, sockets_join
 from apps.api.rpc.services.registry import NAMESPACES, SERVICES
 from apps.api.rpc.transport.socket_state import SocketState

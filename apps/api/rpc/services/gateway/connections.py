@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.core.errors import NotFound
-from apps.gateway.models import ProviderConnection, Purpose, SignerConnection
 from apps.gateway.selectors import provers_connected, signers_connected
+from apps.gateway.states import Purpose
 from poolsite.filecoin.address import Address, id_address
 from poolsite.wire.jsonrpc.messages import Json
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.api.rpc.dispatcher import Call
+    from apps.gateway.models import ProviderConnection, SignerConnection
 
 
 def connect_state(row: ProviderConnection, addresses: list[str] | None) -> Json:

@@ -16,9 +16,9 @@ from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
 from apps.gateway.hub_client import Deadline, HubRequest, hub_database
 from apps.gateway.hub_node import hub_node
-from apps.gateway.models import Purpose
 from apps.gateway.providers import MinerProvider
 from apps.gateway.routes import market_route, proof_route
+from apps.gateway.states import Purpose
 from apps.users.selectors import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.cids import Cid, cid_to_json

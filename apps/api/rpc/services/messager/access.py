@@ -9,7 +9,6 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core.errors import DomainError, NotAllowed
 from apps.messages.errors import MessageNotFound
-from apps.messages.models import Message
 from apps.messages.selectors import message_get
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import Address, address_format
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from apps.api.rpc.dispatcher import Call
     from apps.chain.models import Head
+    from apps.messages.models import Message
 
 
 def head_known() -> Head:

@@ -22,7 +22,6 @@ from apps.api.rpc.services.messager.waits import message_wait
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageNotFound
-from apps.messages.models import Message
 from apps.messages.selectors import message_get, messages_seen, messages_visible
 from apps.messages.states import STATES_BY_CODE, MessageState
 from poolsite.filecoin.address import Address, address_format
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.api.rpc.dispatcher import Call
+    from apps.messages.models import Message
     from apps.users.principals import Principal
     from poolsite.filecoin.cids import Cid
 

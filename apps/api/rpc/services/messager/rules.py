@@ -16,7 +16,7 @@ from apps.api.rpc.services.messager.answers import actor_cfg_json, node_json, sh
 from apps.api.rpc.services.messager.parameters import Fees, NodeParam
 from apps.core.errors import BadValue, Conflict, DomainError
 from apps.messages.errors import SenderNotFound
-from apps.messages.models import ActorRules, ExtraNode
+from apps.messages.selectors.gas import actor_rules_all, extra_nodes
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.senders import (
     actor_rules_set,
@@ -27,9 +27,8 @@ from apps.messages.services.senders import (
 from apps.users.services import audit_record
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
     from apps.api.rpc.dispatcher import Call
+    from apps.messages.models import ExtraNode
 
 LOG_SUBSYSTEMS: Final = ("apps.chain", "apps.messages", "apps.wallets", "apps.gateway")
 """Loggers whose level can be set."""
@@ -92,18 +91,14 @@ def update_actor_cfg(call: Call, id_: str, spec: Fees) -> None:
     actor_rules_set(principal=call.principal, id=uuid.UUID(id_), fees=spec.values)
 
 
-def _actor_rules() -> QuerySet[ActorRules]:
-    return ActorRules.objects.order_by("created_at")
-
-
 def list_actor_cfg(call: Call) -> list[dict[str, Any]]:  # noqa: ARG001  # handlers have one form
     """List such rules."""
-    return [actor_cfg_json(row) for row in _actor_rules()]
+    return [actor_cfg_json(row) for row in actor_rules_all()]
 
 
 def get_actor_cfg_by_id(call: Call, id_: str) -> dict[str, Any]:  # noqa: ARG001  # handlers have one form
     """Return one such rule."""
-    row = _actor_rules().filter(pk=id_).first()
+    row = actor_rules_all().filter(pk=id_).first()
     if row is None:
         raise SenderNotFound("record not found", field="id")
     return actor_cfg_json(row)
@@ -119,7 +114,7 @@ def save_node(call: Call, node: NodeParam) -> None:
 
 def _node(call: Call, name: str, method: str) -> ExtraNode | None:
     operator_check(call, method)
-    return ExtraNode.objects.filter(name=name).first()
+    return extra_nodes().filter(name=name).first()
 
 
 def get_node(call: Call, name: str) -> dict[str, Any]:
@@ -138,7 +133,7 @@ def has_node(call: Call, name: str) -> bool:
 def list_node(call: Call) -> list[dict[str, Any]]:
     """List the extra nodes."""
     operator_check(call, "ListNode")
-    return [node_json(row) for row in ExtraNode.objects.order_by("created_at")]
+    return [node_json(row) for row in extra_nodes()]
 
 
 def delete_node(call: Call, name: str) -> None:

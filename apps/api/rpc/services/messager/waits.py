@@ -19,8 +19,7 @@ from apps.chain.selectors import head_current
 from apps.core.database_threads import in_database
 from apps.core.errors import DomainError, NotReachable
 from apps.core.event_loops import PerLoop
-from apps.messages.models import Message
-from apps.messages.selectors import messages_seen
+from apps.messages.selectors import message_states, messages_seen
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
@@ -157,8 +156,7 @@ def message_statuses(keys: list[str]) -> list[MessageStatus]:
     """Return the status of messages."""
     head = head_current()
     height = 0 if head is None else head.height
-    rows = Message.objects.filter(pk__in=keys).values_list("pk", "state", "height")
-    return [MessageStatus(key, state, at, height) for key, state, at in rows]
+    return [MessageStatus(key, state, at, height) for key, state, at in message_states(keys)]
 
 
 def statuses_of_callers(asked: list[tuple[Principal, str]]) -> list[MessageStatus | DomainError]:
