@@ -61,7 +61,7 @@ EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if sp
     "RESEED": "Another seed is needed",
     "REVERT_PRECOMMIT": "The pre-commit left the chain again",
     "REVERT_COMMIT": "The commit left the chain again",
-    "ABORT": "Given up",
+    "ABORT": "Aborted",
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
     "FILES_REMOVED": "The host removed the files",

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from apps.sectors.models import Sector
+from apps.core.clock import now
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.removals import removals_note
+from apps.sectors.services.steps import sector_abort
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import busy_pool
@@ -120,6 +123,20 @@ def test_abort_gives_the_sector_up(ann):
     assert answer.status_code == 302
     assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.ABORTED
     assert "disk broken" in text_of(signed_in().get(reverse("sector", args=[pool.paused.uuid])))
+
+
+def test_removed_files_are_in_the_timeline_and_are_no_stage(ann):
+    pool = busy_pool()
+    host = factories.worker(stores=["store-1"])
+    Job.objects.filter(sector=pool.paused).update(sticky_worker=host)
+    sector_abort(pool.paused, actor="ann", reason="disk broken", now=now())
+    removals_note(host, [str(host.commands.get().uuid)], now=now())
+
+    text = text_of(signed_in().get(reverse("sector", args=[pool.paused.uuid])))
+
+    assert "The host removed the files" in text
+    stages = text[text.index(">Stages<") : text.index(">Timeline<")]
+    assert "Aborted" not in stages
 
 
 def test_a_proving_sector_cannot_be_aborted(ann):

@@ -94,6 +94,8 @@ def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[
     """Each stage ends with its event; the present one is open to now."""
     spans, since = [], sector.created_at
     for event in events:
+        if not event.stage and not event.to_state:  # files that were removed: no stage ended
+            continue
         row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]
         spans.append(Span(row, since, event.at, _tone(event)))
         since = event.at
