@@ -65,6 +65,21 @@ def network_bound() -> Network | None:
     return Network.objects.first()
 
 
+def head_exactly_at(height: int) -> Head | None:
+    """Return our chain's tipset at a height; None if the round was null or is not kept."""
+    return Head.objects.filter(is_canonical=True, height=height).first()
+
+
+def head_above(head: Head) -> Head | None:
+    """Return our chain's tipset that executed the messages of another one."""
+    return Head.objects.filter(is_canonical=True, parent_key=head.key).first()
+
+
+def heads_taken_back(count: int) -> list[Head]:
+    """Return the tipsets that a reorganisation took back, newest first."""
+    return list(Head.objects.filter(is_canonical=False).order_by("-arrived_at", "-height")[:count])
+
+
 def network_version() -> int | None:
     """Return the network version that runs; None until a node has told it."""
     row = network_bound()

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
-from apps.proving.models import Partition, WindowPost
-from apps.sectors.models import WorkerCommand
+from apps.proving.selectors import posts_opened, sectors_faulty
+from apps.sectors.selectors import commands_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.checks.results import Report, Topic
     from apps.miners.models import Miner
-    from apps.proving.models import Deadline
-
-
-POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
-"""What a strip needs of a proof; the proof itself is long."""
+    from apps.proving.models import Deadline, WindowPost
 
 
 @dataclass(frozen=True)
@@ -43,8 +39,7 @@ class PageData(CheckData):
         if self.network is None or not self.deadlines:
             return found
         since = min(row.period_start for row in self.deadlines.values()) - self.network.proving_period
-        rows = WindowPost.objects.filter(miner__in={pk for pk, _ in self.deadlines}, open_epoch__gte=since)
-        for row in rows.only(*POST_FIELDS):
+        for row in posts_opened({pk for pk, _ in self.deadlines}, since_epoch=since):
             windows = found.setdefault(row.miner_id, {})
             windows.setdefault((row.deadline_index, row.open_epoch), []).append(row)
         return found
@@ -58,18 +53,12 @@ class PageData(CheckData):
         """Faulty sectors by the miner's pk and the number; True for those declared recovered."""
         if not any(row.faulty for row in self.deadlines.values()):
             return {}
-        rows = Partition.objects.filter(deadline__miner__in=self.miners, deadline__faulty__gt=0)
-        return {
-            (miner_pk, number): number in recovering
-            for miner_pk, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
-            for number in faulty
-        }
+        return sectors_faulty(self.miners)
 
     @cached_property
     def asked(self) -> dict[int, str]:
         """What workers were told last and have not done yet, by the worker's pk."""
-        rows = WorkerCommand.objects.filter(worker__in=self.workers, done_at=None).order_by("pk")
-        return dict(rows.values_list("worker_id", "op"))
+        return commands_open(self.workers)
 
     @cached_property
     def report(self) -> Report:

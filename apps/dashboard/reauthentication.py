@@ -21,7 +21,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.passkeys import challenge_take, place_of
 from apps.dashboard.sessions import client_ip
-from apps.users.models import Passkey, TotpDevice
+from apps.users.selectors import passkeys_of, totp_confirmed
 from apps.users.services.reauthentication import (
     code_reauthenticate,
     is_reauthenticated,
@@ -138,8 +138,8 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
         error=error,
         kept=[*sent, (BACK, back_of(request))],
         back=back_of(request),
-        has_app=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).exists(),
-        has_passkey=Passkey.objects.filter(user=person).exists(),
+        has_app=totp_confirmed(person) is not None,
+        has_passkey=passkeys_of(person).exists(),
     )
 
 

@@ -10,7 +10,6 @@ from urllib.parse import quote, urlsplit
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
-from django.contrib.sessions.models import Session
 from django.core.exceptions import SuspiciousOperation
 from django.http import HttpResponse
 from django.shortcuts import redirect
@@ -19,7 +18,7 @@ from django.utils.crypto import constant_time_compare
 from apps.core.clock import now
 from apps.users.errors import TokenRefused
 from apps.users.principals import Principal
-from apps.users.selectors import principal_of, users_active
+from apps.users.selectors import principal_of, sessions_decoded, users_active
 from apps.users.services.sessions import SEEN_EVERY, session_touch
 
 if TYPE_CHECKING:
@@ -136,8 +135,7 @@ def viewers_of(page_sessions: Collection[PageSession]) -> dict[PageSession, Prin
     Missing are those whose session ended, whose password was changed since, or who may not sign in any more.
     """
     keys = {page_session.session_key for page_session in page_sessions if page_session.session_key}
-    sessions = Session.objects.filter(session_key__in=keys, expire_date__gt=now())
-    facts = {session.session_key: session.get_decoded() for session in sessions}
+    facts = sessions_decoded(keys, now=now())
     ids = {page_session.user_id for page_session in page_sessions if page_session.user_id is not None}
     people = {user.pk: user for user in users_active(ids)}
     found = {}

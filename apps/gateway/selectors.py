@@ -113,3 +113,18 @@ def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | Pro
     if not found:
         raise NotFound("there is no such connection any more")
     return found[0]
+
+
+def as_signer(row: SignerConnection | ProverConnection) -> SignerConnection | None:
+    """Return the connection if a signer's wallet came with it."""
+    return row if isinstance(row, SignerConnection) else None
+
+
+def as_prover(row: SignerConnection | ProverConnection) -> ProverConnection | None:
+    """Return the connection if it is a miner's, for its proofs or its pieces."""
+    return row if isinstance(row, ProverConnection) else None
+
+
+def proves(row: ProverConnection) -> bool:
+    """Return whether proofs are computed behind this connection, not pieces unsealed."""
+    return row.purpose == Purpose.PROOF

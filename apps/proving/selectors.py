@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
+"""What a strip needs of a proof; the proof itself is long."""
 NOTES_TOLD: Final = 20
 """Notes that are read at once."""
 
@@ -41,9 +43,34 @@ def deadlines_of(miner: Miner) -> QuerySet[Deadline]:
     return Deadline.objects.filter(miner=miner).prefetch_related(partitions).order_by("index")
 
 
+def deadline_keys(miner_id: int, *, index: int) -> list[int]:
+    """Return the key of a miner's deadline; empty before it is known."""
+    return list(Deadline.objects.filter(miner_id=miner_id, index=index).values_list("pk", flat=True))
+
+
+def miners_of_deadlines(keys: Collection[str]) -> QuerySet[Deadline, int]:
+    """Return the keys of the miners whose deadlines these are."""
+    return Deadline.objects.filter(pk__in=keys).values_list("miner_id", flat=True).distinct()
+
+
+def sectors_faulty(miners: Iterable[Miner]) -> dict[tuple[int, int], bool]:
+    """Return faulty sectors by the miner's key and the number; True for those declared recovered."""
+    rows = Partition.objects.filter(deadline__miner__in=miners, deadline__faulty__gt=0)
+    return {
+        (miner, number): number in recovering
+        for miner, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
+        for number in faulty
+    }
+
+
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
     """Return the proofs of a miner's windows that closed after `since_epoch`, newest first."""
     return WindowPost.objects.filter(miner=miner, close_epoch__gt=since_epoch)
+
+
+def posts_opened(miners: Collection[int], *, since_epoch: int) -> QuerySet[WindowPost]:
+    """Return the proofs of windows of several miners that opened since an epoch, without what is long."""
+    return WindowPost.objects.filter(miner__in=miners, open_epoch__gte=since_epoch).only(*POST_FIELDS)
 
 
 def windows_missed(miners: Collection[int], *, since_epoch: int) -> set[tuple[int, int]]:

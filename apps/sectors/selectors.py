@@ -12,7 +12,7 @@ from django.db.models import Count, Prefetch, Q
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown, WorkerUnknown
-from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
+from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
@@ -290,3 +290,20 @@ def is_uuid(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def sectors_sharing(sector: Sector) -> int:
+    """Count the sectors of the same miner that wait in the same state, to share a message."""
+    return Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
+
+
+def hosts_of_jobs(known: Q) -> list[int]:
+    """Return the keys of the workers that have these jobs."""
+    jobs = Job.objects.filter(known).exclude(worker=None)
+    return list(jobs.values_list("worker_id", flat=True).distinct())
+
+
+def commands_open(workers: Iterable[Worker]) -> dict[int, str]:
+    """Return what workers were told last and have not done yet, by the worker's key."""
+    rows = WorkerCommand.objects.filter(worker__in=workers, done_at=None).order_by("pk")
+    return dict(rows.values_list("worker_id", "op"))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.contrib.sessions.models import Session
 from django.db.models import Count, F, Max, Q, QuerySet
 
 from apps.users.errors import TenantUnknown, TokenRefused
@@ -14,10 +15,12 @@ from apps.users.models import (
     AccountApproval,
     AuditEntry,
     MinerGrant,
+    Passkey,
     RateLimit,
     SignerGrant,
     Tenant,
     Token,
+    TotpDevice,
     User,
 )
 from apps.users.principals import Principal
@@ -190,6 +193,27 @@ def tenant_find(name: str, *, is_deleted_too: bool = False) -> Tenant | None:
     """Find a tenant."""
     tenants = Tenant.objects.filter(name=name)
     return (tenants if is_deleted_too else tenants.filter(deleted_at=None)).first()
+
+
+def totp_confirmed(user: User) -> TotpDevice | None:
+    """Return the person's authenticator app; None before its first code."""
+    return TotpDevice.objects.filter(user=user, confirmed_at__isnull=False).first()
+
+
+def totp_waiting(user: User) -> TotpDevice | None:
+    """Return the app that waits for its first code."""
+    return TotpDevice.objects.filter(user=user, confirmed_at=None).first()
+
+
+def passkeys_of(user: User) -> QuerySet[Passkey]:
+    """Return the person's passkeys, oldest first."""
+    return Passkey.objects.filter(user=user).order_by("created_at")
+
+
+def sessions_decoded(keys: Collection[str], *, now: datetime) -> dict[str, dict[str, Any]]:
+    """Return what these browser sessions hold; those that are over are left out."""
+    rows = Session.objects.filter(session_key__in=keys, expire_date__gt=now)
+    return {row.session_key: row.get_decoded() for row in rows}
 
 
 def tenant_by_name(name: str) -> Tenant:

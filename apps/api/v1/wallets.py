@@ -15,7 +15,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.wallets.selectors import sign_records, sign_records_before, wallet_get, wallets_visible
-from apps.wallets.services.sign import wallet_label
+from apps.wallets.services.label import wallet_label
 
 if TYPE_CHECKING:
     from apps.wallets.models import Wallet

@@ -22,10 +22,11 @@ from apps.checks.selectors import (
 from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
 from apps.checks.states import ChannelKind
 from apps.core import clock, formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -162,8 +163,6 @@ def alerts_fragment(context: FragmentContext) -> Iterable[str]:
 
 OPS: Final = ("test", "enable", "disable", "remove")
 
-FIELDS: Final = ("name", "kind", "target", "secret", "repeat_s", "critical_only")
-
 
 @require_safe
 @sign_in_required
@@ -184,45 +183,50 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
+class ChannelForm(PageForm):
+    """Where notifications go, and which."""
+
+    blamed = "name"
+    name = Text()
+    kind = Text()
+    target = Text()
+    secret = Text()
+    repeat_s = Text(initial="3600")
+    critical_only = Text()
+
+    def clean_repeat_s(self) -> int:
+        """Read seconds; what is no number is none of those offered."""
+        typed = self.cleaned_data["repeat_s"]
+        return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
+
+    def clean_critical_only(self) -> bool:
+        """Read the tick."""
+        return bool(self.cleaned_data["critical_only"] == "1")
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask where notifications go, and add the channel."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
-    form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
+    form = ChannelForm.of(request)
+    if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
-        try:
-            channel_add(principal=viewer, **_form_read(form))
-        except DomainError as refusal:
-            errors[refusal.field or "name"] = refusal.reason
-        else:
+        with form.refusals():
+            channel_add(principal=viewer, **form.cleaned_data)
             return redirect("alerts")
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "alerts/add.html",
+        form,
         title="Add a channel",
         section="alerts",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
         kinds=ChannelKind.choices,
         repeats=[(str(seconds), formatting.time_left(seconds)) for seconds in REPEATS_S],
     )
-
-
-def _form_read(form: dict[str, str]) -> dict[str, Any]:
-    repeat = form["repeat_s"]
-    return {
-        **form,
-        "repeat_s": int(repeat) if repeat.isascii() and repeat.isdigit() and len(repeat) < 9 else -1,
-        "critical_only": form["critical_only"] == "1",
-    }
 
 
 @require_POST

@@ -23,8 +23,7 @@ from apps.dashboard.layout import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
 from apps.users.errors import WeakPassword
-from apps.users.models import Passkey, TotpDevice, User
-from apps.users.selectors import principal_of, users_active
+from apps.users.selectors import passkeys_of, principal_of, totp_confirmed, users_active
 from apps.users.services import access_change_publish
 from apps.users.services.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.services.operator_file import operator_has_password
@@ -37,6 +36,8 @@ from apps.users.states import Factor
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+
+    from apps.users.models import User
 
 
 PENDING: Final = "pending"
@@ -166,8 +167,8 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
         status=422 if error else 200,
         title="Second step",
         error=error,
-        has_app=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).exists(),
-        has_passkey=Passkey.objects.filter(user=person).exists(),
+        has_app=totp_confirmed(person) is not None,
+        has_passkey=passkeys_of(person).exists(),
     )
 
 

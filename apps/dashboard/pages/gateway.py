@@ -24,8 +24,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.models import ProverConnection, SignerConnection
-from apps.gateway.selectors import connection_get, connections_open
+from apps.gateway.selectors import as_prover, as_signer, connection_get, connections_open, proves
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
@@ -33,7 +32,6 @@ from apps.gateway.services.connection_test import (
     prover_test,
     signer_test,
 )
-from apps.gateway.states import Purpose
 from apps.proving.winning_post_test import trial_request
 from apps.sectors.selectors import is_uuid
 from apps.users.selectors import approvals_visible
@@ -44,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
 
+    from apps.gateway.models import ProverConnection, SignerConnection
     from apps.users.models import AccountApproval
     from apps.users.principals import Principal
 
@@ -104,9 +103,9 @@ def connection_actions(
 ) -> list[Action]:
     """What can be done with a connection."""
     actions = []
-    if may_test and isinstance(row, SignerConnection):
+    if may_test and as_signer(row):
         actions.append(Action("test", "Test sign", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
-    elif may_test and isinstance(row, ProverConnection) and row.purpose == Purpose.PROOF:
+    elif may_test and (prover := as_prover(row)) and proves(prover):
         actions.append(Action("test", "Test proof", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
     if may_end:
         there = reverse("gateway-act", args=[row.pk, "end"])
@@ -118,13 +117,12 @@ def connection_row(
     row: SignerConnection | ProverConnection, *, data: PageData, finding: ConnectionTestResult | None = None
 ) -> ConnectionRow:
     """Lay out one connection of `connections_open`."""
-    if isinstance(row, SignerConnection):
-        name, kind = keys_text(row, data), "Signer"
-        serves = ", ".join(row.accounts)
-    else:
-        miner = str(id_address(row.actor_id))
-        name, kind = data.names.miners.get(miner, miner), str(row.get_purpose_display())
-        serves = miner
+    name = kind = serves = ""
+    if (signer := as_signer(row)) is not None:
+        name, kind, serves = keys_text(signer, data), "Signer", ", ".join(signer.accounts)
+    elif (prover := as_prover(row)) is not None:
+        serves = str(id_address(prover.actor_id))
+        name, kind = data.names.miners.get(serves, serves), str(prover.get_purpose_display())
     return ConnectionRow(
         key=str(row.pk),
         name=name,
@@ -171,7 +169,7 @@ def connection_rows(rows: list[SignerConnection | ProverConnection], data: PageD
 def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageData) -> Verdict:
     """Return in one sentence who is connected."""
     report = data.report_of(Topic.GATEWAY)
-    signers = sum(isinstance(row, SignerConnection) for row in rows)
+    signers = sum(as_signer(row) is not None for row in rows)
     provers = len(rows) - signers
     if not rows:
         return verdict_by(report, Verdict("", "Nobody is connected."))
@@ -258,10 +256,12 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
 
 def tested(viewer: Principal, row: SignerConnection | ProverConnection) -> ConnectionTestResult:
     """Test a connection."""
-    if isinstance(row, SignerConnection):
-        return signer_test(row)
+    if (signer := as_signer(row)) is not None:
+        return signer_test(signer)
+    if (prover := as_prover(row)) is None:
+        raise Http404
     try:
-        return prover_test(row, trial_request(viewer, actor_id=row.actor_id))
+        return prover_test(prover, trial_request(viewer, actor_id=prover.actor_id))
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
 

@@ -27,9 +27,8 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.hardware import disk_share, is_short_of_disk
-from apps.sectors.models import Job
 from apps.sectors.proof_forms import parameters_error
-from apps.sectors.selectors import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors import hosts_of_jobs, is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.services.hosts import worker_command
 from poolsite.wire.hosts import Operation
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.sectors.host_speed import HostSpeed
-    from apps.sectors.models import Worker
+    from apps.sectors.models import Job, Worker
     from apps.users.principals import Principal
 
 
@@ -293,8 +292,7 @@ def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     known = Q(pk__in=[key for key in keys if key.isdigit()]) | Q(
         uuid__in=[key for key in keys if is_uuid(key)]
     )
-    jobs = Job.objects.filter(known).exclude(worker=None)
-    return rows(context, [str(pk) for pk in jobs.values_list("worker_id", flat=True).distinct()])
+    return rows(context, [str(pk) for pk in hosts_of_jobs(known)])
 
 
 @require_safe

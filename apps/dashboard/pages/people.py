@@ -16,6 +16,7 @@ from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
@@ -199,37 +200,37 @@ def verdict_of(rows: list[PersonRow]) -> Verdict:
     )
 
 
+class InviteForm(PageForm):
+    """Who is invited, as what."""
+
+    blamed = "username"
+    username = Text()
+    role = Text(initial=Role.TENANT)
+    tenant = Text()
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask whom to invite, and make the account."""
     if not can_manage_people(viewer):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in ("username", "role", "tenant")}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
+    form = InviteForm.of(request, tenant=viewer.tenant_name)
+    if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
-        try:
-            person = person_invite(principal=viewer, **form)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "username"] = refusal.reason
-        else:
+        with form.refusals():
+            person = person_invite(principal=viewer, **form.cleaned_data)
             return redirect("person-link", person.pk)
-    form["role"] = form["role"] or Role.TENANT
-    form["tenant"] = form["tenant"] or viewer.tenant_name
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "people/invite.html",
+        form,
         title="Invite",
         section="people",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
         roles=[(role.value, role.label) for role in roles_assignable(viewer)],
-        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
     )
 
 

@@ -19,10 +19,9 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.models import Message
+from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.messages.states import MessageState
 from apps.sectors.restored import hosts_unreported, miners_unread
 
 if TYPE_CHECKING:
@@ -112,8 +111,7 @@ def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]
 def choices_of(found: list[Any]) -> dict[str, Any]:
     """Return the messages to decide about, with the waiting ones that each may be."""
     senders = {one.from_addr for one in found}
-    waiting = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
-    rows = waiting.order_by("created_at").values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
+    rows = messages_unsigned(senders).values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
     choices = [
         (pk, f"{name or pk}: {amount_text(int(value))} to {shortened(to)}", sender)
         for pk, name, sender, to, value in rows

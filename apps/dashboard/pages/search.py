@@ -16,15 +16,14 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
-from apps.chain.models import Head
+from apps.chain.selectors import head_exactly_at
 from apps.core import formatting
 from apps.dashboard.layout import nav_of, page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import message_row
 from apps.dashboard.pages.sectors.listing import sector_label
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.models import SignedVersion
-from apps.messages.selectors import messages_visible, senders_visible
+from apps.messages.selectors import message_keys_by_cid, messages_visible, senders_visible
 from apps.messages.selectors.stuck import stuck_marked
 from apps.miners.selectors import miners_visible
 from apps.sectors.selectors import is_uuid, sectors_visible, workers_visible
@@ -148,8 +147,7 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
     cid = cid_read(text)
     fits = Q(push_id=text) | Q(pk=text)
     if cid:
-        versions = SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True)
-        fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=list(versions))
+        fits = Q(cid=cid) | Q(unsigned_cid=cid) | Q(pk__in=message_keys_by_cid(cid))
     rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)
     for row in rows.filter(fits)[:MOST]:
         shown = message_row(row, data.names)
@@ -169,7 +167,7 @@ def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
     digits = text.replace(formatting.NARROW, "").replace(" ", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return
-    for head in Head.objects.filter(height=int(digits), is_canonical=True)[:1]:
+    if (head := head_exactly_at(int(digits))) is not None:
         sub = f"{len(head.cids)} blocks, base fee {formatting.fee_text(int(head.base_fee))}"
         name = f"Epoch {formatting.whole(head.height)}"
         yield SearchResult("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))

@@ -13,10 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
@@ -156,7 +157,6 @@ SHOWN: Final = 200
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
 
-FIELDS: Final = ("comment", "miner", "address", "service", "api", "capacity", "seconds")
 
 OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
 
@@ -202,34 +202,41 @@ def verdict_of(rows: list[TenantRow]) -> Verdict:
     return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
 
 
+class NewTenantForm(PageForm):
+    """A new tenant."""
+
+    blamed = "name"
+    name = Text()
+    comment = Text()
+
+
+class TenantForm(PageForm):
+    """What is changed of a tenant, one thing at a time."""
+
+    miner = Text()
+    open_mining = Text()
+    address = Text()
+    service = Text()
+    api = Text()
+    capacity = Text()
+    seconds = Text()
+    key = Text()
+    comment = Text()
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for name and comment, and make the tenant."""
     if not can_manage_tenants(viewer):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in ("name", "comment")}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
+    form = NewTenantForm.of(request)
+    if form.is_valid():
         if (held := reauthenticate_first(request, viewer)) is not None:
             return held
-        try:
-            made = tenant_add(principal=viewer, **form)
-        except DomainError as refusal:
-            errors[refusal.field or "name"] = refusal.reason
-        else:
-            return redirect("tenant", made.uuid)
-    return page_render(
-        request,
-        "tenants/new.html",
-        title="New tenant",
-        section="tenants",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
-    )
+        with form.refusals():
+            return redirect("tenant", tenant_add(principal=viewer, **form.cleaned_data).uuid)
+    return form_render(request, viewer, "tenants/new.html", form, title="New tenant", section="tenants")
 
 
 def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
@@ -244,25 +251,21 @@ def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
 @sign_in_required
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One tenant and what it has."""
-    return tenant_page(request, viewer, tenant_or_404(viewer, key))
+    row = tenant_or_404(viewer, key)
+    return tenant_page(request, viewer, row, TenantForm.of(request, comment=row.comment))
 
 
-def tenant_page(
-    request: HttpRequest, viewer: Principal, row: Tenant, errors: dict[str, str] | None = None
-) -> HttpResponse:
+def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: TenantForm) -> HttpResponse:
     """Show it, with what was typed where something could not be taken."""
     miners = row.miner_grants.filter(deleted_at=None).order_by("actor_id")[: SHOWN + 1]
     signers = row.signer_grants.filter(deleted_at=None).order_by("created_at", "pk")[: SHOWN + 1]
-    form: dict[str, Any] = {name: request.POST.get(name, "").strip() for name in FIELDS}
-    form["comment"] = form["comment"] if errors and "comment" in errors else row.comment
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "tenants/detail.html",
+        form,
         title=row.name,
         section="tenants",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
         tenant=row,
         state=tenant_label(row),
         miners=[miner_row(one) for one in miners[:SHOWN]],
@@ -272,10 +275,8 @@ def tenant_page(
         rates=[rate_row(used) for used in rates_used(row)],
         services=SERVICES,
         can_manage_tenants=can_manage_tenants(viewer),
-        give_miner=picker(viewer, "miner", value=form["miner"]),
-        give_wallet=picker(viewer, "wallet", value=form["address"]),
-        form=form,
-        errors=errors or {},
+        give_miner=picker(viewer, "miner", value=form.typed["miner"]),
+        give_wallet=picker(viewer, "wallet", value=form.typed["address"]),
     )
 
 
@@ -329,18 +330,17 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    form = {name: request.POST.get(name, "").strip() for name in (*FIELDS, "open_mining", "key")}
-    try:
-        with transaction.atomic():
-            miner_check(row, op, form)
-        asked = question_of(row, op, form)
-        if asked is not None and not is_confirm_submitted(request):
-            return confirm_page_render(request, viewer, asked)
-        act_do(viewer, row, op, form)
-    except DomainError as refusal:
-        field = refusal.field if refusal.field in FIELDS else "state"
-        return tenant_page(request, viewer, row, {field: refusal.reason})
-    return redirect("tenant", row.uuid)
+    form = TenantForm.of(request, comment=row.comment)
+    if form.is_valid():
+        with form.refusals():
+            with transaction.atomic():
+                miner_check(row, op, form.cleaned_data)
+            asked = question_of(row, op, form.cleaned_data)
+            if asked is not None and not is_confirm_submitted(request):
+                return confirm_page_render(request, viewer, asked)
+            act_do(viewer, row, op, form.cleaned_data)
+            return redirect("tenant", row.uuid)
+    return tenant_page(request, viewer, row, form)
 
 
 NAV: Final = NavItem("tenants", _("Tenants"), "tenants", place=(2, 3))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -13,10 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import clock, formatting
-from apps.core.errors import BadValue, DomainError, NotAllowed
+from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, Words, form_render
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
@@ -117,7 +119,6 @@ LEVELS: Final = (
 LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
 """Days until a token expires."""
 
-FIELDS: Final = ("name", "perm", "part", "life", "tenant", "methods", "miners", "signers")
 
 MADE: Final = "token_made"
 """Where a session keeps a new token, sealed, until it was shown."""
@@ -159,55 +160,77 @@ def verdict_of(rows: list[TokenRow]) -> Verdict:
     return Verdict(f"{plural(len(good), 'valid token')}.", rest)
 
 
-def words_of(text: str) -> list[str]:
-    """Split what was typed at commas and spaces."""
-    return text.replace(",", " ").split()[:100]
+class TokenForm(PageForm):
+    """What a token is for, and what it is limited to."""
+
+    blamed = "name"
+    name = Text()
+    part = Text()
+    perm = Text()
+    life = Text(initial="90")
+    tenant = Text()
+    methods = Words()
+    miners = Words()
+    signers = Words()
+
+    def clean_name(self) -> str:
+        """Ask for one.  Raises ValidationError."""
+        if not self.cleaned_data["name"]:
+            raise ValidationError(_("a name is needed"))
+        return str(self.cleaned_data["name"])[:100]
+
+    def clean_life(self) -> int:
+        """Read the days.  Raises ValidationError."""
+        if self.cleaned_data["life"] not in {str(days) for days, _words in LIVES}:
+            raise ValidationError(_("one of those offered"))
+        return int(self.cleaned_data["life"])
+
+    def clean_perm(self) -> str:
+        """Read the level: what the part needs, or more.  Raises ValidationError."""
+        part, perm = self.cleaned_data["part"], self.cleaned_data["perm"]
+        if part not in dict(PARTS) or perm not in dict(LEVELS):
+            raise ValidationError(_("one of those offered"))
+        least = PART_PERMS.get(part, Perm.READ)
+        if perm and PERMS.index(perm) < PERMS.index(least):
+            raise ValidationError(
+                _("programs of this part need %(least)s to do their work"), params={"least": least}
+            )
+        return str(perm or least)
+
+    def clean_miners(self) -> list[int]:
+        """Read ID addresses.  Raises ValidationError."""
+        try:
+            found = [address_parse(text) for text in self.cleaned_data["miners"]]
+        except BadAddress as error:
+            raise ValidationError(str(error)) from None
+        if any(address.protocol != ID for address in found):
+            raise ValidationError(_("miners are named by their ID addresses, as f01000"))
+        return [address.actor_id for address in found]
+
+    def clean_signers(self) -> list[str]:
+        """Read addresses.  Raises ValidationError."""
+        try:
+            return [address_canonical(text) for text in self.cleaned_data["signers"]]
+        except BadAddress as error:
+            raise ValidationError(str(error)) from None
 
 
-def limits_read(form: dict[str, str]) -> TokenLimits:
-    """Read what a token is limited to.  Raises BadValue naming the field."""
-    field = "miners"
-    try:
-        parsed = [address_parse(text) for text in words_of(form["miners"])]
-        if any(address.protocol != ID for address in parsed):
-            raise BadValue("miners are named by their ID addresses, as f01000", field=field)
-        field = "signers"
-        signers = [address_canonical(text) for text in words_of(form["signers"])]
-    except BadAddress as error:
-        raise BadValue(str(error), field=field) from None
-    return TokenLimits(
-        methods=words_of(form["methods"]), miners=[address.actor_id for address in parsed], signers=signers
-    )
-
-
-def token_make(viewer: Principal, form: dict[str, str]) -> str:
+def token_make(viewer: Principal, form: TokenForm) -> str:
     """Make the token that a form asks for; gives its text.  Raises DomainError."""
-    lives = {str(days) for days, _ in LIVES}
-    if not form["name"]:
-        raise BadValue("a name is needed", field="name")
-    if form["life"] not in lives or form["part"] not in dict(PARTS):
-        raise BadValue("one of those offered", field="life")
-    if form["perm"] not in dict(LEVELS):
-        raise BadValue("one of those offered", field="perm")
-    least = PART_PERMS.get(form["part"], Perm.READ)
-    form["perm"] = form["perm"] or least
-    if PERMS.index(form["perm"]) < PERMS.index(least):
-        raise BadValue(f"programs of this part need {least} to do their work", field="perm")
-    if not viewer.may(form["perm"]):
+    sent = form.cleaned_data
+    if not viewer.may(sent["perm"]):
         raise NotAllowed("not above your own level", field="perm")
-    days = int(form["life"])
-    limits = limits_read(form)
-    tenant = tenant_for(viewer, form["tenant"])
+    tenant = tenant_for(viewer, sent["tenant"])
     text = token_issue(
         tenant=tenant,
-        name=form["name"][:100],
-        perm=form["perm"],
-        scopes=[form["part"]] if form["part"] else [],
-        expires_at=clock.now() + timedelta(days=days) if days else None,
-        limits=limits,
+        name=sent["name"],
+        perm=sent["perm"],
+        scopes=[sent["part"]] if sent["part"] else [],
+        expires_at=clock.now() + timedelta(days=sent["life"]) if sent["life"] else None,
+        limits=TokenLimits(methods=sent["methods"], miners=sent["miners"], signers=sent["signers"]),
     )
-    shown: dict[str, Any] = {key: value for key, value in form.items() if value}
-    audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{form['name']}", after=shown)
+    shown = {name: value for name, value in form.typed.items() if value} | {"perm": sent["perm"]}
+    audit_record(principal=viewer, action="token.create", target=f"{tenant.name}/{sent['name']}", after=shown)
     return text
 
 
@@ -217,37 +240,28 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask what the token is for, and make it."""
     if not can_manage_people(viewer):
         raise Http404
-    form = {name: " ".join(request.POST.getlist(name)).strip() for name in FIELDS}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        try:
+    form = TokenForm.of(request, tenant=viewer.tenant_name)
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
             request.session[MADE] = text_encrypt(token_make(viewer, form))
-            request.session[MADE_FOR] = form["part"]
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in FIELDS else "name"] = refusal.reason
-        else:
+            request.session[MADE_FOR] = form.cleaned_data["part"]
             return redirect("token-made")
-    form["tenant"] = form["tenant"] or viewer.tenant_name
-    form["life"] = form["life"] or "90"
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "tokens/new.html",
+        form,
         title="New token",
         section="tokens",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
         perms=LEVELS,
         parts=PARTS,
         lives=[(str(days), words) for days, words in LIVES],
-        tenants=picker(viewer, "tenant", value=form["tenant"]) if viewer.is_operator else None,
+        tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
         miners=picker(viewer, "miner"),
         signers=picker(viewer, "wallet"),
-        chosen=words_of(f"{form['miners']} {form['signers']}"),
+        chosen=f"{form.typed['miners']} {form.typed['signers']}".replace(",", " ").split(),
     )
 
 

@@ -18,6 +18,7 @@ from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
@@ -27,9 +28,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.messages.methods import method_text
 from apps.messages.selectors import messages_open
-from apps.wallets.models import Wallet
 from apps.wallets.selectors import sign_records, wallet_get
-from apps.wallets.services.sign import wallet_label
+from apps.wallets.services.label import LABEL_MAX, wallet_label
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.users.principals import Principal
-    from apps.wallets.models import SignRecord
+    from apps.wallets.models import SignRecord, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +200,6 @@ def all_rows(context: FragmentContext) -> Iterable[str]:
         yield fragment("wallets/_row.html", wallet=row)
 
 
-LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
-
-
 @require_safe
 @sign_in_required
 def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -221,6 +218,12 @@ def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
+class NameForm(PageForm):
+    """A wallet's name."""
+
+    label = Text()
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
@@ -231,26 +234,21 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         raise Http404 from None
     if not viewer.may("write") or not (viewer.is_operator or wallet.tenant_id == viewer.own_id):
         raise Http404
-    label, error = wallet.label, ""
-    if request.method == "POST":
-        label = request.POST.get("label", "").strip()
-        if len(label) <= LABEL_MAX and label.isprintable():
-            wallet_label(principal=viewer, wallet=wallet, label=label)
+    form = NameForm.of(request, label=wallet.label)
+    if form.is_valid():
+        with form.refusals():
+            wallet_label(principal=viewer, wallet=wallet, label=form.cleaned_data["label"])
             return redirect("wallets")
-        error = f"{LABEL_MAX} letters at most, all of them visible"
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "wallets/name.html",
+        form,
         title="Name a wallet",
         section="wallets",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if error else 200,
         wallet=wallet,
         short=formatting.shortened(wallet.address),
-        label=label,
         label_max=LABEL_MAX,
-        error=error,
     )
 
 

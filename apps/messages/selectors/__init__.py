@@ -10,7 +10,7 @@ from django.db.models import Q
 from apps.chain.models import Follower, Head
 from apps.core.prepared_statements import Prepared
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound, SenderNotFound
-from apps.messages.models import Message, MessageEvent, Sender
+from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
 from apps.messages.states import MessageState
 from apps.users.models import SignerGrant, Tenant
 from apps.users.selectors import signers_of
@@ -104,6 +104,28 @@ def messages_not_landed(ids: Iterable[str]) -> set[str]:
     """Return those of the messages that are not, or no longer, on the chain."""
     rows = Message.objects.filter(pk__in=list(ids)).exclude(state=MessageState.LANDED)
     return set(rows.values_list("pk", flat=True))
+
+
+def message_keys_by_cid(cid: str) -> list[str]:
+    """Return the keys of the messages of which a version was signed with this CID."""
+    return list(SignedVersion.objects.filter(cid=cid).values_list("message_id", flat=True))
+
+
+def messages_behind_count(message: Message) -> int:
+    """Count the signed messages of the same sender with a higher nonce."""
+    behind = Message.objects.filter(from_addr=message.from_addr, state=MessageState.FILLED)
+    return behind.filter(nonce__gt=message.nonce or 0).count()
+
+
+def messages_unsigned(senders: Collection[str]) -> QuerySet[Message]:
+    """Return what waits for its signature at these senders, oldest first."""
+    rows = Message.objects.filter(from_addr__in=senders, state=MessageState.UNFILLED)
+    return rows.order_by("created_at")
+
+
+def senders_of(ids: Collection[str]) -> set[str]:
+    """Return the senders of messages by their keys."""
+    return set(Message.objects.filter(pk__in=ids).values_list("from_addr", flat=True))
 
 
 COLUMNS: Final = tuple(Message._meta.concrete_fields)

@@ -24,3 +24,8 @@ def receiver_kinds(addresses: Collection[str]) -> dict[str, str]:
     if not rest:
         return told
     return told | dict(Receiver.objects.filter(pk__in=rest).values_list("address", "kind"))
+
+
+def kinds_of_codes(codes: Collection[str]) -> dict[str, str]:
+    """Return the kinds of actor codes, as far as a receiver of each is known."""
+    return dict(Receiver.objects.filter(code__in=codes).values_list("code", "kind"))

@@ -137,6 +137,12 @@ def recovery_codes_left(user: User) -> int:
     return RecoveryCode.objects.filter(user=user, used_at=None).count()
 
 
+def recovery_codes_drop_unneeded(user: User) -> None:
+    """Forget recovery codes of who has no second factor: they open nothing."""
+    if not has_second_factor(user):
+        RecoveryCode.objects.filter(user=user).delete()
+
+
 @transaction.atomic
 def app_code_accept(user: User, *, code: str, now: datetime) -> bool:
     """Verify a code of the app, which is good once."""

@@ -14,7 +14,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.parallel import map_parallel
 from apps.chain.selectors import network_current
 from apps.core import clock
-from apps.core.errors import DomainError, NotAllowed
+from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
@@ -23,7 +23,6 @@ from apps.gateway.services.connection_test import connection_request
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted
-from apps.users.services import audit_record
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.models import SERVED_S, SignRecord, Wallet
 from poolsite.filecoin.address import BLS, DELEGATED, Address, BadAddress, address_parse
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.gateway.models import SignerConnection, SignerKey
-    from apps.users.principals import Principal
     from poolsite.filecoin.message import Message
     from poolsite.wire.origins import IdFound, Origin
 
@@ -377,23 +375,3 @@ def actor_id_read(answer: Any) -> int | None:
         return address_parse(answer).actor_id
     except BadAddress:
         return None
-
-
-@transaction.atomic
-def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
-    """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed."""
-    if not principal.is_operator and wallet.tenant_id != principal.own_id:
-        raise NotAllowed(
-            "another tenant's signer holds this key: ask the operator of the pool to name it", field="label"
-        )
-    if label == wallet.label:
-        return
-    Wallet.objects.filter(pk=wallet.pk).update(label=label)
-    audit_record(
-        principal=principal,
-        action="wallet.label",
-        target=str(wallet.address),
-        before={"label": wallet.label},
-        after={"label": label},
-    )
-    publish(Change("wallet", wallet.pk, wallet.tenant_id))

@@ -23,7 +23,7 @@ from apps.users.services import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile
 from apps.wallets.selectors import wallets_visible
-from apps.wallets.services.sign import wallet_label
+from apps.wallets.services.label import wallet_label
 from poolsite.filecoin.amounts import amount_parse
 from poolsite.filecoin.sector import SIZE_2KIB, RegisteredSealProof
 from poolsite.private_files import private_write

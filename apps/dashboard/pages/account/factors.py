@@ -23,11 +23,12 @@ from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
 from apps.dashboard.sessions import sign_in_required
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
-from apps.users.models import Passkey, RecoveryCode, TotpDevice
+from apps.users.selectors import passkeys_of, totp_waiting
 from apps.users.services.passkeys import passkey_add, passkey_remove, registration_options
 from apps.users.services.second_factor import (
     WrongCode,
     has_second_factor,
+    recovery_codes_drop_unneeded,
     recovery_codes_generate,
     recovery_codes_left,
     totp_begin,
@@ -82,7 +83,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @reauthenticated
 def totp_qr(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     """Draw the secret of an app that waits for its first code; afterwards it is shown to nobody."""
-    device = TotpDevice.objects.filter(user=person_before(request), confirmed_at=None).first()
+    device = totp_waiting(person_before(request))
     uri = totp_uri(device) if device is not None else ""
     if not uri:
         raise Http404
@@ -101,14 +102,8 @@ def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return confirm_page_render(request, viewer, account_ask("Remove the app", text, "Remove it"))
     if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
-    codes_drop_unneeded(person_before(request))
+    recovery_codes_drop_unneeded(person_before(request))
     return redirect("account")
-
-
-def codes_drop_unneeded(person: User) -> None:
-    """Without a second factor recovery codes open nothing: they go too."""
-    if not has_second_factor(person):
-        RecoveryCode.objects.filter(user=person).delete()
 
 
 def codes_new(request: HttpRequest, person: User) -> HttpResponse:
@@ -175,7 +170,7 @@ def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @reauthenticated
 def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     """Forget one passkey."""
-    row = Passkey.objects.filter(user=person_before(request), pk=pk).first()
+    row = passkeys_of(person_before(request)).filter(pk=pk).first()
     if row is not None and not is_confirm_submitted(request):
         text = "It lets you in no longer; a copy on your device opens nothing."
         return confirm_page_render(
@@ -185,7 +180,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     if not name:
         raise Http404
     changed(viewer, "person.passkey.remove", name=name)
-    codes_drop_unneeded(person_before(request))
+    recovery_codes_drop_unneeded(person_before(request))
     return redirect("account")
 
 

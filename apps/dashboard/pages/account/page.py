@@ -29,8 +29,7 @@ from apps.dashboard.reauthentication import (
     reauthentication_page,
 )
 from apps.dashboard.sessions import client_ip, sign_in_required
-from apps.users.models import Passkey, TotpDevice
-from apps.users.selectors import principal_of
+from apps.users.selectors import passkeys_of, principal_of, totp_confirmed
 from apps.users.services import access_change_publish, audit_record, password_change
 from apps.users.services.passkeys import assertion_options
 from apps.users.services.reauthentication import password_reauthenticate
@@ -84,9 +83,9 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
         title="Account",
         status=422 if error else 200,
         error=error,
-        totp=TotpDevice.objects.filter(user=person, confirmed_at__isnull=False).first(),
+        totp=totp_confirmed(person),
         codes_left=recovery_codes_left(person),
-        passkeys=[passkey_row(row) for row in Passkey.objects.filter(user=person).order_by("created_at")],
+        passkeys=[passkey_row(row) for row in passkeys_of(person)],
         sessions=[session_row(row, here=here) for row in sessions_of(person)],
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from apps.chain.models import Node
-from apps.chain.selectors import nodes_pool
+from apps.chain.selectors import node_get, nodes_pool
 from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole, NodeState
 from apps.chain.upgrades import readiness, upgrade_next
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import DomainError
+from apps.core.errors import DomainError, NotFound
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apps.chain.models import Node
     from apps.chain.upgrades import Readiness, Upgrade
     from apps.users.principals import Principal
 
@@ -141,9 +142,12 @@ WEIGHT_MAX: Final = 1000
 @sign_in_required
 def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
     """Switch a node on or off, make it the first that is read, or take it out; answers with its row."""
-    node = Node.objects.filter(pk=pk).first()
-    if op not in OPS or node is None or not (viewer.is_operator and viewer.may("admin")):
+    if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
+    try:
+        node = node_get(str(pk))
+    except NotFound:
+        raise Http404 from None
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     error = ""
@@ -159,8 +163,31 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
         error = refusal.reason
     if not getattr(request, "htmx", False):
         return redirect("chain")
-    row = node_row(Node.objects.get(pk=pk), may_act=True, upgrade=upgrade_next())
+    row = node_row(node_get(str(pk)), may_act=True, upgrade=upgrade_next())
     return render(request, "chain/_node.html", {"node": row, "refusal": error}, status=422 if error else 200)
+
+
+class NodeForm(PageForm):
+    """A node to take into the pool."""
+
+    blamed = "url"
+    url = Text()
+    name = Text()
+    role = Text(initial=NodeRole.MAIN)
+    weight = Text(initial="1")
+
+    def clean_weight(self) -> int:
+        """Read the weight.  Raises ValidationError."""
+        typed = self.cleaned_data["weight"] or "1"
+        weight = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 9 else -1
+        if not 0 <= weight <= WEIGHT_MAX:
+            raise ValidationError(_("a whole number from 0 to %(most)s"), params={"most": WEIGHT_MAX})
+        return weight
+
+    def clean_role(self) -> NodeRole:
+        """Read the role; what is none is the main one."""
+        typed = self.cleaned_data["role"]
+        return NodeRole(typed) if typed in NodeRole.values else NodeRole.MAIN
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -169,44 +196,28 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask for a node's address, test it, and take it into the pool."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in ("url", "name", "role", "weight")}
-    found, errors = None, {}
-    if request.method == "POST":
-        if (held := reauthenticate_first(request, viewer)) is not None:
-            return held
-        try:
-            weight, role = form_read(form)
+    form, found = NodeForm.of(request), None
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            url = form.cleaned_data["url"]
             if "test" in request.POST:
-                found = node_row(node_test(form["url"], now=now()), may_act=False, upgrade=upgrade_next())
+                found = node_row(node_test(url, now=now()), may_act=False, upgrade=upgrade_next())
             else:
-                values: dict[str, Any] = {"role": role, "weight": weight, "name": form["name"]}
-                node_add(principal=viewer, text=form["url"], now=now(), **values)
+                rest = {name: form.cleaned_data[name] for name in ("name", "role", "weight")}
+                node_add(principal=viewer, text=url, now=now(), **rest)
                 return redirect("chain")
-        except DomainError as refusal:
-            errors["url"] = refusal.reason
-        except ValueError:
-            errors["weight"] = f"a whole number from 0 to {WEIGHT_MAX}"
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "chain/add.html",
+        form,
         title="Add a node",
         section="chain",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
         found=found,
-        errors=errors,
         roles=NodeRole.choices,
     )
-
-
-def form_read(form: dict[str, str]) -> tuple[int, str]:
-    """Read weight and role.  Raises ValueError."""
-    weight = int(form["weight"] or "1")
-    if not 0 <= weight <= WEIGHT_MAX:
-        raise ValueError(form["weight"])
-    return weight, NodeRole(form["role"] or NodeRole.MAIN)
 
 
 urlpatterns: Final = [

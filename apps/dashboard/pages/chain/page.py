@@ -10,8 +10,14 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from apps.chain.models import Head, Node
-from apps.chain.selectors import head_at, heads_recent, network_state, network_version
+from apps.chain.selectors import (
+    head_at,
+    heads_recent,
+    heads_taken_back,
+    network_state,
+    network_version,
+    nodes_all,
+)
 from apps.chain.states import NodeState
 from apps.chain.upgrades import nodes_readiness, upgrades_after
 from apps.checks.results import Topic
@@ -34,6 +40,7 @@ from apps.miners.services.network_unbind import network_may_unbind, network_unbi
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from apps.chain.models import Head
     from apps.users.principals import Principal
 
 
@@ -49,7 +56,7 @@ UPGRADES_SHOWN: Final = 3
 def verdict_of(context: FragmentContext) -> Verdict:
     """Return in one sentence how the nodes do."""
     report = context.data.report_of(Topic.CHAIN)
-    nodes = list(Node.objects.filter(is_enabled=True))
+    nodes = list(nodes_all())
     well = [node for node in nodes if node.state == NodeState.HEALTHY]
     if not nodes:
         return verdict_by(report, Verdict("The pool has no node.", "Set CHAIN_URLS or add one."))
@@ -63,13 +70,12 @@ def chain_context() -> dict[str, Any]:
     heads = heads_recent(FEES_SHOWN)
     fees = [float(head.base_fee) for head in reversed(heads)]
     lowest, highest = (formatting.fee_text(int(end(fees, default=0))) for end in (min, max))
-    lost = Head.objects.filter(is_canonical=False).order_by("-arrived_at", "-height")[:REORGS_SHOWN]
     return {
         "heads": [head_row(head) for head in heads[:HEADS_SHOWN]],
         "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),
         "fee_now": formatting.fee_text(int(heads[0].base_fee)) if heads else formatting.NOTHING,
         "fee_span": f"{lowest} to {highest}" if fees else "",
-        "reorgs": [head_row(head) for head in lost],
+        "reorgs": [head_row(head) for head in heads_taken_back(REORGS_SHOWN)],
     }
 
 

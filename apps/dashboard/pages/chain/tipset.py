@@ -12,8 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.models import Head
-from apps.chain.selectors import head_after, head_at
+from apps.chain.selectors import head_above, head_after, head_at, head_exactly_at
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
@@ -28,6 +27,7 @@ from poolsite.filecoin.cbor import BadCbor
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from apps.chain.models import Head
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message, Receipt
 
@@ -129,7 +129,7 @@ MESSAGES_SHOWN: Final = 200
 @sign_in_required
 def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse:
     """One tipset with its messages, decoded."""
-    head = Head.objects.filter(height=height, is_canonical=True).first()
+    head = head_exactly_at(height)
     if head is None:
         raise Http404
     data = PageData(viewer)
@@ -154,7 +154,7 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
 
 def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], str]:
     """Ask a node for a tipset's messages, and for what came of them once the tipset above is there."""
-    above = Head.objects.filter(parent_key=head.key, is_canonical=True).first()
+    above = head_above(head)
     if above is None:
         return [], "The messages are shown once the next tipset has executed them."
     client = chain_client()

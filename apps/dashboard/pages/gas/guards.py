@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,24 +13,23 @@ from django.views.decorators.http import require_POST
 
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError, NotFound
-from apps.dashboard.amounts import amount_read, whole_read
-from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
+from apps.dashboard.forms import Amount, FeeRulesForm, PageForm, Text, Whole, form_render
 from apps.dashboard.fragments import FragmentContext, fragment
-from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors.gas import auto_bump_rules, guard_get, guards_spent, guards_visible
 from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import KINDS, auto_bump_set, guard_remove, guard_set
 from apps.messages.services.senders import shared_rules_set
-from apps.users.models import Tenant
+from apps.users.selectors import tenants_visible
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
     from uuid import UUID
 
     from apps.messages.models import AutoBumpRule, GasGuard
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
 
 
@@ -94,11 +93,6 @@ def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
     return AutoBumpLine(rule.tenant.name, say, rule.is_on)
 
 
-def form_values(values: Mapping[str, str], names: Sequence[str]) -> dict[str, str]:
-    """Return what a form held, blank where it held nothing."""
-    return {name: values.get(name, "").strip() for name in names}
-
-
 def guard_rows(data: PageData) -> list[GuardRow]:
     """The guards that hold for the viewer, with what their days have cost."""
     base_fee = 0 if data.head is None else int(data.head.base_fee)
@@ -125,34 +119,46 @@ def guards_fragment(context: FragmentContext) -> Iterable[str]:
     )
 
 
-GUARD_FIELDS: Final = (
-    "tenant",
-    "kind",
-    "actor",
-    "method",
-    "max_fee",
-    "daily_budget",
-    "hold_base_fee",
-    "hold_epochs",
-)
-
-AUTO_BUMP_FIELDS: Final = ("tenant", "within_epochs", "every_epochs", "max_fee")
-
-
 def tenants_of(viewer: Principal) -> list[str]:
     """Names of the tenants for whom the viewer may set a guard."""
-    if viewer.is_operator:
-        return list(Tenant.objects.order_by("name").values_list("name", flat=True))
-    return [viewer.tenant_name]
+    return list(tenants_visible(viewer).values_list("name", flat=True))
 
 
 def tenant_named(viewer: Principal, name: str) -> Tenant | None:
     """Read the form's tenant; for the operator empty stands for everybody.  Raises BadValue."""
     if not name and viewer.is_operator:
         return None
-    if (name or viewer.tenant_name) not in tenants_of(viewer):
+    tenant = tenants_visible(viewer).filter(name=name or viewer.tenant_name).first()
+    if tenant is None:
         raise BadValue("there is no such tenant", field="tenant")
-    return Tenant.objects.get(name=name or viewer.tenant_name)
+    return tenant
+
+
+class GuardForm(PageForm):
+    """A guard; without a method it holds for all."""
+
+    tenant = Text()
+    kind = Text()
+    actor = Text()
+    method = Whole()
+    max_fee = Amount()
+    daily_budget = Amount()
+    hold_base_fee = Amount(is_fee=True)
+    hold_epochs = Whole()
+
+    def clean_method(self) -> int | None:
+        """Read the method; 0 is one, an empty field is none."""
+        return int(self.cleaned_data["method"]) if self.data.get("method", "").strip() else None
+
+
+class AutoBumpForm(PageForm):
+    """When the proofs of a tenant pay more."""
+
+    tenant = Text()
+    is_on = Text()
+    within_epochs = Whole(initial=20)
+    every_epochs = Whole(initial=5)
+    max_fee = Amount()
 
 
 @sign_in_required
@@ -160,29 +166,13 @@ def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Make a guard."""
     if not viewer.may("sign"):
         raise Http404
-    form, errors = form_values(request.POST.dict(), GUARD_FIELDS), {}
-    if request.method == "POST":
-        try:
-            guard_of_form(viewer, form)
-        except DomainError as refusal:
-            errors[refusal.field or "form"] = refusal.reason
-        else:
+    form = GuardForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            tenant = tenant_named(viewer, form.cleaned_data["tenant"])
+            guard_set(principal=viewer, **form.cleaned_data | {"tenant": tenant})
             return redirect(f"{reverse('gas')}#h-guards")
-    return form_page(request, viewer, "gas/guard.html", title="Add a guard", form=form, errors=errors)
-
-
-def guard_of_form(viewer: Principal, form: dict[str, str]) -> None:
-    """Make the form's guard.  Raises DomainError with the field to blame."""
-    values: dict[str, Any] = {
-        "kind": form["kind"],
-        "actor": form["actor"],
-        "method": whole_read(form["method"], field="method") if form["method"] else None,
-        "max_fee": amount_read(form["max_fee"], field="max_fee"),
-        "daily_budget": amount_read(form["daily_budget"], field="daily_budget"),
-        "hold_base_fee": amount_read(form["hold_base_fee"], field="hold_base_fee", is_fee=True),
-        "hold_epochs": whole_read(form["hold_epochs"], field="hold_epochs"),
-    }
-    guard_set(principal=viewer, tenant=tenant_named(viewer, form["tenant"]), **values)
+    return form_page(request, viewer, "gas/guard.html", form, title="Add a guard")
 
 
 @require_POST
@@ -210,29 +200,16 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set when a tenant's proofs pay more."""
     if not viewer.may("sign"):
         raise Http404
-    form, errors = form_values(request.POST.dict(), AUTO_BUMP_FIELDS), {}
-    if request.method == "POST":
-        try:
-            tenant = tenant_named(viewer, form["tenant"] or viewer.tenant_name)
+    form = AutoBumpForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            tenant = tenant_named(viewer, sent["tenant"] or viewer.tenant_name)
             if tenant is None:
                 raise BadValue("there is no such tenant", field="tenant")
-            auto_bump_set(
-                principal=viewer,
-                tenant=tenant,
-                is_on=request.POST.get("is_on") == "1",
-                within_epochs=whole_read(form["within_epochs"], field="within_epochs"),
-                every_epochs=whole_read(form["every_epochs"], field="every_epochs"),
-                max_fee=amount_read(form["max_fee"], field="max_fee"),
-            )
-        except DomainError as refusal:
-            errors[refusal.field or "form"] = refusal.reason
-        else:
+            auto_bump_set(principal=viewer, **sent | {"tenant": tenant, "is_on": sent["is_on"] == "1"})
             return redirect(f"{reverse('gas')}#h-guards")
-    else:
-        form |= {"within_epochs": "20", "every_epochs": "5"}
-    return form_page(
-        request, viewer, "gas/auto_bump.html", title="Proofs in a auto_bump", form=form, errors=errors
-    )
+    return form_page(request, viewer, "gas/auto_bump.html", form, title="Automatic fee bumps")
 
 
 @sign_in_required
@@ -240,39 +217,25 @@ def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Change the pool's own fee rules, under all others; the operator's alone."""
     if not (viewer.is_operator and viewer.may("sign")):
         raise Http404
-    form, errors = form_of(shared_rules()), {}
-    if request.method == "POST":
-        form = form_values(request.POST.dict(), FIELDS)
-        try:
-            fees, quota = rules_read(form)
-            shared_rules_set(principal=viewer, fees=fees, quota=quota)
-        except DomainError as refusal:
-            errors[refusal.field or "form"] = refusal.reason
-        else:
+    form = FeeRulesForm.of_row(request, shared_rules())
+    if form.is_valid():
+        with form.refusals():
+            shared_rules_set(principal=viewer, fees=form.fees, quota=form.cleaned_data["quota"])
             return redirect("gas")
-    return form_page(request, viewer, "gas/rules.html", title="Fee rules", form=form, errors=errors)
+    return form_page(request, viewer, "gas/rules.html", form, title="Fee rules")
 
 
 def form_page(
-    request: HttpRequest,
-    viewer: Principal,
-    template: str,
-    *,
-    title: str,
-    form: dict[str, str],
-    errors: dict[str, str],
+    request: HttpRequest, viewer: Principal, template: str, form: PageForm, *, title: str
 ) -> HttpResponse:
     """Render one of the forms."""
-    return page_render(
+    return form_render(
         request,
+        viewer,
         template,
+        form,
         title=title,
         section="gas",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
         tenants=tenants_of(viewer),
         is_operator=viewer.is_operator,
         kinds=KINDS,

@@ -12,22 +12,20 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.client import chain_client
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
-from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.gas.guards import form_values
+from apps.core.errors import NotFound
+from apps.dashboard.forms import FeeRulesForm, Text, form_render
 from apps.dashboard.pickers import picker
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.models import ActorRules, Receiver
+from apps.messages.selectors.receivers import kinds_of_codes
+from apps.messages.selectors.rules import method_rule_get, method_rules
 from apps.messages.services.senders import method_read, method_rule_remove, method_rule_set, receiver_read
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from uuid import UUID
 
+    from apps.messages.models import ActorRules
     from apps.users.principals import Principal
 
 
@@ -40,11 +38,6 @@ class MethodRuleRow:
     method: str
     say: str
     """What it sets, in words."""
-
-
-def kinds_of(codes: list[str]) -> Mapping[str, str]:
-    """Return the kinds of actor codes, as far as a receiver of each is known."""
-    return dict(Receiver.objects.filter(code__in=codes).values_list("code", "kind"))
 
 
 def rule_text(row: ActorRules) -> str:
@@ -61,8 +54,8 @@ def rule_text(row: ActorRules) -> str:
 
 def method_rule_rows() -> list[MethodRuleRow]:
     """Return all rules, by kind and method."""
-    rows = list(ActorRules.objects.order_by("code", "method"))
-    kinds = kinds_of([row.code for row in rows]) if rows else {}
+    rows = list(method_rules())
+    kinds = kinds_of_codes([row.code for row in rows]) if rows else {}
     return [method_rule_row(row, kind=kinds.get(row.code, "")) for row in rows]
 
 
@@ -76,7 +69,11 @@ def method_rule_row(row: ActorRules, *, kind: str) -> MethodRuleRow:
     )
 
 
-NEW_FIELDS = ("to", "method", *FIELDS)
+class MethodRuleForm(FeeRulesForm):
+    """A new rule: fees, and the method of the kind of actor that stands at an address."""
+
+    to = Text()
+    method = Text()
 
 
 def operator_only(viewer: Principal) -> None:
@@ -90,18 +87,14 @@ def operator_only(viewer: Principal) -> None:
 def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Set the rule of a method of the kind of actor that stands at an address."""
     operator_only(viewer)
-    form, errors = form_values(request.POST.dict(), NEW_FIELDS), {}
-    if request.method == "POST":
-        try:
-            fees, _ = rules_read(form)
-            kind, code = receiver_read(form["to"], client=chain_client())
-            method = method_read(form["method"], kind=kind)
-            method_rule_set(principal=viewer, code=code, method=method, fees=fees)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-        else:
+    form = MethodRuleForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            kind, code = receiver_read(form.cleaned_data["to"], client=chain_client())
+            method = method_read(form.cleaned_data["method"], kind=kind)
+            method_rule_set(principal=viewer, code=code, method=method, fees=form.fees)
             return redirect(f"{reverse('gas')}#h-methods")
-    return rule_page(request, viewer, form, errors)
+    return rule_page(request, viewer, form)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -109,20 +102,16 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Change what a rule sets."""
     operator_only(viewer)
-    row = ActorRules.objects.filter(pk=key).first()
-    if row is None:
-        raise Http404
-    form, errors = form_of(row), {}
-    if request.method == "POST":
-        form = form_values(request.POST.dict(), FIELDS)
-        try:
-            fees, _ = rules_read(form)
-            method_rule_set(principal=viewer, code=row.code, method=row.method, fees=fees)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-        else:
+    try:
+        row = method_rule_get(key)
+    except NotFound:
+        raise Http404 from None
+    form = FeeRulesForm.of_row(request, row)
+    if form.is_valid():
+        with form.refusals():
+            method_rule_set(principal=viewer, code=row.code, method=row.method, fees=form.fees)
             return redirect(f"{reverse('gas')}#h-methods")
-    return rule_page(request, viewer, form, errors, row=row)
+    return rule_page(request, viewer, form, row=row)
 
 
 @require_POST
@@ -138,27 +127,19 @@ def rule_drop(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
 
 
 def rule_page(
-    request: HttpRequest,
-    viewer: Principal,
-    form: dict[str, str],
-    errors: dict[str, str],
-    *,
-    row: ActorRules | None = None,
+    request: HttpRequest, viewer: Principal, form: FeeRulesForm, *, row: ActorRules | None = None
 ) -> HttpResponse:
     """Show the form; the method of a rule that is there stays."""
-    rule = None if row is None else method_rule_row(row, kind=kinds_of([row.code]).get(row.code, ""))
-    return page_render(
+    rule = None if row is None else method_rule_row(row, kind=kinds_of_codes([row.code]).get(row.code, ""))
+    return form_render(
         request,
+        viewer,
         "gas/method_rule.html",
+        form,
         title="Fee rule of a method",
         section="gas",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
         rule=rule,
-        receivers=picker(viewer, "miner", value=form.get("to", "")),
+        receivers=picker(viewer, "miner", value=form.typed.get("to", "")),
     )
 
 

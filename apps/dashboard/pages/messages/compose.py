@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.sessions import sign_in_required
@@ -31,50 +32,65 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+class TransferForm(PageForm):
+    """FIL from one of the viewer's wallets; the id makes a double click one message."""
+
+    id = Text(initial=new_key)
+    to = Text()
+    value = Text()
+
+    def __init__(self, *args: Any, **more: Any) -> None:
+        super().__init__(*args, **more)
+        self.fields["from"] = Text()
+
+    def clean_value(self) -> int:
+        """Read attoFIL.  Raises ValidationError."""
+        try:
+            return int(fil_parse(self.cleaned_data["value"]))
+        except BadAmount:
+            raise ValidationError(_("write an amount in FIL, such as 1.5")) from None
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Send FIL from one of the viewer's wallets; the form's id makes a double click one message."""
+    """Send FIL from one of the viewer's wallets."""
     if not viewer.may("sign"):
         raise Http404
-    form = {"id": uuid.uuid4().hex, "from": request.GET.get("from", ""), "to": "", "value": ""}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in form}
-        try:
+    form = TransferForm.of(request, **{"from": request.GET.get("from", "")})
+    if form.is_valid():
+        with form.refusals():
+            item = item_of(form.cleaned_data)
             if not is_confirm_submitted(request):
-                return confirm_page_render(request, viewer, transfer_review(viewer, form))
-            made = sent(viewer, form)
-        except DomainError as refusal:
-            field = refusal.field.rstrip("_")
-            errors[field if field in form else "form"] = refusal.reason
-        else:
-            return redirect("message", made.id)
-    data = PageData(viewer)
-    return page_render(
+                return confirm_page_render(request, viewer, transfer_review(viewer, form, item))
+            return redirect("message", sent(viewer, item).id)
+    return form_render(
         request,
+        viewer,
         "messages/compose.html",
+        form,
         title="Send FIL",
         section="messages",
         page_key="compose",
-        data=data,
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
-        senders=picker(viewer, "wallet", value=form["from"]),
-        receivers=picker(viewer, "wallet", value=form["to"]),
+        senders=picker(viewer, "wallet", value=form.typed["from"]),
+        receivers=picker(viewer, "wallet", value=form.typed["to"]),
     )
 
 
-def transfer_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
+def item_of(sent: dict[str, Any]) -> PushItem:
+    """Return the form's message."""
+    return PushItem(id=sent["id"], to=sent["to"], from_=sent["from"], value=sent["value"], method=METHOD_SEND)
+
+
+def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> ConfirmPage:
     """Return the question before FIL is sent: from whom, to whom, and what it costs.
 
     Raises DomainError with the field to blame, also for what the chain would refuse.
     """
-    wallet = next((row for row in PageData(viewer).wallets if row.address == form["from"]), None)
+    wallet = next((row for row in PageData(viewer).wallets if row.address == item.from_), None)
     if wallet is None:
         raise BadValue("choose one of the wallets", field="from")
-    value, whose = amount_of(form), wallet.tenant.name
+    value, whose = item.value, wallet.tenant.name
     is_own = wallet.tenant_id == viewer.tenant_id
     text = f"The key belongs to tenant {whose}: the transfer spends that tenant's FIL."
     return ConfirmPage(
@@ -84,12 +100,12 @@ def transfer_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
         back=reverse("message-compose"),
         page="Send",
         section="messages",
-        kept=tuple(form.items()),
+        kept=tuple(form.typed.items()),
         facts=(
             ("From", f"{wallet.label} {wallet.address}, {formatting.fil(wallet.balance)} FIL".strip()),
-            ("To", receiver_text(viewer, form["to"])),
+            ("To", receiver_text(viewer, form.cleaned_data["to"])),
             ("Value", fil_format(value)),
-            *price_facts(viewer, form, value=value),
+            *price_facts(viewer, item),
         ),
     )
 
@@ -100,7 +116,7 @@ def receiver_text(viewer: Principal, address: str) -> str:
     return f"{address} ({label})" if label else address
 
 
-def price_facts(viewer: Principal, form: dict[str, str], *, value: int) -> tuple[tuple[str, str], ...]:
+def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...]:
     """Return what the gas costs and what is left; why it is not known where no node answers.
 
     Raises BadValue if the chain would refuse the transfer, and what a push raises.
@@ -108,7 +124,6 @@ def price_facts(viewer: Principal, form: dict[str, str], *, value: int) -> tuple
     head = head_current()
     if head is None:
         return (("Gas", "not known: no node has answered yet"),)
-    item = PushItem(id=form["id"], to=form["to"], from_=form["from"], value=value, method=METHOD_SEND)
     try:
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
@@ -120,30 +135,18 @@ def price_facts(viewer: Principal, form: dict[str, str], *, value: int) -> tuple
     return (
         (
             "Gas",
-            f"{fil_format(run.cost_expected - value)} expected, {fil_format(run.cost_max - value)} at most",
+            f"{fil_format(run.cost_expected - item.value)} expected, "
+            f"{fil_format(run.cost_max - item.value)} at most",
         ),
         ("Sender pays", f"{fil_format(run.cost_max)} at most"),
         ("Balance after it and all in flight", f"{fil_format(run.balance_after)} at least"),
     )
 
 
-def amount_of(form: dict[str, str]) -> int:
-    """Read the form's value in attoFIL.  Raises BadValue."""
-    try:
-        return int(fil_parse(form["value"]))
-    except BadAmount:
-        raise BadValue("write an amount in FIL, such as 1.5", field="value") from None
-
-
-def sent(viewer: Principal, form: dict[str, str]) -> Message:
-    """Push the form's message.  Raises DomainError with the field to blame."""
+def sent(viewer: Principal, item: PushItem) -> Message:
+    """Push the message.  Raises DomainError with the field to blame."""
     return message_push(
-        principal=viewer,
-        id=form["id"],
-        to=form["to"],
-        from_=form["from"],
-        value=amount_of(form),
-        method=METHOD_SEND,
+        principal=viewer, id=item.id, to=item.to, from_=item.from_, value=item.value, method=item.method
     )
 
 

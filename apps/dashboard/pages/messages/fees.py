@@ -13,13 +13,12 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.dashboard.amounts import amount_read, amount_shown, whole_read
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import Amount, PageForm, Whole, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.changes import answer, head_needed, signer_only
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.models import Message
+from apps.messages.selectors import messages_behind_count
 from apps.messages.services import NewFees, fee_limits_set, message_replace, messages_publish
 from apps.messages.services.replace import premium_floor_of, replacement_of
 from apps.messages.states import MessageState
@@ -27,6 +26,7 @@ from apps.messages.states import MessageState
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
+    from apps.messages.models import Message
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
@@ -36,8 +36,6 @@ USED_PERCENT: Final = 80
 
 CAP_OVER_BASE_FEE: Final = 10
 """Fee cap that the form proposes, in base fees: they double within six full blocks."""
-
-FEE_FIELDS: Final = ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +60,25 @@ def offer_of(new: ChainMessage, *, base_fee: int) -> Offer:
     )
 
 
-def fees_of_form(form: dict[str, str]) -> NewFees:
-    """Read the form's fees.  Raises BadValue with the field to blame."""
-    return NewFees(
-        is_auto=False,
-        premium=amount_read(form["gas_premium"], field="gas_premium", is_fee=True),
-        fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
-        gas_limit=whole_read(form["gas_limit"], field="gas_limit"),
-        max_fee=amount_read(form["max_fee"], field="max_fee"),
-    )
+class FeesForm(PageForm):
+    """What a message pays, signed or not."""
+
+    gas_premium = Amount(is_fee=True)
+    gas_fee_cap = Amount(is_fee=True)
+    gas_limit = Whole()
+    max_fee = Amount()
+
+    @property
+    def fees(self) -> NewFees:
+        """The fees of a message that is signed again."""
+        sent = self.cleaned_data
+        return NewFees(
+            is_auto=False,
+            premium=sent["gas_premium"],
+            fee_cap=sent["gas_fee_cap"],
+            gas_limit=sent["gas_limit"],
+            max_fee=sent["max_fee"],
+        )
 
 
 @sign_in_required
@@ -88,57 +96,39 @@ def replace(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
         return redirect("message", key)  # its page says where it is
     if request.method == "POST" and "gas_premium" not in request.POST:
         return replace_at_once(request, viewer, row)
-    form = {
-        name: request.POST.get(name, "").strip()
-        for name in ("gas_premium", "gas_fee_cap", "gas_limit", "max_fee")
-    }
-    errors: dict[str, str] = {}
-    offer = None
-    try:
-        head = head_needed()
-        fees = fees_of_form(form) if request.method == "POST" else NewFees()
-        new = replacement_of(row, fees, client=chain_client(), head=head)
-        offer = offer_of(new, base_fee=int(head.base_fee))
-        if request.method == "POST" and "preview" not in request.POST:
-            message_replace(message=row, fees=fees, client=chain_client(), head=head, now=now(), by=viewer)
-            messages_publish([row.pk], now=now())
-            return redirect("message", key)
-        if request.method != "POST":
-            form |= {
-                "gas_premium": amount_shown(new.gas_premium, is_fee=True),
-                "gas_fee_cap": amount_shown(new.gas_fee_cap, is_fee=True),
-                "gas_limit": str(new.gas_limit),
+    form, offer = FeesForm.of(request), None
+    if not form.errors:
+        with form.refusals():
+            head = head_needed()
+            fees = form.fees if form.is_bound else NewFees()
+            new = replacement_of(row, fees, client=chain_client(), head=head)
+            offer = offer_of(new, base_fee=int(head.base_fee))
+            if form.is_bound and "preview" not in request.POST:
+                message_replace(
+                    message=row, fees=fees, client=chain_client(), head=head, now=now(), by=viewer
+                )
+                messages_publish([row.pk], now=now())
+                return redirect("message", key)
+            form.initial = {
+                "gas_premium": new.gas_premium,
+                "gas_fee_cap": new.gas_fee_cap,
+                "gas_limit": new.gas_limit,
             }
-    except DomainError as refusal:
-        errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-    return replace_page(request, viewer, row, form=form, errors=errors, offer=offer)
+    return replace_page(request, viewer, row, form=form, offer=offer)
 
 
 def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpResponse:
     """Set the largest fee and the fee cap of a message that is not signed yet."""
     data = PageData(viewer)
     base_fee = 0 if data.head is None else int(data.head.base_fee)
-    form = {
-        "max_fee": amount_shown(int(row.max_fee)),
-        "gas_fee_cap": amount_shown(int(row.gas_fee_cap) or CAP_OVER_BASE_FEE * base_fee, is_fee=True),
-    }
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in form}
-        try:
-            fee_limits_set(
-                message=row,
-                max_fee=amount_read(form["max_fee"], field="max_fee"),
-                gas_fee_cap=amount_read(form["gas_fee_cap"], field="gas_fee_cap", is_fee=True),
-                now=now(),
-            )
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-        else:
+    cap = int(row.gas_fee_cap) or CAP_OVER_BASE_FEE * base_fee
+    form = FeesForm.of(request, max_fee=int(row.max_fee), gas_fee_cap=cap)
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            fee_limits_set(message=row, max_fee=sent["max_fee"], gas_fee_cap=sent["gas_fee_cap"], now=now())
             return redirect("message", row.id)
-    return fees_page(
-        request, data, row, name="fee_limits", title="Raise a message's fee", form=form, errors=errors
-    )
+    return fees_page(request, data, row, name="fee_limits", title="Raise a message's fee", form=form)
 
 
 def fees_page(
@@ -148,22 +138,19 @@ def fees_page(
     *,
     name: str,
     title: str,
-    form: dict[str, str],
-    errors: dict[str, str],
+    form: FeesForm,
     **more: Any,
 ) -> HttpResponse:
     """Render a form about a message's fees beside what the message is and the base fee."""
-    return page_render(
+    return form_render(
         request,
+        data.viewer,
         f"messages/{name}.html",
+        form,
         title=title,
         section="messages",
-        page_key="",
         data=data,
-        status=422 if errors else 200,
         message=message_detail(row, data),
-        form=form,
-        errors=errors,
         base_fee=formatting.fee_text(0 if data.head is None else int(data.head.base_fee)),
         **more,
     )
@@ -187,14 +174,11 @@ def replace_page(
     viewer: Principal,
     row: Message,
     *,
-    form: dict[str, str],
-    errors: dict[str, str],
+    form: FeesForm,
     offer: Offer | None,
 ) -> HttpResponse:
     """Render the form with the old fees, the least premium and the price."""
-    behind = Message.objects.filter(
-        from_addr=row.from_addr, state=MessageState.FILLED, nonce__gt=row.nonce or 0
-    ).count()
+    behind = messages_behind_count(row)
     return fees_page(
         request,
         PageData(viewer),
@@ -202,7 +186,6 @@ def replace_page(
         name="replace",
         title="Replace a message",
         form=form,
-        errors=errors,
         offer=offer,
         old_premium=formatting.fee_text(row.gas_premium),
         old_cap=formatting.fee_text(row.gas_fee_cap),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -15,7 +14,7 @@ from apps.chain.selectors import network_current
 from apps.core import formatting
 from apps.core.errors import BadValue, DomainError, NotFound
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -25,17 +24,33 @@ from apps.miners.services.create import MinerSpec, creation_deposit_read, creati
 from apps.miners.services.importing import miner_import
 from apps.miners.services.remove import may_remove, miner_remove
 from apps.miners.states import MinerState
-from apps.users.models import Tenant
 from apps.users.selectors import tenants_visible
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
 
 
-FIELDS: Final = ("how", "name", "tenant", "owner", "worker", "sector_size", "address", "key", "fund_worker")
+class MinerForm(PageForm):
+    """A miner that is made anew, or imported; the key makes a double click one miner."""
+
+    how = Text()
+    name = Text()
+    tenant = Text()
+    owner = Text()
+    worker = Text()
+    sector_size = Text()
+    address = Text()
+    key = Text(initial=new_key)
+    fund_worker = Text()
+
+    def clean_key(self) -> str:
+        """Read the key of the form; what cannot be one is replaced."""
+        typed = str(self.cleaned_data["key"])
+        return typed if typed.isalnum() and len(typed) <= 64 else new_key()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -44,31 +59,24 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask how, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
-    form["key"] = form["key"] if form["key"].isalnum() and len(form["key"]) <= 64 else uuid.uuid4().hex
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        try:
-            if form["how"] != "import" and not is_confirm_submitted(request):
-                return review_page(request, viewer, form)
+    form = MinerForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            if sent["how"] != "import" and not is_confirm_submitted(request):
+                return review_page(request, viewer, sent)
             if (held := reauthenticate_first(request, viewer)) is not None:
                 return held
-            added = miner_added(viewer, form)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
-        else:
+            added = miner_added(viewer, sent)
             return redirect("miner", added.address or str(added.uuid))
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "miners/new.html",
+        form,
         title="Add a miner",
         section="miners",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if errors else 200,
-        form=form,
-        errors=errors,
-        **choices_of(viewer, form),
+        **choices_of(viewer, form.typed),
     )
 
 
@@ -103,7 +111,7 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         back=reverse("miner-new"),
         page="Add a miner",
         section="miners",
-        kept=(*form.items(), ("fund_worker", "yes" if plan.worker_fund else "")),
+        kept=tuple((form | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
         facts=tuple(facts),
     )
     return confirm_page_render(request, viewer, ask)
@@ -186,14 +194,14 @@ def miner_added(viewer: Principal, form: dict[str, str]) -> Miner:
 def tenant_of(viewer: Principal, name: str) -> Tenant:
     """Whose the miner will be: an operator says it, anybody else has no choice.  Raises BadValue."""
     if not viewer.is_operator:
-        return Tenant.objects.get(pk=viewer.own_id)
+        return tenants_visible(viewer).get()
     found = tenants_visible(viewer).filter(name=name).first()
     if found is None:
         raise BadValue("choose one of the tenants", field="tenant")
     return found
 
 
-def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, object]:
+def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
     """What the form offers, with the deposit as the chain has it now."""
     data = PageData(viewer)
     try:

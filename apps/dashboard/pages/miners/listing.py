@@ -24,7 +24,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.selectors import miners_visible
 from apps.miners.states import MinerState
-from apps.proving.models import Deadline
+from apps.proving.selectors import miners_of_deadlines
 from apps.proving.states import Forecast
 from apps.sectors.selectors import sectors_visible
 from poolsite.wire.pipeline import FINAL_STATES
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.charts import Strip
     from apps.miners.models import Miner
+    from apps.proving.models import Deadline
     from apps.users.principals import Principal
 
 
@@ -154,7 +155,7 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the miners whose deadlines changed."""
     numbers_only = [key for key in keys if key.isdigit()]
-    miners = Deadline.objects.filter(pk__in=numbers_only).values_list("miner_id", flat=True).distinct()
+    miners = miners_of_deadlines(numbers_only)
     return rows(
         context,
         [str(pk) for pk in miners_visible(context.viewer).filter(pk__in=miners).values_list("pk", flat=True)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +15,7 @@ from apps.core.errors import BadValue, DomainError, NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker
@@ -24,7 +24,6 @@ from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.transfer import TransferRequest
 from apps.proving.services.transfer import may_transfer, miner_transfer, transfer_plan
-from apps.users.models import Tenant
 from apps.users.selectors import tenants_visible
 
 if TYPE_CHECKING:
@@ -46,17 +45,17 @@ class Stop:
     href: str = ""
 
 
-def stop_of(refusal: DomainError, miner: Miner, to_tenant: str) -> Stop:
+def stop_of(refusal: DomainError, viewer: Principal, miner: Miner, to_tenant: str) -> Stop:
     """Write a refusal with the page that helps."""
     field = "tenant" if refusal.field == "tenant" else "form"
-    action, href = help_for(refusal.field or "", miner, to_tenant)
+    action, href = help_for(refusal.field or "", viewer, miner, to_tenant)
     return Stop(field, refusal.reason, action, href)
 
 
-def help_for(field: str, miner: Miner, to_tenant: str) -> tuple[str, str]:
+def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tuple[str, str]:
     """Name the page where something is mended."""
     if field == "signer":
-        row = Tenant.objects.filter(name=to_tenant).first()
+        row = tenants_visible(viewer).filter(name=to_tenant).first()
         return (f"Tenant {to_tenant}", reverse("tenant", args=[row.uuid])) if row is not None else ("", "")
     if field == "sectors":
         return "Sectors", f"{reverse('sectors')}?q={miner.address}"
@@ -102,27 +101,38 @@ def came_text(last: MinerTransfer | None) -> str:
     )
 
 
+class TransferForm(PageForm):
+    """To whom; from whom it was when that was asked, and a key that makes a double click one transfer."""
+
+    tenant = Text()
+    from_tenant = Text()
+    key = Text(initial=new_key)
+
+    def clean_key(self) -> str:
+        """Read the key of the form; what cannot be one is replaced."""
+        typed = str(self.cleaned_data["key"])
+        return typed[:64] if typed.isalnum() else new_key()
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask to whom, then show what goes, what stays and who loses what, then do it."""
     miner = miner_or_404(viewer, address)
-    form = {name: request.POST.get(name, "").strip() for name in ("tenant", "from_tenant", "key")}
-    form["key"] = form["key"][:64] if form["key"].isalnum() else uuid.uuid4().hex
-    form["from_tenant"] = form["from_tenant"] or miner.tenant.name
-    if request.method != "POST":
+    form = TransferForm.of(request, from_tenant=miner.tenant.name)
+    if not form.is_valid():
         return form_page(request, viewer, miner, form)
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     try:
-        wish = wish_of(viewer, miner, form)
+        wish = wish_of(viewer, miner, form.cleaned_data)
         if is_confirm_submitted(request):
             miner_transfer(wish, principal=viewer, now=clock.now())
             return redirect("miner", address)
         plan = transfer_plan(wish, principal=viewer, now=clock.now())
     except DomainError as refusal:
-        return form_page(request, viewer, miner, form, stop_of(refusal, miner, form["tenant"]))
-    return plan_page(request, viewer, wish, plan, form)
+        return form_page(request, viewer, miner, form, stop_of(refusal, viewer, miner, form.typed["tenant"]))
+    return plan_page(request, viewer, wish, plan)
 
 
 def miner_or_404(viewer: Principal, address: str) -> Miner:
@@ -135,16 +145,17 @@ def miner_or_404(viewer: Principal, address: str) -> Miner:
         raise Http404 from None
 
 
-def wish_of(viewer: Principal, miner: Miner, form: dict[str, str]) -> TransferRequest:
+def wish_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRequest:
     """Read the form.  Raises BadValue."""
-    to_tenant = tenants_visible(viewer).filter(name=form["tenant"]).first()
+    to_tenant = tenants_visible(viewer).filter(name=sent["tenant"]).first()
     if to_tenant is None:
         raise BadValue("choose one of the tenants", field="tenant")
-    return TransferRequest(miner=miner, to_tenant=to_tenant, from_tenant=form["from_tenant"], key=form["key"])
+    from_tenant = sent["from_tenant"] or miner.tenant.name
+    return TransferRequest(miner=miner, to_tenant=to_tenant, from_tenant=from_tenant, key=sent["key"])
 
 
 def form_page(
-    request: HttpRequest, viewer: Principal, miner: Miner, form: dict[str, str], stop: Stop | None = None
+    request: HttpRequest, viewer: Principal, miner: Miner, form: TransferForm, stop: Stop | None = None
 ) -> HttpResponse:
     """Ask to whom, with what stood in the way."""
     return page_render(
@@ -158,13 +169,13 @@ def form_page(
         miner=miner,
         form=form,
         stop=stop,
-        tenants=picker(viewer, "tenant", value=form["tenant"], omit=miner.tenant.name),
+        tenants=picker(viewer, "tenant", value=form.typed["tenant"], omit=miner.tenant.name),
         back=reverse("miner", args=[miner.address or miner.uuid]),
     )
 
 
 def plan_page(
-    request: HttpRequest, viewer: Principal, wish: TransferRequest, plan: TransferPlan, form: dict[str, str]
+    request: HttpRequest, viewer: Principal, wish: TransferRequest, plan: TransferPlan
 ) -> HttpResponse:
     """Show what it changes; the second click does it."""
     return page_render(
@@ -176,7 +187,7 @@ def plan_page(
         data=PageData(viewer),
         miner=wish.miner,
         to_tenant=wish.to_tenant,
-        form=form,
+        wish=wish,
         facts=plan_facts(wish, plan),
         back=reverse("miner", args=[wish.miner.address]),
     )

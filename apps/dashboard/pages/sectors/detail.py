@@ -28,11 +28,10 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
-from apps.proving.models import Deadline
+from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
-from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import sector_events, sector_get, sectors_messages
+from apps.sectors.selectors import sector_events, sector_get, sectors_messages, sectors_sharing
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from apps.messages.models import Message
-    from apps.sectors.models import JobEvent
+    from apps.sectors.models import JobEvent, Sector
     from apps.users.principals import Principal
 
 
@@ -144,8 +143,7 @@ def batch_text(sector: Sector, data: PageData) -> str:
     }.get(SectorState(sector.state))
     if most is None:
         return ""
-    count = Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
-    full = f"{plural(count, 'sector')} of at most {most} wait to share the message"
+    full = f"{plural(sectors_sharing(sector), 'sector')} of at most {most} wait to share the message"
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     if policy.base_fee_max and base_fee > policy.base_fee_max:
         limit = formatting.fee_text(policy.base_fee_max)
@@ -282,8 +280,7 @@ def concerns(context: FragmentContext, row: Sector) -> bool:
         return True
     if row.deadline is None or "deadline" not in context.changed:
         return False
-    mine = Deadline.objects.filter(miner_id=row.miner_id, index=row.deadline)
-    return context.has_changed("deadline", *mine.values_list("pk", flat=True))
+    return context.has_changed("deadline", *deadline_keys(row.miner_id, index=row.deadline))
 
 
 def sector_transferred(context: FragmentContext) -> Iterable[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
@@ -17,7 +18,7 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import miner_label, picker
 from apps.dashboard.sessions import sign_in_required
@@ -133,38 +134,49 @@ def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> s
     return f"As the chain stands at epoch {formatting.whole(height)}. {whose} {life}."
 
 
+class PledgeForm(PageForm):
+    """How many sectors of which miner; the key makes a double click one pledge."""
+
+    miner = Text()
+    count = Text(initial="1")
+    key = Text(initial=new_key)
+
+    def clean_count(self) -> int:
+        """Read how many.  Raises ValidationError."""
+        count, most = count_read(self.cleaned_data["count"]), sealing_policy().pledge_max
+        if not 1 <= count <= most:
+            raise ValidationError(_("must be from 1 to %(most)s"), params={"most": most})
+        return count
+
+
 @sign_in_required
 def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for new sectors; the form's key makes a double click one pledge."""
+    """Ask for new sectors."""
     if not viewer.may("sign"):
         raise Http404
-    form = {"miner": request.GET.get("miner", ""), "count": "1", "key": uuid.uuid4().hex}
-    errors: dict[str, str] = {}
-    if request.method == "POST":
-        form = {name: request.POST.get(name, "").strip() for name in form}
-        try:
+    choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
+    asked = request.GET.get("miner", "")
+    if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
+        asked = asked or choices.choices[0].value
+    form = PledgeForm.of(request, miner=asked)
+    if form.is_valid():
+        with form.refusals():
             if not is_confirm_submitted(request):
                 return confirm_page_render(request, viewer, pledge_review(viewer, form))
-            return pledged(viewer, form)
-        except DomainError as refusal:
-            errors[refusal.field if refusal.field in form else "form"] = refusal.reason
+            return pledged(viewer, form.cleaned_data)
     data = PageData(viewer)
-    choices = picker(viewer, "miner", value=form["miner"])
-    if len(choices.choices) == 1 and not choices.is_searched:  # nothing to choose wrongly
-        form["miner"] = form["miner"] or choices.choices[0].value
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "sectors/pledge.html",
+        form,
         title="Pledge",
         section="sectors",
         page_key="pledge",
         data=data,
-        status=422 if errors else 200,
         miners=choices,
-        form=form,
-        errors=errors,
         most=sealing_policy().pledge_max,
-        price=price_of(data, address=form["miner"], count=count_read(form["count"])),
+        price=price_of(data, address=form.typed["miner"], count=count_read(form.typed["count"])),
     )
 
 
@@ -206,22 +218,20 @@ def count_read(digits: str) -> int:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else 0
 
 
-def miner_of(viewer: Principal, form: dict[str, str]) -> Miner:
-    """Read the form's miner.  Raises BadValue."""
+def miner_of(viewer: Principal, address: str) -> Miner:
+    """Find the miner.  Raises BadValue."""
     try:
-        return miner_get(viewer, form["miner"])
+        return miner_get(viewer, address)
     except MinerUnknown:
         raise BadValue("choose one of your miners", field="miner") from None
 
 
-def pledge_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
+def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
     """Return the question before FIL is locked: how many sectors of which miner, the price, who pays.
 
     Raises BadValue naming the field, also where no price is known.
     """
-    miner, count, most = miner_of(viewer, form), count_read(form["count"]), sealing_policy().pledge_max
-    if not 1 <= count <= most:
-        raise BadValue(f"must be from 1 to {most}", field="count")
+    miner, count = miner_of(viewer, form.cleaned_data["miner"]), form.cleaned_data["count"]
     price = price_of(PageData(viewer), address=miner.address, count=count)
     if price.error:
         raise BadValue(price.error, field="form")
@@ -232,7 +242,7 @@ def pledge_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
         back=f"{reverse('pledge')}?miner={miner.address}",
         page="Pledge",
         section="sectors",
-        kept=tuple(form.items()),
+        kept=tuple(form.typed.items()),
         facts=(
             ("Miner", miner_label(miner)),
             *((row.what, f"{row.all}, {row.sub}") for row in price.rows),
@@ -241,12 +251,12 @@ def pledge_review(viewer: Principal, form: dict[str, str]) -> ConfirmPage:
     )
 
 
-def pledged(viewer: Principal, form: dict[str, str]) -> HttpResponse:
+def pledged(viewer: Principal, sent: dict[str, Any]) -> HttpResponse:
     """Make the sectors and go to them.  Raises DomainError with the field to blame."""
-    miner, count = miner_of(viewer, form), count_read(form["count"])
+    miner, count = miner_of(viewer, sent["miner"]), sent["count"]
     taken = numbers_allocated(chain_client(), miner.address)
     made = pledge_create(
-        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=form["key"] or None, by=viewer
+        miner, count=count, actor=viewer.actor, now=now(), taken=taken, key=sent["key"] or None, by=viewer
     )
     first = made.sectors.order_by("number").first()
     return redirect("sector", first.uuid) if count == 1 and first is not None else redirect("sectors")

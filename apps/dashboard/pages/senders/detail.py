@@ -12,11 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.object_reports import report_of_sender
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import NotFound
 from apps.dashboard.cards import Action, Fact
-from apps.dashboard.fee_forms import FIELDS, form_of, rules_read
+from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.senders.listing import SenderRow, sender_rows
 from apps.dashboard.sessions import sign_in_required
@@ -108,32 +107,26 @@ def sender_or_404(viewer: Principal, address: str) -> Sender:
 @sign_in_required
 def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One sender with its lane and settings."""
-    return sender_page(request, viewer, address)
+    return sender_page(request, viewer, sender_or_404(viewer, address))
 
 
 def sender_page(
-    request: HttpRequest,
-    viewer: Principal,
-    address: str,
-    *,
-    form: dict[str, str] | None = None,
-    errors: dict[str, str] | None = None,
+    request: HttpRequest, viewer: Principal, row: Sender, form: FeeRulesForm | None = None
 ) -> HttpResponse:
-    """Render a sender's page; `errors` are what the settings form was refused for."""
-    row, data = sender_or_404(viewer, address), PageData(viewer)
+    """Render a sender's page with the form of its settings."""
+    data = PageData(viewer)
     detail = sender_detail(row, data)
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "senders/detail.html",
+        form or FeeRulesForm.of_row(request, row),
         title=detail.row.name,
         section="senders",
         page_key=f"sender:{row.address}",
         data=data,
-        status=422 if errors else 200,
         **head_context(detail),
         facts=detail.facts,
-        form=form or form_of(row),
-        errors=errors or {},
         can_set=viewer.may("sign") and sender_may_set(viewer, row.address),
         is_shared=not sender_may_set(viewer, row.address),
     )
@@ -146,13 +139,13 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
     row = sender_or_404(viewer, address)
     if not viewer.may("sign"):
         raise Http404
-    form = {name: request.POST.get(name, "").strip() for name in FIELDS}
-    try:
-        fees, quota = rules_read(form)
-        sender_set(principal=viewer, address=row.address, fees=fees, quota=quota)
-    except DomainError as refusal:
-        return sender_page(request, viewer, address, form=form, errors={refusal.field: refusal.reason})
-    return redirect("sender", row.address)
+    form = FeeRulesForm.of_row(request, row)
+    if form.is_valid():
+        with form.refusals():
+            quota = form.cleaned_data["quota"]
+            sender_set(principal=viewer, address=row.address, fees=form.fees, quota=quota)
+            return redirect("sender", row.address)
+    return sender_page(request, viewer, row, form)
 
 
 @require_POST

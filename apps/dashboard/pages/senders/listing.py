@@ -23,8 +23,7 @@ from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.messages.models import Message, Sender
-from apps.messages.selectors import senders_visible
+from apps.messages.selectors import senders_of, senders_visible
 from apps.messages.selectors.balances import balances_of
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
 
     from apps.dashboard.csv_export import Download
+    from apps.messages.models import Sender
     from apps.messages.selectors.nonce_lanes import Lane
     from apps.users.principals import Principal
 
@@ -222,7 +222,7 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 def rows_of_messages(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the senders of the changed messages."""
-    found = set(Message.objects.filter(pk__in=keys).values_list("from_addr", flat=True))
+    found = senders_of(keys)
     yield from _rows([row for row in list_senders(context) if row.address in found], context)
 
 

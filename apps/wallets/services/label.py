@@ -1,0 +1,40 @@
+"""Naming a wallet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.users.services import audit_record
+from apps.wallets.models import Wallet
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
+"""Longest name of a wallet."""
+
+
+@transaction.atomic
+def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
+    """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed, BadValue."""
+    if len(label) > LABEL_MAX or not label.isprintable():
+        raise BadValue(f"{LABEL_MAX} letters at most, all of them visible", field="label")
+    if not principal.is_operator and wallet.tenant_id != principal.own_id:
+        raise NotAllowed(
+            "another tenant's signer holds this key: ask the operator of the pool to name it", field="label"
+        )
+    if label == wallet.label:
+        return
+    Wallet.objects.filter(pk=wallet.pk).update(label=label)
+    audit_record(
+        principal=principal,
+        action="wallet.label",
+        target=str(wallet.address),
+        before={"label": wallet.label},
+        after={"label": label},
+    )
+    publish(Change("wallet", wallet.pk, wallet.tenant_id))
