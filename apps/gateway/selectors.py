@@ -123,8 +123,3 @@ def as_signer(row: SignerConnection | ProverConnection) -> SignerConnection | No
 def as_prover(row: SignerConnection | ProverConnection) -> ProverConnection | None:
     """Return the connection if it is a miner's, for its proofs or its pieces."""
     return row if isinstance(row, ProverConnection) else None
-
-
-def proves(row: ProverConnection) -> bool:
-    """Return whether proofs are computed behind this connection, not pieces unsealed."""
-    return row.purpose == Purpose.PROOF

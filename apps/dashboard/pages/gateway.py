@@ -24,7 +24,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.gateway.selectors import as_prover, as_signer, connection_get, connections_open, proves
+from apps.gateway.selectors import as_prover, as_signer, connection_get, connections_open
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
@@ -105,7 +105,7 @@ def connection_actions(
     actions = []
     if may_test and as_signer(row):
         actions.append(Action("test", "Test sign", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
-    elif may_test and (prover := as_prover(row)) and proves(prover):
+    elif may_test and (prover := as_prover(row)) and prover.purpose == Purpose.PROOF:
         actions.append(Action("test", "Test proof", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
     if may_end:
         there = reverse("gateway-act", args=[row.pk, "end"])

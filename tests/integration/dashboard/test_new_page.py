@@ -1,4 +1,4 @@
-"""A new page: its module and its template are all that it takes, a live one a fragment's, too (CONTRIBUTING.md)."""
+"""A new page is a module and a template; a live one has a fragment's template, too (CONTRIBUTING.md)."""
 
 from __future__ import annotations
 
@@ -48,9 +48,8 @@ def tides_context(data):
 @sign_in_required
 def tides(request, viewer):
     data = PageData(viewer)
-    return page_render(
-        request, "tides/page.html", title="Tides", section="tides", page_key="tides", data=data, **tides_context(data)
-    )
+    names = {"title": "Tides", "section": "tides", "page_key": "tides"}
+    return page_render(request, "tides/page.html", data=data, **names, **tides_context(data))
 
 
 NAV: Final = NavItem("tides", _("Tides"), "chain", place=(1, 99))
