@@ -32,6 +32,7 @@ from apps.gateway.services.connection_test import (
     prover_test,
     signer_test,
 )
+from apps.gateway.states import Purpose
 from apps.proving.winning_post_test import trial_request
 from apps.sectors.selectors import is_uuid
 from apps.users.selectors import approvals_visible
