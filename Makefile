@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick coverage peers real-node lint bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
+.PHONY: help up params test quick coverage peers real-node lint format bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -14,6 +14,7 @@ help:
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
 	@echo "make real-node NODE=token:url  let the actors of a real lotus node check what a pool proves (docs/real-chain.md)"
 	@echo "make lint    check style, types and import contracts"
+	@echo "make format  format Python files and templates"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path [STORE=folder])"
@@ -39,8 +40,14 @@ up: environment
 lint: test-environment
 	@$(VENV) -m ruff check .
 	@$(VENV) -m ruff format --check .
+	@.venv/bin/djangofmt --check templates
+	@.venv/bin/djangofmt check templates
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
+
+format: test-environment
+	@$(VENV) -m ruff format .
+	@.venv/bin/djangofmt templates
 
 # WORKERS side by side; four by default, as the tests of whole pools and browsers wait for half of their time.
 test: test-environment browser

@@ -79,7 +79,8 @@ TEMPLATES = [
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
-            ]
+            ],
+            "builtins": ["django.templatetags.i18n", "apps.dashboard.templatetags.poolsite"],
         },
     }
 ]

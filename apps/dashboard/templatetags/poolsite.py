@@ -1,11 +1,22 @@
-"""Template filters: numbers and times in the console's one form."""
+"""Template filters and tags: numbers, times, fields and breadcrumbs in the console's one form."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from django import template
+from django.urls import reverse
 
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
+
+if TYPE_CHECKING:
+    from django.template.context import Context
+
+    from apps.dashboard.pickers import Picker
+
+Shown = dict[str, Any]
+"""The context of a tag's template."""
 
 register = template.Library()
 register.filter("whole", formatting.whole)
@@ -18,23 +29,59 @@ register.filter("moment", time_html)
 
 @register.filter
 def size_number(count: int | None) -> str:
-    """The number of a size in bytes, without its unit."""
+    """Return the number of a size in bytes, without its unit."""
     return formatting.size(count)[0]
 
 
 @register.filter
 def size_unit(count: int | None) -> str:
-    """The unit of a size in bytes."""
+    """Return the unit of a size in bytes."""
     return formatting.size(count)[1]
 
 
 @register.filter
 def fee_number(atto: int | None) -> str:
-    """The number of a fee per gas, without its unit."""
+    """Return the number of a fee per gas, without its unit."""
     return formatting.fee(atto)[0]
 
 
 @register.filter
 def fee_unit(atto: int | None) -> str:
-    """The unit of a fee per gas."""
+    """Return the unit of a fee per gas."""
     return formatting.fee(atto)[1]
+
+
+@register.inclusion_tag("core/_crumbs.html")
+def crumbs(*steps: str, id: str = "") -> Shown:
+    """Return the way to a page: label and URL name, path or "" of each one above it, then its own."""
+    *above, here = steps
+    links = [
+        (label, reverse(at) if at and not at.startswith("/") else at)
+        for label, at in zip(above[::2], above[1::2], strict=True)
+    ]
+    return {"steps": links, "here": here, "id": id}
+
+
+@register.inclusion_tag("core/_error.html", takes_context=True)
+def error(context: Context, name: str, id: str = "") -> Shown:
+    """Return what is wrong with a field of the page's form."""
+    return {"text": context["form"][name].error, "id": id or f"{name}-error"}
+
+
+@register.inclusion_tag("core/_field.html", takes_context=True)
+def field(context: Context, name: str, label: str, **options: Any) -> Shown:
+    """Return a line of the page's form: value and error by its name, unless the caller says others."""
+    bound = context["form"][name]
+    return {"id": name, "value": bound.shown, "error": bound.error, "name": name, "label": label} | options
+
+
+@register.inclusion_tag("core/_picker.html", takes_context=True)
+def picker(context: Context, name: str, label: str, picker: Picker, **options: Any) -> Shown:
+    """Return a line of the page's form whose value is one of many."""
+    return field(context, name, label, picker=picker, **options)
+
+
+@register.inclusion_tag("core/_picker_several.html", takes_context=True)
+def picker_several(context: Context, name: str, label: str, picker: Picker, **options: Any) -> Shown:
+    """Return a line of the page's form whose values are some of many."""
+    return field(context, name, label, picker=picker, **options)

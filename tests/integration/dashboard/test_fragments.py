@@ -65,7 +65,7 @@ class Parts(HTMLParser):
 
 def plain(html: str) -> str:
     """A fragment without what may differ: the mark, the flash, the form's token, running times."""
-    html = html.replace(OOB, "").replace(' class="changed"', "")
+    html = re.sub(r"\s+", " ", html.replace(OOB, "").replace(' class="changed"', "")).replace(" >", ">")
     html = re.sub(r'<input type="hidden" name="csrfmiddlewaretoken"[^>]*>', "", html)
     html = re.sub(r'data-until="\d+">[^<]*<', "<", html)
     html = re.sub(r"checks? at [\d:]+ UTC", "checks", html)
