@@ -20,7 +20,7 @@ from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
 from apps.sectors.states import BatchKind, BatchState, JobState
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
 from poolsite.filecoin.cids import cid_of_cbor

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import grimp
 from importlinter.contracts.forbidden import ForbiddenContract
+
+if TYPE_CHECKING:
+    from importlinter.domain.contract import ContractCheck
 
 
 class ForbiddenAtRunTime(ForbiddenContract):
@@ -11,7 +16,7 @@ class ForbiddenAtRunTime(ForbiddenContract):
 
     type_name = "forbidden_at_run_time"
 
-    def check(self, graph: grimp.ImportGraph, verbose: bool) -> object:
+    def check(self, graph: grimp.ImportGraph, verbose: bool) -> ContractCheck:
         """Check the imports that remain when the program runs."""
         roots = {module.split(".")[0] for module in graph.modules if not graph.is_module_squashed(module)}
         running = grimp.build_graph(*sorted(roots), exclude_type_checking_imports=True)

@@ -17,24 +17,20 @@ from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
 from apps.chain.models import Node
 from apps.chain.selectors import head_current
-from apps.chain.services import head_follow, network_bind
+from apps.chain.services.heads import head_follow
+from apps.chain.services.networks import network_bind
 from apps.chain.states import NodeState
 from apps.gateway.errors import SignerAway, SignerRefused
-from apps.gateway.services import signature_read
+from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
-from apps.messages.services import (
-    gaps_fill,
-    message_push,
-    messages_expire,
-    messages_publish,
-    messages_republish,
-    messages_track,
-    sender_select,
-    senders_due,
-)
+from apps.messages.services.gaps import gaps_fill
+from apps.messages.services.publish import messages_publish, messages_republish
+from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
-from apps.users.services import signer_grant
+from apps.messages.services.select import messages_expire, sender_select, senders_due
+from apps.messages.services.track import messages_track
+from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
@@ -53,7 +49,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.core.errors import DomainError
-    from apps.gateway.services import WalletSignRequest
+    from apps.gateway.services.signatures import WalletSignRequest
     from apps.users.principals import Principal
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.origins import IdFound

@@ -6,14 +6,19 @@ import base64
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from apps.users.errors import TokenRefused
 from apps.users.models import Tenant, User
 from apps.users.principals import SYSTEM, Principal
-from apps.users.services import tenant_create, token_issue, user_create
+from apps.users.selectors import principal_of_token, token_by_text
+from apps.users.services.passwords import user_create
+from apps.users.services.tenants import tenant_create
+from apps.users.services.tokens import token_issue
 from apps.users.states import Perm, Role
 from poolsite.filecoin.keys import KeyInfo, key_generate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
 PASSWORD = "correct horse battery"
 
@@ -65,3 +70,14 @@ def key(key_type: str = "secp256k1", seed: int = 1) -> KeyInfo:
 def base64_text(data: bytes) -> str:
     """Go's []byte."""
     return base64.b64encode(data).decode()
+
+
+def principal_by_token(token: str, *, now: datetime, source: str = "") -> Principal:
+    """Return who holds this token.
+
+    Raises TokenRefused if it is unknown, revoked or expired, or if its tenant is disabled.
+    """
+    row = token_by_text(token)
+    if row is None:
+        raise TokenRefused("this token is not registered here")
+    return principal_of_token(row, now=now, source=source)

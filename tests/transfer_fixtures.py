@@ -11,7 +11,7 @@ from apps.miners.services.transfer import TransferRequest
 from apps.miners.states import Use
 from apps.proving.services.transfer import miner_transfer
 from apps.users.principals import SYSTEM
-from apps.users.services import miner_grant, signer_grant
+from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people

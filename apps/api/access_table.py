@@ -13,10 +13,8 @@ from django.urls import URLPattern, URLResolver
 
 from apps.api.auth.routes import ADMIN, HANDLER, NOBODY, OWN, READ
 from apps.api.auth.urls import ALL_ROUTES
-from apps.api.rpc.dispatcher import ANY_SCOPE
 from apps.api.rpc.services.registry import SERVICES, VERSIONS
 from apps.api.v1.urls import urlpatterns as rest_patterns
-from apps.users.states import PERMS
 
 if TYPE_CHECKING:
     from poolsite.wire.jsonrpc.parameters import RpcMethod
@@ -43,16 +41,6 @@ class Endpoint:
     own_only: bool = False
     """A tenant's token is let in for what is the tenant's own."""
     is_channel: bool = False
-
-    def lets_in(self, perm: str, scopes: tuple[str, ...], *, is_operator: bool) -> bool:
-        """Return whether a good token of this kind passes the door."""
-        if not self.level:
-            return True
-        if perm not in PERMS[PERMS.index(self.level) :]:
-            return False
-        if scopes and ANY_SCOPE not in self.scopes and not {*self.scopes} & {*scopes}:
-            return False
-        return is_operator or not self.operator_only
 
 
 def endpoints() -> list[Endpoint]:

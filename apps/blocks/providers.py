@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hub_client import Deadline, HubRequest
 from apps.gateway.routes import proof_route, wallet_route
-from apps.gateway.services import WalletSignRequest, signature_read
+from apps.gateway.services.signatures import WalletSignRequest, signature_read
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
 

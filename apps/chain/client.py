@@ -52,19 +52,6 @@ class Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """Where a message landed."""
-
-    cid: Cid
-    """Of the message that landed: a replacement may have another than the one asked for."""
-    receipt: Receipt
-    height: int
-    """Of the tipset that executed it, one above the one that includes it."""
-    tipset_key: str
-    """Key of the executing tipset."""
-
-
-@dataclass(frozen=True, slots=True)
 class Estimate:
     """Gas values of one message, or why there are none."""
 
@@ -225,15 +212,6 @@ class ChainClient:
         """Return the ID address of any address."""
         return self.ask(_text, "StateLookupID", address, key_to_json(key))
 
-    def state_search_msg(self, cid: Cid, *, limit: int = -1, allow_replaced: bool = True) -> Lookup | None:
-        """Find where a message landed; None if it did not, or the node has never seen it."""
-        try:
-            return self.ask(_lookup, "StateSearchMsg", [], cid_to_json(cid), limit, allow_replaced)
-        except NodeRefused as refusal:
-            if "could not find" in refusal.reason or "not found" in refusal.reason:
-                return None
-            raise
-
     def state_call(self, message: Message, key: str | None = None) -> dict[str, Any]:
         """Run a message without putting it on chain; returns the node's InvocResult."""
         return self.ask(_row, "StateCall", message_to_json(message), key_to_json(key))
@@ -378,17 +356,6 @@ def _cid(value: Any) -> Cid:
     if cid is None:
         raise NodeRefused(0, "the node sent null for a CID")
     return cid
-
-
-def _lookup(row: Any) -> Lookup | None:
-    if row is None:
-        return None
-    return Lookup(
-        cid=_cid(row["Message"]),
-        receipt=receipt_from_json(row["Receipt"]),
-        height=int(row["Height"]),
-        tipset_key=" ".join(link["/"] for link in row["TipSet"] or ()),
-    )
 
 
 def _estimate(row: Any) -> Estimate:

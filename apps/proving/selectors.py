@@ -19,22 +19,12 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
-    from apps.users.principals import Principal
 
 
 POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
 """What a strip needs of a proof; the proof itself is long."""
 NOTES_TOLD: Final = 20
 """Notes that are read at once."""
-
-
-def deadlines_visible(viewer: Principal) -> QuerySet[Deadline]:
-    """Return the deadlines that this caller may know of, with miner and partitions."""
-    partitions = Prefetch("partitions", queryset=Partition.objects.order_by("index"))
-    deadlines = Deadline.objects.select_related("miner__tenant").prefetch_related(partitions)
-    if viewer.miners:
-        deadlines = deadlines.filter(miner__actor_id__in=viewer.miners)
-    return deadlines if viewer.is_operator else deadlines.filter(miner__tenant_id=viewer.own_id)
 
 
 def deadlines_of(miner: Miner) -> QuerySet[Deadline]:

@@ -42,17 +42,6 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def principal_by_token(token: str, *, now: datetime, source: str = "") -> Principal:
-    """Return who holds this token.
-
-    Raises TokenRefused if it is unknown, revoked or expired, or if its tenant is disabled.
-    """
-    row = token_by_text(token)
-    if row is None:
-        raise TokenRefused("this token is not registered here")
-    return principal_of_token(row, now=now, source=source)
-
-
 def token_by_text(token: str) -> Token | None:
     """Find the row of a token, good or not."""
     return Token.objects.select_related("tenant").filter(digest=token_digest(token)).first()

@@ -13,7 +13,6 @@ from poolsite.filecoin.jwt import Claims, token_sign, token_verify
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-ALL_PERMS: Final = frozenset(PERMS)
 FAR_PERMS: Final = frozenset({"read"})
 """What a real node gives to whoever brings no token."""
 

@@ -321,7 +321,5 @@ EAM_ACTOR: Final = id_address(10)
 """f010: Ethereum address manager."""
 VERIFREG_ROOT: Final = id_address(80)
 """f080: root key holder of the verified registry."""
-BURNT_FUNDS: Final = id_address(99)
-"""f099: where burnt FIL goes."""
 ZERO_ADDRESS: Final = bls_address(b"\xc0" + bytes(47))
 """The BLS point at infinity; never a valid receiver."""

@@ -345,11 +345,6 @@ def header_to_json(header: BlockHeader) -> dict[str, Any]:
     return value
 
 
-def header_from_json(value: Any) -> BlockHeader:
-    """Read lotus' JSON object of a header.  Raise BadField."""
-    return from_json(BlockHeader, value)
-
-
 def messages_root(
     bls_messages: Sequence[Cid],
     secpk_messages: Sequence[Cid],

@@ -72,11 +72,6 @@ def cid_of_digest(digest: bytes) -> Cid:
     return Cid(DAG_CBOR_PREFIX + digest)
 
 
-def cid_of_raw(data: bytes) -> Cid:
-    """Return the CID of raw bytes, such as an actor's wasm code."""
-    return Cid(RAW_PREFIX + hashlib.blake2b(data, digest_size=32).digest())
-
-
 def cid_from_bytes(data: bytes) -> Cid:
     """Read a binary CID that fills `data`.  Raise BadCid."""
     if not data or len(data) > MAX_CID_LEN:

@@ -8,9 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from poolsite.filecoin.fr32 import PADDED_BLOCK_BYTES, RAW_BLOCK_BYTES, fr32_pad, padded_bytes, unpadded_bytes
-from poolsite.filecoin.merkle import binary_arities, merkle_tree
-from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.fr32 import PADDED_BLOCK_BYTES, RAW_BLOCK_BYTES, unpadded_bytes
 from poolsite.filecoin.sha254 import sha254_node, sha254_zero
 
 if TYPE_CHECKING:
@@ -41,19 +39,6 @@ class PieceAlignment:
     """The piece's room: the smallest 127 · 2^k that holds it."""
     right: int
     """Zero bytes after the piece inside its room."""
-
-
-def piece_commitment(raw: bytes) -> bytes:
-    """Return comm_p of raw data.  Raise BadPiece unless its size is 127 · 2^k."""
-    if len(raw) % RAW_BLOCK_BYTES or (len(raw) // RAW_BLOCK_BYTES).bit_count() != 1:
-        raise BadPiece(f"Piece size ({len(raw)}) must be 127 times a power of 2.")
-    return data_commitment(fr32_pad(raw))
-
-
-def data_commitment(padded: bytes) -> bytes:
-    """Return the root of tree_d over padded data of 32 · 2^k bytes."""
-    nodes = tuple(padded[at : at + NODE_BYTES] for at in range(0, len(padded), NODE_BYTES))
-    return merkle_tree(nodes, arities=binary_arities(len(nodes)), node_hash=sha254_node).root
 
 
 def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
@@ -93,23 +78,6 @@ def piece_alignment(written_bytes: int, piece_bytes: int) -> PieceAlignment:
     while room < piece_bytes:
         room *= 2
     return PieceAlignment(left=-written_bytes % room, room=room, right=room - piece_bytes)
-
-
-def staged_sector(sector_bytes: int, raw_pieces: Sequence[bytes]) -> bytes:
-    """Return the padded sector in which add_piece has put `raw_pieces`, zero-filled to its end.
-
-    Raise BadPiece if they do not fit.
-    """
-    staged = bytearray()
-    written = 0
-    for raw in raw_pieces:
-        alignment = piece_alignment(written, len(raw))
-        staged += bytes(padded_bytes(alignment.left))
-        staged += fr32_pad(raw + bytes(alignment.right))
-        written += alignment.left + alignment.room
-    if len(staged) > sector_bytes:
-        raise BadPiece("Pieces are larger than sector.")
-    return bytes(staged) + bytes(sector_bytes - len(staged))
 
 
 def _zero_piece(size: int) -> Piece:

@@ -88,11 +88,6 @@ class DeadlineInfo:
         return self.current_epoch >= self.period_start
 
     @property
-    def period_elapsed(self) -> bool:
-        """Return whether its proving period is over."""
-        return self.current_epoch >= self.next_period_start
-
-    @property
     def next_period_start(self) -> int:
         """Return the first epoch of the following proving period."""
         return self.period_start + self.params.period
@@ -186,11 +181,6 @@ def deadline_from_json(value: Any) -> DeadlineInfo:
     return DeadlineInfo(params=params, **{attr: number(name) for attr, name in _JSON_FIELDS})
 
 
-def current_deadline_index(period_start: int, current_epoch: int, params: ProvingParams) -> int:
-    """Return the index of the deadline that `current_epoch` falls into; 0 before the period's start."""
-    return max(current_epoch - period_start, 0) // params.window % params.deadlines
-
-
 def current_deadline(period_start: int, current_epoch: int, params: ProvingParams) -> DeadlineInfo:
     """Return the deadline open at `current_epoch`; the miner's periods start at `period_start` mod period."""
     period = params.period
@@ -206,14 +196,6 @@ def proving_period_offset(miner: Address, epoch: int, params: ProvingParams) -> 
     # The address is hashed in its CBOR form, that is behind a length, the epoch as 8 bytes without one.
     seed = bytes_write(bytes(miner)) + epoch.to_bytes(8, "big", signed=True)
     return int.from_bytes(hashlib.blake2b(seed, digest_size=32).digest()[:8], "big") % params.period
-
-
-def current_period_start(epoch: int, offset: int, params: ProvingParams) -> int:
-    """Return the start of the period that contains `epoch`; negative early in a chain.
-
-    Source: builtin-actors actors/miner/src/lib.rs current_proving_period_start.
-    """
-    return epoch - (epoch - offset) % params.period
 
 
 def is_mutable(info: DeadlineInfo) -> bool:

@@ -32,11 +32,6 @@ class Quantization:
         return ChainEpoch((epoch - offset) // self.unit * self.unit + offset)
 
 
-def quantize_up(epoch: int, unit: int, offset: int) -> ChainEpoch:
-    """Return the first epoch of the grid `offset` + n x `unit` at or after `epoch`."""
-    return Quantization(unit=unit, offset=offset).up(epoch)
-
-
 def lookback(epoch: int, distance: int) -> ChainEpoch:
     """Return the epoch `distance` before `epoch`; young chains stop at genesis."""
     return ChainEpoch(max(epoch - distance, 0))

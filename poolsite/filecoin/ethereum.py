@@ -316,11 +316,6 @@ def signing_bytes(message: Message, *, chain_id: int) -> bytes:
     return transaction_unsigned(message, chain_id=chain_id).unsigned_bytes
 
 
-def transaction_bytes(message: Message, signature: Signature, *, chain_id: int) -> bytes:
-    """Return the signed transaction as Ethereum nodes gossip it.  Raise BadTransaction."""
-    return transaction_of(message, signature, chain_id=chain_id).signed_bytes
-
-
 def transaction_hash(message: Message, signature: Signature, *, chain_id: int) -> bytes:
     """Return the hash by which Ethereum tools know the message.  Raise BadTransaction."""
     return transaction_of(message, signature, chain_id=chain_id).hash

@@ -52,14 +52,3 @@ def extension_check(
     if expiration < old_expiration:
         raise BadExpiration(f"cannot reduce sector {sector} expiration to {expiration} from {old_expiration}")
     expiration_check(expiration, activation=activation, now=now, network=network)
-
-
-def expiration_latest(*, now: int, network: Network) -> int:
-    """Return the latest expiration that a pre-commit at epoch `now` may have."""
-    lifetime_end = now + network.max_prove_commit_duration + network.max_sector_lifetime
-    return min(now + network.max_sector_expiration_extension, lifetime_end)
-
-
-def expiration_earliest(*, now: int, network: Network) -> int:
-    """Return the earliest expiration that a pre-commit at epoch `now` may have."""
-    return now + network.max_prove_commit_duration + network.min_sector_expiration

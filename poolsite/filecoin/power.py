@@ -8,10 +8,9 @@ runtime/src/builtin/reward/smooth/alpha_beta_filter.rs.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from poolsite.filecoin.fixed_point import PRECISION, VELOCITY_EPSILON, natural_log
-from poolsite.filecoin.kinds import AMOUNT, BadField
 
 QUALITY_BASE_MULTIPLIER: Final = 10
 """Weight of space without verified data."""
@@ -59,46 +58,6 @@ class Estimate:
     def value(self) -> int:
         """Return the value as a whole number, rounded down."""
         return self.position >> PRECISION
-
-
-def estimate_of(value: int, velocity: int = 0) -> Estimate:
-    """Return the estimate of a whole value and trend."""
-    return Estimate(value << PRECISION, velocity << PRECISION)
-
-
-def estimate_from_json(value: Any) -> Estimate:
-    """Read the JSON object, whose members are decimal strings.  Raise BadField."""
-    if not isinstance(value, dict):
-        raise BadField("", "an estimate must be an object")
-    return Estimate(
-        AMOUNT.read_json(value.get("PositionEstimate"), "PositionEstimate"),
-        AMOUNT.read_json(value.get("VelocityEstimate"), "VelocityEstimate"),
-    )
-
-
-def estimate_to_json(estimate: Estimate) -> dict[str, str]:
-    """Return the JSON object, whose members are decimal strings."""
-    return {"PositionEstimate": str(estimate.position), "VelocityEstimate": str(estimate.velocity)}
-
-
-ALPHA: Final = 314760000000000000000000000000000000
-"""Share of the residual that corrects the value, 9.25e-4 in 2^-128."""
-BETA: Final = 96640100000000000000000000000000
-"""Share of the residual that corrects the trend, 2.84e-7 in 2^-128."""
-
-
-def estimate_next(estimate: Estimate, observed: int, *, epochs: int = 1) -> Estimate:
-    """Return the estimate after `observed`, `epochs` after the last.
-
-    Source: alpha_beta_filter.rs next_estimate.
-    """
-    delta = epochs << PRECISION
-    position = estimate.position + (estimate.velocity * delta >> PRECISION)
-    # Against the predicted value: the trend has carried the old one over `epochs` above.
-    residual = (observed << PRECISION) - position
-    position += ALPHA * residual >> PRECISION
-    velocity = estimate.velocity + BETA * residual // delta
-    return Estimate(position, velocity)
 
 
 def cumulative_ratio(epochs: int, *, numerator: Estimate, denominator: Estimate) -> int:

@@ -121,11 +121,6 @@ def update_container(update_proof: int, partitions: Sequence[VanillaUpdateProof]
     return container_encode(Container(ContainerKind.UPDATE, update_proof, (group,)))
 
 
-def aggregate_container(seal_proof: int, proofs: Sequence[bytes]) -> bytes:
-    """Write the PoRep containers of several sectors as one, in the order of the sectors."""
-    return container_encode(Container(ContainerKind.AGGREGATE, seal_proof, (tuple(proofs),)))
-
-
 def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
     """Return the PoRep containers that an aggregate holds, in the order of the sectors, unchecked.
 

@@ -200,11 +200,3 @@ def _g2(data: bytes) -> G2Element:
         return G2Element.from_bytes(data)
     except (ValueError, RuntimeError) as error:
         raise BadSignature(f"bad BLS signature: {error}") from None
-
-
-def recovered_address(data: bytes, payload: bytes) -> Address:
-    """Return the f1 address whose key made the secp256k1 signature `data` of `payload`.
-
-    Raise BadSignature.
-    """
-    return secp256k1_address(secp256k1_recover(data, hashlib.blake2b(payload, digest_size=32).digest()))

@@ -12,7 +12,8 @@ from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.core.clock import now
 from apps.users.models import Token
-from apps.users.services import tenant_update, token_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import token_revoke
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
 

@@ -243,7 +243,8 @@ def push_single(pool: Any) -> float:
 
 def push_batches(pool: Any) -> float:
     """Push as many in one insert as are in flight on a socket."""
-    from apps.messages.services import PushItem, messages_push
+    from apps.messages.services.push import messages_push
+    from apps.messages.services.validate import PushItem
     from tests.people import principal
 
     address, caller = pool.address(), principal()
@@ -347,7 +348,8 @@ def rounds_choose(pool: Any, addresses: list[str]) -> None:
     """Choose one sender's messages after the other, in a process of its own."""
     from apps.chain.client import ChainClient
     from apps.chain.link import NodeLink
-    from apps.messages.services import messages_publish, sender_select
+    from apps.messages.services.publish import messages_publish
+    from apps.messages.services.select import sender_select
 
     client = ChainClient([NodeLink(pool.link.url, "")])
     for address in addresses:
@@ -361,7 +363,10 @@ def whole_way(pool: Any) -> float:
     The tests' node answers and signatures are made in the same process, so that both cost it time too.
     """
     from apps.messages.models import Message, Sender
-    from apps.messages.services import PushItem, messages_publish, messages_push, sender_select
+    from apps.messages.services.publish import messages_publish
+    from apps.messages.services.push import messages_push
+    from apps.messages.services.select import sender_select
+    from apps.messages.services.validate import PushItem
     from tests.people import principal
 
     caller = principal()

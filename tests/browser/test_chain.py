@@ -10,7 +10,10 @@ from playwright.sync_api import expect
 
 from apps.chain.client import chain_client
 from apps.chain.models import Head, Node
-from apps.chain.services import head_follow, network_bind, nodes_probe, nodes_sync
+from apps.chain.services.heads import head_follow
+from apps.chain.services.networks import network_bind
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.core.clock import now
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg

@@ -20,7 +20,7 @@ from apps.core.clock import now
 from apps.core.live import Change, publish
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.steps import sector_retry, sector_stop
-from apps.users.services import tenant_update
+from apps.users.services.tenants import tenant_update
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 from tests import factories

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import expect
 
 from apps.miners.models import Miner
-from apps.users.services import signer_grant, signer_grant_revoke
+from apps.users.services.grants import signer_grant, signer_grant_revoke
 from tests import factories
 from tests.browser.axe import findings
 from tests.people import PASSWORD, tenant

@@ -16,7 +16,7 @@ from apps.api.rpc.services.registry import SERVICES
 from apps.messages.services.selection import SenderChainState
 from apps.sectors.models import Job
 from apps.users.models import Token
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from poolsite.wire.jsonrpc import parameters
 from tests import factories, people
 from tests.demo_data import Pool, busy_pool

@@ -17,7 +17,7 @@ from apps.messages.models import ExtraNode, Message
 from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.services.steps import sector_stop
 from apps.users.models import AuditEntry
-from apps.users.services import miner_grant
+from apps.users.services.grants import miner_grant
 from apps.wallets.models import Wallet
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Register

@@ -16,7 +16,8 @@ import pytest
 
 from apps.dashboard.urls import urlpatterns
 from apps.users.models import Token
-from apps.users.services import audit_record, rate_limit_set
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import rate_limit_set
 from tests import demo_data, factories, people
 from tests.integration.test_fuzz import KEY, NOBODY, SECONDS, SEED, WORDS
 from tests.integration.test_fuzz_shapes import SECRET

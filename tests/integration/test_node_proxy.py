@@ -10,7 +10,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
-from apps.chain.services import nodes_sync
+from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet

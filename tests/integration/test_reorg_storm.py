@@ -13,7 +13,7 @@ from apps.chain.client import ChainClient
 from apps.chain.link import link_to
 from apps.chain.models import Head
 from apps.chain.notify import HeadListener, LatestHead
-from apps.chain.services import head_follow
+from apps.chain.services.heads import head_follow
 from apps.core.clock import now
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.forks import reorg

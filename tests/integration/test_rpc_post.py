@@ -17,10 +17,11 @@ from apps.api.rpc import callers, limits
 from apps.api.rpc.services.node import proxy
 from apps.chain.link import link_to
 from apps.chain.models import Node
-from apps.chain.services import nodes_sync
+from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
 from apps.users.models import Tenant, Token
-from apps.users.services import tenant_update, token_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import token_revoke
 from tests import people
 from tests.fake_node import FakeNode, served
 from tests.hub import WebProcess

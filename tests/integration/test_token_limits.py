@@ -13,11 +13,11 @@ from apps.core import clock
 from apps.messages.errors import ReceiverNotGranted
 from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry, Token
-from apps.users.selectors import principal_by_token
-from apps.users.services import TokenLimits, miner_grant, signer_grant
+from apps.users.services.grants import miner_grant, signer_grant
+from apps.users.services.tokens import TokenLimits
 from apps.wallets.errors import SenderNotGranted
 from tests import factories, page_client, people
-from tests.people import bearer
+from tests.people import bearer, principal_by_token
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,8 @@ from apps.api.auth import verify
 from apps.api.auth.verify import VerifyPost, answers_of_loop
 from apps.core import clock
 from apps.users.models import Token
-from apps.users.services import tenant_update, token_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import token_revoke
 from poolsite.asgi import application
 from tests import people
 

@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from apps.users.models import AuditEntry, Tenant, User
 from apps.users.principals import SYSTEM
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from tests.fast_flush import KEPT, tables_flush
 from tests.people import person, tenant
 

@@ -72,9 +72,6 @@ PADDING_64 = [
 ]
 """W + K of the padding block of a 64-byte message: the same for every tree node."""
 
-PADDING_64_WORDS = np.array(PADDING_64, np.uint32)
-
-
 # The portable path.  numba widens uint32 arithmetic to 64 bits: every intermediate is cast back.
 
 

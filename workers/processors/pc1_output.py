@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from workers.processors import codec
@@ -11,11 +10,6 @@ from workers.processors.tasks import Pc1Output, StoreConfigOutput, parameters_na
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-def output_to_json(output: Pc1Output) -> str:
-    """Return the JSON that crosses the FFI of the Go programs, byte for byte."""
-    return json.dumps(output_value(output), separators=(",", ":"))
 
 
 def output_value(output: Pc1Output) -> dict[str, Any]:

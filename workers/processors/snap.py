@@ -60,14 +60,6 @@ class Encoding:
 
         parallel_for(work, len(out), size=CHUNK_NODES)
 
-    def remove_all(self, replica: Nodes, data: Nodes, out: Nodes) -> None:
-        """Take the data out of a whole sector on all cores."""
-
-        def work(first: int, end: int) -> None:
-            self.remove(replica[first:end], data[first:end], out[first:end], first=first)
-
-        parallel_for(work, len(out), size=CHUNK_NODES)
-
 
 def encoding_of(parameters: UpdateParameters, *, comm_d_new: bytes, comm_r_old: bytes) -> Encoding:
     """Derive the factors of an update."""

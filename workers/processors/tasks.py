@@ -13,7 +13,6 @@ from poolsite.filecoin.porep.parameters import (
     GENERATIONS,
     SECTOR_SIZES,
     SealParameters,
-    UnknownSealProof,
     seal_parameters,
 )
 from workers.processors.codec import BASE64
@@ -32,14 +31,6 @@ def parameters_named(name: str) -> SealParameters:
         return SEAL_PROOFS[name]
     except KeyError:
         raise BadInput(f"unknown registered proof {name!r}") from None
-
-
-def parameters_numbered(number: int) -> SealParameters:
-    """Return the parameters of a registered proof.  Raises BadInput."""
-    try:
-        return seal_parameters(number)
-    except UnknownSealProof as error:
-        raise BadInput(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

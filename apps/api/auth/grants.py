@@ -16,7 +16,7 @@ from apps.users.selectors import (
     signers_of_tenant,
     tenant_find,
 )
-from apps.users.services import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
+from apps.users.services.grants import SIGNER_PROTOCOLS, signer_grant, signer_grant_revoke
 from poolsite.filecoin.address import ID, address_parse, id_address
 
 if TYPE_CHECKING:

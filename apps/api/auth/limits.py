@@ -9,7 +9,7 @@ from apps.api.auth.fields import AuthFault, Field, lowered, text, whole
 from apps.api.auth.routes import ADMIN, Route
 from apps.api.auth.tenants import NAME, found
 from apps.users.selectors import rate_limits_of
-from apps.users.services import rate_limit_delete, rate_limit_set
+from apps.users.services.grants import rate_limit_delete, rate_limit_set
 
 if TYPE_CHECKING:
     from apps.users.models import RateLimit

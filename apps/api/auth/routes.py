@@ -16,7 +16,7 @@ from apps.api.auth.fields import AuthFault, Field, fields_read, request_values
 from apps.api.callers import principal_from_request
 from apps.api.errors import domain_error
 from apps.users.errors import TokenRefused
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

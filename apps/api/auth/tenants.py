@@ -9,7 +9,7 @@ from apps.api.auth.routes import ADMIN, OWN, VOID, Route
 from apps.miners.services.ownership import tenant_remove
 from apps.users.errors import TenantNameTaken
 from apps.users.selectors import accounts_missing, tenant_find, tenants_visible
-from apps.users.services import tenant_create, tenant_restore, tenant_update
+from apps.users.services.tenants import tenant_create, tenant_restore, tenant_update
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant

@@ -21,7 +21,7 @@ from apps.users.selectors import (
     tokens_of_tenant,
     tokens_valid,
 )
-from apps.users.services import token_issue, token_restore, token_revoke
+from apps.users.services.tokens import token_issue, token_restore, token_revoke
 from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import BadToken, Claims, token_claims, token_sign
 

@@ -27,15 +27,10 @@ from apps.users.selectors import (
     token_by_text,
     tokens_visible,
 )
-from apps.users.services import (
-    TokenLimits,
-    account_approve,
-    audit_record,
-    tenant_create,
-    tenant_update,
-    token_issue,
-    token_revoke,
-)
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import account_approve
+from apps.users.services.tenants import tenant_create, tenant_update
+from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
 from apps.users.states import Perm
 from poolsite.filecoin.address import BadAddress
 

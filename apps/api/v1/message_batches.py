@@ -18,8 +18,8 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core.errors import DomainError
-from apps.messages.services import messages_push
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.push import messages_push
 
 BATCH_MAX = 1000
 

@@ -19,9 +19,9 @@ from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.messages.selectors import message_get, message_keys, messages_visible
-from apps.messages.services import message_republish, messages_publish
 from apps.messages.services.bulk import BULK_MAX, BULK_STATES, messages_bulk
 from apps.messages.services.cancel import message_cancel
+from apps.messages.services.publish import message_republish, messages_publish
 
 if TYPE_CHECKING:
     from apps.chain.models import Head

@@ -24,18 +24,12 @@ from apps.core.errors import BadValue, DomainError
 from apps.messages.diagnosis import message_diagnose, message_remedies
 from apps.messages.limits import message_limits
 from apps.messages.selectors import message_get, message_pushed, messages_page
-from apps.messages.services import (
-    Gas,
-    NewFees,
-    PushItem,
-    SendSpec,
-    fee_limits_set,
-    message_mark_bad,
-    message_replace,
-    messages_publish,
-    messages_push,
-)
+from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.fees import LEVELS, WHERE
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.push import messages_push
+from apps.messages.services.replace import NewFees, fee_limits_set, message_replace
+from apps.messages.services.validate import Gas, PushItem, SendSpec
 from apps.messages.states import MessageState
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 

@@ -9,7 +9,7 @@ from django.db import transaction
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
 from apps.users.models import MinerGrant
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

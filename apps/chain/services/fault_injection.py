@@ -9,7 +9,7 @@ from apps.chain.fault_injection import FAULT_DEFAULTS, READ_TIMEOUT_S, FaultValu
 from apps.chain.link import link_to
 from apps.core.errors import BadValue, Conflict
 from apps.core.live import Change, publish
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:

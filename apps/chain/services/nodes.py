@@ -12,7 +12,7 @@ from apps.chain.services.probes import node_probe, probe_store
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

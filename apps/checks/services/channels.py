@@ -17,7 +17,7 @@ from apps.checks.models import AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.users.encryption import text_encrypt
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from datetime import datetime

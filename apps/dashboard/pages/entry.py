@@ -24,7 +24,7 @@ from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, questio
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
 from apps.users.errors import WeakPassword
 from apps.users.selectors import passkeys_of, principal_of, totp_confirmed, users_active
-from apps.users.services import access_change_publish
+from apps.users.services.access import access_change_publish
 from apps.users.services.logins import LoginFailed, passkey_login, person_login, second_step_code
 from apps.users.services.operator_file import operator_has_password
 from apps.users.services.passkeys import assertion_options

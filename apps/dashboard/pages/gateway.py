@@ -36,7 +36,8 @@ from apps.gateway.states import Purpose
 from apps.proving.winning_post_test import trial_request
 from apps.sectors.selectors import is_uuid
 from apps.users.selectors import approvals_visible
-from apps.users.services import account_approve, audit_record
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import account_approve
 from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:

@@ -29,8 +29,9 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
 from apps.users.selectors import address_canonical, tokens_listed, tokens_visible
-from apps.users.services import TokenLimits, audit_record, token_issue, token_revoke
+from apps.users.services.audit import audit_record
 from apps.users.services.people import can_manage_people, tenant_for
+from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
 from apps.users.states import PART_PERMS, PERMS, Perm
 from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
 

@@ -19,7 +19,8 @@ from apps.gateway.providers import END, PROVE
 from apps.gateway.routes import ConnectionRef
 from apps.gateway.selectors import ALIVE_S
 from apps.gateway.states import Purpose
-from apps.users.services import account_approval_revoke, audit_record
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import account_approval_revoke
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier

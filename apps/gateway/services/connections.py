@@ -12,7 +12,7 @@ from apps.core.live import Change, publish
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.users.models import AccountApproval, SignerGrant, Tenant
 from apps.users.selectors import accounts_refused
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

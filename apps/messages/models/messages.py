@@ -13,7 +13,6 @@ from apps.messages.states import TRANSITIONS, MessageState, Priority, Wait
 from apps.users.models import Tenant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message as ChainMessage
-from poolsite.filecoin.message import SignedMessage, signed_message_from_cbor
 
 MESSAGE_ID_MAX = 256
 """Longest id that a caller may choose; the messager's column had the same."""
@@ -226,10 +225,6 @@ class Message(Timestamped):
         """Return whether this is the message, whatever its nonce and fees are."""
         own = self.chain_message()
         return all(getattr(own, name) == getattr(message, name) for name in CONTENT)
-
-    def signed_message(self) -> SignedMessage:
-        """Return the newest signed version.  Only for rows that have one."""
-        return signed_message_from_cbor(bytes(self.signed))
 
 
 class SignedVersion(models.Model):

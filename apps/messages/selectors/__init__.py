@@ -90,7 +90,7 @@ def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
     return Message.objects.defer("params", "signed").in_bulk(list(ids))
 
 
-def message_states(ids: Collection[str]) -> list[tuple[str, str, int | None]]:
+def message_states(ids: Collection[str]) -> list[tuple[str, str, int]]:
     """Return key, state and landing height of the messages that there are."""
     return list(Message.objects.filter(pk__in=ids).values_list("pk", "state", "height"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import MessageEvent
-from apps.users.services import AuditEvent, audit_entries_record
+from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.states import KIND_PRIORITIES, Priority
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
 

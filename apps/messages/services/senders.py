@@ -20,7 +20,7 @@ from apps.messages.services.fees import shared_rules
 from apps.messages.services.retry import retry_after_rule_change
 from apps.messages.services.validate import fee_cap_check, receiver_kinds_resolve
 from apps.messages.states import SENDER_EVENTS
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.address import BadAddress, address_parse
 

@@ -13,13 +13,14 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors import miner_principal
 from apps.miners.states import MinerState
-from apps.users.services import audit_record, miner_grant, miner_grant_revoke
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import miner_grant, miner_grant_revoke
 from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import (

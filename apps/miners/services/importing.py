@@ -13,7 +13,8 @@ from apps.miners.models import Miner
 from apps.miners.services.create import name_read, proof_of_size, to_address
 from apps.miners.states import MinerState
 from apps.users.selectors import miner_owner
-from apps.users.services import audit_record, miner_grant
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import miner_grant
 from poolsite.filecoin.address import (
     ID,
     Address,

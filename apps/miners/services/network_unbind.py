@@ -12,7 +12,7 @@ from apps.core.errors import Conflict
 from apps.core.live import Change, publish
 from apps.messages.models import Message, Tracker
 from apps.miners.models import Miner
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal

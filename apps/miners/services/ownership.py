@@ -13,7 +13,8 @@ from django.db import transaction
 from apps.miners.errors import MinerInUse
 from apps.miners.models import Miner
 from apps.users.models import Tenant
-from apps.users.services import miner_grant, miner_grant_revoke, tenant_delete
+from apps.users.services.grants import miner_grant, miner_grant_revoke
+from apps.users.services.tenants import tenant_delete
 
 
 def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:

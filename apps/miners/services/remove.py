@@ -11,7 +11,8 @@ from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.miners.services.create import may_create
 from apps.miners.states import MinerState
-from apps.users.services import audit_record, miner_grant_revoke
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import miner_grant_revoke
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal

@@ -22,7 +22,8 @@ from apps.miners.selectors import sender_choose
 from apps.miners.states import MinerState, Use
 from apps.users.errors import TenantUnknown
 from apps.users.models import MinerGrant, Tenant
-from apps.users.services import audit_record, miner_grant
+from apps.users.services.audit import audit_record
+from apps.users.services.grants import miner_grant
 from apps.users.services.token_scope import tokens_remove_miner
 from apps.wallets.selectors import sender_allowed
 

@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
 from apps.messages.selectors import messages_by_ids
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use

@@ -15,8 +15,8 @@ from django.db import transaction
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
 from apps.messages.errors import MessageIdTaken
-from apps.messages.services import message_push
 from apps.messages.services.cancel import message_withdraw
+from apps.messages.services.push import message_push
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use

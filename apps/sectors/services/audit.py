@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.sectors.models import Sector, Worker

@@ -15,7 +15,7 @@ from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids, messages_not_landed
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector

@@ -18,7 +18,7 @@ from apps.sectors.proof_forms import proof_form_here_require
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, SectorState
 

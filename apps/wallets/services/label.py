@@ -8,7 +8,7 @@ from django.db import transaction
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:

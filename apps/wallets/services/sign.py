@@ -18,8 +18,8 @@ from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signer_keys, signers_connected
-from apps.gateway.services import RuledSignature, WalletSignRequest, signers_of, wallet_sign_all
 from apps.gateway.services.connection_test import connection_request
+from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, signers_of, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
 from apps.users.principals import SYSTEM
 from apps.users.selectors import signer_granted

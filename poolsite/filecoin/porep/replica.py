@@ -63,11 +63,6 @@ def replica_encode(label: bytes, data: bytes) -> bytes:
     return scalar_to_bytes((scalar_from_bytes(label) + scalar_from_bytes(data)) % SCALAR_MODULUS)
 
 
-def replica_decode(label: bytes, sealed: bytes) -> bytes:
-    """Return the data of a replica's node.  Raise BadScalar."""
-    return scalar_to_bytes((scalar_from_bytes(sealed) - scalar_from_bytes(label)) % SCALAR_MODULUS)
-
-
 def replica_commitment(comm_c: bytes, comm_r_last: bytes) -> bytes:
     """Return comm_r.  Raise BadScalar."""
     return poseidon_node((comm_c, comm_r_last))

@@ -15,7 +15,6 @@ from poolsite.filecoin.porep.replica import (
     node_label,
     repeated_parents,
     replica_commitment,
-    replica_decode,
     replica_encode,
     replica_id,
 )
@@ -119,17 +118,6 @@ def porep_prove(sector: SealedSector, challenge: int) -> VanillaPoRepProof:
         labeling_proofs=labelings,
         encoding_proof=labelings[-1],
     )
-
-
-def sector_unseal(replica: bytes, parameters: SealParameters, *, replica_id: bytes) -> bytes:
-    """Return the padded data of a sealed file; the labels are computed again from the replica's id.
-
-    Raise BadScalar.  Source: vanilla/proof.rs extract_and_invert_transform_layers.
-    """
-    if len(replica) != parameters.sector_bytes:
-        raise ValueError(f"{len(replica)} bytes do not fill a sector of {parameters.sector_bytes}")
-    keys = replica_labels(replica_id, parameters)[-1]
-    return b"".join(replica_decode(key, node) for key, node in zip(keys, nodes_of(replica), strict=True))
 
 
 def nodes_of(data: bytes) -> tuple[bytes, ...]:

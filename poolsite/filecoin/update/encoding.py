@@ -23,14 +23,3 @@ def update_rho(phi: int, node: int, *, nodes: int, high_bits: int) -> int:
 def update_encode(sector_key: bytes, data: bytes, *, rho: int) -> bytes:
     """Return a node of the new replica from the old replica's node and the new data's.  Raise BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(sector_key) + scalar_from_bytes(data) * rho) % SCALAR_MODULUS)
-
-
-def update_decode(sector_key: bytes, replica: bytes, *, rho: int) -> bytes:
-    """Return a node of the data from the old and the new replica's.  Raise BadScalar."""
-    encoded = scalar_from_bytes(replica) - scalar_from_bytes(sector_key)
-    return scalar_to_bytes(encoded * pow(rho, -1, SCALAR_MODULUS) % SCALAR_MODULUS)
-
-
-def update_remove(replica: bytes, data: bytes, *, rho: int) -> bytes:
-    """Return a node of the old replica from the new replica's and the data's.  Raise BadScalar."""
-    return scalar_to_bytes((scalar_from_bytes(replica) - scalar_from_bytes(data) * rho) % SCALAR_MODULUS)

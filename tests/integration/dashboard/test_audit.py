@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.core.redis_clients import redis_client
 from apps.dashboard.pages.audit import ChangeRow, change_rows
 from apps.users import audit
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from tests import people
 from tests.people import PASSWORD
 from tests.query_plans import blocks_of

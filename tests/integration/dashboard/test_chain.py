@@ -9,7 +9,8 @@ import pytest
 from apps.chain.client import chain_client
 from apps.chain.link import link_to
 from apps.chain.models import Network, Node
-from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeRole, NodeState
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render

@@ -31,8 +31,9 @@ from apps.proving.models import WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import fault_fee
-from poolsite.filecoin.power import estimate_of
+from poolsite.filecoin.power import Estimate
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import signed_in, text_of
@@ -383,7 +384,7 @@ def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
 
 
 def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(quiet):
-    reward, power = estimate_of(36 * 10**18), estimate_of(10**12)
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
     RewardEstimate.objects.create(
         reward_position=reward.position,
         reward_velocity=reward.velocity,
@@ -413,7 +414,7 @@ def test_a_fault_says_its_cost_by_the_chain_cutoff_and_termination(quiet):
 
 
 def test_sum_of_costs_counts_no_sector_twice(quiet):
-    reward, power = estimate_of(36 * 10**18), estimate_of(10**12)
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
     RewardEstimate.objects.create(
         reward_position=reward.position,
         reward_velocity=reward.velocity,

@@ -10,8 +10,9 @@ from django.test import Client
 
 from apps.chain.fault_injection import FAULT_DEFAULTS
 from apps.chain.models import Node
-from apps.chain.services import nodes_probe, nodes_sync
 from apps.chain.services.fault_injection import ACTIONS
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.core.clock import now
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.pages.fault_injection.faults import ACTION_LABELS, PARTS

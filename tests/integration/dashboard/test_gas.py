@@ -21,9 +21,9 @@ from apps.messages.models import (
     SharedRules,
     SignedVersion,
 )
-from apps.messages.services import Gas
 from apps.messages.services.bulk import bulk_price, messages_bulk
 from apps.messages.services.fees import METHOD
+from apps.messages.services.validate import Gas
 from apps.messages.states import MessageState, SenderState
 from apps.users.models import AuditEntry
 from tests import factories

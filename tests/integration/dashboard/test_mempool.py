@@ -8,7 +8,8 @@ import pytest
 from django.test import Client
 
 from apps.chain.models import Network, Node
-from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.core.clock import now
 from apps.dashboard.pagination import ROWS
 from poolsite.devnet.clock import ManualClock

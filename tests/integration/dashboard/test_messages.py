@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.core.clock import now
 from apps.messages.models import Message, SignedVersion
 from apps.messages.states import MessageState, Wait
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.demo_data import busy_pool
 from tests.page_client import HTMX, signed_in, text_of

@@ -15,7 +15,9 @@ from apps.miners.models import Miner, MinerTransfer
 from apps.miners.services.transfer import MOVED
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
-from apps.users.services import TokenLimits, signer_grant_revoke, tenant_update
+from apps.users.services.grants import signer_grant_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import TokenLimits
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.page_client import left_open, signed_in, text_of

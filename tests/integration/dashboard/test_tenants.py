@@ -8,7 +8,7 @@ import pytest
 
 from apps.users.limits import RULES, rate_limit_consume
 from apps.users.models import AuditEntry, MinerGrant, RateLimit, SignerGrant, Tenant
-from apps.users.services import miner_grant, rate_limit_set, signer_grant
+from apps.users.services.grants import miner_grant, rate_limit_set, signer_grant
 from tests import factories, people
 from tests.page_client import left_open, signed_in, text_of
 

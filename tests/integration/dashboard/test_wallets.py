@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.urls import reverse
 
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from tests import factories
 from tests.page_client import signed_in, text_of

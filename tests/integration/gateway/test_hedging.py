@@ -10,7 +10,7 @@ import httpx
 import pytest
 from channels.db import database_sync_to_async
 
-from apps.gateway.services import WalletSignRequest, wallet_sign_all
+from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor

@@ -13,16 +13,19 @@ from websockets.exceptions import ConnectionClosed
 
 from apps.gateway.errors import SignerAway, SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
-from apps.gateway.services import RuledSignature, keys_add, wallet_has, wallet_sign
 from apps.gateway.services.connection_test import (
     ConnectionTestResult,
     account_approval_revoke_and_disconnect,
     connection_end,
     signer_test,
 )
+from apps.gateway.services.connections import keys_add
+from apps.gateway.services.signatures import RuledSignature, wallet_has, wallet_sign
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
-from apps.users.services import TokenLimits, account_approve, signer_grant_revoke, tenant_update, token_revoke
+from apps.users.services.grants import account_approve, signer_grant_revoke
+from apps.users.services.tenants import tenant_update
 from apps.users.services.token_scope import tokens_remove_miner
+from apps.users.services.tokens import TokenLimits, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.message import Message, message_to_cbor

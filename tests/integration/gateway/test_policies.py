@@ -15,7 +15,7 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from apps.messages.models import Message as Pushed
 from apps.messages.states import Wait
 from apps.users.models import AuditEntry, Tenant
-from apps.users.services import account_approve
+from apps.users.services.grants import account_approve
 from apps.wallets.services import policies
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address

@@ -15,7 +15,8 @@ from channels.db import database_sync_to_async
 from apps.gateway.selectors import provers_connected
 from apps.gateway.services.connection_test import connection_end, prover_test
 from apps.users.principals import SYSTEM
-from apps.users.services import access_change_publish, miner_grant
+from apps.users.services.access import access_change_publish
+from apps.users.services.grants import miner_grant
 from poolsite.filecoin.cids import cid_to_json, commr_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import people

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from apps.gateway.errors import SignedBefore
-from apps.gateway.services import WalletSignRequest, wallet_sign_all
+from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import restore_check

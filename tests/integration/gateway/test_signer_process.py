@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from apps.core.errors import DomainError
-from apps.gateway.services import wallet_has, wallet_sign
+from apps.gateway.services.signatures import wallet_has, wallet_sign
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services import NewFees, SendSpec, message_mark_bad, message_replace, messages_publish
+from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.services.validate import SendSpec
 from apps.messages.states import MessageState, Wait
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
@@ -81,10 +84,10 @@ def test_both_kinds_of_keys_land_transfers(pool: DevnetPool) -> None:
         row = pool.row(f"to-{at}")
         assert (row.state, row.exit_code) == (MessageState.LANDED, 0)
         assert row.gas_used > 1_000_000
-        lookup = pool.client.state_search_msg(row.signed_message().cid)
-        assert lookup is not None
-        assert (lookup.tipset_key, lookup.receipt.gas_used) == (row.executed_key, row.gas_used)
-        assert lookup.height > row.height
+        lookup = pool.client.call("StateSearchMsg", [[], {"/": row.cid}, -1, True])
+        assert " ".join(cid["/"] for cid in lookup["TipSet"]) == row.executed_key
+        assert lookup["Receipt"]["GasUsed"] == row.gas_used
+        assert lookup["Height"] > row.height
 
 
 def test_a_hundred_messages_of_one_sender_have_contiguous_nonces(pool: DevnetPool) -> None:

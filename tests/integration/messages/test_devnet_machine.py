@@ -30,10 +30,10 @@ from apps.chain.link import NodeLink
 from apps.chain.models import Node
 from apps.core.errors import DomainError
 from apps.messages.models import Message, Sender
-from apps.messages.services import NewFees, message_replace
 from apps.messages.services.bulk import BULK_STATES, messages_bulk
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.guards import guard_remove, guard_set
+from apps.messages.services.replace import NewFees, message_replace
 from apps.messages.states import MessageState
 from apps.users.principals import SYSTEM
 from poolsite.devnet.clock import ManualClock

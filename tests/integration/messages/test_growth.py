@@ -10,8 +10,9 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.api.rpc.services.messager.reads import list_blocked_message, list_failed_message, messages_read
 from apps.messages.models import Message
-from apps.messages.services import NewFees, message_replace, messages_publish
 from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import NewFees, message_replace
 from poolsite.filecoin.address import UNDEF
 from tests.bulk_rows import message_copies_insert
 from tests.messaging import Pool, pool_world

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.proving.models import PostNote, WindowPost
 from apps.proving.services import submissions
 from apps.sectors.models import Job

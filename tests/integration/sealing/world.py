@@ -28,7 +28,7 @@ from apps.chain.steps import head_steps, tasks_due
 from apps.core import clock
 from apps.miners.models import Miner
 from apps.miners.services.create import create_miner_push
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from apps.gateway.services import WalletSignRequest
+    from apps.gateway.services.signatures import WalletSignRequest
     from poolsite.filecoin.keys import KeyInfo
     from poolsite.filecoin.signature import Signature
     from poolsite.wire.jobs import Assignment

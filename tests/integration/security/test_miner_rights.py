@@ -17,7 +17,7 @@ from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, MinerGrant, Tenant
 from apps.users.selectors import miner_owner
-from apps.users.services import miner_grant
+from apps.users.services.grants import miner_grant
 from poolsite.filecoin.actors import power
 from poolsite.filecoin.address import actor_address, id_address
 from poolsite.filecoin.codec import to_cbor

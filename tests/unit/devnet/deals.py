@@ -24,9 +24,9 @@ from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cbor import int_write
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import MIN_DURATION
 from poolsite.filecoin.keys import key_sign
+from tests.naive.pieces import data_commitment
 from tests.unit.devnet.people import STRANGER, WORKER, Person, chain, send
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import SmallMiner, small_miner

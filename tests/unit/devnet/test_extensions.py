@@ -27,7 +27,7 @@ from poolsite.filecoin.actors.verifreg import Method
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.commd import data_commitment
+from tests.naive.pieces import data_commitment
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER
 from tests.unit.devnet.replaying import replay_check

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from poolsite.devnet.access import ALL_PERMS
 from poolsite.devnet.actors.fault_injection import FAIL_METHOD, FailParams
 from poolsite.devnet.actors.ledger import actor_get, resolve
 from poolsite.devnet.actors.miner.state_editor import Reader
@@ -16,7 +15,7 @@ from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.faults import BadFault
 from poolsite.devnet.forks import NoReorg, head_back, reorg
 from poolsite.devnet.mempool import MessageRejected
-from poolsite.devnet.rpc.dispatch import Session, request_answer
+from poolsite.devnet.rpc.dispatch import PERMS, Session, request_answer
 from poolsite.devnet.rpc.fault_injection import foreign_message
 from poolsite.devnet.rpc.methods import METHODS_V1
 from poolsite.devnet.rpc.mpool import mpool_push
@@ -39,7 +38,7 @@ def node():
 
 async def call(node, method, *params):
     with ThreadPoolExecutor(1) as executor:
-        session = Session(node=node, methods=METHODS_V1, perms=ALL_PERMS, executor=executor)
+        session = Session(node=node, methods=METHODS_V1, perms=frozenset(PERMS), executor=executor)
         answer = await request_answer(session, {"id": 1, "method": method, "params": list(params)})
     return answer.body
 

@@ -9,11 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from poolsite.devnet.access import ALL_PERMS
 from poolsite.devnet.actors.invoke import METHODS as ACTOR_METHODS
 from poolsite.devnet.actors.verified.allocations import TERM_MIN
 from poolsite.devnet.actors.verified.claims import TERM_MAX
-from poolsite.devnet.rpc.dispatch import Session, request_answer
+from poolsite.devnet.rpc.dispatch import PERMS, Session, request_answer
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.filecoin.actors import market as market_actor
@@ -67,8 +66,8 @@ from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.codec import struct_of, to_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
-from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import RegisteredSealProof
+from tests.naive.containers import aggregate_container
 from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
@@ -160,7 +159,7 @@ async def test_no_call_makes_a_method_panic(miner, table):
     pool = values(miner)
     panics = {}
     with ThreadPoolExecutor(1) as executor:
-        session = Session(node=miner.node, methods=table, perms=ALL_PERMS, executor=executor)
+        session = Session(node=miner.node, methods=table, perms=frozenset(PERMS), executor=executor)
         for name, method in table.items():
             if method.channel or name in MOVES_TIME:
                 continue

@@ -35,7 +35,6 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.commd import data_commitment
 from poolsite.filecoin.deals import (
     MIN_DURATION,
     TERM_BUFFER,
@@ -45,7 +44,8 @@ from poolsite.filecoin.deals import (
 )
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.proof_container import update_container
-from poolsite.filecoin.update.proving import update_prove
+from tests.naive.pieces import data_commitment
+from tests.naive.updates import update_prove
 from tests.unit.devnet.deals import COLLATERAL, DATA, GAS, PIECE, PRICE, SIZE, Fair, signed_by
 from tests.unit.devnet.people import OWNER, chain, send
 from tests.unit.devnet.recorded import Replay

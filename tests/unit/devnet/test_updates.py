@@ -16,7 +16,7 @@ from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.update.parameters import update_parameters_for_size
-from poolsite.filecoin.update.proving import sector_update, update_prove
+from tests.naive.updates import sector_update, update_prove
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import small_miner
 

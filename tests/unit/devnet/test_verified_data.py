@@ -41,7 +41,7 @@ from poolsite.filecoin.actors.verifreg import (
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
-from poolsite.filecoin.commd import data_commitment
+from tests.naive.pieces import data_commitment
 from tests.unit.devnet.people import OWNER, STRANGER, Person, chain
 from tests.unit.devnet.people import send as send_estimated
 from tests.unit.devnet.recorded import Replay

@@ -10,10 +10,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from poolsite.filecoin.commd import staged_sector
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.porep.parameters import KIB, SealParameters, seal_parameters
 from poolsite.filecoin.porep.sealing import SealedSector, sector_seal
+from tests.naive.pieces import staged_sector
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "proofs"
 

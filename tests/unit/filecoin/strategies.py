@@ -18,7 +18,7 @@ from poolsite.filecoin.address import (
     secp256k1_address,
 )
 from poolsite.filecoin.bitfield import BITFIELD, bitfield_of_runs
-from poolsite.filecoin.cids import cid_of_cbor, cid_of_raw, commd_cid, commr_cid
+from poolsite.filecoin.cids import cid_of_cbor, commd_cid, commr_cid
 from poolsite.filecoin.codec import Struct
 from poolsite.filecoin.signature import SIGNATURE, Signature
 
@@ -38,9 +38,7 @@ ADDRESS = st.one_of(
     st.binary(min_size=48, max_size=48).map(bls_address),
     st.builds(delegated_address, st.integers(0, MAX_ID), st.binary(max_size=54)),
 )
-CID = st.one_of(
-    BYTES.map(cid_of_cbor), BYTES.map(cid_of_raw), COMMITMENT.map(commr_cid), COMMITMENT.map(commd_cid)
-)
+CID = st.one_of(BYTES.map(cid_of_cbor), COMMITMENT.map(commr_cid), COMMITMENT.map(commd_cid))
 SIGNATURES = st.builds(Signature, st.sampled_from((1, 2, 3)), st.binary(max_size=100))
 BITFIELDS = st.lists(st.integers(1, 1 << 40), max_size=12).map(bitfield_of_runs)
 

@@ -14,8 +14,6 @@ from poolsite.filecoin.deadlines import (
     NoDeadline,
     ProvingParams,
     current_deadline,
-    current_deadline_index,
-    current_period_start,
     deadline_from_json,
     deadline_info,
     deadline_to_json,
@@ -38,7 +36,6 @@ def test_the_current_deadline_is_open(params: ProvingParams, start: int, epoch: 
 
     assert info.is_open
     assert (info.period_start - start) % params.period == 0
-    assert info.index == current_deadline_index(info.period_start, epoch, params)
     assert info.next_not_elapsed() == info
     assert info.last == info.close - 1
     assert not is_mutable(info)
@@ -55,7 +52,7 @@ def test_the_next_opening_is_never_over(params: ProvingParams, epoch: int, index
 
 @given(params=st.sampled_from(TIMES), epoch=EPOCHS)
 def test_each_epoch_lies_in_one_deadline_only(params: ProvingParams, epoch: int) -> None:
-    start = current_period_start(epoch, 0, params)
+    start = current_deadline(0, epoch, params).period_start
 
     opened = [i for i in range(params.deadlines) if deadline_info(start, i, epoch, params).is_open]
 
@@ -75,8 +72,8 @@ def test_new_miners_are_spread_over_the_period() -> None:
 def test_a_young_chain_s_period_starts_before_genesis() -> None:
     params = NETWORKS["mainnet"].proving
 
-    assert current_period_start(10, 100, params) == 100 - params.period
-    assert current_period_start(100, 100, params) == 100
+    assert current_deadline(100, 10, params).period_start == 100 - params.period
+    assert current_deadline(100, 100, params).period_start == 100
 
 
 def test_deadlines_read_back_from_json_with_the_network_s_times() -> None:

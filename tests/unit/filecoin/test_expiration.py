@@ -7,27 +7,11 @@ import pytest
 from poolsite.filecoin.expiration import (
     BadExpiration,
     expiration_check,
-    expiration_earliest,
-    expiration_latest,
     extension_check,
 )
-from poolsite.filecoin.policy import DEMO, MAINNET, NETWORKS, Network
+from poolsite.filecoin.policy import DEMO, MAINNET
 
 DAY = 2880
-
-
-@pytest.mark.parametrize("network", NETWORKS.values(), ids=list(NETWORKS))
-@pytest.mark.parametrize("now", [0, 5, 1_000_000])
-def test_the_window_for_a_pre_commit_is_tight(network: Network, now: int) -> None:
-    first, last = expiration_earliest(now=now, network=network), expiration_latest(now=now, network=network)
-    activation = now + network.max_prove_commit_duration
-
-    assert first < last
-    for expiration in (first, last):
-        expiration_check(expiration, activation=activation, now=now, network=network)
-    for expiration in (first - 1, last + 1):
-        with pytest.raises(BadExpiration):
-            expiration_check(expiration, activation=activation, now=now, network=network)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,6 @@ from poolsite.filecoin import (
     kinds,
     message,
     policy,
-    power,
 )
 
 if TYPE_CHECKING:
@@ -76,7 +75,6 @@ VALUES: dict[str, tuple[Callable[[Any], Any], tuple[type[Exception], ...]]] = {
     "receipt": (message.receipt_from_json, (kinds.BadField,)),
     "deadline": (deadlines.deadline_from_json, (kinds.BadField,)),
     "network": (policy.network_from_params, (kinds.BadField, policy.UnknownNetwork)),
-    "estimate": (power.estimate_from_json, (kinds.BadField,)),
     "bitfield": (bitfield.bitfield_from_json, (kinds.BadField,)),
     "key": (keys.key_from_json, (keys.BadKey,)),
 }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolsite.filecoin.kinds import BadField
+from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import (
     VESTING_QUANTUM,
     block_reward,
@@ -22,17 +22,13 @@ from poolsite.filecoin.pledge import (
 )
 from poolsite.filecoin.power import (
     Estimate,
-    estimate_from_json,
-    estimate_next,
-    estimate_of,
-    estimate_to_json,
     quality_power,
     quality_power_max,
 )
 
 FIL = 10**18
-REWARD = estimate_of(36 * FIL)
-POWER = estimate_of(1 << 40)
+REWARD = Estimate(36 * FIL << PRECISION)
+POWER = Estimate(1 << (40 + PRECISION))
 SECTOR = 2048
 
 
@@ -55,7 +51,7 @@ def test_the_economy_of_the_local_chain_is_the_design_s() -> None:
 
 
 def test_without_network_power_the_whole_reward_is_expected() -> None:
-    assert expected_reward(REWARD, estimate_of(0), SECTOR, epochs=10) == 36 * FIL
+    assert expected_reward(REWARD, Estimate(0), SECTOR, epochs=10) == 36 * FIL
 
 
 def test_falling_rewards_never_expect_less_than_nothing() -> None:
@@ -98,23 +94,3 @@ def test_committed_capacity_counts_once_and_verified_data_ten_times() -> None:
     assert quality_power(SECTOR, duration=1000) == SECTOR
     full = quality_power(SECTOR, duration=1000, verified_weight=SECTOR * 1000)
     assert full == quality_power_max(SECTOR) == 10 * SECTOR
-
-
-def test_the_filter_follows_what_it_sees() -> None:
-    estimate = estimate_of(1000)
-    for _ in range(20_000):
-        estimate = estimate_next(estimate, 2000)
-
-    assert estimate.value == pytest.approx(2000, rel=0.05)
-    steady = estimate_next(estimate_of(1000), 1000)
-    assert steady == estimate_of(1000)
-
-
-def test_estimates_read_back() -> None:
-    estimate = Estimate(5 << 128, -7)
-
-    assert estimate_from_json(estimate_to_json(estimate)) == estimate
-    with pytest.raises(BadField):
-        estimate_from_json([])
-    with pytest.raises(BadField):
-        estimate_from_json({"PositionEstimate": 5})

@@ -17,7 +17,6 @@ from poolsite.filecoin.proof_container import (
     BadProofContainer,
     Container,
     ContainerKind,
-    aggregate_container,
     aggregate_proofs,
     container_decode,
     container_encode,
@@ -30,8 +29,9 @@ from poolsite.filecoin.proof_container import (
     winning_post_check,
     winning_post_container,
 )
-from poolsite.filecoin.update.proving import update_prove
 from poolsite.filecoin.update.verification import BadUpdate
+from tests.naive.containers import aggregate_container
+from tests.naive.updates import update_prove
 from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
 from tests.unit.filecoin.update.golden_updates import case_updated
 

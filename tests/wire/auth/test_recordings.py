@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from apps.users.services import signer_grant, signer_grant_revoke, tenant_create, tenant_update
+from apps.users.services.grants import signer_grant, signer_grant_revoke
+from apps.users.services.tenants import tenant_create, tenant_update
 from tests import people
 
 pytestmark = pytest.mark.django_db

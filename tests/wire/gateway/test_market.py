@@ -19,7 +19,8 @@ from apps.core.redis_clients import redis_client
 from apps.gateway.reverse import REGISTER
 from apps.users.limits import RULES
 from apps.users.models import AuditEntry, Token
-from apps.users.services import TokenLimits, rate_limit_set, token_revoke
+from apps.users.services.grants import rate_limit_set
+from apps.users.services.tokens import TokenLimits, token_revoke
 from tests import people
 from tests.wire.gateway.dialling import in_thread
 

@@ -14,7 +14,7 @@ from websockets.asyncio.client import connect
 
 from apps.core.redis_clients import redis_client
 from apps.gateway.routes import proof_route, route_name
-from apps.users.services import miner_grant
+from apps.users.services.grants import miner_grant
 from tests import people
 from tests.wire.gateway.dialling import in_thread
 

@@ -15,10 +15,11 @@ from websockets.exceptions import InvalidStatus
 from apps.gateway import providers
 from apps.gateway.errors import SignerRefused
 from apps.gateway.models import SignerConnection, SignerKey
-from apps.gateway.services import wallet_has, wallet_sign
+from apps.gateway.services.signatures import wallet_has, wallet_sign
 from apps.users.limits import RULES
 from apps.users.models import Tenant
-from apps.users.services import account_approve, rate_limit_set, tenant_update
+from apps.users.services.grants import account_approve, rate_limit_set
+from apps.users.services.tenants import tenant_update
 from tests import people
 from tests.wire.gateway.dialling import call, dial, in_thread
 

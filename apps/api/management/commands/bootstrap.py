@@ -19,7 +19,7 @@ from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
 from apps.users.principals import SYSTEM
 from apps.users.selectors import tenant_by_name
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from apps.users.services.bootstrap import POOL, pool_prepare
 from apps.users.services.operator_file import DamagedFile
 from apps.wallets.selectors import wallets_visible

@@ -30,8 +30,10 @@ from apps.dashboard.reauthentication import (
 )
 from apps.dashboard.sessions import client_ip, sign_in_required
 from apps.users.selectors import passkeys_of, principal_of, totp_confirmed
-from apps.users.services import access_change_publish, audit_record, password_change
+from apps.users.services.access import access_change_publish
+from apps.users.services.audit import audit_record
 from apps.users.services.passkeys import assertion_options
+from apps.users.services.passwords import password_change
 from apps.users.services.reauthentication import password_reauthenticate
 from apps.users.services.second_factor import has_second_factor, recovery_codes_left
 from apps.users.services.sessions import session_end, session_rekey, sessions_end, sessions_of

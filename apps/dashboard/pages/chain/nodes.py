@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.selectors import node_get, nodes_pool
-from apps.chain.services import node_add, node_promote, node_remove, node_set, node_test
+from apps.chain.services.nodes import node_add, node_promote, node_remove, node_set, node_test
 from apps.chain.states import NodeRole, NodeState
 from apps.chain.upgrades import readiness, upgrade_next
 from apps.core import formatting

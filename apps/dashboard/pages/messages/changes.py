@@ -17,8 +17,9 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.services import message_mark_bad, message_republish, message_retry_now, messages_publish
-from apps.messages.services.cancel import message_cancel
+from apps.messages.services.cancel import message_cancel, message_mark_bad
+from apps.messages.services.publish import message_republish, messages_publish
+from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

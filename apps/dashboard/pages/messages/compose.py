@@ -21,8 +21,8 @@ from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import chosen_label, picker
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.services import message_push
 from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.push import message_push
 from apps.messages.services.validate import PushItem
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from poolsite.filecoin.message import METHOD_SEND

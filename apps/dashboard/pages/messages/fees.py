@@ -19,8 +19,14 @@ from apps.dashboard.pages.messages.changes import answer, head_needed, signer_on
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_behind_count
-from apps.messages.services import NewFees, fee_limits_set, message_replace, messages_publish
-from apps.messages.services.replace import premium_floor_of, replacement_of
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import (
+    NewFees,
+    fee_limits_set,
+    message_replace,
+    premium_floor_of,
+    replacement_of,
+)
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
 from apps.users.models import Tenant
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 from apps.wallets.services.sign import ids_signed
 from poolsite.filecoin.message import METHOD_SEND, signed_message_to_cbor

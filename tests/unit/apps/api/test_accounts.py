@@ -13,9 +13,9 @@ from apps.core.redis_clients import redis_client
 from apps.users import audit
 from apps.users.audit import chain_check
 from apps.users.models import AuditEntry, Tenant, Token
-from apps.users.selectors import principal_by_token
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from tests import people
+from tests.people import principal_by_token
 
 pytestmark = pytest.mark.django_db
 

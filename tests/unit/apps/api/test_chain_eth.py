@@ -11,7 +11,7 @@ from apps.api.rpc.services.node import proxy
 from apps.api.rpc.services.node.ethereum import ALIASES
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.chain.models import Node
-from apps.chain.services import nodes_sync
+from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet

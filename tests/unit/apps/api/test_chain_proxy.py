@@ -11,7 +11,7 @@ from apps.api.rpc.services.node import proxy
 from apps.api.rpc.services.node.methods import LEVELS
 from apps.api.rpc.services.node.proxy import ObjectCache
 from apps.chain.models import Node
-from apps.chain.services import nodes_sync
+from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
 from tests import people
 from tests.fake_node import FakeNode, served

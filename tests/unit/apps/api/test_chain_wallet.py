@@ -10,9 +10,10 @@ import pytest
 
 from apps.api.rpc.services.node import proxy
 from apps.chain.models import Node
-from apps.chain.services import nodes_sync
+from apps.chain.services.nodes import nodes_sync
 from apps.chain.states import NodeState
-from apps.users.services import TokenLimits, miner_grant, signer_grant
+from apps.users.services.grants import miner_grant, signer_grant
+from apps.users.services.tokens import TokenLimits
 from apps.wallets.models import SignRecord
 from apps.wallets.services import sign
 from poolsite.filecoin.address import address_parse

@@ -12,8 +12,9 @@ from apps.api.rpc.services.messager import pushes
 from apps.api.rpc.services.messager.pushes import message_push_batched
 from apps.messages.errors import BadMessage, MessageIdTaken
 from apps.messages.models import Message
-from apps.messages.services import PushItem, messages_push_batch
-from apps.users.services import signer_grant
+from apps.messages.services.push import messages_push_batch
+from apps.messages.services.validate import PushItem
+from apps.users.services.grants import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from poolsite.filecoin.keys import key_address
 from tests.people import key, principal, tenant

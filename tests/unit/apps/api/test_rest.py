@@ -17,7 +17,8 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import Conflict, NotFound, NotReachable
 from apps.users.models import Tenant, Token
-from apps.users.services import tenant_create, tenant_update, token_revoke
+from apps.users.services.tenants import tenant_create, tenant_update
+from apps.users.services.tokens import token_revoke
 from tests import people
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls(__name__)]

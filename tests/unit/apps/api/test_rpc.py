@@ -10,7 +10,8 @@ from apps.api.rpc.dispatcher import Call, Service
 from apps.api.rpc.services import registry
 from apps.core.errors import NotFound
 from apps.users.models import Tenant, Token
-from apps.users.services import tenant_update, token_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import token_revoke
 from poolsite.wire.jsonrpc.parameters import ADDRESS, NUMBER, TEXT, RpcMethod
 from tests import people
 

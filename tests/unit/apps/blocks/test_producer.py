@@ -16,7 +16,7 @@ from apps.blocks.states import RoundState
 from apps.blocks.timing import EpochClock
 from apps.core.clock import now
 from apps.miners.models import Miner
-from apps.users.services import miner_grant
+from apps.users.services.grants import miner_grant
 from poolsite.devnet.clock import WallClock
 from tests.unit.apps.blocks.test_rounds import in_thread
 from tests.unit.apps.blocks.world import World

@@ -20,7 +20,7 @@ from apps.chain.services.heads import head_follow
 from apps.chain.services.networks import network_bind
 from apps.chain.services.nodes import nodes_sync
 from apps.core import clock
-from apps.users.services import miner_grant, signer_grant
+from apps.users.services.grants import miner_grant, signer_grant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.presealed.sector import presealed_sector

@@ -15,7 +15,9 @@ from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.selectors import network_current
-from apps.chain.services import WrongNetwork, network_bind, nodes_probe, nodes_sync
+from apps.chain.services.networks import WrongNetwork, network_bind
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
 from apps.chain.steps import Steps, head_steps
 from tests.fake_node import NETWORK, FakeNode, served

@@ -11,13 +11,13 @@ from apps.chain.client import ChainClient
 from apps.chain.link import NodeLink
 from apps.chain.models import Follower, Head
 from apps.chain.selectors import epoch_at, head_current, path_between
-from apps.chain.services import head_follow
+from apps.chain.services.heads import head_follow
 from tests.fake_node import FakeNode, served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from apps.chain.services import HeadStepResult
+    from apps.chain.services.heads import HeadStepResult
     from apps.chain.tipsets import TipsetFacts
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,9 @@ from apps.chain.follow import ChainFollower
 from apps.chain.link import link_to
 from apps.chain.models import Head, Network, Node
 from apps.chain.selectors import network_current, nodes_for_reading
-from apps.chain.services import network_bind, nodes_probe, nodes_sync
+from apps.chain.services.networks import network_bind
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
 from apps.chain.steps import Steps
 from apps.core import clock

@@ -17,8 +17,8 @@ from apps.chain.errors import NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Node
 from apps.chain.selectors import nodes_for_reading
-from apps.chain.services import NodeNotServing, node_add, node_set, node_test, nodes_probe, nodes_sync
-from apps.chain.services.probes import node_probe
+from apps.chain.services.nodes import NodeNotServing, node_add, node_set, node_test, nodes_sync
+from apps.chain.services.probes import node_probe, nodes_probe
 from apps.chain.states import NodeRole, NodeState
 from apps.core.errors import Conflict
 from apps.users.models import AuditEntry

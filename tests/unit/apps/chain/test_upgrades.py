@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from apps.chain.models import Node
-from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.chain.upgrades import (
     FAR_EPOCHS,
     Upgrade,

@@ -9,9 +9,10 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import GasGuard, Message
-from apps.messages.services import Gas, messages_publish
 from apps.messages.services.bulk import messages_bulk
 from apps.messages.services.cancel import message_cancel
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.validate import Gas
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

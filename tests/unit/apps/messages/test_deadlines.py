@@ -10,9 +10,9 @@ from apps.chain.client import ChainClient
 from apps.chain.errors import NodeUnavailable
 from apps.chain.link import NodeLink
 from apps.messages.models import Message
-from apps.messages.services import Gas
 from apps.messages.services.fee_bump import deadlines_learn, proofs_bump
 from apps.messages.services.guards import auto_bump_set
+from apps.messages.services.validate import Gas
 from apps.messages.states import Priority
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.actors.decode import params_encode

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apps.messages.models import Sender
-from apps.messages.services import message_retry
 from apps.messages.services.estimate import ATTEMPTS_MAX, failure_read
+from apps.messages.services.retry import message_retry
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import SignedVersion
-from apps.messages.services import Gas, SendSpec
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.guards import auto_bump_set
+from apps.messages.services.validate import Gas, SendSpec
 from apps.messages.states import MessageState, Wait
 from apps.users.principals import SYSTEM
 from tests.people import tenant

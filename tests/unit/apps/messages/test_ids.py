@@ -10,9 +10,10 @@ from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdAmbiguous, MessageIdTaken, MessageNotFound
 from apps.messages.models import Message
 from apps.messages.selectors import message_get, message_keys, messages_seen
-from apps.messages.services import PushItem, message_push, messages_push_batch
+from apps.messages.services.push import message_push, messages_push_batch
+from apps.messages.services.validate import PushItem
 from apps.users.principals import SYSTEM, Principal
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from tests import factories
 from tests.people import principal, tenant
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services import NewFees, message_replace
+from apps.messages.services.replace import NewFees, message_replace
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

@@ -17,10 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from apps.core.errors import DomainError
 from apps.messages.models import Message, UnmatchedMessage
-from apps.messages.services import NewFees, message_mark_bad, message_replace, messages_recover
 from apps.messages.services.bulk import messages_bulk
+from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.fee_bump import proofs_bump
 from apps.messages.services.recovery.restore import unmatched_decide
+from apps.messages.services.replace import NewFees, message_replace
+from apps.messages.services.retry import messages_recover
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
 from tests.messaging import pool_world

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from apps.messages.models import Sender
 from apps.messages.selectors import nonce_lanes
 from apps.messages.selectors.nonce_lanes import lanes_of, open_by_sender
-from apps.messages.services import Gas, message_mark_bad
+from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.validate import Gas
 from tests.messaging import FIL
 from tests.people import principal
 

@@ -8,7 +8,8 @@ import pytest
 
 from apps.chain.models import Node
 from apps.messages.models import ExtraNode, Message
-from apps.messages.services import messages_republish, sender_select
+from apps.messages.services.publish import messages_republish
+from apps.messages.services.select import sender_select
 from apps.messages.states import MessageState, Wait
 from tests.fake_node import FakeNode, served
 

@@ -10,8 +10,10 @@ import pytest
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage, MessageIdTaken, SenderStopped
 from apps.messages.models import Message, Sender
-from apps.messages.services import Gas, PushItem, SendSpec, messages_push, push
+from apps.messages.services import push
+from apps.messages.services.push import messages_push
 from apps.messages.services.senders import sender_set
+from apps.messages.services.validate import Gas, PushItem, SendSpec
 from apps.messages.states import MessageState, Priority, SenderState, Wait
 from apps.users.principals import SYSTEM
 from apps.wallets.errors import SenderNotGranted

@@ -9,17 +9,11 @@ import pytest
 from apps.core.errors import WrongState
 from apps.messages.errors import AlreadyOnChain, BadMessage, FeeTooLow, SignerRefuses
 from apps.messages.models import Message, Sender, SignedVersion
-from apps.messages.services import (
-    NewFees,
-    SendSpec,
-    message_mark_bad,
-    message_replace,
-    message_retry,
-    messages_clear,
-    messages_publish,
-    messages_recover,
-)
-from apps.messages.services.replace import premium_floor
+from apps.messages.services.cancel import message_mark_bad, messages_clear
+from apps.messages.services.publish import messages_publish
+from apps.messages.services.replace import NewFees, message_replace, premium_floor
+from apps.messages.services.retry import message_retry, messages_recover
+from apps.messages.services.validate import SendSpec
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:

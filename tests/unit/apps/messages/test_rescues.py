@@ -11,8 +11,9 @@ from apps.chain.models import Head
 from apps.core import clock
 from apps.messages import tasks
 from apps.messages.models import Message, Sender, Tracker
-from apps.messages.services import messages_search, messages_track
 from apps.messages.services.cancel import message_withdraw
+from apps.messages.services.search import messages_search
+from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from tests import factories
 from tests.unit.apps.messages.test_tasks import run_head, sent

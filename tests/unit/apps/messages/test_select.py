@@ -6,11 +6,14 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from apps.messages.models import Message, Sender
-from apps.messages.services import Gas, SendSpec, message_mark_bad, sender_select, senders_due
+from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.select import sender_select, senders_due
 from apps.messages.services.senders import actor_rules_set, sender_set, sender_set_nonce, shared_rules_set
+from apps.messages.services.validate import Gas, SendSpec
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.users.principals import SYSTEM
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
+from poolsite.filecoin.message import signed_message_from_cbor
 from tests.fake_node import ACTOR_CODE, PREMIUM
 from tests.people import principal, tenant
 
@@ -29,7 +32,7 @@ def test_a_message_gets_nonce_gas_and_signature_and_is_published(pool: Pool) -> 
     row = pool.row("one")
     assert (row.state, row.nonce, row.gas_premium) == (MessageState.FILLED, 0, PREMIUM)
     assert row.gas_limit == 1_250_000
-    assert str(row.signed_message().cid) == row.cid
+    assert str(signed_message_from_cbor(bytes(row.signed)).cid) == row.cid
     assert row.published_at is not None
     assert (address, 0) in pool.node.pool
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.messages.models import Message, Sender
-from apps.messages.services import message_mark_bad
+from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState, Wait
 from tests.unit.apps.messages.test_kills import Kill, heads, killed

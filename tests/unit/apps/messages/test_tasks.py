@@ -8,7 +8,7 @@ import pytest
 
 from apps.messages import tasks
 from apps.messages.models import Message
-from apps.messages.services import Gas
+from apps.messages.services.validate import Gas
 from apps.messages.states import MessageState, Wait
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from apps.chain.errors import NodeUnavailable
 from apps.chain.models import Head
 from apps.messages.models import Message, Sender, Tracker
-from apps.messages.services import messages_track
+from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
 from tests import factories

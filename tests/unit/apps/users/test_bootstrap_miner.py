@@ -11,7 +11,7 @@ from apps.api.management.commands import bootstrap
 from apps.chain.errors import NodeUnavailable
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.filecoin.keys import key_address
 from tests import factories, people

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.users.limits import RULES, rate_limit_consume
-from apps.users.services import rate_limit_set
+from apps.users.services.grants import rate_limit_set
 from tests import people
 
 if TYPE_CHECKING:

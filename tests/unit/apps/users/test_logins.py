@@ -7,7 +7,6 @@ import pytest
 
 from apps.core import clock
 from apps.users.models import AuditEntry, LoginAttempt
-from apps.users.services import tenant_update
 from apps.users.services.logins import (
     FREE_TRIES,
     LAST_WAIT_S,
@@ -16,6 +15,7 @@ from apps.users.services.logins import (
     LoginThrottled,
     person_login,
 )
+from apps.users.services.tenants import tenant_update
 from tests import people
 
 pytestmark = pytest.mark.django_db

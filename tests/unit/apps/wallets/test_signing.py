@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from apps.gateway.errors import SignerAway, SignerRefused
-from apps.users.services import signer_grant
+from apps.users.services.grants import signer_grant
 from apps.wallets.errors import SenderNotGranted
 from apps.wallets.models import SignRecord
 from apps.wallets.services import sign

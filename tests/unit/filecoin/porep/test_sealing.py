@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from poolsite.filecoin.fr32 import fr32_unpad
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
-from poolsite.filecoin.porep.sealing import porep_prove, sector_seal, sector_unseal
+from poolsite.filecoin.porep.sealing import porep_prove, sector_seal
 from tests.unit.filecoin.golden_proofs import (
     SEALED_CASES,
     case_parameters,
@@ -53,19 +52,6 @@ def test_the_challenged_nodes_are_those_of_the_golden_public_inputs(case):
         proof = porep_prove(sector, challenge)
         parents = [column.index for column in (*proof.drg_parents, *proof.exp_parents)]
         assert parents == [int.from_bytes(bytes.fromhex(value), "little") for value in inputs[at : at + 14]]
-
-
-@pytest.mark.parametrize("case", SEALED_CASES)
-def test_an_unsealed_sector_is_the_golden_data(case):
-    sector = case_sealed(case)
-    staged = sector_unseal(sector.replica, sector.parameters, replica_id=sector.replica_id)
-
-    assert sha256_hex(fr32_unpad(staged)) == golden(f"seal_{case}")["unsealed_unpadded_sha256"]
-
-
-def test_a_file_that_does_not_fill_the_sector_is_not_unsealed():
-    with pytest.raises(ValueError, match="do not fill"):
-        sector_unseal(bytes(2016), case_parameters("2k_v1"), replica_id=bytes(32))
 
 
 def test_data_that_does_not_fill_the_sector_is_refused():

@@ -6,7 +6,7 @@ from functools import cache
 
 from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.update.parameters import UpdateParameters, update_parameters_for_size
-from poolsite.filecoin.update.proving import UpdatedSector, sector_update
+from tests.naive.updates import UpdatedSector, sector_update
 from tests.unit.filecoin.golden_proofs import SEALED_CASES, case_sealed, golden, stream
 
 UPDATE_CASES = tuple(case for case in SEALED_CASES if "update" in golden(f"seal_{case}"))

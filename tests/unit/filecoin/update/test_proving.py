@@ -4,8 +4,8 @@ import pytest
 
 from poolsite.filecoin.bincode import BadBincode
 from poolsite.filecoin.merkle_codec import merkle_proof_to_json
-from poolsite.filecoin.update.proving import update_prove
 from poolsite.filecoin.update.vanilla import update_proof_decode, update_proof_encode
+from tests.naive.updates import update_prove
 from tests.unit.filecoin.golden_proofs import golden, sha256_hex
 from tests.unit.filecoin.update.golden_updates import UPDATE_CASES, case_updated
 

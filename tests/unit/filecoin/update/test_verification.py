@@ -7,9 +7,9 @@ import pytest
 
 from poolsite.filecoin.bincode import BadBincode
 from poolsite.filecoin.scalars import SCALAR_MODULUS
-from poolsite.filecoin.update.proving import update_prove
 from poolsite.filecoin.update.vanilla import update_proof_decode, update_proof_encode
 from poolsite.filecoin.update.verification import BadUpdate, update_verify
+from tests.naive.updates import update_prove
 from tests.unit.filecoin.update.golden_updates import UPDATE_CASES, case_updated
 
 NOT_A_SCALAR = SCALAR_MODULUS.to_bytes(32, "little")

@@ -14,7 +14,7 @@ REGISTERS = [5, 4, 1, 0, 7, 6, 3, 2]
 def compressed(blocks: int) -> list[int]:
     state = sha256.H.copy()
     for _ in range(blocks):
-        sha256.rounds(state, sha256.PADDING_64_WORDS)
+        sha256.rounds(state, np.array(sha256.PADDING_64, np.uint32))
     return [int(state[i]) for i in REGISTERS]
 
 

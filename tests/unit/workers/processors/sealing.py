@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.processors import add_piece, c1, pc1, pc2, tree_d
 from workers.processors.tasks import (
     AddPieceTask,
@@ -22,7 +23,6 @@ from workers.processors.tasks import (
     PieceSource,
     TreeDOutput,
     TreeDTask,
-    parameters_numbered,
 )
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "proofs"
@@ -57,7 +57,7 @@ class Sealing:
 
     @property
     def name(self) -> str:
-        return parameters_numbered(self.number).name
+        return seal_parameters(self.number).name
 
     @property
     def cache(self) -> Path:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
 from workers.kernels import labels as label_kernel
 from workers.processors import label_queue, tree_d
 from workers.processors.label_queue import LabelQueue
 from workers.processors.labelling import LabelledSector, label_sectors, memory_needed
 from workers.processors.parallel import THREADS_VARIABLE
-from workers.processors.tasks import parameters_numbered
 from workers.storage.files import DamagedFile
 from workers.storage.sector import SectorFiles
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-SMALL, LARGER = parameters_numbered(5), parameters_numbered(6)
+SMALL, LARGER = seal_parameters(5), seal_parameters(6)
 
 
 class Labelling:

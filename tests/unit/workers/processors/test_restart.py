@@ -6,13 +6,14 @@ import dataclasses
 
 import pytest
 
+from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
 from tests.unit.workers.processors.test_shapes import seal
 from workers.kernels import labels as label_kernel
 from workers.processors import pc1, pc2
 from workers.processors.errors import BadFile, BadInput, BadPiece
 from workers.processors.pc2 import seal_trees
-from workers.processors.tasks import PieceInfo, parameters_numbered
+from workers.processors.tasks import PieceInfo
 from workers.storage import files as files_module
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile
@@ -119,7 +120,7 @@ def test_one_flipped_bit_is_seen_before_the_file_leaves_for_the_store(labelled, 
     content = bytearray(path.read_bytes())
     content[5] ^= 1
     path.write_bytes(content)
-    files, store = SectorFiles(parameters_numbered(5), sector.cache, sector.sealed), Store(tmp_path / "store")
+    files, store = SectorFiles(seal_parameters(5), sector.cache, sector.sealed), Store(tmp_path / "store")
 
     with pytest.raises(DamagedFile, match=f"{name} is damaged"):
         store.persist(files, miner_id=1000, number=1)
@@ -130,7 +131,7 @@ def test_one_flipped_bit_is_seen_before_the_file_leaves_for_the_store(labelled, 
 def test_what_is_in_the_store_is_what_pc2_wrote(labelled, tmp_path):
     sector, _, made = labelled
     sector.pc2(made)
-    files = SectorFiles(parameters_numbered(5), sector.cache, sector.sealed)
+    files = SectorFiles(seal_parameters(5), sector.cache, sector.sealed)
 
     kept = Store(tmp_path / "store").persist(files, miner_id=1000, number=1)
 

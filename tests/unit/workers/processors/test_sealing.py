@@ -63,7 +63,10 @@ def test_the_json_of_pc1_and_c1_is_that_of_the_ffi_byte_for_byte(tmp_path):
     infos, made, output = sector.to_pc2()
 
     assert sector.c1(output, infos).c1_json == (GOLDEN / "api_c1_2k_v1_1.json").read_text()
-    assert pc1_output.output_to_json(_elsewhere(made)) == (GOLDEN / "api_pc1_2k_v1_1.json").read_text()
+    assert (
+        json.dumps(pc1_output.output_value(_elsewhere(made)), separators=(",", ":"))
+        == (GOLDEN / "api_pc1_2k_v1_1.json").read_text()
+    )
 
 
 def _elsewhere(output: Pc1Output) -> Pc1Output:

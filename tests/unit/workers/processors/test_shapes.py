@@ -8,11 +8,11 @@ import shutil
 
 import pytest
 
-from poolsite.filecoin.commd import staged_sector
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.porep.c1 import Commit1Output, c1_to_json
 from poolsite.filecoin.porep.challenges import ChallengeSource
 from poolsite.filecoin.porep.parameters import seal_parameters
+from tests.naive.pieces import staged_sector
 from tests.unit.workers.processors.sealing import GOLDEN, digest, golden, stream
 from workers.kernels.cpu import FORCE_VARIABLE
 from workers.processors.c1 import porep_prove

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin.porep.c1 import c1_from_json
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
 from poolsite.filecoin.post.proving import post_prove
-from poolsite.filecoin.update.proving import update_prove
+from tests.naive.updates import update_prove
 from tests.unit.filecoin.golden_proofs import SECTOR_NUMBER, case_parameters, case_sealed, golden, golden_text
 from tests.unit.filecoin.update.golden_updates import case_update_parameters, case_updated
 from workers.snark.circuits.porep import porep_circuit, porep_values

@@ -35,7 +35,7 @@ from apps.api.rpc.services.gateway.wallets import (
 )
 from apps.chain.addresses import BadNodeAddress, node_address
 from apps.gateway.reverse import reverse_set
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import (
     ADDRESS,

@@ -15,7 +15,7 @@ from apps.gateway.hub_client import Deadline, HubRequest, hub_database
 from apps.gateway.hub_node import hub_node
 from apps.gateway.providers import WalletProvider
 from apps.gateway.routes import wallet_route
-from apps.gateway.services import wallet_has
+from apps.gateway.services.signatures import wallet_has
 from apps.users.selectors import accounts_missing
 from apps.wallets.limits import bytes_check
 from poolsite.wire.jsonrpc.messages import Json, RpcError

@@ -19,19 +19,14 @@ from apps.core import clock
 from apps.messages.errors import BadMessage, MessageNotFound
 from apps.messages.selectors import message_get
 from apps.messages.selectors.tracking import tracked_key
-from apps.messages.services import (
-    message_mark_bad,
-    message_replace,
-    message_republish,
-    message_retry,
-    messages_clear,
-    messages_publish,
-    messages_recover,
-    messages_search,
-)
 from apps.messages.services.audit import message_audit
+from apps.messages.services.cancel import message_mark_bad, messages_clear
+from apps.messages.services.publish import message_republish, messages_publish
+from apps.messages.services.replace import message_replace
+from apps.messages.services.retry import message_retry, messages_recover
+from apps.messages.services.search import messages_search
 from apps.messages.states import STATES_BY_CODE, WIRE_NAMES, MessageState
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.address import Address
 
 if TYPE_CHECKING:

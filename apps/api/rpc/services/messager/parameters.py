@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.messages.services import Gas, NewFees, SendSpec
+from apps.messages.services.replace import NewFees
+from apps.messages.services.validate import Gas, SendSpec
 from apps.messages.states import STATES_BY_CODE
 from poolsite.filecoin.address import UNDEF, UNDEF_TEXT, Address
 from poolsite.filecoin.kinds import BadField

@@ -16,14 +16,8 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
 from apps.messages.errors import BadMessage
-from apps.messages.services import (
-    Gas,
-    PushItem,
-    SendSpec,
-    message_push,
-    messages_push,
-    messages_push_batch,
-)
+from apps.messages.services.push import message_push, messages_push, messages_push_batch
+from apps.messages.services.validate import Gas, PushItem, SendSpec
 from poolsite.filecoin.address import ID, address_format
 from poolsite.wire.jsonrpc.messages import json_read
 

@@ -24,7 +24,7 @@ from apps.messages.services.senders import (
     extra_node_save,
     shared_rules_set,
 )
-from apps.users.services import audit_record
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call

@@ -11,7 +11,7 @@ from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
 from apps.core.clock import now
 from apps.users.models import AuditEntry
-from apps.users.services import miner_grant
+from apps.users.services.grants import miner_grant
 from tests import factories, people
 
 if TYPE_CHECKING:

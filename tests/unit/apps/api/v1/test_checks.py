@@ -11,7 +11,7 @@ from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.checks.table import CHECKS
 from apps.core.clock import now
-from apps.users.services import TokenLimits
+from apps.users.services.tokens import TokenLimits
 from tests import factories
 from tests.people import bearer, operator_token, token
 

@@ -10,7 +10,9 @@ from django.test import Client
 
 from apps.miners.models import Miner, MinerTransfer
 from apps.users.models import AuditEntry
-from apps.users.services import TokenLimits, signer_grant, signer_grant_revoke, tenant_update
+from apps.users.services.grants import signer_grant, signer_grant_revoke
+from apps.users.services.tenants import tenant_update
+from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 from tests.page_client import left_open, signed_in
 from tests.transfer_fixtures import ADDRESS, transfer_case

@@ -9,7 +9,8 @@ import pytest
 
 from apps.chain.models import Node
 from apps.chain.selectors import nodes_for_reading
-from apps.chain.services import nodes_probe, nodes_sync
+from apps.chain.services.nodes import nodes_sync
+from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeRole
 from apps.core.clock import now
 from apps.users.models import AuditEntry
