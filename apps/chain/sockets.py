@@ -1,4 +1,4 @@
-"""The WebSocket of a node: opened here, from event loops and from threads."""
+"""The WebSocket of a node or a market: opened here, from event loops and from threads."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ class NodeSocket:
         await self.socket.close()
 
 
+async def socket_open(url: str, headers: dict[str, str]) -> ClientConnection:
+    """Open a socket whose frames are passed on as they come.  Raises WebSocketException, OSError."""
+    return await connect(url, **_options(headers))
+
+
 async def node_socket_open(address: NodeAddress) -> NodeSocket:
     """Open a node's socket.  Raises NodeUnavailable."""
     try:
-        return NodeSocket(await connect(address.ws_url, **_options(address)), address.http_url)
+        return NodeSocket(await socket_open(address.ws_url, _headers(address)), address.http_url)
     except FAILURES as error:
         raise NodeUnavailable(f"{address.http_url}: {error}"[:300]) from error
 
@@ -65,14 +70,18 @@ async def node_socket_open(address: NodeAddress) -> NodeSocket:
 def node_socket_open_in_thread(address: NodeAddress) -> ThreadConnection:
     """Open a node's socket for a thread.  Raises WebSocketException, OSError."""
     socket: ThreadConnection = connect_in_thread(
-        address.ws_url, close_timeout=CLOSE_TIMEOUT_S, **_options(address)
+        address.ws_url, close_timeout=CLOSE_TIMEOUT_S, **_options(_headers(address))
     )
     return socket
 
 
-def _options(address: NodeAddress) -> dict[str, Any]:
+def _headers(address: NodeAddress) -> dict[str, str]:
+    return {"Authorization": f"Bearer {address.token}"} if address.token else {}
+
+
+def _options(headers: dict[str, str]) -> dict[str, Any]:
     return {
-        "additional_headers": {"Authorization": f"Bearer {address.token}"} if address.token else {},
+        "additional_headers": headers,
         "open_timeout": OPEN_TIMEOUT_S,
         "max_size": settings.NODE_RESPONSE_MAX_BYTES,
         "proxy": None,

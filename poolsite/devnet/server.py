@@ -1,4 +1,4 @@
-"""The devnet's door: JSON-RPC over HTTP POST and WebSocket as lotus serves it, as an ASGI application.
+"""The devnet's endpoint: JSON-RPC over HTTP POST and WebSocket as lotus serves it, as an ASGI application.
 
 Source: go-jsonrpc server.go, websocket.go; lotus node/rpc.go; recorded frames of a lotus node.
 """
@@ -7,22 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.devnet.rpc.dispatch import (
-    Callbacks,
-    Channel,
-    Session,
-    invalid_request,
-    parse_error,
-    request_answer,
-)
+from poolsite.devnet.rpc.dispatch import LOTUS, Callbacks, Dispatcher
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.filecoin.jwt import BadToken
-from poolsite.wire.jsonrpc.messages import CANCEL, CHANNEL_CLOSE, CHANNEL_VALUE, notification
+from poolsite.wire.jsonrpc.messages import RpcError, frame_read, frame_write, notification
+from poolsite.wire.jsonrpc.server import Session, body_answer, request_answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping
@@ -68,13 +62,13 @@ class Server:
                 await send({"type": "lifespan.shutdown.complete"})
                 return
 
-    def _session(self, scope: Scope) -> Session | None:
+    def _dispatcher(self, scope: Scope) -> Dispatcher | None:
         """What the caller may do; None for a path without an interface.  Raises BadToken."""
         table = TABLES.get(scope["path"])
         if table is None:
             return None
         perms = self.node.access.perms_of(_token(scope), is_near=_is_near(scope))
-        return Session(node=self.node, methods=table, perms=perms, executor=self.executor)
+        return Dispatcher(node=self.node, methods=table, perms=perms, executor=self.executor)
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] in ("/health/livez", "/health/readyz"):
@@ -82,216 +76,90 @@ class Server:
             await _respond(send, 200 if self.node.is_ready and not is_lagging else 503, "")
             return
         try:
-            session = self._session(scope)
+            dispatcher = self._dispatcher(scope)
         except BadToken:
             await _respond(send, 401, "")
             return
-        if session is None:
+        if dispatcher is None:
             await _respond(send, 404, "404 page not found\n", content_type="text/plain; charset=utf-8")
             return
         body = await _body(receive)
         if body is None:
             await _respond(send, 413, "")
             return
-        status, text = await self._post(session, scope["method"], body)
+        if scope["method"] == "POST":
+            status, text = await body_answer(body, dispatcher, LOTUS)
+        else:
+            reply, status = await request_answer({"method": ""}, dispatcher, LOTUS)
+            text = frame_write(reply)
         await _respond(send, status, text)
-
-    async def _post(self, session: Session, method: str, body: bytes) -> tuple[int, str]:
-        if method != "POST":
-            answer = await request_answer(session, {"method": ""})
-            return answer.status, answer.text()
-        if not body.strip():
-            answer = invalid_request()
-            return answer.status, answer.text()
-        try:
-            request = json.loads(body)
-        except (ValueError, RecursionError):
-            answer = parse_error()
-            return answer.status, answer.text()
-        if not isinstance(request, list):
-            answer = await request_answer(session, request)
-            return answer.status, answer.text()
-        if not request:
-            answer = invalid_request()
-            return answer.status, answer.text()
-        texts = [(await request_answer(session, item)).text() for item in request]
-        return 200, "[" + ",".join(text for text in texts if text) + "]"
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
         try:
-            session = self._session(scope)
+            dispatcher = self._dispatcher(scope)
         except BadToken:
-            session = None
-        if session is None:
+            dispatcher = None
+        if dispatcher is None:
             await send({"type": "websocket.close", "code": 4401})
             return
         await send({"type": "websocket.accept"})
-        connection = Connection(session, send)
+        connection = Connection(dispatcher, send)
         self.node.faults.connections.add(connection)
         try:
             await connection.serve(receive)
         finally:
             self.node.faults.connections.discard(connection)
-            connection.close()
+            await connection.close()
 
 
 class Connection:
     """One WebSocket: its running requests and its channels."""
 
-    def __init__(self, session: Session, send: Send) -> None:
-        self.session = session
+    def __init__(self, dispatcher: Dispatcher, send: Send) -> None:
         self.loop = asyncio.get_running_loop()
         self.send = send
-        self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.channels: dict[str, tuple[int, list[Callable[[], None]]]] = {}
         self.frames: asyncio.Queue[str | None] = asyncio.Queue()
-        self.last_channel = 0
-        self.anonymous = 0
         self.closers: list[Callable[[], Any]] = []
         """What ends the subscriptions of this socket."""
+        back = Callbacks(notify=self.notify, on_close=self.closers.append)
+        self.session = Session(replace(dispatcher, callbacks=back), self.frames.put, LOTUS)
 
     async def serve(self, receive: Receive) -> None:
         """Answer frames until the client goes away; garbage and batches are ignored, as lotus does."""
         writer = asyncio.create_task(self._write())
         try:
-            while True:
-                message = await receive()
-                if message["type"] == "websocket.disconnect":
-                    return
-                text = message.get("text") or (message.get("bytes") or b"").decode(errors="replace")
-                self._take(text)
+            while (message := await receive())["type"] != "websocket.disconnect":
+                try:
+                    frame = frame_read(message.get("text") or message.get("bytes") or b"")
+                except RpcError:
+                    continue
+                if isinstance(frame, dict):
+                    await self.session.take(frame)
         finally:
-            self.frames.put_nowait(None)
             writer.cancel()
+
+    def notify(self, name: str, params: Any) -> None:
+        """Send a notification; after the answer to the call in which it is sent."""
+        if not self.loop.is_closed():
+            text = frame_write(notification(name, params))
+            self.loop.call_soon_threadsafe(self.frames.put_nowait, text)
 
     def drop(self) -> None:
         """Break the connection from our side, as a failing node does."""
         self.loop.call_soon_threadsafe(self.frames.put_nowait, None)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all that the connection started."""
-        for task in self.tasks.values():
-            task.cancel()
-        for _, closers in self.channels.values():
-            for closer in closers:
-                closer()
-        self.channels.clear()
+        await self.session.close()
         for end in self.closers:
             end()
         self.closers.clear()
 
-    def _take(self, text: str) -> None:
-        try:
-            request = json.loads(text)
-        except (ValueError, RecursionError):
-            return
-        if not isinstance(request, dict):
-            return
-        if request.get("method") == CANCEL:
-            self._cancel(request.get("params"))
-            return
-        name = json.dumps(request.get("id"))
-        if request.get("id") is None:
-            self.anonymous += 1
-            name = f"notification {self.anonymous}"
-        task = self.loop.create_task(self._answer(name, request))
-        self.tasks[name] = task
-        task.add_done_callback(lambda _: self.tasks.pop(name, None))
-
-    def _cancel(self, params: Any) -> None:
-        name = json.dumps(params[0]) if isinstance(params, list) and params else ""
-        channel = self.channels.pop(name, None)
-        if channel is not None:
-            number, closers = channel
-            for closer in closers:
-                closer()
-            self._frame(notification(CHANNEL_CLOSE, [number]))
-        elif name in self.tasks:
-            self.tasks[name].cancel()
-
-    async def _answer(self, name: str, request: dict[str, Any]) -> None:
-        method = self.session.methods.get(str(request.get("method")))
-        if method is not None and method.callbacks:
-            await self._answer_and_call_back(request)
-            return
-        if method is None or not method.channel:
-            answer = await request_answer(self.session, request)
-            if answer.body is not None:
-                self._frame(answer.body)
-            return
-        number = self.last_channel + 1
-        held: list[Any] = []
-        is_open = False
-
-        def deliver(value: Any) -> None:
-            if is_open:
-                self._frame(notification(CHANNEL_VALUE, [number, value]))
-            else:
-                held.append(value)
-
-        closers: list[Callable[[], None]] = []
-        channel = Channel(
-            send=lambda value: _in_loop(self.loop, deliver, value),
-            on_close=closers.append,
-        )
-        answer = await request_answer(self.session, request, channel)
-        if answer.body is None or "error" in answer.body:
-            if answer.body is not None:
-                self._frame(answer.body)
-            return
-        self.last_channel = number
-        self.channels[name] = (number, closers)
-        self._frame({"jsonrpc": "2.0", "result": number, "id": request.get("id")})
-        is_open = True
-        for value in held:
-            deliver(value)
-
-    async def _answer_and_call_back(self, request: dict[str, Any]) -> None:
-        """Answer first, then send what came meanwhile, then what comes."""
-        held: list[dict[str, Any]] = []
-        is_open = False
-
-        def deliver(body: Any) -> None:
-            if is_open:
-                self._frame(body)
-            else:
-                held.append(body)
-
-        def notify(name: str, params: Any) -> None:
-            body = notification(name, params)
-            _in_loop(self.loop, deliver, body)
-
-        callbacks = Callbacks(notify=notify, on_close=self.closers.append)
-        answer = await request_answer(self.session, request, callbacks=callbacks)
-        if answer.body is not None:
-            self._frame(answer.body)
-        is_open = True
-        for body in held:
-            self._frame(body)
-
-    def _frame(self, body: dict[str, Any]) -> None:
-        self.frames.put_nowait(json.dumps(body, separators=(",", ":")))
-
     async def _write(self) -> None:
-        while True:
-            text = await self.frames.get()
-            if text is None:
-                await self.send({"type": "websocket.close", "code": 1011})
-                return
+        while (text := await self.frames.get()) is not None:
             await self.send({"type": "websocket.send", "text": text})
-
-
-def _in_loop(loop: asyncio.AbstractEventLoop, deliver: Callable[[Any], None], value: Any) -> None:
-    """Deliver now when called in the loop's own thread, else as soon as the loop comes to it."""
-    try:
-        running = asyncio.get_running_loop()
-    except RuntimeError:
-        running = None
-    if running is loop:
-        deliver(value)
-    elif not loop.is_closed():
-        loop.call_soon_threadsafe(deliver, value)
+        await self.send({"type": "websocket.close", "code": 1011})
 
 
 def _token(scope: Scope) -> str | None:

@@ -1,4 +1,4 @@
-"""One JSON-RPC request: parsed, allowed, its parameters read, its method called.
+"""The node's side of JSON-RPC: methods found, callers allowed, parameters read; frames are the wire's.
 
 Source: go-jsonrpc handler.go; recorded exchanges of a lotus node.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import json
 import logging
 import traceback
 from dataclasses import dataclass
@@ -16,15 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.devnet.rpc.errors import SERVER_FAULTS, panic
 from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.devnet.store import StateGone
-from poolsite.wire.jsonrpc.messages import (
-    CODE_INVALID,
-    CODE_NO_METHOD,
-    CODE_PARAMS,
-    CODE_PARSE,
-    RpcError,
-    reply_error,
-    reply_result,
-)
+from poolsite.wire.jsonrpc.messages import CODE_NO_METHOD, CODE_PARAMS, CODE_PARSE, Request, RpcError
+from poolsite.wire.jsonrpc.server import Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,14 +54,31 @@ class Method:
     """Whether it calls back on the same socket: the handler then also takes `Callbacks`."""
 
 
-@dataclass(frozen=True, slots=True)
 class Channel:
-    """Where a subscription sends its values; methods may be called from any thread."""
+    """The values of a subscription; handlers may send them from any thread, the socket reads them."""
 
-    send: Callable[[Any], None]
-    """Return the next value (JSON)."""
-    on_close: Callable[[Callable[[], None]], None]
-    """Register what ends the subscription."""
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.values: asyncio.Queue[Any] = asyncio.Queue()
+        self.closers: list[Callable[[], Any]] = []
+        self.on_close = self.closers.append
+        """Takes what ends the subscription."""
+
+    def send(self, value: Any) -> None:
+        """Send the next value (JSON)."""
+        if not self.loop.is_closed():
+            self.loop.call_soon_threadsafe(self.values.put_nowait, value)
+
+    def __aiter__(self) -> Channel:
+        return self
+
+    async def __anext__(self) -> Any:
+        return await self.values.get()
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        for closer in self.closers:
+            closer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +92,8 @@ class Callbacks:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
-    """Who asks, on which interface."""
+class Dispatcher:
+    """Finds a method of one interface, checks the caller, runs it."""
 
     node: Any
     """The devnet."""
@@ -94,91 +103,74 @@ class Session:
     """Permissions of the caller."""
     executor: Executor
     """Where slow methods run."""
+    callbacks: Callbacks | None = None
+    """Of a caller's socket."""
 
+    async def __call__(self, method: str, params: Any, *, on_socket: bool) -> tuple[Any, bool]:
+        """Return the result, and that no method is void.  Raises RpcError."""
+        try:
+            return await self._call(method, params, on_socket=on_socket), False
+        except StateGone as error:
+            raise RpcError(str(error)) from None
+        except RpcError as error:
+            error.status = 500 if error.code in SERVER_FAULTS else 200
+            raise
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A response and the HTTP status it has when it is alone."""
+    async def _call(self, name: str, params: Any, *, on_socket: bool) -> Any:
+        method = self.methods.get(name)
+        if method is None:
+            raise RpcError(f"method '{name}' not found", code=CODE_NO_METHOD)
+        values = _values(name, method, params)
+        if method.perm not in self.perms:
+            raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
+        await self.node.faults.before_answer(name)
+        if method.channel:
+            return self._channel(name, method, values, on_socket=on_socket)
+        return self.node.faults.distorted(name, await self._result(method, values))
 
-    body: dict[str, Any] | None
-    """None for notifications, which get no answer."""
-    status: int = 200
-
-    def text(self) -> str:
-        return "" if self.body is None else json.dumps(self.body, separators=(",", ":")) + "\n"
-
-
-def failure(error: RpcError, request_id: Any, *, status: int | None = None) -> Answer:
-    """The response that reports an error."""
-    code = 500 if error.code in SERVER_FAULTS else 200
-    body = dict(sorted(reply_error(request_id, error).items()))
-    return Answer(body, code if status is None else status)
-
-
-def invalid_request() -> Answer:
-    """The answer to an empty body or batch."""
-    return failure(RpcError("Invalid request", code=CODE_INVALID), None, status=400)
-
-
-def parse_error() -> Answer:
-    """The answer to a body that is no JSON."""
-    return failure(RpcError("Parse error", code=CODE_PARSE), None)
-
-
-async def request_answer(
-    session: Session, request: Any, channel: Channel | None = None, *, callbacks: Callbacks | None = None
-) -> Answer:
-    """Answer one request object; never raises."""
-    if not isinstance(request, dict):
-        return parse_error()
-    request_id = request.get("id")
-    name = request.get("method")
-    name = name if isinstance(name, str) else ""
-    try:
-        result = await _call(session, name, request.get("params"), back=channel or callbacks)
-    except (RpcError, StateGone) as error:
-        answer = failure(error if isinstance(error, RpcError) else RpcError(str(error)), request_id)
-    except Exception:
-        # The outermost place of a request: lotus answers a panic with the text of the panic.
-        log.exception("rpc method=%s", name)
-        answer = failure(panic(name, traceback.format_exc(limit=-1).strip().splitlines()[-1]), request_id)
-    else:
-        answer = Answer(dict(sorted(reply_result(request_id, result).items())))
-    return (
-        Answer(None, answer.status) if request_id is None and "error" not in (answer.body or {}) else answer
-    )
-
-
-async def _call(session: Session, name: str, params: Any, *, back: Channel | Callbacks | None) -> Any:
-    method = session.methods.get(name)
-    if method is None:
-        raise RpcError(f"method '{name}' not found", code=CODE_NO_METHOD)
-    values = _values(name, method, params)
-    if method.perm not in session.perms:
-        raise RpcError(f"missing permission to invoke '{method.name}' (need '{method.perm}')")
-    await session.node.faults.before_answer(name)
-    result = await _result(session, name, method, values=values, back=back)
-    return session.node.faults.distorted(name, result)
-
-
-async def _result(
-    session: Session, name: str, method: Method, *, values: list[Any], back: Channel | Callbacks | None
-) -> Any:
-    if method.channel:
-        if not isinstance(back, Channel):
+    def _channel(self, name: str, method: Method, values: list[Any], *, on_socket: bool) -> Channel:
+        if not on_socket:
             text = f"method '{name}' not supported in this mode (no out channel support)"
             raise RpcError(text, code=CODE_NO_METHOD)
-        return method.handler(session.node, back, *values)
-    if method.callbacks:
-        if not isinstance(back, Callbacks):
-            raise RpcError("connection doesn't support callbacks")
-        return method.handler(session.node, back, *values)
-    if inspect.iscoroutinefunction(method.handler):
-        return await method.handler(session.node, *values)
-    if method.slow:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(session.executor, method.handler, session.node, *values)
-    return method.handler(session.node, *values)
+        channel = Channel()
+        method.handler(self.node, channel, *values)
+        return channel
+
+    async def _result(self, method: Method, values: list[Any]) -> Any:
+        if method.callbacks:
+            if self.callbacks is None:
+                raise RpcError("connection doesn't support callbacks")
+            return method.handler(self.node, self.callbacks, *values)
+        if inspect.iscoroutinefunction(method.handler):
+            return await method.handler(self.node, *values)
+        if method.slow:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self.executor, method.handler, self.node, *values)
+        return method.handler(self.node, *values)
+
+
+def lotus_request_read(frame: Any) -> Request:
+    """Read a request as lotus does: what is no method is not found, the dispatcher reads parameters.
+
+    Raises RpcError.
+    """
+    if not isinstance(frame, dict):
+        raise RpcError("Parse error", code=CODE_PARSE, status=500)
+    name = frame.get("method")
+    return Request(frame.get("id"), name if isinstance(name, str) else "", frame.get("params"))
+
+
+def lotus_panic(frame: Any, error: Exception) -> RpcError:
+    """Log an error that nobody foresaw and answer as lotus does, with the text of the panic."""
+    name = str(frame.get("method"))
+    log.error("rpc method=%s", name, exc_info=error)
+    refusal = panic(name, traceback.format_exception(error, limit=-1)[-1].strip())
+    refusal.status = 500
+    return refusal
+
+
+LOTUS: Final = Dialect(read=lotus_request_read, panic=lotus_panic, batch_max=None)
+"""As the original go-jsonrpc speaks, which lotus links."""
 
 
 def _values(name: str, method: Method, params: Any) -> list[Any]:

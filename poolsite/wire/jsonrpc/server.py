@@ -22,6 +22,7 @@ from poolsite.wire.jsonrpc.messages import (
     CODE_INVALID,
     CODE_PANIC,
     Json,
+    Request,
     RpcError,
     frame_read,
     frame_write,
@@ -46,19 +47,6 @@ class Invoker(Protocol):
         """Return the result and whether the method is void.  Raises RpcError."""
 
 
-async def request_answer(frame: Json, invoke: Invoker) -> tuple[dict[str, Json] | None, int]:
-    """Carry out one request of a POST.  Gives the answer (None for a notification) and the HTTP status."""
-    request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
-    try:
-        request = request_read(frame)
-        result, void = await invoke(request.method, request.params, on_socket=False)
-    except RpcError as error:
-        return reply_error(request_id, error), error.status
-    except Exception as error:  # noqa: BLE001  # the outermost loop of a call: it is logged, and the others go on
-        return reply_error(request_id, panic(frame, error)), 500
-    return (None if request.id is None else reply_result(request.id, result, void=void)), 200
-
-
 def panic(frame: Json, error: Exception) -> RpcError:
     """Log an error that nobody foresaw and give the answer, which tells nothing of our inside."""
     name = str(frame.get("method", "")) if isinstance(frame, dict) else ""
@@ -67,7 +55,37 @@ def panic(frame: Json, error: Exception) -> RpcError:
     return RpcError(message, code=CODE_PANIC, status=500)
 
 
-async def body_answer(body: bytes, invoke: Invoker) -> tuple[int, str]:
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What the original go-jsonrpc and its fork do differently."""
+
+    read: Callable[[Json], Request] = request_read
+    """Checks the form of a request.  Raises RpcError."""
+    panic: Callable[[Json, Exception], RpcError] = panic
+    """Words an error that nobody foresaw."""
+    batch_max: int | None = BATCH_MAX
+
+
+FORK: Final = Dialect()
+"""As venus, sophon and damocles speak."""
+
+
+async def request_answer(
+    frame: Json, invoke: Invoker, dialect: Dialect = FORK
+) -> tuple[dict[str, Json] | None, int]:
+    """Carry out one request of a POST.  Gives the answer (None for a notification) and the HTTP status."""
+    request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
+    try:
+        request = dialect.read(frame)
+        result, void = await invoke(request.method, request.params, on_socket=False)
+    except RpcError as error:
+        return reply_error(request_id, error), error.status
+    except Exception as error:  # noqa: BLE001  # the outermost loop of a call: it is logged, and the others go on
+        return reply_error(request_id, dialect.panic(frame, error)), 500
+    return (None if request.id is None else reply_result(request.id, result, void=void)), 200
+
+
+async def body_answer(body: bytes, invoke: Invoker, dialect: Dialect = FORK) -> tuple[int, str]:
     """Carry out a POST, one request or a batch.  Gives HTTP status and body (empty for notifications).
 
     Source: filecoin-project/go-jsonrpc handler.go handleReader, server.go rpcError.
@@ -79,14 +97,16 @@ async def body_answer(body: bytes, invoke: Invoker) -> tuple[int, str]:
     except RpcError as error:
         return error.status, frame_write(reply_error(None, error))
     if not isinstance(frame, list):
-        reply, status = await request_answer(frame, invoke)
+        reply, status = await request_answer(frame, invoke, dialect)
         return status, "" if reply is None else frame_write(reply)
     if not frame:
         return _invalid_request()
-    if len(frame) > BATCH_MAX:
-        refusal = RpcError(f"a batch holds at most {BATCH_MAX} requests", code=CODE_INVALID, status=500)
+    if dialect.batch_max is not None and len(frame) > dialect.batch_max:
+        refusal = RpcError(
+            f"a batch holds at most {dialect.batch_max} requests", code=CODE_INVALID, status=500
+        )
         return refusal.status, frame_write(reply_error(None, refusal))
-    replies = [(await request_answer(one, invoke))[0] for one in frame]
+    replies = [(await request_answer(one, invoke, dialect))[0] for one in frame]
     answered = [reply for reply in replies if reply is not None]
     return 200, frame_write(answered) if answered else ""
 
@@ -108,6 +128,7 @@ class Session:
     invoke: Invoker
     send: Callable[[str], Awaitable[None]]
     """Writes one frame; must not interleave, which one loop and whole frames make sure."""
+    dialect: Dialect = FORK
     calls: dict[Json, asyncio.Task[None]] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
@@ -123,6 +144,10 @@ class Session:
         except RpcError as error:
             await self.send(frame_write(reply_error(None, error)))
             return None
+        return await self.take(frame)
+
+    async def take(self, frame: Json) -> asyncio.Task[None] | None:
+        """Handle what a frame holds."""
         method = frame.get("method") if isinstance(frame, dict) else None
         if method == CANCEL:
             self.cancel(frame.get("params"))
@@ -164,7 +189,7 @@ class Session:
         """The same while somebody listens.  Raises Closed."""
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         try:
-            request = request_read(frame)
+            request = self.dialect.read(frame)
         except RpcError as error:  # no notification: an answer is due even where no id can be read
             await self.send(frame_write(reply_error(request_id, error)))
             return
@@ -179,7 +204,7 @@ class Session:
         except Closed:
             raise
         except Exception as error:  # noqa: BLE001  # the outermost loop of a call: it is logged, and the others go on
-            reply = reply_error(request_id, panic(frame, error))
+            reply = reply_error(request_id, self.dialect.panic(frame, error))
         if request_id is not None:
             await self.send(frame_write(reply))
 

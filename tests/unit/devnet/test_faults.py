@@ -15,7 +15,7 @@ from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.faults import BadFault
 from poolsite.devnet.forks import NoReorg, head_back, reorg
 from poolsite.devnet.mempool import MessageRejected
-from poolsite.devnet.rpc.dispatch import PERMS, Session, request_answer
+from poolsite.devnet.rpc.dispatch import LOTUS, PERMS, Dispatcher
 from poolsite.devnet.rpc.fault_injection import foreign_message
 from poolsite.devnet.rpc.methods import METHODS_V1
 from poolsite.devnet.rpc.mpool import mpool_push
@@ -24,6 +24,7 @@ from poolsite.filecoin.address import SYSTEM_ACTOR, UNDEF
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import to_cbor
+from poolsite.wire.jsonrpc.server import request_answer
 from tests.unit.devnet.people import OWNER, STRANGER, chain, land, signed
 from tests.unit.devnet.replaying import replay_check
 
@@ -38,9 +39,9 @@ def node():
 
 async def call(node, method, *params):
     with ThreadPoolExecutor(1) as executor:
-        session = Session(node=node, methods=METHODS_V1, perms=frozenset(PERMS), executor=executor)
-        answer = await request_answer(session, {"id": 1, "method": method, "params": list(params)})
-    return answer.body
+        dispatcher = Dispatcher(node=node, methods=METHODS_V1, perms=frozenset(PERMS), executor=executor)
+        request = {"id": 1, "method": method, "params": list(params)}
+        return (await request_answer(request, dispatcher, LOTUS))[0]
 
 
 def watched(node):

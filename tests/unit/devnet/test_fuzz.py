@@ -12,7 +12,7 @@ import pytest
 from poolsite.devnet.actors.invoke import METHODS as ACTOR_METHODS
 from poolsite.devnet.actors.verified.allocations import TERM_MIN
 from poolsite.devnet.actors.verified.claims import TERM_MAX
-from poolsite.devnet.rpc.dispatch import PERMS, Session, request_answer
+from poolsite.devnet.rpc.dispatch import LOTUS, PERMS, Dispatcher
 from poolsite.devnet.rpc.methods import METHODS_V0, METHODS_V1
 from poolsite.devnet.rpc.params import PARAM_ERRORS
 from poolsite.filecoin.actors import market as market_actor
@@ -67,6 +67,7 @@ from poolsite.filecoin.codec import struct_of, to_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
 from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.jsonrpc.server import request_answer
 from tests.naive.containers import aggregate_container
 from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
 from tests.unit.devnet.later import Later
@@ -159,7 +160,7 @@ async def test_no_call_makes_a_method_panic(miner, table):
     pool = values(miner)
     panics = {}
     with ThreadPoolExecutor(1) as executor:
-        session = Session(node=miner.node, methods=table, perms=frozenset(PERMS), executor=executor)
+        dispatcher = Dispatcher(node=miner.node, methods=table, perms=frozenset(PERMS), executor=executor)
         for name, method in table.items():
             if method.channel or name in MOVES_TIME:
                 continue
@@ -169,7 +170,7 @@ async def test_no_call_makes_a_method_panic(miner, table):
                 if method.raw:
                     params = rng.choices(pool, k=rng.randrange(4))
                 request = {"id": 1, "method": name, "params": params}
-                body = (await request_answer(session, request)).body
+                body, _ = await request_answer(request, dispatcher, LOTUS)
                 assert body is not None
                 assert json.dumps(body)
                 if body.get("error", {}).get("code") == 0 and name not in NIL_POINTERS:

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.conf import settings
-from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from apps.api.rpc.callers import revocation_watch
 from apps.api.rpc.transport.socket_state import SocketState
 from apps.chain.connections import AnswerTooLarge, Connections
-from apps.chain.sockets import OPEN_TIMEOUT_S
+from apps.chain.sockets import socket_open
 from apps.gateway.hub_client import hub_database
 from apps.gateway.reverse import reverse_of
 from apps.users.limits import RULES, rate_limit_consume
@@ -117,13 +116,7 @@ async def post_forward(url: str, *, version: str, body: bytes, token: str, names
 async def market_open(url: str, *, version: str, token: str, namespace: str) -> ClientConnection | None:
     """Dial the market's socket; None if it is away or refuses."""
     try:
-        return await connect(
-            f"ws{url.removeprefix('http')}/rpc/{version}",
-            additional_headers=headers_of(token, namespace),
-            open_timeout=OPEN_TIMEOUT_S,
-            max_size=settings.NODE_RESPONSE_MAX_BYTES,
-            proxy=None,
-        )
+        return await socket_open(f"ws{url.removeprefix('http')}/rpc/{version}", headers_of(token, namespace))
     except (WebSocketException, OSError) as error:
         log.warning("market_away", url=url, reason=str(error) or type(error).__name__)
         return None
