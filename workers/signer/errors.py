@@ -29,6 +29,13 @@ class NotUnderstood(SignerError):
 class Denied(SignerError):
     """The policy does not allow it."""
 
+    def __init__(self, words: str, *, misfit: str = "", reading: str = "") -> None:
+        super().__init__(words)
+        self.misfit = misfit
+        """What kept the rule that came nearest from fitting; empty if a limit or a barrier did."""
+        self.reading = reading
+        """How the message's method is called."""
+
 
 class AlreadySigned(Denied):
     """The miner has another block there: both together are a consensus fault, whatever the policy allows."""

@@ -76,6 +76,10 @@ fee_per_day = "2 FIL"
 """
 
 
+MISFITS: Final = ("type", "key", "caller", "method", "destination", "hour")
+"""Why a rule may not fit, in the order in which it is asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule; an empty limit is none."""
@@ -151,17 +155,22 @@ class Policy:
             return Verdict("(proof of a key)", self.digest)
         if rule_set and rule_set not in self.sets:
             return Verdict("", self.digest, f"the policy has no set '{rule_set}'")
-        reasons = []
+        reasons, misfits = [], []
         for rule in self.rules:
             if rule_set and rule.name not in self.sets[rule_set]:
                 continue
-            if rule.complaint(request, caller=caller, now=now) is not None:
+            misfit = rule.complaint(request, caller=caller, now=now)
+            if misfit is not None:
+                misfits.append(misfit)
                 continue
             excess = rule.excess(request, spent(rule.name))
             if not excess:
                 return Verdict(rule.name, self.digest)
             reasons.append(excess)
-        return Verdict("", self.digest, reasons[0] if reasons else f"no rule allows {request.description}")
+        if reasons:
+            return Verdict("", self.digest, reasons[0])
+        nearest = max(misfits, key=MISFITS.index, default=MISFITS[0])
+        return Verdict("", self.digest, f"no rule allows {request.description}", nearest)
 
 
 def matches(text: str, patterns: tuple[str, ...]) -> bool:

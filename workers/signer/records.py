@@ -101,6 +101,8 @@ class Verdict:
     """Digest of the policy file."""
     error: str = ""
     """Why not; empty if it may be signed."""
+    misfit: str = ""
+    """What kept the rule that came nearest from fitting; empty if one fits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,8 @@ class Signer:
         )
         if verdict.error:
             self.record(request, verdict, caller=caller, rule_set=rule_set, origin=origin)
-            raise Denied(verdict.error)
+            reading = request.readings[0] if request.readings else ""
+            raise Denied(verdict.error, misfit=verdict.misfit, reading=reading)
         try:
             barrier_check(request, self.records)
             origin_check(self.records.link, request, origin)

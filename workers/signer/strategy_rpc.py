@@ -7,13 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.message import message_from_cbor
 from poolsite.wire.jsonrpc.parameters import NUMBER, TEXT, RpcMethod, list_of
-from workers.signer.errors import NotUnderstood
-from workers.signer.payloads import MESSAGE, message_readings
+from workers.signer.policy import MISFITS
 from workers.signer.strategy import (
-    BIND,
     GROUP,
     MISSING,
     NOT_PASSED,
@@ -29,6 +25,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.jsonrpc.messages import Json
     from workers.signer.callers import Caller
+    from workers.signer.errors import Denied
 
 CODES: Final = list_of(NUMBER)
 NAMES: Final = list_of(TEXT)
@@ -160,24 +157,14 @@ def _named(name: str, found: tuple[int, list[Any]]) -> tuple[int, str, list[Any]
     return found[0], name, found[1]
 
 
-def strategy_refusal(caller: Caller, address: str, meta_type: str, extra: bytes) -> str:
-    """Return in venus-wallet's words why a caller's strategy does not allow it; empty for other callers."""
+def strategy_refusal(caller: Caller, address: str, meta_type: str, denied: Denied) -> str:
+    """Word the policy's refusal as venus-wallet did for a caller with a strategy token; empty for others."""
     if caller.addresses is None or not caller.rule_set.startswith(GROUP):
         return ""
     if address not in caller.addresses:
         return MISSING
-    policy = Strategy(caller.signer.folder).policy()
-    rules = [
-        rule
-        for rule in policy.rules
-        if rule.name.startswith(BIND)
-        and address in rule.keys
-        and rule.name in policy.sets.get(caller.rule_set, ())
-    ]
-    if not any(meta_type in rule.types for rule in rules) or meta_type != MESSAGE:
+    if not denied.misfit:
+        return ""
+    if MISFITS.index(denied.misfit) < MISFITS.index("method"):
         return f"{NOT_PASSED}: msgType {meta_type}"
-    try:
-        readings = message_readings(message_from_cbor(extra))
-    except (BadCbor, NotUnderstood):
-        return f"{NOT_PASSED}: msgType {meta_type}"
-    return f"{NOT_PASSED}: method {readings[0].rpartition('.')[2]}"
+    return f"{NOT_PASSED}: method {denied.reading.rpartition('.')[2]}"

@@ -121,8 +121,8 @@ def wallet_sign(caller: Caller, address: Address, to_sign: bytes, meta: Mapping[
             caller=caller.description,
             rule_set=caller.rule_set,
         )
-    except Denied:
-        refusal = strategy_refusal(caller, str(address), meta_type, extra)
+    except Denied as denied:
+        refusal = strategy_refusal(caller, str(address), meta_type, denied)
         if refusal:
             raise Denied(refusal) from None
         raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -13,11 +13,13 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.models import Block, Round
 from apps.blocks.selectors import blocks_of, is_mining, rounds_of
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import RoundState, WhyNot
 from apps.miners.selectors import miner_get
+
+if TYPE_CHECKING:
+    from apps.blocks.models import Block, Round
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
