@@ -15,7 +15,7 @@ from poolsite.filecoin.porep.parameters import (
     SealParameters,
     seal_parameters,
 )
-from workers.processors.codec import BASE64
+from poolsite.wire.codec import BASE64
 from workers.processors.errors import BadInput
 
 SEAL_PROOFS: dict[str, SealParameters] = {

@@ -10,7 +10,7 @@ import inspect
 import logging
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from poolsite.devnet.rpc.errors import SERVER_FAULTS, panic
 from poolsite.devnet.rpc.params import PARAM_ERRORS
@@ -156,8 +156,8 @@ def lotus_request_read(frame: Any) -> Request:
     """
     if not isinstance(frame, dict):
         raise RpcError("Parse error", code=CODE_PARSE, status=500)
-    name = frame.get("method")
-    return Request(frame.get("id"), name if isinstance(name, str) else "", frame.get("params"))
+    name, params = frame.get("method"), cast("Any", frame.get("params"))
+    return Request(frame.get("id"), name if isinstance(name, str) else "", params)
 
 
 def lotus_panic(frame: Any, error: Exception) -> RpcError:

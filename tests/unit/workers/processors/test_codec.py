@@ -82,9 +82,9 @@ def test_a_foreign_tree_d_that_answers_true_is_read_from_its_file(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (None, "task is not an object"),
-        ({}, r"task\.registered_proof is missing"),
-        ({"registered_proof": 5, "staged_file": "", "cache_dir": ""}, "registered_proof is not of type str"),
+        (None, "task: must be an object"),
+        ({}, r"task\.registered_proof: missing"),
+        ({"registered_proof": 5, "staged_file": "", "cache_dir": ""}, "task.registered_proof: must be text"),
     ],
 )
 def test_a_task_of_another_form_is_refused(value, message):
