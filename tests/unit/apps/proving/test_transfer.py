@@ -19,6 +19,7 @@ from apps.miners.models import Miner, MinerTransfer
 from apps.miners.selectors import miner_principal, miners_visible, sender_choose
 from apps.miners.services.transfer import MOVED
 from apps.miners.states import MinerState, Use
+from apps.proving.models import Deadline
 from apps.proving.services.jobs import Window, job_create
 from apps.proving.services.transfer import miner_transfer, transfer_plan
 from apps.sectors.models import Job, Sector
@@ -61,7 +62,8 @@ def whose(pool: TransferCase) -> set[str]:
 def seen(name: str) -> list[Any]:
     """What a tenant's people see of miners, sectors and deadlines."""
     viewer = people.principal(name)
-    return [*miners_visible(viewer), *sectors_visible(viewer)]
+    deadlines = Deadline.objects.filter(miner__in=miners_visible(viewer))
+    return [*miners_visible(viewer), *sectors_visible(viewer), *deadlines]
 
 
 def test_row_right_sectors_and_deadlines_go_and_the_giver_sees_nothing(pool: TransferCase) -> None:
