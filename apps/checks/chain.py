@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.chain.chain_status import GONE_WORD, unreadable_text
 from apps.chain.states import STATES_FOREIGN, NodeState
+from apps.checks.acts import channels_test, nodes_leave
 from apps.checks.results import REASON_MAX, Finding
 from apps.checks.selectors import channels_undelivered
 from apps.checks.text import grouped, named
@@ -55,6 +56,7 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
             say if len(group) == 1 else f"{len(group)} more nodes are of another chain",
             f"{group[0].error}: start it on the pool's chain, or disable it"[:REASON_MAX],
             count=len(group),
+            acts=nodes_leave(group[0], data.nodes) if len(group) == 1 else (),
         )
 
 
@@ -117,7 +119,8 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
     if rows:
         say = f"{plural(len(rows), 'alert channel')} cannot be reached"
         names = named([row.name for row in rows])
-        yield Finding("channels", say, f"{names}: nobody is notified through it", count=len(rows))
+        why = f"{names}: nobody is notified through it"
+        yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
 
 
 def console_disk(_data: CheckData) -> Iterator[Finding]:

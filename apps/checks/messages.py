@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from apps.checks.acts import ACTS_MAX, funds_send, message_mend, message_name, senders_resume
 from apps.checks.data import FAILED_MAX
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, named
 from apps.core.formatting import plural, shortened, time_left, whole
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.states import Purpose
-from apps.messages.methods import method_text
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.recovery import unmatched_open
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
+    from apps.checks.results import Act
     from apps.messages.models import Message, Sender
 
 FAILED_SHOWN: Final = timedelta(hours=1)
@@ -33,10 +34,8 @@ RUNWAY_DAYS: Final = 3
 
 def _what(data: CheckData, message: Message) -> str:
     """`SubmitWindowedPoSt of alice worker`."""
-    miners = {miner.address for miner in data.miners if miner.address}
-    method = method_text(message.to, message.method, kind=message.kind, miners=miners)
     labels = {wallet.address: wallet.label for wallet in data.wallets}
-    return f"{method} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
+    return f"{message_name(message, data)} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
 
 
 def recovery(data: CheckData) -> Iterator[Finding]:
@@ -74,6 +73,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         why,
         link=Link("message", (first.pk,)),
         count=count,
+        acts=message_mend(first, data),
     )
 
 
@@ -96,14 +96,20 @@ def failed(data: CheckData) -> Iterator[Finding]:
 
 
 def _senders(
-    rows: list[Sender], key: str, *, what: str, why: str, words: Sequence[str] = ()
+    rows: list[Sender],
+    key: str,
+    *,
+    what: str,
+    why: str,
+    words: Sequence[str] = (),
+    acts: tuple[Act, ...] = (),
 ) -> Iterator[Finding]:
     """Yield one finding for all these senders; it leads to the sender if there is one alone."""
     if rows:
         names = words or [shortened(row.address) for row in rows]
         link = Link("sender", (str(rows[0].address),)) if len(rows) == 1 else None
         say = f"{plural(len(rows), 'sender')} {what}"
-        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows))
+        yield Finding(key, say, f"{named(names)}{why}", link=link, count=len(rows), acts=acts)
 
 
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
@@ -118,7 +124,8 @@ def senders_paused(data: CheckData) -> Iterator[Finding]:
     """Senders that somebody paused: nothing of theirs is pushed or signed."""
     rows = [row for row in data.odd_senders if row.state == SenderState.FORBIDDEN]
     why = ": nothing is pushed or signed until resumed"
-    yield from _senders(rows, "senders-paused", what="paused", why=why)
+    acts = senders_resume(rows, data)
+    yield from _senders(rows, "senders-paused", what="paused", why=why, acts=acts)
 
 
 def foreign_senders(data: CheckData) -> Iterator[Finding]:
@@ -139,8 +146,10 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
             if left < RUNWAY_DAYS * 86_400:
                 short.append((left, wallet))
     if short:
-        left, first = min(short, key=lambda one: one[0])
+        short.sort(key=lambda one: one[0])
+        left, first = short[0]
         names = [wallet.label or shortened(wallet.address) for _, wallet in short]
+        rows = zip((wallet.address for _, wallet in short), names, strict=True)
         yield Finding(
             "runway",
             f"{plural(len(short), 'balance')} short",
@@ -148,6 +157,7 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
             count=len(short),
             due_s=int(data.at.timestamp()) + left,
             due_label=f"until {first.label or shortened(first.address)} is empty",
+            acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
         )
 
 

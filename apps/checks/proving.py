@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from apps.checks.acts import funds_send
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
+    from apps.checks.results import Act
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
 
@@ -133,4 +135,14 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
             link=miner_link(group),
             count=len(group),
             at_risk=debt,
+            acts=_debt_acts(group),
         )
+
+
+def _debt_acts(miners: Sequence[Miner]) -> tuple[Act, ...]:
+    """Return the transfer that pays the debt of a miner; of several each has its own page."""
+    if len(miners) > 1:
+        return ()
+    [miner] = miners
+    name = miner_name(miner)
+    return (funds_send(miner.address, name, label="Pay debt of", value=int(miner.fee_debt)),)

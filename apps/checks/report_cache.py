@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.exceptions import RedisError
 
 from apps.checks.evaluate import evaluate
-from apps.checks.results import Finding, Link, Report, Result
+from apps.checks.results import Act, Finding, Link, Report, Result
 from apps.checks.table import CHECKS_BY_NAME
 from apps.core.live import CHECKS, OPERATOR, Change, changes_number, publish
 from apps.core.redis_clients import redis_client
@@ -76,5 +76,9 @@ def report_read(text: str) -> Report:
 
 def _finding(row: dict[str, Any]) -> Finding:
     link = row["link"]
-    args = None if link is None else Link(link["page"], tuple(link["args"]), link["query"])
-    return Finding(**{**row, "link": args})
+    acts = tuple(Act(**{**act, "link": _link(act["link"])}) for act in row["acts"])
+    return Finding(**{**row, "link": None if link is None else _link(link), "acts": acts})
+
+
+def _link(row: dict[str, Any]) -> Link:
+    return Link(row["page"], tuple(row["args"]), row["query"])

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
+from apps.users.states import Perm
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from datetime import datetime
@@ -58,6 +60,26 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """One click that mends a finding, for viewers of its level."""
+
+    link: Link
+    label: str
+    """A verb: `Resume`."""
+    of: str
+    """Name of the object."""
+    perm: str = Perm.SIGN
+    """Level that the route needs."""
+    asks: bool = False
+    """The link is a page with a form or a question; else the click is a POST to it."""
+
+    @property
+    def text(self) -> str:
+        """`Resume sealer-9`, `Send FIL to worker…`."""
+        return f"{self.label} {self.of}{'…' if self.asks else ''}"
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that needs somebody."""
 
@@ -80,6 +102,8 @@ class Finding:
     """Seconds since 1970 at which it is too late."""
     due_label: str = ""
     """What happens then: `until the window closes`."""
+    acts: tuple[Act, ...] = ()
+    """What mends it with one click; empty: it takes more, on the linked page."""
 
     @property
     def money(self) -> int:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Q
 
+from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
@@ -52,6 +53,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
         at_risk=deposits,
+        acts=sectors_retry(paused[:ACTS_MAX]),
     )
 
 
@@ -101,6 +103,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
         at_risk=sum(data.reward.deposit(row.sector_size) for row in late) if data.reward else 0,
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
         due_label="until the deposit is lost",
+        acts=sectors_retry(late),
     )
 
 
@@ -123,6 +126,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
             count=len(late),
             due_s=data.clock.starts_at((first.ticket_epoch or 0) + life),
             due_label="until the ticket expires",
+            acts=sectors_retry(late),
         )
 
 
@@ -209,7 +213,8 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
     ]
     if idle:
         words = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
-        yield Finding("hosts-paused", named(words), "claims no new work until it is resumed", count=len(idle))
+        why = "claims no new work until it is resumed"
+        yield Finding("hosts-paused", named(words), why, count=len(idle), acts=hosts_resume(idle))
 
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.core.errors import NotFound
@@ -49,10 +49,9 @@ def notifications_recent(limit: int) -> list[Notification]:
 
 def channels_undelivered(now: datetime) -> list[AlertChannel]:
     """Return the enabled channels to which notifications are not delivered."""
-    waiting = Q(notifications__attempts__gte=UNDELIVERED_TRIES) & ~Q(notifications__next_try_at=None)
-    given_up = Q(
-        notifications__next_try_at=None,
-        notifications__delivered_at=None,
-        notifications__created_at__gt=now - UNDELIVERED_SHOWN,
-    )
-    return list(channels_all().filter(waiting | given_up, is_enabled=True).distinct())
+    waiting = Q(attempts__gte=UNDELIVERED_TRIES) & ~Q(next_try_at=None)
+    given_up = Q(next_try_at=None, delivered_at=None, created_at__gt=now - UNDELIVERED_SHOWN)
+    of_channel = Notification.objects.filter(channel=OuterRef("pk"))
+    taken = Notification.objects.filter(channel=OuterRef("channel"), delivered_at__gt=OuterRef("created_at"))
+    lost = of_channel.filter(waiting | given_up & ~Exists(taken))
+    return list(channels_all().filter(Exists(lost), is_enabled=True))

@@ -185,7 +185,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         WARNING,
         messages.senders_paused,
         Link("senders"),
-        "Resume",
+        "Senders",
     ),
     Check(
         "balances_short",
@@ -257,7 +257,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         WARNING,
         sealing.hosts_paused,
         Link("hosts"),
-        "Resume",
+        "Hosts",
     ),
     Check(
         "hosts_slow", "No host is slow", (Topic.HOSTS,), WARNING, sealing.hosts_slow, Link("hosts"), "Hosts"

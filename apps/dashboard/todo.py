@@ -12,20 +12,20 @@ from apps.dashboard.cards import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.checks.results import Found, Report
+    from apps.checks.results import Act, Found, Report
     from apps.dashboard.page_data import PageData
 
 
 @dataclass(frozen=True, slots=True)
 class Todo:
-    """One finding: what it is, why, what it costs, until when, and the button that leads to its mending."""
+    """One finding: what it is, why, what it costs, until when, what mends it and where."""
 
     key: str
     say: str
     why: str
     href: str
     label: str
-    """Where the link leads, on its button."""
+    """Where the link leads."""
     is_costly: bool = False
     cost: str = ""
     """FIL at risk, with unit."""
@@ -33,6 +33,8 @@ class Todo:
     """Seconds since 1970 at which it is too late."""
     left: str = ""
     until_label: str = ""
+    acts: tuple[Act, ...] = ()
+    """What mends it with one click, as far as the viewer may."""
 
     @property
     def title(self) -> str:
@@ -66,6 +68,7 @@ def todo_of(found: Found, data: PageData) -> Todo:
         until=finding.due_s,
         left=formatting.time_left(left) if left is not None else "",
         until_label=finding.due_label,
+        acts=tuple(act for act in finding.acts if data.viewer.may(act.perm)),
     )
 
 

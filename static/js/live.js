@@ -48,6 +48,13 @@
     });
   }
 
+  // A form that was pushed has no token of its own: it goes with the page's.
+  document.addEventListener("submit", ({ target: form }) => {
+    if (form.method !== "post" || form.elements.csrfmiddlewaretoken || form.hasAttribute("hx-post")) return;
+    const token = JSON.parse(document.body.getAttribute("hx-headers"))["x-csrftoken"];
+    form.append(Object.assign(document.createElement("input"), { type: "hidden", name: "csrfmiddlewaretoken", value: token }));
+  });
+
   let held = null;
   document.addEventListener("htmx:wsBeforeMessage", () => { held = document.activeElement; });
   document.addEventListener("htmx:wsAfterMessage", () => {

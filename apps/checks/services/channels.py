@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,9 @@ log = structlog.get_logger(__name__)
 REPEATS_S: Final = (900, 3600, 6 * 3600, 24 * 3600)
 """What can be chosen as the least time between two notifications of a check."""
 TARGET_MAX: Final = 2000
+CLAIM: Final = timedelta(seconds=60)
+"""Whoever sends a notification claims it for so long: longer than one attempt takes; a process that
+dies in one leaves it to the next after that."""
 TEST_TEXT: Final = "This is a test. Notifications of this channel arrive."
 
 
@@ -125,8 +129,10 @@ def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
 
 @transaction.atomic
 def channel_test(*, principal: Principal, channel: AlertChannel, now: datetime) -> Notification:
-    """Write a test notification; it is sent like any other."""
+    """Write a test notification; it is sent like any other, and what waits for the channel goes before it."""
     _allowed(principal)
+    # A pause as short as a claim may be one: somebody is sending it.
+    channel.notifications.filter(next_try_at__gt=now + CLAIM).update(next_try_at=now)
     audit_record(principal=principal, action="alerts.channel.test", target=channel.name, before={})
     row = Notification(
         channel=channel, event=AlertEvent.TEST, text=TEST_TEXT, created_at=now, next_try_at=now

@@ -9,6 +9,7 @@ import structlog
 
 from apps.checks.models import Notification
 from apps.checks.outgoing import NotDelivered, notification_send
+from apps.checks.services.channels import CLAIM
 from apps.core.live import OPERATOR, Change, publish
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-CLAIM: Final = timedelta(seconds=60)
-"""Longer than one attempt takes: a process that dies in one leaves it to the next after that."""
 BACKOFF: Final = timedelta(seconds=30)
 """Before the second attempt; doubled with each up to `BACKOFF_MAX`."""
 BACKOFF_MAX: Final = timedelta(hours=1)

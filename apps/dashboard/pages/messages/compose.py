@@ -57,7 +57,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Send FIL from one of the viewer's wallets."""
     if not viewer.may("sign"):
         raise Http404
-    form = TransferForm.of(request, **{"from": request.GET.get("from", "")})
+    form = TransferForm.of(request, **{name: request.GET.get(name, "") for name in ("from", "to", "value")})
     if form.is_valid():
         with form.refusals():
             item = item_of(form.cleaned_data)

@@ -1,0 +1,298 @@
+"""A to-do carries the one click that mends it: an existing route, for those who may, naming the object."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.chain.models import Node
+from apps.chain.states import NodeState
+from apps.checks.data import CheckData
+from apps.checks.evaluate import evaluate
+from apps.checks.models import AlertChannel, Notification
+from apps.checks.report_cache import report_read, report_write
+from apps.core.clock import now
+from apps.dashboard.live_fragments import fragments_render
+from apps.messages.models import Message, Sender
+from apps.messages.states import MessageState, SenderState, Wait
+from apps.miners.models import Miner
+from apps.sectors.models import Sector, WorkerCommand
+from apps.users.models import AuditEntry, SignerGrant
+from apps.users.principals import SYSTEM
+from apps.users.states import Role
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.integration.dashboard.test_checks import SCENES, quiet
+from tests.page_client import signed_in, text_of
+from tests.people import PASSWORD, person, principal, tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.checks.results import Act
+
+pytestmark = pytest.mark.django_db
+__all__ = ["quiet"]
+
+ACTS: dict[str, tuple[str, ...]] = {
+    "nodes_foreign": ("Unbind the pool…",),
+    "fee_debt": ("Pay debt of alice-",),
+    "sectors_paused": ("Retry f0",),
+    "messages_stuck": ("Retry Send",),
+    "senders_paused": ("Resume",),
+    "balances_short": ("Send FIL to",),
+    "hosts_paused": ("Resume idle",),
+    "notifications_undelivered": ("Test ops",),
+}
+"""What each check's scene has a button for; no other check has a click that would mend it."""
+DONE: dict[str, Callable[[], bool]] = {
+    "sectors_paused": lambda: Sector.objects.get().paused_at is None,
+    "messages_stuck": lambda: Message.objects.get().attempts == 0,
+    "senders_paused": lambda: Sender.objects.get().state == SenderState.ALIVE,
+    "hosts_paused": lambda: WorkerCommand.objects.filter(op="resume").exists(),
+    "notifications_undelivered": lambda: Notification.objects.filter(
+        event="TEST", body__id__isnull=False
+    ).exists(),
+}
+"""What the click of each has done."""
+
+
+def acts_of(name: str, viewer: Any = SYSTEM) -> list[Act]:
+    result = evaluate(CheckData(viewer)).result(name)
+    assert result is not None
+    return [act for finding in result.findings for act in finding.acts]
+
+
+def todo_of(text: str) -> str:
+    return text[text.index('id="f-todo"') :].partition("</section>")[0]
+
+
+def browser(name: str = "olga") -> Client:
+    """One that has to show the token of its forms."""
+    client = Client(enforce_csrf_checks=True)
+    client.cookies = signed_in(name).cookies
+    return client
+
+
+def clicked(client: Client, act: Act, *, page: str = "today") -> Any:
+    """Press the button of an act on a page."""
+    text = text_of(client.get(reverse(page)))
+    form = re.search(
+        rf'<form method="post" action="{re.escape(act.link.address)}">(.*?)</form>', text, re.DOTALL
+    )
+    assert form is not None
+    assert act.text in unescape(form.group(1))
+    fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', form.group(1)))
+    return client.post(act.link.address, fields)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_check_has_the_acts_that_mend_it(quiet, monkeypatch, name):
+    SCENES[name](monkeypatch)
+
+    acts = acts_of(name)
+    text = text_of(signed_in("olga").get("/"))
+
+    assert len(acts) == len(ACTS.get(name, ())), acts
+    for act, words in zip(acts, ACTS.get(name, ()), strict=True):
+        assert act.text.startswith(words)
+        assert act.text in unescape(todo_of(text))
+        assert act.asks is (name not in DONE), "it is clicked below"
+
+
+@pytest.mark.parametrize("page", ["today", "status"])
+@pytest.mark.parametrize("name", DONE)
+def test_the_click_does_it_by_the_existing_route(quiet, monkeypatch, name, page):
+    SCENES[name](monkeypatch)
+    [act] = acts_of(name)
+    assert not DONE[name]()
+
+    answer = clicked(browser(), act, page=page)
+
+    assert answer.status_code == 302
+    assert DONE[name]()
+    assert AuditEntry.objects.filter(actor__contains="olga").exists()
+
+
+def test_a_debt_is_paid_by_a_transfer_that_is_filled_in(quiet):
+    factories.wallet(label="till")
+    factories.miner(fee_debt=15 * 10**17)
+    [act] = acts_of("fee_debt")
+
+    text = text_of(signed_in("olga").get(act.link.address))
+
+    assert act.asks
+    assert f'value="{Miner.objects.get().address}"' in text
+    assert 'name="value" inputmode="decimal" value="1.5"' in text
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "words"),
+    [
+        (MessageState.UNFILLED, Wait.ESTIMATE, "Retry Send"),
+        (MessageState.UNFILLED, Wait.FEE_LIMIT, "Raise fee of Send…"),
+        (MessageState.UNFILLED, Wait.FUNDS, "Send FIL to till…"),
+        (MessageState.FILLED, Wait.FEE_CAP, "Raise fees of Send"),
+        (MessageState.FILLED, Wait.NODE_REFUSES, "Raise fees of Send"),
+        (MessageState.FILLED, Wait.NODE_AWAY, "Republish Send"),
+    ],
+)
+def test_a_stuck_message_has_the_doctors_first_action(quiet, state, wait, words):
+    wallet = factories.wallet(label="till")
+    long_ago = now() - timedelta(hours=1)
+    flight = (
+        {"nonce": 0, "filled_at": long_ago, "published_at": long_ago} if state == MessageState.FILLED else {}
+    )
+    row = factories.message("held", from_addr=wallet.address, state=state, wait=wait, attempts=3, **flight)
+    if state == MessageState.FILLED:
+        Message.objects.filter(pk=row.pk).update(gas_fee_cap=10**18 if wait != Wait.FEE_CAP else 1)
+
+    assert [act.text for act in acts_of("messages_stuck")] == [words]
+
+
+def test_the_message_that_holds_up_another_is_replaced(quiet):
+    wallet = factories.wallet()
+    long_ago = now() - timedelta(hours=1)
+    for nonce in range(2):
+        factories.message(
+            f"nonce {nonce}",
+            from_addr=wallet.address,
+            state=MessageState.FILLED,
+            nonce=nonce,
+            gas_fee_cap=1,
+            filled_at=long_ago,
+            published_at=long_ago,
+            priority=2 - nonce,
+        )
+
+    [act] = acts_of("messages_stuck")
+
+    assert act.link.address == reverse("message-replace", args=["nonce 0"])
+
+
+def test_a_node_of_another_chain_is_disabled_beside_others(quiet):
+    bad = Node.objects.create(
+        url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis"
+    )
+    factories.miner()
+    assert acts_of("nodes_foreign") == []
+    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
+    [act] = acts_of("nodes_foreign")
+
+    assert clicked(browser(), act).status_code == 302
+
+    bad.refresh_from_db()
+    assert act.text == "Disable one"
+    assert not bad.is_enabled
+    assert acts_of("nodes_foreign") == []
+
+
+def test_whoever_proved_nothing_lately_is_asked_by_the_route(quiet):
+    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis")
+    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
+    [act] = acts_of("nodes_foreign")
+    client = Client(enforce_csrf_checks=True)
+    assert client.login(username="olga", password=PASSWORD)
+
+    assert "Confirm that it is you" in text_of(clicked(client, act))
+
+
+def test_a_pool_that_is_bound_by_mistake_is_unbound_after_a_question(quiet):
+    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="other genesis")
+    [act] = acts_of("nodes_foreign")
+
+    assert act.asks
+    assert "Unbind the pool from its network" in text_of(signed_in("olga").get(act.link.address))
+
+
+def test_a_test_of_a_channel_has_what_waits_for_it_sent_before(quiet):
+    channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="x")
+    later = now() + timedelta(minutes=30)
+    facts = {"event": "TEST", "body": {}, "created_at": now(), "next_try_at": later, "attempts": 6}
+    waiting = Notification.objects.create(channel=channel, **facts)
+    [act] = acts_of("notifications_undelivered")
+
+    clicked(browser(), act)
+
+    waiting.refresh_from_db()
+    assert waiting.next_try_at < later
+    Notification.objects.filter(pk=waiting.pk).update(next_try_at=None)
+    assert acts_of("notifications_undelivered") != []
+    Notification.objects.exclude(pk=waiting.pk).update(next_try_at=None, delivered_at=now())
+    assert acts_of("notifications_undelivered") == [], "it has taken a later one"
+
+
+def test_a_tenant_acts_on_its_own_objects_only(quiet):
+    person()
+    factories.worker("mine", is_paused=True)
+    factories.worker("theirs", of="bob", is_paused=True)
+
+    todo = todo_of(text_of(signed_in("ann").get("/")))
+
+    assert "Resume mine" in todo
+    assert "theirs" not in todo
+
+
+def test_who_may_not_sign_has_no_button(quiet):
+    person("ava", role=Role.AUDITOR)
+    factories.worker("mine", is_paused=True)
+
+    text = text_of(signed_in("ava").get("/"))
+
+    assert "mine paused" in todo_of(text)
+    assert "Resume mine" not in text
+    assert f'href="{reverse("hosts")}"' in todo_of(text)
+
+
+def test_a_sender_that_tenants_share_is_resumed_by_the_operator_alone(quiet):
+    person()
+    for name in ("alice", "bob"):
+        SignerGrant.objects.create(tenant=tenant(name), address=factories.bls(1))
+    factories.sender(factories.bls(1), state=SenderState.FORBIDDEN)
+
+    assert acts_of("senders_paused", principal("alice")) == []
+    assert len(acts_of("senders_paused")) == 1
+
+
+def test_three_of_many_paused_hosts_have_a_button(quiet):
+    for number in range(5):
+        factories.worker(f"h{number}", is_paused=True)
+
+    assert [act.text for act in acts_of("hosts_paused")] == ["Resume h0", "Resume h1", "Resume h2"]
+
+
+def test_a_paused_sector_with_a_late_ticket_is_retried(quiet):
+    factories.head(10_000_000)
+    factories.sector(
+        factories.miner(), state=SectorState.PC2_DONE, ticket_epoch=1000, paused_at=now(), error="x"
+    )
+
+    row = Sector.objects.get()
+    wanted = [f"Retry {row.miner.address} / {row.number}"]
+    assert [act.text for act in acts_of("tickets_expiring")] == wanted
+
+
+def test_acts_survive_in_the_shared_report(quiet):
+    factories.worker("idle", is_paused=True)
+    factories.miner(fee_debt=10**18)
+    report = evaluate(CheckData(SYSTEM))
+
+    assert report_read(report_write(report)) == report
+
+
+def test_the_bell_has_the_same_buttons_on_every_page(quiet):
+    factories.worker("idle", is_paused=True)
+    [act] = acts_of("hosts_paused")
+
+    answer = clicked(browser(), act, page="gas")
+
+    assert answer.status_code == 302
+    assert WorkerCommand.objects.get().op == "resume"
+    frame = fragments_render({("worker", "1")}, viewer=SYSTEM, page="today")
+    assert act.link.address in frame, "the pushed list has it, too"
