@@ -19,7 +19,7 @@ from apps.messages.selectors import senders_visible
 from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
-from apps.messages.selectors.recovery import recovery_open
+from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
@@ -180,9 +180,15 @@ class CheckData:
         return connections_failed(self.viewer, since=self.at - timedelta(days=1))
 
     @cached_property
+    def restored(self) -> Recovery:
+        """What is known of the last restore, and of the recovery after it."""
+        return recovery_row()
+
+    @property
     def recovery(self) -> Recovery | None:
-        """The recovery that is under way after a restore."""
-        return recovery_open()
+        """The recovery in which messages or sectors are still read back."""
+        is_open = self.restored.since is not None or self.restored.sectors_since is not None
+        return self.restored if is_open else None
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
 
-SHARED: Final = ("at", "head", "network", "clock", "reward", "miners", "wallets", "recovery", "spend")
+SHARED: Final = ("at", "head", "network", "clock", "reward", "miners", "wallets", "restored", "spend")
 """Parts that are the same for one object as for the pool."""
 OF_MINER: Final = (
     "sectors_faulty",

@@ -11,7 +11,7 @@ from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
-from apps.sectors.restored import hosts_unreported, miners_unread
+from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
 from apps.sectors.selectors import sectors_bound, worker_is_away
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
@@ -39,7 +39,8 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     if not count:
         return
     paused = data.sectors.exclude(paused_at=None)
-    first = paused.first()
+    named_ones = list(paused[:ACTS_MAX])
+    first = next(iter(named_ones), None)
     why = "" if first is None else f"{first.miner.address} / {first.number}: {first.error}"[:REASON_MAX]
     is_single = first is not None and count == 1
     deposits = 0
@@ -53,16 +54,25 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
         at_risk=deposits,
-        acts=sectors_retry(paused[:ACTS_MAX]),
+        acts=sectors_retry(named_ones),
     )
 
 
 def sector_recovery(data: CheckData) -> Iterator[Finding]:
-    """Sectors are held: the database was restored, and they are not read back from chain and hosts yet."""
-    row = data.recovery
+    """Sectors or pledges are held: the database was restored, and chain and hosts know more than it."""
+    row, may_see = data.recovery, data.viewer.is_operator
     if row is None or row.sectors_since is None:
+        count = sectors_unpledged(data.restored).count() if may_see else 0
+        if count:
+            yield Finding(
+                "pledges-held",
+                "pledges with an idempotency key are held after a restore",
+                f"{plural(count, 'sector')} made since the backup by lost pledges: say that none is repeated",
+                link=Link("recovery"),
+                button="Recovery",
+                count=count,
+            )
         return
-    may_see = data.viewer.is_operator
     names = list(hosts_unreported(row).values_list("name", flat=True))
     if miners_unread(row).exists():
         left = "miners' sectors are read back from chain and hosts; sealing goes on by itself"

@@ -174,6 +174,18 @@ def numbers_allocated(client: ChainClient, address: str, key: str | None = None)
     return [range(start, end) for start, end in field.ranges]
 
 
+def deposits_locked(client: ChainClient, address: str, key: str) -> int | None:
+    """Return what all pre-commits of a miner have locked, in attoFIL; None where the node does not tell.
+
+    Source: builtin-actors miner state, whose invariant is that it is the sum over `pre_committed_sectors`.
+    """
+    try:
+        state = client.call("StateReadState", address, _key_json(key))["State"]
+        return int(state["PreCommitDeposits"])
+    except (NodeRefused, KeyError, TypeError, ValueError):
+        return None
+
+
 def active_fields(
     client: ChainClient, address: str, deadlines: Sequence[int], key: str
 ) -> dict[int, BitField]:

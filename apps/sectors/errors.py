@@ -112,6 +112,20 @@ class KeyReused(Conflict):
         super().__init__("this key was used for another request", field="Idempotency-Key")
 
 
+class PledgeUnsettled(Conflict):
+    """A restored database may have lost the pledge of this key; a person has to say whether it is one."""
+
+    code = "pledge_unsettled"
+
+    def __init__(self, miner: object, numbers: Sequence[int]) -> None:
+        named = ", ".join(str(number) for number in numbers[:5]) + (", …" if len(numbers) > 5 else "")
+        super().__init__(
+            f"sectors {named} of {miner} were made after the backup, and which pledge made them is lost: if "
+            "this is that pledge, do not repeat it; if not, the operator allows it on page Recovery",
+            field="Idempotency-Key",
+        )
+
+
 class NotPaused(Conflict):
     """The sector is not paused, so there is nothing to go on from."""
 

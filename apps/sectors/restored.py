@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import miners_active
-from apps.sectors.models import HostInventory, Worker
+from apps.sectors.models import HostInventory, Sector, Worker
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
@@ -40,6 +42,18 @@ def hosts_unreported(recovery: Recovery) -> QuerySet[Worker]:
         return Worker.objects.none()
     hosts = Worker.objects.filter(kinds__contains=[str(JobKind.SEAL)], retired_at=None)
     return hosts.exclude(inventory__told_at__gte=recovery.sectors_since).order_by("name", "pk")
+
+
+def sectors_unpledged(recovery: Recovery) -> QuerySet[Sector]:
+    """Return the sectors that were made after the backup by pledges that the database has lost.
+
+    None once a person has said that no client repeats such a pledge.
+    """
+    settled, restored = recovery.pledges_settled_at, recovery.restored_at
+    if restored is None or (settled is not None and settled >= restored):
+        return Sector.objects.none()
+    is_new = Q(activation=None) | Q(activation__gt=recovery.from_height)
+    return Sector.objects.filter(is_new, pledge=None, created_at__gte=restored).order_by("miner_id", "number")
 
 
 def must_register(worker: Worker) -> bool:

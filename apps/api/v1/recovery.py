@@ -16,7 +16,8 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.sectors.restored import hosts_unreported, miners_unread
+from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
+from apps.sectors.services.pledge import pledges_settle
 
 if TYPE_CHECKING:
     from apps.messages.models import UnmatchedMessage
@@ -55,13 +56,25 @@ class RecoveryOutput(serializers.Serializer[Any]):
     sectors_recovered = serializers.IntegerField()
     miners_unread = serializers.ListField(child=serializers.CharField())
     hosts_unreported = serializers.ListField(child=serializers.CharField())
+    sectors_unpledged = serializers.IntegerField(
+        help_text="Made after the backup by pledges that are lost; keys are refused for their miners."
+    )
 
 
 class DecisionInput(InputSerializer):
-    """Which message it is; empty: somebody else's, made outside the pool."""
+    """Which message it is (empty: somebody else's, made elsewhere), or that no lost pledge is repeated."""
 
-    cid = serializers.CharField(max_length=128)
-    message = serializers.CharField(max_length=256, allow_blank=True)
+    cid = serializers.CharField(max_length=128, required=False)
+    message = serializers.CharField(max_length=256, allow_blank=True, required=False)
+    pledges_settled = serializers.BooleanField(
+        required=False, help_text="True: no client repeats a pledge that the backup lacks."
+    )
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Require a decision."""
+        if not attrs.get("pledges_settled") and not attrs.keys() >= {"cid", "message"}:
+            raise serializers.ValidationError({"cid": "say which message, or that pledges are settled"})
+        return attrs
 
 
 def recovery_body() -> dict[str, Any]:
@@ -82,6 +95,7 @@ def recovery_body() -> dict[str, Any]:
         "sectors_recovered": row.sectors_recovered,
         "miners_unread": [miner.address for miner in miners_unread(row)],
         "hosts_unreported": list(hosts_unreported(row).values_list("name", flat=True)),
+        "sectors_unpledged": sectors_unpledged(row).count(),
     }
 
 
@@ -112,9 +126,12 @@ class RecoveryView(PoolView):
 
     @extend_schema(request=DecisionInput, responses=RecoveryOutput)
     def post(self, request: Request) -> Response:
-        """Decide about one message on chain."""
+        """Decide about one message on chain, or about the pledges that were lost."""
         body = DecisionInput(data=request.data)
         body.is_valid(raise_exception=True)
+        if body.validated_data.get("pledges_settled"):
+            pledges_settle(principal=self.principal, now=clock.now())
+            return Response(recovery_body())
         row = unmatched_get(body.validated_data["cid"])
         unmatched_decide(
             principal=self.principal,

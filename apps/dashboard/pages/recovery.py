@@ -22,7 +22,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
 from apps.messages.services.recovery.restore import recovery_end, unmatched_decide
-from apps.sectors.restored import hosts_unreported, miners_unread
+from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
+from apps.sectors.services.pledge import pledges_settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,6 +50,7 @@ def context_of() -> dict[str, Any]:
         "is_on": row.since is not None or row.sectors_since is not None,
         "verdict": verdict_of(row, undecided=len(found)),
         "facts": facts_of(row),
+        "unpledged": sectors_unpledged(row).exists(),
         **choices_of(found),
     }
 
@@ -64,6 +66,9 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
         return Verdict("No sector goes on.", "The pool reads back what was sealed since the backup.")
     if row.sectors_since is not None:
         return Verdict("Sealing hosts have to report.", "Start or retire those named below.")
+    if sectors_unpledged(row).exists():
+        words = "A program may repeat a pledge that the backup lacks: say below that none does."
+        return Verdict("Pledges with a key are not taken.", words)
     if row.restored_at is not None:
         return Verdict("Recovery is done.", "Messages are signed and sectors go on.")
     return Verdict("No recovery is needed.", "The database is the one that was used here last.")
@@ -87,9 +92,11 @@ def facts_of(row: Recovery) -> list[Fact]:
             Fact("Signing since", time_html(row.ended_at)),
         ]
     sectors = f"{plural(row.sectors_recovered, 'sector')} imported or moved on"
-    if row.sectors_since is None:
-        return [*facts, Fact("Sectors", sectors)]
     facts.append(Fact("Sectors", sectors))
+    words = "until you allow it below, no pledge with an idempotency key is taken for their miners"
+    facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", words)
+    if row.sectors_since is None:
+        return facts
     facts += _left("Miners to be read", miners_unread(row), "actor_id", "after the messages of their senders")
     words = "new sectors wait for them: start them, or retire them on page Hosts"
     return [*facts, *_left("Hosts to report", hosts_unreported(row), "name", words)]
@@ -99,10 +106,11 @@ def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]
     count = rows.count()
     if not count:
         return []
-    names = [str(name) for name in rows.values_list(field, flat=True)[:NAMED]]
-    if field == "actor_id":
-        names = [str(miner) for miner in rows[:NAMED]]
-    elif field == "address":
+    if field in ("", "actor_id"):
+        names = [str(row) for row in rows[:NAMED]]
+    else:
+        names = [str(name) for name in rows.values_list(field, flat=True)[:NAMED]]
+    if field == "address":
         names = [shortened(name) for name in names]
     more = f" and {count - NAMED} more" if count > NAMED else ""
     return [Fact(title, f"{', '.join(names)}{more}; {words}")]
@@ -153,6 +161,20 @@ END: Final = ConfirmPage(
     kept=(("end", "1"),),
 )
 
+PLEDGES: Final = ConfirmPage(
+    title="Allow pledges with a key",
+    text="A program that repeats a pledge made after the backup then makes its sectors a second time. "
+    "Go on only if none does.",
+    label="Allow",
+    back="/recovery/",
+    page="Recovery",
+    section="messages",
+    kept=(("pledges", "1"),),
+)
+
+ASKED: Final = {"end": END, "pledges": PLEDGES}
+"""Fields of the forms that ask first."""
+
 
 @sign_in_required
 def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -163,8 +185,9 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     if request.method == "POST":
         if not viewer.may("admin"):
             raise Http404
-        if request.POST.get("end") == "1" and not is_confirm_submitted(request):
-            return confirm_page_render(request, viewer, END)
+        asked = next((ask for name, ask in ASKED.items() if request.POST.get(name) == "1"), None)
+        if asked is not None and not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, asked)
         try:
             _decide(request, viewer)
         except DomainError as refusal:
@@ -178,6 +201,9 @@ def _decide(request: HttpRequest, viewer: Principal) -> None:
     """Do what a form asks.  Raises DomainError."""
     if request.POST.get("end") == "1":
         recovery_end(principal=viewer, now=clock.now())
+        return
+    if request.POST.get("pledges") == "1":
+        pledges_settle(principal=viewer, now=clock.now())
         return
     chosen = request.POST.get("message", "")
     if not chosen:

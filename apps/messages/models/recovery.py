@@ -66,6 +66,8 @@ class Recovery(models.Model):
     """Sectors are read back since then; None: those of all miners and hosts were."""
     sectors_recovered = models.PositiveIntegerField(default=0)
     """Sectors that were imported or moved to where the chain or a host has them."""
+    pledges_settled_at = models.DateTimeField(null=True)
+    """When a person last said that no client repeats a pledge that the backup lacks."""
     ended_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:

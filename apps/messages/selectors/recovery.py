@@ -19,12 +19,6 @@ def recovery_now() -> Recovery | None:
     return Recovery.objects.filter(since__isnull=False).first()
 
 
-def recovery_open() -> Recovery | None:
-    """Return the recovery in which messages or sectors are still read back, or None."""
-    is_open = Q(since__isnull=False) | Q(sectors_since__isnull=False)
-    return Recovery.objects.filter(is_open).first()
-
-
 def recovery_row() -> Recovery:
     """Return the row, whether recovery is under way or not."""
     return Recovery.objects.first() or Recovery()

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING
 from django.db import IntegrityError, transaction
 
 from apps.core.disk import disk_require
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.messages.models import Recovery
+from apps.messages.selectors.recovery import recovery_row
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.errors import MinerNotReady, MinerUnknown
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
-from apps.sectors.errors import BadCount, KeyReused
+from apps.sectors.errors import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
-from apps.sectors.restored import miners_unrecovered
+from apps.sectors.restored import miners_unrecovered, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
@@ -42,8 +46,8 @@ def pledge_create(
     """Make `count` new sectors for `miner`; the same `key` again gives the same pledge.
 
     `taken` are the numbers that the chain has allocated (`miners.onchain.numbers_allocated`).
-    Raises MinerNotReady, BadCount, KeyReused, ProofFormMissing, DiskFull, and MinerUnknown if it went to
-    another tenant this moment.
+    Raises MinerNotReady, BadCount, KeyReused, PledgeUnsettled, ProofFormMissing, DiskFull, and MinerUnknown
+    if it went to another tenant this moment.
     """
     policy = sealing_policy()
     if miner.state != MinerState.ACTIVE:
@@ -58,6 +62,7 @@ def pledge_create(
     if earlier is not None:
         return earlier
     disk_require()
+    _settled_require(miner, key)
     try:
         with transaction.atomic():
             made = _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
@@ -77,6 +82,27 @@ def _pledge_by_key(miner: Miner, *, count: int, key: str | None) -> Pledge | Non
     if pledge is not None and (pledge.miner_id, pledge.count) != (miner.pk, count):
         raise KeyReused
     return pledge
+
+
+def _settled_require(miner: Miner, key: str | None) -> None:
+    """Refuse a key that the database may have lost with the pledge that it made.  Raises PledgeUnsettled."""
+    if not key:
+        return
+    unpledged = sectors_unpledged(recovery_row()).filter(miner=miner)
+    numbers = list(unpledged.values_list("number", flat=True)[:6])
+    if numbers:
+        raise PledgeUnsettled(miner, numbers)
+
+
+def pledges_settle(*, principal: Principal, now: datetime) -> None:
+    """Note that no client repeats a pledge that the backup lacks: pledges with a key are taken again."""
+    row = recovery_row()
+    count = sectors_unpledged(row).count()
+    with transaction.atomic():
+        Recovery.objects.filter(pk=1).update(pledges_settled_at=now)
+        after = {"unpledged": plural(count, "sector")}
+        audit_record(principal=principal, action="recovery.pledges", target="pool", after=after)
+        publish(RECOVERY_CHANGE)
 
 
 @transaction.atomic

@@ -6,7 +6,7 @@ one that is proven, and a second pre-commit would be sent.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,7 +18,7 @@ from apps.core.live import publish
 from apps.messages.models import Recovery, Sender
 from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
-from apps.miners.onchain import live_field, numbers_allocated
+from apps.miners.onchain import deposits_locked, live_field, numbers_allocated
 from apps.miners.selectors import miners_active, sender_choose
 from apps.sectors.models import ActiveSectors, Batch, HostInventory, Sector, SectorNumbers
 from apps.sectors.onchain import precommits_read, sectors_proven_read
@@ -51,14 +51,15 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
+    from apps.sectors.onchain import OnPreCommit
     from apps.sectors.services.sealing_context import SealingContext
 
 log = structlog.get_logger(__name__)
 
 ASKED_MAX: Final = 500
 """Pre-commits, or proven sectors, of one question to the node."""
-PRECOMMITS_MAX: Final = 20_000
-"""Allocated numbers, the highest ones, for which a pre-commit is looked for."""
+UNTOLD_MAX: Final = 1_000_000
+"""Allocated numbers for which a pre-commit is looked for where the node tells no sum of the deposits."""
 
 
 @dataclass(slots=True)
@@ -227,9 +228,16 @@ def _chain_import(job: MinerImport) -> None:
     over = job.numbers(SectorState.PROVING, SectorState.COMMIT_LANDED, SectorState.ABORTED)
     for numbers in _portions(live - over):
         _proven_import(job, numbers)
-    open_ = allocated - live - over
-    for numbers in _portions(_highest(open_, PRECOMMITS_MAX)):
-        _precommitted_import(job, numbers)
+    # Each pre-commit has its deposit locked: when those found have all of it, there is no other.
+    locked = deposits_locked(client, job.miner.address, key)
+    left = UNTOLD_MAX if locked is None else locked
+    for numbers in _from_both_ends(allocated - live):
+        if left <= 0:
+            break
+        found = precommits_read(client, job.miner.address, numbers, key)
+        _precommitted_import(job, {number: there for number, there in found.items() if number not in over})
+        deposits = sum(there.deposit for there in found.values() if there)
+        left -= len(numbers) if locked is None else deposits
 
 
 def _portions(numbers: BitField) -> Iterator[list[int]]:
@@ -243,15 +251,24 @@ def _portions(numbers: BitField) -> Iterator[list[int]]:
         yield portion
 
 
-def _highest(numbers: BitField, count: int) -> BitField:
-    """Return the highest `count` numbers; somebody may have had the chain mask out trillions."""
-    kept: list[tuple[int, int]] = []
-    for start, end in reversed(numbers.ranges):
-        kept.append((max(start, end - count), end))
-        count -= end - kept[-1][0]
-        if count <= 0:
-            break
-    return BitField(tuple(reversed(kept)))
+def _from_both_ends(numbers: BitField) -> Iterator[list[int]]:
+    """Yield portions of the highest and the lowest numbers in turn, the highest first.
+
+    Somebody may have had the chain mask out trillions, below or above the numbers that were sealed.
+    """
+    spans, is_top = deque(numbers.ranges), True
+    while spans:
+        portion: list[int] = []
+        while spans and (room := ASKED_MAX - len(portion)):
+            start, end = spans.pop() if is_top else spans.popleft()
+            cut = max(start, end - room) if is_top else min(end, start + room)
+            portion += range(cut, end) if is_top else range(start, cut)
+            if is_top and start < cut:
+                spans.append((start, cut))
+            elif not is_top and cut < end:
+                spans.appendleft((cut, end))
+        yield portion
+        is_top = not is_top
 
 
 def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
@@ -279,10 +296,11 @@ def _proven_import(job: MinerImport, numbers: Sequence[int]) -> None:
     job.count += proven_create(job.miner, missing, now=now)
 
 
-def _precommitted_import(job: MinerImport, numbers: Sequence[int]) -> None:
+def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None]) -> None:
     """Write rows of sectors whose pre-commit the chain has; without files they wait for a person."""
+    if not any(found.values()):
+        return
     rows, now = job.rows(), job.work.now
-    found = precommits_read(job.work.client, job.miner.address, numbers, job.work.head.key)
     for number, there in found.items():
         row = rows.get(number)
         if there is None or (row is not None and ORDER[row.state] > ORDER[SectorState.PRECOMMIT_SENT]):

@@ -29,11 +29,16 @@ from apps.messages.services.recovery.chain_history import History, Landed
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.messages.services.spend import ADDED, spend_record
 from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
-from apps.users.models import Tenant
+from apps.users.models import SignerGrant, Tenant
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 from apps.wallets.services.sign import ids_signed
+from poolsite.filecoin.actors.miner import METHODS, Method
+from poolsite.filecoin.address import ID
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.message import METHOD_SEND, signed_message_to_cbor
+from poolsite.wire.origins import IdFound
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,12 +47,21 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
-    from poolsite.wire.origins import IdFound
 
 log = structlog.get_logger(__name__)
 
 MARGIN_EPOCHS: Final = 20
 """Below the tracker's height from which is read: a reorganisation may have moved messages down."""
+
+
+OWN_KINDS: Final[dict[int, str]] = {
+    Method.SUBMIT_WINDOWED_POST: "window_post",
+    Method.DECLARE_FAULTS: "declare_faults",
+    Method.DECLARE_FAULTS_RECOVERED: "recover",
+    Method.PRE_COMMIT_SECTOR_BATCH2: "precommit",
+    Method.PROVE_COMMIT_SECTORS3: "commit",
+}
+"""Methods of a miner by which the pool seals and proves, with the kind of message that it sends for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +189,26 @@ def _row_of(one: Sent, found: IdFound | None, *, now: datetime) -> Message | Non
         method=message.method,
         state=MessageState.UNFILLED,
     )
-    return next((row for row in alike.order_by("created_at", "pk") if row.has_content(message)), None)
+    row = next((row for row in alike.order_by("created_at", "pk") if row.has_content(message)), None)
+    known = _own_message(message) if row is None else None
+    return row if known is None else _row_recreate(known, message, now=now)
+
+
+def _own_message(message: ChainMessage) -> IdFound | None:
+    """Return who a message to a miner is by its content, where the signer keeps no ids; None for any other.
+
+    Only the miner's own senders may send these, and for the pool nobody does but the pool itself.
+    """
+    kind = OWN_KINDS.get(message.method)
+    tenants = SignerGrant.objects.filter(address=str(message.from_), deleted_at=None)
+    names = list(tenants.values_list("tenant__name", flat=True).distinct()[:2])
+    if kind is None or message.to.protocol != ID or len(names) != 1:
+        return None
+    try:
+        from_cbor(METHODS[message.method].params or object, message.params)
+    except BadCbor:
+        return None
+    return IdFound(cid=str(message.cid), id=f"{kind}:{uuid4()}", account=names[0], kind=kind)
 
 
 def _tenant_of(found: IdFound) -> Tenant | None:

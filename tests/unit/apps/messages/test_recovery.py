@@ -24,6 +24,8 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.recovery.restore import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.replace import NewFees, message_replace
 from apps.messages.states import MessageState, Wait
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
+from poolsite.filecoin.codec import to_cbor
 from tests.people import principal
 
 if TYPE_CHECKING:
@@ -176,6 +178,36 @@ def test_unexplained_message_stops_signing_until_decided(pool: Pool, monkeypatch
     heads(pool, 3)
     assert paid(pool, address) == [5, 6, 9]
     assert recovery_now() is None
+
+
+@pytest.mark.parametrize("is_landed", [True, False], ids=["landed", "in the node's pool"])
+def test_a_seal_message_of_a_signer_without_ids_needs_no_person(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, is_landed: bool
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    dump = Dump()
+    params = to_cbor(DeclareFaultsRecoveredParams(recoveries=()))
+    pool.push("recover:1", address, to="f01000", method=11, params=params, kind="recover")
+    pool.choose()
+    assert pool.row("recover:1").state == MessageState.FILLED
+    if is_landed:
+        heads(pool, 3)
+
+    dump.restore()
+    restore_check(now=pool.now)
+    recovery_step(client=pool.client, now=pool.now)
+
+    assert not unmatched_open().exists()
+    assert recovery_now() is None
+    [row] = Message.objects.filter(kind="recover")
+    assert (row.nonce, row.pushed_by, row.tenant and row.tenant.name) == (1, "recovered", "alice")
+    assert row.push_id.startswith("recover:")
+    heads(pool, 3)
+    assert pool.nonces_on_chain(address) == [0, 1]
+    assert Message.objects.get(pk=row.pk).state == MessageState.LANDED
 
 
 def test_a_person_may_say_which_message_it_is(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:

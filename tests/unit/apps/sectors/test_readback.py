@@ -6,23 +6,28 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from apps.chain.errors import NodeRefused
+from apps.core import clock
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
-from apps.sectors.models import Batch, Job, Sector, SectorNumbers
+from apps.sectors.errors import PledgeUnsettled
+from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
 from apps.sectors.restored import miners_unrecovered, sectors_recovery
-from apps.sectors.services import reported_batches
+from apps.sectors.services import readback, reported_batches
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
-from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.pledge import pledge_create, pledges_settle
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.reported_batches import batches_import
 from apps.sectors.services.sealing_context import PRE_COMMIT
+from apps.users.models import AuditEntry
 from poolsite.wire.codec import BadWire
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.jobs import SealInputs
 from tests import factories
+from tests.people import principal
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
 from tests.unit.apps.sectors.test_reconcile import work
@@ -36,9 +41,25 @@ pytestmark = pytest.mark.django_db
 class Chain(SomeSectors):
     """A chain that has given out the numbers of its pre-commits and of no others."""
 
+    allocated: list[int] | None = None
+    """Runs of numbers; None: up to the highest pre-commit."""
+    tells_deposits = True
+    asked = 0
+    """Questions for pre-commits."""
+
     def call(self, method: str, *_params: Any) -> Any:
+        if method == "StateReadState":
+            if not self.tells_deposits:
+                raise NodeRefused(-32601, "method not found")
+            return {"State": {"PreCommitDeposits": str(len(self.precommits))}}
         assert method == "StateMinerAllocated"
+        if self.allocated is not None:
+            return self.allocated
         return [0, max(self.precommits, default=-1) + 1] if self.precommits else [0]
+
+    def do_StateSectorPreCommitInfo(self, miner: str, number: int, key: Any) -> Any:
+        self.asked += 1
+        return super().do_StateSectorPreCommitInfo(miner, number, key)
 
     def state_miner_sectors(self, _miner: str, _numbers: Any, _key: str) -> list[Any]:
         return []
@@ -132,6 +153,82 @@ def test_pre_commit_of_an_unknown_sector_is_imported_and_waits_for_files(miner: 
     row = Sector.objects.get(miner=miner, number=3)
     assert (row.state, row.precommit_epoch, row.error) == ("PRECOMMIT_LANDED", 150, NO_FILES)
     assert row.paused_at is not None
+
+
+@pytest.mark.parametrize("runs", [[0, 10**12], [10**12, 30_000], [7, 60_000, 5, 10**12]])
+def test_every_pre_commit_is_found_among_trillions_of_masked_numbers(miner: Miner, runs: list[int]) -> None:
+    restored()
+    first, end = runs[0], sum(runs)
+    numbers = (first + 3, first + 2_003, end - 25_000)
+    chain = Chain(precommits=dict.fromkeys(numbers, (150, DIGEST)))
+    chain.allocated = runs
+
+    recover(chain)
+
+    assert set(Sector.objects.values_list("number", flat=True)) == set(numbers)
+    assert chain.asked < 60_000, "the deposits of all were found then"
+
+
+def test_without_a_deposit_no_number_is_asked_for(miner: Miner) -> None:
+    restored()
+    chain = Chain()
+    chain.allocated = [0, 10**12]
+
+    recover(chain)
+
+    assert chain.asked == 0
+    assert sectors_recovery() is None
+
+
+def test_a_node_that_tells_no_deposits_is_asked_up_to_a_bound(
+    miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    restored()
+    monkeypatch.setattr(readback, "UNTOLD_MAX", 2_000)
+    chain = Chain(precommits={10: (150, DIGEST)})
+    chain.allocated, chain.tells_deposits = [0, 10**12], False
+
+    recover(chain)
+
+    assert (Sector.objects.get().number, chain.asked) == (10, 2_000)
+
+
+def test_a_deposit_of_an_aborted_sector_counts_and_brings_no_row(miner: Miner) -> None:
+    factories.sector(miner, number=9, state="ABORTED")
+    restored()
+    chain = Chain(precommits={9: (150, DIGEST), 2_900: (150, DIGEST)})
+
+    recover(chain)
+
+    assert set(Sector.objects.values_list("number", "state")) == {(9, "ABORTED"), (2_900, "PRECOMMIT_LANDED")}
+
+
+def test_a_key_whose_pledge_may_be_lost_waits_for_a_person(miner: Miner) -> None:
+    def pledge(key: str | None) -> Pledge:
+        return pledge_create(miner, count=1, actor="ann", now=NOON, key=key)
+
+    known = pledge("known")
+    restored()
+    recover(Chain(precommits={7: (150, DIGEST)}))
+
+    with pytest.raises(PledgeUnsettled, match=rf"sectors 7 of {miner} were made after the backup"):
+        pledge("lost")
+    assert pledge("known") == known
+    assert pledge(None).count == 1, "whoever gives no key has no promise"
+
+    pledges_settle(principal=principal("pool"), now=clock.now())
+    assert pledge("lost").count == 1
+    assert AuditEntry.objects.filter(action="recovery.pledges", after={"unpledged": "1 sector"}).exists()
+
+
+def test_keys_are_taken_after_a_restore_that_has_lost_no_sector(miner: Miner) -> None:
+    restored()
+    Recovery.objects.update(from_height=500)
+    recover()
+    old = factories.sector(miner, state="PROVING", activation=400)
+    Sector.objects.filter(pk=old.pk).update(pledge=None)
+
+    assert pledge_create(miner, count=1, actor="ann", now=NOON, key="k").key == "k"
 
 
 def test_a_batch_is_imported_whole_or_not_at_all(miner: Miner, monkeypatch: pytest.MonkeyPatch) -> None:

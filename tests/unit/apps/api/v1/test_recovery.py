@@ -8,9 +8,10 @@ import pytest
 from django.urls import reverse
 
 from apps.core import clock
-from apps.messages.models import Sender, UnmatchedMessage
+from apps.messages.models import Recovery, Sender, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now
 from apps.messages.services.recovery.detect import recovery_begin
+from apps.sectors.models import Sector
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import cid_of_cbor
 from tests import factories
@@ -107,3 +108,40 @@ def test_a_tenant_sees_that_nothing_is_signed_and_decides_nothing() -> None:
 
     assert "no message is signed" in text_of(page.get("/")).lower()
     assert page.get(reverse("recovery")).status_code == 404
+
+
+def lost_pledge() -> Sector:
+    """A sector that was read back after a restore, of a pledge that the database has lost."""
+    recovery_begin("the database was restored", now=clock.now())
+    Recovery.objects.update(since=None, sectors_since=None)
+    row = factories.sector(factories.miner(), number=7)
+    Sector.objects.filter(pk=row.pk).update(pledge=None)
+    return row
+
+
+def test_pledges_with_a_lost_key_wait_for_the_operators_word(client: Client) -> None:
+    row = lost_pledge()
+    operator_person()
+    page = signed_in("olga")
+
+    assert "pledges with an idempotency key are held" in text_of(page.get("/"))
+    text = text_of(page.get(reverse("recovery")))
+    assert "Pledges with a key are not taken." in text
+    assert str(row) in text
+    asked = page.post(reverse("recovery"), {"pledges": "1"})
+    assert "makes its sectors a second time" in text_of(asked)
+    assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 1
+
+    assert page.post(reverse("recovery"), {"pledges": "1", "sure": "yes"}).status_code == 302
+    assert ask(client, "get", operator_token()).json()["sectors_unpledged"] == 0
+    assert "are held" not in text_of(page.get("/"))
+
+
+def test_rest_allows_pledges_with_a_key(client: Client) -> None:
+    lost_pledge()
+
+    assert ask(client, "post", operator_token(), {}).status_code == 400
+    done = ask(client, "post", operator_token(), {"pledges_settled": True})
+
+    assert (done.status_code, done.json()["sectors_unpledged"]) == (200, 0)
+    assert AuditEntry.objects.get(action="recovery.pledges").after == {"unpledged": "1 sector"}
