@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from django.urls import reverse
 
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now, report_read, report_write
+from apps.core import live
 from apps.core.live import CHECKS, Change, changes_number, publish
+from apps.core.redis_clients import redis_client
 from apps.dashboard.live_fragments import fragments_render
 from apps.dashboard.registry import live_pages, navigation
 from apps.users.principals import SYSTEM
@@ -85,14 +88,30 @@ def test_report_survives_as_text(quiet):
     assert report_read(report_write(report)) == report
 
 
+@pytest.fixture
+def own_redis(pool_redis, monkeypatch, settings):
+    """Keys in Redis that no process of an earlier test counts in; what this process publishes, by thread."""
+    settings.REDIS_URL = f"{pool_redis}/7"
+    redis_client().flushdb()
+    told: list[Any] = []
+    send = live.events_publish
+
+    def noted(layer: Any, events: Any) -> None:
+        told.append((threading.current_thread().name, events))
+        send(layer, events)
+
+    monkeypatch.setattr(live, "events_publish", noted)
+    return told
+
+
 @pytest.mark.django_db(transaction=True)
-def test_evaluation_is_shared_until_something_changes(pool_redis, monkeypatch):
+def test_evaluation_is_shared_until_something_changes(own_redis):
     factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
     factories.head(1000)
     first = report_now(CheckData(SYSTEM))
     with CaptureQueriesContext(connection) as queries:
         again = report_now(CheckData(SYSTEM))
-    assert (again, len(queries)) == (first, 0)
+    assert (again, len(queries)) == (first, 0), own_redis
 
     worker = factories.worker("idle", of="bob", is_paused=True)
     assert not report_now(CheckData(SYSTEM)).fails("hosts_paused"), "the shared one, nothing was published"
