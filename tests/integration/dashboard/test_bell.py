@@ -91,7 +91,7 @@ def test_report_survives_as_text(quiet):
 @pytest.fixture
 def own_redis(pool_redis, monkeypatch, settings):
     """Keys in Redis that no process of an earlier test counts in; what this process publishes, by thread."""
-    settings.REDIS_URL = f"{pool_redis}/7"
+    settings.REDIS_URL = f"{pool_redis}?db=7"
     redis_client().flushdb()
     told: list[Any] = []
     send = live.events_publish
