@@ -19,8 +19,6 @@ CHUNK: Final = 500
 """Rows that are read, and lines that are sent, at a time."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell."""
-
-
 ADDRESSES: Final = frozenset({"miner", "from", "to", "address"})
 """Columns whose cells are addresses; rows hold them with `f`."""
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import ActorRules, Sender, SharedRules
     from apps.users.principals import Principal
@@ -41,8 +42,8 @@ def new_key() -> str:
 class Text(forms.CharField):
     """What was typed, without spaces around it; the services say what may be empty."""
 
-    def __init__(self, *, initial: Any = "") -> None:
-        super().__init__(required=False, initial=initial)
+    def __init__(self, *, initial: Any = "", strip: bool = True) -> None:
+        super().__init__(required=False, initial=initial, strip=strip)
 
 
 class Words(Text):
@@ -57,6 +58,37 @@ class Words(Text):
     def prepare_value(self, value: Any) -> str:
         """Write them into one field."""
         return " ".join(value) if isinstance(value, list) else value or ""
+
+
+class Lines(Text):
+    """Several texts, at commas and line ends."""
+
+    def __init__(self, between: str = "\n") -> None:
+        super().__init__()
+        self.between = between
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return them."""
+        typed = super().clean(value)
+        return tuple(one for row in typed.splitlines() for part in row.split(",") if (one := part.strip()))
+
+    def prepare_value(self, value: Any) -> str:
+        """Write them into one field."""
+        return value if isinstance(value, str) else self.between.join(value or ())
+
+
+class Ticks(Text):
+    """Several of what is offered."""
+
+    widget = forms.SelectMultiple
+
+    def clean(self, value: Any) -> tuple[str, ...]:
+        """Return them."""
+        return tuple(value or ())
+
+    def prepare_value(self, value: Any) -> list[str]:
+        """Return those that are ticked."""
+        return list(value or ())
 
 
 class Amount(Text):
@@ -162,6 +194,11 @@ class PageForm(forms.Form):
         return str(next(iter(self.non_field_errors()), ""))
 
     @property
+    def why(self) -> str:
+        """Why it was refused, for a page that says so in one place."""
+        return self.refusal or str(next((one[0] for one in self.errors.values() if one), ""))
+
+    @property
     def typed(self) -> dict[str, str]:
         """What stands in the fields."""
         return {field.name: str(field.shown) for field in self}  # type: ignore[attr-defined]  # bound_field_class
@@ -174,6 +211,16 @@ class PageForm(forms.Form):
         except DomainError as refusal:
             field = refusal.field.rstrip("_")
             self.add_error(field if field in self.fields else self.blamed or None, refusal.reason)
+
+
+class CodeForm(PageForm):
+    """A code of an app, or a recovery code."""
+
+    code = Text()
+
+    def clean_code(self) -> str:
+        """Read it as it may be typed, in groups."""
+        return "".join(self.cleaned_data["code"].split())[:64]
 
 
 class FeeRulesForm(PageForm):
@@ -203,7 +250,7 @@ def form_render(
     template: str,
     form: PageForm,
     *,
-    title: str,
+    title: StrOrPromise,
     section: str,
     page_key: str = "",
     data: PageData | None = None,

@@ -38,10 +38,8 @@ class FragmentContext:
 
 FragmentRenderer = Callable[[FragmentContext], Iterable[str]]
 """Renders fragments of the page."""
-
 RowRenderer = Callable[[FragmentContext, list[str]], Iterable[str]]
 """Renders the rows of the given keys as this viewer sees them; those not visible are left out."""
-
 FragmentsByKind = dict[str, tuple[FragmentRenderer, ...]]
 """By kind of change, what it alters on one page."""
 

@@ -25,7 +25,6 @@ class StateLabel:
 
 STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in SEALING}
 """Stages as column heads and Gantt rows."""
-
 ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
 """Stages in which a message is waited for."""
 WAITING: Final[dict[str, StateLabel]] = {
@@ -34,7 +33,6 @@ WAITING: Final[dict[str, StateLabel]] = {
     if spec.status
 } | {Stage.ABORTED: StateLabel("idle", "aborted", "close")}
 """Stages in which no worker computes."""
-
 MESSAGES: Final[dict[str, StateLabel]] = {
     "UNFILLED": StateLabel("idle", "waiting"),
     "FILLED": StateLabel("run", "signed, on its way", "messages"),
@@ -46,14 +44,12 @@ STUCK: Final = StateLabel("bad", "stuck")
 """Open, and somebody has to look at it."""
 LANDED_BAD: Final = StateLabel("bad", "landed, failed")
 """On the chain with an exit code other than 0."""
-
 JOBS: Final[dict[str, str]] = {
     "SEAL": "sealing",
     "WINDOW_POST": "WindowPoSt",
     "WINNING_POST": "WinningPoSt",
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""
-
 EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if spec.done} | {
     "FAIL_PRECOMMIT": "Pre-commit failed",
     "FAIL_COMMIT": "Commit failed",

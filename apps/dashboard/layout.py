@@ -12,6 +12,7 @@ from apps.dashboard.sessions import person_of
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.dashboard.page_data import PageData
 
@@ -30,10 +31,10 @@ def page_render(
     request: HttpRequest,
     template: str,
     *,
-    title: str,
+    title: StrOrPromise,
     section: str,
-    page_key: str,
     data: PageData,
+    page_key: str = "",
     status: int = 200,
     **context: Any,
 ) -> HttpResponse:

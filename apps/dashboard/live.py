@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
-
 BATCH_WINDOW_S: Final = 0.25
 """Pause after a update; what changes meanwhile goes out together at its end."""
 PROBE_S: Final = 1.0
@@ -52,7 +51,6 @@ RESYNC: Final = (
     '<i id="f-resync" hidden hx-swap-oob="true" hx-get="/resync/" hx-trigger="load" hx-swap="none"></i>'
 )
 """Makes a page ask `/resync/`, whose answer makes every live fragment fetch itself."""
-
 Row = tuple[str, str]
 """Kind and key of a changed row."""
 

@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
 HANDFUL: Final = 12
 """More choices than this are searched, not listed."""
-
 SUGGESTED: Final = 20
-
 TEXT_MAX: Final = 100
 
 

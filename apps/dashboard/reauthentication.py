@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
 from apps.core.errors import DomainError
@@ -130,7 +131,7 @@ def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str
     return page_render(
         request,
         "users/confirm.html",
-        title="Confirm",
+        title=_("Confirm"),
         section="",
         page_key="",
         data=PageData(viewer),

@@ -11,11 +11,12 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY, logout
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import SuspiciousOperation
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
 from apps.core.clock import now
+from apps.core.errors import NotFound
 from apps.users.errors import TokenRefused
 from apps.users.principals import Principal
 from apps.users.selectors import principal_of, sessions_decoded, users_active
@@ -98,7 +99,10 @@ def login_redirect(request: HttpRequest) -> HttpResponseBase:
 
 
 def sign_in_required(view: PageView[Args]) -> SiteView[Args]:
-    """Let signed-in people in and hand their principal to the view; a closed account is signed out."""
+    """Let signed-in people in and hand their principal to the view; a closed account is signed out.
+
+    What is not there, or not for this person, is a page that is missing.
+    """
 
     @wraps(view)
     def guarded(request: HttpRequest, *args: Args.args, **kwargs: Args.kwargs) -> HttpResponseBase:
@@ -111,7 +115,10 @@ def sign_in_required(view: PageView[Args]) -> SiteView[Args]:
             logout(request)
             return redirect("login")
         session_activity_note(request)
-        return view(request, viewer, *args, **kwargs)
+        try:
+            return view(request, viewer, *args, **kwargs)
+        except NotFound as error:
+            raise Http404 from error
 
     return cast("SiteView[Args]", guarded)
 

@@ -22,13 +22,11 @@ from apps.checks.selectors import (
 from apps.checks.services.channels import REPEATS_S, channel_add, channel_remove, channel_set, channel_test
 from apps.checks.states import ChannelKind
 from apps.core import clock, formatting
-from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -46,7 +44,6 @@ if TYPE_CHECKING:
 
 
 ALERTS_SHOWN: Final = 30
-
 NOTIFICATIONS_SHOWN: Final = 20
 
 
@@ -60,28 +57,6 @@ class ChannelRow:
     """Which notifications it gets, and how often."""
     word: StateLabel
     actions: tuple[Action, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AlertRow:
-    """One check that fails, or failed."""
-
-    say: str
-    title: str
-    word: StateLabel
-    since: str
-    lasted: str
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationRow:
-    """One notification."""
-
-    text: str
-    channel: str
-    at: str
-    word: StateLabel
-    error: str
 
 
 def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> ChannelRow:
@@ -101,32 +76,24 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
 
 
-def alert_row(row: Alert, data: PageData) -> AlertRow:
-    """Lay out an alert."""
-    tone = "bad" if row.severity == Severity.CRITICAL else "warn"
-    end = row.ended_at or data.at
-    return AlertRow(
-        say=row.say[:1].upper() + row.say[1:],
-        title=row.title,
-        word=StateLabel("ok", "passes again") if row.ended_at is not None else StateLabel(tone, row.severity),
-        since=str(time_html(row.since)),
-        lasted=formatting.time_left(max((end - row.since).total_seconds(), 0)),
-    )
+def alert_label(row: Alert) -> StateLabel:
+    """Return in words how a check is."""
+    if row.ended_at is not None:
+        return StateLabel("ok", "passes again")
+    return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", row.severity)
 
 
-def notification_row(row: Notification) -> NotificationRow:
-    """Lay out a notification."""
+def notification_label(row: Notification) -> StateLabel:
+    """Return in words where a notification is."""
     if row.delivered_at is not None:
-        word = StateLabel("ok", "delivered")
-    elif row.next_try_at is None:
-        word = StateLabel("bad", "given up")
-    else:
-        word = (
-            StateLabel("warn", f"failed {row.attempts} times")
-            if row.attempts
-            else StateLabel("run", "to be sent")
-        )
-    return NotificationRow(row.text, row.channel.name, str(time_html(row.created_at)), word, row.error)
+        return StateLabel("ok", "delivered")
+    if row.next_try_at is None:
+        return StateLabel("bad", "given up")
+    return (
+        StateLabel("warn", f"failed {row.attempts} times")
+        if row.attempts
+        else StateLabel("run", "to be sent")
+    )
 
 
 def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
@@ -146,8 +113,13 @@ def alerts_context(data: PageData) -> dict[str, Any]:
     return {
         "verdict": alerts_verdict(data, channels),
         "channels": channels,
-        "alerts": [alert_row(row, data) for row in alerts_recent(ALERTS_SHOWN)],
-        "notifications": [notification_row(row) for row in notifications_recent(NOTIFICATIONS_SHOWN)],
+        "alerts": [
+            (row, alert_label(row), ((row.ended_at or data.at) - row.since).total_seconds())
+            for row in alerts_recent(ALERTS_SHOWN)
+        ],
+        "notifications": [
+            (row, notification_label(row)) for row in notifications_recent(NOTIFICATIONS_SHOWN)
+        ],
     }
 
 
@@ -174,7 +146,7 @@ def alerts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "alerts/list.html",
-        title="Alerts",
+        title=_("Alerts"),
         section="alerts",
         page_key="alerts",
         data=data,
@@ -222,7 +194,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "alerts/add.html",
         form,
-        title="Add a channel",
+        title=_("Add a channel"),
         section="alerts",
         kinds=ChannelKind.choices,
         repeats=[(str(seconds), formatting.time_left(seconds)) for seconds in REPEATS_S],
@@ -235,10 +207,7 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
     """Send a test, switch a channel, or remove it after a question."""
     if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
-    try:
-        channel = channel_get(key)
-    except NotFound:
-        raise Http404 from None
+    channel = channel_get(key)
     if op == "remove" and not is_confirm_submitted(request):
         return confirm_page_render(request, viewer, _ask(channel))
     if (held := reauthenticate_first(request, viewer)) is not None:

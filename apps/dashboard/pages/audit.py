@@ -14,10 +14,8 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.core import formatting
 from apps.dashboard.cards import Verdict
 from apps.dashboard.csv_export import CHUNK, CSV_MAX, Download, csv_answer
-from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pagination import ROWS, cursor_read, page_of
@@ -56,21 +54,6 @@ class ChangeRow:
     """Has lines of its own, or too many words for a row."""
 
 
-@dataclass(frozen=True, slots=True)
-class AuditRow:
-    """Who did what."""
-
-    number: str
-    at: str
-    who: str
-    source: str
-    tenant: str
-    what: str
-    target: str
-    changes: tuple[ChangeRow, ...]
-    digest: str
-
-
 def value_text(value: Any) -> str:
     """Write a value for people."""
     if value is None or value == "":
@@ -98,29 +81,12 @@ def change_rows(before: Any, after: Any) -> tuple[ChangeRow, ...]:
     return tuple(found)
 
 
-def audit_row(row: AuditEntry) -> AuditRow:
-    """Lay out one line of `audit_visible`."""
-    return AuditRow(
-        number=str(row.pk),
-        at=str(time_html(row.at)),
-        who=row.actor or formatting.NOTHING,
-        source=row.source,
-        tenant=row.tenant.name if row.tenant is not None else "pool",
-        what=row.action,
-        target=row.target or formatting.NOTHING,
-        changes=change_rows(row.before, row.after),
-        digest=row.entry_hash[:12],
-    )
-
-
 FIELDS: Final = ("who", "what", "object", "since", "until")
-
 GROUPS: Final = (
     *("account", "gas", "devnet", "gateway", "login", "miner", "node", "person", "policy"),
     *("ratelimit", "sender", "signer", "tenant", "token", "user"),
 )
 """Beginnings of actions that the filter offers."""
-
 COLUMNS: Final = (
     *("number", "at", "actor", "tenant", "source", "action", "target", "before", "after"),
     *("previous_hash", "entry_hash"),
@@ -191,19 +157,18 @@ def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "audit/list.html",
-        title="Audit",
+        title=_("Audit"),
         section="audit",
-        page_key="",
         data=PageData(viewer),
-        rows=[audit_row(row) for row in shown],
+        rows=[(row, change_rows(row.before, row.after)) for row in shown],
         looked=f"{LOOKED:,}",
-        stopped_at=str(time_html(look.stopped_at.at)) if look.stopped_at is not None else "",
+        stopped_at=look.stopped_at.at if look.stopped_at is not None else None,
         pager=pager,
         query=query,
         is_filtered=any(query.values()),
         groups=GROUPS,
         check=check,
-        checked_at=str(time_html(check.at)) if check.at else "",
+        checked_at=check.at,
         verdict=verdict_of(check),
         may_check=viewer.is_operator,
         csv=f"{reverse('audit-csv')}?{kept}",

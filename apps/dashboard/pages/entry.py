@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
 from django.contrib.auth import login, logout
+from django.core.exceptions import ValidationError
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
 from django.utils.crypto import constant_time_compare
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.debug import sensitive_post_parameters
@@ -19,10 +21,10 @@ from django.views.decorators.http import require_http_methods, require_POST
 from apps.chain.chain_status import network_known
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.dashboard.forms import CodeForm, PageForm, Text
 from apps.dashboard.layout import THEME_COOKIE
 from apps.dashboard.passkeys import CHALLENGE, challenge_take, place_of, question_json
 from apps.dashboard.sessions import client_ip, nul_bytes_refuse, user_agent
-from apps.users.errors import WeakPassword
 from apps.users.selectors import passkeys_of, principal_of, totp_confirmed, users_active
 from apps.users.services.access import access_change_publish
 from apps.users.services.logins import LoginFailed, passkey_login, person_login, second_step_code
@@ -42,7 +44,6 @@ if TYPE_CHECKING:
 
 PENDING: Final = "pending"
 """Where a session keeps who gave a right password and owes the second step."""
-
 PENDING_FOR: Final = timedelta(minutes=5)
 
 
@@ -82,6 +83,25 @@ def come_in(request: HttpRequest, person: User, *, factor: str, then: str) -> Ht
     return redirect(then)
 
 
+class LoginForm(PageForm):
+    """Who comes in."""
+
+    username = Text()
+    password = Text(strip=False)
+
+
+class WelcomeForm(PageForm):
+    """The password that somebody chose, twice."""
+
+    password = Text(strip=False)
+    again = Text(strip=False)
+
+    def clean(self) -> None:
+        """Compare the two.  Raises ValidationError."""
+        if self.cleaned_data.get("password") != self.cleaned_data.get("again"):
+            raise ValidationError(_("The two passwords differ."))
+
+
 @sensitive_post_parameters("password")
 @ensure_csrf_cookie
 @never_cache
@@ -90,23 +110,22 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     nul_bytes_refuse(request)
     if request.user.is_authenticated:
         return redirect(next_page(request))
-    username, error = "", ""
-    if request.method == "POST":
-        username = request.POST.get("username", "")
-        try:
+    form = LoginForm.of(request)
+    if form.is_valid():
+        with form.refusals():
             person = person_login(
-                username=username,
-                password=request.POST.get("password", ""),
-                source=client_ip(request),
-                now=clock.now(),
-                request=request,
+                **form.cleaned_data, source=client_ip(request), now=clock.now(), request=request
             )
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
             return password_right(request, person)
+    return login_page(request, username=form.typed["username"], error=form.why)
+
+
+def login_page(request: HttpRequest, *, username: str, error: str) -> HttpResponse:
+    """Show the login."""
     status = 422 if error else 200
-    return gate(request, "users/login.html", status=status, title="Sign in", username=username, error=error)
+    return gate(
+        request, "users/login.html", status=status, title=_("Sign in"), username=username, error=error
+    )
 
 
 def password_right(request: HttpRequest, person: User) -> HttpResponse:
@@ -146,17 +165,13 @@ def second_step(request: HttpRequest) -> HttpResponse:
     person = pending_of(request)
     if person is None:
         return redirect("login")
-    error = ""
-    if request.method == "POST":
-        try:
-            factor = second_step_code(
-                person, code=request.POST.get("code", "")[:64], source=client_ip(request), now=clock.now()
-            )
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
+    form = CodeForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            code = form.cleaned_data["code"]
+            factor = second_step_code(person, code=code, source=client_ip(request), now=clock.now())
             return come_in(request, person, factor=factor, then=request.session[PENDING]["next"])
-    return second_page(request, person, error=error)
+    return second_page(request, person, error=form.why)
 
 
 def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpResponse:
@@ -165,7 +180,7 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
         request,
         "users/second.html",
         status=422 if error else 200,
-        title="Second step",
+        title=_("Second step"),
         error=error,
         has_app=totp_confirmed(person) is not None,
         has_passkey=passkeys_of(person).exists(),
@@ -198,9 +213,7 @@ def passkey(request: HttpRequest) -> HttpResponse:
     except DomainError as refusal:
         if person is not None:
             return second_page(request, person, error=refusal.reason)
-        return gate(
-            request, "users/login.html", status=422, title="Sign in", username="", error=refusal.reason
-        )
+        return login_page(request, username="", error=refusal.reason)
     return come_in(request, owner, factor=Factor.PASSKEY, then=then)
 
 
@@ -223,25 +236,27 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
         person = invitation_read(who, token)
         principal = principal_of(person, source=client_ip(request))
     except InvitationExpired as over:
-        return gate(request, "users/welcome.html", status=404, title="Link", person=None, error=over.reason)
+        return gate(
+            request, "users/welcome.html", status=404, title=_("Link"), person=None, error=over.reason
+        )
     except DomainError:
         return gate(
-            request, "users/welcome.html", status=404, title="Link", person=None, error=LoginFailed().reason
+            request,
+            "users/welcome.html",
+            status=404,
+            title=_("Link"),
+            person=None,
+            error=LoginFailed().reason,
         )
-    error = ""
-    if request.method == "POST":
-        chosen = request.POST.get("password", "")
-        if chosen != request.POST.get("again", ""):
-            error = "The two passwords differ."
-        else:
-            try:
-                invitation_accept(person, password=chosen, principal=principal)
-            except WeakPassword as refusal:
-                error = refusal.reason
-            else:
-                return redirect(f"{reverse('login')}?kept=1")
-    status = 422 if error else 200
-    return gate(request, "users/welcome.html", status=status, title="Welcome", person=person, error=error)
+    form = WelcomeForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            invitation_accept(person, password=form.cleaned_data["password"], principal=principal)
+            return redirect(f"{reverse('login')}?kept=1")
+    status = 422 if form.errors else 200
+    return gate(
+        request, "users/welcome.html", status=status, title=_("Welcome"), person=person, error=form.why
+    )
 
 
 urlpatterns: Final = [

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.results import Topic
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -228,7 +228,7 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "gateway/list.html",
-        title="Gateway",
+        title=_("Gateway"),
         section="gateway",
         page_key="gateway",
         data=data,
@@ -245,10 +245,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     """Have a connection prove that it works, or end it; answers with its row."""
     if op not in LEVELS or not viewer.may(LEVELS[op]):
         raise Http404
-    try:
-        row = connection_get(viewer, key)
-    except NotFound:
-        raise Http404 from None
+    row = connection_get(viewer, key)
     finding = tested(viewer, row) if op == "test" else ended(viewer, row)
     if not getattr(request, "htmx", False):
         return redirect("gateway")

@@ -15,7 +15,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.results import Topic
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 
 
 DISK_FULL: Final = 0.02
-
 STAGES_NAMED: Final = 2
 """Stages of a host's pace that a list has room for."""
 
@@ -303,7 +301,7 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "hosts/list.html",
-        title="Hosts",
+        title=_("Hosts"),
         section="hosts",
         page_key="hosts",
         data=data,
@@ -318,10 +316,7 @@ def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpR
     """Pause a worker or let it go on; the command rides on its next heartbeat."""
     if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
         raise Http404
-    try:
-        worker = worker_get(viewer, str(key))
-    except NotFound:
-        raise Http404 from None
+    worker = worker_get(viewer, str(key))
     worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     if not getattr(request, "htmx", False):
         return redirect("hosts")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.core import health
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -27,9 +29,8 @@ def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     return page_render(
         request,
         "dashboard/missing.html",
-        title="Not found",
+        title=_("Not found"),
         section="",
-        page_key="",
         data=PageData(viewer),
         status=404,
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -11,13 +10,12 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.core import clock, formatting
+from apps.core import clock
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -42,51 +40,6 @@ from apps.users.states import Role
 if TYPE_CHECKING:
     from apps.users.models import User
     from apps.users.principals import Principal
-    from apps.users.services.logins import Failures
-
-
-@dataclass(frozen=True, slots=True)
-class TryRow:
-    """Logins of one name at one place that failed."""
-
-    name: str
-    source: str
-    count: str
-    last: str
-    tone: str
-    word: str
-
-
-def try_row(found: Failures) -> TryRow:
-    """Lay out such tries."""
-    word = StateLabel("warn", "slowed down") if found.is_slowed else StateLabel("idle", "failed")
-    return TryRow(
-        name=found.username or "with a passkey",
-        source=found.source,
-        count=formatting.whole(found.count),
-        last=str(time_html(found.last_at)),
-        tone=word.tone,
-        word=word.word,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class PersonRow:
-    """One person in a list."""
-
-    key: str
-    name: str
-    role: str
-    role_value: str
-    tenant: str
-    tone: str
-    word: str
-    icon: str
-    factor: str
-    sessions: str
-    seen: str
-    may_act: bool
-    is_open: bool
 
 
 def person_label(person: User) -> StateLabel:
@@ -109,31 +62,8 @@ def factor_text(person: User) -> str:
     return ", ".join(parts) or "password only"
 
 
-def person_row(person: User, *, may_act: bool) -> PersonRow:
-    """Lay out one person of `people_listed`."""
-    word = person_label(person)
-    seen = getattr(person, "last_seen", None)
-    return PersonRow(
-        key=str(person.pk),
-        name=person.get_username(),
-        role=str(person.get_role_display()),
-        role_value=person.role,
-        tenant=person.tenant.name if person.tenant is not None else formatting.NOTHING,
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
-        factor=factor_text(person),
-        sessions=formatting.whole(getattr(person, "sessions_count", 0)),
-        seen=str(time_html(seen)) if seen else "never",
-        may_act=may_act,
-        is_open=person.is_active,
-    )
-
-
 TRIES_SHOWN: Final = 20
-
 OPS: Final = ("close", "open", "reset", "role")
-
 QUESTIONS: Final = {
     "close": (
         "Close the account of",
@@ -160,38 +90,37 @@ def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def people_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the list, with a refusal where there was one."""
     may = can_manage_people(viewer)
+    roles = roles_assignable(viewer)
     rows = [
-        person_row(
-            row, may_act=may and row.role in roles_assignable(viewer) and row.get_username() != viewer.actor
-        )
+        {
+            "person": row,
+            "name": row.get_username(),
+            "label": person_label(row),
+            "factor": factor_text(row),
+            "may_act": may and row.role in roles and row.get_username() != viewer.actor,
+        }
         for row in people_listed(viewer)
     ]
     return page_render(
         request,
         "people/list.html",
-        title="People",
+        title=_("People"),
         section="people",
-        page_key="",
         data=PageData(viewer),
         status=422 if error else 200,
         people=rows,
         verdict=verdict_of(rows),
-        tries=tries_shown(viewer) if may else None,
+        tries=login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN] if may else None,
         may_invite=may,
-        roles=[(role.value, role.label) for role in roles_assignable(viewer)],
+        roles=[(role.value, role.label) for role in roles],
         error=error,
     )
 
 
-def tries_shown(viewer: Principal) -> list[TryRow]:
-    """Return the logins that failed lately."""
-    return [try_row(one) for one in login_failures_recent(viewer, now=clock.now())[:TRIES_SHOWN]]
-
-
-def verdict_of(rows: list[PersonRow]) -> Verdict:
+def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     """Return in one sentence who may come in, and whose password alone lets in."""
-    here = [row for row in rows if row.is_open]
-    weak = [row for row in here if row.factor == "password only" and row.word == "open"]
+    here = [row for row in rows if row["person"].is_active]
+    weak = [row for row in here if row["factor"] == "password only" and row["label"].tone == "ok"]
     if not weak:
         return Verdict(f"{plural(len(here), 'open account')}.", "Everybody has a second factor.")
     return Verdict(
@@ -227,7 +156,7 @@ def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "people/invite.html",
         form,
-        title="Invite",
+        title=_("Invite"),
         section="people",
         roles=[(role.value, role.label) for role in roles_assignable(viewer)],
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
@@ -254,7 +183,6 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         "people/link.html",
         title=f"Link for {person.get_username()}",
         section="people",
-        page_key="",
         data=PageData(viewer),
         name=person.get_username(),
         link=request.build_absolute_uri(there),

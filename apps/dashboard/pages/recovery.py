@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.client import chain_client
 from apps.core import clock
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import BadValue
 from apps.core.formatting import amount_text, plural, shortened
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import messages_unsigned
 from apps.messages.selectors.recovery import recovery_row, senders_unread, unmatched_get, unmatched_open
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 SHOWN: Final = 100
 """Messages, and waiting ones to choose from, on one page."""
-
 NAMED: Final = 5
 """Senders, miners or hosts that are named; of more their number is told."""
 
@@ -149,7 +148,6 @@ def all_parts(context: FragmentContext) -> Iterable[str]:
 
 OUTSIDE: Final = "outside"
 """Value of the choice that a message was sent outside the pool."""
-
 END: Final = ConfirmPage(
     title="End recovery",
     text="What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
@@ -176,60 +174,58 @@ ASKED: Final = {"end": END, "pledges": PLEDGES}
 """Fields of the forms that ask first."""
 
 
+class DecisionForm(PageForm):
+    """The end of recovery, that pledges are allowed again, or which message one on chain is."""
+
+    end = Text()
+    pledges = Text()
+    cid = Text()
+    message = Text()
+
+
 @sign_in_required
 def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show what is left to do, and take a decision; the operator's alone."""
-    if not viewer.is_operator:
+    form = DecisionForm.of(request)
+    if not viewer.is_operator or (form.is_bound and not viewer.may("admin")):
         raise Http404
-    error = ""
-    if request.method == "POST":
-        if not viewer.may("admin"):
-            raise Http404
-        asked = next((ask for name, ask in ASKED.items() if request.POST.get(name) == "1"), None)
+    if form.is_valid():
+        asked = next((ask for name, ask in ASKED.items() if form.cleaned_data[name] == "1"), None)
         if asked is not None and not is_confirm_submitted(request):
             return confirm_page_render(request, viewer, asked)
-        try:
-            _decide(request, viewer)
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
+        with form.refusals():
+            _decide(viewer, form.cleaned_data)
             return redirect("recovery")
-    return _page(request, viewer, error)
-
-
-def _decide(request: HttpRequest, viewer: Principal) -> None:
-    """Do what a form asks.  Raises DomainError."""
-    if request.POST.get("end") == "1":
-        recovery_end(principal=viewer, now=clock.now())
-        return
-    if request.POST.get("pledges") == "1":
-        pledges_settle(principal=viewer, now=clock.now())
-        return
-    chosen = request.POST.get("message", "")
-    if not chosen:
-        raise BadValue("choose which message it is", field="message")
-    row = unmatched_get(request.POST.get("cid", ""))
-    unmatched_decide(
-        principal=viewer,
-        row=row,
-        message_id="" if chosen == OUTSIDE else chosen,
-        client=chain_client(),
-        now=clock.now(),
+    return form_render(
+        request,
+        viewer,
+        "recovery/page.html",
+        form,
+        title=_("Recovery"),
+        section="messages",
+        page_key="recovery",
+        may_decide=viewer.may("admin"),
+        error=form.why,
+        **context_of(),
     )
 
 
-def _page(request: HttpRequest, viewer: Principal, error: str) -> HttpResponse:
-    return page_render(
-        request,
-        "recovery/page.html",
-        title="Recovery",
-        section="messages",
-        page_key="recovery",
-        data=PageData(viewer),
-        status=422 if error else 200,
-        may_decide=viewer.may("admin"),
-        error=error,
-        **context_of(),
+def _decide(viewer: Principal, sent: dict[str, str]) -> None:
+    """Do what a form asks.  Raises DomainError."""
+    if sent["end"] == "1":
+        recovery_end(principal=viewer, now=clock.now())
+        return
+    if sent["pledges"] == "1":
+        pledges_settle(principal=viewer, now=clock.now())
+        return
+    if not sent["message"]:
+        raise BadValue("choose which message it is", field="message")
+    unmatched_decide(
+        principal=viewer,
+        row=unmatched_get(sent["cid"]),
+        message_id="" if sent["message"] == OUTSIDE else sent["message"],
+        client=chain_client(),
+        now=clock.now(),
     )
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.chain.selectors import head_exactly_at
@@ -43,12 +44,9 @@ if TYPE_CHECKING:
 
 MOST: Final = 8
 """Things of one kind that are shown."""
-
 WORDS_MAX: Final = 256
 """Longest question: a message's id has so many characters."""
-
 DIGITS_MAX: Final = 18
-
 SECTOR: Final = re.compile(r"(?:[ft]0(?P<miner>[0-9]{1,18})[\s/]+)?(?P<number>[0-9]{1,18})")
 """`f01004 / 3`, as the pages write it, or the number alone."""
 
@@ -214,9 +212,8 @@ def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "search.html",
-        title="Search",
+        title=_("Search"),
         section="",
-        page_key="",
         data=data,
         found=found,
         text=text.strip(),

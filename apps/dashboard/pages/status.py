@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.results import Severity
@@ -91,7 +92,7 @@ def status(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "dashboard/status.html",
-        title="Status",
+        title=_("Status"),
         section="today",
         page_key="status",
         data=data,

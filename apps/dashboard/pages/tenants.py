@@ -13,12 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -42,41 +40,13 @@ from apps.users.services.tenant_management import (
     tenant_signer_revoke,
     tenant_visible,
 )
-from poolsite.filecoin.address import id_address
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.users.limits import RateUsed
-    from apps.users.models import MinerGrant, SignerGrant, Tenant
+    from apps.users.models import Tenant
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class TenantRow:
-    """One tenant in the list."""
-
-    key: str
-    name: str
-    comment: str
-    tone: str
-    word: str
-    icon: str
-    miners: str
-    signers: str
-    people: str
-    rates: str
-    since: str
-
-
-@dataclass(frozen=True, slots=True)
-class GrantRow:
-    """A miner or an address that a tenant has."""
-
-    key: str
-    shown: str
-    word: str
-    since: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,36 +65,6 @@ class RateRow:
 def tenant_label(tenant: Tenant) -> StateLabel:
     """Return in words whether a tenant is let in."""
     return StateLabel("ok", "enabled") if tenant.enabled else StateLabel("idle", "disabled", "off")
-
-
-def tenant_row(row: Any) -> TenantRow:
-    """Lay out one tenant of `tenants_listed`."""
-    word = tenant_label(row)
-    return TenantRow(
-        key=str(row.uuid),
-        name=row.name,
-        comment=row.comment,
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
-        miners=formatting.whole(row.miners_count),
-        signers=formatting.whole(row.signers_count),
-        people=formatting.whole(row.people_count),
-        rates=formatting.whole(row.rates_count) if row.rates_count else "no limit",
-        since=str(time_html(row.created_at)),
-    )
-
-
-def miner_row(row: MinerGrant) -> GrantRow:
-    """Lay out one miner."""
-    address = str(id_address(row.actor_id))
-    word = "makes blocks" if row.open_mining else "makes no blocks"
-    return GrantRow(address, address, word, str(time_html(row.created_at)))
-
-
-def signer_row(row: SignerGrant) -> GrantRow:
-    """Lay out one address."""
-    return GrantRow(row.address, row.address, "", str(time_html(row.created_at)))
 
 
 def span_text(seconds: float) -> str:
@@ -153,13 +93,9 @@ def rate_row(used: RateUsed) -> RateRow:
 
 SHOWN: Final = 200
 """Tenants of the list; miners and addresses of one tenant."""
-
 SERVICES: Final = ("Filecoin", "Gateway", "Message", "rest")
 """Beginnings of names that a rate can count."""
-
-
 OPS: Final = ("open", "close", "comment", "miner", "miner-take", "signer", "signer-take", "rate", "rate-take")
-
 TEXTS: Final = {
     "close": ("Disable {name}", "Its people and tokens are refused within a second, everywhere.", "Disable"),
     "miner": ("Give {miner} to {name}", "It is {owner}'s now, who loses it.", "Give it"),
@@ -181,23 +117,22 @@ TEXTS: Final = {
 @sign_in_required
 def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    rows = [tenant_row(row) for row in tenants_listed(viewer, limit=SHOWN)]
+    rows = tenants_listed(viewer, limit=SHOWN)
     return page_render(
         request,
         "tenants/list.html",
-        title="Tenants",
+        title=_("Tenants"),
         section="tenants",
-        page_key="",
         data=PageData(viewer),
-        tenants=rows,
+        tenants=[(row, tenant_label(row)) for row in rows],
         verdict=verdict_of(rows),
         may_make=can_manage_tenants(viewer),
     )
 
 
-def verdict_of(rows: list[TenantRow]) -> Verdict:
+def verdict_of(rows: list[Tenant]) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
-    shut = sum(row.word == "disabled" for row in rows)
+    shut = sum(not row.enabled for row in rows)
     rest = f"{shut} of them disabled." if shut else "All enabled." if rows else ""
     return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
 
@@ -236,22 +171,14 @@ def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return held
         with form.refusals():
             return redirect("tenant", tenant_add(principal=viewer, **form.cleaned_data).uuid)
-    return form_render(request, viewer, "tenants/new.html", form, title="New tenant", section="tenants")
-
-
-def tenant_or_404(viewer: Principal, key: UUID) -> Tenant:
-    """Find a tenant; a stranger's is not there."""
-    try:
-        return tenant_visible(viewer, str(key))
-    except NotFound:
-        raise Http404 from None
+    return form_render(request, viewer, "tenants/new.html", form, title=_("New tenant"), section="tenants")
 
 
 @require_safe
 @sign_in_required
 def tenant(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """One tenant and what it has."""
-    row = tenant_or_404(viewer, key)
+    row = tenant_visible(viewer, str(key))
     return tenant_page(request, viewer, row, TenantForm.of(request, comment=row.comment))
 
 
@@ -268,8 +195,8 @@ def tenant_page(request: HttpRequest, viewer: Principal, row: Tenant, form: Tena
         section="tenants",
         tenant=row,
         state=tenant_label(row),
-        miners=[miner_row(one) for one in miners[:SHOWN]],
-        signers=[signer_row(one) for one in signers[:SHOWN]],
+        miners=miners[:SHOWN],
+        signers=signers[:SHOWN],
         shown=SHOWN,
         has_more=len(miners) > SHOWN or len(signers) > SHOWN,
         rates=[rate_row(used) for used in rates_used(row)],
@@ -325,7 +252,7 @@ def act_do(viewer: Principal, row: Tenant, op: str, form: dict[str, str]) -> Non
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Change a tenant, or what it has."""
-    row = tenant_or_404(viewer, key)
+    row = tenant_visible(viewer, str(key))
     if op not in OPS or not can_manage_tenants(viewer):
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +18,6 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, Words, form_render
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -40,26 +38,6 @@ if TYPE_CHECKING:
 
     from apps.users.models import Token
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class TokenRow:
-    """One token in the list."""
-
-    key: str
-    name: str
-    hint: str
-    tenant: str
-    perm: str
-    limits: str
-    made: str
-    expires: str
-    used: str
-    used_from: str
-    tone: str
-    word: str
-    icon: str
-    may_revoke: bool
 
 
 def token_label(token: Token, *, at: datetime) -> StateLabel:
@@ -83,32 +61,9 @@ def limits_text(token: Token) -> str:
     return "; ".join(f"{name} {', '.join(values)}" for name, values in told) or "no limit"
 
 
-def token_row(token: Token, *, at: datetime, may_revoke: bool) -> TokenRow:
-    """Lay out one token."""
-    word = token_label(token, at=at)
-    return TokenRow(
-        key=str(token.pk),
-        name=token.name,
-        hint=f"…{token.hint}",
-        tenant=token.tenant.name,
-        perm=f"{token.perm}, all tenants" if token.is_operator else token.perm,
-        limits=limits_text(token),
-        made=str(time_html(token.created_at)),
-        expires=str(time_html(token.expires_at)) if token.expires_at else "never",
-        used=str(time_html(token.last_used_at)) if token.last_used_at else "never",
-        used_from=token.last_used_from,
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
-        may_revoke=may_revoke and token.revoked_at is None,
-    )
-
-
 SHOWN: Final = 200
 """Tokens on the page, the good ones first."""
-
 PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing host"), ("prover", "Prover"))
-
 LEVELS: Final = (
     ("", "Minimum for this component"),
     (Perm.READ, "read: look at everything of the tenant"),
@@ -116,16 +71,11 @@ LEVELS: Final = (
     (Perm.SIGN, "sign: have the tenant's keys sign, make miners, raise fees"),
     (Perm.ADMIN, "admin: people, tokens and rules of the tenant"),
 )
-
 LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))
 """Days until a token expires."""
-
-
 MADE: Final = "token_made"
 """Where a session keeps a new token, sealed, until it was shown."""
-
 MADE_FOR: Final = "token_made_for"
-
 STARTS: Final[dict[str, str]] = {
     "signer": "make signer CONSOLE={console} TOKEN_FILE=token",
     "sealer": "make worker CONSOLE={console} TOKEN_FILE=token STORE=/mnt/store",
@@ -138,25 +88,26 @@ STARTS: Final[dict[str, str]] = {
 @sign_in_required
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list."""
-    may, data = can_manage_people(viewer), PageData(viewer)
-    rows = [token_row(row, at=data.at, may_revoke=may) for row in tokens_listed(viewer, limit=SHOWN)]
+    data = PageData(viewer)
+    rows = [
+        (row, token_label(row, at=data.at), limits_text(row)) for row in tokens_listed(viewer, limit=SHOWN)
+    ]
     return page_render(
         request,
         "tokens/list.html",
-        title="Tokens",
+        title=_("Tokens"),
         section="tokens",
-        page_key="",
         data=data,
         tokens=rows,
         verdict=verdict_of(rows),
-        may_make=may,
+        may_make=can_manage_people(viewer),
     )
 
 
-def verdict_of(rows: list[TokenRow]) -> Verdict:
+def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
     """Return in one sentence how many are good, and how many nobody uses."""
-    good = [row for row in rows if row.word == "good"]
-    idle = sum(row.used == "never" for row in good)
+    good = [row for row, label, _limits in rows if label.tone == "ok"]
+    idle = sum(row.last_used_at is None for row in good)
     rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
     return Verdict(f"{plural(len(good), 'valid token')}.", rest)
 
@@ -254,7 +205,7 @@ def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "tokens/new.html",
         form,
-        title="New token",
+        title=_("New token"),
         section="tokens",
         perms=LEVELS,
         parts=PARTS,
@@ -278,9 +229,8 @@ def token_made(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "tokens/made.html",
-        title="New token",
+        title=_("New token"),
         section="tokens",
-        page_key="",
         data=PageData(viewer),
         text=text,
         start=STARTS.get(request.session.pop(MADE_FOR, ""), "").format(console=console),

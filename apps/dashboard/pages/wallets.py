@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count
 from django.http import Http404
@@ -15,12 +15,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.checks.results import Topic
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
@@ -98,21 +96,6 @@ def wallet_row(wallet: Wallet, *, data: PageData, waiting: int | None = None) ->
     )
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRow:
-    """One answer of a signer."""
-
-    at: str
-    key: str
-    what: str
-    by: str
-    took: str
-    tone: str
-    word: str
-    rule: str
-    """Rule of the signer's policy that allowed it, or why it was refused."""
-
-
 SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
 """How a record names a message whose method has no name in its own room."""
 
@@ -130,18 +113,10 @@ def what_text(what: str, data: PageData) -> str:
     return f"{name} to {data.names.miners.get(to) or formatting.shortened(to)}"
 
 
-def record_row(record: SignRecord, *, data: PageData) -> RecordRow:
-    """Lay out one sign record."""
-    return RecordRow(
-        at=str(time_html(record.at)),
-        key=data.names.wallets.get(record.address) or formatting.shortened(record.address),
-        what=what_text(record.what, data),
-        by=record.asked_by,
-        took=formatting.duration(record.ms / 1000 if record.ms is not None else None),
-        tone="bad" if record.error else "ok",
-        word="refused" if record.error else "signed",
-        rule=record.error or record.rule,
-    )
+def record_row(record: SignRecord, *, data: PageData) -> dict[str, Any]:
+    """Return an answer of a signer with the names of what it is about."""
+    key = data.names.wallets.get(record.address) or formatting.shortened(record.address)
+    return {"record": record, "key": key, "what": what_text(record.what, data)}
 
 
 def messages_by_sender(viewer: Principal) -> dict[str, int]:
@@ -161,7 +136,7 @@ def wallet_rows(wallets: list[Wallet], data: PageData) -> list[WalletRow]:
     return [wallet_row(wallet, data=data, waiting=waiting.get(wallet.address, 0)) for wallet in ordered]
 
 
-def record_rows(data: PageData) -> list[RecordRow]:
+def record_rows(data: PageData) -> list[dict[str, Any]]:
     """The latest signatures."""
     return [record_row(record, data=data) for record in sign_records(data.viewer)[:RECORDS]]
 
@@ -208,7 +183,7 @@ def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "wallets/list.html",
-        title="Wallets",
+        title=_("Wallets"),
         section="wallets",
         page_key="wallets",
         data=data,
@@ -228,10 +203,7 @@ class NameForm(PageForm):
 @sign_in_required
 def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask for a wallet's name, which every page shows in the place of its address."""
-    try:
-        wallet = wallet_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
+    wallet = wallet_get(viewer, address)
     if not viewer.may("write") or not (viewer.is_operator or wallet.tenant_id == viewer.own_id):
         raise Http404
     form = NameForm.of(request, label=wallet.label)
@@ -244,7 +216,7 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         viewer,
         "wallets/name.html",
         form,
-        title="Name a wallet",
+        title=_("Name a wallet"),
         section="wallets",
         wallet=wallet,
         short=formatting.shortened(wallet.address),

@@ -21,10 +21,25 @@ Shown = dict[str, Any]
 register = template.Library()
 register.filter("whole", formatting.whole)
 register.filter("fil", formatting.fil)
+register.filter("fee", lambda atto: formatting.fee_text(int(atto)))
 register.filter("duration", formatting.duration)
 register.filter("time_left", formatting.time_left)
 register.filter("shortened", formatting.shortened)
 register.filter("moment", time_html)
+
+
+@register.filter
+def milliseconds(count: float | None) -> str:
+    """Return how long something took."""
+    return formatting.duration(None if count is None else count / 1000)
+
+
+@register.filter
+def exit_code(code: int | None) -> str:
+    """Return how a process ended: `killed by signal 9`, `exit code 1`."""
+    if code is None:
+        return formatting.NOTHING
+    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
 
 
 @register.filter

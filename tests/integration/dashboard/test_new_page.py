@@ -122,8 +122,8 @@ def test_read_only_page_is_a_module_a_template_and_a_test(add):
 
     assert len(READ_ONLY) + 1 == 3
     assert "At height 1234." in page
-    assert f'href="{reverse("tides")}" title="Tides" aria-current="page"' in page  # in the rail
-    assert "Tides" in text_of(client.get(reverse("search"), {"q": "tid"}))
+    assert 'title="Tides"' in page  # in the rail
+    assert client.get(reverse("search"), {"q": "tid"}).url == reverse("tides")
 
 
 def test_live_page_has_the_template_of_its_fragment_besides(add):

@@ -11,6 +11,7 @@ import segno
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -18,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import CodeForm
 from apps.dashboard.pages.account.page import account_ask, account_page, changed, own_page, person_before
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
@@ -53,14 +55,14 @@ CODES: Final = "recovery_codes"
 @reauthenticated
 def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show a new app's secret, and take its first code."""
-    person, error = person_before(request), ""
+    person, form = person_before(request), CodeForm.of(request)
     device = totp_begin(person)
     if device.confirmed_at is not None:
         return redirect("account")
-    if request.method == "POST":
-        code = "".join(request.POST.get("code", "").split())[:16]
+    error = ""
+    if form.is_valid():
         try:
-            totp_confirm(person, code=code, now=clock.now())
+            totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
         except WrongCode as refusal:
             error = f"{refusal.reason} Is the phone's clock right?"
         else:
@@ -70,7 +72,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         request,
         viewer,
         "users/totp.html",
-        title="Authenticator app",
+        title=_("Authenticator app"),
         status=422 if error else 200,
         error=error,
         secret=totp_secret(device),
@@ -131,7 +133,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         codes = json.loads(text_decrypt(request.session.pop(CODES, "")))
     except DecryptionFailed:
         return redirect("account")
-    return own_page(request, viewer, "users/recovery.html", title="Recovery codes", codes=codes)
+    return own_page(request, viewer, "users/recovery.html", title=_("Recovery codes"), codes=codes)
 
 
 @require_POST

@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -19,7 +20,6 @@ from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.account.rows import passkey_row, session_row
 from apps.dashboard.pages.entry import next_page
 from apps.dashboard.passkeys import place_of, question_json
 from apps.dashboard.reauthentication import (
@@ -39,6 +39,8 @@ from apps.users.services.second_factor import has_second_factor, recovery_codes_
 from apps.users.services.sessions import session_end, session_rekey, sessions_end, sessions_of
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.users.models import User
     from apps.users.principals import Principal
 
@@ -52,7 +54,13 @@ def person_before(request: HttpRequest) -> User:
 
 
 def own_page(
-    request: HttpRequest, viewer: Principal, template: str, *, title: str, status: int = 200, **context: Any
+    request: HttpRequest,
+    viewer: Principal,
+    template: str,
+    *,
+    title: StrOrPromise,
+    status: int = 200,
+    **context: Any,
 ) -> HttpResponse:
     """Render a page of one's own account."""
     return page_render(
@@ -60,7 +68,6 @@ def own_page(
         template,
         title=title,
         section="",
-        page_key="",
         data=PageData(viewer),
         status=status,
         **context,
@@ -77,18 +84,18 @@ def account(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
     """Show the account, with a refusal where there was one."""
     person = person_before(request)
-    here = request.session.session_key or ""
     return own_page(
         request,
         viewer,
         "users/account.html",
-        title="Account",
+        title=_("Account"),
         status=422 if error else 200,
         error=error,
         totp=totp_confirmed(person),
         codes_left=recovery_codes_left(person),
-        passkeys=[passkey_row(row) for row in passkeys_of(person)],
-        sessions=[session_row(row, here=here) for row in sessions_of(person)],
+        passkeys=passkeys_of(person),
+        sessions=sessions_of(person),
+        here=request.session.session_key,
         has_second=has_second_factor(person),
         tenant=viewer.tenant_name,
         called=request.GET.get("passkey", "")[:60],
@@ -156,7 +163,12 @@ def password(request: HttpRequest) -> HttpResponse:
         return redirect("today")
     status = 422 if form.errors else 200
     return own_page(
-        request, principal_of(user), "users/password.html", title="Change password", status=status, form=form
+        request,
+        principal_of(user),
+        "users/password.html",
+        title=_("Change password"),
+        status=status,
+        form=form,
     )
 
 

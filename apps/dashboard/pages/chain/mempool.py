@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.urls import path, reverse
+from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
@@ -33,88 +33,43 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import SignedMessage
 
 
-@dataclass(frozen=True, slots=True)
-class SenderRow:
-    """One sender with what it has in the pool."""
-
-    address: str
-    name: str
-    """Ours by this name; empty for a stranger's."""
-    href: str
-    count: str
-    nonces: str
-    gap: str
-    """What is missing between the nonces, in words."""
-    premium: str
-    most: str
-    """Most FIL that all its messages together may cost in gas."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRow:
-    """One message that waits."""
-
-    nonce: str
-    cid: str
-    to: str
-    method: str
-    params: str
-    value: str
-    cap: str
-    premium: str
-    limit: str
-    tone: str
-    word: str
-
-
-def sender_rows(pending: Iterable[SignedMessage], *, names: Mapping[str, str]) -> list[SenderRow]:
+def sender_rows(pending: Iterable[SignedMessage], *, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """Lay out the senders, those with most messages first; `pending` is in order of sender and nonce."""
     groups = [
         (address, list(group)) for address, group in groupby(pending, key=lambda one: str(one.message.from_))
     ]
     groups.sort(key=lambda group: (-len(group[1]), group[0]))
-    return [sender_row(address, group, name=names.get(address, "")) for address, group in groups]
+    return [sender_row(address, group) | {"name": names.get(address, "")} for address, group in groups]
 
 
-def sender_row(address: str, group: list[SignedMessage], *, name: str) -> SenderRow:
-    """Lay out one sender."""
+def sender_row(address: str, group: list[SignedMessage]) -> dict[str, Any]:
+    """Return what a sender has in the pool: nonces, the least premium, and the most that its gas may cost."""
     nonces = sorted({signed.message.nonce for signed in group})
-    missing = nonces[-1] - nonces[0] + 1 - len(nonces)
-    span = str(nonces[0]) if len(nonces) == 1 else f"{nonces[0]} to {nonces[-1]}"
-    premiums = [signed.message.gas_premium for signed in group]
-    return SenderRow(
-        address=address,
-        name=name,
-        href=reverse("chain-sender", args=[address]),
-        count=formatting.whole(len(group)),
-        nonces=span,
-        gap=f"{formatting.whole(missing)} missing between them" if missing else "",
-        premium=formatting.fee_text(min(premiums)),
-        most=formatting.fil(sum(one.message.gas_limit * one.message.gas_fee_cap for one in group)),
-    )
+    return {
+        "address": address,
+        "count": len(group),
+        "first": nonces[0],
+        "last": nonces[-1],
+        "missing": nonces[-1] - nonces[0] + 1 - len(nonces),
+        "premium": min(signed.message.gas_premium for signed in group),
+        "most": sum(one.message.gas_limit * one.message.gas_fee_cap for one in group),
+    }
 
 
-def pending_row(signed: SignedMessage, *, base_fee: int, miners: Collection[str]) -> PendingRow:
-    """Lay out one message; what the fee cap means is told against the newest base fee."""
+def pending_row(signed: SignedMessage, *, base_fee: int, miners: Collection[str]) -> dict[str, Any]:
+    """Return one message; what the fee cap means is told against the newest base fee."""
     message = signed.message
     try:
         kind = receiver_kind(str(message.to), kind="", miners=miners)
     except BadAddress:
         kind = ""
-    pays = message.gas_fee_cap >= base_fee
-    return PendingRow(
-        nonce=formatting.whole(message.nonce),
-        cid=str(signed.cid),
-        to=str(message.to),
-        method=method_name(kind, message.method),
-        params=params_text(kind, message.method, message.params),
-        value=formatting.fil(message.value),
-        cap=formatting.fee_text(message.gas_fee_cap),
-        premium=formatting.fee_text(message.gas_premium),
-        limit=formatting.whole(message.gas_limit),
-        tone="idle" if pays else "warn",
-        word="waits for a block" if pays else "cap is under the base fee",
-    )
+    return {
+        "signed": signed.message,
+        "cid": signed.cid,
+        "method": method_name(kind, message.method),
+        "params": params_text(kind, message.method, message.params),
+        "pays": message.gas_fee_cap >= base_fee,
+    }
 
 
 Row = TypeVar("Row")
@@ -130,9 +85,8 @@ def mempool(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "chain/mempool.html",
-        title="Message pool",
+        title=_("Message pool"),
         section="chain",
-        page_key="",
         data=data,
         verdict=verdict_of(pending, error=error, base_fee=base_fee_of(data)),
         senders=shown,
@@ -153,9 +107,8 @@ def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     return page_render(
         request,
         "chain/sender.html",
-        title="Messages that wait",
+        title=_("Messages that wait"),
         section="chain",
-        page_key="",
         data=data,
         verdict=verdict_of(mine, error=error, base_fee=base_fee),
         address=address,

@@ -18,7 +18,7 @@ from apps.chain.states import NodeRole, NodeState
 from apps.chain.upgrades import readiness, upgrade_next
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DomainError
 from apps.dashboard.cards import Action
 from apps.dashboard.charts import Spark, spark
 from apps.dashboard.forms import PageForm, Text, form_render
@@ -42,7 +42,6 @@ TONES: Final = {
     NodeState.WRONG_NETWORK: "bad",
     NodeState.RULES_MISSING: "bad",
 }
-
 READY_TONES: Final = {True: "ok", False: "bad", None: "idle"}
 
 
@@ -134,7 +133,6 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 
 OPS: Final = ("enable", "disable", "promote", "remove")
-
 WEIGHT_MAX: Final = 1000
 
 
@@ -144,10 +142,7 @@ def node_act(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpR
     """Switch a node on or off, make it the first that is read, or take it out; answers with its row."""
     if op not in OPS or not (viewer.is_operator and viewer.may("admin")):
         raise Http404
-    try:
-        node = node_get(str(pk))
-    except NotFound:
-        raise Http404 from None
+    node = node_get(str(pk))
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     error = ""
@@ -213,7 +208,7 @@ def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "chain/add.html",
         form,
-        title="Add a node",
+        title=_("Add a node"),
         section="chain",
         found=found,
         roles=NodeRole.choices,

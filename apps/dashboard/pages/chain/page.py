@@ -30,7 +30,6 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.pages.chain.nodes import node_rows, rows
-from apps.dashboard.pages.chain.tipset import head_row
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -45,11 +44,8 @@ if TYPE_CHECKING:
 
 
 HEADS_SHOWN: Final = 20
-
 FEES_SHOWN: Final = 120
-
 REORGS_SHOWN: Final = 20
-
 UPGRADES_SHOWN: Final = 3
 
 
@@ -71,11 +67,11 @@ def chain_context() -> dict[str, Any]:
     fees = [float(head.base_fee) for head in reversed(heads)]
     lowest, highest = (formatting.fee_text(int(end(fees, default=0))) for end in (min, max))
     return {
-        "heads": [head_row(head) for head in heads[:HEADS_SHOWN]],
+        "heads": heads[:HEADS_SHOWN],
         "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),
         "fee_now": formatting.fee_text(int(heads[0].base_fee)) if heads else formatting.NOTHING,
         "fee_span": f"{lowest} to {highest}" if fees else "",
-        "reorgs": [head_row(head) for head in heads_taken_back(REORGS_SHOWN)],
+        "reorgs": heads_taken_back(REORGS_SHOWN),
     }
 
 
@@ -123,7 +119,6 @@ def heads(context: FragmentContext) -> Iterable[str]:  # noqa: ARG001  # the sig
 
 
 HEIGHT_DIGITS: Final = 16
-
 UNBIND_TEXT: Final = (
     "The heads that were followed are forgotten, and the next node that answers binds the pool again. "
     "Remove or disable the nodes of this network first."
@@ -142,7 +137,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "chain/list.html",
-        title="Chain",
+        title=_("Chain"),
         section="chain",
         page_key="chain",
         data=context.data,

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import path, reverse
+from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_above, head_after, head_at, head_exactly_at
 from apps.core import formatting
-from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
@@ -34,30 +33,6 @@ if TYPE_CHECKING:
 
 PARAMS_MAX: Final = 2000
 """Longest text of a message's parameters on the page."""
-
-
-@dataclass(frozen=True, slots=True)
-class HeadRow:
-    """One tipset in the list."""
-
-    height: str
-    href: str
-    cids: tuple[str, ...]
-    miners: str
-    base_fee: str
-    at: str
-
-
-def head_row(head: Head) -> HeadRow:
-    """Lay out a tipset."""
-    return HeadRow(
-        height=formatting.whole(head.height),
-        href=reverse("chain-tipset", args=[head.height]) if head.is_canonical else "",
-        cids=tuple(formatting.shortened(cid) for cid in head.cids),
-        miners=", ".join(head.miners) or formatting.NOTHING,
-        base_fee=formatting.fee_text(int(head.base_fee)),
-        at=time_html(head.arrived_at),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +114,8 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
         "chain/tipset.html",
         title=f"Tipset {height}",
         section="chain",
-        page_key="",
         data=data,
-        head=head_row(head),
+        head=head,
         cids=list(zip(head.cids, [*head.miners, *[""] * len(head.cids)], strict=False)),
         parents=head.parent_key.split(),
         older=head_at(height - 1),

@@ -70,7 +70,6 @@ PARTS: Final[dict[str, dict[str, tuple[str, str, str]]]] = {
     },
 }
 """By part of the page: each fault's label, unit and effect."""
-
 ACTION_LABELS: Final[dict[str, tuple[str, str]]] = {
     "mine": ("Mine", "tipsets to make now"),
     "advance": ("Advance", "epochs to pass now, at least"),
@@ -82,7 +81,6 @@ ACTION_LABELS: Final[dict[str, tuple[str, str]]] = {
     "drop-sockets": ("Drop sockets", "breaks all WebSockets of this node"),
 }
 """Each action's label and effect."""
-
 NUMBER_WORDS: Final = {
     "count": "Tipsets",
     "epochs": "Epochs",
@@ -93,7 +91,6 @@ NUMBER_WORDS: Final = {
     "code": "Exit code",
     "fil": "FIL",
 }
-
 SWITCH_WORDS: Final = {"messages": "keep the messages"}
 
 

@@ -99,7 +99,7 @@ def page(
     return page_render(
         request,
         "fault_injection/detail.html",
-        title="Fault injection",
+        title=_("Fault injection"),
         section="fault-injection",
         page_key=f"fault-injection:{context['node'].pk}",
         data=PageData(viewer),

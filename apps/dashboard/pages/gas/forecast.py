@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 X_TICKS: Final = 5
-
 SECONDS_BELOW_S: Final = 600
 """On a chain that is so young the ticks of its chart need seconds."""
 
@@ -66,40 +65,24 @@ def what_text(to: str, method: int, *, kind: str, data: PageData) -> str:
     return method_text(to, method, kind=kind, miners=data.names.miners) if to else "Send"
 
 
-@dataclass(frozen=True, slots=True)
-class QueueRow:
-    """What one kind of message on its way will cost."""
-
-    what: str
-    sub: str
-    waiting: str
-    flying: str
-    gas: str
-    now: str
-    cheap: str
-
-
 def queue_rows(
     costs: Sequence[QueueCost], *, base_fee: int, window: CheapWindow | None, data: PageData
-) -> list[QueueRow]:
-    """Lay out the forecast at the present base fee and at that of the cheap window."""
+) -> list[dict[str, Any]]:
+    """Return the forecast at the present base fee and at that of the cheap window."""
     return [
-        QueueRow(
-            what=what_text(cost.to, cost.method, kind=cost.kind, data=data),
-            sub="gas is guessed: none landed lately" if cost.is_guess else cost.kind.replace("_", " "),
-            waiting=formatting.whole(cost.waiting),
-            flying=formatting.whole(cost.in_flight),
-            gas=formatting.whole(cost.gas),
-            now=formatting.fil(cost.cost(base_fee)),
-            cheap=formatting.NOTHING if window is None else formatting.fil(cost.cost(window.mean)),
-        )
+        {
+            "what": what_text(cost.to, cost.method, kind=cost.kind, data=data),
+            "sub": "gas is guessed: none landed lately" if cost.is_guess else cost.kind.replace("_", " "),
+            "cost": cost,
+            "now": cost.cost(base_fee),
+            "cheap": None if window is None else cost.cost(window.mean),
+        }
         for cost in costs
     ]
 
 
 CHEAP_SHARE: Final = 0.75
 """Cheaper than in three quarters of the day is called cheap."""
-
 DEAR_SHARE: Final = 0.1
 
 
@@ -210,7 +193,7 @@ def chart_of(forecast: Forecast) -> Area | None:
     return base_fee_area(forecast.history, forecast.window)
 
 
-def queue_of(forecast: Forecast, data: PageData) -> list[QueueRow]:
+def queue_of(forecast: Forecast, data: PageData) -> list[dict[str, Any]]:
     """The forecast by kind of message."""
     return queue_rows(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, data=data)
 

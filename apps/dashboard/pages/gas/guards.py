@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.core import formatting
@@ -27,6 +28,8 @@ from poolsite.filecoin.actors.decode import ACTOR_METHODS, method_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from uuid import UUID
+
+    from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import AutoBumpRule, GasGuard
     from apps.users.models import Tenant
@@ -172,7 +175,7 @@ def guard_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
             tenant = tenant_named(viewer, form.cleaned_data["tenant"])
             guard_set(principal=viewer, **form.cleaned_data | {"tenant": tenant})
             return redirect(f"{reverse('gas')}#h-guards")
-    return form_page(request, viewer, "gas/guard.html", form, title="Add a guard")
+    return form_page(request, viewer, "gas/guard.html", form, title=_("Add a guard"))
 
 
 @require_POST
@@ -209,7 +212,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 raise BadValue("there is no such tenant", field="tenant")
             auto_bump_set(principal=viewer, **sent | {"tenant": tenant, "is_on": sent["is_on"] == "1"})
             return redirect(f"{reverse('gas')}#h-guards")
-    return form_page(request, viewer, "gas/auto_bump.html", form, title="Automatic fee bumps")
+    return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))
 
 
 @sign_in_required
@@ -222,11 +225,11 @@ def rules(request: HttpRequest, viewer: Principal) -> HttpResponse:
         with form.refusals():
             shared_rules_set(principal=viewer, fees=form.fees, quota=form.cleaned_data["quota"])
             return redirect("gas")
-    return form_page(request, viewer, "gas/rules.html", form, title="Fee rules")
+    return form_page(request, viewer, "gas/rules.html", form, title=_("Fee rules"))
 
 
 def form_page(
-    request: HttpRequest, viewer: Principal, template: str, form: PageForm, *, title: str
+    request: HttpRequest, viewer: Principal, template: str, form: PageForm, *, title: StrOrPromise
 ) -> HttpResponse:
     """Render one of the forms."""
     return form_render(

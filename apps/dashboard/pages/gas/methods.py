@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.client import chain_client
@@ -102,10 +103,7 @@ def rule_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def rule_change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Change what a rule sets."""
     operator_only(viewer)
-    try:
-        row = method_rule_get(key)
-    except NotFound:
-        raise Http404 from None
+    row = method_rule_get(key)
     form = FeeRulesForm.of_row(request, row)
     if form.is_valid():
         with form.refusals():
@@ -136,7 +134,7 @@ def rule_page(
         viewer,
         "gas/method_rule.html",
         form,
-        title="Fee rule of a method",
+        title=_("Fee rule of a method"),
         section="gas",
         rule=rule,
         receivers=picker(viewer, "miner", value=form.typed.get("to", "")),

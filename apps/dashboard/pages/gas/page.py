@@ -42,7 +42,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "gas/page.html",
-        title="Gas",
+        title=_("Gas"),
         section="gas",
         page_key="gas",
         data=data,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
@@ -25,21 +24,6 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-@dataclass(frozen=True, slots=True)
-class SpendRow:
-    """What one method, tenant, sender or day cost."""
-
-    what: str
-    sub: str
-    messages: str
-    gas: str
-    cost: str
-    each: str
-    pct: int
-    """Of the dearest line."""
-    share: str
-
-
 GROUPS: Final = (("method", "By method"), ("tenant", "By tenant"), ("sender", "By sender"), ("day", "By day"))
 
 
@@ -56,30 +40,23 @@ def spend_name(key: tuple[Any, ...], *, by: str, data: PageData) -> tuple[str, s
     return what_text(to, method, kind=kind, data=data), kind.replace("_", " ")
 
 
-def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[SpendRow]:
-    """Lay out what was spent, with bars against the dearest."""
+def spend_rows(sums: Sequence[SpendSum], *, by: str, data: PageData) -> list[dict[str, Any]]:
+    """Return what was spent, with bars against the dearest."""
     most = max((one.cost for one in sums), default=0)
     total = sum(one.cost for one in sums)
-    rows = []
-    for one in sums:
-        what, sub = spend_name(one.key, by=by, data=data)
-        rows.append(
-            SpendRow(
-                what=what,
-                sub=sub,
-                messages=formatting.whole(one.messages),
-                gas=formatting.whole(one.gas_used),
-                cost=formatting.fil(one.cost),
-                each=formatting.fil(one.cost // one.messages),
-                pct=100 * one.cost // most if most else 0,
-                share=formatting.percent(one.cost, total),
-            )
-        )
-    return rows
+    return [
+        {
+            "name": spend_name(one.key, by=by, data=data),
+            "sum": one,
+            "each": one.cost // one.messages,
+            "pct": 100 * one.cost // most if most else 0,
+            "share": formatting.percent(one.cost, total),
+        }
+        for one in sums
+    ]
 
 
 DAYS: Final = (1, 7, 30, 365)
-
 COLUMNS: Final = ("day", "tenant", "from", "to", "method", "kind", "messages", "gas_used", "cost_atto")
 """Of the spending as CSV."""
 

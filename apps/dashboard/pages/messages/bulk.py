@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 REFUSED_SHOWN: Final = 20
-
 BULK_WORDS: Final = {
     "replace": (
         "Raise the fees of",
@@ -87,7 +86,6 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         "messages/bulk.html",
         title=f"{title} messages",
         section="messages",
-        page_key="",
         data=PageData(viewer),
         status=status,
         heading=f"{title} {plural(count, 'message')}",

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import PageForm, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.detail import message_detail, message_or_404, message_page
 from apps.dashboard.sessions import sign_in_required
@@ -23,6 +24,8 @@ from apps.messages.services.retry import message_retry_now
 from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.models import Head
     from apps.messages.models import Message
     from apps.users.principals import Principal
@@ -90,19 +93,16 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Ask first, then let an empty message take the nonce."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
-    error = ""
-    if request.method == "POST":
-        try:
+    form = PageForm.of(request)
+    if form.is_valid():
+        with form.refusals():
             made = message_cancel(
                 message=row, client=chain_client(), head=head_needed(), now=now(), by=viewer
             )
             messages_publish([made.pk], now=now())
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
             return redirect("message", key)
     return asking_page(
-        request, viewer, row, template="messages/cancel.html", title="Cancel a message", error=error
+        request, viewer, row, form, template="messages/cancel.html", title=_("Cancel a message")
     )
 
 
@@ -111,35 +111,38 @@ def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Ask first, then give a message up."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
-    error = ""
-    if request.method == "POST":
-        try:
+    form = PageForm.of(request)
+    if form.is_valid():
+        with form.refusals():
             message_mark_bad(message=row, now=now(), by=viewer)
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
             return redirect("message", key)
     return asking_page(
-        request, viewer, row, template="messages/mark_bad.html", title="Give up a message", error=error
+        request, viewer, row, form, template="messages/mark_bad.html", title=_("Give up a message")
     )
 
 
 def asking_page(
-    request: HttpRequest, viewer: Principal, row: Message, *, template: str, title: str, error: str
+    request: HttpRequest,
+    viewer: Principal,
+    row: Message,
+    form: PageForm,
+    *,
+    template: str,
+    title: StrOrPromise,
 ) -> HttpResponse:
     """Render the question before something that cannot be taken back."""
     data = PageData(viewer)
-    return page_render(
+    return form_render(
         request,
+        viewer,
         template,
+        form,
         title=title,
         section="messages",
-        page_key="",
         data=data,
-        status=422 if error else 200,
         message=message_detail(row, data),
         is_signed=row.nonce is not None,
-        error=error,
+        error=form.why,
     )
 
 

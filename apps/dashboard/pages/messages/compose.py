@@ -69,7 +69,7 @@ def compose(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "messages/compose.html",
         form,
-        title="Send FIL",
+        title=_("Send FIL"),
         section="messages",
         page_key="compose",
         senders=picker(viewer, "wallet", value=form.typed["from"]),

@@ -146,7 +146,6 @@ LIMITS: Final[dict[str, str]] = {
     "daily_budget": "daily budget",
     "hold_base_fee": "hold above base fee",
 }
-
 IN_FIL: Final = ("max_fee", "daily_budget")
 """Limits that are amounts of money; the others are prices of one unit of gas."""
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.client import chain_client
 from apps.core import formatting
@@ -31,6 +32,7 @@ from apps.messages.states import MessageState
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.messages.models import Message
     from apps.users.principals import Principal
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 USED_PERCENT: Final = 80
 """Of the gas limit that a message usually uses: the limit is 1.25 times what the trial needed."""
-
 CAP_OVER_BASE_FEE: Final = 10
 """Fee cap that the form proposes, in base fees: they double within six full blocks."""
 
@@ -134,7 +135,7 @@ def fee_limits(request: HttpRequest, viewer: Principal, row: Message) -> HttpRes
             sent = form.cleaned_data
             fee_limits_set(message=row, max_fee=sent["max_fee"], gas_fee_cap=sent["gas_fee_cap"], now=now())
             return redirect("message", row.id)
-    return fees_page(request, data, row, name="fee_limits", title="Raise a message's fee", form=form)
+    return fees_page(request, data, row, name="fee_limits", title=_("Raise a message's fee"), form=form)
 
 
 def fees_page(
@@ -143,7 +144,7 @@ def fees_page(
     row: Message,
     *,
     name: str,
-    title: str,
+    title: StrOrPromise,
     form: FeesForm,
     **more: Any,
 ) -> HttpResponse:
@@ -190,7 +191,7 @@ def replace_page(
         PageData(viewer),
         row,
         name="replace",
-        title="Replace a message",
+        title=_("Replace a message"),
         form=form,
         offer=offer,
         old_premium=formatting.fee_text(row.gas_premium),

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 
 URGENT_WAITS = frozenset({Wait.NODE_REFUSES, Wait.POLICY, Wait.ESTIMATE, Wait.NO_ACTOR, Wait.EXPIRED})
 """Nothing here ends by itself."""
-
 USUAL_WAITS = frozenset({Wait.NONE, Wait.NEXT_HEAD, Wait.IN_POOL, Wait.EARLIER_NONCE})
 
 
@@ -167,7 +166,6 @@ STATES: Final = (
     ("replaced", "Replaced", "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""
-
 BULK_LABELS: Final = (
     ("replace", "Raise fees"),
     ("republish", "Publish again"),
@@ -176,7 +174,6 @@ BULK_LABELS: Final = (
     ("mark-bad", "Give up"),
 )
 """What can be done to a whole queue."""
-
 COLUMNS: Final = (
     "id",
     "tenant",
@@ -200,7 +197,6 @@ COLUMNS: Final = (
     "landed",
 )
 """Of the list as CSV."""
-
 UNSHOWN: Final = ("params", "signed", "return_data")
 """What the CSV does not show of a message, up to 64 KiB each."""
 
@@ -234,7 +230,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "messages/list.html",
-        title="Messages",
+        title=_("Messages"),
         section="messages",
         page_key="messages",
         data=data,

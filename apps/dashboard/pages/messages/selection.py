@@ -54,7 +54,6 @@ def searched(rows: QuerySet[Message], q: str) -> QuerySet[Message]:
 
 SELECTION_MAX: Final = 500
 """Single rows of one selection; a page shows fewer."""
-
 COUNT_MAX: Final = 10_000
 """Up to here what is on its way is counted; it has an index of its own."""
 

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import BadValue, DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Text, form_render, new_key
 from apps.dashboard.page_data import PageData
@@ -74,7 +75,7 @@ def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "miners/new.html",
         form,
-        title="Add a miner",
+        title=_("Add a miner"),
         section="miners",
         **choices_of(viewer, form.typed),
     )
@@ -141,7 +142,6 @@ def wish_of(form: dict[str, str], *, fund_worker: bool = False) -> MinerSpec:
 IMPORTED: Final = (
     "The pool no longer shows or proves it. On the chain nothing changes; it can be imported again."
 )
-
 NEVER_MADE: Final = (
     "It was never made. Its message and what that cost stay where they are; should the chain have the "
     "miner after all, import it by its address."
@@ -152,10 +152,7 @@ NEVER_MADE: Final = (
 @sign_in_required
 def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask first, then remove a miner that was imported by mistake, or could not be made."""
-    try:
-        row = miner_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
+    row = miner_get(viewer, address)
     if not may_remove(viewer, row):
         raise Http404
     if is_confirm_submitted(request):

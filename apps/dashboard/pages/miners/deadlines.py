@@ -29,7 +29,6 @@ FORECASTS: Final[dict[str, StateLabel]] = {
     Forecast.LANDED: StateLabel("ok", "landed"),
     Forecast.MISSED: StateLabel("bad", "missed"),
 }
-
 STRIP_TONES: Final[dict[str, str]] = {
     Forecast.NOTHING: "idle",
     Forecast.LATER: "none",
@@ -38,7 +37,6 @@ STRIP_TONES: Final[dict[str, str]] = {
     Forecast.LANDED: "ok",
     Forecast.MISSED: "bad",
 }
-
 TOLD_MAX: Final = 12
 """Deadlines that a strip's words name; a reader would not listen to more."""
 

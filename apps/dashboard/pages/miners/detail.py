@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_miner
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.dashboard.cards import Event, Stat
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -34,6 +32,8 @@ from apps.proving.services.transfer import may_transfer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from django.http import HttpRequest, HttpResponse
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
@@ -251,10 +251,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
 def miner(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One miner with its proving period, power and money."""
     data = PageData(viewer)
-    try:
-        detail = miner_detail(miner_get(viewer, address), data)
-    except NotFound:
-        raise Http404 from None
+    detail = miner_detail(miner_get(viewer, address), data)
     return page_render(
         request,
         "miners/detail.html",

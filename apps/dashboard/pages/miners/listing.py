@@ -170,7 +170,7 @@ def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "miners/list.html",
-        title="Miners",
+        title=_("Miners"),
         section="miners",
         page_key="miners",
         data=data,

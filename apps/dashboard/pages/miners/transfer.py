@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from apps.core import clock, formatting
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.confirm_page import is_confirm_submitted
@@ -139,10 +140,7 @@ def miner_or_404(viewer: Principal, address: str) -> Miner:
     """Find a miner that this viewer may transfer; to anybody else there is no such page."""
     if not may_transfer(viewer):
         raise Http404
-    try:
-        return miner_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
+    return miner_get(viewer, address)
 
 
 def wish_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRequest:
@@ -161,9 +159,8 @@ def form_page(
     return page_render(
         request,
         "miners/transfer.html",
-        title="Transfer miner",
+        title=_("Transfer miner"),
         section="miners",
-        page_key="",
         data=PageData(viewer),
         status=422 if stop else 200,
         miner=miner,
@@ -181,9 +178,8 @@ def plan_page(
     return page_render(
         request,
         "miners/transfer_plan.html",
-        title="Transfer miner",
+        title=_("Transfer miner"),
         section="miners",
-        page_key="",
         data=PageData(viewer),
         miner=wish.miner,
         to_tenant=wish.to_tenant,

@@ -11,7 +11,7 @@ from django.urls import path
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.layout import page_render
@@ -37,7 +37,6 @@ LIMITS: Final = (
     ("fee_max", "fees up to", "a message"),
     ("fee_per_day", "fees up to", "a day"),
 )
-
 SHOWN: Final = 4
 """Methods that stand in a row; the others are counted."""
 
@@ -160,14 +159,6 @@ def transfers_proposal(
     return TransfersProposal(wallet.address, wallets, value_max, per_day)
 
 
-def wallet_or_404(viewer: Principal, address: str) -> Wallet:
-    """Find a wallet; a stranger's is not there."""
-    try:
-        return wallet_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
-
-
 def editor_only(viewer: Principal) -> None:
     """Changing what may be signed is for those who run the tenant."""
     if not viewer.may("admin"):
@@ -184,7 +175,6 @@ def policy_page(
         f"wallets/{name}.html",
         title=titles.get(name, "Signing policy"),
         section="wallets",
-        page_key="",
         data=PageData(viewer),
         status=status,
         wallet=wallet,
@@ -208,7 +198,7 @@ def verdict_of(state: PolicyState) -> Verdict:
 @sign_in_required
 def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The rules in force, the named sets and the versions."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     try:
         state = policy_read(viewer, address)
     except DomainError as refusal:
@@ -239,7 +229,7 @@ def miners_of(viewer: Principal, wallet: Wallet, *, also: str = "") -> list[str]
 @sign_in_required
 def version(request: HttpRequest, viewer: Principal, address: str, number: int) -> HttpResponse:
     """One version: who took it, what it changed, its text, and the way back to it."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     try:
         found = policy_version(viewer, address, number)
     except DomainError as refusal:

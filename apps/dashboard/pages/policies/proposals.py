@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
 from django.views.decorators.http import require_POST, require_safe
 
-from apps.core.errors import BadValue, DomainError, NotFound
+from apps.core.errors import BadValue, DomainError
 from apps.dashboard.pages.policies.page import (
     editor_only,
     miners_of,
     miners_proposal,
     refused,
     transfers_proposal,
-    wallet_or_404,
 )
 from apps.dashboard.pages.policies.text import review
 from apps.dashboard.sessions import sign_in_required
@@ -30,6 +28,8 @@ from poolsite.wire.proposals import own_miners_edit, own_transfers_edit
 if TYPE_CHECKING:
     from typing import Any
 
+    from django.http import HttpRequest, HttpResponse
+
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @sign_in_required
 def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the change that lets the signer seal and prove for the tenant's own miners only."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     editor_only(viewer)
     miners = miners_of(viewer, wallet, also=request.POST.get("miner", ""))
     try:
@@ -52,7 +52,7 @@ def name_miners(request: HttpRequest, viewer: Principal, address: str) -> HttpRe
 @sign_in_required
 def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show the change that allows transfers between the signer's own keys up to the amounts typed."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     editor_only(viewer)
     try:
         amounts = {name: amount_typed(request, name) for name in ("value_max", "value_per_day")}
@@ -81,10 +81,7 @@ def amount_typed(request: HttpRequest, name: str) -> str:
 @sign_in_required
 def miner_signing(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show on a miner's page whether its worker's signer signs for it, and how its owner allows it."""
-    try:
-        miner = miner_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
+    miner = miner_get(viewer, address)
     return render(request, "miners/_signing.html", {"miner_key": address, **signing_of(viewer, miner)})
 
 

@@ -11,9 +11,10 @@ from django.urls import path
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import BadValue, DomainError
-from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused, wallet_or_404
+from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.services.retry import policy_change
+from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_draft, policy_read
 from poolsite.wire.codec import BadWire
 from poolsite.wire.policy import REPLACE, PolicyChange, PolicyEdit
@@ -37,7 +38,7 @@ def unpack(packed: str) -> str:
 @sign_in_required
 def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The policy as text; a POST shows what another text would change, also to go back to an old version."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     editor_only(viewer)
     error, written = "", request.POST.get("written", "").replace("\r\n", "\n")
     try:
@@ -81,7 +82,7 @@ def review(
 @sign_in_required
 def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Send a signed change to the signer."""
-    wallet = wallet_or_404(viewer, address)
+    wallet = wallet_get(viewer, address)
     editor_only(viewer)
     number = request.POST.get("number", "")
     try:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from django.core.exceptions import ValidationError
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
-from apps.core.errors import BadValue, DomainError
-from apps.dashboard.pages.policies.page import policy_page, wallet_or_404
+from apps.core.errors import BadValue
+from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.pages.policies.page import policy_page
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.selectors import message_get, messages_visible
+from apps.wallets.selectors import wallet_get
 from apps.wallets.services.policies import policy_try
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.message import message_from_json
@@ -25,46 +29,52 @@ if TYPE_CHECKING:
 
 
 MESSAGES_SHOWN: Final = 10
-
 JSON_MAX: Final = 64 * 1024
 
 
-def message_read(request: HttpRequest, viewer: Principal) -> Message:
-    """Read the message to try: one of ours, or what was pasted.  Raises DomainError."""
-    key, pasted = request.POST.get("message", ""), request.POST.get("json", "").strip()
-    if not pasted:
-        return message_get(viewer, key).chain_message()
-    try:
-        return message_from_json(json.loads(pasted[:JSON_MAX]))
-    except BadField as error:
-        raise BadValue(str(error), field="json") from None
-    except (ValueError, RecursionError):
-        raise BadValue("this is no JSON", field="json") from None
+class TrialForm(PageForm):
+    """A message to try: one of ours, or what was pasted."""
+
+    message = Text()
+    json = Text()
+
+    def clean_json(self) -> Message | None:
+        """Read what was pasted; None if nothing was.  Raises ValidationError."""
+        pasted = self.cleaned_data["json"]
+        try:
+            return message_from_json(json.loads(pasted[:JSON_MAX])) if pasted else None
+        except BadField as error:
+            raise ValidationError(str(error)) from None
+        except (ValueError, RecursionError):
+            raise ValidationError(_("this is no JSON")) from None
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def trial(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Ask the policy about a message that is not signed."""
-    wallet = wallet_or_404(viewer, address)
-    verdict, error = None, ""
-    if request.method == "POST":
-        try:
-            verdict = policy_try(viewer, address, message_read(request, viewer))
-        except (BadWire, DomainError) as refusal:
-            error = refusal.reason
+    wallet = wallet_get(viewer, address)
+    form, verdict = TrialForm.of(request), None
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            message = sent["json"] or message_get(viewer, sent["message"]).chain_message()
+            try:
+                verdict = policy_try(viewer, address, message)
+            except BadWire as error:
+                raise BadValue(error.reason) from None
     rows = messages_visible(viewer).filter(from_addr=wallet.address).order_by("-created_at")
     return policy_page(
         request,
         viewer,
         wallet,
         name="policy_trial",
-        status=422 if error else 200,
+        status=422 if form.errors else 200,
         messages=list(rows[:MESSAGES_SHOWN]),
-        chosen=request.POST.get("message", ""),
-        pasted=request.POST.get("json", ""),
+        chosen=form.typed["message"],
+        pasted=form.typed["json"],
         found=verdict,
-        error=error,
+        error=form.why,
     )
 
 

@@ -11,10 +11,11 @@ from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
 from apps.core.errors import DomainError
-from apps.dashboard.layout import page_render
+from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.detail import sector_detail, sector_or_404, sector_page
+from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
 from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors import sector_get
 from apps.sectors.services.steps import sector_abort, sector_retry
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def _acted(
     request: HttpRequest, viewer: Principal, key: uuid.UUID, action: Callable[[Sector], Any]
 ) -> HttpResponse:
     """Do `action` to a sector; return the fragment that shows it, or the refusal there."""
-    row = sector_or_404(viewer, key)
+    row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
     error = ""
@@ -40,7 +41,7 @@ def _acted(
     if not getattr(request, "htmx", False):
         return sector_page(request, viewer, key, error=error) if error else redirect("sector", key)
     if request.htmx.target == "f-sector-head":  # type: ignore[attr-defined]  # set by django-htmx's middleware
-        detail = sector_detail(sector_or_404(viewer, key), PageData(viewer))
+        detail = sector_detail(sector_get(viewer, str(key)), PageData(viewer))
         return render(
             request, "sectors/_head.html", {"sector": detail, "error": error}, status=422 if error else 200
         )
@@ -70,33 +71,37 @@ def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) ->
     )
 
 
+class AbortForm(PageForm):
+    """Why a sector is given up."""
+
+    sure = Text()
+    reason = Text()
+
+
 @sign_in_required
 def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Ask first, then give a sector up for good."""
-    row = sector_or_404(viewer, key)
+    row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
-    error = ""
-    if request.method == "POST" and request.POST.get("sure") == "yes":
-        try:
-            reason = request.POST.get("reason", "")[:200]
+    form = AbortForm.of(request)
+    if form.is_valid() and form.cleaned_data["sure"] == "yes":
+        with form.refusals():
+            reason = form.cleaned_data["reason"][:200]
             sector_abort(row, actor=viewer.actor, reason=reason, now=now(), by=viewer)
-        except DomainError as refusal:
-            error = refusal.reason
-        else:
             return redirect("sector", key)
     data = PageData(viewer)
     detail = sector_detail(row, data)
-    return page_render(
+    return form_render(
         request,
+        viewer,
         "sectors/abort.html",
+        form,
         title=f"Abort {detail.row.name}",
         section="sectors",
-        page_key="",
         data=data,
         sector=detail,
-        error=error,
-        status=422 if error else 200,
+        error=form.why,
     )
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_sector
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -39,6 +37,8 @@ from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
 if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
 
     from apps.messages.models import Message
     from apps.sectors.models import JobEvent, Sector
@@ -308,14 +308,6 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("messages/_facts.html", facts=sector.facts, title="Facts", key="sector-facts")
 
 
-def sector_or_404(viewer: Principal, key: uuid.UUID) -> Sector:
-    """One sector; a stranger's is as absent as one that never was."""
-    try:
-        return sector_get(viewer, str(key))
-    except NotFound:
-        raise Http404 from None
-
-
 @require_safe
 @sign_in_required
 def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
@@ -326,7 +318,7 @@ def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
 def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, error: str = "") -> HttpResponse:
     """Render a sector's page; `error` is what was refused a moment ago."""
     data = PageData(viewer)
-    detail = sector_detail(sector_or_404(viewer, key), data)
+    detail = sector_detail(sector_get(viewer, str(key)), data)
     return page_render(
         request,
         "sectors/detail.html",

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 FIRST_PROOF: Final = "First proof"
 """The last row: from the sealed sector to the proof that makes it active."""
-
 TICKS: Final = 4
 """Parts of the axis."""
-
 DETOURS: Final = ("RETICKET", "RESEED", "LEASE_OVER")
 """Events that do not bring a sector forward."""
 

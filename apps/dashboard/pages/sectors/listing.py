@@ -42,11 +42,8 @@ if TYPE_CHECKING:
 
 
 PROVING: Final = StateLabel("ok", "proving")
-
 NOT_PROVEN: Final = StateLabel("run", "waits for its first proof", "wait")
-
 FAULTY: Final = StateLabel("bad", "faulty")
-
 RECOVERING: Final = StateLabel("warn", "recovering", "retry")
 
 
@@ -191,7 +188,6 @@ STATES: Final = (
     ("aborted", "Aborted", ""),
 )
 """Filters of the list: key, label, tone."""
-
 COLUMNS: Final = (
     "id",
     "miner",
@@ -206,7 +202,6 @@ COLUMNS: Final = (
     "pledged",
 )
 """Of the list as CSV."""
-
 CSV_FIELDS: Final = (
     "uuid",
     "miner__actor_id",
@@ -261,7 +256,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "sectors/list.html",
-        title="Sectors",
+        title=_("Sectors"),
         section="sectors",
         page_key="sectors",
         data=data,

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 
 GUESSED: Final = "a guess: none of this miner's has landed yet"
-
 LEARNT: Final = "what its last ones used, at the present base fee"
 
 
@@ -170,7 +169,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
         viewer,
         "sectors/pledge.html",
         form,
-        title="Pledge",
+        title=_("Pledge"),
         section="sectors",
         page_key="pledge",
         data=data,

@@ -12,7 +12,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.object_reports import report_of_sender
 from apps.core import formatting
-from apps.core.errors import NotFound
 from apps.dashboard.cards import Action, Fact
 from apps.dashboard.forms import FeeRulesForm, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
@@ -95,19 +94,11 @@ def head_context(detail: SenderDetail) -> dict[str, Any]:
 OPS: Final = {"pause": SenderState.FORBIDDEN, "resume": SenderState.ALIVE}
 
 
-def sender_or_404(viewer: Principal, address: str) -> Sender:
-    """One sender; a stranger's is as absent as one that never was."""
-    try:
-        return sender_get(viewer, address)
-    except NotFound:
-        raise Http404 from None
-
-
 @require_safe
 @sign_in_required
 def sender(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """One sender with its lane and settings."""
-    return sender_page(request, viewer, sender_or_404(viewer, address))
+    return sender_page(request, viewer, sender_get(viewer, address))
 
 
 def sender_page(
@@ -136,7 +127,7 @@ def sender_page(
 @sign_in_required
 def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Change fee rules and quota of a sender; an empty field leaves the choice to the rules below."""
-    row = sender_or_404(viewer, address)
+    row = sender_get(viewer, address)
     if not viewer.may("sign"):
         raise Http404
     form = FeeRulesForm.of_row(request, row)
@@ -152,7 +143,7 @@ def settings(request: HttpRequest, viewer: Principal, address: str) -> HttpRespo
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, address: str, op: str) -> HttpResponse:
     """Pause a sender or let it go on."""
-    row = sender_or_404(viewer, address)
+    row = sender_get(viewer, address)
     if op not in OPS or not viewer.may("sign"):
         raise Http404
     try:
@@ -161,7 +152,7 @@ def action(request: HttpRequest, viewer: Principal, address: str, op: str) -> Ht
         raise Http404 from None
     if not getattr(request, "htmx", False):
         return redirect("sender", row.address)
-    detail = sender_detail(sender_or_404(viewer, address), PageData(viewer))
+    detail = sender_detail(sender_get(viewer, address), PageData(viewer))
     return render(request, "senders/_head.html", head_context(detail))
 
 

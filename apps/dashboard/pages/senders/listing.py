@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 
 
 RUNWAY_SHORT_DAYS: Final = 3
-
 RUNWAY_SHOWN_DAYS: Final = 3650
 """A longer runway is only said to be long."""
 
@@ -265,7 +264,7 @@ def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "senders/list.html",
-        title="Senders",
+        title=_("Senders"),
         section="senders",
         page_key="senders",
         data=data,

@@ -150,7 +150,7 @@ def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
     return page_render(
         request,
         "dashboard/today.html",
-        title="Today",
+        title=_("Today"),
         section="today",
         page_key="today",
         data=data,
