@@ -1,0 +1,114 @@
+"""Rows of connections: opened, confirmed and closed, with the keys and accounts that they bring."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from apps.core import clock
+from apps.gateway.activity import Activity
+from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
+from apps.gateway.services import connections
+from apps.gateway.states import Purpose
+from apps.users.models import AccountApproval, SignerGrant
+from apps.users.services.grants import account_approve, signer_grant_revoke
+from tests import factories
+from tests.people import principal, tenant
+
+pytestmark = pytest.mark.django_db
+
+ADDRESS, OTHER = factories.secp(3), factories.bls(4)
+
+
+def opened(*accounts: str) -> str:
+    """The id of a wallet's channel that was just opened."""
+    caller = principal("alice")
+    key = str(uuid.uuid4())
+    connections.signer_connection_open(
+        uuid=key, principal=caller, accounts=accounts, process="web-1", source="10.0.0.7"
+    )
+    return key
+
+
+def test_account_of_another_tenant_is_asked_for_and_served_once_approved() -> None:
+    bob, caller = tenant("bob"), principal("alice")
+
+    assert connections.accounts_claim(principal=caller, names=["alice", "bob", "nobody"]) == ["alice"]
+    assert AccountApproval.objects.get().account == bob
+
+    account_approve(signer_tenant=tenant("alice"), account=bob)
+    assert connections.accounts_claim(principal=caller, names=["bob", "alice"]) == ["bob", "alice"]
+
+
+def test_proved_keys_are_granted_to_the_accounts_but_ids_are_not() -> None:
+    key = opened("alice")
+    connections.keys_add(connection_id=key, accounts=["alice"], addresses=[ADDRESS, OTHER, "f01000", ADDRESS])
+
+    assert set(SignerKey.objects.values_list("address", flat=True)) == {ADDRESS, OTHER, "f01000"}
+    granted = SignerGrant.objects.filter(deleted_at=None).values_list("tenant__name", "address")
+    assert set(granted) == {("alice", ADDRESS), ("alice", OTHER)}
+
+
+def test_grant_that_was_revoked_is_not_renewed_by_a_restart() -> None:
+    connections.keys_add(connection_id=opened("alice"), accounts=["alice"], addresses=[ADDRESS])
+    signer_grant_revoke(tenant=tenant("alice"), address=ADDRESS)
+
+    again = opened("alice")
+    connections.keys_add(connection_id=again, accounts=["alice"], addresses=[ADDRESS])
+
+    assert not SignerGrant.objects.filter(deleted_at=None).exists()
+    assert str(SignerKey.objects.get().connection_id) == again
+
+
+def test_keys_given_up_are_marked_and_come_back() -> None:
+    key = opened("alice")
+    connections.keys_add(connection_id=key, accounts=[], addresses=[ADDRESS])
+
+    connections.keys_remove(connection_id=key, addresses=[ADDRESS])
+    assert SignerKey.objects.get().removed_at is not None
+
+    connections.keys_add(connection_id=key, accounts=[], addresses=[ADDRESS])
+    assert SignerKey.objects.get().removed_at is None
+
+
+def test_accounts_of_a_connection_are_replaced() -> None:
+    key = opened("alice")
+
+    connections.accounts_set(connection_id=key, accounts={"bob", "alice"})
+
+    assert SignerConnection.objects.get().accounts == ["alice", "bob"]
+
+
+def test_confirming_adds_up_what_a_connection_did() -> None:
+    key, now = opened("alice"), clock.now() + timedelta(seconds=5)
+    prover = connections.prover_connection_open(
+        uuid=str(uuid.uuid4()),
+        principal=principal("alice"),
+        actor_id=1000,
+        purpose=Purpose.PROOF,
+        process="web-2",
+        source="",
+    )
+    did = Activity(requests=3, failures=1, in_flight=2, p50_ms=4.0, p99_ms=9.0, last_failure="slow")
+
+    for _ in range(2):
+        connections.connections_confirm(process="web-1", done={key: did}, now=now)
+
+    row = SignerConnection.objects.get()
+    assert (row.requests, row.failures, row.last_failure) == (6, 2, "slow")
+    assert (row.seen_at, row.failed_at) == (now, now)
+    assert ProverConnection.objects.get(pk=prover.pk).seen_at < now, "another process confirms its own"
+
+
+@pytest.mark.parametrize("kind", ["signer", "prover"])
+def test_closed_connection_has_nothing_in_flight(kind: str) -> None:
+    row = factories.signer_connection() if kind == "signer" else factories.prover_connection(1000)
+    type(row).objects.filter(pk=row.pk).update(in_flight=2)
+
+    connections.connection_close(uuid=str(row.pk), tenant_id=row.tenant_id, activity=None)
+
+    row.refresh_from_db()
+    assert row.closed_at is not None
+    assert row.in_flight == 0
