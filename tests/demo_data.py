@@ -205,6 +205,7 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
 
 LISTS = (
     "today",
+    "blocks",
     "miners",
     "sectors",
     "messages",

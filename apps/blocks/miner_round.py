@@ -36,7 +36,7 @@ from apps.core.errors import Conflict, DomainError
 from apps.gateway.errors import SignerAway, SignerRefused
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import ElectionProof
-from poolsite.filecoin.election import BadElection, vrf_verify, win_count, winning_post_randomness
+from poolsite.filecoin.election import win_count, winning_post_randomness
 from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:
@@ -201,12 +201,13 @@ class MinerRound:
     async def _elect(self, info: BaseInfo) -> ElectionProof:
         draw = election_draw(info, self.address, self.context.epoch)
         vrf = await self._vrf(info, draw)
-        wins = win_count(vrf, info.power, info.network_power)
-        if wins:
-            check_vrf(info, draw, vrf)
-        return ElectionProof(wins, vrf)
+        return ElectionProof(win_count(vrf, info.power, info.network_power), vrf)
 
     async def _vrf(self, info: BaseInfo, draw: Draw) -> bytes:
+        """Have a draw signed.
+
+        It is not verified here, which takes longer than to make it: nodes refuse a block with a false one.
+        """
         return (await self._signature(info, draw.to_cbor(), META_DRAW)).data
 
     async def _signature(self, info: BaseInfo, to_sign: bytes, meta_type: str) -> Signature:
@@ -303,7 +304,6 @@ class MinerRound:
         draw = ticket_draw(info, self.address, self.context.epoch, base=self.base)
         async with self.step("ticket"):
             ticket = await self._vrf(info, draw)
-            check_vrf(info, draw, ticket)
         self._drawn()
         async with self.step("messages"):
             return ticket, await self.context.selection.messages(self.base.key, ticket_quality(ticket))
@@ -363,7 +363,7 @@ class MinerRound:
             else:
                 signature = await self._signature(info, payload, META_BLOCK)
             try:
-                signature_verify(signature, info.worker, payload)
+                await asyncio.to_thread(signature_verify, signature, info.worker, payload)
             except BadSignature as error:
                 raise SignerRefused(f"the signer's signature is wrong: {error}") from None
         block = with_signature(block, signature)
@@ -381,11 +381,3 @@ class MinerRound:
                 if time.time() + AGAIN_S >= until:
                     raise
                 await asyncio.sleep(AGAIN_S)
-
-
-def check_vrf(info: BaseInfo, draw: Draw, vrf: bytes) -> None:
-    """Raise SignerRefused unless the worker's key made the VRF proof."""
-    try:
-        vrf_verify(info.worker, draw.randomness, vrf)
-    except BadElection as error:
-        raise SignerRefused(f"the signer's signature is wrong: {error}") from None

@@ -66,6 +66,8 @@ class Block(models.Model):
     one writes it, and the other signs the same header.  It survives the miner's row.
     """
 
+    genesis = models.CharField(max_length=200, blank=True, default="")
+    """CID of the chain's first block: on another chain the same miner and height are no fault."""
     actor_id = models.BigIntegerField()
     height = models.BigIntegerField()
     parents = models.BinaryField()
@@ -87,8 +89,8 @@ class Block(models.Model):
     class Meta:
         ordering = ["-height"]
         constraints = [
-            models.UniqueConstraint(fields=["actor_id", "height"], name="one_block_per_height"),
-            models.UniqueConstraint(fields=["actor_id", "parents"], name="one_block_per_parents"),
+            models.UniqueConstraint(fields=["genesis", "actor_id", "height"], name="one_block_per_height"),
+            models.UniqueConstraint(fields=["genesis", "actor_id", "parents"], name="one_block_per_parents"),
         ]
 
     def __str__(self) -> str:

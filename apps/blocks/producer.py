@@ -44,10 +44,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+DEVNET_NULLS_MAX: Final = 2
+"""Null rounds in a row that are made on a devnet, whose built-in miner hardly ever loses three."""
 IDLE_S: Final = 2.0
 """Between two looks for a miner with power, while there is none."""
 LOOK_S: Final = 1.0
-"""How long the list of miners counts."""
+"""How long the lists of miners and nodes count."""
 POLL_SHARE: Final = 0.05
 """Of an epoch: how often the head is asked for; a second at most."""
 SETTLE_S: Final = 2.0
@@ -72,7 +74,9 @@ class BlockProducer:
         self.rounds: set[asyncio.Task[None]] = set()
         self._looked_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
         self._said = ("", "")
-        self._kept: tuple[tuple[list[NodeLink], list[NodeLink]], BlockNodes] | None = None
+        self.network: Network | None = None
+        self._links: tuple[list[NodeLink], list[NodeLink]] = ([], [])
+        self._pool_nodes: BlockNodes | None = None
         self._chores: asyncio.Task[None] | None = None
 
     async def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
@@ -81,15 +85,25 @@ class BlockProducer:
         self.providers = self.providers or BlockProviders(hub)
         with Leadership(BLOCKS_LOCK) as leadership:
             try:
+                leads, asked_at = False, 0.0
                 while not asked_to_stop():
-                    leads = await asyncio.to_thread(lambda: leadership.still_leads() or leadership.try_lead())
+                    if not leads or time.monotonic() - asked_at > RETRY_S:
+                        leads = await asyncio.to_thread(
+                            lambda: leadership.still_leads() or leadership.try_lead()
+                        )
+                        asked_at = time.monotonic()
                     self._beat("leads" if leads else "standby")
                     await (self.turn() if leads else asyncio.sleep(RETRY_S))
-                await asyncio.gather(*self.rounds, return_exceptions=True)
+                await self.finish()
             finally:
                 for task in self.rounds:
                     task.cancel()
                 await hub.stop()
+
+    async def finish(self) -> None:
+        """Wait for what runs beside the turns."""
+        beside = [*self.rounds, *([] if self._chores is None else [self._chores])]
+        await asyncio.gather(*beside, return_exceptions=True)
 
     async def turn(self) -> None:
         """Begin the round that is due, then wait a little."""
@@ -106,14 +120,12 @@ class BlockProducer:
         """Return how long to wait before the next turn."""
         self._chores_begin()
         if time.monotonic() - self._looked_at > LOOK_S:
-            self.miners = await blocks_database(miners_mining)
-            self._looked_at = time.monotonic()
-        if not self.miners:
+            await self._look()
+        nodes, network = self.nodes or self._pool_nodes, self.network
+        if not self.miners or network is None or nodes is None:
             self.base = None
             return IDLE_S
-        network = await blocks_database(network_current)
         times = EpochClock(network.epoch_s, network.propagation_delay_s, network.is_devnet)
-        nodes = self.nodes or await self._pool_nodes()
         base = await nodes.head(known=self.base)
         now = time.time()
         if base is not self.base:
@@ -121,21 +133,27 @@ class BlockProducer:
             if base.timestamp > now + 1 and not network.is_devnet:
                 self._warn("clock_behind", f"the head is {base.timestamp - now:.1f} s ahead of this clock")
         nulls = times.null_rounds(self.origin, now=now)
+        if network.is_devnet and nulls > DEVNET_NULLS_MAX:
+            # Its time stood still, or ours did: the epochs since the head did not pass.
+            self.origin, self.begun_epoch, nulls = now, base.height, 0
         epoch = base.height + nulls + 1
         is_due = epoch > self.begun_epoch and now >= times.begins(self.origin, nulls)
-        if is_due and nulls > NULL_ROUNDS_MAX and not network.is_devnet:
+        if is_due and nulls > NULL_ROUNDS_MAX:
             self._warn("node_behind", f"the head is {nulls} epochs old")
         elif is_due:
             self.begun_epoch = epoch
             self._begin(self._round(nodes, network, times, nulls))
         return min(POLL_SHARE * network.epoch_s, 1.0)
 
-    async def _pool_nodes(self) -> BlockNodes:
-        """Return the pool's nodes as they are now."""
-        links = await blocks_database(block_links)
-        if self._kept is None or self._kept[0] != links:
-            self._kept = links, BlockNodes(links[0], submit=links[1])
-        return self._kept[1]
+    async def _look(self) -> None:
+        """Read who mines on which network, and the pool's nodes as they are now."""
+        self.miners = await blocks_database(miners_mining)
+        if self.miners:
+            self.network = await blocks_database(network_current)
+            links = await blocks_database(block_links)
+            if self._pool_nodes is None or self._links != links:
+                self._links, self._pool_nodes = links, BlockNodes(links[0], submit=links[1])
+        self._looked_at = time.monotonic()
 
     def _begin(self, work: Coroutine[None, None, None]) -> None:
         """Run a round beside the turns: a slow one holds up no other."""

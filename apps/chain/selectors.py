@@ -86,6 +86,11 @@ def network_version() -> int | None:
     return None if row is None else row.version
 
 
+def genesis_current() -> str:
+    """Return the CID of the first block of the chain that the pool is bound to; empty before it is."""
+    return Network.objects.values_list("genesis", flat=True).first() or ""
+
+
 def network_current() -> NetworkRow:
     """Return the network's rules: our table's row with what the node says laid over it.
 

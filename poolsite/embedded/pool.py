@@ -31,10 +31,16 @@ MINER_PATIENCE_S: Final = 60
 SIGNER_PORT: Final = 5678
 """The port of the wallet that the signer replaces."""
 
-COMPAT_PORTS: Final = {8989: "sophon-auth", 45132: "sophon-gateway", 39812: "sophon-messager", 3453: "venus"}
+COMPAT_PORTS: Final = {
+    8989: "sophon-auth",
+    45132: "sophon-gateway",
+    39812: "sophon-messager",
+    12308: "sophon-miner",
+    3453: "venus",
+}
 """Ports of the programs whose methods the web processes answer."""
 
-UNANSWERED_PORTS: Final = {12308: "sophon-miner", 1789: "damocles-manager"}
+UNANSWERED_PORTS: Final = {1789: "damocles-manager"}
 """Ports of programs whose work the pool does, and whose methods nothing here answers."""
 
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")

@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 PROCESSES = [
     "web-1",
     "follower",
+    "blocks",
     "tasks",
     "tasks-slow",
     "signer",

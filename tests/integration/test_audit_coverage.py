@@ -221,6 +221,7 @@ ELSEWHERE: Final = {
 HOSTS: Final = "a host's own report; each step stands in its sector's or proof's timeline"
 CHANGES_NOTHING: Final = {
     "POST messages:dry-run": "a trial",
+    "POST miners/<str:address>/warm-up": "a trial",
     "POST chain/nodes:test": "a trial",
     "POST wallets/<str:address>/policy/draft": "a trial",
     "POST wallets/<str:address>/policy/try": "a trial",
@@ -276,6 +277,11 @@ def paused_key(world: World) -> Any:
     return world.sector.uuid
 
 
+def stop_mining_by_page(world: World) -> None:
+    miner_grant(tenant=people.tenant("alice"), actor_id=2001)
+    page("blocks-mining", lambda w: w.miner.uuid, on="0")(world)
+
+
 SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1", "sure": "yes"}
 PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-replace": page("message-replace", lambda w: w.uid("flying")),
@@ -290,9 +296,10 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
+    "blocks-mining": stop_mining_by_page,
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
 }
-"""What forms do to messages, sectors, hosts, wallets and senders."""
+"""What forms do to messages, sectors, hosts, wallets, senders and miners."""
 PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|welcome",
@@ -309,6 +316,7 @@ PAGES_ELSEWHERE: Final = {
 PAGES_WITHOUT: Final = {
     "sector-back": "the service of sector-retry, with a state",
     "theme": "colours of one's own pages",
+    "blocks-warm-up": "a trial",
     "audit-check": "reads the log",
     "messages-csv": "reads",
 }

@@ -25,6 +25,7 @@ LEFT_OUT: Final = "tasks,tasks-slow,bootstrap-miner,sealer,prover"
 TYPICAL: Final[dict[str, tuple[str, list[Any]]]] = {
     "sophon-gateway": ("Gateway.ListWalletInfo", []),
     "sophon-messager": ("Message.HasMessageByUid", ["nothing"]),
+    "sophon-miner": ("Filecoin.ListAddress", []),
     "venus": ("Filecoin.ChainHead", []),
     "venus-wallet": ("Filecoin.WalletList", []),
 }
@@ -39,7 +40,7 @@ class OldPorts(Pool):
 
     def __init__(self) -> None:
         self.moved = {name: port_free() for name in (*COMPAT_PORTS.values(), "venus-wallet")}
-        self.auth, self.gateway, self.messager, _, self.wallet = self.moved.values()
+        self.auth, self.gateway, self.messager, _, _, self.wallet = self.moved.values()
         super().__init__(
             COMPAT_PORTS=",".join(str(self.moved[name]) for name in COMPAT_PORTS.values()),
             SIGNER_LISTEN=f"127.0.0.1:{self.wallet}",

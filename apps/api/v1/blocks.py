@@ -13,9 +13,10 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors import blocks_of, is_mining, rounds_of
+from apps.blocks.selectors import blocks_of, miners_on, rounds_of
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import RoundState, WhyNot
+from apps.blocks.warm_up import warm_up
 from apps.miners.selectors import miner_get
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class MinerMiningView(PoolView):
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show whether blocks are made."""
         miner = miner_get(self.principal, address)
-        return Response({"miner": miner.address, "on": is_mining(miner)})
+        return Response({"miner": miner.address, "on": bool(miners_on([miner]))})
 
     @extend_schema(operation_id="v1_miners_mining_set", request=MiningInput, responses=MiningOutput)
     def put(self, request: Request, address: str) -> Response:
@@ -194,8 +195,40 @@ class MinerMiningView(PoolView):
         return Response({"miner": miner.address, "on": body.validated_data["on"]})
 
 
+class WarmUpOutput(serializers.Serializer[Any]):
+    """What a warm-up showed."""
+
+    miner = serializers.CharField()
+    good = serializers.BooleanField()
+    steps = serializers.DictField(child=serializers.IntegerField(), help_text="milliseconds by step")
+    failed = serializers.CharField(help_text="the step that failed; empty if all succeeded")
+    reason = serializers.CharField()
+
+
+class MinerWarmUpView(PoolView):
+    """`/miners/{address}/warm-up`: the way of a win with a throw-away challenge."""
+
+    asks_network = True
+
+    @extend_schema(operation_id="v1_miners_warm_up", request=None, responses=WarmUpOutput)
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Ask node, signer and prover as a win does; no block comes of it."""
+        miner = miner_get(self.principal, address)
+        done = warm_up(miner, viewer=self.principal)
+        return Response(
+            {
+                "miner": miner.address,
+                "good": not done.failed,
+                "steps": dict(done.steps),
+                "failed": done.failed,
+                "reason": done.reason,
+            }
+        )
+
+
 urlpatterns = [
     path("miners/<str:address>/rounds", MinerRoundsView.as_view(), name="v1-miner-rounds"),
     path("miners/<str:address>/blocks", MinerBlocksView.as_view(), name="v1-miner-blocks"),
+    path("miners/<str:address>/warm-up", MinerWarmUpView.as_view(), name="v1-miner-warm-up"),
     path("miners/<str:address>/mining", MinerMiningView.as_view(), name="v1-miner-mining"),
 ]

@@ -16,12 +16,15 @@ from django.db import IntegrityError, transaction
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
+from apps.chain.selectors import genesis_current
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from apps.blocks.models import Round
     from poolsite.filecoin.cids import Cid
@@ -34,7 +37,9 @@ def block_reserve(block: BlockMsg, *, round: Round, base_height: int, now: datet
     """
     header = block.header
     actor_id, height = header.miner.actor_id, header.height
-    own = Block.objects.filter(actor_id=actor_id, height=base_height).first()
+    genesis = genesis_current()
+    of_miner = Block.objects.filter(genesis=genesis, actor_id=actor_id)
+    own = of_miner.filter(height=base_height).first()
     if own is not None and own.cid not in {str(cid) for cid in header.parents}:
         raise SlashGuard(
             f"parent-grinding fault: the parents at epoch {base_height} are without the miner's own block"
@@ -44,6 +49,7 @@ def block_reserve(block: BlockMsg, *, round: Round, base_height: int, now: datet
     try:
         with transaction.atomic():
             return Block.objects.create(
+                genesis=genesis,
                 actor_id=actor_id,
                 height=height,
                 parents=parents,
@@ -53,15 +59,15 @@ def block_reserve(block: BlockMsg, *, round: Round, base_height: int, now: datet
                 reserved_at=now,
             )
     except IntegrityError:
-        return _reserved(actor_id, height, parents)
+        return _reserved(of_miner, height, parents)
 
 
-def _reserved(actor_id: int, height: int, parents: bytes) -> Block:
+def _reserved(of_miner: QuerySet[Block], height: int, parents: bytes) -> Block:
     """Return the row of the height.  Raise SlashGuard if it is another height's on the same parents."""
-    row = Block.objects.filter(actor_id=actor_id, height=height).first()
+    row = of_miner.filter(height=height).first()
     if row is not None:
         return row
-    other = Block.objects.get(actor_id=actor_id, parents=parents)
+    other = of_miner.get(parents=parents)
     raise SlashGuard(
         f"time-offset fault: the miner has a block on these parents at height {other.height}: {other.cid}"
     )

@@ -24,13 +24,15 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     """
     if not principal.may("write"):
         raise NotAllowed("this needs the level write")
+    if miner.actor_id is None:
+        raise Conflict("the miner is not on the chain yet", field="miner")
     grant = (
         MinerGrant.objects.select_for_update()
         .filter(actor_id=miner.actor_id, tenant_id=miner.tenant_id, deleted_at=None)
         .first()
     )
     if grant is None:
-        raise Conflict("the miner is not on the chain yet", field="miner")
+        raise Conflict("the miner is not its tenant's any more", field="miner")
     if grant.open_mining == is_on:
         return False
     grant.open_mining = is_on

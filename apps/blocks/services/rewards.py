@@ -22,9 +22,6 @@ if TYPE_CHECKING:
 
 REWARD_ACTOR: Final = "f02"
 BOOKED_AT_ONCE: Final = 20
-LOCKED_SHARE: Final = 0.75
-"""Of a reward: it vests over 180 days, a 180th each day.  Source: FIP-0004."""
-VESTING_DAYS: Final = 180
 
 
 def rewards_book(client: ChainClient) -> int:

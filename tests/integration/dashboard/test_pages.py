@@ -42,8 +42,9 @@ OBJECTS = (
     "message-cancel",
 )
 MOST_QUERIES = {
-    "today": 21,
+    "today": 22,
     "miners": 11,
+    "blocks": 14,
     "sectors": 14,
     "messages": 11,
     "senders": 15,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from apps.api.rpc.services.gateway.table import GATEWAY
 from apps.api.rpc.services.messager.table import MESSAGER
+from apps.api.rpc.services.miner import MINER_METHODS
 from apps.api.rpc.services.node.table import NODE
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ VERSIONS: Final = ("v0", "v1", "v2")
 """Paths /rpc/v0, /rpc/v1, /rpc/v2."""
 
 SERVICES: Final[dict[str, Service]] = {
-    "Filecoin": NODE,
+    "Filecoin": replace(NODE, methods={**NODE.methods, **MINER_METHODS}),
     "Gateway": GATEWAY,
     "Message": MESSAGER,
 }

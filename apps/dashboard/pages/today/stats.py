@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
+from apps.blocks.selectors import rounds_won
+from apps.blocks.states import LOSSES, RoundState
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
@@ -106,7 +109,18 @@ def power_stat(data: PageData) -> Stat:
     power, unit = formatting.size(sum(miner.qa_power for miner in data.miners))
     active = sum(miner.active_sectors for miner in data.miners)
     foot = f"{plural(active, 'active sector')}, {plural(len(data.miners), 'miner')}"
-    return Stat("power", "Power", power, foot, href=reverse("miners"), unit=unit)
+    if active:
+        foot += f", {blocks_text(data)}"
+    return Stat("power", "Power", power, foot, href=reverse("blocks" if active else "miners"), unit=unit)
+
+
+def blocks_text(data: PageData) -> str:
+    """Say how many blocks of the last day are on the chain, and how many wins were lost."""
+    since = data.at - timedelta(days=1)
+    states = list(rounds_won(data.miners).filter(at__gte=since).values_list("state", flat=True))
+    lost = sum(state in LOSSES or state == RoundState.ORPHANED for state in states)
+    words = f"{plural(states.count(RoundState.INCLUDED), 'block')} in 24 h"
+    return f"{words}, {plural(lost, 'win')} lost" if lost else words
 
 
 def faults_stat(data: PageData) -> Stat:

@@ -58,8 +58,8 @@ async def test_killed_at_any_step_it_makes_the_same_block(world, monkeypatch, vi
 async def test_a_win_that_was_left_behind_is_called_interrupted(world):
     world.providers.fails["proof"] = Killed()
     for nulls in range(10):
-        [result] = await asyncio.gather(world.round(nulls=nulls), return_exceptions=True)
-        if isinstance(result, Killed):
+        results = await asyncio.gather(world.round(nulls=nulls), return_exceptions=True)
+        if isinstance(results[0], Killed):
             break
     [row] = await in_thread(lambda: list(Round.objects.filter(win_count__gt=0)))
     assert row.state == RoundState.WON

@@ -47,6 +47,6 @@ def test_luck_counts_kept_rounds_and_sums_but_nothing_undrawn():
     Round.objects.create(epoch=3, state=RoundState.PROOF_TIMEOUT, win_count=1, **common)
     MiningDay.objects.create(miner=miner, day=now().date(), rounds=4, eligible=4, expected=2.0)
 
-    luck = luck_since([miner], since=now() - timedelta(days=1))
+    luck = luck_since([miner], since=now() - timedelta(days=1))[miner.pk]
 
     assert (luck.wins, luck.expected) == (1, 3.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 
 import pytest
@@ -82,6 +83,20 @@ async def test_without_power_no_node_is_asked(world, pool_redis):
 
     assert await producer._turn() > 1
     assert producer.base is None
+    await producer.finish()
+
+
+async def test_epochs_that_a_devnet_slept_through_do_not_pass(world, pool_redis):
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    await producer._turn()
+    producer.origin -= 100
+
+    await producer._turn()
+    await producer.finish()
+
+    assert producer.begun_epoch == world.devnet.head.height
+    assert time.time() - producer.origin < 5
+    assert not producer.rounds
 
 
 def test_only_miners_whose_tenant_wants_blocks_are_mining(world):
