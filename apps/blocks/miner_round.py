@@ -9,7 +9,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -120,13 +120,16 @@ class MinerRound:
         self.base = context.base
         self.found = found
         """The row that a service which was killed, or one beside us, has written."""
-        self.row = Round(
-            miner=miner.row,
-            epoch=context.epoch,
-            base_height=context.base.height,
-            budget_ms=context.times.budget_ms,
-            at=clock.now(),
-        )
+        self.facts: dict[str, Any] = {
+            "miner": miner.row,
+            "epoch": context.epoch,
+            "base_height": context.base.height,
+            "budget_ms": context.times.budget_ms,
+            "at": clock.now(),
+        }
+        """Of the row, which is written once it is known what came of the draw."""
+        self.state = RoundState.NO_WIN
+        """What came of the draw."""
         self.made: BlockMsg | None = None
         """As the node made it: signed where its own wallet has the key, as lotus wants it."""
         self._is_drawing = True
@@ -139,17 +142,15 @@ class MinerRound:
         try:
             won = await self._draw()
         except FAILURES as error:
-            self.row.state, reason = outcome_of(error)
-            self.row.reason = reason[:REASON_MAX]
-            self.row.steps = self.timer.steps
-            return self.row
+            self.state, reason = outcome_of(error)
+            self.facts["reason"] = reason[:REASON_MAX]
+            return self._row()
         finally:
-            if self.row.state != RoundState.WON:
+            if self.state != RoundState.WON:
                 self._drawn()
         if won is None:
-            self.row.steps = self.timer.steps
-            return self.row
-        self.row = await blocks_database(round_won, self.row)
+            return self._row()
+        self.row = await blocks_database(round_won, self._row())
         try:
             await self._make(*won)
         except FAILURES as error:
@@ -161,6 +162,9 @@ class MinerRound:
         finally:
             self._drawn()
         return None
+
+    def _row(self) -> Round:
+        return Round(**self.facts, state=self.state, steps=self.timer.steps)
 
     def _drawn(self) -> None:
         """Tell the others once that no messages need be kept for this miner."""
@@ -188,14 +192,14 @@ class MinerRound:
                     self.address, epoch, self.base.key, until=times.sign_until
                 )
             if info is None or not info.is_eligible:
-                self.row.state = RoundState.NOT_ELIGIBLE
-                self.row.why_not = WhyNot.NO_POWER if info is None else WhyNot.BARRED
+                self.state = RoundState.NOT_ELIGIBLE
+                self.facts["why_not"] = WhyNot.NO_POWER if info is None else WhyNot.BARRED
                 return None
-            self.row.expected = info.expected
+            self.facts["expected"] = info.expected
             async with self.step("election"):
                 proof = await self._elect(info)
-        self.row.win_count, self.row.sector = proof.win_count, info.sector
-        self.row.state = RoundState.WON if proof.win_count else RoundState.NO_WIN
+        self.facts |= {"win_count": proof.win_count, "sector": info.sector}
+        self.state = RoundState.WON if proof.win_count else RoundState.NO_WIN
         return (info, proof) if proof.win_count else None
 
     async def _elect(self, info: BaseInfo) -> ElectionProof:

@@ -28,7 +28,7 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
         raise Conflict("the miner is not on the chain yet", field="miner")
     grant = (
         MinerGrant.objects.select_for_update()
-        .filter(actor_id=miner.actor_id, tenant_id=miner.tenant_id, deleted_at=None)
+        .filter(actor_id=miner.actor_id or 0, tenant_id=miner.tenant_id, deleted_at=None)
         .first()
     )
     if grant is None:

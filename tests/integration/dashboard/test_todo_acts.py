@@ -146,7 +146,7 @@ def test_a_debt_is_paid_by_a_transfer_that_is_filled_in(quiet):
 def test_a_stuck_message_has_the_doctors_first_action(quiet, state, wait, words):
     wallet = factories.wallet(label="till")
     long_ago = now() - timedelta(hours=1)
-    flight = (
+    flight: dict[str, Any] = (
         {"nonce": 0, "filled_at": long_ago, "published_at": long_ago} if state == MessageState.FILLED else {}
     )
     row = factories.message("held", from_addr=wallet.address, state=state, wait=wait, attempts=3, **flight)
@@ -221,6 +221,7 @@ def test_a_test_of_a_channel_has_what_waits_for_it_sent_before(quiet):
     clicked(browser(), act)
 
     waiting.refresh_from_db()
+    assert waiting.next_try_at is not None
     assert waiting.next_try_at < later
     Notification.objects.filter(pk=waiting.pk).update(next_try_at=None)
     assert acts_of("notifications_undelivered") != []

@@ -189,9 +189,11 @@ def _row_of(one: Sent, found: IdFound | None, *, now: datetime) -> Message | Non
         method=message.method,
         state=MessageState.UNFILLED,
     )
-    row = next((row for row in alike.order_by("created_at", "pk") if row.has_content(message)), None)
-    known = _own_message(message) if row is None else None
-    return row if known is None else _row_recreate(known, message, now=now)
+    for row in alike.order_by("created_at", "pk"):
+        if row.has_content(message):
+            return row
+    known = _own_message(message)
+    return None if known is None else _row_recreate(known, message, now=now)
 
 
 def _own_message(message: ChainMessage) -> IdFound | None:

@@ -20,7 +20,7 @@ from apps.checks.results import Finding, Report, Result
 from apps.checks.selectors import channels_undelivered
 from apps.checks.services import deliver
 from apps.checks.services.alerts import alerts_update
-from apps.checks.services.channels import channel_add, channel_set
+from apps.checks.services.channels import CLAIM, channel_add, channel_set
 from apps.checks.services.deliver import notifications_deliver
 from apps.checks.states import ChannelKind
 from apps.checks.table import CHECKS
@@ -216,7 +216,7 @@ def test_process_that_dies_while_sending_leaves_it_to_the_next(
     monkeypatch.setattr(deliver, "notification_send", send)
 
     assert notifications_deliver(now=lambda: T0) == 0, "claimed by the process that died"
-    assert notifications_deliver(now=lambda: T0 + deliver.CLAIM) == 1
+    assert notifications_deliver(now=lambda: T0 + CLAIM) == 1
     assert [body["id"] for body in hook.bodies] == [str(Notification.objects.get().uuid)] * 2
 
 

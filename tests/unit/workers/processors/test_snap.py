@@ -204,7 +204,7 @@ def test_removing_the_data_gives_the_old_replica_back(updated):
     )
     key = new.sealed_nodes().copy()
 
-    encoding.remove_all(new.sealed_nodes(), new.tree_d_nodes()[: len(key)], key)
+    encoding.remove(new.sealed_nodes(), new.tree_d_nodes()[: len(key)], key)
 
     assert key.tobytes() == old.sealed_nodes().tobytes()
 
