@@ -21,7 +21,7 @@ help:
 	@echo "make prover  run a prover for a console elsewhere (the same words)"
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
-	@echo "make screens take pictures of the running pool's pages into docs/screens/"
+	@echo "make screens take pictures of the running pool's pages into var/screens/, and the documentation's into docs/screens/"
 	@echo "make params  make the small chain's PoRep parameters (1.1 GB, many minutes), so that sectors are sealed by Groth16"
 	@echo "make reset   remove the pool's state, after asking"
 

@@ -35,9 +35,9 @@ WAITING: Final[dict[str, StateLabel]] = {
 """Stages in which no worker computes."""
 MESSAGES: Final[dict[str, StateLabel]] = {
     "UNFILLED": StateLabel("idle", "waiting"),
-    "FILLED": StateLabel("run", "signed, on its way", "messages"),
+    "FILLED": StateLabel("run", "in flight", "messages"),
     "LANDED": StateLabel("ok", "landed"),
-    "FAILED": StateLabel("bad", "given up"),
+    "FAILED": StateLabel("bad", "failed"),
     "REPLACED": StateLabel("warn", "replaced"),
 }
 STUCK: Final = StateLabel("bad", "stuck")

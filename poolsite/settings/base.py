@@ -80,7 +80,11 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
             ],
-            "builtins": ["django.templatetags.i18n", "apps.dashboard.templatetags.poolsite"],
+            "builtins": [
+                "django.templatetags.i18n",
+                "apps.dashboard.templatetags.poolsite",
+                "apps.dashboard.templatetags.texts",
+            ],
         },
     }
 ]

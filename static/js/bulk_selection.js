@@ -4,7 +4,7 @@
   const picked = new Set();
   let last = null, all = false;
   const find = (name) => document.querySelector(`[data-${name}]`);
-  const boxes = () => [...document.querySelectorAll("input[data-pick]")];
+  const boxes = () => [...document.querySelectorAll("input[data-select]")];
 
   // Pushed rows and a fetched page are new elements: give them back what was picked, and forget what has gone.
   const paint = () => {
@@ -17,14 +17,14 @@
       box.checked = all || picked.has(box.value);
       box.closest("tr").ariaSelected = box.checked ? "true" : null;
     }
-    const page = find("pick-page"), full = here.length > 0 && here.every((box) => box.checked);
+    const page = find("select-page"), full = here.length > 0 && here.every((box) => box.checked);
     page.checked = full;
     page.indeterminate = !full && picked.size > 0;
-    const count = find("pick-count");
+    const count = find("select-count");
     count.textContent = all ? count.dataset.all : `${picked.size} ${picked.size === 1 ? count.dataset.one : count.dataset.many}`;
-    find("pick-all").value = all ? "1" : "";
-    find("pick-filter").hidden = all || !full;
-    find("pick-none").hidden = !all && !picked.size;
+    find("select-all").value = all ? "1" : "";
+    find("select-filter").hidden = all || !full;
+    find("select-none").hidden = !all && !picked.size;
     form.hidden = !all && !picked.size;
   };
   const none = () => { picked.clear(); all = false; last = null; };
@@ -32,23 +32,23 @@
 
   document.addEventListener("click", (event) => {
     const { target } = event;
-    if (target.matches("input[data-pick]")) {
+    if (target.matches("input[data-select]")) {
       if (all) { all = false; for (const box of boxes()) set(box, true); }
       const here = boxes(), at = here.indexOf(target), from = here.findIndex((box) => box.value === last);
       const range = event.shiftKey && from >= 0 ? here.slice(Math.min(at, from), Math.max(at, from) + 1) : [target];
       for (const box of range) set(box, target.checked);
       last = target.value;
-    } else if (target.matches("input[data-pick-page]")) {
+    } else if (target.matches("input[data-select-page]")) {
       const on = target.checked;
       none();
       for (const box of boxes()) set(box, on);
-    } else if (target.closest("[data-pick-filter]")) {
+    } else if (target.closest("[data-select-filter]")) {
       all = true;
-      find("pick-none").hidden = false;
-      find("pick-none").focus();
-    } else if (target.closest("[data-pick-none]")) {
+      find("select-none").hidden = false;
+      find("select-none").focus();
+    } else if (target.closest("[data-select-none]")) {
       none();
-      find("pick-page").focus();
+      find("select-page").focus();
     } else return;
     paint();
   });

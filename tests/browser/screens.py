@@ -3,8 +3,9 @@
 A pool that was started by `make up` is driven through its operator.json: without a sector one is
 pledged, and the pictures wait until it is proven and another one is under way.  A page that
 complains in the console, scrolls sideways or has a serious axe-core finding makes the command fail.
+All pictures go to `screens` in the pool's folder; the dozen that the documentation shows, to docs/screens.
 
-Run: python -m tests.browser.screens [--var var] [--out docs/screens]
+Run: python -m tests.browser.screens [--var var] [--out var/screens]
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import sys
 import time
 import urllib.request
@@ -31,6 +33,21 @@ if TYPE_CHECKING:
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 MODES: Final = ((1440, "light"), (1440, "dark"), (390, "light"), (390, "dark"))
+SHOWN: Final = (
+    "today-1440-light",
+    "today-390-dark",
+    "miner-1440-light",
+    "sectors-1440-light",
+    "sector-1440-light",
+    "messages-1440-light",
+    "message-1440-light",
+    "gas-1440-light",
+    "wallets-1440-light",
+    "policy-1440-light",
+    "hosts-1440-light",
+    "chain-1440-light",
+)
+"""Pictures that the documentation shows; they are kept with it."""
 NARROW: Final = 360
 """No page may be scrolled sideways at this width."""
 ACTIVE_WITHIN_S: Final = 1200.0
@@ -203,8 +220,9 @@ def main(argv: list[str]) -> int:
     """Take the pictures; 1 if a page has something wrong."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--var", type=Path, default=Path(os.environ.get("POOLSITE_VAR", SITE / "var")))
-    parser.add_argument("--out", type=Path, default=SITE / "docs" / "screens")
+    parser.add_argument("--out", type=Path)
     choices = parser.parse_args(argv)
+    folder = choices.out or choices.var / "screens"
     program = chrome_find()
     if program is None:
         say("There is no Chrome here: python -m tests.browser.chrome installs one.")
@@ -212,11 +230,13 @@ def main(argv: list[str]) -> int:
     if not (choices.var / "operator.json").exists():
         say(f"There is no pool in {choices.var}: start one with make up.")
         return 1
-    choices.out.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=list(FLAGS))
-        wrong = pictures_take(browser, Pool.of(choices.var), choices.out)
+        wrong = pictures_take(browser, Pool.of(choices.var), folder)
         browser.close()
+    for name in SHOWN:
+        shutil.copy(folder / f"{name}.png", SITE / "docs" / "screens")
     for line in wrong:
         say(line)
     return 1 if wrong else 0

@@ -40,7 +40,7 @@ def test_the_keyboard_picks_a_range_and_escape_picks_none(
     visit: Visit, alice: User, queue: list[Message]
 ) -> None:
     page = visit(alice).go("/messages/")
-    bar, boxes = page.page.locator("#selection"), page.page.locator("[data-pick]")
+    bar, boxes = page.page.locator("#selection"), page.page.locator("[data-select]")
     expect(bar).to_be_hidden()
 
     boxes.nth(0).focus()
@@ -53,20 +53,20 @@ def test_the_keyboard_picks_a_range_and_escape_picks_none(
 
     page.page.keyboard.press("Escape")
     expect(bar).to_be_hidden()
-    expect(page.page.locator("[data-pick]:checked")).to_have_count(0)
+    expect(page.page.locator("[data-select]:checked")).to_have_count(0)
 
 
 def test_a_pushed_row_stays_picked(visit: Visit, alice: User, queue: list[Message]) -> None:
     page = visit(alice).go("/messages/")
-    page.page.locator("[data-pick]").nth(1).check()
+    page.page.locator("[data-select]").nth(1).check()
     picked = queue[1]
 
     elsewhere(lambda: publish(Change("message", picked.pk, picked.tenant_id)))
 
     expect(page.page.locator("tr.changed")).to_have_count(1)
-    expect(page.page.locator(f"#pick-{picked.pk}")).to_be_checked()
+    expect(page.page.locator(f"#select-{picked.pk}")).to_be_checked()
     page.resync()
-    expect(page.page.locator(f"#pick-{picked.pk}")).to_be_checked()
+    expect(page.page.locator(f"#select-{picked.pk}")).to_be_checked()
     expect(page.page.locator("#selection")).to_contain_text("1 message selected")
 
 
@@ -77,17 +77,17 @@ def test_all_of_the_filter_is_confirmed_before_anything_happens(
         factories.message(f"waits{number}")
     page = visit(alice).go("/messages/?state=open")
 
-    page.page.locator("[data-pick-page]").check()
+    page.page.locator("[data-select-page]").check()
     expect(page.page.locator("#selection")).to_contain_text("50 messages selected")
-    page.page.get_by_role("button", name="Select all 64 of the filter").click()
+    page.page.get_by_role("button", name="Select all 64 matching").click()
     expect(page.page.locator("#selection")).to_contain_text("All 64 of the filter selected")
     look(page, "picked-all-1440")
-    page.page.get_by_role("button", name="Give up…").click()
+    page.page.get_by_role("button", name="Mark as failed…").click()
 
-    expect(page.page.locator("h1")).to_have_text("Give up 64 messages")
+    expect(page.page.locator("h1")).to_have_text("Mark as failed: 64 messages")
     expect(page.page.locator(".verdict")).to_contain_text("It costs nothing.")
     look(page, "confirm-1440")
-    page.page.get_by_role("button", name="Give up").click()
+    page.page.get_by_role("button", name="Mark as failed").click()
     expect(page.page.locator(".note")).to_contain_text("64 messages done")
 
 

@@ -102,7 +102,7 @@ def test_the_chain_is_moved_by_a_button(visit: Visit, operator: User, devnet: De
     before = page.see("#f-fault-injection-facts").inner_text().partition("Height")[2].split()[0]
 
     page.see("#mine-count").fill("3")
-    page.see("#act-mine").click()
+    page.see("#action-mine").click()
 
     expect(page.see("#f-fault-injection-facts dd").nth(1)).not_to_have_text(before)
     assert devnet.head.height >= height + 3

@@ -111,7 +111,7 @@ def test_an_action_on_a_sectors_own_page_answers_there(visit: Visit, alice: User
     pool = demo_data.busy_pool()
     page = visit(alice).go(f"/sectors/{pool.paused.uuid}/")
 
-    page.see("#act-retry").click()
+    page.see("#action-retry").click()
 
     expect(page.see("#f-sector-head")).to_contain_text("waiting for PC2")
     expect(page.see("#f-sector-timeline")).to_contain_text("Tried again")

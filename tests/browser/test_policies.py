@@ -71,7 +71,7 @@ def test_a_rule_is_changed_with_a_code_that_never_leaves_the_browser(
     assert findings(page) == []
     page.see("#value_max").fill("0.25 FIL")
     page.page.get_by_role("button", name="Review changes").click()
-    expect(page.see("h1")).to_have_text("Make this version 2?")
+    expect(page.see("h1")).to_have_text("Apply version 2?")
     assert findings(page) == []
     page.see("#code").fill(code)
     page.page.get_by_role("button", name="Apply version 2").click()
@@ -93,4 +93,4 @@ def test_a_wrong_code_is_said_where_it_was_typed(visit: Visit, site: Web, signer
     page.page.get_by_role("button", name="Apply version 2").click()
 
     expect(page.page.get_by_role("alert")).to_contain_text("The signer rejected the change.")
-    expect(page.see("h1")).to_have_text("Make this version 2?")
+    expect(page.see("h1")).to_have_text("Apply version 2?")

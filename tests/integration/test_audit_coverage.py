@@ -302,7 +302,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
 """What forms do to messages, sectors, hosts, wallets, senders and miners."""
 PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
-    "tests/integration/dashboard/test_account.py": r"account|password|login|logout|welcome",
+    "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",

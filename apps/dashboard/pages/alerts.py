@@ -88,7 +88,7 @@ def notification_label(row: Notification) -> StateLabel:
     if row.delivered_at is not None:
         return StateLabel("ok", "delivered")
     if row.next_try_at is None:
-        return StateLabel("bad", "given up")
+        return StateLabel("bad", "failed")
     return (
         StateLabel("warn", f"failed {row.attempts} times")
         if row.attempts

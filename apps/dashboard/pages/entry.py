@@ -229,7 +229,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @ensure_csrf_cookie
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
+def invitation(request: HttpRequest, who: str, token: str) -> HttpResponse:
     """Let somebody who was invited, or whose account was reset, choose a password."""
     nul_bytes_refuse(request)
     try:
@@ -237,12 +237,12 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
         principal = principal_of(person, source=client_ip(request))
     except InvitationExpired as over:
         return gate(
-            request, "users/welcome.html", status=404, title=_("Link"), person=None, error=over.reason
+            request, "users/invitation.html", status=404, title=_("Link"), person=None, error=over.reason
         )
     except DomainError:
         return gate(
             request,
-            "users/welcome.html",
+            "users/invitation.html",
             status=404,
             title=_("Link"),
             person=None,
@@ -255,7 +255,7 @@ def welcome(request: HttpRequest, who: str, token: str) -> HttpResponse:
             return redirect(f"{reverse('login')}?kept=1")
     status = 422 if form.errors else 200
     return gate(
-        request, "users/welcome.html", status=status, title=_("Welcome"), person=person, error=form.why
+        request, "users/invitation.html", status=status, title=_("Welcome"), person=person, error=form.why
     )
 
 
@@ -265,5 +265,5 @@ urlpatterns: Final = [
     path("login/passkey/", passkey, name="login-passkey"),
     path("login/passkey/options/", passkey_options, name="login-passkey-options"),
     path("logout/", sign_out, name="logout"),
-    path("welcome/<str:who>/<str:token>/", welcome, name="welcome"),
+    path("invitation/<str:who>/<str:token>/", invitation, name="invitation"),
 ]

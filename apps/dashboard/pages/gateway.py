@@ -174,7 +174,7 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
     signers = sum(as_signer(row) is not None for row in rows)
     provers = len(rows) - signers
     if not rows:
-        return verdict_by(report, Verdict("", "Nobody is connected."))
+        return verdict_by(report, Verdict("", "No connections."))
     failures = sum(row.failures for row in rows)
     rest = f"{plural(failures, 'request')} failed since they came." if failures else "No request has failed."
     say = f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected."

@@ -177,7 +177,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
         raise Http404
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
-    there = reverse("welcome", args=invitation_create(person))
+    there = reverse("invitation", args=invitation_create(person))
     return page_render(
         request,
         "people/link.html",

@@ -76,7 +76,7 @@ def test_new_app_shows_secret_until_confirmed_and_recovery_codes_once():
     assert text_of(codes).count('<li class="id">') == 10
     assert client.get("/account/recovery/").status_code == 302
     assert client.get("/account/totp.svg").status_code == 404
-    assert "asked for at login" in text_of(client.get("/account/"))
+    assert "required at sign-in" in text_of(client.get("/account/"))
 
 
 def test_a_password_alone_does_not_let_in_whoever_has_an_app():
@@ -191,7 +191,7 @@ def test_the_last_second_factor_takes_the_recovery_codes_with_it():
     client.post(f"/account/passkeys/{Passkey.objects.get().pk}/remove/", {"sure": "yes"})
 
     assert not RecoveryCode.objects.exists()
-    assert "A password alone lets you in" in text_of(client.get("/account/"))
+    assert "Your password is the only factor" in text_of(client.get("/account/"))
 
 
 def test_changes_that_would_let_a_stranger_in_ask_for_the_password_again():

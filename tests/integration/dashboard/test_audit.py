@@ -134,7 +134,7 @@ def test_a_search_stops_after_so_many_lines_and_goes_on_when_asked(monkeypatch):
 
     while there:
         page, looks = text_of(client.get(there)), looks + 1
-        assert ("the needle" in page) == ("Looked at" not in page)
+        assert ("the needle" in page) == ("Searched" not in page)
         older = page.split('rel="next" href="')
         there = f"/audit/{older[1].split(chr(34))[0]}".replace("&amp;", "&") if len(older) > 1 else ""
 

@@ -243,7 +243,7 @@ def test_an_act_that_cannot_be_done_is_refused_where_the_click_was(operator, dev
     answer = operator.post(f"/fault-injection/{pk()}/action/{act}/", form, headers=HTMX)
 
     assert answer.status_code == 422
-    line = answer.content.decode().partition(f'id="act-{act}"')[0].rpartition("<li>")[2]
+    line = answer.content.decode().partition(f'id="action-{act}"')[0].rpartition("<li>")[2]
     assert 'role="alert"' in line
     assert words in line
     assert devnet.head.tipset.key == head

@@ -358,7 +358,7 @@ class TestQueue:
         where = reverse("messages-bulk", args=["mark-bad"])
         client, picked = signed_in("ann"), {"all": "1", "q": address}
 
-        assert "Give up 2 messages" in text_of(client.post(where, picked))
+        assert "Mark as failed: 2 messages" in text_of(client.post(where, picked))
         assert Message.objects.filter(state=MessageState.FAILED).count() == 0
         page = text_of(client.post(where, {**picked, "confirmed": "1"}))
 
@@ -412,7 +412,7 @@ class TestQueue:
             signed_in("ann").post(reverse("messages-bulk", args=["replace"]), {"id": pool.row("one").pk})
         )
 
-        assert "What it costs is not known" in page
+        assert "Cost unknown" in page
 
     def test_what_came_after_the_list_was_shown_is_left_alone(self, pool):
         flying(pool, "one")
@@ -455,7 +455,7 @@ class TestQueue:
         for picked in ({"all": "1"}, {"id": "one"}):
             where = reverse("messages-bulk", args=["mark-bad"])
             page = text_of(signed_in("bill").post(where, {**picked, "confirmed": "1"}))
-            assert "Give up 0 messages" in page
+            assert "Mark as failed: 0 messages" in page
         assert pool.row("one").state == MessageState.FILLED
 
     def test_nothing_is_changed_by_looking(self, pool):
@@ -470,13 +470,13 @@ class TestQueue:
         page = text_of(signed_in("ann").get(reverse("messages")))
 
         assert page.count('name="id"') == 2
-        assert "Select all 2 on their way" in page
+        assert "Select all 2 in progress" in page
 
     def test_cancelling_leads_back_to_the_message(self, pool):
         flying(pool, "one")
         client, where = signed_in("ann"), reverse("message-cancel", args=["one"])
 
-        assert "takes its nonce" in text_of(client.get(where))
+        assert "replaces it at the same nonce" in text_of(client.get(where))
         assert pool.row("one").state == MessageState.FILLED
         assert client.post(where).headers["Location"] == reverse("message", args=["one"])
         assert Message.objects.get(kind="cancel").state == MessageState.FILLED

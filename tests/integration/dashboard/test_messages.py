@@ -147,7 +147,7 @@ def test_a_landed_message_cannot_be_given_up(ann):
     answer = signed_in().post(reverse("message-mark-bad", args=[pool.landed.id]))
 
     assert answer.status_code == 422
-    assert "Not given up." in text_of(answer)
+    assert "Not marked failed." in text_of(answer)
 
 
 def test_a_landed_message_that_was_refused_says_why(ann):

@@ -45,7 +45,7 @@ def fields_of(page: str) -> dict[str, str]:
 def asked(answer: Any) -> dict[str, str]:
     """Check that this is the question; gives its fields."""
     assert answer.status_code == 200
-    assert "Confirm that it is you" in text_of(answer)
+    assert "Confirm your identity" in text_of(answer)
     return fields_of(text_of(answer))
 
 
@@ -133,7 +133,7 @@ def test_the_link_of_an_invitation_is_shown_only_soon_after_a_proof(adam):
     assert there == f"/account/confirm/?next=%2Fpeople%2F{eve.pk}%2Flink%2F"
     assert client.post(there, {"confirm-password": PASSWORD})["Location"] == path
 
-    assert "/welcome/" in text_of(client.get(path))
+    assert "/invitation/" in text_of(client.get(path))
 
 
 def test_row_button_reauthenticates_and_returns_to_its_page(adam):

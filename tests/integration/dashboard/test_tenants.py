@@ -44,7 +44,7 @@ def test_a_tenant_is_made_and_shown_with_nothing(olga):
 
     assert made["Location"] == path_of("carol")
     assert "two miners soon" in page
-    assert "No miner." in page
+    assert "No miners." in page
     assert last_row() == ("tenant.create", "carol", None, {"comment": "two miners soon"})
     assert "carol" in text_of(olga.get("/tenants/"))
 
@@ -212,5 +212,5 @@ def test_unknown_tenant_action_is_404_and_idle_session_reauthenticates(olga):
 
     assert post(olga, "alice", "explode").status_code == 404
     answer = left_open("olga").post(path_of("alice", "miner"), {"miner": "f01000"})
-    assert "Confirm that it is you" in text_of(answer)
+    assert "Confirm your identity" in text_of(answer)
     assert not MinerGrant.objects.exists()

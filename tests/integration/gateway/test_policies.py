@@ -72,7 +72,7 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         assert "small transfers" in shown
         assert "ann may change it here." in shown
         review = text_of(client.post(f"{page}remove/", {"name": "small transfers"}))
-        assert "Make this version 2?" in review
+        assert "Apply version 2?" in review
         change = re.search(r'data-change="([^"]*)"', review)
         assert change is not None
         form = {
@@ -91,7 +91,7 @@ async def test_pages_show_change_and_undo_a_policy(web, signer, token):
         old = text_of(client.get(f"{page}versions/1/"))
         assert "<br>Poolsite 0.1<br>" in old
         back = text_of(client.post(f"{page}text/", {"packed": value_of(old, "packed")}))
-        assert "Make this version 3?" in back
+        assert "Apply version 3?" in back
         assert "+name = &quot;small transfers&quot;" in back
 
     async with connected(signer, web, token):
@@ -140,7 +140,7 @@ async def test_approved_policy_change_allows_transfers_between_own_wallets(web, 
     def through_the_pages() -> None:
         client, page = signed_in("adam"), f"/wallets/{SECP}/policy/"
         shown = text_of(client.get(page))
-        assert "No rule allows these yet" in shown
+        assert "Only the general rule for small amounts" in shown
         assert re.search(r'name="value_max"[^>]*value=', shown) is None
         refused = client.post(f"{page}transfers/", {"value_max": "many", "value_per_day": "9"})
         assert refused.status_code == 422
@@ -169,8 +169,8 @@ async def test_the_page_says_when_the_policy_is_an_older_default(web, signer, to
         (signer.folder / "policy.toml").write_text(old_default())
         before = await in_thread(page)()
 
-    assert "What an older signer wrote by default." in before
-    assert "What an older signer wrote by default." not in today
+    assert "Default of an older signer." in before
+    assert "Default of an older signer." not in today
 
 
 async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):
@@ -190,7 +190,7 @@ async def test_the_form_of_a_rule_leads_to_the_review(web, signer, token):
         }
         review = text_of(client.post(page, typed))
         assert "+methods = [&quot;Send&quot;, &quot;miner.*&quot;]" in review
-        assert "This signer takes no changes from a console" in review
+        assert "This signer accepts no changes from a console" in review
         wrong = client.post(page, {**typed, "value_max": "much"})
         assert wrong.status_code == 422
         assert "value_max: failed to parse" in text_of(wrong)

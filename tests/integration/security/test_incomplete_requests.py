@@ -35,7 +35,7 @@ ROUTES = (
     "/api/v1/workers",
     "/api/v1/miners",
     "/verify",
-    "/welcome/x/",
+    "/invitation/x/",
     "/rpc/v1",
 )
 

@@ -125,7 +125,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
             text = "The codes that you have now open nothing any more."
             return confirm_page_render(
-                request, viewer, account_ask("Make new recovery codes", text, "Make new codes")
+                request, viewer, account_ask("Generate new recovery codes", text, "Generate codes")
             )
         changed(viewer, "person.recovery.make")
         return codes_new(request, person_before(request))

@@ -31,21 +31,21 @@ if TYPE_CHECKING:
 REFUSED_SHOWN: Final = 20
 BULK_WORDS: Final = {
     "replace": (
-        "Raise the fees of",
+        "Raise fees",
         "Each keeps its nonce and gets a premium of at least 1.25 times the old one.",
     ),
-    "republish": ("Publish again", "Every node gets them once more; nothing is signed."),
+    "republish": ("Publish again", "Sends them to every node once more; nothing is signed."),
     "retry-now": (
-        "Try now",
-        "What failed is tried on this head instead of resting; what fails again rests from the beginning.",
+        "Retry",
+        "Retries failed attempts at this head; what fails again starts its back-off over.",
     ),
     "cancel": (
         "Cancel",
-        "An empty message takes each nonce for a higher premium. What a block takes first still counts.",
+        "A zero transfer replaces each at its nonce for a higher premium, unless it lands first.",
     ),
     "mark-bad": (
-        "Give up",
-        "What is signed may still land; nonces that no node has are filled by empty messages.",
+        "Mark as failed",
+        "Signed messages may still land; gap fillers take the nonces that no node has.",
     ),
 }
 """Title and effect of what can be done to a whole queue."""
@@ -88,7 +88,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
         section="messages",
         data=PageData(viewer),
         status=status,
-        heading=f"{title} {plural(count, 'message')}",
+        heading=f"{title}: {plural(count, 'message')}",
         effect=effect,
         count=count,
         once=min(count, BULK_MAX),
@@ -108,7 +108,7 @@ def price_text(action: str, rows: list[Message]) -> str:
     try:
         price = bulk_price(action, rows, client=chain_client(), head=head_needed())
     except DomainError as refusal:
-        return f"What it costs is not known: {refusal.reason}."
+        return f"Cost unknown: {refusal.reason}."
     if price is None:
         return "It costs nothing." if rows else ""
     return (

@@ -117,7 +117,7 @@ def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
             message_mark_bad(message=row, now=now(), by=viewer)
             return redirect("message", key)
     return asking_page(
-        request, viewer, row, form, template="messages/mark_bad.html", title=_("Give up a message")
+        request, viewer, row, form, template="messages/mark_bad.html", title=_("Mark a message as failed")
     )
 
 

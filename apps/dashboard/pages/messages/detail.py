@@ -191,8 +191,12 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
     """What a person can do about a message now."""
     if not viewer.may("sign"):
         return ()
-    give_up = Action(
-        "mark-bad", "Give up…", reverse("message-mark-bad", args=[message.id]), kind="danger", asks=True
+    mark_failed = Action(
+        "mark-bad",
+        "Mark as failed…",
+        reverse("message-mark-bad", args=[message.id]),
+        kind="danger",
+        asks=True,
     )
     if message.state == MessageState.FILLED:
         here = [message.id]
@@ -201,13 +205,13 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
             Action("fees", "Choose fees…", reverse("message-replace", args=here), asks=True),
             Action("republish", "Publish again", reverse("message-republish", args=here)),
             Action("cancel", "Cancel…", reverse("message-cancel", args=here), kind="danger", asks=True),
-            give_up,
+            mark_failed,
         )
     if message.state != MessageState.UNFILLED:
         return ()
-    retry_now = Action("retry-now", "Try now", reverse("message-retry-now", args=[message.id]))
+    retry_now = Action("retry-now", "Retry now", reverse("message-retry-now", args=[message.id]))
     fee = Action("fees", "Raise fee…", reverse("message-replace", args=[message.id]), asks=True)
-    return (retry_now, fee, give_up) if message.attempts else (fee, give_up)
+    return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)
 
 
 def detail_fragments(context: FragmentContext, row: Message) -> Iterable[str]:

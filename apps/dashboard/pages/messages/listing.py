@@ -138,7 +138,7 @@ def list_verdict_of(data: PageData) -> Verdict:
         landed = "" if report.found else "All pushed messages have landed or failed."
         return verdict_by(report, Verdict("No messages pending.", landed))
     facts = Verdict(
-        f"{plural(waiting.signed + waiting.queued, 'message')} on the way:",
+        f"{plural(waiting.signed + waiting.queued, 'message')} in progress:",
         f"{waiting.signed} signed, {waiting.queued} without a nonce yet.",
     )
     return verdict_by(report, facts)
@@ -158,7 +158,7 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 STATES: Final = (
     ("", "All", "", ""),
-    ("open", "On the way", "run", "messages"),
+    ("open", "In progress", "run", "messages"),
     ("stuck", "Stuck", "bad", "bad"),
     ("landed", "Landed", "ok", "ok"),
     ("refused", "Landed, failed", "bad", "bad"),
@@ -169,9 +169,9 @@ STATES: Final = (
 BULK_LABELS: Final = (
     ("replace", "Raise fees"),
     ("republish", "Publish again"),
-    ("retry-now", "Try now"),
+    ("retry-now", "Retry"),
     ("cancel", "Cancel"),
-    ("mark-bad", "Give up"),
+    ("mark-bad", "Mark as failed"),
 )
 """What can be done to a whole queue."""
 COLUMNS: Final = (

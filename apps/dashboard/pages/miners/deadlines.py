@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FORECASTS: Final[dict[str, StateLabel]] = {
     Forecast.NOTHING: StateLabel("idle", "nothing to prove"),
-    Forecast.LATER: StateLabel("idle", "to come"),
+    Forecast.LATER: StateLabel("idle", "upcoming"),
     Forecast.WILL_LAND: StateLabel("run", "will land"),
     Forecast.AT_RISK: StateLabel("bad", "at risk"),
     Forecast.LANDED: StateLabel("ok", "landed"),

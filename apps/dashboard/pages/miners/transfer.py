@@ -82,7 +82,7 @@ def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
         waiting = plural(plan.messages, "message")
         which = "which lands as" if plan.messages == 1 else "which land as"
         yield Fact(
-            "On the way", f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then"
+            "In progress", f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then"
         )
     yield Fact("From now on", f"{to_tenant} signs and pays what the miner sends; its hosts prove and seal")
     shown = ", ".join(formatting.shortened(address) for address in plan.senders)

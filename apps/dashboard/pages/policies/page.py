@@ -94,7 +94,7 @@ def rule_row(rule: RuleForm, *, place: int) -> RuleRow:
         allows=allows_text(rule),
         allows_all="\n".join(rule.methods),
         where=where_text(rule),
-        limits="; ".join(limits) or "no ceiling",
+        limits="; ".join(limits) or "no limit",
         sets=", ".join(rule.sets),
     )
 

@@ -120,7 +120,7 @@ def test_a_name_that_is_not_ours_is_told_which_setting_helps(client: Client) -> 
 
 def test_a_log_line_does_not_hold_the_secret_of_an_invitation(rf: RequestFactory) -> None:
     paths = {
-        "/welcome/Mg/d1-2a262d/": "/welcome/Mg/(hidden)/",
+        "/invitation/Mg/d1-2a262d/": "/invitation/Mg/(hidden)/",
         "/messages/d1-2a262d/": "/messages/d1-2a262d/",
     }
 
