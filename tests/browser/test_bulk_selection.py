@@ -80,7 +80,7 @@ def test_all_of_the_filter_is_confirmed_before_anything_happens(
     page.page.locator("[data-select-page]").check()
     expect(page.page.locator("#selection")).to_contain_text("50 messages selected")
     page.page.get_by_role("button", name="Select all 64 matching").click()
-    expect(page.page.locator("#selection")).to_contain_text("All 64 of the filter selected")
+    expect(page.page.locator("#selection")).to_contain_text("All 64 matching selected")
     look(page, "picked-all-1440")
     page.page.get_by_role("button", name="Mark as failed…").click()
 
