@@ -217,10 +217,11 @@ def test_miners_and_signers_of_a_token_are_ticked_from_a_list():
     other = factories.miner(of="bob", worker=factories.bls(8)).address
     form = {"name": "two", "perm": "sign", "life": "30", "methods": ""}
 
-    page = client.get("/tokens/new/").content.decode()
+    page = " ".join(client.get("/tokens/new/").content.decode().split())
     assert all(f'name="miners" value="{address}"' in page for address in miners)
     assert other not in page
     wrong = client.post("/tokens/new/", {**form, "perm": "king", "miners": [miners[1]]}).content.decode()
+    wrong = " ".join(wrong.split())
     assert " checked" in wrong.split(f'name="miners" value="{miners[1]}"')[1].partition(">")[0]
 
     made = client.post("/tokens/new/", {**form, "miners": miners})
@@ -264,7 +265,7 @@ def test_a_revoked_token_stands_as_such_and_a_strangers_is_not_there():
     assert client.post(f"/tokens/{keys[0]}/revoke/", {"sure": "yes"})["Location"] == "/tokens/"
 
     page = client.get("/tokens/").content.decode()
-    assert ">revoked<" in page.replace("</svg>revoked", ">revoked")
+    assert "revoked </span>" in " ".join(page.split())
     assert "bob-read" not in page
 
 

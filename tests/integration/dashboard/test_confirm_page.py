@@ -76,7 +76,7 @@ def test_removing_the_app_and_making_new_codes(adam):
     before = set(RecoveryCode.objects.values_list("digest", flat=True))
     client = signed_in("adam")
 
-    asked(client, "/account/recovery/", "Make new recovery codes")
+    asked(client, "/account/recovery/", "Generate new recovery codes")
     assert set(RecoveryCode.objects.values_list("digest", flat=True)) == before
     done(client, "/account/recovery/")
     assert not before & set(RecoveryCode.objects.values_list("digest", flat=True))

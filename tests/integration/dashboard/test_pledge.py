@@ -150,7 +150,7 @@ def test_a_strangers_miner_has_no_price(bill, node):
 
     answer = signed_in("bill").get(reverse("pledge-price"), {"miner": miner.address, "count": "1"})
 
-    assert "The price is not known" in text_of(answer)
+    assert "Cost unknown" in text_of(answer)
     assert "0.0500" not in text_of(answer)
 
 
@@ -160,7 +160,7 @@ def test_without_a_node_the_form_is_there_and_the_price_is_not(ann):
 
     text = text_of(signed_in().get(reverse("pledge")))
 
-    assert "The price is not known" in text
+    assert "Cost unknown" in text
     assert 'id="count"' in text
 
 

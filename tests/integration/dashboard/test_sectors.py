@@ -108,7 +108,7 @@ def test_abort_asks_first(ann):
 
     asked, unsure = client.get(address), client.post(address)
 
-    assert "Its number is never used again" in text_of(asked)
+    assert "Its number will not be reused" in text_of(asked)
     assert unsure.status_code == 200
     assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.PC1_DONE
 

@@ -200,7 +200,7 @@ def test_whoever_proved_nothing_lately_is_asked_by_the_route(quiet):
     client = Client(enforce_csrf_checks=True)
     assert client.login(username="olga", password=PASSWORD)
 
-    assert "Confirm that it is you" in text_of(clicked(client, act))
+    assert "Confirm your identity" in text_of(clicked(client, act))
 
 
 def test_a_pool_that_is_bound_by_mistake_is_unbound_after_a_question(quiet):

@@ -84,7 +84,7 @@ def test_both_kinds_of_keys_land_transfers(pool: DevnetPool) -> None:
         row = pool.row(f"to-{at}")
         assert (row.state, row.exit_code) == (MessageState.LANDED, 0)
         assert row.gas_used > 1_000_000
-        lookup = pool.client.call("StateSearchMsg", [[], {"/": row.cid}, -1, True])
+        lookup = pool.client.call("StateSearchMsg", [], {"/": row.cid}, -1, True)
         assert " ".join(cid["/"] for cid in lookup["TipSet"]) == row.executed_key
         assert lookup["Receipt"]["GasUsed"] == row.gas_used
         assert lookup["Height"] > row.height

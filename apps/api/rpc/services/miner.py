@@ -121,15 +121,25 @@ def count_winners(call: Call, wanted: list[Address], start: int, end: int) -> li
 
 def list_blocks(call: Call, query: dict[str, Json]) -> list[Json]:
     """List wins with what became of them, newest first."""
-    rows = own(call, [address(one) for one in query.get("miners") or ()])
+    wanted = query.get("miners") or []
+    if not isinstance(wanted, list):
+        raise RpcError("json: cannot unmarshal into Go struct field .miners of type []address.Address")
+    rows = own(call, [_address(one) for one in wanted])
     limit, offset = _whole(query, "limit") or LIST_DEFAULT, _whole(query, "offset")
     return [_block(row) for row in rounds_won(rows)[offset : offset + limit]]
+
+
+def _address(value: Json) -> Address:
+    try:
+        return address(value)
+    except BadParam as error:
+        raise RpcError(str(error)) from None
 
 
 def _whole(query: dict[str, Json], name: str) -> int:
     value = query.get(name) or 0
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**31:
-        raise BadParam(f"json: cannot unmarshal into Go struct field .{name} of type int")
+        raise RpcError(f"json: cannot unmarshal into Go struct field .{name} of type int")
     return value
 
 
@@ -184,8 +194,8 @@ def _set_all(call: Call, wanted: list[Address], *, is_on: bool) -> None:
 def query_record(call: Call, query: dict[str, Json]) -> list[Json]:
     """Show rounds from an epoch on, each step by the peer's name for it."""
     if not query.get("miner"):
-        raise BadParam("json: the field Miner is needed")
-    miner, first = _mine(call, address(query["miner"])), _whole(query, "epoch")
+        raise RpcError("json: the field Miner is needed")
+    miner, first = _mine(call, _address(query["miner"])), _whole(query, "epoch")
     limit = _whole(query, "limit") or 1
     if limit > RECORDS_MAX:
         raise RpcError(f"query exceed MaxRecordPerQuery({RECORDS_MAX})")
