@@ -117,7 +117,7 @@ def test_what_belongs_to_all_reaches_every_tenant(visit: Visit, bob: User) -> No
 
 def test_the_bar_finds_out_by_itself_that_no_head_comes(visit: Visit, bob: User) -> None:
     factories.head(1000)
-    late = timedelta(seconds=GONE_EPOCHS * network_current().epoch_s - 3)
+    late = timedelta(seconds=GONE_EPOCHS * network_current().epoch_s - 8)
     factories.head(1001, arrived_at=now() - late)
     page = visit(bob).go("/")
     expect(page.see("#f-head .say")).to_have_text("no new head")
