@@ -167,7 +167,7 @@ class MinerRound:
         return Round(**self.facts, state=self.state, steps=self.timer.steps)
 
     def _drawn(self) -> None:
-        """Tell the others once that no messages need be kept for this miner."""
+        """Release the messages that the selection keeps for this miner; only the first call counts."""
         if self._is_drawing:
             self._is_drawing = False
             self.context.selection.drawn()

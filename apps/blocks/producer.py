@@ -167,7 +167,7 @@ class BlockProducer:
             log.error("round_failed", exc_info=error)
 
     async def _round(self, nodes: BlockNodes, network: Network, clock_: EpochClock, nulls: int) -> None:
-        """Let every miner try its luck at one epoch."""
+        """Run the round of every miner at one epoch."""
         assert self.base is not None
         assert self.providers is not None
         base, miners, epoch = self.base, self.miners, self.base.height + nulls + 1

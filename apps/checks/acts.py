@@ -44,7 +44,7 @@ def hosts_resume(workers: Sequence[Worker]) -> tuple[Act, ...]:
 
 
 def senders_resume(senders: Sequence[Sender], data: CheckData) -> tuple[Act, ...]:
-    """Let these senders go on; one that tenants share is the operator's."""
+    """Return the acts that resume these senders; one that tenants share is the operator's."""
     return tuple(
         Act(Link("sender-act", (str(row.address), "resume")), "Resume", shortened(row.address))
         for row in senders[:ACTS_MAX]

@@ -99,7 +99,7 @@ def login_redirect(request: HttpRequest) -> HttpResponseBase:
 
 
 def sign_in_required(view: PageView[Args]) -> SiteView[Args]:
-    """Let signed-in people in and hand their principal to the view; a closed account is signed out.
+    """Call the view with the principal of who is signed in; a closed account is signed out.
 
     What is not there, or not for this person, is a page that is missing.
     """

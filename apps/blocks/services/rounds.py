@@ -87,5 +87,5 @@ def rounds_at(miners: Sequence[Miner], epoch: int) -> dict[int, Round]:
 
 
 def round_publish(row: Round) -> None:
-    """Tell the pages."""
+    """Publish that a round changed, for the pages that show it."""
     publish(Change("rounds", str(row.miner.uuid), row.miner.tenant_id))

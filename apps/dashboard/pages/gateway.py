@@ -277,7 +277,7 @@ def ended(viewer: Principal, row: SignerConnection | ProverConnection) -> Connec
 @require_POST
 @sign_in_required
 def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpResponse:
-    """Let another tenant's signers serve an account, or no longer."""
+    """Approve another tenant's signers for an account, or refuse them."""
     if op not in ("approve", "refuse") or not viewer.may("admin"):
         raise Http404
     row = approvals_visible(viewer).filter(pk=pk).first()

@@ -74,7 +74,7 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
 
 
 def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None:
-    """Take the fallback for the proof, if there is one, since no better one came."""
+    """Use the fallback as the proof, if there is one, since no better one came."""
     fallback = post.attempt(AttemptKind.FALLBACK)
     if fallback is None:
         return

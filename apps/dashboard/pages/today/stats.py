@@ -115,7 +115,7 @@ def power_stat(data: PageData) -> Stat:
 
 
 def blocks_text(data: PageData) -> str:
-    """Say how many blocks of the last day are on the chain, and how many wins were lost."""
+    """Return how many blocks of the last day are on the chain and how many wins were lost, in words."""
     since = data.at - timedelta(days=1)
     states = list(rounds_won(data.miners).filter(at__gte=since).values_list("state", flat=True))
     lost = sum(state in LOSSES or state == RoundState.ORPHANED for state in states)
