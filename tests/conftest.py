@@ -7,13 +7,14 @@ the address is put into the connection's settings by fixture, not by environment
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-import threading
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
 import pytest
 import structlog
 from django.db import connections
@@ -62,16 +63,19 @@ def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
     return tuple((folder.is_file(), folder.name) for folder in (*reversed(path.parents), path))
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
-    """Before a worker drops its database, wait for threads that still hold a connection to it."""
-    if nextitem is None:
-        site = sys.modules.get("poolsite.asgi")
-        if site is not None:
-            site.http.close()
-        for thread in threading.enumerate():
-            if thread.name == "database" or thread.name.startswith("request_"):
-                thread.join(5)
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Before the database is dropped, end the sessions that idle threads keep (`DatabaseThreads`)."""
+    yield
+    site = sys.modules.get("poolsite.asgi")
+    if site is not None:
+        site.http.close()
+    database = connections["default"].settings_dict
+    place = f"host={database['HOST']} user=postgres dbname=postgres"
+    with contextlib.closing(psycopg2.connect(place)) as link:
+        link.autocommit = True
+        sessions = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
+        link.cursor().execute(sessions, [database["NAME"]])
 
 
 @pytest.fixture(autouse=True)
