@@ -10,7 +10,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ import psycopg2
 import redis
 
 from poolsite.valkey import server_program
+from tests import template
 
 SITE = Path(__file__).resolve().parent.parent
 TEMPLATE = "poolsite_template"
@@ -123,18 +123,13 @@ class PostgresServer:
         raise RuntimeError(f"PostgreSQL did not start: {(self.base / 'log').read_text()[-500:]}")
 
     def migrate_template(self) -> None:
-        """Migrate in a process of its own: a template with an open connection cannot be copied."""
+        """Make the database that each test database is a copy of; nobody stays connected to it."""
         place = f"host={self.sockets} user=postgres dbname=postgres"  # PGDATABASE may name another
         with contextlib.closing(psycopg2.connect(place)) as link:
             link.autocommit = True
             link.cursor().execute(f"create database {TEMPLATE}")
-        env = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "poolsite.settings.test",
-            "PGHOST": str(self.sockets),
-            "PGDATABASE": TEMPLATE,
-        }
-        subprocess.run([sys.executable, SITE / "manage.py", "migrate", "-v0"], check=True, env=env, cwd=SITE)
+        place_of = {"PGHOST": str(self.sockets), "PGUSER": "postgres", "PGDATABASE": TEMPLATE}
+        template.fill(self.programs, place_of)
 
     def stop(self) -> None:
         """End the server fast (SIGTERM would wait for open connections) and remove its folder."""

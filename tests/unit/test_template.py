@@ -1,0 +1,65 @@
+"""The migrated database that runs share: never one of other sources."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+
+from tests import template
+
+PROGRAMS = Path("/of/postgres")
+
+
+@pytest.fixture
+def sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of one migration, which takes a field from elsewhere."""
+    monkeypatch.setattr(template, "SITE", tmp_path)
+    for at in template.BESIDE:
+        written(tmp_path / at, "")
+    written(tmp_path / "apps/some/migrations/0001_initial.py", "import apps.core.fields\n")
+    written(tmp_path / "apps/core/fields.py", "from poolsite.width import WIDTH\n")
+    written(tmp_path / "poolsite/width.py", "WIDTH = 1\n")
+    return tmp_path
+
+
+def written(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+@pytest.mark.parametrize(
+    "at", ["apps/some/migrations/0001_initial.py", "apps/core/fields.py", "poolsite/width.py"]
+)
+def test_another_word_in_what_a_migration_uses_makes_another_database(sources: Path, at: str) -> None:
+    before = template.key(PROGRAMS)
+
+    (sources / at).write_text((sources / at).read_text() + "# more\n")
+
+    assert template.key(PROGRAMS) != before
+
+
+@pytest.mark.parametrize("at", ["apps/some/migrations/0002_more.py", "apps/some/models.py"])
+def test_another_file_makes_another_database(sources: Path, at: str) -> None:
+    before = template.key(PROGRAMS)
+
+    written(sources / at, "")
+
+    assert template.key(PROGRAMS) != before
+
+
+def test_what_no_migration_uses_changes_nothing(sources: Path) -> None:
+    before = template.key(PROGRAMS)
+
+    written(sources / "apps/some/views.py", "")
+
+    assert template.key(PROGRAMS) == before
+
+
+@pytest.mark.django_db
+def test_nothing_is_left_to_migrate() -> None:
+    executor = MigrationExecutor(connection)
+
+    assert executor.migration_plan(executor.loader.graph.leaf_nodes()) == []
