@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Q, Sum
+from django.core.cache import cache
+from django.db.models import Count, Q, Sum
+from redis.exceptions import RedisError
 
 from apps.blocks.luck import Luck, luck_of
 from apps.blocks.models import Block, MiningDay, Round
-from apps.blocks.states import RoundState
+from apps.blocks.states import LOSSES, RoundState
 from apps.chain.link import link_to
 from apps.chain.selectors import nodes_all, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
@@ -32,6 +36,20 @@ VESTING_PERCENT: Final = 75
 """Of a reward: it vests over 180 days, a 180th each day.  Source: FIP-0004."""
 UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 """Rounds of which nobody knows whether they would have been won."""
+
+
+LUCK_DAYS: Final = (1, 7, 30)
+"""Spans of luck, in days: a short one shows a drought early, a long one a small lack."""
+LUCK_SHARED_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class WinCounts:
+    """Wins of a span by what became of them; the others are still on their way."""
+
+    all: int
+    included: int
+    lost: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +127,66 @@ def miners_on(miners: Iterable[Miner]) -> set[int]:
     return {rows[key] for key in grants.values_list("actor_id", "tenant_id") if key in rows}
 
 
-def luck_since(miners: Iterable[Miner], *, since: datetime) -> dict[int, Luck]:
-    """Return each miner's luck from a moment on, of rounds that are kept and of days in sums, by its key."""
+def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dict[int, dict[int, Luck]]:
+    """Return each miner's luck in the last days, by its key and their number."""
     keys = [miner.pk for miner in miners]
-    wins: dict[int, int] = {}
-    expected: dict[int, float] = dict.fromkeys(keys, 0.0)
-    rounds = Round.objects.filter(miner__in=keys, at__gte=since).order_by().values("miner_id")
-    for row in rounds.annotate(wins=Sum("win_count"), drawn=Sum("expected", filter=~UNDRAWN)):
-        wins[row["miner_id"]] = row["wins"]
-        expected[row["miner_id"]] += row["drawn"] or 0.0
-    days = MiningDay.objects.filter(miner__in=keys, day__gte=since.date()).order_by().values("miner_id")
-    for day in days.annotate(drawn=Sum("expected")):
-        expected[day["miner_id"]] += day["drawn"] or 0.0
-    return {key: luck_of(wins.get(key, 0), expected[key]) for key in keys}
+    wins: dict[tuple[int, int], int] = {}
+    expected: dict[tuple[int, int], float] = {}
+    first = {count: now - timedelta(days=count) for count in days}
+    of_rounds = Round.objects.filter(miner__in=keys, at__gte=min(first.values())).order_by()
+    sums = {f"wins_{count}": Sum("win_count", filter=Q(at__gte=since)) for count, since in first.items()} | {
+        f"drawn_{count}": Sum("expected", filter=Q(at__gte=since) & ~UNDRAWN)
+        for count, since in first.items()
+    }
+    rows: Iterable[dict[str, Any]] = of_rounds.values("miner_id").annotate(**sums)
+    for row in rows:
+        for count in days:
+            wins[row["miner_id"], count] = row[f"wins_{count}"] or 0
+            expected[row["miner_id"], count] = row[f"drawn_{count}"] or 0.0
+    of_days = MiningDay.objects.filter(miner__in=keys, day__gte=min(first.values()).date())
+    for day in of_days.values("miner_id", "day", "expected"):
+        for count, since in first.items():
+            if day["day"] >= since.date():
+                key = day["miner_id"], count
+                expected[key] = expected.get(key, 0.0) + day["expected"]
+    return {
+        key: {count: luck_of(wins.get((key, count), 0), expected.get((key, count), 0.0)) for count in days}
+        for key in keys
+    }
+
+
+def lucks_shared(miners: Iterable[Miner], *, now: datetime) -> dict[int, dict[int, Luck]]:
+    """Return the luck of `LUCK_DAYS`, at most a minute old: a pool has half a million rounds a day."""
+    rows = list(miners)
+    names = {row.pk: f"blocks-luck-{row.pk}" for row in rows}
+    found: dict[str, dict[int, Luck]] = {}
+    with suppress(RedisError, OSError):
+        found = cache.get_many(list(names.values()))
+    missing = [row for row in rows if names[row.pk] not in found]
+    read = lucks(missing, now=now, days=LUCK_DAYS) if missing else {}
+    with suppress(RedisError, OSError):
+        cache.set_many({names[key]: luck for key, luck in read.items()}, LUCK_SHARED_S)
+    return {row.pk: read[row.pk] if row.pk in read else found[names[row.pk]] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Undrawn:
+    """Rounds of one miner of which nobody knows whether they would have been won."""
+
+    miner_id: int
+    rounds: int
+    expected: float
+    last: Round
+
+
+def rounds_undrawn(miners: Sequence[Miner], *, since: datetime) -> list[Undrawn]:
+    """Return the miners that could not be drawn, those with most expected wins first."""
+    rows = Round.objects.filter(miner__in=miners, win_count=0, at__gte=since, state__in=LOSSES)
+    found: dict[int, list[Round]] = {}
+    for row in rows.order_by("epoch").defer("steps"):
+        found.setdefault(row.miner_id, []).append(row)
+    undrawn = [Undrawn(key, len(of), sum(row.expected for row in of), of[-1]) for key, of in found.items()]
+    return sorted(undrawn, key=lambda one: (-one.expected, -one.rounds))
 
 
 def round_get(viewer: Principal, uuid: str) -> Round:
@@ -149,6 +214,26 @@ def rounds_won(miners: Sequence[Miner]) -> QuerySet[Round]:
     """Return the wins of these miners, newest first."""
     rows = Round.objects.select_related("miner", "block").filter(miner__in=miners, win_count__gt=0)
     return rows.order_by("-epoch", "-pk")
+
+
+def wins_lost(miners: Sequence[Miner], *, since: datetime) -> list[Round]:
+    """Return the wins that brought no block since a moment, newest first."""
+    return list(rounds_won(miners).filter(at__gte=since, state__in=[*LOSSES, RoundState.ORPHANED]))
+
+
+def wins_count(miners: Sequence[Miner], *, since: datetime) -> WinCounts:
+    """Count the wins since a moment by what became of them."""
+    is_lost = Q(state__in=[*LOSSES, RoundState.ORPHANED])
+    counts = (
+        rounds_won(miners)
+        .filter(at__gte=since)
+        .aggregate(
+            all=Count("pk"),
+            included=Count("pk", filter=Q(state=RoundState.INCLUDED)),
+            lost=Count("pk", filter=is_lost),
+        )
+    )
+    return WinCounts(**counts)
 
 
 def rewards_since(miners: Sequence[Miner], *, since: datetime) -> tuple[int, int]:

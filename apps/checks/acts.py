@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from apps.checks.data import CheckData
     from apps.checks.models import AlertChannel
     from apps.messages.models import Message, Sender
+    from apps.miners.models import Miner
     from apps.sectors.models import Sector, Worker
 
 ACTS_MAX: Final = 3
@@ -87,6 +88,12 @@ def message_name(message: Message, data: CheckData) -> str:
     """Return its method's name."""
     miners = {miner.address for miner in data.miners if miner.address}
     return method_text(message.to, message.method, kind=message.kind, miners=miners)
+
+
+def miner_warm_up(miner: Miner) -> Act:
+    """Go the way of a win with a throw-away challenge, which shows the step that fails."""
+    link = Link("blocks-warm-up", (str(miner.uuid),))
+    return Act(link, "Warm up", str(miner.name or miner), perm=Perm.WRITE)
 
 
 def nodes_leave(node: Node, nodes: Sequence[Node]) -> tuple[Act, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
+from apps.blocks.selectors import lucks_shared, rounds_undrawn, wins_lost
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
@@ -27,12 +28,16 @@ from apps.proving.models import Deadline
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
+from poolsite.filecoin.pledge import block_reward
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from django.db.models import QuerySet
 
+    from apps.blocks.luck import Luck
+    from apps.blocks.models import Round
+    from apps.blocks.selectors import Undrawn
     from apps.chain.chain_status import ChainStatus, EpochClock
     from apps.chain.models import Head, Node
     from apps.chain.upgrades import Readiness
@@ -50,6 +55,7 @@ if TYPE_CHECKING:
 
 SENDERS_MAX: Final = 1_000
 """Senders that are counted one by one."""
+UNDRAWN_SHOWN: Final = timedelta(minutes=10)
 FAILED_MAX: Final = 20
 """Failed messages that are counted; of more the check says "over"."""
 
@@ -112,6 +118,21 @@ class CheckData:
             "miner_id", "index"
         )
         return {(row.miner_id, row.index): row for row in rows}
+
+    @cached_property
+    def wins_lost(self) -> list[Round]:
+        """The wins of the last day without a block on the chain, newest first."""
+        return wins_lost(self.miners, since=self.at - timedelta(days=1))
+
+    @cached_property
+    def undrawn(self) -> list[Undrawn]:
+        """The miners of which rounds could not be drawn lately."""
+        return rounds_undrawn(self.miners, since=self.at - UNDRAWN_SHOWN)
+
+    @cached_property
+    def lucks(self) -> dict[int, dict[int, Luck]]:
+        """The luck of the miners with power in some spans, by the miner's pk and the days."""
+        return lucks_shared([miner for miner in self.miners if miner.qa_power], now=self.at)
 
     @cached_property
     def reward(self) -> RewardEstimate | None:
@@ -189,6 +210,11 @@ class CheckData:
         """The recovery in which messages or sectors are still read back."""
         is_open = self.restored.since is not None or self.restored.sectors_since is not None
         return self.restored if is_open else None
+
+    @property
+    def reward_per_win(self) -> int:
+        """What one win brings now, without tips, in attoFIL; 0 if it is not known."""
+        return 0 if self.reward is None else int(block_reward(self.reward.reward.value, 1))
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

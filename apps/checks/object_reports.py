@@ -25,6 +25,9 @@ OF_MINER: Final = (
     "windows_missed",
     "windows_at_risk",
     "fee_debt",
+    "wins_lost",
+    "rounds_undrawn",
+    "wins_rare",
     "winning_proofs_failed",
 )
 OF_SENDER: Final = (

@@ -35,6 +35,7 @@ class Topic(StrEnum):
 
     CHAIN = "chain"
     MINERS = "miners"
+    BLOCKS = "blocks"
     SECTORS = "sectors"
     MESSAGES = "messages"
     SENDERS = "senders"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import chain, messages, proving, sealing
+from apps.checks import blocks, chain, messages, proving, sealing
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -213,6 +213,33 @@ CHECKS: Final[tuple[Check, ...]] = (
         messages.requests_failed,
         Link("gateway"),
         "Gateway",
+    ),
+    Check(
+        "wins_lost",
+        "Every win of the last 24 h is a block on the chain",
+        (Topic.BLOCKS, Topic.MINERS),
+        CRITICAL,
+        blocks.lost,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
+        "rounds_undrawn",
+        "Every round of the last 10 min was drawn",
+        (Topic.BLOCKS, Topic.MINERS),
+        CRITICAL,
+        blocks.undrawn,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
+        "wins_rare",
+        "No miner wins improbably seldom",
+        (Topic.BLOCKS, Topic.MINERS),
+        WARNING,
+        blocks.rare,
+        Link("blocks"),
+        "Blocks",
     ),
     Check(
         "winning_proofs_failed",

@@ -14,16 +14,18 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.blocks.selectors import (
-    luck_since,
+    lucks_shared,
     miners_on,
     rewards_since,
     round_get,
     rounds_latest,
     rounds_won,
+    wins_count,
 )
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import RoundState
 from apps.blocks.warm_up import WarmUp, warm_up
+from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.errors import DomainError, NotFound
 from apps.core.formatting import plural
@@ -36,6 +38,7 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
 from apps.miners.selectors import miner_get
 from apps.proving.winning_post_test import NothingToProve
 
@@ -71,7 +74,8 @@ STRIP_EPOCHS: Final = 120
 STRIPS_MAX: Final = 12
 """Miners with a strip on the page, those with most power."""
 WINS_MAX: Final = 50
-LUCK_DAYS: Final = 30
+LUCK_SHOWN: Final = 30
+"""Days."""
 STEP_WORDS: Final = {
     "base_info": "base info",
     "election": "election",
@@ -195,13 +199,13 @@ def miners_blocks(data: PageData) -> list[MinerBlocks]:
     miners = [miner for miner in data.miners if miner.actor_id is not None and miner.qa_power][:STRIPS_MAX]
     rows = rounds_latest(miners, epochs=STRIP_EPOCHS)
     last = max((row.epoch for of_miner in rows.values() for row in of_miner), default=0)
-    lucks = luck_since(miners, since=data.at - timedelta(days=LUCK_DAYS))
+    lucks = lucks_shared(miners, now=data.at)
     is_on = miners_on(miners)
     return [
         miner_blocks(
             miner,
             strip=rounds_strip(rows.get(miner.pk, ()), last=last),
-            luck=lucks[miner.pk],
+            luck=lucks[miner.pk][LUCK_SHOWN],
             is_on=miner.pk in is_on,
             data=data,
         )
@@ -238,24 +242,23 @@ def win_rows(data: PageData) -> list[WinRow]:
 
 
 def verdict_of(data: PageData) -> Verdict:
+    """Return what the checks found, and what the last day brought."""
+    return verdict_by(data.report_of(Topic.BLOCKS), day_verdict(data))
+
+
+def day_verdict(data: PageData) -> Verdict:
     """Return in one sentence what the last day brought."""
     since = data.at - timedelta(days=1)
-    won = list(rounds_won(data.miners).filter(at__gte=since).values_list("state", flat=True))
-    if not won:
+    counts = wins_count(data.miners, since=since)
+    if not counts.all:
         mining = any(miner.qa_power for miner in data.miners)
         rest = say("No win in the last 24 hours.") if mining else say("No miner has power yet.")
         return Verdict("", rest)
-    included = won.count(RoundState.INCLUDED)
-    lost = sum(STATES[state].tone in ("bad", "warn") for state in won)
     reward, locked = rewards_since(data.miners, since=since)
     brought, vests = map(formatting.amount_text, (reward, locked))
+    lost = f"{plural(counts.lost, 'win')} lost" if counts.lost else "none lost"
     rest = f"{brought} in 24 hours, {vests} of it vests in 180 days."
-    strong = (
-        f"{plural(included, 'block')} included, {plural(lost, 'win')} lost."
-        if lost
-        else (f"{plural(included, 'block')} included, none lost.")
-    )
-    return Verdict(strong, rest)
+    return Verdict(f"{plural(counts.included, 'block')} included, {lost}.", rest)
 
 
 def verdict(context: FragmentContext) -> Iterable[str]:

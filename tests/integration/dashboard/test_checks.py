@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
+from apps.blocks.models import Round
+from apps.blocks.states import RoundState
 from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.checks.data import CheckData
@@ -20,6 +22,7 @@ from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
 from apps.core.disk import DiskSpace
+from apps.core.formatting import fil
 from apps.dashboard.page_data import PageData
 from apps.dashboard.todo import cost_text, todo_sum
 from apps.gateway.models import ProverConnection, SignerConnection
@@ -170,6 +173,23 @@ def requests_failed(_: Any) -> None:
     connection(SignerConnection)
 
 
+def round_of(**values: Any) -> None:
+    common = {"miner": factories.miner(qa_power=2048), "epoch": 990, "base_height": 989, "at": now()}
+    Round.objects.create(**{**common, "expected": 0.2, **values})
+
+
+def wins_lost(_: Any) -> None:
+    round_of(state=RoundState.PROOF_TIMEOUT, win_count=1, sector=4, reason="no answer in time")
+
+
+def rounds_undrawn(_: Any) -> None:
+    round_of(state=RoundState.SIGNER_AWAY, reason="no signer of the worker is connected")
+
+
+def wins_rare(_: Any) -> None:
+    round_of(state=RoundState.NO_WIN, expected=20.0)
+
+
 def winning_proofs_failed(_: Any) -> None:
     connection(ProverConnection, actor_id=factories.miner().actor_id)
 
@@ -245,6 +265,9 @@ SCENES: dict[str, Callable[[Any], None]] = {
         balances_short,
         signers_away,
         requests_failed,
+        wins_lost,
+        rounds_undrawn,
+        wins_rare,
         winning_proofs_failed,
         hosts_away,
         stores_away,
@@ -262,6 +285,9 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "wins_lost": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "rounds_undrawn": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "wins_rare": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "winning_proofs_failed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "deposits_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
     "tickets_expiring": lambda: reverse("sector", args=[Sector.objects.get().uuid]),
@@ -472,3 +498,22 @@ def test_many_miners_with_debts_are_summed_up(quiet):
     assert len(result.findings) == 5
     assert result.count == 9
     assert json.dumps([finding.at_risk for finding in result.findings][-1]) == str(5 * 10**18)
+
+
+def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
+    reward = Estimate(35 * 10**18 << PRECISION)
+    RewardEstimate.objects.create(
+        reward_position=reward.position, reward_velocity=0, power_position=1, power_velocity=0, height=1
+    )
+    wins_lost(None)
+
+    result = evaluate(CheckData(SYSTEM)).result("wins_lost")
+
+    assert result is not None
+    [finding] = result.findings
+    assert finding.per_day == 7 * 10**18
+    assert finding.reason == (
+        f"epoch 990, sector 4: proof timeout: no answer in time; {fil(7 * 10**18)} FIL lost in 24 h"
+    )
+    assert finding.link is not None
+    assert finding.link.page == "block-round"

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
 
-from apps.blocks.selectors import rounds_won
-from apps.blocks.states import LOSSES, RoundState
+from apps.blocks.selectors import wins_count
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
@@ -116,11 +115,9 @@ def power_stat(data: PageData) -> Stat:
 
 def blocks_text(data: PageData) -> str:
     """Return how many blocks of the last day are on the chain and how many wins were lost, in words."""
-    since = data.at - timedelta(days=1)
-    states = list(rounds_won(data.miners).filter(at__gte=since).values_list("state", flat=True))
-    lost = sum(state in LOSSES or state == RoundState.ORPHANED for state in states)
-    words = f"{plural(states.count(RoundState.INCLUDED), 'block')} in 24 h"
-    return f"{words}, {plural(lost, 'win')} lost" if lost else words
+    counts = wins_count(data.miners, since=data.at - timedelta(days=1))
+    words = f"{plural(counts.included, 'block')} in 24 h"
+    return f"{words}, {plural(counts.lost, 'win')} lost" if counts.lost else words
 
 
 def faults_stat(data: PageData) -> Stat:

@@ -9,7 +9,7 @@ import pytest
 
 from apps.blocks.luck import cumulative, luck_of, quantile, term
 from apps.blocks.models import MiningDay, Round
-from apps.blocks.selectors import luck_since
+from apps.blocks.selectors import lucks
 from apps.blocks.states import RoundState
 from apps.core.clock import now
 from tests import factories
@@ -47,6 +47,24 @@ def test_luck_counts_kept_rounds_and_sums_but_nothing_undrawn():
     Round.objects.create(epoch=3, state=RoundState.PROOF_TIMEOUT, win_count=1, **common)
     MiningDay.objects.create(miner=miner, day=now().date(), rounds=4, eligible=4, expected=2.0)
 
-    luck = luck_since([miner], since=now() - timedelta(days=1))[miner.pk]
+    luck = lucks([miner], now=now(), days=[1])[miner.pk][1]
 
     assert (luck.wins, luck.expected) == (1, 3.0)
+
+
+@pytest.mark.django_db
+def test_luck_of_a_short_span_leaves_older_wins_and_sums_out():
+    miner = factories.miner(2001)
+    for epoch, days in ((1, 0), (2, 3), (3, 20)):
+        at = now() - timedelta(days=days)
+        common = {"miner": miner, "base_height": 1, "at": at, "expected": 0.5}
+        Round.objects.create(epoch=epoch, state=RoundState.INCLUDED, win_count=1, **common)
+        MiningDay.objects.create(miner=miner, day=at.date(), rounds=4, eligible=4, expected=2.0)
+
+    found = lucks([miner], now=now(), days=[1, 7, 30])[miner.pk]
+
+    assert {days: (one.wins, one.expected) for days, one in found.items()} == {
+        1: (1, 2.5),
+        7: (2, 5.0),
+        30: (3, 7.5),
+    }

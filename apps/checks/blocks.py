@@ -1,0 +1,105 @@
+"""Checks of block production: wins that were lost, rounds that nobody could draw, improbable droughts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.blocks.states import RoundState
+from apps.checks.acts import miner_warm_up
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.text import grouped, miner_name, named
+from apps.core.formatting import fil, plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.blocks.luck import Luck
+    from apps.blocks.models import Round
+    from apps.checks.data import CheckData
+    from apps.checks.results import Act
+    from apps.miners.models import Miner
+
+RARE: Final = 0.001
+"""Probability at which a lack of wins is no chance any more, shared among all miners and spans."""
+ORPHANED_TEXT: Final = "the chain went on without it"
+
+
+def lost(data: CheckData) -> Iterator[Finding]:
+    """Wins without a block on the chain, by miner."""
+    by_miner: dict[int, list[Round]] = {}
+    for row in data.wins_lost:
+        by_miner.setdefault(row.miner_id, []).append(row)
+    for group in grouped(list(by_miner.values())):
+        rows = [row for of_miner in group for row in of_miner]
+        missing = data.reward_per_win * sum(row.win_count for row in rows)
+        last = rows[0]
+        yield Finding(
+            f"wins-lost-{last.miner.address or last.miner_id}",
+            f"{plural(len(rows), 'win')} of {named([miner_name(of[0].miner) for of in group])} lost",
+            _lost_reason(last, missing)[:REASON_MAX],
+            link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
+            button="Round" if len(group) == 1 else "",
+            count=len(rows),
+            per_day=missing,
+            acts=_acts([of[0].miner for of in group], last),
+        )
+
+
+def _lost_reason(last: Round, missing: int) -> str:
+    """Return what the last one was lost by, its sector, and what all of them would have brought."""
+    outcome = RoundState(last.state).label.lower()
+    words = f"epoch {last.epoch}, sector {last.sector}: {outcome}"
+    told = last.reason or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
+    cost = f"; {fil(missing)} FIL lost in 24 h" if missing else ""
+    return f"{words}: {told}{cost}" if told else f"{words}{cost}"
+
+
+def _acts(miners: Sequence[Miner], last: Round) -> tuple[Act, ...]:
+    """Return the warm-up of a miner, which goes the way of a win; nothing brings an orphan back."""
+    return () if len(miners) > 1 or last.state == RoundState.ORPHANED else (miner_warm_up(miners[0]),)
+
+
+def undrawn(data: CheckData) -> Iterator[Finding]:
+    """Miners whose rounds could not be drawn: each may have been a win."""
+    miners = {miner.pk: miner for miner in data.miners}
+    for group in grouped(data.undrawn):
+        last, rounds = group[0].last, sum(one.rounds for one in group)
+        names = [miner_name(miners[one.miner_id]) for one in group]
+        outcome = RoundState(last.state).label.lower()
+        yield Finding(
+            f"rounds-undrawn-{miners[group[0].miner_id].address or group[0].miner_id}",
+            f"{plural(rounds, 'round')} of {named(names)} not drawn",
+            f"epoch {last.epoch}: {outcome}: {last.reason}"[:REASON_MAX],
+            link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
+            button="Round" if len(group) == 1 else "",
+            count=rounds,
+            acts=(miner_warm_up(miners[group[0].miner_id]),) if len(group) == 1 else (),
+        )
+
+
+def rare(data: CheckData) -> Iterator[Finding]:
+    """Miners with fewer wins than chance explains: by wrong power, a wrong key, or a chain of their own."""
+    limit = RARE / max(sum(len(of_miner) for of_miner in data.lucks.values()), 1)
+    found = [
+        (miner, days, luck)
+        for miner in data.miners
+        for days, luck in [_rarest(data.lucks.get(miner.pk, {}))]
+        if luck is not None and luck.tail < limit
+    ]
+    for group in grouped(found):
+        miner, days, luck = group[0]
+        yield Finding(
+            f"wins-rare-{miner.address or miner.pk}",
+            f"improbably few wins of {named([miner_name(one) for one, _, _ in group])}",
+            f"{plural(luck.wins, 'win')} in {plural(days, 'day')} where {luck.expected:.1f} were expected:"
+            f" the chance of that is one in {1 / max(luck.tail, 1e-12):,.0f}",
+            link=Link("miner", (miner.address,)) if len(group) == 1 else None,
+            button="Miner" if len(group) == 1 else "",
+            count=len(group),
+            acts=(miner_warm_up(miner),) if len(group) == 1 else (),
+        )
+
+
+def _rarest(lucks: dict[int, Luck]) -> tuple[int, Luck | None]:
+    """Return the span whose wins are the least probable."""
+    return min(lucks.items(), key=lambda one: one[1].tail, default=(0, None))
