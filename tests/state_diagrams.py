@@ -26,6 +26,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     from apps.blocks.states import TRANSITIONS as ROUNDS
     from apps.messages.states import SENDER_TRANSITIONS
     from apps.messages.states import TRANSITIONS as MESSAGES
+    from apps.miners.states import ROLE_TRANSITIONS
     from apps.miners.states import TRANSITIONS as MINERS
     from apps.proving.states import ATTEMPT_TRANSITIONS, POST_TRANSITIONS, RECOVERY_TRANSITIONS
     from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS
@@ -38,6 +39,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
         "Miners": ("apps/miners/states.py", MINERS),
+        "Roles of hosts": ("apps/miners/states.py", ROLE_TRANSITIONS),
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
         "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),

@@ -261,7 +261,7 @@ class MinerRound:
             return await self.context.providers.prove(
                 self.address.actor_id,
                 request,
-                account=self.miner.account,
+                account=self.miner.prover,
                 until=self.context.times.sign_until,
             )
 

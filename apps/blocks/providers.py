@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hub_client import Deadline, HubRequest
-from apps.gateway.routes import proof_route, wallet_route
+from apps.gateway.routes import HOST_MARK, proof_route, wallet_route
 from apps.gateway.services.signatures import WalletSignRequest, signature_read
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
@@ -32,6 +32,16 @@ class ProofRefused(ProviderRefused):
     """The miner's prover said no, or something that is no proof."""
 
     code = "proof_refused"
+
+
+def no_prover_text(actor_id: int, account: str) -> str:
+    """Return who should have proved and is not there."""
+    _, mark, host = account.partition(HOST_MARK)
+    if not mark:
+        return f"no prover of f0{actor_id} is connected"
+    if not host:
+        return f"no host holds the role WinningPoSt of f0{actor_id}"
+    return f"no prover of f0{actor_id} is connected from {host}, which holds the role WinningPoSt"
 
 
 class BlockProviders:
@@ -70,7 +80,7 @@ class BlockProviders:
                 for one in answer
             )
         except NoProvider:
-            raise ProofTimeout(f"no prover of f0{actor_id} is connected") from None
+            raise ProofTimeout(no_prover_text(actor_id, account)) from None
         except NoAnswer as error:
             raise ProofTimeout(error.reason) from None
         except ProviderRefused as refusal:

@@ -17,9 +17,11 @@ from apps.blocks.states import LOSSES, RoundState
 from apps.chain.link import link_to
 from apps.chain.selectors import nodes_all, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
+from apps.core import clock
 from apps.core.errors import NotFound
+from apps.gateway.routes import host_account
 from apps.miners.models import Miner
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors import miners_visible, winning_hosts
 from apps.miners.states import MinerState
 from apps.users.models import MinerGrant, SignerGrant
 
@@ -58,9 +60,11 @@ class MiningMiner:
 
     row: Miner
     account: str
-    """Under whose name its signer and prover are asked."""
+    """Under whose name its signer is asked."""
     may_sign: bool
     """Whether its tenant was granted the worker's key."""
+    prover: str
+    """The account whose provers are asked: the tenant, or the one host that holds the role."""
 
 
 def miners_mining() -> list[MiningMiner]:
@@ -83,8 +87,14 @@ def miners_mining() -> list[MiningMiner]:
             "tenant_id", "address"
         )
     )
+    hosts = winning_hosts([row.pk for row in miners], now=clock.now())
     return [
-        MiningMiner(row, row.tenant.name, (row.tenant_id, row.worker) in granted)
+        MiningMiner(
+            row,
+            row.tenant.name,
+            (row.tenant_id, row.worker) in granted,
+            row.tenant.name if row.pk not in hosts else host_account(row.tenant.name, hosts[row.pk]),
+        )
         for row in miners
         if (row.actor_id, row.tenant_id) in open_miners
     ]

@@ -15,12 +15,14 @@ from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
+from apps.core import clock
 from apps.core.errors import Conflict, DomainError
 from apps.gateway.errors import SignerRefused
 from apps.gateway.hub_client import HubRequest, requests_send
 from apps.gateway.routes import proof_route
 from apps.gateway.services.connection_test import proof_finding
 from apps.gateway.services.signatures import wallet_sign
+from apps.miners.selectors import winning_account
 from apps.proving.winning_post_test import NothingToProve, trial_request
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_to_json
@@ -114,8 +116,9 @@ def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
 
 
 def _proof(miner: Miner, request: Any) -> Any:
+    account = winning_account(miner.tenant.name, miner.actor_id or 0, now=clock.now())
     asked = HubRequest(
-        proof_route(miner.actor_id or 0), (miner.tenant.name,), "ComputeProof", request, is_repeatable=True
+        proof_route(miner.actor_id or 0), (account,), "ComputeProof", request, is_repeatable=True
     )
     [answer] = requests_send([asked], timeout_s=PROOF_S)
     if isinstance(answer, DomainError):

@@ -23,7 +23,7 @@ from apps.core.sanitize import sanitize_text
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.hub_client import PendingAnswers, hub_database
-from apps.gateway.routes import market_route, proof_route, wallet_route
+from apps.gateway.routes import host_account, market_route, proof_route, wallet_route
 from apps.gateway.services.connections import (
     accounts_claim,
     accounts_set,
@@ -292,8 +292,12 @@ class WalletProvider(Provider):
 class MinerProvider(Provider):
     """A miner's prover, or its storage that unseals pieces."""
 
-    def __init__(self, hub: HubNode, principal: Principal, *, actor_id: int, purpose: str) -> None:
+    def __init__(
+        self, hub: HubNode, principal: Principal, *, actor_id: int, purpose: str, host: str = ""
+    ) -> None:
         super().__init__(hub, principal)
+        if host:  # a host with a role is asked by name
+            self.accounts.add(host_account(principal.tenant_name, host))
         self.actor_id = actor_id
         self.purpose = purpose
         route = proof_route if purpose == Purpose.PROOF else market_route

@@ -45,6 +45,15 @@ def wallet_route(address: str) -> str:
     return f"wallet:{address}"
 
 
+HOST_MARK: Final = "\n"
+"""Between a tenant and one of its hosts; no tenant's name has a line end."""
+
+
+def host_account(tenant: str, host: str) -> str:
+    """Return the account under which one host of a tenant is asked, and no other."""
+    return f"{tenant}{HOST_MARK}{host}"
+
+
 def proof_route(actor_id: int) -> str:
     """Return the key of a miner's provers."""
     return f"proof:{actor_id}"

@@ -51,3 +51,36 @@ class TransferKeyReused(Conflict):
 
     def __init__(self) -> None:
         super().__init__("this key was used for another transfer", field="key")
+
+
+class RoleUnknown(NotFound):
+    """The host has no such role of the miner."""
+
+    code = "role_unknown"
+
+    def __init__(self, kind: str, host: str) -> None:
+        super().__init__(f"host {host} has no role {kind} of this miner", field="host")
+
+
+class RoleFenced(Conflict):
+    """The lease was given to another host: what its old holder still does is refused."""
+
+    code = "role_fenced"
+
+
+class RoleBusy(Conflict):
+    """Hosts are at work in roles that would move: the field says in which."""
+
+    code = "tasks_in_progress"
+
+
+class NoStandby(Conflict):
+    """No other host that was heard of lately may take the role over."""
+
+    code = "no_standby"
+
+
+class RolesNotCombined(Conflict):
+    """There is nothing to go back to."""
+
+    code = "roles_not_combined"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
+from apps.gateway.routes import host_account
 from apps.miners.errors import MinerUnknown
-from apps.miners.models import ChainRoots, Miner, RewardEstimate
-from apps.miners.states import MinerState, Use
+from apps.miners.models import ChainRoots, Miner, RewardEstimate, Role
+from apps.miners.states import ROLE_LEASE_S, MinerState, RoleKind, RoleState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
 from apps.wallets.models import Wallet
@@ -18,7 +20,8 @@ from apps.wallets.selectors import sender_allowed
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from datetime import datetime
 
     from django.db.models import QuerySet
 
@@ -133,3 +136,66 @@ def sender_choose(miner: Miner, use: Use) -> Sending:
         richest = max(held, key=lambda address: balances[address] or 0)
         return Sending(richest, "none has good funds; this one has the most")
     return Sending(miner.worker, "no signer holds any of the miner's addresses")
+
+
+def roles_of(miner: Miner) -> QuerySet[Role]:
+    """Return the roles of a miner's hosts, by host."""
+    return Role.objects.filter(miner=miner).exclude(state=RoleState.REMOVED).order_by("host", "pk")
+
+
+def role_is_heard(role: Role, *, now: datetime) -> bool:
+    """Return whether a program of the host that can do this was heard of within a lease."""
+    return role.heard_at is not None and role.heard_at > now - timedelta(seconds=ROLE_LEASE_S)
+
+
+def role_is_in_force(role: Role, *, now: datetime) -> bool:
+    """Return whether a host may work in a role now: one that is exclusive needs a lease that runs."""
+    return role.state == RoleState.HELD and (role.lease_until is None or role.lease_until > now)
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoles:
+    """For which miners a host may work, as its roles stand in this transaction."""
+
+    ruled: frozenset[int]
+    """Keys of the tenant's miners that have roles: for others every host may work."""
+    held: dict[str, frozenset[int]]
+    """Kind to the keys of the miners for which the host holds it."""
+
+    def barred(self, *kinds: str) -> list[int]:
+        """Return the keys of the miners for which the host may do none of these kinds."""
+        may = frozenset[int]().union(*(self.held.get(kind, frozenset()) for kind in kinds))
+        return sorted(self.ruled - may)
+
+
+def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) -> HostRoles:
+    """Return for which miners of a tenant a host may work; with `lock` nobody moves its roles meanwhile."""
+    rows = Role.objects.filter(miner__tenant_id=tenant_id).exclude(state=RoleState.REMOVED)
+    ruled = frozenset(rows.order_by().values_list("miner_id", flat=True))
+    held: dict[str, set[int]] = {}
+    if ruled:
+        mine = Role.objects.filter(host=host, miner__in=ruled).order_by("pk")
+        for role in mine.select_for_update(no_key=True) if lock else mine:
+            if role_is_in_force(role, now=now):
+                held.setdefault(role.kind, set()).add(role.miner_id)
+    return HostRoles(ruled, {kind: frozenset(miners) for kind, miners in held.items()})
+
+
+def winning_hosts(miners: Collection[int], *, now: datetime) -> dict[int, str]:
+    """Return the host that proves a miner's wins, by the miner's key; none for a miner without roles.
+
+    An empty name: the miner has roles, and nobody holds this one now.
+    """
+    rows = Role.objects.filter(miner__in=miners).exclude(state=RoleState.REMOVED)
+    found: dict[int, str] = dict.fromkeys(rows.order_by().values_list("miner_id", flat=True), "")
+    for role in rows.filter(kind=RoleKind.WINNING):
+        if role_is_in_force(role, now=now):
+            found[role.miner_id] = role.host
+    return found
+
+
+def winning_account(tenant: str, actor_id: int, *, now: datetime) -> str:
+    """Return the account of the hub whose provers may prove a miner's wins: its tenant's, or one host's."""
+    key = Miner.objects.filter(actor_id=actor_id).values_list("pk", flat=True).first()
+    hosts = {} if key is None else winning_hosts([key], now=now)
+    return tenant if key not in hosts else host_account(tenant, hosts[key])

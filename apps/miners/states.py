@@ -31,3 +31,49 @@ class Use(models.TextChoices):
     PRE_COMMIT = "precommit", "Pre-commit"
     COMMIT = "commit", "Commit"
     POST = "post", "Proofs"
+
+
+class RoleKind(models.TextChoices):
+    """What a host does for a miner.  Source: filguard's distributed lotus-miner, `run --window-post …`."""
+
+    SEAL = "seal", "Seal"
+    DEAL = "deal", "Deal"
+    WINDOW = "window", "WindowPoSt"
+    WINNING = "winning", "WinningPoSt"
+    ALLOCATOR = "allocator", "Sector numbers"
+    BACKUP = "backup", "Backup prover"
+
+
+EXCLUSIVE_ROLES: Final = (RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNING, RoleKind.ALLOCATOR)
+"""One host of a miner holds each of these at a time, under a lease; sealing and backup proving are shared."""
+ROLE_LEASE_S: Final = 30
+"""A holder that was not heard of for so long loses an exclusive role to a host on standby."""
+
+
+class RoleState(models.TextChoices):
+    """Where a host's role is."""
+
+    STANDBY = "STANDBY", "Standby"
+    """It takes over once the holder's lease runs out, or when somebody fails it over."""
+    HELD = "HELD", "Held"
+    PARKED = "PARKED", "Parked"
+    """Set aside while all roles of the miner are combined on one host."""
+    REMOVED = "REMOVED", "Removed"
+    """The row stays: the tokens of later leases are counted on from its own."""
+
+
+ROLE_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    RoleState.STANDBY: {
+        "TAKE": RoleState.HELD,
+        "PARK": RoleState.PARKED,
+        "REMOVE": RoleState.REMOVED,
+    },
+    RoleState.HELD: {
+        "LOSE": RoleState.STANDBY,
+        "PARK": RoleState.PARKED,
+        "REMOVE": RoleState.REMOVED,
+    },
+    RoleState.PARKED: {"GIVE": RoleState.STANDBY, "REMOVE": RoleState.REMOVED},
+    RoleState.REMOVED: {"GIVE": RoleState.STANDBY},
+}
+"""From a state and an event to the next state."""

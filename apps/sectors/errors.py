@@ -42,8 +42,8 @@ class LeaseLost(Conflict):
 
     code = "fenced"
 
-    def __init__(self) -> None:
-        super().__init__("this lease is over", field="token")
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(f"this lease is over{': ' if reason else ''}{reason}", field="token")
 
 
 class OutOfOrder(Conflict):

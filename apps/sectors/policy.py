@@ -14,7 +14,7 @@ class SealingPolicy:
 
     lease_s: int = 90
     """A sealing job's lease; three missed renewals and it is over."""
-    heartbeat_s: int = 20
+    heartbeat_s: int = 10
     poll_ms: int = 1_000
     """Pause of a host between claims while there is nothing to do."""
     worker_away_s: int = 60

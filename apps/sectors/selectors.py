@@ -297,6 +297,23 @@ def sectors_sharing(sector: Sector) -> int:
     return Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
 
 
+def worker_machine(worker: Worker) -> str:
+    """Return the machine that a worker runs on, by which roles know it; its own name where it has none."""
+    return worker.host or worker.name
+
+
+def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:
+    """Return a tenant's workers on one machine."""
+    on_it = Q(host=host) | Q(host="", name=host)
+    return Worker.objects.filter(on_it, tenant_id=tenant_id, retired_at=None)
+
+
+def lease_over_text(job: Job, token: int) -> str:
+    """Return why a job's lease was ended before its time; empty if it was not, or nobody wrote it down."""
+    row = JobEvent.objects.filter(job=job, event="LEASE_OVER", token=token).order_by("-pk").first()
+    return "" if row is None else row.note
+
+
 def hosts_of_jobs(known: Q) -> list[int]:
     """Return the keys of the workers that have these jobs."""
     jobs = Job.objects.filter(known).exclude(worker=None)

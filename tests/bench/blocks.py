@@ -154,7 +154,7 @@ def measured() -> float:
     importlib.import_module("django.db").connection.ensure_connection()
     selectors = importlib.import_module("apps.blocks.selectors")
     miners = [
-        selectors.MiningMiner(factories.miner(5000 + number, worker=node.address), "alice", True)
+        selectors.MiningMiner(factories.miner(5000 + number, worker=node.address), "alice", True, "alice")
         for number in range(MINERS)
     ]
     seconds = asyncio.run(round_run(node, InstantProviders(key), miners))

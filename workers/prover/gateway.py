@@ -6,6 +6,7 @@ Source: filecoin-project/sophon-gateway proofevent/; filecoin-project/go-jsonrpc
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,8 @@ REFUSED_PAUSE_S: Final = 10.0
 CHECK_EVERY_S: Final = 5.0
 """How often the store is looked at for miners."""
 CALL_S: Final = 30.0
+HOST: Final = socket.gethostname()[:100]
+"""By which the console knows which host's role lets it prove; other gateways do not look at it."""
 
 Json = Any
 
@@ -145,7 +148,8 @@ class ProofSession(GatewaySocket):
         while True:
             pause_s, channel = LISTEN_PAUSE_S, None
             try:
-                channel = await self.call("Gateway.ListenProofEvent", {"MinerAddress": f"f0{miner}"})
+                policy = {"MinerAddress": f"f0{miner}", "Host": HOST}
+                channel = await self.call("Gateway.ListenProofEvent", policy)
                 self.channels[channel] = miner
                 closed = self.closed[channel] = asyncio.Event()
                 early = [event for number, event in self.early if number == channel]

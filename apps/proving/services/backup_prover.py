@@ -14,6 +14,8 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.selectors import host_roles
+from apps.miners.states import RoleKind
 from apps.proving.models import ProofAttempt, WindowPost
 from apps.proving.selectors import backup_provers
 from apps.proving.services.attempts import attempt_drop, attempt_host, attempts_running
@@ -24,6 +26,7 @@ from apps.proving.services.stall_detection import QUIET_MIN, is_unheard, stall_r
 from apps.proving.states import AttemptKind, AttemptState, PostState
 from apps.sectors.models import Job
 from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import worker_machine
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import WindowPostInputs
@@ -82,7 +85,15 @@ def backup_hosts(post: WindowPost, context: ProvingContext) -> list[Worker]:
     jobs = [one.work for one in attempts_running(post)]
     holder = jobs[0].worker if jobs else None
     there = backup_provers(holder, tenant_id=post.miner.tenant_id, since=since)
-    return [host for host in there if host.pk not in {job.worker_id for job in jobs}]
+    at_it = {job.worker_id for job in jobs}
+    return [host for host in there if host.pk not in at_it and _may_back_up(host, post, context)]
+
+
+def _may_back_up(host: Worker, post: WindowPost, context: ProvingContext) -> bool:
+    """Return whether a host's roles let it make this proof beside another one."""
+    machine = worker_machine(host)
+    roles = host_roles(tenant_id=post.miner.tenant_id, host=machine, now=context.now)
+    return post.miner_id not in roles.barred(RoleKind.WINDOW, RoleKind.BACKUP)
 
 
 def _stall(job: Job, post: WindowPost, context: ProvingContext) -> StallReason | None:

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from apps.core.errors import NotAllowed
 from apps.miners.errors import TransferRefused
+from apps.miners.services.roles import roles_forget
 from apps.miners.services.transfer import (
     TransferRequest,
     messages_waiting,
@@ -75,6 +76,7 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     earlier = transfer_repeated(request, miner)
     if earlier is not None:
         return earlier
+    roles_forget(miner)  # of the old tenant's hosts; before jobs, as everybody locks them
     jobs_lock(miner)
     _check(request, miner, now=now)
     sectors = sectors_transfer(miner, tenant=request.to_tenant)

@@ -15,10 +15,12 @@ from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
+from apps.miners.selectors import HostRoles, host_roles
+from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
 from apps.sectors.restored import hosts_unreported, miners_unrecovered, must_register, sectors_recovery
-from apps.sectors.selectors import job_assignment
+from apps.sectors.selectors import job_assignment, worker_machine
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claimed, JobKind
@@ -44,7 +46,8 @@ WAITING: Final = Prepared(
 def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first.
 
-    A sector whose files lie on a host is offered to that host alone.  While the console's disk is full no
+    A sector whose files lie on a host is offered to that host alone; where its miner has roles, a new one and
+    proofs go to hosts that hold the role, which nobody moves meanwhile.  While the console's disk is full no
     new sector begins; those in progress and proofs go on.  Two workers never get the same job: rows that
     another claim has locked are passed over.  Where the network takes proofs that the worker does not
     make there is no work.  Raises WorkerReplaced, WorkerRetired.
@@ -52,11 +55,12 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     boot_check(worker, claim.boot_id)
     if not WAITING.rows([worker.tenant_id, now]) or not makes_proofs_here(worker.hardware):
         return Claimed(jobs=())
+    roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=now, lock=True)
     free = dict(claim.stages)
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
     taken: list[Assignment] = []
     while len(taken) < claim.max:
-        job = _next_job(worker, kinds=claim.kinds, free=free, has_room=rooms > 0, now=now)
+        job = _next_job(worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now)
         if job is None or (job.kind == JobKind.SEAL and _is_restored(worker, now=now)):
             break
         if job.kind == JobKind.SEAL:
@@ -67,16 +71,21 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
 
 
 def _next_job(
-    worker: Worker, *, kinds: tuple[JobKind, ...], free: dict[str, int], has_room: bool, now: datetime
+    worker: Worker,
+    roles: HostRoles,
+    *,
+    kinds: tuple[JobKind, ...],
+    free: dict[str, int],
+    new_sectors: bool,
+    now: datetime,
 ) -> Job | None:
     idle = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     due = Q(not_before=None) | Q(not_before__lte=now)
     here = Q(sticky_worker=worker)
-    if has_room:
-        here |= Q(sticky_worker=None)
+    if new_sectors:
+        here |= Q(sticky_worker=None) & ~Q(miner__in=roles.barred(RoleKind.SEAL))
     proofs = Q(kind__in=[kind for kind in kinds if kind != JobKind.SEAL])
-    offered = Q(offered_to__isnull=True) | Q(offered_to__contains=[worker.pk])
-    wanted = proofs & offered & (Q(expires_at=None) | Q(expires_at__gt=now))
+    wanted = proofs & _offered(worker, roles) & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
         wanted |= (
@@ -93,6 +102,19 @@ def _next_job(
     if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
         return None
     return job
+
+
+def _offered(worker: Worker, roles: HostRoles) -> Q:
+    """Return which proofs a worker may make: those offered to it or to all, as its host's roles allow.
+
+    A backup prover makes what it is asked for by name alone.
+    """
+    to_all, to_it = Q(offered_to__isnull=True), Q(offered_to__contains=[worker.pk])
+    if not roles.ruled:
+        return to_all | to_it
+    return to_all & ~Q(miner__in=roles.barred(RoleKind.WINDOW)) | to_it & ~Q(
+        miner__in=roles.barred(RoleKind.WINDOW, RoleKind.BACKUP)
+    )
 
 
 def _is_restored(worker: Worker, *, now: datetime) -> bool:

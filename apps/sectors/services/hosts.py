@@ -18,9 +18,10 @@ from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, Wo
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.restored import must_register
-from apps.sectors.selectors import is_uuid
+from apps.sectors.selectors import is_uuid, lease_over_text
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.removals import leftovers_remove, removals_note
+from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
@@ -113,10 +114,11 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
     """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
     held = list(Job.objects.select_for_update().filter(worker=worker, state=JobState.LEASED))
     for job in held:
-        stage = job.stage
+        stage, token = job.stage, job.lease_token
         advance(job, "FREE", worker=None, lease_until=None, lease_token=F("lease_token") + 1, updated_at=now)
         JobEvent.objects.create(
             job=job,
+            token=token,
             event="LEASE_OVER",
             from_state="",
             to_state="",
@@ -141,6 +143,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
     """
     boot_check(worker, heartbeat.boot_id)
+    worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
@@ -155,7 +158,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     for held in heartbeat.held:
         job = lease_renew(worker, held, now=now)
         if job is None:
-            lost.append(Lost(id=held.id, reason="this lease is over"))
+            lost.append(Lost(id=held.id, reason=_lost_text(held)))
         else:
             renewed.append(Renewed(id=held.id, token=job.lease_token, lease_s=job.lease_s))
     publish(Change("worker", worker.pk, worker.tenant_id))
@@ -165,6 +168,13 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         commands=commands_open(worker),
         takes_containers=takes_containers_here(),
     )
+
+
+def _lost_text(held: HeldJob) -> str:
+    """Return why a worker does not hold a job any more."""
+    job = Job.objects.filter(uuid=held.id).first() if is_uuid(held.id) else None
+    why = "" if job is None else lease_over_text(job, held.progress.token)
+    return f"this lease is over: {why}" if why else "this lease is over"
 
 
 def boot_check(worker: Worker, boot_id: str) -> None:

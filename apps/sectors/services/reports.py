@@ -26,7 +26,7 @@ from apps.sectors.errors import (
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
-from apps.sectors.selectors import is_uuid, seal_inputs
+from apps.sectors.selectors import is_uuid, lease_over_text, seal_inputs
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.steps import sector_pause, sector_step
 from apps.sectors.states import JobState
@@ -59,7 +59,7 @@ def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
     if job is None:
         raise JobUnknown(job_id)
     if job.lease_token != token:
-        raise LeaseLost
+        raise LeaseLost(lease_over_text(job, token))
     return job
 
 

@@ -33,7 +33,7 @@ OUTPUTS: dict[str, StageOutputs] = {
 def host(uid: str = "u1", boot: str = "b1", *, of: str = "alice", at: datetime = NOON, **data: Any) -> Worker:
     """A worker that has just registered."""
     facts = {"kinds": (JobKind.SEAL,), "slots": dict.fromkeys(WORKER_STAGES, 9), **data}
-    register = Register(uid=uid, boot_id=boot, name=uid, host="h", version="1", **facts)
+    register = Register(**{"uid": uid, "boot_id": boot, "name": uid, "host": "h", "version": "1"} | facts)
     return worker_register(register, tenant_id=tenant(of).pk, now=at)[0]
 
 

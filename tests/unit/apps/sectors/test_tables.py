@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from apps.miners.states import ROLE_TRANSITIONS, MinerState, RoleState
 from apps.miners.states import TRANSITIONS as MINERS
-from apps.miners.states import MinerState
 from apps.proving.states import (
     ATTEMPT_TRANSITIONS,
     OPEN_ATTEMPTS,
@@ -36,6 +36,7 @@ TABLES = [
         set(RecoveryState),
         id="recoveries",
     ),
+    pytest.param(ROLE_TRANSITIONS, {RoleState.STANDBY}, set(), set(RoleState), id="roles"),
     pytest.param(MINERS, {MinerState.CREATING}, set(), set(MinerState), id="miners"),
 ]
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
+from apps.core import clock
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
@@ -19,6 +20,7 @@ from apps.gateway.hub_node import hub_node
 from apps.gateway.providers import MinerProvider
 from apps.gateway.routes import market_route, proof_route
 from apps.gateway.states import Purpose
+from apps.miners.selectors import winning_account
 from apps.users.selectors import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
 from poolsite.filecoin.cids import Cid, cid_to_json
@@ -35,13 +37,15 @@ log = structlog.get_logger(__name__)
 
 PROOF_S: Final = 300.0
 """sophon-gateway's RequestTimeout."""
+HOST_MAX: Final = 100
 UNSEAL_S: Final = 7 * 3600.0
 """Its timeout for pieces that must be unsealed first."""
 
 
 async def listen_proof(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
-    """Open a prover's channel for a miner of its tenant."""
-    return await listen_miner(call, require(policy, "MinerAddress", address), Purpose.PROOF)
+    """Open a prover's channel for a miner of its tenant; our own provers name the host that they run on."""
+    host = str(policy.get("host") or "")[:HOST_MAX]
+    return await listen_miner(call, require(policy, "MinerAddress", address), Purpose.PROOF, host=host)
 
 
 async def listen_market(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
@@ -49,7 +53,7 @@ async def listen_market(call: Call, policy: dict[str, Json]) -> AsyncIterator[Js
     return await listen_miner(call, require(policy, "Miner", address), Purpose.MARKET)
 
 
-async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterator[Json]:
+async def listen_miner(call: Call, miner: Address, purpose: str, *, host: str = "") -> AsyncIterator[Json]:
     """Open a miner's channel, if the miner is the caller's."""
     providers_of(call)
     quota_check(call)
@@ -61,7 +65,7 @@ async def listen_miner(call: Call, miner: Address, purpose: str) -> AsyncIterato
     if not await hub_database(miner_granted, tenant_id=call.principal.own_id, actor_id=miner.actor_id):
         fault = f"verify miner:{miner} failed:miner:{miner} not exist in user:{name}"
         raise RpcError(f"{fault}, please bind it on 'sophon-auth'")
-    provider = MinerProvider(hub_node(), call.principal, actor_id=miner.actor_id, purpose=purpose)
+    provider = MinerProvider(hub_node(), call.principal, actor_id=miner.actor_id, purpose=purpose, host=host)
     return listen(call, provider)
 
 
@@ -93,7 +97,11 @@ async def compute_proof(
         "Height": height,
         "NWVersion": network_version,
     }
-    return await miner_request(proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S)
+    owner = await hub_database(miner_owner, actor_id=miner.actor_id)
+    account = await hub_database(winning_account, owner, miner.actor_id, now=clock.now())
+    return await provider_request(
+        account, proof_route(miner.actor_id), miner, "ComputeProof", payload, seconds=PROOF_S
+    )
 
 
 async def sectors_unseal_piece(
@@ -109,8 +117,9 @@ async def sectors_unseal_piece(
         "Size": size,
         "Dest": dest,
     }
-    return await miner_request(
-        market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
+    owner = await hub_database(miner_owner, actor_id=miner.actor_id)
+    return await provider_request(
+        owner, market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
     )
 
 
@@ -124,11 +133,12 @@ async def miner_check(call: Call, miner: Address) -> None:
         raise NotAllowed(f"miner {miner} not exist in user {call.principal.tenant_name}: permission deny")
 
 
-async def miner_request(route: str, miner: Address, method: str, payload: Json, *, seconds: float) -> Json:
+async def provider_request(
+    account: str, route: str, miner: Address, method: str, payload: Json, *, seconds: float
+) -> Json:
     """Ask a provider of the miner's tenant: it may have been another tenant's before."""
-    owner = await hub_database(miner_owner, actor_id=miner.actor_id)
     try:
-        request = HubRequest(route, [owner], method, payload, is_repeatable=is_repeatable(method))
+        request = HubRequest(route, [account], method, payload, is_repeatable=is_repeatable(method))
         return await hub_node().request(request, deadline=Deadline(seconds))
     except NoProvider:
         raise NoAnswer(f"no connections for this miner {miner}") from None

@@ -1,0 +1,84 @@
+"""All roles of a miner on one host, and back: what stood before is written into the rows themselves.
+
+Source: filguard's way back to a single lotus-miner, which first stops all that run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.core.transitions import advance
+from apps.miners.errors import NoStandby, RolesNotCombined
+from apps.miners.models import Role
+from apps.miners.services.roles import (
+    RoleGrant,
+    publish_roles,
+    role_give,
+    role_lose,
+    role_take,
+    roles_lock,
+)
+from apps.miners.states import ROLE_LEASE_S, RoleKind, RoleState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+
+NOTHING: Final = "NONE"
+"""In `Role.before_combine`: the host had no such role."""
+COMBINED: Final = (RoleKind.SEAL, RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNING, RoleKind.ALLOCATOR)
+"""What a single host does; there is nobody whose backup it could be."""
+
+
+def roles_combine(
+    miner: Miner, *, host: str, heard: Mapping[str, datetime | None], now: datetime
+) -> list[Role]:
+    """Give one host all roles and park those of the others.  Call it in a transaction.
+
+    `heard` says by kind when a program of the host that can do it was last heard of.  Raises NoStandby if
+    nothing of the host proves windows, since they would be missed; RolesNotCombined if they are combined
+    already; MinerNotReady.
+    """
+    rows = roles_lock(miner)
+    seen = heard.get(RoleKind.WINDOW)
+    if seen is None or (now - seen).total_seconds() > ROLE_LEASE_S:
+        raise NoStandby(f"no prover on {host} was heard of in the last {ROLE_LEASE_S} s", field="host")
+    combined = next((row.host for row in rows if row.before_combine and row.state == RoleState.HELD), "")
+    if combined:
+        raise RolesNotCombined(f"the roles are combined on {combined} already: separate them first")
+    before = {row.pk: row.state for row in rows}
+    for row in rows:
+        if row.host != host and row.state in (RoleState.HELD, RoleState.STANDBY):
+            role_lose(row, now=now, note=f"combined on {host}", event="PARK")
+            Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
+    for kind in COMBINED:
+        mine = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
+        was = NOTHING if mine is None or mine.state == RoleState.REMOVED else mine.state
+        row = role_give(miner, RoleGrant(host=host, kind=kind), heard_at=heard.get(kind) or seen, now=now)
+        Role.objects.filter(pk=row.pk).update(before_combine=was)
+    return roles_lock(miner)
+
+
+def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
+    """Put every role back to where it was before the roles were combined.
+
+    Call it in a transaction.  Raises RolesNotCombined.
+    """
+    rows = [row for row in roles_lock(miner) if row.before_combine]
+    if not any(row.state == RoleState.PARKED for row in rows):
+        raise RolesNotCombined("the roles of this miner are not combined on one host")
+    for row in rows:
+        if row.before_combine == NOTHING:
+            role_lose(row, now=now, note="separated", event="REMOVE")
+        elif row.state == RoleState.HELD and row.before_combine == RoleState.STANDBY:
+            role_lose(row, now=now, note="separated")
+        elif row.state == RoleState.PARKED:
+            advance(row, "GIVE", since=now, note="separated", updated_at=now)
+    for row in rows:
+        if row.state == RoleState.STANDBY and row.before_combine == RoleState.HELD:
+            role_take(row, now=now, note="separated")
+    Role.objects.filter(pk__in=[row.pk for row in rows]).update(before_combine="")
+    publish_roles(miner)
+    return roles_lock(miner)

@@ -1,0 +1,252 @@
+"""Roles of hosts: given, taken, failed over by a person or because a lease ran out.
+
+Whoever moves a role locks all role rows of the miner in the order of their keys first; claims lock those of
+their own host in the same order.  So a claim comes wholly before a fail-over, which then ends its lease, or
+finds the role gone.  What the hosts still have in hand is ended by `apps.sectors.services.roles`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import IntegrityError, transaction
+from django.db.models import Max
+
+from apps.core.errors import BadValue
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.errors import MinerNotReady, NoStandby, RoleFenced, RoleUnknown
+from apps.miners.models import Miner, Role
+from apps.miners.selectors import role_is_heard
+from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
+
+log = structlog.get_logger(__name__)
+
+HOST_MAX: Final = 100
+ROLE_LEASE: Final = timedelta(seconds=ROLE_LEASE_S)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleGrant:
+    """What a host is to do for a miner."""
+
+    host: str
+    kind: str
+    priority: int = 0
+
+    def __post_init__(self) -> None:
+        if self.kind not in RoleKind:
+            raise BadValue(f"must be one of {', '.join(RoleKind.values)}", field="kind")
+        if not 0 < len(self.host) <= HOST_MAX or not self.host.isprintable():
+            raise BadValue(f"must have 1 to {HOST_MAX} characters", field="host")
+
+
+def roles_lock(miner: Miner) -> list[Role]:
+    """Lock a miner and its roles, in the one order that all who move roles keep."""
+    Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+    return list(Role.objects.select_for_update(no_key=True).filter(miner=miner).order_by("pk"))
+
+
+@transaction.atomic
+def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now: datetime) -> Role:
+    """Give a host a role; it holds it at once where it is shared, or free and the host is there.
+
+    Again gives the same row with the priority that is asked now.  Raises MinerNotReady.
+    """
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    rows = roles_lock(miner)
+    row = next((one for one in rows if (one.host, one.kind) == (grant.host, grant.kind)), None)
+    if row is None:
+        row = Role.objects.create(
+            miner=miner,
+            host=grant.host,
+            kind=grant.kind,
+            priority=grant.priority,
+            since=now,
+            heard_at=heard_at,
+        )
+    elif row.state in (RoleState.REMOVED, RoleState.PARKED):
+        advance(row, "GIVE", since=now, note="", before_combine="", updated_at=now)
+    Role.objects.filter(pk=row.pk).update(priority=grant.priority, heard_at=heard_at or row.heard_at)
+    row.refresh_from_db()
+    if row.state == RoleState.STANDBY and (not row.is_exclusive or role_is_heard(row, now=now)):
+        role_take(row, now=now, note="given")
+    publish_roles(miner)
+    return row
+
+
+def role_take(row: Role, *, now: datetime, note: str) -> bool:
+    """Make a host on standby the holder under a new token; False if another host holds an exclusive role."""
+    newest = Role.objects.filter(miner_id=row.miner_id, kind=row.kind).aggregate(top=Max("token"))["top"] or 0
+    lease = now + ROLE_LEASE if row.is_exclusive else None
+    try:
+        with transaction.atomic():
+            advance(
+                row, "TAKE", token=newest + 1, lease_until=lease, since=now, note=note[:200], updated_at=now
+            )
+    except IntegrityError:  # one_holder_of_an_exclusive_role: given to another host this moment
+        row.refresh_from_db()
+        return False
+    log.info("role_taken", miner=str(row.miner), role=row.kind, host=row.host, lease=row.token, why=note)
+    return True
+
+
+def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> None:
+    """End a host's hold on a role; its token stays, so that its next words are known to be old."""
+    advance(row, event, lease_until=None, since=now, note=note[:200], updated_at=now)
+
+
+@transaction.atomic
+def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
+    """Take a role from a host; another one on standby takes an exclusive one over.  Raises RoleUnknown."""
+    rows = roles_lock(miner)
+    row = _row_of(rows, host, kind)
+    was_held = row.state == RoleState.HELD
+    role_lose(row, now=now, note="taken away", event="REMOVE")
+    if was_held and row.is_exclusive:
+        _succeed(rows, row, now=now, note=f"taken from {host}")
+    publish_roles(miner)
+    return row
+
+
+@transaction.atomic
+def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime) -> tuple[Role | None, Role]:
+    """Give an exclusive role to a host on standby; returns who lost it, if anybody, and who has it now.
+
+    Without `to_host` the one with the highest priority.  Raises BadValue, RoleUnknown, NoStandby.
+    """
+    if kind not in EXCLUSIVE_ROLES:
+        raise BadValue(f"only {', '.join(EXCLUSIVE_ROLES)} have one holder", field="kind")
+    rows = roles_lock(miner)
+    target = _standby_choose(rows, kind, to_host, now=now)
+    holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
+    if holder is not None:
+        role_lose(holder, now=now, note=f"failed over to {target.host}")
+    role_take(target, now=now, note=f"failed over from {holder.host}" if holder else "failed over")
+    publish_roles(miner)
+    return holder, target
+
+
+def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime) -> Role:
+    """Return the row that is to take over.  Raises RoleUnknown, NoStandby."""
+    if to_host:
+        row = _row_of(rows, to_host, kind)
+        if row.state != RoleState.STANDBY:
+            raise NoStandby(f"{to_host} holds {kind} already", field="host")
+        if not role_is_heard(row, now=now):
+            raise NoStandby(f"{to_host} was not heard of in the last {ROLE_LEASE_S} s", field="host")
+        return row
+    found = _successor(rows, kind, now=now)
+    if found is None:
+        raise NoStandby(f"no other host with the role {kind} was heard of in the last {ROLE_LEASE_S} s")
+    return found
+
+
+def _row_of(rows: Iterable[Role], host: str, kind: str) -> Role:
+    row = next((one for one in rows if (one.host, one.kind) == (host, kind)), None)
+    if row is None or row.state == RoleState.REMOVED:
+        raise RoleUnknown(kind, host)
+    return row
+
+
+def _successor(rows: Iterable[Role], kind: str, *, now: datetime) -> Role | None:
+    ready = [
+        one
+        for one in rows
+        if one.kind == kind and one.state == RoleState.STANDBY and role_is_heard(one, now=now)
+    ]
+    return min(ready, key=lambda one: (-one.priority, one.pk), default=None)
+
+
+def _succeed(rows: Iterable[Role], gone: Role, *, now: datetime, note: str) -> None:
+    heir = _successor(rows, gone.kind, now=now)
+    if heir is not None:
+        role_take(heir, now=now, note=note)
+
+
+def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
+    """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
+
+    Returns the roles that other hosts lost by it.  Call it in a transaction, before jobs are locked.
+    """
+    mine = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
+    wanted = mine.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
+    miners = sorted(set(wanted.order_by().values_list("miner_id", flat=True)))
+    if not miners:
+        return []
+    rows = list(
+        Role.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("miner")
+        .filter(miner__in=miners)
+        .order_by("pk")
+    )
+    ours = [row for row in rows if row.host == host and row.kind in kinds]
+    for row in ours:
+        row.heard_at = now
+    Role.objects.filter(pk__in=[row.pk for row in ours]).update(heard_at=now)
+    held = [row.pk for row in ours if row.state == RoleState.HELD and row.is_exclusive]
+    Role.objects.filter(pk__in=held).update(lease_until=now + ROLE_LEASE)
+    ready = [row for row in ours if row.state == RoleState.STANDBY]
+    return [gone for row in ready for gone in _lapsed_take(row, rows, now=now)]
+
+
+def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
+    """Have a host take over what nobody holds any more, unless another one goes first."""
+    same = [one for one in rows if (one.miner_id, one.kind) == (row.miner_id, row.kind)]
+    holder = next((one for one in same if one.state == RoleState.HELD), None)
+    if holder is not None and (holder.lease_until is None or holder.lease_until > now):
+        return []
+    if _successor(same, row.kind, now=now) is not row:
+        return []
+    words = "nobody held it"
+    if holder is not None:
+        words = f"the lease of {holder.host} ran out"
+        role_lose(holder, now=now, note=f"its lease ran out: {row.host} took over")
+    role_take(row, now=now, note=words)
+    publish_roles(row.miner)
+    return [] if holder is None else [holder]
+
+
+@transaction.atomic
+def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime) -> Role:
+    """Prolong the lease of a holder that names its token.
+
+    Raises RoleUnknown; RoleFenced with who holds the role since when, for a lease that was given away.
+    """
+    rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
+    row = _row_of(rows, host, kind)
+    if row.state != RoleState.HELD or row.token != token:
+        raise RoleFenced(_fenced_text(rows, row, token), field="token")
+    lease = now + ROLE_LEASE if row.is_exclusive else None
+    Role.objects.filter(pk=row.pk).update(lease_until=lease, heard_at=now)
+    row.lease_until = lease
+    return row
+
+
+def _fenced_text(rows: Iterable[Role], row: Role, token: int) -> str:
+    if row.state == RoleState.HELD:
+        return f"{row.host} holds {row.kind} under token {row.token}; {token} is of an earlier lease"
+    holder = next((one for one in rows if one.state == RoleState.HELD), None)
+    if holder is None:
+        return f"{row.host} does not hold {row.kind}: {row.note or 'nobody does'}"
+    since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{holder.host} holds {row.kind} since {since} under token {holder.token}: {row.note}".rstrip(": ")
+
+
+def roles_forget(miner: Miner) -> None:
+    """Remove all roles of a miner, whose lock the caller holds: all hosts work for it again."""
+    list(Role.objects.select_for_update().filter(miner=miner).order_by("pk").values_list("pk", flat=True))
+    Role.objects.filter(miner=miner).delete()
+
+
+def publish_roles(miner: Miner) -> None:
+    """Have the pages of a miner look at its roles again."""
+    publish(Change("role", miner.pk, miner.tenant_id))

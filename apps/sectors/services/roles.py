@@ -1,0 +1,206 @@
+"""Roles of hosts with all that hangs on them: the leases of jobs end with the role they were given for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import Count, F, Q
+
+from apps.core.errors import NotAllowed
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.errors import RoleBusy
+from apps.miners.services.combine import roles_combine, roles_separate
+from apps.miners.services.roles import (
+    RoleGrant,
+    role_fail_over,
+    role_give,
+    role_remove,
+    roles_heartbeat,
+    roles_lock,
+)
+from apps.miners.states import RoleKind
+from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.selectors import worker_machine, workers_of_host
+from apps.sectors.states import JobState
+from apps.users.services.audit import audit_record
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.miners.models import Miner, Role
+    from apps.users.principals import Principal
+
+ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
+    JobKind.SEAL: (RoleKind.SEAL, RoleKind.DEAL),
+    JobKind.WINDOW_POST: (RoleKind.WINDOW, RoleKind.WINNING, RoleKind.BACKUP),
+}
+"""What a worker that does such jobs can hold.  Sector numbers are given out by `manage.py runrole`."""
+
+
+def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
+    """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
+    kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
+    host = worker_machine(worker)
+    for lost in roles_heartbeat(tenant_id=worker.tenant_id, host=host, kinds=kinds, now=now):
+        role_jobs_end(lost, now=now)
+
+
+def role_jobs_end(role: Role, *, now: datetime) -> int:
+    """End the leases on proofs of a host that is not to make them any more; returns how many.
+
+    Their tokens grow, so whatever the host still reports is refused with the role's own reason.
+    """
+    if role.kind != RoleKind.WINDOW:
+        return 0
+    hosts = workers_of_host(role.miner.tenant_id, role.host)
+    leased = Job.objects.select_for_update(of=("self",)).filter(
+        kind=JobKind.WINDOW_POST, miner=role.miner, state=JobState.LEASED, worker__in=hosts
+    )
+    ended = list(leased.order_by("pk"))
+    for job in ended:
+        JobEvent.objects.create(
+            job=job,
+            token=job.lease_token,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=job.stage,
+            at=now,
+            actor=role.host,
+            note=f"role {role.kind} of {role.miner}: {role.note}",
+        )
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=F("lease_token") + 1, updated_at=now)
+        publish(Change("job", job.pk, role.miner.tenant_id))
+    return len(ended)
+
+
+def may_assign(principal: Principal) -> bool:
+    """Return whether somebody may give and take the roles of the miners that they see."""
+    return principal.may("sign")
+
+
+def _require_allowed(principal: Principal) -> None:
+    if not may_assign(principal):
+        raise NotAllowed("giving and taking roles needs the permission sign")
+
+
+@transaction.atomic
+def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
+    """Give a host a role.  Raises NotAllowed, MinerNotReady."""
+    _require_allowed(principal)
+    role = role_give(miner, grant, heard_at=_heard_at(miner, grant.host, grant.kind), now=now)
+    _audit(principal, "miner.role-give", role)
+    return role
+
+
+def _heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
+    """Return when a worker of the host that can do this kind was last heard of."""
+    jobs = [job for job, kinds in ROLES_OF_JOBS.items() if kind in kinds]
+    workers = workers_of_host(miner.tenant_id, host).order_by("-seen_at")
+    able = [worker.seen_at for worker in workers if set(jobs) & set(worker.kinds)]
+    return able[0] if able else None
+
+
+@transaction.atomic
+def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal, now: datetime) -> Role:
+    """Take a role from a host; sectors that it has begun stay its own.  Raises NotAllowed, RoleUnknown."""
+    _require_allowed(principal)
+    role = role_remove(miner, host=host, kind=kind, now=now)
+    role_jobs_end(role, now=now)
+    _audit(principal, "miner.role-remove", role)
+    return role
+
+
+@transaction.atomic
+def host_role_fail_over(
+    miner: Miner, *, kind: str, to_host: str, principal: Principal, now: datetime
+) -> Role:
+    """Move an exclusive role to a host on standby.  Raises NotAllowed, BadValue, RoleUnknown, NoStandby."""
+    _require_allowed(principal)
+    lost, role = role_fail_over(miner, kind=kind, to_host=to_host, now=now)
+    if lost is not None:
+        role_jobs_end(lost, now=now)
+    _audit(principal, "miner.role-fail-over", role, before="" if lost is None else lost.host)
+    return role
+
+
+@transaction.atomic
+def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
+    """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
+    _require_allowed(principal)
+    roles_lock(miner)
+    _idle_require(miner, besides=host, now=now)
+    heard = {kind: _heard_at(miner, host, kind) for kind in RoleKind.values}
+    rows = roles_combine(miner, host=host, heard=heard, now=now)
+    audit_record(
+        principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}
+    )
+    return rows
+
+
+@transaction.atomic
+def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -> list[Role]:
+    """Give the roles back to the hosts that had them before they were combined.
+
+    Raises NotAllowed, RoleBusy, RolesNotCombined.
+    """
+    _require_allowed(principal)
+    roles_lock(miner)
+    _idle_require(miner, besides="", now=now)
+    rows = roles_separate(miner, now=now)
+    audit_record(principal=principal, action="miner.roles-separate", target=miner.address)
+    return rows
+
+
+def role_tasks(miner: Miner, *, besides: str = "", now: datetime) -> dict[str, int]:
+    """Count what hosts have in hand for a miner: proofs that are leased, and sectors that they began."""
+    others = Q(worker__in=workers_of_host(miner.tenant_id, besides)) if besides else Q(pk=None)
+    proofs = Job.objects.filter(
+        miner=miner, kind=JobKind.WINDOW_POST, state=JobState.LEASED, lease_until__gte=now
+    )
+    begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False).exclude(
+        state__in=[*FINAL_STATES, SectorState.ALLOCATED]
+    )
+    if besides:
+        begun = begun.exclude(job__sticky_worker__in=workers_of_host(miner.tenant_id, besides))
+    counts = {
+        RoleKind.WINDOW.value: proofs.exclude(others).count(),
+        RoleKind.SEAL.value: begun.aggregate(count=Count("pk"))["count"],
+    }
+    return {kind: count for kind, count in counts.items() if count}
+
+
+def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
+    """Refuse while hosts other than `besides` are at work for a miner.  Raises RoleBusy."""
+    tasks = role_tasks(miner, besides=besides, now=now)
+    if tasks:
+        kind = next(iter(tasks))
+        raise RoleBusy(f"{_tasks_text(tasks)} in progress: let them end first", field=kind)
+
+
+def _tasks_text(tasks: dict[str, int]) -> str:
+    nouns = {RoleKind.WINDOW.value: "proof", RoleKind.SEAL.value: "sector"}
+    return " and ".join(plural(count, nouns[kind]) for kind, count in tasks.items())
+
+
+def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -> None:
+    after = {"host": role.host, "role": role.kind, "state": role.state, "token": role.token}
+    audit_record(
+        principal=principal,
+        action=action,
+        target=role.miner.address,
+        before={"host": before} if before else None,
+        after=after,
+    )
+
+
+def hosts_of(miner: Miner) -> Collection[str]:
+    """Return the names of a tenant's machines that may be given roles."""
+    workers = Worker.objects.filter(tenant_id=miner.tenant_id, retired_at=None)
+    return sorted({worker_machine(worker) for worker in workers})
