@@ -5,6 +5,8 @@ MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
 KEYS ?= var/own-signer
+# A host joins by TOKEN, once; afterwards it has a token of its own.
+SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)"))
 
 help:
 	@echo "make up      start the pool; Ctrl-C stops it"
@@ -17,7 +19,7 @@ help:
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN_FILE=path [STORE=folder])"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder]; page Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (the same words)"
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, bare environments"
@@ -84,15 +86,15 @@ screens: test-environment browser
 
 # A part of the pool for a console elsewhere needs nothing but these packages and the console's port.
 worker-environment:
-	@if [ -z "$(CONSOLE)" ] || [ -z "$(TOKEN_FILE)" ]; then \
-		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
+	@if [ -z "$(CONSOLE)" ]; then \
+		echo "make $(MAKECMDGOALS) needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path; STORE=folder if not var/store" >&2; exit 2; fi
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
 worker: worker-environment
-	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" $(SECRET)
 
 prover: worker-environment
-	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
+	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" $(SECRET)
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"

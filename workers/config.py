@@ -33,6 +33,9 @@ KERNEL_STAGES: Final = tuple(spec.task for spec in WORKER_STAGES.values() if spe
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
+TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
+"""In a worker's folder: the token that it got when it joined."""
+
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of proofs (`workers.processors.snark_choice.Snark`)."""
 PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
@@ -54,6 +57,9 @@ class HostConfig:
     console: str
     """Address of the console, as http://localhost:8000."""
     token: str = field(repr=False)
+    """Empty until a join token was exchanged (`workers.console.join`)."""
+    join_token: str = field(default="", repr=False)
+    """What `--token` gave: exchanged once for the host's own token, which is kept in its folder."""
     name: str
     snark: str = "vanilla"
     """Form of the proofs: one of SNARKS."""
@@ -102,7 +108,9 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
     parser.add_argument("--store", type=Path, default=Path("var/store"), help="where finished sectors lie")
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
-    parser.add_argument("--token-file", type=Path, required=True, help="file with the console's token")
+    secret = parser.add_mutually_exclusive_group()
+    secret.add_argument("--token", default="", help="join token of the page Hosts, Join a host; used once")
+    secret.add_argument("--token-file", type=Path, help="file with a token of the page Tokens")
     parser.add_argument("--name", default="", help="name on the console's pages")
     parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
     parser.add_argument("--sector-size", default="", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
@@ -136,7 +144,9 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
 def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
     processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
-    path = given.dir / "config.toml"
+    path, own = given.dir / "config.toml", given.dir / TOKEN_FILE
+    if given.token_file is None and not given.token and not own.exists():
+        raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
     for stage in PROOF_STAGES[program]:
         if given.snark == "external" and stage not in processors:
             raise BadConfig(f"--snark external needs [processors] {stage} = [...] in {path}")
@@ -146,7 +156,8 @@ def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: st
         "folder": given.dir.resolve(),
         "store": given.store.resolve(),
         "console": console_read(given.console),
-        "token": token_read(given.token_file),
+        "token": "" if given.token else token_read(given.token_file or own),
+        "join_token": given.token,
         "name": given.name or f"{program}-{socket.gethostname()[:60]}",
         "snark": given.snark,
         "sector_bytes": sector_size_read(given.sector_size or "2KiB"),

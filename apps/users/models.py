@@ -144,6 +144,14 @@ class Token(models.Model):
     """The `ext` claim, free text of sophon-auth."""
     is_operator = models.BooleanField(default=False)
     """Sees the rows of every tenant."""
+    joins = models.CharField(max_length=16, blank=True)
+    """Of a join token: the part, `sealer` or `prover`, for which one host exchanges it once."""
+    joined_uid = models.CharField(max_length=80, blank=True)
+    """Of a join token: uid of the host that has exchanged it."""
+    joined_token = models.OneToOneField(
+        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="join_token"
+    )
+    """Of a join token: what the host got for it."""
     digest = models.CharField(max_length=64, unique=True)
     """SHA-256 of the whole text, hex."""
     hint = models.CharField(max_length=8)

@@ -20,6 +20,10 @@ PERMS: Final[tuple[str, ...]] = tuple(Perm.values)
 """In order: a level allows itself and everything before it."""
 PART_PERMS: Final[dict[str, str]] = {"signer": Perm.READ, "sealer": Perm.WRITE, "prover": Perm.WRITE}
 """What the programs of a scope need to do their work: less shuts them out."""
+JOIN: Final = "join"
+"""Scope of a token that one host exchanges, once, for a token of its own."""
+JOINS: Final = ("sealer", "prover")
+"""Parts for which there are join tokens."""
 
 
 class Role(models.TextChoices):

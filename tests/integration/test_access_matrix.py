@@ -34,7 +34,7 @@ def callers() -> dict[str, tuple[str, str, tuple[str, ...], bool]]:
     kinds: dict[str, tuple[str, str, tuple[str, ...], bool]] = {
         perm: (people.token(perm, of="alice"), perm, (), False) for perm in PERMS
     }
-    for part in ("signer", "sealer", "prover"):
+    for part in ("signer", "sealer", "prover", "join"):
         kinds[part] = (people.token("admin", of="alice", scopes=[part]), "admin", (part,), False)
     kinds["operator"] = (people.operator_token(), "admin", (), True)
     return kinds

@@ -203,6 +203,8 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
+    "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
+    "POST workers:join": "tests/integration/dashboard/test_host_join.py",
     "POST approvals": "tests/unit/apps/api/test_accounts.py",
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
     "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
@@ -303,6 +305,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
 PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
     "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
+    "tests/integration/dashboard/test_host_join.py": r"host-join",
     "tests/integration/dashboard/test_miner_additions.py": r"miner",
     "tests/integration/dashboard/test_gas.py": r"gas",
     "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",

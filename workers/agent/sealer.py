@@ -25,6 +25,7 @@ from workers.agent.removal import Removals
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES, BadConfig, sealer_config
 from workers.console.client import Console
+from workers.console.join import joined
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
@@ -128,7 +129,8 @@ def main(argv: list[str] | None = None) -> int:
         config = sealer_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="sealer"):
             logs_set_up("sealer")
-            run(config, stop=stop_on_signal())
+            stop = stop_on_signal()
+            run(joined(config, stop=stop), stop=stop)
     except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway) as error:
         return refuse(str(error))
     return 0

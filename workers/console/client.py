@@ -62,6 +62,13 @@ class Console:
         """Hang up."""
         self._client.close()
 
+    def join(self, *, uid: str, name: str) -> str:
+        """Return the host's own token in exchange for the join token that this line holds."""
+        answer = self._post("/api/v1/workers:join", {"uid": uid, "name": name})
+        if not isinstance(answer, dict) or not isinstance(answer.get("token"), str):
+            raise ConsoleAway("the console's answer has no token")
+        return str(answer["token"])
+
     def register(self, register: Register) -> Registered:
         """Introduce this start of the worker."""
         return self._ask("/api/v1/workers/register", register, Registered)
@@ -98,7 +105,7 @@ class Console:
 
     def _post(self, path: str, body: Any) -> Any:
         try:
-            answer = self._client.post(path, json=document_encode(body))
+            answer = self._client.post(path, json=body if isinstance(body, dict) else document_encode(body))
         except httpx.HTTPError as error:
             words = f"the console {self.url} does not answer: {type(error).__name__} {error}"
             raise ConsoleAway(words.rstrip()) from None

@@ -12,6 +12,7 @@ import structlog
 from poolsite.wire.jobs import JobKind
 from workers.config import COMPILE_PROGRESS_FILE, BadConfig, prover_config
 from workers.console.client import Console
+from workers.console.join import joined
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
@@ -108,7 +109,8 @@ def main(argv: list[str] | None = None) -> int:
         config = prover_config(sys.argv[1:] if argv is None else argv)
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
-            run(config, stop=stop_on_signal())
+            stop = stop_on_signal()
+            run(joined(config, stop=stop), stop=stop)
     except (BadConfig, AlreadyRunning, TokenRefused, StoreAway) as error:
         return refuse(str(error))
     return 0

@@ -29,13 +29,15 @@ from apps.users.selectors import (
 )
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import account_approve
+from apps.users.services.join_tokens import LIFE, join_token_issue
 from apps.users.services.tenants import tenant_create, tenant_update
 from apps.users.services.tokens import TokenLimits, token_issue, token_revoke
-from apps.users.states import Perm
+from apps.users.states import JOINS, Perm
 from poolsite.filecoin.address import BadAddress
 
 if TYPE_CHECKING:
     from apps.users.models import Tenant, Token
+    from apps.users.principals import Principal
 
 SCOPES = ("signer", "sealer", "prover")
 """Scopes of the machine interface."""
@@ -106,6 +108,20 @@ class TokenInput(InputSerializer):
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     tenant = serializers.CharField(max_length=50, required=False)
     operator = serializers.BooleanField(default=False)
+
+
+class JoinTokenInput(InputSerializer):
+    """A join token to make."""
+
+    part = serializers.ChoiceField(choices=JOINS)
+    tenant = serializers.CharField(max_length=50, required=False)
+
+
+class JoinTokenMade(serializers.Serializer[Any]):
+    """A join token, which is shown this once."""
+
+    token = serializers.CharField()
+    expires_at = serializers.DateTimeField()
 
 
 class ApprovalOutput(serializers.Serializer[Any]):
@@ -271,14 +287,34 @@ class TokensView(PoolView):
 
     def tenant_for(self, data: dict[str, Any]) -> Tenant:
         """Return the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
-        if self.principal.is_limited:
-            raise NotAllowed("a limited token makes no other tokens")
-        if not self.principal.is_operator:
-            if data["operator"]:
-                raise NotAllowed("only the operator makes tokens that see every tenant", field="operator")
-            if data.get("tenant", self.principal.tenant_name) != self.principal.tenant_name:
-                raise NotFound(f"there is no tenant {data['tenant']!r}", field="tenant")
-        return tenant_by_name(data.get("tenant") or self.principal.tenant_name)
+        if data["operator"] and not self.principal.is_operator:
+            raise NotAllowed("only the operator makes tokens that see every tenant", field="operator")
+        return tenant_to_equip(self.principal, data.get("tenant", ""))
+
+
+def tenant_to_equip(principal: Principal, name: str) -> Tenant:
+    """Return the tenant that gets a token: only the operator names another.  Raises NotAllowed, NotFound."""
+    if principal.is_limited:
+        raise NotAllowed("a limited token makes no other tokens")
+    if not principal.is_operator and name not in ("", principal.tenant_name):
+        raise NotFound(f"there is no tenant {name!r}", field="tenant")
+    return tenant_by_name(name or principal.tenant_name)
+
+
+class JoinTokensView(PoolView):
+    """Join tokens for hosts (`/workers:join`)."""
+
+    perms = {**PoolView.perms, "POST": "admin"}
+    confirmed_methods = ("POST",)
+    whole_methods = ("POST",)
+
+    @extend_schema(request=JoinTokenInput, responses={201: JoinTokenMade})
+    def post(self, request: Request) -> Response:
+        """Make a join token.  Its text is in this answer and never again."""
+        data = checked(JoinTokenInput(data=request.data))
+        tenant = tenant_to_equip(self.principal, data.get("tenant", ""))
+        text = join_token_issue(tenant=tenant, part=data["part"], by=self.principal)
+        return created({"token": text, "expires_at": clock.now() + LIFE})
 
 
 class TokenView(PoolView):
@@ -403,6 +439,7 @@ class AuditStateView(PoolView):
 urlpatterns = [
     path("tenants", TenantsView.as_view(), name="api-tenants"),
     path("tenants/<str:name>", TenantView.as_view(), name="api-tenant"),
+    path("join-tokens", JoinTokensView.as_view(), name="v1-join-tokens"),
     path("tokens", TokensView.as_view(), name="api-tokens"),
     path("tokens/<uuid:uuid>", TokenView.as_view(), name="api-token"),
     path("approvals", ApprovalsView.as_view(), name="api-approvals"),

@@ -32,6 +32,8 @@ from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
 from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
+from apps.users.services.join_tokens import host_join
+from apps.users.states import JOIN
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation, Register, Registered
 from poolsite.wire.jobs import (
@@ -129,6 +131,34 @@ def proofs_take() -> None:
         )
     except (BrokerAway, OSError) as error:
         log.warning("proofs_not_taken", reason=str(error)[:200])
+
+
+class JoinInput(InputSerializer):
+    """Which host exchanges its join token."""
+
+    uid = serializers.RegexField(r"^[\x21-\x7e]+$", max_length=80)
+    name = serializers.CharField(max_length=100)
+
+
+class JoinOutput(serializers.Serializer[Any]):
+    """The host's own token, which is shown this once."""
+
+    token = serializers.CharField()
+
+
+class JoinView(PoolView):
+    """`/workers:join`: a join token is exchanged for the host's own, once."""
+
+    scope = JOIN
+    perms = {**PoolView.perms, "POST": "read"}
+
+    @extend_schema(request=JoinInput, responses={201: JoinOutput})
+    def post(self, request: Request) -> Response:
+        """Exchange the join token for the host's own; the same host may ask again."""
+        body = JoinInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        text = host_join(by=self.principal, uid=body.validated_data["uid"], name=body.validated_data["name"])
+        return created({"token": text})
 
 
 class RegisterView(WorkerView):
@@ -361,6 +391,7 @@ class CommandsView(PoolView):
 
 urlpatterns = [
     path("workers", WorkersView.as_view(), name="v1-workers"),
+    path("workers:join", JoinView.as_view(), name="v1-worker-join"),
     path("workers/register", RegisterView.as_view(), name="v1-worker-register"),
     path("workers/<str:uuid>", OneWorkerView.as_view(), name="v1-worker"),
     path("workers/<str:uuid>/heartbeat", HeartbeatView.as_view(), name="v1-worker-heartbeat"),

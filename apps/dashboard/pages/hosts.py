@@ -29,6 +29,7 @@ from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.proof_forms import parameters_error
 from apps.sectors.selectors import hosts_of_jobs, is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.services.hosts import worker_command
+from apps.users.services.people import can_manage_people
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
@@ -307,6 +308,7 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         hosts=host_rows(data.workers, data),
         verdict=list_verdict_of(data),
+        may_join=can_manage_people(viewer),
     )
 
 

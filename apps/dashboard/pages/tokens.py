@@ -44,15 +44,24 @@ def token_label(token: Token, *, at: datetime) -> StateLabel:
     """Return in words whether a token is good."""
     if token.revoked_at is not None:
         return StateLabel("idle", "revoked", "off")
+    if token.joined_uid:
+        return StateLabel("idle", "used", "off")
     if token.expires_at is not None and token.expires_at <= at:
         return StateLabel("idle", "expired", "off")
     return StateLabel("ok", "good") if token.tenant.is_open else StateLabel("idle", "tenant disabled", "off")
 
 
+def part_text(token: Token) -> str:
+    """`join a sealer, used by host-3f2a`: what a join token is for, and what became of it."""
+    return f"join a {token.joins}" + (
+        f", used by {token.joined_uid}" if token.joined_uid else ", not used yet"
+    )
+
+
 def limits_text(token: Token) -> str:
     """`part signer; miners f01000; methods Gateway.*`."""
     parts = [
-        ("parts", token.scopes),
+        ("parts", [part_text(token)] if token.joins else token.scopes),
         ("methods", token.methods),
         ("miners", [str(id_address(actor_id)) for actor_id in token.miners]),
         ("signers", [formatting.shortened(address) for address in token.signers]),

@@ -1,0 +1,115 @@
+"""Join a host: the command that makes another machine a sealing host or a prover of this pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
+from apps.users.services.join_tokens import join_token_issue
+from apps.users.services.people import can_manage_people, tenant_for
+from apps.users.states import JOINS
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+
+PARTS: Final = (("sealer", _("Sealing host")), ("prover", _("Prover")))
+PROGRAMS: Final = {"sealer": "worker", "prover": "prover"}
+"""Part → its `make` command."""
+MADE: Final = "join_made"
+"""Where a session keeps a new join token, sealed, until it was shown."""
+MADE_FOR: Final = "join_made_for"
+
+
+class JoinForm(PageForm):
+    """What the host shall do, and whose it is."""
+
+    blamed = "part"
+    part = Text(initial="sealer")
+    tenant = Text()
+    store = Text(initial="/mnt/store")
+
+    def clean_part(self) -> str:
+        """Read the part.  Raises ValidationError."""
+        if self.cleaned_data["part"] not in JOINS:
+            raise ValidationError(_("one of those offered"))
+        return str(self.cleaned_data["part"])
+
+    def clean_store(self) -> str:
+        """Read the folder on the host.  Raises ValidationError."""
+        store = str(self.cleaned_data["store"])
+        if not store.startswith("/") or any(sign in store for sign in "'\"\\$` \n"):
+            raise ValidationError(_("an absolute path without spaces and quotes, as /mnt/store"))
+        return store
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Ask what the host shall do, and make its join token."""
+    if not can_manage_people(viewer):
+        raise Http404
+    form = JoinForm.of(request, tenant=viewer.tenant_name)
+    if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            sent = form.cleaned_data
+            tenant = tenant_for(viewer, sent["tenant"])
+            request.session[MADE] = text_encrypt(
+                join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
+            )
+            request.session[MADE_FOR] = {"part": sent["part"], "store": sent["store"]}
+            return redirect("host-joining")
+    return form_render(
+        request,
+        viewer,
+        "hosts/join.html",
+        form,
+        title=_("Join a host"),
+        section="hosts",
+        parts=PARTS,
+        tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
+    )
+
+
+@require_safe
+@sign_in_required
+def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the command with the join token that was just made, once."""
+    try:
+        token = text_decrypt(request.session.pop(MADE, ""))
+    except DecryptionFailed:
+        return redirect("hosts")
+    made = request.session.pop(MADE_FOR)
+    console = request.build_absolute_uri("/").rstrip("/")
+    command = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']} TOKEN={token}"
+    again = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']}"
+    return page_render(
+        request,
+        "hosts/joining.html",
+        title=_("Join a host"),
+        section="hosts",
+        data=PageData(viewer),
+        command=command,
+        again=again,
+        is_clear=console.startswith("http://"),
+    )
+
+
+urlpatterns: Final = [
+    path("hosts/join/", host_join, name="host-join"),
+    path("hosts/joining/", host_joining, name="host-joining"),
+]

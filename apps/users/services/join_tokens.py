@@ -1,0 +1,85 @@
+"""Join tokens: what one host exchanges, once and within a day, for a token of its own.
+
+What stands on a command line is seen by others on that machine and stays in its history; a join token is
+worth nothing once its host has joined.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core import clock
+from apps.core.errors import Conflict
+from apps.users.models import Token
+from apps.users.selectors import token_by_text
+from apps.users.services.audit import audit_record
+from apps.users.services.tokens import token_issue, token_revoke
+from apps.users.states import JOIN, PART_PERMS, Perm
+
+if TYPE_CHECKING:
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+
+LIFE: Final = timedelta(days=1)
+"""How long a host may take until it joins."""
+
+
+class NoJoinToken(Conflict):
+    """The token may join nothing: it was made for something else."""
+
+    code = "no_join_token"
+
+    def __init__(self) -> None:
+        super().__init__("this is no join token: Hosts, Join a host, makes one")
+
+
+class JoinTokenUsed(Conflict):
+    """Another host has exchanged the token."""
+
+    code = "join_token_used"
+
+    def __init__(self) -> None:
+        super().__init__("another host has joined with this token; each host needs one of its own")
+
+
+@transaction.atomic
+def join_token_issue(*, tenant: Tenant, part: str, by: Principal) -> str:
+    """Create a join token for a part of `JOINS` and return its text."""
+    name, expires_at = f"join a {part}", clock.now() + LIFE
+    text = token_issue(tenant=tenant, name=name, perm=Perm.READ, scopes=[JOIN], expires_at=expires_at)
+    Token.objects.filter(pk=_row(text).pk).update(joins=part)
+    audit_record(principal=by, action="token.create", target=f"{tenant.name}/{name}", after={"joins": part})
+    return text
+
+
+@transaction.atomic
+def host_join(*, by: Principal, uid: str, name: str) -> str:
+    """Return the text of the host's own token.  Raises NoJoinToken, JoinTokenUsed.
+
+    A host that never heard the answer asks again with the same uid: what it got before is revoked.
+    """
+    row = Token.objects.select_for_update(of=("self",)).select_related("tenant", "joined_token").filter(
+        pk=by.token_id or None
+    ).exclude(joins="").first()  # fmt: skip
+    if row is None:
+        raise NoJoinToken
+    if row.joined_uid not in ("", uid):
+        raise JoinTokenUsed
+    if row.joined_token is not None:
+        token_revoke(row.joined_token)
+    text = token_issue(tenant=row.tenant, name=name, perm=PART_PERMS[row.joins], scopes=[row.joins])
+    row.joined_uid, row.joined_token = uid, _row(text)
+    row.save(update_fields=["joined_uid", "joined_token"])
+    after = {"part": row.joins, "host": name, "uid": uid}
+    audit_record(principal=by, action="token.join", target=f"{row.tenant.name}/{name}", after=after)
+    return text
+
+
+def _row(text: str) -> Token:
+    """Return the row of a token that was just made."""
+    row = token_by_text(text)
+    assert row is not None
+    return row

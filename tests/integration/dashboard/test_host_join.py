@@ -1,0 +1,97 @@
+"""Join a host: page and REST make a join token, which one host exchanges for its own."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from html import unescape
+
+import pytest
+
+from apps.core import clock
+from apps.users.models import AuditEntry, Token
+from apps.users.selectors import token_by_text
+from tests import people
+from tests.page_client import signed_in
+
+pytestmark = pytest.mark.django_db
+
+
+def join(client, token, uid="host-1", name="sealer-a"):
+    body = {"uid": uid, "name": name}
+    return client.post(
+        "/api/v1/workers:join", body, content_type="application/json", headers=people.bearer(token)
+    )
+
+
+def made(client, **body):
+    admin = people.token("admin", of="alice")
+    answer = client.post(
+        "/api/v1/join-tokens", body, content_type="application/json", headers=people.bearer(admin)
+    )
+    assert answer.status_code == 201, answer.content
+    return answer.json()["token"]
+
+
+def test_a_host_gets_a_token_that_only_seals(client):
+    own = join(client, made(client, part="sealer")).json()["token"]
+
+    row = token_by_text(own)
+    assert row is not None
+    assert (row.name, row.perm, row.scopes, row.tenant.name) == ("sealer-a", "write", ["sealer"], "alice")
+    assert join(client, own).status_code == 403
+    assert AuditEntry.objects.filter(action="token.join", target="alice/sealer-a").count() == 1
+
+
+def test_a_second_host_is_refused_and_the_first_may_ask_again(client):
+    token = made(client, part="prover")
+    first = join(client, token).json()["token"]
+
+    other = join(client, token, uid="host-2")
+    again = join(client, token).json()["token"]
+
+    assert (other.status_code, other.json()["code"]) == (409, "join_token_used")
+    assert [row.revoked_at is None for row in (token_by_text(first), token_by_text(again)) if row] == [
+        False,
+        True,
+    ]
+
+
+def test_an_old_one_or_one_of_another_kind_joins_nothing(client):
+    token = made(client, part="sealer")
+    Token.objects.filter(joins="sealer").update(expires_at=clock.now() - timedelta(seconds=1))
+
+    assert join(client, token).status_code == 401
+    assert join(client, people.token("admin", of="alice")).json()["code"] == "no_join_token"
+    assert Token.objects.filter(scopes=["sealer"]).count() == 0
+
+
+def test_a_join_token_opens_nothing_else(client):
+    token = made(client, part="sealer")
+
+    for path in ("/api/v1/workers", "/api/v1/tokens", "/api/v1/messages"):
+        assert client.get(path, headers=people.bearer(token)).status_code == 403
+
+
+def test_the_page_shows_the_command_once(client):
+    people.person("adam", role="TENANT_ADMIN", of="alice")
+    browser = signed_in("adam")
+
+    bad = browser.post("/hosts/join/", {"part": "sealer", "tenant": "alice", "store": "mnt; rm"})
+    shown = browser.post(
+        "/hosts/join/", {"part": "sealer", "tenant": "alice", "store": "/mnt/store"}, follow=True
+    ).content.decode()
+    again = browser.get("/hosts/joining/")
+
+    assert bad.status_code == 422
+    command = re.search(
+        r"make worker CONSOLE=http://testserver STORE=/mnt/store TOKEN=(\S+?)<", unescape(shown)
+    )
+    assert command is not None
+    assert join(client, command[1]).status_code == 201
+    lines = AuditEntry.objects.filter(action__in=["token.create", "token.join"]).order_by("pk")
+    assert [(line.actor, line.target) for line in lines] == [
+        ("adam", "alice/join a sealer"),
+        ("token alice/join a sealer", "alice/sealer-a"),
+    ]
+    assert again["Location"] == "/hosts/"

@@ -1,0 +1,74 @@
+"""A host joins a pool: its join token is exchanged for a token of its own, which stays in its folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import structlog
+
+from workers.config import TOKEN_FILE, BadConfig, HostConfig, token_read
+from workers.console.client import Console, ConsoleAway, ConsoleRefused
+from workers.console.lease_keeper import RETRY_PAUSES_S, TokenRefused
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+C = TypeVar("C", bound=HostConfig)
+
+JOINED_FILE: Final = "joined"
+"""In a worker's folder: digest of the join token that was exchanged, so that the same command starts it."""
+
+
+def joined(config: C, *, stop: threading.Event) -> C:
+    """Return the configuration with the host's own token, however long the console is away.
+
+    Raises TokenRefused, BadConfig.
+    """
+    if not config.join_token:
+        return config
+    digest = hashlib.sha256(config.join_token.encode()).hexdigest()
+    mark = config.folder / JOINED_FILE
+    if not mark.exists() or mark.read_text().strip() != digest:
+        secret_write(config.folder / TOKEN_FILE, _exchange(config, stop))
+        secret_write(mark, digest)  # last: killed before it, the host asks again and gets another token
+    return replace(config, token=token_read(config.folder / TOKEN_FILE))
+
+
+def _exchange(config: HostConfig, stop: threading.Event) -> str:
+    """Return the token that the console gives for the join token.  Raises TokenRefused, BadConfig."""
+    console = Console(config.console, config.join_token)
+    pauses = list(RETRY_PAUSES_S)
+    try:
+        while not stop.is_set():
+            try:
+                token = console.join(uid=config.uid, name=config.name)
+            except ConsoleAway as error:
+                log.warning("not_joined", reason=str(error))
+                stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
+            except ConsoleRefused as error:
+                raise TokenRefused(
+                    f"{config.console} does not take this join token: {error.reason}"
+                ) from None
+            else:
+                log.info("joined", console=config.console, name=config.name)
+                return token
+    finally:
+        console.close()
+    raise BadConfig("stopped before the console had answered")
+
+
+def secret_write(path: Path, text: str) -> None:
+    """Write a file that only its owner reads, whole or not at all."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(f"{text}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.rename(path)
