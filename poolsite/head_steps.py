@@ -23,6 +23,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
+    HeadStep("proving.check", "io", "apps.proving.due.CHECKS"),
 )
 """In this order."""
 

@@ -28,7 +28,13 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import ROLE_TRANSITIONS
     from apps.miners.states import TRANSITIONS as MINERS
-    from apps.proving.states import ATTEMPT_TRANSITIONS, POST_TRANSITIONS, RECOVERY_TRANSITIONS
+    from apps.proving.states import (
+        ATTEMPT_TRANSITIONS,
+        CHECK_TRANSITIONS,
+        DECLARATION_TRANSITIONS,
+        POST_TRANSITIONS,
+        RECOVERY_TRANSITIONS,
+    )
     from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
 
@@ -43,6 +49,8 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
         "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),
+        "Declarations of faults": ("apps/proving/states.py", DECLARATION_TRANSITIONS),
+        "Checks of sectors": ("apps/proving/states.py", CHECK_TRANSITIONS),
         "Rounds of block production": ("apps/blocks/states.py", ROUNDS),
     }
 

@@ -25,6 +25,7 @@ from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
 from apps.proving.models import Deadline
+from apps.proving.selectors import sectors_bad
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
+    from apps.proving.models import SectorCheck
     from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector, Worker
     from apps.users.principals import Principal
@@ -133,6 +135,14 @@ class CheckData:
     def lucks(self) -> dict[int, dict[int, Luck]]:
         """The luck of the miners with power in some spans, by the miner's pk and the days."""
         return lucks_shared([miner for miner in self.miners if miner.qa_power], now=self.at)
+
+    @cached_property
+    def bad_sectors(self) -> dict[int, list[SectorCheck]]:
+        """Sectors whose files are bad and that are not faulty yet, by the miner's pk."""
+        found: dict[int, list[SectorCheck]] = {}
+        for row in sectors_bad([miner.pk for miner in self.miners]):
+            found.setdefault(row.miner_id, []).append(row)
+        return found
 
     @cached_property
     def reward(self) -> RewardEstimate | None:

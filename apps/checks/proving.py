@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.checks.data import CheckData
     from apps.checks.results import Act
     from apps.miners.models import Miner
-    from apps.proving.models import Deadline
+    from apps.proving.models import Deadline, SectorCheck
 
 
 def miner_link(miners: Sequence[Miner]) -> Link:
@@ -48,6 +48,36 @@ def faults(data: CheckData) -> Iterator[Finding]:
             due_s=cutoff,
             due_label="to declare recovery" if cutoff is not None else "",
         )
+
+
+def sector_files(data: CheckData) -> Iterator[Finding]:
+    """Sectors whose files were found missing or damaged: they become faulty in their next window."""
+    ill = [miner for miner in data.miners if miner.pk in data.bad_sectors]
+    for group in grouped(ill):
+        rows = [row for miner in group for row in data.bad_sectors[miner.pk]]
+        counts = {miner.pk: len({row.number for row in data.bad_sectors[miner.pk]}) for miner in group}
+        first = rows[0]
+        where = f"sector {first.number} on {first.host or 'a host'}, {first.path or first.store}"
+        yield Finding(
+            f"files-{group[0].address or group[0].pk}",
+            f"{plural(sum(counts.values()), 'sector')} with missing or damaged files",
+            f"of {named([miner_name(miner) for miner in group])}: {where}: {first.reason}"[:REASON_MAX],
+            link=miner_link(group),
+            count=sum(counts.values()),
+            per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
+            due_s=_cutoff_first(rows, data),
+            due_label="until they are declared faulty",
+        )
+
+
+def _cutoff_first(rows: Sequence[SectorCheck], data: CheckData) -> int | None:
+    """Return when the first of the windows of these sectors stops taking declarations."""
+    if data.clock is None:
+        return None
+    keys = {(row.miner_id, row.deadline_index) for row in rows}
+    cutoffs = [data.deadlines[key].cutoff_epoch for key in keys if key in data.deadlines]
+    first = min((cutoff for cutoff in cutoffs if cutoff > data.clock.epoch), default=None)
+    return None if first is None else data.clock.starts_at(first)
 
 
 def _recovery_cutoff(rows: Sequence[Deadline], data: CheckData) -> int | None:

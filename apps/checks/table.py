@@ -71,6 +71,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Deadlines",
     ),
     Check(
+        "sector_files",
+        "Every sector that was looked at has its files",
+        (Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        proving.sector_files,
+        Link("miners"),
+        "Deadlines",
+    ),
+    Check(
         "windows_missed",
         "No window was missed in the last proving period",
         (Topic.MINERS, Topic.SECTORS),

@@ -47,6 +47,7 @@ LANDED_BAD: Final = StateLabel("bad", "landed, failed")
 JOBS: Final[dict[str, str]] = {
     "SEAL": "sealing",
     "WINDOW_POST": "WindowPoSt",
+    "SECTOR_CHECK": "sector check",
     "WINNING_POST": "WinningPoSt",
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""

@@ -19,3 +19,20 @@ POSTS: Final = """
 """
 """A proof or a recovery is on its way, a landed proof does not stand where its message does, or a window with
 sectors is challenged and has no proof yet.  The running epoch is at most ten past the newest head."""
+
+CHECKS: Final = """
+    SELECT 1 FROM proving_checkrun WHERE state = 'RUNNING'
+    UNION ALL SELECT 1 FROM proving_faultdeclaration WHERE state IN ('DECIDED', 'SENT', 'LANDED')
+    UNION ALL SELECT 1 FROM proving_deadline deadline
+        JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
+        WHERE deadline.cutoff_epoch > $1 AND deadline.live > 0
+            AND deadline.cutoff_epoch - 2 * (deadline.close_epoch - deadline.open_epoch) <= $1
+            AND deadline.checked_open IS DISTINCT FROM deadline.open_epoch
+    UNION ALL SELECT 1 FROM proving_sectorcheck seen
+        JOIN proving_deadline deadline
+            ON deadline.miner_id = seen.miner_id AND deadline.index = seen.deadline_index
+        WHERE NOT seen.is_good AND deadline.cutoff_epoch > $1
+            AND deadline.cutoff_epoch - (deadline.close_epoch - deadline.open_epoch) <= $1
+"""
+"""A look at sectors runs or is due, a declaration is on its way, or a bad sector nears its cut-off.  The
+spans are those of apps/proving/policy.py, the last one a little longer."""

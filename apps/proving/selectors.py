@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Prefetch, Q
 
-from apps.proving.models import Deadline, Partition, PostNote, ProofAttempt, WindowPost
+from apps.proving.models import Deadline, Partition, PostNote, ProofAttempt, SectorCheck, WindowPost
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
@@ -43,7 +43,7 @@ def miners_of_deadlines(keys: Collection[str]) -> QuerySet[Deadline, int]:
     return Deadline.objects.filter(pk__in=keys).values_list("miner_id", flat=True).distinct()
 
 
-def sectors_faulty(miners: Iterable[Miner]) -> dict[tuple[int, int], bool]:
+def sectors_faulty(miners: Iterable[Miner | int]) -> dict[tuple[int, int], bool]:
     """Return faulty sectors by the miner's key and the number; True for those declared recovered."""
     rows = Partition.objects.filter(deadline__miner__in=miners, deadline__faulty__gt=0)
     return {
@@ -51,6 +51,15 @@ def sectors_faulty(miners: Iterable[Miner]) -> dict[tuple[int, int], bool]:
         for miner, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
         for number in faulty
     }
+
+
+def sectors_bad(miners: Collection[int]) -> list[SectorCheck]:
+    """Return the sectors of these miners whose files were found missing or damaged, if not faulty yet."""
+    rows = list(SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number"))
+    if not rows:
+        return []
+    faulty = sectors_faulty({row.miner_id for row in rows})
+    return [row for row in rows if (row.miner_id, row.number) not in faulty]
 
 
 def posts_of(miner: Miner, *, since_epoch: int) -> QuerySet[WindowPost]:
@@ -99,25 +108,26 @@ def notes_of(posts: Iterable[WindowPost]) -> list[PostNote]:
 
 def provers_online_count(*, tenant_id: int, since: datetime) -> int:
     """Count the provers of a tenant that were heard of since then."""
-    return len(_provers(tenant_id=tenant_id, since=since))
+    return len(provers_online(tenant_id=tenant_id, since=since))
 
 
 def prover_stores(*, tenant_id: int, since: datetime) -> set[str] | None:
     """Return the stores of the same provers; None if there is none."""
-    provers = _provers(tenant_id=tenant_id, since=since)
+    provers = provers_online(tenant_id=tenant_id, since=since)
     return {store for prover in provers for store in prover.stores} if provers else None
 
 
 def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) -> list[Worker]:
     """Return the other provers of a tenant that read the same stores, and can make the same proof."""
-    provers = _provers(tenant_id=tenant_id, since=since)
+    provers = provers_online(tenant_id=tenant_id, since=since)
     stores = set(holder.stores) if holder is not None else set()
     return [prover for prover in provers if prover != holder and stores <= set(prover.stores)]
 
 
-def _provers(*, tenant_id: int, since: datetime) -> list[Worker]:
+def provers_online(*, tenant_id: int, since: datetime, kind: JobKind = JobKind.WINDOW_POST) -> list[Worker]:
+    """Return the workers of a tenant that take jobs of a kind and were heard of since then."""
     workers = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, is_paused=False, seen_at__gte=since)
-    return [worker for worker in workers if JobKind.WINDOW_POST in worker.kinds]
+    return [worker for worker in workers if kind in worker.kinds]
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,65 @@ RECOVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next."""
 
 
+class DeclarationState(models.TextChoices):
+    """Where the declaration of sectors as faulty is."""
+
+    DECIDED = "DECIDED", "To be declared"
+    SENT = "SENT", "Sent"
+    LANDED = "LANDED", "Landed"
+    DONE = "DONE", "Declared"
+    """The window that goes without these sectors is over."""
+    FAILED = "FAILED", "Failed"
+    """The cut-off came first: the proof leaves the sectors out."""
+
+
+DECLARATION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    DeclarationState.DECIDED: {"SEND": DeclarationState.SENT, "FAIL": DeclarationState.FAILED},
+    DeclarationState.SENT: {
+        "LAND": DeclarationState.LANDED,
+        "RESEND": DeclarationState.DECIDED,
+        "FAIL": DeclarationState.FAILED,
+    },
+    DeclarationState.LANDED: {"REVERT": DeclarationState.SENT, "CLOSE": DeclarationState.DONE},
+    DeclarationState.DONE: {},
+    DeclarationState.FAILED: {},
+}
+"""From a state and an event to the next."""
+
+OPEN_DECLARATIONS: Final = (DeclarationState.DECIDED, DeclarationState.SENT, DeclarationState.LANDED)
+"""States in which something is still to be done or watched."""
+
+
+class CheckKind(models.TextChoices):
+    """What sectors' files are looked at for."""
+
+    AHEAD = "AHEAD", "Ahead of the window"
+    """Every sector of a deadline, two deadlines before its faults must be declared."""
+    AGAIN = "AGAIN", "Second look"
+    """Those that were bad, shortly before the cut-off."""
+    TEST = "TEST", "Test of a sector"
+    """Asked for by somebody: one challenged leaf of one sector."""
+    DRY_RUN = "DRY_RUN", "Dry run"
+    """Asked for by somebody: the whole proof of a deadline, which is not sent."""
+
+
+class CheckState(models.TextChoices):
+    """Where a check of sectors is."""
+
+    RUNNING = "RUNNING", "Running"
+    DONE = "DONE", "Done"
+    FAILED = "FAILED", "Failed"
+    """Nothing was learnt about the files."""
+
+
+CHECK_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    CheckState.RUNNING: {"DONE": CheckState.DONE, "FAIL": CheckState.FAILED},
+    CheckState.DONE: {},
+    CheckState.FAILED: {},
+}
+"""From a state and an event to the next."""
+
+
 class Forecast(models.TextChoices):
     """What will become of a deadline in its next or present window."""
 

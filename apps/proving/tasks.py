@@ -10,7 +10,10 @@ from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors import miners_active, roots_active
+from apps.proving.services.check_results import checks_collect
+from apps.proving.services.checks import checks_begin
 from apps.proving.services.deadlines import deadlines_follow
+from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
 from apps.proving.services.forecast import forecasts_follow
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.proving_context import ProvingContext
@@ -57,3 +60,19 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     )
     posts_advance(context)
     recoveries_advance(context)
+
+
+@shared_task(name="proving.check")
+@single_flight
+def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Look at sectors ahead of their windows, and declare faulty what is known bad.
+
+    The follower sends it when there is something to look at or to declare: apps/proving/due.py.
+    """
+    context = proving_context()
+    if context is None:
+        return
+    checks_collect(context)
+    checks_begin(context)
+    declarations_begin(context)
+    declarations_advance(context)

@@ -16,7 +16,14 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker, WorkerComm
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import Assignment, JobKind, Piece, SealInputs, WindowPostInputs
+from poolsite.wire.jobs import (
+    Assignment,
+    JobKind,
+    Piece,
+    SealInputs,
+    SectorCheckInputs,
+    WindowPostInputs,
+)
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState
 
 if TYPE_CHECKING:
@@ -178,6 +185,7 @@ def job_assignment(job: Job) -> Assignment:
         lease_s=job.lease_s,
         seal=seal,
         window_post=document_decode(WindowPostInputs, job.inputs) if kind is JobKind.WINDOW_POST else None,
+        sector_check=document_decode(SectorCheckInputs, job.inputs) if kind is JobKind.SECTOR_CHECK else None,
     )
 
 

@@ -18,6 +18,8 @@ class JobKind(StrEnum):
 
     SEAL = "seal"
     WINDOW_POST = "window_post"
+    SECTOR_CHECK = "sector_check"
+    """Reads the files of sectors, and opens one challenged leaf of each."""
 
 
 class Level(StrEnum):
@@ -38,6 +40,9 @@ TEXT_MAX = 4_000
 
 NAME_MAX = 100
 """Longest name of a host, store or stage."""
+
+REASON_MAX = 300
+"""Longest reason why one sector's files are not good, and longest path, in characters."""
 
 DIGEST_BYTES = 32
 """Length of commitments, tickets and seeds."""
@@ -118,6 +123,42 @@ class WindowPostInputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SectorCheckInputs:
+    """Sectors whose files are looked at before a proof needs them."""
+
+    miner_id: int
+    post_proof: int
+    """RegisteredPoStProof, which fixes the size."""
+    randomness: bytes
+    """Chooses the leaf of each sector; nobody else sees what comes of it."""
+    sectors: tuple[ProvenSector, ...]
+    per_second: int
+    """Most sectors in a second, so that a check never takes the disks from a proof; 0: as fast as it goes."""
+
+    def __post_init__(self) -> None:
+        _digest_check("randomness", self.randomness)
+        if not self.sectors:
+            raise BadWire("sectors", "must not be empty")
+        if self.per_second < 0:
+            raise BadWire("per_second", "must not be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadSector:
+    """A sector whose files are missing or damaged on this host."""
+
+    number: int
+    path: str
+    """Where its sealed file should lie."""
+    reason: str
+
+    def __post_init__(self) -> None:
+        for name, value in (("path", self.path), ("reason", self.reason)):
+            if len(value) > REASON_MAX:
+                raise BadWire(name, f"must have at most {REASON_MAX} characters")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """A job that was leased to a worker."""
 
@@ -130,9 +171,14 @@ class Assignment:
     lease_s: int
     seal: SealInputs | None = None
     window_post: WindowPostInputs | None = None
+    sector_check: SectorCheckInputs | None = None
 
     def __post_init__(self) -> None:
-        filled = {JobKind.SEAL: self.seal, JobKind.WINDOW_POST: self.window_post}
+        filled = {
+            JobKind.SEAL: self.seal,
+            JobKind.WINDOW_POST: self.window_post,
+            JobKind.SECTOR_CHECK: self.sector_check,
+        }
         if filled[self.kind] is None:
             raise BadWire(str(self.kind.value), "missing")
 
@@ -230,14 +276,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Complete:
-    """A proof job has ended well."""
+    """A proof job or a check of sectors has ended well."""
 
     token: int
     proof: bytes
-    """Empty when no sector could be proved."""
+    """Empty when no sector could be proved, and of a check."""
     faults: tuple[int, ...] = ()
     """Numbers of sectors whose files are not good; the proof is void unless this is empty."""
     ms: int = 0
+    read_ms: int = 0
+    """Of it until the last sector was read; 0: not told."""
+    bad: tuple[BadSector, ...] = ()
+    """Where the files of `faults` should lie, and what is wrong with them; may lack some."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,7 @@ STAGES: dict[str, Stage] = {spec.task: Stage(spec.task, spec.kernels) for spec i
         Stage("synthetic", ("graph", "poseidon")),
         Stage("window_post", ("poseidon",)),
         Stage("winning_post", ("poseidon",)),
+        Stage("sector_check", ("poseidon",)),
         Stage("unseal", ("graph", "labels", "field", "fr32", "binary_tree")),
         Stage("snap_encode", ("binary_tree", "poseidon", "scaling")),
         Stage("snap_prove", ("binary_tree", "poseidon")),

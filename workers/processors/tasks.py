@@ -242,6 +242,33 @@ class WindowPostOutput:
 
 
 @dataclass(frozen=True, slots=True)
+class SectorCheckTask:
+    """Look at the files of sectors, and open one challenged leaf of each."""
+
+    proof_type: int
+    """RegisteredPoStProof of WindowPoSt."""
+    replicas: tuple[Replica, ...]
+    seed: bytes
+    per_second: int = 0
+    """Most sectors in a second; 0: as fast as it goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BadReplica:
+    """A sector whose files are not good."""
+
+    sector_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SectorCheckOutput:
+    """What is wrong, by sector; all others are good."""
+
+    bad: tuple[BadReplica, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WinningPostTask:
     """Prove the one sector that a block win asks for."""
 

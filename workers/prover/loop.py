@@ -1,22 +1,25 @@
-"""Claims proof jobs, has each made in a kernel child, and hands the result in; keeps nothing."""
+"""Claims proof jobs and checks of sectors, has each done in a kernel child, and hands the result in."""
 
 from __future__ import annotations
 
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
-from poolsite.wire.jobs import Claim, Complete, Fail, JobKind, Level, Progress
+from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
-from workers.processors.tasks import Replica, WindowPostTask
+from workers.processors.tasks import Replica, SectorCheckTask, WindowPostTask
 
 if TYPE_CHECKING:
-    from poolsite.wire.jobs import Assignment, WindowPostInputs
+    from collections.abc import Callable, Iterable
+
+    from poolsite.wire.jobs import Assignment, ProvenSector, SectorCheckInputs, WindowPostInputs
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
     from workers.processors.pool import ProcessorPool
@@ -26,7 +29,8 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
 """Proofs at a time: one computes while the other waits for its disk."""
-STAGE: Final = "WINDOW_POST"
+STAGES: Final = {JobKind.WINDOW_POST: "WINDOW_POST", JobKind.SECTOR_CHECK: "SECTOR_CHECK"}
+"""What a job is called in its progress."""
 UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
@@ -43,30 +47,34 @@ class Prover:
         self.leases = leases
         self.pool = pool
         self.store = store
-        self.workers = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="proof")
-        self.running: set[str] = set()
+        self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
+        self.running: dict[str, JobKind] = {}
         self.lock = threading.Lock()
         self.claim_after = 0.0
 
     def tick(self) -> float:
-        """Claim what there are hands for; gives how long to wait until the next tick."""
+        """Claim what there are hands for; gives how long to wait until the next tick.
+
+        A check takes its time, and none of the hands that proofs need: there is one at most, beside them.
+        """
         now = time.monotonic()
         with self.lock:
-            free = AT_ONCE - len(self.running)
+            is_checking = JobKind.SECTOR_CHECK in self.running.values()
+            free = AT_ONCE - sum(kind is JobKind.WINDOW_POST for kind in self.running.values())
         if free > 0 and now >= self.claim_after and not self.leases.is_paused:
             self.claim_after = now + self.leases.poll_s
-            for assignment in self._claim(free):
+            for assignment in self._claim(free) if is_checking else self._claim(1, JobKind.SECTOR_CHECK):
                 with self.lock:
-                    self.running.add(assignment.id)
+                    self.running[assignment.id] = assignment.kind
                 self.workers.submit(self._prove, assignment)
                 self.claim_after = now
         return min(max(self.claim_after - time.monotonic(), BUSY_S), IDLE_S)
 
-    def _claim(self, count: int) -> tuple[Assignment, ...]:
+    def _claim(self, count: int, *besides: JobKind) -> tuple[Assignment, ...]:
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
-            kinds=(JobKind.WINDOW_POST,),
+            kinds=(JobKind.WINDOW_POST, *besides),
             stages={},
             max=count,
         )
@@ -81,7 +89,8 @@ class Prover:
 
     def _prove(self, assignment: Assignment) -> None:
         try:
-            sectors = () if assignment.window_post is None else assignment.window_post.sectors
+            inputs = assignment.window_post or assignment.sector_check
+            sectors = () if inputs is None else inputs.sectors
             self._hold(assignment, done=0, total=len({sector.number for sector in sectors}))
             self._report(assignment, self._result(assignment))
         except Exception:  # nobody looks at this thread's result
@@ -89,49 +98,105 @@ class Prover:
         finally:
             self.leases.release(assignment.id)
             with self.lock:
-                self.running.discard(assignment.id)
+                self.running.pop(assignment.id, None)
 
     def _hold(self, assignment: Assignment, *, done: int, total: int) -> None:
-        progress = Progress(token=assignment.token, stage=STAGE, done=done, total=max(total, 1), unit=UNIT)
+        stage = STAGES[assignment.kind]
+        progress = Progress(token=assignment.token, stage=stage, done=done, total=max(total, 1), unit=UNIT)
         self.leases.track(assignment.id, progress, lease_s=assignment.lease_s)
 
     def _result(self, assignment: Assignment) -> Complete | Fail:
-        """Make the proof; what goes wrong is a result too."""
-        inputs, begun = assignment.window_post, time.monotonic()
-        if inputs is None:
-            return Fail(token=assignment.token, level=Level.PERMANENT, stage=STAGE, error="no inputs")
+        """Do the job; what goes wrong is a result too."""
         if not self.store.is_there:  # else every sector of an unmounted disk would be called faulty
             words = f"{self.store.root} bears no store's mark: is its disk mounted?"
-            return Fail(token=assignment.token, level=Level.TEMPORARY, stage=STAGE, error=words)
+            return _fail(assignment, words, level=Level.TEMPORARY)
         try:
-            output = self.pool.call(
-                "window_post",
-                self.task_of(inputs),
-                progress=lambda done, total: self._hold(assignment, done=done, total=total),
-                is_wanted=lambda: not self.leases.is_lost(assignment.id),
-            )
+            if assignment.window_post is not None:
+                return self._proof(assignment, assignment.window_post)
+            if assignment.sector_check is not None:
+                return self._check(assignment, assignment.sector_check)
+            return _fail(assignment, "no inputs")
         except (ProcessorError, UnknownSealProof, OSError) as error:
             is_temporary = isinstance(error, TemporaryError | OSError)
             self.leases.last_error = str(error)[:500]
             if isinstance(error, CallGivenUp):
-                self.leases.last_error = f"the console took the proof of deadline {inputs.deadline} back"
-            return Fail(
-                token=assignment.token,
-                level=Level.TEMPORARY if is_temporary else Level.PERMANENT,
-                stage=STAGE,
-                error=(str(error) or type(error).__name__)[:2_000],
-            )
+                self.leases.last_error = "the console took the job back"
+            words = (str(error) or type(error).__name__)[:2_000]
+            return _fail(assignment, words, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
+
+    def _proof(self, assignment: Assignment, inputs: WindowPostInputs) -> Complete:
+        """Make a window's proof, or find out which sectors have no good files."""
+        begun, task = time.monotonic(), self.task_of(inputs)
+        read_at = begun
+
+        def progress(done: int, total: int) -> None:
+            nonlocal read_at
+            read_at = time.monotonic()
+            self._hold(assignment, done=done, total=total)
+
+        output = self._call(assignment, task, progress=progress)
         took = int((time.monotonic() - begun) * 1000)
         proof = output.proofs[0] if output.proofs else b""
         log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
-        return Complete(token=assignment.token, proof=proof, faults=output.faults, ms=took)
+        return Complete(
+            token=assignment.token,
+            proof=proof,
+            faults=output.faults,
+            ms=took,
+            read_ms=int((read_at - begun) * 1000),
+            bad=_located(task.replicas, dict.fromkeys(output.faults, "")),
+        )
+
+    def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
+        """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
+        begun = time.monotonic()
+        task = SectorCheckTask(
+            proof_type=inputs.post_proof,
+            replicas=self._replicas(inputs.miner_id, inputs.sectors),
+            seed=inputs.randomness,
+            per_second=inputs.per_second,
+        )
+        output = self._call(
+            assignment, task, progress=lambda done, total: self._hold(assignment, done=done, total=total)
+        )
+        if output.bad and not self.store.is_there:
+            raise OSError(f"{self.store.root} went away while its sectors were checked")
+        took = int((time.monotonic() - begun) * 1000)
+        log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
+        reasons = {bad.sector_id: bad.reason for bad in output.bad}
+        return Complete(
+            token=assignment.token,
+            proof=b"",
+            faults=tuple(reasons),
+            ms=took,
+            read_ms=took,
+            bad=_located(task.replicas, reasons),
+        )
+
+    def _call(self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]) -> Any:
+        return self.pool.call(
+            assignment.kind.value,
+            task,
+            progress=progress,
+            is_wanted=lambda: not self.leases.is_lost(assignment.id),
+        )
 
     def task_of(self, inputs: WindowPostInputs) -> WindowPostTask:
         """Return the processor's task, with the places of the files.  Raises UnknownSealProof."""
+        return WindowPostTask(
+            miner_id=inputs.miner_id,
+            proof_type=inputs.post_proof,
+            replicas=self._replicas(inputs.miner_id, inputs.sectors),
+            seed=inputs.randomness,
+            seconds_left=inputs.seconds_left,
+        )
+
+    def _replicas(self, miner_id: int, sectors: Iterable[ProvenSector]) -> tuple[Replica, ...]:
+        """Return the places of sectors' files.  Raises UnknownSealProof."""
         replicas = []
-        for sector in inputs.sectors:
+        for sector in sectors:
             parameters = seal_parameters(sector.seal_proof)
-            files = self.store.files(parameters, miner_id=inputs.miner_id, number=sector.number)
+            files = self.store.files(parameters, miner_id=miner_id, number=sector.number)
             replicas.append(
                 Replica(
                     sector_id=sector.number,
@@ -140,13 +205,7 @@ class Prover:
                     sealed_file=str(files.sealed),
                 )
             )
-        return WindowPostTask(
-            miner_id=inputs.miner_id,
-            proof_type=inputs.post_proof,
-            replicas=tuple(replicas),
-            seed=inputs.randomness,
-            seconds_left=inputs.seconds_left,
-        )
+        return tuple(replicas)
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
         """Report the result; while the console is away, until the lease is lost."""
@@ -169,3 +228,27 @@ class Prover:
     def close(self) -> None:
         """Stop claiming jobs."""
         self.workers.shutdown(wait=False, cancel_futures=True)
+
+
+def _fail(assignment: Assignment, words: str, *, level: Level = Level.PERMANENT) -> Fail:
+    return Fail(token=assignment.token, level=level, stage=STAGES[assignment.kind], error=words)
+
+
+def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadSector, ...]:
+    """Return bad sectors with the place of their files; without a reason it is what the disk says."""
+    bad = {}
+    for replica in replicas:
+        reason = reasons.get(replica.sector_id)
+        if reason is not None and replica.sector_id not in bad:
+            reason = reason or _missing(replica) or "the files are not those of the sector"
+            bad[replica.sector_id] = BadSector(
+                number=replica.sector_id,
+                path=replica.sealed_file[-REASON_MAX:],
+                reason=reason[:REASON_MAX],
+            )
+    return tuple(bad.values())
+
+
+def _missing(replica: Replica) -> str:
+    gone = [path for path in (replica.sealed_file, replica.cache_dir) if not Path(path).exists()]
+    return f"{gone[0]} is missing" if gone else ""

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STAGES = ("window_post", "winning_post")
+STAGES = ("window_post", "winning_post", "sector_check")
+JOBS = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
 KINDS = (CircuitKind.WINDOW_POST,)
 """Circuits without whose parameters no job is claimed."""
 
@@ -43,7 +44,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     """Work until `stop` is set.  Raises TokenRefused, StoreAway."""
     console = Console(config.console, config.token)
     store = Store(config.store)
-    leases = LeaseKeeper(config, console, kinds=(JobKind.WINDOW_POST,), slots={"WINDOW_POST": 1})
+    leases = LeaseKeeper(config, console, kinds=JOBS, slots={"WINDOW_POST": 1})
     leases.stores = (store_known(store, config.folder),)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)

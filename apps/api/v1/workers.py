@@ -55,7 +55,11 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-SCOPE_OF_KIND: Final = {JobKind.SEAL: "sealer", JobKind.WINDOW_POST: "prover"}
+SCOPE_OF_KIND: Final = {
+    JobKind.SEAL: "sealer",
+    JobKind.WINDOW_POST: "prover",
+    JobKind.SECTOR_CHECK: "prover",
+}
 """Scope that a token needs for jobs of a kind."""
 
 REPORT_MAX_BYTES: Final = 8 << 20
@@ -81,7 +85,7 @@ class WorkerView(PoolView):
     """A route of the workers' protocol."""
 
     permission_classes = [MayWork]
-    scopes = tuple(SCOPE_OF_KIND.values())
+    scopes = tuple(dict.fromkeys(SCOPE_OF_KIND.values()))
     body_max_bytes = REPORT_MAX_BYTES
 
     @property
@@ -118,9 +122,8 @@ def heartbeat_note(worker: Worker, *, principal: Principal) -> None:
     """Note that the pool's own sealer or prover lives, under the name that the supervisor uses."""
     if principal.tenant_name != POOL:
         return
-    for kind, name in SCOPE_OF_KIND.items():
-        if kind in worker.kinds:
-            heartbeat_send(name, detail=worker.name, pid=0)
+    for name in dict.fromkeys(name for kind, name in SCOPE_OF_KIND.items() if kind in worker.kinds):
+        heartbeat_send(name, detail=worker.name, pid=0)
 
 
 def proofs_take() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.cids import cid_from_json, cid_to_commr
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_decode, document_encode
-from poolsite.wire.jobs import JobKind, ProvenSector, WindowPostInputs
+from poolsite.wire.jobs import DIGEST_BYTES, JobKind, ProvenSector, SectorCheckInputs, WindowPostInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -100,6 +101,36 @@ def job_create(
         miner=miner,
         stage="WINDOW_POST",
         time_sensitive=time_sensitive,
+        inputs=document_encode(inputs),
+        expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
+        lease_s=lease_for(window.window_s),
+        offered_to=offered_to,
+    )
+
+
+def check_job_create(
+    miner: Miner,
+    *,
+    sectors: Sequence[ProvenSector],
+    per_second: int,
+    window: Window,
+    now: datetime,
+    offered_to: Sequence[int] | None,
+) -> Job:
+    """Write a job that looks at sectors' files; proofs and their re-checks go first."""
+    inputs = SectorCheckInputs(
+        miner_id=miner.actor_id or 0,
+        post_proof=miner.post_proof,
+        randomness=secrets.token_bytes(DIGEST_BYTES),
+        sectors=tuple(sectors),
+        per_second=per_second,
+    )
+    return Job.objects.create(
+        kind=JobKind.SECTOR_CHECK,
+        state=JobState.READY,
+        miner=miner,
+        stage="SECTOR_CHECK",
+        priority=-1,
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=max(window.seconds_left, 1)),
         lease_s=lease_for(window.window_s),

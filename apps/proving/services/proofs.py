@@ -21,6 +21,7 @@ from apps.proving.services.attempts import (
     attempts_running,
 )
 from apps.proving.services.backup_prover import backup_monitor
+from apps.proving.services.check_results import proof_results_store
 from apps.proving.services.fault_rechecks import fallback_use, is_fallback_as_good
 from apps.proving.services.jobs import (
     BadProof,
@@ -185,6 +186,7 @@ def _faults_collect(
         note_record(post, context, words)
         post_update(post, skipped=skipped, error=words[:2000])
         attempts_cancel(post, context, *PROVERS, besides=attempt)  # it proves what is left out now
+        proof_results_store(post, attempt.work, (), context)
         attempt_end(attempt, "FAIL", context, reason=words)
     if is_fallback_as_good(post):
         fallback_use(post, context, why="they cannot be read after all")
@@ -194,6 +196,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     """Keep a good proof; nobody needs to make it any more."""
     job = attempt.work
     with transaction.atomic():
+        proof_results_store(post, job, _is_requested(job), context)
         if len(attempts_running(post)) == 2:
             words = f"the proof of {job.result.get('worker')} is taken"
             note_record(post, context, words, is_error=False)

@@ -5,20 +5,15 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from django.db import transaction
 
 from apps.chain.isolation import for_each_isolated
-from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.errors import MessageIdTaken
 from apps.messages.selectors import messages_by_ids
-from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
-from apps.miners.selectors import miner_principal, sender_choose
-from apps.miners.states import Use
 from apps.proving.models import Deadline, Recovery
+from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.services.jobs import (
     BadProof,
     job_cancel,
@@ -32,7 +27,6 @@ from apps.proving.services.jobs import (
 from apps.proving.states import RecoveryState
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors import miner as miner_actor
-from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, PartitionSectors
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.bitfield import bitfield_of
@@ -45,8 +39,6 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
-
-log = structlog.get_logger(__name__)
 
 TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are looked at again."""
@@ -221,7 +213,6 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
 
 def _declare(row: Recovery, context: ProvingContext) -> None:
     """Push DeclareFaultsRecovered; a miner in debt has to bring the debt with it."""
-    message_id = f"recover:{row.uuid}:{row.messages_sent}"
     params = to_cbor(
         DeclareFaultsRecoveredParams(
             recoveries=(
@@ -233,41 +224,21 @@ def _declare(row: Recovery, context: ProvingContext) -> None:
             )
         )
     )
-    try:
-        message_push(
-            principal=miner_principal(row.miner),
-            id=message_id,
-            to=row.miner.address,
-            from_=sender_choose(row.miner, Use.POST).address,
-            value=max(row.miner.fee_debt, 0),
-            method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
-            params=params,
-            kind="recover",
-            time_sensitive=True,
-            expire_epoch=row.cutoff_epoch - 1,
-            urgent_epoch=row.cutoff_epoch,
-        )
-    except MessageIdTaken:  # a kill came between push and note, and debt or sender are others now
-        log.warning("recovery_was_pushed", recovery=str(row.uuid), message=message_id)
-    except DomainError as error:
-        Recovery.objects.filter(pk=row.pk).update(error=error.reason[:2000])
-        return
-    _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
+    message_id = declaration_push(
+        row,
+        prefix="recover",
+        kind="recover",
+        method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
+        params=params,
+        value=max(row.miner.fee_debt, 0),
+    )
+    if message_id:
+        _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
 
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:
-    """AuditEvent on what became of the declaration; False if nothing has yet."""
-    if message.state == MessageState.LANDED and message.exit_code == 0:
-        _step(row, "LAND", context, error="")
-        return True
-    if message.state not in (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED):
-        return False
-    if context.head.height >= row.cutoff_epoch:
-        return False
-    words = (
-        exit_code_text(message.exit_code, actor="miner")
-        if message.state == MessageState.LANDED
-        else message.error or f"the message was {message.state.lower()}"
-    )
-    _step(row, "RESEND", context, error=words[:2000])
-    return True
+    """Take the step that the declaration's end makes; False if nothing has become of it yet."""
+    event, words = declaration_outcome(row, message, context)
+    if event:
+        _step(row, event, context, error=words)
+    return bool(event)

@@ -197,7 +197,7 @@ def lease_renew(worker: Worker, held: HeldJob, *, now: datetime) -> Job | None:
     if not is_uuid(held.id):
         return None
     same = Job.objects.filter(uuid=held.id, lease_token=held.progress.token)
-    ran_out = Q(state=JobState.READY, kind=JobKind.WINDOW_POST, not_before=None, lease_token__gt=0)
+    ran_out = Q(state=JobState.READY, not_before=None, lease_token__gt=0) & ~Q(kind=JobKind.SEAL)
     here = Q(state=JobState.LEASED, worker=worker) | ran_out & Q(miner__tenant_id=worker.tenant_id)
     job = same.select_for_update(of=("self",)).filter(here).first()
     if job is None:

@@ -181,7 +181,7 @@ def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: dateti
 
 @transaction.atomic
 def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: datetime) -> None:
-    """Take the result of a proof job.  Saying the same twice is fine.
+    """Take the result of a proof job or a check.  Saying the same twice is fine.
 
     Raises JobUnknown, LeaseLost, BadReport.
     """
@@ -190,7 +190,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
         raise BadReport("a sealing job ends with its events", field="kind")
     if len(complete.proof) > sealing_policy().proof_max_bytes:
         raise BadReport(f"must have at most {sealing_policy().proof_max_bytes} bytes", field="proof")
-    if not complete.proof and not complete.faults:
+    if not complete.proof and not complete.faults and job.kind != JobKind.SECTOR_CHECK:
         raise BadReport("missing", field="proof")
     if job.state == JobState.DONE:
         if bytes(job.proof or b"") == complete.proof and job.result.get("faults") == list(complete.faults):
@@ -198,7 +198,14 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
         raise LeaseLost
     _lease_check(job)
     actor = job.worker.name if job.worker is not None else ""
-    result = {"faults": list(complete.faults), "ms": complete.ms, "worker": actor}
+    result = {
+        "faults": list(complete.faults),
+        "ms": complete.ms,
+        "read_ms": complete.read_ms,
+        "worker": actor,
+        "stores": [] if job.worker is None else job.worker.stores,
+        "bad": [document_encode(one) for one in complete.bad],
+    }
     advance(
         job,
         "DONE",

@@ -30,7 +30,7 @@ from apps.messages.models import Recovery, Sender
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner, RewardEstimate
-from apps.proving.models import WindowPost
+from apps.proving.models import SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
@@ -83,6 +83,25 @@ def upgrade_unready(_: Any) -> None:
 
 def sectors_faulty(_: Any) -> None:
     factories.deadline(factories.miner(faulty_sectors=3), 1, live=3, faulty=3)
+
+
+def sector_files(_: Any) -> None:
+    miner = factories.miner(active_sectors=2)
+    factories.deadline(miner, 1, live=2, open_epoch=1030)
+    SectorCheck.objects.create(
+        miner=miner,
+        number=7,
+        deadline_index=1,
+        store="store-1",
+        host="prover-1",
+        is_good=False,
+        path="/store/sealed/s-t01000-7",
+        reason="it is missing",
+        checked_at=now(),
+        height=1000,
+        bad_since=1000,
+        bad_times=1,
+    )
 
 
 def windows_missed(_: Any) -> None:
@@ -249,6 +268,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         nodes_unhealthy,
         upgrade_unready,
         sectors_faulty,
+        sector_files,
         windows_missed,
         windows_at_risk,
         fee_debt,
@@ -282,6 +302,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
 }
 OWN_PAGES: dict[str, Callable[[], str]] = {
     "sectors_faulty": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "sector_files": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),

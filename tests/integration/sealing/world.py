@@ -147,6 +147,8 @@ class World:
         nodes_sync([self.node.url])
         network_bind(chain_client())
         self.proves = True
+        self.checks = False
+        """Whether the prover looks at sectors ahead of their windows."""
         self.store = Store(folder / "store")
         self.console = self.line_to_console("write")
         self.agent = self.sealer()
@@ -212,7 +214,9 @@ class World:
         config = HostConfig(
             folder=self.folder / "prover", store=self.store.root, console="", token="", name="prover-1"
         )
-        leases = LeaseKeeper(config, self.console, kinds=(JobKind.WINDOW_POST,), slots={})
+        kinds = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK) if self.checks else (JobKind.WINDOW_POST,)
+        leases = LeaseKeeper(config, self.console, kinds=kinds, slots={})
+        leases.stores = (self.store.name(),)
         leases.register()
         return Prover(console=self.console, leases=leases, pool=self.pool, store=self.store)
 
@@ -224,7 +228,8 @@ class World:
             if not self.agent.held:
                 break
         while self.proves:
-            jobs: tuple[Assignment, ...] = self.prover._claim(5)
+            besides = (JobKind.SECTOR_CHECK,) if self.checks else ()
+            jobs: tuple[Assignment, ...] = self.prover._claim(5, *besides)
             if not jobs:
                 break
             for job in jobs:

@@ -31,6 +31,11 @@ class Killed(KeyboardInterrupt):
 
 def run(scene: Scene, height: int, *, after: int) -> bool:
     """A pass that is killed after so many writes; False if it ended before."""
+    return killed_writes(lambda: posts_advance(look(scene.chain, height)), after=after)
+
+
+def killed_writes(play: Callable[[], object], *, after: int) -> bool:
+    """Do something that is killed after so many writes; False if it ended before."""
     writes = after
     update, save = models.QuerySet.update, models.Model.save_base
 
@@ -48,7 +53,7 @@ def run(scene: Scene, height: int, *, after: int) -> bool:
         patch.setattr(models.QuerySet, "update", counted(update))
         patch.setattr(models.Model, "save_base", counted(save))
         try:
-            posts_advance(look(scene.chain, height))
+            play()
         except Killed:
             return True
     return False

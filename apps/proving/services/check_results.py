@@ -1,0 +1,152 @@
+"""What looks at sectors' files have found, kept by sector and store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.proving.models import CheckRun, Deadline, SectorCheck
+from apps.proving.policy import apart_epochs
+from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
+from apps.proving.states import CheckKind, CheckState
+from apps.sectors.states import JobState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from apps.proving.models import WindowPost
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.sectors.models import Job
+
+
+def checks_collect(context: ProvingContext) -> None:
+    """End every look whose job has ended."""
+    rows = CheckRun.objects.filter(state=CheckState.RUNNING).select_related("miner__tenant", "job__miner")
+    for_each_isolated(rows.order_by("pk"), lambda run: check_collect(run, context), event="check_not_taken")
+
+
+def check_collect(run: CheckRun, context: ProvingContext) -> None:
+    """End a look if its job has ended: what was found is kept, a failure says nothing about the files."""
+    job = run.job
+    if job is None:
+        _fail(run, "its job is gone", context)
+    elif job.state == JobState.FAILED:
+        _fail(run, job.error or "no host could look", context)
+    elif job_is_lapsed(job, now=context.now):
+        job_cancel(job, now=context.now)
+        _fail(run, "no host has looked in time", context)
+    elif job.state == JobState.DONE:
+        _take(run, job, context)
+
+
+def _fail(run: CheckRun, words: str, context: ProvingContext) -> None:
+    advance(run, "FAIL", error=words[:2000], sectors=[], updated_at=context.now)
+    job_strip(run.job)
+    if run.kind == CheckKind.AHEAD:
+        same = CheckRun.objects.filter(miner=run.miner, kind=run.kind, open_epoch=run.open_epoch)
+        if not same.filter(deadline_index=run.deadline_index).exclude(state=CheckState.FAILED).exists():
+            # nothing is known of any partition: the next head begins anew
+            Deadline.objects.filter(miner=run.miner, index=run.deadline_index).update(checked_open=None)
+    _publish(run)
+
+
+def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
+    bad = bad_sectors(job)
+    numbers = list(run.sectors)
+    error = "" if bad or run.kind != CheckKind.DRY_RUN else _proof_error(job)
+    with transaction.atomic():
+        data = {"bad": bad, "sectors": [], "error": error, "updated_at": context.now}
+        times = {"ms": job.result.get("ms", 0), "read_ms": job.result.get("read_ms", 0)}
+        advance(run, "DONE", host=str(job.result.get("worker") or "")[:100], **times, **data)
+        if not error:
+            results_store(run, bad, numbers, context)
+    job_strip(job)
+    _publish(run)
+
+
+def bad_sectors(job: Job) -> list[dict[str, Any]]:
+    """Return number, path and reason of each sector that a finished job found bad."""
+    told = {int(one["number"]): one for one in job.result.get("bad", ())}
+    plain = {"path": "", "reason": "the files cannot be read"}
+    faults = sorted({int(number) for number in job.result.get("faults", ())})
+    return [{"number": number, **plain, **told.get(number, {})} for number in faults]
+
+
+def _proof_error(job: Job) -> str:
+    try:
+        proof_check(job)
+    except BadProof as wrong:
+        return f"the proof is wrong: {wrong}"[:2000]
+    return ""
+
+
+def results_store(
+    run: CheckRun, bad: Sequence[dict[str, Any]], numbers: Collection[int], context: ProvingContext
+) -> None:
+    """Keep what a look has found of each sector in its store."""
+    height = context.head.height
+    here = SectorCheck.objects.filter(miner=run.miner, store=run.store)
+    known = {row.number: row for row in here.filter(is_good=False)}
+    found = {int(one["number"]): one for one in bad}
+    rows = []
+    for number in sorted({*numbers, *found}):
+        row = SectorCheck(
+            miner=run.miner,
+            number=number,
+            deadline_index=run.deadline_index,
+            store=run.store,
+            host=run.host,
+            is_good=number not in found,
+            checked_at=context.now,
+            height=height,
+        )
+        if number in found:
+            row.path, row.reason = found[number]["path"][:300], found[number]["reason"][:300]
+            before = known.get(number)
+            row.bad_since, row.bad_times = height, 1
+            if before is not None:
+                is_apart = height - before.height >= apart_epochs(context.network.proving)
+                row.bad_since, row.bad_times = before.bad_since, before.bad_times + is_apart
+                row.height = height if is_apart else before.height
+        rows.append(row)
+    SectorCheck.objects.bulk_create(
+        rows,
+        batch_size=1_000,
+        update_conflicts=True,
+        unique_fields=["miner", "number", "store"],
+        update_fields=[
+            "deadline_index",
+            "host",
+            "is_good",
+            "path",
+            "reason",
+            "checked_at",
+            "height",
+            "bad_since",
+            "bad_times",
+        ],
+    )
+
+
+def proof_results_store(
+    post: WindowPost, job: Job, numbers: Collection[int], context: ProvingContext
+) -> None:
+    """Keep what a window's proof has found: its bad sectors, and those that were bad and are proved."""
+    store = next(iter(job.result.get("stores", ())), "")
+    host = str(job.result.get("worker") or "")[:100]
+    bad = bad_sectors(job)
+    known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False)
+    cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
+    if bad or cured:
+        run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
+        results_store(run, bad, cured, context)
+
+
+def _publish(run: CheckRun) -> None:
+    deadline = run.miner.deadlines.filter(index=run.deadline_index).first()
+    if deadline is not None:
+        publish(Change("deadline", deadline.pk, run.miner.tenant_id))

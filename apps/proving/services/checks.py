@@ -1,0 +1,188 @@
+"""Sectors' files are looked at two deadlines before their faults must be declared, and once more if bad.
+
+A look is a job like a proof: hosts in charge of the store read the files and open one random leaf of each
+sector, at a set pace.  What was found is kept by store and sector.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.miners.states import MinerState
+from apps.proving.models import CheckRun, Deadline, SectorCheck
+from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs, proving_policy
+from apps.proving.selectors import provers_online
+from apps.proving.services.jobs import check_job_create, proof_window, sectors_onchain
+from apps.proving.states import CheckKind, CheckState
+from apps.sectors.models import Sector
+from apps.sectors.policy import sealing_policy
+from poolsite.wire.jobs import JobKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.sectors.models import Worker
+
+KEPT_DAYS: Final = 30
+"""Looks that are older are forgotten with the next one at the same deadline."""
+
+
+def checks_begin(context: ProvingContext) -> None:
+    """Begin the looks that are due at this head; a deadline that cannot be read holds up no other."""
+    height, params = context.head.height, context.network.proving
+    rows = Deadline.objects.filter(
+        ~Q(checked_open=F("open_epoch")) | Q(checked_open=None),
+        miner__state=MinerState.ACTIVE,
+        live__gt=0,
+        cutoff_epoch__gt=height,
+        cutoff_epoch__lte=height + ahead_epochs(params),
+    )
+    due = rows.select_related("miner__tenant").order_by("cutoff_epoch", "pk")
+    for_each_isolated(due, lambda row: check_ahead(row, context), event="check_not_begun")
+    bad = SectorCheck.objects.filter(
+        is_good=False,
+        miner__state=MinerState.ACTIVE,
+        miner__deadlines__index=F("deadline_index"),
+        miner__deadlines__cutoff_epoch__gt=height + 1,
+        miner__deadlines__cutoff_epoch__lte=height + again_epochs(params),
+    )
+    keys = set(bad.values_list("miner__deadlines__pk", flat=True))
+    again = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch")
+    for_each_isolated(again, lambda row: check_again(row, context), event="check_not_repeated")
+
+
+def check_ahead(deadline: Deadline, context: ProvingContext) -> int:
+    """Have every sector looked at that the next window must prove; returns how many jobs that makes.
+
+    Without a host in charge nothing begins: the next head tries again, until the cut-off.
+    """
+    provers = checkers_online(deadline.miner, context)
+    if not provers:
+        return 0
+    wanted = {
+        part.index: sorted(set(part.live) - set(part.faulty))
+        for part in deadline.partitions.order_by("index")
+    }
+    numbers = [number for group in wanted.values() for number in group]
+    stores = stores_of(deadline.miner, numbers, provers)
+    runs = _runs(deadline, wanted, kind=CheckKind.AHEAD, stores=stores)
+    count = _begin(deadline, runs, provers, context)
+    if count or not any(wanted.values()):
+        Deadline.objects.filter(pk=deadline.pk).update(checked_open=deadline.open_epoch)
+    old = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index)
+    old.filter(created_at__lt=context.now - timedelta(days=KEPT_DAYS)).delete()
+    return count
+
+
+def check_again(deadline: Deadline, context: ProvingContext) -> int:
+    """Have the sectors looked at again that were bad, once before the cut-off and a while after the first."""
+    provers = checkers_online(deadline.miner, context)
+    rows = SectorCheck.objects.filter(
+        miner=deadline.miner,
+        deadline_index=deadline.index,
+        is_good=False,
+        height__lte=context.head.height - apart_epochs(context.network.proving),
+    )
+    since = deadline.cutoff_epoch - again_epochs(context.network.proving)
+    unsure = [row for row in rows if row.bad_times < 2 or row.height < since]
+    if not provers or not unsure or _is_recent(deadline, context):
+        return 0
+    stores: dict[int, tuple[str, ...]] = defaultdict(tuple)
+    for row in unsure:
+        stores[row.number] += (row.store,)
+    parts = deadline.partitions.order_by("index")
+    wanted = {part.index: sorted(stores.keys() & (set(part.live) - set(part.faulty))) for part in parts}
+    return _begin(deadline, _runs(deadline, wanted, kind=CheckKind.AGAIN, stores=stores), provers, context)
+
+
+def _is_recent(deadline: Deadline, context: ProvingContext) -> bool:
+    """Return whether the last second look began just now, whatever became of it."""
+    pause = timedelta(seconds=apart_epochs(context.network.proving) * context.network.epoch_s)
+    same = CheckRun.objects.filter(miner=deadline.miner, deadline_index=deadline.index, kind=CheckKind.AGAIN)
+    return same.filter(created_at__gt=context.now - pause).exists()
+
+
+def checkers_online(miner: Miner, context: ProvingContext) -> list[Worker]:
+    """Return the hosts of the miner's tenant that look at sectors, and were heard of lately."""
+    since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
+    return provers_online(tenant_id=miner.tenant_id, since=since, kind=JobKind.SECTOR_CHECK)
+
+
+def _runs(
+    deadline: Deadline, wanted: dict[int, list[int]], *, kind: CheckKind, stores: dict[int, tuple[str, ...]]
+) -> list[CheckRun]:
+    """Return the looks at these sectors, one for each partition and store."""
+    runs: dict[tuple[int, str], CheckRun] = {}
+    for index, numbers in wanted.items():
+        for number in numbers:
+            for store in stores[number]:
+                run = runs.setdefault(
+                    (index, store),
+                    CheckRun(
+                        miner=deadline.miner,
+                        kind=kind,
+                        deadline_index=deadline.index,
+                        open_epoch=deadline.open_epoch,
+                        partitions=[index],
+                        store=store,
+                    ),
+                )
+                run.sectors.append(number)
+                run.count += 1
+    return list(runs.values())
+
+
+def stores_of(miner: Miner, numbers: Iterable[int], provers: Iterable[Worker]) -> dict[int, tuple[str, ...]]:
+    """Return the stores in which sectors lie; those of which nobody knows may lie in any of the hosts'."""
+    anywhere = tuple(sorted({store for prover in provers for store in prover.stores}))
+    rows = Sector.objects.filter(miner=miner, number__in=numbers).exclude(store="")
+    known = dict(rows.values_list("number", "store"))
+    return {number: (known[number],) if number in known else anywhere for number in numbers}
+
+
+def _begin(
+    deadline: Deadline, runs: Iterable[CheckRun], provers: list[Worker], context: ProvingContext
+) -> int:
+    """Write looks and their jobs; a store that no host in charge has is left until one has."""
+    known = {store for prover in provers for store in prover.stores}
+    able = [run for run in runs if run.store in known]
+    numbers = sorted({number for run in able for number in run.sectors})
+    if not numbers:
+        return 0
+    onchain = sectors_onchain(context.client, deadline.miner, numbers, context.head.key)
+    window = proof_window(deadline.index, deadline.cutoff_epoch, context)
+    with transaction.atomic():
+        # Two tasks may be here at once: the second waits for the first and finds its rows.
+        row = Deadline.objects.select_for_update().get(pk=deadline.pk)
+        same = CheckRun.objects.filter(miner=row.miner_id, deadline_index=row.index, state=CheckState.RUNNING)
+        kinds = set(same.values_list("kind", flat=True))
+        if row.open_epoch != deadline.open_epoch or row.checked_open != deadline.checked_open:
+            return 0
+        begun = 0
+        for run in able:
+            sectors = [onchain[number] for number in run.sectors if number in onchain]
+            if not sectors or run.kind in kinds:
+                continue
+            run.job = check_job_create(
+                deadline.miner,
+                sectors=sectors,
+                per_second=proving_policy().check_per_s,
+                window=window,
+                now=context.now,
+                offered_to=[prover.pk for prover in provers if run.store in prover.stores],
+            )
+            run.save()
+            begun += 1
+        if begun and CheckKind.AHEAD in {run.kind for run in able}:
+            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch)
+    publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
+    return begun

@@ -1,0 +1,67 @@
+"""Messages that declare sectors of one partition faulty or recovered: pushed once, watched, sent again.
+
+The id is the row's and counts the messages, so that a kill between push and note sends no second one.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from apps.core.errors import DomainError
+from apps.messages.errors import MessageIdTaken
+from apps.messages.services.push import message_push
+from apps.messages.states import MessageState
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from poolsite.filecoin.actors.exitcodes import exit_code_text
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.proving.models import FaultDeclaration, Recovery
+    from apps.proving.services.proving_context import ProvingContext
+
+log = structlog.get_logger(__name__)
+
+ENDED: Final = (MessageState.LANDED, MessageState.FAILED, MessageState.REPLACED)
+
+
+def declaration_push(
+    row: Recovery | FaultDeclaration, *, prefix: str, kind: str, method: int, params: bytes, value: int = 0
+) -> str:
+    """Push the declaration and return its id; empty if it could not be, and then the row says why."""
+    message_id = f"{prefix}:{row.uuid}:{row.messages_sent}"
+    try:
+        message_push(
+            principal=miner_principal(row.miner),
+            id=message_id,
+            to=row.miner.address,
+            from_=sender_choose(row.miner, Use.POST).address,
+            value=value,
+            method=method,
+            params=params,
+            kind=kind,
+            time_sensitive=True,
+            expire_epoch=row.cutoff_epoch - 1,
+            urgent_epoch=row.cutoff_epoch,
+        )
+    except MessageIdTaken:  # a kill came between push and note, and debt or sender are others now
+        log.warning("declaration_was_pushed", message=message_id)
+    except DomainError as error:
+        type(row).objects.filter(pk=row.pk).update(error=error.reason[:2000])
+        return ""
+    return message_id
+
+
+def declaration_outcome(
+    row: Recovery | FaultDeclaration, message: Message, context: ProvingContext
+) -> tuple[str, str]:
+    """Return the event that a message's end makes, and why; two empty words while it has none."""
+    if message.state == MessageState.LANDED and message.exit_code == 0:
+        return "LAND", ""
+    if message.state not in ENDED or context.head.height >= row.cutoff_epoch:
+        return "", ""
+    if message.state == MessageState.LANDED:
+        return "RESEND", exit_code_text(message.exit_code, actor="miner")[:2000]
+    return "RESEND", (message.error or f"the message was {message.state.lower()}")[:2000]

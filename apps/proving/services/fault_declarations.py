@@ -1,0 +1,171 @@
+"""Sectors whose files are known bad are declared faulty before the cut-off of their window.
+
+Known bad is a sector that two looks in a row, a while apart, found missing or damaged in a store that was
+there both times, the second one shortly before the cut-off, and that no other store has good.  What is
+faulty already, on its way back or declared for this window is left alone.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from django.db import transaction
+from django.db.models import F
+
+from apps.chain.isolation import for_each_isolated
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors import messages_by_ids
+from apps.messages.states import MessageState
+from apps.miners.onchain import partitions_read
+from apps.miners.states import MinerState
+from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
+from apps.proving.policy import again_epochs, ahead_epochs, proving_policy
+from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
+from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
+from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams, PartitionSectors
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
+
+if TYPE_CHECKING:
+    from apps.messages.models import Message
+    from apps.proving.services.proving_context import ProvingContext
+
+log = structlog.get_logger(__name__)
+
+
+def declarations_begin(context: ProvingContext) -> None:
+    """Decide what is declared faulty for the windows whose cut-off is near."""
+    height = context.head.height
+    near = SectorCheck.objects.filter(
+        is_good=False,
+        bad_times__gte=2,
+        miner__state=MinerState.ACTIVE,
+        miner__deadlines__index=F("deadline_index"),
+        miner__deadlines__cutoff_epoch__gt=height + 1,
+        miner__deadlines__cutoff_epoch__lte=height + again_epochs(context.network.proving),
+    )
+    keys = set(near.values_list("miner__deadlines__pk", flat=True))
+    rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
+    for_each_isolated(rows, lambda row: declaration_decide(row, context), event="fault_not_declared")
+
+
+def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
+    """Return the sectors of a deadline that its next window cannot prove, as far as anybody knows."""
+    params = context.network.proving
+    rows = SectorCheck.objects.filter(miner=deadline.miner_id, deadline_index=deadline.index)
+    since = deadline.cutoff_epoch - again_epochs(params)
+    bad = rows.filter(is_good=False, bad_times__gte=2, height__gte=since).values_list("number", flat=True)
+    numbers = set(bad)
+    fresh = rows.filter(number__in=numbers, height__gte=deadline.cutoff_epoch - ahead_epochs(params))
+    good = fresh.filter(is_good=True).values_list("number", flat=True)
+    unsure = rows.filter(number__in=numbers, is_good=False, bad_times__lt=2).values_list("number", flat=True)
+    return numbers - set(good) - set(unsure)
+
+
+def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
+    """Write the declarations for a deadline's next window; returns how many."""
+    bad = sectors_known_bad(deadline, context)
+    if not bad:
+        return 0
+    facts = partitions_read(context.client, deadline.miner.address, [deadline.index], context.head.key)
+    with transaction.atomic():
+        # Two tasks may be here at once: the second waits for the first and finds its rows.
+        row = Deadline.objects.select_for_update().get(pk=deadline.pk)
+        if row.open_epoch != deadline.open_epoch or context.head.height + 1 >= row.cutoff_epoch:
+            return 0
+        same = FaultDeclaration.objects.filter(
+            miner=row.miner_id, deadline_index=row.index, open_epoch=row.open_epoch
+        )
+        told = {number for numbers in same.values_list("sectors", flat=True) for number in numbers}
+        room = max(proving_policy().declare_max - len(told), 0)
+        wanted: dict[int, list[int]] = defaultdict(list)
+        for index, part in enumerate(facts[deadline.index]):
+            # One whose recovery is on the way is faulty as well.
+            for number in sorted((bad - told) & set(part.live - part.faulty))[:room]:
+                wanted[index].append(number)
+                room -= 1
+        for index, numbers in wanted.items():
+            FaultDeclaration.objects.create(
+                miner=deadline.miner,
+                deadline_index=row.index,
+                partition_index=index,
+                open_epoch=row.open_epoch,
+                cutoff_epoch=row.cutoff_epoch,
+                sectors=numbers,
+            )
+    if wanted:
+        publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
+    return len(wanted)
+
+
+def declarations_advance(context: ProvingContext) -> None:
+    """Move every declaration that is under way."""
+    rows = list(
+        FaultDeclaration.objects.filter(state__in=OPEN_DECLARATIONS)
+        .select_related("miner__tenant")
+        .order_by("cutoff_epoch", "pk")
+    )
+    messages = messages_by_ids([row.message_id for row in rows if row.message_id])
+    for_each_isolated(
+        rows,
+        lambda row: declaration_move(row, messages.get(row.message_id), context),
+        event="declaration_not_moved",
+    )
+
+
+def declaration_move(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> None:
+    """Take the next step of one declaration.  Raises LostRace."""
+    if row.state == DeclarationState.LANDED:
+        if message is not None and message.state == MessageState.FILLED:
+            _step(row, "REVERT", context)
+        elif context.head.height >= row.open_epoch + context.network.proving.window:
+            _step(row, "CLOSE", context)
+        return
+    if row.state == DeclarationState.SENT and message is not None:
+        event, words = declaration_outcome(row, message, context)
+        if event:
+            _step(row, event, context, error=words)
+            if event == "LAND":
+                return
+    if context.head.height >= row.cutoff_epoch:
+        if not _may_have_landed(row, message, context):
+            _step(row, "FAIL", context, error=row.error or "the cut-off came first")
+        return
+    if row.state == DeclarationState.DECIDED:
+        _declare(row, context)
+
+
+def _may_have_landed(row: FaultDeclaration, message: Message | None, context: ProvingContext) -> bool:
+    """Return whether the message is in flight, and blocks before the cut-off may still tell of it."""
+    if message is None or row.state != DeclarationState.SENT or message.state != MessageState.FILLED:
+        return False
+    return context.head.height < row.cutoff_epoch + context.network.confidences.message
+
+
+def _declare(row: FaultDeclaration, context: ProvingContext) -> None:
+    sectors = PartitionSectors(
+        deadline=row.deadline_index, partition=row.partition_index, sectors=bitfield_of(row.sectors)
+    )
+    message_id = declaration_push(
+        row,
+        prefix="faults",
+        kind="declare_faults",
+        method=miner_actor.Method.DECLARE_FAULTS,
+        params=to_cbor(DeclareFaultsParams(faults=(sectors,))),
+    )
+    if message_id:
+        log.warning(
+            "faults_declared", miner=row.miner.address, deadline=row.deadline_index, sectors=row.sectors
+        )
+        _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
+
+
+def _step(row: FaultDeclaration, event: str, context: ProvingContext, **data: Any) -> None:
+    advance(row, event, updated_at=context.now, **data)
+    deadline = Deadline.objects.filter(miner=row.miner, index=row.deadline_index).first()
+    if deadline is not None:
+        publish(Change("deadline", deadline.pk, row.miner.tenant_id))
