@@ -24,6 +24,7 @@ from apps.chain.link import NodeLink
 from apps.core.redis_clients import client_for
 from apps.gateway.hub_client import requests_send
 from tests.fast_flush import fixture_teardown
+from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
 
@@ -46,11 +47,20 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[ADDRESS] = str(server.sockets)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what meets a clock."""
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep files whole where tests are given out by group."""
+    return Schedule(config, log) if config.getvalue("dist") == "loadgroup" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what meets a clock; side by side the longest begin."""
     for item in items:
         if is_timing(item.nodeid):
             item.add_marker(pytest.mark.timing)
+    if hasattr(config, "workerinput"):
+        items.sort(key=place)
 
 
 def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:

@@ -13,6 +13,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from tests.schedule import without_group
 from tests.timing import SITE, is_timing
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ FEW: Final = 8
 
 def failed_ids() -> list[str]:
     """Return the node ids that failed in the run before."""
-    return sorted(json.loads(FAILED.read_text())) if FAILED.exists() else []
+    return sorted(map(without_group, json.loads(FAILED.read_text()))) if FAILED.exists() else []
 
 
 def say(text: str) -> None:
