@@ -26,7 +26,6 @@ from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_record
 from apps.blocks.services.settle import rounds_settle
 from apps.blocks.timing import NULL_ROUNDS_MAX, EpochClock
-from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
@@ -48,12 +47,12 @@ DEVNET_NULLS_MAX: Final = 2
 """Null rounds in a row that are made on a devnet, whose built-in miner hardly ever loses three."""
 IDLE_S: Final = 2.0
 """Between two looks for a miner with power, while there is none."""
-LOOK_S: Final = 1.0
-"""How long the lists of miners and nodes count."""
+TURN_S: Final = 1.0
+"""Longest wait between two turns, and how long the lists of miners and nodes count."""
 POLL_SHARE: Final = 0.05
-"""Of an epoch: how often the head is asked for; a second at most."""
+"""Of an epoch: how often the head is asked for while one is due."""
 SETTLE_S: Final = 2.0
-"""Least time between two looks at what became of blocks."""
+"""Least time between two looks whether the head moved, and with it what became of blocks."""
 SUM_UP_S: Final = 60.0
 AWAY_S: Final = 1.0
 """Pause while no node or no database answers."""
@@ -73,6 +72,7 @@ class BlockProducer:
         self.miners: list[MiningMiner] = []
         self.rounds: set[asyncio.Task[None]] = set()
         self._looked_at = self._settled_at = self._summed_at = self._beaten_at = -SUM_UP_S
+        self._settled_key = ""
         self._said = ("", "")
         self.network: Network | None = None
         self._links: tuple[list[NodeLink], list[NodeLink]] = ([], [])
@@ -119,13 +119,16 @@ class BlockProducer:
     async def _turn(self) -> float:
         """Return how long to wait before the next turn."""
         self._chores_begin()
-        if time.monotonic() - self._looked_at > LOOK_S:
+        rest_s = self._rest_s()
+        if rest_s > 0:
+            return rest_s
+        if time.monotonic() - self._looked_at > TURN_S:
             await self._look()
         nodes, network = self.nodes or self._pool_nodes, self.network
         if not self.miners or network is None or nodes is None:
             self.base = None
             return IDLE_S
-        times = EpochClock(network.epoch_s, network.propagation_delay_s, network.is_devnet)
+        times = clock_of(network)
         base = await nodes.head(known=self.base)
         now = time.time()
         if base is not self.base:
@@ -143,14 +146,25 @@ class BlockProducer:
         elif is_due:
             self.begun_epoch = epoch
             self._begin(self._round(nodes, network, times, nulls))
-        return min(POLL_SHARE * network.epoch_s, 1.0)
+        return self._rest_s() or min(POLL_SHARE * network.epoch_s, TURN_S)
+
+    def _rest_s(self) -> float:
+        """Return how long nothing can be due; 0 where the head has to be asked for."""
+        if self.base is None or self.network is None:
+            return 0.0
+        times = clock_of(self.network)
+        nulls = max(self.begun_epoch - self.base.height, 0)
+        until = times.begins(self.origin, nulls)
+        if nulls and self.origin != self.base.timestamp:
+            # The chain has a clock of its own: an epoch begins when its head is seen, so that must be soon.
+            until = self.origin + (1 - POLL_SHARE) * times.epoch_s
+        return min(max(until - time.time(), 0.0), TURN_S)
 
     async def _look(self) -> None:
         """Read who mines on which network, and the pool's nodes as they are now."""
-        self.miners = await blocks_database(miners_mining)
-        if self.miners:
-            self.network = await blocks_database(network_current)
-            links = await blocks_database(block_links)
+        self.miners, network, links = await blocks_database(look)
+        if network is not None:
+            self.network = network
             if self._pool_nodes is None or self._links != links:
                 self._links, self._pool_nodes = links, BlockNodes(links[0], submit=links[1])
         self._looked_at = time.monotonic()
@@ -209,7 +223,9 @@ class BlockProducer:
 
     async def _chores_do(self, sums_up: bool) -> None:
         try:
-            await blocks_database(chores_do, sums_up=sums_up)
+            self._settled_key = await blocks_database(
+                chores_do, sums_up=sums_up, settled_key=self._settled_key
+            )
         except (OperationalError, InterfaceError, NodeUnavailable, NodeRefused, NetworkUnknown) as error:
             self._warn("blocks_not_settled", str(error))
         except Exception:  # whatever one pass brings, the next is tried
@@ -227,15 +243,30 @@ class BlockProducer:
             log.warning(event, reason=reason[:300])
 
 
-def chores_do(*, sums_up: bool) -> None:
-    """Settle blocks and book rewards by the newest head; sum up old rounds."""
+def clock_of(network: Network) -> EpochClock:
+    """Return when the rounds of a network begin."""
+    return EpochClock(network.epoch_s, network.propagation_delay_s, network.is_devnet)
+
+
+def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], list[NodeLink]]]:
+    """Return who mines, on which network and by which nodes; nothing more is read where nobody mines."""
+    miners = miners_mining()
+    return (miners, network_current(), block_links()) if miners else ([], None, ([], []))
+
+
+def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
+    """Settle blocks and book rewards by the newest head, whose key is returned; sum up old rounds.
+
+    `settled_key`: of the head by which that was done last.
+    """
     head = head_current()
     if head is None:
-        return
-    network = network_current()
-    rounds_interrupted(before=head.height - 1)
-    rounds_settle(head, finality=network.chain_finality)
-    rewards_book(chain_client())
+        return ""
+    if head.key != settled_key:
+        rounds_interrupted(before=head.height - 1)
+        rounds_settle(head, finality=network_current().chain_finality)
+        rewards_book()
     if sums_up:
         kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
         rounds_sum_up(before=clock.now() - kept)
+    return head.key

@@ -8,14 +8,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.cache import cache
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Exists, OuterRef, Q, Sum
 from redis.exceptions import RedisError
 
 from apps.blocks.luck import Luck, luck_of
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.states import LOSSES, RoundState
 from apps.chain.link import link_to
-from apps.chain.selectors import nodes_all, nodes_for_reading
+from apps.chain.selectors import nodes_enabled, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
 from apps.core import clock
 from apps.core.errors import NotFound
@@ -68,35 +68,31 @@ class MiningMiner:
 
 
 def miners_mining() -> list[MiningMiner]:
-    """Return the miners with power whose people want blocks; none costs one query."""
+    """Return the miners with power whose people want blocks."""
+    wanted = MinerGrant.objects.filter(
+        actor_id=OuterRef("actor_id"), tenant=OuterRef("tenant"), open_mining=True, deleted_at=None
+    )
+    granted = SignerGrant.objects.filter(
+        address=OuterRef("worker"), tenant=OuterRef("tenant"), deleted_at=None
+    )
     rows = (
         Miner.objects.select_related("tenant")
-        .filter(state=MinerState.ACTIVE, qa_power__gt=0, actor_id__isnull=False)
+        .filter(Exists(wanted), state=MinerState.ACTIVE, qa_power__gt=0)
+        .annotate(may_sign=Exists(granted))
         .order_by("pk")
     )
     miners = list(rows)
     if not miners:
         return []
-    open_miners = set(
-        MinerGrant.objects.filter(
-            actor_id__in=[row.actor_id for row in miners], open_mining=True, deleted_at=None
-        ).values_list("actor_id", "tenant_id")
-    )
-    granted = set(
-        SignerGrant.objects.filter(address__in={row.worker for row in miners}, deleted_at=None).values_list(
-            "tenant_id", "address"
-        )
-    )
     hosts = winning_hosts([row.pk for row in miners], now=clock.now())
     return [
         MiningMiner(
             row,
             row.tenant.name,
-            (row.tenant_id, row.worker) in granted,
+            row.may_sign,
             row.tenant.name if row.pk not in hosts else host_account(row.tenant.name, hosts[row.pk]),
         )
         for row in miners
-        if (row.actor_id, row.tenant_id) in open_miners
     ]
 
 
@@ -107,8 +103,9 @@ def worker_granted(*, tenant_id: int, worker: str) -> bool:
 
 def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
     """Return the nodes that blocks are made with, those kept for it first, and all that get them."""
-    reading = sorted(nodes_for_reading(), key=lambda node: node.role != NodeRole.WINNING)
-    submit = nodes_all().exclude(state__in=STATES_FOREIGN)
+    nodes = nodes_enabled()
+    reading = sorted(nodes_for_reading(nodes), key=lambda node: node.role != NodeRole.WINNING)
+    submit = [node for node in nodes if node.state not in STATES_FOREIGN]
     return [link_to(node.url, node.token) for node in reading], [
         link_to(node.url, node.token) for node in submit
     ]

@@ -157,13 +157,17 @@ class ChainFollower:
 
     def steps_due(self, *, epoch_s: int, finality: int) -> bool:
         """Enqueue the steps of the newest head, or of an epoch that passed without one, once each."""
-        self._enqueued = None
+        before, self._enqueued = self._enqueued, None
         row = follower_row()
         head = row.head
         if head is None:
             return False
         epoch = self._epoch(head, epoch_s)
         if row.steps_key == head.key and epoch <= row.steps_epoch:
+            self._enqueued = head, row.steps_epoch, epoch_s
+            return False
+        if epoch <= row.steps_epoch and before is not None and is_sibling(before[0], head):
+            steps_enqueued(row, key=head.key, epoch=row.steps_epoch)
             self._enqueued = head, row.steps_epoch, epoch_s
             return False
         expires_s = max(STEP_EXPIRES_EPOCHS * epoch_s, 30)
@@ -191,6 +195,14 @@ class ChainFollower:
                 detail="standby" if listener is None else f"follows {listener.connected_to or '...'}"
             )
         return False
+
+
+def is_sibling(before: Head, head: Head) -> bool:
+    """Return whether a head has the height and the parents of the one before: a further block has joined it.
+
+    Both execute the same messages on the same state, so what was read of one holds on the other.
+    """
+    return (before.height, before.parent_key) == (head.height, head.parent_key)
 
 
 def client_of(address: NodeAddress) -> ChainClient:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
@@ -13,12 +15,14 @@ from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
 
     from django.db.models import QuerySet
 
     from poolsite.filecoin.policy import Network as NetworkRow
+
+T = TypeVar("T")
 
 NULL_EPOCHS_MAX: Final = 10
 """How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""
@@ -35,9 +39,33 @@ NETWORK_CURRENT: Final = f"SELECT * FROM {Network._meta.db_table} ORDER BY id LI
 
 NODES_ENABLED: Final = (
     "SELECT id, url, token, name, position, role, weight, is_enabled, state"  # noqa: S608
-    f" FROM {Node._meta.db_table} WHERE is_enabled"
+    f" FROM {Node._meta.db_table} WHERE is_enabled ORDER BY position, id"
 )
 """Without what probes write down, which is most of a row; other columns are read when they are asked for."""
+
+
+READ: Final[ContextVar[dict[str, Any] | None]] = ContextVar("chain_read", default=None)
+
+
+@contextmanager
+def chain_read_once() -> Iterator[None]:
+    """Read the network's rules and the list of nodes once for all that is done in here, not for each."""
+    token = READ.set({})
+    try:
+        yield
+    finally:
+        READ.reset(token)
+
+
+def read_once(name: str, read: Callable[[], T]) -> T:
+    """Return what was read under a name within `chain_read_once`; outside of it read it."""
+    known = READ.get()
+    if known is None:
+        return read()
+    if name not in known:
+        known[name] = read()
+    found: T = known[name]
+    return found
 
 
 def head_current() -> Head | None:
@@ -96,6 +124,10 @@ def network_current() -> NetworkRow:
 
     Raises NetworkUnknown until a node has told them once.
     """
+    return read_once("network", _network_read)
+
+
+def _network_read() -> NetworkRow:
     row = next(iter(Network.objects.raw(NETWORK_CURRENT)), None)
     if row is None:
         raise NetworkUnknown("no node has answered yet")
@@ -165,12 +197,17 @@ def node_get(key: str) -> Node:
     return node
 
 
-def nodes_for_reading() -> list[Node]:
+def nodes_enabled() -> list[Node]:
+    """Return the enabled nodes in the order of the settings, by a query that is written out."""
+    return read_once("nodes", lambda: list(Node.objects.raw(NODES_ENABLED)))
+
+
+def nodes_for_reading(nodes: Iterable[Node] | None = None) -> list[Node]:
     """Return the nodes that may be read, the best first: not behind, by role, then weight, then the list.
 
     Nodes of another network and push-only ones are left out.
     """
-    rows = Node.objects.raw(NODES_ENABLED)
+    rows = nodes_enabled() if nodes is None else nodes
     return sorted(
         (node for node in rows if node.state in STATE_RANKS and node.role in READ_RANKS), key=_read_order
     )

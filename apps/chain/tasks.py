@@ -5,10 +5,12 @@ from __future__ import annotations
 from celery import shared_task
 
 from apps.chain.isolation import for_each_isolated
+from apps.chain.selectors import chain_read_once
 from apps.chain.steps import facts_read
 
 
 @shared_task(name="chain.facts")
 def chain_facts(*, height: int, key: str) -> None:
     """Carry out the tasks of `HEAD_FACTS` one after the other: to send each would cost more than most."""
-    for_each_isolated(facts_read(height=height, key=key), lambda fact: fact[1](), event="fact_not_read")
+    with chain_read_once():
+        for_each_isolated(facts_read(height=height, key=key), lambda fact: fact[1](), event="fact_not_read")

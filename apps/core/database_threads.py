@@ -9,7 +9,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import InterfaceError, OperationalError, close_old_connections, connections
+
+from apps.core.handler import connection_reuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +23,17 @@ T = TypeVar("T")
 class DatabaseThreads:
     """A few threads that carry out plain functions for event loops, each with a database connection."""
 
-    def __init__(self, name: str, workers: int, *, keeps_connections: bool = False) -> None:
-        self.executor = ThreadPoolExecutor(workers, thread_name_prefix=name)
+    def __init__(
+        self, name: str, workers: int, *, keeps_connections: bool = False, is_steady: bool = False
+    ) -> None:
+        self.executor = ThreadPoolExecutor(
+            workers, thread_name_prefix=name, initializer=connection_reuse if is_steady else None
+        )
         self.keeps_connections = keeps_connections
         """Whether a connection is kept while more calls wait: where a thousand come at once, opening one
         for each would cost more than the calls."""
+        self.is_steady = is_steady
+        """Whether a connection outlives the calls, for what asks every second: it is tested before each."""
         self.waiting = 0
         self._lock = threading.Lock()
 
@@ -49,13 +57,15 @@ class DatabaseThreads:
 
     def _work(self, call: Callable[[], T]) -> T:
         self._count(-1)
+        if self.is_steady:
+            close_old_connections()
         try:
             return call()
         except (OperationalError, InterfaceError):
             connections.close_all()
             raise
         finally:
-            if not self.keeps_connections or self._count(0) == 0:
+            if not self.is_steady and (not self.keeps_connections or self._count(0) == 0):
                 connections.close_all()
 
 

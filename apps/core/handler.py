@@ -49,7 +49,8 @@ class RequestThread(ThreadPoolExecutor):
 def connection_reuse() -> None:
     """Have this thread's connection outlive the request; `connections` has one object per thread."""
     link = connections["default"]
-    link.settings_dict = {**link.settings_dict, "CONN_MAX_AGE": CONNECTION_KEPT_S}
+    kept = {"CONN_MAX_AGE": CONNECTION_KEPT_S, "CONN_HEALTH_CHECKS": True}
+    link.settings_dict = {**link.settings_dict, **kept}
 
 
 class RequestHandler(ASGIHandler):

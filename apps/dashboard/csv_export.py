@@ -7,7 +7,6 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.http import StreamingHttpResponse
 
 if TYPE_CHECKING:
@@ -19,8 +18,6 @@ CHUNK: Final = 500
 """Rows that are read, and lines that are sent, at a time."""
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet run a cell."""
-ADDRESSES: Final = frozenset({"miner", "from", "to", "address"})
-"""Columns whose cells are addresses; rows hold them with `f`."""
 
 
 class Download(StreamingHttpResponse):
@@ -57,19 +54,13 @@ def cell(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def address_cell(value: Any) -> Any:
-    """Return an address as ADDRESS_PREFIX says that it is printed."""
-    return f"{settings.ADDRESS_PREFIX}{value[1:]}" if isinstance(value, str) and value[:1] == "f" else value
-
-
 def csv_answer(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> Download:
-    """Stream `rows` as the file `name`; addresses are printed as ADDRESS_PREFIX says."""
+    """Stream `rows` as the file `name`."""
     writer = csv.writer(Echo())
-    shown = [address_cell if column in ADDRESSES else cell for column in head]
 
     def lines() -> Iterator[str]:
         yield writer.writerow(head)
         for row in rows:
-            yield writer.writerow([show(value) for show, value in zip(shown, row, strict=True)])
+            yield writer.writerow([cell(value) for value in row])
 
     return Download(name, lines(), content_type="text/csv")

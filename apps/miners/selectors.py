@@ -186,10 +186,10 @@ def winning_hosts(miners: Collection[int], *, now: datetime) -> dict[int, str]:
 
     An empty name: the miner has roles, and nobody holds this one now.
     """
-    rows = Role.objects.filter(miner__in=miners).exclude(state=RoleState.REMOVED)
-    found: dict[int, str] = dict.fromkeys(rows.order_by().values_list("miner_id", flat=True), "")
-    for role in rows.filter(kind=RoleKind.WINNING):
-        if role_is_in_force(role, now=now):
+    roles = list(Role.objects.filter(miner__in=miners).exclude(state=RoleState.REMOVED))
+    found: dict[int, str] = dict.fromkeys([role.miner_id for role in roles], "")
+    for role in roles:
+        if role.kind == RoleKind.WINNING and role_is_in_force(role, now=now):
             found[role.miner_id] = role.host
     return found
 

@@ -228,8 +228,6 @@ NETWORK_PARAMS = env_object("NETWORK_PARAMS")
 HEAD_STEPS = "poolsite.head_steps.HEAD_STEPS"
 HEAD_FACTS = "poolsite.head_steps.HEAD_FACTS"
 """Where the follower finds what it enqueues on each head; the apps may not import it themselves."""
-ADDRESS_PREFIX = env_text("ADDRESS_PREFIX", "f")
-"""`f` or `t`: how addresses are printed in CSV downloads; they are read with either everywhere."""
 NETWORK = env_text("POOLSITE_NETWORK", "demo")
 """Row of the network table that the embedded chain is started with: demo, test or lotus-2k."""
 SERVER_TIMING = env_flag("SERVER_TIMING")

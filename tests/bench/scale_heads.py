@@ -146,7 +146,7 @@ def follow() -> None:
     one("apps.sectors.services.active").active_follow(selectors.roots_active(), work)
     one("apps.sectors.services.active").deadlines_fill(work)
     roots = selectors.roots_active()
-    seen = look.Look(client=node(), network=policy, head=head, now=work.now)
+    seen = look.ProvingContext(client=node(), network=policy, head=head, now=work.now)
     written = one("apps.proving.services.deadlines").deadlines_follow(roots, seen)
     miners = [row.miner for row in roots]
     one("apps.proving.services.recoveries").miners_faulty(miners)

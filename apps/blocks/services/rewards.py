@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
+from apps.chain.client import chain_client
 from apps.chain.models import Head
 from apps.chain.tipsets import key_to_json
 from apps.core.errors import DomainError
@@ -24,13 +25,18 @@ REWARD_ACTOR: Final = "f02"
 BOOKED_AT_ONCE: Final = 20
 
 
-def rewards_book(client: ChainClient) -> int:
+def rewards_book() -> int:
     """Write the reward of included blocks whose messages were executed; return how many."""
-    rows = Round.objects.select_related("block").filter(
-        state=RoundState.INCLUDED, block__reward=None, block__isnull=False
+    rows = (
+        Round.objects.select_related("block")
+        .only("epoch", "win_count", "block__cid")
+        .filter(state=RoundState.INCLUDED, block__reward=None, block__isnull=False)
     )
-    booked = 0
-    for row in rows.order_by("epoch")[:BOOKED_AT_ONCE]:
+    due = list(rows.order_by("epoch")[:BOOKED_AT_ONCE])
+    if not due:
+        return 0
+    client, booked = chain_client(), 0
+    for row in due:
         tipset = Head.objects.filter(is_canonical=True, height=row.epoch).first()
         child = tipset and Head.objects.filter(is_canonical=True, parent_key=tipset.key).first()
         if tipset is None or child is None:

@@ -19,10 +19,16 @@ back."""
 
 def rounds_settle(head: HeadRow, *, finality: int) -> int:
     """Move the rounds whose block joined or left the chain; return how many moved."""
-    rows = Round.objects.select_related("miner", "block").filter(
+    rows = Round.objects.filter(
         state__in=ON_CHAIN, epoch__gte=head.height - finality, epoch__lte=head.height, block__isnull=False
     )
+    # Without the blocks themselves, which are most of what these rows hold.
+    rows = rows.select_related("miner", "block").only(
+        "state", "epoch", "miner__uuid", "miner__tenant_id", "block__cid"
+    )
     open_rows = list(rows)
+    if not open_rows:
+        return 0
     epochs = {row.epoch for row in open_rows}
     tipsets = dict(Head.objects.filter(is_canonical=True, height__in=epochs).values_list("height", "cids"))
     moved = 0

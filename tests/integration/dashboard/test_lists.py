@@ -46,20 +46,6 @@ def test_a_list_can_be_taken_along(ann, path, rows):
     assert all(line["id"] for line in lines)
 
 
-@pytest.mark.parametrize(
-    ("path", "columns"),
-    [("/sectors.csv", ["miner"]), ("/messages.csv", ["from", "to"]), ("/senders.csv", ["address"])],
-)
-def test_addresses_of_a_download_have_the_prefix_of_the_setting(ann, settings, path, columns):
-    busy_pool()
-    settings.ADDRESS_PREFIX = "t"
-
-    lines = list(csv.DictReader(io.StringIO(text_of(signed_in().get(path)))))
-
-    assert lines
-    assert {line[column][0] for line in lines for column in columns} == {"t"}
-
-
 @pytest.mark.parametrize("path", ["/sectors.csv", "/messages.csv", "/gas.csv", "/senders.csv"])
 def test_download_reads_no_message_parameters(ann, path):
     busy_pool()

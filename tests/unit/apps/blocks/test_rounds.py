@@ -13,7 +13,6 @@ from apps.blocks.providers import ProofRefused
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.settle import rounds_settle
 from apps.blocks.states import RoundState
-from apps.chain.client import chain_client
 from apps.gateway.errors import SignerAway, SignerRefused
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import BlockMsg
@@ -69,7 +68,7 @@ async def test_a_win_becomes_the_head_and_pays(world, node_has_key):
         rounds_settle(world.follow(), finality=20)
         world.devnet.mine(2)
         rounds_settle(world.follow(), finality=20)
-        rewards_book(chain_client())
+        rewards_book()
         return fresh(row)
 
     row = await in_thread(settled)

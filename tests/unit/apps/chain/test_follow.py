@@ -112,6 +112,24 @@ def test_the_same_head_again_sends_nothing(site: Site) -> None:
     assert site.heights() == [0]
 
 
+def test_a_head_that_a_further_block_joined_needs_no_steps_of_its_own(site: Site) -> None:
+    site.hear()
+    site.now += timedelta(seconds=1)
+    site.node.clock = int(site.now.timestamp())
+    site.node.mine()
+    site.hear()
+    site.node.rewind(1)
+    site.node.mine(salt="further")
+    site.hear()
+    restarted = site.new_follower()
+    restarted.turn()
+
+    assert Head.objects.get(is_canonical=True, height=1).cids == [site.node.head.cid]
+    assert Head.objects.filter(height=1).count() == 2
+    assert site.heights() == [0, 1]
+    assert Follower.objects.get().steps_key == site.node.head.cid
+
+
 def test_a_turn_without_news_asks_the_database_nothing(
     site: Site, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:

@@ -64,3 +64,17 @@ async def test_call_cancelled_before_it_begins_is_not_counted(threads):
 
     assert await running is True
     assert threads.waiting == 0
+
+
+async def test_steady_threads_keep_their_connection_and_replace_a_lost_one():
+    threads = DatabaseThreads("steady", 1, is_steady=True)
+    first = await threads(backend)
+    same = await threads(backend)
+
+    await threads(lambda: connection.connection.close())
+    later = await threads(backend)
+    await threads(lambda: connection.close())  # that of the thread
+    threads.executor.shutdown()
+
+    assert same == first
+    assert later > 0
