@@ -6,6 +6,7 @@ VENV := .venv/bin/python
 STORE ?= var/store
 KEYS ?= var/own-signer
 # A host joins by TOKEN, once; afterwards it has a token of its own.
+SIZE = $(if $(SECTOR_SIZE),--sector-size "$(SECTOR_SIZE)")
 SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)"))
 
 help:
@@ -91,10 +92,10 @@ worker-environment:
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
 worker: worker-environment
-	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" $(SECRET)
+	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(SECRET)
 
 prover: worker-environment
-	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" $(SECRET)
+	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(SECRET)
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"

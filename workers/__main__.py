@@ -10,6 +10,7 @@ PROGRAMS: Final[dict[str, tuple[str, str]]] = {
     "signer": ("workers.signer.commands:main", "hold keys, sign what the policy allows"),
     "sealer": ("workers.agent.sealer:main", "seal sectors for a console"),
     "prover": ("workers.prover.main:main", "prove what the store holds, as often as the chain asks"),
+    "machine": ("workers.machine:main", "say what this machine has, and propose slots for it"),
     "precompile": ("workers.processors.precompile:main", "compile what the stages need, once per machine"),
     "seal": ("workers.processors.seal:main", "seal one sector by hand"),
     "bench": ("workers.processors.bench:main", "measure the kernels"),

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.pipeline import WORKER_STAGES
+from workers.storage.sizes import labelling_bytes, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,8 @@ KERNEL_STAGES: Final = tuple(spec.task for spec in WORKER_STAGES.values() if spe
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
+CONFIG_FILE: Final = "config.toml"
+"""In a worker's folder: what stays, as `[slots]`."""
 TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
 """In a worker's folder: the token that it got when it joined."""
 
@@ -40,6 +43,10 @@ SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of proofs (`workers.processors.snark_choice.Snark`)."""
 PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
 """The stage that an own binary must make for `--snark external`."""
+
+
+MEMORY_SHARE: Final = 0.9
+"""Of a machine's memory, what labels may take: the rest is for the system, trees and proofs."""
 
 
 class BadConfig(Exception):
@@ -123,10 +130,13 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     common_arguments(parser, folder="var/sealer")
     parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
     given = parser.parse_args(argv)
-    file = file_settings(given.dir / "config.toml")
+    file = file_settings(given.dir / CONFIG_FILE)
     slots = DEFAULT_SLOTS | slots_read(file.get("slots", {})) | slots_read(slots_parse(given.slots))
+    common = _common_read(given, file, program="sealer")
+    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    slots_check(slots, sector_bytes=common["sector_bytes"], ram_bytes=ram_bytes)
     return SealerConfig(
-        **_common_read(given, file, program="sealer"),
+        **common,
         slots=slots,
         sector_room_bytes=int(file.get("sector_room_bytes", 64 << 20)),
     )
@@ -137,14 +147,14 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
     parser = argparse.ArgumentParser(prog="python -m workers prover", description="Prove sectors for a pool.")
     common_arguments(parser, folder="var/prover")
     given = parser.parse_args(argv)
-    file = file_settings(given.dir / "config.toml")
+    file = file_settings(given.dir / CONFIG_FILE)
     return HostConfig(**_common_read(given, file, program="prover"))
 
 
 def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
     processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
-    path, own = given.dir / "config.toml", given.dir / TOKEN_FILE
+    path, own = given.dir / CONFIG_FILE, given.dir / TOKEN_FILE
     if given.token_file is None and not given.token and not own.exists():
         raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
     for stage in PROOF_STAGES[program]:
@@ -209,6 +219,17 @@ def slots_parse(text: str) -> dict[str, Any]:
         return {name.strip(): int(count) for name, _, count in pairs}
     except ValueError:
         raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
+
+
+def slots_check(slots: dict[str, int], *, sector_bytes: int, ram_bytes: int) -> None:
+    """Raise BadConfig if the slots together ask for more memory than the machine has."""
+    one, count = labelling_bytes(sector_bytes), slots["PC1"]
+    if count * one > ram_bytes:
+        raise BadConfig(
+            f"slots: pc1 = {count} asks for {count} times {size_words(one)} of memory, in all"
+            f" {size_words(count * one)}, for sectors of {size_words(sector_bytes)}; this machine has"
+            f" {size_words(ram_bytes)}: write pc1 = {int(ram_bytes * MEMORY_SHARE) // one} at most"
+        )
 
 
 def slots_read(given: dict[str, Any]) -> dict[str, int]:

@@ -145,7 +145,7 @@ def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dic
         f"drawn_{count}": Sum("expected", filter=Q(at__gte=since) & ~UNDRAWN)
         for count, since in first.items()
     }
-    rows: Iterable[dict[str, Any]] = of_rounds.values("miner_id").annotate(**sums)
+    rows: Iterable[Any] = of_rounds.values("miner_id").annotate(**sums)
     for row in rows:
         for count in days:
             wins[row["miner_id"], count] = row[f"wins_{count}"] or 0

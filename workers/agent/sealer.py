@@ -23,12 +23,13 @@ from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.agent.removal import Removals
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES, BadConfig, sealer_config
+from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, BadConfig, sealer_config
 from workers.console.client import Console
-from workers.console.join import joined
+from workers.console.join import joined, secret_write
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
+from workers.machine import config_text, machine_look
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.snark.files import CircuitKind
@@ -123,14 +124,30 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         console.close()
 
 
+def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Event) -> SealerConfig:
+    """Return the configuration of a host that has joined; one without a file gets what fits its machine.
+
+    Raises BadConfig, TokenRefused.
+    """
+    config = joined(config, stop=stop)
+    path = config.folder / CONFIG_FILE
+    if not config.join_token or path.exists():
+        return config
+    text = config_text(machine_look((config.folder, config.store)), config.sector_bytes)
+    secret_write(path, text.rstrip())
+    log.info("config_proposed", path=str(path))
+    return joined(sealer_config(arguments), stop=stop)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a sealing worker until SIGTERM or SIGINT; gives the exit code."""
     try:
-        config = sealer_config(sys.argv[1:] if argv is None else argv)
+        arguments = sys.argv[1:] if argv is None else argv
+        config = sealer_config(arguments)
         with owned(config.folder, name="sealer"):
             logs_set_up("sealer")
             stop = stop_on_signal()
-            run(joined(config, stop=stop), stop=stop)
+            run(configured(config, arguments, stop=stop), stop=stop)
     except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway) as error:
         return refuse(str(error))
     return 0

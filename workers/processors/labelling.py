@@ -21,6 +21,7 @@ from workers.processors.parent_cache import Parents, parents_of, rows_release
 from workers.storage.checksums import Checksums
 from workers.storage.files import file_read, file_write, is_complete, pages_release
 from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
+from workers.storage.sizes import labelling_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,8 +45,8 @@ class LabelledSector:
 
 
 def memory_needed(parameters: SealParameters, sectors: int) -> int:
-    """Return the bytes of memory that labelling takes: two layers of each sector."""
-    return 2 * parameters.sector_bytes * sectors
+    """Return the bytes of memory that labelling takes."""
+    return labelling_bytes(parameters.sector_bytes) * sectors
 
 
 def label_sectors(

@@ -11,6 +11,7 @@ from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from apps.core.formatting import size
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 PARTS: Final = (("sealer", _("Sealing host")), ("prover", _("Prover")))
+SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")
+"""Sector sizes as a host's command line writes them."""
 PROGRAMS: Final = {"sealer": "worker", "prover": "prover"}
 """Part → its `make` command."""
 MADE: Final = "join_made"
@@ -40,12 +43,20 @@ class JoinForm(PageForm):
     part = Text(initial="sealer")
     tenant = Text()
     store = Text(initial="/mnt/store")
+    sector_size = Text()
 
     def clean_part(self) -> str:
         """Read the part.  Raises ValidationError."""
         if self.cleaned_data["part"] not in JOINS:
             raise ValidationError(_("one of those offered"))
         return str(self.cleaned_data["part"])
+
+    def clean_sector_size(self) -> str:
+        """Read the size, as the command takes it.  Raises ValidationError."""
+        size = str(self.cleaned_data["sector_size"])
+        if size and size not in SIZES:
+            raise ValidationError(_("one of those offered"))
+        return size
 
     def clean_store(self) -> str:
         """Read the folder on the host.  Raises ValidationError."""
@@ -55,13 +66,20 @@ class JoinForm(PageForm):
         return store
 
 
+def size_of(data: PageData) -> str:
+    """Return the sector size of the viewer's newest miner, as the command takes it; empty without one."""
+    newest = max(data.miners, key=lambda miner: miner.pk, default=None)
+    return "" if newest is None else "".join(size(newest.sector_size)).replace(".00", "")
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Ask what the host shall do, and make its join token."""
     if not can_manage_people(viewer):
         raise Http404
-    form = JoinForm.of(request, tenant=viewer.tenant_name)
+    data = PageData(viewer)
+    form = JoinForm.of(request, tenant=viewer.tenant_name, sector_size=size_of(data))
     if form.is_bound and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if form.is_valid():
@@ -71,7 +89,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
             request.session[MADE] = text_encrypt(
                 join_token_issue(tenant=tenant, part=sent["part"], by=viewer)
             )
-            request.session[MADE_FOR] = {"part": sent["part"], "store": sent["store"]}
+            request.session[MADE_FOR] = {name: sent[name] for name in ("part", "store", "sector_size")}
             return redirect("host-joining")
     return form_render(
         request,
@@ -81,6 +99,7 @@ def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Join a host"),
         section="hosts",
         parts=PARTS,
+        sizes=SIZES,
         tenants=picker(viewer, "tenant", value=form.typed["tenant"]) if viewer.is_operator else None,
     )
 
@@ -95,15 +114,16 @@ def host_joining(request: HttpRequest, viewer: Principal) -> HttpResponse:
         return redirect("hosts")
     made = request.session.pop(MADE_FOR)
     console = request.build_absolute_uri("/").rstrip("/")
-    command = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']} TOKEN={token}"
     again = f"make {PROGRAMS[made['part']]} CONSOLE={console} STORE={made['store']}"
+    if made["sector_size"]:
+        again += f" SECTOR_SIZE={made['sector_size']}"
     return page_render(
         request,
         "hosts/joining.html",
         title=_("Join a host"),
         section="hosts",
         data=PageData(viewer),
-        command=command,
+        command=f"{again} TOKEN={token}",
         again=again,
         is_clear=console.startswith("http://"),
     )

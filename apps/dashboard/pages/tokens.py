@@ -52,10 +52,8 @@ def token_label(token: Token, *, at: datetime) -> StateLabel:
 
 
 def part_text(token: Token) -> str:
-    """`join a sealer, used by host-3f2a`: what a join token is for, and what became of it."""
-    return f"join a {token.joins}" + (
-        f", used by {token.joined_uid}" if token.joined_uid else ", not used yet"
-    )
+    """`join a sealer, used by host-3f2a`: what a join token is for, and who used it."""
+    return f"join a {token.joins}" + (f", used by {token.joined_uid}" if token.joined_uid else "")
 
 
 def limits_text(token: Token) -> str:

@@ -61,9 +61,8 @@ def host_join(*, by: Principal, uid: str, name: str) -> str:
 
     A host that never heard the answer asks again with the same uid: what it got before is revoked.
     """
-    row = Token.objects.select_for_update(of=("self",)).select_related("tenant", "joined_token").filter(
-        pk=by.token_id or None
-    ).exclude(joins="").first()  # fmt: skip
+    rows = Token.objects.select_for_update(of=("self",)).select_related("tenant", "joined_token")
+    row = rows.exclude(joins="").filter(pk=by.token_id).first() if by.token_id else None
     if row is None:
         raise NoJoinToken
     if row.joined_uid not in ("", uid):

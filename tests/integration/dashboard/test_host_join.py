@@ -77,15 +77,20 @@ def test_the_page_shows_the_command_once(client):
     people.person("adam", role="TENANT_ADMIN", of="alice")
     browser = signed_in("adam")
 
-    bad = browser.post("/hosts/join/", {"part": "sealer", "tenant": "alice", "store": "mnt; rm"})
+    bad = browser.post(
+        "/hosts/join/", {"part": "sealer", "tenant": "alice", "store": "mnt; rm", "sector_size": "32GiB"}
+    )
     shown = browser.post(
-        "/hosts/join/", {"part": "sealer", "tenant": "alice", "store": "/mnt/store"}, follow=True
+        "/hosts/join/",
+        {"part": "sealer", "tenant": "alice", "store": "/mnt/store", "sector_size": "32GiB"},
+        follow=True,
     ).content.decode()
     again = browser.get("/hosts/joining/")
 
     assert bad.status_code == 422
     command = re.search(
-        r"make worker CONSOLE=http://testserver STORE=/mnt/store TOKEN=(\S+?)<", unescape(shown)
+        r"make worker CONSOLE=http://testserver STORE=/mnt/store SECTOR_SIZE=32GiB TOKEN=(\S+?)<",
+        unescape(shown),
     )
     assert command is not None
     assert join(client, command[1]).status_code == 201

@@ -379,7 +379,8 @@ def killed_after(writes: int, act: Any) -> bool:
 
 def together(*acts: Any) -> list[Any]:
     """Run acts at once, each on a connection of its own; returns what each gave or raised."""
-    gate, results = threading.Barrier(len(acts)), [None] * len(acts)
+    gate = threading.Barrier(len(acts))
+    results: list[Any] = [None] * len(acts)
 
     def run(place: int) -> None:
         gate.wait()

@@ -1,0 +1,218 @@
+"""`python -m workers machine`: what this machine has, and the slots that it can serve.
+
+A host that joins and has no `config.toml` gets the one that this proposes.
+Sources: Linux Documentation/ABI (stable/sysfs-devices-node, testing/sysfs-devices-system-cpu), the NVIDIA
+driver's /proc/driver/nvidia.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import mmap
+import os
+import sys
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from poolsite.filecoin.porep.parameters import seal_parameters
+from workers.config import DEFAULT_SLOTS, MEMORY_SHARE, BadConfig, sector_size_read
+from workers.storage.sizes import labelling_bytes, size_words
+
+SEAL_PROOFS: Final = range(5, 10)
+"""Registered seal proofs of version 1.1, one for each sector size."""
+SYSTEM: Final = Path("/sys/devices/system")
+BLOCK_BYTES: Final = 4 << 20
+SAMPLE_BYTES: Final = 512 << 20
+"""What is written to a disk and read back, where it has ten times that free."""
+SAMPLE_S: Final = 2.0
+"""Longest time for either."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A folder's file system."""
+
+    folder: str
+    total_bytes: int
+    free_bytes: int
+    write_bytes_s: int
+    """Measured past the page cache where the file system allows it; 0: nothing could be written."""
+    read_bytes_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """What a machine has."""
+
+    cpus: int
+    """Logical processors that this process may use."""
+    numa_nodes: int
+    l3_bytes: int
+    """Of one L3 cache; 0 where the kernel does not tell."""
+    l3_caches: int
+    ram_bytes: int
+    gpus: tuple[str, ...]
+    disks: tuple[Disk, ...]
+
+
+def machine_look(folders: tuple[Path, ...]) -> Machine:
+    """Look at this machine, and measure the disks of these folders."""
+    caches = {read_text(path / "shared_cpu_list"): read_text(path / "size") for path in l3_folders()}
+    sizes = [size_read(size) for size in caches.values()]
+    return Machine(
+        cpus=len(os.sched_getaffinity(0)),
+        numa_nodes=max(1, len(list((SYSTEM / "node").glob("node[0-9]*")))),
+        l3_bytes=max(sizes, default=0),
+        l3_caches=len(caches),
+        ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        gpus=gpus_here(),
+        disks=tuple(disk_measure(folder) for folder in folders),
+    )
+
+
+def l3_folders() -> list[Path]:
+    """Return the kernel's folder of each processor's third-level cache."""
+    folders = (SYSTEM / "cpu").glob("cpu[0-9]*/cache/index*")
+    return [folder for folder in folders if read_text(folder / "level") == "3"]
+
+
+def gpus_here(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
+    """Return the models of NVIDIA's GPUs whose driver is loaded."""
+    lines = [line for path in sorted(drivers.glob("*/information")) for line in read_text(path).splitlines()]
+    return tuple(line.partition(":")[2].strip() for line in lines if line.startswith("Model"))
+
+
+def read_text(path: Path) -> str:
+    """Return a small file of the kernel's; empty where there is none."""
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def size_read(text: str) -> int:
+    """Return the bytes of `32768K` or `32M`; 0 for anything else."""
+    factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}.get(text[-1:], 0)
+    return int(text[:-1]) * factor if factor and text[:-1].isdigit() else 0
+
+
+def disk_measure(folder: Path) -> Disk:
+    """Write and read a sample in a folder, which is made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    room = os.statvfs(folder)
+    free = room.f_bavail * room.f_frsize
+    sample = folder / f".measure-{os.getpid()}"
+    written = read = 0.0
+    try:
+        if free >= 10 * SAMPLE_BYTES:
+            written = rate(sample, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            read = rate(sample, os.O_RDONLY)
+    except OSError:
+        written = read = 0.0
+    finally:
+        with suppress(OSError):
+            sample.unlink()
+    return Disk(
+        folder=str(folder),
+        total_bytes=room.f_blocks * room.f_frsize,
+        free_bytes=free,
+        write_bytes_s=int(written),
+        read_bytes_s=int(read),
+    )
+
+
+def rate(path: Path, flags: int) -> float:
+    """Return the bytes per second of writing or reading a file from its start.  Raises OSError."""
+    try:
+        file = os.open(path, flags | os.O_DIRECT, 0o600)
+    except OSError:
+        file = os.open(path, flags, 0o600)  # a file system without O_DIRECT, such as tmpfs
+    try:
+        with mmap.mmap(-1, BLOCK_BYTES) as block:
+            is_write = bool(flags & os.O_WRONLY)
+            begin, done = time.monotonic(), 0
+            while done < SAMPLE_BYTES and time.monotonic() - begin < SAMPLE_S:
+                count = os.write(file, block) if is_write else os.readv(file, [block])
+                if not count:
+                    break
+                done += count
+            if is_write:
+                os.fsync(file)
+            return done / max(time.monotonic() - begin, 1e-9)
+    finally:
+        os.close(file)
+
+
+def sealing_disk_bytes(sector_bytes: int) -> int:
+    """Return the disk that a sector takes while it is sealed."""
+    from workers.processors.seal import needs  # brings the kernels along
+
+    seals = (seal_parameters(number) for number in SEAL_PROOFS)
+    return needs(next(one for one in seals if one.sector_bytes == sector_bytes))["disk"]
+
+
+def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
+    """Return the slots by stage that memory, cores and the first folder's disk allow.
+
+    A sector in PC1 has two layers in memory (`workers.processors.labelling`) and a core; the other stages
+    use all cores, so one of each.  Raises BadConfig where not even one sector fits.
+    """
+    memory, disk = labelling_bytes(sector_bytes), sealing_disk_bytes(sector_bytes)
+    in_memory = int(machine.ram_bytes * MEMORY_SHARE) // memory
+    on_disk = machine.disks[0].free_bytes // disk if machine.disks else in_memory
+    for count, what, need, there in (
+        (in_memory, "of memory", memory, machine.ram_bytes),
+        (on_disk, "of disk", disk, machine.disks[0].free_bytes if machine.disks else 0),
+    ):
+        if count < 1:
+            words = f"{size_words(need)} {what}, there are {size_words(there)}"
+            raise BadConfig(f"a sector of {size_words(sector_bytes)} needs {words}")
+    most = max(DEFAULT_SLOTS["PC1"], machine.cpus)
+    return {**DEFAULT_SLOTS, "PC1": min(in_memory, on_disk, most)}
+
+
+def config_text(machine: Machine, sector_bytes: int) -> str:
+    """Return a `config.toml` for this machine.  Raises BadConfig."""
+    slots = slots_propose(machine, sector_bytes)
+    lines = [
+        f"# Proposed by `python -m workers machine` for sectors of {size_words(sector_bytes)}:",
+        f"# {machine.cpus} cores, {size_words(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"
+        + (f", {', '.join(machine.gpus)}" if machine.gpus else ""),
+        *(f"# {disk_words(disk)}" for disk in machine.disks),
+        f"sector_room_bytes = {sealing_disk_bytes(sector_bytes)}",
+        "",
+        "[slots]",
+        *(f"{stage.lower()} = {count}" for stage, count in slots.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def disk_words(disk: Disk) -> str:
+    """Return `/mnt/a: 1.0 TiB free, writes 2.1 GiB/s, reads 3.0 GiB/s`."""
+    rates = f", writes {size_words(disk.write_bytes_s)}/s, reads {size_words(disk.read_bytes_s)}/s"
+    return f"{disk.folder}: {size_words(disk.free_bytes)} free{rates if disk.write_bytes_s else ''}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print what the machine has as JSON, or with --config the proposed file; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m workers machine", description="Look at this machine.")
+    parser.add_argument("--dir", type=Path, default=Path("var/sealer"), help="the worker's own folder")
+    parser.add_argument("--store", type=Path, help="where finished sectors lie")
+    parser.add_argument("--sector-size", default="32GiB", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
+    parser.add_argument("--config", action="store_true", help="print a config.toml for it")
+    given = parser.parse_args(argv)
+    try:
+        sector_bytes = sector_size_read(given.sector_size)
+        machine = machine_look(tuple(folder for folder in (given.dir, given.store) if folder is not None))
+        if given.config:
+            sys.stdout.write(config_text(machine, sector_bytes))
+        else:
+            sys.stdout.write(json.dumps(asdict(machine), indent=2) + "\n")
+    except (BadConfig, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
