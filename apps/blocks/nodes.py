@@ -48,7 +48,7 @@ class BlockNodes:
         self._running: set[asyncio.Task[str]] = set()
 
     async def ask(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
-        """Ask the first node that answers; `until` is a moment of the clock.
+        """Call the first node that answers; `until` is a moment of the clock.
 
         Raise NodeRefused, NodeUnavailable.
         """

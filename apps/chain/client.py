@@ -85,14 +85,14 @@ class ChainClient:
         """Time for every single try, instead of the method's own."""
 
     def call(self, method: str, *params: Any, timeout_s: float | None = None) -> Any:
-        """Ask `Filecoin.<method>` of the best node that answers.
+        """Call `Filecoin.<method>` on the best node that answers.
 
         Raises NodeRefused with that node's words, NodeUnavailable if no node answers.
         """
         return self.ask(_as_it_is, method, *params, timeout_s=timeout_s)
 
     def ask(self, read: Callable[[Any], T], method: str, *params: Any, timeout_s: float | None = None) -> T:
-        """Ask and read the answer; a node whose answer cannot be read counts as one that did not answer."""
+        """Call and read the answer; a node whose answer cannot be read counts as one that did not answer."""
         failure: NodeUnavailable | None = None
         unknown: NodeRefused | None = None
         links = self._in_order()
@@ -115,7 +115,7 @@ class ChainClient:
         raise unknown or failure or NodeUnavailable(NO_NODE)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Ask many things of one node in one request; a refused one stands as its NodeRefused."""
+        """Send many calls to one node in one request; a refused one stands as its NodeRefused."""
         if not calls:
             return []
         failure: NodeUnavailable | None = None

@@ -71,7 +71,7 @@ class DevnetState:
 
 
 def devnet_state(node: Node) -> DevnetState:
-    """Ask a devnet's node.  Raises NodeUnavailable, or NodeRefused if it is no devnet."""
+    """Call a devnet's node.  Raises NodeUnavailable, or NodeRefused if it is no devnet."""
     return devnet_state_read(link_to(node.url, node.token).call("Devnet.Info", [], timeout_s=READ_TIMEOUT_S))
 
 

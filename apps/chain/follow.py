@@ -146,7 +146,7 @@ class ChainFollower:
         return self._epoch(head, epoch_s) <= epoch
 
     def _begin(self) -> None:
-        """Ask every node once, then keep probing and listening beside the turns."""
+        """Probe every node once, then keep probing and listening beside the turns."""
         nodes_sync(settings.CHAIN_URLS)
         nodes_probe(now=clock.now())
         listener = HeadListener(addresses=lambda: watch.addresses(), client=client_of, heard=self.box.put)

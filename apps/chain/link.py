@@ -55,7 +55,7 @@ class NodeLink:
         weakref.finalize(self, self._http.close)
 
     def call(self, method: str, params: Sequence[Any], *, timeout_s: float | None = None) -> Any:
-        """Ask once.  Raises NodeUnavailable or NodeRefused."""
+        """Call once.  Raises NodeUnavailable or NodeRefused."""
         request = self._request(method, params)
         answer = self._post(request, timeout_s=timeout_s)
         if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
@@ -65,7 +65,7 @@ class NodeLink:
     def call_many(
         self, calls: Sequence[tuple[str, Sequence[Any]]], *, timeout_s: float | None = None
     ) -> list[Any]:
-        """Ask many things in one request; a refused one stands as its NodeRefused in the list.
+        """Send many calls in one request; a refused one stands as its NodeRefused in the list.
 
         The node works them off one after the other, in order.  Raises NodeUnavailable.
         """

@@ -19,7 +19,7 @@ REQUESTS: Final = 4
 
 
 def map_parallel(ask: Callable[[Row], Found], rows: Sequence[Row]) -> list[Found | Exception]:
-    """Ask for each row, in threads; what is raised for one stands in its place.
+    """Call for each row, in threads; what is raised for one stands in its place.
 
     `ask` must leave the database alone: a thread would open a connection of its own.  Once no node
     answered for some rows, the rest is not asked for.

@@ -63,7 +63,7 @@ def readiness() -> dict[str, Any]:
 
 
 def database_state() -> str:
-    """Ask the database the smallest question."""
+    """Run the smallest query."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("select 1")
@@ -122,7 +122,7 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def database_away(request: HttpRequest) -> HttpResponse:
-    """Ask the caller to come back: the database restarts."""
+    """Answer 503 with a time to come back: the database restarts."""
     log.warning("database_away", path=request.path)
     return sorry(request, 503, database_away_text())
 

@@ -80,7 +80,7 @@ class Leadership:
         return True
 
     def still_leads(self) -> bool:
-        """Ask the server over the lock's own connection.  False means: stop at once, elect again."""
+        """Return whether the lock's connection still holds it; if not: stop at once, elect again."""
         return self._asks(
             "select exists (select from pg_locks where locktype = 'advisory' and granted"
             " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"

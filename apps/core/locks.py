@@ -42,7 +42,7 @@ def try_lock(lock_class: int, name: str) -> Iterator[bool]:
 
 
 def single_flight(step: Callable[Given, None]) -> Callable[Given, None]:
-    """Let a step of a head be at work once: where it takes longer than an epoch, further ones end at once.
+    """Run a step of a head once at a time: where it takes longer than an epoch, further ones end at once.
 
     Otherwise a slow one fills all threads of its worker, and proofs behind it come too late.
     """

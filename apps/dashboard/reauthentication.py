@@ -48,7 +48,7 @@ OWN: Final = frozenset({PASSWORD, CODE, PASSKEY, BACK, "csrfmiddlewaretoken"})
 
 
 def reauthenticated(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Let through whoever proved lately who they are; others are asked first."""
+    """Pass whoever proved lately who they are; others are asked first."""
 
     @wraps(view)
     def guarded(request: HttpRequest, viewer: Principal, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -125,7 +125,7 @@ def credentials_check(request: HttpRequest) -> str:
 
 
 def reauthentication_page(request: HttpRequest, viewer: Principal, *, error: str = "") -> HttpResponse:
-    """Ask; the form goes to the same address with all that came with this request."""
+    """Show the question; the form goes to the same address with all that came with this request."""
     person = cast("User", request.user)
     sent = [(name, value) for name, values in request.POST.lists() for value in values if name not in OWN]
     return page_render(

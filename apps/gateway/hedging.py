@@ -56,7 +56,7 @@ async def first_answer(
     pause_s: float | None = None,
     more: Callable[[], Awaitable[Sequence[Callable[[], Awaitable[Json]]]]] | None = None,
 ) -> Json:
-    """Ask one connection after the other until one answers; what it answers, a refusal too, is final.
+    """Try one connection after the other until one answers; what it answers, a refusal too, is final.
 
     With `pause_s`, the next is asked beside one that is slower than that; `more` gives further ones when
     there is none left.  Whoever is not waited for any more is cancelled, so that its answer finds nobody.

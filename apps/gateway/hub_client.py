@@ -205,7 +205,7 @@ class HubClient:
         deadline: Deadline,
         sent: tuple[ConnectionRef, asyncio.Future[Json]] | None = None,
     ) -> Json:
-        """Ask a connection; if it goes away, another, or itself once back.
+        """Send the request to a connection; if it goes away, to another, or to itself once back.
 
         What is repeatable is asked of a second connection too when the first is slow.  `sent`: whom it was
         sent to a while ago, and the answer that is due.

@@ -74,7 +74,7 @@ class PartitionFacts:
 
 
 def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
-    """Ask for everything about a miner in one request.  Raises NodeRefused, NodeUnavailable."""
+    """Fetch everything about a miner in one request.  Raises NodeRefused, NodeUnavailable."""
     tipset = _key_json(key)
     answers = client.call_many(
         [
@@ -146,7 +146,7 @@ def estimates_read(client: ChainClient, key: str) -> dict[str, int]:
 def partitions_read(
     client: ChainClient, address: str, deadlines: Sequence[int], key: str
 ) -> dict[int, list[PartitionFacts]]:
-    """Ask for the partitions of several deadlines in one request.  Raises NodeRefused, NodeUnavailable."""
+    """Fetch the partitions of several deadlines in one request.  Raises NodeRefused, NodeUnavailable."""
     tipset = _key_json(key)
     answers = client.call_many(
         [("StateMinerPartitions", [address, deadline, tipset]) for deadline in deadlines]

@@ -165,7 +165,7 @@ class Chain:
                 self._messages.popitem(last=False)
 
     def transactions_index(self, messages: Iterable[SignedMessage], *, chain_id: int) -> None:
-        """Let the messages that are Ethereum transactions be found by their hashes."""
+        """Index the messages that are Ethereum transactions by their hashes."""
         rows = [
             (transaction_hash(signed.message, signed.signature, chain_id=chain_id), signed.cid.data)
             for signed in messages

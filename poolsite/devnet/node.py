@@ -314,7 +314,7 @@ class Devnet:
         ]
 
     def mine_round(self) -> bool:
-        """Let one epoch pass at the clock's time; True if it brought a tipset, False for a null round."""
+        """Advance by one epoch at the clock's time; True if it brought a tipset, False for a null round."""
         with self.lock:
             parent = self.head
             epoch = parent.height + 1 + self.nulls
@@ -344,7 +344,7 @@ class Devnet:
         )
 
     def mine_one(self) -> Tipset:
-        """Let epochs pass until the next tipset; a manual clock is moved on.  Returns the new head."""
+        """Advance to the next tipset; a manual clock is moved on.  Returns the new head."""
         for _ in range(MAX_NULL_ROUNDS):
             self.clock.not_before(self._due())
             if self.mine_round():
@@ -352,21 +352,17 @@ class Devnet:
         raise BrokenChain(f"no block in {MAX_NULL_ROUNDS} epochs: the built-in miner has too little power")
 
     def mine(self, tipsets: int) -> Tipset:
-        """Let epochs pass until there are so many more tipsets; returns the head."""
+        """Advance until there are so many more tipsets; returns the head."""
         for _ in range(tipsets):
             self.mine_one()
         return self.head.tipset
 
     def advance(self, epochs: int) -> Tipset:
-        """Let at least so many epochs pass; returns the head."""
+        """Advance by at least so many epochs; returns the head."""
         target = self.head.height + epochs
         while self.head.height < target:
             self.mine_one()
         return self.head.tipset
-
-    def advance_to(self, height: int) -> Tipset:
-        """Let epochs pass until the head is at `height` or later."""
-        return self.advance(max(height - self.head.height, 0))
 
     def null_rounds(self, count: int) -> None:
         """Make the next epochs null rounds on purpose."""

@@ -80,7 +80,7 @@ class Primary:
         return [_signed(text) for text in bls], [_signed(text) for text in others]
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
 

@@ -154,7 +154,7 @@ def cluster_make(cluster: Cluster, *, lease: int) -> None:
 
 
 def logins_write(data: Path, account: tuple[int, int] | None) -> None:
-    """Let in only the account that runs the pool: the socket's folder is closed to others anyway.
+    """Admit only the account that runs the pool: the socket's folder is closed to others anyway.
 
     As root the server's own account must not become the pool's user; without root it is the same one.
     """

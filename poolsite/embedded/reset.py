@@ -28,7 +28,7 @@ def folders_of(paths: PoolPaths) -> list[Path]:
 
 
 def main() -> int:
-    """Ask, then remove; 0 if the state is gone, 1 if it was kept."""
+    """Remove after a confirmation; 0 if the state is gone, 1 if it was kept."""
     paths = PoolPaths.of_environment()
     try:
         require_ours(paths.var)

@@ -229,18 +229,18 @@ _KINDS: Final[dict[Any, Kind]] = {
 
 
 def kind_register(cls: Any, kind: Kind) -> None:
-    """Let fields that are annotated with a class or a union be written as `kind`."""
+    """Register `kind` as the form of fields that are annotated with a class or a union."""
     _KINDS[cls] = kind
 
 
 def cbor_tuple(cls: type[T]) -> type[T]:
-    """Let a dataclass be written as the array of its fields, as cbor-gen's tuple encoding does."""
+    """Register a dataclass to be written as the array of its fields, as cbor-gen's tuple encoding does."""
     Struct(cls, *_fields_of(cls))
     return cls
 
 
 def cbor_transparent(cls: type[T]) -> type[T]:
-    """Let a dataclass of one field be written as that field's value alone, as some actors' parameters are."""
+    """Register a dataclass of one field to be written as that field's value, as some parameters are."""
     Struct(cls, *_fields_of(cls), bare=True)
     return cls
 

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON, checked: between console and workers, and in the processor protocol.
+"""Documents as JSON, checked by msgspec: between console and workers, and in the processor protocol.
 
 A field's name is its name on the wire.  Bytes are base64, tuples are arrays, enums are their values;
 a field with a default may be left out.  What is not understood is refused by field and reason, so
@@ -7,15 +7,13 @@ that two versions that do not fit notice it at the first request and not in the 
 
 from __future__ import annotations
 
-import base64
-import binascii
-import dataclasses
-import enum
-import functools
+import re
 import types
 import typing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import msgspec
+from msgspec import Meta, Struct, ValidationError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +27,28 @@ VERSION_FIELD = "v"
 NUMBER_MAX = 2**63 - 1
 """Largest whole number either side stores."""
 
-BASE64: Final = {"form": "base64"}
-"""Metadata of a field whose byte strings are base64 text where those of others are numbers."""
+Int = Annotated[int, Meta(ge=-NUMBER_MAX, le=NUMBER_MAX)]
+"""A whole number that either side can store."""
+
+Text = Annotated[str, Meta(pattern=r"\A[^\x00\ud800-\udfff]*\Z")]
+"""Text that a database stores and UTF-8 can say."""
 
 T = TypeVar("T")
+
+WHERE: Final = re.compile(r" - at (?:`key` in )?`\$([^`]*)`\Z")
+"""How msgspec ends what it says of a value inside."""
+
+STEP: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
+"""One step of the way there: a field's name, an index, or `...` for any key of a mapping."""
+
+EXPECTED: Final = {
+    "object": "must be an object",
+    "array": "must be an array",
+    "str": "must be text",
+    "int": "must be a whole number",
+    "bool": "must be true or false",
+    "bytes": "must be base64 text",
+}
 
 
 class BadWire(ValueError):
@@ -45,9 +61,13 @@ class BadWire(ValueError):
         self.reason = reason
 
 
-def document_encode(value: Any) -> dict[str, Any]:
-    """Return the JSON object of a dataclass, with the version."""
-    return {VERSION_FIELD: WIRE_VERSION, **WIRE.encode(value)}
+class Document(Struct, frozen=True, forbid_unknown_fields=True):
+    """What console and workers tell each other."""
+
+
+def document_encode(value: Document) -> dict[str, Any]:
+    """Return the JSON object of a document, with the version."""
+    return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(value)}
 
 
 def document_decode(kind: type[T], data: object) -> T:
@@ -57,163 +77,65 @@ def document_decode(kind: type[T], data: object) -> T:
     version = data.get(VERSION_FIELD)
     if version != WIRE_VERSION or isinstance(version, bool):
         raise BadWire(VERSION_FIELD, f"must be {WIRE_VERSION}")
-    return WIRE.decode(kind, {key: item for key, item in data.items() if key != VERSION_FIELD})
+    return decode(kind, {key: item for key, item in data.items() if key != VERSION_FIELD})
 
 
-@functools.cache
-def _fields(kind: Any) -> tuple[tuple[str, Any, bool, bool], ...]:
-    """Return name, type, whether it is needed and whether it is base64 of each field."""
-    hints = typing.get_type_hints(kind)
-    return tuple(
-        (
-            item.name,
-            hints[item.name],
-            item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING,
-            item.metadata == BASE64,
-        )
-        for item in dataclasses.fields(kind)
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Codec:
-    """How dataclasses cross one protocol as JSON."""
-
-    is_open: bool = False
-    """Members that the dataclass does not have are passed over; otherwise they are refused."""
-    has_numbers: bool = False
-    """Byte strings are arrays of numbers, but in fields marked BASE64; both forms are read everywhere."""
-
-    def encode(self, value: Any, *, as_base64: bool = False) -> Any:
-        """Return the JSON value of a dataclass or of a field."""
-        if isinstance(value, bytes):
-            return list(value) if self.has_numbers and not as_base64 else base64.b64encode(value).decode()
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {
-                name: self.encode(getattr(value, name), as_base64=is_base64)
-                for name, _, _, is_base64 in _fields(type(value))
-            }
-        if isinstance(value, enum.Enum):
-            return value.value
-        if isinstance(value, tuple | list):
-            return [self.encode(item, as_base64=as_base64) for item in value]
-        if isinstance(value, dict):
-            return {key: self.encode(item) for key, item in value.items()}
-        return value
-
-    def decode(self, kind: type[T], data: object, path: str = "") -> T:
-        """Read a dataclass.  Raises BadWire naming the field below `path`."""
-        decoded: T = self._object(kind, data, path)
-        return decoded
-
-    def _object(self, kind: Any, data: object, path: str) -> Any:
-        if not isinstance(data, dict):
-            raise BadWire(path, "must be an object")
-        prefix = f"{path}." if path else ""
-        fields = _fields(kind)
-        if not self.is_open:
-            unknown = data.keys() - {name for name, *_ in fields}
-            if unknown:
-                raise BadWire(f"{prefix}{min(unknown)}", "unknown field")
-        values: dict[str, Any] = {}
-        for name, hint, is_needed, _ in fields:
-            if name in data:
-                values[name] = self._value(hint, data[name], f"{prefix}{name}")
-            elif is_needed:
-                raise BadWire(f"{prefix}{name}", "missing")
-        try:
-            return kind(**values)
-        except BadWire as error:
-            raise BadWire(f"{prefix}{error.field}" if error.field else path, error.reason) from None
-
-    def _value(self, hint: Any, data: object, path: str) -> Any:
-        if hint is bytes:
-            return _numbers_decode(data, path) if self.has_numbers else _bytes_decode(data, path)
-        reader = SCALARS.get(hint)
-        if reader is not None:
-            return reader(data, path)
-        origin = typing.get_origin(hint)
-        if origin in (types.UnionType, typing.Union):
-            (inner,) = (arm for arm in typing.get_args(hint) if arm is not type(None))
-            return None if data is None else self._value(inner, data, path)
-        if origin is tuple:
-            if not isinstance(data, list):
-                raise BadWire(path, "must be an array")
-            inner = typing.get_args(hint)[0]
-            return tuple(self._value(inner, item, f"{path}.{index}") for index, item in enumerate(data))
-        if origin is dict:
-            return self._mapping(typing.get_args(hint)[1], data, path)
-        if dataclasses.is_dataclass(hint):
-            return self._object(hint, data, path)
-        return _choice_decode(hint, data, path)
-
-    def _mapping(self, inner: Any, data: object, path: str) -> dict[str, Any]:
-        if not isinstance(data, dict):
-            raise BadWire(path, "must be an object")
-        return {str(key): self._value(inner, item, f"{path}.{key}") for key, item in data.items()}
-
-
-WIRE: Final = Codec()
-"""Between console and workers."""
-
-
-def _bool_decode(data: object, path: str) -> bool:
-    if not isinstance(data, bool):
-        raise BadWire(path, "must be true or false")
-    return data
-
-
-def _number_decode(data: object, path: str) -> int:
-    if not isinstance(data, int) or isinstance(data, bool):
-        raise BadWire(path, "must be a whole number")
-    if not -NUMBER_MAX <= data <= NUMBER_MAX:
-        raise BadWire(path, "out of range")
-    return data
-
-
-def _text_decode(data: object, path: str) -> str:
-    if not isinstance(data, str):
-        raise BadWire(path, "must be text")
-    if "\x00" in data:
-        raise BadWire(path, "must not hold a zero byte")
+def decode(kind: type[T], data: object, *, hook: Callable[[type, Any], Any] | None = None) -> T:
+    """Read a JSON value; `hook` reads what msgspec does not know.  Raises BadWire naming the field."""
     try:
-        data.encode()
-    except UnicodeEncodeError:
-        raise BadWire(path, "must not hold half a character") from None
-    return data
+        return msgspec.convert(data, kind, dec_hook=hook)
+    except ValidationError as error:
+        raise _refusal(kind, data, error) from None
 
 
-def _choice_decode(hint: Any, data: object, path: str) -> str:
-    if not (isinstance(hint, type) and issubclass(hint, enum.StrEnum)):
-        raise TypeError(f"{hint!r} has no wire form")
-    if not isinstance(data, str):
-        raise BadWire(path, "must be text")
+def _refusal(kind: Any, data: Any, error: ValidationError) -> BadWire:
+    """Return what msgspec found, in our words."""
+    said, names = str(error), []
+    where = WHERE.search(said)
+    for name, index in STEP.findall(where[1] if where else ""):
+        name, kind = _step(_present(kind), data, name or index)
+        data = data[name]
+        names.append(str(name))
+    if isinstance(error.__cause__, BadWire):
+        field, reason = error.__cause__.field, error.__cause__.reason
+    else:
+        field, reason = _reason(_present(kind), data, said)
+    return BadWire(".".join([*names, field] if field else names), reason)
+
+
+def _present(kind: Any) -> Any:
+    """Return the type of a value that is there, of one that may be None."""
+    if typing.get_origin(kind) in (types.UnionType, typing.Union):
+        return next(arm for arm in typing.get_args(kind) if arm is not types.NoneType)
+    return kind
+
+
+def _step(kind: Any, data: Any, name: str) -> tuple[Any, Any]:
+    """Return the key or index of a value inside, and its type; for a mapping msgspec does not say which."""
+    arguments = typing.get_args(kind)
+    if name == "...":
+        return next(key for key, item in data.items() if not _is_good(arguments[1], item)), arguments[1]
+    if name.isdecimal():
+        return int(name), arguments[0]
+    return name, typing.get_type_hints(kind, include_extras=True)[name]
+
+
+def _is_good(kind: Any, data: Any) -> bool:
     try:
-        return hint(data)
-    except ValueError:
-        words = ", ".join(str(member.value) for member in hint)
-        raise BadWire(path, f"must be one of {words}") from None
+        msgspec.convert(data, kind)
+    except ValidationError:
+        return False
+    return True
 
 
-def _bytes_decode(data: object, path: str) -> bytes:
-    if not isinstance(data, str):
-        raise BadWire(path, "must be base64 text")
-    try:
-        return base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
-        raise BadWire(path, "must be base64 text") from None
-
-
-def _numbers_decode(data: object, path: str) -> bytes:
-    if isinstance(data, str):
-        return _bytes_decode(data, path)
-    if isinstance(data, list) and all(type(item) is int and 0 <= item < 256 for item in data):
-        return bytes(data)
-    raise BadWire(path, "must be byte values or base64 text")
-
-
-SCALARS: Final[dict[Any, Callable[[object, str], Any]]] = {
-    bool: _bool_decode,
-    int: _number_decode,
-    str: _text_decode,
-}
+def _reason(kind: Any, data: Any, said: str) -> tuple[str, str]:
+    """Return the member that is meant, if it is one of the value's, and what is wrong with it."""
+    if said.startswith("Object "):
+        return said.split("`")[1], "missing" if "missing" in said else "unknown field"
+    if said.startswith("Invalid enum value"):
+        return "", f"must be one of {', '.join(str(member.value) for member in kind)}"
+    if "matching regex" in said:
+        return "", f"must not hold {'a zero byte' if chr(0) in data else 'half a character'}"
+    if said.startswith("Expected `int` "):
+        return "", "out of range"
+    return "", EXPECTED["bytes" if "base64" in said else said.split("`")[1].split()[0]]

@@ -6,11 +6,10 @@ Source: spec/sealing.md §8.3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.codec import NUMBER_MAX, BadWire
+from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
 
 SLOTS_MAX: Final = 10_000
@@ -35,36 +34,34 @@ TOXIC_GROTH16: Final = "groth16_toxic"
 """Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hardware:
+class Hardware(Document, frozen=True, kw_only=True):
     """What a host has."""
 
-    cpus: int = 0
-    ram_bytes: int = 0
-    disk_free_bytes: int = 0
-    disk_total_bytes: int = 0
-    cpu_model: str = ""
-    kernels_done: int = 0
-    kernels_total: int = 0
+    cpus: Int = 0
+    ram_bytes: Int = 0
+    disk_free_bytes: Int = 0
+    disk_total_bytes: Int = 0
+    cpu_model: Text = ""
+    kernels_done: Int = 0
+    kernels_total: Int = 0
     """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
-    proofs: tuple[str, ...] = ("vanilla",)
+    proofs: tuple[Text, ...] = ("vanilla",)
     """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed."""
-    parameters_done: int = 0
-    parameters_total: int = 0
+    parameters_done: Int = 0
+    parameters_total: Int = 0
     """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
-    parameters_error: str = ""
+    parameters_error: Text = ""
     """What is missing for the form of proof that it was told to make."""
-    removing_bytes: int = 0
+    removing_bytes: Int = 0
     """Bytes of aborted sectors that it is removing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SectorOnHost:
+class SectorOnHost(Document, frozen=True, kw_only=True):
     """A sector in a host's journal: the stage that it began last, and what came of it."""
 
-    job: str
+    job: Text
     """The console's name of the job."""
-    token: int
+    token: Int
     """Of the lease under which the stage began."""
     inputs: SealInputs
     outputs: StageOutputs | None = None
@@ -75,12 +72,11 @@ class SectorOnHost:
             raise BadWire("inputs.number", "must not be negative")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredNumbers:
+class StoredNumbers(Document, frozen=True, kw_only=True):
     """The sectors of one miner whose files lie in a host's store."""
 
-    miner_id: int
-    runs: tuple[int, ...]
+    miner_id: Int
+    runs: tuple[Int, ...]
     """Numbers as run lengths, the first of them without."""
 
     def __post_init__(self) -> None:
@@ -88,22 +84,21 @@ class StoredNumbers:
             raise BadWire("runs", f"must be lengths of {NUMBER_MAX} numbers at most")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Register:
+class Register(Document, frozen=True, kw_only=True):
     """A worker introduces itself; with a new boot id its earlier leases are over."""
 
-    uid: str
+    uid: Text
     """Kept on the host's disk; what is on that disk belongs to this uid."""
-    boot_id: str
+    boot_id: Text
     """New with each start."""
-    name: str
-    host: str
-    version: str
+    name: Text
+    host: Text
+    version: Text
     kinds: tuple[JobKind, ...]
-    slots: dict[str, int] = field(default_factory=dict)
+    slots: dict[Text, Int] = {}
     """Stage → how many at a time."""
-    stores: tuple[str, ...] = ()
-    hardware: Hardware = field(default_factory=Hardware)
+    stores: tuple[Text, ...] = ()
+    hardware: Hardware = Hardware()
     sectors: tuple[SectorOnHost, ...] = ()
     stored: tuple[StoredNumbers, ...] = ()
 
@@ -120,68 +115,61 @@ class Register:
             raise BadWire("slots", f"must be from 0 to {SLOTS_MAX}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Document, frozen=True, kw_only=True):
     """One thing to do; repeated on each heartbeat until the host says it was done."""
 
-    id: str
+    id: Text
     op: Operation
-    args: dict[str, str] = field(default_factory=dict)
+    args: dict[Text, Text] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Registered:
+class Registered(Document, frozen=True, kw_only=True):
     """The console's answer: who you are here and how often to call."""
 
-    worker_id: str
-    heartbeat_s: int
-    lease_s: int
-    poll_ms: int
+    worker_id: Text
+    heartbeat_s: Int
+    lease_s: Int
+    poll_ms: Int
     """Pause between claims while there is nothing to do."""
     commands: tuple[Command, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeldJob:
+class HeldJob(Document, frozen=True, kw_only=True):
     """A job that the worker believes to hold."""
 
-    id: str
+    id: Text
     progress: Progress
     """Names the fencing token."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
+class Heartbeat(Document, frozen=True, kw_only=True):
     """A worker is alive and renews its leases."""
 
-    boot_id: str
+    boot_id: Text
     held: tuple[HeldJob, ...] = ()
-    hardware: Hardware = field(default_factory=Hardware)
+    hardware: Hardware = Hardware()
     is_draining: bool = False
     is_paused: bool = False
-    done_commands: tuple[str, ...] = ()
-    last_error: str = ""
+    done_commands: tuple[Text, ...] = ()
+    last_error: Text = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Renewed:
+class Renewed(Document, frozen=True, kw_only=True):
     """A lease that goes on."""
 
-    id: str
-    token: int
-    lease_s: int
+    id: Text
+    token: Int
+    lease_s: Int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lost:
+class Lost(Document, frozen=True, kw_only=True):
     """A lease that is over: stop the work, keep the files."""
 
-    id: str
-    reason: str
+    id: Text
+    reason: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeartbeatAnswer:
+class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     """What the worker still holds, what it lost, what it is told."""
 
     renewed: tuple[Renewed, ...] = ()

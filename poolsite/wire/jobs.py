@@ -7,10 +7,9 @@ answer sends the same event again and gets the same answer.  Source: spec/sealin
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
-from poolsite.wire.codec import BadWire
+from poolsite.wire.codec import BadWire, Document, Int, Text
 
 
 class JobKind(StrEnum):
@@ -53,11 +52,10 @@ def _digest_check(field: str, value: bytes | None) -> None:
         raise BadWire(field, f"must be {DIGEST_BYTES} bytes")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
+class Piece(Document, frozen=True, kw_only=True):
     """One piece of a sector's data."""
 
-    size: int
+    size: Int
     """Padded bytes."""
     comm_p: bytes
     """Commitment; that of zeros for a pledge piece."""
@@ -68,52 +66,49 @@ class Piece:
             raise BadWire("size", "must be a power of two of at least 128")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SealInputs:
+class SealInputs(Document, frozen=True, kw_only=True):
     """All that a host needs to do a sector's next stage."""
 
-    miner_id: int
-    number: int
-    seal_proof: int
+    miner_id: Int
+    number: Int
+    seal_proof: Int
     """RegisteredSealProof."""
-    sector_size: int
-    state: str
-    stage: str
+    sector_size: Int
+    state: Text
+    stage: Text
     pieces: tuple[Piece, ...] = ()
     """Empty: the sector holds zeros only."""
     ticket: bytes | None = None
-    ticket_epoch: int | None = None
+    ticket_epoch: Int | None = None
     seed: bytes | None = None
-    seed_epoch: int | None = None
+    seed_epoch: Int | None = None
     comm_d: bytes | None = None
     comm_r: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProvenSector:
+class ProvenSector(Document, frozen=True, kw_only=True):
     """One sector that a proof covers; the same number may stand in several places."""
 
-    number: int
+    number: Int
     comm_r: bytes
-    seal_proof: int
+    seal_proof: Int
 
     def __post_init__(self) -> None:
         _digest_check("comm_r", self.comm_r)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WindowPostInputs:
+class WindowPostInputs(Document, frozen=True, kw_only=True):
     """A proof for some partitions of a deadline."""
 
-    miner_id: int
-    post_proof: int
+    miner_id: Int
+    post_proof: Int
     """RegisteredPoStProof."""
     randomness: bytes
     sectors: tuple[ProvenSector, ...]
     """In the order in which the proof takes them, substitutes included."""
-    deadline: int
-    close_epoch: int
-    seconds_left: int = 0
+    deadline: Int
+    close_epoch: Int
+    seconds_left: Int = 0
     """Until the proof is of no more use; 0 if unknown."""
 
     def __post_init__(self) -> None:
@@ -122,17 +117,16 @@ class WindowPostInputs:
             raise BadWire("sectors", "must not be empty")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SectorCheckInputs:
+class SectorCheckInputs(Document, frozen=True, kw_only=True):
     """Sectors whose files are looked at before a proof needs them."""
 
-    miner_id: int
-    post_proof: int
+    miner_id: Int
+    post_proof: Int
     """RegisteredPoStProof, which fixes the size."""
     randomness: bytes
     """Chooses the leaf of each sector; nobody else sees what comes of it."""
     sectors: tuple[ProvenSector, ...]
-    per_second: int
+    per_second: Int
     """Most sectors in a second, so that a check never takes the disks from a proof; 0: as fast as it goes."""
 
     def __post_init__(self) -> None:
@@ -143,14 +137,13 @@ class SectorCheckInputs:
             raise BadWire("per_second", "must not be negative")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BadSector:
+class BadSector(Document, frozen=True, kw_only=True):
     """A sector whose files are missing or damaged on this host."""
 
-    number: int
-    path: str
+    number: Int
+    path: Text
     """Where its sealed file should lie."""
-    reason: str
+    reason: Text
 
     def __post_init__(self) -> None:
         for name, value in (("path", self.path), ("reason", self.reason)):
@@ -158,17 +151,16 @@ class BadSector:
                 raise BadWire(name, f"must have at most {REASON_MAX} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Document, frozen=True, kw_only=True):
     """A job that was leased to a worker."""
 
-    id: str
+    id: Text
     kind: JobKind
-    token: int
+    token: Int
     """Fencing token of this lease."""
-    seq: int
+    seq: Int
     """Number of the last event that the console has; the next one is one more."""
-    lease_s: int
+    lease_s: Int
     seal: SealInputs | None = None
     window_post: WindowPostInputs | None = None
     sector_check: SectorCheckInputs | None = None
@@ -183,18 +175,17 @@ class Assignment:
             raise BadWire(str(self.kind.value), "missing")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Document, frozen=True, kw_only=True):
     """A worker with free slots asks for work."""
 
-    worker_id: str
-    boot_id: str
+    worker_id: Text
+    boot_id: Text
     kinds: tuple[JobKind, ...]
-    stages: dict[str, int]
+    stages: dict[Text, Int]
     """Free slots of each stage; a job whose next stage has none is not offered."""
-    new_sectors: int = 0
+    new_sectors: Int = 0
     """For how many sectors that are not here yet there is room."""
-    max: int = 1
+    max: Int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.max <= 100:
@@ -205,23 +196,21 @@ class Claim:
             raise BadWire("stages", "must not be negative")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claimed:
+class Claimed(Document, frozen=True, kw_only=True):
     """What the worker got; empty when there is nothing for it."""
 
     jobs: tuple[Assignment, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageOutputs:
+class StageOutputs(Document, frozen=True, kw_only=True):
     """What a stage gives besides files; each event fills what it made."""
 
     pieces: tuple[Piece, ...] | None = None
     comm_d: bytes | None = None
     comm_r: bytes | None = None
-    store: str | None = None
+    store: Text | None = None
     proof: bytes | None = None
-    ms: int = 0
+    ms: Int = 0
     """How long the stage took on the host."""
 
     def __post_init__(self) -> None:
@@ -233,39 +222,36 @@ class StageOutputs:
             raise BadWire("ms", "must not be negative")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Document, frozen=True, kw_only=True):
     """A stage has ended well."""
 
-    token: int
-    seq: int
-    state: str
+    token: Int
+    seq: Int
+    state: Text
     """The state that the worker believes the sector to be in."""
-    event: str
+    event: Text
     outputs: StageOutputs
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventAnswer:
+class EventAnswer(Document, frozen=True, kw_only=True):
     """Where the sector stands now; with inputs the worker goes on under the same lease."""
 
-    state: str
-    seq: int
+    state: Text
+    seq: Int
     seal: SealInputs | None = None
     """None: the next step is the chain's, the lease is over and the job will be offered again."""
     is_done: bool = False
     """The sector needs no host any more."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(Document, frozen=True, kw_only=True):
     """How far a stage is."""
 
-    token: int
-    stage: str
-    done: int
-    total: int
-    unit: str = ""
+    token: Int
+    stage: Text
+    done: Int
+    total: Int
+    unit: Text = ""
 
     def __post_init__(self) -> None:
         if self.total <= 0 or not 0 <= self.done <= self.total:
@@ -274,42 +260,39 @@ class Progress:
             raise BadWire("unit", "too long")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Complete:
+class Complete(Document, frozen=True, kw_only=True):
     """A proof job or a check of sectors has ended well."""
 
-    token: int
+    token: Int
     proof: bytes
     """Empty when no sector could be proved, and of a check."""
-    faults: tuple[int, ...] = ()
+    faults: tuple[Int, ...] = ()
     """Numbers of sectors whose files are not good; the proof is void unless this is empty."""
-    ms: int = 0
-    read_ms: int = 0
+    ms: Int = 0
+    read_ms: Int = 0
     """Of it until the last sector was read; 0: not told."""
     bad: tuple[BadSector, ...] = ()
     """Where the files of `faults` should lie, and what is wrong with them; may lack some."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fail:
+class Fail(Document, frozen=True, kw_only=True):
     """A stage or a proof has ended badly."""
 
-    token: int
+    token: Int
     level: Level
-    stage: str
-    error: str
+    stage: Text
+    error: Text
 
     def __post_init__(self) -> None:
         if not self.error or len(self.error) > TEXT_MAX:
             raise BadWire("error", f"must have 1 to {TEXT_MAX} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(Document, frozen=True, kw_only=True):
     """The worker gives a job back untouched."""
 
-    token: int
-    reason: str = ""
+    token: Int
+    reason: Text = ""
 
     def __post_init__(self) -> None:
         if len(self.reason) > TEXT_MAX:

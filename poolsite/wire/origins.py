@@ -5,10 +5,9 @@ venus-wallet does not know the field and passes over it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
-from poolsite.wire.codec import BadWire
+from poolsite.wire.codec import BadWire, Document, Int, Text
 
 ORIGIN_FIELD: Final = "Origin"
 """Of a `WalletSign` request, beside `Signer`, `ToSign` and `Meta`."""
@@ -21,24 +20,23 @@ CIDS_MAX: Final = 1000
 """Of one question."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Document, frozen=True, kw_only=True):
     """A message of a pool, as one selection has it signed."""
 
-    pool: str
+    pool: Text
     """UUID of the pool's database; a restored one has the same."""
-    id: str
+    id: Text
     """Of the message, as its caller chose it: unique in the account."""
-    account: str = ""
+    account: Text = ""
     """Name of the tenant whose message it is; empty: the pool's own."""
-    kind: str = ""
+    kind: Text = ""
     """What it is for, as the console keeps it."""
-    selection: str = ""
+    selection: Text = ""
     """UUID of the selection.  It may have a message signed again with another nonce: nobody else has seen
     what it asked for before, and it stores the last one only."""
-    step: int = 0
+    step: Int = 0
     """Grows with each question of a selection; a late duplicate has a lower one."""
-    dead: tuple[int, ...] = ()
+    dead: tuple[Int, ...] = ()
     """Nonces with which the id was signed and that other messages have used on chain for good."""
 
     def __post_init__(self) -> None:
@@ -47,30 +45,27 @@ class Origin:
                 raise BadWire(field, f"must have at most {TEXT_MAX} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdsAsked:
+class IdsAsked(Document, frozen=True, kw_only=True):
     """Which messages the signer signed under these CIDs (of the unsigned messages)."""
 
-    pool: str
-    cids: tuple[str, ...]
+    pool: Text
+    cids: tuple[Text, ...]
 
     def __post_init__(self) -> None:
         if len(self.cids) > CIDS_MAX:
             raise BadWire("cids", f"must be at most {CIDS_MAX}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdFound:
+class IdFound(Document, frozen=True, kw_only=True):
     """What the signer's record says of one CID."""
 
-    cid: str
-    id: str
-    account: str
-    kind: str
+    cid: Text
+    id: Text
+    account: Text
+    kind: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IdsFound:
+class IdsFound(Document, frozen=True, kw_only=True):
     """Those of the CIDs that the signer signed for this pool."""
 
     found: tuple[IdFound, ...] = ()

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from typing import Final
 
-from poolsite.wire.codec import BadWire
+from poolsite.wire.codec import BadWire, Document, Int, Text
 
 POLICY_READ: Final = "PolicyRead"
 """Answered by `PolicyState`."""
@@ -44,96 +43,89 @@ def _text_check(field: str, text: str) -> None:
         raise BadWire(field, f"must have at most {TEXT_MAX} characters")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleForm:
+class RuleForm(Document, frozen=True, kw_only=True):
     """One rule as a form shows it; an empty field is no limit."""
 
-    name: str
-    types: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    methods: tuple[str, ...] = ()
-    to: tuple[str, ...] = ()
-    callers: tuple[str, ...] = ()
-    value_max: str = ""
-    value_per_day: str = ""
-    fee_max: str = ""
-    fee_per_day: str = ""
-    hours: str = ""
-    sets: tuple[str, ...] = ()
+    name: Text
+    types: tuple[Text, ...] = ()
+    keys: tuple[Text, ...] = ()
+    methods: tuple[Text, ...] = ()
+    to: tuple[Text, ...] = ()
+    callers: tuple[Text, ...] = ()
+    value_max: Text = ""
+    value_per_day: Text = ""
+    fee_max: Text = ""
+    fee_per_day: Text = ""
+    hours: Text = ""
+    sets: tuple[Text, ...] = ()
     """Named sets that it belongs to."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RuleSet:
+class RuleSet(Document, frozen=True, kw_only=True):
     """Rules that belong together."""
 
-    name: str
-    rules: tuple[str, ...] = ()
+    name: Text
+    rules: tuple[Text, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionLine:
+class VersionLine(Document, frozen=True, kw_only=True):
     """One text that was in force."""
 
-    number: int
+    number: Int
     """Counted from 1."""
-    at: str
-    by: str
-    digest: str
+    at: Text
+    by: Text
+    digest: Text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyState:
+class PolicyState(Document, frozen=True, kw_only=True):
     """What is in force, and who may change it from here."""
 
-    text: str
-    digest: str
-    number: int
+    text: Text
+    digest: Text
+    number: Int
     """Of the version in force."""
     rules: tuple[RuleForm, ...]
     sets: tuple[RuleSet, ...]
     versions: tuple[VersionLine, ...]
     """The newest first."""
-    editors: tuple[str, ...]
+    editors: tuple[Text, ...]
     """Who may change it through a console; nobody: remote edits are not allowed."""
-    types: tuple[str, ...]
+    types: tuple[Text, ...]
     """Types of requests that rules can name."""
-    methods: tuple[str, ...]
+    methods: tuple[Text, ...]
     """Methods that rules can name."""
-    error: str = ""
+    error: Text = ""
     """Why the text cannot be read, so that nothing is signed; then it has no rules."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VersionAsked:
+class VersionAsked(Document, frozen=True, kw_only=True):
     """Which version to show."""
 
-    number: int
+    number: Int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyVersion:
+class PolicyVersion(Document, frozen=True, kw_only=True):
     """One version with its text."""
 
     line: VersionLine
-    text: str
-    diff: str
+    text: Text
+    diff: Text
     """Against the version before it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyEdit:
+class PolicyEdit(Document, frozen=True, kw_only=True):
     """A change to think about."""
 
-    op: str
-    name: str = ""
+    op: Text
+    name: Text = ""
     """The rule that is changed or taken out; empty: a new one."""
     rule: RuleForm | None = None
-    place: int | None = None
+    place: Int | None = None
     """Where the rule stands among the rules, from 1; None leaves it, or puts a new one last."""
-    text: str = ""
+    text: Text = ""
     """The whole text, where that is replaced."""
-    days: int = 30
+    days: Int = 30
     """How far back the backtest looks."""
 
     def __post_init__(self) -> None:
@@ -146,90 +138,84 @@ class PolicyEdit:
         _text_check("text", self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OtherVerdict:
+class OtherVerdict(Document, frozen=True, kw_only=True):
     """A recorded request that would be decided otherwise."""
 
-    at: str
-    words: str
-    before: str
-    after: str
+    at: Text
+    words: Text
+    before: Text
+    after: Text
     is_refusal: bool
     """It was signed and would be refused."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyDraft:
+class PolicyDraft(Document, frozen=True, kw_only=True):
     """What a change would make of the policy."""
 
-    text: str
-    digest: str
-    number: int
+    text: Text
+    digest: Text
+    number: Int
     """Of the version that it would make."""
-    change: str
+    change: Text
     """The text that an editor signs."""
-    diff: str
+    diff: Text
     """Against what is in force; empty: nothing would change."""
-    rules: int
-    days: int
-    asked: int
+    rules: Int
+    days: Int
+    asked: Int
     """Requests recorded in these days that the policy was asked about."""
-    refused: int
+    refused: Int
     """Signed then, refused by this text."""
-    allowed: int
+    allowed: Int
     """Refused then, signed by this text."""
     others: tuple[OtherVerdict, ...]
     """The newest of those that would be decided otherwise."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageTrial:
+class MessageTrial(Document, frozen=True, kw_only=True):
     """A message to ask the policy about."""
 
     message: bytes
     """Its CBOR."""
-    text: str = ""
+    text: Text = ""
     """The policy to ask; empty: that in force."""
 
     def __post_init__(self) -> None:
         _text_check("text", self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageVerdict:
+class MessageVerdict(Document, frozen=True, kw_only=True):
     """What the policy says of a message."""
 
-    words: str
+    words: Text
     """What it is."""
-    rule: str
+    rule: Text
     """The rule that allows it."""
-    error: str
+    error: Text
     """Why not; empty if it would be signed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyChange:
+class PolicyChange(Document, frozen=True, kw_only=True):
     """A change to make."""
 
-    text: str
-    number: int
+    text: Text
+    number: Int
     """Of the version that it makes."""
-    editor: str
-    signature: str
-    person: str = ""
+    editor: Text
+    signature: Text
+    person: Text = ""
     """Who is signed in at the console, by its word."""
 
     def __post_init__(self) -> None:
         _text_check("text", self.text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PolicyApplied:
+class PolicyApplied(Document, frozen=True, kw_only=True):
     """What is in force now."""
 
-    number: int
-    digest: str
-    by: str
+    number: Int
+    digest: Text
+    by: Text
 
 
 def change_text(*, number: int, before: str, text: str) -> str:

@@ -5,8 +5,9 @@ The console proposes them and the signer's owner approves; the signer's command 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.wire.policy import PUT, PolicyEdit, RuleForm

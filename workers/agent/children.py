@@ -102,7 +102,7 @@ class ChildSlot:
             )
 
     def stop(self) -> None:
-        """Ask it to end, insist after a while."""
+        """Terminate it, and kill it after a while."""
         if self.process is None:
             return
         self.process.send_signal(self.command.stop_signal)

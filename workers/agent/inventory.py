@@ -5,8 +5,9 @@ A console whose database was restored from a backup imports from it what its row
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
 
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers

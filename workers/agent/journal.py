@@ -15,10 +15,9 @@ import os
 import shutil
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.codec import BadWire, Document, Int, Text, document_decode, document_encode
 from poolsite.wire.jobs import Level, Progress, SealInputs, StageOutputs
 from workers.storage.files import write_file
 from workers.storage.store import path_remove
@@ -36,11 +35,10 @@ LOCK_LOOK_S: Final = 0.02
 """Between two looks at a lock that somebody else holds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
+class Work(Document, frozen=True, kw_only=True):
     """One stage of one job under one lease."""
 
-    token: int
+    token: Int
     inputs: SealInputs
 
     @property
@@ -50,13 +48,12 @@ class Work:
         return f"{self.inputs.stage.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Document, frozen=True, kw_only=True):
     """Why a stage ended badly; counts only for the lease under which it happened."""
 
-    token: int
+    token: Int
     level: Level
-    error: str
+    error: Text
 
 
 class Journal:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
 from poolsite.filecoin.sector import prover_id
@@ -207,14 +208,12 @@ class StageRunner:
 def task_of(name: str, inputs: SealInputs, paths: SealingPaths) -> Any:
     """Return the task of a stage.  Raises BadInput."""
     kind = stage_named(name).task
-    return kind(**{item.name: TASK_FIELDS[item.name](inputs, paths) for item in fields(kind)})
+    return kind(**{name: TASK_FIELDS[name](inputs, paths) for name in kind.__struct_fields__})
 
 
 def outputs_of(output: Any) -> StageOutputs:
     """Return what a stage's output brings to the console."""
-    told = {
-        item.name: getattr(output, item.name) for item in fields(StageOutputs) if hasattr(output, item.name)
-    }
+    told = {name: getattr(output, name) for name in StageOutputs.__struct_fields__ if hasattr(output, name)}
     if hasattr(output, "piece_infos"):
         told["pieces"] = tuple(
             Piece(size=padded_size(info.size), comm_p=info.commitment) for info in output.piece_infos

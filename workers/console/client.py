@@ -78,7 +78,7 @@ class Console:
         return self._ask(f"/api/v1/workers/{worker_id}/heartbeat", heartbeat, HeartbeatAnswer)
 
     def claim(self, claim: Claim) -> Claimed:
-        """Ask for work."""
+        """Claim work."""
         return self._ask("/api/v1/jobs:claim", claim, Claimed)
 
     def event(self, job_id: str, event: Event) -> EventAnswer:

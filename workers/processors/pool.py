@@ -251,7 +251,7 @@ class ProcessorChild:
         self._lose()
 
     def stop(self) -> None:
-        """Let the child leave; kill it if it stays."""
+        """End the child; kill it if it stays."""
         self._close_stdin()
         try:
             self._process.wait(STOP_S)
@@ -325,11 +325,6 @@ class ProcessorPool:
                     if not self._closed.is_set():
                         log.warning("%s: %s", "+".join(spec.stages), error)
             self._closed.wait(CHECK_EVERY_S)
-
-    def pids(self) -> tuple[int, ...]:
-        """Return the process ids of the living children."""
-        with self._lock:
-            return tuple(child.pid for child in self._children.values() if child.is_alive)
 
     def _child(self, stage: str) -> ProcessorChild:
         spec = self._specs.get(stage)

@@ -83,7 +83,7 @@ def _speed(work: Callable[[], Any], threads: int) -> float:
 
 @contextlib.contextmanager
 def _cores(count: int) -> Iterator[None]:
-    """Let the process have `count` cores and as many threads a stage."""
+    """Limit the process to `count` cores and as many threads a stage."""
     before, variable = os.sched_getaffinity(0), os.environ.get(THREADS_VARIABLE, "")
     os.sched_setaffinity(0, CORES[:count])
     os.environ[THREADS_VARIABLE] = str(count)

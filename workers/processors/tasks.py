@@ -7,15 +7,14 @@ Source: damocles-worker vc-processors/src/builtin/tasks.rs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from poolsite.filecoin.porep.parameters import (
     GENERATIONS,
     SECTOR_SIZES,
     SealParameters,
     seal_parameters,
 )
-from poolsite.wire.codec import BASE64
+from poolsite.wire.codec import Int, Text
+from workers.processors.codec import Base64, Message, Octets
 from workers.processors.errors import BadInput
 
 SEAL_PROOFS: dict[str, SealParameters] = {
@@ -33,366 +32,332 @@ def parameters_named(name: str) -> SealParameters:
         raise BadInput(f"unknown registered proof {name!r}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class PieceInfo:
+class PieceInfo(Message, frozen=True):
     """A piece that is in the staged file."""
 
-    commitment: bytes
+    commitment: Octets
     """comm_p."""
-    size: int
+    size: Int
     """Unpadded bytes, 127 · 2^k."""
 
 
-@dataclass(frozen=True, slots=True)
-class PieceSource:
+class PieceSource(Message, frozen=True):
     """A piece to be put in; without a file it is zeros."""
 
-    piece_file: str | None
+    piece_file: Text | None
     """Path of the raw bytes; None: a pledge piece of zeros."""
-    payload_size: int
+    payload_size: Int
     """Bytes of the file; the rest of the piece is zeros."""
-    piece_size: int
+    piece_size: Int
     """Unpadded bytes of the piece, 127 · 2^k."""
 
 
-@dataclass(frozen=True, slots=True)
-class AddPieceTask:
+class AddPieceTask(Message, frozen=True):
     """Put pieces, in order and aligned, into a new staged file."""
 
-    seal_proof_type: str
+    seal_proof_type: Text
     pieces: tuple[PieceSource, ...]
     """Empty: one zero piece of the whole sector."""
-    staged_filepath: str
+    staged_filepath: Text
 
 
-@dataclass(frozen=True, slots=True)
-class AddPieceOutput:
+class AddPieceOutput(Message, frozen=True):
     """The pieces that fill the sector, zero pieces of alignment and filling included."""
 
     piece_infos: tuple[PieceInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TreeDTask:
+class TreeDTask(Message, frozen=True):
     """Build the tree over the staged data."""
 
-    registered_proof: str
-    staged_file: str
-    cache_dir: str
+    registered_proof: Text
+    staged_file: Text
+    cache_dir: Text
 
 
-@dataclass(frozen=True, slots=True)
-class TreeDOutput:
+class TreeDOutput(Message, frozen=True):
     """The root of the tree."""
 
-    comm_d: bytes
+    comm_d: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class Pc1Task:
+class Pc1Task(Message, frozen=True):
     """Label all layers."""
 
-    registered_proof: str
-    cache_path: str
-    in_path: str
+    registered_proof: Text
+    cache_path: Text
+    in_path: Text
     """The staged file; /dev/zero for a sector of zeros."""
-    out_path: str
+    out_path: Text
     """The sealed file; holds the staged data until pc2."""
-    prover_id: bytes
-    sector_id: int
-    ticket: bytes
+    prover_id: Octets
+    sector_id: Int
+    ticket: Octets
     piece_infos: tuple[PieceInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoreConfigOutput:
+class StoreConfigOutput(Message, frozen=True):
     """One store of the cache folder, as rust-fil-proofs serialises it."""
 
-    path: str
-    id: str
-    size: int
-    rows_to_discard: int
+    path: Text
+    id: Text
+    size: Int
+    rows_to_discard: Int
 
 
-@dataclass(frozen=True, slots=True)
-class Pc1Output:
+class Pc1Output(Message, frozen=True):
     """What pc2 needs; crosses the FFI of the Go programs in the same form (`pc1_output`)."""
 
-    registered_proof: str
+    registered_proof: Text
     labels: tuple[StoreConfigOutput, ...]
     config: StoreConfigOutput
-    comm_d: bytes
+    comm_d: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class Pc2Task:
+class Pc2Task(Message, frozen=True):
     """Hash the columns, encode the data, build the trees."""
 
     pc1out: Pc1Output
-    cache_dir: str
-    sealed_file: str
+    cache_dir: Text
+    sealed_file: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Pc2Output:
+class Pc2Output(Message, frozen=True):
     """The commitments that go on chain."""
 
-    registered_proof: str
-    comm_r: bytes
-    comm_d: bytes
+    registered_proof: Text
+    comm_r: Octets
+    comm_d: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class C1Task:
+class C1Task(Message, frozen=True):
     """Open the challenged nodes."""
 
-    registered_proof: str
-    cache_path: str
-    replica_path: str
-    prover_id: bytes
-    sector_id: int
-    ticket: bytes
-    seed: bytes
+    registered_proof: Text
+    cache_path: Text
+    replica_path: Text
+    prover_id: Octets
+    sector_id: Int
+    ticket: Octets
+    seed: Octets
     pre_commit: Pc2Output
     piece_infos: tuple[PieceInfo, ...]
-    c1_path: str | None = None
+    c1_path: Text | None = None
     """Where to write the JSON; None: it comes back in the output."""
 
 
-@dataclass(frozen=True, slots=True)
-class C1Output:
+class C1Output(Message, frozen=True):
     """The JSON of the vanilla proofs, as Go programs store it, or where it was written."""
 
-    c1_json: str | None
-    c1_path: str | None
-    sha256: bytes
+    c1_json: Text | None
+    c1_path: Text | None
+    sha256: Octets
     """Of the JSON's bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class SyntheticTask:
+class SyntheticTask(Message, frozen=True):
     """Write the vanilla proofs of all synthetic challenges, after pc2."""
 
-    registered_proof: str
-    cache_path: str
-    replica_path: str
-    prover_id: bytes
-    sector_id: int
-    ticket: bytes
+    registered_proof: Text
+    cache_path: Text
+    replica_path: Text
+    prover_id: Octets
+    sector_id: Int
+    ticket: Octets
     pre_commit: Pc2Output
 
 
-@dataclass(frozen=True, slots=True)
-class SyntheticOutput:
+class SyntheticOutput(Message, frozen=True):
     """How many proofs there are."""
 
-    challenges: int
+    challenges: Int
 
 
-@dataclass(frozen=True, slots=True)
-class C2Task:
+class C2Task(Message, frozen=True):
     """Make the proof that goes on chain out of the JSON of c1."""
 
-    c1_json: str | None
-    c1_path: str | None
-    prover_id: bytes
-    sector_id: int
-    miner_id: int
+    c1_json: Text | None
+    c1_path: Text | None
+    prover_id: Octets
+    sector_id: Int
+    miner_id: Int
 
 
-@dataclass(frozen=True, slots=True)
-class C2Output:
+class C2Output(Message, frozen=True):
     """The proof's bytes."""
 
-    proof: bytes
+    proof: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class Replica:
+class Replica(Message, frozen=True):
     """A sector to be proven."""
 
-    sector_id: int
-    comm_r: bytes
-    cache_dir: str
-    sealed_file: str
+    sector_id: Int
+    comm_r: Octets
+    cache_dir: Text
+    sealed_file: Text
 
 
-@dataclass(frozen=True, slots=True)
-class WindowPostTask:
+class WindowPostTask(Message, frozen=True):
     """Prove that the sectors of some partitions are stored."""
 
-    miner_id: int
-    proof_type: int
+    miner_id: Int
+    proof_type: Int
     """RegisteredPoStProof."""
     replicas: tuple[Replica, ...]
     """In the order in which the proof takes them."""
-    seed: bytes
+    seed: Octets
     """Randomness of the chain."""
-    seconds_left: int = 0
+    seconds_left: Int = 0
     """Until the proof is of no more use; 0: unknown.  Programs of the field are not told."""
 
 
-@dataclass(frozen=True, slots=True)
-class WindowPostOutput:
+class WindowPostOutput(Message, frozen=True):
     """The proof, or the sectors that cannot be proven."""
 
-    proofs: tuple[bytes, ...] = field(metadata=BASE64)
-    faults: tuple[int, ...]
+    proofs: tuple[Base64, ...]
+    faults: tuple[Int, ...]
     """Sector numbers, ascending; the proofs are empty unless this is."""
 
 
-@dataclass(frozen=True, slots=True)
-class SectorCheckTask:
+class SectorCheckTask(Message, frozen=True):
     """Look at the files of sectors, and open one challenged leaf of each."""
 
-    proof_type: int
+    proof_type: Int
     """RegisteredPoStProof of WindowPoSt."""
     replicas: tuple[Replica, ...]
-    seed: bytes
-    per_second: int = 0
+    seed: Octets
+    per_second: Int = 0
     """Most sectors in a second; 0: as fast as it goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class BadReplica:
+class BadReplica(Message, frozen=True):
     """A sector whose files are not good."""
 
-    sector_id: int
-    reason: str
+    sector_id: Int
+    reason: Text
 
 
-@dataclass(frozen=True, slots=True)
-class SectorCheckOutput:
+class SectorCheckOutput(Message, frozen=True):
     """What is wrong, by sector; all others are good."""
 
     bad: tuple[BadReplica, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class WinningPostTask:
+class WinningPostTask(Message, frozen=True):
     """Prove the one sector that a block win asks for."""
 
-    miner_id: int
-    proof_type: int
+    miner_id: Int
+    proof_type: Int
     replicas: tuple[Replica, ...]
     """The sectors that the chain named: one."""
-    seed: bytes
+    seed: Octets
     needs_groth16: bool = False
     """Return whether the chain takes nothing else."""
 
 
-@dataclass(frozen=True, slots=True)
-class WinningPostOutput:
+class WinningPostOutput(Message, frozen=True):
     """The proof."""
 
-    proofs: tuple[bytes, ...] = field(metadata=BASE64)
+    proofs: tuple[Base64, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnsealTask:
+class UnsealTask(Message, frozen=True):
     """Get the data out of a sealed sector."""
 
-    registered_proof: str
-    prover_id: bytes
-    sector_id: int
-    comm_d: bytes
-    ticket: bytes
-    cache_dir: str
-    sealed_file: str
-    unsealed_output: str
-    offset: int
+    registered_proof: Text
+    prover_id: Octets
+    sector_id: Int
+    comm_d: Octets
+    ticket: Octets
+    cache_dir: Text
+    sealed_file: Text
+    unsealed_output: Text
+    offset: Int
     """First unpadded byte."""
-    num_bytes: int
+    num_bytes: Int
     """Unpadded bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnsealOutput:
+class UnsealOutput(Message, frozen=True):
     """How much was written."""
 
-    num_bytes: int
+    num_bytes: Int
 
 
-@dataclass(frozen=True, slots=True)
-class SnapEncodeTask:
+class SnapEncodeTask(Message, frozen=True):
     """Put new data into a sealed sector."""
 
-    registered_proof: str
-    new_replica_path: str
-    new_cache_path: str
-    sector_path: str
-    sector_cache_path: str
-    staged_data_path: str
+    registered_proof: Text
+    new_replica_path: Text
+    new_cache_path: Text
+    sector_path: Text
+    sector_cache_path: Text
+    staged_data_path: Text
     piece_infos: tuple[PieceInfo, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SnapEncodeOutput:
+class SnapEncodeOutput(Message, frozen=True):
     """The commitments of the updated sector."""
 
-    comm_r_new: bytes
-    comm_r_last_new: bytes
-    comm_d_new: bytes
+    comm_r_new: Octets
+    comm_r_last_new: Octets
+    comm_d_new: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class SnapProveTask:
+class SnapProveTask(Message, frozen=True):
     """Prove that the new data are in the new replica."""
 
-    registered_proof: str
-    new_replica_path: str
-    new_cache_path: str
-    sector_path: str
-    sector_cache_path: str
-    comm_r_old: bytes
-    comm_r_new: bytes
-    comm_d_new: bytes
+    registered_proof: Text
+    new_replica_path: Text
+    new_cache_path: Text
+    sector_path: Text
+    sector_cache_path: Text
+    comm_r_old: Octets
+    comm_r_new: Octets
+    comm_d_new: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class SnapProveOutput:
+class SnapProveOutput(Message, frozen=True):
     """The proof for ProveReplicaUpdates."""
 
-    proof: bytes
+    proof: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class SnapDecodeTask:
+class SnapDecodeTask(Message, frozen=True):
     """Get the new data out of an updated sector."""
 
-    registered_proof: str
-    new_replica_path: str
-    new_cache_path: str
-    sector_path: str
-    sector_cache_path: str
-    comm_d_new: bytes
-    unsealed_output: str
-    offset: int
+    registered_proof: Text
+    new_replica_path: Text
+    new_cache_path: Text
+    sector_path: Text
+    sector_cache_path: Text
+    comm_d_new: Octets
+    unsealed_output: Text
+    offset: Int
     """First unpadded byte."""
-    num_bytes: int
+    num_bytes: Int
     """Unpadded bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class SnapDecodeOutput:
+class SnapDecodeOutput(Message, frozen=True):
     """What was written."""
 
-    num_bytes: int
+    num_bytes: Int
 
 
-@dataclass(frozen=True, slots=True)
-class SectorRecord:
+class SectorRecord(Message, frozen=True):
     """One sector's inputs and commitments, as `workers seal` leaves them beside its files."""
 
-    size: int
+    size: Int
     """Padded bytes."""
-    generation: str
+    generation: Text
     """Word for the kind of seal proof (`sector_record.GENERATIONS`)."""
-    layers: int
-    miner_id: int
-    sector_number: int
-    ticket: bytes
-    comm_d: bytes
-    comm_r: bytes
-    replica_id: bytes
+    layers: Int
+    miner_id: Int
+    sector_number: Int
+    ticket: Octets
+    comm_d: Octets
+    comm_r: Octets
+    replica_id: Octets
     pieces: tuple[PieceInfo, ...]

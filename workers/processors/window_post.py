@@ -11,6 +11,7 @@ from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import window_post_container
 from workers.processors import inputs
+from workers.processors.codec import Base64
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
@@ -39,8 +40,8 @@ def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPost
     size = parameters.partition_sectors
     partitions = -(-len(proofs) // size)
     if takes_groth16(post_spec(parameters), partitions=partitions, seconds_left=task.seconds_left):
-        return WindowPostOutput((_groth16(parameters, proofs, post_randomness(task.seed)),), ())
-    return WindowPostOutput((window_post_container(parameters.number, proofs),), ())
+        return WindowPostOutput((Base64(_groth16(parameters, proofs, post_randomness(task.seed))),), ())
+    return WindowPostOutput((Base64(window_post_container(parameters.number, proofs)),), ())
 
 
 def _groth16(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof], randomness: bytes) -> bytes:

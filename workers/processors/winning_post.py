@@ -9,6 +9,7 @@ from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
 from poolsite.filecoin.proof_container import winning_post_container
 from workers.processors import inputs
+from workers.processors.codec import Base64
 from workers.processors.errors import BadInput
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
@@ -28,6 +29,7 @@ def run(task: WinningPostTask, *, progress: Progress = no_progress) -> WinningPo
     if takes_groth16(post_spec(parameters), is_needed=task.needs_groth16):
         from workers.processors.snark import post_snark  # only who makes them loads the kernels
 
-        return WinningPostOutput((post_snark(parameters, [proof], randomness=randomness, progress=progress),))
+        made = post_snark(parameters, [proof], randomness=randomness, progress=progress)
+        return WinningPostOutput((Base64(made),))
     progress(1, 1)
-    return WinningPostOutput((winning_post_container(parameters.number, proof),))
+    return WinningPostOutput((Base64(winning_post_container(parameters.number, proof)),))

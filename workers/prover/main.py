@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from msgspec.structs import replace
 
 from poolsite.wire.jobs import JobKind
 from workers.config import COMPILE_PROGRESS_FILE, BadConfig, prover_config

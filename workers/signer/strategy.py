@@ -13,6 +13,8 @@ import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import structs
+
 from poolsite.filecoin.actors.decode import ACTOR_METHODS
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.private_files import locked, private_write
@@ -326,7 +328,7 @@ class Strategy:
                 policy = policy_parse(text)
                 form = next(rule_form(one, policy.sets) for one in policy.rules if one.name == rule)
                 kept = tuple(one for one in form.sets if one != set_name(name))
-                return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=replace(form, sets=kept)))
+                return edit_apply(text, PolicyEdit(op=PUT, name=rule, rule=structs.replace(form, sets=kept)))
 
             policy_change(self.folder, left, by=f"strategy: without group {name}")
 

@@ -212,7 +212,7 @@ class MinerWarmUpView(PoolView):
 
     @extend_schema(operation_id="v1_miners_warm_up", request=None, responses=WarmUpOutput)
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Ask node, signer and prover as a win does; no block comes of it."""
+        """Rehearse a win with node, signer and prover; no block comes of it."""
         miner = miner_get(self.principal, address)
         done = warm_up(miner, viewer=self.principal)
         return Response(

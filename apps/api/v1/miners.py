@@ -347,7 +347,7 @@ class MinerPledgePriceView(PoolView):
 
     @extend_schema(responses=PledgePriceOutput, parameters=[OpenApiParameter("count", int)])
     def get(self, request: Request, address: str) -> Response:
-        """Ask a node for deposit, pledge and fee of one sector, and say whether `count` can be paid."""
+        """Return deposit, pledge and fee of one sector by a node, and whether `count` can be paid."""
         most = sealing_policy().pledge_max
         count = number(request, "count", least=1, default=1, most=most + 1)
         if count > most:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import types
 import typing
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Struct, structs
 
 from poolsite.wire.codec import VERSION_FIELD, WIRE_VERSION
 
@@ -23,17 +24,12 @@ def document_schema(kind: type) -> dict[str, Any]:
 
 
 def object_schema(kind: Any) -> dict[str, Any]:
-    """Return the schema of one dataclass."""
-    hints = typing.get_type_hints(kind)
-    fields = dataclasses.fields(kind)
-    needed = [
-        item.name
-        for item in fields
-        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
-    ]
+    """Return the schema of one document."""
+    fields = structs.fields(kind)
+    needed = [item.name for item in fields if item.required]
     schema: dict[str, Any] = {
         "type": "object",
-        "properties": {item.name: value_schema(hints[item.name]) for item in fields},
+        "properties": {item.name: value_schema(item.type) for item in fields},
         "additionalProperties": False,
     }
     if kind.__doc__:
@@ -47,6 +43,8 @@ def value_schema(hint: Any) -> dict[str, Any]:
     """Return the schema of one field."""
     origin = typing.get_origin(hint)
     arguments = typing.get_args(hint)
+    if origin is Annotated:
+        return value_schema(arguments[0])
     if origin in (types.UnionType, typing.Union):
         (inner,) = (arm for arm in arguments if arm is not type(None))
         return {**value_schema(inner), "nullable": True}
@@ -54,7 +52,7 @@ def value_schema(hint: Any) -> dict[str, Any]:
         return {"type": "array", "items": value_schema(arguments[0])}
     if origin is dict:
         return {"type": "object", "additionalProperties": value_schema(arguments[1])}
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and issubclass(hint, Struct):
         return object_schema(hint)
     if isinstance(hint, type) and issubclass(hint, enum.Enum):
         return {"type": "string", "enum": [member.value for member in hint]}

@@ -47,7 +47,7 @@ class NodeNotServing(Conflict):
 
 
 def node_test(text: str, *, now: datetime) -> Node:
-    """Ask a node that is not in the pool yet; returns an unsaved row with what was found.
+    """Probe a node that is not in the pool yet; returns an unsaved row with what was found.
 
     Raises BadNodeAddress, or NodeNotServing with the reason: away, garbage, another network.
     """

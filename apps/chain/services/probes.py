@@ -80,7 +80,7 @@ class Finding:
 
 
 def nodes_probe(*, now: datetime) -> list[Node]:
-    """Ask every enabled node for its head, all at once, measure it, and write what was found."""
+    """Probe every enabled node's head, all at once, measure it, and write what was found."""
     nodes = list(Node.objects.filter(is_enabled=True))
     if not nodes:
         return []
@@ -107,7 +107,7 @@ def _probe(node: Node) -> tuple[Any, ...]:
 
 
 def node_probe(node: Node, *, now: datetime) -> Finding:
-    """Ask one node; what fails is in the finding's error."""
+    """Probe one node; what fails is in the finding's error."""
     finding, client = Finding(), ChainClient([link_to(node.url, node.token)], limit_s=PROBE_TIMEOUT_S)
     began = time.perf_counter()
     try:
@@ -126,7 +126,7 @@ def node_probe(node: Node, *, now: datetime) -> Finding:
 
 
 def _details(client: ChainClient) -> dict[str, Any]:
-    """Ask for what changes rarely; what a node does not know stays empty.  Raises NodeUnavailable."""
+    """Fetch what changes rarely; what a node does not know stays empty.  Raises NodeUnavailable."""
     peers, sync = _maybe(client, "NetPeers"), _maybe(client, "SyncState")
     version = _maybe(client, "Version")
     return {

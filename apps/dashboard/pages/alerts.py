@@ -179,7 +179,7 @@ class ChannelForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask where notifications go, and add the channel."""
+    """Show the form for a channel of notifications, and add it."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
     form = ChannelForm.of(request)

@@ -129,7 +129,7 @@ def login_page(request: HttpRequest, *, username: str, error: str) -> HttpRespon
 
 
 def password_right(request: HttpRequest, person: User) -> HttpResponse:
-    """Let a person in, or ask for the second step."""
+    """Sign a person in, or ask for the second step."""
     then = next_page(request)
     if not has_second_factor(person):
         return come_in(request, person, factor=Factor.PASSWORD, then=then)
@@ -160,7 +160,7 @@ def pending_of(request: HttpRequest) -> User | None:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def second_step(request: HttpRequest) -> HttpResponse:
-    """Ask for a code or a passkey after a right password."""
+    """Check a code or a passkey after a right password."""
     nul_bytes_refuse(request)
     person = pending_of(request)
     if person is None:
@@ -189,7 +189,7 @@ def second_page(request: HttpRequest, person: User, *, error: str = "") -> HttpR
 
 @require_POST
 def passkey_options(request: HttpRequest) -> HttpResponse:
-    """Ask the browser for a passkey: of whoever owes the second step, else of anybody."""
+    """Start a check by passkey: of whoever owes the second step, else of anybody."""
     return question_json(request, assertion_options(pending_of(request), place=place_of(request)))
 
 
@@ -230,7 +230,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: HttpRequest, who: str, token: str) -> HttpResponse:
-    """Let somebody who was invited, or whose account was reset, choose a password."""
+    """Set the password of somebody who was invited, or whose account was reset."""
     nul_bytes_refuse(request)
     try:
         person = invitation_read(who, token)

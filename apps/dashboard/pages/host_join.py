@@ -75,7 +75,7 @@ def size_of(data: PageData) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def host_join(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask what the host shall do, and make its join token."""
+    """Show the form for a host, and make its join token."""
     if not can_manage_people(viewer):
         raise Http404
     data = PageData(viewer)

@@ -141,7 +141,7 @@ class InviteForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def invite(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask whom to invite, and make the account."""
+    """Show the form for an invitation, and make the account."""
     if not can_manage_people(viewer):
         raise Http404
     form = InviteForm.of(request, tenant=viewer.tenant_name)

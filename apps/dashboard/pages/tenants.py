@@ -162,7 +162,7 @@ class TenantForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def tenant_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for name and comment, and make the tenant."""
+    """Show the form for name and comment, and make the tenant."""
     if not can_manage_tenants(viewer):
         raise Http404
     form = NewTenantForm.of(request)

@@ -133,7 +133,7 @@ class TokenForm(PageForm):
     signers = Words()
 
     def clean_name(self) -> str:
-        """Ask for one.  Raises ValidationError."""
+        """Create a token.  Raises ValidationError."""
         if not self.cleaned_data["name"]:
             raise ValidationError(_("a name is needed"))
         return str(self.cleaned_data["name"])[:100]
@@ -196,7 +196,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def token_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask what the token is for, and make it."""
+    """Show the form for a token, and make it."""
     if not can_manage_people(viewer):
         raise Http404
     form = TokenForm.of(request, tenant=viewer.tenant_name)

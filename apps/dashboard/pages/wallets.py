@@ -202,7 +202,7 @@ class NameForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask for a wallet's name, which every page shows in the place of its address."""
+    """Show the form for a wallet's name, which every page shows in the place of its address."""
     wallet = wallet_get(viewer, address)
     if not viewer.may("write") or not (viewer.is_operator or wallet.tenant_id == viewer.own_id):
         raise Http404

@@ -60,7 +60,7 @@ balances are newer."""
 
 
 def push_facts(*, senders: Collection[str], receivers: Collection[str]) -> PushFacts:
-    """Ask for what there is about these senders and receivers, with one query."""
+    """Fetch what there is about these senders and receivers, with one query."""
     rows: list[tuple[str, int, str, str, Decimal | None]]
     rows = FACTS.rows([list(senders), list(receivers)])
     return PushFacts(

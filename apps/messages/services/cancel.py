@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
+from msgspec import structs
 
 from apps.chain.client import GasSpec
 from apps.core.live import Change, publish
@@ -48,7 +49,7 @@ def message_cancel(
     require_nonce_open(message, client=client, head=head)
     transfer = transfer_of(message, client=client, head=head)
     cancels = f"cancel:{message.from_addr}:{message.nonce}"
-    origins = [replace(origin_of(message), id=cancels, kind="cancel")]
+    origins = [structs.replace(origin_of(message), id=cancels, kind="cancel")]
     answer = messages_sign([transfer], tenant_id=message.tenant_id, origins=origins)[0]
     if not isinstance(answer, SignedMessage):
         raise SignerRefuses(f"sign message failed: {answer.reason}")

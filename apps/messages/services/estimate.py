@@ -201,7 +201,7 @@ def candidates_filter(
 def _answers(
     selection: Selection, chosen: Sequence[Candidate], signed: Mapping[str, Ready], *, client: ChainClient
 ) -> list[Estimate]:
-    """Ask for the gas of the first messages, as many as one question may hold; transfers alike share one.
+    """Estimate the gas of the first messages, as many as one question may hold; transfers alike share one.
 
     A node runs each message on top of all before it, so the time of a question grows with its square.
     """

@@ -94,7 +94,7 @@ def replacement_of(message: Message, fees: NewFees, *, client: ChainClient, head
 
 
 def require_nonce_open(message: Message, *, client: ChainClient, head: Head) -> None:
-    """Ask whether the chain still wants the message's nonce.  Raises AlreadyOnChain."""
+    """Refuse a nonce that the chain has used.  Raises AlreadyOnChain."""
     chain_state = sender_chain_state(message.from_addr, client=client, key=head.key)
     if (message.nonce or 0) < chain_state.chain_nonce:
         raise AlreadyOnChain("message already on chain")

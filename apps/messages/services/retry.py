@@ -99,7 +99,7 @@ def message_retry_now(*, message: Message, now: datetime, by: Principal | None =
 
 @transaction.atomic
 def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
-    """Let a message that was given up before it was signed be chosen again.
+    """Reopen a message that was given up before it was signed.
 
     Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
     """

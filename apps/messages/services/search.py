@@ -27,7 +27,7 @@ SEARCHED_AT_ONCE: Final = 200
 def messages_search(
     *, client: ChainClient, now: datetime, key: str, ids: Sequence[str] | None = None
 ) -> tuple[int, int]:
-    """Ask the node for every message whose nonce is open (or for `ids`); returns how many landed and were
+    """Search the node for every message whose nonce is open (or for `ids`); returns how many landed and were
     displaced.
 
     All questions are about the chain of one tipset, `key`: what a later one has executed is not known yet,

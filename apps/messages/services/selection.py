@@ -118,7 +118,7 @@ class SenderChainState:
 
 
 def sender_chain_state(address: str, *, client: ChainClient, key: str) -> SenderChainState:
-    """Ask the node about an address and compare with our rows.  Raises NodeUnavailable, NodeRefused."""
+    """Compare what the node has of an address with our rows.  Raises NodeUnavailable, NodeRefused."""
     actor, pool = client.call_many(
         [("StateGetActor", [address, [{"/": cid} for cid in key.split()]]), ("MpoolGetNonce", [address])]
     )

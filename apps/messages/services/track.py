@@ -129,7 +129,7 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
 def _search_instead(
     tracker: Tracker, head: Head, *, gone: Sequence[str], client: ChainClient, now: datetime
 ) -> Tracked:
-    """Ask for each message by itself where the tipsets between cannot be read."""
+    """Look up each message by itself where the tipsets between cannot be read."""
     with transaction.atomic():
         reverted = _revert_landings(gone, now=now)
     landed, displaced = messages_search(client=client, key=head.key, now=now)
@@ -163,7 +163,7 @@ def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[st
 
 
 def _executed(row: Head, *, client: ChainClient) -> Executed:
-    """Ask the node what `row` executed."""
+    """Look up at the node what executed `row`."""
     if not row.parent_key:  # genesis executes nothing
         return Executed(row, row.height, 0, ())
     block = row.cids[0]

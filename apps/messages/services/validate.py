@@ -290,7 +290,7 @@ def receiver_kinds_resolve(addresses: Collection[str], *, known: Mapping[str, st
 
 
 def _resolve(addresses: list[str], *, client: ChainClient) -> dict[str, str]:
-    """Ask a node and remember what it says."""
+    """Query a node and remember the answer."""
     version = network_version()
     if version is None:
         return {}

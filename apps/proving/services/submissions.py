@@ -89,7 +89,7 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
 
 
 def chain_has(post: WindowPost, context: ProvingContext) -> bool:
-    """Ask what the chain has of these partitions, and take a step if it has any: it would refuse them.
+    """Look up what the chain has of these partitions, and take a step if it has any: it would refuse them.
 
     With all of them the proof counts as landed, with some the others are proved by themselves.
     """

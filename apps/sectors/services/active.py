@@ -127,7 +127,7 @@ def _sectors_set(miner: Miner, numbers: Collection[int], *, is_active: bool, now
 
 
 def deadlines_fill(work: SealingContext) -> None:
-    """Ask for deadline and partition of proven sectors that had none when their commit landed."""
+    """Fetch deadline and partition of proven sectors that had none when their commit landed."""
     states = [SectorState.COMMIT_LANDED, SectorState.PROVING]
     rows = Sector.objects.filter(deadline=None, state__in=states).select_related("miner").order_by("pk")
     by_miner: dict[Miner, list[Sector]] = defaultdict(list)

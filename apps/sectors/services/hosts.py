@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 from django.db.models import F, Q
+from msgspec import to_builtins
 
 from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
@@ -57,7 +57,7 @@ def worker_register(
         "kinds": [str(kind) for kind in register.kinds],
         "slots": register.slots,
         "stores": list(register.stores),
-        "hardware": dataclasses.asdict(register.hardware),
+        "hardware": to_builtins(register.hardware),
     }
     worker, is_new = Worker.objects.select_for_update().get_or_create(
         tenant_id=tenant_id,
@@ -151,7 +151,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
     if heartbeat.hardware.cpus:
-        worker.hardware = dataclasses.asdict(heartbeat.hardware)
+        worker.hardware = to_builtins(heartbeat.hardware)
     worker.save(update_fields=["seen_at", "is_paused", "is_draining", "last_error", "hardware", "updated_at"])
     renewed: list[Renewed] = []
     lost: list[Lost] = []

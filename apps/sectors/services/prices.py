@@ -97,7 +97,7 @@ class Payer:
 
 
 def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Network) -> PledgePrice:
-    """Ask a node for the price of one sector.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
+    """Return the price of one sector by a node.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     proof_form_for(network)
     policy = sealing_policy()
     expiration = expiration_choose(height=head.height, wished=policy.sector_life_epochs, network=network)

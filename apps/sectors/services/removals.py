@@ -23,7 +23,7 @@ FILES_REMOVED = "FILES_REMOVED"
 
 
 def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
-    """Tell the hosts that may have an aborted sector's files to remove them: its own, and its store's."""
+    """Order the hosts that may have an aborted sector's files to remove them: its own, and its store's."""
     theirs = Q(pk=job.sticky_worker_id)
     if sector.store:
         theirs |= Q(stores__contains=[sector.store], kinds__contains=[str(JobKind.SEAL)])
@@ -32,7 +32,7 @@ def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]
 
 
 def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
-    """Tell a host that registers to remove what it still has of sectors that were aborted meanwhile."""
+    """Order a host that registers to remove what it still has of sectors that were aborted meanwhile."""
     asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
     left = Job.objects.filter(
         uuid__in=set(job_ids).difference(asked),

@@ -97,7 +97,7 @@ def _precommits_move(batch: Batch, work: SealingContext) -> None:
 
 
 def _commits_move(batch: Batch, work: SealingContext) -> None:
-    """Let the sectors of a commit wait for it, and keep their proofs."""
+    """Mark the sectors of a commit as waiting for it, and keep their proofs."""
     params = from_cbor(ProveCommitSectors3Params, bytes(batch.params))
     numbers = [one.sector_number for one in params.sector_activations]
     rows = _rows(batch, numbers)

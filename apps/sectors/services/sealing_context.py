@@ -79,7 +79,7 @@ def sealing_context(*, client: ChainClient, network: Network, head: Head, now: d
 
 
 def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:
-    """Let sectors wait for another batch, each after a pause that grows with its failures."""
+    """Requeue sectors for another batch, each after a pause that grows with its failures."""
     for sector in sectors:
         pause_s = min(pause_after(sector.attempts + 1, work.policy), work.policy.pause_max_s)
         not_before = work.now + timedelta(seconds=pause_s)

@@ -63,7 +63,7 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
 def signer_call(
     viewer: Principal, address: str, method: str, question: Any, kind: type[T], *, seconds: float
 ) -> T:
-    """Ask the signer of a key.  Raises NotFound, SignerAway, SignerRefused."""
+    """Return what the signer of a key answers.  Raises NotFound, SignerAway, SignerRefused."""
     row = signer_of(viewer, address)
     payload = None if question is None else document_encode(question)
     try:
@@ -95,7 +95,7 @@ def policy_draft(viewer: Principal, address: str, edit: PolicyEdit) -> PolicyDra
 
 
 def policy_try(viewer: Principal, address: str, message: Message, *, text: str = "") -> MessageVerdict:
-    """Ask about a message without signing it.  Raises NotFound, SignerAway, SignerRefused."""
+    """Return the policy's verdict on an unsigned message.  Raises NotFound, SignerAway, SignerRefused."""
     trial = MessageTrial(message=message_to_cbor(message), text=text)
     return signer_call(viewer, address, POLICY_TRY, trial, MessageVerdict, seconds=READ_S)
 

@@ -113,7 +113,7 @@ def messages_sign(
 
 
 def ids_signed(address: str, *, pool: UUID, cids: Sequence[str]) -> dict[str, IdFound]:
-    """Ask every connected signer of a key under which ids it signed messages, by the unsigned ones' CIDs.
+    """Return the ids under which any connected signer of a key signed messages, by the unsigned ones' CIDs.
 
     A signer that keeps no ids, as venus-wallet, knows none.  Raises SignerAway where messages are asked
     about and no signer of the key is connected, or a connected one does not answer.
@@ -306,7 +306,7 @@ def wallets_due() -> list[Wallet]:
 
 
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
-    """Ask the chain for balance, nonce and number of the wallets that are due; returns how many changed.
+    """Refresh balance, nonce and number of the wallets that are due; returns how many changed.
 
     Raises NodeUnavailable if no node answers.
     """
@@ -339,7 +339,7 @@ def _is_refresh_due(now: datetime) -> bool:
 
 
 def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-    """Ask in several requests at a time.  Raises NodeUnavailable."""
+    """Query in several requests at a time.  Raises NodeUnavailable."""
     parts = [calls[at : at + CALLS_MAX] for at in range(0, len(calls), CALLS_MAX)]
     found: list[Any] = []
     for answers in map_parallel(client.call_many, parts):

@@ -123,7 +123,7 @@ class Call:
             raise forbidden(f"caller f0{self.caller} is not one of supported")
 
     def charge_to(self, gas: float) -> None:
-        """Let the message have used at least `gas` beyond its inclusion."""
+        """Charge the message at least `gas` beyond its inclusion."""
         self.meter.used = max(self.meter.used, round(gas))
 
     def read(self, cls: type[T]) -> T:

@@ -33,7 +33,7 @@ WORDS: Final = "injected by the devnet"
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class FailParams:
-    """Let the coming messages that call a method fail."""
+    """Make the coming messages that call a method fail."""
 
     method: Uint64
     """Number of the method; 0 are sends."""

@@ -40,7 +40,7 @@ def mine(node: Devnet, count: int) -> Any:
 
 
 def advance(node: Devnet, epochs: int) -> Any:
-    """Let at least so many epochs pass now."""
+    """Advance by at least so many epochs now."""
     return node.advance(min(epochs, MAX_EPOCHS)).height
 
 
@@ -125,7 +125,7 @@ def foreign_message(node: Devnet, sender: Address, count: int) -> Any:
 
 
 def fail_next(node: Devnet, method: int, code: int, count: int) -> Any:
-    """Let the coming messages that call a method land with an exit code; the answer is a message's CID.
+    """Make the coming messages that call a method land with an exit code; the answer is a message's CID.
 
     It holds on chain, for every node, from the execution of that message on.
     """

@@ -137,7 +137,7 @@ class RevokeAllowanceParams:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class GetAllowanceParams:
-    """Ask for an operator's allowance on a holder's data cap."""
+    """Query an operator's allowance on a holder's data cap."""
 
     owner: Address
     """The holder."""

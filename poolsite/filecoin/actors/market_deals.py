@@ -116,7 +116,7 @@ class OnMinerSectorsTerminateParams:
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class DealQueryParams:
-    """Ask for one property of a published deal."""
+    """Query one property of a published deal."""
 
     id: Uint64
     """Deal ID."""

@@ -204,7 +204,7 @@ class GetOwnerReturn:
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class IsControllingAddressParams:
-    """Ask whether an address may send the miner's messages."""
+    """Query whether an address may send the miner's messages."""
 
     address: Address
     """Any form; one that does not resolve to an actor is not controlling."""
@@ -277,7 +277,7 @@ class GetMultiaddrsReturn:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class MaxTerminationFeeParams:
-    """Ask for the highest termination fee of a sector of this power and pledge (FIP-0098)."""
+    """Query the highest termination fee of a sector of this power and pledge (FIP-0098)."""
 
     power: TokenAmount
     """Quality-adjusted bytes."""

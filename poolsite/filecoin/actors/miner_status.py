@@ -58,7 +58,7 @@ class ValidateSectorStatusReturn:
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class GetNominalSectorExpirationParams:
-    """Ask for the expiration of a sector that is in state, alive or terminated."""
+    """Query the expiration of a sector that is in state, alive or terminated."""
 
     sector_number: Uint64
 

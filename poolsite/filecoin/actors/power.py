@@ -69,7 +69,7 @@ class UpdateClaimedPowerParams:
 @cbor_tuple
 @dataclass(frozen=True, slots=True)
 class EnrollCronEventParams:
-    """Ask to be called back by OnDeferredCronEvent; only miner actors may."""
+    """Enrol for a call of OnDeferredCronEvent; only miner actors may."""
 
     event_epoch: Int64
     """Epoch at whose end the call comes, not negative; the next one if it has passed."""
@@ -117,7 +117,7 @@ class NetworkRawPowerReturn:
 @cbor_transparent
 @dataclass(frozen=True, slots=True)
 class MinerPowerParams:
-    """Ask for one miner's power."""
+    """Query one miner's power."""
 
     actor_id: Uint64
     """Of the miner."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from apps.gateway.errors import SignedBefore
 from apps.gateway.services.signatures import WalletSignRequest, wallet_sign_all
@@ -66,11 +67,11 @@ def test_a_second_nonce_for_an_id_is_answered_with_what_was_signed(start: Any, f
 
     os.kill(running.process.pid, signal.SIGKILL)
     start().logged("gateway_connected")
-    again = replace(origin, selection=str(uuid4()))
+    again = structs.replace(origin, selection=str(uuid4()))
     answers = wallet_sign_all(
         [
             asked(sender, nonce=1, origin=again),
-            asked(sender, nonce=1, origin=replace(again, id="m2")),
+            asked(sender, nonce=1, origin=structs.replace(again, id="m2")),
             asked(sender, nonce=0, origin=again),
         ]
     )

@@ -14,6 +14,7 @@ from apps.messages.models import Message
 from apps.sectors.models import Job
 from poolsite.wire.jobs import Complete
 from tests.integration.sealing.test_windows import fresh_post, landed, next_post, pair, require_all_active
+from tests.processor_pids import pids_of
 from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
 from workers.console.client import Fenced
@@ -45,7 +46,7 @@ class Hanging:
         self.leases.register()
         self.pool = ProcessorPool([ChildSpec(stages=("window_post",))])
         self.pool.precompile()
-        (self.child,) = self.pool.pids()
+        (self.child,) = pids_of(self.pool)
         os.kill(self.child, signal.SIGSTOP)
         self.prover = Prover(console=world.console, leases=self.leases, pool=self.pool, store=world.store)
 

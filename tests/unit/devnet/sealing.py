@@ -38,6 +38,7 @@ from poolsite.filecoin.post.proving import post_prove
 from poolsite.filecoin.proof_container import porep_container, window_post_container
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import RegisteredSealProof
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, WORKER, send
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ class SmallMiner:
         """Let epochs pass until the sector can be proven."""
         row = self.reader.precommit(number)
         assert row is not None
-        self.node.advance_to(row.epoch + self.node.network.pre_commit_challenge_delay + 1)
+        advance_to(self.node, row.epoch + self.node.network.pre_commit_challenge_delay + 1)
 
     def add_sectors(self, *numbers: int) -> None:
         """Seal, pre-commit and prove sectors."""
@@ -166,9 +167,9 @@ class SmallMiner:
         """Let epochs pass until a deadline is open for a message that is pushed now."""
         info = self.deadline(index)
         if info.is_open and self.node.head.height + 2 >= info.close:
-            self.node.advance_to(info.close)
+            advance_to(self.node, info.close)
             info = self.deadline(index)
-        self.node.advance_to(info.open)
+        advance_to(self.node, info.open)
         return self.deadline(index)
 
     def post_params(

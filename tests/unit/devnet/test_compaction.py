@@ -12,6 +12,7 @@ from poolsite.filecoin.actors.miner_proving import (
 )
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import to_cbor
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import STRANGER, chain, send
 from tests.unit.devnet.sealing import small_miner
 
@@ -46,7 +47,7 @@ def compact(miner, deadline, *partitions, who=None):
 
 def quiet(miner, closed):
     """Let the time pass in which the proofs of a deadline that closed then can be disputed."""
-    miner.node.advance_to(closed + miner.node.network.dispute_window + 1)
+    advance_to(miner.node, closed + miner.node.network.dispute_window + 1)
 
 
 def power(miner):
@@ -61,7 +62,7 @@ def test_a_dead_sector_goes_and_its_neighbour_keeps_its_power(miner):
     before = power(miner)
     assert before == 2 * 2048
     closed = miner.deadline(deadline).close
-    miner.node.advance_to(closed)
+    advance_to(miner.node, closed)
     end(miner, 1)
     together = home(miner, 2) == (deadline, partition)
     quiet(miner, closed)
@@ -96,5 +97,5 @@ def test_a_deadline_that_is_open_or_disputable_is_refused(miner):
     miner.wait_open(deadline)
     assert compact(miner, deadline, partition) == 18
 
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
     assert compact(miner, deadline, partition) == 18

@@ -11,6 +11,7 @@ from poolsite.devnet.state.rows import ACTORS, CLAIMS
 from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import STRANGER, chain, send
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import small_miner
@@ -41,7 +42,7 @@ def test_a_valid_proof_is_doubted_in_vain(miner):
     deadline = miner.reader.sector(1).deadline
     miner.post(deadline)
     assert dispute(miner, deadline).exit_code == 18, "the deadline is open"
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
 
     receipt = dispute(miner, deadline)
 
@@ -55,7 +56,7 @@ def test_a_valid_proof_is_doubted_in_vain(miner):
 
 def test_after_the_dispute_window_nothing_is_doubted(miner):
     deadline = miner.reader.sector(1).deadline
-    miner.node.advance_to(miner.deadline(deadline).close + miner.node.network.dispute_window + 1)
+    advance_to(miner.node, miner.deadline(deadline).close + miner.node.network.dispute_window + 1)
 
     assert dispute(miner, deadline).exit_code == 18
 
@@ -74,7 +75,7 @@ def closed(miner, *, tamper):
     """Post a proof of the first sector's deadline and wait until the window is closed."""
     deadline = miner.reader.sector(1).deadline
     assert miner.post(deadline, tamper=tamper).exit_code == 0, "it is taken unseen"
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
     return deadline
 
 
@@ -112,7 +113,7 @@ def test_a_right_proof_that_was_taken_unseen_stands_every_dispute(trusting):
 
 def test_a_proof_that_recovers_power_is_verified_at_once(trusting):
     deadline = trusting.reader.sector(1).deadline
-    trusting.node.advance_to(trusting.deadline(deadline).close + 1)
+    advance_to(trusting.node, trusting.deadline(deadline).close + 1)
     assert 1 in trusting.reader.partition(deadline, 0).faults
     assert trusting.declare_recovered(deadline, *trusting.reader.partition(deadline, 0).faults).exit_code == 0
 
@@ -122,7 +123,7 @@ def test_a_proof_that_recovers_power_is_verified_at_once(trusting):
 
 def test_a_window_without_a_proof_leaves_nothing_to_dispute(trusting):
     deadline = closed(trusting, tamper=True)
-    trusting.node.advance_to(trusting.deadline(deadline).next_not_elapsed().close)
+    advance_to(trusting.node, trusting.deadline(deadline).next_not_elapsed().close)
 
     assert dispute(trusting, deadline).exit_code == 16
     assert why(trusting) == "failed to load proof for dispute: proof 0 not found"

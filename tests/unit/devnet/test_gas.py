@@ -9,6 +9,7 @@ from poolsite.filecoin.actors.power import CreateMinerParams
 from poolsite.filecoin.address import POWER_ACTOR
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, WORKER, chain, send
 from tests.unit.devnet.sealing import POST_PROOF, small_miner
 
@@ -30,7 +31,7 @@ def test_the_way_of_two_sectors_costs_what_it_costs_on_lotus():
     proven = miner.prove({1: miner.porep(1)})
     deadline = miner.reader.all_partitions()[0][0][0]
     posted = miner.post(deadline)
-    node.advance_to(miner.deadline(deadline).close)
+    advance_to(node, miner.deadline(deadline).close)
     faulty = miner.declare_faults(deadline, 1)
     recovered = miner.declare_recovered(deadline, 1)
     again = miner.post(deadline)

@@ -15,6 +15,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import TipsetKey
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.policy import network_to_params
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, send, signed
 from tests.unit.devnet.recorded import Replay, answer_differences, exchanges
 from tests.unit.devnet.sealing import small_miner
@@ -64,14 +65,14 @@ def replay():
     deposit = to_cbor(AddBalanceParams(STRANGER.address))
     send(node, STRANGER, MARKET_ACTOR, method=2, params=deposit, value=19 * FIL)
     node.null_rounds(860 - node.head.height)
-    node.advance_to(882)
+    advance_to(node, 882)
     messages = [
         signed(node, OWNER, node.wallet.default, value=1),
         signed(node, WORKER, OWNER.address, value=2),
     ]
     for message in messages:
         node.mempool.push(message)
-    node.advance_to(HEIGHT)
+    advance_to(node, HEIGHT)
     yield Replay(node, _names(node, miner, messages))
     node.close()
 

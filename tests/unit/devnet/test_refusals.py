@@ -37,6 +37,7 @@ from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.message import Message
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain
 from tests.unit.devnet.recorded import FOLDER
 from tests.unit.devnet.sealing import POST_PROOF, small_miner
@@ -59,7 +60,7 @@ def miner():
     small.precommit(small.seal(2, node.head.height - 1))
     deadline = small.reader.all_partitions()[0][0][0]
     small.post(deadline)
-    node.advance_to(small.deadline(deadline).close)
+    advance_to(node, small.deadline(deadline).close)
     small.wait_open(deadline)
     yield small
     node.close()

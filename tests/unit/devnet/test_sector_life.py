@@ -14,6 +14,7 @@ from poolsite.filecoin.actors.miner_proving import (
 from poolsite.filecoin.actors.miner_sectors import ExpirationExtension2, ExtendSectorExpiration2Params
 from poolsite.filecoin.bitfield import bitfield_of
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import small_miner
 
@@ -57,12 +58,12 @@ def test_a_missed_deadline_takes_power_and_the_second_a_fee(miner):
     deadline, _ = where(miner, 7)
     miner.post(deadline)
     info = miner.deadline(deadline)
-    miner.node.advance_to(info.close + 1)
+    advance_to(miner.node, info.close + 1)
     rich = miner.reader.balance
 
-    miner.node.advance_to(info.close + info.params.period)
+    advance_to(miner.node, info.close + info.params.period)
     first_miss = miner.reader.balance
-    miner.node.advance_to(info.close + 2 * info.params.period)
+    advance_to(miner.node, info.close + 2 * info.params.period)
     second_miss = miner.reader.balance
 
     fee = miner.reader.sector(7).daily_fee
@@ -76,7 +77,7 @@ def test_a_recovered_sector_counts_again_after_its_proof(miner):
     miner.add_sectors(7)
     deadline, _ = where(miner, 7)
     miner.post(deadline)
-    miner.node.advance_to(miner.deadline(deadline).close + miner.node.network.proving_period)
+    advance_to(miner.node, miner.deadline(deadline).close + miner.node.network.proving_period)
     assert miner.power == 0
 
     assert miner.declare_recovered(deadline, 7).exit_code == 0
@@ -92,7 +93,7 @@ def test_a_declared_fault_takes_power_at_once(miner):
     miner.add_sectors(7)
     deadline, _ = where(miner, 7)
     miner.post(deadline)
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
 
     assert miner.declare_faults(deadline, 7).exit_code == 0
 
@@ -140,7 +141,7 @@ def test_a_skipped_sector_pays_at_the_same_close(miner):
     miner.post(deadline)
     if len(places) == 2:
         miner.post(where(miner, 2)[0])
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
     before = miner.power
 
     partition = miner.reader.partition(*where(miner, 1))
@@ -153,7 +154,7 @@ def test_a_terminated_sector_pays_and_gives_back_its_pledge(miner):
     miner.add_sectors(7)
     deadline, partition = where(miner, 7)
     miner.post(deadline)
-    miner.node.advance_to(miner.deadline(deadline).close)
+    advance_to(miner.node, miner.deadline(deadline).close)
     before = miner.reader.miner
     burnt = balance_of(miner, 99)
     params = to_cbor(TerminateSectorsParams((PartitionSectors(deadline, partition, bitfield_of([7])),)))

@@ -41,6 +41,7 @@ from poolsite.filecoin.actors.verifreg import (
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
+from tests.devnet_epochs import advance_to
 from tests.naive.pieces import data_commitment
 from tests.unit.devnet.people import OWNER, STRANGER, Person, chain
 from tests.unit.devnet.people import send as send_estimated
@@ -298,7 +299,7 @@ def test_data_cap_of_an_expired_allocation_comes_back(granted):
     soon = granted.node.head.height + 10
     granted.allocate(granted.request(expiration=soon), granted.request())
     params = to_cbor(RemoveExpiredAllocationsParams(granted.id_of(STRANGER), ()))
-    granted.node.advance_to(soon + 1)
+    advance_to(granted.node, soon + 1)
 
     receipt = send(granted.node, OWNER, REGISTRY, method=Method.REMOVE_EXPIRED_ALLOCATIONS, params=params)
 

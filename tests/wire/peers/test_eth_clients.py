@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from poolsite.devnet.server import Server
+from tests.devnet_epochs import advance_to
 from tests.wire.peers.record_eth import SENDERS, TARGET, world_make
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ async def test_the_libraries_are_answered_as_they_were_recorded(world: Devnet) -
     transport = httpx.ASGITransport(app=Server(world))
     async with httpx.AsyncClient(transport=transport, base_url="http://devnet") as http:
         for row in ROWS:
-            world.advance_to(row["height"])
+            advance_to(world, row["height"])
             assert world.head.height == row["height"]
             answer = await http.post("/rpc/v1", json=names.filled(row["body"]))
             found += [f"{row['client']} {row['body']}: {line}" for line in names.differences(

@@ -10,6 +10,7 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.profile import Profile
 from poolsite.filecoin.address import address_format
 from poolsite.filecoin.amounts import FIL
+from tests.devnet_epochs import advance_to
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, signed
 from tests.unit.devnet.sealing import small_miner
 
@@ -56,10 +57,10 @@ def world_make() -> World:
     )
     miner = small_miner(node)
     miner.add_sectors(0)
-    node.advance_to(SENT_AT)
+    advance_to(node, SENT_AT)
     message = signed(node, WORKER, OWNER.address, value=7)
     node.mempool.push(message)
-    node.advance_to(HEIGHT)
+    advance_to(node, HEIGHT)
     names = {"<message>": str(message.cid), "<built-in miner's owner>": address_format(node.wallet.default)}
     names |= {f"<tipset {height}>": cid for height, cid in tipsets(node)}
     return World(node, address_format(WORKER.address), address_format(miner.address), names)

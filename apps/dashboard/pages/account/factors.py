@@ -140,7 +140,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 @reauthenticated
 def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
-    """Ask the browser for a new passkey."""
+    """Start the registration of a passkey."""
     return question_json(request, registration_options(person_before(request), place=place_of(request)))
 
 

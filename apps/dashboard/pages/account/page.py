@@ -106,7 +106,7 @@ def account_page(request: HttpRequest, viewer: Principal, *, error: str = "") ->
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask once more who it is, and go on to the page that is only shown then."""
+    """Confirm once more who it is, and go on to the page that is only shown then."""
     error = ""
     if request.method == "POST":
         error = credentials_check(request) if is_submitted(request) else "Your password is needed."
@@ -118,7 +118,7 @@ def confirm(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_POST
 @sign_in_required
 def confirm_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
-    """Ask the browser for one of the person's passkeys."""
+    """Start a check by one of the person's passkeys."""
     place = place_of(request)
     return question_json(request, assertion_options(person_before(request), place=place, must_verify=True))
 

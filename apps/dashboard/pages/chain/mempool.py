@@ -133,7 +133,7 @@ def base_fee_of(data: PageData) -> int:
 
 
 def pending_now() -> tuple[list[SignedMessage], str]:
-    """Ask the best node; gives no message and the reason where none answers."""
+    """Query the best node; gives no message and the reason where none answers."""
     try:
         return chain_client().mpool_pending(), ""
     except (NodeUnavailable, NodeRefused) as error:

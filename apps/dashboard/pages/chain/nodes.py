@@ -188,7 +188,7 @@ class NodeForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def node_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for a node's address, test it, and take it into the pool."""
+    """Show the form for a node's address, test it, and take it into the pool."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
     form, found = NodeForm.of(request), None

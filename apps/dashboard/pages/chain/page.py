@@ -162,7 +162,7 @@ def may_unbind(viewer: Principal) -> bool:
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask first, then unbind the pool from a network that it was bound to by mistake."""
+    """Unbind the pool from a network that it was bound to by mistake, after a confirmation."""
     if not (viewer.is_operator and viewer.may("admin")):
         raise Http404
     refusal = ""

@@ -127,7 +127,7 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
 
 
 def messages_of(head: Head, *, miners: set[str]) -> tuple[list[ChainMessage], str]:
-    """Ask a node for a tipset's messages, and for what came of them once the tipset above is there."""
+    """Fetch a tipset's messages from a node, and what came of them once the tipset above is there."""
     above = head_above(head)
     if above is None:
         return [], "The messages are shown once the next tipset has executed them."

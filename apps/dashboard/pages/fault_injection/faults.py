@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.fault_injection import FAULT_DEFAULTS
-from apps.chain.services.fault_injection import ACTIONS, DevnetAction
+from apps.chain.services.fault_injection import ACTIONS, Number
+from apps.dashboard.forms import PageForm, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from apps.chain.fault_injection import DevnetState, FaultValue
 
 
@@ -92,126 +94,139 @@ NUMBER_WORDS: Final = {
     "fil": "FIL",
 }
 SWITCH_WORDS: Final = {"messages": "keep the messages"}
+TEXT_MAX: Final = 200
+"""Longest text of a fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class FaultRow:
+class Value(Text):
+    """A fault's value, in the form of the one at which the node behaves."""
+
+    def __init__(self, quiet: FaultValue) -> None:
+        super().__init__()
+        self.quiet = quiet
+
+    def clean(self, value: Any) -> FaultValue:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value)
+        try:
+            if isinstance(self.quiet, bool):
+                return {"on": True, "off": False}[text]
+            if isinstance(self.quiet, float):
+                return float(text)
+            return int(text) if isinstance(self.quiet, int) else text[:TEXT_MAX]
+        except KeyError:
+            raise ValidationError(_("on or off is needed")) from None
+        except ValueError:
+            is_whole = isinstance(self.quiet, int)
+            words = _("a whole number is needed") if is_whole else _("a number is needed")
+            raise ValidationError(words) from None
+
+    def prepare_value(self, value: Any) -> str:
+        """Write it as a form carries it."""
+        if isinstance(value, bool):
+            return "on" if value else "off"
+        return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+class FaultForm(PageForm):
     """One fault."""
 
-    key: str
-    label: str
-    unit: str
-    effect: str
-    value: str
-    is_switch: bool
-    choices: tuple[str, ...]
-    """Empty where any text or number may stand."""
-    active: bool
-    quiet: str
-    """The value that resets it, as a form sends it."""
-    other: str
-    """For a switch: the value that a press sends."""
-    is_number: bool = False
-    refusal: str = ""
+    blamed = "value"
+
+    def __init__(self, key: str, data: Any = None) -> None:
+        super().__init__(data)
+        self.key, self.quiet = key, FAULT_DEFAULTS[key]
+        """Its name, and the value that resets it."""
+        self.label, self.unit, self.effect = next(faults[key] for faults in PARTS.values() if key in faults)
+        self.fields["value"] = Value(self.quiet)
+        self.now = self.quiet
+        self.is_switch = isinstance(self.quiet, bool)
+        self.is_number = isinstance(self.quiet, int | float) and not self.is_switch
+        self.choices = ("auto", "on-demand", "paused") if key == "mining" else ()
+        """Empty where any text or number may stand."""
+
+    def at(self, now: FaultValue) -> FaultForm:
+        """Return the form beside what the node has now."""
+        self.now = now
+        self.initial["value"] = now
+        return self
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the node misbehaves by it."""
+        return self.now != self.quiet
+
+    @property
+    def undo(self) -> str:
+        """The value that resets it, as a form sends it."""
+        return self.text(self.quiet)
+
+    @property
+    def other(self) -> str:
+        """The value that a press of a switch sends."""
+        return self.text(not self.now)
+
+    def text(self, value: FaultValue) -> str:
+        """Write a value as a form carries it."""
+        return str(self.fields["value"].prepare_value(value))
 
 
-def fault_text(value: FaultValue) -> str:
-    """Write a value as a form carries it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def fault_groups(
-    state: DevnetState, *, refusals: Mapping[str, str], typed: Mapping[str, str]
-) -> list[tuple[str, list[FaultRow]]]:
-    """Lay out all faults; `typed` is what a refused form held."""
+def fault_groups(state: DevnetState, held: PageForm | None) -> list[tuple[str, list[FaultForm]]]:
+    """Return all faults by part of the page; `held` is a form that was refused."""
     return [
         (
             part,
-            [fault_row(name, state=state, refusal=refusals.get(name, ""), typed=typed) for name in faults],
+            [
+                (held if isinstance(held, FaultForm) and held.key == name else FaultForm(name)).at(
+                    state.faults[name]
+                )
+                for name in faults
+            ],
         )
         for part, faults in PARTS.items()
     ]
 
 
-def fault_row(name: str, *, state: DevnetState, refusal: str, typed: Mapping[str, str]) -> FaultRow:
-    """Lay out one fault."""
-    label, unit, effect = next(faults[name] for faults in PARTS.values() if name in faults)
-    value, quiet = state.faults[name], FAULT_DEFAULTS[name]
-    is_switch = isinstance(quiet, bool)
-    return FaultRow(
-        key=name,
-        label=label,
-        unit=unit,
-        effect=effect,
-        value=typed.get(name, fault_text(value)),
-        is_switch=is_switch,
-        choices=("auto", "on-demand", "paused") if name == "mining" else (),
-        active=value != quiet,
-        quiet=fault_text(quiet),
-        other=fault_text(not value) if is_switch else "",
-        is_number=isinstance(quiet, int | float) and not is_switch,
-        refusal=refusal,
-    )
+class Count(Text):
+    """A number that an action asks for."""
+
+    def __init__(self, number: Number) -> None:
+        super().__init__(initial=number.least)
+        self.label, self.least, self.most = NUMBER_WORDS[number.name], number.least, number.most
+
+    def clean(self, value: Any) -> int:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value)
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            raise ValidationError(_("a whole number is needed"))
+        return int(text)
 
 
-@dataclass(frozen=True, slots=True)
-class NumberRow:
-    """One number that an action asks for."""
+class ActionForm(PageForm):
+    """Something that can be done to the chain."""
 
-    key: str
-    label: str
-    least: int
-    most: int
-    value: str
+    def __init__(self, key: str, data: Any = None) -> None:
+        super().__init__(data)
+        self.key, self.action = key, ACTIONS[key]
+        self.label, self.effect = ACTION_LABELS[key]
+        if self.action.address:
+            self.fields["address"] = Text()
+        self.fields |= {number.name: Count(number) for number in self.action.numbers}
+        if self.action.switch:
+            self.fields[self.action.switch] = forms.BooleanField(required=False, initial=True)
+        self.switch, self.switch_label = self.action.switch, SWITCH_WORDS.get(self.action.switch, "")
 
+    @property
+    def counts(self) -> list[forms.BoundField]:
+        """The numbers that it asks for."""
+        return [self[number.name] for number in self.action.numbers]
 
-@dataclass(frozen=True, slots=True)
-class DevnetActionRow:
-    """One action."""
-
-    key: str
-    label: str
-    effect: str
-    address: bool
-    """Whether it asks for an address, and what was typed there."""
-    typed_address: str
-    numbers: tuple[NumberRow, ...]
-    switch: str
-    switch_label: str
-    refusal: str
-
-
-def action_rows(*, refusals: Mapping[str, str], typed: Mapping[str, str]) -> list[DevnetActionRow]:
-    """Lay out what can be done to the chain; `typed` is what a refused form held."""
-    return [
-        action_row(name, action, refusal=refusals.get(name, ""), typed=typed if name in refusals else {})
-        for name, action in ACTIONS.items()
-    ]
-
-
-def action_row(name: str, action: DevnetAction, *, refusal: str, typed: Mapping[str, str]) -> DevnetActionRow:
-    """Lay out one action."""
-    label, effect = ACTION_LABELS[name]
-    numbers = tuple(
-        NumberRow(
-            key=number.name,
-            label=NUMBER_WORDS[number.name],
-            least=number.least,
-            most=number.most,
-            value=typed.get(number.name, str(number.least)),
-        )
-        for number in action.numbers
-    )
-    return DevnetActionRow(
-        key=name,
-        label=label,
-        effect=effect,
-        address=action.address,
-        typed_address=typed.get("address", ""),
-        numbers=numbers,
-        switch=action.switch,
-        switch_label=SWITCH_WORDS.get(action.switch, ""),
-        refusal=refusal,
-    )
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What it asks the node for."""
+        return {
+            "act": self.key,
+            "numbers": {number.name: self.cleaned_data[number.name] for number in self.action.numbers},
+            "address": self.cleaned_data.get("address", ""),
+            "switch": bool(self.cleaned_data.get(self.action.switch)),
+        }

@@ -11,24 +11,25 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.fault_injection import FAULT_DEFAULTS, DevnetState, FaultValue, devnet_state
+from apps.chain.fault_injection import FAULT_DEFAULTS, DevnetState, devnet_state
 from apps.chain.selectors import nodes_devnet
 from apps.chain.services.fault_injection import ACTIONS, devnet_act, faults_reset, faults_set
 from apps.core import formatting
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Fact, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.fault_injection.faults import PARTS, action_rows, fault_groups, fault_text
+from apps.dashboard.pages.fault_injection.faults import ActionForm, FaultForm, fault_groups
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from apps.chain.models import Node
+    from apps.dashboard.forms import PageForm
     from apps.users.principals import Principal
 
 
@@ -51,8 +52,8 @@ def devnet_verdict(state: DevnetState | None) -> Verdict:
 
 def devnet_facts(state: DevnetState) -> list[Fact]:
     """Lay out the status of the node."""
-    labels = {name: words[0] for faults in PARTS.values() for name, words in faults.items()}
-    active = ", ".join(f"{labels[name]}: {fault_text(state.faults[name])}" for name in state.active)
+    forms = [FaultForm(name) for name in state.active]
+    active = ", ".join(f"{form.label}: {form.text(state.faults[form.key])}" for form in forms)
     return [
         Fact("Network", state.network, mono=True),
         Fact("Height", formatting.whole(state.height)),
@@ -78,10 +79,6 @@ def status(context: FragmentContext) -> Iterable[str]:
         yield fragment("dashboard/_verdict.html", verdict=devnet_verdict(state))
         if state is not None:
             yield fragment("fault_injection/_facts.html", facts=devnet_facts(state))
-
-
-TEXT_MAX: Final = 200
-"""Longest text of a fault."""
 
 
 @require_safe
@@ -118,22 +115,23 @@ def node_find(viewer: Principal, pk: int | None) -> Node:
 
 
 def page_context(
-    node: Node, viewer: Principal, *, error: DomainError | None = None, where: str = "", typed: Any = None
+    node: Node, viewer: Principal, *, held: PageForm | None = None, refused: str = ""
 ) -> dict[str, Any]:
-    """Return what the page's panel shows; `error` stands at the form `where`."""
+    """Return what the panel shows; `held` is a form that was refused, `refused` why nothing was reset."""
     state, away = devnet_state_or_reason(node)
-    refusals = {where: error.reason} if error is not None else {}
-    held: Mapping[str, str] = typed or {}
     return {
         "node": node,
         "state": state,
         "away": away,
-        "refused": refusals.get("reset", ""),
+        "refused": refused,
         "may_act": viewer.may("admin"),
         "verdict": devnet_verdict(state),
         "facts": devnet_facts(state) if state is not None else [],
-        "parts": fault_groups(state, refusals=refusals, typed=held) if state is not None else [],
-        "actions": action_rows(refusals=refusals, typed=held),
+        "parts": fault_groups(state, held) if state is not None else [],
+        "actions": [
+            held if isinstance(held, ActionForm) and held.key == name else ActionForm(name)
+            for name in ACTIONS
+        ],
     }
 
 
@@ -145,15 +143,14 @@ def acting(viewer: Principal, pk: int) -> Node:
 
 
 def answered(
-    request: HttpRequest, viewer: Principal, node: Node, *, error: DomainError | None = None, where: str = ""
+    request: HttpRequest, viewer: Principal, node: Node, *, held: PageForm | None = None, refused: str = ""
 ) -> HttpResponse:
     """Answer a form: the panel as it stands now, with the refusal where the click was."""
-    if error is None and not getattr(request, "htmx", False):
+    is_refused = bool(held is not None or refused)
+    if not is_refused and not getattr(request, "htmx", False):
         return redirect("fault-injection-node", pk=node.pk)
-    typed = {name: str(value) for name, value in request.POST.items()}
-    typed |= {where: typed["value"]} if "value" in typed else {}
-    context = page_context(node, viewer, error=error, where=where, typed=typed if error is not None else None)
-    status = 422 if error is not None else 200
+    context = page_context(node, viewer, held=held, refused=refused)
+    status = 422 if is_refused else 200
     if not getattr(request, "htmx", False):
         return page(request, viewer, context, status=status)
     return render(request, "fault_injection/_panel.html", context, status=status)
@@ -166,12 +163,11 @@ def fault_set(request: HttpRequest, viewer: Principal, pk: int, fault: str) -> H
     node = acting(viewer, pk)
     if fault not in FAULT_DEFAULTS:
         raise Http404
-    try:
-        value = fault_read(fault, request.POST.get("value", "").strip())
-        faults_set(principal=viewer, node=node, faults={fault: value})
-    except DomainError as error:
-        return answered(request, viewer, node, error=error, where=fault)
-    return answered(request, viewer, node)
+    form = FaultForm(fault, request.POST)
+    if form.is_valid():
+        with form.refusals():
+            faults_set(principal=viewer, node=node, faults={fault: form.cleaned_data["value"]})
+    return answered(request, viewer, node, held=form if form.errors else None)
 
 
 @require_POST
@@ -182,7 +178,7 @@ def reset(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     try:
         faults_reset(principal=viewer, node=node)
     except DomainError as error:
-        return answered(request, viewer, node, error=error, where="reset")
+        return answered(request, viewer, node, refused=error.reason)
     return answered(request, viewer, node)
 
 
@@ -193,37 +189,11 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
     node = acting(viewer, pk)
     if op not in ACTIONS:
         raise Http404
-    try:
-        numbers = {number.name: whole_read(request, number.name) for number in ACTIONS[op].numbers}
-        is_on = bool(ACTIONS[op].switch) and ACTIONS[op].switch in request.POST
-        address = request.POST.get("address", "").strip()
-        devnet_act(principal=viewer, node=node, act=op, numbers=numbers, address=address, switch=is_on)
-    except DomainError as error:
-        return answered(request, viewer, node, error=error, where=op)
-    return answered(request, viewer, node)
-
-
-def whole_read(request: HttpRequest, name: str) -> int:
-    """Read a whole number.  Raises BadValue."""
-    text = request.POST.get(name, "").strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise BadValue("a whole number is needed", field=name)
-    return int(text)
-
-
-def fault_read(fault: str, text: str) -> FaultValue:
-    """Read a fault's value in the form of its quiet one.  Raises BadValue."""
-    quiet = FAULT_DEFAULTS[fault]
-    try:
-        if isinstance(quiet, bool):
-            return {"on": True, "off": False}[text]
-        if isinstance(quiet, float):
-            return float(text)
-        return int(text) if isinstance(quiet, int) else text[:TEXT_MAX]
-    except (KeyError, ValueError):
-        words = "a number" if isinstance(quiet, float) else "a whole number"
-        words = "on or off" if isinstance(quiet, bool) else words
-        raise BadValue(f"{words} is needed", field=fault) from None
+    form = ActionForm(op, request.POST)
+    if form.is_valid():
+        with form.refusals():
+            devnet_act(principal=viewer, node=node, **form.arguments)
+    return answered(request, viewer, node, held=form if form.errors else None)
 
 
 NAV: Final = NavItem(

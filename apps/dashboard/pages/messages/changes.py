@@ -90,7 +90,7 @@ def retry_now(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse
 
 @sign_in_required
 def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Ask first, then let an empty message take the nonce."""
+    """Cancel a message by an empty one with its nonce, after a confirmation."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     form = PageForm.of(request)
@@ -108,7 +108,7 @@ def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
 
 @sign_in_required
 def mark_bad(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
-    """Ask first, then give a message up."""
+    """Give a message up, after a confirmation."""
     row = message_or_404(viewer, key)
     signer_only(viewer)
     form = PageForm.of(request)

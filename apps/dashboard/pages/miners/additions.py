@@ -57,7 +57,7 @@ class MinerForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def miner_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask how, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
+    """Show the form, and add the miner; it costs the chain's deposit, so who asks is asked who it is."""
     if not viewer.may("sign"):
         raise Http404
     form = MinerForm.of(request)
@@ -151,7 +151,7 @@ NEVER_MADE: Final = (
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask first, then remove a miner that was imported by mistake, or could not be made."""
+    """Remove a miner that was imported by mistake, or could not be made, after a confirmation."""
     row = miner_get(viewer, address)
     if not may_remove(viewer, row):
         raise Http404

@@ -118,7 +118,7 @@ class TransferForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def transfer(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask to whom, then show what goes, what stays and who loses what, then do it."""
+    """Show the form for the receiver, then what goes, what stays and who loses what, then do it."""
     miner = miner_or_404(viewer, address)
     form = TransferForm.of(request, from_tenant=miner.tenant.name)
     if not form.is_valid():
@@ -155,7 +155,7 @@ def wish_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRe
 def form_page(
     request: HttpRequest, viewer: Principal, miner: Miner, form: TransferForm, stop: Stop | None = None
 ) -> HttpResponse:
-    """Ask to whom, with what stood in the way."""
+    """Show the form for the receiver, with what stood in the way."""
     return page_render(
         request,
         "miners/transfer.html",

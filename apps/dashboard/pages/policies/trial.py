@@ -52,7 +52,7 @@ class TrialForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def trial(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """Ask the policy about a message that is not signed."""
+    """Try the policy on a message that is not signed."""
     wallet = wallet_get(viewer, address)
     form, verdict = TrialForm.of(request), None
     if form.is_valid():

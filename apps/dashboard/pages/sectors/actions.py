@@ -80,7 +80,7 @@ class AbortForm(PageForm):
 
 @sign_in_required
 def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Ask first, then give a sector up for good."""
+    """Abort a sector for good, after a confirmation."""
     row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404

@@ -150,7 +150,7 @@ class PledgeForm(PageForm):
 
 @sign_in_required
 def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """Ask for new sectors."""
+    """Show the form for new sectors, and pledge them."""
     if not viewer.may("sign"):
         raise Http404
     choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
@@ -191,7 +191,7 @@ def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 
 def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
-    """Ask the chain for the price of `count` sectors of one of the viewer's miners, or say why not."""
+    """Return the chain's price of `count` sectors of one of the viewer's miners, or say why not."""
     count = min(max(count, 1), sealing_policy().pledge_max)
     if data.head is None or data.network is None:
         return PriceCard(error="no node has answered yet")

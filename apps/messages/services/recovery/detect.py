@@ -65,7 +65,7 @@ class Identity:
 
 
 def database_identity() -> Identity:
-    """Ask the database who it is."""
+    """Return the database's identity."""
     with connection.cursor() as cursor:
         cursor.execute(IDENTITY)
         return Identity(*cursor.fetchone())

@@ -124,7 +124,7 @@ def _begin(
     deals: list[DealProposal],
     is_cid_asked: bool,
 ) -> SectorDealActivation:
-    """Let a sector's deals begin.  Raises ActorError 16 for a proof that no sector has."""
+    """Activate a sector's deals.  Raises ActorError 16 for a proof that no sector has."""
     activated = []
     for number, proposal in zip(sector.deal_ids, deals, strict=True):
         row = editor.deal(number)

@@ -131,7 +131,7 @@ class MarketEditor(Market):
         self.state.put(table, sector, SectorDeals((*(row.deals if row else ()), number)))
 
     def pending_drop(self, proposal: DealProposal) -> None:
-        """Let the same proposal be published again."""
+        """Free a proposal to be published again."""
         self.state.delete(PENDING_DEALS, deal_cid(proposal).data)
 
     def expire_unused(self, number: int, proposal: DealProposal) -> int:

@@ -193,7 +193,7 @@ def _datacap_take(call: Call, client: int, wishes: AllocationRequests, *, units:
 
 
 def _is_signed(call: Call, deal: ClientDealProposal) -> bool:
-    """Ask the client's actor whether the signature is its own."""
+    """Check by the client's actor that the signature is its own."""
     client = resolve_existing(call.draft, deal.proposal.client)
     if client is None:
         return False

@@ -79,7 +79,7 @@ def precommit_sectors(call: Call) -> bytes:
 
 
 def _deals_verify(call: Call, infos: tuple[SectorPreCommitInfo, ...]) -> None:
-    """Ask the market whether deals can begin, and compare their data.  Raises ActorError 16, 17, 18, 32.
+    """Check with the market that deals can begin, and compare their data.  Raises ActorError 16, 17, 18, 32.
 
     Nothing can prove such sectors since actors v18: ProveCommitSectors3 skips them.
     """

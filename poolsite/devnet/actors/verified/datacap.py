@@ -64,7 +64,7 @@ def allowance_of(state: Draft | State, owner: int, operator: int) -> int:
 
 
 def allowance_set(draft: Draft, owner: int, operator: int, *, amount: int) -> None:
-    """Let an operator spend so much of somebody's data cap."""
+    """Allow an operator to spend so much of somebody's data cap."""
     _keep(draft, allowances_of(owner), operator, amount=amount)
 
 

@@ -132,7 +132,7 @@ def _proposal_use(call: Call, verifier: int, client: int) -> int:
 
 
 def _signature_check(call: Call, request: RemoveDataCapRequest, signed: bytes) -> None:
-    """Ask the verifier's account whether it signed.  Raises ActorError with the account's code."""
+    """Check by the verifier's account that it signed.  Raises ActorError with the account's code."""
     wish = AuthenticateMessageParams(request.verifier_signature.data, signed)
     nested_send(
         call,

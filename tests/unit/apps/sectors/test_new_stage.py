@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ import pytest
 
 from apps.sectors.models import Job, Sector
 from poolsite.wire import pipeline
+from poolsite.wire.codec import Text
 from poolsite.wire.pipeline import Owner, SectorEvent, StageSpec
 from poolsite.wire.pipeline import SectorState as S
 from tests import factories
@@ -20,6 +21,7 @@ from tests.unit.apps.sectors.sealing import claim, host, report
 from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors import stages
+from workers.processors.codec import Message, Octets
 from workers.storage.store import Store
 
 if TYPE_CHECKING:
@@ -43,20 +45,18 @@ ROW = StageSpec(
 """Between PC1 and PC2."""
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Message, frozen=True):
     """What the processor file says goes in, by the protocol's names of fields."""
 
-    registered_proof: str
-    cache_path: str
-    ticket: bytes
+    registered_proof: Text
+    cache_path: Text
+    ticket: Octets
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(Message, frozen=True):
     """What comes out."""
 
-    comm_d: bytes
+    comm_d: Octets
 
 
 def run(task: Task, *, progress: Any) -> Output:

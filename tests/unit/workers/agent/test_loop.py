@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
+from msgspec.structs import replace
 
 from poolsite.wire.hosts import Command, HeartbeatAnswer, Lost, Operation, Registered
 from poolsite.wire.jobs import (

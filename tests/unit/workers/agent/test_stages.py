@@ -6,17 +6,18 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import porep_proof_check, window_post_check
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import Level, ProvenSector, SealInputs, StageOutputs, WindowPostInputs
 from poolsite.wire.pipeline import STATE_OF_STAGE
+from tests.processor_pids import pids_of
 from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors.pool import ChildSpec, ProcessorPool
@@ -241,7 +242,7 @@ def test_killed_child_fails_each_sector_under_its_own_lease(tmp_path: Path) -> N
     pool = ProcessorPool([ChildSpec(stages=("add_piece", "tree_d", "pc1"))])
     runner = StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
     known = waiting_for_labels(runner, 3)
-    (pid,) = pool.pids()
+    (pid,) = pids_of(pool)
     os.kill(pid, signal.SIGSTOP)  # all requests are in the child when it dies
     threads = label_all(runner, known, token=2)
     (child,) = pool._children.values()

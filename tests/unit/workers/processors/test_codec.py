@@ -34,7 +34,10 @@ def test_byte_strings_are_arrays_of_numbers_as_in_the_field():
 
 
 def test_proofs_are_base64_as_in_the_field():
-    assert codec.encode(WindowPostOutput((b"\x00\xff",), ())) == {"proofs": ["AP8="], "faults": []}
+    assert codec.encode(WindowPostOutput((codec.Base64(b"\x00\xff"),), ())) == {
+        "proofs": ["AP8="],
+        "faults": [],
+    }
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from tests.processor_pids import pids_of
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import pool as pool_module
 from workers.processors.errors import (
@@ -88,7 +89,7 @@ def test_a_sector_is_sealed_by_one_child_that_runs_all_stages(tmp_path, open_poo
     assert proof.startswith(b"devnet-proof/1")
     assert told
     assert told[-1][1] == 128
-    assert len(pool.pids()) == 1
+    assert len(pids_of(pool)) == 1
 
 
 def test_errors_of_a_stage_keep_their_kind(tmp_path, open_pool):
@@ -110,7 +111,7 @@ def test_a_killed_child_is_started_again(tmp_path, open_pool):
     sector.add_piece()
     pool = open_pool(ChildSpec(("tree_d",)))
     pool.precompile()
-    (first,) = pool.pids()
+    (first,) = pids_of(pool)
     os.kill(first, signal.SIGKILL)
     task = TreeDTask(sector.name, str(sector.staged), str(sector.cache))
 
@@ -122,7 +123,7 @@ def test_a_killed_child_is_started_again(tmp_path, open_pool):
             continue
 
     assert with_retry.comm_d.hex() == sector.case["comm_d"]
-    assert pool.pids() != (first,)
+    assert pids_of(pool) != (first,)
 
 
 def test_requests_in_flight_fail_when_the_child_dies(tmp_path, open_pool):
@@ -164,20 +165,20 @@ def task_named(name):
 def test_a_call_that_nobody_wants_any_more_ends_with_its_child(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
     pool.precompile()
-    (hung,) = pool.pids()
+    (hung,) = pids_of(pool)
     ends = iter([True, True, True, False])
 
     with pytest.raises(CallGivenUp):
         pool.call("tree_d", task_named("hang"), is_wanted=lambda: next(ends))
 
     assert pool.call("tree_d", task_named("any")).comm_d == bytes([7]) * 32
-    assert hung not in pool.pids()
+    assert hung not in pids_of(pool)
 
 
 def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, open_pool):
     pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
     pool.precompile()
-    (hung,) = pool.pids()
+    (hung,) = pids_of(pool)
     given_up, go = threading.Event(), tmp_path / "go"
     answers, refusals = [], []
 
@@ -202,7 +203,7 @@ def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, o
     second.join()
 
     assert (len(refusals), answers, fresh.comm_d) == (1, [fresh], bytes([7]) * 32)
-    assert hung not in pool.pids()
+    assert hung not in pids_of(pool)
     until = time.monotonic() + 10
     while os.path.exists(f"/proc/{hung}") and time.monotonic() < until:
         time.sleep(0.01)
@@ -216,7 +217,7 @@ def test_a_call_that_nobody_wants_from_the_start_costs_no_child(tmp_path, open_p
     with pytest.raises(CallGivenUp):
         pool.call("tree_d", TASK, is_wanted=lambda: False)
 
-    assert len(pool.pids()) == 1
+    assert len(pids_of(pool)) == 1
 
 
 def test_another_first_line_is_refused(tmp_path, open_pool):
@@ -273,7 +274,7 @@ def test_an_error_of_a_foreign_processor_is_permanent(tmp_path, open_pool):
 def test_a_closed_pool_leaves_no_child(open_pool):
     pool = open_pool(ChildSpec(("c2",)))
     pool.precompile()
-    (child,) = pool.pids()
+    (child,) = pids_of(pool)
 
     pool.close()
 
@@ -363,4 +364,4 @@ def test_keep_running_ends_with_the_pool(tmp_path, open_pool, quick_looks):
 
     keeper.join(60)
     assert not keeper.is_alive()
-    assert pool.pids() == ()
+    assert pids_of(pool) == ()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from tests.unit.workers.processors.test_post import SEED, flip, sealed
 from workers.processors import codec, sector_check

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message, message_from_cbor, message_to_cbor

@@ -136,7 +136,7 @@ async def miner_check(call: Call, miner: Address) -> None:
 async def provider_request(
     account: str, route: str, miner: Address, method: str, payload: Json, *, seconds: float
 ) -> Json:
-    """Ask a provider of the miner's tenant: it may have been another tenant's before."""
+    """Query a provider of the miner's tenant: it may have been another tenant's before."""
     try:
         request = HubRequest(route, [account], method, payload, is_repeatable=is_repeatable(method))
         return await hub_node().request(request, deadline=Deadline(seconds))
