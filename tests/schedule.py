@@ -32,7 +32,7 @@ class Schedule(LoadGroupScheduling):
     """Give each worker one group or one file after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return super()._split_scope(nodeid).partition("::")[0]
+        return str(super()._split_scope(nodeid)).partition("::")[0]
 
 
 def place(item: pytest.Item) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 
 if TYPE_CHECKING:
-    from poolsite.filecoin.policy import ProvingParams
+    from poolsite.filecoin.deadlines import ProvingParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,16 +104,18 @@ async def test_the_head_is_asked_for_when_a_round_may_begin(world, pool_redis):
     producer = BlockProducer(nodes=world.nodes, providers=world.providers)
     await producer._turn()
     await producer.finish()
-    now, base = time.time(), producer.base
+    now, base, network = time.time(), producer.base, producer.network
+    assert base is not None
+    assert network is not None
     producer.begun_epoch = base.height
 
     producer.base, producer.origin = replace(base, timestamp=int(now) + 1), int(now) + 1.0
     assert producer._rest_s() > 0, "the round on this head begins later"
-    producer.origin = now - producer.network.epoch_s
+    producer.origin = now - network.epoch_s
     assert producer._rest_s() == 0, "it begins now"
 
     producer.begun_epoch, producer.origin = base.height + 1, now
-    epoch_s = producer.network.epoch_s
+    epoch_s = network.epoch_s
     assert 0 < producer._rest_s() <= min(epoch_s, 1), "a chain with a clock of its own: until its next head"
     producer.origin -= epoch_s
     assert producer._rest_s() == 0
