@@ -28,7 +28,7 @@ LONGEST: Final = (
 """Groups, files and folders in the order in which they begin; all else after them."""
 
 
-class Schedule(LoadGroupScheduling):
+class Schedule(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types
     """Give each worker one group or one file after the other."""
 
     def _split_scope(self, nodeid: str) -> str:
