@@ -19,6 +19,7 @@ class HeadStep(NamedTuple):
 HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("chain.facts", "head"),
     HeadStep("messages.select", "messages", "apps.messages.due.SELECT"),
+    HeadStep("pieces.tidy", "io", "apps.pieces.due.TIDY"),
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),

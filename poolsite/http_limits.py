@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from apps.core.streams import is_streamed
+
 if TYPE_CHECKING:
     import asyncio
 
@@ -18,7 +20,8 @@ log = structlog.get_logger(__name__)
 HEAD_S: Final = 10.0
 """From a connection's begin, or from the first byte of a later request, to the end of the request's head."""
 BODY_S: Final = 90.0
-"""From there to the end of its body; the application gives up earlier, with an answer."""
+"""From there to the end of its body, or of one that is read as it comes to its next bytes; the application
+gives up earlier, with an answer."""
 HEAD_MAX_BYTES: Final = 64 << 10
 HEAD_TOO_LARGE: Final = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
@@ -53,6 +56,12 @@ class LimitedHttp(HttpToolsProtocol):
         self.is_head_due, self.head_bytes = False, 0
         self.deadline_set(BODY_S)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Wait for the next bytes of a body that is read as it comes."""
+        if self.deadline is not None and is_streamed(self.scope["method"], self.scope["path"]):
+            self.deadline_set(BODY_S)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Wait for nothing: the request is whole."""

@@ -21,6 +21,7 @@ from tests import factories
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
+    from apps.pieces.models import Piece
     from apps.sectors.models import Sector, Worker
     from apps.wallets.models import Wallet
 
@@ -59,6 +60,7 @@ class Pool:
     flying: Message
     stuck: Message
     refused: Message
+    piece: Piece
 
 
 def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
@@ -105,7 +107,8 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     messages = _messages(of, miner, wallet)
     _senders_and_gas(of, wallet, control)
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
-    return Pool(miner=miner, wallet=wallet, sealer=sealer, **_sectors(miner, sealer), **named)
+    piece = factories.piece(miner)
+    return Pool(miner=miner, wallet=wallet, sealer=sealer, piece=piece, **_sectors(miner, sealer), **named)
 
 
 def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
@@ -208,6 +211,7 @@ LISTS = (
     "blocks",
     "miners",
     "sectors",
+    "pieces",
     "messages",
     "senders",
     "gas",

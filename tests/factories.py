@@ -16,6 +16,8 @@ from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Send
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
+from apps.pieces.models import Piece
+from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
@@ -23,7 +25,7 @@ from apps.sectors.states import BatchKind, BatchState, JobState
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
-from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.cids import cid_of_cbor, commd_cid
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, stage_rank
@@ -281,6 +283,26 @@ def sector(
         lease_until=now() + timedelta(seconds=90) if held_by is not None else None,
     )
     return row
+
+
+def piece_cid(seed: int) -> str:
+    """Return a piece commitment that belongs to no data."""
+    return str(commd_cid(bytes([seed % 256]) * 31 + b"\x01"))
+
+
+def piece(of: Miner, *, state: str = PieceState.READY, **data: Any) -> Piece:
+    """A piece in any state; its bytes are not there."""
+    number = next(counter)
+    fields = {
+        "piece_cid": "" if state in UNCOMMITTED else piece_cid(number),
+        "padded_size": 128,
+        "payload_size": 100,
+        "received": 100,
+        "state": state,
+        "state_since": now(),
+        **data,
+    }
+    return Piece.objects.create(miner=of, **fields)
 
 
 def _job_state(row: Sector, owner: Owner, held_by: Worker | None) -> str:

@@ -28,6 +28,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import ROLE_TRANSITIONS
     from apps.miners.states import TRANSITIONS as MINERS
+    from apps.pieces.states import TRANSITIONS as PIECES
     from apps.proving.states import (
         ATTEMPT_TRANSITIONS,
         CHECK_TRANSITIONS,
@@ -46,6 +47,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
         "Miners": ("apps/miners/states.py", MINERS),
         "Roles of hosts": ("apps/miners/states.py", ROLE_TRANSITIONS),
+        "Pieces": ("apps/pieces/states.py", PIECES),
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
         "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),

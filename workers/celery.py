@@ -16,6 +16,7 @@ from celery import bootsteps
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
 from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES
+from workers.console.client import Console
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, Snark
@@ -25,6 +26,9 @@ __all__ = ["app"]
 
 FOLDER_VARIABLE: Final = "POOLSITE_SEALER_DIR"
 STORE_VARIABLE: Final = "POOLSITE_SEALER_STORE"
+CONSOLE_VARIABLE: Final = "POOLSITE_SEALER_CONSOLE"
+TOKEN_VARIABLE: Final = "POOLSITE_SEALER_TOKEN"  # noqa: S105  # the name of a variable
+"""Environment of our own process, which its user alone can read: the raw bytes of pieces are fetched here."""
 FORM_VARIABLE: Final = "POOLSITE_SEALER_SNARK"
 PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
 """JSON: stage to the command of an own binary."""
@@ -62,7 +66,8 @@ class Host:
                 processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
                 self.pool = ProcessorPool(specs_of(processors, compiling=folder / COMPILE_PROGRESS_FILE))
                 store = Store(Path(os.environ[STORE_VARIABLE]))
-                self.runner = StageRunner(folder=folder, store=store, pool=self.pool)
+                console = Console(os.environ[CONSOLE_VARIABLE], os.environ[TOKEN_VARIABLE])
+                self.runner = StageRunner(folder=folder, store=store, pool=self.pool, console=console)
             return self.runner
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
+from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
 from poolsite.filecoin.address import BadAddress
 from poolsite.filecoin.cids import BadCid
@@ -28,6 +29,12 @@ class BodyTooLarge(DomainError):
     """A request body above the limit of its route."""
 
     code = "body_too_large"
+
+
+class RangeUnsatisfiable(DomainError):
+    """A range of bytes outside of what there is."""
+
+    code = "range_unsatisfiable"
 
 
 class Malformed(BadValue):
@@ -78,7 +85,9 @@ HTTP_STATUSES: Final[tuple[tuple[type[DomainError], int], ...]] = (
     (WrongMethod, 405),
     (NotAcceptable, 406),
     (BodyTooLarge, 413),
+    (PieceTooLarge, 413),
     (WrongType, 415),
+    (RangeUnsatisfiable, 416),
     (RateLimited, 429),
     (NotReachable, 503),
     (BadValue, 400),

@@ -24,6 +24,7 @@ from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
 from apps.core.database_threads import in_database
 from apps.core.health import database_away_text
+from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, is_streamed
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ class Body:
         self, scope: dict[str, Any], receive: Receive, owner_of: OwnerOf, reservation: limits.Reservation
     ) -> None:
         self.scope, self.receive, self.owner_of, self.reservation = scope, receive, owner_of, reservation
-        self.limit = body_limit(scope["path"])
+        self.is_streamed = is_streamed(scope.get("method", ""), scope["path"])
+        self.limit = STREAM_MAX_BYTES if self.is_streamed else body_limit(scope["path"])
         self.is_whole = False
         self.refusal: Refused | None = None
         self.owner = ""
@@ -142,11 +144,13 @@ class Body:
             except TimeoutError as error:
                 reason = f"the body did not arrive within {limits.ARRIVAL_S:.0f} s"
                 raise Refused(408, "body_too_slow", reason) from error
+        if self.is_streamed:  # what stands still is given up, what moves is not
+            self.until = asyncio.get_running_loop().time() + limits.ARRIVAL_S
         size = len(event.get("body", b""))
         self.seen += size
         self.is_whole = self.is_whole or not event.get("more_body")
         await self.require(self.seen)
-        if self.owner:
+        if self.owner and not self.is_streamed:  # which holds a chunk at a time
             try:
                 self.reservation.grow(self.owner, size)
             except Overloaded as error:
@@ -162,6 +166,8 @@ class BodyLimit:
     ) -> None:
         self.app = app
         self.owner_of = owner_of
+        self.streams = 0
+        """Streamed bodies that are on their way."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, watching its body."""
@@ -170,11 +176,18 @@ class BodyLimit:
             return
         with MEMORY.reservation() as reservation:
             body = Body(scope, receive, self.owner_of, reservation)
+            self.streams += body.is_streamed
             try:
+                if self.streams > STREAMS_MAX and body.is_streamed:
+                    raise Refused(
+                        503, "overloaded", "too many uploads at once: ask again", **{"retry-after": "5"}
+                    )
                 await body.require(declared_length(scope))
                 await self.app(scope, body.event, send)
             except Refused as refusal:
                 body.refusal = refusal
+            finally:
+                self.streams -= body.is_streamed
             if (refused := body.refusal) is not None:
                 log.warning("body_refused", path=scope["path"], status=refused.status, bytes=body.seen)
                 await refuse(scope["path"], refused, None if body.is_whole else receive, send)

@@ -11,8 +11,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
-from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.asgi import ASGIHandler, get_script_prefix
+from django.core.signals import request_started
 from django.db import connections
+from django.urls import set_script_prefix
+
+from apps.core.streams import StreamedBody, chunks_in_threads, is_streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,9 +72,32 @@ class RequestHandler(ASGIHandler):
         thread = self._free.pop() if self._free else RequestThread()
         try:
             async with ThreadSensitiveContext(executor=thread):
-                await self.handle(scope, receive, send)
+                handle = self.handle_streamed if is_streamed(scope["method"], scope["path"]) else self.handle
+                await handle(scope, receive, send)
         finally:
             self._give_back(thread)
+
+    async def handle_streamed(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request whose view reads the body as it comes; Django would write it to disk first."""
+        body = StreamedBody(receive, asyncio.get_running_loop())
+        set_script_prefix(get_script_prefix(scope))
+        await request_started.asend(sender=self.__class__, scope=scope)
+        request, refusal = self.create_request(scope, body)
+        if request is None:
+            await self.send_response(refusal, send)
+            return
+        response = await self.run_get_response(request)
+        try:
+            if not body.is_cut:
+                await self.send_response(response, send)
+        finally:
+            await sync_to_async(response.close)()
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        """Send an answer; one that is read from a disk is read in threads, and never whole."""
+        if response.streaming and not response.is_async:
+            response.streaming_content = chunks_in_threads(iter(response.streaming_content))
+        await super().send_response(response, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Answer in the request's thread."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from poolsite.wire.pipeline import SEALING, Stage
+from poolsite.wire.pipeline import SEALING, UNSEALING, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class StateLabel:
         return self.icon or ("wait" if self.tone == "idle" else self.tone)
 
 
-STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in SEALING}
+STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in (*SEALING, *UNSEALING)}
 """Stages as column heads and Gantt rows."""
 ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
 """Stages in which a message is waited for."""
@@ -46,6 +46,7 @@ LANDED_BAD: Final = StateLabel("bad", "landed, failed")
 """On the chain with an exit code other than 0."""
 JOBS: Final[dict[str, str]] = {
     "SEAL": "sealing",
+    "UNSEAL": "unsealing",
     "WINDOW_POST": "WindowPoSt",
     "SECTOR_CHECK": "sector check",
     "WINNING_POST": "WinningPoSt",

@@ -11,13 +11,15 @@ ADVANCE: Final = """
     UNION ALL SELECT 1 FROM sectors_batch WHERE state IN ('CLOSED', 'SENT')
     UNION ALL SELECT 1 FROM sectors_batch batch JOIN messages_message message ON message.id = batch.message_id
         WHERE batch.state = 'LANDED' AND batch.landed_height >= $1 - $3 AND message.state <> 'LANDED'
+    UNION ALL SELECT 1 FROM pieces_piece WHERE state IN ('READY', 'PACKED')
     UNION ALL SELECT 1 FROM messages_recovery WHERE sectors_since IS NOT NULL
     UNION ALL SELECT 1 FROM sectors_hostinventory inventory
         JOIN messages_recovery recovery ON inventory.told_at >= recovery.restored_at
         WHERE inventory.imported_at IS NULL OR inventory.imported_at < recovery.restored_at
 """
-"""A sector or a batch is on its way, a sector has no deadline, a landed batch's message left the chain,
-sectors are read back after a restore, or a host has reported its disk since."""
+"""A sector or a batch is on its way, a sector has no deadline, a landed batch's message left the chain, a
+piece waits for a sector or is in one that is sealed, sectors are read back after a restore, or a host has
+reported its disk since."""
 
 BATCH: Final = """
     SELECT 1 FROM sectors_sector WHERE state IN ('PERSISTED', 'C2_DONE') AND paused_at IS NULL

@@ -159,3 +159,15 @@ class BadPlan(BadValue):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, field="args")
+
+
+class NotUnsealed(Conflict):
+    """There are no unsealed bytes to be had, or none to be removed."""
+
+    code = "not_unsealed"
+
+
+class UnsealFailed(Conflict):
+    """A host tried to unseal it and failed."""
+
+    code = "unseal_failed"

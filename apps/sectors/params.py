@@ -6,20 +6,30 @@ Source: go-state-types builtin/v18/miner/miner_types.go; spec chain §8.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.actors.miner_sectors import (
+    DataActivationNotification,
+    PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
     SectorActivationManifest,
     SectorPreCommitInfo,
+    VerifiedAllocationKey,
 )
-from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.cbor import int_write
+from poolsite.filecoin.cids import cid_parse, cid_to_json, commd_cid, commr_cid
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.commd import Piece as CommittedPiece
+from poolsite.filecoin.commd import comm_d_from_pieces
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import Piece as WirePiece
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from apps.pieces.models import Piece
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
 
@@ -30,6 +40,69 @@ class Proven:
 
     number: int
     proof: bytes
+    pieces: tuple[PieceActivationManifest, ...] = ()
+    """Of clients, in order of place."""
+
+
+MARKET: Final = id_address(5)
+"""The built-in market, which is told of the pieces of its deals."""
+
+
+def pieces_column(pieces: Iterable[WirePiece]) -> list[dict[str, Any]]:
+    """Return what a sector's row holds of its pieces."""
+    return [
+        {"size": piece.size, "comm_p": piece.comm_p.hex(), "payload": piece.payload_size} for piece in pieces
+    ]
+
+
+def pieces_of(column: Iterable[dict[str, Any]]) -> tuple[WirePiece, ...]:
+    """Read what a sector's row holds of its pieces."""
+    return tuple(
+        WirePiece(
+            size=piece["size"], comm_p=bytes.fromhex(piece["comm_p"]), payload_size=piece.get("payload", 0)
+        )
+        for piece in column
+    )
+
+
+def has_data(sector: Sector) -> bool:
+    """Return whether a sector holds clients' data."""
+    return any(piece.get("payload", 0) for piece in sector.pieces)
+
+
+def pieces_filled(pieces: Sequence[Piece], *, sector_size: int) -> tuple[WirePiece, ...]:
+    """Return clients' pieces, largest first, and behind them the zero pieces that fill the sector."""
+    filled = [
+        WirePiece(
+            size=piece.padded_size,
+            comm_p=cid_parse(piece.piece_cid).digest,
+            payload_size=piece.payload_size or 0,
+        )
+        for piece in pieces
+    ]
+    at = sum(piece.size for piece in filled)
+    while at < sector_size:
+        size = at & -at
+        filled.append(WirePiece(size=size, comm_p=sha254_zero(size)))
+        at += size
+    return tuple(filled)
+
+
+def comm_d_of(sector: Sector) -> bytes:
+    """Return the commitment of a sector's pieces."""
+    parts = [CommittedPiece(piece.size, piece.comm_p) for piece in pieces_of(sector.pieces)]
+    return comm_d_from_pieces(sector.sector_size, parts)
+
+
+def manifest_of(piece: Piece) -> PieceActivationManifest:
+    """Return what the commit says of a piece: the allocation it claims, the deal whose market is told."""
+    key = None
+    if piece.client is not None and piece.allocation is not None:
+        key = VerifiedAllocationKey(client=piece.client, id=piece.allocation)
+    told = () if piece.deal is None else (DataActivationNotification(MARKET, int_write(piece.deal)),)
+    return PieceActivationManifest(
+        cid=cid_parse(piece.piece_cid), size=piece.padded_size, verified_allocation_key=key, notify=told
+    )
 
 
 def expiration_choose(*, height: int, wished: int, network: Network) -> int:
@@ -45,8 +118,8 @@ def expiration_choose(*, height: int, wished: int, network: Network) -> int:
 
 
 def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:
-    """Return one sector's part of a pre-commit; a sector without pieces of value names no data."""
-    if sector.comm_r is None or sector.ticket_epoch is None:
+    """Return one sector's part of a pre-commit; one of zeros names no data."""
+    if sector.comm_r is None or sector.comm_d is None or sector.ticket_epoch is None:
         raise ValueError(f"sector {sector.number} has no replica yet")
     return SectorPreCommitInfo(
         seal_proof=sector.seal_proof,
@@ -55,7 +128,7 @@ def precommit_info(sector: Sector, *, expiration: int) -> SectorPreCommitInfo:
         seal_rand_epoch=sector.ticket_epoch,
         deal_ids=(),
         expiration=expiration,
-        unsealed_cid=None,
+        unsealed_cid=commd_cid(bytes(sector.comm_d)) if has_data(sector) else None,
     )
 
 
@@ -73,7 +146,7 @@ def precommit_json(info: SectorPreCommitInfo) -> dict[str, Any]:
         "SealRandEpoch": info.seal_rand_epoch,
         "DealIDs": [],
         "Expiration": info.expiration,
-        "UnsealedCid": None,
+        "UnsealedCid": cid_to_json(info.unsealed_cid),
     }
 
 
@@ -99,12 +172,13 @@ def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
     return to_cbor(
         ProveCommitSectors3Params(
             sector_activations=tuple(
-                SectorActivationManifest(sector_number=sector.number, pieces=()) for sector in ordered
+                SectorActivationManifest(sector_number=sector.number, pieces=sector.pieces)
+                for sector in ordered
             ),
             sector_proofs=tuple(sector.proof for sector in ordered),
             aggregate_proof=b"",
             aggregate_proof_type=None,
             require_activation_success=all_or_none,
-            require_notification_success=False,
+            require_notification_success=any(piece.notify for one in ordered for piece in one.pieces),
         )
     )

@@ -29,6 +29,11 @@ class SealingPolicy:
     proof_max_bytes: int = 1 << 20
     """Longest final proof; the console never looks inside."""
 
+    pack_wait_s: int = 60
+    """How long the oldest piece of a sector waits for others to fill it."""
+    pack_start_slack_epochs: int = 2 * 2880
+    """A sector is begun when this many epochs are left before a piece in it must be active."""
+
     precommit_wait_epochs: int = 1
     """How long the first sector of a batch waits for others."""
     precommit_backlog_epochs: int = 20

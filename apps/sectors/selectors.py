@@ -8,23 +8,24 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Prefetch, Q
+from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown, WorkerUnknown
 from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.params import pieces_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import (
     Assignment,
     JobKind,
-    Piece,
     SealInputs,
     SectorCheckInputs,
     WindowPostInputs,
 )
-from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState
+from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, UNSEAL_STAGES, Owner, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,6 +94,16 @@ def sector_get(viewer: Principal, uuid: str) -> Sector:
     return sector
 
 
+def sectors_by_numbers(viewer: Principal, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Sector]:
+    """Return the visible ones of these sectors, by the miner's key and the number."""
+    pairs = set(wanted)
+    if not pairs:
+        return {}
+    rows = sectors_visible(viewer).select_related(None)
+    rows = rows.filter(miner__in={miner for miner, _ in pairs}, number__in={number for _, number in pairs})
+    return {(row.miner_id, row.number): row for row in rows}
+
+
 def sector_events(sector: Sector) -> QuerySet[JobEvent]:
     """Return a sector's steps and failures, oldest first."""
     return JobEvent.objects.filter(job__sector=sector).order_by("pk")
@@ -155,15 +166,25 @@ def seal_inputs(sector: Sector) -> SealInputs:
         sector_size=sector.sector_size,
         state=sector.state,
         stage=sector.stage,
-        pieces=tuple(
-            Piece(size=piece["size"], comm_p=bytes.fromhex(piece["comm_p"])) for piece in sector.pieces
-        ),
+        pieces=pieces_of(sector.pieces),
         ticket=_bytes(sector.ticket),
         ticket_epoch=sector.ticket_epoch,
         seed=_bytes(sector.seed),
         seed_epoch=sector.seed_epoch,
         comm_d=_bytes(sector.comm_d),
         comm_r=_bytes(sector.comm_r),
+    )
+
+
+def unseal_inputs(job: Job) -> SealInputs:
+    """Return what a host needs for the next stage of unsealing."""
+    sector = Sector.objects.select_related("miner").get(uuid=job.inputs["sector"])
+    return replace(
+        seal_inputs(sector),
+        state=UNSEAL_STAGES[job.stage].state,
+        stage=job.stage,
+        offset=job.inputs["offset"],
+        num_bytes=job.inputs["num_bytes"],
     )
 
 
@@ -177,6 +198,8 @@ def job_assignment(job: Job) -> Assignment:
     seal = None
     if job.sector_id is not None and kind is JobKind.SEAL:
         seal = seal_inputs(Sector.objects.select_related("miner").get(pk=job.sector_id))
+    elif kind is JobKind.UNSEAL:
+        seal = unseal_inputs(job)
     return Assignment(
         id=str(job.uuid),
         kind=kind,

@@ -26,6 +26,8 @@ from apps.sectors.services.advance import (
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.packing import pieces_pack
+from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.sealing_context import sealing_context
 
@@ -43,6 +45,8 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
     sectors_recover(work)
     batches_watch(work)
+    placements_follow(now=work.now)
+    pieces_pack(work)
     for_each_isolated(
         SectorsInProgress.read().each_miner(),
         lambda underway: _advance(underway, work),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from poolsite.settings.environment import (
@@ -44,6 +45,7 @@ INSTALLED_APPS = [
     "apps.wallets",
     "apps.messages",
     "apps.miners",
+    "apps.pieces",
     "apps.sectors",
     "apps.proving",
     "apps.blocks",
@@ -158,6 +160,15 @@ DISK_LOW_SHARE = 0.1
 DISK_RESERVE_BYTES = env_number("DISK_RESERVE_BYTES", 2 * 1024**3)
 """Room on the disk of VAR below which nothing new is pledged or claimed."""
 
+PIECES_DIR = env_text("PIECES_DIR", str(VAR / "pieces"))
+"""Where the raw bytes of pieces are kept; shared by all web and task processes."""
+PIECE_COMMITMENT_COMMAND = [sys.executable, "-m", "workers", "commp"]
+"""Prints the commitment of a file as JSON (`comm_p`, `piece_size`)."""
+PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)
+"""Time for the commitment of one piece: a minute for 32 GiB."""
+PIECE_URLS_PRIVATE = env_flag("PIECE_URLS_PRIVATE")
+"""Whether pieces may be fetched from hosts of private networks; a tenant could look around there."""
+
 # Words and times
 LANGUAGE_CODE = "en"
 USE_I18N = False
@@ -209,6 +220,7 @@ SPECTACULAR_SETTINGS = {
         "MessageState": "apps.messages.states.MessageState.values",
         "MinerState": "apps.miners.states.MinerState.values",
         "NodeState": "apps.chain.states.NodeState.values",
+        "PieceState": "apps.pieces.states.PieceState.values",
         "SectorState": "poolsite.wire.pipeline.SectorState",
         "SenderState": "apps.messages.states.SenderState.values",
     },

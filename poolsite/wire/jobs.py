@@ -16,6 +16,7 @@ class JobKind(StrEnum):
     """What a job makes."""
 
     SEAL = "seal"
+    UNSEAL = "unseal"
     WINDOW_POST = "window_post"
     SECTOR_CHECK = "sector_check"
     """Reads the files of sectors, and opens one challenged leaf of each."""
@@ -59,11 +60,15 @@ class Piece(Document, frozen=True, kw_only=True):
     """Padded bytes."""
     comm_p: bytes
     """Commitment; that of zeros for a pledge piece."""
+    payload_size: Int = 0
+    """Raw bytes of a client in it, which the console has; 0: zeros."""
 
     def __post_init__(self) -> None:
         _digest_check("comm_p", self.comm_p)
         if self.size < 128 or self.size & (self.size - 1):
             raise BadWire("size", "must be a power of two of at least 128")
+        if not 0 <= self.payload_size <= self.size // 128 * 127:
+            raise BadWire("payload_size", "must fit the piece")
 
 
 class SealInputs(Document, frozen=True, kw_only=True):
@@ -84,6 +89,13 @@ class SealInputs(Document, frozen=True, kw_only=True):
     seed_epoch: Int | None = None
     comm_d: bytes | None = None
     comm_r: bytes | None = None
+    offset: Int = 0
+    """Of unsealing: the first unpadded byte that is wanted."""
+    num_bytes: Int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.offset <= self.offset + self.num_bytes <= self.sector_size // 128 * 127:
+            raise BadWire("num_bytes", "must be a range in the sector")
 
 
 class ProvenSector(Document, frozen=True, kw_only=True):
@@ -162,12 +174,14 @@ class Assignment(Document, frozen=True, kw_only=True):
     """Number of the last event that the console has; the next one is one more."""
     lease_s: Int
     seal: SealInputs | None = None
+    """Of unsealing too."""
     window_post: WindowPostInputs | None = None
     sector_check: SectorCheckInputs | None = None
 
     def __post_init__(self) -> None:
         filled = {
             JobKind.SEAL: self.seal,
+            JobKind.UNSEAL: self.seal,
             JobKind.WINDOW_POST: self.window_post,
             JobKind.SECTOR_CHECK: self.sector_check,
         }

@@ -161,7 +161,6 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         task="add_piece",
         kernels=("fr32", "binary_tree"),
         outputs=("pieces",),
-        kinds=(SectorKind.CC,),
     ),
     StageSpec(
         state=S.PIECE_ADDED,
@@ -353,6 +352,52 @@ SEALING: Final[tuple[StageSpec, ...]] = (
 )
 """The whole way of a sector, in order."""
 
+
+class UnsealState(StrEnum):
+    """What has been done for a piece, or another range of a sector, that is wanted unsealed."""
+
+    SEALED = "SEALED"
+    UNSEALED = "UNSEALED"
+    FETCHED = "FETCHED"
+
+
+class UnsealStage(StrEnum):
+    """What is to be done next for it."""
+
+    UNSEAL = "UNSEAL"
+    UPLOAD = "UPLOAD"
+    FETCHED = "FETCHED"
+
+
+UNSEALING: Final[tuple[StageSpec, ...]] = (
+    StageSpec(
+        state=UnsealState.SEALED,
+        stage=UnsealStage.UNSEAL,
+        owner=Owner.WORKER,
+        label="Unseal",
+        event="UNSEAL",
+        next=UnsealState.UNSEALED,
+        done="Unsealed",
+        slots=1,
+        task="unseal",
+        kernels=("graph", "labels", "field", "fr32", "binary_tree"),
+    ),
+    StageSpec(
+        state=UnsealState.UNSEALED,
+        stage=UnsealStage.UPLOAD,
+        owner=Owner.WORKER,
+        label="Upload",
+        event="UPLOAD",
+        next=UnsealState.FETCHED,
+        done="Bytes uploaded",
+        slots=1,
+    ),
+    StageSpec(
+        state=UnsealState.FETCHED, stage=UnsealStage.FETCHED, owner=Owner.NOBODY, label="Bytes fetched"
+    ),
+)
+"""The way of bytes out of a sealed sector, by a host of its store; the sector's own state does not change."""
+
 BACK_TO: Final = "BACK_TO_"
 """First part of the events by which an operator sets a paused sector back: `BACK_TO_ALLOCATED`."""
 RECOVER_TO: Final = "RECOVER_TO_"
@@ -382,12 +427,17 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = transitions_of(SEALING)
 """From state and event to state."""
 
 WORKER_STAGES: Final[dict[str, StageSpec]] = {
-    spec.stage: spec for spec in SEALING if spec.owner is Owner.WORKER
+    spec.stage: spec for spec in (*SEALING, *UNSEALING) if spec.owner is Owner.WORKER
 }
 """Stages that sealing hosts run, in order; each has a queue of its own there."""
 
 FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED})
 """States in which sealing has nothing left to do."""
+
+UNSEAL_STAGES: Final[dict[str, StageSpec]] = {spec.stage: spec for spec in UNSEALING}
+"""The stages of unsealing; a job's stage says how far it is."""
+UNSEAL_NEXT: Final[dict[str, StageSpec]] = {spec.state: spec for spec in UNSEALING}
+"""From a state of unsealing to the stage that comes next."""
 
 STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
 """From a stage to the state in which it is the next one."""

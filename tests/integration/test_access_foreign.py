@@ -28,7 +28,13 @@ pytestmark = pytest.mark.django_db
 
 TABLE = endpoints()
 NO_UUID = "00000000-0000-4000-8000-000000000000"
-ABSENT = {"uuid": NO_UUID, "id": "nobodys", "name": "nobodys", "number": "1"}
+ABSENT = {
+    "uuid": NO_UUID,
+    "id": "nobodys",
+    "name": "nobodys",
+    "number": "1",
+    "piece_cid": factories.piece_cid(99),
+}
 """What stands in a path for an object that is nobody's; addresses by the route's first word."""
 ABSENT_ADDRESS = {"miners": "f0999999", "wallets": factories.bls(999), "senders": factories.bls(999)}
 NEEDS_HUB = frozenset({"ComputeProof", "SectorsUnsealPiece", "WalletSign", "WalletHas"})
@@ -51,9 +57,11 @@ def real(pool: Pool, noun: str) -> dict[str, str]:
         "workers": str(pool.sealer.uuid),
         "jobs": str(Job.objects.values_list("uuid", flat=True)[0]),
         "gas": str(factories.guard(of="alice").uuid),
+        "pieces": str(pool.piece.uuid),
     }
     address = pool.miner.address if noun == "miners" else str(pool.wallet.address)
-    return {**ABSENT, "uuid": uuids.get(noun, NO_UUID), "id": pool.landed.pk, "address": address}
+    known = {"id": pool.landed.pk, "address": address, "piece_cid": str(pool.piece.piece_cid)}
+    return {**ABSENT, **known, "uuid": uuids.get(noun, NO_UUID)}
 
 
 def shared(pool: Pool) -> None:
@@ -89,6 +97,7 @@ def state() -> list[Any]:
             "sectors_job",
             "sectors_worker",
             "miners_miner",
+            "pieces_piece",
             "users_token",
         ):
             cursor.execute(f"select md5(string_agg(t::text, '|' order by t::text)) from {name} t")

@@ -209,6 +209,12 @@ ELSEWHERE: Final = {
     "POST miners": "tests/integration/dashboard/test_miner_additions.py",
     "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
     "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
+    "POST miners/<str:address>/pieces": "tests/unit/apps/api/v1/test_pieces.py",
+    "POST miners/<str:address>/pieces:fetch": "tests/unit/apps/api/v1/test_pieces.py",
+    "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
@@ -234,6 +240,7 @@ CHANGES_NOTHING: Final = {
     "POST jobs/<str:uuid>/complete": HOSTS,
     "POST jobs/<str:uuid>/fail": HOSTS,
     "POST jobs/<str:uuid>/release": HOSTS,
+    "PUT jobs/<str:uuid>/data": HOSTS,
     "POST /verify": "says who holds a token",
     "POST /user/verify": "says which accounts there are",
 }
@@ -299,6 +306,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
     "blocks-mining": stop_mining_by_page,
+    "piece-remove": page("piece-remove", lambda w: factories.piece(w.miner).uuid),
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
 }
 """What forms do to messages, sectors, hosts, wallets, senders and miners."""
@@ -322,6 +330,7 @@ PAGES_WITHOUT: Final = {
     "blocks-warm-up": "a trial",
     "audit-check": "reads the log",
     "messages-csv": "reads",
+    "piece-unseal": "reads a piece's bytes",
 }
 
 

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
+from poolsite.wire.pipeline import UNSEAL_STAGES
 
 if TYPE_CHECKING:
     from workers.agent.journal import Journal
@@ -25,7 +26,7 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
     found = []
     for job_id in journal.newest(SECTORS_MAX):
         work = journal.work_read(job_id)
-        if work is None:
+        if work is None or work.inputs.stage in UNSEAL_STAGES:
             continue
         outputs = journal.outputs_read(job_id, work.id)
         if outputs is not None:

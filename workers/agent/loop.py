@@ -116,7 +116,7 @@ class Agent:
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
-            kinds=(JobKind.SEAL,),
+            kinds=(JobKind.SEAL, JobKind.UNSEAL),
             stages=free,
             new_sectors=self.rooms_free(),
             max=min(sum(free.values()), CLAIM_MAX),

@@ -67,6 +67,8 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
             BROKER_VARIABLE: broker,
             "POOLSITE_SEALER_DIR": str(config.folder),
             "POOLSITE_SEALER_STORE": str(config.store),
+            "POOLSITE_SEALER_CONSOLE": config.console,
+            "POOLSITE_SEALER_TOKEN": config.token,
             "POOLSITE_SEALER_PROCESSORS": json.dumps(config.processors),
             "POOLSITE_SEALER_SNARK": config.snark,
         },
@@ -86,7 +88,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     commands = [broker_command(config.folder, socket), celery_command(config, broker)]
     children = Children(commands, log_folder=config.folder / "log")
     console = Console(config.console, config.token)
-    leases = LeaseKeeper(config, console, kinds=(JobKind.SEAL,), slots=dict(config.slots))
+    leases = LeaseKeeper(config, console, kinds=(JobKind.SEAL, JobKind.UNSEAL), slots=dict(config.slots))
     leases.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))

@@ -14,24 +14,27 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from msgspec.structs import replace
 
+from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
 from poolsite.filecoin.sector import prover_id
 from poolsite.wire.jobs import Level, Piece, Progress, StageOutputs
-from poolsite.wire.pipeline import WORKER_STAGES, SectorKind, SectorState, Stage
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SectorKind, Stage, UnsealStage
 from workers.agent.journal import Failure, Journal, Work
+from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
-from workers.processors.errors import BadInput, ProcessorError, TemporaryError
+from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
 from workers.processors.stages import stage_named
-from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo
-from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, write_file
+from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource
+from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, space_check, write_file
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store import Store, path_remove, store_known
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.pipeline import StageSpec
     from workers.processors.pool import ProcessorPool
 
 log = structlog.get_logger(__name__)
@@ -56,9 +59,18 @@ class SealingPaths:
         return self.job / "pc1.json"
 
     @property
+    def unsealed(self) -> Path:
+        """The bytes that were unsealed, until the console has them."""
+        return self.job / "unsealed"
+
+    @property
     def ticket_mark(self) -> Path:
         """The ticket that the labels in the cache folder were made with."""
         return self.job / "ticket"
+
+    def piece(self, piece: Piece) -> Path:
+        """Return the file of a piece's raw bytes, while they are put in."""
+        return self.job / f"piece-{piece.comm_p.hex()}"
 
     def c1_output(self, inputs: SealInputs) -> Path:
         """Return the file of the vanilla proofs for the sector's seed.  Raises BadInput."""
@@ -87,7 +99,7 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
     **dict.fromkeys(("cache_dir", "cache_path"), lambda _, paths: str(paths.files.cache)),
     **dict.fromkeys(("sealed_file", "out_path", "replica_path"), lambda _, paths: str(paths.files.sealed)),
     **dict.fromkeys(("staged_file", "staged_filepath", "in_path"), lambda _, paths: str(paths.staged)),
-    "pieces": lambda _inputs, _paths: (),
+    "pieces": lambda inputs, paths: sources_of(inputs, paths),
     "piece_infos": lambda inputs, _: infos_of(inputs),
     "prover_id": lambda inputs, _: prover_id(inputs.miner_id),
     "miner_id": lambda inputs, _: inputs.miner_id,
@@ -96,6 +108,10 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
     "seed": lambda inputs, _: required(inputs.seed, "seed"),
     "pre_commit": pre_commit_of,
     "pc1out": lambda _, paths: pc1_output_read(paths),
+    "comm_d": lambda inputs, _: required(inputs.comm_d, "comm_d"),
+    "unsealed_output": lambda _, paths: str(paths.unsealed),
+    "offset": lambda inputs, _: inputs.offset,
+    "num_bytes": lambda inputs, _: inputs.num_bytes,
     "c1_json": lambda _inputs, _paths: None,
     "c1_path": lambda inputs, paths: str(paths.c1_output(inputs)),
 }
@@ -105,7 +121,11 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
 class StageRunner:
     """Runs the stages that the journal asks for, each in the kernel children of `pool`."""
 
-    def __init__(self, *, folder: Path, store: Store, pool: ProcessorPool) -> None:
+    def __init__(
+        self, *, folder: Path, store: Store, pool: ProcessorPool, console: Console | None = None
+    ) -> None:
+        self.console = console
+        """Has the raw bytes of pieces."""
         self.folder = folder
         self.store = store
         self.pool = pool
@@ -140,16 +160,15 @@ class StageRunner:
         paths = self.paths(job_id, inputs)
         spec = WORKER_STAGES[inputs.stage]
         if kind_of(inputs) not in spec.kinds:
-            raise BadInput("pieces of deals are not taken yet")
+            raise BadInput(f"{spec.label} is not for sectors with data")
 
         def progress(done: int, total: int) -> None:
             told = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
             self.journal.progress_write(job_id, told)
 
-        if spec.stage == Stage.PC1:
-            labels_check(paths, required(inputs.ticket, "ticket"))
-        elif spec.stage == Stage.C2 and not paths.c1_output(inputs).exists():
-            raise BadInput("the output of C1 is not on this host: go back to C1")
+        self._prepare(spec, inputs, paths)
+        if spec.stage == UnsealStage.UPLOAD:
+            return self._upload(job_id, work.token, paths)
         if not spec.task:
             outputs = (
                 self._persist(inputs, paths) if spec.stage == Stage.PERSIST else self._finalize(inputs, paths)
@@ -164,12 +183,63 @@ class StageRunner:
         )
         if spec.stage == Stage.PC1:
             write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
+        elif spec.stage == Stage.ADD_PIECE and kind_of(inputs) is SectorKind.DEALS:
+            pieces_check(output.piece_infos, inputs, paths)
+            return replace(outputs_of(output), pieces=inputs.pieces)
         return outputs_of(output)
+
+    def _prepare(self, spec: StageSpec, inputs: SealInputs, paths: SealingPaths) -> None:
+        """See to it that a stage finds what it needs.  Raises BadInput, TemporaryError, StoreAway."""
+        if spec.stage == Stage.PC1:
+            labels_check(paths, required(inputs.ticket, "ticket"))
+        elif spec.stage == Stage.ADD_PIECE:
+            self._pieces_fetch(inputs, paths)
+        elif spec.stage == UnsealStage.UNSEAL:
+            store_known(self.store, self.folder)
+        elif spec.stage == Stage.C2 and not paths.c1_output(inputs).exists():
+            raise BadInput("the output of C1 is not on this host: go back to C1")
+
+    def _pieces_fetch(self, inputs: SealInputs, paths: SealingPaths) -> None:
+        """Bring the raw bytes of clients' pieces here.  Raises TemporaryError, BadPiece."""
+        wanted = [piece for piece in inputs.pieces if piece.payload_size]
+        missing = [piece for piece in wanted if not paths.piece(piece).exists()]
+        if missing and self.console is None:
+            raise BadInput("this host has no console to fetch pieces from")
+        space_check(paths.job, sum(piece.payload_size for piece in missing))
+        for piece in missing:
+            assert self.console is not None
+            try:
+                self.console.piece_fetch(
+                    str(commd_cid(piece.comm_p)), paths.piece(piece), size=piece.payload_size
+                )
+            except ConsoleAway as error:
+                raise TemporaryError(str(error)) from None
+            except ConsoleRefused as error:
+                raise BadPiece(
+                    f"the console does not give piece {commd_cid(piece.comm_p)}: {error}"
+                ) from None
+
+    def _upload(self, job_id: str, token: int, paths: SealingPaths) -> StageOutputs:
+        """Give the console what was unsealed.  Raises TemporaryError, BadFile."""
+        if self.console is None:
+            raise BadInput("this host has no console to give bytes to")
+        try:
+            self.console.data_upload(job_id, paths.unsealed, token=token)
+        except FileNotFoundError:
+            raise BadFile("what was unsealed is not on this host any more") from None
+        except ConsoleAway as error:
+            raise TemporaryError(str(error)) from None
+        except ConsoleRefused as error:
+            raise BadFile(f"the console refuses the bytes: {error}") from None
+        return StageOutputs()
 
     def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
         """Return where a sector is sealed, with the folders made."""
         parameters = seal_parameters(inputs.seal_proof)
         name = sector_name(inputs.miner_id, inputs.number)
+        if inputs.stage in UNSEAL_STAGES:
+            stored = self.store.files(parameters, miner_id=inputs.miner_id, number=inputs.number)
+            return SealingPaths(parameters, stored, staged=stored.sealed, job=self.journal.folder(job_id))
         root = self.folder / "sealing"
         paths = SealingPaths(
             parameters=parameters,
@@ -222,8 +292,35 @@ def outputs_of(output: Any) -> StageOutputs:
 
 
 def kind_of(inputs: SealInputs) -> SectorKind:
-    """Return what a sector is to hold: only deals bring pieces before its first stage."""
-    return SectorKind.DEALS if inputs.pieces and inputs.state == SectorState.ALLOCATED else SectorKind.CC
+    """Return what a sector holds."""
+    return SectorKind.DEALS if any(piece.payload_size for piece in inputs.pieces) else SectorKind.CC
+
+
+def sources_of(inputs: SealInputs, paths: SealingPaths) -> tuple[PieceSource, ...]:
+    """Return what is put into a sector before it is sealed; nothing for one of zeros."""
+    if kind_of(inputs) is SectorKind.CC:
+        return ()
+    return tuple(
+        PieceSource(
+            str(paths.piece(piece)) if piece.payload_size else None,
+            piece.payload_size,
+            piece.size * 127 // 128,
+        )
+        for piece in inputs.pieces
+    )
+
+
+def pieces_check(infos: Sequence[PieceInfo], inputs: SealInputs, paths: SealingPaths) -> None:
+    """Clear away the raw bytes that were put in.  Raises BadPiece if they are not what the console said."""
+    wrong = [
+        piece
+        for piece, info in zip(inputs.pieces, infos, strict=False)
+        if piece.payload_size and piece.comm_p != info.commitment
+    ]
+    for piece in inputs.pieces:
+        paths.piece(piece).unlink(missing_ok=True)
+    if wrong:
+        raise BadPiece(f"the bytes of piece {commd_cid(wrong[0].comm_p)} have another commitment")
 
 
 def labels_check(paths: SealingPaths, ticket: bytes) -> None:

@@ -5,7 +5,8 @@ Source: poolsite.wire; spec sealing §8.3.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
 import httpx
 import structlog
@@ -16,6 +17,9 @@ from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from poolsite.wire.jobs import Claimed, EventAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from poolsite.wire.hosts import Heartbeat, Register
     from poolsite.wire.jobs import Claim, Complete, Event, Fail, Release
 
@@ -23,6 +27,10 @@ log = structlog.get_logger(__name__)
 
 TIMEOUT_S: Final = 15.0
 """For one request; a console that needs longer is treated as away and asked again."""
+
+CHUNK_BYTES: Final = 1 << 20
+UPLOAD_S: Final = 1_800.0
+"""For the console to take unsealed bytes: it computes their commitment before it answers."""
 
 T = TypeVar("T")
 
@@ -97,6 +105,45 @@ class Console:
         """Release a job."""
         self._post(f"/api/v1/jobs/{job_id}/release", release)
 
+    def piece_fetch(self, piece_cid: str, path: Path, *, size: int) -> None:
+        """Download a piece's raw bytes; what an earlier call has got is not fetched again.
+
+        Raises ConsoleAway, ConsoleRefused, OSError.
+        """
+        part = path.with_name(f"{path.name}.part")
+        at = part.stat().st_size if part.exists() else 0
+        if at < size:
+            headers = {"Range": f"bytes={at}-"} if at else {}
+            try:
+                with self._client.stream(
+                    "GET", f"/api/v1/pieces/{piece_cid}/data", headers=headers
+                ) as answer:
+                    if answer.status_code >= 400:
+                        answer.read()
+                        _read(answer)
+                    with part.open("ab" if answer.status_code == 206 else "wb") as file:
+                        for chunk in answer.iter_bytes(CHUNK_BYTES):
+                            file.write(chunk)
+            except httpx.HTTPError as error:
+                raise ConsoleAway(f"the download of {piece_cid} broke off: {type(error).__name__}") from None
+        if (got := part.stat().st_size) != size:
+            part.unlink()
+            raise ConsoleAway(f"{got} of {size} bytes of {piece_cid} came")
+        part.rename(path)
+
+    def data_upload(self, job_id: str, path: Path, *, token: int) -> None:
+        """Upload what was unsealed for a job.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            headers = {"Lease-Token": str(token), "Content-Length": str(size)}
+            try:
+                answer = self._client.put(
+                    f"/api/v1/jobs/{job_id}/data", content=_chunks(file), headers=headers, timeout=UPLOAD_S
+                )
+            except httpx.HTTPError as error:
+                raise ConsoleAway(f"the upload for job {job_id} broke off: {type(error).__name__}") from None
+        _read(answer)
+
     def _ask(self, path: str, body: Any, kind: type[T]) -> T:
         try:
             return document_decode(kind, self._post(path, body))
@@ -109,15 +156,25 @@ class Console:
         except httpx.HTTPError as error:
             words = f"the console {self.url} does not answer: {type(error).__name__} {error}"
             raise ConsoleAway(words.rstrip()) from None
-        if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
-            raise ConsoleAway(f"the console answers {answer.status_code}")
-        try:
-            data = answer.json() if answer.content else None
-        except ValueError:
-            raise ConsoleAway(f"the console's answer ({answer.status_code}) is not JSON") from None
-        if answer.status_code >= 400:
-            raise _refusal(answer.status_code, data if isinstance(data, dict) else {})
-        return data
+        return _read(answer)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    while chunk := file.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _read(answer: httpx.Response) -> Any:
+    """Return the JSON of an answer.  Raises ConsoleAway, ConsoleRefused."""
+    if answer.status_code >= 500 or answer.status_code in (408, 425, 429):
+        raise ConsoleAway(f"the console answers {answer.status_code}")
+    try:
+        data = answer.json() if answer.content else None
+    except ValueError:
+        raise ConsoleAway(f"the console's answer ({answer.status_code}) is not JSON") from None
+    if answer.status_code >= 400:
+        raise _refusal(answer.status_code, data if isinstance(data, dict) else {})
+    return data
 
 
 def _refusal(status: int, data: dict[str, Any]) -> ConsoleRefused:

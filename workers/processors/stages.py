@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolsite.wire.pipeline import SEALING
+from poolsite.wire.pipeline import WORKER_STAGES
 from workers.processors import c2, codec, pc1_output, tasks
 from workers.processors.errors import BadFile, BadInput
 
@@ -56,14 +56,15 @@ def _type(stage: str, kind: str) -> type[Any]:
     return found
 
 
-STAGES: dict[str, Stage] = {spec.task: Stage(spec.task, spec.kernels) for spec in SEALING if spec.task} | {
+STAGES: dict[str, Stage] = {
+    spec.task: Stage(spec.task, spec.kernels) for spec in WORKER_STAGES.values() if spec.task
+} | {
     stage.name: stage
     for stage in (
         Stage("synthetic", ("graph", "poseidon")),
         Stage("window_post", ("poseidon",)),
         Stage("winning_post", ("poseidon",)),
         Stage("sector_check", ("poseidon",)),
-        Stage("unseal", ("graph", "labels", "field", "fr32", "binary_tree")),
         Stage("snap_encode", ("binary_tree", "poseidon", "scaling")),
         Stage("snap_prove", ("binary_tree", "poseidon")),
         Stage("snap_decode", ("poseidon", "scaling", "fr32", "binary_tree")),

@@ -40,6 +40,16 @@ def number(request: Request, name: str, *, least: int, default: int, most: int) 
     return min(int(text), most)
 
 
+def header_number(request: Request, name: str) -> int | None:
+    """Read a header that is a whole number.  Raises BadValue."""
+    text = request.headers.get(name)
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise BadValue("must be a whole number", field=name)
+    return int(text)
+
+
 def cursor_write(moment: datetime, pk: object) -> str:
     """Name the last row of a page, of a list in the order of `moment`."""
     return base64.urlsafe_b64encode(f"{moment.isoformat()} {pk}".encode()).decode()

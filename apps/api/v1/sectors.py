@@ -29,6 +29,7 @@ from apps.sectors.selectors import (
     sectors_page,
 )
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.services.unsealing import unsealed_remove
 from poolsite.wire.pipeline import STATE_OF_STAGE, SectorState, Stage
 
 if TYPE_CHECKING:
@@ -330,10 +331,21 @@ class SectorAbortView(PoolView):
         return Response(detail_body(sector_get(self.principal, uuid)))
 
 
+class SectorUnsealedView(PoolView):
+    """`/sectors/{uuid}/unsealed`: the unsealed copies of its pieces."""
+
+    @extend_schema(responses={204: None})
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Remove them; whoever asks for a piece then has it unsealed."""
+        unsealed_remove(sector_get(self.principal, uuid), by=self.principal)
+        return Response(status=204)
+
+
 urlpatterns = [
     path("sectors", SectorsView.as_view(), name="v1-sectors"),
     path("sectors/<str:uuid>", SectorView.as_view(), name="v1-sector"),
     path("sectors/<str:uuid>/retry", SectorRetryView.as_view(), name="v1-sector-retry"),
     path("sectors/<str:uuid>/pause", SectorPauseView.as_view(), name="v1-sector-pause"),
+    path("sectors/<str:uuid>/unsealed", SectorUnsealedView.as_view(), name="v1-sector-unsealed"),
     path("sectors/<str:uuid>/abort", SectorAbortView.as_view(), name="v1-sector-abort"),
 ]

@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miner_changes")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
+    path("", include("apps.api.v1.pieces")),
     path("", include("apps.api.v1.policies")),
     path("", include("apps.api.v1.recovery")),
     path("", include("apps.api.v1.sectors")),

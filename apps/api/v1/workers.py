@@ -12,7 +12,8 @@ import structlog
 from celery import current_app
 from django.db import transaction
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from kombu.exceptions import OperationalError as BrokerAway
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
@@ -20,16 +21,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.access import caller_of
+from apps.api.v1.pagination import header_number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.api.v1.wire_schema import document_schema
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
+from apps.core.streams import STREAM_MAX_BYTES
 from apps.sectors.selectors import worker_get, worker_is_away, worker_of, workers_visible
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
+from apps.sectors.services.unsealing import unsealed_take
 from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
 from apps.users.services.join_tokens import host_join
@@ -57,6 +61,7 @@ log = structlog.get_logger(__name__)
 
 SCOPE_OF_KIND: Final = {
     JobKind.SEAL: "sealer",
+    JobKind.UNSEAL: "sealer",
     JobKind.WINDOW_POST: "prover",
     JobKind.SECTOR_CHECK: "prover",
 }
@@ -267,6 +272,23 @@ class ReleaseView(WorkerView):
         return Response(status=204)
 
 
+class DataView(WorkerView):
+    """`/jobs/{id}/data`: the bytes that a host unsealed."""
+
+    body_max_bytes = STREAM_MAX_BYTES
+
+    @extend_schema(
+        parameters=[OpenApiParameter("Lease-Token", int, OpenApiParameter.HEADER, required=True)],
+        request={"application/octet-stream": OpenApiTypes.BINARY},
+        responses={204: None},
+    )
+    def put(self, request: Request, uuid: str) -> Response:
+        """Take them, if they are the piece's that was asked for."""
+        token = header_number(request, "Lease-Token")
+        unsealed_take(uuid, request._request, token=-1 if token is None else token, tenant_id=self.tenant_id)
+        return Response(status=204)
+
+
 class WorkerOutput(serializers.Serializer[Any]):
     """One worker."""
 
@@ -404,5 +426,6 @@ urlpatterns = [
     path("jobs/<str:uuid>/progress", ProgressView.as_view(), name="v1-job-progress"),
     path("jobs/<str:uuid>/complete", CompleteView.as_view(), name="v1-job-complete"),
     path("jobs/<str:uuid>/fail", FailView.as_view(), name="v1-job-fail"),
+    path("jobs/<str:uuid>/data", DataView.as_view(), name="v1-job-data"),
     path("jobs/<str:uuid>/release", ReleaseView.as_view(), name="v1-job-release"),
 ]

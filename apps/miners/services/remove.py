@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 def may_remove(principal: Principal, miner: Miner) -> bool:
     """Return whether somebody may remove a miner from the pool.
 
-    One that could not be made: whoever may make another.  One that was imported and has no sector here: the
-    operator.
+    One that could not be made: whoever may make another.  One that was imported and has no sector or piece:
+    the operator.
     """
     if miner.state == MinerState.FAILED:
         return may_create(principal, miner.tenant)
@@ -31,6 +31,7 @@ def may_remove(principal: Principal, miner: Miner) -> bool:
         and miner.state == MinerState.ACTIVE
         and miner.create_message_id is None
         and not miner.sectors.exists()
+        and not miner.pieces.exists()
     )
 
 
@@ -51,7 +52,7 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
     if not is_allowed:
         raise NotAllowed("this is for the operator of the pool")
     if not may_remove(principal, miner):
-        raise Conflict("it was made here or has sectors here: it stays", field="miner")
+        raise Conflict("it was made here, or has sectors or pieces here: it stays", field="miner")
     target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:
         miner_grant_revoke(actor_id=miner.actor_id)

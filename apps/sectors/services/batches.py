@@ -41,6 +41,7 @@ from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
 from apps.sectors.services.batch_messages import batch_push
+from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.reconcile import landed_reconcile
 from apps.sectors.services.sealing_context import (
     COMMIT,
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
-    from poolsite.filecoin.actors.miner_sectors import SectorPreCommitInfo
+    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
 RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
@@ -81,6 +82,7 @@ class BatchEntry:
     """attoFIL for its deposit or pledge."""
     info: SectorPreCommitInfo | None = None
     proof: bytes = b""
+    pieces: tuple[PieceActivationManifest, ...] = ()
 
 
 def batches_close(work: SealingContext) -> int:
@@ -231,6 +233,7 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
 
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
+    placed = manifests_of(miner, [sector.number for sector in sectors])
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
@@ -242,7 +245,8 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
             step_console(sector, SectorEvent.RESEED, now=work.now, note="the proof is for another seed")
             continue
         value = _pledge_missing(sector, there, work) if work.policy.send_funds else 0
-        parts.append(BatchEntry(sector=sector, value=value, proof=bytes(sector.final_proof.proof)))
+        proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
+        parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
     return parts
 
 
@@ -260,7 +264,7 @@ def _pledge_missing(sector: Sector, there: OnPreCommit, work: SealingContext) ->
 def _params(kind: BatchRules, parts: Sequence[BatchEntry], *, all_or_none: bool) -> bytes:
     if kind is PRE_COMMIT:
         return precommit_params([part.info for part in parts if part.info is not None])
-    proven = [Proven(number=part.sector.number, proof=part.proof) for part in parts]
+    proven = [Proven(number=part.sector.number, proof=part.proof, pieces=part.pieces) for part in parts]
     return commit_params(proven, all_or_none=all_or_none)
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment, Claim
 
 
+STAGED: Final = frozenset({JobKind.SEAL, JobKind.UNSEAL})
+"""Jobs that go stage by stage, each of which takes a slot of its own."""
 WAITING: Final = Prepared(
     "jobs_waiting",
     "SELECT 1 FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
@@ -65,6 +67,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
             break
         if job.kind == JobKind.SEAL:
             rooms -= job.sticky_worker_id is None
+        if job.kind in STAGED:
             free[job.stage] -= 1
         taken.append(_lease(job, worker=worker, now=now))
     return Claimed(jobs=tuple(taken))
@@ -84,13 +87,15 @@ def _next_job(
     here = Q(sticky_worker=worker)
     if new_sectors:
         here |= Q(sticky_worker=None) & ~Q(miner__in=roles.barred(RoleKind.SEAL))
-    proofs = Q(kind__in=[kind for kind in kinds if kind != JobKind.SEAL])
+    proofs = Q(kind__in=[kind for kind in kinds if kind not in STAGED])
     wanted = proofs & _offered(worker, roles) & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
     if JobKind.SEAL in kinds and stages:
         wanted |= (
             Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_unrecovered()) & _unclaimed()
         )
+    if JobKind.UNSEAL in kinds and stages:
+        wanted |= Q(kind=JobKind.UNSEAL, stage__in=stages, offered_to__contains=[worker.pk])
     job = (
         Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
         .select_related("miner")

@@ -10,6 +10,7 @@ from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
 from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.params import pieces_column
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import is_uuid
 from apps.sectors.services.reports import outputs_columns
@@ -56,7 +57,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
         return None
     columns: dict[str, Any] = {
-        "pieces": [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in inputs.pieces],
+        "pieces": pieces_column(inputs.pieces),
         "ticket": inputs.ticket,
         "ticket_epoch": inputs.ticket_epoch,
         "comm_d": inputs.comm_d,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
 
@@ -109,19 +109,44 @@ def pledges_settle(*, principal: Principal, now: datetime) -> None:
 def _pledge_write(
     miner: Miner, *, count: int, actor: str, now: datetime, taken: Sequence[range], key: str | None
 ) -> Pledge:
+    miner_lock(miner)
+    pledge = Pledge.objects.create(
+        tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
+    )
+    sectors_begin(miner, count=count, now=now, taken=taken, pledge=pledge)
+    return pledge
+
+
+def miner_lock(miner: Miner) -> None:
+    """Lock a miner until the transaction has ended.  Raises MinerUnknown if another tenant has it by now."""
     # A transfer changes the tenant under this lock: the sectors are the tenant's that has the miner then.
     kept = Miner.objects.select_for_update(no_key=True).filter(pk=miner.pk, tenant_id=miner.tenant_id)
     if not kept.exists():
         raise MinerUnknown(miner.address)
-    pledge = Pledge.objects.create(
-        tenant_id=miner.tenant_id, miner=miner, count=count, key=key or None, actor=actor
-    )
+
+
+@transaction.atomic
+def sectors_begin(
+    miner: Miner,
+    *,
+    count: int,
+    now: datetime,
+    taken: Sequence[range],
+    pledge: Pledge | None = None,
+    pieces: Sequence[dict[str, Any]] = (),
+) -> list[Sector]:
+    """Write new sectors and their jobs; `pieces` is what each is to hold, nothing: zeros.
+
+    Raises MinerUnknown, NumbersExhausted.
+    """
+    miner_lock(miner)
     sectors = Sector.objects.bulk_create(
         Sector(
             miner=miner,
             tenant_id=miner.tenant_id,
             number=number,
             pledge=pledge,
+            pieces=list(pieces),
             seal_proof=miner.seal_proof,
             sector_size=miner.sector_size,
             stage_since=now,
@@ -136,4 +161,4 @@ def _pledge_write(
     )
     for sector in sectors:
         publish(Change("sector", str(sector.uuid), miner.tenant_id))
-    return pledge
+    return sectors

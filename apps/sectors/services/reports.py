@@ -24,11 +24,13 @@ from apps.sectors.errors import (
     StateDiffers,
 )
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
+from apps.sectors.params import comm_d_of, has_data, pieces_column
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.selectors import is_uuid, lease_over_text, seal_inputs
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.steps import sector_pause, sector_step
+from apps.sectors.services.unsealing import unseal_answer, unseal_step
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
@@ -77,21 +79,25 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     """
     job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector
-    if sector is None or job.kind != JobKind.SEAL:
+    if job.kind != JobKind.UNSEAL and (sector is None or job.kind != JobKind.SEAL):
         raise BadReport("this job has no stages", field="event")
     digest = hashlib.sha256(json.dumps(document_encode(event), sort_keys=True).encode()).hexdigest()
     if event.seq <= job.seq:
         _repeat_check(job, seq=event.seq, digest=digest)
-        return _answer(job, sector)
+        return unseal_answer(job) if sector is None else _answer(job, sector)
     _lease_check(job)
     if event.seq != job.seq + 1:
         raise OutOfOrder(expected=job.seq + 1)
+    if sector is None:
+        return unseal_step(job, event, digest=digest, now=now)
     if event.state != sector.state:
         raise StateDiffers(state=sector.state)
     stage = NEXT_STAGE[sector.state]
     if stage.report != event.event:
         raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
     data = outputs_check(stage, event.outputs, sealing_policy())
+    if has_data(sector):
+        _data_check(sector, data)
     if "proof" in stage.outputs and event.outputs.proof is not None:
         _proof_check(sector, event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
@@ -102,6 +108,16 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     report = {"seq": event.seq, "token": event.token, "ms": event.outputs.ms, "digest": digest}
     sector_step(sector, event.event, job=job, now=now, actor=actor, report=report, **data)
     return _answer(job, sector)
+
+
+def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
+    """Check that a host has put in what it was given; the row keeps what it says.  Raises BadReport."""
+    if "pieces" in columns:
+        put = [(piece["size"], piece["comm_p"]) for piece in columns.pop("pieces")]
+        if put != [(piece["size"], piece["comm_p"]) for piece in sector.pieces]:
+            raise BadReport("these are not the sector's pieces", field="outputs.pieces")
+    if "comm_d" in columns and columns["comm_d"] != comm_d_of(sector):
+        raise BadReport("this is not the commitment of the sector's pieces", field="outputs.comm_d")
 
 
 def _proof_check(sector: Sector, proof: bytes) -> None:
@@ -158,8 +174,7 @@ def outputs_columns(stage: StageSpec, outputs: StageOutputs) -> dict[str, Any]:
     """Return the sector's columns that a stage's outputs fill; a proof has a row of its own."""
     columns = {name: getattr(outputs, name) for name in stage.outputs if name != "proof"}
     if "pieces" in columns:
-        pieces = outputs.pieces or ()
-        columns["pieces"] = [{"size": piece.size, "comm_p": piece.comm_p.hex()} for piece in pieces]
+        columns["pieces"] = pieces_column(outputs.pieces or ())
     return columns
 
 

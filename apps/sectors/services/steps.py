@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.params import has_data
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.removals import files_remove
 from apps.sectors.states import JobState
@@ -155,7 +156,8 @@ def sector_retry(
     if fresh.paused_at is None:
         raise NotPaused(f"sector {fresh.number} is not paused")
     if state is not None and state != fresh.state:
-        data: dict[str, Any] = {"pieces": []} if state == SectorState.ALLOCATED else {}
+        is_anew = state == SectorState.ALLOCATED and not has_data(fresh)
+        data: dict[str, Any] = {"pieces": []} if is_anew else {}
         before = copy(fresh)
         sector_step(fresh, f"{BACK_TO}{state}", job=job, now=now, actor=actor, paused_at=None, **data)
         sector_audit(by, "sector.back", before, fresh)

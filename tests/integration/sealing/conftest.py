@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "window_post", "sector_check")
+STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "window_post", "sector_check", "unseal")
 
 
 @pytest.fixture(scope="session")

@@ -200,12 +200,15 @@ class World:
             snark="vanilla",
             sector_room_bytes=1 << 20,
         )
-        leases = LeaseKeeper(config, self.console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        kinds = (JobKind.SEAL, JobKind.UNSEAL)
+        leases = LeaseKeeper(config, self.console, kinds=kinds, slots=dict(DEFAULT_SLOTS))
         journal = Journal(config.folder / "jobs")
         leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.store)
         leases.stores = (self.store.name(),)
         leases.register()
-        self.runner = StageRunner(folder=config.folder, store=self.store, pool=self.pool)
+        self.runner = StageRunner(
+            folder=config.folder, store=self.store, pool=self.pool, console=self.console
+        )
         app: Any = InlineHints(self.runner)
         return Agent(config, console=self.console, leases=leases, journal=journal, app=app)
 

@@ -12,6 +12,7 @@ from poolsite.wire.pipeline import (
     NEXT_STAGE,
     RECOVER_TO,
     TRANSITIONS,
+    UNSEALING,
     Owner,
     SectorEvent,
     SectorState,
@@ -82,9 +83,22 @@ def test_an_event_out_of_place_leads_nowhere() -> None:
     assert state_after(SectorState.ALLOCATED, SectorEvent.PC2) is None
 
 
-def test_the_documents_table_is_the_tables() -> None:
+def rows_drawn() -> list[list[str]]:
     page = Path(__file__).parents[3] / "docs" / "sealing.md"
-    rows = [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+    return [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
+
+
+def test_the_documents_table_of_unsealing_is_the_tables() -> None:
+    states = [spec.state for spec in UNSEALING]
+    drawn = [row for row in rows_drawn() if row[0] in states]
+
+    assert drawn == [
+        [spec.state, spec.stage, spec.owner, spec.event, spec.next] for spec in UNSEALING if spec.next
+    ]
+
+
+def test_the_documents_table_is_the_tables() -> None:
+    rows = rows_drawn()
     drawn = [row for row in rows if row[0] in set(SectorState)]
 
     assert [row[0] for row in drawn] == [state for state in SectorState if state not in FINAL_STATES]

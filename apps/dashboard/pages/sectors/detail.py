@@ -199,6 +199,9 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
     yield Fact("Seal proof", RegisteredSealProof(sector.seal_proof).name)
     if sector.comm_d is not None:
         yield Fact("CommD", str(commd_cid(bytes(sector.comm_d))), mono=True)
+    if clients := [piece for piece in sector.pieces if piece.get("payload")]:
+        bytes_text = " ".join(formatting.size(sum(piece["payload"] for piece in clients)))
+        yield Fact("Data", f"{plural(len(clients), 'piece')}, {bytes_text}")
     if sector.comm_r is not None:
         yield Fact("CommR", str(commr_cid(bytes(sector.comm_r))), mono=True)
     yield Fact("Pre-commit epoch", formatting.whole(sector.precommit_epoch))

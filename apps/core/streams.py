@@ -1,0 +1,70 @@
+"""Request bodies that are read as they come, never held: the raw bytes of pieces."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+STREAMED: Final = re.compile(r"/api/v1/(miners/[^/]+/pieces|pieces/uploads/[^/]+|jobs/[^/]+/data)/?")
+"""The paths of such bodies."""
+STREAM_MAX_BYTES: Final = (64 << 30) // 128 * 127
+"""Of one body: what the largest sector holds."""
+STREAMS_MAX: Final = 32
+"""Such requests at a time in one web process; each takes a thread and a database connection."""
+IDLE_S: Final = 120.0
+"""A sender that sends nothing for so long is given up; `apps.api.limits` does so earlier, with an answer."""
+
+
+def is_streamed(method: str, path: str) -> bool:
+    """Return whether the body of a request is read as it comes."""
+    return method in ("POST", "PUT", "PATCH") and STREAMED.fullmatch(path) is not None
+
+
+class StreamedBody(io.RawIOBase):
+    """A request's body for a thread that reads it, piece by piece out of the event loop."""
+
+    def __init__(
+        self, receive: Callable[[], Awaitable[dict[str, Any]]], loop: asyncio.AbstractEventLoop
+    ) -> None:
+        self._receive, self._loop = receive, loop
+        self._left = b""
+        self._is_whole = False
+        self.is_cut = False
+        """Whether nobody waits for an answer: the sender left, or was refused."""
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return what has come, up to `size` bytes; none at the end.  Raises OSError when the sender left."""
+        while not self._left and not self._is_whole:
+            future = asyncio.run_coroutine_threadsafe(self._next(), self._loop)
+            try:
+                event = future.result(IDLE_S)
+            except TimeoutError:
+                future.cancel()
+                raise OSError("the sender sends nothing any more") from None
+            if event["type"] == "http.disconnect":
+                self.is_cut = True
+                raise OSError("the sender left")
+            self._left = event.get("body", b"")
+            self._is_whole = not event.get("more_body")
+        taken = self._left if size < 0 else self._left[:size]
+        self._left = self._left[len(taken) :]
+        return taken
+
+    async def _next(self) -> dict[str, Any]:
+        return await self._receive()
+
+
+async def chunks_in_threads(chunks: Iterator[bytes]) -> Any:
+    """Yield what an iterator that reads a disk gives, without holding up the event loop."""
+    end = object()
+    while (chunk := await asyncio.to_thread(next, chunks, end)) is not end:
+        yield chunk

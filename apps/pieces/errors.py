@@ -1,0 +1,92 @@
+"""Refusals about pieces."""
+
+from __future__ import annotations
+
+from apps.core.errors import BadValue, Conflict, DomainError, NotFound
+
+
+class PieceUnknown(NotFound):
+    """No such piece or upload, or not for this caller."""
+
+    code = "piece_unknown"
+
+    def __init__(self, name: object) -> None:
+        super().__init__(f"there is no piece {str(name)[:100]} here", field="piece_cid")
+
+
+class PieceTooLarge(DomainError):
+    """More bytes than the miner's sectors, or the announced length, have room for."""
+
+    code = "piece_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this piece may have at most {most} bytes")
+
+
+class PieceEmpty(BadValue):
+    """A piece without bytes."""
+
+    code = "piece_empty"
+
+    def __init__(self) -> None:
+        super().__init__("a piece has at least one byte")
+
+
+class PieceMismatch(BadValue):
+    """The bytes do not have the announced commitment."""
+
+    code = "piece_mismatch"
+
+    def __init__(self, *, announced: str, computed: str) -> None:
+        super().__init__(f"announced was {announced}, the bytes have {computed}", field="Piece-Cid")
+
+
+class BadOffset(Conflict):
+    """A part of an upload that does not begin where the last one ended."""
+
+    code = "bad_offset"
+
+    def __init__(self, received: int) -> None:
+        super().__init__(f"the next byte of this upload is number {received}", field="Upload-Offset")
+
+
+class PieceBusy(Conflict):
+    """Another request writes to the same upload."""
+
+    code = "piece_busy"
+
+    def __init__(self) -> None:
+        super().__init__("another request works on this piece")
+
+
+class UploadCut(Conflict):
+    """The body ended before its announced length, or the caller left."""
+
+    code = "upload_cut"
+
+
+class PieceInSector(Conflict):
+    """What is in a sector, or on its way into one, is not removed."""
+
+    code = "piece_in_sector"
+
+
+class PieceKnown(Conflict):
+    """The miner has the same piece under other terms."""
+
+    code = "piece_known"
+
+
+class CommitmentFailed(DomainError):
+    """The program that computes commitments did not end well."""
+
+    code = "commitment_failed"
+
+
+class PieceSealed(Conflict):
+    """The bytes are in a sealed sector only."""
+
+    code = "piece_sealed"
+
+    def __init__(self) -> None:
+        super().__init__("no unsealed copy is kept of this piece", field="piece_cid")

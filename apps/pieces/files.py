@@ -1,0 +1,112 @@
+"""The raw bytes of pieces: one file each, named by the row's uuid, in `settings.PIECES_DIR`."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
+
+from django.conf import settings
+
+from apps.core.disk import DiskFull, DiskLevel, DiskSpace
+from apps.pieces.errors import PieceBusy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from apps.pieces.models import Piece
+
+CHUNK_BYTES: Final = 1 << 20
+"""What is held of a piece in memory."""
+SYNC_BYTES: Final = 64 << 20
+"""After so many a part of an upload is written down: what a kill costs at most."""
+
+
+class Source(Protocol):
+    """Raw bytes that come in."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end.  Raises OSError when the sender left."""
+
+
+def piece_path(piece: Piece) -> Path:
+    """Return where the raw bytes lie."""
+    return Path(settings.PIECES_DIR) / str(piece.uuid)
+
+
+def room_require(size: int) -> None:
+    """Raise DiskFull unless so many bytes fit beside the reserve."""
+    folder = Path(settings.PIECES_DIR)
+    folder.mkdir(parents=True, exist_ok=True)
+    usage = os.statvfs(folder)
+    free = usage.f_bavail * usage.f_frsize
+    space = DiskSpace(free - size, usage.f_blocks * usage.f_frsize, None)
+    if space.level is DiskLevel.FULL:
+        raise DiskFull(space)
+
+
+@contextmanager
+def piece_opened(piece: Piece) -> Iterator[BinaryIO]:
+    """Open the file for writing, made if it is not there, and hold it alone; a kill frees it.
+
+    Raises PieceBusy.
+    """
+    with file_locked(piece_path(piece)) as file:
+        yield file
+
+
+@contextmanager
+def file_locked(path: Path) -> Iterator[BinaryIO]:
+    """Open a file as `piece_opened` does.  Raises PieceBusy."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b", buffering=0) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PieceBusy from None
+        yield file  # type: ignore[misc]  # a raw file is one for what is done here
+
+
+def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Callable[[int], None]) -> bool:
+    """Write what comes at `at`, and tell `note` how many bytes are on the disk; whatever lay there is gone.
+
+    Returns whether it was all; False if it goes beyond `most`.  Raises OSError when the sender left.
+    """
+    file.seek(at)
+    file.truncate(at)
+    noted = at
+    try:
+        while chunk := source.read(CHUNK_BYTES):
+            if at + len(chunk) > most:
+                return False
+            view = memoryview(chunk)
+            while view:
+                view = view[file.write(view) :]
+            at += len(chunk)
+            if at - noted >= SYNC_BYTES:
+                noted = _synced(file, at, note)
+        return True
+    finally:
+        _synced(file, at, note)
+
+
+def _synced(file: BinaryIO, at: int, note: Callable[[int], None]) -> int:
+    os.fsync(file.fileno())
+    note(at)
+    return at
+
+
+def piece_unlink(piece: Piece) -> None:
+    """Delete the raw bytes; none is fine."""
+    piece_path(piece).unlink(missing_ok=True)
+
+
+def bytes_read(path: Path, *, first: int, count: int) -> Iterator[bytes]:
+    """Yield `count` bytes of a file from number `first` on."""
+    with path.open("rb") as file:
+        file.seek(first)
+        while count > 0 and (chunk := file.read(min(count, CHUNK_BYTES // 4))):
+            count -= len(chunk)
+            yield chunk

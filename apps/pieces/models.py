@@ -1,0 +1,87 @@
+"""Rows of pieces; their bytes lie in files of the same name: apps/pieces/files.py."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from apps.core.fields import CidField
+from apps.core.models import Named, Timestamped
+from apps.miners.models import Miner
+from apps.pieces.states import TRANSITIONS, UNCOMMITTED, PieceState
+from poolsite.filecoin.fr32 import unpadded_bytes
+
+
+class Piece(Named, Timestamped):
+    """Data of a client for a miner's sectors."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
+
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="pieces")
+    state = models.CharField(max_length=16, choices=PieceState.choices, default=PieceState.UPLOADING)
+    state_since = models.DateTimeField()
+    piece_cid = CidField(blank=True, default="")
+    """Computed here; empty before."""
+    announced_cid = CidField(blank=True, default="")
+    """What the caller said that it is."""
+    padded_size = models.BigIntegerField(default=0)
+    """Of its place in a sector, a power of two; before RECEIVED as announced, 0 if it was not."""
+    payload_size = models.BigIntegerField(null=True)
+    """Raw bytes; None while nobody has said how many."""
+    received = models.BigIntegerField(default=0)
+    """Raw bytes that are on the disk for certain."""
+    is_resumable = models.BooleanField(default=False)
+    source_url = models.TextField(blank=True)
+    has_data = models.BooleanField(default=True)
+    """Whether the raw bytes are kept here; else the sector is unsealed for them."""
+
+    client = models.BigIntegerField(null=True)
+    """Actor id of the client whose allocation it claims."""
+    allocation = models.BigIntegerField(null=True)
+    """Of the verified registry."""
+    deal = models.BigIntegerField(null=True)
+    """Of the built-in market, which is notified when the piece is activated."""
+    start_epoch = models.BigIntegerField(null=True)
+    """Until when it must be active."""
+
+    sector_number = models.BigIntegerField(null=True)
+    offset = models.BigIntegerField(null=True)
+    """Padded bytes from the sector's beginning."""
+    actor = models.CharField(max_length=200, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["miner", "piece_cid"],
+                name="one_piece_per_cid",
+                condition=~models.Q(state__in=[str(state) for state in UNCOMMITTED]),
+            )
+        ]
+        indexes = [
+            models.Index(fields=["piece_cid"], name="pieces_by_cid", condition=~models.Q(piece_cid="")),
+            models.Index(fields=["miner", "sector_number"], name="pieces_of_a_sector"),
+            models.Index(
+                fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.piece_cid or f"upload {self.uuid}"
+
+    @property
+    def room(self) -> int:
+        """The most raw bytes that it may have."""
+        return unpadded_bytes(self.padded_size or self.miner.sector_size)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether its raw bytes are kept and are what they should be."""
+        return self.has_data and bool(self.piece_cid)
+
+    @property
+    def terms(self) -> tuple[int | None, ...]:
+        """Under what it is to be activated."""
+        return (self.client, self.allocation, self.deal)

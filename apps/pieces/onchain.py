@@ -1,0 +1,64 @@
+"""What the chain says of the terms of a piece: its allocation in the registry, its deal in the market."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.chain.errors import NodeRefused
+from apps.chain.tipsets import key_to_json
+from poolsite.filecoin.address import BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from apps.chain.client import ChainClient
+    from apps.pieces.models import Piece
+
+
+def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+    """Return why the chain would not take a piece under its terms; empty if it would.
+
+    Source: damocles commitmgr checkPieces; builtin-actors verifreg claim_allocations.
+    """
+    if piece.start_epoch is not None and piece.start_epoch <= height:
+        return f"it was to be active at epoch {piece.start_epoch}, which has passed"
+    if piece.allocation is not None and piece.client is not None:
+        reason = _allocation_refusal(client, piece, height=height, key=key)
+        if reason:
+            return reason
+    return "" if piece.deal is None else _deal_refusal(client, piece, height=height, key=key)
+
+
+def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+    name = f"allocation {piece.allocation} of f0{piece.client}"
+    try:
+        row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+    except NodeRefused as refusal:
+        return f"{name}: {refusal.reason}"
+    if row is None:
+        return f"{name} does not exist"
+    if int(row["Provider"]) != piece.miner.actor_id:
+        return f"{name} is for f0{row['Provider']}"
+    if int(row["Expiration"]) <= height:
+        return f"{name} expired at epoch {row['Expiration']}"
+    return _other_data(name, piece, cid=row["Data"], size=row["Size"])
+
+
+def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+    name = f"deal {piece.deal}"
+    try:
+        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
+        provider = address_parse(row["Provider"]).actor_id
+    except NodeRefused as refusal:
+        return f"{name}: {refusal.reason}"
+    except BadAddress:
+        provider = None
+    if provider != piece.miner.actor_id:
+        return f"{name} is for {row['Provider']}"
+    if int(row["StartEpoch"]) <= height:
+        return f"{name} was to begin at epoch {row['StartEpoch']}"
+    return _other_data(name, piece, cid=row["PieceCID"], size=row["PieceSize"])
+
+
+def _other_data(name: str, piece: Piece, *, cid: Any, size: Any) -> str:
+    if cid["/"] != piece.piece_cid or int(size) != piece.padded_size:
+        return f"{name} is for {cid['/']} of {size} bytes"
+    return ""

@@ -1,0 +1,122 @@
+"""Reading pieces."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db.models import Count
+
+from apps.miners.selectors import miner_get
+from apps.pieces.errors import PieceUnknown
+from apps.pieces.models import Piece
+from apps.pieces.states import UNCOMMITTED, PieceState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+
+def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
+    """Return the pieces that this caller may know of, newest first."""
+    pieces = Piece.objects.select_related("miner__tenant").order_by("-pk")
+    if viewer.miners:
+        pieces = pieces.filter(miner__actor_id__in=viewer.miners)
+    return pieces if viewer.is_operator else pieces.filter(miner__tenant_id=viewer.own_id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceFilter:
+    """What a list of pieces is narrowed to; empty leaves a question open."""
+
+    miner: str = ""
+    state: str = ""
+    before: int | None = None
+    """Only pieces with a smaller row number: the keyset of the next page."""
+
+
+def pieces_page(viewer: Principal, wanted: PieceFilter, *, limit: int) -> list[Piece]:
+    """Return up to `limit` pieces, newest first."""
+    rows = pieces_visible(viewer)
+    if wanted.miner:
+        rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+    if wanted.state:
+        rows = rows.filter(state=wanted.state)
+    if wanted.before is not None:
+        rows = rows.filter(pk__lt=wanted.before)
+    return list(rows[:limit])
+
+
+def pieces_by_uuid(viewer: Principal, keys: Iterable[str]) -> list[Piece]:
+    """Return the visible ones of these pieces."""
+    return list(pieces_visible(viewer).filter(uuid__in=[key for key in keys if _is_uuid(key)]))
+
+
+def pieces_counts(viewer: Principal) -> dict[str, int]:
+    """Count the pieces by state."""
+    rows = pieces_visible(viewer).select_related(None).order_by()
+    return dict(rows.values_list("state").annotate(Count("pk")))
+
+
+def piece_get(viewer: Principal, piece_cid: str) -> Piece:
+    """Return the piece of a commitment; of several miners' the oldest.  Raises PieceUnknown."""
+    rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED)
+    piece = rows.filter(piece_cid=piece_cid).order_by("pk").first() if _is_cid(piece_cid) else None
+    if piece is None:
+        raise PieceUnknown(piece_cid)
+    return piece
+
+
+def upload_get(viewer: Principal, name: str) -> Piece:
+    """Return a piece by the uuid of its upload.  Raises PieceUnknown."""
+    piece = pieces_visible(viewer).filter(uuid=name).first() if _is_uuid(name) else None
+    if piece is None:
+        raise PieceUnknown(name)
+    return piece
+
+
+def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
+    """Return the miner's other piece of the same commitment, if there is one."""
+    rows = Piece.objects.filter(miner=piece.miner, piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
+    return rows.exclude(pk=piece.pk).select_related("miner__tenant").first()
+
+
+def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:
+    """Return the pieces in a sector, in order of place."""
+    return list(Piece.objects.filter(miner=miner, sector_number=number).order_by("offset"))
+
+
+def pieces_unfinished(*, received_before: datetime) -> list[Piece]:
+    """Return the pieces that are to be downloaded, and those without a commitment since a moment."""
+    late = Piece.objects.filter(state=PieceState.RECEIVED, state_since__lt=received_before)
+    rows = late | Piece.objects.filter(state=PieceState.FETCHING)
+    return list(rows.select_related("miner__tenant").order_by("pk"))
+
+
+def uploads_idle(*, single_before: datetime, resumable_before: datetime) -> list[Piece]:
+    """Return the uploads on which nothing was heard since a moment, and failed pieces as old."""
+    old = Piece.objects.filter(
+        state__in=[PieceState.UPLOADING, PieceState.FAILED], updated_at__lt=resumable_before
+    )
+    single = Piece.objects.filter(
+        state=PieceState.UPLOADING, is_resumable=False, updated_at__lt=single_before
+    )
+    return list((old | single).select_related("miner__tenant").order_by("pk"))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_cid(text: str) -> bool:
+    return len(text) <= 100 and text.isascii() and text.isalnum()

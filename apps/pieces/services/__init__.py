@@ -1,0 +1,1 @@
+"""Writing pieces: uploads, downloads by URL, commitments, what is thrown away."""

@@ -1,0 +1,95 @@
+"""The commitment of a piece that has arrived: computed, compared with what was announced, noted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import IntegrityError, transaction
+
+from apps.core import clock
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.pieces.commitments import commitment_of
+from apps.pieces.errors import PieceKnown, PieceMismatch, PieceTooLarge
+from apps.pieces.files import piece_opened, piece_path, piece_unlink
+from apps.pieces.models import Piece
+from apps.pieces.selectors import piece_same
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from apps.pieces.commitments import Commitment
+    from apps.users.principals import Principal
+
+
+def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
+    """Compute a received piece's commitment and accept it; returns the miner's piece and whether it is new.
+
+    A piece that the miner has already, under the same terms, is that one, and this one goes.
+    Raises PieceMismatch, PieceTooLarge, PieceKnown, PieceBusy, CommitmentFailed; but for the last two the
+    piece is gone then.
+    """
+    with piece_opened(piece):
+        computed = commitment_of(piece_path(piece))
+        try:
+            commitment = _placed(piece, computed)
+            same = piece_same(piece, str(commitment.cid))
+            if same is None and (accepted := _accept(piece, commitment, by=by)):
+                return accepted, True
+            return _already_there(piece, same or piece_same(piece, str(commitment.cid)), by=by), False
+        except (PieceMismatch, PieceTooLarge, PieceKnown):
+            _drop(piece)
+            raise
+
+
+def _placed(piece: Piece, computed: Commitment) -> Commitment:
+    """Return the commitment in the place that was announced.  Raises PieceMismatch, PieceTooLarge."""
+    if computed.padded_size > (piece.padded_size or piece.miner.sector_size):
+        raise PieceTooLarge(piece.room)
+    commitment = computed.grown_to(piece.padded_size)
+    if piece.announced_cid and str(commitment.cid) != piece.announced_cid:
+        raise PieceMismatch(announced=piece.announced_cid, computed=str(commitment.cid))
+    return commitment
+
+
+def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | None:
+    """Note the commitment; None if the miner got the same piece this moment."""
+    now, cid = clock.now(), str(commitment.cid)
+    try:
+        with transaction.atomic():
+            advance(
+                piece,
+                "ACCEPT",
+                piece_cid=cid,
+                padded_size=commitment.padded_size,
+                state_since=now,
+                updated_at=now,
+            )
+            after = {"miner": str(piece.miner), "bytes": piece.payload_size}
+            audit_record(principal=by, action="piece.add", target=cid, after=after)
+            publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+    except IntegrityError:
+        piece.refresh_from_db()
+        return None
+    return piece
+
+
+def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
+    """Return the piece that the miner has; its bytes come back if they were gone.  Raises PieceKnown."""
+    if same is None or (any(piece.terms) and same.terms != piece.terms):
+        raise PieceKnown("the miner has this piece under another allocation or deal", field="piece_cid")
+    with transaction.atomic():
+        if not same.has_data:
+            piece_path(piece).rename(piece_path(same))
+            Piece.objects.filter(pk=same.pk).update(
+                has_data=True, payload_size=piece.payload_size, updated_at=clock.now()
+            )
+            same.refresh_from_db()
+        audit_record(principal=by, action="piece.repeat", target=str(same), after={"miner": str(same.miner)})
+    _drop(piece)
+    return same
+
+
+def _drop(piece: Piece) -> None:
+    piece_unlink(piece)
+    Piece.objects.filter(pk=piece.pk).delete()
+    publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))

@@ -1,0 +1,196 @@
+"""Taking in raw bytes: an upload in one request or in parts.
+
+The bytes go to disk as they come.  A row stands before its file does, and a file goes before its row, so
+that a kill leaves nothing that no row names; `retention` clears away what nobody ended.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.errors import MinerNotReady
+from apps.miners.states import MinerState
+from apps.pieces.errors import BadOffset, PieceEmpty, PieceInSector, PieceTooLarge, UploadCut
+from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
+from apps.pieces.models import Piece
+from apps.pieces.services.checks import piece_check
+from apps.pieces.states import PieceState
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
+from poolsite.filecoin.fr32 import unpadded_bytes
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.pieces.files import Source
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PieceSpec:
+    """What a caller says of a piece; None leaves it open."""
+
+    piece_cid: str = ""
+    padded_size: int | None = None
+    payload_size: int | None = None
+    """Raw bytes."""
+    client: int | None = None
+    allocation: int | None = None
+    deal: int | None = None
+    start_epoch: int | None = None
+
+
+def piece_changed(piece: Piece) -> None:
+    """Tell open pages."""
+    publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
+
+
+def spec_check(miner: Miner, spec: PieceSpec) -> None:
+    """Refuse what cannot become a piece of the miner's sectors.
+
+    Raises MinerNotReady, BadValue, PieceTooLarge, PieceEmpty, DiskFull.
+    """
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    if spec.piece_cid:
+        try:
+            cid_to_commd(cid_parse(spec.piece_cid))
+        except BadCid as error:
+            raise BadValue(f"is no piece commitment: {error}", field="Piece-Cid") from None
+    room = spec.padded_size
+    if room is not None and (room < 128 or room.bit_count() != 1 or room > miner.sector_size):
+        raise BadValue(
+            f"must be a power of two from 128 to {miner.sector_size}, the miner's sector size",
+            field="Piece-Size",
+        )
+    if (spec.allocation is None) != (spec.client is None):
+        raise BadValue("an allocation has a client and an id", field="allocation")
+    if spec.payload_size is not None:
+        if spec.payload_size < 1:
+            raise PieceEmpty
+        most = unpadded_bytes(room or miner.sector_size)
+        if spec.payload_size > most:
+            raise PieceTooLarge(most)
+        room_require(spec.payload_size)
+
+
+def upload_begin(
+    miner: Miner, spec: PieceSpec, *, by: Principal, is_resumable: bool = False, source_url: str = ""
+) -> Piece:
+    """Write the row of a piece whose bytes are to come.  Raises what `spec_check` does."""
+    spec_check(miner, spec)
+    with transaction.atomic():
+        piece = Piece.objects.create(
+            miner=miner,
+            state=PieceState.FETCHING if source_url else PieceState.UPLOADING,
+            state_since=clock.now(),
+            announced_cid=spec.piece_cid,
+            padded_size=spec.padded_size or 0,
+            payload_size=spec.payload_size,
+            client=spec.client,
+            allocation=spec.allocation,
+            deal=spec.deal,
+            start_epoch=spec.start_epoch,
+            is_resumable=is_resumable,
+            source_url=source_url,
+            actor=by.actor[:200],
+        )
+        if is_resumable or source_url:
+            after = {"upload": str(piece.uuid)} | ({"url": source_url} if source_url else {})
+            audit_record(principal=by, action="piece.begin", target=str(miner), after=after)
+        piece_changed(piece)
+    return piece
+
+
+def piece_upload(miner: Miner, spec: PieceSpec, source: Source, *, by: Principal) -> tuple[Piece, bool]:
+    """Take a piece in one go; returns it and whether it is new.  Of a refused or cut one nothing stays.
+
+    Raises what `spec_check` and `piece_check` do, UploadCut.
+    """
+    piece = upload_begin(miner, spec, by=by)
+    try:
+        received = _part_write(piece, source, offset=0)
+        if spec.payload_size is not None and received != spec.payload_size:
+            raise UploadCut(f"{received} of {spec.payload_size} bytes came")
+        return upload_end(piece, by=by)
+    except BaseException:
+        piece_discard(piece)
+        raise
+
+
+def part_upload(piece: Piece, source: Source, *, offset: int, by: Principal) -> tuple[Piece, bool]:
+    """Take the next part of a resumable upload; returns the piece and whether it is whole now.
+
+    What came before the sender left stays and counts.  Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut,
+    and with the last part what `piece_check` does.
+    """
+    if piece.state != PieceState.UPLOADING:
+        raise BadOffset(piece.received)
+    _part_write(piece, source, offset=offset)
+    if piece.payload_size is None or piece.received < piece.payload_size:
+        piece_changed(piece)
+        return piece, False
+    return upload_end(piece, by=by)[0], True
+
+
+def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
+    """Compute the commitment of a piece that is whole; returns the miner's piece of it and whether it is new.
+
+    Raises PieceEmpty and what `piece_check` does.
+    """
+    if not piece.received:
+        piece_discard(piece)
+        raise PieceEmpty
+    advance(piece, "RECEIVE", payload_size=piece.received, state_since=clock.now(), updated_at=clock.now())
+    return piece_check(piece, by=by)
+
+
+def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
+    """Write what comes from `offset` on; returns how many bytes there are.
+
+    Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut.
+    """
+    most = piece.room if piece.payload_size is None else piece.payload_size
+    with piece_opened(piece) as file:
+        piece.refresh_from_db(fields=["received", "state"])
+        if offset != piece.received or piece.state != PieceState.UPLOADING:
+            raise BadOffset(piece.received)
+        try:
+            fits = bytes_write(file, source, at=offset, most=most, note=partial(_received_note, piece))
+        except OSError as error:
+            raise UploadCut(f"the body ended after {piece.received} bytes: {type(error).__name__}") from error
+        if not fits:
+            file.truncate(offset)
+            _received_note(piece, offset)
+            raise PieceTooLarge(most)
+    return piece.received
+
+
+def _received_note(piece: Piece, received: int) -> None:
+    piece.received = received
+    Piece.objects.filter(pk=piece.pk).update(received=received, updated_at=clock.now())
+
+
+def piece_discard(piece: Piece) -> None:
+    """Remove a piece that is in no sector: first its bytes, then its row."""
+    piece_unlink(piece)
+    with transaction.atomic():
+        Piece.objects.filter(pk=piece.pk, sector_number=None).delete()
+        piece_changed(piece)
+
+
+def piece_remove(piece: Piece, *, by: Principal) -> None:
+    """Remove a piece at somebody's wish.  Raises PieceInSector."""
+    with transaction.atomic():
+        fresh = Piece.objects.select_for_update().get(pk=piece.pk)
+        if fresh.sector_number is not None:
+            raise PieceInSector(f"it is in sector {fresh.sector_number}")
+        piece_discard(piece)
+        audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})

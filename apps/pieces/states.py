@@ -1,0 +1,40 @@
+"""The states of a piece and how they follow each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.db import models
+
+
+class PieceState(models.TextChoices):
+    """Where a piece is between its upload and the chain."""
+
+    UPLOADING = "UPLOADING", "Uploading"
+    FETCHING = "FETCHING", "Fetching"
+    """The console downloads it from a URL."""
+    RECEIVED = "RECEIVED", "Computing commitment"
+    """All bytes are here."""
+    READY = "READY", "Waiting for a sector"
+    PACKED = "PACKED", "In a sector"
+    """The sector is being sealed."""
+    ACTIVE = "ACTIVE", "Active"
+    """The chain has its sector as active."""
+    FAILED = "FAILED", "Failed"
+    """Not fetched, not what was announced, or refused by the chain; its bytes are gone."""
+
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    PieceState.UPLOADING: {"RECEIVE": PieceState.RECEIVED},
+    PieceState.FETCHING: {"RECEIVE": PieceState.RECEIVED, "FAIL": PieceState.FAILED},
+    PieceState.RECEIVED: {"ACCEPT": PieceState.READY, "FAIL": PieceState.FAILED},
+    PieceState.READY: {"PACK": PieceState.PACKED, "REFUSE": PieceState.FAILED},
+    PieceState.PACKED: {"UNPACK": PieceState.READY, "ACTIVATE": PieceState.ACTIVE},
+    PieceState.ACTIVE: {"DEACTIVATE": PieceState.PACKED},
+    PieceState.FAILED: {},
+}
+"""From a state and an event to the next.  REFUSE: its allocation or deal is not good any more; UNPACK
+follows an aborted sector, DEACTIVATE one that the chain has as active no more."""
+
+UNCOMMITTED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.FAILED)
+"""Before the commitment is known to be right."""

@@ -1,0 +1,16 @@
+"""What a head moves here: downloads, commitments, uploads that nobody ends."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from apps.core import clock
+from apps.core.locks import single_flight
+from apps.pieces.services.retention import pieces_tidy
+
+
+@shared_task(name="pieces.tidy")
+@single_flight
+def pieces_tidy_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Download, compute, clear away."""
+    pieces_tidy(now=clock.now())

@@ -1,0 +1,54 @@
+// Uploading a piece: begun once, sent in parts; a part that is lost is sent again from where the console has the bytes.
+(() => {
+  "use strict";
+  const PART = 32 * 1024 * 1024, TRIES = 8;
+  const form = document.querySelector("[data-piece-upload]");
+  if (!form) return;
+  const says = form.parentElement.querySelector("[data-says]"), button = form.querySelector("button[type=submit]");
+  const token = JSON.parse(document.body.getAttribute("hx-headers"))["x-csrftoken"];
+  const say = (text, tone = "") => { says.hidden = !text; says.textContent = text; says.dataset.tone = tone; };
+  const ask = async (path, options) => {
+    const headers = { Accept: "application/json", "X-CSRFToken": token, "Content-Type": "application/octet-stream", ...options.headers };
+    const answer = await fetch(form.dataset.pieceUpload + path, { ...options, headers });
+    const body = await answer.json();
+    if (!answer.ok) throw Object.assign(new Error(body.message), { status: answer.status });
+    return body;
+  };
+  const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
+
+  const send = async (miner, file, announced) => {
+    const headers = { "Upload-Length": String(file.size), ...(announced && { "Piece-Cid": announced }) };
+    let piece = await ask(`miners/${encodeURIComponent(miner)}/pieces`, { method: "POST", headers });
+    const path = `pieces/uploads/${piece.uuid}`;
+    for (let failures = 0; piece.received < file.size && piece.state === "UPLOADING";) {
+      const at = piece.received, end = Math.min(at + PART, file.size);
+      say(end === file.size && at ? "Sending the last part…" : `Sent ${Math.floor((100 * at) / file.size)} % …`, "run");
+      try {
+        piece = await ask(path, { method: "PATCH", headers: { "Upload-Offset": String(at) }, body: file.slice(at, end) });
+        failures = 0;
+      } catch (error) {
+        if (error.status && error.status < 500 && error.status !== 409) throw error;
+        if (++failures > TRIES) throw error;
+        await wait(Math.min(2 ** failures, 30));
+        piece = await ask(path, { method: "GET" }).catch((again) => { if (again.status === 404) throw again; return piece; });
+      }
+    }
+    return piece;
+  };
+
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    button.disabled = true;
+    say("Sending…", "run");
+    try {
+      const piece = await send(form.elements.miner.value, form.elements.file.files[0], form.elements.announced.value.trim());
+      say(`Uploaded: ${piece.piece_cid}`, "ok");
+      form.elements.file.value = form.elements.announced.value = "";
+    } catch (error) {
+      say(`Not uploaded: ${error.message}`, "bad");
+    } finally {
+      button.disabled = false;
+      document.body.dispatchEvent(new Event("piece-sent"));
+    }
+  });
+})();

@@ -1,0 +1,195 @@
+"""Clients' data from an upload to an active sector and back, on a real chain with its registry and market."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings
+from django.test import TestCase
+
+from apps.core import clock
+from apps.messages.models import Message
+from apps.pieces.models import Piece
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.steps import sector_abort
+from apps.users.models import AuditEntry
+from poolsite.filecoin.amounts import FIL
+from poolsite.filecoin.cids import cid_parse
+from tests.integration.sealing.test_life import PERIOD, SKIP, WINDOW, fresh
+from tests.unit.devnet.people import OWNER, STRANGER, Person
+from tests.unit.devnet.people import send as chain_send
+from tests.unit.devnet.test_verified_data import World as Registry
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from tests.integration.sealing.world import World
+
+LARGE = bytes(number % 251 for number in range(1000))
+SMALL = b"small" * 20
+
+
+@pytest.fixture(autouse=True)
+def at_once(settings: Any, tmp_path: Path) -> None:
+    """No piece waits for others."""
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    settings.SEALING = {"pack_wait_s": 0}
+
+
+def add(world: World, miner: Miner, data: bytes, **terms: Any) -> Piece:
+    answer = world.console._client.post(f"/api/v1/miners/{miner.address}/pieces", params=terms, content=data)
+    assert answer.status_code == 201, answer.text
+    return Piece.objects.get(uuid=answer.json()["uuid"])
+
+
+def data_of(world: World, piece: Piece, **headers: str) -> bytes:
+    return world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data", headers=headers).content
+
+
+def allocation(world: World, miner: Miner, piece_cid: str, size: int) -> tuple[int, int]:
+    """Data cap that a client sets aside for a piece at the miner: client and number."""
+    node = world.node.devnet
+    registry = object.__new__(Registry)
+    registry.node, registry.miner = node, SimpleNamespace(id=miner.actor_id)  # type: ignore[assignment]
+    faucet = node.wallet.default
+    registry.root = Person(node.wallet.key(faucet), faucet)
+    for who in (OWNER, STRANGER):
+        chain_send(node, registry.root, who.address, value=10 * FIL)
+    assert registry.verifier() == 0
+    assert registry.client().exit_code == 0
+    request = registry.request(data=cid_parse(piece_cid), size=size)
+    assert registry.allocate(request).exit_code == 0
+    return registry.id_of(STRANGER), 1
+
+
+def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> None:
+    miner = world.miner_create()
+    small, large = add(world, miner, SMALL), add(world, miner, LARGE)
+    client, number = allocation(world, miner, large.piece_cid, 1024)
+    Piece.objects.filter(pk=large.pk).update(client=client, allocation=number)
+
+    world.until(lambda: Sector.objects.exists(), epochs=5)
+    sector = Sector.objects.get()
+    large.refresh_from_db()
+    small.refresh_from_db()
+    assert [(one.state, one.sector_number, one.offset) for one in (large, small)] == [
+        ("PACKED", sector.number, 0),
+        ("PACKED", sector.number, 1024),
+    ]
+    world.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW + 40, stride=SKIP)
+    world.epoch(2)
+
+    assert {piece.state for piece in Piece.objects.all()} == {"ACTIVE"}
+    info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)
+    assert int(info["VerifiedDealWeight"]) > 0
+    assert int(info["DealWeight"]) > 0
+    (claim,) = world.ask("StateGetClaims", miner.address, None).values()
+    assert (claim["Data"]["/"], claim["Sector"]) == (large.piece_cid, sector.number)
+    assert world.ask("StateGetAllocations", f"f0{client}", None) == {}
+    assert data_of(world, large) == LARGE
+    assert data_of(world, small, Range="bytes=5-9") == SMALL[5:10]
+    come_back_unsealed(world, sector, large=large, small=small)
+    kinds = list(Message.objects.filter(kind__in=["precommit", "commit"]).values_list("kind", flat=True))
+    assert sorted(kinds) == ["commit", "precommit"]
+
+
+def come_back_unsealed(world: World, sector: Sector, *, large: Piece, small: Piece) -> None:
+    """Without a copy, a host of the store unseals the bytes."""
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        answer = world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
+    assert answer.status_code == 204
+    assert AuditEntry.objects.latest("pk").action == "sector.unsealed-remove"
+    assert not any(Path(settings.PIECES_DIR).iterdir())
+    path = f"/api/v1/pieces/{large.piece_cid}/data"
+
+    answers = [world.console._client.get(path) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert Job.objects.filter(kind="unseal").count() == 1
+    world.hosts_work()
+
+    assert data_of(world, large) == LARGE
+    assert data_of(world, large, Range="bytes=997-") == LARGE[997:]
+    assert Job.objects.get(kind="unseal").state == "DONE"
+    assert not list(world.store.root.glob("unsealed/*"))
+    assert world.console._client.get(f"/api/v1/pieces/{small.piece_cid}/data").status_code == 202
+    world.hosts_work()
+    assert data_of(world, small) == SMALL
+
+
+def killed_often(world: World) -> Counter[str]:
+    """Have the sealing host killed before each of its reports; gives how often each stage ran."""
+    runs: Counter[str] = Counter()
+    call, rest = world.pool.call, world.hosts_work
+
+    def counted(name: str, *args: Any, **options: Any) -> Any:
+        runs[name] += 1
+        return call(name, *args, **options)
+
+    def hosts_work() -> None:
+        for _ in range(40):
+            for _ in range(2):  # claims, then runs the stage or reports what an earlier life has made
+                world.agent.claim_after = 0.0
+                world.agent.tick()
+            is_busy = bool(world.agent.held)
+            world.agent = world.sealer()
+            if not is_busy:
+                break
+        rest()
+
+    world.pool = SimpleNamespace(call=counted)  # type: ignore[assignment]  # all that a runner asks of it
+    world.agent = world.sealer()
+    world.hosts_work = hosts_work  # type: ignore[method-assign]  # the kills are between its ticks
+    return runs
+
+
+def test_a_host_killed_before_each_report_does_no_stage_twice(world: World) -> None:
+    miner = world.miner_create()
+    runs = killed_often(world)
+    piece = add(world, miner, LARGE)
+
+    world.until(lambda: Sector.objects.filter(active=True).exists(), epochs=2 * PERIOD, stride=SKIP)
+    world.epoch(2)
+    sector = Sector.objects.get()
+    world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
+    assert world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data").status_code == 202
+    world.hosts_work()
+
+    assert data_of(world, piece) == LARGE
+    assert {name: count for name, count in runs.items() if name != "window_post"} == dict.fromkeys(
+        ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "unseal"), 1
+    )
+    kinds = Message.objects.filter(kind__in=["precommit", "commit"]).values_list("kind", flat=True)
+    assert sorted(kinds) == ["commit", "precommit"]
+
+
+def test_a_piece_of_an_aborted_sector_goes_into_another(world: World) -> None:
+    miner = world.miner_create()
+    piece = add(world, miner, SMALL)
+    world.until(lambda: Sector.objects.exists(), epochs=5)
+    first = Sector.objects.get()
+
+    sector_abort(first, actor="ann", reason="lost", now=clock.now())
+    world.until(lambda: Sector.objects.count() == 2, epochs=5)
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.sector_number) == ("PACKED", Sector.objects.latest("pk").number)
+
+
+def test_nothing_is_sealed_for_what_the_chain_would_refuse(world: World) -> None:
+    miner = world.miner_create()
+    unknown = add(world, miner, SMALL, client="f0100", allocation=9)
+    late = add(world, miner, LARGE, start_epoch=1)
+    undealt = add(world, miner, SMALL * 2, deal=77)
+
+    world.epoch(2)
+
+    for piece in (unknown, late, undealt):
+        piece.refresh_from_db()
+    assert {piece.state for piece in (unknown, late, undealt)} == {"FAILED"}
+    assert unknown.error == "allocation 9 of f0100 does not exist"
+    assert late.error == "it was to be active at epoch 1, which has passed"
+    assert undealt.error.startswith("deal 77: deal 77 not found")
+    assert not Sector.objects.exists()
