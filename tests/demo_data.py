@@ -10,8 +10,10 @@ from django.urls import reverse
 
 from apps.core.clock import now
 from apps.messages.states import MessageState, SenderState, Wait
+from apps.miners.states import RoleKind
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
+from apps.sectors.models import NumberReservation
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
@@ -107,8 +109,21 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     messages = _messages(of, miner, wallet)
     _senders_and_gas(of, wallet, control)
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
+    _roles(miner)
     piece = factories.piece(miner)
     return Pool(miner=miner, wallet=wallet, sealer=sealer, piece=piece, **_sectors(miner, sealer), **named)
+
+
+def _roles(miner: Miner) -> None:
+    """Two hosts that share a miner's work, one of them on standby and not heard of."""
+    factories.role(miner, "rack-a", RoleKind.WINDOW, note="given")
+    factories.role(miner, "rack-a", RoleKind.WINNING, note="the lease of rack-b ran out")
+    factories.role(miner, "rack-b", RoleKind.WINDOW, is_held=False)
+    factories.role(miner, "rack-b", RoleKind.WINNING, is_held=False, heard_at=None)
+    factories.role(miner, "rack-b", RoleKind.SEAL)
+    NumberReservation.objects.create(
+        miner=miner, name="lotus-sealer", runs=[100, 100], count=100, last=199, actor="ann"
+    )
 
 
 def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
@@ -217,6 +232,7 @@ LISTS = (
     "gas",
     "wallets",
     "hosts",
+    "roles",
     "chain",
     "gateway",
     "tenants",
@@ -247,6 +263,7 @@ def addresses(pool: Pool) -> dict[str, str]:
     return {
         **plain_addresses(),
         "miner": reverse("miner", args=[pool.miner.address]),
+        "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "sector-active": reverse("sector", args=[pool.active.uuid]),
         "sector-sealing": reverse("sector", args=[pool.sealing.uuid]),
         "sector-paused": reverse("sector", args=[pool.paused.uuid]),

@@ -14,8 +14,8 @@ from apps.core.clock import now
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
 from apps.messages.models import AutoBumpRule, GasGuard, GasSpend, Message, Sender
 from apps.messages.states import MessageState, Wait
-from apps.miners.models import Miner
-from apps.miners.states import MinerState
+from apps.miners.models import Miner, Role
+from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleState
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
@@ -200,6 +200,14 @@ def deadlines(of: Miner, *, live: dict[int, str], count: int = 6) -> list[Deadli
         else deadline(of, index)
         for index in range(count)
     ]
+
+
+def role(of: Miner, host: str, kind: str, *, is_held: bool = True, **data: Any) -> Role:
+    """A host's role, given just now; `is_held` under a lease that began with it."""
+    lease = now() + timedelta(seconds=ROLE_LEASE_S) if is_held and kind in EXCLUSIVE_ROLES else None
+    fields = {"since": now(), "heard_at": now(), "token": 1 if is_held else 0, "lease_until": lease, **data}
+    state = RoleState.HELD if is_held else RoleState.STANDBY
+    return Role.objects.create(miner=of, host=host, kind=kind, **{"state": state, **fields})
 
 
 def worker(name: str = "", *, of: str = "alice", **overrides: Any) -> Worker:

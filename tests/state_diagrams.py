@@ -36,13 +36,14 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         POST_TRANSITIONS,
         RECOVERY_TRANSITIONS,
     )
-    from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS
+    from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, RESERVATION_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
 
     return {
         "Sectors": ("poolsite/wire/pipeline.py", SECTORS),
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
+        "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
         "Miners": ("apps/miners/states.py", MINERS),

@@ -152,6 +152,10 @@ class Role(Named, Timestamped):
     """Why it is in its state, in words."""
     before_combine = models.CharField(max_length=16, blank=True)
     """The state to which it goes back when combined roles are separated; empty: they are not combined."""
+    test_pledge = models.UUIDField(null=True)
+    """The pledge by which the role was tried last."""
+    test_highest = models.BigIntegerField(default=-1)
+    """The highest sector number of the miner before that; -1: there was none."""
 
     class Meta:
         ordering = ["host", "pk"]

@@ -143,6 +143,12 @@ def roles_of(miner: Miner) -> QuerySet[Role]:
     return Role.objects.filter(miner=miner).exclude(state=RoleState.REMOVED).order_by("host", "pk")
 
 
+def roles_seen(viewer: Principal) -> QuerySet[Role]:
+    """Return the roles of all miners that this caller may see, with the miners, by miner and host."""
+    rows = Role.objects.filter(miner__in=miners_visible(viewer).values("pk")).select_related("miner")
+    return rows.exclude(state=RoleState.REMOVED).order_by("miner_id", "host", "pk")
+
+
 def role_is_heard(role: Role, *, now: datetime) -> bool:
     """Return whether a program of the host that can do this was heard of within a lease."""
     return role.heard_at is not None and role.heard_at > now - timedelta(seconds=ROLE_LEASE_S)
@@ -181,7 +187,7 @@ def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) 
     return HostRoles(ruled, {kind: frozenset(miners) for kind, miners in held.items()})
 
 
-def winning_hosts(miners: Collection[int], *, now: datetime) -> dict[int, str]:
+def winning_hosts(miners: Collection[int] | QuerySet[Miner, int], *, now: datetime) -> dict[int, str]:
     """Return the host that proves a miner's wins, by the miner's key; none for a miner without roles.
 
     An empty name: the miner has roles, and nobody holds this one now.
@@ -196,6 +202,5 @@ def winning_hosts(miners: Collection[int], *, now: datetime) -> dict[int, str]:
 
 def winning_account(tenant: str, actor_id: int, *, now: datetime) -> str:
     """Return the account of the hub whose provers may prove a miner's wins: its tenant's, or one host's."""
-    key = Miner.objects.filter(actor_id=actor_id).values_list("pk", flat=True).first()
-    hosts = {} if key is None else winning_hosts([key], now=now)
-    return tenant if key not in hosts else host_account(tenant, hosts[key])
+    hosts = winning_hosts(Miner.objects.filter(actor_id=actor_id).values_list("pk", flat=True), now=now)
+    return host_account(tenant, next(iter(hosts.values()))) if hosts else tenant

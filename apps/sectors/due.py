@@ -26,5 +26,8 @@ BATCH: Final = """
 """
 """A sector waits for a batch."""
 
-SWEEP: Final = "SELECT 1 FROM sectors_job WHERE state = 'LEASED' AND lease_until < $2"
-"""A lease ran out."""
+SWEEP: Final = """
+    SELECT 1 FROM sectors_job WHERE state = 'LEASED' AND lease_until < $2
+    UNION ALL SELECT 1 FROM sectors_numberreservation WHERE state = 'RESERVED' AND expires_at < $2
+"""
+"""A lease ran out, of a job or of sector numbers."""

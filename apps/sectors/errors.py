@@ -138,6 +138,27 @@ class NumbersExhausted(Conflict):
     code = "numbers_exhausted"
 
 
+class NumbersElsewhere(Conflict):
+    """Another program gives the miner's sector numbers out."""
+
+    code = "numbers_elsewhere"
+
+
+class NumbersTaken(Conflict):
+    """Some of the numbers that were asked for cannot be given any more."""
+
+    code = "numbers_taken"
+
+
+class ReservationUnknown(NotFound):
+    """The miner has no such reservation of numbers."""
+
+    code = "reservation_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no reservation {uuid} here", field="reservation")
+
+
 class ProofFormMissing(Conflict):
     """The network takes proofs that this pool does not make."""
 

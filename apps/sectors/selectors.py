@@ -13,7 +13,16 @@ from msgspec.structs import replace
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown, WorkerUnknown
-from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.models import (
+    Batch,
+    Job,
+    JobEvent,
+    NumberReservation,
+    Sector,
+    SectorNumbers,
+    Worker,
+    WorkerCommand,
+)
 from apps.sectors.params import pieces_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
@@ -34,6 +43,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.messages.models import Message
+    from apps.miners.models import Miner
     from apps.users.principals import Principal
 
 
@@ -331,6 +341,16 @@ def sectors_sharing(sector: Sector) -> int:
 def worker_machine(worker: Worker) -> str:
     """Return the machine that a worker runs on, by which roles know it; its own name where it has none."""
     return worker.host or worker.name
+
+
+def numbers_of(miner: Miner) -> SectorNumbers | None:
+    """Return a miner's counter of sector numbers; None before the first was given."""
+    return SectorNumbers.objects.filter(miner=miner).first()
+
+
+def reservations_of(miner: Miner) -> QuerySet[NumberReservation]:
+    """Return the reservations of a miner's sector numbers, newest first."""
+    return NumberReservation.objects.filter(miner=miner).order_by("-pk")
 
 
 def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:

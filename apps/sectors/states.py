@@ -61,6 +61,28 @@ stands although its lease ran out, as long as nobody else has claimed the job.  
 when the chain throws a landed commit out."""
 
 
+class ReservationState(models.TextChoices):
+    """Where reserved sector numbers are."""
+
+    RESERVED = "RESERVED", "Reserved"
+    USED = "USED", "Used"
+    """Whoever asked for them has made sectors of them."""
+    BURNED = "BURNED", "Never given again"
+    """Released, or the lease ran out: whoever had them may have used them all the same."""
+
+
+RESERVATION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    ReservationState.RESERVED: {
+        "USE": ReservationState.USED,
+        "RELEASE": ReservationState.BURNED,
+        "EXPIRE": ReservationState.BURNED,
+    },
+    ReservationState.USED: {},
+    ReservationState.BURNED: {},
+}
+"""From a state and an event to the next."""
+
+
 class BatchKind(models.TextChoices):
     """What a batch sends."""
 

@@ -29,6 +29,7 @@ from apps.sectors.services.claims import leases_sweep
 from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
+from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.sealing_context import sealing_context
 
 if TYPE_CHECKING:
@@ -92,5 +93,6 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 
 @shared_task(name="sectors.sweep")
 def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Free jobs whose lease ran out."""
+    """Free jobs whose lease ran out, and end such leases of sector numbers."""
     leases_sweep(now=clock.now())
+    leases_expire(now=clock.now())

@@ -18,6 +18,7 @@ EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
 PAGES: Final = (
     *EMPTY_PAGES,
     "miner",
+    "miner-roles",
     "sector-active",
     "sector-sealing",
     "sector-paused",

@@ -200,6 +200,8 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 }
 """What each of the messager's methods does."""
 
+ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
+NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
@@ -215,6 +217,16 @@ ELSEWHERE: Final = {
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
+    "POST miners/<str:address>/roles": ROLES_TESTED,
+    "POST miners/<str:address>/roles:remove": ROLES_TESTED,
+    "POST miners/<str:address>/roles:fail-over": ROLES_TESTED,
+    "POST miners/<str:address>/roles:combine": ROLES_TESTED,
+    "POST miners/<str:address>/roles:separate": ROLES_TESTED,
+    "POST miners/<str:address>/roles:test": "tests/unit/apps/sectors/test_pledge.py",
+    "POST miners/<str:address>/sector-numbers:allocate": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers:reserve": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers/<str:reservation>/release": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers/<str:reservation>/use": NUMBERS_TESTED,
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
@@ -230,6 +242,7 @@ HOSTS: Final = "a host's own report; each step stands in its sector's or proof's
 CHANGES_NOTHING: Final = {
     "POST messages:dry-run": "a trial",
     "POST miners/<str:address>/warm-up": "a trial",
+    "POST miners/<str:address>/roles:renew": "a holder's heartbeat",
     "POST chain/nodes:test": "a trial",
     "POST wallets/<str:address>/policy/draft": "a trial",
     "POST wallets/<str:address>/policy/try": "a trial",

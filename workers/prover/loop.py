@@ -15,6 +15,7 @@ from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, Job
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import Replica, SectorCheckTask, WindowPostTask
+from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +35,8 @@ STAGES: Final = {JobKind.WINDOW_POST: "WINDOW_POST", JobKind.SECTOR_CHECK: "SECT
 UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
+GATE_S: Final = 5.0
+"""Longest wait for a win where the console does not say how long the window is open."""
 BUSY_S: Final = 0.1
 IDLE_S: Final = 0.5
 """Shortest and longest pause between two looks."""
@@ -42,11 +45,20 @@ IDLE_S: Final = 0.5
 class Prover:
     """One prover's loop."""
 
-    def __init__(self, *, console: Console, leases: LeaseKeeper, pool: ProcessorPool, store: Store) -> None:
+    def __init__(
+        self,
+        *,
+        console: Console,
+        leases: LeaseKeeper,
+        pool: ProcessorPool,
+        store: Store,
+        gate: WinningFirst | None = None,
+    ) -> None:
         self.console = console
         self.leases = leases
         self.pool = pool
         self.store = store
+        self.gate = gate or WinningFirst()
         self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
         self.running: dict[str, JobKind] = {}
         self.lock = threading.Lock()
@@ -125,7 +137,11 @@ class Prover:
             return _fail(assignment, words, level=Level.TEMPORARY if is_temporary else Level.PERMANENT)
 
     def _proof(self, assignment: Assignment, inputs: WindowPostInputs) -> Complete:
-        """Make a window's proof, or find out which sectors have no good files."""
+        """Make a window's proof, or find out which sectors have no good files; wins go first."""
+        self.gate.window_wait(
+            is_wanted=lambda: not self.leases.is_lost(assignment.id),
+            most_s=min(WAIT_MAX_S, inputs.seconds_left / 4 or GATE_S),
+        )
         begun, task = time.monotonic(), self.task_of(inputs)
         read_at = begun
 

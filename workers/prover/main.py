@@ -24,6 +24,7 @@ from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover
 from workers.prover.preparation import Preparation
 from workers.prover.winning import compute_proof
+from workers.prover.winning_first import WinningFirst
 from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
 
@@ -60,11 +61,13 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         is_idle=lambda: compiling.read().is_complete and leases.registered is not None,
         needs_winning=lambda: not leases.takes_containers,
     )
-    prover = Prover(console=console, leases=leases, pool=pool, store=store)
+    gate = WinningFirst()
+    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate)
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
-            return pool.call("winning_post", replace(task, needs_groth16=not leases.takes_containers))
+            with gate.winning():
+                return pool.call("winning_post", replace(task, needs_groth16=not leases.takes_containers))
 
         return compute_proof(request, store=store, miner_id=miner, prove=prove)
 

@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.pieces")),
     path("", include("apps.api.v1.policies")),
     path("", include("apps.api.v1.recovery")),
+    path("", include("apps.api.v1.roles")),
+    path("", include("apps.api.v1.sector_numbers")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),

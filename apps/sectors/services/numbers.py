@@ -1,4 +1,9 @@
-"""Giving out sector numbers: unique per miner, never used twice, none that the chain knows already."""
+"""Giving out sector numbers: unique per miner, never used twice, none that the chain knows already.
+
+Pledges take the next ones; others' sealers lease some, or a name reserves a range, as with lotus-miner's
+`sectors numbers reserve`.  What was given once is never given again, whatever becomes of it: who had it may
+have used it without telling.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,15 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.messages.selectors.recovery import recovery_row
-from apps.sectors.errors import NumbersExhausted
-from apps.sectors.models import SectorNumbers
-from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
+from apps.sectors.errors import NumbersElsewhere, NumbersExhausted
+from apps.sectors.models import NumberReservation, SectorNumbers
+from poolsite.filecoin.bitfield import (
+    BitField,
+    bitfield_from_json,
+    bitfield_of,
+    bitfield_of_runs,
+    bitfield_union,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,30 +36,58 @@ RESTORE_SKIP: Final = 10_000
 the chain does not know those numbers yet."""
 
 
-@transaction.atomic
-def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
-    """Allocate the next `count` numbers that are not in `taken`, on the chain, or on a host.
+def numbers_lock(miner: Miner) -> SectorNumbers:
+    """Lock a miner's counter; after a restore it has passed over what the backup may lack.
 
-    The miner's row is locked and its counter only grows: a number that was given out once is gone,
-    whatever becomes of its sector.  Raises NumbersExhausted.
+    Raises NumbersElsewhere while another program gives the numbers out.
     """
     SectorNumbers.objects.get_or_create(miner=miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
-    numbers: list[int] = []
+    if row.exported_at is not None:
+        when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
+        raise NumbersElsewhere(
+            f"{miner}'s sector numbers are given out elsewhere since {when}: import its sectorid file first",
+            field="miner",
+        )
     restored_at = recovery_row().restored_at
     if restored_at is not None and (row.skipped_at is None or row.skipped_at < restored_at):
         row.next_number, row.skipped_at = row.next_number + RESTORE_SKIP, restored_at
-    number = row.next_number
-    known = bitfield_from_json(row.on_hosts or [0]) | bitfield_of(
-        miner.sectors.filter(number__gte=number).order_by().values_list("number", flat=True)
+    return row
+
+
+def numbers_barred(row: SectorNumbers, *, taken: Sequence[range]) -> BitField:
+    """Return the numbers from a counter on that it must not give: taken, on a host, of a sector, reserved."""
+    reserved = NumberReservation.objects.filter(miner=row.miner, last__gte=row.next_number)
+    return bitfield_union(
+        [
+            bitfield_union(BitField(((span.start, span.stop),)) for span in taken if span),
+            bitfield_from_json(row.on_hosts or [0]),
+            bitfield_of(
+                row.miner.sectors.filter(number__gte=row.next_number)
+                .order_by()
+                .values_list("number", flat=True)
+            ),
+            *(bitfield_of_runs(runs) for runs in reserved.values_list("runs", flat=True)),
+        ]
     )
-    spans = sorted([*taken, *(range(*span) for span in known.ranges)], key=lambda span: span.start)
-    at = 0
+
+
+@transaction.atomic
+def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> list[int]:
+    """Allocate the next `count` numbers that are not in `taken`, on the chain, reserved, or on a host.
+
+    The miner's row is locked and its counter only grows: a number that was given out once is gone,
+    whatever becomes of its sector.  Raises NumbersExhausted, NumbersElsewhere.
+    """
+    row = numbers_lock(miner)
+    numbers: list[int] = []
+    number = row.next_number
+    spans, at = numbers_barred(row, taken=taken).ranges, 0
     while len(numbers) < count:
-        while at < len(spans) and spans[at].stop <= number:
+        while at < len(spans) and spans[at][1] <= number:
             at += 1
-        if at < len(spans) and number in spans[at]:
-            number = spans[at].stop
+        if at < len(spans) and spans[at][0] <= number:
+            number = spans[at][1]
             continue
         if number > NUMBER_MAX:
             raise NumbersExhausted(f"{miner} has no free sector number left")

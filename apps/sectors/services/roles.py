@@ -46,8 +46,13 @@ ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
     """Prolong the leases of a worker's host and let it take over what ran out; before jobs are locked."""
     kinds = {kind for job in worker.kinds for kind in ROLES_OF_JOBS.get(job, ())}
-    host = worker_machine(worker)
-    for lost in roles_heartbeat(tenant_id=worker.tenant_id, host=host, kinds=kinds, now=now):
+    host_roles_renew(worker.tenant_id, worker_machine(worker), kinds, now=now)
+
+
+@transaction.atomic
+def host_roles_renew(tenant_id: int, host: str, kinds: Collection[str], *, now: datetime) -> None:
+    """Prolong a host's leases of these kinds and let it take over what ran out."""
+    for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
         role_jobs_end(lost, now=now)
 
 

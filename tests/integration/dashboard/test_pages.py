@@ -30,6 +30,7 @@ pytestmark = pytest.mark.django_db
 OBJECTS = (
     "wallet-name",
     "miner",
+    "miner-roles",
     "sector-active",
     "sector-sealing",
     "sector-paused",
@@ -52,6 +53,8 @@ MOST_QUERIES = {
     "sender": 16,
     "wallets": 11,
     "hosts": 11,
+    "roles": 9,
+    "miner-roles": 14,
     "gateway": 13,
     "people": 8,
     "tokens": 7,

@@ -69,6 +69,8 @@ class MinerDetail:
     pledge_href: str
     remove_href: str
     """Where it is taken out of the pool; empty for one that stays."""
+    roles_href: str
+    """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
     transfer_href: str
     """Where it is transferred to another tenant; empty for whoever may not."""
     signing_href: str
@@ -124,6 +126,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner)
         else "",
+        roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         transfer_href=reverse("miner-transfer", args=[miner.address])
         if may_transfer(data.viewer) and miner.state == MinerState.ACTIVE
         else "",

@@ -15,12 +15,26 @@ from apps.proving.states import (
     PostState,
     RecoveryState,
 )
-from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchState, JobState
+from apps.sectors.states import (
+    BATCH_TRANSITIONS,
+    JOB_TRANSITIONS,
+    RESERVATION_TRANSITIONS,
+    BatchState,
+    JobState,
+    ReservationState,
+)
 
 Table = dict[str, dict[str, str]]
 TABLES = [
     pytest.param(JOB_TRANSITIONS, {JobState.READY}, {JobState.FAILED}, set(JobState), id="jobs"),
     pytest.param(BATCH_TRANSITIONS, {BatchState.CLOSED}, set(), set(BatchState), id="batches"),
+    pytest.param(
+        RESERVATION_TRANSITIONS,
+        {ReservationState.RESERVED},
+        {ReservationState.USED, ReservationState.BURNED},
+        set(ReservationState),
+        id="reservations",
+    ),
     pytest.param(POST_TRANSITIONS, {PostState.PROVING}, set(), set(PostState), id="proofs"),
     pytest.param(
         ATTEMPT_TRANSITIONS,

@@ -1,0 +1,183 @@
+"""`manage.py runrole`: take part as one machine of filguard's distributed lotus-miner, with its flags."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+
+from apps.api.sector_counter import SectorCounter, counter_serve
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.miners.selectors import miner_get, roles_of
+from apps.miners.services.roles import RoleGrant
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.services.roles import host_role_give, host_role_remove, host_roles_renew
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from apps.miners.models import Miner
+
+NOTICES: Final = {
+    "p2p": "This miner will be disable p2p",
+    "winning_post": "This miner will be disable minning block",
+    "window_post": "This miner will be disable windowPoSt",
+}
+"""What filguard's miner prints when a flag is off, letter for letter."""
+ROLES: Final[dict[str, tuple[RoleKind, ...]]] = {
+    "window_post": (RoleKind.WINDOW,),
+    "winning_post": (RoleKind.WINNING,),
+    "p2p": (RoleKind.DEAL, RoleKind.SEAL),
+}
+"""What a flag that is on makes of the host."""
+OURS: Final = (RoleKind.ALLOCATOR, RoleKind.DEAL)
+"""Roles whose leases this process prolongs; those of proofs go on while a prover of the host is there."""
+RENEW_S: Final = 10.0
+CONNECT_S: Final = 5.0
+
+
+def go_bool(text: str) -> bool:
+    """Read a flag as Go's `flag` does."""
+    words = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+    if text.lower() not in words:
+        raise ArgumentTypeError(f"{text!r} is no boolean: write true or false")
+    return words[text.lower()]
+
+
+def ip_port(text: str) -> tuple[str, int]:
+    """Read IP:PORT."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ArgumentTypeError(f"{text!r} is no IP:PORT, such as 192.168.1.50:1357")
+    return host.strip("[]"), int(port)
+
+
+class Command(BaseCommand):
+    """Give this host its roles, hold them until SIGTERM, and say what changes."""
+
+    help = "Run as one machine of a miner: --window-post, --winning-post, --p2p, --sctype, --sclisten."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take filguard's flags as it does: `--p2p=false`; one without a value is on."""
+        parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
+        parser.add_argument("--host", default=socket.gethostname()[:100], help="name of this machine")
+        for flag, what in (
+            ("window-post", "compute WindowPoSt"),
+            ("winning-post", "mine blocks"),
+            ("p2p", "take deals and seal"),
+        ):
+            parser.add_argument(f"--{flag}", nargs="?", const=True, default=True, type=go_bool, help=what)
+            parser.add_argument(f"--no-{flag}", dest=flag.replace("-", "_"), action="store_false")
+        parser.add_argument(
+            "--sctype", choices=["alloce", "get"], help="give sector numbers out, or get them"
+        )
+        parser.add_argument("--sclisten", type=ip_port, help="IP:PORT of the sector numbers")
+        parser.add_argument("--once", action="store_true", help="set the roles and end")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Run; SIGTERM hands back the roles that only this process holds."""
+        if (options["sctype"] is None) != (options["sclisten"] is None):
+            raise CommandError("--sctype and --sclisten go together")
+        stop = threading.Event()
+        if not options["once"]:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, lambda *_: stop.set())
+        try:
+            miner = miner_get(SYSTEM, options["miner"])
+            self._roles_set(miner, options)
+            self._told: dict[str, str] = {}
+            self._tell(miner, options["host"])
+            if not options["once"]:
+                self._run(miner, options, stop)
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None
+
+    def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
+        """Give and take roles as the flags say, and print filguard's notices."""
+        host, now = options["host"], clock.now()
+        wanted = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
+        if options["sctype"] == "alloce":
+            wanted.add(RoleKind.ALLOCATOR)
+        for flag, notice in NOTICES.items():
+            if not options[flag]:
+                self.stdout.write(notice)
+        has = {row.kind for row in roles_of(miner) if row.host == host}
+        managed = {RoleKind.ALLOCATOR, *(kind for kinds in ROLES.values() for kind in kinds)}
+        for kind in sorted((has & managed) - wanted):
+            host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
+        for kind in sorted(wanted - has):
+            host_role_give(miner, RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
+        host_roles_renew(miner.tenant_id, host, OURS, now=now)
+
+    def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
+        host, server = options["host"], None
+        if options["sctype"] == "alloce":
+            counter = SectorCounter(miner.address, host, lambda: self._token(miner, host))
+            try:
+                server = counter_serve(counter, address=options["sclisten"])
+            except OSError as error:
+                raise CommandError(f"cannot listen on {_shown(options['sclisten'])}: {error}") from None
+            threading.Thread(target=server.serve_forever, name="sector-counter", daemon=True).start()
+            self.stdout.write(f"sector numbers of {miner} on {_shown(options['sclisten'])}")
+        elif options["sctype"] == "get":
+            self._server_look(options["sclisten"])
+        try:
+            while not stop.wait(RENEW_S):
+                self._step(miner, host)
+        finally:
+            if server is not None:
+                server.shutdown()
+                server.server_close()
+                host_role_remove(miner, host=host, kind=RoleKind.ALLOCATOR, principal=SYSTEM, now=clock.now())
+            self.stdout.write("ended")
+
+    def _step(self, miner: Miner, host: str) -> None:
+        """Prolong what this process holds; a database that is away is tried again."""
+        close_old_connections()
+        try:
+            host_roles_renew(miner.tenant_id, host, OURS, now=clock.now())
+            self._tell(miner, host)
+        except DatabaseError as error:
+            self.stderr.write(f"roles not prolonged: {str(error).strip()}")
+
+    def _token(self, miner: Miner, host: str) -> int:
+        row = roles_of(miner).filter(host=host, kind=RoleKind.ALLOCATOR).first()
+        return -1 if row is None else row.token
+
+    def _tell(self, miner: Miner, host: str) -> None:
+        """Print the roles of this host that have changed."""
+        rows = list(roles_of(miner))
+        holders = {row.kind: row.host for row in rows if row.state == RoleState.HELD and row.is_exclusive}
+        told = {}
+        for row in rows:
+            if row.host == host:
+                other = holders.get(row.kind, "nobody")
+                is_theirs = row.state == RoleState.STANDBY
+                told[row.kind] = f"{row.state.lower()}{f', {other} holds it' if is_theirs else ''}"
+        for kind, words in told.items():
+            if self._told.get(kind) != words:
+                self.stdout.write(f"{kind}: {words}")
+        for kind in self._told.keys() - told.keys():
+            self.stdout.write(f"{kind}: taken away")
+        self._told = told
+
+    def _server_look(self, address: tuple[str, int]) -> None:
+        """Say whether the host that gives the numbers out is there; the database is asked either way."""
+        try:
+            socket.create_connection(address, timeout=CONNECT_S).close()
+        except OSError as error:
+            self.stderr.write(f"no answer from {_shown(address)}: {error}")
+        else:
+            self.stdout.write(f"sector numbers from {_shown(address)}")
+
+
+def _shown(address: tuple[str, int]) -> str:
+    return f"{address[0]}:{address[1]}"

@@ -1,0 +1,55 @@
+"""`manage.py sectorid`: hand sector numbers over to filguard's allocator by its file, and take them back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.sectors.services.reservations import sectorid_export, sectorid_import
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Write or read `$LOTUS_STORAGE_PATH/sectorid`, which holds one number."""
+
+    help = "export: write the file and give no more numbers here; import: go on after the number in the file."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take the way, the miner and the file."""
+        parser.add_argument("way", choices=["export", "import"])
+        parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
+        parser.add_argument("file", type=Path)
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do it; a file that is there already is not written over."""
+        file: Path = options["file"]
+        try:
+            miner = miner_get(SYSTEM, options["miner"])
+            if options["way"] == "export":
+                taken = numbers_allocated(chain_client(), miner.address)
+                if file.exists() and file.read_text().strip():
+                    raise CommandError(f"{file} is there already: it may hold the number of another miner")
+                file.touch()  # numbers are given up only once there is a place where they go on
+                number = sectorid_export(miner, principal=SYSTEM, now=clock.now(), taken=taken)
+                file.write_text(f"{number}\n")
+                self.stdout.write(f"{file} holds {number}; the pool gives no more numbers of {miner}")
+                return
+            text = file.read_text().strip()
+            if not text.isascii() or not text.isdigit():
+                raise CommandError(f"{file} does not hold a number")
+            following = sectorid_import(miner, int(text), principal=SYSTEM)
+            self.stdout.write(f"the next number of {miner} is {following}")
+        except OSError as error:
+            raise CommandError(str(error)) from None
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None

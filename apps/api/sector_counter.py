@@ -1,0 +1,118 @@
+"""The allocator's own port: sector numbers by JSON-RPC, for the miners that `runrole --sctype=get` names.
+
+filguard's wire format is not public; the words are ours, the numbers the pool's.
+Source: filguard's distributed lotus-miner, `--sctype=alloce --sclisten=IP:PORT`.
+"""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import close_old_connections
+
+from apps.api.callers import principal_from_token
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.sectors.selectors import numbers_of
+from apps.sectors.services.reservations import TTL_S, NumberRequest, numbers_reserve
+from poolsite.filecoin.bitfield import bitfield_of_runs
+from poolsite.wire.jsonrpc.messages import json_read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from apps.users.principals import Principal
+
+log = structlog.get_logger(__name__)
+
+BODY_MAX: Final = 64 * 1024
+TIMEOUT_S: Final = 10.0
+
+Json = Any
+
+
+class SectorCounter:
+    """What the port answers for one miner, while this host holds the allocator's role."""
+
+    def __init__(self, miner: str, host: str, token: Callable[[], int]) -> None:
+        self.miner, self.host, self.token = miner, host, token
+
+    def answer(self, principal: Principal, method: str, params: Json) -> Json:
+        """Answer one call.  Raises DomainError."""
+        if not principal.has_scope(""):
+            raise NotAllowed("the token is for other parts of the pool")
+        miner = miner_get(principal, self.miner)
+        if method == "SectorCounter.Current":
+            row = numbers_of(miner)
+            return 0 if row is None else row.next_number
+        if method != "SectorCounter.Next":
+            raise NotFound(f"method {method[:60]} not found")
+        wish = params[0] if isinstance(params, list) and params and isinstance(params[0], dict) else {}
+        count, holder = wish.get("count", 1), wish.get("holder", principal.actor)
+        if not isinstance(count, int) or not isinstance(holder, str):
+            raise BadValue("count must be a number and holder a name", field="count")
+        request = NumberRequest(
+            name=holder[:100],
+            count=count,
+            ttl_s=TTL_S,
+            taken=numbers_allocated(chain_client(), miner.address),
+            allocator=(self.host, self.token()),
+        )
+        row = numbers_reserve(miner, request, principal=principal, now=clock.now())
+        numbers = list(bitfield_of_runs(row.runs))
+        return numbers[0] if count == 1 else numbers
+
+
+def counter_serve(counter: SectorCounter, *, address: tuple[str, int]) -> ThreadingHTTPServer:
+    """Return a server on this address that answers for a counter; the caller runs and closes it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        """One call per request, under a token of the pool."""
+
+        timeout = TIMEOUT_S
+
+        def do_POST(self) -> None:  # the name that http.server calls
+            """Answer one JSON-RPC call."""
+            length = self.headers.get("Content-Length", "")
+            if not length.isdigit() or int(length) > BODY_MAX:
+                self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                return
+            body = json.dumps(self.reply(self.rfile.read(int(length)))).encode()
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def reply(self, data: bytes) -> Json:
+            """Return the JSON-RPC answer."""
+            answer: Json = {"jsonrpc": "2.0", "id": None}
+            close_old_connections()
+            try:
+                call = json_read(data.decode())
+                answer["id"] = call.get("id")
+                scheme, _, token = self.headers.get("Authorization", "").partition(" ")
+                if scheme.lower() != "bearer":
+                    raise BadValue("send a token of the pool: Authorization: Bearer <token>")
+                principal = principal_from_token(token.strip(), source=self.client_address[0])
+                answer["result"] = counter.answer(principal, str(call.get("method")), call.get("params"))
+            except (ValueError, AttributeError, RecursionError):
+                answer["error"] = {"code": -32700, "message": "the body is no JSON-RPC call"}
+            except DomainError as refusal:
+                answer["error"] = {"code": 1, "message": refusal.reason, "data": {"code": refusal.code}}
+            finally:
+                close_old_connections()
+            return answer
+
+        def log_message(self, format: str, *args: Any) -> None:  # http.server's signature
+            """Write into our log."""
+            log.info("sector_counter", source=self.client_address[0], line=format % args)
+
+    return ThreadingHTTPServer(address, Handler)

@@ -1,0 +1,230 @@
+"""Roles of hosts over REST: who does what for a miner, given, taken, failed over, combined."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.sectors import SectorOutput, sectors_body
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get, role_is_heard, roles_of
+from apps.miners.services.roles import RoleGrant, role_renew
+from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
+from apps.sectors.selectors import sectors_visible, with_batches
+from apps.sectors.services.role_test import role_test
+from apps.sectors.services.roles import (
+    host_role_fail_over,
+    host_role_give,
+    host_role_remove,
+    host_roles_combine,
+    host_roles_separate,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Role
+
+KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+
+
+class RoleOutput(serializers.Serializer[Any]):
+    """One host's role; `lease_until` where it is exclusive and held."""
+
+    host = serializers.CharField()
+    kind = serializers.ChoiceField(choices=RoleKind.values)
+    state = serializers.ChoiceField(choices=RoleState.values)
+    is_exclusive = serializers.BooleanField()
+    priority = serializers.IntegerField()
+    since = serializers.DateTimeField()
+    lease_until = serializers.DateTimeField(allow_null=True)
+    token = serializers.IntegerField()
+    is_heard = serializers.BooleanField()
+    heard_at = serializers.DateTimeField(allow_null=True)
+    note = serializers.CharField()
+
+
+class RoleList(serializers.Serializer[Any]):
+    """All roles of a miner by host; none: every host of its tenant works for it."""
+
+    results = RoleOutput(many=True)
+
+
+class RoleGiveInput(InputSerializer):
+    """What a host is to do; of several on standby the one with the highest priority takes over."""
+
+    host = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(choices=RoleKind.values)
+    priority = serializers.IntegerField(default=0, min_value=-1_000, max_value=1_000)
+
+
+class RoleInput(InputSerializer):
+    """One host's role."""
+
+    host = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(choices=RoleKind.values)
+
+
+class FailOverInput(InputSerializer):
+    """Which role, and to which host; without one to the standby of the highest priority."""
+
+    kind = serializers.ChoiceField(choices=EXCLUSIVE_ROLES)
+    host = serializers.CharField(max_length=100, default="", allow_blank=True)
+
+
+class HostInput(InputSerializer):
+    """A host."""
+
+    host = serializers.CharField(max_length=100)
+
+
+class RenewInput(RoleInput):
+    """A holder with the token of its lease."""
+
+    token = serializers.IntegerField(min_value=0)
+
+
+def role_body(row: Role) -> dict[str, Any]:
+    """Write one role."""
+    return {
+        "host": row.host,
+        "kind": row.kind,
+        "state": row.state,
+        "is_exclusive": row.is_exclusive,
+        "priority": row.priority,
+        "since": row.since,
+        "lease_until": row.lease_until,
+        "token": row.token,
+        "is_heard": role_is_heard(row, now=clock.now()),
+        "heard_at": row.heard_at,
+        "note": row.note,
+    }
+
+
+def roles_body(rows: Iterable[Role]) -> dict[str, Any]:
+    """Write roles."""
+    return {"results": [role_body(row) for row in rows]}
+
+
+class RoleView(PoolView):
+    """What all of these routes share."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    def asked(self, request: Request, serializer: type[InputSerializer]) -> dict[str, Any]:
+        """Read the body.  Raises ValidationError."""
+        body = serializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        return dict(body.validated_data)
+
+
+class RolesView(RoleView):
+    """`/miners/{address}/roles`: the roles of a miner's hosts, and one more."""
+
+    filters = ()
+
+    @extend_schema(responses=RoleList)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List who does what."""
+        return Response(roles_body(roles_of(miner_get(self.principal, address))))
+
+    @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Give a host a role; with the first one of a miner, hosts without any do nothing more for it."""
+        data = self.asked(request, RoleGiveInput)
+        miner = miner_get(self.principal, address)
+        role = host_role_give(miner, RoleGrant(**data), principal=self.principal, now=clock.now())
+        return created(role_body(role))
+
+
+class RoleRemoveView(RoleView):
+    """`/miners/{address}/roles:remove`: a role is taken from a host."""
+
+    @extend_schema(request=RoleInput, responses=RoleOutput, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Take it; a standby takes an exclusive one over."""
+        data = self.asked(request, RoleInput)
+        miner = miner_get(self.principal, address)
+        return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
+
+
+class RoleFailOverView(RoleView):
+    """`/miners/{address}/roles:fail-over`: an exclusive role goes to a standby."""
+
+    @extend_schema(request=FailOverInput, responses=RoleOutput, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Fail it over at once; what the old holder still reports is refused."""
+        data = self.asked(request, FailOverInput)
+        miner = miner_get(self.principal, address)
+        role = host_role_fail_over(
+            miner, kind=data["kind"], to_host=data["host"], principal=self.principal, now=clock.now()
+        )
+        return Response(role_body(role))
+
+
+class RolesCombineView(RoleView):
+    """`/miners/{address}/roles:combine`: one host does everything."""
+
+    @extend_schema(request=HostInput, responses=RoleList, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Combine all roles on a host while no other one has a task in progress."""
+        data = self.asked(request, HostInput)
+        miner = miner_get(self.principal, address)
+        host_roles_combine(miner, host=data["host"], principal=self.principal, now=clock.now())
+        return Response(roles_body(roles_of(miner)))
+
+
+class RolesSeparateView(RoleView):
+    """`/miners/{address}/roles:separate`: the hosts get back what they had."""
+
+    @extend_schema(request=None, responses=RoleList, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Undo a combination while no task is in progress."""
+        miner = miner_get(self.principal, address)
+        host_roles_separate(miner, principal=self.principal, now=clock.now())
+        return Response(roles_body(roles_of(miner)))
+
+
+class RoleRenewView(RoleView):
+    """`/miners/{address}/roles:renew`: a holder that is no worker of ours goes on."""
+
+    @extend_schema(request=RenewInput, responses=RoleOutput)
+    def post(self, request: Request, address: str) -> Response:
+        """Prolong a lease by 30 s; one that was given away is refused with who has it."""
+        data = self.asked(request, RenewInput)
+        return Response(role_body(role_renew(miner_get(self.principal, address), **data, now=clock.now())))
+
+
+class RoleTestView(RoleView):
+    """`/miners/{address}/roles:test`: one sector for a host, to try its sealing."""
+
+    @extend_schema(request=HostInput, responses={201: SectorOutput}, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Pledge one sector that this host seals; its number must be the miner's highest."""
+        data = self.asked(request, HostInput)
+        miner = miner_get(self.principal, address)
+        taken = numbers_allocated(chain_client(), miner.address) if miner.address else []
+        sector = role_test(miner, host=data["host"], taken=taken, principal=self.principal, now=clock.now())
+        [body] = sectors_body(list(with_batches(sectors_visible(self.principal)).filter(pk=sector.pk)))
+        return created(body)
+
+
+ROLES = "miners/<str:address>/roles"
+urlpatterns = [
+    path(ROLES, RolesView.as_view(), name="v1-miner-roles"),
+    path(f"{ROLES}:remove", RoleRemoveView.as_view(), name="v1-miner-role-remove"),
+    path(f"{ROLES}:fail-over", RoleFailOverView.as_view(), name="v1-miner-role-fail-over"),
+    path(f"{ROLES}:combine", RolesCombineView.as_view(), name="v1-miner-roles-combine"),
+    path(f"{ROLES}:separate", RolesSeparateView.as_view(), name="v1-miner-roles-separate"),
+    path(f"{ROLES}:renew", RoleRenewView.as_view(), name="v1-miner-role-renew"),
+    path(f"{ROLES}:test", RoleTestView.as_view(), name="v1-miner-role-test"),
+]

@@ -1,0 +1,217 @@
+"""Sector numbers over REST: leased to sealers of others, reserved by name, released, used."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.sectors.selectors import numbers_of, reservations_of
+from apps.sectors.services.reservations import (
+    LEASE_MAX,
+    TTL_MAX_S,
+    TTL_S,
+    NumberRequest,
+    numbers_parse,
+    numbers_reserve,
+    numbers_text,
+    reservation_end,
+)
+from apps.sectors.states import ReservationState
+from poolsite.filecoin.bitfield import bitfield_of_runs
+
+if TYPE_CHECKING:
+    from apps.sectors.models import NumberReservation
+
+SHOWN_MAX = 200
+
+
+class ReservationOutput(serializers.Serializer[Any]):
+    """Numbers that were reserved, as lotus-miner writes them: `5-9,12`."""
+
+    id = serializers.UUIDField()
+    name = serializers.CharField()
+    state = serializers.ChoiceField(choices=ReservationState.values)
+    is_lease = serializers.BooleanField()
+    numbers = serializers.CharField()
+    count = serializers.IntegerField()
+    expires_at = serializers.DateTimeField(allow_null=True)
+    by = serializers.CharField()
+
+
+class LeaseOutput(serializers.Serializer[Any]):
+    """Numbers that a sealer may use until then."""
+
+    lease_id = serializers.UUIDField()
+    numbers = serializers.ListField(child=serializers.IntegerField())
+    expires_at = serializers.DateTimeField()
+
+
+class NumbersOutput(serializers.Serializer[Any]):
+    """How far the counter is; `elsewhere` while another program gives the numbers out."""
+
+    next = serializers.IntegerField()
+    elsewhere_since = serializers.DateTimeField(allow_null=True)
+    reservations = ReservationOutput(many=True)
+
+
+class LeaseInput(InputSerializer):
+    """How many numbers, for whom; by the holder of the allocator's role with its host and token."""
+
+    holder = serializers.CharField(max_length=100)
+    count = serializers.IntegerField(min_value=1, max_value=LEASE_MAX, default=1)
+    ttl_s = serializers.IntegerField(min_value=1, max_value=TTL_MAX_S, default=TTL_S)
+    host = serializers.CharField(max_length=100, required=False)
+    token = serializers.IntegerField(required=False)
+
+
+class ReserveInput(InputSerializer):
+    """A name, with a count of the next numbers or ranges such as `100-199,205`."""
+
+    name = serializers.CharField(max_length=100)
+    count = serializers.IntegerField(min_value=1, max_value=LEASE_MAX, required=False)
+    numbers = serializers.CharField(max_length=1_000, required=False)
+
+
+def reservation_body(row: NumberReservation) -> dict[str, Any]:
+    """Write one reservation."""
+    return {
+        "id": str(row.uuid),
+        "name": row.name,
+        "state": row.state,
+        "is_lease": row.is_lease,
+        "numbers": numbers_text(bitfield_of_runs(row.runs)),
+        "count": row.count,
+        "expires_at": row.expires_at,
+        "by": row.actor,
+    }
+
+
+class SectorNumbersView(PoolView):
+    """`/miners/{address}/sector-numbers`: the counter and what is reserved."""
+
+    filters = ()
+
+    @extend_schema(responses=NumbersOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show the next number and the newest reservations."""
+        miner = miner_get(self.principal, address)
+        row = numbers_of(miner)
+        return Response(
+            {
+                "next": 0 if row is None else row.next_number,
+                "elsewhere_since": None if row is None else row.exported_at,
+                "reservations": [reservation_body(one) for one in reservations_of(miner)[:SHOWN_MAX]],
+            }
+        )
+
+
+class SectorNumbersAllocateView(PoolView):
+    """`/miners/{address}/sector-numbers:allocate`: numbers for a sealer that is not ours."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    @extend_schema(
+        request=LeaseInput,
+        responses={201: LeaseOutput},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Lease the next numbers; unused ones are never given again, also when the lease runs out."""
+        body = LeaseInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        miner = miner_get(self.principal, address)
+        if ("host" in data) != ("token" in data):
+            raise BadValue("host and token go together", field="token")
+        wish = NumberRequest(
+            name=data["holder"],
+            count=data["count"],
+            ttl_s=data["ttl_s"],
+            taken=numbers_allocated(chain_client(), miner.address) if miner.address else [],
+            key=request.headers.get("Idempotency-Key", "")[:100],
+            allocator=(data["host"], data["token"]) if "host" in data else None,
+        )
+        row = numbers_reserve(miner, wish, principal=self.principal, now=clock.now())
+        return created(
+            {
+                "lease_id": str(row.uuid),
+                "numbers": list(bitfield_of_runs(row.runs)),
+                "expires_at": row.expires_at,
+            }
+        )
+
+
+class SectorNumbersReserveView(PoolView):
+    """`/miners/{address}/sector-numbers:reserve`: numbers by name, for as long as it likes."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    @extend_schema(
+        request=ReserveInput,
+        responses={201: ReservationOutput},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Reserve numbers, as lotus-miner's `sectors numbers reserve` does."""
+        body = ReserveInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        if ("count" in data) == ("numbers" in data):
+            raise BadValue("name a count or the numbers", field="numbers")
+        miner = miner_get(self.principal, address)
+        wish = NumberRequest(
+            name=data["name"],
+            count=data.get("count", 0),
+            numbers=numbers_parse(data["numbers"]) if "numbers" in data else None,
+            taken=numbers_allocated(chain_client(), miner.address) if miner.address else [],
+            key=request.headers.get("Idempotency-Key", "")[:100],
+        )
+        return created(
+            reservation_body(numbers_reserve(miner, wish, principal=self.principal, now=clock.now()))
+        )
+
+
+class ReservationReleaseView(PoolView):
+    """`/miners/{address}/sector-numbers/{id}/release`: numbers that are not needed."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    event: ClassVar[str] = "RELEASE"
+
+    @extend_schema(request=None, responses=ReservationOutput)
+    def post(self, request: Request, address: str, reservation: str) -> Response:  # noqa: ARG002
+        """Note what became of reserved numbers; nobody gets them again."""
+        miner = miner_get(self.principal, address)
+        row = reservation_end(miner, reservation, self.event, principal=self.principal, now=clock.now())
+        return Response(reservation_body(row))
+
+
+class ReservationUseView(ReservationReleaseView):
+    """`/miners/{address}/sector-numbers/{id}/use`: sectors were made of them."""
+
+    event: ClassVar[str] = "USE"
+
+
+NUMBERS = "miners/<str:address>/sector-numbers"
+urlpatterns = [
+    path(NUMBERS, SectorNumbersView.as_view(), name="v1-sector-numbers"),
+    path(f"{NUMBERS}:allocate", SectorNumbersAllocateView.as_view(), name="v1-sector-numbers-allocate"),
+    path(f"{NUMBERS}:reserve", SectorNumbersReserveView.as_view(), name="v1-sector-numbers-reserve"),
+    path(
+        f"{NUMBERS}/<str:reservation>/release",
+        ReservationReleaseView.as_view(),
+        name="v1-sector-numbers-release",
+    ),
+    path(f"{NUMBERS}/<str:reservation>/use", ReservationUseView.as_view(), name="v1-sector-numbers-use"),
+]

@@ -1,0 +1,132 @@
+"""What can be done with a miner's roles: given at once, everything else after a question."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.core.errors import BadValue, DomainError
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.pages.miners.roles import RoleForm, page_of
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.onchain import numbers_allocated
+from apps.miners.selectors import miner_get
+from apps.miners.services.roles import RoleGrant
+from apps.miners.states import RoleKind
+from apps.sectors.services.role_test import role_test
+from apps.sectors.services.roles import (
+    host_role_fail_over,
+    host_role_give,
+    host_role_remove,
+    host_roles_combine,
+    host_roles_separate,
+    may_assign,
+)
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
+    "remove": (
+        "Take the role {kind} from {host}",
+        "A standby takes it over if there is one. Sectors that the host has begun stay its own.",
+        "Take the role",
+    ),
+    "fail-over": (
+        "Fail {kind} over{to}",
+        "What the present holder has in hand for it ends; what it still reports is refused.",
+        "Fail over",
+    ),
+    "combine": (
+        "Combine all roles on {host}",
+        "The roles of other hosts are parked until you separate them. They must have no task in progress.",
+        "Combine",
+    ),
+    "separate": (
+        "Separate the roles",
+        "Each host gets back the roles it had before they were combined.",
+        "Separate",
+    ),
+    "test": (
+        "Pledge one sector for {host}",
+        "It costs a sector's deposit, pledge and gas. Its number must be the miner's highest.",
+        "Pledge one sector",
+    ),
+}
+"""By act: title, what it means, and the button that does it."""
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) -> HttpResponse:
+    """Give a role, or ask first and do what was confirmed."""
+    known = set(CONFIRMED) if request.method != "POST" else {"give", *CONFIRMED}
+    if not may_assign(viewer) or act not in known:
+        raise Http404
+    miner = miner_get(viewer, address)
+    form = RoleForm(request.POST if request.method == "POST" else request.GET)
+    form.is_valid()
+    given = form.cleaned_data
+    if act != "give" and not is_confirm_submitted(request):
+        return confirm_of(request, viewer, miner, act, given)
+    try:
+        role_act_do(act, miner, viewer, given)
+    except DomainError as refusal:
+        return page_of(request, viewer, miner, form, wrong=refusal.reason)
+    return redirect("miner-roles", address)
+
+
+def confirm_of(
+    request: HttpRequest, viewer: Principal, miner: Miner, act: str, given: dict[str, Any]
+) -> HttpResponse:
+    """Ask first."""
+    title, text, label = CONFIRMED[act]
+    host = str(given["host"])[:100]
+    kind = RoleKind(given["kind"]).label if given["kind"] in RoleKind.values else ""
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=title.format(kind=kind, host=host, to=f" to {host}" if host else ""),
+            text=text,
+            label=label,
+            back=reverse("miner-roles", args=[miner.address]),
+            page=str(_("Roles")),
+            section="roles",
+            kept=(("host", host), ("kind", str(given["kind"])[:20])),
+        ),
+    )
+
+
+def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]) -> None:
+    """Do one act.  Raises DomainError."""
+    host, kind, now = given["host"], given["kind"], clock.now()
+    if act == "give":
+        if kind not in RoleKind.values:
+            raise BadValue("choose a role", field="kind")
+        grant = RoleGrant(host=host, kind=kind, priority=given["priority"])
+        host_role_give(miner, grant, principal=viewer, now=now)
+    elif act == "remove":
+        host_role_remove(miner, host=host, kind=kind, principal=viewer, now=now)
+    elif act == "fail-over":
+        host_role_fail_over(miner, kind=kind, to_host=host, principal=viewer, now=now)
+    elif act == "combine":
+        host_roles_combine(miner, host=host, principal=viewer, now=now)
+    elif act == "separate":
+        host_roles_separate(miner, principal=viewer, now=now)
+    else:
+        taken = numbers_allocated(chain_client(), miner.address)
+        role_test(miner, host=host, taken=taken, principal=viewer, now=now)
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/roles/<str:act>/", role_act, name="miner-role-act"),
+]

@@ -1,0 +1,344 @@
+"""Roles: which host does what for which miner, and one miner's roles with the forms that move them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.core import clock, formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Verdict
+from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import (
+    miner_get,
+    miners_visible,
+    role_is_heard,
+    role_is_in_force,
+    roles_of,
+    roles_seen,
+)
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.selectors import numbers_of, reservations_of
+from apps.sectors.services.reservations import numbers_text
+from apps.sectors.services.role_test import role_tests
+from apps.sectors.services.roles import (
+    hosts_of,
+    may_assign,
+)
+from apps.sectors.states import ReservationState
+from poolsite.filecoin.bitfield import bitfield_of_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
+
+    from apps.miners.models import Miner, Role
+    from apps.sectors.models import NumberReservation
+    from apps.sectors.services.role_test import RoleTest
+    from apps.users.principals import Principal
+
+MINERS_SHOWN: Final = 12
+"""Columns that a matrix has room for."""
+RESERVATIONS_SHOWN: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRow:
+    """One host's role."""
+
+    key: str
+    host: str
+    kind: str
+    label: str
+    tone: str
+    word: str
+    icon: str
+    since: str
+    until: int | None
+    """When its lease runs out, seconds since 1970; None: it has none."""
+    left: str
+    note: str
+    test: str
+    """What came of the last trial."""
+    test_href: str
+    actions: tuple[Action, ...]
+    """What can be done; each leads to a question first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixCell:
+    """What one host does for one miner."""
+
+    miner: str
+    roles: tuple[RoleRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """One host with a cell for each miner."""
+
+    host: str
+    cells: tuple[MatrixCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationRow:
+    """Reserved sector numbers."""
+
+    name: str
+    numbers: str
+    count: str
+    tone: str
+    word: str
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class RolesPage:
+    """The whole of one miner's roles."""
+
+    name: str
+    address: str
+    back: str
+    say: str
+    rows: tuple[RoleRow, ...]
+    hosts: tuple[str, ...]
+    combined_on: str
+    """The host that does everything; empty: roles are not combined."""
+    may_act: bool
+    next_number: str
+    elsewhere: str
+    """Since when another program gives the numbers out; empty: the pool does."""
+    reservations: tuple[ReservationRow, ...]
+
+
+def role_label(role: Role, *, now: datetime) -> StateLabel:
+    """Return in words how a role stands."""
+    if role.state == RoleState.PARKED:
+        return StateLabel("idle", "parked", "pause")
+    if role.state == RoleState.STANDBY:
+        is_there = role_is_heard(role, now=now)
+        return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, away")
+    if not role_is_in_force(role, now=now):
+        return StateLabel("bad", "lease ran out")
+    return StateLabel("ok", "holds it" if role.is_exclusive else "shared")
+
+
+def role_row(role: Role, *, now: datetime, test: RoleTest | None = None, may_act: bool = False) -> RoleRow:
+    """Lay out one role."""
+    label = role_label(role, now=now)
+    has_lease = role.state == RoleState.HELD and role.lease_until is not None
+    left = (role.lease_until - now).total_seconds() if has_lease and role.lease_until else None
+    return RoleRow(
+        key=str(role.pk),
+        host=role.host,
+        kind=role.kind,
+        label=str(RoleKind(role.kind).label),
+        tone=label.tone,
+        word=label.word,
+        icon=label.sign,
+        since=str(time_html(role.since)),
+        until=int(role.lease_until.timestamp()) if has_lease and role.lease_until else None,
+        left=formatting.NOTHING if left is None else formatting.time_left(max(left, 0)),
+        note=role.note,
+        test="" if test is None else test_text(test),
+        test_href="" if test is None else reverse("sector", args=[test.sector.uuid]),
+        actions=tuple(role_actions(role)) if may_act else (),
+    )
+
+
+def role_actions(role: Role) -> Iterable[Action]:
+    """What can be done with a role."""
+    if role.is_exclusive and role.state == RoleState.HELD:
+        yield act_link(role, "fail-over", _("Fail over…"), kind=role.kind)
+    if role.is_exclusive and role.state == RoleState.STANDBY:
+        yield act_link(role, "fail-over", _("Make holder…"), kind=role.kind, host=role.host)
+    if role.kind == RoleKind.SEAL and role.state == RoleState.HELD:
+        yield act_link(role, "test", _("Test…"), host=role.host)
+    yield act_link(role, "remove", _("Take away…"), kind=role.kind, host=role.host)
+
+
+def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
+    """Return a link to the question before an act."""
+    href = reverse("miner-role-act", args=[role.miner.address, act])
+    return Action(key=act, label=str(label), href=f"{href}?{urlencode(given)}", icon="")
+
+
+def test_text(test: RoleTest) -> str:
+    """Return how far a trial is: its number, whether it is the highest, and whether the host began."""
+    number = f"sector {test.sector.number}"
+    if not test.is_highest:
+        return (
+            f"{number} is below {test.highest}: another program gives numbers out, import its sectorid file"
+        )
+    begun = "sealing has begun" if test.has_begun else f"{test.host or 'the host'} has not begun it yet"
+    return f"{number} is the highest, {begun}"
+
+
+def reservation_row(row: NumberReservation) -> ReservationRow:
+    """Lay out one reservation."""
+    tone = {"RESERVED": "run", "USED": "ok"}.get(row.state, "idle")
+    return ReservationRow(
+        name=row.name,
+        numbers=numbers_text(bitfield_of_runs(row.runs)),
+        count=formatting.whole(row.count),
+        tone=tone,
+        word=str(ReservationState(row.state).label).lower(),
+        until=str(time_html(row.expires_at)) if row.expires_at else str(_("no end")),
+    )
+
+
+def roles_text(rows: Sequence[Role], *, now: datetime) -> str:
+    """Return in a sentence what the roles mean."""
+    if not rows:
+        return "No roles: every host of its tenant seals and proves for it."
+    in_force = {row.kind for row in rows if role_is_in_force(row, now=now)}
+    missing = [str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind not in in_force]
+    if missing:
+        return f"Nobody holds {', '.join(missing)}: such jobs wait."
+    return f"{plural(len({row.host for row in rows}), 'host')} work for it by role."
+
+
+def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
+    """Lay out one miner's roles."""
+    now, roles = clock.now(), list(roles_of(miner))
+    tests, numbers = role_tests(roles), numbers_of(miner)
+    may_act = may_assign(viewer)
+    held = [row for row in roles if row.before_combine and row.state == RoleState.HELD]
+    exported = None if numbers is None else numbers.exported_at
+    return RolesPage(
+        name=f"{miner.name} {miner.address}".strip(),
+        address=miner.address,
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+        say=roles_text(roles, now=now),
+        rows=tuple(role_row(row, now=now, test=tests.get(row.pk), may_act=may_act) for row in roles),
+        hosts=tuple(sorted({*hosts_of(miner), *(row.host for row in roles)})),
+        combined_on=held[0].host if held else "",
+        may_act=may_act,
+        next_number=formatting.whole(0 if numbers is None else numbers.next_number),
+        elsewhere=str(time_html(exported)) if exported else "",
+        reservations=tuple(reservation_row(row) for row in reservations_of(miner)[:RESERVATIONS_SHOWN]),
+    )
+
+
+def matrix(viewer: Principal) -> tuple[list[str], list[MatrixRow], int]:
+    """Return the miners with roles, a row for each host, and how many miners found no room."""
+    now = clock.now()
+    roles = list(roles_seen(viewer))
+    miners = {role.miner_id: role.miner for role in roles}
+    shown = dict(list(miners.items())[:MINERS_SHOWN])
+    cells: dict[tuple[str, int], list[RoleRow]] = {}
+    for role in roles:
+        cells.setdefault((role.host, role.miner_id), []).append(role_row(role, now=now))
+    rows = []
+    for host in sorted({role.host for role in roles if role.miner_id in shown}):
+        line = (MatrixCell(miner.address, tuple(cells.get((host, pk), ()))) for pk, miner in shown.items())
+        rows.append(MatrixRow(host, tuple(line)))
+    return [miner.address for miner in shown.values()], rows, len(miners) - len(shown)
+
+
+def matrix_context(viewer: Principal) -> dict[str, Any]:
+    """Return what the matrix shows."""
+    miners, rows, more = matrix(viewer)
+    return {"miners": miners, "rows": rows, "more": more}
+
+
+def matrix_fragment(context: FragmentContext) -> Iterable[str]:
+    """The matrix."""
+    yield fragment("miners/_role_matrix.html", **matrix_context(context.viewer))
+
+
+def roles_fragment(context: FragmentContext) -> Iterable[str]:
+    """One miner's roles."""
+    try:
+        page = roles_page(miner_get(context.viewer, context.key), context.viewer)
+    except MinerUnknown:
+        return
+    yield fragment("miners/_roles.html", page=page)
+
+
+@require_safe
+@sign_in_required
+def role_matrix(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Hosts by miners."""
+    data = PageData(viewer)
+    context = matrix_context(viewer)
+    named = miners_visible(viewer).exclude(actor_id=None)[:MINERS_SHOWN]
+    return page_render(
+        request,
+        "miners/role_matrix.html",
+        title=_("Roles"),
+        section="roles",
+        page_key="roles",
+        data=data,
+        verdict=Verdict("", f"{plural(len(context['rows']), 'host')} with roles."),
+        others=[miner.address for miner in named if miner.address not in context["miners"]],
+        **context,
+    )
+
+
+class RoleForm(PageForm):
+    """What a host is given."""
+
+    host = Text()
+    kind = Text()
+    priority = Text(initial="0")
+
+    def clean_priority(self) -> int:
+        """Read it; an empty field is 0."""
+        typed = str(self.cleaned_data["priority"])
+        return int(typed) if re.fullmatch(r"-?[0-9]{1,3}", typed) else 0
+
+
+@require_safe
+@sign_in_required
+def roles(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """One miner's roles, with what can be done."""
+    return page_of(request, viewer, miner_get(viewer, address), RoleForm())
+
+
+def page_of(
+    request: HttpRequest, viewer: Principal, miner: Miner, form: RoleForm, *, wrong: str = ""
+) -> HttpResponse:
+    """Render the page, with why an act was refused."""
+    return page_render(
+        request,
+        "miners/roles.html",
+        title=_("Roles"),
+        section="roles",
+        page_key=f"miner-roles:{miner.address}",
+        data=PageData(viewer),
+        status=422 if wrong or form.errors else 200,
+        page=roles_page(miner, viewer),
+        kinds=[(kind.value, kind.label) for kind in RoleKind],
+        form=form,
+        wrong=wrong,
+    )
+
+
+NAV: Final = NavItem("roles", _("Roles"), "columns", place=(1, 10))
+urlpatterns: Final = [
+    path("roles/", role_matrix, name="roles"),
+    path("miners/<str:address>/roles/", roles, name="miner-roles"),
+]
+LIVE: Final = {
+    "roles": LivePage(dict.fromkeys(("role", "worker"), (matrix_fragment,))),
+    "miner-roles": LivePage(dict.fromkeys(("role", "worker", "sector"), (roles_fragment,))),
+}

@@ -1,0 +1,149 @@
+"""`manage.py runrole` and `sectorid`: filguard's flags, its notices, its allocator and its file."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import urllib.request
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+
+from apps.api.sector_counter import SectorCounter, counter_serve
+from apps.core import clock
+from apps.miners.models import Role
+from apps.miners.states import RoleKind, RoleState
+from apps.sectors.services.numbers import numbers_allocate
+from apps.sectors.services.roles import host_roles_renew
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LISTEN = "--sclisten=192.168.1.50:1357"
+POST_MINER = f"run --window-post=true --winning-post=true --p2p=false --sctype=alloce {LISTEN}"
+WINDOW_MINER = "run --winning-post=false"
+SEAL_MINER = f"run --window-post=false --winning-post=false --p2p=true --sctype=get {LISTEN}"
+
+
+def runrole(line: str, *, host: str = "h", miner: str = "f02001") -> list[str]:
+    """Run a command line of filguard's documentation, with `runrole` for `run`."""
+    out = io.StringIO()
+    flags = line.removeprefix("run").split()
+    call_command("runrole", f"--miner={miner}", f"--host={host}", "--once", *flags, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def kinds_of(host: str) -> set[str]:
+    return set(Role.objects.filter(host=host).exclude(state=RoleState.REMOVED).values_list("kind", flat=True))
+
+
+@pytest.mark.django_db
+def test_flags_give_roles_and_print_the_notices() -> None:
+    factories.miner(2001)
+
+    lines = runrole(POST_MINER)
+    assert lines[0] == "This miner will be disable p2p"
+    assert "allocator: held" in lines
+    assert kinds_of("h") == {"window", "winning", "allocator"}
+
+    lines = runrole(SEAL_MINER, host="s")
+    assert lines[:2] == ["This miner will be disable minning block", "This miner will be disable windowPoSt"]
+    assert kinds_of("s") == {"seal", "deal"}
+
+
+@pytest.mark.django_db
+def test_other_flags_later_take_roles_away() -> None:
+    factories.miner(2001)
+    runrole(POST_MINER)
+
+    runrole(WINDOW_MINER)
+
+    assert kinds_of("h") == {"window", "deal", "seal"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("run --p2p=maybe", "no boolean"),
+        ("run --sctype=get", "go together"),
+        ("run --sctype=get --sclisten=1357", "no IP:PORT"),
+    ],
+)
+def test_bad_flags_are_refused(line: str, words: str) -> None:
+    factories.miner(2001)
+
+    with pytest.raises(CommandError, match=words):
+        runrole(line)
+
+
+@pytest.mark.django_db
+def test_unknown_miner_is_refused() -> None:
+    with pytest.raises(CommandError, match="there is no miner f02002 here"):
+        runrole(WINDOW_MINER, miner="f02002")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.api.sector_counter.chain_client", lambda: None)
+    monkeypatch.setattr("apps.api.sector_counter.numbers_allocated", lambda *_: [range(1, 3)])
+    miner = factories.miner(2001)
+    runrole(POST_MINER)
+    host_roles_renew(miner.tenant_id, "h", [RoleKind.ALLOCATOR], now=clock.now())
+    token = people.token("sign")
+    counter = SectorCounter("f02001", "h", lambda: 1)
+    server = counter_serve(counter, address=("127.0.0.1", 0))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+
+    def ask(method: str, *params: Any, by: str = token) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
+        url = f"http://127.0.0.1:{server.server_address[1]}/"
+        request = urllib.request.Request(url, body, {"Authorization": f"Bearer {by}"})
+        with urllib.request.urlopen(request) as answer:
+            read = json.loads(answer.read())
+        return read.get("result", read.get("error", {}).get("message"))
+
+    try:
+        assert ask("SectorCounter.Next") == 0
+        assert ask("SectorCounter.Next", {"count": 2, "holder": "sealer"}) == [3, 4]
+        assert ask("SectorCounter.Current") == 5
+        assert ask("SectorCounter.Next", by=people.token("read")).endswith("needs the permission sign")
+        assert ask("SectorCounter.Next", by="x.y.z") == "this token is not registered here"
+        assert ask("SectorCounter.Next", by=people.token("sign", of="bob")) == "there is no miner f02001 here"
+        assert ask("SectorCounter.Next", by=people.token("sign", scopes=["prover"])).startswith(
+            "the token is"
+        )
+        assert ask("nothing").startswith("method nothing")
+        counter.token = lambda: 7
+        assert ask("SectorCounter.Next") == "h holds allocator under token 1; 7 is of an earlier lease"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        connections.close_all()
+
+
+@pytest.mark.django_db
+def test_sectorid_file_goes_out_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.api.management.commands.sectorid.chain_client", lambda: None)
+    monkeypatch.setattr("apps.api.management.commands.sectorid.numbers_allocated", lambda *_: [])
+    miner = factories.miner(2001)
+    numbers_allocate(miner, count=4, taken=[])
+    file = tmp_path / "sectorid"
+
+    call_command("sectorid", "export", "--miner=f02001", str(file))
+    assert file.read_text() == "4\n"
+    with pytest.raises(CommandError, match="is there already"):
+        call_command("sectorid", "export", "--miner=f02001", str(file))
+    file.write_text("9")
+    call_command("sectorid", "import", "--miner=f02001", str(file))
+
+    assert numbers_allocate(miner, count=1, taken=[]) == [10]
+    file.write_text("nine")
+    with pytest.raises(CommandError, match="does not hold a number"):
+        call_command("sectorid", "import", "--miner=f02001", str(file))
