@@ -82,7 +82,7 @@ class RequestHandler(ASGIHandler):
         body = StreamedBody(receive, asyncio.get_running_loop())
         set_script_prefix(get_script_prefix(scope))
         await request_started.asend(sender=self.__class__, scope=scope)
-        request, refusal = self.create_request(scope, body)
+        request, refusal = self.create_request(scope, body)  # type: ignore[arg-type]  # nothing but `read` is asked of it
         if request is None:
             await self.send_response(refusal, send)
             return

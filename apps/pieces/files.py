@@ -66,7 +66,7 @@ def file_locked(path: Path) -> Iterator[BinaryIO]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise PieceBusy from None
-        yield file  # type: ignore[misc]  # a raw file is one for what is done here
+        yield file
 
 
 def bytes_write(file: BinaryIO, source: Source, *, at: int, most: int, note: Callable[[int], None]) -> bool:

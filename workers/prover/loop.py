@@ -152,7 +152,7 @@ class Prover:
 
         output = self._call(assignment, task, progress=progress)
         took = int((time.monotonic() - begun) * 1000)
-        proof = output.proofs[0] if output.proofs else b""
+        proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
         log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
         return Complete(
             token=assignment.token,

@@ -17,6 +17,7 @@ from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
+from apps.dashboard.forms import PageForm, Text
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import StateLabel
@@ -168,6 +169,12 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
         yield fragment("pieces/_row.html", piece=row)
 
 
+class UploadForm(PageForm):
+    """Whose sectors a file goes into; static/js/piece_upload.js sends it over REST."""
+
+    miner = Text()
+
+
 @require_safe
 @sign_in_required
 def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -203,6 +210,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         facets=facets(state),
         filtered=bool(state),
         here=reverse("pieces"),
+        form=UploadForm(),
         miners=picker(viewer, "miner"),
         can_upload=viewer.may("write"),
         error=error,

@@ -48,7 +48,8 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
         return last
     if last is not None and last.state == JobState.FAILED and now - last.updated_at < RETRY_AFTER:
         raise UnsealFailed(f"it could not be unsealed: {last.error}", field="piece_cid")
-    sector = Sector.objects.filter(miner=piece.miner, number=piece.sector_number).first()
+    placed = -1 if piece.sector_number is None else piece.sector_number
+    sector = Sector.objects.filter(miner=piece.miner, number=placed).first()
     if sector is None or not sector.store or sector.comm_d is None:
         raise NotUnsealed("its sector is not stored yet", field="piece_cid")
     hosts = Worker.objects.filter(
