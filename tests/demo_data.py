@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 
+from apps.checks.models import Alert, AlertChannel, Notification
+from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.clock import now
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.states import RoleKind
@@ -15,6 +17,7 @@ from apps.proving.models import Deadline
 from apps.proving.states import Forecast
 from apps.sectors.models import NumberReservation
 from apps.sectors.states import BatchKind, BatchState
+from apps.users.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
@@ -219,6 +222,17 @@ def _sectors(miner: Miner, sealer: Worker) -> dict[str, Any]:
     factories.events(rows["paused"], STEPS[:4])
     factories.events(rows["paused"], [("FAIL", "PC2", 9.0)], is_error=True, note="no space left")
     return {name: rows[name] for name in ("active", "sealing", "paused", "faulty", "waiting")}
+
+
+def alerts() -> None:
+    """A channel with a notification that it did not take, and an alert that is open."""
+    at = now()
+    target = text_encrypt("https://chat.example/hooks/operators")
+    channel = AlertChannel.objects.create(name="operators", kind=ChannelKind.WEBHOOK, target=target)
+    found = {"title": "Every host sends heartbeats", "severity": "warning", "say": "alice-old away"}
+    alert = Alert.objects.create(check_name="hosts_away", count=1, since=at, **found)
+    told = {"channel": channel, "alert": alert, "event": AlertEvent.STARTED, "text": found["say"]}
+    Notification.objects.create(**told, body={}, created_at=at, next_try_at=at, attempts=3, error="no answer")
 
 
 LISTS = (

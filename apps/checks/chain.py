@@ -128,7 +128,8 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
     space = disk_space()
     if space.level is DiskLevel.OK:
         return
-    left = f"; at the present rate it lasts {space.hours_left:.1f} h" if space.hours_left is not None else ""
+    hours = space.hours_left
+    left = f"; at the present rate it lasts {hours:.1f} h" if hours is not None else ""
     is_full = space.level is DiskLevel.FULL
     say = "the console's disk is full" if is_full else "the console's disk is nearly full"
     yield Finding("console-disk", say, f"{space.advice}{left}")

@@ -53,8 +53,11 @@ class DiskSpace:
 
     free: int
     total: int
-    hours_left: float | None
-    """At the rate of the last hours; None if it does not shrink or is not known yet."""
+
+    @property
+    def hours_left(self) -> float | None:
+        """At the rate of the last hours; None if it does not shrink or is not known yet.  Asks Redis."""
+        return hours_left(_samples(), free=self.free)
 
     @property
     def share(self) -> float:
@@ -81,7 +84,7 @@ class DiskSpace:
 def disk_space() -> DiskSpace:
     """Return the room on the disk of the pool's folder."""
     usage = shutil.disk_usage(settings.VAR if settings.VAR.exists() else settings.BASE_DIR)
-    return DiskSpace(usage.free, usage.total, hours_left(_samples(), free=usage.free))
+    return DiskSpace(usage.free, usage.total)
 
 
 def disk_require() -> None:

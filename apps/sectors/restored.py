@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
-from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import miners_active
 from apps.sectors.models import HostInventory, Sector, Worker
@@ -15,12 +14,14 @@ from poolsite.wire.jobs import JobKind
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
+    from apps.messages.models import Recovery
     from apps.miners.models import Miner
 
 
 def sectors_recovery() -> Recovery | None:
     """Return the recovery in which sectors are still read back, or None."""
-    return Recovery.objects.filter(sectors_since__isnull=False).first()
+    row = recovery_row()
+    return None if row.sectors_since is None else row
 
 
 def miners_unread(recovery: Recovery) -> QuerySet[Miner]:
@@ -56,11 +57,11 @@ def sectors_unpledged(recovery: Recovery) -> QuerySet[Sector]:
     return Sector.objects.filter(is_new, pledge=None, created_at__gte=restored).order_by("miner_id", "number")
 
 
-def must_register(worker: Worker) -> bool:
+def must_register(worker: Worker, recovery: Recovery | None = None) -> bool:
     """Return whether a host has to register again, since it has not reported its disk since a restore."""
     if str(JobKind.SEAL) not in worker.kinds:
         return False
-    restored_at = recovery_row().restored_at
+    restored_at = (recovery or recovery_row()).restored_at
     if restored_at is None:
         return False
     return not HostInventory.objects.filter(worker=worker, told_at__gte=restored_at).exists()

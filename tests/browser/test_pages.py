@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import pytest
+from django.urls import reverse
 from playwright.sync_api import expect
 
 from tests import demo_data
@@ -30,6 +31,8 @@ PAGES: Final = (
     "message-stuck",
     "message-mark-bad",
 )
+OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "status")
+"""Not there for a tenant, or without rows of their own."""
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 
@@ -44,6 +47,21 @@ def test_a_filled_page_fits_every_width_and_has_no_findings(visit: Visit, operat
     page.page.emulate_media(color_scheme="dark")
     page.page.set_viewport_size({"width": 390, "height": 844})
     assert findings(page) == []
+
+
+@pytest.mark.parametrize("name", OPERATOR_PAGES)
+def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
+    visit: Visit, operator: User, name: str
+) -> None:
+    demo_data.busy_pool()
+    demo_data.alerts()
+    page = visit(operator).go(reverse(name))
+
+    assert page.sideways(WIDTHS) == {}
+    for width, scheme in ((1440, "light"), (390, "dark")):
+        page.page.emulate_media(color_scheme=scheme)
+        page.page.set_viewport_size({"width": width, "height": 900})
+        assert findings(page) == []
 
 
 @pytest.mark.parametrize("name", EMPTY_PAGES)

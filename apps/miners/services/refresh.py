@@ -66,11 +66,17 @@ def miners_refresh(
     )
     answers = map_parallel(lambda miner: _read(miner, known.get(miner.pk), client=client, key=key), moved)
     found = dict(zip((miner.pk for miner in moved), answers, strict=True))
-    for_each_isolated(
-        moved,
-        lambda miner: miner_refresh(miner, found[miner.pk], client=client, height=height, key=key),
-        event="miner_not_refreshed",
-    )
+    rest: list[MinerChange] = []
+
+    def store(miner: Miner) -> None:
+        change = miner_change(miner, found[miner.pk], client=client, height=height, key=key)
+        if change is not None and change.columns:
+            miner_store(change, height=height)
+        elif change is not None:
+            rest.append(change)
+
+    for_each_isolated(moved, store, event="miner_not_refreshed")
+    roots_store(rest, height=height)
 
 
 def _is_same(
@@ -93,13 +99,28 @@ def _read(miner: Miner, known: ChainRoots | None, *, client: ChainClient, key: s
     return MinerReading(facts, deadline_roots(client, facts.deadlines_root))
 
 
-def miner_refresh(
+@dataclass(frozen=True, slots=True)
+class MinerChange:
+    """What is to be stored of one miner."""
+
+    miner: Miner
+    columns: dict[str, Any]
+    """Those of its row that differ; none where a root alone moved, as a proof of a window moves it."""
+    roots: ChainRoots
+    """Without the deadlines' CIDs where those stayed."""
+    has_each: bool
+
+
+def miner_change(
     miner: Miner, found: MinerReading | Exception, *, client: ChainClient, height: int, key: str
-) -> bool:
-    """Store what the chain says about a miner at a head; True if anything but the height changed."""
+) -> MinerChange | None:
+    """Return what a reading changes; None for a miner that the node refused.
+
+    Raise NodeUnavailable, or what else kept the miner from being read.
+    """
     if isinstance(found, NodeRefused):
         log.warning("miner_not_read", miner=miner.address, height=height, reason=found.reason)
-        return False
+        return None
     if isinstance(found, Exception):
         raise found
     facts = found.facts
@@ -107,26 +128,54 @@ def miner_refresh(
     if miner.owner_id != address_parse(facts.owner_id).actor_id or _has_other_keys(miner, facts):
         values |= _keys(client, facts, key)
     changed = {name: value for name, value in values.items() if getattr(miner, name) != value}
-    # An answer for an older head must not overwrite a newer one's: two tasks may run at once.
-    rows = Miner.objects.filter(pk=miner.pk, refreshed_height__lte=height)
+    roots = ChainRoots(
+        miner=miner,
+        state=facts.state_root,
+        deadlines=facts.deadlines_root,
+        each=list(found.each or ()),
+        read_height=height,
+    )
+    return MinerChange(miner, changed, roots, has_each=found.each is not None)
+
+
+def miner_store(change: MinerChange, *, height: int) -> None:
+    """Store what the chain says about a miner at a head, and tell of it."""
+    miner = change.miner
     with transaction.atomic():
-        if rows.update(refreshed_height=height, **changed):
-            roots: dict[str, Any] = {"state": facts.state_root, "deadlines": facts.deadlines_root}
-            if found.each is not None:
-                roots["each"] = list(found.each)
-            _roots_store(miner, {**roots, "read_height": height})
-    for name, value in changed.items():
+        # An answer for an older head must not overwrite a newer one's: two tasks may run at once.
+        rows = Miner.objects.filter(pk=miner.pk, refreshed_height__lte=height)
+        if rows.update(refreshed_height=height, **change.columns):
+            _roots_write([change])
+    for name, value in change.columns.items():
         setattr(miner, name, value)
     miner.refreshed_height = height
-    if changed:
-        publish(Change("miner", miner.pk, miner.tenant_id))
-    return bool(changed)
+    publish(Change("miner", miner.pk, miner.tenant_id))
 
 
-def _roots_store(miner: Miner, values: dict[str, Any]) -> None:
-    """Write the row; the miner's row, which the caller has just written, keeps others out."""
-    if not ChainRoots.objects.filter(miner=miner).update(**values):
-        ChainRoots.objects.create(miner=miner, **values)
+def roots_store(changes: Sequence[MinerChange], *, height: int) -> None:
+    """Store that nothing but roots moved, of all these miners at once."""
+    if not changes:
+        return
+    with transaction.atomic():
+        rows = Miner.objects.select_for_update().filter(refreshed_height__lte=height)
+        rows = rows.filter(pk__in=[change.miner.pk for change in changes]).order_by("pk")
+        older = set(rows.values_list("pk", flat=True))
+        Miner.objects.filter(pk__in=older).update(refreshed_height=height)
+        _roots_write([change for change in changes if change.miner.pk in older])
+    for change in changes:
+        change.miner.refreshed_height = height
+
+
+def _roots_write(changes: Sequence[MinerChange]) -> None:
+    """Write the rows; the miners' rows, which the caller has just written, keep others out."""
+    names = ["state", "deadlines", "read_height"]
+    for has_each in (False, True):
+        ChainRoots.objects.bulk_create(
+            [change.roots for change in changes if change.has_each is has_each],
+            update_conflicts=True,
+            unique_fields=["miner"],
+            update_fields=[*names, "each"] if has_each else names,
+        )
 
 
 def reward_estimate_refresh(*, client: ChainClient, height: int, key: str) -> None:

@@ -34,15 +34,22 @@ def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> se
     due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
     stored = _stored(due, context)
     written: set[int] = set()
+    same: list[Deadline] = []
     followed: list[FollowedWindows] = []
 
     def follow(row: ChainRoots) -> None:
         one = stored[row.miner_id]
-        written.update(deadlines_refresh(row, context, one))
+        written.update(deadlines_refresh(row, context, one, same=same))
         first = min(one.ends.values())
         followed.append(FollowedWindows(miner=row.miner, root=row.deadlines, next_close=first))
 
     for_each_isolated(due, follow, event="deadlines_not_read")
+    Deadline.objects.bulk_create(
+        same,
+        update_conflicts=True,
+        unique_fields=["miner", "index"],
+        update_fields=["root", "refreshed_height"],
+    )
     FollowedWindows.objects.bulk_create(
         followed, update_conflicts=True, unique_fields=["miner"], update_fields=["root", "next_close"]
     )
@@ -100,10 +107,13 @@ def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingCo
     return known is None or known.root != roots.deadlines or known.next_close <= context.head.height
 
 
-def deadlines_refresh(roots: ChainRoots, context: ProvingContext, stored: StoredWindows) -> set[int]:
+def deadlines_refresh(
+    roots: ChainRoots, context: ProvingContext, stored: StoredWindows, *, same: list[Deadline]
+) -> set[int]:
     """Store a miner's windows that closed, and those that moved with their partitions.
 
-    Returns the numbers of the rows that were written.
+    Returns the numbers of the rows that were written.  Those of which only the root moved, as a proof moves
+    it, are left to the caller, in `same`.
 
     Raises NodeRefused, NodeUnavailable.
     """
@@ -121,7 +131,10 @@ def deadlines_refresh(roots: ChainRoots, context: ProvingContext, stored: Stored
             row.miner = miner
             if index in facts:
                 row.root = roots.of_deadline(index)
-            _deadline_store(row, window, facts.get(index), known=stored.partitions[index], height=height)
+            if not _deadline_store(
+                row, window, facts.get(index), known=stored.partitions[index], height=height
+            ):
+                same.append(row)
             stored.ends[index] = row.close_epoch
     return {row.pk for row in stored.rows.values()}
 
@@ -133,7 +146,8 @@ def _deadline_store(
     *,
     known: Sequence[Partition],
     height: int,
-) -> None:
+) -> bool:
+    """Store a window, with its partitions where they were read; False if of the row only the root moved."""
     values: dict[str, Any] = {
         "period_start": window.period_start,
         "open_epoch": window.open,
@@ -159,7 +173,7 @@ def _deadline_store(
         row.refreshed_height = height
     if is_new:
         row.save()
-    else:
+    elif changed:
         Deadline.objects.filter(pk=row.pk).update(
             **values, root=row.root, refreshed_height=row.refreshed_height
         )
@@ -167,6 +181,7 @@ def _deadline_store(
         _partitions_store(row, facts, known=known)
     if changed:
         publish(Change("deadline", row.pk, row.miner.tenant_id))
+    return is_new or bool(changed)
 
 
 def _partitions_store(deadline: Deadline, facts: list[PartitionFacts], *, known: Sequence[Partition]) -> None:

@@ -44,10 +44,14 @@ def active_follow(roots: Sequence[ChainRoots], work: SealingContext) -> None:
     known = {
         row.miner_id: row for row in ActiveSectors.objects.filter(miner__in=[row.miner_id for row in due])
     }
+    same: list[ActiveSectors] = []
     for_each_isolated(
         due,
-        lambda row: active_update(known.get(row.miner_id), row, work=work),
+        lambda row: active_update(known.get(row.miner_id), row, work=work, same=same),
         event="active_sectors_not_read",
+    )
+    ActiveSectors.objects.bulk_create(
+        same, update_conflicts=True, unique_fields=["miner"], update_fields=["root", "each"]
     )
 
 
@@ -55,9 +59,12 @@ def _is_due(known: ActiveSectors | None, roots: ChainRoots, work: SealingContext
     return known is None or known.root != roots.deadlines or _is_comparison_due(known, work)
 
 
-def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: SealingContext) -> int:
+def active_update(
+    known: ActiveSectors | None, roots: ChainRoots, *, work: SealingContext, same: list[ActiveSectors]
+) -> int:
     """Make `active` of one miner's sectors say what the chain says; returns how many changed.
 
+    Where only roots moved, as a proof of a window moves them, the row is left to the caller, in `same`.
     Raises NodeRefused, NodeUnavailable.
     """
     miner, count = roots.miner, work.network.proving.deadlines
@@ -67,6 +74,9 @@ def active_update(known: ActiveSectors | None, roots: ChainRoots, *, work: Seali
     moved = [at for at in range(count) if is_compared or row.each[at] != now_each[at]]
     now = active_fields(work.client, miner.address, moved, work.head.key)
     before = {at: EMPTY if is_compared else bitfield_from_json(row.numbers[at]) for at in moved}
+    if not is_compared and now == before:
+        same.append(ActiveSectors(miner=miner, root=roots.deadlines, each=now_each))
+        return 0
     with transaction.atomic():
         if is_compared:
             changed = sectors_compare(miner, active=bitfield_union(now.values()), now=work.now)

@@ -124,8 +124,7 @@ def _offered(worker: Worker, roles: HostRoles) -> Q:
 
 def _is_restored(worker: Worker, *, now: datetime) -> bool:
     """Return whether the database turns out to be a restored one of which this host has not heard yet."""
-    restore_check(now=now)
-    return must_register(worker)
+    return must_register(worker, restore_check(now=now))
 
 
 def _unclaimed() -> Q:

@@ -239,7 +239,7 @@ def hosts_slow(_: Any) -> None:
 
 def console_disk(monkeypatch: Any) -> None:
     monkeypatch.setattr("django.conf.settings.DISK_RESERVE_BYTES", 1 << 30)
-    full = DiskSpace(free=0, total=1 << 40, hours_left=None)
+    full = DiskSpace(free=0, total=1 << 40)
     monkeypatch.setattr("apps.checks.chain.disk_space", lambda: full)
 
 
