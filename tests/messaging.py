@@ -25,11 +25,12 @@ from apps.gateway.services.signatures import signature_read
 from apps.messages.models import Message
 from apps.messages.services.gaps import gaps_fill
 from apps.messages.services.publish import messages_publish, messages_republish
-from apps.messages.services.push import message_push
+from apps.messages.services.push import message_push, messages_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
+from apps.messages.services.validate import PushItem
 from apps.users.services.grants import signer_grant
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import AttoFil
@@ -123,6 +124,15 @@ class Follows:
         """Push a message as a program would."""
         row: dict[str, Any] = {"to": RECEIVER, "method": 0, "value": 1, **data}
         return message_push(principal=by or principal(), id=id, from_=from_, **row)
+
+    def push_many(self, count: int, from_: str) -> None:
+        """Push m0, m1, … of 1 to 40 attoFIL, as a program pushes many at once."""
+        items = [
+            PushItem(id=f"m{at}", to=RECEIVER, from_=from_, method=0, value=at % 40 + 1)
+            for at in range(count)
+        ]
+        for answer in messages_push(items, principal=principal()):
+            assert isinstance(answer, Message), answer
 
     def follow(self) -> None:
         """Do the follower's part, and keep the head that it wrote."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
 from django.conf import settings as django_settings
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import ViewportSize, expect, sync_playwright
 
 from tests.browser.chrome import FLAGS, chrome_find
 from tests.browser.visitor import Visitor
@@ -80,6 +80,17 @@ def site(transactional_db: None, pool_redis: str, web_process: Web) -> Web:
 
 
 Visit = Callable[..., Visitor]
+DESKTOP: Final = ViewportSize(width=1440, height=900)
+
+
+def sign_in(visitor: Visitor, user: User | None) -> None:
+    """Give a browser the session of somebody; of nobody if there is none."""
+    visitor.page.context.clear_cookies()
+    if user is not None:
+        client = Client()
+        client.force_login(user)
+        cookie = client.cookies[django_settings.SESSION_COOKIE_NAME]
+        visitor.page.context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": visitor.url}])
 
 
 @pytest.fixture
@@ -88,19 +99,40 @@ def visit(site: Web, chromium: Browser) -> Iterator[Visit]:
     visitors: list[Visitor] = []
 
     def open_for(user: User | None, **how: Any) -> Visitor:
-        context = chromium.new_context(**{"viewport": {"width": 1440, "height": 900}, **how})
-        if user is not None:
-            client = Client()
-            client.force_login(user)
-            cookie = client.cookies[django_settings.SESSION_COOKIE_NAME]
-            context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": site.url}])
+        context = chromium.new_context(**{"viewport": DESKTOP, **how})
         visitors.append(Visitor(context.new_page(), site.url))
+        sign_in(visitors[-1], user)
         return visitors[-1]
 
     yield open_for
     complaints = [line for visitor in visitors for line in visitor.complaints]
     for visitor in visitors:
         visitor.page.context.close()
+    assert complaints == []
+
+
+@pytest.fixture(scope="module")
+def window(web_process: Web, chromium: Browser) -> Iterator[Visitor]:
+    """One window for all looks of a file: a new one compiles scripts and checker again, half of a look."""
+    context = chromium.new_context()
+    yield Visitor(context.new_page(), web_process.url)
+    context.close()
+
+
+@pytest.fixture
+def look(site: Web, window: Visitor) -> Iterator[Visit]:
+    """Look at a page: `look(user)` is the file's window as if it were new; console errors fail the test."""
+
+    def open_for(user: User | None, *, color_scheme: Literal["light", "dark"] = "light") -> Visitor:
+        window.complaints.clear()
+        window.page.set_viewport_size(DESKTOP)
+        window.page.emulate_media(color_scheme=color_scheme)
+        sign_in(window, user)
+        return window
+
+    yield open_for
+    complaints = list(window.complaints)
+    window.page.goto("about:blank")
     assert complaints == []
 
 

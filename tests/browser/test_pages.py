@@ -37,9 +37,9 @@ WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_filled_page_fits_every_width_and_has_no_findings(visit: Visit, operator: User, name: str) -> None:
+def test_a_filled_page_fits_every_width_and_has_no_findings(look: Visit, operator: User, name: str) -> None:
     pool = demo_data.busy_pool()
-    page = visit(operator).go(demo_data.addresses(pool)[name])
+    page = look(operator).go(demo_data.addresses(pool)[name])
 
     assert page.sideways(WIDTHS) == {}
     page.page.set_viewport_size({"width": 1440, "height": 900})
@@ -65,11 +65,26 @@ def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
 
 
 @pytest.mark.parametrize("name", EMPTY_PAGES)
-def test_an_empty_page_fits_and_has_no_findings(visit: Visit, alice: User, name: str) -> None:
-    page = visit(alice).go(demo_data.plain_addresses()[name])
+def test_an_empty_page_fits_and_has_no_findings(look: Visit, alice: User, name: str) -> None:
+    page = look(alice).go(demo_data.plain_addresses()[name])
 
     assert page.sideways((360, 1440)) == {}
     assert findings(page) == []
+
+
+def test_what_can_hardly_be_read_or_has_no_name_is_found(look: Visit, operator: User) -> None:
+    page = look(operator).go("/")
+    page.run("""() => {
+        const main = document.querySelector("main"), pale = document.createElement("p");
+        pale.textContent = "pale";
+        Object.assign(pale.style, { color: "#777", background: "#888" });
+        main.append(pale, document.createElement("button"));
+    }""")
+
+    found = findings(page)
+
+    assert sorted(line.partition(":")[0] for line in found) == ["button-name", "color-contrast"]
+    assert "pale</p>" in found[-1] + found[0]
 
 
 def test_a_slash_leads_to_the_search_and_one_thing_to_its_page(visit: Visit, operator: User) -> None:
@@ -85,8 +100,8 @@ def test_a_slash_leads_to_the_search_and_one_thing_to_its_page(visit: Visit, ope
 
 @pytest.mark.parametrize("path", ["/login/", "/nowhere/"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_outside_the_frame_have_no_findings(visit: Visit, path: str, scheme: str) -> None:
-    page = visit(None, color_scheme=scheme).go(path, live=False)
+def test_pages_outside_the_frame_have_no_findings(look: Visit, path: str, scheme: str) -> None:
+    page = look(None, color_scheme=scheme).go(path, live=False)
 
     assert page.sideways(WIDTHS) == {}
     assert findings(page) == []

@@ -50,8 +50,7 @@ def test_restored_dump_pays_nothing_twice(
     pool.push("before", address, value=1000)
     restore_check(now=pool.now)
     heads(pool, 3)
-    for at in range(count):
-        pool.push(f"m{at}", address, value=at % 40 + 1)
+    pool.push_many(count, address)
     Sender.objects.update(quota=600)
     file = str(tmp_path / "pool.dump")
     program("pg_dump", "--format=custom", "--file", file)

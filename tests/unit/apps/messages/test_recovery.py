@@ -86,8 +86,7 @@ def test_what_waited_at_the_dump_and_landed_is_paid_once(
     address = pool.address(fil=10**6)
     pool.push("before", address, value=10**6)
     heads(pool, 3)
-    for at in range(count):
-        pool.push(f"m{at}", address, value=at % 40 + 1)
+    pool.push_many(count, address)
     Sender.objects.update(quota=600)
     dump = Dump()
     pool.choose()
