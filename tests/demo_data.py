@@ -238,6 +238,7 @@ def alerts() -> None:
 LISTS = (
     "today",
     "blocks",
+    "proving",
     "miners",
     "sectors",
     "pieces",
@@ -278,6 +279,8 @@ def addresses(pool: Pool) -> dict[str, str]:
         **plain_addresses(),
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
+        "proving-deadline": reverse("proving-deadline", args=[pool.miner.address, 1]),
+        "proving-partition": reverse("proving-partition", args=[pool.miner.address, 1, 0]),
         "sector-active": reverse("sector", args=[pool.active.uuid]),
         "sector-sealing": reverse("sector", args=[pool.sealing.uuid]),
         "sector-paused": reverse("sector", args=[pool.paused.uuid]),

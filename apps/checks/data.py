@@ -25,7 +25,7 @@ from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate
 from apps.proving.models import Deadline
-from apps.proving.selectors import sectors_bad
+from apps.proving.selectors import disputes_latest, sectors_bad
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
-    from apps.proving.models import SectorCheck
+    from apps.proving.models import Dispute, SectorCheck
     from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector, Worker
     from apps.users.principals import Principal
@@ -135,6 +135,14 @@ class CheckData:
     def lucks(self) -> dict[int, dict[int, Luck]]:
         """The luck of the miners with power in some spans, by the miner's pk and the days."""
         return lucks_shared([miner for miner in self.miners if miner.qa_power], now=self.at)
+
+    @cached_property
+    def disputes(self) -> list[Dispute]:
+        """Disputes of the miners' proofs within the time in which proofs can be disputed."""
+        if self.head is None or self.network is None:
+            return []
+        since = self.head.height - max(self.network.dispute_window, self.network.proving_period)
+        return disputes_latest([miner.pk for miner in self.miners], since_height=since)
 
     @cached_property
     def bad_sectors(self) -> dict[int, list[SectorCheck]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from apps.checks.data import CheckData
     from apps.checks.results import Act
     from apps.miners.models import Miner
-    from apps.proving.models import Deadline, SectorCheck
+    from apps.proving.models import Deadline, Dispute, SectorCheck
 
 
 def miner_link(miners: Sequence[Miner]) -> Link:
@@ -67,6 +67,25 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
             due_s=_cutoff_first(rows, data),
             due_label="until they are declared faulty",
+        )
+
+
+def disputes_lost(data: CheckData) -> Iterator[Finding]:
+    """Proofs that somebody has shown to be wrong: their sectors are faulty, and the miner has paid."""
+    lost = [row for row in data.disputes if row.exit_code == 0]
+    by_miner: dict[int, list[Dispute]] = defaultdict(list)
+    for row in lost:
+        by_miner[row.miner_id].append(row)
+    for rows in by_miner.values():
+        miner = rows[0].miner
+        indexes = sorted({row.deadline_index for row in rows})
+        yield Finding(
+            f"dispute-{miner.address}",
+            f"{plural(len(rows), 'proof')} of {miner_name(miner)} lost a dispute",
+            f"deadline {named(list(map(str, indexes)))}: 20 FIL and more taken, the sectors are faulty;"
+            " a host makes proofs that do not hold",
+            link=Link("proving-deadline", (miner.address, str(indexes[0]))),
+            count=len(rows),
         )
 
 

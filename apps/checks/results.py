@@ -36,6 +36,7 @@ class Topic(StrEnum):
     CHAIN = "chain"
     MINERS = "miners"
     BLOCKS = "blocks"
+    PROVING = "proving"
     SECTORS = "sectors"
     MESSAGES = "messages"
     SENDERS = "senders"

@@ -28,11 +28,16 @@ CHECKS: Final = """
         WHERE deadline.cutoff_epoch > $1 AND deadline.live > 0
             AND deadline.cutoff_epoch - 2 * (deadline.close_epoch - deadline.open_epoch) <= $1
             AND deadline.checked_open IS DISTINCT FROM deadline.open_epoch
+    UNION ALL SELECT 1 FROM proving_deadline deadline
+        WHERE deadline.close_epoch > $1 AND deadline.live > 0
+            AND deadline.cutoff_epoch - 2 * (deadline.close_epoch - deadline.open_epoch) <= $1
+            AND $1 % greatest((deadline.close_epoch - deadline.open_epoch) / 12, 1) = 0
     UNION ALL SELECT 1 FROM proving_sectorcheck seen
         JOIN proving_deadline deadline
             ON deadline.miner_id = seen.miner_id AND deadline.index = seen.deadline_index
         WHERE NOT seen.is_good AND deadline.cutoff_epoch > $1
             AND deadline.cutoff_epoch - (deadline.close_epoch - deadline.open_epoch) <= $1
 """
-"""A look at sectors runs or is due, a declaration is on its way, or a bad sector nears its cut-off.  The
+"""A look at sectors runs or is due, a declaration is on its way, a window is near,
+or a bad sector's cut-off is.  The
 spans are those of apps/proving/policy.py, the last one a little longer."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from apps.core.fields import CidField
+from apps.core.fields import AddressField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.proving.states import (
@@ -54,6 +54,12 @@ class Deadline(models.Model):
     refreshed_height = models.BigIntegerField(default=-1)
     checked_open = models.BigIntegerField(null=True)
     """The opening of the last window for which the sectors' files were looked at ahead."""
+    stores = models.JSONField(default=list)
+    """Names of the stores in which its sectors lay then."""
+    lacks = models.JSONField(default=dict)
+    """What its next proof needs and is not there: the precondition's name to the reason."""
+    miss = models.FloatField(null=True)
+    """Probability that the next proof does not land, from measured times; None while not measured."""
 
     class Meta:
         ordering = ["miner_id", "index"]
@@ -121,6 +127,8 @@ class WindowPost(Named, Timestamped):
     """Not tried again before."""
     message_id = models.CharField(max_length=200, blank=True)
     messages_sent = models.IntegerField(default=0)
+    sent_height = models.BigIntegerField(null=True)
+    """The head's height when the last message was pushed."""
     landed_height = models.BigIntegerField(null=True)
     exit_code = models.IntegerField(null=True)
     error = models.TextField(blank=True)
@@ -355,3 +363,36 @@ class SectorCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.miner} {self.number} in {self.store or 'any store'}"
+
+
+class Dispute(models.Model):
+    """Somebody's DisputeWindowedPoSt against one of our proofs."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="disputes")
+    deadline_index = models.IntegerField()
+    post_index = models.IntegerField()
+    """Of the proof among those of the deadline that can be disputed."""
+    from_addr = AddressField()
+    cid = CidField(unique=True)
+    """Of the message."""
+    height = models.BigIntegerField()
+    """Of the head that executed it."""
+    exit_code = models.IntegerField()
+    """0: the proof was wrong; its sectors are faulty, and the miner has paid."""
+    found_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-height", "-pk"]
+        indexes = [models.Index(fields=["miner", "-height"], name="disputes_of_a_miner")]
+
+    def __str__(self) -> str:
+        return f"dispute of {self.miner} deadline {self.deadline_index} at {self.height}"
+
+
+class DisputesRead(models.Model):
+    """How far the chain was read for disputes: one row."""
+
+    height = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return f"read to {self.height}"

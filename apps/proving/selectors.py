@@ -5,9 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Exists, OuterRef, Prefetch, Q
+from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q
 
-from apps.proving.models import Deadline, Partition, PostNote, ProofAttempt, SectorCheck, WindowPost
+from apps.proving.models import (
+    CheckRun,
+    Deadline,
+    Dispute,
+    FaultDeclaration,
+    Partition,
+    PostNote,
+    ProofAttempt,
+    SectorCheck,
+    WindowPost,
+)
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
 from apps.sectors.models import Worker
 from poolsite.wire.jobs import JobKind
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
 
 POST_FIELDS: Final = ("miner_id", "deadline_index", "open_epoch", "close_epoch", "state", "landed_height")
 """What a strip needs of a proof; the proof itself is long."""
+AMBER: Final = 0.05
+"""From this probability of a miss on a deadline is at risk."""
 NOTES_TOLD: Final = 20
 """Notes that are read at once."""
 
@@ -53,11 +65,11 @@ def sectors_faulty(miners: Iterable[Miner | int]) -> dict[tuple[int, int], bool]
     }
 
 
-def sectors_bad(miners: Collection[int]) -> list[SectorCheck]:
+def sectors_bad(miners: Collection[int], *, with_faulty: bool = False) -> list[SectorCheck]:
     """Return the sectors of these miners whose files were found missing or damaged, if not faulty yet."""
     rows = list(SectorCheck.objects.filter(is_good=False, miner__in=miners).order_by("miner_id", "number"))
-    if not rows:
-        return []
+    if not rows or with_faulty:
+        return rows
     faulty = sectors_faulty({row.miner_id for row in rows})
     return [row for row in rows if (row.miner_id, row.number) not in faulty]
 
@@ -147,11 +159,7 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
     if deadline.live == 0:
         return Forecast.NOTHING, "no sectors"
     if not posts:
-        if context.height < deadline.challenge_epoch:
-            if context.provers == 0:
-                return Forecast.AT_RISK, "no prover is connected"
-            return Forecast.LATER, f"challenged at epoch {deadline.challenge_epoch}"
-        return Forecast.WILL_LAND, "about to be proved"
+        return _forecast_unproved(deadline, context)
     states = {post.state for post in posts}
     if states <= {PostState.LANDED}:
         left_out = _left_out(posts)
@@ -161,10 +169,28 @@ def forecast_of(deadline: Deadline, posts: list[WindowPost], context: ForecastCo
     if states <= {PostState.LANDED, PostState.NOTHING}:
         return Forecast.AT_RISK, "no sector can be proved: files are missing or damaged"
     for post in posts:
-        risk = _risk_of(post, deadline, context)
+        risk = _risk_of(post, deadline, context) or _foreseen(deadline)
         if risk:
             return Forecast.AT_RISK, risk
     return Forecast.WILL_LAND, _progress_of(posts, deadline, context)
+
+
+def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[str, str]:
+    if context.height >= deadline.challenge_epoch:
+        return Forecast.WILL_LAND, "about to be proved"
+    risk = _foreseen(deadline) if context.provers else "no prover is connected"
+    if risk:
+        return Forecast.AT_RISK, risk
+    return Forecast.LATER, f"challenged at epoch {deadline.challenge_epoch}"
+
+
+def _foreseen(deadline: Deadline) -> str:
+    """Return what the last look ahead found: what is lacking, or that measured times are too long."""
+    if deadline.lacks:
+        return "; ".join(deadline.lacks.values())[:200]
+    if deadline.miss is not None and deadline.miss >= AMBER:
+        return f"{deadline.miss:.0%} of measured proofs and landings would be too late"
+    return ""
 
 
 def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> str:
@@ -202,3 +228,85 @@ def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastC
     if context.height < deadline.open_epoch:
         return "proved, waits for the window to open"
     return "sent, waits for a block"
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """What became of one window."""
+
+    margin: int | None
+    """Epochs between its last landing and its close; None before all have landed."""
+    missed: bool
+
+
+def margins_of(miner: Miner, *, since_epoch: int) -> dict[tuple[int, int], Margin]:
+    """Return what became of a miner's windows, by deadline and opening: one query over sums."""
+    rows = WindowPost.objects.filter(miner=miner, open_epoch__gte=since_epoch).order_by()
+    sums = rows.values("deadline_index", "open_epoch").annotate(
+        close=Max("close_epoch"),
+        landed=Max("landed_height"),
+        proofs=Count("pk"),
+        good=Count("pk", filter=Q(state=PostState.LANDED)),
+        missed=Count("pk", filter=Q(state=PostState.MISSED)),
+    )
+    return {
+        (row["deadline_index"], row["open_epoch"]): Margin(
+            row["close"] - row["landed"] if row["good"] == row["proofs"] and row["landed"] else None,
+            row["missed"] > 0,
+        )
+        for row in sums
+    }
+
+
+def hosts_proving(miners: Collection[int]) -> dict[tuple[int, int, int], str]:
+    """Return who is at the proofs of open windows, by miner, deadline and opening."""
+    open_posts = WindowPost.objects.filter(miner__in=miners, state=PostState.PROVING)
+    rows = ProofAttempt.objects.filter(post__in=open_posts, state__in=OPEN_ATTEMPTS).exclude(job__worker=None)
+    found: dict[tuple[int, int, int], set[str]] = {}
+    names = ("post__miner_id", "post__deadline_index", "post__open_epoch", "job__worker__name")
+    for miner, index, opened, host in rows.values_list(*names):
+        found.setdefault((miner, index, opened), set()).add(host)
+    return {key: ", ".join(sorted(hosts)) for key, hosts in found.items()}
+
+
+def checks_latest(miners: Iterable[Miner], *, index: int | None = None) -> QuerySet[CheckRun]:
+    """Return the looks at sectors of these miners, newest first; those of one deadline."""
+    rows = CheckRun.objects.filter(miner__in=miners).select_related("miner").order_by("-pk")
+    return rows if index is None else rows.filter(deadline_index=index)
+
+
+def sector_checks(miner: Miner, numbers: Collection[int]) -> dict[int, list[SectorCheck]]:
+    """Return what was last found of these sectors' files, by number; of several stores the first by name."""
+    found: dict[int, list[SectorCheck]] = {}
+    for row in SectorCheck.objects.filter(miner=miner, number__in=numbers).order_by("number", "store"):
+        found.setdefault(row.number, []).append(row)
+    return found
+
+
+def declarations_latest(miners: Iterable[Miner], *, since_epoch: int) -> list[FaultDeclaration]:
+    """Return the declarations of faults for windows that open after an epoch, newest first."""
+    rows = FaultDeclaration.objects.filter(miner__in=miners, open_epoch__gt=since_epoch)
+    return list(rows.select_related("miner").order_by("-pk")[:NOTES_TOLD])
+
+
+def disputes_latest(miners: Iterable[Miner | int], *, since_height: int) -> list[Dispute]:
+    """Return the disputes of proofs of these miners since a height, newest first."""
+    rows = Dispute.objects.filter(miner__in=miners, height__gt=since_height)
+    return list(rows.select_related("miner").order_by("-height", "-pk")[:NOTES_TOLD])
+
+
+def deadline_of(miner: Miner, index: int) -> Deadline | None:
+    """Return one deadline of a miner with its partitions; None before it is known."""
+    return deadlines_of(miner).filter(index=index).first()
+
+
+def deadline_index_of(miner: Miner, number: int) -> int | None:
+    """Return the deadline in which a live sector of a miner is proved."""
+    rows = Partition.objects.filter(deadline__miner=miner, live__contains=[number])
+    return rows.values_list("deadline__index", flat=True).first()
+
+
+def posts_of_deadline(miner: Miner, index: int) -> list[WindowPost]:
+    """Return the last proofs of a deadline, newest first, without what is long."""
+    rows = WindowPost.objects.filter(miner=miner, deadline_index=index).defer("proof")
+    return list(rows.order_by("-open_epoch", "part")[:NOTES_TOLD])

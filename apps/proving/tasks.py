@@ -13,8 +13,9 @@ from apps.miners.selectors import miners_active, roots_active
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.deadlines import deadlines_follow
+from apps.proving.services.disputes import disputes_follow
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
-from apps.proving.services.forecast import forecasts_follow
+from apps.proving.services.forecast import forecasts_follow, forecasts_measure
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import miners_faulty, recoveries_advance, recoveries_begin
@@ -65,7 +66,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 @shared_task(name="proving.check")
 @single_flight
 def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Look at sectors ahead of their windows, and declare faulty what is known bad.
+    """Look at sectors ahead of their windows, declare bad ones faulty, forecast, watch disputes.
 
     The follower sends it when there is something to look at or to declare: apps/proving/due.py.
     """
@@ -76,3 +77,5 @@ def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     checks_begin(context)
     declarations_begin(context)
     declarations_advance(context)
+    forecasts_measure(context)
+    disputes_follow(context)

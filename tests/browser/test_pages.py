@@ -20,6 +20,8 @@ PAGES: Final = (
     *EMPTY_PAGES,
     "miner",
     "miner-roles",
+    "proving-deadline",
+    "proving-partition",
     "sector-active",
     "sector-sealing",
     "sector-paused",

@@ -227,6 +227,8 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/sector-numbers:reserve": NUMBERS_TESTED,
     "POST miners/<str:address>/sector-numbers/<str:reservation>/release": NUMBERS_TESTED,
     "POST miners/<str:address>/sector-numbers/<str:reservation>/use": NUMBERS_TESTED,
+    "POST miners/<str:address>/sectors/<str:number>/test": "tests/integration/dashboard/test_proving.py",
+    "POST miners/<str:address>/deadlines/<str:index>/dry-run": "tests/integration/dashboard/test_proving.py",
     "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
     "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
     "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
@@ -333,6 +335,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",
+    "tests/integration/dashboard/test_proving.py": r"proving",
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",
 }

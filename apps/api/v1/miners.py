@@ -151,6 +151,12 @@ class DeadlineOutput(serializers.Serializer[Any]):
     recovering = serializers.IntegerField()
     forecast = serializers.CharField()
     reason = serializers.CharField()
+    miss = serializers.FloatField(
+        allow_null=True, help_text="probability that the next proof does not land; null while not measured"
+    )
+    lacks = serializers.DictField(
+        child=serializers.CharField(), help_text="preconditions that do not hold, with the reason"
+    )
 
 
 class DeadlineList(serializers.Serializer[Any]):
@@ -208,6 +214,8 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
         "recovering": row.recovering,
         "forecast": row.forecast,
         "reason": row.reason,
+        "miss": row.miss,
+        "lacks": row.lacks,
     }
 
 

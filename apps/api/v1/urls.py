@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.pieces")),
     path("", include("apps.api.v1.policies")),
+    path("", include("apps.api.v1.proving")),
     path("", include("apps.api.v1.recovery")),
     path("", include("apps.api.v1.roles")),
     path("", include("apps.api.v1.sector_numbers")),

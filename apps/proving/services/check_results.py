@@ -59,7 +59,9 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
     numbers = list(run.sectors)
     error = "" if bad or run.kind != CheckKind.DRY_RUN else _proof_error(job)
     with transaction.atomic():
-        data = {"bad": bad, "sectors": [], "error": error, "updated_at": context.now}
+        data: dict[str, Any] = {"bad": bad, "sectors": [], "error": error, "updated_at": context.now}
+        if not run.store:
+            run.store = data["store"] = next(iter(job.result.get("stores", ())), "")
         times = {"ms": job.result.get("ms", 0), "read_ms": job.result.get("read_ms", 0)}
         advance(run, "DONE", host=str(job.result.get("worker") or "")[:100], **times, **data)
         if not error:

@@ -26,7 +26,7 @@ from apps.sectors.policy import sealing_policy
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
@@ -150,7 +150,7 @@ def stores_of(miner: Miner, numbers: Iterable[int], provers: Iterable[Worker]) -
 
 
 def _begin(
-    deadline: Deadline, runs: Iterable[CheckRun], provers: list[Worker], context: ProvingContext
+    deadline: Deadline, runs: Sequence[CheckRun], provers: list[Worker], context: ProvingContext
 ) -> int:
     """Write looks and their jobs; a store that no host in charge has is left until one has."""
     known = {store for prover in provers for store in prover.stores}
@@ -183,6 +183,7 @@ def _begin(
             run.save()
             begun += 1
         if begun and CheckKind.AHEAD in {run.kind for run in able}:
-            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch)
+            here = sorted({run.store for run in runs})
+            Deadline.objects.filter(pk=row.pk).update(checked_open=row.open_epoch, stores=here)
     publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
     return begun

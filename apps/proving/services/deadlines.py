@@ -155,6 +155,8 @@ def _deadline_store(
         "challenge_epoch": window.challenge,
         "cutoff_epoch": window.fault_cutoff,
     }
+    if row.open_epoch != window.open:
+        values |= {"lacks": {}, "miss": None}  # they were of the window before
     if facts is not None:
         values |= {
             "partitions_count": len(facts),

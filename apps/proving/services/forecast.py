@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
@@ -12,7 +12,9 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
+from apps.miners.states import MinerState
 from apps.proving.models import Deadline, WindowPost
+from apps.proving.policy import ahead_epochs
 from apps.proving.selectors import (
     ForecastContext,
     attempts_open,
@@ -20,6 +22,8 @@ from apps.proving.selectors import (
     forecast_of,
     provers_online_count,
 )
+from apps.proving.services.miss_probability import measured, miss_probability
+from apps.proving.services.preconditions import lacks_of, readiness_of
 from apps.proving.states import Forecast, PostState
 from apps.sectors.policy import sealing_policy
 
@@ -27,10 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from apps.miners.models import Miner
+    from apps.proving.services.miss_probability import Measured
     from apps.proving.services.proving_context import ProvingContext
 
     Posts = dict[tuple[int, int, int], list[WindowPost]]
     """By miner, deadline and the epoch at which its window opens."""
+
+
+MEASURED_SHARE: Final = 12
+"""The look ahead is made once in this part of a window: every 5 epochs on mainnet."""
 
 
 def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, written: Collection[int]) -> None:
@@ -71,6 +80,47 @@ def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, writte
         forecasts_update(miner, rows[number], posts, judged)
 
     for_each_isolated(rows, judge, event="forecast_update_failed")
+
+
+def forecasts_measure(context: ProvingContext) -> None:
+    """Look ahead for the windows that are open or near: what they lack, and how likely they are missed.
+
+    A few times in a window only: for each miner a dozen rows are read.
+    """
+    window = context.network.proving.window
+    if context.head.height % max(window // MEASURED_SHARE, 1):
+        return
+    near = Deadline.objects.filter(
+        miner__state=MinerState.ACTIVE,
+        live__gt=0,
+        close_epoch__gt=context.head.height,
+        cutoff_epoch__lte=context.head.height + ahead_epochs(context.network.proving),
+    )
+    rows: dict[int, list[Deadline]] = defaultdict(list)
+    miners: dict[int, Miner] = {}
+    for deadline in near.select_related("miner__tenant"):
+        rows[deadline.miner_id].append(deadline)
+        miners[deadline.miner_id] = deadline.miner
+    posts = _posts_of(rows)
+    waits = _message_waits(posts)
+    times: dict[tuple[int, frozenset[str]], Measured] = {}
+
+    def look(key: int) -> None:
+        miner = miners[key]
+        ready = readiness_of(miner, context)
+        hosts = frozenset(prover.name for prover in ready.provers)
+        if (miner.tenant_id, hosts) not in times:
+            times[miner.tenant_id, hosts] = measured(miner.tenant_id, hosts)
+        for row in rows[key]:
+            found = posts.get((key, row.index, row.open_epoch), [])
+            took = times[miner.tenant_id, hosts]
+            row.lacks = lacks_of(row, ready)
+            row.miss = miss_probability(row, found, context, took, hosts=len(hosts))
+        Deadline.objects.bulk_update(rows[key], ["lacks", "miss"])
+        judged = ForecastContext(context.head.height, window, len(ready.provers), waits)
+        forecasts_update(miner, rows[key], posts, judged)
+
+    for_each_isolated(rows, look, event="forecast_not_measured")
 
 
 def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:

@@ -82,7 +82,8 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
             post_update(post, error=error.reason[:2000])
         return
     with transaction.atomic():
-        sent = {"message_id": message_id, "messages_sent": post.messages_sent + 1}
+        sent: dict[str, Any] = {"message_id": message_id, "messages_sent": post.messages_sent + 1}
+        sent["sent_height"] = context.head.height
         advance(post, "SEND", updated_at=context.now, **sent)
         attempts_cancel(post, context)
     publish_post(post)

@@ -217,6 +217,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
         "faults": list(complete.faults),
         "ms": complete.ms,
         "read_ms": complete.read_ms,
+        "sectors": len({sector["number"] for sector in job.inputs.get("sectors", ())}),
         "worker": actor,
         "stores": [] if job.worker is None else job.worker.stores,
         "bad": [document_encode(one) for one in complete.bad],

@@ -30,7 +30,7 @@ from apps.messages.models import Recovery, Sender
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner, RewardEstimate
-from apps.proving.models import SectorCheck, WindowPost
+from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
@@ -120,6 +120,20 @@ def windows_at_risk(_: Any) -> None:
         close_epoch=1009,
         forecast=Forecast.AT_RISK,
         reason="no prover",
+    )
+
+
+def disputes_lost(_: Any) -> None:
+    miner = factories.miner()
+    factories.deadline(miner, 1, live=2, open_epoch=1030)
+    Dispute.objects.create(
+        miner=miner,
+        deadline_index=1,
+        post_index=0,
+        from_addr=factories.bls(7),
+        cid=factories.cid("dispute"),
+        height=999,
+        exit_code=0,
     )
 
 
@@ -271,6 +285,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         sector_files,
         windows_missed,
         windows_at_risk,
+        disputes_lost,
         fee_debt,
         deposits_expiring,
         tickets_expiring,

@@ -31,6 +31,8 @@ OBJECTS = (
     "wallet-name",
     "miner",
     "miner-roles",
+    "proving-deadline",
+    "proving-partition",
     "sector-active",
     "sector-sealing",
     "sector-paused",
@@ -46,6 +48,7 @@ MOST_QUERIES = {
     "today": 22,
     "miners": 11,
     "blocks": 14,
+    "proving": 15,
     "sectors": 14,
     "messages": 11,
     "senders": 15,
@@ -65,7 +68,7 @@ MOST_QUERIES = {
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
-MOST_OF_CHECKS = 30
+MOST_OF_CHECKS = 34
 """What one evaluation of all checks may ask."""
 
 

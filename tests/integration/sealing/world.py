@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.origins import IdFound
+from tests import factories
 from tests.people import tenant, token
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
@@ -144,6 +146,7 @@ class World:
         for address in self.keys:
             signer_grant(tenant=self.tenant, address=address)
             Wallet.objects.create(address=address, tenant=self.tenant, account="alice", key_type="bls")
+            factories.signer_connection(address, seen_at=clock.now() + timedelta(days=1))
         nodes_sync([self.node.url])
         network_bind(chain_client())
         self.proves = True

@@ -1,0 +1,1 @@
+"""Proving: what lands next, a month of margins, deadlines, partitions, sectors."""

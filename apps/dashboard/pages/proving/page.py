@@ -1,0 +1,188 @@
+"""Proving: what lands next and at what risk, a month of margins, faults, files and checks of sectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import path, reverse
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.checks.results import Topic
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.cards import Verdict
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.deadlines import FORECASTS
+from apps.dashboard.pages.proving.heat_map import HeatMap, heat_map
+from apps.dashboard.pages.proving.rows import (
+    BadRow,
+    CheckRow,
+    FaultRow,
+    bad_rows,
+    check_rows,
+    dispute_rows,
+    fault_rows,
+    risk_text,
+)
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.proving.selectors import checks_latest, hosts_proving
+from apps.proving.states import Forecast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+    from apps.users.principals import Principal
+
+NEXT_MAX: Final = 50
+OF_MINER_MAX: Final = 2
+MINERS_MAX: Final = 30
+"""Miners that can be chosen by a click; others by their own page."""
+CHECKS_SHOWN: Final = 15
+
+
+@dataclass(frozen=True, slots=True)
+class NextRow:
+    """One deadline that is open or comes next."""
+
+    miner: str
+    href: str
+    index: int
+    tone: str
+    word: str
+    icon: str
+    when: str
+    until: int | None
+    left: str
+    sectors: str
+    host: str
+    risk: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerChoice:
+    """A miner whose month is shown."""
+
+    name: str
+    href: str
+    on: bool
+
+
+def next_rows(data: PageData) -> list[NextRow]:
+    """Lay out the open and the next deadlines of all miners, those at risk first."""
+    if data.clock is None:
+        return []
+    epoch, miners = data.clock.epoch, {miner.pk: miner for miner in data.miners}
+    found: list[Deadline] = []
+    for miner in data.miners:
+        ahead = [row for row in data.deadlines_of(miner) if row.live and row.close_epoch > epoch]
+        found += sorted(ahead, key=lambda row: row.close_epoch)[:OF_MINER_MAX]
+    found.sort(key=lambda row: (row.forecast != Forecast.AT_RISK, -(row.miss or 0), row.close_epoch))
+    hosts = hosts_proving({row.miner_id for row in found[:NEXT_MAX]})
+    return [_next_row(row, miners[row.miner_id], data, hosts) for row in found[:NEXT_MAX]]
+
+
+def _next_row(row: Deadline, miner: Miner, data: PageData, hosts: dict[tuple[int, int, int], str]) -> NextRow:
+    clock, label = data.clock, FORECASTS[row.forecast]
+    is_open = clock is not None and row.open_epoch <= clock.epoch
+    epoch = row.close_epoch if is_open else row.open_epoch
+    return NextRow(
+        miner=miner.name or miner.address,
+        href=reverse("proving-deadline", args=[miner.address, row.index]),
+        index=row.index,
+        tone=label.tone,
+        word=label.word,
+        icon=label.sign,
+        when=say("closes in") if is_open else say("opens in"),
+        until=None if clock is None else clock.starts_at(epoch),
+        left="" if clock is None else formatting.time_left(clock.left_s(epoch)),
+        sectors=formatting.whole(row.live),
+        host=hosts.get((row.miner_id, row.index, row.open_epoch), formatting.NOTHING),
+        risk=risk_text(row.miss),
+        why=row.reason,
+    )
+
+
+def miner_chosen(data: PageData, wanted: str) -> Miner | None:
+    """Return the miner whose month is shown: the one that was asked for, else the one with most power."""
+    miners = [miner for miner in data.miners if miner.address]
+    return next((miner for miner in miners if miner.address == wanted), miners[0] if miners else None)
+
+
+def verdict_of(data: PageData) -> Verdict:
+    """Return what the checks found, or what comes next."""
+    ahead = [row for row in data.deadlines.values() if row.live]
+    at_risk = sum(row.forecast == Forecast.AT_RISK for row in ahead)
+    if not ahead:
+        return verdict_by(data.report_of(Topic.PROVING), Verdict("", say("No sector has a deadline yet.")))
+    calm = say("Every proof is forecast to land.") if not at_risk else ""
+    return verdict_by(
+        data.report_of(Topic.PROVING), Verdict(calm, f"{plural(len(ahead), 'deadline')} with sectors.")
+    )
+
+
+def disputable_text(data: PageData) -> str:
+    """Say for how long a landed proof can be disputed."""
+    if data.network is None:
+        return ""
+    window = data.network.dispute_window
+    left = formatting.duration(window * data.network.epoch_s)
+    return f"A landed proof can be disputed for {formatting.whole(window)} epochs ({left}) after its window."
+
+
+def verdict(context: FragmentContext) -> Iterable[str]:
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(context.data))
+
+
+def next_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("proving/_next.html", rows=next_rows(context.data))
+
+
+@require_safe
+@sign_in_required
+def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show what lands next, a month of one miner, and what is wrong with sectors."""
+    data = PageData(viewer)
+    miner = miner_chosen(data, request.GET.get("miner", ""))
+    heat: HeatMap | None = None if miner is None else heat_map(miner, data)
+    faults: list[FaultRow] = fault_rows(data)
+    bad: list[BadRow] = bad_rows(data)
+    checks: list[CheckRow] = check_rows(checks_latest(data.miners)[:CHECKS_SHOWN], data)
+    return page_render(
+        request,
+        "proving/list.html",
+        title=say("Proving"),
+        section="proving",
+        page_key="proving",
+        data=data,
+        verdict=verdict_of(data),
+        rows=next_rows(data),
+        choices=[
+            MinerChoice(one.name or one.address, f"{reverse('proving')}?miner={one.address}", one is miner)
+            for one in data.miners[:MINERS_MAX]
+            if one.address
+        ],
+        heat=heat,
+        faults=faults,
+        bad=bad,
+        may_run=viewer.may("write"),
+        checks=checks,
+        disputes=dispute_rows(data.disputes, data),
+        disputable=disputable_text(data),
+    )
+
+
+NAV: Final = NavItem("proving", _("Proving"), "proving", place=(1, 2))
+urlpatterns: Final = [path("proving/", proving, name="proving")]
+LIVE: Final = {"proving": LivePage({"deadline": (next_fragment, verdict)})}

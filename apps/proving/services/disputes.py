@@ -1,0 +1,103 @@
+"""Disputes of our proofs: the chain takes most unverified, and anybody may show later that one is wrong.
+
+Heads are read once they are deep enough that a reorganisation is unlikely, and only while there is a proof
+that can still be disputed.  Source: builtin-actors actors/miner/src/lib.rs dispute_windowed_post.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from django.db import transaction
+
+from apps.chain.models import Head
+from apps.core.live import Change, publish
+from apps.miners.selectors import miners_active
+from apps.proving.models import Dispute, DisputesRead, WindowPost
+from apps.proving.states import PostState
+from poolsite.filecoin.actors import miner as miner_actor
+from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
+from poolsite.filecoin.address import address_format
+from poolsite.filecoin.codec import from_cbor
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+    from poolsite.filecoin.cids import Cid
+    from poolsite.filecoin.message import Message
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE: Final = 60
+"""Heads that one pass reads."""
+
+
+def disputes_follow(context: ProvingContext) -> int:
+    """Read what heads executed since the last pass, and keep disputes against our miners; returns how many.
+
+    Raises NodeUnavailable, NodeRefused.
+    """
+    deep = context.head.height - context.network.confidences.message
+    cursor, is_new = DisputesRead.objects.get_or_create(pk=1, defaults={"height": deep})
+    if is_new or not _is_disputable(cursor.height, context):
+        DisputesRead.objects.filter(pk=1).update(height=max(deep, cursor.height))
+        return 0
+    heads = Head.objects.filter(is_canonical=True, height__gt=cursor.height, height__lte=deep)
+    count, miners = 0, _miners()
+    for head in heads.order_by("height")[:AT_ONCE]:
+        count += _head_read(head, miners, context)
+        DisputesRead.objects.filter(pk=1).update(height=head.height)
+    return count
+
+
+def _is_disputable(height: int, context: ProvingContext) -> bool:
+    """Return whether a proof of ours may have been disputed since a height."""
+    since = height - context.network.dispute_window
+    return WindowPost.objects.filter(state=PostState.LANDED, close_epoch__gt=since).exists()
+
+
+def _miners() -> dict[str, Miner]:
+    """Return our miners by each of their addresses."""
+    rows = list(miners_active())
+    return {str(address): row for row in rows for address in (row.address, row.robust) if address}
+
+
+def _head_read(head: Head, miners: dict[str, Miner], context: ProvingContext) -> int:
+    messages = context.client.chain_get_parent_messages(head.cids[0])
+    found = [
+        (at, cid, message, miners[address_format(message.to)])
+        for at, (cid, message) in enumerate(messages)
+        if message.method == miner_actor.Method.DISPUTE_WINDOWED_POST and address_format(message.to) in miners
+    ]
+    if not found:
+        return 0
+    receipts = context.client.chain_get_parent_receipts(head.cids[0])
+    with transaction.atomic():
+        return sum(
+            _keep(head, cid, message, miner, receipts[at].exit_code) for at, cid, message, miner in found
+        )
+
+
+def _keep(head: Head, cid: Cid, message: Message, miner: Miner, exit_code: int) -> bool:
+    try:
+        params = from_cbor(DisputeWindowedPoStParams, message.params)
+        index, post_index = params.deadline, params.post_index
+    except ValueError:  # it was refused for that
+        index, post_index = 0, 0
+    _, is_new = Dispute.objects.get_or_create(
+        cid=str(cid),
+        defaults={
+            "miner": miner,
+            "deadline_index": min(index, 10**6),
+            "post_index": min(post_index, 10**9),
+            "from_addr": address_format(message.from_),
+            "height": head.height,
+            "exit_code": exit_code,
+        },
+    )
+    if is_new:
+        log.warning("proof_disputed", miner=miner.address, deadline=index, exit_code=exit_code)
+        for row in miner.deadlines.filter(index=index):
+            publish(Change("deadline", row.pk, miner.tenant_id))
+    return is_new

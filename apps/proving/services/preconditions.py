@@ -1,0 +1,95 @@
+"""What must hold for a window's proof to land, checked before: host, store, signer, money, head."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from apps.chain.chain_status import chain_status_of
+from apps.core.formatting import fil
+from apps.gateway.selectors import keys_served
+from apps.messages.models import Message, Sender
+from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
+from apps.miners.states import RoleKind, Use
+from apps.proving.selectors import provers_online
+from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import worker_machine
+from apps.wallets.models import Wallet
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.sectors.models import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """What a miner has for its next proofs."""
+
+    provers: Sequence[Worker]
+    """In charge of its WindowPoSt, and heard of lately."""
+    lacks: dict[str, str]
+    """By the precondition's name, why it does not hold."""
+
+
+def readiness_of(miner: Miner, context: ProvingContext) -> Readiness:
+    """Check what is the same for all deadlines of a miner."""
+    provers = provers_in_charge(miner, context)
+    lacks = {}
+    if not provers:
+        lacks["host"] = "no prover in charge of it is connected"
+    sender = sender_choose(miner, Use.POST).address
+    if not keys_served(miner.tenant.name, [sender]):
+        lacks["signer"] = f"no signer holds {sender}"
+    need, balance = gas_needed(miner, context), _balance(sender)
+    if balance is not None and balance < need:
+        lacks["balance"] = f"{sender} has {fil(balance)} FIL, its next proof may cost {fil(need)} FIL"
+    status = chain_status_of(context.head, network=context.network, at=context.now)
+    if status is not None and status.tone != "ok":
+        lacks["head"] = f"{status.word} for {status.age_s:.0f} s"
+    gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
+    if gap:
+        lacks["nonce"] = f"{sender} has a nonce gap at {gap[0]}: later messages wait"
+    return Readiness(provers, lacks)
+
+
+def provers_in_charge(miner: Miner, context: ProvingContext) -> list[Worker]:
+    """Return the provers that were heard of lately and may prove windows of a miner."""
+    since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
+    provers = provers_online(tenant_id=miner.tenant_id, since=since)
+    roles = list(roles_of(miner))
+    if not roles:
+        return provers
+    held = {
+        role.host
+        for role in roles
+        if role.kind == RoleKind.WINDOW and role_is_in_force(role, now=context.now)
+    }
+    return [prover for prover in provers if worker_machine(prover) in held]
+
+
+def gas_needed(miner: Miner, context: ProvingContext) -> int:
+    """Return what the next proof may cost: the last one's gas at twice the base fee; 0 before the first."""
+    last = Message.objects.filter(to=miner.address, kind="window_post", gas_limit__gt=0).order_by(
+        "-created_at"
+    )
+    found = last.values_list("gas_limit", "gas_fee_cap").first()
+    return 0 if found is None else int(found[0]) * max(int(found[1]), 2 * int(context.head.base_fee))
+
+
+def _balance(address: str) -> int | None:
+    found = Wallet.objects.filter(address=address).values_list("balance", flat=True).first()
+    return None if found is None else int(found)
+
+
+def lacks_of(deadline: Deadline, readiness: Readiness) -> dict[str, str]:
+    """Return what a deadline lacks: what its miner lacks, and stores that no host in charge has."""
+    known = {store for prover in readiness.provers for store in prover.stores}
+    gone = sorted(set(deadline.stores) - known)
+    if not gone or not readiness.provers:
+        return dict(readiness.lacks)
+    return readiness.lacks | {"store": f"no prover in charge has the store {', '.join(gone)}"}

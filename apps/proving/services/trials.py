@@ -1,0 +1,155 @@
+"""Looks that somebody asks for: at one sector's files, and a deadline's whole proof that is not sent."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from apps.core.errors import Conflict, NotAllowed, NotFound
+from apps.core.live import Change, publish
+from apps.miners.onchain import partitions_read
+from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
+from apps.proving.services.checks import checkers_online, stores_of
+from apps.proving.services.jobs import Window, check_job_create, job_create, sectors_onchain
+from apps.proving.services.proof_coverage import proof_order, sectors_to_prove
+from apps.proving.states import CheckKind, CheckState, PostState
+from apps.users.services.audit import audit_record
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.users.principals import Principal
+
+TEST_S = 120
+"""Nobody waits longer for the look at one sector."""
+
+
+class CannotLook(Conflict):
+    """There is no host that could look, or one looks already."""
+
+    code = "cannot_look"
+
+
+def sector_test(miner: Miner, number: int, *, principal: Principal, context: ProvingContext) -> CheckRun:
+    """Have a host in charge look at one sector's files and open one random leaf.
+
+    Raises NotAllowed, NotFound for a sector that is in no deadline, CannotLook.
+    """
+    _require_write(principal)
+    parts = Partition.objects.filter(deadline__miner=miner, live__contains=[number])
+    part = parts.select_related("deadline").first()
+    if part is None:
+        raise NotFound(f"{miner} has no live sector {number} in a deadline")
+    provers = checkers_online(miner, context)
+    [stores] = stores_of(miner, [number], provers).values()
+    places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
+    if not places:
+        raise CannotLook("no host that looks at sectors has its store and was heard of lately")
+    onchain = sectors_onchain(context.client, miner, [number], context.head.key)
+    if number not in onchain:
+        raise NotFound(f"the chain has no sector {number} of {miner}")
+    with transaction.atomic():
+        deadline = Deadline.objects.select_for_update().get(pk=part.deadline_id)
+        _require_none(deadline, CheckKind.TEST, [number])
+        run = _run(deadline, CheckKind.TEST, principal, partitions=[part.index], sectors=[number])
+        run.store = stores[0] if len(stores) == 1 else ""
+        run.job = check_job_create(
+            miner,
+            sectors=[onchain[number]],
+            per_second=0,
+            window=_soon(deadline, TEST_S, context),
+            now=context.now,
+            offered_to=places,
+        )
+        run.save()
+        after = {"sector": number, "deadline": deadline.index}
+        audit_record(
+            principal=principal, action="proving.sector_test", target=miner.address, before=None, after=after
+        )
+    publish(Change("deadline", deadline.pk, miner.tenant_id))
+    return run
+
+
+def deadline_dry_run(
+    miner: Miner, index: int, *, principal: Principal, context: ProvingContext
+) -> list[CheckRun]:
+    """Have the whole proof of a deadline made as for its window, by a throw-away challenge, and not sent.
+
+    Raises NotAllowed, NotFound for a deadline without sectors, CannotLook while a window is being proved.
+    """
+    _require_write(principal)
+    deadline = Deadline.objects.filter(miner=miner, index=index, live__gt=0).first()
+    if deadline is None:
+        raise NotFound(f"{miner} has no sectors in deadline {index}")
+    busy = WindowPost.objects.filter(miner__tenant_id=miner.tenant_id, state=PostState.PROVING)
+    if busy.exists():
+        raise CannotLook("a window is being proved, and the hosts are for that: try again when it has landed")
+    facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
+    provable = [at for at, part in enumerate(facts) if sectors_to_prove(part, ())]
+    if not provable:
+        raise NotFound(f"deadline {index} of {miner} has no sector that could be proved")
+    most = context.network.posted_partitions_max
+    groups = [provable[at : at + most] for at in range(0, len(provable), most)]
+    plans = []
+    for group in groups:
+        order, kept = proof_order(facts, post=WindowPost(partitions=group))
+        known = sectors_onchain(context.client, miner, sorted(set(order)), context.head.key)
+        plans.append((kept, [known[number] for number in order if number in known]))
+    window_s = context.network.proving.window * context.network.epoch_s
+    with transaction.atomic():
+        deadline = Deadline.objects.select_for_update().get(pk=deadline.pk)
+        _require_none(deadline, CheckKind.DRY_RUN)
+        runs = []
+        for kept, sectors in plans:
+            numbers = sorted({sector.number for sector in sectors})
+            run = _run(deadline, CheckKind.DRY_RUN, principal, partitions=kept, sectors=numbers)
+            run.job = job_create(
+                miner,
+                sectors=sectors,
+                randomness=secrets.token_bytes(31) + b"\x00",  # as the chain's: a field element
+                window=_soon(deadline, window_s, context),
+                time_sensitive=False,
+                now=context.now,
+            )
+            run.save()
+            runs.append(run)
+        after = {"deadline": index, "proofs": len(runs)}
+        audit_record(
+            principal=principal, action="proving.dry_run", target=miner.address, before=None, after=after
+        )
+    publish(Change("deadline", deadline.pk, miner.tenant_id))
+    return runs
+
+
+def _require_write(principal: Principal) -> None:
+    if not principal.may("write"):
+        raise NotAllowed("this needs the level write")
+
+
+def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None = None) -> None:
+    running = CheckRun.objects.filter(
+        miner=deadline.miner_id, deadline_index=deadline.index, kind=kind, state=CheckState.RUNNING
+    )
+    if (running if sectors is None else running.filter(sectors=sectors)).exists():
+        raise CannotLook("one is running already")
+
+
+def _run(deadline: Deadline, kind: CheckKind, principal: Principal, **fields: Any) -> CheckRun:
+    return CheckRun(
+        miner=deadline.miner,
+        kind=kind,
+        deadline_index=deadline.index,
+        open_epoch=deadline.open_epoch,
+        count=len(fields["sectors"]),
+        actor=principal.actor[:200],
+        **fields,
+    )
+
+
+def _soon(deadline: Deadline, seconds: int, context: ProvingContext) -> Window:
+    window_s = context.network.proving.window * context.network.epoch_s
+    return Window(
+        deadline=deadline.index, close_epoch=deadline.close_epoch, seconds_left=seconds, window_s=window_s
+    )

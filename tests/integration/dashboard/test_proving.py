@@ -1,0 +1,204 @@
+"""The page Proving: what is next, a month of margins, faults, bad files; dry runs and tests of sectors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.proving.models import CheckRun, SectorCheck, WindowPost
+from apps.proving.services.check_results import checks_collect
+from apps.proving.states import Forecast
+from apps.proving.tasks import proving_context
+from apps.sectors.models import Job
+from apps.users.models import AuditEntry
+from poolsite.wire.jobs import JobKind
+from tests import factories, people
+from tests.page_client import signed_in
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.test_retries import done
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+KINDS = [JobKind.WINDOW_POST, JobKind.SECTOR_CHECK]
+
+
+@pytest.fixture
+def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
+    """A miner with two sectors in deadline 1, seen at epoch 962."""
+    people.person("ann")
+    factories.head(962)
+    of = factories.miner(2001, name="north", proving_period_start=960)
+    row = factories.deadline(
+        of, 1, live=2, faulty=1, faulty_since=950, forecast=Forecast.AT_RISK, reason="no signer", miss=0.073
+    )
+    factories.partition(row, all_sectors=[1, 2], live=[1, 2], active=[1], faulty=[2])
+    factories.worker("p", kinds=KINDS, stores=["store-1"])
+    chain = OneDeadline()
+    chain.call_many = lambda calls: [[chain._partition([1, 2])] for _ in calls]  # type: ignore[method-assign]
+    monkeypatch.setattr("apps.proving.tasks.chain_client", lambda: chain)
+    return of
+
+
+def windows(of: Miner, **landed: int | None) -> None:
+    """Proofs of earlier periods of deadline 1, by how many periods ago."""
+    for name, height in landed.items():
+        opens = 970 - 60 * int(name[1:])
+        WindowPost.objects.create(
+            miner=of,
+            deadline_index=1,
+            open_epoch=opens,
+            close_epoch=opens + 10,
+            challenge_epoch=opens - 2,
+            state="MISSED" if height is None else "LANDED",
+            landed_height=None if height is None else opens + height,
+            randomness=b"r",
+        )
+
+
+def bad_sector(of: Miner) -> None:
+    SectorCheck.objects.create(
+        miner=of,
+        number=1,
+        deadline_index=1,
+        store="store-1",
+        host="p",
+        is_good=False,
+        path="/store/sealed/s-t02001-1",
+        reason="it is missing",
+        checked_at=now(),
+        height=940,
+        bad_since=940,
+        bad_times=1,
+    )
+
+
+def page(path: str = "/proving/", who: str = "ann") -> str:
+    answer = signed_in(who).get(path)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_page_shows_risk_margins_faults_and_files(north: Miner) -> None:
+    windows(north, p1=1, p2=9, p3=None)
+    bad_sector(north)
+
+    text = page()
+
+    assert "7.3 %" in text
+    assert "no signer" in text
+    assert "landed 9 epochs before its close" in text
+    assert "landed 1 epoch before its close" in text
+    assert "deadline 1: missed" in text
+    assert "1 missed, 1 late" in text
+    assert "/store/sealed/s-t02001-1" in text
+    assert "epoch 950" in text
+
+
+def test_heat_map_reads_sums_and_no_proof(north: Miner, django_assert_max_num_queries: Any) -> None:
+    windows(north, **{f"p{back}": 3 for back in range(1, 29)})
+    ann = signed_in("ann")
+    ann.get("/proving/")
+
+    with django_assert_max_num_queries(60) as asked:
+        ann.get("/proving/")
+
+    reads = [one["sql"] for one in asked if 'FROM "proving_windowpost"' in one["sql"]]
+    assert sum("GROUP BY" in sql for sql in reads) == 1
+
+
+def test_deadline_and_partition_show_sectors_and_preconditions(north: Miner) -> None:
+    north.deadlines.update(lacks={"signer": "no signer holds f3x"})
+    bad_sector(north)
+
+    text = page(reverse("proving-deadline", args=[north.address, 1]))
+    assert "no signer holds f3x" in text
+    assert "Partition 0" in text
+    text = page(reverse("proving-partition", args=[north.address, 1, 0]))
+    assert "it is missing" in text
+    assert "faulty" in text
+
+
+@pytest.mark.parametrize("path", ["proving-deadline", "proving-partition", "proving-dry-run", "proving-test"])
+def test_strangers_find_nothing(north: Miner, path: str) -> None:
+    people.person("bea", of="bob")
+    arguments = {"proving-partition": [north.address, 1, 0]}.get(path, [north.address, 1])
+    bea, href = signed_in("bea"), reverse(path, args=arguments)
+
+    answer = bea.post(href) if path in ("proving-dry-run", "proving-test") else bea.get(href)
+
+    assert answer.status_code == 404
+    assert "north" not in page(who="bea")
+    assert not CheckRun.objects.exists()
+
+
+def test_sector_is_tested_from_the_page_and_leaves_a_line(north: Miner) -> None:
+    ann, href = signed_in("ann"), reverse("proving-test", args=[north.address, 1])
+
+    assert ann.post(href).status_code == 302
+    run = CheckRun.objects.get()
+    assert (run.kind, run.sectors, run.store, run.actor != "") == ("TEST", [1], "store-1", True)
+    assert AuditEntry.objects.filter(action="proving.sector_test").count() == 1
+    assert ann.post(href).status_code == 409, "one is running"
+    assert ann.post(reverse("proving-test", args=[north.address, 99])).status_code == 404
+
+    Job.objects.update(state="DONE", result={"worker": "p", "faults": [], "stores": ["store-1"]})
+    context = proving_context()
+    assert context is not None
+    checks_collect(context)
+    assert "Test of a sector" in page()
+    assert SectorCheck.objects.get(number=1).is_good
+
+
+def test_dry_run_makes_the_whole_proof_and_sends_nothing(
+    north: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.proving.services.check_results.proof_check", lambda _job: None)
+    ann, href = signed_in("ann"), reverse("proving-dry-run", args=[north.address, 1])
+
+    assert ann.post(href).status_code == 302
+    run = CheckRun.objects.select_related("job").get()
+    assert (run.kind, run.sectors) == ("DRY_RUN", [1, 2])
+    assert AuditEntry.objects.filter(action="proving.dry_run").count() == 1
+    assert ann.post(href).status_code == 409
+
+    done(run.job, faults=[2])
+    context = proving_context()
+    assert context is not None
+    checks_collect(context)
+    run.refresh_from_db()
+    assert (run.state, [one["number"] for one in run.bad]) == ("DONE", [2])
+
+
+def test_no_host_in_charge_is_said_and_nothing_begins(north: Miner) -> None:
+    factories.sector(north, number=1, state="PROVING", store="elsewhere")
+
+    answer = signed_in("ann").post(reverse("proving-test", args=[north.address, 1]))
+
+    assert answer.status_code == 409
+    assert "no host that looks at sectors has its store" in answer.content.decode()
+    assert not CheckRun.objects.exists()
+
+
+def test_rest_has_the_same(north: Miner, client: Any) -> None:
+    headers = people.bearer(people.token("write", of="alice"))
+    base = f"/api/v1/miners/{north.address}"
+
+    begun = client.post(f"{base}/sectors/1/test", headers=headers)
+    assert (begun.status_code, begun.json()["kind"]) == (201, "TEST")
+    assert client.post(f"{base}/sectors/1/test", headers=headers).status_code == 409
+    ran = client.post(f"{base}/deadlines/1/dry-run", headers=headers)
+    assert (ran.status_code, len(ran.json()["results"])) == (201, 1)
+    kinds = [row["kind"] for row in client.get(f"{base}/checks", headers=headers).json()["results"]]
+    assert kinds == ["DRY_RUN", "TEST"]
+    [deadline] = client.get(f"{base}/deadlines", headers=headers).json()["results"]
+    assert (deadline["miss"], deadline["lacks"]) == (0.073, {})
+    assert client.get(f"{base}/fault-declarations", headers=headers).json() == {"results": []}
+    assert AuditEntry.objects.filter(action__startswith="proving.").count() == 2
+    other = people.bearer(people.token("write", of="bob"))
+    assert client.post(f"{base}/sectors/1/test", headers=other).status_code == 404

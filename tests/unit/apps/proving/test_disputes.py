@@ -1,0 +1,84 @@
+"""Disputes of our proofs are read from what heads executed, each once, and only while there can be any."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.proving.models import Dispute, DisputesRead
+from apps.proving.services.disputes import disputes_follow
+from apps.proving.states import PostState
+from poolsite.filecoin.actors.miner_proving import DisputeWindowedPoStParams
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cids import cid_parse
+from poolsite.filecoin.codec import to_cbor
+from tests import factories
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.test_rescues import look, miner, post
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+BEGUN = 961
+
+
+class Chain:
+    """What each head executed, by its height; counts the questions."""
+
+    def __init__(self, of: Miner, disputes: dict[int, int]) -> None:
+        self.of, self.disputes, self.asked = of, disputes, 0
+
+    def _height(self, block: str) -> int:
+        return next(height for height in range(900, 1100) if factories.cid(f"head {height}") == block)
+
+    def chain_get_parent_messages(self, block: str) -> list[Any]:
+        """A transfer, and a dispute where there is one."""
+        self.asked += 1
+        height = self._height(block)
+        sender, to = address_parse(factories.bls(5)), address_parse(self.of.address)
+        params = to_cbor(DisputeWindowedPoStParams(deadline=3, post_index=0))
+        rows = [SimpleNamespace(method=0, to=to, from_=sender, params=b"")]
+        if height in self.disputes:
+            rows.append(SimpleNamespace(method=24, to=to, from_=sender, params=params))
+        return [(cid_parse(factories.cid(f"{height} {at}")), row) for at, row in enumerate(rows)]
+
+    def chain_get_parent_receipts(self, block: str) -> list[Any]:
+        """With the dispute's exit code."""
+        return [SimpleNamespace(exit_code=0), SimpleNamespace(exit_code=self.disputes[self._height(block)])]
+
+
+def followed(chain: Chain, height: int) -> int:
+    for number in range(BEGUN, height + 1):
+        factories.head(number)
+    return disputes_follow(replace(look(OneDeadline(), height), client=cast("Any", chain)))
+
+
+def test_each_dispute_is_kept_once_with_its_outcome() -> None:
+    of = miner()
+    post(of, state=PostState.LANDED, landed_height=962)
+    chain = Chain(of, {964: 16, 966: 0})
+
+    assert followed(chain, 962) == 0
+    assert followed(chain, 970) == 2
+    assert followed(chain, 972) == 0
+
+    rows = Dispute.objects.order_by("height")
+    assert [(row.miner, row.deadline_index, row.height, row.exit_code) for row in rows] == [
+        (of, 3, 964, 16),
+        (of, 3, 966, 0),
+    ]
+
+
+def test_without_a_proof_to_dispute_nothing_is_asked() -> None:
+    chain = Chain(miner(), {964: 0})
+
+    followed(chain, 962)
+    assert followed(chain, 975) == 0
+
+    assert chain.asked == 0
+    assert DisputesRead.objects.get().height == 974

@@ -1,0 +1,173 @@
+"""The probability of a miss by measured times, and the preconditions that are checked before a window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.clock import now
+from apps.gateway.models import SignerKey
+from apps.messages.models import Sender
+from apps.proving.models import Deadline, ProofAttempt
+from apps.proving.services.forecast import forecasts_measure
+from apps.proving.services.miss_probability import Measured, ProofTime, measured, miss_probability
+from apps.proving.services.preconditions import lacks_of, readiness_of
+from apps.proving.states import Forecast, PostState
+from apps.sectors.models import Job, Worker
+from apps.wallets.models import Wallet
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.unit.apps.proving.chain import OneDeadline
+from tests.unit.apps.proving.test_rescues import CLOSE, OPEN, look, miner, post
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+def times(*proofs: float, landings: tuple[int, ...] = (1,)) -> Measured:
+    """Proofs of two sectors in one partition; nothing to read, epochs of one second."""
+    return Measured(tuple(ProofTime(0, took, 2, 1) for took in proofs), tuple(sorted(landings)))
+
+
+def probability(
+    measured_times: Measured, *, height: int = OPEN, posts: Any = (), hosts: int = 1
+) -> float | None:
+    """Of the window from 960 to 970; the last epoch to land in is 969."""
+    deadline = Deadline.objects.get()
+    return miss_probability(deadline, posts, look(OneDeadline(), height), measured_times, hosts=hosts)
+
+
+def test_probability_is_the_share_of_pairs_that_come_too_late() -> None:
+    miner()
+
+    assert probability(Measured((), ())) is None
+    assert probability(times(1, 5), height=OPEN) == 0
+    assert probability(times(8, 9), height=OPEN) == 0.5, (
+        "960 + 8 + 1 lands in the last epoch, 960 + 9 + 1 not"
+    )
+    assert probability(times(4, 8, landings=(1, 6)), height=OPEN) == 0.5
+
+
+def test_times_are_scaled_by_sectors_partitions_and_turns() -> None:
+    miner()
+    Deadline.objects.update(live=4, partitions_count=2)
+    read = Measured((ProofTime(2, 1, 1, 1),), (1,))
+
+    assert read.proofs[0].seconds(4, 2) == 10
+    assert probability(read) == 1
+    assert probability(read, height=OPEN - 2) == 0, "958 + 10 + 1 is the last epoch to land in"
+    assert probability(Measured((ProofTime(1, 1, 2, 1),), (1,))) == 0
+
+
+def test_proof_under_way_counts_longer_times_only() -> None:
+    of = miner()
+    row = post(of, state=PostState.PROVING, proof=None)
+    job = Job.objects.create(
+        kind=JobKind.WINDOW_POST,
+        state="LEASED",
+        miner=of,
+        stage="WINDOW_POST",
+        lease_s=9,
+        claimed_height=OPEN,
+    )
+    ProofAttempt.objects.create(post=row, kind="FIRST", job=job)
+
+    assert probability(times(2, 12), height=OPEN + 1, posts=[row]) == 0.5
+    assert probability(times(2, 12), height=OPEN + 3, posts=[row]) == 1, "it is one of the long ones"
+    assert probability(times(2, 3), height=OPEN + 6, posts=[row]) == 1, "longer than all: as long again"
+
+
+def test_sent_and_landed_proofs_wait_for_their_landing_alone() -> None:
+    of = miner()
+    row = post(of, state=PostState.SENT, sent_height=OPEN + 4)
+
+    assert probability(times(99, landings=(1, 3, 9)), height=OPEN + 5, posts=[row]) == 0.5
+    row.state = PostState.LANDED
+    assert probability(times(99), posts=[row]) == 0
+    row.state = PostState.MISSED
+    assert probability(times(1), posts=[row]) == 1
+
+
+def test_measured_are_taken_proofs_of_the_hosts_in_charge() -> None:
+    of = miner()
+    for host, sent in (("p", 961), ("other", 962)):
+        row = post(of, part=len(host), state=PostState.LANDED, sent_height=sent, landed_height=965)
+        result = {"ms": 5000, "read_ms": 2000, "sectors": 2, "worker": host}
+        job = Job.objects.create(
+            kind=JobKind.WINDOW_POST, state="DONE", miner=of, stage="WINDOW_POST", lease_s=9, result=result
+        )
+        ProofAttempt.objects.create(post=row, kind="FIRST", state="TAKEN", job=job, host=host)
+
+    found = measured(of.tenant_id, {"p"})
+
+    assert found.proofs == (ProofTime(2, 3, 2, 1),)
+    assert found.landings == (3, 4)
+
+
+# Preconditions
+
+
+def ready(**data: Any) -> Miner:
+    """A miner for whose proofs everything is there."""
+    of = miner(**data)
+    factories.worker("p", kinds=[JobKind.WINDOW_POST], stores=["store-1"])
+    Deadline.objects.update(stores=["store-1"])
+    factories.signer_connection(str(of.worker))
+    return of
+
+
+def lacking(of: Miner) -> set[str]:
+    """The names of what its deadline lacks."""
+    return set(lacks_of(Deadline.objects.get(), readiness_of(of, look(OneDeadline()))))
+
+
+def test_nothing_is_lacking_where_all_is_there() -> None:
+    assert lacking(ready()) == set()
+
+
+def test_each_precondition_is_named_when_it_does_not_hold() -> None:
+    of = ready()
+    Deadline.objects.update(stores=["store-1", "store-2"])
+    assert lacking(of) == {"store"}
+    Worker.objects.update(seen_at=now() - timedelta(hours=1))
+    assert lacking(of) == {"host"}
+    Worker.objects.update(seen_at=now())
+    Deadline.objects.update(stores=[])
+
+    SignerKey.objects.update(removed_at=now())
+    assert lacking(of) == {"signer"}
+    SignerKey.objects.update(removed_at=None)
+
+    factories.message("post:1", to=of.address, kind="window_post", gas_limit=10**7, gas_fee_cap=10**10)
+    Wallet.objects.filter(address=of.worker).update(balance=5)
+    assert lacking(of) == {"balance"}
+    Wallet.objects.filter(address=of.worker).update(balance=10**18)
+
+    Sender.objects.update_or_create(address=of.worker, defaults={"gap_nonce": 7})
+    assert lacking(of) == {"nonce"}
+    Sender.objects.update(gap_nonce=None)
+
+    late = replace(look(OneDeadline()), now=now() + timedelta(seconds=20))
+    assert set(lacks_of(Deadline.objects.get(), readiness_of(of, late))) == {"head"}
+
+
+def test_deadline_turns_amber_ahead_of_its_window_and_back() -> None:
+    of = ready()
+    Deadline.objects.update(open_epoch=OPEN + 60, close_epoch=CLOSE + 60, challenge_epoch=OPEN + 58)
+    Deadline.objects.update(cutoff_epoch=OPEN + 20)
+    SignerKey.objects.update(removed_at=now())
+
+    forecasts_measure(look(OneDeadline()))
+
+    row = Deadline.objects.get(miner=of)
+    assert (row.forecast, list(row.lacks)) == (Forecast.AT_RISK, ["signer"])
+    assert "no signer holds" in row.reason
+    SignerKey.objects.update(removed_at=None)
+    forecasts_measure(look(OneDeadline()))
+    row.refresh_from_db()
+    assert (row.forecast, row.lacks) == (Forecast.LATER, {})
