@@ -50,8 +50,8 @@ class SectorCounter:
             raise NotAllowed("the token is for other parts of the pool")
         miner = miner_get(principal, self.miner)
         if method == "SectorCounter.Current":
-            row = numbers_of(miner)
-            return 0 if row is None else row.next_number
+            central = numbers_of(miner)
+            return 0 if central is None else central.next_number
         if method != "SectorCounter.Next":
             raise NotFound(f"method {method[:60]} not found")
         wish = params[0] if isinstance(params, list) and params and isinstance(params[0], dict) else {}
@@ -65,8 +65,8 @@ class SectorCounter:
             taken=numbers_allocated(chain_client(), miner.address),
             allocator=(self.host, self.token()),
         )
-        row = numbers_reserve(miner, request, principal=principal, now=clock.now())
-        numbers = list(bitfield_of_runs(row.runs))
+        reserved = numbers_reserve(miner, request, principal=principal, now=clock.now())
+        numbers = list(bitfield_of_runs(reserved.runs))
         return numbers[0] if count == 1 else numbers
 
 

@@ -42,7 +42,7 @@ def room_require(size: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     usage = os.statvfs(folder)
     free = usage.f_bavail * usage.f_frsize
-    space = DiskSpace(free - size, usage.f_blocks * usage.f_frsize, None)
+    space = DiskSpace(free - size, usage.f_blocks * usage.f_frsize)
     if space.level is DiskLevel.FULL:
         raise DiskFull(space)
 

@@ -60,8 +60,8 @@ def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
     page = visit(operator).go(reverse(name))
 
     assert page.sideways(WIDTHS) == {}
-    for width, scheme in ((1440, "light"), (390, "dark")):
-        page.page.emulate_media(color_scheme=scheme)
+    for width, is_dark in ((1440, False), (390, True)):
+        page.page.emulate_media(color_scheme="dark" if is_dark else "light")
         page.page.set_viewport_size({"width": width, "height": 900})
         assert findings(page) == []
 
