@@ -61,7 +61,7 @@ AGAIN_S: Final = 0.3
 FAULT_TEXT: Final = "fault"
 """In a signer's refusal of a header beside which another one was signed."""
 
-blocks_database: Final = DatabaseThreads("blocks", 3, is_steady=True)
+blocks_database: Final = DatabaseThreads("blocks", 2, is_steady=True)
 
 
 class BaseChanged(Conflict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import smtplib
+from datetime import datetime
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from django.core.mail import EmailMessage
 
 from apps.chain.connections import Connections
 from apps.checks.states import ChannelKind
+from apps.core.formatting import fil
 from apps.users.encryption import DecryptionFailed, text_decrypt
 
 if TYPE_CHECKING:
@@ -61,14 +63,31 @@ def webhook_post(row: Notification, url: str, secret: str) -> None:
         raise NotDelivered(f"it answered {status}")
 
 
+def mail_text(row: Notification) -> str:
+    """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
+    body, findings = row.body, row.body.get("findings", ())
+    lines = [row.text] if not findings else [f"{body['title']}: not so since {moment(body['since'])}", ""]
+    lines += [f"- {one}" for one in findings]
+    costs = [
+        f"{fil(int(body[name]))} FIL {words}"
+        for name, words in (("at_risk", "at risk"), ("per_day", "lost a day"))
+        if int(body.get(name, 0))
+    ]
+    lines += ["", ", ".join(costs)] if costs else []
+    lines += ["", f"Page of the console: {body['page']}"] if body.get("page") else []
+    return "\n".join(lines)
+
+
+def moment(text: str) -> str:
+    """Return a moment of a body as people read it."""
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M} UTC"
+
+
 def mail_send(row: Notification, address: str) -> None:
     """Send an e-mail through the server of `EMAIL_URL`.  Raises NotDelivered."""
-    lines = [row.text, *(f"- {one}" for one in row.body.get("findings", ()))]
-    if row.body.get("page"):
-        lines.append(f"Page of the console: {row.body['page']}")
     message = EmailMessage(
         subject=" ".join(row.text.split())[:SUBJECT_MAX],
-        body="\n".join(lines),
+        body=mail_text(row),
         to=[address],
         headers={"Message-ID": f"<{row.uuid}@poolsite>"},
     )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -30,6 +31,8 @@ CODES: Final = {400: "bad_request", 404: "not_found", 500: "failed", 503: "unava
 """Words for programs."""
 FULL_BYTES: Final = 64 * 1024 * 1024
 """PostgreSQL stops itself when it finds no room for a log segment of 16 MiB."""
+PAGE_AGAIN_S: Final = 5
+"""When a page that could not be shown asks again by itself."""
 RETRY_AFTER_S: Final = 2
 """PostgreSQL is back within a second or two after kill -9."""
 
@@ -145,11 +148,20 @@ def failure(request: HttpRequest) -> HttpResponse:
     return sorry(request, 500, "Something went wrong here; it is in the log.")
 
 
+def wants_page(request: HttpRequest) -> bool:
+    """Return whether a browser shows the answer as a page; a fragment of one has no place for it."""
+    return "text/html" in request.headers.get("Accept", "") and "HX-Request" not in request.headers
+
+
 def sorry(request: HttpRequest, status: int, reason: str) -> HttpResponse:
-    """Return a short answer that needs no database: JSON for machines, text for people."""
+    """Return a short answer that needs no database: JSON for machines, a page for browsers, else text."""
     response: HttpResponse
     if request.path.startswith(MACHINE_PATHS):
         response = JsonResponse({"code": CODES[status], "message": reason, "field": ""}, status=status)
+    elif status == 503 and wants_page(request):
+        again = request.get_full_path() if request.method == "GET" else ""
+        text = render_to_string("503.html", {"reason": reason, "again": again, "after_s": PAGE_AGAIN_S})
+        response = HttpResponse(text, status=status)
     else:
         response = HttpResponse(f"{reason}\n", status=status, content_type="text/plain; charset=utf-8")
     if status == 503:

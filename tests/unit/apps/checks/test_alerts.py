@@ -230,7 +230,13 @@ def test_email_names_check_and_page(settings: Any) -> None:
     [message] = mail.outbox
     assert message.to == ["ops@example.com"]
     assert message.subject == "[testnet] Critical: fee_debt is wrong"
-    assert "/miners/" in message.body
+    assert message.body.splitlines() == [
+        "No miner owes fees: not so since 2026-11-21 12:00 UTC",
+        "",
+        "- fee_debt is wrong",
+        "",
+        "Page of the console: /miners/",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -88,3 +88,17 @@ def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> Non
     assert answer.status_code == 503
     assert "is full" in answer.content.decode()
     assert "Make room" in answer.content.decode()
+
+
+def test_a_browser_gets_a_page_that_asks_again_and_a_form_one_that_does_not(free: Any, rf: Any) -> None:
+    free(50 << 30)
+    asked = database_away(rf.get("/sectors/?state=paused", HTTP_ACCEPT="text/html")).content.decode()
+    sent = database_away(rf.post("/send/", HTTP_ACCEPT="text/html")).content.decode()
+    fragment = database_away(rf.get("/sectors/", HTTP_ACCEPT="text/html", HTTP_HX_REQUEST="true"))
+
+    assert "The database is restarting" in asked
+    assert 'http-equiv="refresh"' in asked
+    assert 'href="/sectors/?state=paused"' in asked
+    assert 'http-equiv="refresh"' not in sent
+    assert "may not have been done" in sent
+    assert "<html" not in fragment.content.decode()
