@@ -104,7 +104,9 @@ def sector_get(viewer: Principal, uuid: str) -> Sector:
     return sector
 
 
-def sectors_by_numbers(viewer: Principal, wanted: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Sector]:
+def sectors_by_numbers(
+    viewer: Principal, wanted: Iterable[tuple[int, int]]
+) -> dict[tuple[int, int | None], Sector]:
     """Return the visible ones of these sectors, by the miner's key and the number."""
     pairs = set(wanted)
     if not pairs:

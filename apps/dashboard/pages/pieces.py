@@ -140,9 +140,7 @@ def list_context(pieces: Sequence[Piece], viewer: Principal) -> list[PieceRow]:
     """Lay out one page of the list."""
     wanted = [(piece.miner_id, piece.sector_number) for piece in pieces if piece.sector_number is not None]
     sectors = sectors_by_numbers(viewer, wanted)
-    return [
-        piece_row(piece, sectors.get((piece.miner_id, piece.sector_number or 0)), viewer) for piece in pieces
-    ]
+    return [piece_row(piece, sectors.get((piece.miner_id, piece.sector_number)), viewer) for piece in pieces]
 
 
 def list_verdict_of(data: PageData) -> Verdict:
