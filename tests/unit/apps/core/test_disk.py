@@ -90,7 +90,7 @@ def test_a_database_on_a_full_disk_is_answered_with_what_to_do(free: Any) -> Non
     assert "Make room" in answer.content.decode()
 
 
-def test_a_browser_gets_a_page_that_asks_again_and_a_form_one_that_does_not(free: Any, rf: Any) -> None:
+def test_browser_gets_a_page_that_asks_again_unless_it_sent_a_form(free: Any, rf: Any) -> None:
     free(50 << 30)
     asked = database_away(rf.get("/sectors/?state=paused", HTTP_ACCEPT="text/html")).content.decode()
     sent = database_away(rf.post("/send/", HTTP_ACCEPT="text/html")).content.decode()
