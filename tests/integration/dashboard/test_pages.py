@@ -48,7 +48,7 @@ MOST_QUERIES = {
     "today": 22,
     "miners": 11,
     "blocks": 14,
-    "proving": 15,
+    "proving": 16,
     "sectors": 14,
     "messages": 11,
     "senders": 15,
@@ -57,13 +57,13 @@ MOST_QUERIES = {
     "wallets": 11,
     "hosts": 11,
     "roles": 9,
-    "miner-roles": 14,
+    "miner-roles": 17,  # the checks of its miner, too
     "gateway": 13,
     "people": 8,
     "tokens": 7,
     "audit": 8,
     "account": 12,
-    "miner": 21,  # four of them for its own checks
+    "miner": 24,  # seven of them for its own checks
     "sector-active": 15,
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
