@@ -10,6 +10,7 @@ from apps.blocks.states import TRANSITIONS, RoundState, WhyNot
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named
 from apps.miners.models import Miner
+from poolsite.filecoin.pledge import locked_reward, vesting_schedule
 
 
 class Round(Named):
@@ -85,6 +86,9 @@ class Block(models.Model):
     reward = AttoFilField(null=True)
     """With the tips of its messages; None until it is on the chain."""
     penalty = AttoFilField(null=True)
+    """As the chain charges it: three times what the block's messages caused."""
+    vesting_offset = models.BigIntegerField(null=True)
+    """The miner's proving period start when it was paid, from which the grid of vesting is counted."""
 
     class Meta:
         ordering = ["-height"]
@@ -95,6 +99,16 @@ class Block(models.Model):
 
     def __str__(self) -> str:
         return f"block of f0{self.actor_id} at {self.height}"
+
+    @property
+    def vesting(self) -> list[tuple[int, int]]:
+        """Return when and how much of the reward vests: (epoch, attoFIL) in order; empty until booked."""
+        if self.reward is None or self.vesting_offset is None:
+            return []
+        parts = vesting_schedule(
+            locked_reward(int(self.reward)), epoch=self.height, offset=self.vesting_offset
+        )
+        return [(at, int(part)) for at, part in parts]
 
 
 class MiningDay(models.Model):

@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from apps.blocks.f3 import f3_share
 from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import BlockProviders
@@ -27,7 +28,8 @@ from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_re
 from apps.blocks.services.settle import rounds_settle
 from apps.blocks.timing import NULL_ROUNDS_MAX, EpochClock
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
-from apps.chain.selectors import head_current, network_current
+from apps.chain.link import link_to
+from apps.chain.selectors import head_current, network_current, nodes_for_reading
 from apps.core import clock
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
@@ -267,6 +269,8 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
         rounds_settle(head, finality=network_current().chain_finality)
         rewards_book()
     if sums_up:
+        if miners_mining():
+            f3_share({str(node): link_to(node.url, node.token) for node in nodes_for_reading()})
         kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
         rounds_sum_up(before=clock.now() - kept)
     return head.key

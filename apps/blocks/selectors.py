@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.core.cache import cache
-from django.db.models import Count, Exists, OuterRef, Q, Sum
+from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, Sum, Value
+from django.db.models.functions import Extract, Floor, TruncDay
 from redis.exceptions import RedisError
 
 from apps.blocks.luck import Luck, luck_of
@@ -27,7 +28,6 @@ from apps.users.models import MinerGrant, SignerGrant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import datetime
 
     from django.db.models import QuerySet
 
@@ -43,6 +43,8 @@ UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 LUCK_DAYS: Final = (1, 7, 30)
 """Spans of luck, in days: a short one shows a drought early, a long one a small lack."""
 LUCK_SHARED_S: Final = 60
+COURSE_DAYS: Final = 30
+COURSE_SPANS: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,61 @@ def lucks_shared(miners: Iterable[Miner], *, now: datetime) -> dict[int, dict[in
     with suppress(RedisError, OSError):
         cache.set_many({names[key]: luck for key, luck in read.items()}, LUCK_SHARED_S)
     return {row.pk: read[row.pk] if row.pk in read else found[names[row.pk]] for row in rows}
+
+
+@dataclass(slots=True)
+class MiningSpan:
+    """What a part of a course brought."""
+
+    start_s: float
+    """Seconds since 1970."""
+    wins: int = 0
+    expected: float = 0.0
+    reward: int = 0
+    """attoFIL of the blocks on the chain, less penalties."""
+
+
+def mining_course(miners: Sequence[Miner], *, now: datetime) -> list[MiningSpan]:
+    """Return wins, expectation and rewards of the last month by day; of a young pool in `COURSE_SPANS`."""
+    since = now - timedelta(days=COURSE_DAYS)
+    rounds = Round.objects.filter(miner__in=miners, at__gte=since).order_by()
+    days = MiningDay.objects.filter(miner__in=miners, day__gte=since.date()).order_by("day")
+    oldest = rounds.aggregate(at=Min("at"))["at"]
+    if oldest is None:
+        return []
+    first = oldest.timestamp()
+    width = max((now.timestamp() - first) / COURSE_SPANS, 1.0)
+    if earliest := days.first():
+        width = 86_400.0
+        first = min(datetime.combine(earliest.day, time(), tzinfo=UTC).timestamp(), first // width * width)
+    count = int((now.timestamp() - first) // width) + 1
+    spans = [MiningSpan(first + index * width) for index in range(count)]
+    place = Floor((Extract("at", "epoch") - Value(first)) / Value(width), output_field=IntegerField())
+    sums = rounds.annotate(place=place).values("place")
+    totals: Iterable[Any] = sums.annotate(
+        wins=Sum("win_count"),
+        drawn=Sum("expected", filter=~UNDRAWN),
+        brought=Sum("block__reward", filter=Q(state=RoundState.INCLUDED)),
+        fined=Sum("block__penalty", filter=Q(state=RoundState.INCLUDED)),
+    )
+    for row in totals:
+        span = spans[min(max(row["place"], 0), count - 1)]
+        span.wins += row["wins"]
+        span.expected += row["drawn"] or 0.0
+        span.reward += int(row["brought"] or 0) - int(row["fined"] or 0)
+    for day, expected in days.values_list("day").annotate(expected=Sum("expected")):
+        at = datetime.combine(day, time(), tzinfo=UTC).timestamp()
+        spans[min(max(int((at - first) // width), 0), count - 1)].expected += expected
+    return spans
+
+
+def rewards_by_day(miners: Sequence[Miner], *, since: datetime) -> list[tuple[datetime, int]]:
+    """Return the rewards of blocks on the chain by the day that they were won on."""
+    rows = Block.objects.filter(
+        round__miner__in=miners, round__state=RoundState.INCLUDED, round__at__gte=since, reward__isnull=False
+    )
+    by_day = rows.order_by().values_list(TruncDay("round__at")).annotate(sum=Sum("reward"))
+    return sorted((day, int(reward)) for day, reward in by_day)
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,11 +52,15 @@ LOSSES: Final = (
 ON_CHAIN: Final = (RoundState.SUBMITTED, RoundState.INCLUDED, RoundState.ORPHANED)
 """Outcomes that the chain decides, and may change until finality."""
 
+UNSURE: Final = (RoundState.NODE_AWAY, RoundState.NODE_REFUSED, RoundState.INTERRUPTED)
+"""Losses after which a signed block may be on the chain all the same: a node took it and did not say so."""
+
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     RoundState.WON: {"SUBMIT": RoundState.SUBMITTED, **{loss.value: loss for loss in LOSSES}},
     RoundState.SUBMITTED: {"INCLUDE": RoundState.INCLUDED, "ORPHAN": RoundState.ORPHANED},
     RoundState.INCLUDED: {"ORPHAN": RoundState.ORPHANED},
     RoundState.ORPHANED: {"INCLUDE": RoundState.INCLUDED},
+    **{unsure.value: {"INCLUDE": RoundState.INCLUDED.value} for unsure in UNSURE},
 }
 """From a state and an event to the next.  All other states are final, and most rounds are written in one."""
 

@@ -62,6 +62,12 @@ def sophon_messager(go: None) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sophon_miner(go: None) -> Path:
+    """sophon-miner itself, out of its repository."""
+    return go_source("https://github.com/ipfs-force-community/sophon-miner", tag="v1.19.0", package="./cmd")
+
+
+@pytest.fixture(scope="session")
 def venus_wallet(go: None) -> Path:
     """venus-wallet itself, out of its repository."""
     return go_source(

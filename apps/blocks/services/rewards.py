@@ -1,10 +1,13 @@
-"""What a block brought: its share of the epoch's reward with the tips, less the penalties of its messages.
+"""What a block brought: the reward that the chain paid for it, its penalty, and when it vests.
 
-Source: builtin-actors actors/reward award_block_reward; lotus chain/consensus/compute_state.go.
+It is read from the trace of the tipset's execution: null rounds, tips and penalties are the chain's own.
+Source: builtin-actors actors/reward award_block_reward, actors/miner apply_rewards; lotus
+chain/consensus/compute_state.go, StateCompute.
 """
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.blocks.models import Block, Round
@@ -13,77 +16,86 @@ from apps.chain.client import chain_client
 from apps.chain.models import Head
 from apps.chain.tipsets import key_to_json
 from apps.core.errors import DomainError
-from poolsite.filecoin.election import BLOCKS_PER_EPOCH
-from poolsite.filecoin.gas import gas_outputs
+from poolsite.filecoin.actors.miner import Method as MinerMethod
+from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
+from poolsite.filecoin.actors.reward import Method as RewardMethod
+from poolsite.filecoin.address import REWARD_ACTOR, address_parse
+from poolsite.filecoin.codec import from_cbor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from apps.chain.client import ChainClient
 
-REWARD_ACTOR: Final = "f02"
+Json = Any
 BOOKED_AT_ONCE: Final = 20
 
 
 def rewards_book() -> int:
-    """Write the reward of included blocks whose messages were executed; return how many."""
+    """Write the reward of included blocks whose tipset was executed; return how many."""
     rows = (
-        Round.objects.select_related("block")
-        .only("epoch", "win_count", "block__cid")
+        Round.objects.select_related("block", "miner")
+        .only("epoch", "miner__actor_id", "block__cid")
         .filter(state=RoundState.INCLUDED, block__reward=None, block__isnull=False)
     )
-    due = list(rows.order_by("epoch")[:BOOKED_AT_ONCE])
+    due = list(rows.order_by("-epoch")[:BOOKED_AT_ONCE])
     if not due:
         return 0
     client, booked = chain_client(), 0
+    traces: dict[int, list[ApplyRewards]] = {}
     for row in due:
         tipset = Head.objects.filter(is_canonical=True, height=row.epoch).first()
-        child = tipset and Head.objects.filter(is_canonical=True, parent_key=tipset.key).first()
-        if tipset is None or child is None:
+        if tipset is None or not Head.objects.filter(is_canonical=True, parent_key=tipset.key).exists():
             continue
         try:
-            reward, penalty = block_reward(row, tipset=tipset, child=child, client=client)
+            if row.epoch not in traces:
+                traces[row.epoch] = rewards_paid(client, tipset)
+            booked += _book(row, traces[row.epoch], tipset=tipset, client=client)
         except (DomainError, KeyError, TypeError, ValueError):
             continue  # with the next head
-        booked += Block.objects.filter(pk=row.block.pk).update(reward=reward, penalty=penalty)
     return booked
 
 
-def block_reward(row: Round, *, tipset: Head, child: Head, client: ChainClient) -> tuple[int, int]:
-    """Return reward with tips, and penalty, in attoFIL.  Raise DomainError where a node does not answer."""
-    state = client.call("StateReadState", REWARD_ACTOR, key_to_json(tipset.key))["State"]
-    reward = int(state["ThisEpochReward"]) * row.win_count // BLOCKS_PER_EPOCH
-    own = _first_in(row.block.cid, tipset.cids, client)
-    executed = zip(
-        client.chain_get_parent_messages(child.cids[0]),
-        client.chain_get_parent_receipts(child.cids[0]),
-        strict=True,
+ApplyRewards = tuple[int, ApplyRewardsParams]
+"""Number of the miner's actor, and what it was paid."""
+
+
+def rewards_paid(client: ChainClient, tipset: Head) -> list[ApplyRewards]:
+    """Return what the execution of a tipset paid to the miners of its blocks, in their order.
+
+    Raise DomainError where no node computes it, ValueError or its kin for an answer that cannot be read.
+    """
+    key = key_to_json(tipset.key)
+    calls = client.call("StateCompute", tipset.height, [], key)["Trace"]
+    return [
+        paid
+        for call in calls
+        if _is_call(call["Msg"], REWARD_ACTOR.actor_id, RewardMethod.AWARD_BLOCK_REWARD)
+        for paid in _applied(call["ExecutionTrace"]["Subcalls"] or ())
+    ]
+
+
+def _is_call(message: Json, actor_id: int, method: int) -> bool:
+    to = address_parse(message["To"])
+    return bool(to.protocol == 0 and to.actor_id == actor_id and message["Method"] == method)
+
+
+def _applied(calls: Sequence[Json]) -> list[ApplyRewards]:
+    found: list[ApplyRewards] = []
+    for call in calls:
+        message = call["Msg"]
+        if message["Method"] == MinerMethod.APPLY_REWARDS:
+            params: ApplyRewardsParams = from_cbor(ApplyRewardsParams, base64.b64decode(message["Params"]))
+            found.append((address_parse(message["To"]).actor_id, params))
+    return found
+
+
+def _book(row: Round, paid: Sequence[ApplyRewards], *, tipset: Head, client: ChainClient) -> int:
+    """Write one block's reward; return how many rows changed.  Raise ValueError if the chain paid none."""
+    params = next((one for actor_id, one in paid if actor_id == row.miner.actor_id), None)
+    if params is None:
+        raise ValueError("the chain paid nothing for the block")
+    period = client.call("StateMinerProvingDeadline", row.miner.address, key_to_json(tipset.key))
+    return Block.objects.filter(pk=row.block.pk).update(
+        reward=params.reward, penalty=params.penalty, vesting_offset=int(period["PeriodStart"])
     )
-    penalty = 0
-    for (cid, message), receipt in executed:
-        if str(cid) in own:
-            paid = gas_outputs(
-                gas_used=receipt.gas_used,
-                gas_limit=message.gas_limit,
-                base_fee=int(tipset.base_fee),
-                fee_cap=message.gas_fee_cap,
-                premium=message.gas_premium,
-            )
-            reward += paid.miner_tip
-            penalty += paid.miner_penalty
-    return reward, penalty
-
-
-def _first_in(block: str, cids: Iterable[str], client: ChainClient) -> set[str]:
-    """Return the messages that no block before this one in the tipset has: those pay this one."""
-    earlier: set[str] = set()
-    for cid in cids:
-        found = _message_cids(client.call("ChainGetBlockMessages", {"/": cid}))
-        if cid == block:
-            return found - earlier
-        earlier |= found
-    return set()
-
-
-def _message_cids(answer: Any) -> set[str]:
-    return {one["/"] for one in answer["Cids"] or ()}

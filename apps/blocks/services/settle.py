@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.blocks.models import Round
 from apps.blocks.services.rounds import round_advance
-from apps.blocks.states import ON_CHAIN, RoundState
+from apps.blocks.states import ON_CHAIN, UNSURE, RoundState
 from apps.chain.models import Head
 
 if TYPE_CHECKING:
@@ -20,13 +20,14 @@ back."""
 def rounds_settle(head: HeadRow, *, finality: int) -> int:
     """Move the rounds whose block joined or left the chain; return how many moved."""
     rows = Round.objects.filter(
-        state__in=ON_CHAIN, epoch__gte=head.height - finality, epoch__lte=head.height, block__isnull=False
+        epoch__gte=head.height - finality, epoch__lte=head.height, block__isnull=False
     )
     # Without the blocks themselves, which are most of what these rows hold.
     rows = rows.select_related("miner", "block").only(
         "state", "epoch", "miner__uuid", "miner__tenant_id", "block__cid"
     )
-    open_rows = list(rows)
+    unsure = rows.filter(state__in=UNSURE, win_count__gt=0).exclude(block__cid="")
+    open_rows = [*rows.filter(state__in=ON_CHAIN), *unsure]
     if not open_rows:
         return 0
     epochs = {row.epoch for row in open_rows}

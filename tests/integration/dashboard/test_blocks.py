@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+from typing import Any
+
 import pytest
+from django.core.cache import cache
 from django.urls import reverse
 
-from apps.blocks.models import Block, Round
+from apps.blocks.f3 import F3Participation, f3_ask
+from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.states import RoundState
+from apps.chain.errors import NodeRefused
+from apps.chain.models import Node
+from apps.chain.states import NodeState
 from apps.core.clock import now
 from apps.users.models import MinerGrant
 from apps.users.services.grants import miner_grant
@@ -59,6 +68,75 @@ def test_the_page_shows_rounds_luck_and_wins(won):
     assert "epoch 10: no win" in text
     assert "2 wins, 0.8 expected" in text
     assert "125 ms" in text, "the wait for the block's time is not counted"
+
+
+def test_the_charts_show_luck_rewards_and_what_vests(won):
+    MiningDay.objects.create(miner=won.miner, day=now().date() - timedelta(days=2), expected=1.25)
+    text = signed_in("ann").get("/blocks/").content.decode()
+
+    assert "2 wins of 2.0 expected; half of all pools with this power have 1 to 3, nine of ten 0 to 5" in text
+    assert re.search(r'aria-label="4.0000 FIL since \d\d \w{3} 00:00"', text)
+    assert "<title>from" in text
+    assert re.search(r'aria-label="(3.0000|2.9\d+) FIL vest until', text)
+
+
+def test_a_pool_without_rounds_says_when_its_charts_start():
+    people.person("ann")
+    text = signed_in("ann").get("/blocks/").content.decode()
+
+    assert "The chart starts with the first round of a miner with power." in text
+    assert "Nothing is locked" in text
+
+
+def test_the_operator_sees_what_each_node_does_for_f3(won):
+    node = Node.objects.create(url="http://one", name="one", state=NodeState.HEALTHY)
+    said = {
+        str(node): F3Participation(is_running=True, instance=77, miners=(2001, 5)),
+        "old": F3Participation(is_running=False, reason="this node has no F3"),
+    }
+    cache.set("blocks-f3", said, 60)
+    people.operator_person()
+    text = signed_in("olga").get("/blocks/").content.decode()
+
+    assert "runs, instance 77; takes part for north" in text
+    assert "this node has no F3" in text
+    assert "Fast finality" not in signed_in("ann").get("/blocks/").content.decode()
+    cache.clear()
+
+
+class Link:
+    """A node that answers these methods; each of them by a value or an error."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def call(self, method: str, params: list[Any], *, timeout_s: float) -> Any:
+        answer = self.answers[method]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        (
+            {"F3IsRunning": True, "F3GetProgress": {"ID": 7}, "F3ListParticipants": [{"MinerID": 9}]},
+            F3Participation(is_running=True, instance=7, miners=(9,)),
+        ),
+        ({"F3IsRunning": False}, F3Participation(is_running=False)),
+        (
+            {"F3IsRunning": NodeRefused(-32601, "method 'Filecoin.F3IsRunning' not found")},
+            F3Participation(is_running=False, reason="this node has no F3"),
+        ),
+        (
+            {"F3IsRunning": True, "F3GetProgress": {}, "F3ListParticipants": []},
+            F3Participation(is_running=False, reason="the node's answer cannot be read"),
+        ),
+    ],
+)
+def test_a_nodes_part_in_f3_is_read(answers, said):
+    assert f3_ask(Link(**answers)) == said  # type: ignore[arg-type]
 
 
 def test_a_wins_timeline_names_each_step_with_its_milliseconds(won):

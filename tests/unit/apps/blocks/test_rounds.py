@@ -77,6 +77,52 @@ async def test_a_win_becomes_the_head_and_pays(world, node_has_key):
     assert 0 < row.block.reward < 100 * FIL
 
 
+def paid(world, row):
+    """Return what the miner's balance and vesting table gained by the block's tipset, as the node says."""
+    call = world.service_call
+    tipset = call("ChainGetTipSetByHeight", row.epoch, [])
+    child = call("ChainGetTipSetByHeight", row.epoch + 1, [])
+    balances, vestings = [], []
+    for one in (tipset, child):
+        state = call("StateReadState", row.miner.address, one["Cids"])
+        balances.append(int(state["Balance"]))
+        funds = (state["State"]["VestingFunds"] or {"Funds": []})["Funds"]
+        vestings.append({fund["Epoch"]: int(fund["Amount"]) for fund in funds})
+    gained = {at: amount - vestings[0].get(at, 0) for at, amount in vestings[1].items()}
+    return balances[1] - balances[0], {at: amount for at, amount in gained.items() if amount}
+
+
+@pytest.mark.parametrize("nulls", [0, 3])
+async def test_reward_and_vesting_are_the_nodes_to_the_last_atto(world, nulls):
+    row = await won(world, nulls=nulls)
+
+    def booked():
+        rounds_settle(world.follow(), finality=20)
+        world.devnet.mine(2)
+        rounds_settle(world.follow(), finality=20)
+        assert rewards_book() == 1
+        block = fresh(row).block
+        return block, paid(world, row)
+
+    block, (gained, vesting) = await in_thread(booked)
+    assert block.reward - block.penalty == gained > 0
+    assert dict(block.vesting) == vesting
+
+
+@pytest.mark.parametrize("outcome", [RoundState.NODE_AWAY, RoundState.NODE_REFUSED, RoundState.INTERRUPTED])
+async def test_a_block_that_a_node_took_without_a_word_is_included(world, outcome):
+    row = await won(world)
+    assert row.state == RoundState.SUBMITTED
+
+    def settled():
+        Round.objects.filter(pk=row.pk).update(state=outcome)
+        world.devnet.mine(1)
+        rounds_settle(world.follow(), finality=20)
+        return fresh(row)
+
+    assert (await in_thread(settled)).state == RoundState.INCLUDED
+
+
 async def test_slow_prover_loses_the_win_as_proof_timeout(world):
     world.providers.proof_s = 9
 

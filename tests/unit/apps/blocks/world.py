@@ -126,6 +126,10 @@ class World:
         self.link.close()
         self.devnet.close()
 
+    def service_call(self, method: str, *params: Any) -> Any:
+        """Ask the node."""
+        return self.link.call(method, list(params))
+
     def times(self, budget_s: float) -> RoundTimes:
         """A round whose block may be submitted at once."""
         now = time.time()

@@ -1,10 +1,10 @@
-"""Blocks: each miner's rounds as a strip, its luck, the wins with what became of them, a win's timeline."""
+"""Blocks: each miner's rounds as a strip, luck and rewards over time, the wins with what became of them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404
 from django.shortcuts import redirect
@@ -16,80 +16,53 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.blocks.selectors import (
     lucks_shared,
     miners_on,
+    mining_course,
+    rewards_by_day,
     rewards_since,
-    round_get,
     rounds_latest,
     rounds_won,
     wins_count,
 )
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import RoundState
-from apps.blocks.warm_up import WarmUp, warm_up
 from apps.checks.results import Topic
 from apps.core import formatting
-from apps.core.errors import DomainError, NotFound
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
-from apps.dashboard.cards import Fact, Verdict
-from apps.dashboard.charts import Bar, Strip, StripEntry, gantt_bar, strip
+from apps.dashboard.cards import Verdict
+from apps.dashboard.charts import Strip, StripEntry, strip
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
-from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.miners.selectors import miner_get
-from apps.proving.winning_post_test import NothingToProve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
     from apps.blocks.models import Round
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
-STATES: Final[dict[str, StateLabel]] = {
-    RoundState.NOT_ELIGIBLE: StateLabel("idle", "not eligible"),
-    RoundState.NO_WIN: StateLabel("idle", "no win"),
-    RoundState.WON: StateLabel("run", "won, block in progress"),
-    RoundState.SUBMITTED: StateLabel("run", "submitted"),
-    RoundState.INCLUDED: StateLabel("ok", "included"),
-    RoundState.ORPHANED: StateLabel("warn", "orphaned"),
-    RoundState.LATE: StateLabel("bad", "late"),
-    RoundState.PROOF_TIMEOUT: StateLabel("bad", "proof timeout"),
-    RoundState.PROOF_REFUSED: StateLabel("bad", "proof refused"),
-    RoundState.SIGNER_AWAY: StateLabel("bad", "signer away"),
-    RoundState.SIGNER_REFUSED: StateLabel("bad", "signer refused"),
-    RoundState.BASE_CHANGED: StateLabel("bad", "base changed"),
-    RoundState.NODE_AWAY: StateLabel("bad", "node away"),
-    RoundState.NODE_REFUSED: StateLabel("bad", "node refused"),
-    RoundState.SLASH_GUARD: StateLabel("bad", "stopped by the slash guard"),
-    RoundState.INTERRUPTED: StateLabel("bad", "interrupted"),
-}
+from apps.blocks.f3 import f3_read
+from apps.dashboard.cards import Fact
+from apps.dashboard.pages.blocks.charts import luck_course, reward_columns, vesting_area
+from apps.dashboard.pages.blocks.states import STATES
+from poolsite.filecoin.pledge import VESTING_DAYS
+
 STRIP_EPOCHS: Final = 120
 STRIPS_MAX: Final = 12
 """Miners with a strip on the page, those with most power."""
-WINS_MAX: Final = 50
+WINS_MAX: Final = 20
 LUCK_SHOWN: Final = 30
 """Days."""
-STEP_WORDS: Final = {
-    "base_info": "base info",
-    "election": "election",
-    "ticket": "ticket",
-    "proof": "WinningPoSt",
-    "messages": "messages",
-    "base": "base read again",
-    "create": "block made",
-    "reserve": "height reserved",
-    "sign": "signature",
-    "wait": "wait for the block's time",
-    "submit": "submission",
-    "verify": "check of the proof",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +234,36 @@ def day_verdict(data: PageData) -> Verdict:
     return Verdict(f"{plural(counts.included, 'block')} included, {lost}.", rest)
 
 
+def course_of(data: PageData) -> dict[str, Any]:
+    """Return the charts of luck, rewards and vesting."""
+    miners = [miner for miner in data.miners if miner.actor_id is not None]
+    spans, now_s = mining_course(miners, now=data.at), data.at.timestamp()
+    rewards = rewards_by_day(miners, since=data.at - timedelta(days=VESTING_DAYS))
+    epoch_s = 30.0 if data.network is None else data.network.epoch_s
+    return {
+        "luck": luck_course(spans, now_s=now_s),
+        "rewards": reward_columns(spans, now_s=now_s),
+        "vesting": vesting_area(rewards, now_s=now_s, epoch_s=epoch_s),
+    }
+
+
+def finality_facts(data: PageData) -> list[Fact]:
+    """List what each node says of F3, for the operator, who knows the nodes."""
+    if not data.viewer.is_operator:
+        return []
+    names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
+    return [Fact(node, finality_text(one, names)) for node, one in f3_read().items()]
+
+
+def finality_text(said: F3Participation, names: dict[str, str]) -> str:
+    """Put one node's part in F3 into words."""
+    if not said.is_running:
+        return said.reason or say("F3 does not run at this node")
+    own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
+    part = f"takes part for {', '.join(own)}" if own else "takes part for none of these miners"
+    return f"runs, instance {said.instance}; {part}"
+
+
 def verdict(context: FragmentContext) -> Iterable[str]:
     yield fragment("dashboard/_verdict.html", verdict=verdict_of(context.data))
 
@@ -288,104 +291,8 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
         verdict=verdict_of(data),
         miners=miners_blocks(data),
         wins=win_rows(data),
-    )
-
-
-# One win
-
-
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step of a win on its time axis."""
-
-    stage: str
-    took: str
-    text: str
-    bars: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AxisTick:
-    """A mark on the axis, in percent of the width."""
-
-    x: float
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """A win's steps in milliseconds since its epoch began."""
-
-    rows: tuple[StepRow, ...]
-    ticks: tuple[AxisTick, ...]
-    now: float | None
-    """Where a block had to be signed, in percent of the width."""
-
-
-def timeline_of(row: Round) -> Timeline:
-    """Lay out a win's steps, the first to begin on top."""
-    end = max([row.budget_ms, *(start + length for _, start, length in row.steps), 1])
-    rows = [
-        StepRow(
-            stage=STEP_WORDS.get(name, name),
-            took=f"{length:,} ms",
-            text=f"{STEP_WORDS.get(name, name)}: from {start} ms, {length} ms",
-            bars=(gantt_bar(max(start, 0) / end, (start + length) / end, tone=_step_tone(name)),),
-        )
-        for name, start, length in sorted(row.steps, key=lambda step: step[1])
-    ]
-    marks = ((0.0, "0", "start"), (0.5, f"{end // 2:,} ms", "middle"), (1.0, f"{end:,} ms", "end"))
-    ticks = tuple(AxisTick(100 * place, label, anchor) for place, label, anchor in marks)
-    limit = round(100 * row.budget_ms / end, 2) if row.budget_ms else None
-    return Timeline(tuple(rows), ticks, limit)
-
-
-def _step_tone(name: str) -> str:
-    return "idle" if name == "wait" else "run"
-
-
-def facts_of(row: Round) -> list[Fact]:
-    """List what is known of a round."""
-    block = getattr(row, "block", None)
-    facts = [
-        Fact(say("Miner"), row.miner.address),
-        Fact(say("Epoch"), formatting.whole(row.epoch)),
-        Fact(say("Base"), f"epoch {formatting.whole(row.base_height)}"),
-        Fact(say("Wins"), f"{row.win_count}, {row.expected:.4f} expected"),
-        Fact(say("Sector"), formatting.whole(row.sector)),
-    ]
-    if row.reason:
-        facts.append(Fact(say("Reason"), row.reason))
-    if block is not None:
-        facts += [
-            Fact(say("Block"), block.cid or formatting.NOTHING),
-            Fact(say("Messages"), formatting.whole(block.messages)),
-            Fact(say("Reward"), formatting.amount_text(block.reward)),
-            Fact(say("Penalty"), formatting.amount_text(block.penalty)),
-        ]
-    return facts
-
-
-@require_safe
-@sign_in_required
-def win(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
-    """Show one round with its timeline."""
-    try:
-        row = round_get(viewer, uuid)
-    except NotFound:
-        raise Http404 from None
-    return page_render(
-        request,
-        "blocks/win.html",
-        title=f"Epoch {row.epoch}",
-        section="blocks",
-        page_key="",
-        data=PageData(viewer),
-        round=row,
-        label=STATES[row.state],
-        gantt=timeline_of(row),
-        facts=facts_of(row),
+        finality=finality_facts(data),
+        **course_of(data),
     )
 
 
@@ -401,40 +308,9 @@ def mining(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     return redirect("blocks")
 
 
-@require_POST
-@sign_in_required
-def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
-    """Go the way of a win with a throw-away challenge, and show what each step took."""
-    try:
-        miner = miner_get(viewer, str(uuid))
-    except NotFound:
-        raise Http404 from None
-    if not viewer.may("write"):
-        raise Http404
-    try:
-        done = warm_up(miner, viewer=viewer)
-    except NothingToProve as refusal:
-        done = WarmUp(failed="start", reason=refusal.reason)
-    facts = [Fact(STEP_WORDS.get(name, name), f"{took:,} ms") for name, took in done.steps]
-    return page_render(
-        request,
-        "blocks/warm_up.html",
-        title=say("Warm-up"),
-        section="blocks",
-        page_key="",
-        data=PageData(viewer),
-        miner=miner.name or miner.address,
-        failed=STEP_WORDS.get(done.failed, done.failed),
-        reason=done.reason,
-        facts=facts,
-    )
-
-
 NAV: Final = NavItem("blocks", _("Blocks"), "blocks", place=(1, 3))
 urlpatterns: Final = [
     path("blocks/", blocks, name="blocks"),
-    path("blocks/<uuid:uuid>/", win, name="block-round"),
-    path("blocks/<uuid:uuid>/warm-up/", warm_up_page, name="blocks-warm-up"),
     path("blocks/<uuid:uuid>/mining/", mining, name="blocks-mining"),
 ]
 LIVE: Final = {"blocks": LivePage({"rounds": (miners_fragment, wins_fragment, verdict)})}

@@ -1,0 +1,77 @@
+"""What the nodes say of fast finality (F3) and of our miners' part in it; shared with the pages for a while.
+
+Source: lotus api/api_full.go F3IsRunning, F3GetProgress, F3ListParticipants.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.core.cache import cache
+from redis.exceptions import RedisError
+
+from apps.chain.errors import NodeRefused, NodeUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.chain.link import NodeLink
+
+KEY: Final = "blocks-f3"
+KEPT_S: Final = 300
+ANSWER_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class F3Participation:
+    """One node's part in F3."""
+
+    is_running: bool
+    instance: int = 0
+    """The instance that it works on."""
+    miners: tuple[int, ...] = ()
+    """Numbers of the actors that it takes part for."""
+    reason: str = ""
+
+
+def f3_ask(link: NodeLink) -> F3Participation:
+    """Ask one node."""
+
+    def ask(method: str) -> object:
+        return link.call(method, [], timeout_s=ANSWER_S)
+
+    try:
+        if not ask("F3IsRunning"):
+            return F3Participation(is_running=False)
+        progress, participants = ask("F3GetProgress"), ask("F3ListParticipants")
+        assert isinstance(progress, dict)
+        assert isinstance(participants, list)
+        return F3Participation(
+            is_running=True,
+            instance=int(progress["ID"]),
+            miners=tuple(int(one["MinerID"]) for one in participants),
+        )
+    except NodeRefused as refusal:
+        reason = "this node has no F3" if refusal.is_unknown_method else refusal.reason
+        return F3Participation(is_running=False, reason=reason[:200])
+    except NodeUnavailable as error:
+        return F3Participation(is_running=False, reason=error.reason[:200])
+    except (AssertionError, KeyError, TypeError, ValueError):
+        return F3Participation(is_running=False, reason="the node's answer cannot be read")
+
+
+def f3_share(links: Mapping[str, NodeLink]) -> None:
+    """Ask the nodes and keep what they say for the pages."""
+    said = {name: f3_ask(link) for name, link in links.items()}
+    with suppress(RedisError, OSError):
+        cache.set(KEY, said, KEPT_S)
+
+
+def f3_read() -> dict[str, F3Participation]:
+    """Return what the nodes said last, by their names; empty while no service asks."""
+    with suppress(RedisError, OSError):
+        said: dict[str, F3Participation] = cache.get(KEY) or {}
+        return said
+    return {}

@@ -1,0 +1,163 @@
+"""One round with its steps in milliseconds, and the warm-up, which goes the way of a win."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404
+from django.urls import path
+from django.utils.translation import gettext as say
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.blocks.selectors import (
+    round_get,
+)
+from apps.blocks.warm_up import WarmUp, warm_up
+from apps.core import formatting
+from apps.core.errors import NotFound
+from apps.dashboard.cards import Fact
+from apps.dashboard.charts import Bar, gantt_bar
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.proving.winning_post_test import NothingToProve
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.blocks.models import Round
+    from apps.users.principals import Principal
+
+from apps.dashboard.pages.blocks.states import STATES, STEP_WORDS
+
+
+@dataclass(frozen=True, slots=True)
+class StepRow:
+    """One step of a win on its time axis."""
+
+    stage: str
+    took: str
+    text: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AxisTick:
+    """A mark on the axis, in percent of the width."""
+
+    x: float
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A win's steps in milliseconds since its epoch began."""
+
+    rows: tuple[StepRow, ...]
+    ticks: tuple[AxisTick, ...]
+    now: float | None
+    """Where a block had to be signed, in percent of the width."""
+
+
+def timeline_of(row: Round) -> Timeline:
+    """Lay out a win's steps, the first to begin on top."""
+    end = max([row.budget_ms, *(start + length for _, start, length in row.steps), 1])
+    rows = [
+        StepRow(
+            stage=STEP_WORDS.get(name, name),
+            took=f"{length:,} ms",
+            text=f"{STEP_WORDS.get(name, name)}: from {start} ms, {length} ms",
+            bars=(gantt_bar(max(start, 0) / end, (start + length) / end, tone=_step_tone(name)),),
+        )
+        for name, start, length in sorted(row.steps, key=lambda step: step[1])
+    ]
+    marks = ((0.0, "0", "start"), (0.5, f"{end // 2:,} ms", "middle"), (1.0, f"{end:,} ms", "end"))
+    ticks = tuple(AxisTick(100 * place, label, anchor) for place, label, anchor in marks)
+    limit = round(100 * row.budget_ms / end, 2) if row.budget_ms else None
+    return Timeline(tuple(rows), ticks, limit)
+
+
+def _step_tone(name: str) -> str:
+    return "idle" if name == "wait" else "run"
+
+
+def facts_of(row: Round) -> list[Fact]:
+    """List what is known of a round."""
+    block = getattr(row, "block", None)
+    facts = [
+        Fact(say("Miner"), row.miner.address),
+        Fact(say("Epoch"), formatting.whole(row.epoch)),
+        Fact(say("Base"), f"epoch {formatting.whole(row.base_height)}"),
+        Fact(say("Wins"), f"{row.win_count}, {row.expected:.4f} expected"),
+        Fact(say("Sector"), formatting.whole(row.sector)),
+    ]
+    if row.reason:
+        facts.append(Fact(say("Reason"), row.reason))
+    if block is not None:
+        facts += [
+            Fact(say("Block"), block.cid or formatting.NOTHING),
+            Fact(say("Messages"), formatting.whole(block.messages)),
+            Fact(say("Reward"), formatting.amount_text(block.reward)),
+            Fact(say("Penalty"), formatting.amount_text(block.penalty)),
+        ]
+    return facts
+
+
+@require_safe
+@sign_in_required
+def win(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
+    """Show one round with its timeline."""
+    try:
+        row = round_get(viewer, uuid)
+    except NotFound:
+        raise Http404 from None
+    return page_render(
+        request,
+        "blocks/win.html",
+        title=f"Epoch {row.epoch}",
+        section="blocks",
+        page_key="",
+        data=PageData(viewer),
+        round=row,
+        label=STATES[row.state],
+        gantt=timeline_of(row),
+        facts=facts_of(row),
+    )
+
+
+@require_POST
+@sign_in_required
+def warm_up_page(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
+    """Go the way of a win with a throw-away challenge, and show what each step took."""
+    try:
+        miner = miner_get(viewer, str(uuid))
+    except NotFound:
+        raise Http404 from None
+    if not viewer.may("write"):
+        raise Http404
+    try:
+        done = warm_up(miner, viewer=viewer)
+    except NothingToProve as refusal:
+        done = WarmUp(failed="start", reason=refusal.reason)
+    facts = [Fact(STEP_WORDS.get(name, name), f"{took:,} ms") for name, took in done.steps]
+    return page_render(
+        request,
+        "blocks/warm_up.html",
+        title=say("Warm-up"),
+        section="blocks",
+        page_key="",
+        data=PageData(viewer),
+        miner=miner.name or miner.address,
+        failed=STEP_WORDS.get(done.failed, done.failed),
+        reason=done.reason,
+        facts=facts,
+    )
+
+
+urlpatterns: Final = [
+    path("blocks/<uuid:uuid>/", win, name="block-round"),
+    path("blocks/<uuid:uuid>/warm-up/", warm_up_page, name="blocks-warm-up"),
+]

@@ -1,0 +1,41 @@
+"""How outcomes and steps of rounds are called."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.blocks.states import RoundState
+from apps.dashboard.labels import StateLabel
+
+STATES: Final[dict[str, StateLabel]] = {
+    RoundState.NOT_ELIGIBLE: StateLabel("idle", "not eligible"),
+    RoundState.NO_WIN: StateLabel("idle", "no win"),
+    RoundState.WON: StateLabel("run", "won, block in progress"),
+    RoundState.SUBMITTED: StateLabel("run", "submitted"),
+    RoundState.INCLUDED: StateLabel("ok", "included"),
+    RoundState.ORPHANED: StateLabel("warn", "orphaned"),
+    RoundState.LATE: StateLabel("bad", "late"),
+    RoundState.PROOF_TIMEOUT: StateLabel("bad", "proof timeout"),
+    RoundState.PROOF_REFUSED: StateLabel("bad", "proof refused"),
+    RoundState.SIGNER_AWAY: StateLabel("bad", "signer away"),
+    RoundState.SIGNER_REFUSED: StateLabel("bad", "signer refused"),
+    RoundState.BASE_CHANGED: StateLabel("bad", "base changed"),
+    RoundState.NODE_AWAY: StateLabel("bad", "node away"),
+    RoundState.NODE_REFUSED: StateLabel("bad", "node refused"),
+    RoundState.SLASH_GUARD: StateLabel("bad", "stopped by the slash guard"),
+    RoundState.INTERRUPTED: StateLabel("bad", "interrupted"),
+}
+STEP_WORDS: Final = {
+    "base_info": "base info",
+    "election": "election",
+    "ticket": "ticket",
+    "proof": "WinningPoSt",
+    "messages": "messages",
+    "base": "base read again",
+    "create": "block made",
+    "reserve": "height reserved",
+    "sign": "signature",
+    "wait": "wait for the block's time",
+    "submit": "submission",
+    "verify": "check of the proof",
+}

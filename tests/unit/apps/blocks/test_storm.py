@@ -1,0 +1,166 @@
+"""Two block services beside each other while parts die, stall or are absent: no win lost, no double block.
+
+Twenty epochs are ten minutes of the main network; `make soak` runs a week's worth of wins of a large miner.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from apps.blocks.miner_round import MinerRound
+from apps.blocks.models import Block, Round
+from apps.blocks.nodes import BlockNodes
+from apps.blocks.states import RoundState
+from apps.chain.link import link_to
+from apps.gateway.errors import SignerAway
+from tests.acceptance.pool import dice
+from tests.unit.apps.blocks.test_rounds import STEPS, in_thread, won
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Iterator
+
+    from tests.unit.apps.blocks.world import World
+
+TEN_MINUTES: Final = 20
+WEEK: Final = 2_000
+"""Wins of a miner that wins every tenth epoch of 20,160."""
+FAULTS: Final = ("none", "killed", "killed twice", "slow signer", "slow prover", "signer away", "prover away")
+WEIGHTS: Final = (4, 4, 2, 2, 2, 1, 1)
+UNREACHABLE: Final = {"signer away": RoundState.SIGNER_AWAY, "prover away": RoundState.PROOF_TIMEOUT}
+"""Faults by which a win may be lost, with the outcome that says so."""
+
+
+class Killed(BaseException):
+    """What no handler of ours takes."""
+
+
+victim: ContextVar[tuple[str, str] | None] = ContextVar("victim", default=None)
+"""Step and moment at which the service that runs in this context ends."""
+
+
+@pytest.fixture
+def deadly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a service end where its context says so."""
+    step = MinerRound.step
+
+    @asynccontextmanager
+    async def watched(self: MinerRound, name: str) -> Any:
+        if victim.get() == (name, "before"):
+            raise Killed
+        async with step(self, name):
+            yield
+        if victim.get() == (name, "after"):
+            raise Killed
+
+    monkeypatch.setattr(MinerRound, "step", watched)
+
+
+async def service(
+    world: World, *, nulls: int, base: Any, budget_s: float, dies_at: list[tuple[str, str]]
+) -> None:
+    """Run one service's round; killed, it starts again at once, until it gets through."""
+    for place in [*dies_at, None]:
+        token = victim.set(place)
+        try:
+            await world.round(nulls=nulls, base=base, budget_s=budget_s)
+            return
+        except Killed:
+            continue
+        finally:
+            victim.reset(token)
+
+
+@contextmanager
+def fault(world: World, name: str) -> Iterator[None]:
+    """Break a part for one epoch."""
+    providers = world.providers
+    if name == "slow signer":
+        providers.sign_s = 0.1
+    elif name == "slow prover":
+        providers.proof_s = 0.4
+    elif name == "signer away":
+        providers.fails["drawrandomparam"] = SignerAway("f3x", "no signer")
+    elif name == "prover away":
+        providers.proof_s = 60.0
+    try:
+        yield
+    finally:
+        providers.sign_s = providers.proof_s = 0.0
+        providers.fails.clear()
+
+
+async def storm(world: World, *, epochs: int, source: random.Random) -> dict[str, int]:
+    """Let two services make blocks through random faults; return how the rounds ended."""
+    world.devnet.wallet._keys.clear()  # as venus: each header is signed by the signer
+    nulls, ended = 0, dict.fromkeys(RoundState.values, 0)
+    places = [(step, moment) for step in [*STEPS, "submit"] for moment in ("before", "after")]
+    for _ in range(epochs):
+        [name] = source.choices(FAULTS, WEIGHTS)
+        kills = {"killed": 1, "killed twice": 2}.get(name, 0)
+        base = await world.base()
+        epoch = base.height + nulls + 1
+        budget_s = 1.0 if name == "prover away" else 5.0
+        with fault(world, name):
+            dies_at = source.choices(places, k=kills)
+            await asyncio.gather(
+                service(world, nulls=nulls, base=base, budget_s=budget_s, dies_at=dies_at),
+                service(world, nulls=nulls, base=base, budget_s=budget_s, dies_at=[]),
+            )
+        row = await in_thread(lambda at=epoch: Round.objects.select_related("block").get(epoch=at))
+        ended[row.state] += 1
+        if row.state == RoundState.SUBMITTED:
+            assert row.block.cid in map(str, world.devnet.head.tipset.cids)
+            nulls = 0
+            continue
+        assert row.state in {RoundState.NO_WIN, UNREACHABLE.get(name, RoundState.NO_WIN)}, (name, row.reason)
+        nulls += 1
+    headers: dict[int, set[bytes]] = {}
+    for row in await in_thread(lambda: list(Block.objects.all())):
+        headers.setdefault(row.height, set()).add(bytes(row.unsigned))
+    signed = {to_sign for kind, to_sign in world.providers.signed if kind == "block"}
+    assert all(len(found) == 1 for found in headers.values())
+    assert len(signed) <= len(headers), "a second header of a height was signed"
+    return ended
+
+
+@pytest.mark.usefixtures("deadly")
+async def test_ten_minutes_of_faults_lose_no_win_and_make_no_double_block(world: World) -> None:
+    ended = await storm(world, epochs=TEN_MINUTES, source=dice())
+
+    assert ended[RoundState.SUBMITTED] >= TEN_MINUTES // 4, ended
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("deadly")
+async def test_a_weeks_wins_through_faults(world: World) -> None:
+    ended = await storm(world, epochs=WEEK, source=dice())
+
+    assert ended[RoundState.SUBMITTED] >= WEEK // 4, ended
+
+
+async def test_an_absent_node_costs_no_win(world: World) -> None:
+    absent = link_to("http://127.0.0.1:9/rpc/v1", "")
+    world.nodes = BlockNodes([absent, world.link], submit=[absent, world.link])
+
+    row = await won(world)
+
+    assert row.state == RoundState.SUBMITTED, row.reason
+
+
+async def test_a_node_that_hangs_costs_no_win(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:  # takes connections and says nothing
+        hanging = link_to(f"http://127.0.0.1:{server.getsockname()[1]}/rpc/v1", "")
+        world.nodes = BlockNodes([hanging, world.link], submit=[hanging, world.link])
+        base = await BlockNodes([world.link], submit=[]).head()
+
+        row = await won(world, base=base, budget_s=6.0)
+        hanging.close()
+
+    assert row.state == RoundState.SUBMITTED, row.reason
