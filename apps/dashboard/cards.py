@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.charts import Spark
 
 
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 class Verdict:
     """A page's one sentence: what needs somebody, or that nothing does."""
 
-    strong: str
-    rest: str
+    strong: StrOrPromise
+    rest: StrOrPromise
     checked: str = ""
     """How many checks it rests on, and when they ran; empty on pages without checks."""
 
@@ -57,7 +59,7 @@ class Event:
 class Fact:
     """A name and a value."""
 
-    k: str
+    k: StrOrPromise
     v: str
     mono: bool = False
 
@@ -83,7 +85,7 @@ class Action:
     """Something that a person can do to an object: a POST to `href`, or a page that asks first."""
 
     key: str
-    label: str
+    label: StrOrPromise
     href: str
     icon: str = ""
     kind: str = ""

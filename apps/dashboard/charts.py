@@ -134,6 +134,27 @@ def gantt_bar(start: float, end: float, *, tone: str) -> Bar:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class GanttRow:
+    """One stage or step on a time axis."""
+
+    stage: str
+    took: str
+    text: str
+    """What a reader hears."""
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gantt:
+    """What was done one after the other, on one time axis."""
+
+    rows: tuple[GanttRow, ...]
+    ticks: tuple[Tick, ...]
+    now: float | None
+    """Where the present stands, or a limit, in percent of the width; None once nothing more is to be done."""
+
+
 AREA_TOP_PX: Final = 8.0
 AREA_HEIGHT_PX: Final = 140.0
 

@@ -10,6 +10,7 @@ from apps.dashboard.page_data import PageData
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.users.principals import Principal
 
@@ -21,14 +22,14 @@ CONFIRM_FIELD: Final = "sure"
 class ConfirmPage:
     """A question before an action."""
 
-    title: str
-    text: str
+    title: StrOrPromise
+    text: StrOrPromise
     """What it means."""
-    label: str
+    label: StrOrPromise
     """Of the button that does it."""
     back: str
     """Address of the page that it came from."""
-    page: str
+    page: StrOrPromise
     """That page's name."""
     section: str
     kept: tuple[tuple[str, str], ...] = ()

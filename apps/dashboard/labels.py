@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext_lazy as _
 
 from poolsite.wire.pipeline import SEALING, UNSEALING, Stage
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +19,7 @@ class StateLabel:
 
     tone: str
     """idle waits, run in work, ok done, warn needs a look before it costs, bad costs now."""
-    word: str
+    word: StrOrPromise
     icon: str = ""
     """Empty: the tone's own icon."""
 
@@ -31,18 +36,18 @@ WAITING: Final[dict[str, StateLabel]] = {
     spec.stage: StateLabel("run", spec.status, "messages" if spec.stage in ON_CHAIN else "wait")
     for spec in SEALING
     if spec.status
-} | {Stage.ABORTED: StateLabel("idle", "aborted", "close")}
+} | {Stage.ABORTED: StateLabel("idle", _("aborted"), "close")}
 """Stages in which no worker computes."""
 MESSAGES: Final[dict[str, StateLabel]] = {
-    "UNFILLED": StateLabel("idle", "waiting"),
-    "FILLED": StateLabel("run", "in flight", "messages"),
-    "LANDED": StateLabel("ok", "landed"),
-    "FAILED": StateLabel("bad", "failed"),
-    "REPLACED": StateLabel("warn", "replaced"),
+    "UNFILLED": StateLabel("idle", _("waiting")),
+    "FILLED": StateLabel("run", _("in flight"), "messages"),
+    "LANDED": StateLabel("ok", _("landed")),
+    "FAILED": StateLabel("bad", _("failed")),
+    "REPLACED": StateLabel("warn", _("replaced")),
 }
-STUCK: Final = StateLabel("bad", "stuck")
+STUCK: Final = StateLabel("bad", _("stuck"))
 """Open, and somebody has to look at it."""
-LANDED_BAD: Final = StateLabel("bad", "landed, failed")
+LANDED_BAD: Final = StateLabel("bad", _("landed, failed"))
 """On the chain with an exit code other than 0."""
 JOBS: Final[dict[str, str]] = {
     "SEAL": "sealing",

@@ -9,7 +9,7 @@ from django.core import signing
 from django.utils.http import urlencode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from typing import TypeVar
 
     Row = TypeVar("Row")
@@ -40,6 +40,16 @@ class Facet:
     count: str | None = None
     tone: str = ""
     icon: str = ""
+
+
+def facets_of(here: str, states: Iterable[tuple[str, str, str, str]], *, state: str, q: str) -> list[Facet]:
+    """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along."""
+    found = []
+    for key, label, tone, icon in states:
+        kept = {name: value for name, value in (("state", key), ("q", q)) if value}
+        href = f"{here}?{urlencode(kept)}" if kept else here
+        found.append(Facet(key=key, label=label, href=href, on=key == state, tone=tone, icon=icon))
+    return found
 
 
 def cursor_read(text: str) -> str:

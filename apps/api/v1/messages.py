@@ -1,10 +1,9 @@
-"""Messages over REST: push, list, one with its receipt, diagnosis, replace, give up."""
+"""Messages over REST: push, list, one with its receipt, replace, give up."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
@@ -21,11 +20,8 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
-from apps.messages.diagnosis import message_diagnose, message_remedies
-from apps.messages.limits import message_limits
 from apps.messages.selectors import message_get, message_pushed, messages_page
 from apps.messages.services.cancel import message_mark_bad
-from apps.messages.services.fees import LEVELS, WHERE
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.push import messages_push
 from apps.messages.services.replace import NewFees, fee_limits_set, message_replace
@@ -150,41 +146,6 @@ class ReplaceInput(InputSerializer):
     gas_premium = AmountField(default=_zero)
 
 
-class ClickOutput(serializers.Serializer[Any]):
-    """What one of the actions would do; the cost is attoFIL of gas at most."""
-
-    action = serializers.CharField()
-    does = serializers.CharField()
-    cost = serializers.CharField(allow_null=True)
-
-
-class LimitOutput(serializers.Serializer[Any]):
-    """One limit that is set for a message."""
-
-    level = serializers.ChoiceField(choices=list(LEVELS))
-    setting = serializers.ChoiceField(
-        choices=["max_fee", "gas_fee_cap", "base_fee", "daily_budget", "hold_base_fee"]
-    )
-    value = serializers.CharField(help_text="attoFIL")
-    target = serializers.CharField(help_text="sender, code and method, or guard that it is set on")
-    binds = serializers.BooleanField(help_text="no other level's limit goes before it")
-    blocks = serializers.BooleanField(help_text="the message waits because of it")
-    change = serializers.CharField(help_text="where it is changed")
-
-
-class DiagnosisOutput(serializers.Serializer[Any]):
-    """Why a message waits."""
-
-    reason = serializers.CharField()
-    words = serializers.CharField()
-    evidence = serializers.DictField()
-    by_itself = serializers.CharField()
-    next_epoch = serializers.IntegerField(allow_null=True)
-    actions = serializers.ListField(child=serializers.CharField())
-    clicks = ClickOutput(many=True)
-    limits = LimitOutput(many=True)
-
-
 def message_body(row: Message, *, head_height: int) -> dict[str, Any]:
     """Write one message."""
     is_on_chain = bool(row.tipset_key)
@@ -304,43 +265,6 @@ class MessageView(PoolView):
         return Response(message_body(message_get(self.principal, id), head_height=_height()))
 
 
-class DiagnosisView(PoolView):
-    """`/messages/{id}/diagnosis`: why it waits."""
-
-    @extend_schema(responses=DiagnosisOutput)
-    def get(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
-        """Return why a message has not moved, with evidence, and what can be done."""
-        row, head = message_get(self.principal, id), head_current()
-        found = message_diagnose(row, head=head)
-        return Response(
-            {
-                "reason": str(found.reason),
-                "words": found.words,
-                "evidence": found.evidence,
-                "by_itself": found.by_itself,
-                "next_epoch": found.next_epoch,
-                "actions": list(found.actions),
-                "clicks": [
-                    {
-                        "action": click.action,
-                        "does": click.does,
-                        "cost": None if click.cost is None else str(click.cost),
-                    }
-                    for click in message_remedies(row, found, head=head)
-                ],
-                "limits": [
-                    {
-                        **asdict(limit),
-                        "value": str(limit.value),
-                        "change": WHERE[limit.level],
-                    }
-                    for limit in message_limits(row, reason=found.reason, head=head)
-                    if not row.is_final
-                ],
-            }
-        )
-
-
 class ReplaceView(PoolView):
     """`/messages/{id}/replace`: higher fees for a message in flight, or other limits before it is signed."""
 
@@ -402,7 +326,6 @@ def _states(words: list[str]) -> list[str]:
 urlpatterns = [
     path("messages", MessagesView.as_view(), name="api-messages"),
     # Callers choose ids, with slashes too; so the route of one message comes last.
-    path("messages/<path:id>/diagnosis", DiagnosisView.as_view(), name="api-message-diagnosis"),
     path("messages/<path:id>/replace", ReplaceView.as_view(), name="api-message-replace"),
     path("messages/<path:id>/mark-bad", MarkBadView.as_view(), name="api-message-mark-bad"),
     path("messages/<path:id>", MessageView.as_view(), name="api-message"),

@@ -6,12 +6,14 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.accounts")),
+    path("", include("apps.api.v1.audit")),
     path("", include("apps.api.v1.blocks")),
     path("", include("apps.api.v1.chain")),
     path("", include("apps.api.v1.checks")),
     path("", include("apps.api.v1.gas")),
     path("", include("apps.api.v1.message_batches")),
     path("", include("apps.api.v1.message_changes")),
+    path("", include("apps.api.v1.message_diagnosis")),
     path("", include("apps.api.v1.messages")),
     path("", include("apps.api.v1.miner_changes")),
     path("", include("apps.api.v1.miners")),
@@ -26,4 +28,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),
+    path("", include("apps.api.v1.hosts")),
 ]

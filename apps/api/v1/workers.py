@@ -1,4 +1,4 @@
-"""The workers' side of REST: register, heartbeat, claim, report; and the list of workers for people.
+"""The workers' side of REST: register, heartbeat, claim, report.
 
 Documents are the dataclasses of `poolsite.wire`; every report names the lease's token, and a stale one
 is answered 409 `fenced`.
@@ -29,9 +29,9 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES
-from apps.sectors.selectors import worker_get, worker_is_away, worker_of, workers_visible
+from apps.sectors.selectors import worker_of
 from apps.sectors.services.claims import jobs_claim
-from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register, worker_retire
+from apps.sectors.services.hosts import worker_heartbeat, worker_register
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
 from apps.sectors.services.unsealing import unsealed_take
 from apps.users.principals import Principal
@@ -39,7 +39,7 @@ from apps.users.services.bootstrap import POOL
 from apps.users.services.join_tokens import host_join
 from apps.users.states import JOIN
 from poolsite.wire.codec import BadWire, document_decode, document_encode
-from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation, Register, Registered
+from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.jobs import (
     Claim,
     Claimed,
@@ -289,138 +289,10 @@ class DataView(WorkerView):
         return Response(status=204)
 
 
-class WorkerOutput(serializers.Serializer[Any]):
-    """One worker."""
-
-    uuid = serializers.UUIDField()
-    name = serializers.CharField()
-    host = serializers.CharField()
-    version = serializers.CharField()
-    tenant = serializers.CharField()
-    kinds = serializers.ListField(child=serializers.CharField())
-    slots = serializers.DictField(child=serializers.IntegerField())
-    stores = serializers.ListField(child=serializers.CharField())
-    hardware = serializers.DictField()
-    seen_at = serializers.DateTimeField()
-    registered_at = serializers.DateTimeField()
-    away = serializers.BooleanField()
-    paused = serializers.BooleanField()
-    draining = serializers.BooleanField()
-    restarts = serializers.IntegerField()
-    last_error = serializers.CharField()
-    jobs = serializers.ListField(child=serializers.DictField())
-
-
-class WorkerList(serializers.Serializer[Any]):
-    """The workers by name."""
-
-    results = WorkerOutput(many=True)
-
-
-class CommandInput(InputSerializer):
-    """What a worker is to do."""
-
-    op = serializers.ChoiceField(choices=[str(op) for op in Operation if op is not Operation.REMOVE])
-    args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
-
-
-class CommandOutput(serializers.Serializer[Any]):
-    """A command on its way."""
-
-    id = serializers.UUIDField()
-    op = serializers.CharField()
-    args = serializers.DictField(child=serializers.CharField())
-    created_at = serializers.DateTimeField()
-
-
-def worker_body(worker: Worker) -> dict[str, Any]:
-    """Write one worker with the jobs that it holds."""
-    plain = ("name", "host", "version", "kinds", "slots", "stores", "hardware", "seen_at", "registered_at")
-    held = getattr(worker, "held_jobs", ())
-    return {
-        "uuid": str(worker.uuid),
-        "tenant": worker.tenant.name,
-        "away": worker_is_away(worker, now=clock.now()),
-        "paused": worker.is_paused,
-        "draining": worker.is_draining,
-        "restarts": worker.restarts,
-        "last_error": worker.last_error,
-        "jobs": [
-            {
-                "id": str(job.uuid),
-                "kind": job.kind,
-                "stage": job.stage,
-                "miner": job.miner.address,
-                "sector": None if job.sector is None else job.sector.number,
-            }
-            for job in held
-        ],
-        **{name: getattr(worker, name) for name in plain},
-    }
-
-
-class WorkersView(PoolView):
-    """`/workers`: the caller's workers."""
-
-    filters = ()
-
-    @extend_schema(operation_id="v1_workers_list", responses=WorkerList)
-    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """List workers."""
-        return Response({"results": [worker_body(row) for row in workers_visible(self.principal)]})
-
-
-class OneWorkerView(PoolView):
-    """`/workers/{id}`: one worker."""
-
-    whole_methods = ("DELETE",)
-
-    @extend_schema(responses=WorkerOutput)
-    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show one worker."""
-        return Response(worker_body(worker_get(self.principal, uuid)))
-
-    @extend_schema(responses={204: None})
-    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Retire a worker: its leases end, its uid is refused from now on."""
-        worker_retire(worker_get(self.principal, uuid), now=clock.now(), by=self.principal)
-        return Response(status=204)
-
-
-class CommandsView(PoolView):
-    """`/workers/{id}/commands`: tell a worker to do something."""
-
-    whole_methods = ("POST",)
-
-    @extend_schema(request=CommandInput, responses={201: CommandOutput})
-    def post(self, request: Request, uuid: str) -> Response:
-        """Queue a command; it rides on the answer to the next heartbeat."""
-        body = CommandInput(data=request.data)
-        body.is_valid(raise_exception=True)
-        command = worker_command(
-            worker_get(self.principal, uuid),
-            op=Operation(body.validated_data["op"]),
-            args=body.validated_data["args"],
-            actor=self.principal.actor,
-            by=self.principal,
-        )
-        return created(
-            {
-                "id": str(command.uuid),
-                "op": command.op,
-                "args": command.args,
-                "created_at": command.created_at,
-            }
-        )
-
-
 urlpatterns = [
-    path("workers", WorkersView.as_view(), name="v1-workers"),
     path("workers:join", JoinView.as_view(), name="v1-worker-join"),
     path("workers/register", RegisterView.as_view(), name="v1-worker-register"),
-    path("workers/<str:uuid>", OneWorkerView.as_view(), name="v1-worker"),
     path("workers/<str:uuid>/heartbeat", HeartbeatView.as_view(), name="v1-worker-heartbeat"),
-    path("workers/<str:uuid>/commands", CommandsView.as_view(), name="v1-worker-commands"),
     path("jobs:claim", ClaimView.as_view(), name="v1-jobs-claim"),
     path("jobs/<str:uuid>/event", EventView.as_view(), name="v1-job-event"),
     path("jobs/<str:uuid>/progress", ProgressView.as_view(), name="v1-job-progress"),

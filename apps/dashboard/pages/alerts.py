@@ -61,15 +61,15 @@ class ChannelRow:
 
 def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> ChannelRow:
     """Lay out a channel."""
-    word = StateLabel("ok", "on") if row.is_enabled else StateLabel("idle", "off", "pause")
+    word = StateLabel("ok", _("on")) if row.is_enabled else StateLabel("idle", _("off"), "pause")
     if row.pk in failing:
-        word = StateLabel("bad", "not delivered")
+        word = StateLabel("bad", _("not delivered"))
     level = "critical checks" if row.critical_only else "all checks"
     op = "disable" if row.is_enabled else "enable"
     actions = (
-        Action("test", "Send test", reverse("alert-channel-act", args=[row.uuid, "test"])),
+        Action("test", _("Send test"), reverse("alert-channel-act", args=[row.uuid, "test"])),
         Action(op, op.capitalize(), reverse("alert-channel-act", args=[row.uuid, op])),
-        Action("remove", "Remove…", reverse("alert-channel-act", args=[row.uuid, "remove"])),
+        Action("remove", _("Remove…"), reverse("alert-channel-act", args=[row.uuid, "remove"])),
     )
     every = formatting.time_left(row.repeat_s)
     what = f"{level}, each at most once in {every} while it fails"
@@ -79,20 +79,20 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
 def alert_label(row: Alert) -> StateLabel:
     """Return in words how a check is."""
     if row.ended_at is not None:
-        return StateLabel("ok", "passes again")
+        return StateLabel("ok", _("passes again"))
     return StateLabel("bad" if row.severity == Severity.CRITICAL else "warn", row.severity)
 
 
 def notification_label(row: Notification) -> StateLabel:
     """Return in words where a notification is."""
     if row.delivered_at is not None:
-        return StateLabel("ok", "delivered")
+        return StateLabel("ok", _("delivered"))
     if row.next_try_at is None:
-        return StateLabel("bad", "failed")
+        return StateLabel("bad", _("failed"))
     return (
         StateLabel("warn", f"failed {row.attempts} times")
         if row.attempts
-        else StateLabel("run", "to be sent")
+        else StateLabel("run", _("to be sent"))
     )
 
 
@@ -102,7 +102,7 @@ def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
     failed = len(report.results) - report.passed
     say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
     told = f"Notifications go to {plural(len(channels), 'channel')}."
-    return Verdict(say, told if channels else "Nobody is notified: add a channel.", checked_text(report))
+    return Verdict(say, told if channels else _("Nobody is notified: add a channel."), checked_text(report))
 
 
 def alerts_context(data: PageData) -> dict[str, Any]:
@@ -224,10 +224,10 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
 def _ask(channel: AlertChannel) -> ConfirmPage:
     return ConfirmPage(
         title=f"Remove {channel.name}?",
-        text="It is notified no more, and what waits for it is not sent.",
-        label="Remove",
+        text=_("It is notified no more, and what waits for it is not sent."),
+        label=_("Remove"),
         back=reverse("alerts"),
-        page="Alerts",
+        page=_("Alerts"),
         section="alerts",
     )
 

@@ -133,7 +133,7 @@ def verdict_of(check: ChainCheck) -> Verdict:
     if check.broken is not None:
         return Verdict(f"Entry {check.broken} was changed:", f"the chain holds to entry {check.to}.")
     if not check.to:
-        return Verdict("", "Nothing was done yet.")
+        return Verdict("", _("Nothing was done yet."))
     rest = "it is the latest." if check.is_whole else "the newer ones are checked at the next look."
     return Verdict(f"Hash chain verified through entry {check.to}:", rest)
 

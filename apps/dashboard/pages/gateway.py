@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -17,7 +17,6 @@ from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
@@ -45,7 +44,6 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from apps.gateway.models import ProverConnection, SignerConnection
-    from apps.users.models import AccountApproval
     from apps.users.principals import Principal
 
 
@@ -53,41 +51,12 @@ if TYPE_CHECKING:
 class ConnectionRow:
     """One connection in the list."""
 
-    key: str
+    row: SignerConnection | ProverConnection
     name: str
     kind: str
-    tenant: str
     serves: str
-    source: str
-    since: str
-    requests: str
-    in_flight: str
-    failures: str
-    last_failure: str
-    latency: str
-    tone: str
-    word: str
     actions: tuple[Action, ...]
     finding: ConnectionTestResult | None
-
-
-@dataclass(frozen=True, slots=True)
-class ApprovalRow:
-    """A signer's wish to serve an account."""
-
-    key: str
-    signer: str
-    account: str
-    at: str
-    is_approved: bool
-    may_act: bool
-
-
-def latency_text(p50_ms: float | None, p99_ms: float | None) -> str:
-    """`12 ms, 99 % in 40 ms`."""
-    if p50_ms is None or p99_ms is None:
-        return formatting.NOTHING
-    return f"{formatting.duration(p50_ms / 1000)}, 99 % in {formatting.duration(p99_ms / 1000)}"
 
 
 def keys_text(row: SignerConnection, data: PageData) -> str:
@@ -106,12 +75,12 @@ def connection_actions(
     """What can be done with a connection."""
     actions = []
     if may_test and as_signer(row):
-        actions.append(Action("test", "Test sign", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
+        actions.append(Action("test", _("Test sign"), reverse("gateway-act", args=[row.pk, "test"]), "ok"))
     elif may_test and (prover := as_prover(row)) and prover.purpose == Purpose.PROOF:
-        actions.append(Action("test", "Test proof", reverse("gateway-act", args=[row.pk, "test"]), "ok"))
+        actions.append(Action("test", _("Test proof"), reverse("gateway-act", args=[row.pk, "test"]), "ok"))
     if may_end:
         there = reverse("gateway-act", args=[row.pk, "end"])
-        actions.append(Action("end", "Disconnect", there, "off", kind="danger"))
+        actions.append(Action("end", _("Disconnect"), there, "off", kind="danger"))
     return actions
 
 
@@ -126,36 +95,14 @@ def connection_row(
         serves = str(id_address(prover.actor_id))
         name, kind = data.names.miners.get(serves, serves), str(prover.get_purpose_display())
     return ConnectionRow(
-        key=str(row.pk),
+        row=row,
         name=name,
         kind=kind,
-        tenant=row.tenant.name,
         serves=serves,
-        source=row.source or formatting.NOTHING,
-        since=str(time_html(row.created_at)),
-        requests=formatting.whole(row.requests),
-        in_flight=formatting.whole(row.in_flight),
-        failures=formatting.whole(row.failures),
-        last_failure=row.last_failure,
-        latency=latency_text(row.p50_ms, row.p99_ms),
-        tone="run" if row.in_flight else "ok",
-        word="answering" if row.in_flight else "connected",
         actions=tuple(
             connection_actions(row, may_test=data.viewer.may("sign"), may_end=data.viewer.may("admin"))
         ),
         finding=finding,
-    )
-
-
-def approval_row(row: AccountApproval, *, may_act: bool) -> ApprovalRow:
-    """Lay out one wish."""
-    return ApprovalRow(
-        key=str(row.pk),
-        signer=row.signer_tenant.name,
-        account=row.account.name,
-        at=str(time_html(row.approved_at or row.created_at)),
-        is_approved=row.approved_at is not None,
-        may_act=may_act,
     )
 
 
@@ -174,17 +121,17 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
     signers = sum(as_signer(row) is not None for row in rows)
     provers = len(rows) - signers
     if not rows:
-        return verdict_by(report, Verdict("", "No connections."))
+        return verdict_by(report, Verdict("", _("No connections.")))
     failures = sum(row.failures for row in rows)
     rest = f"{plural(failures, 'request')} failed since they came." if failures else "No request has failed."
     say = f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected."
     return verdict_by(report, Verdict(say, rest))
 
 
-def approval_rows(data: PageData) -> list[ApprovalRow]:
-    """Wishes to serve an account, the open ones first."""
+def approvals_context(data: PageData) -> dict[str, Any]:
+    """Return the wishes to serve an account, the open ones first, and whether the viewer decides."""
     rows = sorted(approvals_visible(data.viewer), key=lambda row: (row.approved_at is not None, row.pk))
-    return [approval_row(row, may_act=data.viewer.may("admin")) for row in rows]
+    return {"approvals": rows, "may_approve": data.viewer.may("admin")}
 
 
 def table(context: FragmentContext) -> Iterable[str]:
@@ -206,7 +153,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 def approvals(context: FragmentContext) -> Iterable[str]:
     """A signer that connects may ask for an account."""
-    yield fragment("gateway/_approvals.html", approvals=approval_rows(context.data))
+    yield fragment("gateway/_approvals.html", **approvals_context(context.data))
 
 
 def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
@@ -234,8 +181,8 @@ def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         connections=connection_rows(rows, data),
         hidden=max(len(rows) - SHOWN, 0),
-        approvals=approval_rows(data),
         verdict=list_verdict_of(rows, data),
+        **approvals_context(data),
     )
 
 
@@ -294,7 +241,7 @@ def approve(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRe
     audit_record(principal=viewer, action="account.approve", target=row.account.name, after=after)
     if not getattr(request, "htmx", False):
         return redirect("gateway")
-    return render(request, "gateway/_approvals.html", {"approvals": approval_rows(PageData(viewer))})
+    return render(request, "gateway/_approvals.html", approvals_context(PageData(viewer)))
 
 
 NAV: Final = NavItem("gateway", _("Gateway"), "gateway", place=(2, 2))

@@ -18,7 +18,6 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import JOBS, STAGES, StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
@@ -51,18 +50,14 @@ STAGES_NAMED: Final = 2
 class HostRow:
     """One worker in a list."""
 
-    key: str
-    name: str
+    row: Worker
+    label: StateLabel
     kind: str
     slots: str
     """Jobs of each stage at a time."""
-    tone: str
-    word: str
-    icon: str
     does: str
     asked: str
     """What it was told and has not done yet."""
-    restarts: str
     hardware: str
     disk: str
     """Free space of the folder in which it seals."""
@@ -70,30 +65,28 @@ class HostRow:
     """Its longest stages."""
     record: str
     """How many runs that rests on, and what failed."""
-    seen: str
-    tenant: str
     actions: tuple[Action, ...]
 
 
 def worker_label(worker: Worker, *, now: datetime, pace: HostSpeed | None = None) -> StateLabel:
     """Return in words whether a worker works, and how well."""
     if worker_is_away(worker, now=now):
-        return StateLabel("bad", "away")
+        return StateLabel("bad", _("away"))
     if is_short_of_disk(worker.hardware):
         is_full = (disk_share(worker.hardware) or 0.0) < DISK_FULL
-        return StateLabel("bad", "disk full") if is_full else StateLabel("warn", "little disk")
+        return StateLabel("bad", _("disk full")) if is_full else StateLabel("warn", _("little disk"))
     if worker.is_paused:
-        return StateLabel("idle", "paused", "pause")
+        return StateLabel("idle", _("paused"), "pause")
     if worker.is_draining:
-        return StateLabel("warn", "draining")
+        return StateLabel("warn", _("draining"))
     if pace is not None and pace.slow is not None:
-        return StateLabel("warn", "slow")
+        return StateLabel("warn", _("slow"))
     if held_jobs(worker):
-        return StateLabel("run", "working")
+        return StateLabel("run", _("working"))
     done, total = kernels_ready(worker)
     if parameters_error(worker.hardware):
-        return StateLabel("bad", "no parameters")
-    return StateLabel("run", "warming up") if done < total else StateLabel("ok", "idle")
+        return StateLabel("bad", _("no parameters"))
+    return StateLabel("run", _("warming up")) if done < total else StateLabel("ok", _("idle"))
 
 
 def kernels_ready(worker: Worker) -> tuple[int, int]:
@@ -231,26 +224,19 @@ def host_row(
 ) -> HostRow:
     """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
     pace = paces.get(worker.name)
-    word = worker_label(worker, now=data.at, pace=pace)
     jobs = [job_text(job) for job in held_jobs(worker)]
     asked = data.asked.get(worker.pk, "")
     return HostRow(
-        key=str(worker.pk),
-        name=worker.name,
+        row=worker,
+        label=worker_label(worker, now=data.at, pace=pace),
         kind=", ".join(kind_text(kind) for kind in worker.kinds),
         slots=slots_text(worker.slots),
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
         does="; ".join(jobs) or worker.last_error or idle_text(worker, now=data.at),
         asked=asked_text(worker, asked),
-        restarts=formatting.whole(worker.restarts),
         hardware=hardware_text(worker.hardware),
         disk=disk_text(worker.hardware),
         pace=pace_text(pace),
         record=record_text(pace),
-        seen=str(time_html(worker.seen_at)),
-        tenant=worker.tenant.name,
         actions=host_actions(worker, asked) if may_act else (),
     )
 
@@ -259,17 +245,19 @@ def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
     """Lay out workers, those that need somebody first."""
     may_act = data.viewer.may("sign")
     rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
-    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.tone, 2), row.name))
+    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.label.tone, 2), row.row.name))
 
 
 def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence who is there."""
     workers, report = data.workers, data.report_of(Topic.HOSTS)
     if not workers:
-        return verdict_by(report, Verdict("", "No worker has registered yet."))
+        return verdict_by(report, Verdict("", _("No worker has registered yet.")))
     away = sum(worker_is_away(worker, now=data.at) for worker in workers)
     here = f"{plural(len(workers) - away, 'worker')} online, {away} offline."
-    return verdict_by(report, Verdict(here, "" if report.found else "None is slow, none is short of disk."))
+    return verdict_by(
+        report, Verdict(here, "" if report.found else _("None is slow, none is short of disk."))
+    )
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:

@@ -45,10 +45,14 @@ if TYPE_CHECKING:
 def person_label(person: User) -> StateLabel:
     """Return in words whether a person can come in."""
     if not person.is_active:
-        return StateLabel("idle", "closed", "off")
+        return StateLabel("idle", _("closed"), "off")
     if person.tenant is not None and not person.tenant.is_open:
-        return StateLabel("idle", "tenant disabled", "off")
-    return StateLabel("ok", "open") if person.has_usable_password() else StateLabel("run", "invited", "wait")
+        return StateLabel("idle", _("tenant disabled"), "off")
+    return (
+        StateLabel("ok", _("open"))
+        if person.has_usable_password()
+        else StateLabel("run", _("invited"), "wait")
+    )
 
 
 def factor_text(person: User) -> str:
@@ -122,7 +126,7 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
     here = [row for row in rows if row["person"].is_active]
     weak = [row for row in here if row["factor"] == "password only" and row["label"].tone == "ok"]
     if not weak:
-        return Verdict(f"{plural(len(here), 'open account')}.", "Everybody has a second factor.")
+        return Verdict(f"{plural(len(here), 'open account')}.", _("Everybody has a second factor."))
     return Verdict(
         f"{plural(len(here), 'open account')}.",
         f"{len(weak)} {'has' if len(weak) == 1 else 'have'} no second factor.",
@@ -193,7 +197,13 @@ def question_of(op: str, name: str) -> ConfirmPage:
     """Write the question before an action."""
     title, text, label = QUESTIONS[op]
     there = reverse("people")
-    return ConfirmPage(f"{title} {name}", text, label, back=there, page="People", section="people")
+    return ConfirmPage(f"{title} {name}", text, label, back=there, page=_("People"), section="people")
+
+
+class RoleForm(PageForm):
+    """Another role for a person."""
+
+    role = Text(strip=False)
 
 
 @require_POST
@@ -209,7 +219,9 @@ def action(request: HttpRequest, viewer: Principal, pk: int, op: str) -> HttpRes
         if op in QUESTIONS and not is_confirm_submitted(request):
             return confirm_page_render(request, viewer, question_of(op, person.get_username()))
         if op == "role":
-            person_role_set(principal=viewer, person=person, role=request.POST.get("role", ""))
+            form = RoleForm(request.POST)
+            form.full_clean()
+            person_role_set(principal=viewer, person=person, role=form.cleaned_data.get("role", ""))
         elif op == "reset":
             person_reset(principal=viewer, person=person)
         else:

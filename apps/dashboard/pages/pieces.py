@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
@@ -73,7 +74,7 @@ class PieceRow:
     miner: str
     state: str
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     say: str
     """Why it failed, or under what it is activated."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.chain.client import chain_client
@@ -58,19 +59,19 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     """Return one sentence: whether the pool is in recovery, and who has to act."""
     if undecided:
         many = plural(undecided, "message")
-        return Verdict(f"{many} to decide about.", "Their senders sign nothing until then; choose below.")
+        return Verdict(f"{many} to decide about.", _("Their senders sign nothing until then; choose below."))
     if row.since is not None:
-        return Verdict("No message is signed.", "The pool reads back what was sent since the backup.")
+        return Verdict(_("No message is signed."), _("The pool reads back what was sent since the backup."))
     if row.sectors_since is not None and miners_unread(row).exists():
-        return Verdict("No sector goes on.", "The pool reads back what was sealed since the backup.")
+        return Verdict(_("No sector goes on."), _("The pool reads back what was sealed since the backup."))
     if row.sectors_since is not None:
-        return Verdict("Sealing hosts have to report.", "Start or retire those named below.")
+        return Verdict(_("Sealing hosts have to report."), _("Start or retire those named below."))
     if sectors_unpledged(row).exists():
         words = "A program may repeat a pledge that the backup lacks: say below that none does."
-        return Verdict("Pledges with a key are not taken.", words)
+        return Verdict(_("Pledges with a key are not taken."), words)
     if row.restored_at is not None:
-        return Verdict("Recovery is done.", "Messages are signed and sectors go on.")
-    return Verdict("No recovery is needed.", "The database is the one that was used here last.")
+        return Verdict(_("Recovery is done."), _("Messages are signed and sectors go on."))
+    return Verdict(_("No recovery is needed."), _("The database is the one that was used here last."))
 
 
 def facts_of(row: Recovery) -> list[Fact]:
@@ -78,20 +79,20 @@ def facts_of(row: Recovery) -> list[Fact]:
     if row.restored_at is None:
         return []
     begun = time_html(row.restored_at)
-    facts = [Fact("Began", begun), Fact("Why", f"{row.reason[:1].upper()}{row.reason[1:]}.")]
+    facts = [Fact(_("Began"), begun), Fact(_("Why"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
     matched = f"{plural(row.matched, 'message')} found and given to their rows"
     if row.since is not None:
         facts.append(
-            Fact("Messages", f"{matched}; the chain is read from height {max(row.from_height, 0)} on")
+            Fact(_("Messages"), f"{matched}; the chain is read from height {max(row.from_height, 0)} on")
         )
         facts += _left("Senders to be read", senders_unread(row), "address", "the signer must be connected")
     else:
         facts += [
-            Fact("Messages", matched),
-            Fact("Signing since", time_html(row.ended_at)),
+            Fact(_("Messages"), matched),
+            Fact(_("Signing since"), time_html(row.ended_at)),
         ]
     sectors = f"{plural(row.sectors_recovered, 'sector')} imported or moved on"
-    facts.append(Fact("Sectors", sectors))
+    facts.append(Fact(_("Sectors"), sectors))
     words = "until you allow it below, no pledge with an idempotency key is taken for their miners"
     facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", words)
     if row.sectors_since is None:
@@ -149,23 +150,27 @@ def all_parts(context: FragmentContext) -> Iterable[str]:
 OUTSIDE: Final = "outside"
 """Value of the choice that a message was sent outside the pool."""
 END: Final = ConfirmPage(
-    title="End recovery",
-    text="What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
-    "nothing was sent or sealed since the backup.",
-    label="End recovery",
+    title=_("End recovery"),
+    text=_(
+        "What was not read back yet may then be paid or sealed a second time. Go on only if you know that "
+        "nothing was sent or sealed since the backup."
+    ),
+    label=_("End recovery"),
     back="/recovery/",
-    page="Recovery",
+    page=_("Recovery"),
     section="messages",
     kept=(("end", "1"),),
 )
 
 PLEDGES: Final = ConfirmPage(
-    title="Allow pledges with a key",
-    text="A program that repeats a pledge made after the backup then makes its sectors a second time. "
-    "Go on only if none does.",
-    label="Allow",
+    title=_("Allow pledges with a key"),
+    text=_(
+        "A program that repeats a pledge made after the backup then makes its sectors a second time. "
+        "Go on only if none does."
+    ),
+    label=_("Allow"),
     back="/recovery/",
-    page="Recovery",
+    page=_("Recovery"),
     section="messages",
     kept=(("pledges", "1"),),
 )
@@ -219,7 +224,7 @@ def _decide(viewer: Principal, sent: dict[str, str]) -> None:
         pledges_settle(principal=viewer, now=clock.now())
         return
     if not sent["message"]:
-        raise BadValue("choose which message it is", field="message")
+        raise BadValue(gettext("choose which message it is"), field="message")
     unmatched_decide(
         principal=viewer,
         row=unmatched_get(sent["cid"]),

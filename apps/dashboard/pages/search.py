@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
     from apps.users.principals import Principal
@@ -58,7 +59,7 @@ class SearchResult:
     kind: str
     icon: str
     name: str
-    sub: str
+    sub: StrOrPromise
     href: str
 
 
@@ -149,7 +150,13 @@ def messages(data: PageData, text: str) -> Iterator[SearchResult]:
     rows = stuck_marked(messages_visible(data.viewer), head=data.head, network=data.network)
     for row in rows.filter(fits)[:MOST]:
         shown = message_row(row, data.names)
-        yield SearchResult("Message", "messages", shown.method, f"{shown.about}, {shown.word}", shown.href)
+        yield SearchResult(
+            "Message",
+            "messages",
+            shown.method,
+            f"{shown.about}, {shown.label.word}",
+            reverse("message", args=[row.pk]),
+        )
 
 
 def cid_read(text: str) -> str:

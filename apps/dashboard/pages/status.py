@@ -45,12 +45,12 @@ class CheckRow:
 def check_row(result: Result, data: PageData) -> CheckRow:
     """Lay out one check."""
     check = result.check
-    failed = StateLabel("bad" if check.severity is Severity.CRITICAL else "warn", "failed")
+    failed = StateLabel("bad" if check.severity is Severity.CRITICAL else "warn", _("failed"))
     found = tuple(todo_of(one, data) for one in data.report.found if one.check is check)
     return CheckRow(
         name=check.name,
         title=check.title,
-        word=StateLabel("ok", "passed") if result.passed else failed,
+        word=StateLabel("ok", _("passed")) if result.passed else failed,
         severity=str(check.severity),
         href=check.link.address,
         label=check.button,
@@ -63,7 +63,7 @@ def status_verdict(data: PageData) -> Verdict:
     report = data.report
     failed = len(report.results) - report.passed
     if not failed:
-        return Verdict("All checks passed.", "", checked_text(report))
+        return Verdict(_("All checks passed."), "", checked_text(report))
     say = f"{plural(failed, 'check')} failed:"
     return Verdict(say, f"{plural(len(report.found), 'thing')} to look at.", checked_text(report))
 

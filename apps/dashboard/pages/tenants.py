@@ -64,7 +64,7 @@ class RateRow:
 
 def tenant_label(tenant: Tenant) -> StateLabel:
     """Return in words whether a tenant is let in."""
-    return StateLabel("ok", "enabled") if tenant.enabled else StateLabel("idle", "disabled", "off")
+    return StateLabel("ok", _("enabled")) if tenant.enabled else StateLabel("idle", _("disabled"), "off")
 
 
 def span_text(seconds: float) -> str:

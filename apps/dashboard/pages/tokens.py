@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -43,12 +44,16 @@ if TYPE_CHECKING:
 def token_label(token: Token, *, at: datetime) -> StateLabel:
     """Return in words whether a token is good."""
     if token.revoked_at is not None:
-        return StateLabel("idle", "revoked", "off")
+        return StateLabel("idle", _("revoked"), "off")
     if token.joined_uid:
-        return StateLabel("idle", "used", "off")
+        return StateLabel("idle", _("used"), "off")
     if token.expires_at is not None and token.expires_at <= at:
-        return StateLabel("idle", "expired", "off")
-    return StateLabel("ok", "good") if token.tenant.is_open else StateLabel("idle", "tenant disabled", "off")
+        return StateLabel("idle", _("expired"), "off")
+    return (
+        StateLabel("ok", _("good"))
+        if token.tenant.is_open
+        else StateLabel("idle", _("tenant disabled"), "off")
+    )
 
 
 def part_text(token: Token) -> str:
@@ -178,7 +183,7 @@ def token_make(viewer: Principal, form: TokenForm) -> str:
     """Make the token that a form asks for; gives its text.  Raises DomainError."""
     sent = form.cleaned_data
     if not viewer.may(sent["perm"]):
-        raise NotAllowed("not above your own level", field="perm")
+        raise NotAllowed(gettext("not above your own level"), field="perm")
     tenant = tenant_for(viewer, sent["tenant"])
     text = token_issue(
         tenant=tenant,
@@ -254,9 +259,10 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if not is_confirm_submitted(request):
-        text = "Whoever uses it is shut out within a second, its sockets are closed. It never comes back."
+        title = f"Revoke {row.name}"
+        text = _("Whoever uses it is shut out within a second, its sockets are closed. It never comes back.")
         back = reverse("tokens")
-        ask = ConfirmPage(f"Revoke {row.name}", text, "Revoke", back=back, page="Tokens", section="tokens")
+        ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")
         return confirm_page_render(request, viewer, ask)
     token_revoke(row)
     audit_record(principal=viewer, action="token.revoke", target=str(row))

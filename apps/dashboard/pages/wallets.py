@@ -145,11 +145,11 @@ def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence whether everything can be signed."""
     report = data.report_of(Topic.WALLETS)
     if not data.wallets:
-        return verdict_by(report, Verdict("", "No signer has connected yet."))
+        return verdict_by(report, Verdict("", _("No signer has connected yet.")))
     many = plural(len(data.wallets), "address", "addresses")
     if report.fails("signers_away"):
-        return verdict_by(report, Verdict(f"{many}.", "Messages of those without a signer wait for it."))
-    return verdict_by(report, Verdict(f"{many},", "all with a connected signer."))
+        return verdict_by(report, Verdict(f"{many}.", _("Messages of those without a signer wait for it.")))
+    return verdict_by(report, Verdict(f"{many},", _("all with a connected signer.")))
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:

@@ -29,6 +29,42 @@ register.filter("moment", time_html)
 
 
 @register.filter
+def html_key(name: str) -> str:
+    """Return an id or address as part of an HTML id: callers may choose any characters."""
+    return "".join(c if c.isascii() and (c.isalnum() or c == "-") else f"_{ord(c):x}_" for c in name)
+
+
+@register.filter
+def size(count: int | None) -> str:
+    """Return a size in bytes with its unit."""
+    return " ".join(formatting.size(count))
+
+
+@register.filter
+def price(atto: int | None) -> str:
+    """Return a fee per gas with its unit; one of 0 is not set yet."""
+    return formatting.fee_text(atto or None)
+
+
+@register.filter
+def used(count: int | None) -> str:
+    """Return a number that is 0 until it is known."""
+    return formatting.whole(count or None)
+
+
+@register.filter
+def points(share: float) -> int:
+    """Return a share of 0 to 1 in whole percent, as charts take it."""
+    return round(100 * share)
+
+
+@register.filter
+def percent(share: float) -> str:
+    """Return a share of 0 to 1 in percent."""
+    return formatting.percent(share, 1)
+
+
+@register.filter
 def milliseconds(count: float | None) -> str:
     """Return how long something took."""
     return formatting.duration(None if count is None else count / 1000)

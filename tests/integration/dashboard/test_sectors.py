@@ -156,7 +156,7 @@ def test_sectors_come_in_pages_without_gaps(ann):
 
     while path:
         answer = client.get(path)
-        seen += [line.number for line in answer.context["sectors"]]
+        seen += [line.row.number for line in answer.context["sectors"]]
         older = answer.context["pager"].older
         path = "/sectors/" + older if older else ""
 
@@ -180,7 +180,7 @@ def test_sectors_are_filtered_by_state(ann, state, numbers):
 
     answer = signed_in().get("/sectors/", {"state": state})
 
-    assert {line.number for line in answer.context["sectors"]} == numbers
+    assert {line.row.number for line in answer.context["sectors"]} == numbers
 
 
 @pytest.mark.parametrize(
@@ -191,4 +191,4 @@ def test_sectors_are_found_by_number(ann, q, numbers):
 
     answer = signed_in().get("/sectors/", {"q": q})
 
-    assert {line.number for line in answer.context["sectors"]} == numbers
+    assert {line.row.number for line in answer.context["sectors"]} == numbers

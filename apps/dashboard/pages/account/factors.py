@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.core import clock
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import CodeForm
+from apps.dashboard.forms import CodeForm, PageForm, Text
 from apps.dashboard.pages.account.page import account_ask, account_page, changed, own_page, person_before
 from apps.dashboard.passkeys import challenge_take, place_of, question_json
 from apps.dashboard.reauthentication import reauthenticated
@@ -101,7 +101,7 @@ def totp_delete(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Forget the app."""
     if not is_confirm_submitted(request):
         text = "Nobody is asked for its codes any more. Without another second factor your password lets in."
-        return confirm_page_render(request, viewer, account_ask("Remove the app", text, "Remove it"))
+        return confirm_page_render(request, viewer, account_ask(_("Remove the app"), text, _("Remove it")))
     if totp_remove(person_before(request)):
         changed(viewer, "person.totp.remove")
     recovery_codes_drop_unneeded(person_before(request))
@@ -125,7 +125,7 @@ def recovery(request: HttpRequest, viewer: Principal) -> HttpResponse:
         if recovery_codes_left(person_before(request)) and not is_confirm_submitted(request):
             text = "The codes that you have now open nothing any more."
             return confirm_page_render(
-                request, viewer, account_ask("Generate new recovery codes", text, "Generate codes")
+                request, viewer, account_ask(_("Generate new recovery codes"), text, _("Generate codes"))
             )
         changed(viewer, "person.recovery.make")
         return codes_new(request, person_before(request))
@@ -144,22 +144,32 @@ def passkey_options(request: HttpRequest, _viewer: Principal) -> HttpResponse:
     return question_json(request, registration_options(person_before(request), place=place_of(request)))
 
 
+class PasskeyForm(PageForm):
+    """A browser's new passkey, by the name that its person gives it."""
+
+    name = Text()
+    answer = Text(strip=False)
+
+
 @require_POST
 @sign_in_required
 @reauthenticated
 def passkey_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Keep the browser's new passkey; who had to say first who they are goes on with the name they typed."""
     person = person_before(request)
-    if not request.POST.get("answer"):
-        called = urlencode({"passkey": request.POST.get("name", "").strip()[:60]})
+    form = PasskeyForm(request.POST)
+    form.full_clean()
+    name, answer = form.cleaned_data.get("name", ""), form.cleaned_data.get("answer", "")
+    if not answer:
+        called = urlencode({"passkey": name[:60]})
         return redirect(f"{reverse('account')}?{called}#passkeys")
     try:
         row = passkey_add(
             person,
-            answer=request.POST.get("answer", ""),
             challenge=challenge_take(request),
             place=place_of(request),
-            name=request.POST.get("name", "").strip(),
+            name=name,
+            answer=answer,
         )
     except DomainError as refusal:
         return account_page(request, viewer, error=refusal.reason)
@@ -176,7 +186,7 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     if row is not None and not is_confirm_submitted(request):
         text = "It lets you in no longer; a copy on your device opens nothing."
         return confirm_page_render(
-            request, viewer, account_ask(f"Remove the passkey {row.name}", text, "Remove it")
+            request, viewer, account_ask(f"Remove the passkey {row.name}", text, _("Remove it"))
         )
     name = passkey_remove(person_before(request), pk=pk)
     if not name:

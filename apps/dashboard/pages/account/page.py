@@ -177,9 +177,9 @@ def changed(viewer: Principal, action: str, **after: Any) -> None:
     audit_record(principal=viewer, action=action, target=viewer.actor, after=after or None)
 
 
-def account_ask(title: str, text: str, label: str) -> ConfirmPage:
+def account_ask(title: StrOrPromise, text: StrOrPromise, label: StrOrPromise) -> ConfirmPage:
     """Write a question of this page."""
-    return ConfirmPage(title, text, label, back=reverse("account"), page="Account", section="")
+    return ConfirmPage(title, text, label, back=reverse("account"), page=_("Account"), section="")
 
 
 @require_POST

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
@@ -123,7 +124,7 @@ class WinRow:
     epoch: str
     miner: str
     tone: str
-    word: str
+    word: StrOrPromise
     reason: str
     reward: str
     took: str

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404
@@ -17,7 +16,7 @@ from apps.blocks.warm_up import WarmUp, warm_up
 from apps.core import formatting
 from apps.core.errors import NotFound
 from apps.dashboard.cards import Fact
-from apps.dashboard.charts import Bar, gantt_bar
+from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
@@ -33,40 +32,11 @@ if TYPE_CHECKING:
 from apps.dashboard.pages.blocks.states import STATES, STEP_WORDS
 
 
-@dataclass(frozen=True, slots=True)
-class StepRow:
-    """One step of a win on its time axis."""
-
-    stage: str
-    took: str
-    text: str
-    bars: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class AxisTick:
-    """A mark on the axis, in percent of the width."""
-
-    x: float
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """A win's steps in milliseconds since its epoch began."""
-
-    rows: tuple[StepRow, ...]
-    ticks: tuple[AxisTick, ...]
-    now: float | None
-    """Where a block had to be signed, in percent of the width."""
-
-
-def timeline_of(row: Round) -> Timeline:
+def timeline_of(row: Round) -> Gantt:
     """Lay out a win's steps, the first to begin on top."""
     end = max([row.budget_ms, *(start + length for _, start, length in row.steps), 1])
     rows = [
-        StepRow(
+        GanttRow(
             stage=STEP_WORDS.get(name, name),
             took=f"{length:,} ms",
             text=f"{STEP_WORDS.get(name, name)}: from {start} ms, {length} ms",
@@ -75,9 +45,9 @@ def timeline_of(row: Round) -> Timeline:
         for name, start, length in sorted(row.steps, key=lambda step: step[1])
     ]
     marks = ((0.0, "0", "start"), (0.5, f"{end // 2:,} ms", "middle"), (1.0, f"{end:,} ms", "end"))
-    ticks = tuple(AxisTick(100 * place, label, anchor) for place, label, anchor in marks)
+    ticks = tuple(Tick(100 * place, label, anchor) for place, label, anchor in marks)
     limit = round(100 * row.budget_ms / end, 2) if row.budget_ms else None
-    return Timeline(tuple(rows), ticks, limit)
+    return Gantt(tuple(rows), ticks, limit)
 
 
 def _step_tone(name: str) -> str:

@@ -143,13 +143,13 @@ def pending_now() -> tuple[list[SignedMessage], str]:
 def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Verdict:
     """Return in one sentence how full the pool is."""
     if error:
-        return Verdict("No node tells its message pool.", error)
+        return Verdict(_("No node tells its message pool."), error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
     rest = f"The base fee is {formatting.fee_text(base_fee)}"
     rest += f"; {plural(low, 'message')} cannot pay it." if low else "; all of them can pay it."
     if not pending:
-        return Verdict("No message waits.", f"The base fee is {formatting.fee_text(base_fee)}.")
+        return Verdict(_("No message waits."), f"The base fee is {formatting.fee_text(base_fee)}.")
     return Verdict(f"{plural(len(pending), 'message')} of {plural(senders, 'sender')} wait.", rest)
 
 

@@ -55,7 +55,7 @@ def verdict_of(context: FragmentContext) -> Verdict:
     nodes = list(nodes_all())
     well = [node for node in nodes if node.state == NodeState.HEALTHY]
     if not nodes:
-        return verdict_by(report, Verdict("The pool has no node.", "Set CHAIN_URLS or add one."))
+        return verdict_by(report, Verdict(_("The pool has no node."), _("Set CHAIN_URLS or add one.")))
     head = context.data.head
     at = f"The newest tipset is {formatting.whole(head.height)}." if head is not None else "No tipset yet."
     return verdict_by(report, Verdict(f"{len(well)} of {plural(len(nodes), 'node')} healthy.", at))
@@ -80,7 +80,7 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     head, version = context.data.head, network_version()
     if head is None or version is None:
         return []
-    facts = [Fact("Version", f"nv{version}")]
+    facts = [Fact(_("Version"), f"nv{version}")]
     coming = upgrades_after(head.height)
     clock = context.data.clock
     for upgrade in coming[:UPGRADES_SHOWN]:
@@ -90,7 +90,7 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     if coming and context.viewer.is_operator:
         facts += ready_facts(head.height)
     if not coming:
-        facts.append(Fact("Next upgrade", "none is announced by the nodes"))
+        facts.append(Fact(_("Next upgrade"), "none is announced by the nodes"))
     return facts
 
 
@@ -177,11 +177,11 @@ def unbind(request: HttpRequest, viewer: Principal) -> HttpResponse:
             return redirect("chain")
     state = network_state()
     ask = ConfirmPage(
-        title="Unbind the pool from its network",
+        title=_("Unbind the pool from its network"),
         text=refusal or UNBIND_TEXT,
-        label="Unbind",
+        label=_("Unbind"),
         back=reverse("chain"),
-        page="Chain",
+        page=_("Chain"),
         section="chain",
         facts=(("Network", state.name or "none"),),
     )

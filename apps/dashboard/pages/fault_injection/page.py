@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-GONE: Final = Verdict("The devnet's node does not answer.", "Its faults are shown once it does.")
+GONE: Final = Verdict(_("The devnet's node does not answer."), _("Its faults are shown once it does."))
 
 
 def devnet_nodes(viewer: Principal) -> list[Node]:
@@ -46,8 +46,8 @@ def devnet_verdict(state: DevnetState | None) -> Verdict:
     if state is None:
         return GONE
     if not state.active:
-        return Verdict("Node running normally.", "Devnet only: no real funds.")
-    return Verdict(f"{plural(len(state.active), 'fault')} active.", "The node misbehaves on purpose.")
+        return Verdict(_("Node running normally."), _("Devnet only: no real funds."))
+    return Verdict(f"{plural(len(state.active), 'fault')} active.", _("The node misbehaves on purpose."))
 
 
 def devnet_facts(state: DevnetState) -> list[Fact]:
@@ -55,11 +55,11 @@ def devnet_facts(state: DevnetState) -> list[Fact]:
     forms = [FaultForm(name) for name in state.active]
     active = ", ".join(f"{form.label}: {form.text(state.faults[form.key])}" for form in forms)
     return [
-        Fact("Network", state.network, mono=True),
-        Fact("Height", formatting.whole(state.height)),
-        Fact("Null rounds so far", formatting.whole(state.null_rounds)),
-        Fact("Pending messages", formatting.whole(state.pending)),
-        Fact("Active faults", active or "none"),
+        Fact(_("Network"), state.network, mono=True),
+        Fact(_("Height"), formatting.whole(state.height)),
+        Fact(_("Null rounds so far"), formatting.whole(state.null_rounds)),
+        Fact(_("Pending messages"), formatting.whole(state.pending)),
+        Fact(_("Active faults"), active or "none"),
     ]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
 
 from apps.checks.results import Topic
 from apps.core import formatting
@@ -126,7 +127,7 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     """Return in one sentence whether gas is cheap now and when it will be."""
     report = data.report_of(Topic.GAS)
     if not forecast.history:
-        return verdict_by(report, Verdict("", "No head of the chain is known yet."))
+        return verdict_by(report, Verdict("", _("No head of the chain is known yet.")))
     rank = forecast.rank or 0.0
     is_level = max(one.high for one in forecast.history) == min(one.low for one in forecast.history)
     if is_level:

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -133,7 +134,7 @@ def tenant_named(viewer: Principal, name: str) -> Tenant | None:
         return None
     tenant = tenants_visible(viewer).filter(name=name or viewer.tenant_name).first()
     if tenant is None:
-        raise BadValue("there is no such tenant", field="tenant")
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
     return tenant
 
 
@@ -209,7 +210,7 @@ def auto_bump(request: HttpRequest, viewer: Principal) -> HttpResponse:
             sent = form.cleaned_data
             tenant = tenant_named(viewer, sent["tenant"] or viewer.tenant_name)
             if tenant is None:
-                raise BadValue("there is no such tenant", field="tenant")
+                raise BadValue(gettext("there is no such tenant"), field="tenant")
             auto_bump_set(principal=viewer, **sent | {"tenant": tenant, "is_on": sent["is_on"] == "1"})
             return redirect(f"{reverse('gas')}#h-guards")
     return form_page(request, viewer, "gas/auto_bump.html", form, title=_("Automatic fee bumps"))

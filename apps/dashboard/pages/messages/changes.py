@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -35,7 +36,7 @@ def head_needed() -> Head:
     """The newest head.  Raises BadValue before the first one."""
     head = head_current()
     if head is None:
-        raise BadValue("there is no chain yet")
+        raise BadValue(gettext("there is no chain yet"))
     return head
 
 

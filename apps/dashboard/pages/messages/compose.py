@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -89,16 +90,16 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
     """
     wallet = next((row for row in PageData(viewer).wallets if row.address == item.from_), None)
     if wallet is None:
-        raise BadValue("choose one of the wallets", field="from")
+        raise BadValue(gettext("choose one of the wallets"), field="from")
     value, whose = item.value, wallet.tenant.name
     is_own = wallet.tenant_id == viewer.tenant_id
     text = f"The key belongs to tenant {whose}: the transfer spends that tenant's FIL."
     return ConfirmPage(
-        title="Review the transfer" if is_own else f"Send from a key of {whose}",
-        text="A transfer that has landed cannot be taken back." if is_own else text,
+        title=_("Review the transfer") if is_own else f"Send from a key of {whose}",
+        text=_("A transfer that has landed cannot be taken back.") if is_own else text,
         label=f"Send {fil_format(value)}" + ("" if is_own else f" of {whose}"),
         back=reverse("message-compose"),
-        page="Send",
+        page=_("Send"),
         section="messages",
         kept=tuple(form.typed.items()),
         facts=(

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_message
@@ -20,7 +21,7 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.diagnosis import Finding, finding_of
-from apps.dashboard.pages.messages.listing import html_key, message_label, message_why
+from apps.dashboard.pages.messages.listing import message_label, message_why
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.messages.models import Message, MessageEvent
     from apps.users.principals import Principal
 
@@ -54,11 +57,10 @@ class MessageDetail:
     """Unique in the whole pool."""
     push_id: str
     """The caller's id."""
-    html_key: str
     href: str
     method: str
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     tags: tuple[str, ...]
     say: str
@@ -91,7 +93,6 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
     return MessageDetail(
         key=message.id,
         push_id=message.push_id,
-        html_key=html_key(message.id),
         href=reverse("message", args=[message.id]),
         method=method_text(message.to, message.method, kind=message.kind, miners=names.miners),
         tone=word.tone,
@@ -112,26 +113,26 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
 
 def chain_facts(message: Message) -> Iterable[Fact]:
     """What the chain has of it, or will have."""
-    yield Fact("CID", message.cid or formatting.NOTHING, mono=True)
-    yield Fact("From", message.from_addr, mono=True)
-    yield Fact("To", message.to, mono=True)
-    yield Fact("Value", fil_format(int(message.value)))
-    yield Fact("Nonce", formatting.whole(message.nonce))
-    yield Fact("Gas limit", formatting.whole(message.gas_limit or None))
+    yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
+    yield Fact(_("From"), message.from_addr, mono=True)
+    yield Fact(_("To"), message.to, mono=True)
+    yield Fact(_("Value"), fil_format(int(message.value)))
+    yield Fact(_("Nonce"), formatting.whole(message.nonce))
+    yield Fact(_("Gas limit"), formatting.whole(message.gas_limit or None))
     fees = f"{formatting.fee_text(message.gas_fee_cap)}, {formatting.fee_text(message.gas_premium)}"
-    yield Fact("Fee cap, premium", fees if message.gas_fee_cap else formatting.NOTHING)
+    yield Fact(_("Fee cap, premium"), fees if message.gas_fee_cap else formatting.NOTHING)
     if message.state == MessageState.LANDED:
-        yield Fact("Epoch", formatting.whole(message.height))
-        yield Fact("Exit code", f"{message.exit_code}, {exit_code_text(message.exit_code)}")
-        yield Fact("Gas used", formatting.whole(message.gas_used))
-        yield Fact("Returned", _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
+        yield Fact(_("Epoch"), formatting.whole(message.height))
+        yield Fact(_("Exit code"), f"{message.exit_code}, {exit_code_text(message.exit_code)}")
+        yield Fact(_("Gas used"), formatting.whole(message.gas_used))
+        yield Fact(_("Returned"), _cut(bytes(message.return_data).hex()) or "nothing", mono=True)
 
 
 def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     """The parameters as readable fields; raw bytes where they do not decode."""
     encoded = bytes(message.params)
     if not encoded:
-        yield Fact("Parameters", "none")
+        yield Fact(_("Parameters"), "none")
         return
     kind = receiver_kind(message.to, kind=message.kind, miners=miners)
     kind = kind or receiver_kinds([message.to]).get(message.to, "")
@@ -140,7 +141,7 @@ def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
     except (BadCbor, KeyError):
         fields = None
     if not isinstance(fields, dict):
-        yield Fact("Parameters", _cut(encoded.hex()), mono=True)
+        yield Fact(_("Parameters"), _cut(encoded.hex()), mono=True)
         return
     for name, value in fields.items():
         yield Fact(name, _cut(_text(value)) or "none", mono=not isinstance(value, int))
@@ -193,7 +194,7 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
         return ()
     mark_failed = Action(
         "mark-bad",
-        "Mark as failed…",
+        _("Mark as failed…"),
         reverse("message-mark-bad", args=[message.id]),
         kind="danger",
         asks=True,
@@ -201,16 +202,16 @@ def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
     if message.state == MessageState.FILLED:
         here = [message.id]
         return (
-            Action("replace", "Raise its fees", reverse("message-replace", args=here)),
-            Action("fees", "Choose fees…", reverse("message-replace", args=here), asks=True),
-            Action("republish", "Publish again", reverse("message-republish", args=here)),
-            Action("cancel", "Cancel…", reverse("message-cancel", args=here), kind="danger", asks=True),
+            Action("replace", _("Raise its fees"), reverse("message-replace", args=here)),
+            Action("fees", _("Choose fees…"), reverse("message-replace", args=here), asks=True),
+            Action("republish", _("Publish again"), reverse("message-republish", args=here)),
+            Action("cancel", _("Cancel…"), reverse("message-cancel", args=here), kind="danger", asks=True),
             mark_failed,
         )
     if message.state != MessageState.UNFILLED:
         return ()
-    retry_now = Action("retry-now", "Retry now", reverse("message-retry-now", args=[message.id]))
-    fee = Action("fees", "Raise fee…", reverse("message-replace", args=[message.id]), asks=True)
+    retry_now = Action("retry-now", _("Retry now"), reverse("message-retry-now", args=[message.id]))
+    fee = Action("fees", _("Raise fee…"), reverse("message-replace", args=[message.id]), asks=True)
     return (retry_now, fee, mark_failed) if message.attempts else (fee, mark_failed)
 
 

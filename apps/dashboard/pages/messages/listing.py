@@ -20,12 +20,11 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import LANDED_BAD, MESSAGES, STUCK, StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import Names, PageData
 from apps.dashboard.pages.messages.selection import counted, filtered, selection_read
-from apps.dashboard.pagination import ROWS, Facet, Pager, cursor_read, page_of
+from apps.dashboard.pagination import ROWS, Pager, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -54,24 +53,22 @@ USUAL_WAITS = frozenset({Wait.NONE, Wait.NEXT_HEAD, Wait.IN_POOL, Wait.EARLIER_N
 class MessageRow:
     """One message in a list."""
 
-    id: str
-    key: str
-    """Its id, safe for an HTML id."""
-    href: str
+    row: Message
+    label: StateLabel
     method: str
-    about: str
-    tone: str
-    word: str
-    icon: str
+    to: str
+    """The receiver's name, or its short address."""
     sender: str
-    sender_address: str
-    sender_short: str
-    nonce: str
-    fee_cap: str
-    gas: str
-    made: str
+    """The sender's name; empty for one without."""
     why: str
+    """What it waits for, or what came of it."""
     why_tone: str
+
+    @property
+    def about(self) -> str:
+        """To whom, and what it brings."""
+        value = f", {formatting.fil(self.row.value)} FIL" if self.row.value else ""
+        return f"to {self.to}{value}"
 
 
 def message_label(message: Message) -> StateLabel:
@@ -100,32 +97,15 @@ def message_why(message: Message) -> tuple[str, str]:
     return text, "bad" if wait in URGENT_WAITS else "warn"
 
 
-def html_key(message_id: str) -> str:
-    """A message's id as part of an HTML id: callers may choose any characters."""
-    return "".join(c if c.isascii() and (c.isalnum() or c == "-") else f"_{ord(c):x}_" for c in message_id)
-
-
 def message_row(message: Message, names: Names) -> MessageRow:
     """Lay out one message of `messages_visible`."""
-    word = message_label(message)
     why, why_tone = message_why(message)
-    to = names.miners.get(message.to) or names.wallets.get(message.to) or formatting.shortened(message.to)
     return MessageRow(
-        id=message.id,
-        key=html_key(message.id),
-        href=reverse("message", args=[message.id]),
+        row=message,
+        label=message_label(message),
         method=method_text(message.to, message.method, kind=message.kind, miners=names.miners),
-        about=f"to {to}" + (f", {formatting.fil(message.value)} FIL" if message.value else ""),
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
+        to=names.miners.get(message.to) or names.wallets.get(message.to) or formatting.shortened(message.to),
         sender=names.wallets.get(message.from_addr, ""),
-        sender_address=message.from_addr,
-        sender_short=formatting.shortened(message.from_addr),
-        nonce=formatting.whole(message.nonce),
-        fee_cap=formatting.fee_text(message.gas_fee_cap or None),
-        gas=formatting.whole(message.gas_used or None),
-        made=str(time_html(message.created_at)),
         why=why,
         why_tone=why_tone,
     )
@@ -136,7 +116,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     waiting, report = data.messages_waiting, data.report_of(Topic.MESSAGES)
     if not waiting.signed and not waiting.queued:
         landed = "" if report.found else "All pushed messages have landed or failed."
-        return verdict_by(report, Verdict("No messages pending.", landed))
+        return verdict_by(report, Verdict(_("No messages pending."), landed))
     facts = Verdict(
         f"{plural(waiting.signed + waiting.queued, 'message')} in progress:",
         f"{waiting.signed} signed, {waiting.queued} without a nonce yet.",
@@ -237,18 +217,7 @@ def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
         messages=[message_row(row, data.names) for row in shown],
         pager=pager,
         verdict=list_verdict_of(data),
-        facets=[
-            Facet(
-                key=key,
-                label=label,
-                href=here
-                + (f"?{urlencode({k: v for k, v in (('state', key), ('q', q)) if v})}" if key or q else ""),
-                on=key == state,
-                tone=tone,
-                icon=icon,
-            )
-            for key, label, tone, icon in STATES
-        ],
+        facets=facets_of(here, STATES, state=state, q=q),
         filtered=bool(state or q),
         state=state,
         q=q,

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from apps.chain.chain_status import network_known
 from apps.chain.selectors import head_current
 from apps.core.errors import BadValue
+from apps.dashboard.forms import PageForm, Text, Ticks
 from apps.messages.selectors import messages_visible
 from apps.messages.selectors.stuck import is_stuck
 from apps.messages.states import MessageState
@@ -83,27 +86,48 @@ class BulkSelection:
         return found if self.until is None else [*found, ("until", self.until.isoformat())]
 
 
+class Moment(Text):
+    """The time at which a list was shown."""
+
+    def clean(self, value: Any) -> datetime | None:
+        """Read it; None if it says nothing.  Raises ValidationError."""
+        if not (text := super().clean(value)):
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValidationError(_("not a time")) from None
+        if moment.tzinfo is None:
+            raise ValidationError(_("the time has no zone"))
+        return moment
+
+
+class SelectionForm(PageForm):
+    """The rows that were picked, or the filter that all of them fit."""
+
+    id = Ticks()
+    all = Text()
+    state = Text(strip=False)
+    q = Text()
+    until = Moment()
+
+    def clean_id(self) -> tuple[str, ...]:
+        """Return each id once.  Raises ValidationError for a selection that is too long."""
+        ids = () if self.data.get("all") else tuple(dict.fromkeys(self.cleaned_data["id"]))
+        if len(ids) > SELECTION_MAX:
+            raise ValidationError(
+                _("a selection has at most %(most)s messages"), params={"most": SELECTION_MAX}
+            )
+        return ids
+
+
 def selection_read(sent: QueryDict) -> BulkSelection:
     """Read a form's selection.  Raises BadValue for one that is too long, or a time that is none."""
-    ids = () if sent.get("all") else tuple(dict.fromkeys(sent.getlist("id")))
-    if len(ids) > SELECTION_MAX:
-        raise BadValue(f"a selection has at most {SELECTION_MAX} messages", field="id")
-    return BulkSelection(
-        ids, sent.get("state", ""), sent.get("q", "").strip(), moment_read(sent.get("until", ""))
-    )
-
-
-def moment_read(text: str) -> datetime | None:
-    """Read the time of a list; None if it says nothing.  Raises BadValue."""
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadValue("not a time", field="until") from None
-    if moment.tzinfo is None:
-        raise BadValue("the time has no zone", field="until")
-    return moment
+    form = SelectionForm(sent)
+    if not form.is_valid():
+        raise BadValue(form.why, field=next(iter(form.errors)))
+    told = form.cleaned_data
+    return BulkSelection(told["id"], told["state"], told["q"], told["until"])
 
 
 def counted(rows: QuerySet[Message]) -> tuple[int, bool]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -107,10 +108,10 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     )
     ask = ConfirmPage(
         title=f"Create miner {wish.name}",
-        text="Check the owner and the sector size: neither can be chosen again.",
-        label="Send transfer and create miner" if plan.worker_fund else "Create miner",
+        text=_("Check the owner and the sector size: neither can be chosen again."),
+        label=_("Send transfer and create miner") if plan.worker_fund else _("Create miner"),
         back=reverse("miner-new"),
-        page="Add a miner",
+        page=_("Add a miner"),
         section="miners",
         kept=tuple((form | {"fund_worker": "yes" if plan.worker_fund else ""}).items()),
         facts=tuple(facts),
@@ -163,7 +164,7 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     ask = ConfirmPage(
         title=f"Remove {row.name} {row.address}".strip(),
         text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
-        label="Remove",
+        label=_("Remove"),
         back=reverse("miner", args=[row.address or row.uuid]),
         page=row.name or row.address or "new miner",
         section="miners",
@@ -194,7 +195,7 @@ def tenant_of(viewer: Principal, name: str) -> Tenant:
         return tenants_visible(viewer).get()
     found = tenants_visible(viewer).filter(name=name).first()
     if found is None:
-        raise BadValue("choose one of the tenants", field="tenant")
+        raise BadValue(gettext("choose one of the tenants"), field="tenant")
     return found
 
 

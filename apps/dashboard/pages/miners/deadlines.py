@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.charts import Strip, StripEntry, strip
@@ -14,6 +16,8 @@ from apps.proving.states import Forecast, PostState
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.chain_status import EpochClock
     from apps.proving.models import Deadline, WindowPost
 
@@ -22,12 +26,12 @@ if TYPE_CHECKING:
 
 
 FORECASTS: Final[dict[str, StateLabel]] = {
-    Forecast.NOTHING: StateLabel("idle", "nothing to prove"),
-    Forecast.LATER: StateLabel("idle", "upcoming"),
-    Forecast.WILL_LAND: StateLabel("run", "will land"),
-    Forecast.AT_RISK: StateLabel("bad", "at risk"),
-    Forecast.LANDED: StateLabel("ok", "landed"),
-    Forecast.MISSED: StateLabel("bad", "missed"),
+    Forecast.NOTHING: StateLabel("idle", _("nothing to prove")),
+    Forecast.LATER: StateLabel("idle", _("upcoming")),
+    Forecast.WILL_LAND: StateLabel("run", _("will land")),
+    Forecast.AT_RISK: StateLabel("bad", _("at risk")),
+    Forecast.LANDED: StateLabel("ok", _("landed")),
+    Forecast.MISSED: StateLabel("bad", _("missed")),
 }
 STRIP_TONES: Final[dict[str, str]] = {
     Forecast.NOTHING: "idle",
@@ -47,7 +51,7 @@ class NextDeadline:
 
     index: int
     is_open: bool
-    word: str
+    word: StrOrPromise
     """What the forecast says of it."""
     until: int
     """When it opens, or closes if it is open; seconds since 1970."""
@@ -95,7 +99,7 @@ class DeadlineRow:
     key: str
     index: int
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     opens: str
     opens_until: int | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
-from django.urls import path, reverse
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -44,58 +44,45 @@ if TYPE_CHECKING:
 class MinerRow:
     """One miner in a list, with the strip of its period."""
 
-    key: str
-    href: str
-    name: str
-    tenant: str
-    tone: str
-    word: str
-    icon: str
-    power: str
-    power_unit: str
-    raw: str
+    row: Miner
+    label: StateLabel
     strip: Strip | None
-    active: str
-    in_work: str
-    faults: int
-    available: str
+    in_work: int
     next: NextDeadline | None
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.name} {self.row.address}".strip() or "new miner"
+
+    @property
+    def key(self) -> object:
+        """What names it in addresses."""
+        return self.row.address or self.row.uuid
 
 
 def miner_label(miner: Miner, deadlines: Sequence[Deadline]) -> StateLabel:
     """Return in words how a miner stands; the worst of its deadlines decides."""
     if miner.state == MinerState.CREATING:
-        return StateLabel("run", "being created", "wait")
+        return StateLabel("run", _("being created"), "wait")
     if miner.state == MinerState.FAILED:
-        return StateLabel("bad", "not created")
+        return StateLabel("bad", _("not created"))
     if miner.faulty_sectors:
         return StateLabel("bad", f"{miner.faulty_sectors} faulty")
     if any(deadline.forecast == Forecast.MISSED and deadline.live for deadline in deadlines):
-        return StateLabel("bad", "deadline missed")
+        return StateLabel("bad", _("deadline missed"))
     if any(deadline.forecast == Forecast.AT_RISK for deadline in deadlines):
-        return StateLabel("bad", "deadline at risk")
+        return StateLabel("bad", _("deadline at risk"))
     if miner.active_sectors:
-        return StateLabel("ok", "proving")
-    return StateLabel("idle", "no active sector")
+        return StateLabel("ok", _("proving"))
+    return StateLabel("idle", _("no active sector"))
 
 
 def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
     """Lay out one miner of `miners_visible`."""
     deadlines, network = data.deadlines_of(miner), data.network
-    word = miner_label(miner, deadlines)
-    power, power_unit = formatting.size(miner.qa_power)
-    name = miner.address or formatting.NOTHING
     return MinerRow(
-        key=str(miner.pk),
-        href=reverse("miner", args=[miner.address or miner.uuid]),
-        name=f"{miner.name} {miner.address}".strip() or "new miner",
-        tenant=miner.tenant.name,
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
-        power=power,
-        power_unit=power_unit,
-        raw=" ".join(formatting.size(miner.raw_power)),
+        row=miner,
+        label=miner_label(miner, deadlines),
         strip=None
         if network is None
         else deadline_strip(
@@ -103,12 +90,9 @@ def miner_row(miner: Miner, *, data: PageData, in_work: int) -> MinerRow:
             count=network.proving.deadlines,
             clock=data.clock,
             posts=data.posts_of(miner),
-            name=name,
+            name=miner.address or formatting.NOTHING,
         ),
-        active=formatting.whole(miner.active_sectors),
-        in_work=formatting.whole(in_work),
-        faults=miner.faulty_sectors,
-        available=formatting.fil(miner.available),
+        in_work=in_work,
         next=deadline_next(deadlines, data.clock),
     )
 
@@ -129,7 +113,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence what the miners have."""
     report = data.report_of(Topic.MINERS)
     if not data.miners:
-        return verdict_by(report, Verdict("", "No miner yet."))
+        return verdict_by(report, Verdict("", _("No miner yet.")))
     power = " ".join(formatting.size(sum(miner.qa_power for miner in data.miners)))
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     rest = "" if report.found or faulty else "No faults."

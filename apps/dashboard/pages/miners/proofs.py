@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Event
@@ -18,18 +20,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.chain.chain_status import EpochClock
     from apps.proving.models import PostNote, WindowPost
     from poolsite.filecoin.policy import Network
 
 
 POST_STATES: Final[dict[str, StateLabel]] = {
-    PostState.PROVING: StateLabel("run", "being proved"),
-    PostState.PROVED: StateLabel("run", "proved"),
-    PostState.SENT: StateLabel("run", "sent"),
-    PostState.LANDED: StateLabel("ok", "landed"),
-    PostState.MISSED: StateLabel("bad", "missed"),
-    PostState.NOTHING: StateLabel("bad", "cannot be read"),
+    PostState.PROVING: StateLabel("run", _("being proved")),
+    PostState.PROVED: StateLabel("run", _("proved")),
+    PostState.SENT: StateLabel("run", _("sent")),
+    PostState.LANDED: StateLabel("ok", _("landed")),
+    PostState.MISSED: StateLabel("bad", _("missed")),
+    PostState.NOTHING: StateLabel("bad", _("cannot be read")),
 }
 WHO_IS_ASKED: Final = {
     AttemptKind.FIRST: "a prover is asked",
@@ -45,7 +49,7 @@ class ProofRow:
     deadline: int
     partitions: str
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     left_out: str
     """How many sectors the proof leaves out."""

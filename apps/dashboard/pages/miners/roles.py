@@ -68,7 +68,7 @@ class RoleRow:
     kind: str
     label: str
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     since: str
     until: int | None
@@ -106,7 +106,7 @@ class ReservationRow:
     numbers: str
     count: str
     tone: str
-    word: str
+    word: StrOrPromise
     until: str
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -72,27 +73,28 @@ def plan_facts(wish: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:
 
 def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
     from_tenant, to_tenant = wish.miner.tenant.name, wish.to_tenant.name
-    yield Fact("Tenant", f"{to_tenant}, until now {from_tenant}, which no longer sees it")
+    yield Fact(_("Tenant"), f"{to_tenant}, until now {from_tenant}, which no longer sees it")
     yield Fact(
-        "Goes along",
+        _("Goes along"),
         f"{plural(plan.sectors, 'sector')}, {plural(plan.deadlines, 'deadline')} with sectors, all settings",
     )
-    yield Fact("Stays", f"what {from_tenant} pushed, what that cost, and the audit log")
+    yield Fact(_("Stays"), f"what {from_tenant} pushed, what that cost, and the audit log")
     if plan.messages:
         waiting = plural(plan.messages, "message")
         which = "which lands as" if plan.messages == 1 else "which land as"
         yield Fact(
-            "In progress", f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then"
+            _("In progress"),
+            f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then",
         )
-    yield Fact("From now on", f"{to_tenant} signs and pays what the miner sends; its hosts prove and seal")
+    yield Fact(_("From now on"), f"{to_tenant} signs and pays what the miner sends; its hosts prove and seal")
     shown = ", ".join(formatting.shortened(address) for address in plan.senders)
     yield Fact(
-        "Keys", f"{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
+        _("Keys"), f"{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
     )
     if plan.tokens_revoked:
-        yield Fact("Tokens revoked", f"{', '.join(plan.tokens_revoked)}: for this miner alone")
+        yield Fact(_("Tokens revoked"), f"{', '.join(plan.tokens_revoked)}: for this miner alone")
     if plan.tokens_kept:
-        yield Fact("Tokens that lose it", f"{', '.join(plan.tokens_kept)}: for other miners still")
+        yield Fact(_("Tokens that lose it"), f"{', '.join(plan.tokens_kept)}: for other miners still")
 
 
 def came_text(last: MinerTransfer | None) -> str:
@@ -147,7 +149,7 @@ def wish_of(viewer: Principal, miner: Miner, sent: dict[str, str]) -> TransferRe
     """Read the form.  Raises BadValue."""
     to_tenant = tenants_visible(viewer).filter(name=sent["tenant"]).first()
     if to_tenant is None:
-        raise BadValue("choose one of the tenants", field="tenant")
+        raise BadValue(gettext("choose one of the tenants"), field="tenant")
     from_tenant = sent["from_tenant"] or miner.tenant.name
     return TransferRequest(miner=miner, to_tenant=to_tenant, from_tenant=from_tenant, key=sent["key"])
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.core import formatting
@@ -187,10 +188,10 @@ def policy_page(
 def verdict_of(state: PolicyState) -> Verdict:
     """Return in one sentence what holds and who may change it here."""
     if state.error:
-        return Verdict("Nothing is signed:", state.error)
+        return Verdict(_("Nothing is signed:"), state.error)
     rules = f"{plural(len(state.rules), 'rule')}, version {state.number}."
     if not state.editors:
-        return Verdict(rules, "Its signer takes no changes from here.")
+        return Verdict(rules, _("Its signer takes no changes from here."))
     return Verdict(rules, f"{', '.join(state.editors)} may change it here.")
 
 
@@ -202,7 +203,7 @@ def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     try:
         state = policy_read(viewer, address)
     except DomainError as refusal:
-        away = Verdict("The policy cannot be shown:", refusal.reason)
+        away = Verdict(_("The policy cannot be shown:"), refusal.reason)
         return policy_page(request, viewer, wallet, name="policy", state=None, verdict=away)
     return policy_page(
         request,
@@ -239,7 +240,7 @@ def version(request: HttpRequest, viewer: Principal, address: str, number: int) 
 
 def refused(request: HttpRequest, viewer: Principal, wallet: Wallet, refusal: DomainError) -> HttpResponse:
     """Return why the signer was not asked, or what it said."""
-    words = Verdict("Failed:", refusal.reason)
+    words = Verdict(_("Failed:"), refusal.reason)
     return policy_page(request, viewer, wallet, name="policy", state=None, verdict=words, status=422)
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.core.errors import BadValue, DomainError
@@ -59,7 +60,7 @@ def own_transfers(request: HttpRequest, viewer: Principal, address: str) -> Http
         state = policy_read(viewer, address)
         proposal = transfers_proposal(wallet, state, signer_of(viewer, address))
         if proposal is None:
-            raise BadValue("this signer holds one key only: there is no other wallet to send to")
+            raise BadValue(gettext("this signer holds one key only: there is no other wallet to send to"))
         return review(request, viewer, wallet, own_transfers_edit(state.rules, proposal.wallets, **amounts))
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
@@ -73,7 +74,7 @@ def amount_typed(request: HttpRequest, name: str) -> str:
     except BadAmount as error:
         raise BadValue(f"{text!r} is no amount: {error}", field=name) from None
     if amount <= 0:
-        raise BadValue("write an amount above zero", field=name)
+        raise BadValue(gettext("write an amount above zero"), field=name)
     return fil_format(amount)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from django.core.exceptions import ValidationError
 from django.shortcuts import redirect
 from django.urls import path
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.errors import BadValue, DomainError
+from apps.dashboard.forms import PageForm, Text, Whole
 from apps.dashboard.pages.policies.page import editor_only, pack, policy_page, refused
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.services.retry import policy_change
@@ -26,12 +28,39 @@ if TYPE_CHECKING:
     from apps.wallets.models import Wallet
 
 
-def unpack(packed: str) -> str:
-    """Read it.  Raises BadValue."""
-    try:
-        return base64.b64decode(packed, validate=True).decode()
-    except (binascii.Error, ValueError):
-        raise BadValue("the text cannot be read", field="text") from None
+class Packed(Text):
+    """A text as a page carries it from one form to the next."""
+
+    def clean(self, value: Any) -> str:
+        """Read it.  Raises ValidationError."""
+        try:
+            return base64.b64decode(super().clean(value), validate=True).decode()
+        except ValueError:
+            raise ValidationError(_("the text cannot be read")) from None
+
+
+class TextForm(PageForm):
+    """A policy's text, written or packed by a page of ours."""
+
+    written = Text(strip=False)
+    packed = Packed()
+
+    @property
+    def text(self) -> str:
+        """The text that is asked about."""
+        if not self.is_bound:
+            return str(self.initial["written"])
+        name = "packed" if "packed" in self.data else "written"
+        return str(self.cleaned_data.get(name, "")).replace("\r\n", "\n")
+
+
+class ChangeForm(PageForm):
+    """A change that an editor signed in the browser."""
+
+    packed = Packed()
+    number = Whole()
+    editor = Text(strip=False)
+    signature = Text(strip=False)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -40,21 +69,20 @@ def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """The policy as text; a POST shows what another text would change, also to go back to an old version."""
     wallet = wallet_get(viewer, address)
     editor_only(viewer)
-    error, written = "", request.POST.get("written", "").replace("\r\n", "\n")
+    form = TextForm.of(request)
     try:
-        if request.method == "POST":
-            written = unpack(request.POST["packed"]) if "packed" in request.POST else written
-            try:
-                return review(request, viewer, wallet, PolicyEdit(op=REPLACE, text=written))
-            except (BadWire, DomainError) as refusal:
-                error = refusal.reason
-        else:
-            written = policy_read(viewer, address).text
+        if not form.is_bound:
+            form.initial["written"] = policy_read(viewer, address).text
+        elif form.is_valid():
+            with form.refusals():
+                return review(request, viewer, wallet, PolicyEdit(op=REPLACE, text=form.text))
+    except BadWire as refusal:
+        form.add_error(None, refusal.reason)
     except DomainError as refusal:
         return refused(request, viewer, wallet, refusal)
-    status = 422 if error else 200
+    status = 422 if form.errors else 200
     return policy_page(
-        request, viewer, wallet, name="policy_text", status=status, written=written, error=error
+        request, viewer, wallet, name="policy_text", status=status, written=form.text, error=form.why
     )
 
 
@@ -84,14 +112,11 @@ def save(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Send a signed change to the signer."""
     wallet = wallet_get(viewer, address)
     editor_only(viewer)
-    number = request.POST.get("number", "")
+    form = ChangeForm(request.POST)
+    if not form.is_valid():
+        return refused(request, viewer, wallet, BadValue(form.why))
     try:
-        change = PolicyChange(
-            text=unpack(request.POST.get("packed", "")),
-            number=int(number) if number.isdecimal() and len(number) < 9 else 0,
-            editor=request.POST.get("editor", "")[:200],
-            signature=request.POST.get("signature", "")[:200],
-        )
+        change = PolicyChange(text=form.cleaned_data.pop("packed"), **form.cleaned_data)
         try:
             policy_change(viewer, address, change)
         except DomainError as refusal:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_sector
@@ -20,7 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import MessageRow, message_row
 from apps.dashboard.pages.miners.detail import transferred_fragment
 from apps.dashboard.pages.sectors.countdown import expires_in
-from apps.dashboard.pages.sectors.gantt import Gantt, sector_gantt
+from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.listing import SectorRow, place_text, sector_row
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest, HttpResponse
 
+    from apps.dashboard.charts import Gantt
     from apps.messages.models import Message
     from apps.sectors.models import JobEvent, Sector
     from apps.users.principals import Principal
@@ -131,7 +133,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     rest = batch_text(sector, data)
     if sector.error:
         rest = f"{rest} Last failure: {sector.error}".strip()
-    return f"{row.word[:1].upper()}{row.word[1:]}.", rest
+    return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
 
 
 def batch_text(sector: Sector, data: PageData) -> str:
@@ -195,19 +197,19 @@ def expiry_text(sector: Sector) -> str:
 
 def sector_facts(sector: Sector) -> Iterable[Fact]:
     """What the console knows of a sector, in the field's words."""
-    yield Fact("Id", str(sector.uuid), mono=True)
-    yield Fact("Seal proof", RegisteredSealProof(sector.seal_proof).name)
+    yield Fact(_("Id"), str(sector.uuid), mono=True)
+    yield Fact(_("Seal proof"), RegisteredSealProof(sector.seal_proof).name)
     if sector.comm_d is not None:
-        yield Fact("CommD", str(commd_cid(bytes(sector.comm_d))), mono=True)
+        yield Fact(_("CommD"), str(commd_cid(bytes(sector.comm_d))), mono=True)
     if clients := [piece for piece in sector.pieces if piece.get("payload")]:
         bytes_text = " ".join(formatting.size(sum(piece["payload"] for piece in clients)))
-        yield Fact("Data", f"{plural(len(clients), 'piece')}, {bytes_text}")
+        yield Fact(_("Data"), f"{plural(len(clients), 'piece')}, {bytes_text}")
     if sector.comm_r is not None:
-        yield Fact("CommR", str(commr_cid(bytes(sector.comm_r))), mono=True)
-    yield Fact("Pre-commit epoch", formatting.whole(sector.precommit_epoch))
-    yield Fact("Activation", formatting.whole(sector.activation))
-    yield Fact("Deadline / partition", place_text(sector))
-    yield Fact("Store", sector.store or formatting.NOTHING)
+        yield Fact(_("CommR"), str(commr_cid(bytes(sector.comm_r))), mono=True)
+    yield Fact(_("Pre-commit epoch"), formatting.whole(sector.precommit_epoch))
+    yield Fact(_("Activation"), formatting.whole(sector.activation))
+    yield Fact(_("Deadline / partition"), place_text(sector))
+    yield Fact(_("Store"), sector.store or formatting.NOTHING)
 
 
 def detail_actions(sector: Sector) -> tuple[Action, ...]:
@@ -216,7 +218,7 @@ def detail_actions(sector: Sector) -> tuple[Action, ...]:
         return ()
     here = sector.uuid
     return (
-        Action("retry", "Retry", reverse("sector-retry", args=[here]), icon="retry", kind="primary"),
+        Action("retry", _("Retry"), reverse("sector-retry", args=[here]), icon="retry", kind="primary"),
         *(
             Action(
                 f"back-{state}",
@@ -227,7 +229,7 @@ def detail_actions(sector: Sector) -> tuple[Action, ...]:
             for state in sector.step.resume_at
         ),
         Action(
-            "abort", "Abort…", reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
+            "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
         ),
     )
 

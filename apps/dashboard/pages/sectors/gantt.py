@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.timezone import localtime
 
 from apps.core import formatting
-from apps.dashboard.charts import Bar, gantt_bar
+from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
 from apps.dashboard.labels import STAGES
 from poolsite.wire.pipeline import SectorState
 
@@ -25,35 +25,6 @@ TICKS: Final = 4
 """Parts of the axis."""
 DETOURS: Final = ("RETICKET", "RESEED", "LEASE_OVER")
 """Events that do not bring a sector forward."""
-
-
-@dataclass(frozen=True, slots=True)
-class GanttRow:
-    """One stage on the time axis."""
-
-    stage: str
-    took: str
-    text: str
-    bars: tuple[Bar, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A mark on the time axis."""
-
-    x: float
-    label: str
-    anchor: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gantt:
-    """A sector's stages on one time axis."""
-
-    rows: tuple[GanttRow, ...]
-    ticks: tuple[Tick, ...]
-    now: float | None
-    """Where the present stands; None once the sector needs nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +102,7 @@ def _ticks(start: datetime, end: datetime) -> tuple[Tick, ...]:
     anchors = {0: "start", TICKS: "end"}
     return tuple(
         Tick(
-            x=100 * part / TICKS,
+            at=100 * part / TICKS,
             label=localtime(start + (end - start) * part / TICKS).strftime("%H:%M:%S"),
             anchor=anchors.get(part, "middle"),
         )

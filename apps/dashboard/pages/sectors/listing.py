@@ -17,12 +17,11 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
 from apps.dashboard.csv_export import CHUNK, CSV_MAX, csv_answer
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES, WAITING, StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.sectors.countdown import expires_in, sector_countdown
-from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
+from apps.dashboard.pages.sectors.countdown import Countdown, expires_in, sector_countdown
+from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -41,39 +40,38 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
-PROVING: Final = StateLabel("ok", "proving")
-NOT_PROVEN: Final = StateLabel("run", "waits for its first proof", "wait")
-FAULTY: Final = StateLabel("bad", "faulty")
-RECOVERING: Final = StateLabel("warn", "recovering", "retry")
+PROVING: Final = StateLabel("ok", _("proving"))
+NOT_PROVEN: Final = StateLabel("run", _("waits for its first proof"), "wait")
+FAULTY: Final = StateLabel("bad", _("faulty"))
+RECOVERING: Final = StateLabel("warn", _("recovering"), "retry")
 
 
 @dataclass(frozen=True, slots=True)
 class SectorRow:
     """One sector in a list."""
 
-    key: str
-    name: str
-    number: int
-    href: str
-    state: str
-    tone: str
-    word: str
-    icon: str
-    pct: int | None
-    pct_text: str
-    bar_tone: str
-    say: str
-    clock: str
-    clock_until: int | None
-    clock_left: str
-    clock_tone: str
+    row: Sector
+    label: StateLabel
+    progress: float | None
+    """Share of the stage that is done; None where no host computes."""
+    countdown: Countdown
     host: str
-    attempt: int
-    deadline: str
     expires: str
     """Time that is left of its life."""
-    made: str
     actions: tuple[Action, ...]
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.miner.address or self.row.miner} / {self.row.number}"
+
+    @property
+    def say(self) -> str:
+        """Why it stands still; empty for one that goes on."""
+        return self.row.error if self.row.paused_at is not None else ""
+
+    @property
+    def attempt(self) -> int:
+        return int(self.row.attempts) + 1
 
 
 def sector_label(sector: Sector, data: PageData) -> StateLabel:
@@ -105,38 +103,21 @@ def sector_actions(sector: Sector) -> tuple[Action, ...]:
     if sector.paused_at is None:
         return ()
     return (
-        Action(key="retry", label="Retry", href=reverse("sector-retry", args=[sector.uuid]), icon="retry"),
+        Action(key="retry", label=_("Retry"), href=reverse("sector-retry", args=[sector.uuid]), icon="retry"),
     )
 
 
 def sector_row(sector: Sector, *, data: PageData) -> SectorRow:
     """Lay out one sector of `sectors_visible`."""
-    word = sector_label(sector, data)
-    count = sector_countdown(sector, data)
-    progress = sector.progress if sector.step.owner is Owner.WORKER and sector.paused_at is None else None
+    is_computed = sector.step.owner is Owner.WORKER and sector.paused_at is None
     worker = sector.job.worker or sector.job.sticky_worker
     return SectorRow(
-        key=str(sector.uuid),
-        name=f"{sector.miner.address or sector.miner} / {sector.number}",
-        number=sector.number,
-        href=reverse("sector", args=[sector.uuid]),
-        state=sector.state,
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
-        pct=None if progress is None else round(100 * progress),
-        pct_text="" if progress is None else formatting.percent(progress, 1),
-        bar_tone="run",
-        say=sector.error if sector.paused_at is not None else "",
-        clock=count.say,
-        clock_until=count.until,
-        clock_left=count.left,
-        clock_tone=count.tone,
+        row=sector,
+        label=sector_label(sector, data),
+        progress=sector.progress if is_computed else None,
+        countdown=sector_countdown(sector, data),
         host=worker.name if worker is not None else formatting.NOTHING,
-        attempt=sector.attempts + 1,
-        deadline=place_text(sector),
         expires=expires_in(sector, data),
-        made=time_html(sector.created_at),
         actions=sector_actions(sector) if data.viewer.may("sign") else (),
     )
 
@@ -164,7 +145,7 @@ def sealing_verdict(data: PageData) -> Verdict:
     active = sum(miner.active_sectors for miner in data.miners)
     unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
     waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""
-    return Verdict("Nothing is being sealed:", f"{plural(active, 'sector')} active{waits}.")
+    return Verdict(_("Nothing is being sealed:"), f"{plural(active, 'sector')} active{waits}.")
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
@@ -179,15 +160,15 @@ def rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 
 
 STATES: Final = (
-    ("", "All", ""),
-    ("work", "In progress", "run"),
-    ("paused", "Failed", "bad"),
-    ("active", "Active", "ok"),
-    ("sealed", "Awaiting first proof", "warn"),
-    ("expiring", "Expires within 30 d", "warn"),
-    ("aborted", "Aborted", ""),
+    ("", "All", "", ""),
+    ("work", "In progress", "run", "run"),
+    ("paused", "Failed", "bad", "bad"),
+    ("active", "Active", "ok", "ok"),
+    ("sealed", "Awaiting first proof", "warn", "warn"),
+    ("expiring", "Expires within 30 d", "warn", "warn"),
+    ("aborted", "Aborted", "", ""),
 )
-"""Filters of the list: key, label, tone."""
+"""Filters of the list: key, label, tone, icon."""
 COLUMNS: Final = (
     "id",
     "miner",
@@ -263,7 +244,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         sectors=list_context(shown, data),
         pager=pager,
         verdict=list_verdict_of(data),
-        facets=facets(here, state=state, q=q),
+        facets=facets_of(here, STATES, state=state, q=q),
         filtered=bool(state or q),
         state=state,
         q=q,
@@ -273,22 +254,6 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         pledge_label="Pledge…" if viewer.may("sign") else "",
         pledge_href=reverse("pledge"),
     )
-
-
-def facets(here: str, *, state: str, q: str) -> list[Facet]:
-    """The list's filters with their addresses."""
-    return [
-        Facet(
-            key=key,
-            label=label,
-            href=here
-            + (f"?{urlencode({k: v for k, v in (('state', key), ('q', q)) if v})}" if key or q else ""),
-            on=key == state,
-            tone=tone,
-            icon=tone,
-        )
-        for key, label, tone in STATES
-    ]
 
 
 @require_safe

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -222,7 +223,7 @@ def miner_of(viewer: Principal, address: str) -> Miner:
     try:
         return miner_get(viewer, address)
     except MinerUnknown:
-        raise BadValue("choose one of your miners", field="miner") from None
+        raise BadValue(gettext("choose one of your miners"), field="miner") from None
 
 
 def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
@@ -239,7 +240,7 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
         text=price.say,
         label=f"Pledge {plural(count, 'sector')}",
         back=f"{reverse('pledge')}?miner={miner.address}",
-        page="Pledge",
+        page=_("Pledge"),
         section="sectors",
         kept=tuple(form.typed.items()),
         facts=(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.checks.object_reports import report_of_sender
@@ -55,24 +56,24 @@ def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
         return ()
     if sender.state == SenderState.FORBIDDEN:
         address = reverse("sender-act", args=[sender.address, "resume"])
-        return (Action("resume", "Resume", address, icon="run", kind="primary"),)
-    return (Action("pause", "Pause", reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
+        return (Action("resume", _("Resume"), address, icon="run", kind="primary"),)
+    return (Action("pause", _("Pause"), reverse("sender-act", args=[sender.address, "pause"]), icon="pause"),)
 
 
 def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     """What is known of it."""
-    yield Fact("Address", sender.address, mono=True)
-    yield Fact("Balance", f"{row.balance} FIL")
-    yield Fact("Runway", f"{row.runway}, at what the last {LEARN_DAYS} days cost")
-    yield Fact(f"Gas of {LEARN_DAYS} days", f"{row.spent} FIL")
-    yield Fact("In flight", f"{row.flying} of {row.quota}")
-    yield Fact("Waiting", row.waiting)
-    yield Fact("Next nonce", row.nonce)
-    yield Fact("Chain wants", formatting.whole(sender.chain_nonce))
+    yield Fact(_("Address"), sender.address, mono=True)
+    yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
+    yield Fact(_("Runway"), f"{row.runway}, at what the last {LEARN_DAYS} days cost")
+    yield Fact(f"Gas of {LEARN_DAYS} days", f"{formatting.fil(row.spent)} FIL")
+    yield Fact(_("In flight"), f"{formatting.whole(row.lane.in_flight)} of {formatting.whole(row.quota)}")
+    yield Fact(_("Waiting"), formatting.whole(row.lane.waiting))
+    yield Fact(_("Next nonce"), formatting.whole(row.lane.next_nonce))
+    yield Fact(_("Chain wants"), formatting.whole(sender.chain_nonce))
     if sender.gap_nonce is not None:
-        yield Fact("Missing nonce", formatting.whole(sender.gap_nonce))
+        yield Fact(_("Missing nonce"), formatting.whole(sender.gap_nonce))
     if sender.foreign_at is not None:
-        yield Fact("Used elsewhere", f"{sender.foreign_cid or 'seen in a node pool'}", mono=True)
+        yield Fact(_("Used elsewhere"), f"{sender.foreign_cid or 'seen in a node pool'}", mono=True)
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:

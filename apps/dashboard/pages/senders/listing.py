@@ -18,7 +18,6 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.messages.listing import html_key
 from apps.dashboard.pages.senders.lane import LaneView, lane_view
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
@@ -53,45 +52,38 @@ RUNWAY_SHOWN_DAYS: Final = 3650
 class SenderRow:
     """One sender in a list."""
 
-    key: str
-    href: str
+    row: Sender
+    label: StateLabel
     name: str
-    address: str
-    short: str
-    tone: str
-    word: str
-    icon: str
     why: str
-    lane: LaneView
+    lane: Lane
+    view: LaneView
     stuck: int
-    flying: str
-    quota: str
-    waiting: str
-    balance: str
+    quota: int
+    balance: int | None
     runway: str
     runway_tone: str
-    spent: str
-    nonce: str
+    spent: int
 
 
 def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> StateLabel:
     """Return in words how a sender does; the worst comes first."""
     if sender.state == SenderState.FORBIDDEN:
-        return StateLabel("idle", "paused", "pause")
+        return StateLabel("idle", _("paused"), "pause")
     if sender.wait == Wait.NO_ACTOR:
-        return StateLabel("bad", "never funded")
+        return StateLabel("bad", _("never funded"))
     if sender.gap_nonce is not None:
-        return StateLabel("bad", "nonce gap")
+        return StateLabel("bad", _("nonce gap"))
     if stuck:
         return StateLabel("warn", f"{stuck} stuck")
     if is_used_elsewhere(sender, now=at):
-        return StateLabel("warn", "used elsewhere")
+        return StateLabel("warn", _("used elsewhere"))
     if lane.in_flight:
-        return StateLabel("run", "sending", "messages")
+        return StateLabel("run", _("sending"), "messages")
     if lane.waiting:
         held = lane.waiting == lane.held
-        return StateLabel("idle", "held up") if held else StateLabel("run", "queued", "messages")
-    return StateLabel("ok", "all landed")
+        return StateLabel("idle", _("held up")) if held else StateLabel("run", _("queued"), "messages")
+    return StateLabel("ok", _("all landed"))
 
 
 def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
@@ -127,29 +119,21 @@ def sender_row(
     sender: Sender, *, lane: Lane, data: PageData, spent: tuple[int, int] | None, quota: int, stuck: int
 ) -> SenderRow:
     """Lay out one sender of `senders_visible`."""
-    word = sender_label(sender, lane, stuck=stuck, at=data.at)
     balance = balance_of(sender, data)
     lasts, lasts_tone = runway(balance, spent)
     return SenderRow(
-        key=html_key(sender.address),
-        href=reverse("sender", args=[sender.address]),
+        row=sender,
+        label=sender_label(sender, lane, stuck=stuck, at=data.at),
         name=data.names.wallets.get(sender.address) or formatting.shortened(sender.address),
-        address=sender.address,
-        short=formatting.shortened(sender.address),
-        tone=word.tone,
-        word=word.word,
-        icon=word.sign,
         why=sender_why(sender, lane, stuck=stuck, at=data.at),
-        lane=lane_view(lane),
+        lane=lane,
+        view=lane_view(lane),
         stuck=stuck,
-        flying=formatting.whole(lane.in_flight),
-        quota=formatting.whole(sender.quota or quota),
-        waiting=formatting.whole(lane.waiting),
-        balance=formatting.fil(balance),
+        quota=sender.quota or quota,
+        balance=balance,
         runway=lasts,
         runway_tone=lasts_tone,
-        spent=formatting.fil(spent[0] if spent else 0),
-        nonce=formatting.whole(lane.next_nonce),
+        spent=spent[0] if spent else 0,
     )
 
 
@@ -165,7 +149,7 @@ TONES: Final = ("bad", "warn", "idle", "run", "ok")
 
 def worst_first(rows: Sequence[SenderRow]) -> list[SenderRow]:
     """Order the list: what needs somebody stands on top."""
-    return sorted(rows, key=lambda row: (TONES.index(row.tone), row.name, row.address))
+    return sorted(rows, key=lambda row: (TONES.index(row.label.tone), row.name, row.row.address))
 
 
 SENDERS_MAX: Final = 200
@@ -198,7 +182,7 @@ def list_verdict_of(rows: Sequence[SenderRow], data: PageData) -> Verdict:
     """Return in one sentence whether every address sends."""
     report = data.report_of(Topic.SENDERS)
     if not rows:
-        return verdict_by(report, Verdict("", "No message was pushed yet."))
+        return verdict_by(report, Verdict("", _("No message was pushed yet.")))
     rest = "" if report.found else "no nonce gaps and nothing is stuck."
     return verdict_by(report, Verdict(f"{plural(len(rows), 'sender')}{',' if rest else '.'}", rest))
 

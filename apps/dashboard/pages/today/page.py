@@ -46,14 +46,16 @@ def verdict_of(data: PageData) -> Verdict:
         return verdict_by(data.report, Verdict("", ""))
     if data.clock is None:
         return Verdict(
-            "No chain yet.", "The console waits for its first node to answer.", checked_text(data.report)
+            _("No chain yet."),
+            _("The console waits for its first node to answer."),
+            checked_text(data.report),
         )
     active = sum(miner.active_sectors for miner in data.miners)
     under_way = sum(data.sector_counts.values())
     if not active and not under_way:
-        return verdict_by(data.report, Verdict("All is well:", "no sector is active or in progress."))
+        return verdict_by(data.report, Verdict(_("All is well:"), _("no sector is active or in progress.")))
     counts = f"{plural(active, 'sector')} active, {under_way} in progress, every deadline forecast to land."
-    return verdict_by(data.report, Verdict("All is well:", counts))
+    return verdict_by(data.report, Verdict(_("All is well:"), counts))
 
 
 def strips_of(data: PageData) -> list[MinerRow]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.labels import StateLabel
 
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 
 
 WORDS: Final = {
-    "running": StateLabel("ok", "running"),
-    "silent": StateLabel("warn", "silent"),
-    "down": StateLabel("bad", "down"),
+    "running": StateLabel("ok", _("running")),
+    "silent": StateLabel("warn", _("silent")),
+    "down": StateLabel("bad", _("down")),
 }
 
 

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from apps.dashboard.labels import EVENTS, MESSAGES, STAGES, WAITING
-from apps.dashboard.pages.messages.listing import html_key
 from apps.dashboard.pages.miners.deadlines import FORECASTS, STRIP_TONES
+from apps.dashboard.templatetags.poolsite import html_key
 from apps.messages.states import MessageState
 from apps.proving.states import Forecast
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorEvent, Stage

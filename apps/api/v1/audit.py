@@ -1,0 +1,126 @@
+"""The audit log over REST: a search, and whether its chain of hashes holds."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.accounts import checked
+from apps.api.v1.pagination import Pages, number
+from apps.api.v1.serializers import QuerySerializer
+from apps.api.v1.views import PoolView
+from apps.core.errors import BadValue
+from apps.users.audit import YEARS, AuditQuestion, audit_page, chain_look
+
+
+class AuditQuery(QuerySerializer):
+    """What to look for in the audit log."""
+
+    actor = serializers.CharField(required=False, max_length=200)
+    action = serializers.CharField(required=False, max_length=200)
+    target = serializers.CharField(required=False, max_length=200)
+    after = serializers.DateTimeField(required=False)
+    before = serializers.DateTimeField(required=False)
+
+
+class AuditOutput(serializers.Serializer[Any]):
+    """One line of the audit log."""
+
+    number = serializers.IntegerField(source="pk")
+    at = serializers.DateTimeField()
+    actor = serializers.CharField()
+    tenant = serializers.CharField(source="tenant.name", default=None, allow_null=True)
+    source = serializers.CharField()  # type: ignore[assignment]  # DRF has a `source` of its own
+    action = serializers.CharField()
+    target = serializers.CharField()
+    before = serializers.JSONField(allow_null=True)
+    after = serializers.JSONField(allow_null=True)
+    hash = serializers.CharField(source="entry_hash")
+
+
+class AuditLines(serializers.Serializer[Any]):
+    """One page, newest first; a search may stop before it has a page full, and `next` goes on."""
+
+    results = AuditOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class AuditState(serializers.Serializer[Any]):
+    """Whether the chain of the audit log holds, and how far it was checked."""
+
+    intact = serializers.BooleanField()
+    first_broken = serializers.IntegerField(allow_null=True)
+    checked_to = serializers.IntegerField()
+    whole = serializers.BooleanField()
+
+
+class AuditView(PoolView):
+    """Who did what, newest first."""
+
+    @extend_schema(
+        operation_id="v1_audit_list",
+        parameters=[AuditQuery, OpenApiParameter("cursor", str), OpenApiParameter("limit", int)],
+        responses=AuditLines,
+    )
+    def get(self, request: Request) -> Response:
+        """Search the audit log: part of an actor's name, whole actions and targets, a time.
+
+        No question looks at more than some thousand lines: a search may give few or none and yet a `next`.
+        """
+        limit = number(request, "limit", least=1, default=Pages.default_limit, most=Pages.max_limit)
+        before = number(request, "cursor", least=1, default=0, most=10**12)
+        data = checked(AuditQuery(data=request.query_params))
+        look = audit_page(self.principal, audit_question(data), before=before, limit=limit + 1)
+        last = look.rows[limit - 1] if len(look.rows) > limit else look.stopped_at
+        return Response(
+            {
+                "results": AuditOutput(look.rows[:limit], many=True).data,
+                "next": None if last is None else str(last.pk),
+            }
+        )
+
+
+def audit_question(data: dict[str, Any]) -> AuditQuestion:
+    """Read a checked query.  Raises BadValue for a time before or after all that can have been written."""
+    for name in ("after", "before"):
+        if name in data and not YEARS[0] <= data[name].year <= YEARS[1]:
+            raise BadValue(f"lies between the years {YEARS[0]} and {YEARS[1]}", field=name)
+    return AuditQuestion(
+        who=data.get("actor", ""),
+        what=data.get("action", ""),
+        target=data.get("target", ""),
+        since=data["after"] + timedelta(microseconds=1) if "after" in data else None,
+        until=data.get("before"),
+        is_exact=True,
+    )
+
+
+class AuditStateView(PoolView):
+    """Whether anybody changed the audit log."""
+
+    operator_only = True
+
+    @extend_schema(responses=AuditState)
+    def get(self, _request: Request) -> Response:
+        """Walk the chain of hashes on from where it was checked last; `audit_verify` walks all of it."""
+        found = chain_look()
+        return Response(
+            {
+                "intact": found.broken is None,
+                "first_broken": found.broken,
+                "checked_to": found.to,
+                "whole": found.is_whole,
+            }
+        )
+
+
+urlpatterns = [
+    path("audit", AuditView.as_view(), name="api-audit"),
+    path("audit/state", AuditStateView.as_view(), name="api-audit-state"),
+]
