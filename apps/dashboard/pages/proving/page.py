@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
@@ -59,7 +60,7 @@ class NextRow:
     href: str
     index: int
     tone: str
-    word: str
+    word: StrOrPromise
     icon: str
     when: str
     until: int | None

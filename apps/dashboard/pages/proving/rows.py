@@ -17,6 +17,8 @@ from apps.proving.states import CheckState
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from django_stubs_ext import StrOrPromise
+
     from apps.dashboard.page_data import PageData
     from apps.miners.models import Miner
     from apps.proving.models import CheckRun, Deadline, Dispute, SectorCheck
@@ -81,7 +83,7 @@ class CheckRow:
     index: int
     partitions: str
     tone: str
-    word: str
+    word: StrOrPromise
     host: str
     store: str
     count: str
@@ -192,7 +194,7 @@ class DisputeRow:
     index: int
     href: str
     tone: str
-    word: str
+    word: StrOrPromise
     height: str
     sender: str
 
@@ -249,7 +251,7 @@ class SectorRow:
 
     number: int
     tone: str
-    word: str
+    word: StrOrPromise
     files: str
     host: str
     store: str
