@@ -46,6 +46,8 @@ class Miner(Named, Timestamped):
     worker_id = models.BigIntegerField(null=True)
     control = models.JSONField(default=list)
     """Key addresses that may send messages for the miner too."""
+    control_ids = models.JSONField(default=list)
+    """The same as the chain has them, by which a change shows."""
     beneficiary = AddressField(blank=True, default="")
     peer_id = models.CharField(max_length=128, blank=True)
 

@@ -33,6 +33,18 @@ class Use(models.TextChoices):
     POST = "post", "Proofs"
 
 
+class AddressChange(models.TextChoices):
+    """What can be changed about a miner's addresses, step by step."""
+
+    CONTROL = "control", "Control addresses"
+    WORKER = "worker", "Worker"
+    WORKER_CONFIRM = "worker-confirm", "Confirm worker"
+    OWNER = "owner", "Owner"
+    OWNER_CONFIRM = "owner-confirm", "Confirm owner"
+    BENEFICIARY = "beneficiary", "Beneficiary"
+    BENEFICIARY_CONFIRM = "beneficiary-confirm", "Approve beneficiary"
+
+
 class RoleKind(models.TextChoices):
     """What a host does for a miner.  Source: filguard's distributed lotus-miner, `run --window-post …`."""
 

@@ -35,7 +35,7 @@ STAGES: Final = {JobKind.WINDOW_POST: "WINDOW_POST", JobKind.SECTOR_CHECK: "SECT
 UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
-GATE_S: Final = 5.0
+GATE_S: Final = 1.0
 """Longest wait for a win where the console does not say how long the window is open."""
 BUSY_S: Final = 0.1
 IDLE_S: Final = 0.5
@@ -140,7 +140,7 @@ class Prover:
         """Make a window's proof, or find out which sectors have no good files; wins go first."""
         self.gate.window_wait(
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
-            most_s=min(WAIT_MAX_S, inputs.seconds_left / 4 or GATE_S),
+            most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
         )
         begun, task = time.monotonic(), self.task_of(inputs)
         read_at = begun

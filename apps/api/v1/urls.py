@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.message_changes")),
     path("", include("apps.api.v1.message_diagnosis")),
     path("", include("apps.api.v1.messages")),
+    path("", include("apps.api.v1.miner_addresses")),
     path("", include("apps.api.v1.miner_changes")),
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),

@@ -214,8 +214,10 @@ def _columns(facts: MinerFacts, *, period: int) -> dict[str, Any]:
 
 
 def _has_other_keys(miner: Miner, facts: MinerFacts) -> bool:
-    return miner.worker_id != address_parse(facts.worker_id).actor_id or len(miner.control) != len(
-        facts.control_ids
+    return (
+        miner.worker_id != address_parse(facts.worker_id).actor_id
+        or miner.control_ids != list(facts.control_ids)
+        or miner.beneficiary != address_format(address_parse(facts.beneficiary))
     )
 
 
@@ -232,6 +234,7 @@ def _keys(client: ChainClient, facts: MinerFacts, key: str) -> dict[str, Any]:
         "owner": key_of(facts.owner_id),
         "worker": key_of(facts.worker_id),
         "control": [key_of(one) for one in facts.control_ids],
+        "control_ids": list(facts.control_ids),
         "beneficiary": address_format(address_parse(facts.beneficiary)),
         "owner_id": address_parse(facts.owner_id).actor_id,
         "worker_id": address_parse(facts.worker_id).actor_id,

@@ -86,7 +86,7 @@ def _next_job(
     due = Q(not_before=None) | Q(not_before__lte=now)
     here = Q(sticky_worker=worker)
     if new_sectors:
-        here |= Q(sticky_worker=None) & ~Q(miner__in=roles.barred(RoleKind.SEAL))
+        here |= Q(sticky_worker=None) & _begun_by(roles)
     proofs = Q(kind__in=[kind for kind in kinds if kind not in STAGED])
     wanted = proofs & _offered(worker, roles) & (Q(expires_at=None) | Q(expires_at__gt=now))
     stages = [stage for stage, count in free.items() if count > 0]
@@ -107,6 +107,16 @@ def _next_job(
     if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
         return None
     return job
+
+
+def _begun_by(roles: HostRoles) -> Q:
+    """Return which new sectors a host may begin: those with clients' data need the role for deals."""
+    if not roles.ruled:
+        return Q()
+    has_data = ~Q(sector__pieces=[])
+    return ~has_data & ~Q(miner__in=roles.barred(RoleKind.SEAL)) | has_data & ~Q(
+        miner__in=roles.barred(RoleKind.DEAL)
+    )
 
 
 def _offered(worker: Worker, roles: HostRoles) -> Q:

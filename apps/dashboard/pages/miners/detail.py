@@ -69,6 +69,8 @@ class MinerDetail:
     pledge_href: str
     remove_href: str
     """Where it is taken out of the pool; empty for one that stays."""
+    addresses_href: str
+    """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
     """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
     transfer_href: str
@@ -125,6 +127,9 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner)
+        else "",
+        addresses_href=reverse("miner-addresses", args=[miner.address])
+        if miner.state == MinerState.ACTIVE
         else "",
         roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         transfer_href=reverse("miner-transfer", args=[miner.address])

@@ -103,6 +103,18 @@ def test_host_without_the_role_gets_no_such_job() -> None:
     assert prove(b) == 1, "a miner without roles is worked for by all hosts"
 
 
+def test_sector_with_clients_data_is_sealed_by_the_host_for_deals() -> None:
+    miner = factories.miner()
+    a, b = machine("a"), machine("b")
+    give(miner, "a", SEAL)
+    give(miner, "b", RoleKind.DEAL)
+    piece = {"size": 2048, "comm_p": DIGEST.hex()}
+    plain, deal = factories.sector(miner), factories.sector(miner, pieces=[piece])
+
+    assert [job.seal.number for job in claim(a) if job.seal] == [plain.number]
+    assert [job.seal.number for job in claim(b) if job.seal] == [deal.number]
+
+
 def test_sector_that_a_host_has_begun_stays_its_own() -> None:
     miner, a = factories.miner(), machine("a")
     factories.sector(miner, held_by=a)

@@ -1,0 +1,173 @@
+"""A miner's addresses over REST: what the chain says, what is pending, and changes with their price."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.miners.selectors import miner_get
+from apps.miners.services.address_changes import (
+    CONTROL_MAX,
+    AddressRequest,
+    addresses_read,
+    change_plan,
+    change_push,
+)
+from apps.miners.states import AddressChange
+from poolsite.filecoin.amounts import amount_parse
+
+if TYPE_CHECKING:
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.services.address_changes import MinerAddresses
+
+
+class PendingBeneficiaryOutput(serializers.Serializer[Any]):
+    """A proposed beneficiary, and who has approved."""
+
+    address = serializers.CharField()
+    quota = serializers.CharField()
+    expiration = serializers.IntegerField()
+    by_beneficiary = serializers.BooleanField()
+    by_nominee = serializers.BooleanField()
+
+
+class MinerAddressesOutput(serializers.Serializer[Any]):
+    """The addresses as f0 at the newest head; amounts in attoFIL."""
+
+    owner = serializers.CharField()
+    worker = serializers.CharField()
+    control = serializers.ListField(child=serializers.CharField())
+    beneficiary = serializers.CharField()
+    quota = serializers.CharField()
+    used_quota = serializers.CharField()
+    expiration = serializers.IntegerField()
+    new_worker = serializers.CharField(allow_null=True)
+    worker_epoch = serializers.IntegerField(allow_null=True, help_text="from here on it can be confirmed")
+    pending_owner = serializers.CharField(allow_null=True)
+    pending_beneficiary = PendingBeneficiaryOutput(allow_null=True)
+
+
+class AddressChangeInput(InputSerializer):
+    """What changes; with `dry_run` only what it would do and cost."""
+
+    change = serializers.ChoiceField(choices=AddressChange.values)
+    addresses = serializers.ListField(
+        child=serializers.CharField(max_length=200), max_length=CONTROL_MAX, required=False
+    )
+    quota = serializers.CharField(required=False, max_length=60, help_text="attoFIL, of a beneficiary")
+    expiration = serializers.IntegerField(required=False, min_value=0, help_text="epoch, of a beneficiary")
+    dry_run = serializers.BooleanField(default=False)
+
+
+class AddressChangeOutput(serializers.Serializer[Any]):
+    """The message and its price; `message` is null for a dry run."""
+
+    message = serializers.CharField(allow_null=True)
+    says = serializers.CharField()
+    sender = serializers.CharField()
+    method = serializers.IntegerField()
+    exit_code = serializers.IntegerField()
+    error = serializers.CharField()
+    cost_expected = serializers.CharField()
+    cost_max = serializers.CharField()
+
+
+def addresses_body(now: MinerAddresses) -> dict[str, Any]:
+    """Write a miner's addresses."""
+    change = now.pending_beneficiary
+    return {
+        "owner": now.owner,
+        "worker": now.worker,
+        "control": list(now.control),
+        "beneficiary": now.beneficiary,
+        "quota": str(now.quota),
+        "used_quota": str(now.used_quota),
+        "expiration": now.expiration,
+        "new_worker": now.new_worker or None,
+        "worker_epoch": now.worker_epoch if now.new_worker else None,
+        "pending_owner": now.pending_owner or None,
+        "pending_beneficiary": None
+        if change is None
+        else {
+            "address": change.address,
+            "quota": str(change.quota),
+            "expiration": change.expiration,
+            "by_beneficiary": change.by_beneficiary,
+            "by_nominee": change.by_nominee,
+        },
+    }
+
+
+def price_body(run: DryRun) -> dict[str, Any]:
+    """Write what a message would do and cost."""
+    return {
+        "exit_code": run.exit_code,
+        "error": run.error,
+        "cost_expected": str(run.cost_expected),
+        "cost_max": str(run.cost_max),
+    }
+
+
+class MinerAddressesView(PoolView):
+    """`/miners/{address}/addresses`: owner, worker, control addresses, beneficiary; and a change."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    whole_methods = ("POST",)
+    confirmed_methods = ("POST",)
+    asks_network = True
+    filters = ()
+
+    @extend_schema(responses=MinerAddressesOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Ask a node who may act for the miner, and what is pending."""
+        miner = miner_get(self.principal, address)
+        return Response(addresses_body(addresses_read(miner, client=chain_client())))
+
+    @extend_schema(
+        request=AddressChangeInput,
+        responses={200: AddressChangeOutput, 201: AddressChangeOutput},
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Push a change's message, or say what it would cost."""
+        body = AddressChangeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data = body.validated_data
+        miner, head = miner_get(self.principal, address), head_current()
+        if head is None:
+            raise NetworkUnknown("no node has answered yet")
+        wish = AddressRequest(
+            change=data["change"],
+            addresses=tuple(data.get("addresses", ())),
+            quota=int(amount_parse(data.get("quota", "0"))),
+            expiration=data.get("expiration", 0),
+            key=request.headers.get("Idempotency-Key", "")[:80] or uuid.uuid4().hex,
+        )
+        client = chain_client()
+        plan = change_plan(miner, wish, principal=self.principal, client=client, head=head)
+        shown = {
+            "says": plan.says,
+            "sender": str(plan.item.from_),
+            "method": int(plan.item.method),
+            **price_body(plan.run),
+        }
+        if data["dry_run"]:
+            return Response({"message": None, **shown})
+        message = change_push(miner, wish, principal=self.principal, client=client, head=head)
+        return created({"message": str(message.pk), **shown})
+
+
+urlpatterns = [
+    path("miners/<str:address>/addresses", MinerAddressesView.as_view(), name="v1-miner-addresses"),
+]

@@ -1,0 +1,224 @@
+"""A miner's addresses: who may act for it, what is pending, and changes with their price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.core import formatting
+from apps.core.errors import DomainError
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.miners.services.address_changes import (
+    AddressRequest,
+    addresses_read,
+    change_plan,
+    change_push,
+    may_change,
+)
+from apps.miners.states import AddressChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.chain.models import Head
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.models import Miner
+    from apps.miners.services.address_changes import ChangePlan, MinerAddresses
+    from apps.users.principals import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRow:
+    """One address with what it may do."""
+
+    role: str
+    address: str
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRow:
+    """A change that waits for its second step."""
+
+    what: str
+    says: str
+    change: str
+    """The step that ends it; empty while it is too early."""
+    label: str
+
+
+class AddressForm(PageForm):
+    """A change; the key makes a double click one message."""
+
+    change = Text()
+    addresses = Words()
+    quota = Amount()
+    expiration = Whole()
+    key = Text(initial=new_key)
+
+    def request(self) -> AddressRequest:
+        """Return what is asked."""
+        given = self.cleaned_data
+        key = str(given["key"])
+        return AddressRequest(
+            change=given["change"],
+            addresses=tuple(given["addresses"]),
+            quota=given["quota"],
+            expiration=given["expiration"],
+            key=key[:64] if key.isalnum() else new_key(),
+        )
+
+
+def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
+    """Who may do what."""
+    yield AddressRow(_("Owner"), now.owner, _("changes addresses and withdraws"))
+    yield AddressRow(_("Worker"), now.worker, _("signs blocks, sends proofs and commits"))
+    for address in now.control:
+        yield AddressRow(_("Control"), address, _("sends proofs and commits"))
+    term = _("the owner itself, without limit")
+    if now.beneficiary != now.owner:
+        left = formatting.fil(now.quota - now.used_quota)
+        term = (
+            f"{left} of {formatting.fil(now.quota)} FIL left until epoch {formatting.whole(now.expiration)}"
+        )
+    yield AddressRow(_("Beneficiary"), now.beneficiary, term)
+
+
+def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
+    """What waits for its second step."""
+    if now.new_worker:
+        at, is_due = formatting.whole(now.worker_epoch), height >= now.worker_epoch
+        yield PendingRow(
+            _("Worker"),
+            f"{now.new_worker} can be confirmed {'since' if is_due else 'from'} epoch {at}"
+            f"{'' if is_due else f' on, in {formatting.whole(now.worker_epoch - height)} epochs'}",
+            AddressChange.WORKER_CONFIRM if is_due else "",
+            _("Confirm worker…"),
+        )
+    if now.pending_owner:
+        says = f"{now.pending_owner} is proposed and must confirm with its own key"
+        yield PendingRow(_("Owner"), says, AddressChange.OWNER_CONFIRM, _("Confirm owner…"))
+    change = now.pending_beneficiary
+    if change is not None:
+        missing = [
+            name
+            for name, has in ((now.beneficiary, change.by_beneficiary), (change.address, change.by_nominee))
+            if not has
+        ]
+        says = f"{change.address} is proposed; {' and '.join(missing)} must approve"
+        yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))
+
+
+def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
+    """What a change does and costs."""
+    return (
+        (_("Change"), plan.says),
+        (_("Sent by"), str(plan.item.from_)),
+        *price_facts(plan.run),
+    )
+
+
+def price_facts(run: DryRun) -> Iterable[tuple[str, str]]:
+    """The price, and what the sender would have left."""
+    yield _("Expected cost"), f"{formatting.fil(run.cost_expected)} FIL"
+    yield _("At most"), f"{formatting.fil(run.cost_max)} FIL"
+    yield _("Sender's balance after"), f"{formatting.fil(run.balance_after)} FIL"
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show the addresses; a form asks with the price first, and is sent after the second click."""
+    miner, data = miner_get(viewer, address), PageData(viewer)
+    form = AddressForm.of(request)
+    if request.method != "POST" or not form.is_valid():
+        return page_of(request, viewer, miner, form)
+    if not may_change(viewer, miner):
+        raise Http404
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    try:
+        wish, head = form.request(), head_required(data)
+        if is_confirm_submitted(request):
+            message = change_push(miner, wish, principal=viewer, client=chain_client(), head=head)
+            return redirect("message", message.pk)
+        plan = change_plan(miner, wish, principal=viewer, client=chain_client(), head=head)
+        if plan.run.exit_code:
+            return page_of(request, viewer, miner, form, wrong=f"The chain would refuse it: {plan.run.error}")
+    except DomainError as refusal:
+        return page_of(request, viewer, miner, form, wrong=refusal.reason)
+    return confirm_page_render(request, viewer, confirm_of(miner, wish, plan, form))
+
+
+def head_required(data: PageData) -> Head:
+    """Return the newest head.  Raises NetworkUnknown."""
+    if data.head is None:
+        raise NetworkUnknown("no node has answered yet")
+    return data.head
+
+
+def confirm_of(miner: Miner, wish: AddressRequest, plan: ChangePlan, form: AddressForm) -> ConfirmPage:
+    """The question, with the price."""
+    kept: dict[str, Any] = {name: form.typed[name] for name in ("addresses", "quota", "expiration")}
+    return ConfirmPage(
+        title=str(AddressChange(wish.change).label),
+        text=_("One message. What it changes is on chain once it has landed."),
+        label=_("Send message"),
+        back=reverse("miner-addresses", args=[miner.address]),
+        page=_("Addresses"),
+        section="miners",
+        kept=(("change", wish.change), ("key", wish.key), *kept.items()),
+        facts=plan_facts(plan),
+    )
+
+
+def page_of(
+    request: HttpRequest, viewer: Principal, miner: Miner, form: AddressForm, *, wrong: str = ""
+) -> HttpResponse:
+    """Render the page; without a node it says so."""
+    data, away = PageData(viewer), ""
+    rows: list[AddressRow] = []
+    pending: list[PendingRow] = []
+    try:
+        now = addresses_read(miner, client=chain_client())
+        rows = list(address_rows(now))
+        pending = list(pending_rows(now, height=head_required(data).height))
+    except DomainError as refusal:
+        away = refusal.reason
+    return page_render(
+        request,
+        "miners/addresses.html",
+        title=_("Addresses"),
+        section="miners",
+        data=data,
+        status=422 if wrong or form.errors else 200,
+        miner=miner,
+        name=f"{miner.name} {miner.address}".strip(),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+        rows=rows,
+        pending=pending,
+        away=away,
+        wrong=wrong or form.why,
+        form=form,
+        key=new_key(),
+        may_change=may_change(viewer, miner) and not away,
+    )
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/addresses/", addresses, name="miner-addresses"),
+]

@@ -1,0 +1,292 @@
+"""Owner, worker, control addresses and beneficiary of a miner: what is pending, and what a change costs.
+
+Owner and beneficiary change in two steps by two senders; a worker's key after a delay and a confirmation.
+Source: builtin-actors miner change_worker_address, change_owner_address, change_beneficiary; lotus-miner
+`actor control|propose-change-worker|set-owner|propose-change-beneficiary`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.messages.services.dry_run import message_dry_run
+from apps.messages.services.push import message_push
+from apps.messages.services.validate import PushItem
+from apps.miners.errors import MinerNotReady
+from apps.miners.selectors import miner_principal
+from apps.miners.states import AddressChange, MinerState
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import (
+    ChangeBeneficiaryParams,
+    ChangeOwnerAddressParams,
+    ChangeWorkerAddressParams,
+)
+from poolsite.filecoin.address import BLS, BadAddress, address_parse
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.codec import to_cbor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.messages.models import Message
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+    from poolsite.filecoin.address import Address
+
+CONTROL_MAX: Final = 10
+"""Source: builtin-actors miner MAX_CONTROL_ADDRESSES."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingBeneficiary:
+    """A proposed beneficiary, and who has approved."""
+
+    address: str
+    quota: int
+    expiration: int
+    by_beneficiary: bool
+    by_nominee: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MinerAddresses:
+    """What the chain says about a miner's addresses at the newest head, all as f0."""
+
+    owner: str
+    worker: str
+    control: tuple[str, ...]
+    beneficiary: str
+    quota: int
+    used_quota: int
+    expiration: int
+    new_worker: str
+    """Empty: no change is pending."""
+    worker_epoch: int
+    """From here on the new worker can be confirmed."""
+    pending_owner: str
+    pending_beneficiary: PendingBeneficiary | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddressRequest:
+    """What is to change."""
+
+    change: str
+    addresses: tuple[str, ...] = ()
+    """All control addresses, or the one new address; none for a confirmation."""
+    quota: int = 0
+    """Of a beneficiary, attoFIL."""
+    expiration: int = 0
+    """Of a beneficiary: first epoch in which its term no longer counts."""
+    key: str = ""
+    """Names the request, so that a double click sends one message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangePlan:
+    """The message of a change, with what it would do and cost now."""
+
+    item: PushItem
+    run: DryRun
+    says: str
+    """What it changes, in words."""
+
+
+def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
+    """Ask a node.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
+    if miner.state != MinerState.ACTIVE:
+        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+    info = client.state_miner_info(miner.address)
+    term, change = info.get("BeneficiaryTerm") or {}, info.get("PendingBeneficiaryTerm")
+    return MinerAddresses(
+        owner=info["Owner"],
+        worker=info["Worker"],
+        control=tuple(info["ControlAddresses"] or ()),
+        beneficiary=info.get("Beneficiary") or info["Owner"],
+        quota=int(term.get("Quota", 0)),
+        used_quota=int(term.get("UsedQuota", 0)),
+        expiration=int(term.get("Expiration", 0)),
+        new_worker=_named(info.get("NewWorker")),
+        worker_epoch=int(info.get("WorkerChangeEpoch", -1)),
+        pending_owner=_named(info.get("PendingOwnerAddress")),
+        pending_beneficiary=None
+        if not change
+        else PendingBeneficiary(
+            address=change["NewBeneficiary"],
+            quota=int(change["NewQuota"]),
+            expiration=int(change["NewExpiration"]),
+            by_beneficiary=bool(change["ApprovedByBeneficiary"]),
+            by_nominee=bool(change["ApprovedByNominee"]),
+        ),
+    )
+
+
+def _named(value: Any) -> str:
+    """Return an address; empty for none, which nodes write as null or `<empty>`."""
+    return value if isinstance(value, str) and value.startswith(("f", "t")) else ""
+
+
+def may_change(principal: Principal, miner: Miner) -> bool:
+    """Return whether somebody may change a miner's addresses: who signs for its tenant, no limited token."""
+    is_theirs = principal.is_operator or principal.own_id == miner.tenant_id
+    return principal.may("sign") and is_theirs and not principal.is_partial
+
+
+def change_plan(
+    miner: Miner, request: AddressRequest, *, principal: Principal, client: ChainClient, head: Head
+) -> ChangePlan:
+    """Return the message of a change and what it would cost; nothing is stored.
+
+    Raises NotAllowed, BadValue and Conflict naming the field, NodeRefused, NodeUnavailable, and what a push
+    would raise.
+    """
+    if not may_change(principal, miner):
+        raise NotAllowed("this is for those who sign for the miner's tenant")
+    now = addresses_read(miner, client=client)
+    sender, method, params, says = _message_of(request, now, client=client, height=head.height)
+    item = PushItem(
+        id=f"address-change:{miner.uuid}:{request.change}:{request.key}",
+        to=miner.address,
+        from_=_key_of(sender, client=client),
+        method=method,
+        params=params,
+        kind="address_change",
+    )
+    run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
+    return ChangePlan(item, run, says)
+
+
+def change_push(
+    miner: Miner, request: AddressRequest, *, principal: Principal, client: ChainClient, head: Head
+) -> Message:
+    """Push a change's message; the same key again is the same message.
+
+    Raises what `change_plan` raises, and Conflict if the chain would refuse it now.
+    """
+    plan = change_plan(miner, request, principal=principal, client=client, head=head)
+    if plan.run.exit_code:
+        raise Conflict(f"the chain would refuse it: {plan.run.error or plan.run.exit_code}")
+    item = plan.item
+    message = message_push(
+        principal=miner_principal(miner),
+        id=item.id,
+        to=item.to,
+        from_=item.from_,
+        method=item.method,
+        params=item.params,
+        kind=item.kind,
+    )
+    audit_record(
+        principal=principal,
+        action="miner.address-change",
+        target=miner.address,
+        after={"change": request.change, "says": plan.says, "message": str(message.pk)},
+    )
+    return message
+
+
+def _message_of(
+    request: AddressRequest, now: MinerAddresses, *, client: ChainClient, height: int
+) -> tuple[str, int, bytes, str]:
+    """Return sender, method, parameters and words of a change.  Raises BadValue, Conflict."""
+    match request.change:
+        case AddressChange.CONTROL:
+            control = _ids(request.addresses, client=client)
+            params = ChangeWorkerAddressParams(address_parse(now.worker), control)
+            says = f"control addresses: {', '.join(map(str, control)) or 'none'}"
+            return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
+        case AddressChange.WORKER:
+            return _worker_change(request, now, client=client)
+        case AddressChange.WORKER_CONFIRM:
+            if not now.new_worker:
+                raise Conflict("no worker change is pending", field="change")
+            if height < now.worker_epoch:
+                raise Conflict(f"it can be confirmed from epoch {now.worker_epoch} on", field="change")
+            return now.owner, Method.CONFIRM_CHANGE_WORKER_ADDRESS, b"", f"worker becomes {now.new_worker}"
+        case AddressChange.OWNER:
+            new = _only(request, client=client)
+            params_owner = ChangeOwnerAddressParams(new)
+            says = f"{new} is proposed as owner and must confirm"
+            return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
+        case AddressChange.OWNER_CONFIRM:
+            if not now.pending_owner:
+                raise Conflict("no owner change is pending", field="change")
+            params_owner = ChangeOwnerAddressParams(address_parse(now.pending_owner))
+            says = f"{now.pending_owner} becomes the owner, for good"
+            return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
+        case AddressChange.BENEFICIARY | AddressChange.BENEFICIARY_CONFIRM:
+            return _beneficiary_change(request, now, client=client)
+        case _:
+            raise BadValue(f"must be one of {', '.join(AddressChange.values)}", field="change")
+
+
+def _worker_change(
+    request: AddressRequest, now: MinerAddresses, *, client: ChainClient
+) -> tuple[str, int, bytes, str]:
+    if now.new_worker:
+        raise Conflict(f"a change to {now.new_worker} is pending: confirm it first", field="change")
+    new = _only(request, client=client)
+    if address_parse(_key_of(str(new), client=client)).protocol != BLS:
+        reason = "the chain takes a BLS key as worker, an address that begins with f3"
+        raise BadValue(reason, field="addresses")
+    params = ChangeWorkerAddressParams(new, tuple(map(address_parse, now.control)))
+    says = f"{new} becomes the worker once confirmed, after the chain's delay"
+    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
+
+
+def _beneficiary_change(
+    request: AddressRequest, now: MinerAddresses, *, client: ChainClient
+) -> tuple[str, int, bytes, str]:
+    change = now.pending_beneficiary
+    if request.change == AddressChange.BENEFICIARY:
+        new = _only(request, client=client)
+        is_owner = str(new) == now.owner
+        if is_owner != (request.quota == 0) or is_owner != (request.expiration == 0):
+            reason = "the owner as beneficiary has quota and expiration 0, anybody else needs both"
+            raise BadValue(reason, field="quota")
+        params = ChangeBeneficiaryParams(new, AttoFil(request.quota), request.expiration)
+        return now.owner, Method.CHANGE_BENEFICIARY, to_cbor(params), f"{new} is proposed as beneficiary"
+    if change is None:
+        raise Conflict("no beneficiary change is pending", field="change")
+    params = ChangeBeneficiaryParams(address_parse(change.address), AttoFil(change.quota), change.expiration)
+    sender = now.beneficiary if not change.by_beneficiary else change.address
+    says = f"{sender} approves {change.address} as beneficiary"
+    return sender, Method.CHANGE_BENEFICIARY, to_cbor(params), says
+
+
+def _only(request: AddressRequest, *, client: ChainClient) -> Address:
+    if len(request.addresses) != 1:
+        raise BadValue("name one address", field="addresses")
+    return _ids(request.addresses, client=client)[0]
+
+
+def _ids(addresses: Sequence[str], *, client: ChainClient) -> tuple[Address, ...]:
+    """Resolve addresses to f0.  Raises BadValue for one that is none or that the chain does not know."""
+    if len(addresses) > CONTROL_MAX:
+        raise BadValue(f"at most {CONTROL_MAX} addresses", field="addresses")
+    found = []
+    for text in addresses:
+        try:
+            found.append(address_parse(client.state_lookup_id(str(address_parse(text)))))
+        except BadAddress:
+            raise BadValue(f"{text[:100]} is no address", field="addresses") from None
+        except NodeRefused:
+            reason = f"{text[:100]} does not exist on chain: send it FIL first"
+            raise BadValue(reason, field="addresses") from None
+    return tuple(found)
+
+
+def _key_of(address: str, *, client: ChainClient) -> str:
+    """Return the key behind an ID.  Raises BadValue for an actor without one, such as a multisig."""
+    try:
+        return client.state_account_key(address)
+    except NodeRefused:
+        reason = f"{address} has no key of its own: propose the message in its multisig"
+        raise BadValue(reason, field="addresses") from None

@@ -1,0 +1,210 @@
+"""A miner's addresses by page and REST: what is pending, each change with its price, and who may."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+
+from apps.messages.models import Message
+from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import (
+    ChangeBeneficiaryParams,
+    ChangeOwnerAddressParams,
+    ChangeWorkerAddressParams,
+)
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.codec import from_cbor
+from tests import factories, people
+from tests.fake_node import Refusal
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from tests.factories import MinerNode
+
+pytestmark = pytest.mark.django_db
+
+OWNER, WORKER, NEW, SECP = factories.bls(1), factories.bls(2), factories.bls(3), factories.secp(4)
+IDS = {OWNER: "f0101", WORKER: "f0102", NEW: "f0103", SECP: "f0104"}
+NOTHING_PENDING = {
+    "Owner": "f0101",
+    "Worker": "f0102",
+    "NewWorker": "<empty>",
+    "ControlAddresses": None,
+    "WorkerChangeEpoch": -1,
+    "PendingOwnerAddress": None,
+    "Beneficiary": "f0101",
+    "BeneficiaryTerm": {"Quota": "0", "UsedQuota": "0", "Expiration": 0},
+    "PendingBeneficiaryTerm": None,
+}
+
+
+@pytest.fixture
+def info(node: MinerNode, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What the chain says; a test changes it."""
+    head_at(node, 1000)
+    said = dict(NOTHING_PENDING)
+    keys = {number: key for key, number in IDS.items()}
+
+    def lookup(address: str, _key: Any) -> str:
+        if address in keys:
+            return address
+        if address not in IDS:
+            raise Refusal(f"actor not found: {address}")
+        return IDS[address]
+
+    monkeypatch.setattr(node, "do_StateMinerInfo", lambda _miner, _key: said, raising=False)
+    monkeypatch.setattr(node, "do_StateLookupID", lookup, raising=False)
+    monkeypatch.setattr(node, "do_StateAccountKey", lambda address, _key: keys[address], raising=False)
+    for key in IDS:
+        factories.wallet(key)
+        node.balances[key] = 5 * factories.FIL
+    node.kinds["f02001"] = "storageminer"
+    factories.miner(2001, owner=OWNER, worker=WORKER)
+    return said
+
+
+def head_at(node: MinerNode, height: int) -> None:
+    """The newest head, one that the node knows, at this height."""
+    factories.head(height, key=node.head.cid, cids=[node.head.cid])
+
+
+def rest(body: Any, *, token: str = "", key: str = "") -> Any:
+    return Client().post(
+        "/api/v1/miners/f02001/addresses",
+        json.dumps(body),
+        content_type="application/json",
+        headers=people.bearer(token or people.token("sign")) | ({"Idempotency-Key": key} if key else {}),
+    )
+
+
+def pushed() -> Message:
+    return Message.objects.get()
+
+
+def test_rest_prices_a_change_and_sends_nothing_in_a_dry_run(info: dict[str, Any]) -> None:
+    answer = rest({"change": "control", "addresses": [NEW, SECP], "dry_run": True})
+
+    assert answer.status_code == 200, answer.content
+    body = answer.json()
+    assert (body["message"], body["sender"], body["exit_code"]) == (None, OWNER, 0)
+    assert body["says"] == "control addresses: f0103, f0104"
+    assert int(body["cost_max"]) > int(body["cost_expected"]) > 0
+    assert not Message.objects.exists()
+
+
+def test_control_addresses_change_at_once_and_once(info: dict[str, Any]) -> None:
+    first, again = (rest({"change": "control", "addresses": [NEW, SECP]}, key="k") for _ in range(2))
+
+    assert first.status_code == again.status_code == 201
+    assert first.json()["message"] == again.json()["message"]
+    message = pushed()
+    params = from_cbor(ChangeWorkerAddressParams, bytes(message.params))
+    assert (message.from_addr, message.method) == (OWNER, Method.CHANGE_WORKER_ADDRESS)
+    assert params == ChangeWorkerAddressParams(id_address(102), (id_address(103), id_address(104)))
+    assert AuditEntry.objects.filter(action="miner.address-change", target="f02001").count() == 1
+
+
+def test_worker_keeps_the_control_addresses_and_is_confirmed_when_due(
+    info: dict[str, Any], node: MinerNode
+) -> None:
+    info["ControlAddresses"] = ["f0104"]
+    assert rest({"change": "worker", "addresses": [SECP]}).json()["field"] == "addresses"
+    assert rest({"change": "worker-confirm"}).status_code == 409
+
+    assert rest({"change": "worker", "addresses": [NEW]}).status_code == 201
+    params = from_cbor(ChangeWorkerAddressParams, bytes(pushed().params))
+    assert params == ChangeWorkerAddressParams(id_address(103), (id_address(104),))
+    info |= {"NewWorker": "f0103", "WorkerChangeEpoch": 1100}
+    early = rest({"change": "worker-confirm"})
+    assert (early.status_code, early.json()["message"]) == (409, "it can be confirmed from epoch 1100 on")
+    assert rest({"change": "worker", "addresses": [NEW]}).status_code == 409
+    head_at(node, 1100)
+    assert rest({"change": "worker-confirm"}).status_code == 201
+    assert Message.objects.filter(method=Method.CONFIRM_CHANGE_WORKER_ADDRESS, from_addr=OWNER).exists()
+
+
+def test_owner_is_proposed_by_the_old_one_and_confirmed_by_the_new(info: dict[str, Any]) -> None:
+    assert rest({"change": "owner", "addresses": [NEW]}).status_code == 201
+    assert pushed().from_addr == OWNER
+    info["PendingOwnerAddress"] = "f0103"
+
+    assert rest({"change": "owner-confirm"}).status_code == 201
+
+    message = Message.objects.get(from_addr=NEW)
+    assert from_cbor(ChangeOwnerAddressParams, bytes(message.params)).new_address == id_address(103)
+
+
+def test_beneficiary_needs_quota_and_term_and_both_approvals(info: dict[str, Any]) -> None:
+    assert rest({"change": "beneficiary", "addresses": [NEW]}).json()["field"] == "quota"
+    term = {"quota": "1000", "expiration": 9000}
+
+    assert rest({"change": "beneficiary", "addresses": [NEW], **term}).status_code == 201
+    info["PendingBeneficiaryTerm"] = {
+        "NewBeneficiary": "f0103",
+        "NewQuota": "1000",
+        "NewExpiration": 9000,
+        "ApprovedByBeneficiary": True,
+        "ApprovedByNominee": False,
+    }
+    assert rest({"change": "beneficiary-confirm"}).status_code == 201
+
+    proposed, approved = Message.objects.get(from_addr=OWNER), Message.objects.get(from_addr=NEW)
+    assert bytes(proposed.params) == bytes(approved.params)
+    assert from_cbor(ChangeBeneficiaryParams, bytes(approved.params)).new_expiration == 9000
+
+
+def test_refusals_name_the_field_and_send_nothing(info: dict[str, Any], node: MinerNode) -> None:
+    for body in (
+        {"change": "worker", "addresses": ["x"]},
+        {"change": "worker", "addresses": []},
+        {"change": "owner", "addresses": [factories.bls(99)]},
+    ):
+        answer = rest(body)
+        assert (answer.status_code, answer.json()["field"]) == (400, "addresses"), answer.content
+    node.fails[str(int(Method.CHANGE_OWNER_ADDRESS))] = "caller is not the owner"
+    refused = rest({"change": "owner", "addresses": [NEW]})
+    assert refused.status_code == 409
+    assert "the chain would refuse it: caller is not the owner" in refused.json()["message"]
+    assert rest({"change": "dance"}).status_code == 400
+    assert rest({"change": "control"}, token=people.token("write")).status_code == 403
+    assert rest({"change": "control"}, token=people.token("sign", of="bob")).status_code == 404
+    assert not Message.objects.exists()
+
+
+def test_rest_shows_what_is_pending(info: dict[str, Any]) -> None:
+    info |= {"NewWorker": "f0103", "WorkerChangeEpoch": 1100, "PendingOwnerAddress": "f0104"}
+
+    body = Client().get("/api/v1/miners/f02001/addresses", headers=people.bearer(people.token("read"))).json()
+
+    assert (body["new_worker"], body["worker_epoch"], body["pending_owner"]) == ("f0103", 1100, "f0104")
+    assert (body["owner"], body["pending_beneficiary"]) == ("f0101", None)
+
+
+def test_page_shows_the_epoch_asks_with_the_price_and_sends(info: dict[str, Any]) -> None:
+    people.person("ann")
+    info |= {"NewWorker": "f0103", "WorkerChangeEpoch": 1100}
+    browser = signed_in("ann")
+    shown = text_of(browser.get("/miners/f02001/addresses/"))
+    assert "f0103 can be confirmed from epoch 1" in shown
+    assert "in 100 epochs" in shown
+    form = {"change": "control", "addresses": f"{NEW} {SECP}", "key": "abc"}
+
+    asked = text_of(browser.post("/miners/f02001/addresses/", form))
+    assert "Expected cost" in asked
+    assert "control addresses: f0103, f0104" in asked
+    assert not Message.objects.exists()
+    assert browser.post("/miners/f02001/addresses/", {**form, "sure": "yes"}).status_code == 302
+
+    assert pushed().method == Method.CHANGE_WORKER_ADDRESS
+
+
+def test_page_keeps_a_refusal_and_strangers_out(info: dict[str, Any]) -> None:
+    people.person("ann"), people.person("ben", of="bob")
+    wrong = signed_in("ann").post("/miners/f02001/addresses/", {"change": "worker", "addresses": SECP})
+    assert wrong.status_code == 422
+    assert "BLS key" in text_of(wrong)
+    assert signed_in("ben").get("/miners/f02001/addresses/").status_code == 404
