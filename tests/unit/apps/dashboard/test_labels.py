@@ -11,13 +11,13 @@ from apps.dashboard.pages.miners.deadlines import FORECASTS, STRIP_TONES
 from apps.dashboard.templatetags.poolsite import html_key
 from apps.messages.states import MessageState
 from apps.proving.states import Forecast
-from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorEvent, Stage
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorEvent, Stage, UnsealStage
 
 TONES = {"idle", "run", "ok", "warn", "bad"}
 
 
 def test_every_stage_has_a_name():
-    assert set(STAGES) == set(Stage)
+    assert set(STAGES) == {*Stage, *UnsealStage}
 
 
 def test_every_stage_of_the_console_says_what_it_waits_for():
