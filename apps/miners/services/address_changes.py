@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.validate import PushItem
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.messages.models import Message
     from apps.messages.services.dry_run import DryRun
     from apps.miners.models import Miner
     from apps.users.principals import Principal
@@ -174,6 +174,7 @@ def change_push(
     if plan.run.exit_code:
         raise Conflict(f"the chain would refuse it: {plan.run.error or plan.run.exit_code}")
     item = plan.item
+    is_again = Message.objects.filter(tenant_id=miner.tenant_id, push_id=item.id).exists()
     message = message_push(
         principal=miner_principal(miner),
         id=item.id,
@@ -183,12 +184,9 @@ def change_push(
         params=item.params,
         kind=item.kind,
     )
-    audit_record(
-        principal=principal,
-        action="miner.address-change",
-        target=miner.address,
-        after={"change": request.change, "says": plan.says, "message": str(message.pk)},
-    )
+    if not is_again:
+        after = {"change": request.change, "says": plan.says, "message": str(message.pk)}
+        audit_record(principal=principal, action="miner.address-change", target=miner.address, after=after)
     return message
 
 
