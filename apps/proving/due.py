@@ -31,7 +31,7 @@ CHECKS: Final = """
     UNION ALL SELECT 1 FROM proving_deadline deadline
         WHERE deadline.close_epoch > $1 AND deadline.live > 0
             AND deadline.cutoff_epoch - 2 * (deadline.close_epoch - deadline.open_epoch) <= $1
-            AND $1 % greatest((deadline.close_epoch - deadline.open_epoch) / 12, 1) = 0
+            AND $1 % greatest((deadline.close_epoch - deadline.open_epoch) / 12, 4) = 0
     UNION ALL SELECT 1 FROM proving_sectorcheck seen
         JOIN proving_deadline deadline
             ON deadline.miner_id = seen.miner_id AND deadline.index = seen.deadline_index

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 MEASURED_SHARE: Final = 12
 """The look ahead is made once in this part of a window: every 5 epochs on mainnet."""
+MEASURED_EPOCHS: Final = 4
+"""Not more often than this: the embedded chain's windows have eight epochs of two seconds."""
 
 
 def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, written: Collection[int]) -> None:
@@ -88,7 +90,7 @@ def forecasts_measure(context: ProvingContext) -> None:
     A few times in a window only: for each miner a dozen rows are read.
     """
     window = context.network.proving.window
-    if context.head.height % max(window // MEASURED_SHARE, 1):
+    if context.head.height % max(window // MEASURED_SHARE, MEASURED_EPOCHS):
         return
     near = Deadline.objects.filter(
         miner__state=MinerState.ACTIVE,

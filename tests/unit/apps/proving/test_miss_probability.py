@@ -162,12 +162,12 @@ def test_deadline_turns_amber_ahead_of_its_window_and_back() -> None:
     Deadline.objects.update(cutoff_epoch=OPEN + 20)
     SignerKey.objects.update(removed_at=now())
 
-    forecasts_measure(look(OneDeadline()))
+    forecasts_measure(look(OneDeadline(), OPEN))
 
     row = Deadline.objects.get(miner=of)
     assert (row.forecast, list(row.lacks)) == (Forecast.AT_RISK, ["signer"])
     assert "no signer holds" in row.reason
     SignerKey.objects.update(removed_at=None)
-    forecasts_measure(look(OneDeadline()))
+    forecasts_measure(look(OneDeadline(), OPEN))
     row.refresh_from_db()
     assert (row.forecast, row.lacks) == (Forecast.LATER, {})
