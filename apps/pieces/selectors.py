@@ -12,6 +12,7 @@ from apps.miners.selectors import miner_get
 from apps.pieces.errors import PieceUnknown
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
+from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,4 +120,8 @@ def _is_uuid(text: str) -> bool:
 
 
 def _is_cid(text: str) -> bool:
-    return len(text) <= 100 and text.isascii() and text.isalnum()
+    try:
+        cid_parse(text)
+    except BadCid:
+        return False
+    return True

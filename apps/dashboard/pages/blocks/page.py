@@ -309,7 +309,7 @@ def mining(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     return redirect("blocks")
 
 
-NAV: Final = NavItem("blocks", _("Blocks"), "blocks", place=(1, 3))
+NAV: Final = NavItem("blocks", _("Blocks"), "blocks", place=(1, 4))
 urlpatterns: Final = [
     path("blocks/", blocks, name="blocks"),
     path("blocks/<uuid:uuid>/mining/", mining, name="blocks-mining"),

@@ -184,6 +184,6 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
     )
 
 
-NAV: Final = NavItem("proving", _("Proving"), "proving", place=(1, 2))
+NAV: Final = NavItem("proving", _("Proving"), "proving", place=(1, 3))
 urlpatterns: Final = [path("proving/", proving, name="proving")]
 LIVE: Final = {"proving": LivePage({"deadline": (next_fragment, verdict)})}

@@ -282,7 +282,7 @@ def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     return csv_answer("sectors.csv", COLUMNS, cells)
 
 
-NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(1, 4), is_tab=True)
+NAV: Final = NavItem("sectors", _("Sectors"), "sectors", place=(1, 5), is_tab=True)
 urlpatterns: Final = [
     path("sectors/", sectors, name="sectors"),
     path("sectors.csv", sectors_csv, name="sectors-csv"),

@@ -151,6 +151,12 @@ def test_what_is_refused_leaves_nothing_behind(client, miner, folder, data, head
     assert kept(folder) == []
 
 
+@pytest.mark.parametrize("name", ["1", "x", "bafy", "b" * 200])
+def test_what_is_no_commitment_is_no_piece(client, miner, folder, name):
+    for path in (f"pieces/{name}", f"pieces/{name}/data"):
+        assert client.get(f"/api/v1/{path}", headers=people.bearer(people.token("read"))).status_code == 404
+
+
 def test_another_tenant_may_neither_send_nor_see(client, miner, folder):
     cid = send(client, b"mine").json()["piece_cid"]
     other = people.token("admin", of="bob")
