@@ -16,7 +16,7 @@ from django.core.signals import request_started
 from django.db import connections
 from django.urls import set_script_prefix
 
-from apps.core.streams import StreamedBody, chunks_in_threads, is_streamed
+from apps.core.streams import StreamedBody, is_streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,8 +83,9 @@ class RequestHandler(ASGIHandler):
         set_script_prefix(get_script_prefix(scope))
         await request_started.asend(sender=self.__class__, scope=scope)
         request, refusal = self.create_request(scope, body)  # type: ignore[arg-type]  # nothing but `read` is asked of it
-        if request is None:
+        if refusal is not None:
             await self.send_response(refusal, send)
+        if request is None:
             return
         response = await self.run_get_response(request)
         try:
@@ -92,12 +93,6 @@ class RequestHandler(ASGIHandler):
                 await self.send_response(response, send)
         finally:
             await sync_to_async(response.close)()
-
-    async def send_response(self, response: Any, send: Any) -> None:
-        """Send an answer; one that is read from a disk is read in threads, and never whole."""
-        if response.streaming and not response.is_async:
-            response.streaming_content = chunks_in_threads(iter(response.streaming_content))
-        await super().send_response(response, send)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
         """Answer in the request's thread."""

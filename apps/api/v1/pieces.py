@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from django.http import JsonResponse, StreamingHttpResponse
+from django.http import JsonResponse
 from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -20,7 +20,7 @@ from apps.api.v1.serializers import AddressField, InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
-from apps.core.streams import STREAM_MAX_BYTES
+from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.miners.selectors import miner_get
 from apps.pieces.data import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
@@ -312,7 +312,7 @@ class PieceDataView(PoolView):
         except PieceSealed:
             unseal_request(piece, now=clock.now())
             return Response(piece_body(piece), status=202, headers={"Retry-After": str(UNSEAL_AGAIN_S)})
-        answer = StreamingHttpResponse(found.chunks, status=200 if wanted is None else 206)
+        answer = DiskAnswer(found.chunks, status=200 if wanted is None else 206)
         answer["Content-Type"] = "application/octet-stream"
         answer["Content-Length"] = str(found.count)
         answer["Accept-Ranges"] = "bytes"
