@@ -217,6 +217,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "CheckKind": "apps.proving.states.CheckKind.values",
         "AddressChange": "apps.miners.states.AddressChange.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
         "MessageState": "apps.messages.states.MessageState.values",

@@ -71,11 +71,6 @@ NO_WORK: dict[str, Callable[[Miner], object]] = {
     "a batch too deep to be taken back": lambda of: landed_batch(of, message_state="REPLACED", height=970),
     "a proof where its message is": landed_post,
     "a window with no sector": lambda of: factories.deadline(of, open_epoch=995),
-    "a window with its proof": lambda of: (
-        factories.deadline(of, open_epoch=995, live=1),
-        post(of, "MISSED"),
-    ),
-    "a window that is not challenged yet": lambda of: factories.deadline(of, open_epoch=1005, live=1),
     "a window of long ago": lambda of: factories.deadline(of, open_epoch=900, live=1),
 }
 
@@ -118,7 +113,18 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     "a proof that the chain refused": (lambda of: landed_post(of, exit_code=16), {"proving.submit"}),
     "a proof of nobody's message": (lambda of: post(of, "LANDED", landed_height=990), {"proving.submit"}),
     "a recovery": (recovery, {"proving.submit"}),
-    "a challenged window": (lambda of: factories.deadline(of, open_epoch=1001, live=1), {"proving.submit"}),
+    "a window with its proof, to be looked at": (
+        lambda of: (factories.deadline(of, open_epoch=995, live=1), post(of, "MISSED")),
+        {"proving.check"},
+    ),
+    "a window that is not challenged yet": (
+        lambda of: factories.deadline(of, open_epoch=1005, live=1),
+        {"proving.check"},
+    ),
+    "a challenged window": (
+        lambda of: factories.deadline(of, open_epoch=1001, live=1),
+        {"proving.check", "proving.submit"},
+    ),
     "a window about to close": (
         lambda of: factories.deadline(of, open_epoch=990, live=1),
         {"proving.submit"},

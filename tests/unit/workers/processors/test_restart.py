@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-
+import msgspec
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
@@ -193,11 +192,11 @@ def test_wrong_inputs_get_the_reference_implementations_words(labelled):
     with pytest.raises(BadInput, match="are the same"):
         pc1_run(task, in_path=str(sector.sealed))
     with pytest.raises(BadInput, match="comm_d is not the root of tree-d"):
-        sector.pc2(dataclasses.replace(made, comm_d=bytes(32)))
+        sector.pc2(msgspec.structs.replace(made, comm_d=bytes(32)))
 
 
 def pc1_run(task, **changes):
-    return pc1.run(dataclasses.replace(task, **changes))
+    return pc1.run(msgspec.structs.replace(task, **changes))
 
 
 def test_checksums_of_a_foreign_folder_are_none(tmp_path):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 
+import msgspec
 import pytest
 
 from poolsite.filecoin.proof_container import porep_proof_check
@@ -72,8 +72,10 @@ def test_the_json_of_pc1_and_c1_is_that_of_the_ffi_byte_for_byte(tmp_path):
 def _elsewhere(output: Pc1Output) -> Pc1Output:
     """The same output with the cache path of the golden file."""
     path = "/TMP/cache"
-    labels = tuple(dataclasses.replace(config, path=path) for config in output.labels)
-    return dataclasses.replace(output, labels=labels, config=dataclasses.replace(output.config, path=path))
+    labels = tuple(msgspec.structs.replace(config, path=path) for config in output.labels)
+    return msgspec.structs.replace(
+        output, labels=labels, config=msgspec.structs.replace(output.config, path=path)
+    )
 
 
 def test_c2_packs_a_proof_that_the_verifier_accepts(sector):

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from poolsite.filecoin.fr32 import fr32_pad
@@ -227,4 +227,4 @@ def test_pieces_of_other_data_are_refused(updated):
     _, _, task = updated
 
     with pytest.raises(BadInput, match="pieces and comm_d do not match"):
-        snap_encode.run(dataclasses.replace(task, piece_infos=(PieceInfo(bytes(32), 2032),)))
+        snap_encode.run(msgspec.structs.replace(task, piece_infos=(PieceInfo(bytes(32), 2032),)))

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 
+import msgspec
 import pytest
 
 from tests.unit.workers.processors.sealing import sealing
@@ -34,7 +34,7 @@ def sealed(tmp_path):
 
 
 def run(sector, task, **changes):
-    assert unseal.run(dataclasses.replace(task, **changes)).num_bytes == changes.get("num_bytes", SIZE)
+    assert unseal.run(msgspec.structs.replace(task, **changes)).num_bytes == changes.get("num_bytes", SIZE)
     return (sector.folder / "unsealed").read_bytes()
 
 
@@ -68,7 +68,7 @@ def test_a_range_outside_the_sector_is_refused(sealed, offset, count):
     _, task = sealed
 
     with pytest.raises(BadInput, match="not in a sector of 2032 unpadded bytes"):
-        unseal.run(dataclasses.replace(task, offset=offset, num_bytes=count))
+        unseal.run(msgspec.structs.replace(task, offset=offset, num_bytes=count))
 
 
 @pytest.mark.parametrize("at", [0, 700, 2047])
@@ -79,7 +79,7 @@ def test_a_flipped_bit_anywhere_is_seen_before_data_leave(sealed, at):
     sector.sealed.write_bytes(content)
 
     with pytest.raises(BadProof, match="comm_d"):
-        unseal.run(dataclasses.replace(task, num_bytes=1))
+        unseal.run(msgspec.structs.replace(task, num_bytes=1))
     assert not (sector.folder / "unsealed").exists()
 
 
@@ -87,7 +87,7 @@ def test_another_ticket_is_seen_before_data_leave(sealed):
     _, task = sealed
 
     with pytest.raises(BadProof):
-        unseal.run(dataclasses.replace(task, ticket=bytes(32)))
+        unseal.run(msgspec.structs.replace(task, ticket=bytes(32)))
 
 
 def test_a_truncated_sealed_file_is_named(sealed):
