@@ -163,39 +163,43 @@ def role_is_in_force(role: Role, *, now: datetime) -> bool:
 class HostRoles:
     """For which miners a host may work, as its roles stand in this transaction."""
 
-    ruled: frozenset[int]
-    """Keys of the tenant's miners that have roles: for others every host may work."""
+    ruled: dict[str, frozenset[int]]
+    """Kind to the keys of the miners of which some host has it: for others every host may do it."""
     held: dict[str, frozenset[int]]
     """Kind to the keys of the miners for which the host holds it."""
 
     def barred(self, *kinds: str) -> list[int]:
         """Return the keys of the miners for which the host may do none of these kinds."""
-        may = frozenset[int]().union(*(self.held.get(kind, frozenset()) for kind in kinds))
-        return sorted(self.ruled - may)
+        none: frozenset[int] = frozenset()
+        first, *rest = (self.ruled.get(kind, none) - self.held.get(kind, none) for kind in kinds)
+        return sorted(first.intersection(*rest))
 
 
 def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) -> HostRoles:
     """Return for which miners of a tenant a host may work; with `lock` nobody moves its roles meanwhile."""
     rows = Role.objects.filter(miner__tenant_id=tenant_id).exclude(state=RoleState.REMOVED)
-    ruled = frozenset(rows.order_by().values_list("miner_id", flat=True))
+    ruled: dict[str, set[int]] = {}
+    for miner_id, kind in rows.order_by().values_list("miner_id", "kind").distinct():
+        ruled.setdefault(kind, set()).add(miner_id)
     held: dict[str, set[int]] = {}
     if ruled:
-        mine = Role.objects.filter(host=host, miner__in=ruled).order_by("pk")
+        mine = Role.objects.filter(host=host, miner__tenant_id=tenant_id).order_by("pk")
         for role in mine.select_for_update(no_key=True) if lock else mine:
             if role_is_in_force(role, now=now):
                 held.setdefault(role.kind, set()).add(role.miner_id)
-    return HostRoles(ruled, {kind: frozenset(miners) for kind, miners in held.items()})
+    return HostRoles(*({kind: frozenset(keys) for kind, keys in of.items()} for of in (ruled, held)))
 
 
 def winning_hosts(miners: Collection[int] | QuerySet[Miner, int], *, now: datetime) -> dict[int, str]:
-    """Return the host that proves a miner's wins, by the miner's key; none for a miner without roles.
+    """Return the host that proves a miner's wins, by the miner's key; none where no host has this role.
 
-    An empty name: the miner has roles, and nobody holds this one now.
+    An empty name: some host has it, and nobody holds it now.
     """
-    roles = list(Role.objects.filter(miner__in=miners).exclude(state=RoleState.REMOVED))
+    rows = Role.objects.filter(miner__in=miners, kind=RoleKind.WINNING)
+    roles = list(rows.exclude(state=RoleState.REMOVED))
     found: dict[int, str] = dict.fromkeys([role.miner_id for role in roles], "")
     for role in roles:
-        if role.kind == RoleKind.WINNING and role_is_in_force(role, now=now):
+        if role_is_in_force(role, now=now):
             found[role.miner_id] = role.host
     return found
 

@@ -139,7 +139,7 @@ class RolesView(RoleView):
 
     @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Give a host a role; with the first one of a miner, hosts without any do nothing more for it."""
+        """Give a host a role: hosts without it do no such work for the miner any more."""
         data = self.asked(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
         role = host_role_give(miner, RoleGrant(**data), principal=self.principal, now=clock.now())

@@ -210,7 +210,10 @@ def roles_text(rows: Sequence[Role], *, now: datetime) -> str:
     if not rows:
         return "No roles: every host of its tenant seals and proves for it."
     in_force = {row.kind for row in rows if role_is_in_force(row, now=now)}
-    missing = [str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind not in in_force]
+    given = {row.kind for row in rows}
+    missing = [
+        str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in given - in_force
+    ]
     if missing:
         return f"Nobody holds {', '.join(missing)}: such jobs wait."
     return f"{plural(len({row.host for row in rows}), 'host')} work for it by role."

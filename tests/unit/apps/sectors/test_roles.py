@@ -103,6 +103,19 @@ def test_host_without_the_role_gets_no_such_job() -> None:
     assert prove(b) == 1, "a miner without roles is worked for by all hosts"
 
 
+def test_what_no_host_was_given_every_host_does() -> None:
+    miner = factories.miner()
+    a, b = machine("a"), machine("b")
+    give(miner, "b", SEAL)
+    proof_job(miner)
+
+    assert prove(a) == 1, "a first role for sealing stops no window's proof"
+    host_role_remove(miner, host="b", kind=SEAL, principal=people.principal(), now=NOON)
+    factories.sector(miner)
+    assert len(claim(a)) == 1
+    assert claim(b) == ()
+
+
 def test_sector_with_clients_data_is_sealed_by_the_host_for_deals() -> None:
     miner = factories.miner()
     a, b = machine("a"), machine("b")
@@ -303,7 +316,7 @@ def test_winning_is_asked_of_the_holder_alone() -> None:
     machine("a"), machine("b")
     assert winning_account("alice", 2001, now=NOON) == "alice"
     give(miner, "b", SEAL)
-    assert winning_hosts([miner.pk], now=NOON) == {miner.pk: ""}
+    assert winning_hosts([miner.pk], now=NOON) == {}, "what no host was given, every host does"
 
     give(miner, "a", RoleKind.WINNING)
 
