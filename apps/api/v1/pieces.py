@@ -49,7 +49,7 @@ RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
 
 
 class RawRenderer(JSONRenderer):
-    """Lets callers ask for octets; refusals are JSON for them too."""
+    """Answer `Accept: application/octet-stream`; refusals are JSON all the same."""
 
     media_type = "application/octet-stream"
     format = "raw"
@@ -172,7 +172,7 @@ class MinerPiecesView(UploadView):
         responses={200: PieceOutput, 201: PieceOutput},
     )
     def post(self, request: Request, address: str) -> Response:
-        """Take a piece: the body is its raw bytes.
+        """Receive a piece: the body is its raw bytes.
 
         With `Upload-Length` and no body a resumable upload begins: its parts go to `/pieces/uploads/{uuid}`.
         """
@@ -222,7 +222,7 @@ class PieceUploadView(UploadView):
         responses=PieceOutput,
     )
     def patch(self, request: Request, uuid: str) -> Response:
-        """Take the next part, which begins at `Upload-Offset`, or where `Content-Range` says."""
+        """Receive the next part, which begins at `Upload-Offset`, or where `Content-Range` says."""
         piece = upload_get(self.principal, uuid)
         offset = _offset(request)
         piece, _ = part_upload(piece, request._request, offset=offset, by=self.principal)

@@ -61,12 +61,12 @@ def ip_port(text: str) -> tuple[str, int]:
 
 
 class Command(BaseCommand):
-    """Give this host its roles, hold them until SIGTERM, and say what changes."""
+    """Assign this host its roles, hold them until SIGTERM, and print what changes."""
 
     help = "Run as one machine of a miner: --window-post, --winning-post, --p2p, --sctype, --sclisten."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take filguard's flags as it does: `--p2p=false`; one without a value is on."""
+        """Define filguard's flags as it does: `--p2p=false`; one without a value is on."""
         parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
         parser.add_argument("--host", default=socket.gethostname()[:100], help="name of this machine")
         for flag, what in (
@@ -101,7 +101,7 @@ class Command(BaseCommand):
             raise CommandError(refusal.reason) from None
 
     def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
-        """Give and take roles as the flags say, and print filguard's notices."""
+        """Assign and remove roles as the flags say, and print filguard's notices."""
         host, now = options["host"], clock.now()
         wanted = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
         if options["sctype"] == "alloce":
@@ -170,7 +170,7 @@ class Command(BaseCommand):
         self._told = told
 
     def _server_look(self, address: tuple[str, int]) -> None:
-        """Say whether the host that gives the numbers out is there; the database is asked either way."""
+        """Print whether the host that allocates sector numbers answers; the database is asked either way."""
         try:
             socket.create_connection(address, timeout=CONNECT_S).close()
         except OSError as error:

@@ -25,7 +25,7 @@ class Command(BaseCommand):
     help = "export: write the file and give no more numbers here; import: go on after the number in the file."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take the way, the miner and the file."""
+        """Define the arguments: export or import, the miner and the file."""
         parser.add_argument("way", choices=["export", "import"])
         parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
         parser.add_argument("file", type=Path)
