@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests import factories
-from tests.people import person
+from tests.people import operator_person, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,3 +30,13 @@ def bill(db: None) -> User:
 def node() -> Iterator[MinerNode]:
     with factories.node_served() as answering:
         yield answering
+
+
+@pytest.fixture
+def quiet(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool in which nothing is wrong."""
+    monkeypatch.setattr("apps.core.processes.supervised", dict)
+    monkeypatch.setattr("apps.core.processes.heartbeats", dict)
+    operator_person()
+    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
+    factories.head(1000)

@@ -6,41 +6,37 @@ import json
 import re
 from datetime import timedelta
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from django.urls import reverse
 
-from apps.blocks.models import Round
-from apps.blocks.states import RoundState
-from apps.chain.models import Node
-from apps.chain.states import NodeState
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
-from apps.checks.models import AlertChannel, Notification
 from apps.checks.results import Topic
 from apps.checks.table import CHECKS
 from apps.core.clock import now
-from apps.core.disk import DiskSpace
 from apps.core.formatting import fil
 from apps.dashboard.page_data import PageData
 from apps.dashboard.todo import cost_text, todo_sum
-from apps.gateway.models import ProverConnection, SignerConnection
-from apps.messages.models import Recovery, Sender
-from apps.messages.services.recovery.detect import recovery_begin
-from apps.messages.states import MessageState, SenderState, Wait
+from apps.messages.models import Sender
+from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, RewardEstimate
-from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import fault_fee
 from poolsite.filecoin.power import Estimate
-from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.integration.dashboard.check_scenes import (
+    SCENES,
+    sectors_faulty,
+    windows_missed,
+    wins_lost,
+)
 from tests.page_client import signed_in, text_of
-from tests.people import operator_person, person, tenant
+from tests.people import person
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,273 +44,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-def epochs_ago(epochs: int) -> Any:
-    """The time so many epochs of 30 s before now."""
-    return now() - timedelta(seconds=30 * epochs)
-
-
-def chain_stalled(_: Any) -> None:
-    factories.head(1001, arrived_at=epochs_ago(600))
-
-
-def head_late(_: Any) -> None:
-    factories.head(1001, arrived_at=epochs_ago(5))
-
-
-def nodes_unreadable(_: Any) -> None:
-    Node.objects.create(url="http://one", name="one", state=NodeState.AWAY, error="refused")
-
-
-def nodes_foreign(_: Any) -> None:
-    Node.objects.create(url="http://one", name="one", state=NodeState.WRONG_NETWORK, error="another genesis")
-
-
-def nodes_unhealthy(_: Any) -> None:
-    Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
-    Node.objects.create(url="http://one", name="one", state=NodeState.AWAY)
-
-
-def upgrade_unready(_: Any) -> None:
-    for name in ("one", "two"):
-        upgrades = {"FireHorse": 5000}
-        Node.objects.create(url=f"http://{name}", name=name, state="HEALTHY", upgrades=upgrades)
-    Node.objects.create(url="http://old", name="old", state="HEALTHY", upgrades={"Dragon": 1})
-
-
-def sectors_faulty(_: Any) -> None:
-    factories.deadline(factories.miner(faulty_sectors=3), 1, live=3, faulty=3)
-
-
-def sector_files(_: Any) -> None:
-    miner = factories.miner(active_sectors=2)
-    factories.deadline(miner, 1, live=2, open_epoch=1030)
-    SectorCheck.objects.create(
-        miner=miner,
-        number=7,
-        deadline_index=1,
-        store="store-1",
-        host="prover-1",
-        is_good=False,
-        path="/store/sealed/s-t01000-7",
-        reason="it is missing",
-        checked_at=now(),
-        height=1000,
-        bad_since=1000,
-        bad_times=1,
-    )
-
-
-def windows_missed(_: Any) -> None:
-    miner = factories.miner(active_sectors=2)
-    factories.deadline(miner, 1, live=2, forecast=Forecast.LATER, open_epoch=1030)
-    times = {"open_epoch": 970, "close_epoch": 980, "challenge_epoch": 968}
-    WindowPost.objects.create(miner=miner, deadline_index=1, randomness=b"r", state="MISSED", **times)
-
-
-def windows_at_risk(_: Any) -> None:
-    factories.deadline(
-        factories.miner(),
-        2,
-        live=1,
-        open_epoch=999,
-        close_epoch=1009,
-        forecast=Forecast.AT_RISK,
-        reason="no prover",
-    )
-
-
-def disputes_lost(_: Any) -> None:
-    miner = factories.miner()
-    factories.deadline(miner, 1, live=2, open_epoch=1030)
-    Dispute.objects.create(
-        miner=miner,
-        deadline_index=1,
-        post_index=0,
-        from_addr=factories.bls(7),
-        cid=factories.cid("dispute"),
-        height=999,
-        exit_code=0,
-    )
-
-
-def fee_debt(_: Any) -> None:
-    factories.miner(fee_debt=10**18)
-
-
-def deposits_expiring(_: Any) -> None:
-    factories.head(10_000_000)
-    factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=1000)
-
-
-def tickets_expiring(_: Any) -> None:
-    factories.head(10_000_000)
-    factories.sector(factories.miner(), state=SectorState.PC2_DONE, ticket_epoch=1000)
-
-
-def sectors_paused(_: Any) -> None:
-    factories.sector(factories.miner(), state=SectorState.PC1_DONE, paused_at=now(), error="no space")
-
-
-def recovery(_: Any) -> None:
-    recovery_begin("the database was restored", now=now())
-
-
-def sector_recovery(_: Any) -> None:
-    factories.worker("sealer-9")
-    recovery_begin("the database was restored", now=now())
-    Recovery.objects.update(since=None)
-
-
-def messages_stuck(_: Any) -> None:
-    factories.message("held", wait=Wait.POLICY, attempts=3)
-    factories.sender(factories.bls(1))
-
-
-def messages_failed(_: Any) -> None:
-    factories.message("bad", state=MessageState.FAILED, error="marked as failed")
-
-
-def nonce_gaps(_: Any) -> None:
-    factories.sender(factories.bls(1), gap_nonce=4)
-
-
-def senders_foreign(_: Any) -> None:
-    factories.sender(factories.bls(1), foreign_at=now())
-
-
-def senders_paused(_: Any) -> None:
-    factories.sender(factories.bls(1), state=SenderState.FORBIDDEN)
-
-
-def balances_short(_: Any) -> None:
-    wallet = factories.wallet(balance=10**12)
-    factories.sender(wallet.address)
-    factories.spend(wallet.address)
-
-
-def signers_away(_: Any) -> None:
-    factories.wallet(seen_at=None)
-
-
-def connection(model: Any, **values: Any) -> None:
-    failed = {"failures": 1, "failed_at": now(), "last_failure": "timed out"}
-    times = {"created_at": now(), "seen_at": now(), "process": "web"}
-    model.objects.create(tenant=tenant(), **times, **failed, **values)
-
-
-def requests_failed(_: Any) -> None:
-    connection(SignerConnection)
-
-
-def round_of(**values: Any) -> None:
-    common = {"miner": factories.miner(qa_power=2048), "epoch": 990, "base_height": 989, "at": now()}
-    Round.objects.create(**{**common, "expected": 0.2, **values})
-
-
-def wins_lost(_: Any) -> None:
-    round_of(state=RoundState.PROOF_TIMEOUT, win_count=1, sector=4, reason="no answer in time")
-
-
-def rounds_undrawn(_: Any) -> None:
-    round_of(state=RoundState.SIGNER_AWAY, reason="no signer of the worker is connected")
-
-
-def wins_rare(_: Any) -> None:
-    round_of(state=RoundState.NO_WIN, expected=20.0)
-
-
-def winning_proofs_failed(_: Any) -> None:
-    connection(ProverConnection, actor_id=factories.miner().actor_id)
-
-
-def hosts_away(_: Any) -> None:
-    factories.worker("gone", seen_at=now() - timedelta(hours=1))
-
-
-def stores_away(_: Any) -> None:
-    factories.worker("gone", seen_at=now() - timedelta(hours=1), stores=["archive"])
-    factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="archive")
-
-
-def hosts_disk(_: Any) -> None:
-    factories.worker("full", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
-
-
-def hosts_paused(_: Any) -> None:
-    factories.worker("idle", is_paused=True)
-
-
-def hosts_slow(_: Any) -> None:
-    row = factories.sector(factories.miner(), state=SectorState.PROVING, number=0)
-    for host, seconds in (("quick", 10.0), ("slow", 60.0)):
-        factories.worker(host)
-        factories.events(row, [("PC1", "PC1", seconds)] * 4, actor=host)
-
-
-def console_disk(monkeypatch: Any) -> None:
-    monkeypatch.setattr("django.conf.settings.DISK_RESERVE_BYTES", 1 << 30)
-    full = DiskSpace(free=0, total=1 << 40)
-    monkeypatch.setattr("apps.checks.chain.disk_space", lambda: full)
-
-
-def processes_down(monkeypatch: Any) -> None:
-    row = {"name": "tasks", "pid": None, "up": False, "restarts": 4, "last_exit": -9, "once": False}
-    monkeypatch.setattr("apps.core.processes.supervised", lambda: {"tasks": row})
-
-
-def notifications_undelivered(_: Any) -> None:
-    channel = AlertChannel.objects.create(name="ops", kind="WEBHOOK", target="x")
-    failed = {"event": "TEST", "body": {}, "created_at": now(), "next_try_at": now(), "attempts": 3}
-    Notification.objects.create(channel=channel, **failed)
-
-
-def sectors_expiring(_: Any) -> None:
-    factories.sector(factories.miner(), state=SectorState.PROVING, active=True, expiration=1500)
-
-
-SCENES: dict[str, Callable[[Any], None]] = {
-    scene.__name__: scene
-    for scene in (
-        chain_stalled,
-        head_late,
-        nodes_unreadable,
-        nodes_foreign,
-        nodes_unhealthy,
-        upgrade_unready,
-        sectors_faulty,
-        sector_files,
-        windows_missed,
-        windows_at_risk,
-        disputes_lost,
-        fee_debt,
-        deposits_expiring,
-        tickets_expiring,
-        sectors_paused,
-        recovery,
-        sector_recovery,
-        messages_stuck,
-        messages_failed,
-        nonce_gaps,
-        senders_foreign,
-        senders_paused,
-        balances_short,
-        signers_away,
-        requests_failed,
-        wins_lost,
-        rounds_undrawn,
-        wins_rare,
-        winning_proofs_failed,
-        hosts_away,
-        stores_away,
-        hosts_disk,
-        hosts_paused,
-        hosts_slow,
-        console_disk,
-        processes_down,
-        notifications_undelivered,
-        sectors_expiring,
-    )
-}
 OWN_PAGES: dict[str, Callable[[], str]] = {
     "sectors_faulty": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "sector_files": lambda: reverse("miner", args=[Miner.objects.get().address]),
@@ -351,16 +80,6 @@ WELL = (
 def plain(text: str) -> str:
     """Without ages, which grow while a test runs, and in small letters."""
     return re.sub(r"\d+ (s|min)\b", "", unescape(text)).lower()
-
-
-@pytest.fixture
-def quiet(monkeypatch):
-    """A pool in which nothing is wrong."""
-    monkeypatch.setattr("apps.core.processes.supervised", dict)
-    monkeypatch.setattr("apps.core.processes.heartbeats", dict)
-    operator_person()
-    factories.network(params={"NetworkName": factories.NETWORK, "BlockDelaySecs": 30})
-    factories.head(1000)
 
 
 def verdict_on(page: str) -> str:

@@ -28,7 +28,7 @@ from apps.users.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
 from tests import factories
-from tests.integration.dashboard.test_checks import SCENES, quiet
+from tests.integration.dashboard.check_scenes import SCENES
 from tests.page_client import signed_in, text_of
 from tests.people import PASSWORD, person, principal, tenant
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from apps.checks.results import Act
 
 pytestmark = pytest.mark.django_db
-__all__ = ["quiet"]
 
 ACTS: dict[str, tuple[str, ...]] = {
     "nodes_foreign": ("Unbind the pool…",),
