@@ -184,7 +184,7 @@ def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) 
     held: dict[str, set[int]] = {}
     if ruled:
         mine = Role.objects.filter(host=host, miner__tenant_id=tenant_id).order_by("pk")
-        for role in mine.select_for_update(no_key=True) if lock else mine:
+        for role in mine.select_for_update(no_key=True, of=("self",)) if lock else mine:
             if role_is_in_force(role, now=now):
                 held.setdefault(role.kind, set()).add(role.miner_id)
     return HostRoles(*({kind: frozenset(keys) for kind, keys in of.items()} for of in (ruled, held)))

@@ -181,7 +181,7 @@ def proof_claim_columns() -> dict[str, Any]:
 def leases_sweep(*, now: datetime) -> int:
     """Free jobs whose lease ran out, so that pages and forecasts see it; claims would find them anyway."""
     lapsed = (
-        Job.objects.select_for_update(skip_locked=True)
+        Job.objects.select_for_update(skip_locked=True, of=("self",))
         .filter(state=JobState.LEASED, lease_until__lt=now)
         .select_related("miner")
     )

@@ -35,6 +35,7 @@ def test_only_pages_of_the_site_itself_open_sockets(settings, origin, host, is_l
     assert is_same(origin, host) is is_let_in
 
 
+@pytest.mark.django_db  # channels looks at the connection that a test before this one may have left
 async def test_a_page_of_another_port_is_refused_before_the_handshake():
     sent: list[dict[str, Any]] = []
     events = iter(({"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1006}))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, models
+from django.db import connection, models, transaction
 
 from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role
@@ -454,6 +454,26 @@ def test_claims_beside_a_fail_over_leave_no_lease_with_the_old_host() -> None:
         assert not [one for one in results if isinstance(one, Exception)], results
         job = Job.objects.get(miner=miner)
         assert (job.state, job.worker) == (JobState.READY, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_claim_does_not_wait_for_who_holds_the_row_of_its_miner() -> None:
+    """It would hold the roles then, which whoever moves a role locks after the miner."""
+    miner = factories.miner()
+    a = machine("a")
+    give(miner, "a", WINDOW)
+    proof_job(miner)
+
+    def impatient() -> int:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL lock_timeout = '2s'")
+            return prove(a)
+
+    with transaction.atomic():
+        Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+        results = together(impatient)
+
+    assert results == [1]
 
 
 @pytest.mark.django_db(transaction=True)
