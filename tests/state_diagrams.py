@@ -40,7 +40,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
 
     return {
-        "Sectors": ("poolsite/wire/pipeline.py", SECTORS),
+        "Sectors": ("poolsite/wire/pipeline/sealing.py", SECTORS),
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),

@@ -10,9 +10,10 @@ from poolsite.wire.pipeline import (
     BACK_TO,
     FINAL_STATES,
     NEXT_STAGE,
+    PIPELINES,
     RECOVER_TO,
     TRANSITIONS,
-    UNSEALING,
+    WORKER_STAGES,
     Owner,
     SectorEvent,
     SectorState,
@@ -88,13 +89,21 @@ def rows_drawn() -> list[list[str]]:
     return [line.strip("| ").split(" | ") for line in page.read_text().splitlines() if line.startswith("| ")]
 
 
-def test_the_documents_table_of_unsealing_is_the_tables() -> None:
-    states = [spec.state for spec in UNSEALING]
+@pytest.mark.parametrize("name", sorted(set(PIPELINES) - {"Sealing"}))
+def test_the_documents_tables_of_the_others_are_theirs(name: str) -> None:
+    states = [spec.state for spec in PIPELINES[name]]
     drawn = [row for row in rows_drawn() if row[0] in states]
 
     assert drawn == [
-        [spec.state, spec.stage, spec.owner, spec.event, spec.next] for spec in UNSEALING if spec.next
+        [spec.state, spec.stage, spec.owner, spec.event, spec.next] for spec in PIPELINES[name] if spec.next
     ]
+
+
+def test_no_two_pipelines_share_a_state_or_a_workers_stage() -> None:
+    rows = [spec for table in PIPELINES.values() for spec in table]
+
+    assert len({spec.state for spec in rows}) == len(rows)
+    assert len(WORKER_STAGES) == sum(spec.owner is Owner.WORKER for spec in rows)
 
 
 def test_the_documents_table_is_the_tables() -> None:

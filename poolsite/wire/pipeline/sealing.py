@@ -9,12 +9,10 @@ Source: damocles-worker planner/sealer.rs (plan!), spec/sealing.md §2.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+from poolsite.wire.pipeline.specs import Owner, StageSpec, transitions_of
 
 
 class SectorState(StrEnum):
@@ -87,62 +85,6 @@ class Stage(StrEnum):
     FINALIZE = "FINALIZE"
     PROVING = "PROVING"
     ABORTED = "ABORTED"
-
-
-class Owner(StrEnum):
-    """Who does a stage."""
-
-    WORKER = "worker"
-    CONSOLE = "console"
-    NOBODY = "nobody"
-
-
-class SectorKind(StrEnum):
-    """What a sector holds when it is sealed."""
-
-    CC = "CC"
-    """Committed capacity: zeros only."""
-    DEALS = "DEALS"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec:
-    """One row of the table: all that anybody has to know of a stage."""
-
-    state: str
-    """The state in which the stage is the next one."""
-    stage: str
-    owner: Owner
-    label: str
-    """Head of its column, row of a Gantt chart."""
-    next: str = ""
-    """The state after it; empty where nothing follows."""
-    event: str = ""
-    """What ends it."""
-    done: str = ""
-    """The event in a sector's timeline."""
-    status: str = ""
-    """What a list shows while the sector waits in it; empty: the label."""
-    others: Mapping[str, str] = field(default_factory=dict)
-    """Further events that move a sector from the state, and where they lead."""
-    resume_at: tuple[str, ...] = ()
-    """Where an operator may set a paused sector back to, best first; the state itself means: try again."""
-    slots: int = 0
-    """Of a worker's stage: how many at a time on a host that says nothing else."""
-    task: str = ""
-    """Of a worker's stage: module of `workers.processors` whose `run` does it in a kernel child; empty: the
-    agent only moves files."""
-    kernels: tuple[str, ...] = ()
-    """What the task needs compiled before it runs at full speed (`workers.kernels.precompile`)."""
-    outputs: tuple[str, ...] = ()
-    """Fields of `StageOutputs` that its report must bring; the console keeps them."""
-    kinds: tuple[SectorKind, ...] = tuple(SectorKind)
-    """The sectors that it can be done for."""
-
-    @property
-    def report(self) -> str:
-        """The event that a sealing host reports at its end; empty where the console ends it."""
-        return self.event if self.owner is Owner.WORKER else ""
 
 
 S, E = SectorState, SectorEvent
@@ -352,95 +294,29 @@ SEALING: Final[tuple[StageSpec, ...]] = (
 )
 """The whole way of a sector, in order."""
 
-
-class UnsealState(StrEnum):
-    """What has been done for a piece, or another range of a sector, that is wanted unsealed."""
-
-    SEALED = "SEALED"
-    UNSEALED = "UNSEALED"
-    FETCHED = "FETCHED"
-
-
-class UnsealStage(StrEnum):
-    """What is to be done next for it."""
-
-    UNSEAL = "UNSEAL"
-    UPLOAD = "UPLOAD"
-    FETCHED = "FETCHED"
-
-
-UNSEALING: Final[tuple[StageSpec, ...]] = (
-    StageSpec(
-        state=UnsealState.SEALED,
-        stage=UnsealStage.UNSEAL,
-        owner=Owner.WORKER,
-        label="Unseal",
-        event="UNSEAL",
-        next=UnsealState.UNSEALED,
-        done="Unsealed",
-        slots=1,
-        task="unseal",
-        kernels=("graph", "labels", "field", "fr32", "binary_tree"),
-    ),
-    StageSpec(
-        state=UnsealState.UNSEALED,
-        stage=UnsealStage.UPLOAD,
-        owner=Owner.WORKER,
-        label="Upload",
-        event="UPLOAD",
-        next=UnsealState.FETCHED,
-        done="Bytes uploaded",
-        slots=1,
-    ),
-    StageSpec(
-        state=UnsealState.FETCHED, stage=UnsealStage.FETCHED, owner=Owner.NOBODY, label="Bytes fetched"
-    ),
-)
-"""The way of bytes out of a sealed sector, by a host of its store; the sector's own state does not change."""
-
-BACK_TO: Final = "BACK_TO_"
-"""First part of the events by which an operator sets a paused sector back: `BACK_TO_ALLOCATED`."""
 RECOVER_TO: Final = "RECOVER_TO_"
 """First part of the events that set a sector, after a restore, to where the chain or its host has it."""
-
-
-def transitions_of(specs: Iterable[StageSpec]) -> dict[str, dict[str, str]]:
-    """Return the moves of a table: from state and event to state."""
-    rows = tuple(specs)
-    return {
-        spec.state: ({str(spec.event): str(spec.next)} if spec.next else {})
-        | dict(spec.others)
-        | {f"{BACK_TO}{earlier}": str(earlier) for earlier in spec.resume_at}
-        | {
-            f"{RECOVER_TO}{other.state}": str(other.state)
-            for other in rows
-            if S.ABORTED not in (spec.state, other.state)
-        }
-        for spec in rows
-    }
-
 
 NEXT_STAGE: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SEALING}
 """From a state to the stage that comes next."""
 
-TRANSITIONS: Final[dict[str, dict[str, str]]] = transitions_of(SEALING)
-"""From state and event to state."""
-
-WORKER_STAGES: Final[dict[str, StageSpec]] = {
-    spec.stage: spec for spec in (*SEALING, *UNSEALING) if spec.owner is Owner.WORKER
-}
-"""Stages that sealing hosts run, in order; each has a queue of its own there."""
+STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
+"""From a stage to the state in which it is the next one."""
 
 FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED})
 """States in which sealing has nothing left to do."""
 
-UNSEAL_STAGES: Final[dict[str, StageSpec]] = {spec.stage: spec for spec in UNSEALING}
-"""The stages of unsealing; a job's stage says how far it is."""
-UNSEAL_NEXT: Final[dict[str, StageSpec]] = {spec.state: spec for spec in UNSEALING}
-"""From a state of unsealing to the stage that comes next."""
 
-STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
-"""From a stage to the state in which it is the next one."""
+def _recoveries(state: str) -> dict[str, str]:
+    if state == S.ABORTED:
+        return {}
+    return {f"{RECOVER_TO}{spec.state}": str(spec.state) for spec in SEALING if spec.state != S.ABORTED}
+
+
+TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    state: moves | _recoveries(state) for state, moves in transitions_of(SEALING).items()
+}
+"""From state and event to state."""
 
 
 def states_with(event: str) -> tuple[str, ...]:
