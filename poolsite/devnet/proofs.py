@@ -5,30 +5,19 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
-from poolsite.filecoin.proof_container import BadProofContainer, aggregate_proofs
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from poolsite.filecoin.proof_verifier import ProvenSeal
+
 KEPT_VERDICTS: Final = 4096
 """Proofs whose verdict is remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProvenSeal:
-    """What the proof of one sector's seal must be about."""
-
-    number: int
-    comm_r: bytes
-    comm_d: bytes
-    ticket: bytes
-    seed: bytes
 
 
 class ProofChecks:
@@ -70,23 +59,14 @@ class ProofChecks:
     def aggregate(
         self, proof: bytes, *, seal_proof: int, miner_id: int, sectors: Sequence[ProvenSeal]
     ) -> bool:
-        """Whether the seals of several sectors are proven, one sector's proof after the other."""
-        try:
-            parts = aggregate_proofs(proof, seal_proof=seal_proof)
-        except BadProofContainer:
-            return False
-        return len(parts) == len(sectors) and all(
-            self.porep(
-                part,
-                seal_proof=seal_proof,
-                comm_r=sector.comm_r,
-                comm_d=sector.comm_d,
-                miner_id=miner_id,
-                sector_number=sector.number,
-                ticket=sector.ticket,
-                seed=sector.seed,
-            )
-            for part, sector in zip(parts, sectors, strict=True)
+        """Whether the seals of several sectors are proven by one aggregate, in their order."""
+        about = [[one.number, one.comm_r, one.comm_d, one.ticket, one.seed] for one in sectors]
+        name = _name(proof, "aggregate", seal_proof, miner_id, about)
+        return self._verdict(
+            name,
+            lambda: self._verifier.porep_aggregate(
+                proof, seal_proof=seal_proof, miner_id=miner_id, sectors=sectors
+            ),
         )
 
     def window_post(

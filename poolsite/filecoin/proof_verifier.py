@@ -9,7 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from poolsite.filecoin.groth16.aggregate import (
+    BadAggregate,
+    aggregate_decode,
+    aggregate_size,
+    porep_include,
+)
+from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
 from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id, update_circuit_id
+from poolsite.filecoin.groth16.powers import POWERS_NAME, BadPowers, aggregate_key_read
 from poolsite.filecoin.groth16.public_inputs import (
     porep_public_inputs,
     post_public_inputs,
@@ -21,6 +29,7 @@ from poolsite.filecoin.groth16.verification import (
     partitions_form_check,
     partitions_verify,
 )
+from poolsite.filecoin.porep.parameters import ChallengeRule
 from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
@@ -28,6 +37,7 @@ from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import (
     PREFIX,
     BadProofContainer,
+    aggregate_proofs,
     porep_inputs_of,
     porep_proof_check,
     post_inputs_of,
@@ -43,8 +53,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from poolsite.filecoin.groth16.keys import VerifyingKeys
+    from poolsite.filecoin.groth16.powers import AggregateKey
+    from poolsite.filecoin.groth16.verification import VerifyingKey
 
-BAD_PROOFS = (BadProofContainer, BadPoRep, BadPoSt, BadUpdate, BadGroth16Proof)
+BAD_PROOFS = (BadProofContainer, BadPoRep, BadPoSt, BadUpdate, BadGroth16Proof, BadAggregate)
 """What a proof that is refused raises, with the reason."""
 
 
@@ -55,6 +67,17 @@ class KeyMissing(BadGroth16Proof):
 def is_container(proof: bytes) -> bool:
     """Return whether bytes are our container of vanilla proofs, by their tag."""
     return proof.startswith(PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenSeal:
+    """What the proof of one sector's seal must be about."""
+
+    number: int
+    comm_r: bytes
+    comm_d: bytes
+    ticket: bytes
+    seed: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +126,56 @@ class ProofVerifier:
             seed=seed,
         )
         self._groth16(porep_circuit_id(parameters), proof, lambda: porep_public_inputs(parameters, inputs))
+
+    def porep_aggregate(
+        self, proof: bytes, *, seal_proof: int, miner_id: int, sectors: Sequence[ProvenSeal]
+    ) -> None:
+        """Check one proof that several sectors were sealed, in their order."""
+        if self._is_container(proof):
+            parts = aggregate_proofs(proof, seal_proof=seal_proof)
+            if len(parts) != len(sectors):
+                raise BadProofContainer(f"{len(parts)} proofs for {len(sectors)} sectors")
+            for part, sector in zip(parts, sectors, strict=True):
+                self.porep(
+                    part,
+                    seal_proof=seal_proof,
+                    comm_r=sector.comm_r,
+                    comm_d=sector.comm_d,
+                    miner_id=miner_id,
+                    sector_number=sector.number,
+                    ticket=sector.ticket,
+                    seed=sector.seed,
+                )
+            return
+        known = [
+            porep_inputs_of(
+                seal_proof,
+                comm_r=sector.comm_r,
+                comm_d=sector.comm_d,
+                miner_id=miner_id,
+                sector_number=sector.number,
+                ticket=sector.ticket,
+                seed=sector.seed,
+            )
+            for sector in sectors
+        ]
+        if not known:
+            raise BadGroth16Proof("an aggregate about no sector")
+        parameters = known[0][0]
+        inputs = self._public(
+            lambda: [one for _, own in known for one in porep_public_inputs(parameters, own)]
+        )
+        has_seeds = parameters.rule is not ChallengeRule.NON_INTERACTIVE
+        include = porep_include(
+            [sector.comm_r for sector in sectors],
+            seeds=[sector.seed for sector in sectors] if has_seeds else None,
+        )
+        circuit_id = porep_circuit_id(parameters)
+        key, setup = self._key(circuit_id), self._aggregate_key()
+        if key is not None and setup is not None:
+            aggregate_verify(key, proof, setup=setup, inputs=inputs, include=include)
+        elif aggregate_decode(proof).proofs != aggregate_size(len(inputs)):
+            raise BadAggregate(f"an aggregate of another number of proofs than {len(inputs)}")
 
     def window_post(
         self,
@@ -185,17 +258,36 @@ class ProofVerifier:
     def _groth16(
         self, circuit_id: str, proof: bytes, public_inputs: Callable[[], Sequence[Sequence[int]]]
     ) -> None:
+        inputs = self._public(public_inputs)
+        key = self._key(circuit_id)
+        if key is not None:
+            partitions_verify(key, proof, inputs=inputs)
+        else:
+            partitions_form_check(proof, partitions=len(inputs))
+
+    def _public(self, public_inputs: Callable[[], Sequence[Sequence[int]]]) -> Sequence[Sequence[int]]:
         try:
-            inputs = public_inputs()
+            return public_inputs()
         except BadScalar as error:
             raise BadGroth16Proof(f"a commitment is not a scalar: {error}") from None
+
+    def _key(self, circuit_id: str) -> VerifyingKey | None:
+        """Return a circuit's key, None where the form of a proof is enough without.  Raises KeyMissing."""
         try:
             key = self.keys.get(circuit_id)
         except (BadVerifyingKey, OSError) as error:
             raise KeyMissing(f"the verifying key cannot be used: {error}") from None
-        if key is not None:
-            partitions_verify(key, proof, inputs=inputs)
-        elif self.needs_keys:
+        if key is None and self.needs_keys:
             raise KeyMissing(f"there is no verifying key of {circuit_id} in {self.keys.folder}")
-        else:
-            partitions_form_check(proof, partitions=len(inputs))
+        return key
+
+    def _aggregate_key(self) -> AggregateKey | None:
+        """Return the set-up of aggregates, as `_key` does."""
+        try:
+            return aggregate_key_read(self.keys.folder / POWERS_NAME)
+        except FileNotFoundError:
+            if self.needs_keys:
+                raise KeyMissing(f"there is no {POWERS_NAME} in {self.keys.folder}") from None
+            return None
+        except (BadPowers, OSError) as error:
+            raise KeyMissing(f"{POWERS_NAME} cannot be used: {error}") from None

@@ -10,7 +10,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolsite.filecoin.groth16.aggregate import MAX_PROOFS, MIN_PROOFS
 from poolsite.filecoin.groth16.keys import parameter_folder
+from poolsite.filecoin.groth16.powers import POWERS_NAME, powers_lists
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.post.parameters import post_parameters
 from workers.processors.parallel import thread_count
@@ -21,6 +23,7 @@ from workers.snark.files import (
     converted_folder,
     is_converted,
     measured_seconds,
+    powers_toxic_path,
     spec_for,
     toxic_path,
 )
@@ -42,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
     """Do what was asked; JSON on stdout, 1 with a sentence on stderr if it fails."""
     wanted = _parser().parse_args(arguments)
     commands = {"list": _list, "check": _check, "make": _make, "convert": _convert, "prepare": _prepare}
+    commands |= {"powers": _powers}
     try:
         value = commands[wanted.command](wanted)
     except KeyboardInterrupt:
@@ -74,6 +78,10 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--seed", required=name == "make", help="any text; who knows it can forge")
         if name == "prepare":
             command.add_argument("--background", action="store_true", help="lowest priority, one thread")
+    does = "make the set-up of aggregates from a seed: TOXIC, for tests and chains of one's own"
+    powers = commands.add_parser("powers", help=does, description=does)
+    powers.add_argument("--seed", required=True, help="any text; who knows it can forge")
+    powers.add_argument("--proofs", type=int, default=64, help="most proofs of one aggregate (64)")
     return parser
 
 
@@ -110,7 +118,31 @@ def _list(wanted: argparse.Namespace) -> Any:
         "folder": str(parameter_folder()),
         "converted": str(converted_folder()),
         "circuits": [described(spec) for spec in specs],
+        "aggregates": _powers_described(),
     }
+
+
+def _powers_described() -> dict[str, Any]:
+    """Return what is known of the set-up of aggregates on this host."""
+    path = parameter_folder() / POWERS_NAME
+    known = {"powers": str(path), "is_here": path.exists()}
+    if not path.exists():
+        return known
+    proofs = min(length for _, length in powers_lists(path)) // 2
+    return known | {"proofs_most": proofs, "is_toxic": powers_toxic_path().exists()}
+
+
+def _powers(wanted: argparse.Namespace) -> Any:
+    from workers.snark.powers import powers_make  # loads the kernels
+
+    if wanted.proofs < MIN_PROOFS or wanted.proofs > MAX_PROOFS:
+        raise ValueError(f"--proofs must be {MIN_PROOFS} to {MAX_PROOFS}, not {wanted.proofs}")
+    path, meter = parameter_folder() / POWERS_NAME, Meter()
+    sys.stderr.write(f"{TOXIC_WARNING}\n{POWERS_NAME}\n")
+    meter.begin("make")
+    powers_make(path, seed=wanted.seed, proofs=wanted.proofs, threads=thread_count())
+    meter.end()
+    return _powers_described() | {"seconds": meter.seconds}
 
 
 def _check(wanted: argparse.Namespace) -> Any:

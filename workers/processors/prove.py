@@ -9,13 +9,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from poolsite.filecoin.groth16.aggregate import aggregate_size, porep_include
+from poolsite.filecoin.groth16.keys import parameter_folder
+from poolsite.filecoin.groth16.powers import POWERS_NAME
+from poolsite.filecoin.groth16.verification import partitions_of
 from poolsite.filecoin.merkle_codec import BadProofJson
 from poolsite.filecoin.porep.c1 import c1_from_json
-from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES, ChallengeRule
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
 from workers.processors.errors import BadInput, BadProof, ProcessorError
+from workers.processors.parallel import thread_count
 from workers.processors.post import WINDOW_V1_1, WINNING_V1
 from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.sector_record import record_read
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str]) -> int:
     wanted = _parser().parse_args(arguments)
     meter = Meter()
     try:
-        value = _porep(wanted, meter) if wanted.what == "porep" else _post(wanted, meter)
+        value = {"porep": _porep, "aggregate": _aggregate}.get(wanted.what, _post)(wanted, meter)
     except KeyboardInterrupt:
         sys.stderr.write("prove: stopped; there is no proof\n")
         return 130
@@ -56,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         post.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
     porep = kinds.add_parser("porep", help="the PoRep of a sector, from its c1.json")
     porep.add_argument("c1", type=Path, metavar="FILE", help="c1.json in a folder made by `workers seal`")
+    one = kinds.add_parser("aggregate", help="one proof of many PoReps, with the set-up of aggregates")
+    one.add_argument("porep", type=Path, nargs="+", metavar="FILE", help="what `prove porep` printed")
     return parser
 
 
@@ -125,3 +132,51 @@ def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
         **{name: getattr(inputs, name).hex() for name in names},
         "proof": base64.b64encode(proof).decode(),
     }
+
+
+def _aggregate(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
+    from workers.snark.aggregation import proofs_aggregate  # loads the kernels
+    from workers.snark.powers import powers_read
+
+    seals = [_porep_read(path) for path in wanted.porep]
+    kinds = {seal["registered_proof"] for seal in seals}
+    if len(kinds) != 1:
+        raise BadInput("the PoReps are not of one registered proof")
+    parameters = parameters_named(kinds.pop())
+    meter.begin("aggregate")
+    try:
+        proofs = [
+            partition
+            for seal in seals
+            for partition in partitions_of(base64.b64decode(seal.pop("proof")), parameters.partitions)
+        ]
+        has_seeds = parameters.rule is not ChallengeRule.NON_INTERACTIVE
+        comm_rs, seeds = ([bytes.fromhex(seal[name]) for seal in seals] for name in ("comm_r", "seed"))
+        proof = proofs_aggregate(
+            proofs,
+            powers=powers_read(parameter_folder() / POWERS_NAME, proofs=aggregate_size(len(proofs))),
+            include=porep_include(comm_rs, seeds=seeds if has_seeds else None),
+            threads=thread_count(),
+            progress=meter.progress,
+        )
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    meter.end()
+    return {
+        "kind": "porep_aggregate",
+        "registered_proof": parameters.number,
+        "sectors": seals,
+        "proof": base64.b64encode(proof).decode(),
+    }
+
+
+def _porep_read(path: Path) -> dict[str, Any]:
+    """Return what `prove porep` printed.  Raises BadInput, OSError."""
+    try:
+        value = json.loads(path.read_text())
+        if value["kind"] != "porep":
+            raise ValueError(f"a {value['kind']}, not a porep")
+        names = ("registered_proof", "replica_id", "comm_d", "comm_r", "seed", "proof")
+        return {name: value[name] for name in names}
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: not what `prove porep` prints: {error}") from None

@@ -20,6 +20,7 @@ from poolsite.filecoin.groth16.circuits import (
     verifying_key_name,
 )
 from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX, parameter_folder, state_folder
+from poolsite.filecoin.groth16.powers import POWERS_NAME
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, seal_parameters
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
 from poolsite.filecoin.update.parameters import update_parameters
@@ -135,6 +136,11 @@ def parameters_path(spec: CircuitSpec) -> Path:
 def toxic_path(spec: CircuitSpec) -> Path:
     """Return the path of the mark beside parameters whose secrets are known."""
     return parameter_folder() / (spec.parameters_name.removesuffix(".params") + TOXIC_SUFFIX)
+
+
+def powers_toxic_path() -> Path:
+    """Return the path of the mark beside a set-up of aggregates whose secrets are known."""
+    return parameter_folder() / (POWERS_NAME.removesuffix(".srs") + TOXIC_SUFFIX)
 
 
 def converted_folder() -> Path:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from poolsite.filecoin.groth16.curve import COMPRESSED_FLAG, COORDINATE_BYTES, FIELD_MODULUS, LARGER_Y_FLAG
+from poolsite.filecoin.groth16.curve import (
+    COMPRESSED_FLAG,
+    COORDINATE_BYTES,
+    CURVE_CONSTANT,
+    FIELD_MODULUS,
+    LARGER_Y_FLAG,
+)
 from workers.kernels import points_projective, points_words
 from workers.kernels.curve_fields import G1_WORDS, G2_WORDS, coordinate_rows
 
@@ -71,6 +77,9 @@ G2 = Group(
     points_words.first_off_curve_g2,
 )
 
+FLAGS = 0xE0
+"""Flags in the first byte of a compressed point."""
+
 _MODULUS_WORDS = [FIELD_MODULUS >> 64 * place & 0xFFFF_FFFF_FFFF_FFFF for place in range(G1_WORDS)]
 
 
@@ -122,6 +131,68 @@ def point_compress(group: Group, point: Words) -> bytes:
     deciding = parts[0] or parts[-1]
     flags = COMPRESSED_FLAG | (LARGER_Y_FLAG if deciding > (FIELD_MODULUS - 1) // 2 else 0)
     return bytes((x[0] | flags,)) + x[1:]
+
+
+def points_decompress(group: Group, data: bytes) -> Words:
+    """Return compressed points as rows, none of them the point at infinity.
+
+    Raises BadPoints with the number of the first that is on no curve; subgroups are not looked at.
+    """
+    width = group.point_bytes // 2
+    parts: list[bytes] = []
+    for number, at in enumerate(range(0, len(data), width)):
+        x, y = data[at : at + width], None
+        if len(x) == width and x[0] & FLAGS in (COMPRESSED_FLAG, COMPRESSED_FLAG | LARGER_Y_FLAG):
+            is_larger, x = bool(x[0] & LARGER_Y_FLAG), bytes((x[0] & ~FLAGS,)) + x[1:]
+            y = _y_of(group, x, is_larger=is_larger)
+        if y is None:
+            raise BadPoints(f"point {number} of {group.name} is not on the curve")
+        parts += [x, y]
+    return points_decode(group, b"".join(parts))
+
+
+def _y_of(group: Group, x: bytes, *, is_larger: bool) -> bytes | None:
+    """Return y of a point, None where its square is none."""
+    low = int.from_bytes(x[-COORDINATE_BYTES:], "big")
+    roots: tuple[tuple[int, ...], tuple[int, ...]] | None
+    if group is G1:
+        y = _root((low**3 + CURVE_CONSTANT) % FIELD_MODULUS)
+        roots = None if y is None else ((y,), (-y % FIELD_MODULUS,))
+    else:
+        high = int.from_bytes(x[:COORDINATE_BYTES], "big")
+        roots = _roots_2(
+            (low**3 - 3 * low * high * high + CURVE_CONSTANT) % FIELD_MODULUS,
+            (3 * low * low * high - high**3 + CURVE_CONSTANT) % FIELD_MODULUS,
+        )
+    if roots is None:
+        return None
+    one, other = sorted(roots, key=lambda root: next((part for part in root if part), 0))
+    chosen = other if is_larger else one
+    return b"".join(part.to_bytes(COORDINATE_BYTES, "big") for part in chosen)
+
+
+def _root(square: int) -> int | None:
+    """Return a square root; the modulus is 3 modulo 4."""
+    root = pow(square, (FIELD_MODULUS + 1) // 4, FIELD_MODULUS)
+    return root if root * root % FIELD_MODULUS == square else None
+
+
+def _roots_2(low: int, high: int) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return both roots of low + high · u, each the coefficient of u first."""
+    length = _root((low * low + high * high) % FIELD_MODULUS)
+    if length is None:
+        return None
+    half = pow(2, -1, FIELD_MODULUS)
+    first = _root((low + length) * half % FIELD_MODULUS)
+    if first is None:
+        first = _root((low - length) * half % FIELD_MODULUS)
+    if first is None:
+        return None
+    if first == 0:  # a multiple of u alone
+        second = _root(-low % FIELD_MODULUS)
+        return None if second is None else ((second, 0), (-second % FIELD_MODULUS, 0))
+    second = high * half * pow(first, -1, FIELD_MODULUS) % FIELD_MODULUS
+    return (second, first), (-second % FIELD_MODULUS, -first % FIELD_MODULUS)
 
 
 def _below_modulus(rows: Words) -> Flags:

@@ -24,6 +24,7 @@ from poolsite.filecoin.groth16.curve import (
     g2_from_compressed,
     g2_from_uncompressed,
 )
+from poolsite.filecoin.groth16.target import target_power
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 
 if TYPE_CHECKING:
@@ -139,23 +140,13 @@ def groth16_verify_batch(
     whole = sum(factors) % SCALAR_MODULUS
     public = g1_combination(G1Element(), (key.constant, *key.inputs), factors=(whole, *totals))
     last = g1_combination(G1Element(), [c for _, _, c in points], factors=factors)
-    expected = _power(key.alpha_beta, whole) * public.pair(key.gamma) * last.pair(key.delta)
+    expected = target_power(key.alpha_beta, whole) * public.pair(key.gamma) * last.pair(key.delta)
     pairs = [
         g1_combination(G1Element(), [a], factors=[factor]).pair(b)
         for factor, (a, b, _) in zip(factors, points, strict=True)
     ]
     if reduce(mul, pairs) != expected:
         raise BadGroth16Proof("the pairing equation does not hold for all of the proofs")
-
-
-def _power(value: GTElement, exponent: int) -> GTElement:
-    """Return value^exponent for an exponent of at least 1."""
-    result = value
-    for bit in f"{exponent:b}"[1:]:
-        result = result * result
-        if bit == "1":
-            result = result * value
-    return result
 
 
 def partitions_of(proofs: bytes, partitions: int) -> list[bytes]:

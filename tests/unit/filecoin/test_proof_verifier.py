@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from poolsite.devnet.proofs import ProofChecks
+from poolsite.filecoin.groth16.aggregate import BadAggregate, porep_include
 from poolsite.filecoin.groth16.circuits import (
     porep_circuit_id,
     post_circuit_id,
@@ -15,19 +18,23 @@ from poolsite.filecoin.groth16.circuits import (
     verifying_key_name,
 )
 from poolsite.filecoin.groth16.keys import VerifyingKeys
+from poolsite.filecoin.groth16.powers import POWERS_NAME
 from poolsite.filecoin.groth16.public_inputs import porep_public_inputs, update_public_inputs
 from poolsite.filecoin.groth16.verification import BadGroth16Proof, VerifyingKey
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_container import BadProofContainer, porep_inputs_of
-from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier
+from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifier, ProvenSeal
 from poolsite.filecoin.update.parameters import update_parameters
 from tests.unit.filecoin.golden_proofs import case_parameters, case_sealed, golden
-from tests.unit.filecoin.groth16.simulated import simulated_key, simulated_proof
+from tests.unit.filecoin.groth16.simulated import simulated_key, simulated_key_bytes, simulated_proof
 from tests.unit.filecoin.test_proof_container import porep_of
 from tests.unit.filecoin.update.golden_updates import case_updated
+from workers.snark.aggregation import proofs_aggregate
+from workers.snark.powers import powers_make, powers_read
 
 NUMBERS = {"window": 5, "winning": 0}
+SEAL_2K = 5
 
 
 def post_case(name: str) -> tuple[bytes, dict[str, Any]]:
@@ -153,3 +160,65 @@ def test_an_update_is_checked() -> None:
     verifier.update(proof, update_proof=0, **known)
     with pytest.raises(BadGroth16Proof):
         verifier.update(proof, update_proof=0, **known | {"comm_d_new": bytes(32)})
+
+
+def seals(count: int) -> list[ProvenSeal]:
+    """Seals that differ in everything."""
+    return [
+        ProvenSeal(
+            number,
+            comm_r=hashlib.sha256(f"r-{number}".encode()).digest()[:31] + b"\0",
+            comm_d=hashlib.sha256(f"d-{number}".encode()).digest()[:31] + b"\0",
+            ticket=bytes([number]) * 32,
+            seed=bytes([number + 100]) * 32,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def test_an_aggregate_of_seals_is_checked_as_one(tmp_path: Path) -> None:
+    sectors = seals(5)
+    known = [
+        porep_inputs_of(
+            SEAL_2K,
+            comm_r=one.comm_r,
+            comm_d=one.comm_d,
+            miner_id=1000,
+            sector_number=one.number,
+            ticket=one.ticket,
+            seed=one.seed,
+        )
+        for one in sectors
+    ]
+    inputs = [own for parameters, one in known for own in porep_public_inputs(parameters, one)]
+    path = tmp_path / POWERS_NAME
+    powers_make(path, seed="test", proofs=8)
+    (tmp_path / verifying_key_name(porep_circuit_id(known[0][0]))).write_bytes(
+        simulated_key_bytes(range(1, len(inputs[0]) + 2))
+    )
+    data = proofs_aggregate(
+        [simulated_proof(own) for own in inputs],
+        powers=powers_read(path, proofs=8),
+        include=porep_include([one.comm_r for one in sectors], seeds=[one.seed for one in sectors]),
+    )
+    checks = ProofChecks(VerifyingKeys(tmp_path))
+
+    def is_good(proof: bytes = data, about: Any = tuple(sectors)) -> bool:
+        return checks.aggregate(proof, seal_proof=SEAL_2K, miner_id=1000, sectors=about)
+
+    assert is_good()
+    assert is_good(), "remembered"
+    assert not is_good(about=tuple(sectors[::-1]))
+    assert not is_good(about=(*sectors[:4], replace(sectors[4], ticket=bytes(32))))
+    assert not is_good(about=(*sectors[:4], replace(sectors[4], seed=bytes(32))))
+    assert not is_good(about=tuple(sectors[:4]))
+    assert not is_good(about=())
+    assert not is_good(data[:-1])
+    verifier = ProofVerifier(VerifyingKeys(tmp_path))
+    path.unlink()
+    with pytest.raises(KeyMissing, match=r"there is no v28-fil-inner-product-v1\.srs"):
+        verifier.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors)
+    by_form = ProofVerifier(VerifyingKeys(tmp_path), needs_keys=False)
+    by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors)
+    with pytest.raises(BadAggregate, match="another number of proofs"):
+        by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors[:4])

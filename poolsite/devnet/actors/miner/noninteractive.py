@@ -15,7 +15,6 @@ from poolsite.devnet.actors.miner.funds import debt_repay_wholly, unlocked
 from poolsite.devnet.actors.miner.numbers import numbers_allocate
 from poolsite.devnet.actors.miner.prove import SIMPLE_QA_POWER
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
-from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import Sector
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
@@ -26,6 +25,7 @@ from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import FAIL_STATE, prove_commit_ni_gas, verify_ni_gas
 from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.proof_verifier import ProvenSeal
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredAggregationProof, seal_proof
 from poolsite.filecoin.sha254 import sha254_zero

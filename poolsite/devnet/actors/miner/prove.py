@@ -24,7 +24,6 @@ from poolsite.devnet.actors.miner.pieces import pieces_commitment
 from poolsite.devnet.actors.miner.state_editor import MinerStateEditor, editor_open
 from poolsite.devnet.actors.miner.verified_data import allocations_claim
 from poolsite.devnet.actors.vesting import vesting_unlock
-from poolsite.devnet.proofs import ProvenSeal
 from poolsite.devnet.state.rows import PreCommit, Sector, precommits_of
 from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params, SectorActivationManifest
@@ -33,6 +32,7 @@ from poolsite.filecoin.cids import commd_cid
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_SEAL, prove_commit_gas, verify_aggregate_gas
 from poolsite.filecoin.power import quality_power
+from poolsite.filecoin.proof_verifier import ProvenSeal
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import SIZE_32GIB
 from poolsite.filecoin.sha254 import sha254_zero

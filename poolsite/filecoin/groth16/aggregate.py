@@ -1,0 +1,284 @@
+"""An aggregate of Groth16 proofs (SnarkPack, version 2): its parts, its bytes, its challenges.
+
+Source: spec proofs section 13; filecoin-project/bellperson src/groth16/aggregate/{proof,prove,transcript}.rs;
+FIP-0013.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from poolsite.filecoin.groth16.curve import (
+    G1_BYTES,
+    G2_BYTES,
+    BadPoint,
+    g1_from_compressed,
+    g2_from_compressed,
+)
+from poolsite.filecoin.groth16.target import TARGET_BYTES, target_bytes, target_compress, target_decompress
+from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_to_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from blspy import G1Element, G2Element, GTElement
+
+MIN_PROOFS: Final = 2
+MAX_PROOFS: Final = 1 << 19
+"""Proofs that an aggregate can hold: half of the powers of the network's set-up."""
+
+_PREFIX: Final = b"snarkpack-v1"
+_FINAL_POINTS: Final = 2 * G1_BYTES + G2_BYTES + 2 * (2 * G2_BYTES + 2 * G1_BYTES)
+_ROUND_BYTES: Final = 10 * TARGET_BYTES + 2 * G1_BYTES
+
+
+class BadAggregate(ValueError):
+    """An aggregate that cannot be read, or does not hold for its public inputs."""
+
+
+class Commitment(NamedTuple):
+    """A commitment to points, once with each of the two secrets of the set-up."""
+
+    alpha: GTElement
+    beta: GTElement
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """What one half of the points commits to with the other half's keys, in one round of halving."""
+
+    commitment_ab: Commitment
+    commitment_c: Commitment
+    product_ab: GTElement
+    """Π e(A, B)."""
+    sum_c: G1Element
+    """Σ r · C."""
+
+
+@dataclass(frozen=True, slots=True)
+class FinalPoints:
+    """What is left of proofs and keys when all rounds have halved them."""
+
+    a: G1Element
+    b: G2Element
+    c: G1Element
+    key_v: tuple[G2Element, G2Element]
+    key_w: tuple[G1Element, G1Element]
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """Proofs of one circuit in one."""
+
+    commitment_ab: Commitment
+    commitment_c: Commitment
+    product_ab: GTElement
+    """Π e(A, r^i B)."""
+    sum_c: G1Element
+    """Σ r^i C."""
+    rounds: tuple[tuple[Half, Half], ...]
+    """Left and right of each halving, the first one first."""
+    final: FinalPoints
+    opening_v: tuple[G2Element, G2Element]
+    opening_w: tuple[G1Element, G1Element]
+
+    @property
+    def proofs(self) -> int:
+        """Return how many proofs it holds, a power of two."""
+        return 1 << len(self.rounds)
+
+
+def aggregate_bytes(rounds: int) -> int:
+    """Return how long an aggregate of 2^rounds proofs is."""
+    return 5 * TARGET_BYTES + G1_BYTES + 4 + rounds * _ROUND_BYTES + _FINAL_POINTS
+
+
+def aggregate_size(proofs: int) -> int:
+    """Return of how many proofs the aggregate of so many is made: padded to a power of two."""
+    return max(MIN_PROOFS, 1 << (proofs - 1).bit_length())
+
+
+def aggregate_encode(aggregate: Aggregate) -> bytes:
+    """Return an aggregate as the actors take it.  Raise BadPoint for one with a trivial pairing."""
+    rounds = aggregate.rounds
+    final = aggregate.final
+    head = (*aggregate.commitment_ab, *aggregate.commitment_c, aggregate.product_ab)
+    parts = [
+        *map(target_compress, head),
+        bytes(aggregate.sum_c),
+        struct.pack("<I", aggregate.proofs),
+        *(target_compress(one) for pair in rounds for half in pair for one in half.commitment_ab),
+        *(target_compress(one) for pair in rounds for half in pair for one in half.commitment_c),
+        *(target_compress(half.product_ab) for pair in rounds for half in pair),
+        *(bytes(half.sum_c) for pair in rounds for half in pair),
+        *map(bytes, (final.a, final.b, final.c, *final.key_v, *final.key_w)),
+        *map(bytes, (*aggregate.opening_v, *aggregate.opening_w)),
+    ]
+    return b"".join(parts)
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        self._at += size
+        return bytes(self._data[self._at - size : self._at])
+
+    def target(self) -> GTElement:
+        return target_decompress(self.take(TARGET_BYTES))
+
+    def commitment(self) -> Commitment:
+        return Commitment(self.target(), self.target())
+
+    def g1(self) -> G1Element:
+        return g1_from_compressed(self.take(G1_BYTES))
+
+    def g2(self) -> G2Element:
+        return g2_from_compressed(self.take(G2_BYTES))
+
+
+def aggregate_decode(data: bytes) -> Aggregate:
+    """Read an aggregate; all points are checked to be in their groups.  Raise BadAggregate."""
+    at = aggregate_bytes(0) - _FINAL_POINTS
+    if len(data) < at:
+        raise BadAggregate(f"{len(data)} bytes are no aggregate")
+    (proofs,) = struct.unpack_from("<I", data, at - 4)
+    rounds = range(proofs.bit_length() - 1)
+    if not MIN_PROOFS <= proofs <= MAX_PROOFS or proofs != 1 << len(rounds):
+        raise BadAggregate(f"an aggregate of {proofs} proofs: a power of two is wanted")
+    if len(data) != aggregate_bytes(len(rounds)):
+        raise BadAggregate(f"{len(data)} bytes for {proofs} proofs, not {aggregate_bytes(len(rounds))}")
+    try:
+        return _read(_Reader(data), rounds)
+    except BadPoint as error:
+        raise BadAggregate(f"bad point: {error}") from None
+
+
+def _read(reader: _Reader, rounds: range) -> Aggregate:
+    commitment_ab, commitment_c = reader.commitment(), reader.commitment()
+    product_ab, sum_c = reader.target(), reader.g1()
+    reader.take(4)
+    each_ab = [(reader.commitment(), reader.commitment()) for _ in rounds]
+    each_c = [(reader.commitment(), reader.commitment()) for _ in rounds]
+    products = [(reader.target(), reader.target()) for _ in rounds]
+    sums = [(reader.g1(), reader.g1()) for _ in rounds]
+    final = FinalPoints(
+        reader.g1(), reader.g2(), reader.g1(), (reader.g2(), reader.g2()), (reader.g1(), reader.g1())
+    )
+    return Aggregate(
+        commitment_ab,
+        commitment_c,
+        product_ab,
+        sum_c,
+        tuple(
+            (Half(ab[0], c[0], product[0], total[0]), Half(ab[1], c[1], product[1], total[1]))
+            for ab, c, product, total in zip(each_ab, each_c, products, sums, strict=True)
+        ),
+        final,
+        (reader.g2(), reader.g2()),
+        (reader.g1(), reader.g1()),
+    )
+
+
+@dataclass(slots=True)
+class Challenges:
+    """The challenges of one aggregate, each asked in its turn by who proves and by who verifies."""
+
+    include: bytes
+    """What the proofs are about, hashed: see `porep_include`."""
+    r: int = 0
+    """Factor of the combination of all proofs."""
+    inverses: tuple[int, ...] = ()
+    """1 / x of each round."""
+    _first: int = 0
+    _last: int = 0
+
+    def begin(self, ab: Commitment, c: Commitment) -> int:
+        """Return r for the commitments to the proofs."""
+        self._first = _challenge("hcom", map(target_bytes, (*ab, *c)))
+        # bincode writes a slice with its length before it
+        include = struct.pack("<Q", len(self.include)) + self.include
+        self.r = _challenge("random-r", (scalar_to_bytes(self._first), include))
+        return self.r
+
+    def combine(self, product_ab: GTElement, sum_c: G1Element) -> None:
+        """Take up the combination of all proofs, before the first round."""
+        parts = (
+            scalar_to_bytes(self._first),
+            target_bytes(product_ab),
+            bytes(sum_c),
+            scalar_to_bytes(self.r),
+        )
+        self._last = _challenge("gipa-0", parts)
+
+    def round(self, left: Half, right: Half) -> int:
+        """Return 1 / x of the next round of halving."""
+        self._last = _challenge(
+            f"gipa-{len(self.inverses)}", (scalar_to_bytes(self._last), *_round_parts(left, right))
+        )
+        self.inverses += (self._last,)
+        return self._last
+
+    def point(self, last: tuple[Half, Half], final: FinalPoints) -> int:
+        """Return the point at which the keys are opened."""
+        abc = tuple(map(bytes, (final.a, final.b, final.c)))
+        x = pow(self._last, -1, SCALAR_MODULUS)
+        link = _challenge("gipa-extra-link", (scalar_to_bytes(x), *abc, *_round_parts(*last)))
+        keys = map(bytes, (*final.key_v, *final.key_w))
+        return _challenge("random-z", (scalar_to_bytes(link), *keys, *abc))
+
+
+def _round_parts(left: Half, right: Half) -> list[bytes]:
+    targets = (
+        *left.commitment_ab,
+        *right.commitment_ab,
+        *left.commitment_c,
+        *right.commitment_c,
+    )
+    return [
+        target_bytes(left.product_ab),
+        target_bytes(right.product_ab),
+        bytes(left.sum_c),
+        bytes(right.sum_c),
+        *map(target_bytes, targets),
+    ]
+
+
+def _challenge(tag: str, parts: Iterable[bytes]) -> int:
+    """Return a scalar that is neither 0 nor 1, from a hash that grows by a counter until it is one."""
+    hasher = hashlib.sha256(_PREFIX + tag.encode() + b"".join(parts))
+    number = value = 0
+    while not 1 < value < SCALAR_MODULUS:
+        number += 1
+        hasher.update(number.to_bytes(8, "big"))
+        digest = hasher.digest()
+        value = int.from_bytes(digest[:31] + bytes((digest[31] & 0x7F,)), "little")
+    return value
+
+
+def key_polynomial_at(point: int, factors: Sequence[int], *, shift: int) -> int:
+    """Return Π (1 + factor · (shift · point)^(2^j)), the last round's factor first (j = 0).
+
+    Its coefficients are the multiples of the keys that all rounds together have made.
+    """
+    power, result = point * shift % SCALAR_MODULUS, 1
+    for factor in reversed(factors):
+        result = result * (1 + factor * power) % SCALAR_MODULUS
+        power = power * power % SCALAR_MODULUS
+    return result
+
+
+def porep_include(comm_rs: Sequence[bytes], *, seeds: Sequence[bytes] | None) -> bytes:
+    """Return what an aggregate of PoReps is about: each sector's seed and comm_r; NI-PoRep has no seeds.
+
+    Source: filecoin-project/rust-fil-proofs filecoin-proofs/src/api/seal.rs aggregate_seal_commit_proofs.
+    """
+    if seeds is None:
+        return hashlib.sha256(b"".join(comm_rs)).digest()
+    pairs = zip(seeds, comm_rs, strict=True)
+    return hashlib.sha256(b"".join(seed + comm_r for seed, comm_r in pairs)).digest()
