@@ -23,13 +23,13 @@ from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.recovery import recovery_row
 from apps.messages.selectors.stuck import messages_stuck, messages_waiting
 from apps.messages.states import SenderState
-from apps.miners.selectors import miners_visible, reward_estimate
+from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors import disputes_latest, sectors_bad
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
 from apps.wallets.selectors import wallets_visible
-from poolsite.filecoin.pledge import block_reward
+from poolsite.filecoin.pledge import block_reward, expected_reward
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message, Recovery, Sender
     from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
+    from apps.miners.selectors import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
     from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector, Worker
@@ -153,6 +154,11 @@ class CheckData:
         return found
 
     @cached_property
+    def roles_unheld(self) -> dict[int, list[UnheldRole]]:
+        """Exclusive roles that hosts were given and none holds, by the miner's pk."""
+        return roles_unheld(self.miners, now=self.at)
+
+    @cached_property
     def reward(self) -> RewardEstimate | None:
         """The chain's estimates of reward and power; None until a node has told them."""
         return reward_estimate()
@@ -233,6 +239,13 @@ class CheckData:
     def reward_per_win(self) -> int:
         """What one win brings now, without tips, in attoFIL; 0 if it is not known."""
         return 0 if self.reward is None else int(block_reward(self.reward.reward.value, 1))
+
+    def reward_per_day(self, miner: Miner) -> int:
+        """Return the block rewards that a miner can expect in a day, in attoFIL; 0 if they are not known."""
+        if not miner.has_min_power or self.reward is None or self.network is None:
+            return 0
+        epochs = 86_400 // self.network.epoch_s
+        return expected_reward(self.reward.reward, self.reward.power, miner.qa_power, epochs=epochs)
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

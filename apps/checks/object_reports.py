@@ -25,6 +25,7 @@ OF_MINER: Final = (
     "sector_files",
     "windows_missed",
     "windows_at_risk",
+    "roles_unheld",
     "fee_debt",
     "wins_lost",
     "rounds_undrawn",

@@ -37,6 +37,7 @@ class Topic(StrEnum):
     MINERS = "miners"
     BLOCKS = "blocks"
     PROVING = "proving"
+    ROLES = "roles"
     SECTORS = "sectors"
     MESSAGES = "messages"
     SENDERS = "senders"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, messages, proving, sealing
+from apps.checks import blocks, chain, messages, proving, roles, sealing
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -96,6 +96,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         proving.windows_at_risk,
         Link("proving"),
         "Deadlines",
+    ),
+    Check(
+        "roles_unheld",
+        "Every role that hosts were given is held",
+        (Topic.PROVING, Topic.MINERS, Topic.ROLES),
+        CRITICAL,
+        roles.roles_unheld,
+        Link("roles"),
+        "Roles",
     ),
     Check(
         "disputes_lost",

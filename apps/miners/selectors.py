@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.gateway.routes import host_account
+from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.models import ChainRoots, Miner, RewardEstimate, Role
-from apps.miners.states import ROLE_LEASE_S, MinerState, RoleKind, RoleState, Use
+from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
 from apps.wallets.models import Wallet
@@ -154,9 +155,47 @@ def role_is_heard(role: Role, *, now: datetime) -> bool:
     return role.heard_at is not None and role.heard_at > now - timedelta(seconds=ROLE_LEASE_S)
 
 
-def role_is_in_force(role: Role, *, now: datetime) -> bool:
+def role_is_in_force(role: Role, *, now: datetime, restored_at: datetime | None) -> bool:
     """Return whether a host may work in a role now: one that is exclusive needs a lease that runs."""
-    return role.state == RoleState.HELD and (role.lease_until is None or role.lease_until > now)
+    runs = role.lease_until is None or role.lease_until > now
+    return role.state == RoleState.HELD and runs and not role_is_restored(role, restored_at)
+
+
+def role_is_restored(role: Role, restored_at: datetime | None) -> bool:
+    """Return whether a hold is of a backup that was read in: another host may have taken the role since."""
+    is_older = restored_at is not None and role.since < restored_at
+    return is_older and role.state == RoleState.HELD and role.is_exclusive
+
+
+@dataclass(frozen=True, slots=True)
+class UnheldRole:
+    """A role that hosts of a miner were given and none does."""
+
+    kind: str
+    hosts: tuple[str, ...]
+    heard_at: datetime | None
+    """When the last of these hosts was heard of."""
+
+
+def roles_unheld(miners: Sequence[Miner], *, now: datetime) -> dict[int, list[UnheldRole]]:
+    """Return the exclusive roles that nobody holds and no host is about to take, by the miner's key."""
+    by_kind: dict[tuple[int, str], list[Role]] = {}
+    given = Role.objects.filter(miner__in=miners, kind__in=EXCLUSIVE_ROLES).exclude(state=RoleState.REMOVED)
+    for role in given.order_by("miner_id", "kind", "host"):
+        by_kind.setdefault((role.miner_id, role.kind), []).append(role)
+    restored_at = recovery_row().restored_at if by_kind else None
+    found: dict[int, list[UnheldRole]] = {}
+    for (miner_id, kind), roles in by_kind.items():
+        if any(
+            role_is_in_force(role, now=now, restored_at=restored_at) or role_is_heard(role, now=now)
+            for role in roles
+            if role.state != RoleState.PARKED
+        ):
+            continue
+        heard = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
+        hosts = tuple(role.host for role in roles)
+        found.setdefault(miner_id, []).append(UnheldRole(kind, hosts, heard))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +206,8 @@ class HostRoles:
     """Kind to the keys of the miners of which some host has it: for others every host may do it."""
     held: dict[str, frozenset[int]]
     """Kind to the keys of the miners for which the host holds it."""
+    restored_at: datetime | None = None
+    """The last restore that was known then."""
 
     def barred(self, *kinds: str) -> list[int]:
         """Return the keys of the miners for which the host may do none of these kinds."""
@@ -182,12 +223,14 @@ def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) 
     for miner_id, kind in rows.order_by().values_list("miner_id", "kind").distinct():
         ruled.setdefault(kind, set()).add(miner_id)
     held: dict[str, set[int]] = {}
+    restored_at = recovery_row().restored_at if ruled else None
     if ruled:
         mine = Role.objects.filter(host=host, miner__tenant_id=tenant_id).order_by("pk")
         for role in mine.select_for_update(no_key=True, of=("self",)) if lock else mine:
-            if role_is_in_force(role, now=now):
+            if role_is_in_force(role, now=now, restored_at=restored_at):
                 held.setdefault(role.kind, set()).add(role.miner_id)
-    return HostRoles(*({kind: frozenset(keys) for kind, keys in of.items()} for of in (ruled, held)))
+    by_kind = [{kind: frozenset(keys) for kind, keys in of.items()} for of in (ruled, held)]
+    return HostRoles(ruled=by_kind[0], held=by_kind[1], restored_at=restored_at)
 
 
 def winning_hosts(miners: Collection[int] | QuerySet[Miner, int], *, now: datetime) -> dict[int, str]:
@@ -198,8 +241,9 @@ def winning_hosts(miners: Collection[int] | QuerySet[Miner, int], *, now: dateti
     rows = Role.objects.filter(miner__in=miners, kind=RoleKind.WINNING)
     roles = list(rows.exclude(state=RoleState.REMOVED))
     found: dict[int, str] = dict.fromkeys([role.miner_id for role in roles], "")
+    restored_at = recovery_row().restored_at if roles else None
     for role in roles:
-        if role_is_in_force(role, now=now):
+        if role_is_in_force(role, now=now, restored_at=restored_at):
             found[role.miner_id] = role.host
     return found
 

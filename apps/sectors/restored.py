@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Q
+from django.db.models import F, Q, Value
+from django.db.models.functions import Greatest
 
-from apps.messages.selectors.recovery import recovery_row
+from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.selectors import miners_active
 from apps.sectors.models import HostInventory, Sector, Worker
 from poolsite.wire.jobs import JobKind
@@ -55,6 +56,11 @@ def sectors_unpledged(recovery: Recovery) -> QuerySet[Sector]:
         return Sector.objects.none()
     is_new = Q(activation=None) | Q(activation__gt=recovery.from_height)
     return Sector.objects.filter(is_new, pledge=None, created_at__gte=restored).order_by("miner_id", "number")
+
+
+def lease_token_next() -> Greatest:
+    """Return the next token of a job: above all that it had, also after the backup that was read in."""
+    return Greatest(F("lease_token") + 1, Value(token_floor()))
 
 
 def must_register(worker: Worker, recovery: Recovery | None = None) -> bool:

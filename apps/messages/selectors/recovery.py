@@ -29,6 +29,15 @@ def recovery_row() -> Recovery:
     return next(iter(Recovery.objects.raw(RECOVERY)), None) or Recovery()
 
 
+def token_floor() -> int:
+    """Return a number above all fencing tokens that were given out before the last restore; 0: none was.
+
+    Tokens count up from 1, by one for each lease, so the seconds since 1970 are ahead of them.
+    """
+    restored_at = recovery_row().restored_at
+    return 0 if restored_at is None else int(restored_at.timestamp())
+
+
 def unmatched_open() -> QuerySet[UnmatchedMessage]:
     """Return the messages on chain that a person has to decide about."""
     return UnmatchedMessage.objects.filter(decided_at=None)

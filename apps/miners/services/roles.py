@@ -18,9 +18,11 @@ from django.db.models import Max
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.messages.selectors.recovery import recovery_row, token_floor
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady, NoStandby, RoleFenced, RoleUnknown
 from apps.miners.models import Miner, Role
-from apps.miners.selectors import role_is_heard
+from apps.miners.selectors import role_is_heard, role_is_restored
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState
 
 if TYPE_CHECKING:
@@ -54,6 +56,19 @@ def roles_lock(miner: Miner) -> list[Role]:
     return list(Role.objects.select_for_update(no_key=True).filter(miner=miner).order_by("pk"))
 
 
+def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
+    """End the holds that a backup brought back; returns those rows.  Call it in a transaction."""
+    restored_at = restore_check(now=now).restored_at
+    return _restored_lose(roles_lock(miner), restored_at, now=now)
+
+
+def _restored_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: datetime) -> list[Role]:
+    gone = [row for row in rows if role_is_restored(row, restored_at)]
+    for row in gone:
+        role_lose(row, now=now, note="the database was restored: another host may have held it since")
+    return gone
+
+
 @transaction.atomic
 def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now: datetime) -> Role:
     """Give a host a role; it holds it at once where it is shared, or free and the host is there.
@@ -84,8 +99,12 @@ def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now:
 
 
 def role_take(row: Role, *, now: datetime, note: str) -> bool:
-    """Make a host on standby the holder under a new token; False if another host holds an exclusive role."""
+    """Make a host on standby the holder under a new token; False if another host holds an exclusive role.
+
+    After a restore the backup lacks tokens that were given out since it was made: those are passed over.
+    """
     newest = Role.objects.filter(miner_id=row.miner_id, kind=row.kind).aggregate(top=Max("token"))["top"] or 0
+    newest = max(newest, token_floor())
     lease = now + ROLE_LEASE if row.is_exclusive else None
     try:
         with transaction.atomic():
@@ -175,27 +194,32 @@ def _succeed(rows: Iterable[Role], gone: Role, *, now: datetime, note: str) -> N
 def roles_heartbeat(*, tenant_id: int, host: str, kinds: Collection[str], now: datetime) -> list[Role]:
     """Note that a host can do these kinds: its leases go on, and it takes over what has lost its holder.
 
-    Returns the roles that other hosts lost by it.  Call it in a transaction, before jobs are locked.
+    Returns the roles that hosts lost by it.  Call it in a transaction, before jobs are locked.  For one lease
+    after a restore nobody takes over: a holder of which the backup does not know may be at work so long.
     """
     mine = Role.objects.filter(host=host, kind__in=kinds, miner__tenant_id=tenant_id)
     wanted = mine.filter(state__in=[RoleState.STANDBY, RoleState.HELD])
     miners = sorted(set(wanted.order_by().values_list("miner_id", flat=True)))
     if not miners:
         return []
+    restored_at = restore_check(now=now).restored_at
     rows = list(
         Role.objects.select_for_update(no_key=True, of=("self",))
         .select_related("miner")
         .filter(miner__in=miners)
         .order_by("pk")
     )
+    lost = _restored_lose(rows, restored_at, now=now)
     ours = [row for row in rows if row.host == host and row.kind in kinds]
     for row in ours:
         row.heard_at = now
     Role.objects.filter(pk__in=[row.pk for row in ours]).update(heard_at=now)
     held = [row.pk for row in ours if row.state == RoleState.HELD and row.is_exclusive]
     Role.objects.filter(pk__in=held).update(lease_until=now + ROLE_LEASE)
+    if restored_at is not None and now < restored_at + ROLE_LEASE:
+        return lost
     ready = [row for row in ours if row.state == RoleState.STANDBY]
-    return [gone for row in ready for gone in _lapsed_take(row, rows, now=now)]
+    return lost + [gone for row in ready for gone in _lapsed_take(row, rows, now=now)]
 
 
 def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
@@ -223,6 +247,8 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
     """
     rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
     row = _row_of(rows, host, kind)
+    if role_is_restored(row, recovery_row().restored_at):
+        raise RoleFenced("the database was restored: give the role again", field="token")
     if row.state != RoleState.HELD or row.token != token:
         raise RoleFenced(_fenced_text(rows, row, token), field="token")
     lease = now + ROLE_LEASE if row.is_exclusive else None

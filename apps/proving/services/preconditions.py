@@ -10,6 +10,7 @@ from apps.chain.chain_status import chain_status_of
 from apps.core.formatting import fil
 from apps.gateway.selectors import keys_served
 from apps.messages.models import Message, Sender
+from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
 from apps.miners.states import RoleKind, Use
 from apps.proving.selectors import provers_online
@@ -61,14 +62,11 @@ def provers_in_charge(miner: Miner, context: ProvingContext) -> list[Worker]:
     """Return the provers that were heard of lately and may prove windows of a miner."""
     since = context.now - timedelta(seconds=sealing_policy().worker_away_s)
     provers = provers_online(tenant_id=miner.tenant_id, since=since)
-    roles = list(roles_of(miner))
+    roles = list(roles_of(miner).filter(kind=RoleKind.WINDOW))
     if not roles:
         return provers
-    held = {
-        role.host
-        for role in roles
-        if role.kind == RoleKind.WINDOW and role_is_in_force(role, now=context.now)
-    }
+    restored_at = recovery_row().restored_at
+    held = {role.host for role in roles if role_is_in_force(role, now=context.now, restored_at=restored_at)}
     return [prover for prover in provers if worker_machine(prover) in held]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
@@ -19,7 +19,13 @@ from apps.miners.selectors import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
-from apps.sectors.restored import hosts_unreported, miners_unrecovered, must_register, sectors_recovery
+from apps.sectors.restored import (
+    hosts_unreported,
+    lease_token_next,
+    miners_unrecovered,
+    must_register,
+    sectors_recovery,
+)
 from apps.sectors.selectors import job_assignment, worker_machine
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
@@ -63,7 +69,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         job = _next_job(worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now)
-        if job is None or (job.kind == JobKind.SEAL and _is_restored(worker, now=now)):
+        if job is None or _is_restored(job, worker, roles, now=now):
             break
         if job.kind == JobKind.SEAL:
             rooms -= job.sticky_worker_id is None
@@ -132,9 +138,15 @@ def _offered(worker: Worker, roles: HostRoles) -> Q:
     )
 
 
-def _is_restored(worker: Worker, *, now: datetime) -> bool:
-    """Return whether the database turns out to be a restored one of which this host has not heard yet."""
-    return must_register(worker, restore_check(now=now))
+def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -> bool:
+    """Return whether the database turns out to be a restored one, whose word the job would be given on.
+
+    That is the case for a sector if the host has not told what it has, and for a proof if roles were read
+    before that was noticed.
+    """
+    if job.kind == JobKind.SEAL:
+        return must_register(worker, restore_check(now=now))
+    return bool(roles.ruled) and restore_check(now=now).restored_at != roles.restored_at
 
 
 def _unclaimed() -> Q:
@@ -151,7 +163,7 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
         job,
         "CLAIM",
         worker=worker,
-        lease_token=F("lease_token") + 1,
+        lease_token=lease_token_next(),
         lease_until=now + timedelta(seconds=job.lease_s),
         heard_at=now,
         not_before=None,

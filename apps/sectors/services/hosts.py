@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Q
 from msgspec import to_builtins
 
 from apps.chain.selectors import head_current
@@ -17,7 +17,7 @@ from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
 from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import takes_containers_here
-from apps.sectors.restored import must_register
+from apps.sectors.restored import lease_token_next, must_register
 from apps.sectors.selectors import is_uuid, lease_over_text
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.removals import leftovers_remove, removals_note
@@ -115,7 +115,7 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
     held = list(Job.objects.select_for_update().filter(worker=worker, state=JobState.LEASED))
     for job in held:
         stage, token = job.stage, job.lease_token
-        advance(job, "FREE", worker=None, lease_until=None, lease_token=F("lease_token") + 1, updated_at=now)
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
         JobEvent.objects.create(
             job=job,
             token=token,

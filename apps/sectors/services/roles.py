@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
-from django.db.models import Count, F, Q
+from django.db.models import Count, Q
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
@@ -19,10 +19,11 @@ from apps.miners.services.roles import (
     role_give,
     role_remove,
     roles_heartbeat,
-    roles_lock,
+    roles_restored_lose,
 )
 from apps.miners.states import RoleKind
 from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.restored import lease_token_next
 from apps.sectors.selectors import worker_machine, workers_of_host
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
@@ -80,7 +81,7 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
             actor=role.host,
             note=f"role {role.kind} of {role.miner}: {role.note}",
         )
-        advance(job, "FREE", worker=None, lease_until=None, lease_token=F("lease_token") + 1, updated_at=now)
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
         publish(Change("job", job.pk, role.miner.tenant_id))
     return len(ended)
 
@@ -90,15 +91,18 @@ def may_assign(principal: Principal) -> bool:
     return principal.may("sign")
 
 
-def _require_allowed(principal: Principal) -> None:
+def _begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
+    """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
         raise NotAllowed("giving and taking roles needs the permission sign")
+    for lost in roles_restored_lose(miner, now=now):
+        role_jobs_end(lost, now=now)
 
 
 @transaction.atomic
 def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
     """Give a host a role.  Raises NotAllowed, MinerNotReady."""
-    _require_allowed(principal)
+    _begin(miner, principal, now=now)
     role = role_give(miner, grant, heard_at=_heard_at(miner, grant.host, grant.kind), now=now)
     _audit(principal, "miner.role-give", role)
     return role
@@ -115,7 +119,7 @@ def _heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
 @transaction.atomic
 def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal, now: datetime) -> Role:
     """Take a role from a host; sectors that it has begun stay its own.  Raises NotAllowed, RoleUnknown."""
-    _require_allowed(principal)
+    _begin(miner, principal, now=now)
     role = role_remove(miner, host=host, kind=kind, now=now)
     role_jobs_end(role, now=now)
     _audit(principal, "miner.role-remove", role)
@@ -127,7 +131,7 @@ def host_role_fail_over(
     miner: Miner, *, kind: str, to_host: str, principal: Principal, now: datetime
 ) -> Role:
     """Move an exclusive role to a host on standby.  Raises NotAllowed, BadValue, RoleUnknown, NoStandby."""
-    _require_allowed(principal)
+    _begin(miner, principal, now=now)
     lost, role = role_fail_over(miner, kind=kind, to_host=to_host, now=now)
     if lost is not None:
         role_jobs_end(lost, now=now)
@@ -138,8 +142,7 @@ def host_role_fail_over(
 @transaction.atomic
 def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
     """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
-    _require_allowed(principal)
-    roles_lock(miner)
+    _begin(miner, principal, now=now)
     _idle_require(miner, besides=host, now=now)
     heard = {kind: _heard_at(miner, host, kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)
@@ -155,8 +158,7 @@ def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) ->
 
     Raises NotAllowed, RoleBusy, RolesNotCombined.
     """
-    _require_allowed(principal)
-    roles_lock(miner)
+    _begin(miner, principal, now=now)
     _idle_require(miner, besides="", now=now)
     rows = roles_separate(miner, now=now)
     audit_record(principal=principal, action="miner.roles-separate", target=miner.address)

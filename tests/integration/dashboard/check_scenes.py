@@ -16,6 +16,8 @@ from apps.gateway.models import ProverConnection, SignerConnection
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
+from apps.miners.models import Role
+from apps.miners.states import RoleKind, RoleState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from poolsite.wire.pipeline import SectorState
@@ -99,6 +101,14 @@ def windows_at_risk(_: Any) -> None:
         forecast=Forecast.AT_RISK,
         reason="no prover",
     )
+
+
+def roles_unheld(_: Any) -> None:
+    miner = factories.miner(active_sectors=2)
+    given = {"kind": RoleKind.WINDOW, "since": epochs_ago(100), "heard_at": epochs_ago(90)}
+    lapsed = {"state": RoleState.HELD, "token": 3, "lease_until": epochs_ago(89)}
+    Role.objects.create(miner=miner, host="rack-a", **given, **lapsed)
+    Role.objects.create(miner=miner, host="rack-b", **given)
 
 
 def disputes_lost(_: Any) -> None:
@@ -263,6 +273,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         sector_files,
         windows_missed,
         windows_at_risk,
+        roles_unheld,
         disputes_lost,
         fee_debt,
         deposits_expiring,

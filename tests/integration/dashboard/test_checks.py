@@ -49,6 +49,7 @@ OWN_PAGES: dict[str, Callable[[], str]] = {
     "sector_files": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "roles_unheld": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "fee_debt": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "wins_lost": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "rounds_undrawn": lambda: reverse("miner", args=[Miner.objects.get().address]),

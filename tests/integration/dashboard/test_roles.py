@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.core import clock
+from apps.core.live import Change, change_send
 from apps.dashboard.live_fragments import fragments_render
 from apps.miners.models import Role
 from apps.miners.selectors import roles_of
@@ -64,6 +66,29 @@ def test_live_fragments_follow_a_role(miner: Miner) -> None:
         frames = fragments_render({("role", str(miner.pk))}, viewer=SYSTEM, page=key)
         assert "rack-b" in frames
         assert "<form" not in frames, "a form of a live fragment has no token"
+
+
+def test_matrix_and_today_say_what_nobody_holds_and_what_it_costs(miner: Miner) -> None:
+    person("ann")
+    assert "nobody holds" not in text_of(signed_in("ann").get("/roles/"))
+    long_ago = clock.now() - timedelta(minutes=5)
+    Role.objects.filter(kind=RoleKind.WINDOW).update(heard_at=long_ago)
+    Role.objects.filter(kind=RoleKind.WINDOW, state=RoleState.HELD).update(lease_until=long_ago)
+    change_send(Change("role", miner.pk, miner.tenant_id))
+
+    for page in ("/roles/", "/", "/miners/f02001/"):
+        assert f"nobody holds WindowPoSt of {miner.name or miner}" in text_of(signed_in("ann").get(page)), (
+            page
+        )
+    frames = fragments_render({("role", str(miner.pk))}, viewer=SYSTEM, page="roles")
+    assert "nobody holds WindowPoSt" in frames
+    assert "given to rack-a, rack-b, silent for 5 min" in text_of(signed_in("ann").get("/"))
+
+    Role.objects.filter(host="rack-b").update(heard_at=clock.now())
+
+    assert "nobody holds" not in text_of(signed_in("ann").get("/miners/f02001/")), (
+        "rack-b is about to take it"
+    )
 
 
 def test_fail_over_asks_first_and_then_moves_it(miner: Miner) -> None:

@@ -11,6 +11,7 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
+from apps.checks.results import Topic
 from apps.core import clock, formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Verdict
@@ -22,12 +23,15 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
+from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import (
     miner_get,
     miners_visible,
     role_is_heard,
     role_is_in_force,
+    role_is_restored,
     roles_of,
     roles_seen,
 )
@@ -129,21 +133,30 @@ class RolesPage:
     reservations: tuple[ReservationRow, ...]
 
 
-def role_label(role: Role, *, now: datetime) -> StateLabel:
+def role_label(role: Role, *, now: datetime, restored_at: datetime | None) -> StateLabel:
     """Return in words how a role stands."""
     if role.state == RoleState.PARKED:
         return StateLabel("idle", "parked", "pause")
     if role.state == RoleState.STANDBY:
         is_there = role_is_heard(role, now=now)
         return StateLabel("idle", "standby") if is_there else StateLabel("warn", "standby, away")
-    if not role_is_in_force(role, now=now):
+    if role_is_restored(role, restored_at):
+        return StateLabel("bad", "of a backup")
+    if not role_is_in_force(role, now=now, restored_at=restored_at):
         return StateLabel("bad", "lease ran out")
     return StateLabel("ok", "holds it" if role.is_exclusive else "shared")
 
 
-def role_row(role: Role, *, now: datetime, test: RoleTest | None = None, may_act: bool = False) -> RoleRow:
+def role_row(
+    role: Role,
+    *,
+    now: datetime,
+    restored_at: datetime | None,
+    test: RoleTest | None = None,
+    may_act: bool = False,
+) -> RoleRow:
     """Lay out one role."""
-    label = role_label(role, now=now)
+    label = role_label(role, now=now, restored_at=restored_at)
     has_lease = role.state == RoleState.HELD and role.lease_until is not None
     left = (role.lease_until - now).total_seconds() if has_lease and role.lease_until else None
     return RoleRow(
@@ -205,11 +218,11 @@ def reservation_row(row: NumberReservation) -> ReservationRow:
     )
 
 
-def roles_text(rows: Sequence[Role], *, now: datetime) -> str:
+def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | None) -> str:
     """Return in a sentence what the roles mean."""
     if not rows:
         return "No roles: every host of its tenant seals and proves for it."
-    in_force = {row.kind for row in rows if role_is_in_force(row, now=now)}
+    in_force = {row.kind for row in rows if role_is_in_force(row, now=now, restored_at=restored_at)}
     given = {row.kind for row in rows}
     missing = [
         str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in given - in_force
@@ -221,7 +234,7 @@ def roles_text(rows: Sequence[Role], *, now: datetime) -> str:
 
 def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
     """Lay out one miner's roles."""
-    now, roles = clock.now(), list(roles_of(miner))
+    now, restored_at, roles = clock.now(), recovery_row().restored_at, list(roles_of(miner))
     tests, numbers = role_tests(roles), numbers_of(miner)
     may_act = may_assign(viewer)
     held = [row for row in roles if row.before_combine and row.state == RoleState.HELD]
@@ -230,8 +243,11 @@ def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
         name=f"{miner.name} {miner.address}".strip(),
         address=miner.address,
         back=reverse("miner", args=[miner.address or miner.uuid]),
-        say=roles_text(roles, now=now),
-        rows=tuple(role_row(row, now=now, test=tests.get(row.pk), may_act=may_act) for row in roles),
+        say=roles_text(roles, now=now, restored_at=restored_at),
+        rows=tuple(
+            role_row(row, now=now, restored_at=restored_at, test=tests.get(row.pk), may_act=may_act)
+            for row in roles
+        ),
         hosts=tuple(sorted({*hosts_of(miner), *(row.host for row in roles)})),
         combined_on=held[0].host if held else "",
         may_act=may_act,
@@ -243,13 +259,15 @@ def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
 
 def matrix(viewer: Principal) -> tuple[list[str], list[MatrixRow], int]:
     """Return the miners with roles, a row for each host, and how many miners found no room."""
-    now = clock.now()
+    now, restored_at = clock.now(), recovery_row().restored_at
     roles = list(roles_seen(viewer))
     miners = {role.miner_id: role.miner for role in roles}
     shown = dict(list(miners.items())[:MINERS_SHOWN])
     cells: dict[tuple[str, int], list[RoleRow]] = {}
     for role in roles:
-        cells.setdefault((role.host, role.miner_id), []).append(role_row(role, now=now))
+        cells.setdefault((role.host, role.miner_id), []).append(
+            role_row(role, now=now, restored_at=restored_at)
+        )
     rows = []
     for host in sorted({role.host for role in roles if role.miner_id in shown}):
         line = (MatrixCell(miner.address, tuple(cells.get((host, pk), ()))) for pk, miner in shown.items())
@@ -261,6 +279,17 @@ def matrix_context(viewer: Principal) -> dict[str, Any]:
     """Return what the matrix shows."""
     miners, rows, more = matrix(viewer)
     return {"miners": miners, "rows": rows, "more": more}
+
+
+def matrix_verdict_of(data: PageData, hosts: int) -> Verdict:
+    """Return what the checks found of roles, or how many hosts have some."""
+    return verdict_by(data.report_of(Topic.ROLES), Verdict("", f"{plural(hosts, 'host')} with roles."))
+
+
+def matrix_verdict(context: FragmentContext) -> Iterable[str]:
+    """What the checks found."""
+    hosts = len({role.host for role in roles_seen(context.viewer)})
+    yield fragment("dashboard/_verdict.html", verdict=matrix_verdict_of(context.data, hosts))
 
 
 def matrix_fragment(context: FragmentContext) -> Iterable[str]:
@@ -291,7 +320,7 @@ def role_matrix(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="roles",
         page_key="roles",
         data=data,
-        verdict=Verdict("", f"{plural(len(context['rows']), 'host')} with roles."),
+        verdict=matrix_verdict_of(data, len({role.host for role in roles_seen(viewer)})),
         others=[miner.address for miner in named if miner.address not in context["miners"]],
         **context,
     )
@@ -342,6 +371,8 @@ urlpatterns: Final = [
     path("miners/<str:address>/roles/", roles, name="miner-roles"),
 ]
 LIVE: Final = {
-    "roles": LivePage(dict.fromkeys(("role", "worker"), (matrix_fragment,))),
+    "roles": LivePage(
+        {"role": (matrix_verdict, matrix_fragment), "worker": (matrix_fragment,)}, findings=matrix_verdict
+    ),
     "miner-roles": LivePage(dict.fromkeys(("role", "worker", "sector"), (roles_fragment,))),
 }

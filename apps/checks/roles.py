@@ -1,0 +1,65 @@
+"""Check of roles: what hosts were given and none of them does any more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.text import grouped, miner_name, named
+from apps.core.formatting import time_left
+from apps.miners.states import RoleKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.miners.models import Miner
+    from apps.miners.selectors import UnheldRole
+
+
+def roles_unheld(data: CheckData) -> Iterator[Finding]:
+    """Roles whose lease ran out with nobody on standby: windows are missed, wins lost."""
+    ill = [miner for miner in data.miners if miner.pk in data.roles_unheld]
+    for group in grouped(sorted(ill, key=lambda miner: -_per_day(miner, data))):
+        roles = [role for miner in group for role in data.roles_unheld[miner.pk]]
+        kinds = [str(RoleKind(kind).label) for kind in dict.fromkeys(role.kind for role in roles)]
+        due = _closes_first(group, data)
+        yield Finding(
+            f"roles-{group[0].address or group[0].pk}",
+            f"nobody holds {named(kinds)} of {named([miner_name(miner) for miner in group])}",
+            _reason(roles, data)[:REASON_MAX],
+            link=Link("miner-roles", (group[0].address,)) if len(group) == 1 else None,
+            count=len(group),
+            per_day=sum(_per_day(miner, data) for miner in group),
+            due_s=due,
+            due_label="until a window closes" if due is not None else "",
+        )
+
+
+def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
+    """Return which hosts have the roles, and since when none of them was heard of."""
+    hosts = list(dict.fromkeys(host for role in roles for host in role.hosts))
+    heard = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
+    silent = "" if heard is None else f" for {time_left((data.at - heard).total_seconds())}"
+    return f"given to {named(hosts)}, silent{silent}: start a program there, or give another host the role"
+
+
+def _does(miner: Miner, data: CheckData, kind: RoleKind) -> bool:
+    """Return whether a kind is among what nobody does for a miner."""
+    return any(role.kind == kind for role in data.roles_unheld[miner.pk])
+
+
+def _per_day(miner: Miner, data: CheckData) -> int:
+    """Return what it costs each day: fees for faults where windows are missed, and the rewards of wins."""
+    fees = data.fault_fee_per_day(miner, miner.active_sectors) if _does(miner, data, RoleKind.WINDOW) else 0
+    return fees + (data.reward_per_day(miner) if _does(miner, data, RoleKind.WINNING) else 0)
+
+
+def _closes_first(miners: Sequence[Miner], data: CheckData) -> int | None:
+    """Return when the first window with sectors closes for which no host proves."""
+    if data.clock is None:
+        return None
+    keys = {miner.pk for miner in miners if _does(miner, data, RoleKind.WINDOW)}
+    closes = [row.close_epoch for (pk, _), row in data.deadlines.items() if pk in keys and row.live]
+    first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
+    return None if first is None else data.clock.starts_at(first)
