@@ -54,6 +54,7 @@ JOBS: Final[dict[str, str]] = {
     "UNSEAL": "unsealing",
     "WINDOW_POST": "WindowPoSt",
     "SECTOR_CHECK": "sector check",
+    "AGGREGATE": "aggregate",
     "WINNING_POST": "WinningPoSt",
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""

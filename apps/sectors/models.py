@@ -192,6 +192,10 @@ class Batch(Named, Timestamped):
     params = models.BinaryField()
     """Kept as they were made, so that pushing again after a crash pushes the same message."""
     value = AttoFilField(default=0)
+    is_aggregate = models.BooleanField(default=False)
+    """Whether one proof stands for all of its commits."""
+    gas_saved = models.BigIntegerField(default=0)
+    """Gas of a trial with single proofs less that of the aggregate."""
     landed_height = models.BigIntegerField(null=True)
     exit_code = models.IntegerField(null=True)
     error = models.TextField(blank=True)
@@ -408,6 +412,31 @@ class Job(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.kind} job {self.uuid}"
+
+
+class CommitAggregate(Timestamped):
+    """Sectors whose commits are to go with one proof, which a host makes."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="+")
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="+")
+    sectors = models.JSONField()
+    """Keys of the sectors, by their numbers."""
+    digest = models.CharField(max_length=64)
+    """Of the sectors and their proofs: others need another aggregate."""
+    reason = models.CharField(max_length=100)
+    """Why their batch was due."""
+    is_over = models.BooleanField(default=False)
+    """Used, or of no use any more."""
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["miner"], condition=models.Q(is_over=False), name="one_aggregate_of_a_miner"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"aggregate of {len(self.sectors)} sectors of {self.miner}"
 
 
 class JobEvent(models.Model):

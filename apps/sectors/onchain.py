@@ -55,6 +55,7 @@ class TrialRun:
 
     exit_code: int
     error: str
+    gas_used: int = 0
 
     @property
     def is_good(self) -> bool:
@@ -172,7 +173,7 @@ def messages_try(client: ChainClient, messages: Sequence[Message], key: str) -> 
         receipt = answer.get("MsgRct") or {"ExitCode": -1}
         code = int(receipt["ExitCode"])
         words = answer.get("Error") or (exit_code_text(code) if code else "")
-        trials.append(TrialRun(exit_code=code, error=words))
+        trials.append(TrialRun(exit_code=code, error=words, gas_used=int(receipt.get("GasUsed") or 0)))
     return trials
 
 

@@ -23,6 +23,7 @@ from poolsite.filecoin.cids import cid_parse, cid_to_json, commd_cid, commr_cid
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.commd import Piece as CommittedPiece
 from poolsite.filecoin.commd import comm_d_from_pieces
+from poolsite.filecoin.sector import RegisteredAggregationProof
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import Piece as WirePiece
 
@@ -166,8 +167,8 @@ def price_info(*, seal_proof: int, expiration: int) -> SectorPreCommitInfo:
     )
 
 
-def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
-    """Return the parameters of ProveCommitSectors3 with one proof for each sector, sorted by number."""
+def commit_params(sectors: Sequence[Proven], *, all_or_none: bool, aggregate: bytes = b"") -> bytes:
+    """Return the parameters of ProveCommitSectors3, sorted by number: an aggregate, or a proof of each."""
     ordered = sorted(sectors, key=lambda sector: sector.number)
     return to_cbor(
         ProveCommitSectors3Params(
@@ -175,9 +176,9 @@ def commit_params(sectors: Sequence[Proven], *, all_or_none: bool) -> bytes:
                 SectorActivationManifest(sector_number=sector.number, pieces=sector.pieces)
                 for sector in ordered
             ),
-            sector_proofs=tuple(sector.proof for sector in ordered),
-            aggregate_proof=b"",
-            aggregate_proof_type=None,
+            sector_proofs=() if aggregate else tuple(sector.proof for sector in ordered),
+            aggregate_proof=aggregate,
+            aggregate_proof_type=int(RegisteredAggregationProof.SNARK_PACK_V2) if aggregate else None,
             require_activation_success=all_or_none,
             require_notification_success=any(piece.notify for one in ordered for piece in one.pieces),
         )

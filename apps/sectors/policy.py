@@ -46,6 +46,10 @@ class SealingPolicy:
     """How long it waits while more sectors of its miner have their seed, or get it in this time."""
     commit_batch_max: int = 16
     """Without aggregation each proof stands in the message."""
+    aggregate_commits: bool = True
+    """Whether a host is asked for one proof of four Groth16 PoReps and more; the cheaper message goes."""
+    aggregate_wait_s: int = 900
+    """How long an aggregate is waited for before its sectors go with single proofs."""
     commit_batch_bytes: int = 60_000
     """Most bytes of proofs in one message; a single larger proof still goes."""
     base_fee_max: int = 0

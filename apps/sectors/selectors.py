@@ -28,6 +28,7 @@ from apps.sectors.policy import sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import (
+    AggregateInputs,
     Assignment,
     JobKind,
     SealInputs,
@@ -221,6 +222,7 @@ def job_assignment(job: Job) -> Assignment:
         seal=seal,
         window_post=document_decode(WindowPostInputs, job.inputs) if kind is JobKind.WINDOW_POST else None,
         sector_check=document_decode(SectorCheckInputs, job.inputs) if kind is JobKind.SECTOR_CHECK else None,
+        aggregate=document_decode(AggregateInputs, job.inputs) if kind is JobKind.AGGREGATE else None,
     )
 
 

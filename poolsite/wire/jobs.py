@@ -20,6 +20,8 @@ class JobKind(StrEnum):
     WINDOW_POST = "window_post"
     SECTOR_CHECK = "sector_check"
     """Reads the files of sectors, and opens one challenged leaf of each."""
+    AGGREGATE = "aggregate"
+    """Makes one proof of the PoReps of several sectors."""
 
 
 class Level(StrEnum):
@@ -149,6 +151,24 @@ class SectorCheckInputs(Document, frozen=True, kw_only=True):
             raise BadWire("per_second", "must not be negative")
 
 
+class AggregateInputs(Document, frozen=True, kw_only=True):
+    """PoReps that are made one proof, by the order of the message's sectors."""
+
+    seal_proof: Int
+    """RegisteredSealProof of all of them."""
+    comm_rs: tuple[bytes, ...]
+    seeds: tuple[bytes, ...]
+    proofs: tuple[bytes, ...]
+    """Of each sector, its partitions one after the other."""
+
+    def __post_init__(self) -> None:
+        for name, values in (("comm_rs", self.comm_rs), ("seeds", self.seeds)):
+            for value in values:
+                _digest_check(name, value)
+        if not len(self.comm_rs) == len(self.seeds) == len(self.proofs) > 0:
+            raise BadWire("proofs", "must be one for each comm_r and seed, and at least one")
+
+
 class BadSector(Document, frozen=True, kw_only=True):
     """A sector whose files are missing or damaged on this host."""
 
@@ -177,6 +197,7 @@ class Assignment(Document, frozen=True, kw_only=True):
     """Of unsealing too."""
     window_post: WindowPostInputs | None = None
     sector_check: SectorCheckInputs | None = None
+    aggregate: AggregateInputs | None = None
 
     def __post_init__(self) -> None:
         filled = {
@@ -184,6 +205,7 @@ class Assignment(Document, frozen=True, kw_only=True):
             JobKind.UNSEAL: self.seal,
             JobKind.WINDOW_POST: self.window_post,
             JobKind.SECTOR_CHECK: self.sector_check,
+            JobKind.AGGREGATE: self.aggregate,
         }
         if filled[self.kind] is None:
             raise BadWire(str(self.kind.value), "missing")

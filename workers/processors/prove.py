@@ -9,22 +9,19 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from poolsite.filecoin.groth16.aggregate import aggregate_size, porep_include
-from poolsite.filecoin.groth16.keys import parameter_folder
-from poolsite.filecoin.groth16.powers import POWERS_NAME
-from poolsite.filecoin.groth16.verification import partitions_of
 from poolsite.filecoin.merkle_codec import BadProofJson
 from poolsite.filecoin.porep.c1 import c1_from_json
-from poolsite.filecoin.porep.parameters import SECTOR_SIZES, ChallengeRule
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
+from workers.processors import aggregate
+from workers.processors.codec import Base64
 from workers.processors.errors import BadInput, BadProof, ProcessorError
-from workers.processors.parallel import thread_count
 from workers.processors.post import WINDOW_V1_1, WINNING_V1
 from workers.processors.post_sector import post_parameters_of, sector_prove
 from workers.processors.sector_record import record_read
-from workers.processors.tasks import Replica, WindowPostTask, parameters_named
+from workers.processors.tasks import AggregateTask, Replica, WindowPostTask, parameters_named
 from workers.processors.terminal import Meter, digest_argument, error_words
 from workers.processors.window_post import window_post_prove
 
@@ -135,36 +132,19 @@ def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
 
 
 def _aggregate(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
-    from workers.snark.aggregation import proofs_aggregate  # loads the kernels
-    from workers.snark.powers import powers_read
-
     seals = [_porep_read(path) for path in wanted.porep]
     kinds = {seal["registered_proof"] for seal in seals}
     if len(kinds) != 1:
         raise BadInput("the PoReps are not of one registered proof")
-    parameters = parameters_named(kinds.pop())
+    comm_rs, seeds = (tuple(bytes.fromhex(seal[name]) for seal in seals) for name in ("comm_r", "seed"))
+    proofs = tuple(Base64(base64.b64decode(seal.pop("proof"))) for seal in seals)
+    task = AggregateTask(kinds.pop(), comm_rs, seeds, proofs)
     meter.begin("aggregate")
-    try:
-        proofs = [
-            partition
-            for seal in seals
-            for partition in partitions_of(base64.b64decode(seal.pop("proof")), parameters.partitions)
-        ]
-        has_seeds = parameters.rule is not ChallengeRule.NON_INTERACTIVE
-        comm_rs, seeds = ([bytes.fromhex(seal[name]) for seal in seals] for name in ("comm_r", "seed"))
-        proof = proofs_aggregate(
-            proofs,
-            powers=powers_read(parameter_folder() / POWERS_NAME, proofs=aggregate_size(len(proofs))),
-            include=porep_include(comm_rs, seeds=seeds if has_seeds else None),
-            threads=thread_count(),
-            progress=meter.progress,
-        )
-    except ValueError as error:
-        raise BadInput(str(error)) from None
+    proof = aggregate.run(task, progress=meter.progress).proof
     meter.end()
     return {
         "kind": "porep_aggregate",
-        "registered_proof": parameters.number,
+        "registered_proof": task.seal_proof,
         "sectors": seals,
         "proof": base64.b64encode(proof).decode(),
     }

@@ -65,6 +65,7 @@ STAGES: dict[str, Stage] = {
         Stage("window_post", ("poseidon",)),
         Stage("winning_post", ("poseidon",)),
         Stage("sector_check", ("poseidon",)),
+        Stage("aggregate", ()),
         Stage("snap_encode", ("binary_tree", "poseidon", "scaling")),
         Stage("snap_prove", ("binary_tree", "poseidon")),
         Stage("snap_decode", ("poseidon", "scaling", "fr32", "binary_tree")),

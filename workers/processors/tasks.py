@@ -244,6 +244,23 @@ class SectorCheckOutput(Message, frozen=True):
     bad: tuple[BadReplica, ...]
 
 
+class AggregateTask(Message, frozen=True):
+    """Make the PoReps of several sectors one proof."""
+
+    seal_proof: Int
+    """RegisteredSealProof."""
+    comm_rs: tuple[Octets, ...]
+    seeds: tuple[Octets, ...]
+    proofs: tuple[Base64, ...]
+    """Of each sector, its partitions one after the other."""
+
+
+class AggregateOutput(Message, frozen=True):
+    """The aggregate."""
+
+    proof: Base64
+
+
 class WinningPostTask(Message, frozen=True):
     """Prove the one sector that a block win asks for."""
 

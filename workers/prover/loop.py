@@ -13,14 +13,21 @@ import structlog
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
+from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
-from workers.processors.tasks import Replica, SectorCheckTask, WindowPostTask
+from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from poolsite.wire.jobs import Assignment, ProvenSector, SectorCheckInputs, WindowPostInputs
+    from poolsite.wire.jobs import (
+        AggregateInputs,
+        Assignment,
+        ProvenSector,
+        SectorCheckInputs,
+        WindowPostInputs,
+    )
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
     from workers.processors.pool import ProcessorPool
@@ -30,8 +37,13 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE: Final = 2
 """Proofs at a time: one computes while the other waits for its disk."""
-STAGES: Final = {JobKind.WINDOW_POST: "WINDOW_POST", JobKind.SECTOR_CHECK: "SECTOR_CHECK"}
+STAGES: Final = {
+    JobKind.WINDOW_POST: "WINDOW_POST",
+    JobKind.SECTOR_CHECK: "SECTOR_CHECK",
+    JobKind.AGGREGATE: "AGGREGATE",
+}
 """What a job is called in its progress."""
+UNITS: Final = {JobKind.AGGREGATE: "rounds"}
 UNIT: Final = "sectors"
 """What progress counts: by it the console knows that a prover that stands still does not merely compute."""
 REPORT_AGAIN_S: Final = 0.3
@@ -53,6 +65,7 @@ class Prover:
         pool: ProcessorPool,
         store: Store,
         gate: WinningFirst | None = None,
+        kinds: Iterable[JobKind] = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK),
     ) -> None:
         self.console = console
         self.leases = leases
@@ -60,6 +73,8 @@ class Prover:
         self.store = store
         self.gate = gate or WinningFirst()
         self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
+        self.besides = tuple(kind for kind in kinds if kind is not JobKind.WINDOW_POST)
+        """What is done one at a time beside the proofs of windows."""
         self.running: dict[str, JobKind] = {}
         self.lock = threading.Lock()
         self.claim_after = 0.0
@@ -67,15 +82,16 @@ class Prover:
     def tick(self) -> float:
         """Claim what there are hands for; gives how long to wait until the next tick.
 
-        A check takes its time, and none of the hands that proofs need: there is one at most, beside them.
+        A check or an aggregate takes its time, and none of the hands that proofs need: there is one at most,
+        beside them.
         """
         now = time.monotonic()
         with self.lock:
-            is_checking = JobKind.SECTOR_CHECK in self.running.values()
+            is_busy_beside = any(kind in self.besides for kind in self.running.values())
             free = AT_ONCE - sum(kind is JobKind.WINDOW_POST for kind in self.running.values())
         if free > 0 and now >= self.claim_after and not self.leases.is_paused:
             self.claim_after = now + self.leases.poll_s
-            for assignment in self._claim(free) if is_checking else self._claim(1, JobKind.SECTOR_CHECK):
+            for assignment in self._claim(free) if is_busy_beside else self._claim(1, *self.besides):
                 with self.lock:
                     self.running[assignment.id] = assignment.kind
                 self.workers.submit(self._prove, assignment)
@@ -113,13 +129,15 @@ class Prover:
                 self.running.pop(assignment.id, None)
 
     def _hold(self, assignment: Assignment, *, done: int, total: int) -> None:
-        stage = STAGES[assignment.kind]
-        progress = Progress(token=assignment.token, stage=stage, done=done, total=max(total, 1), unit=UNIT)
+        stage, unit = STAGES[assignment.kind], UNITS.get(assignment.kind, UNIT)
+        progress = Progress(token=assignment.token, stage=stage, done=done, total=max(total, 1), unit=unit)
         self.leases.track(assignment.id, progress, lease_s=assignment.lease_s)
 
     def _result(self, assignment: Assignment) -> Complete | Fail:
         """Do the job; what goes wrong is a result too."""
-        if not self.store.is_there:  # else every sector of an unmounted disk would be called faulty
+        if (
+            assignment.aggregate is None and not self.store.is_there
+        ):  # else every sector of an unmounted disk would be called faulty
             words = f"{self.store.root} bears no store's mark: is its disk mounted?"
             return _fail(assignment, words, level=Level.TEMPORARY)
         try:
@@ -127,6 +145,8 @@ class Prover:
                 return self._proof(assignment, assignment.window_post)
             if assignment.sector_check is not None:
                 return self._check(assignment, assignment.sector_check)
+            if assignment.aggregate is not None:
+                return self._aggregate(assignment, assignment.aggregate)
             return _fail(assignment, "no inputs")
         except (ProcessorError, UnknownSealProof, OSError) as error:
             is_temporary = isinstance(error, TemporaryError | OSError)
@@ -188,6 +208,19 @@ class Prover:
             read_ms=took,
             bad=_located(task.replicas, reasons),
         )
+
+    def _aggregate(self, assignment: Assignment, inputs: AggregateInputs) -> Complete:
+        """Make the proofs of several sectors one, in a child of its own."""
+        begun = time.monotonic()
+        proofs = tuple(map(Base64, inputs.proofs))
+        output = self._call(
+            assignment,
+            AggregateTask(inputs.seal_proof, inputs.comm_rs, inputs.seeds, proofs),
+            progress=lambda done, total: self._hold(assignment, done=done, total=total),
+        )
+        took = int((time.monotonic() - begun) * 1000)
+        log.info("aggregated", job=assignment.id, sectors=len(proofs), ms=took)
+        return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
 
     def _call(self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]) -> Any:
         return self.pool.call(

@@ -17,6 +17,7 @@ from workers.console.join import joined
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.logs import logs_set_up
+from workers.processors.aggregate import powers_path
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
@@ -46,7 +47,8 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     """Work until `stop` is set.  Raises TokenRefused, StoreAway."""
     console = Console(config.console, config.token)
     store = Store(config.store)
-    leases = LeaseKeeper(config, console, kinds=JOBS, slots={"WINDOW_POST": 1})
+    kinds = (*JOBS, JobKind.AGGREGATE) if powers_path().exists() else JOBS
+    leases = LeaseKeeper(config, console, kinds=kinds, slots={"WINDOW_POST": 1})
     leases.stores = (store_known(store, config.folder),)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
@@ -54,7 +56,10 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     proofs = HostProofs(snark, () if "window_post" in config.processors else KINDS, config.sector_bytes)
     if proofs.error():
         log.error("parameters_missing", reason=proofs.error())
-    pool = ProcessorPool(specs_of(config, ours, compiling=compiling.path))
+    specs = specs_of(config, ours, compiling=compiling.path)
+    if JobKind.AGGREGATE in kinds:  # a child of its own: a proof that is due never waits for it
+        specs.append(ChildSpec(stages=("aggregate",), environment={SNARK_VARIABLE: config.snark}))
+    pool = ProcessorPool(specs)
     preparation = Preparation(
         config,
         proofs,
@@ -62,7 +67,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         needs_winning=lambda: not leases.takes_containers,
     )
     gate = WinningFirst()
-    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate)
+    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate, kinds=kinds)
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:

@@ -64,6 +64,7 @@ SCOPE_OF_KIND: Final = {
     JobKind.UNSEAL: "sealer",
     JobKind.WINDOW_POST: "prover",
     JobKind.SECTOR_CHECK: "prover",
+    JobKind.AGGREGATE: "prover",
 }
 """Scope that a token needs for jobs of a kind."""
 

@@ -8,7 +8,6 @@ it may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -30,16 +29,15 @@ from apps.sectors.onchain import (
     trial_message,
 )
 from apps.sectors.params import (
-    Proven,
-    commit_params,
     expiration_choose,
     precommit_info,
     precommit_json,
-    precommit_params,
 )
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
+from apps.sectors.services.aggregates import aggregate_end, aggregate_held
+from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form
 from apps.sectors.services.batch_messages import batch_push
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.reconcile import landed_reconcile
@@ -58,8 +56,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.policy import SealingPolicy
-    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest, SectorPreCommitInfo
 
 RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
 """No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
@@ -71,18 +67,6 @@ STAGES_BEFORE: Final = {
     SectorState.C2_DONE: states_with(SectorEvent.RESEED)[:-1],
 }
 """Where the sectors are that come to a batch next, by the state in which it waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class BatchEntry:
-    """What one sector brings to a batch's message."""
-
-    sector: Sector
-    value: int
-    """attoFIL for its deposit or pledge."""
-    info: SectorPreCommitInfo | None = None
-    proof: bytes = b""
-    pieces: tuple[PieceActivationManifest, ...] = ()
 
 
 def batches_close(work: SealingContext) -> int:
@@ -104,7 +88,9 @@ def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bo
         for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
-            chosen, reason = batch_choose(due, kind=kind, work=work)
+            chosen, reason = aggregate_held(miner, due) if kind is COMMIT else ([], "")
+            if not chosen:
+                chosen, reason = batch_choose(due, kind=kind, work=work)
             chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
             if chosen and not _is_unrecovered(miner, work):
                 yield _close(miner, chosen, kind=kind, reason=reason, work=work)
@@ -203,7 +189,7 @@ def _close(
             from_=sender,
             value=part.value,
             method=kind.method,
-            params=_params(kind, [part], all_or_none=True),
+            params=batch_params(kind, [part], all_or_none=True),
         )
         for part in parts
     ]
@@ -212,8 +198,12 @@ def _close(
     for part, trial in zip(parts, trials, strict=True):
         if not trial.is_good:
             _refused(part.sector, trial, kind=kind, work=work)
-    good = _fitting(good, kind=kind, policy=work.policy)
-    return bool(good) and _write(miner, good, kind=kind, sender=sender, reason=reason, work=work)
+    if not good:
+        return False
+    if kind is PRE_COMMIT:
+        return _write(miner, BatchForm(good), kind=kind, sender=sender, reason=reason, work=work)
+    form = commit_form(miner, good, sender=sender, reason=reason, work=work)
+    return form is not None and _write(miner, form, kind=kind, sender=sender, reason=reason, work=work)
 
 
 def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
@@ -261,27 +251,6 @@ def _pledge_missing(sector: Sector, there: OnPreCommit, work: SealingContext) ->
     return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - there.deposit, 0)
 
 
-def _params(kind: BatchRules, parts: Sequence[BatchEntry], *, all_or_none: bool) -> bytes:
-    if kind is PRE_COMMIT:
-        return precommit_params([part.info for part in parts if part.info is not None])
-    proven = [Proven(number=part.sector.number, proof=part.proof, pieces=part.pieces) for part in parts]
-    return commit_params(proven, all_or_none=all_or_none)
-
-
-def _fitting(parts: list[BatchEntry], *, kind: BatchRules, policy: SealingPolicy) -> list[BatchEntry]:
-    """Keep as many as one message holds; the others go with the next."""
-    if kind is PRE_COMMIT:
-        return parts
-    kept: list[BatchEntry] = []
-    total = 0
-    for part in parts:
-        total += len(part.proof)
-        if kept and total > policy.commit_batch_bytes:
-            break
-        kept.append(part)
-    return kept
-
-
 def _refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
     """Keep a sector that the chain would refuse out of the batch: again later, or wait for somebody."""
     error = f"the chain would refuse the {kind.kind.label.lower()}: {trial.error}"
@@ -296,24 +265,27 @@ def _refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: Sealing
 
 def _write(
     miner: Miner,
-    parts: Sequence[BatchEntry],
+    form: BatchForm,
     *,
     kind: BatchRules,
     sender: str,
     reason: str,
     work: SealingContext,
 ) -> bool:
-    """Write the batch and move its sectors, all that are still where we saw them; then push it."""
+    """Write the batch and move its sectors, all that are still where we saw them; then push it.
+
+    An aggregate goes only if it is about all of them.
+    """
     name = uuid.uuid4()
     with transaction.atomic():
         kept: list[tuple[BatchEntry, Sector]] = []
         locked = []
-        for part in sorted(parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
+        for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
             job, fresh = job_locked(part.sector.pk)
             if fresh.state == kind.waits_in and fresh.paused_at is None:
                 kept.append((part, fresh))
                 locked.append(job)
-        if not kept:
+        if not kept or (form.aggregate and len(kept) != len(form.parts)):
             return False
         chosen = [part for part, _ in kept]
         batch = Batch.objects.create(
@@ -325,12 +297,18 @@ def _write(
             reason=reason,
             sender=sender,
             method=kind.method,
-            params=_params(kind, chosen, all_or_none=len(chosen) == 1),
+            params=batch_params(kind, chosen, all_or_none=len(chosen) == 1, aggregate=form.aggregate),
             value=sum(part.value for part in chosen),
+            is_aggregate=bool(form.aggregate),
+            gas_saved=form.gas_saved,
         )
+        if kind is COMMIT:
+            aggregate_end(miner, why="its batch was written")
         reference: dict[str, Any] = {kind.column: batch}
         for (_, sector), job in zip(kept, locked, strict=True):
-            sector_step(sector, kind.send, job=job, now=work.now, actor="console", **reference)
+            sector_step(
+                sector, kind.send, job=job, now=work.now, actor="console", note=form.text, **reference
+            )
         publish(Change("batch", batch.pk, miner.tenant_id))
     batch_push(batch, network=work.network)
     return True

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from apps.messages.models import Message
 from apps.proving.models import CheckRun, FaultDeclaration, SectorCheck, WindowPost
+from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.test_life import PERIOD, active_on_chain
 from tests.integration.sealing.test_windows import brought_back, hidden, pair
 
@@ -20,7 +21,7 @@ __all__ = ["pair"]
 def test_missing_file_is_declared_and_recovers(world: World, pair: tuple[Miner, list[Sector]]) -> None:
     miner, sectors = pair
     ill, well = sectors
-    world.checks = True
+    world.besides = (JobKind.SECTOR_CHECK,)
     world.prover = world.prover_make()
     moved = hidden(world, miner, [ill])
 

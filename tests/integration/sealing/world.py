@@ -150,8 +150,8 @@ class World:
         nodes_sync([self.node.url])
         network_bind(chain_client())
         self.proves = True
-        self.checks = False
-        """Whether the prover looks at sectors ahead of their windows."""
+        self.besides: tuple[JobKind, ...] = ()
+        """What the prover does beside the proofs of windows."""
         self.store = Store(folder / "store")
         self.console = self.line_to_console("write")
         self.agent = self.sealer()
@@ -220,8 +220,7 @@ class World:
         config = HostConfig(
             folder=self.folder / "prover", store=self.store.root, console="", token="", name="prover-1"
         )
-        kinds = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK) if self.checks else (JobKind.WINDOW_POST,)
-        leases = LeaseKeeper(config, self.console, kinds=kinds, slots={})
+        leases = LeaseKeeper(config, self.console, kinds=(JobKind.WINDOW_POST, *self.besides), slots={})
         leases.stores = (self.store.name(),)
         leases.register()
         return Prover(console=self.console, leases=leases, pool=self.pool, store=self.store)
@@ -234,8 +233,7 @@ class World:
             if not self.agent.held:
                 break
         while self.proves:
-            besides = (JobKind.SECTOR_CHECK,) if self.checks else ()
-            jobs: tuple[Assignment, ...] = self.prover._claim(5, *besides)
+            jobs: tuple[Assignment, ...] = self.prover._claim(5, *self.besides)
             if not jobs:
                 break
             for job in jobs:

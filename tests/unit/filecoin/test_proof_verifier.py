@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from poolsite.devnet.proofs import ProofChecks
-from poolsite.filecoin.groth16.aggregate import BadAggregate, porep_include
+from poolsite.filecoin.groth16.aggregate import BadAggregate
 from poolsite.filecoin.groth16.circuits import (
     porep_circuit_id,
     post_circuit_id,
@@ -30,8 +30,11 @@ from tests.unit.filecoin.golden_proofs import case_parameters, case_sealed, gold
 from tests.unit.filecoin.groth16.simulated import simulated_key, simulated_key_bytes, simulated_proof
 from tests.unit.filecoin.test_proof_container import porep_of
 from tests.unit.filecoin.update.golden_updates import case_updated
-from workers.snark.aggregation import proofs_aggregate
-from workers.snark.powers import powers_make, powers_read
+from workers.processors import aggregate
+from workers.processors.codec import Base64
+from workers.processors.errors import BadInput
+from workers.processors.tasks import AggregateTask
+from workers.snark.powers import powers_make
 
 NUMBERS = {"window": 5, "winning": 0}
 SEAL_2K = 5
@@ -162,7 +165,7 @@ def test_an_update_is_checked() -> None:
         verifier.update(proof, update_proof=0, **known | {"comm_d_new": bytes(32)})
 
 
-def seals(count: int) -> list[ProvenSeal]:
+def seals_of(count: int) -> list[ProvenSeal]:
     """Seals that differ in everything."""
     return [
         ProvenSeal(
@@ -176,8 +179,10 @@ def seals(count: int) -> list[ProvenSeal]:
     ]
 
 
-def test_an_aggregate_of_seals_is_checked_as_one(tmp_path: Path) -> None:
-    sectors = seals(5)
+def test_an_aggregate_of_seals_is_made_and_checked_as_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sectors = seals_of(5)
     known = [
         porep_inputs_of(
             SEAL_2K,
@@ -196,11 +201,10 @@ def test_an_aggregate_of_seals_is_checked_as_one(tmp_path: Path) -> None:
     (tmp_path / verifying_key_name(porep_circuit_id(known[0][0]))).write_bytes(
         simulated_key_bytes(range(1, len(inputs[0]) + 2))
     )
-    data = proofs_aggregate(
-        [simulated_proof(own) for own in inputs],
-        powers=powers_read(path, proofs=8),
-        include=porep_include([one.comm_r for one in sectors], seeds=[one.seed for one in sectors]),
-    )
+    monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path))
+    comm_rs, seeds = tuple(one.comm_r for one in sectors), tuple(one.seed for one in sectors)
+    proofs = tuple(Base64(simulated_proof(own)) for own in inputs)
+    data = bytes(aggregate.run(AggregateTask(SEAL_2K, comm_rs, seeds, proofs)).proof)
     checks = ProofChecks(VerifyingKeys(tmp_path))
 
     def is_good(proof: bytes = data, about: Any = tuple(sectors)) -> bool:
@@ -222,3 +226,10 @@ def test_an_aggregate_of_seals_is_checked_as_one(tmp_path: Path) -> None:
     by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors)
     with pytest.raises(BadAggregate, match="another number of proofs"):
         by_form.porep_aggregate(data, seal_proof=SEAL_2K, miner_id=1000, sectors=sectors[:4])
+    monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path / "none"))
+    with pytest.raises(OSError, match="No such file"):
+        aggregate.run(AggregateTask(SEAL_2K, comm_rs, seeds, proofs))
+    with pytest.raises(BadInput, match="191 bytes for 1 partitions"):
+        aggregate.run(AggregateTask(SEAL_2K, comm_rs[:1], seeds[:1], (Base64(bytes(191)),)))
+    with pytest.raises(BadInput):
+        aggregate.run(AggregateTask(99, comm_rs[:1], seeds[:1], proofs[:1]))

@@ -8,7 +8,8 @@ import pytest
 
 from apps.sectors.params import expiration_choose
 from apps.sectors.policy import SealingPolicy, pause_after
-from apps.sectors.services.batches import BatchEntry, _fitting, batch_choose
+from apps.sectors.services.batch_forms import BatchEntry, fitting
+from apps.sectors.services.batches import batch_choose
 from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
@@ -150,9 +151,8 @@ def test_a_message_takes_no_more_proofs_than_fit_but_one_always() -> None:
     parts = [BatchEntry(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
     policy = SealingPolicy(commit_batch_bytes=60_000)
 
-    assert len(_fitting(parts, kind=COMMIT, policy=policy)) == 2
-    assert len(_fitting(parts, kind=COMMIT, policy=SealingPolicy(commit_batch_bytes=1))) == 1
-    assert len(_fitting(parts, kind=PRE_COMMIT, policy=SealingPolicy(commit_batch_bytes=1))) == 3
+    assert len(fitting(parts, policy=policy)) == 2
+    assert len(fitting(parts, policy=SealingPolicy(commit_batch_bytes=1))) == 1
 
 
 @pytest.mark.parametrize("wished", [0, 540 * 2880, 10**9])

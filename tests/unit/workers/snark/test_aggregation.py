@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,15 @@ import pytest
 
 from poolsite.filecoin.groth16.aggregate import aggregate_size
 from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
+from poolsite.filecoin.groth16.circuits import porep_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.powers import POWERS_NAME, BadPowers, aggregate_key_read
+from poolsite.filecoin.groth16.public_inputs import porep_public_inputs
 from poolsite.filecoin.groth16.verification import BadGroth16Proof
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.porep.verification import PoRepPublicInputs
+from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
-from workers.processors import params
+from workers.processors import params, prove, verify
 from workers.snark.aggregation import proofs_aggregate
 from workers.snark.points import G1, G2, BadPoints, points_decompress
 from workers.snark.powers import powers_make, powers_read
@@ -113,3 +119,38 @@ def test_the_command_makes_and_names_the_set_up(
         "proofs_most": 2,
         "is_toxic": True,
     }
+
+
+def test_poreps_are_aggregated_and_verified_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FIL_PROOFS_PARAMETER_CACHE", str(tmp_path))
+    parameters = seal_parameters(5)
+    powers_make(tmp_path / POWERS_NAME, seed="x", proofs=4)
+    paths = []
+    for place in range(3):
+        names = ("replica_id", "comm_d", "comm_r", "seed")
+        value = {name: bytes([place + 1] * 31 + [0]).hex() for name in names}
+        known = PoRepPublicInputs(*(bytes.fromhex(value[name]) for name in names))
+        [inputs] = porep_public_inputs(parameters, known)
+        proof = base64.b64encode(simulated_proof(inputs)).decode()
+        path = tmp_path / f"{place}.json"
+        path.write_text(json.dumps({"kind": "porep", "registered_proof": 5, **value, "proof": proof}))
+        paths.append(str(path))
+    key = tmp_path / verifying_key_name(porep_circuit_id(parameters))
+    key.write_bytes(simulated_key_bytes(range(1, len(inputs) + 2)))
+
+    assert prove.main(["aggregate", *paths]) == 0
+    made = tmp_path / "aggregate.json"
+    made.write_text(capsys.readouterr().out)
+
+    assert json.loads(made.read_text())["kind"] == "porep_aggregate"
+    assert verify.main([str(made), *paths]) == 0
+    capsys.readouterr()
+    changed = json.loads(made.read_text())
+    changed["sectors"].reverse()
+    made.write_text(json.dumps(changed))
+    assert verify.main([str(made), *paths]) == 1
+    assert "do not hold" in capsys.readouterr().out
+    assert prove.main(["aggregate", str(made)]) == 1
+    assert "a porep_aggregate, not a porep" in capsys.readouterr().err

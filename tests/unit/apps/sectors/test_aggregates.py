@@ -1,0 +1,277 @@
+"""Commits with one proof for all: asked of a host, waited for, taken where it is cheaper; else one each."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.sectors.errors import LeaseLost
+from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, SectorProof
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.batches import batches_close
+from apps.sectors.services.reports import job_complete, job_fail
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.states import JobState
+from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.proof_container import PREFIX
+from poolsite.wire.jobs import Complete, Fail, JobKind, Level
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
+from tests.unit.apps.sectors.test_roles import killed_after
+from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector, Worker
+    from poolsite.wire.jobs import Assignment
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+PROOFS = [bytes.fromhex(proof) for proof in CASE["proofs"]]
+SINGLE_GAS, AGGREGATE_GAS = 90_000_000, 40_000_000
+
+
+class Chain(SomeSectors):
+    """A chain whose trials take gas: so much for each proof, and so much for an aggregate."""
+
+    aggregate_gas = AGGREGATE_GAS
+    aggregate_exit = 0
+
+    def do_StateCall(self, message: Any, _key: Any) -> Any:
+        params = from_cbor(ProveCommitSectors3Params, base64.b64decode(message["Params"]))
+        if params.aggregate_proof:
+            code, gas = self.aggregate_exit, self.aggregate_gas
+        else:
+            code, gas = 0, SINGLE_GAS * len(params.sector_proofs)
+        return {"MsgRct": {"ExitCode": code, "GasUsed": gas}, "Error": ""}
+
+
+def work(chain: Chain, height: int = 200, *, seconds: int = 0, **policy: Any) -> SealingContext:
+    """One pass at a height, so many seconds after noon."""
+    return SealingContext(
+        client=cast("Any", chain),
+        network=NETWORK,
+        head=factories.head(height),
+        now=NOON + timedelta(seconds=seconds),
+        policy=SealingPolicy(send_funds=False, worker_away_s=10_000, **policy),
+    )
+
+
+def proven(chain: Chain, count: int = 4, *, proofs: Any = PROOFS) -> list[Sector]:
+    """Sectors of one miner whose proofs wait to be sent; the later made have the lower numbers."""
+    miner = factories.miner(worker=factories.wallet().address)
+    rows = []
+    for place in range(count):
+        row = factories.sector(
+            miner,
+            number=100 - place,
+            state="C2_DONE",
+            comm_r=bytes([place + 1]) * 31 + b"\0",
+            comm_d=DIGEST[:31] + b"\0",
+            ticket=b"t" * 32,
+            seed=bytes([place + 50]) * 32,
+            ticket_epoch=90,
+            seed_epoch=170,
+            precommit_epoch=150,
+            ready_height=190,
+        )
+        SectorProof.objects.create(sector=row, proof=proofs[place], seed_epoch=170)
+        chain.precommit(row, epoch=150)
+        rows.append(row)
+    return rows
+
+
+def aggregator(of: Sector) -> Worker:
+    """A prover of the miner's tenant that has the set-up of aggregates."""
+    return host("p", kinds=(JobKind.WINDOW_POST, JobKind.AGGREGATE), of=of.miner.tenant.name)
+
+
+def claimed(worker: Worker) -> Assignment:
+    [job] = claim(worker, kinds=(JobKind.AGGREGATE,), stages={})
+    return job
+
+
+def complete(row: Sector, job: Assignment, proof: bytes = AGGREGATES[4]) -> None:
+    told = Complete(token=job.token, proof=proof, ms=5)
+    job_complete(job.id, told, tenant_id=row.miner.tenant_id, now=NOON)
+
+
+def params_of(batch: Batch) -> ProveCommitSectors3Params:
+    return from_cbor(ProveCommitSectors3Params, bytes(batch.params))
+
+
+def test_four_proofs_go_as_one_that_a_host_has_made() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    worker = aggregator(rows[0])
+
+    batches_close(work(chain))
+    batches_close(work(chain, 201))
+    assert not Batch.objects.exists(), "it waits for the host"
+    assert Job.objects.filter(kind=JobKind.AGGREGATE).count() == 1
+
+    job = claimed(worker)
+    assert job.aggregate is not None
+    assert job.aggregate.proofs == tuple(PROOFS[3::-1]), "by the sectors' numbers, as the message has them"
+    assert job.aggregate.seeds[0] == bytes(rows[3].seed or b"")
+    complete(rows[0], job)
+    batches_close(work(chain, 202))
+
+    batch = Batch.objects.get()
+    params = params_of(batch)
+    assert (batch.is_aggregate, batch.gas_saved) == (True, 4 * SINGLE_GAS - AGGREGATE_GAS)
+    assert (params.aggregate_proof, params.sector_proofs) == (AGGREGATES[4], ())
+    assert [one.sector_number for one in params.sector_activations] == [97, 98, 99, 100]
+    assert batch.commits.count() == 4
+    notes = {event.note for event in JobEvent.objects.filter(event="SEND_COMMIT")}
+    assert notes == {"one proof for 4 sectors, 320,000,000 gas less than with a proof each"}
+    assert CommitAggregate.objects.get().is_over
+    assert Job.objects.get(kind=JobKind.AGGREGATE).inputs == {}, "the proofs are not kept twice"
+    batches_close(work(chain, 203))
+    assert Batch.objects.count() == 1
+
+
+def test_nobody_who_aggregates_is_waited_for() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    host("p", kinds=(JobKind.WINDOW_POST,), of=rows[0].miner.tenant.name)
+
+    batches_close(work(chain))
+
+    assert (Batch.objects.get().is_aggregate, CommitAggregate.objects.exists()) == (False, False)
+    assert len(params_of(Batch.objects.get()).sector_proofs) == 4
+
+
+@pytest.mark.parametrize(
+    ("count", "policy", "proofs"),
+    [
+        (3, {}, PROOFS),
+        (4, {"aggregate_commits": False}, PROOFS),
+        (4, {}, [PREFIX + bytes(50)] * 4),
+    ],
+)
+def test_what_cannot_or_shall_not_be_one_goes_with_a_proof_each(count: int, policy: Any, proofs: Any) -> None:
+    chain = Chain()
+    rows = proven(chain, count, proofs=proofs)
+    aggregator(rows[0])
+
+    batches_close(work(chain, **policy))
+
+    assert not Batch.objects.get().is_aggregate
+
+
+def test_it_goes_with_a_proof_each_where_that_costs_less_or_the_chain_refuses_the_one() -> None:
+    for change in ({"aggregate_gas": 4 * SINGLE_GAS + 1}, {"aggregate_exit": 16}):
+        chain = Chain()
+        for name, value in change.items():
+            setattr(chain, name, value)
+        rows = proven(chain)
+        worker = aggregator(rows[0])
+        batches_close(work(chain))
+        complete(rows[0], claimed(worker))
+
+        batches_close(work(chain, 201))
+
+        batch = Batch.objects.get(miner=rows[0].miner)
+        assert (batch.is_aggregate, len(params_of(batch).sector_proofs)) == (False, 4)
+
+
+def test_an_aggregate_that_fails_or_is_not_one_is_not_asked_for_again() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    worker = aggregator(rows[0])
+    batches_close(work(chain))
+    job = claimed(worker)
+    fail = Fail(token=job.token, level=Level.PERMANENT, stage="AGGREGATE", error="no powers")
+    job_fail(job.id, fail, tenant_id=rows[0].miner.tenant_id, now=NOON)
+
+    batches_close(work(chain, 201))
+
+    assert not Batch.objects.get().is_aggregate
+    assert Job.objects.filter(kind=JobKind.AGGREGATE).count() == 1
+
+    others = proven(chain)
+    worker = aggregator(others[0])
+    batches_close(work(chain, 202))
+    complete(others[0], claimed(worker), AGGREGATES[2])
+    batches_close(work(chain, 203))
+    assert not Batch.objects.get(miner=others[0].miner).is_aggregate
+
+
+def test_it_is_waited_for_only_so_long() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    worker = aggregator(rows[0])
+    batches_close(work(chain))
+    job = claimed(worker)
+    CommitAggregate.objects.update(created_at=NOON)
+
+    batches_close(work(chain, 201, seconds=899))
+    assert not Batch.objects.exists()
+    batches_close(work(chain, 202, seconds=901))
+
+    assert not Batch.objects.get().is_aggregate
+    with pytest.raises(LeaseLost):
+        complete(rows[0], job)
+
+
+def test_sectors_that_come_meanwhile_go_with_the_next() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    worker = aggregator(rows[0])
+    batches_close(work(chain))
+    late = factories.sector(
+        rows[0].miner, state="C2_DONE", ticket_epoch=90, seed_epoch=170, precommit_epoch=150, ready_height=1
+    )
+    SectorProof.objects.create(sector=late, proof=PROOFS[5], seed_epoch=170)
+    batches_close(work(chain, 201))
+    complete(rows[0], claimed(worker))
+
+    batches_close(work(chain, 202))
+
+    assert set(Batch.objects.get(is_aggregate=True).commits.all()) == set(rows)
+
+
+def test_a_sector_that_is_paused_ends_the_aggregate_and_the_others_go() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    aggregator(rows[0])
+    batches_close(work(chain))
+    type(rows[0]).objects.filter(pk=rows[1].pk).update(paused_at=NOON)
+
+    batches_close(work(chain, 202))
+
+    assert set(Batch.objects.get().commits.all()) == {rows[0], rows[2], rows[3]}
+    assert Job.objects.get(kind=JobKind.AGGREGATE).state == JobState.FAILED
+
+
+@pytest.mark.parametrize("stage", ["asked", "made"])
+def test_a_console_that_is_killed_at_any_write_sends_one_batch(stage: str) -> None:
+    for writes in range(30):
+        chain = Chain()
+        rows = proven(chain)
+        worker = aggregator(rows[0])
+        if stage == "made":
+            batches_close(work(chain))
+            complete(rows[0], claimed(worker))
+
+        was_killed = killed_after(writes, partial(batches_close, work(chain, 201)))
+
+        batches_close(work(chain, 202))
+        for job in claim(worker, kinds=(JobKind.AGGREGATE,), stages={}):
+            complete(rows[0], job)
+        batches_close(work(chain, 203))
+        batch = Batch.objects.get(miner=rows[0].miner)
+        assert (batch.is_aggregate, batch.commits.count()) == (True, 4)
+        assert not CommitAggregate.objects.filter(is_over=False).exists()
+        if not was_killed:
+            break
+    else:
+        pytest.fail("it never ended by itself")
