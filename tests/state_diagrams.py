@@ -38,9 +38,11 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     )
     from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, RESERVATION_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
+    from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS
 
     return {
         "Sectors": ("poolsite/wire/pipeline/sealing.py", SECTORS),
+        "Terminations and extensions": ("poolsite/wire/pipeline/changes.py", CHANGE_TRANSITIONS),
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext_lazy as _
 
 from poolsite.wire.pipeline import SEALING, UNSEALING, Stage
+from poolsite.wire.pipeline.changes import EXTENDING, TERMINATING
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -36,7 +37,10 @@ WAITING: Final[dict[str, StateLabel]] = {
     spec.stage: StateLabel("run", spec.status, "messages" if spec.stage in ON_CHAIN else "wait")
     for spec in SEALING
     if spec.status
-} | {Stage.ABORTED: StateLabel("idle", _("aborted"), "close")}
+} | {
+    Stage.ABORTED: StateLabel("idle", _("aborted"), "close"),
+    Stage.TERMINATED: StateLabel("idle", _("terminated"), "close"),
+}
 """Stages in which no worker computes."""
 MESSAGES: Final[dict[str, StateLabel]] = {
     "UNFILLED": StateLabel("idle", _("waiting")),
@@ -69,5 +73,24 @@ EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if sp
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
     "FILES_REMOVED": "The host removed the files",
+    "TERMINATE": "Terminated",
+    "REVERT_TERMINATE": "The termination left the chain again",
 }
 """Steps of a sector in its timeline."""
+CHANGE_EVENTS: Final[dict[str, str]] = {
+    f"{kind}_{event}": f"{word} {done}"
+    for kind, word in (("TERMINATE", "Termination"), ("EXTEND", "Extension"))
+    for event, done in (
+        ("REQUEST", "asked for"),
+        ("SEND", "sent"),
+        ("LAND", "landed"),
+        ("FAIL", "failed"),
+        ("CANCEL", "cancelled"),
+        ("REVERT", "left the chain again"),
+    )
+}
+"""Steps of its termination or extension there."""
+CHANGES: Final[dict[str, str]] = {
+    spec.state: spec.status or spec.label.lower() for spec in (*TERMINATING, *EXTENDING)
+}
+"""Where a termination or extension is."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
 from apps.proving.selectors import posts_opened, sectors_faulty
-from apps.sectors.selectors import commands_open
+from apps.sectors.selectors import changes_open, commands_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from apps.checks.results import Report, Topic
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, WindowPost
+    from apps.sectors.models import SectorChange
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,11 @@ class PageData(CheckData):
         if not any(row.faulty for row in self.deadlines.values()):
             return {}
         return sectors_faulty(self.miners)
+
+    @cached_property
+    def changes(self) -> dict[int, SectorChange]:
+        """Terminations and extensions that are under way, by the sector's pk."""
+        return changes_open(self.viewer)
 
     @cached_property
     def asked(self) -> dict[int, str]:

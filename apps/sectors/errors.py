@@ -192,3 +192,27 @@ class UnsealFailed(Conflict):
     """A host tried to unseal it and failed."""
 
     code = "unseal_failed"
+
+
+class ChangeRefused(Conflict):
+    """A sector cannot be terminated or extended so."""
+
+    code = "change_refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, field="sectors")
+
+
+class ChangeSent(Conflict):
+    """A change whose message was sent already cannot be cancelled."""
+
+    code = "change_sent"
+
+
+class ChangeUnknown(NotFound):
+    """There is no such change of a sector, or not for this caller."""
+
+    code = "change_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no change {uuid} here", field="change")

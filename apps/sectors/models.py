@@ -21,8 +21,17 @@ from apps.sectors.states import (
 )
 from apps.users.models import Tenant
 from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec
+from poolsite.wire.pipeline.changes import (
+    CHANGE_NEXT,
+    CHANGE_TRANSITIONS,
+    OPEN_CHANGES,
+    ChangeKind,
+    ChangeState,
+)
 
 SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
+CHANGE_KINDS = [(str(kind), str(kind)) for kind in ChangeKind]
+CHANGE_STATES = [(str(state), str(state)) for state in ChangeState]
 
 
 class SectorNumbers(models.Model):
@@ -278,7 +287,7 @@ class Sector(Named, Timestamped):
             models.Index(
                 fields=["state"],
                 name="sectors_underway",
-                condition=~models.Q(state__in=["PROVING", "ABORTED"]),
+                condition=~models.Q(state__in=["PROVING", "ABORTED", "TERMINATED"]),
             ),
             models.Index(fields=["miner", "-id"], name="sectors_of_a_miner"),
             models.Index(fields=["state", "active", "-id"], name="sectors_page"),
@@ -286,7 +295,7 @@ class Sector(Named, Timestamped):
             models.Index(
                 fields=["tenant", "-id"],
                 name="sectors_tenant_underway",
-                condition=~models.Q(state__in=["PROVING", "ABORTED"]),
+                condition=~models.Q(state__in=["PROVING", "ABORTED", "TERMINATED"]),
             ),
             models.Index(fields=["tenant", "state", "active", "-id"], name="sectors_tenant_page"),
             models.Index(fields=["expiration"], name="sectors_expiring", condition=models.Q(state="PROVING")),
@@ -320,6 +329,57 @@ class Sector(Named, Timestamped):
     def progress(self) -> float | None:
         """How far the stage is, 0 to 1; None when nobody knows."""
         return self.progress_done / self.progress_total if self.progress_total else None
+
+
+class SectorChange(Named, Timestamped):
+    """A proving sector is to end before its time, or to live longer: asked for once, sent in one message."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = CHANGE_TRANSITIONS
+
+    sector = models.ForeignKey(Sector, on_delete=models.PROTECT, related_name="changes")
+    kind = models.CharField(max_length=16, choices=CHANGE_KINDS)
+    state = models.CharField(max_length=24, choices=CHANGE_STATES)
+    batch = models.ForeignKey(Batch, null=True, on_delete=models.PROTECT, related_name="changes")
+    """None until it was sent."""
+    expiration = models.BigIntegerField(null=True)
+    """Of an extension: the epoch at which the sector is to end."""
+    old_expiration = models.BigIntegerField(null=True)
+    """When it would have ended, as the chain said when it was asked for."""
+    drops_claims = models.BooleanField(default=False)
+    """Whether claims that cannot last as long are given up."""
+    fee = AttoFilField(default=0)
+    """Of a termination: the chain's fee, as it was shown when it was asked for."""
+    queued_height = models.BigIntegerField()
+    actor = models.CharField(max_length=200)
+    reason = models.CharField(max_length=500, blank=True)
+    exit_code = models.IntegerField(null=True)
+    """The actor's, where it failed on chain or in a trial."""
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["sector"],
+                name="one_open_change_per_sector",
+                condition=models.Q(state__in=list(OPEN_CHANGES)),
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["state"],
+                name="changes_queued",
+                condition=models.Q(state__in=["TERMINATE_QUEUED", "EXTEND_QUEUED"]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind.lower()} of {self.sector}"
+
+    @property
+    def stage(self) -> str:
+        """What is done next, upper case."""
+        return str(CHANGE_NEXT[self.state].stage)
 
 
 class ActiveSectors(models.Model):

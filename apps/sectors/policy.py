@@ -52,6 +52,11 @@ class SealingPolicy:
     """How long an aggregate is waited for before its sectors go with single proofs."""
     commit_batch_bytes: int = 60_000
     """Most bytes of proofs in one message; a single larger proof still goes."""
+    terminate_wait_epochs: int = 1
+    """How long the first termination of a batch waits for others."""
+    terminate_batch_max: int = 100
+    extend_wait_epochs: int = 1
+    extend_batch_max: int = 500
     base_fee_max: int = 0
     """Batches wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
     send_funds: bool = True

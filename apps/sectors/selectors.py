@@ -12,13 +12,14 @@ from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
-from apps.sectors.errors import SectorUnknown, WorkerUnknown
+from apps.sectors.errors import ChangeUnknown, SectorUnknown, WorkerUnknown
 from apps.sectors.models import (
     Batch,
     Job,
     JobEvent,
     NumberReservation,
     Sector,
+    SectorChange,
     SectorNumbers,
     Worker,
     WorkerCommand,
@@ -36,6 +37,7 @@ from poolsite.wire.jobs import (
     WindowPostInputs,
 )
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, UNSEAL_STAGES, Owner, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,6 +107,56 @@ def sector_get(viewer: Principal, uuid: str) -> Sector:
     return sector
 
 
+def sectors_picked(viewer: Principal, uuids: Iterable[object]) -> list[Sector]:
+    """Return the named sectors in order.  Raises SectorUnknown for the first that is not there."""
+    wanted = list(dict.fromkeys(str(one) for one in uuids))
+    rows = sectors_visible(viewer).filter(uuid__in=[one for one in wanted if is_uuid(one)])
+    found = {str(row.uuid): row for row in rows}
+    missing = next((one for one in wanted if one not in found), None)
+    if missing is not None:
+        raise SectorUnknown(missing)
+    return [found[one] for one in wanted]
+
+
+def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> QuerySet[Sector]:
+    """Return the proving sectors that end from epoch `start` to before `stop`, soonest first."""
+    rows = sectors_visible(viewer).filter(state=SectorState.PROVING, expiration__gte=start)
+    rows = rows.filter(expiration__lt=stop)
+    if miner:
+        rows = rows.filter(miner=miner_get(viewer, miner))
+    return rows.order_by("expiration", "pk")
+
+
+def changes_open(viewer: Principal) -> dict[int, SectorChange]:
+    """Return the terminations and extensions that are under way, by the sector's key."""
+    rows = changes_visible(viewer).filter(state__in=OPEN_CHANGES)
+    return {row.sector_id: row for row in rows.select_related(None).only("sector_id", "kind", "state")}
+
+
+def changes_visible(viewer: Principal) -> QuerySet[SectorChange]:
+    """Return the terminations and extensions that this caller may know of, newest first."""
+    rows = SectorChange.objects.select_related("sector__miner__tenant", "batch").defer("batch__params")
+    if viewer.miners:
+        rows = rows.filter(sector__miner__actor_id__in=viewer.miners)
+    rows = rows if viewer.is_operator else rows.filter(sector__tenant_id=viewer.own_id)
+    return rows.order_by("-pk")
+
+
+def change_get(viewer: Principal, uuid: str) -> SectorChange:
+    """Return one of them.  Raises ChangeUnknown."""
+    change = changes_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if change is None:
+        raise ChangeUnknown(uuid)
+    return change
+
+
+def changes_newest(sectors: Iterable[Sector]) -> dict[int, SectorChange]:
+    """Return each sector's newest termination or extension, by the sector's key, in one query."""
+    rows = SectorChange.objects.filter(sector__in=[sector.pk for sector in sectors])
+    rows = rows.select_related("sector__miner", "batch").defer("batch__params")
+    return {row.sector_id: row for row in rows.order_by("pk")}
+
+
 def sectors_by_numbers(
     viewer: Principal, wanted: Iterable[tuple[int, int]]
 ) -> dict[tuple[int, int | None], Sector]:
@@ -133,7 +185,7 @@ class SectorMessage:
 
 
 def sectors_messages(sectors: Iterable[Sector]) -> dict[int, list[SectorMessage]]:
-    """Return the messages of sectors of `with_batches` by the sector's pk, in one query for all."""
+    """Return the messages of sectors of `with_batches` by the sector's pk, in two queries for all."""
     batches: dict[int, list[tuple[str, Batch]]] = {}
     for sector in sectors:
         mine = batches.setdefault(sector.pk, [])
@@ -141,6 +193,10 @@ def sectors_messages(sectors: Iterable[Sector]) -> dict[int, list[SectorMessage]
             mine.append((BatchKind.PRE_COMMIT, sector.precommit_batch))
         if sector.commit_batch is not None:
             mine.append((BatchKind.COMMIT, sector.commit_batch))
+    changes = SectorChange.objects.filter(sector__in=list(batches)).exclude(batch=None)
+    for change in changes.select_related("batch").defer("batch__params").order_by("pk"):
+        if change.batch is not None:
+            batches[change.sector_id].append((change.batch.kind, change.batch))
     ids = {batch.message_id for mine in batches.values() for _, batch in mine}
     messages = messages_by_ids(sorted(ids)) if ids else {}
     return {

@@ -53,12 +53,12 @@ JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "FAIL": JobState.FAILED,
         "DONE": JobState.DONE,
     },
-    JobState.DONE: {"WAIT": JobState.WAITING, "OFFER": JobState.READY},
+    JobState.DONE: {"WAIT": JobState.WAITING, "OFFER": JobState.READY, "DONE": JobState.DONE},
     JobState.FAILED: {},
 }
 """From a state and an event to the next.  READY takes GO_ON and DONE too: a report under the newest token
 stands although its lease ran out, as long as nobody else has claimed the job.  DONE goes back to WAITING
-when the chain throws a landed commit out."""
+when the chain throws a landed commit out, and stays when a proving sector is terminated."""
 
 
 class ReservationState(models.TextChoices):
@@ -88,6 +88,8 @@ class BatchKind(models.TextChoices):
 
     PRE_COMMIT = "precommit", "Pre-commit"
     COMMIT = "commit", "Commit"
+    TERMINATE = "terminate", "Termination"
+    EXTEND = "extend", "Extension"
 
 
 class BatchState(models.TextChoices):

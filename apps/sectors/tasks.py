@@ -25,6 +25,7 @@ from apps.sectors.services.advance import (
 )
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
+from apps.sectors.services.change_batches import changes_advance
 from apps.sectors.services.claims import leases_sweep
 from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
@@ -46,6 +47,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
     sectors_recover(work)
     batches_watch(work)
+    changes_advance(work)
     placements_follow(now=work.now)
     pieces_pack(work)
     for_each_isolated(

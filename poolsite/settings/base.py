@@ -218,6 +218,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
         "CheckKind": "apps.proving.states.CheckKind.values",
+        "ChangeKind": "poolsite.wire.pipeline.changes.ChangeKind",
+        "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "AddressChange": "apps.miners.states.AddressChange.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
         "MessageState": "apps.messages.states.MessageState.values",

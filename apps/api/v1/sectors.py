@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.api.v1.pagination import number
+from apps.api.v1.sector_changes import ChangeOutput, change_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
@@ -21,6 +22,7 @@ from apps.core.errors import BadValue
 from apps.sectors.selectors import (
     SectorFilter,
     SectorMessage,
+    changes_newest,
     resume_choices,
     sector_events,
     sector_get,
@@ -85,6 +87,7 @@ class SectorOutput(serializers.Serializer[Any]):
     deadline = serializers.IntegerField(allow_null=True)
     partition = serializers.IntegerField(allow_null=True)
     initial_pledge = serializers.CharField()
+    change = ChangeOutput(allow_null=True, help_text="its newest termination or extension")
     messages = SectorMessageOutput(many=True)
     wait = WaitOutput(allow_null=True)
     created_at = serializers.DateTimeField()
@@ -155,7 +158,7 @@ PLAIN = (
 
 def sectors_body(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
     """Write sectors with their messages, in two queries for all of them."""
-    messages = sectors_messages(sectors)
+    messages, changes = sectors_messages(sectors), changes_newest(sectors)
     head = head_current()
     height = 0 if head is None else head.height
     try:
@@ -165,7 +168,10 @@ def sectors_body(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
         delay = confidence = 0
     return [
         sector_body(sector, messages[sector.pk])
-        | {"wait": _wait(sector, height=height, delay=delay, confidence=confidence)}
+        | {
+            "wait": _wait(sector, height=height, delay=delay, confidence=confidence),
+            "change": change_body(changes[sector.pk]) if sector.pk in changes else None,
+        }
         for sector in sectors
     ]
 

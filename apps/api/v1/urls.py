@@ -24,6 +24,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.proving")),
     path("", include("apps.api.v1.recovery")),
     path("", include("apps.api.v1.roles")),
+    path("", include("apps.api.v1.sector_changes")),
     path("", include("apps.api.v1.sector_numbers")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.senders")),

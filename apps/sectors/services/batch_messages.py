@@ -92,7 +92,8 @@ def batch_sent(batch: Batch) -> None:
 def batches_watch(work: SealingContext) -> None:
     """Push what was not pushed, and follow the messages of all batches that can still change."""
     young = work.head.height - work.network.chain_finality
-    batches = Batch.objects.select_related("miner__tenant").exclude(miner__in=miners_unrecovered())
+    batches = Batch.objects.filter(kind__in=KINDS).select_related("miner__tenant")
+    batches = batches.exclude(miner__in=miners_unrecovered())
     rows = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
     for_each_isolated(rows, lambda batch: _push_closed(batch, work), event="batch_not_pushed")
     # A landed batch is looked at again while the chain can take it back, and when the check of

@@ -225,7 +225,7 @@ def _chain_import(job: MinerImport) -> None:
     live = live_field(client, job.miner.address, deadlines, key)
     ranges = numbers_allocated(client, job.miner.address, key)
     allocated = BitField(tuple((span.start, span.stop) for span in ranges))
-    over = job.numbers(SectorState.PROVING, SectorState.COMMIT_LANDED, SectorState.ABORTED)
+    over = job.numbers(SectorState.COMMIT_LANDED, *FINAL_STATES)
     for numbers in _portions(live - over):
         _proven_import(job, numbers)
     # Each pre-commit has its deposit locked: when those found have all of it, there is no other.

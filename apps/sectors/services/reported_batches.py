@@ -114,7 +114,8 @@ def _commits_move(batch: Batch, work: SealingContext) -> None:
 
 def batches_settle(miner: Miner, *, work: SealingContext) -> None:
     """End batches that were not sent when the backup was made and of which the chain has a sector already."""
-    open_ = Batch.objects.filter(miner=miner, state__in=[BatchState.CLOSED, BatchState.SENT])
+    open_ = Batch.objects.filter(miner=miner, kind__in=KINDS)
+    open_ = open_.filter(state__in=[BatchState.CLOSED, BatchState.SENT])
     batches = list(open_.select_related("miner__tenant"))
     messages = messages_by_ids([batch.message_id for batch in batches])
     for batch in batches:

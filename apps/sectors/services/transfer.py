@@ -50,7 +50,8 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
 
 def stores_used(miner: Miner) -> set[str]:
     """Return the stores that hold what must be proved for a miner."""
-    rows = Sector.objects.filter(miner=miner).exclude(state=SectorState.ABORTED).exclude(store="")
+    ended = [SectorState.ABORTED, SectorState.TERMINATED]
+    rows = Sector.objects.filter(miner=miner).exclude(state__in=ended).exclude(store="")
     return set(rows.order_by().values_list("store", flat=True).distinct())
 
 

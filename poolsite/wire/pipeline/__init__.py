@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from poolsite.wire.pipeline.changes import EXTENDING, TERMINATING
 from poolsite.wire.pipeline.sealing import (
     FINAL_STATES,
     NEXT_STAGE,
@@ -27,7 +28,12 @@ from poolsite.wire.pipeline.unsealing import (
     UnsealState,
 )
 
-PIPELINES: Final[dict[str, tuple[StageSpec, ...]]] = {"Sealing": SEALING, "Unsealing": UNSEALING}
+PIPELINES: Final[dict[str, tuple[StageSpec, ...]]] = {
+    "Sealing": SEALING,
+    "Unsealing": UNSEALING,
+    "Terminating": TERMINATING,
+    "Extending": EXTENDING,
+}
 """All tables, as the docs draw them."""
 
 WORKER_STAGES: Final[dict[str, StageSpec]] = {
@@ -37,12 +43,14 @@ WORKER_STAGES: Final[dict[str, StageSpec]] = {
 
 __all__ = [
     "BACK_TO",
+    "EXTENDING",
     "FINAL_STATES",
     "NEXT_STAGE",
     "PIPELINES",
     "RECOVER_TO",
     "SEALING",
     "STATE_OF_STAGE",
+    "TERMINATING",
     "TRANSITIONS",
     "UNSEALING",
     "UNSEAL_NEXT",

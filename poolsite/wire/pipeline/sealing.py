@@ -34,6 +34,7 @@ class SectorState(StrEnum):
     COMMIT_LANDED = "COMMIT_LANDED"
     PROVING = "PROVING"
     ABORTED = "ABORTED"
+    TERMINATED = "TERMINATED"
 
 
 class SectorEvent(StrEnum):
@@ -64,6 +65,10 @@ class SectorEvent(StrEnum):
     REVERT_COMMIT = "REVERT_COMMIT"
     """The commit message left the chain again."""
     ABORT = "ABORT"
+    TERMINATE = "TERMINATE"
+    """The chain has ended it before its time, as somebody asked (`poolsite.wire.pipeline.changes`)."""
+    REVERT_TERMINATE = "REVERT_TERMINATE"
+    """The message that ended it left the chain again."""
 
 
 class Stage(StrEnum):
@@ -85,6 +90,7 @@ class Stage(StrEnum):
     FINALIZE = "FINALIZE"
     PROVING = "PROVING"
     ABORTED = "ABORTED"
+    TERMINATED = "TERMINATED"
 
 
 S, E = SectorState, SectorEvent
@@ -288,9 +294,16 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         stage=Stage.PROVING,
         owner=Owner.NOBODY,
         label="Proving",
-        others={E.REVERT_COMMIT: S.COMMIT_SENT},
+        others={E.REVERT_COMMIT: S.COMMIT_SENT, E.TERMINATE: S.TERMINATED},
     ),
     StageSpec(state=S.ABORTED, stage=Stage.ABORTED, owner=Owner.NOBODY, label="Aborted"),
+    StageSpec(
+        state=S.TERMINATED,
+        stage=Stage.TERMINATED,
+        owner=Owner.NOBODY,
+        label="Terminated",
+        others={E.REVERT_TERMINATE: S.PROVING},
+    ),
 )
 """The whole way of a sector, in order."""
 
@@ -303,7 +316,7 @@ NEXT_STAGE: Final[dict[str, StageSpec]] = {spec.state: spec for spec in SEALING}
 STATE_OF_STAGE: Final[dict[str, str]] = {spec.stage: spec.state for spec in SEALING}
 """From a stage to the state in which it is the next one."""
 
-FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED})
+FINAL_STATES: Final[frozenset[str]] = frozenset({S.PROVING, S.ABORTED, S.TERMINATED})
 """States in which sealing has nothing left to do."""
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.core import formatting
+from apps.dashboard.labels import CHANGES
 from apps.sectors.selectors import sector_wait
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind
@@ -34,6 +35,8 @@ def sector_countdown(sector: Sector, data: PageData) -> Countdown:
     clock, network = data.clock, data.network
     if clock is None or network is None:
         return Countdown("")
+    if (change := data.changes.get(sector.pk)) is not None:
+        return Countdown(CHANGES[change.state], tone="warn")
     if (
         sector.paused_at is None
         and sector.stage in (Stage.PROVING, Stage.FINALIZE)

@@ -15,11 +15,12 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
-from apps.dashboard.labels import EVENTS, STAGES
+from apps.dashboard.labels import CHANGE_EVENTS, EVENTS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import MessageRow, message_row
 from apps.dashboard.pages.miners.detail import transferred_fragment
+from apps.dashboard.pages.sectors.change_rows import change_actions, change_event, change_text
 from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.listing import SectorRow, place_text, sector_row
@@ -30,7 +31,13 @@ from apps.miners.services.transfer import MOVED
 from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import sector_events, sector_get, sectors_messages, sectors_sharing
+from apps.sectors.selectors import (
+    changes_newest,
+    sector_events,
+    sector_get,
+    sectors_messages,
+    sectors_sharing,
+)
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
@@ -43,7 +50,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.charts import Gantt
     from apps.messages.models import Message
-    from apps.sectors.models import JobEvent, Sector
+    from apps.sectors.models import JobEvent, Sector, SectorChange
     from apps.users.principals import Principal
 
 
@@ -83,7 +90,7 @@ class SectorDetail:
 
 def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
     """Lay out the whole of one sector."""
-    events = list(sector_events(sector))
+    events, change = list(sector_events(sector)), changes_newest([sector]).get(sector.pk)
     row = sector_row(sector, data=data)
     size, unit = formatting.size(sector.sector_size)
     messages = [
@@ -100,7 +107,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
         tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
         verdict=verdict,
-        verdict_rest=rest,
+        verdict_rest=f"{rest} {change_text(change)}".strip(),
         found=found_of(report_of_sector(data, sector), data),
         zone="UTC",
         clocks=tuple(sector_clocks(sector, data)),
@@ -108,7 +115,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        actions=detail_actions(sector) if data.viewer.may("sign") else (),
+        actions=detail_actions(sector, change) if data.viewer.may("sign") else (),
     )
 
 
@@ -121,6 +128,8 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     """The sentence below a sector's name."""
     if sector.paused_at is not None:
         return f"{STAGES[sector.stage]} failed:", f"{sector.error.rstrip('.')}."
+    if sector.state == SectorState.TERMINATED:
+        return "Terminated.", "Its pledge is released and its power gone; its files stay on disk."
     if sector.stage == Stage.PROVING and sector.active:
         return "Active.", "It is proven in every proving period."
     if sector.stage == Stage.PROVING:
@@ -212,8 +221,10 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
     yield Fact(_("Store"), sector.store or formatting.NOTHING)
 
 
-def detail_actions(sector: Sector) -> tuple[Action, ...]:
+def detail_actions(sector: Sector, change: SectorChange | None) -> tuple[Action, ...]:
     """What a person can do on the sector's own page."""
+    if sector.state == SectorState.PROVING:
+        return change_actions(sector, change)
     if sector.paused_at is None:
         return ()
     here = sector.uuid
@@ -245,6 +256,8 @@ def event_row(event: JobEvent) -> Event:
     """One step in the timeline."""
     stage = STAGES.get(event.stage, event.stage)
     at = str(time_html(event.at))
+    if event.event in CHANGE_EVENTS:
+        return change_event(event, at)
     if event.is_error:
         return Event(at, "bad", "bad", f"{stage} failed", event.note, _took(event))
     sub = " · ".join(part for part in (event.note, event.actor) if part)

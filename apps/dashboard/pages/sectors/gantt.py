@@ -10,7 +10,7 @@ from django.utils.timezone import localtime
 from apps.core import formatting
 from apps.dashboard.charts import Gantt, GanttRow, Tick, gantt_bar
 from apps.dashboard.labels import STAGES
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import SectorEvent, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +41,9 @@ class Span:
         return (self.end - self.start).total_seconds()
 
 
+ENDS: Final = (SectorEvent.TERMINATE, SectorEvent.REVERT_TERMINATE)
+
+
 def sector_gantt(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> Gantt:
     """Draw the stages from the pledge to now, or until nothing more was to be done."""
     spans = list(_spans(sector, events, at=at))
@@ -56,19 +59,20 @@ def sector_gantt(sector: Sector, events: Sequence[JobEvent], *, at: datetime) ->
 
 def _is_over(sector: Sector) -> bool:
     is_proven = sector.state == SectorState.PROVING and sector.active_since is not None
-    return is_proven or sector.state == SectorState.ABORTED
+    return is_proven or sector.state in (SectorState.ABORTED, SectorState.TERMINATED)
 
 
 def _spans(sector: Sector, events: Sequence[JobEvent], *, at: datetime) -> list[Span]:
     """Each stage ends with its event; the present one is open to now."""
     spans, since = [], sector.created_at
     for event in events:
-        if not event.stage and not event.to_state:  # files that were removed: no stage ended
+        # Files that were removed, a change of how long it lives: no stage ended.
+        if (not event.stage and not event.to_state) or event.event in ENDS:
             continue
         row = STAGES.get(event.stage, event.stage) or STAGES[sector.stage]
         spans.append(Span(row, since, event.at, _tone(event)))
         since = event.at
-    if sector.state == SectorState.ABORTED:
+    if sector.state in (SectorState.ABORTED, SectorState.TERMINATED):
         return spans
     if sector.state == SectorState.PROVING:
         if sector.active_since is not None:

@@ -59,6 +59,13 @@ class SectorRow:
     expires: str
     """Time that is left of its life."""
     actions: tuple[Action, ...]
+    may_pick: bool = False
+    """Whether the viewer picks rows of the list."""
+
+    @property
+    def can_pick(self) -> bool:
+        """Whether something can be done for this one together with others."""
+        return self.may_pick and str(self.row.state) == SectorState.PROVING
 
     @property
     def name(self) -> str:
@@ -119,6 +126,7 @@ def sector_row(sector: Sector, *, data: PageData) -> SectorRow:
         host=worker.name if worker is not None else formatting.NOTHING,
         expires=expires_in(sector, data),
         actions=sector_actions(sector) if data.viewer.may("sign") else (),
+        may_pick=data.viewer.may("sign"),
     )
 
 
@@ -166,6 +174,8 @@ STATES: Final = (
     ("active", "Active", "ok", "ok"),
     ("sealed", "Awaiting first proof", "warn", "warn"),
     ("expiring", "Expires within 30 d", "warn", "warn"),
+    ("changing", "Terminating or extending", "run", "run"),
+    ("terminated", "Terminated", "", ""),
     ("aborted", "Aborted", "", ""),
 )
 """Filters of the list: key, label, tone, icon."""
@@ -210,11 +220,24 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> Q
         rows = rows.filter(state=SectorState.PROVING, active=False)
     elif state == "expiring":
         rows = rows.filter(expires_soon(data))
-    elif state == "aborted":
-        rows = rows.filter(state=SectorState.ABORTED)
+    elif state == "changing":
+        rows = rows.filter(pk__in=list(data.changes))
+    elif state in ("aborted", "terminated"):
+        rows = rows.filter(state=state.upper())
     if q:
         rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.none()
     return rows
+
+
+def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
+    """Return label and address of what can be done to rows that were picked."""
+    acts: list[tuple[str, str]] = []
+    if state in ("", "active", "sealed", "expiring"):
+        acts += [
+            ("Extend…", reverse("sectors-change", args=["extend"])),
+            ("Terminate…", reverse("sectors-change", args=["terminate"])),
+        ]
+    return tuple(acts)
 
 
 @require_safe
@@ -251,6 +274,8 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         here=here,
         csv=reverse("sectors-csv") + "?" + urlencode({"state": state, "q": q}),
         can_pledge=viewer.may("sign"),
+        may_pick=viewer.may("sign"),
+        bulk=bulk_acts(state) if viewer.may("sign") else (),
         pledge_label="Pledge…" if viewer.may("sign") else "",
         pledge_href=reverse("pledge"),
     )

@@ -23,6 +23,7 @@ from apps.sectors.states import (
     JobState,
     ReservationState,
 )
+from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS, QUEUED, ChangeState
 
 Table = dict[str, dict[str, str]]
 TABLES = [
@@ -34,6 +35,13 @@ TABLES = [
         {ReservationState.USED, ReservationState.BURNED},
         set(ReservationState),
         id="reservations",
+    ),
+    pytest.param(
+        CHANGE_TRANSITIONS,
+        set(QUEUED),
+        {ChangeState.TERMINATE_CANCELLED, ChangeState.EXTEND_CANCELLED},
+        set(ChangeState),
+        id="changes",
     ),
     pytest.param(POST_TRANSITIONS, {PostState.PROVING}, set(), set(PostState), id="proofs"),
     pytest.param(

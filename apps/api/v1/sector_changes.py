@@ -1,0 +1,330 @@
+"""Terminations and extensions over REST: one sector, many at once, what is under way, cancelling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.message_changes import head_needed
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer, writable
+from apps.api.v1.views import PoolView, created
+from apps.chain.client import chain_client
+from apps.chain.selectors import network_current
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.sectors.selectors import change_get, changes_visible, sector_get, sectors_picked
+from apps.sectors.services.change_plans import ChangeRequest, changes_plan
+from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
+from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import Sector, SectorChange
+    from apps.sectors.services.change_plans import ChangePlan, SectorPrice
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+DRY_RUN = OpenApiParameter("dry_run", bool, description="say what it does and costs, and do nothing")
+KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+
+
+class TerminateInput(InputSerializer):
+    """Why a sector is ended before its time."""
+
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class ExtendInput(InputSerializer):
+    """How long a sector is to live."""
+
+    expiration = serializers.IntegerField(
+        required=False,
+        min_value=1,
+        help_text="epoch; without it each sector as long as the chain takes with all its claims",
+    )
+    drop_claims = serializers.BooleanField(
+        default=False, help_text="give up claims that cannot last as long, in a sector's last 30 days"
+    )
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class ChangesInput(ExtendInput):
+    """A change of many sectors; each of their miners sends as few messages as hold them."""
+
+    kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
+    sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=CHANGES_MAX)
+
+
+class ChangeOutput(serializers.Serializer[Any]):
+    """A termination or an extension of one sector."""
+
+    uuid = serializers.UUIDField()
+    sector = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    kind = serializers.ChoiceField(choices=[str(kind) for kind in ChangeKind])
+    state = serializers.ChoiceField(choices=[str(state) for state in ChangeState])
+    stage = serializers.CharField()
+    expiration = serializers.IntegerField(allow_null=True)
+    old_expiration = serializers.IntegerField(allow_null=True)
+    fee = serializers.CharField(help_text="attoFIL, of a termination, as it was when it was asked for")
+    reason = serializers.CharField()
+    message = serializers.CharField(allow_null=True)
+    exit_code = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class SectorPriceOutput(serializers.Serializer[Any]):
+    """What a change does to one sector; `refusal` says why it cannot be done."""
+
+    sector = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    refusal = serializers.CharField()
+    fee = serializers.CharField()
+    pledge = serializers.CharField(help_text="attoFIL that are free again once it has ended")
+    sends_at = serializers.IntegerField(help_text="first epoch at which its message may go")
+    old_expiration = serializers.IntegerField(allow_null=True)
+    expiration = serializers.IntegerField(allow_null=True)
+    power = serializers.CharField(help_text="quality-adjusted power now, bytes")
+    new_power = serializers.CharField()
+    daily_fee = serializers.CharField()
+    new_daily_fee = serializers.CharField()
+    dropped_claims = serializers.ListField(child=serializers.IntegerField())
+
+
+class ChangePriceOutput(serializers.Serializer[Any]):
+    """The price; amounts in attoFIL, null where the node could not simulate a message now."""
+
+    fee = serializers.CharField()
+    gas_expected = serializers.CharField(allow_null=True)
+    gas_max = serializers.CharField(allow_null=True)
+    burnt = serializers.CharField(allow_null=True, help_text="fee and expected gas: gone for good")
+    pledge = serializers.CharField()
+    daily_fee_change = serializers.CharField()
+    power_change = serializers.CharField()
+    messages = serializers.IntegerField()
+    sends_at = serializers.IntegerField()
+    error = serializers.CharField()
+    sectors = SectorPriceOutput(many=True)
+    changes = ChangeOutput(many=True)
+
+
+class ChangePage(serializers.Serializer[Any]):
+    """One page, newest first."""
+
+    results = ChangeOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def change_body(row: SectorChange) -> dict[str, Any]:
+    """Write one change."""
+    plain = ("kind", "state", "stage", "expiration", "old_expiration", "reason", "exit_code", "error")
+    return {
+        "uuid": str(row.uuid),
+        "sector": str(row.sector.uuid),
+        "miner": row.sector.miner.address,
+        "number": row.sector.number,
+        "fee": str(row.fee),
+        "message": None if row.batch is None else row.batch.message_id,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        **{name: getattr(row, name) for name in plain},
+    }
+
+
+def price_body(one: SectorPrice) -> dict[str, Any]:
+    """Write what a change does to one sector."""
+    live, after = one.live, one.after
+    return {
+        "sector": str(one.sector.uuid),
+        "miner": one.sector.miner.address,
+        "number": one.sector.number,
+        "refusal": one.refusal,
+        "fee": str(one.fee),
+        "pledge": str(one.pledge),
+        "sends_at": one.sends_at,
+        "old_expiration": None if live is None else live.expiration,
+        "expiration": None if after is None else after.expiration,
+        "power": str(0 if live is None else live.power),
+        "new_power": str(0 if after is None else after.power),
+        "daily_fee": str(0 if live is None else live.daily_fee),
+        "new_daily_fee": str(0 if after is None else after.daily_fee),
+        "dropped_claims": [] if after is None else list(after.dropped),
+    }
+
+
+def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[str, Any]:
+    """Write a price, with the changes that were asked for."""
+
+    def known(amount: int | None) -> str | None:
+        return None if amount is None else str(amount)
+
+    return {
+        "fee": str(plan.fee),
+        "gas_expected": known(plan.gas_expected),
+        "gas_max": known(plan.gas_max),
+        "burnt": known(plan.burnt),
+        "pledge": str(plan.pledge),
+        "daily_fee_change": str(plan.daily_fee_change),
+        "power_change": str(plan.power_change),
+        "messages": plan.messages,
+        "sends_at": plan.sends_at,
+        "error": plan.trial_error,
+        "sectors": [price_body(one) for one in plan.sectors],
+        "changes": [change_body(row) for row in changes],
+    }
+
+
+class ChangingView(PoolView):
+    """What asks for a change: the price alone, or the price with what was written."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
+    confirmed_methods = ("POST",)
+    asks_network = True
+
+    def change(self, sectors: Sequence[Sector], wanted: ChangeRequest) -> Response:
+        """Answer with the price, after asking for the change unless it is a dry run."""
+        head, network, client = head_needed(), network_current(), chain_client()
+        if is_dry_run(self.request):
+            plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
+            return Response(plan_body(plan))
+        plan, made = changes_request(
+            sectors, wanted, by=self.principal, client=client, head=head, network=network, now=clock.now()
+        )
+        return created(plan_body(plan, made))
+
+
+def is_dry_run(request: Request) -> bool:
+    """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
+    words = {"": False, "0": False, "false": False, "1": True, "true": True}
+    unknown = set(request.query_params) - {"dry_run", "token"}
+    if unknown:
+        raise BadValue("there is no such parameter", field=writable(sorted(unknown)[0]))
+    word = request.query_params.get("dry_run", "").lower()
+    if word not in words:
+        raise BadValue("must be true or false", field="dry_run")
+    return words[word]
+
+
+class SectorTerminateView(ChangingView):
+    """`/sectors/{uuid}/terminate`: end a proving sector before its time, for a fee."""
+
+    @extend_schema(
+        request=TerminateInput,
+        parameters=[DRY_RUN, KEY],
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+    )
+    def post(self, request: Request, uuid: str) -> Response:
+        """Ask for the termination; its message goes as soon as the sector's deadline takes it."""
+        body = TerminateInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=body.validated_data["reason"])
+        return self.change([sector_get(self.principal, uuid)], wanted)
+
+
+class SectorExtendView(ChangingView):
+    """`/sectors/{uuid}/extend`: let a proving sector live longer."""
+
+    @extend_schema(
+        request=ExtendInput,
+        parameters=[DRY_RUN, KEY],
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+    )
+    def post(self, request: Request, uuid: str) -> Response:
+        """Ask for the extension; its message goes with the next heads."""
+        body = ExtendInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        return self.change([sector_get(self.principal, uuid)], extension_of(body.validated_data))
+
+
+def extension_of(given: dict[str, Any]) -> ChangeRequest:
+    """Read an extension."""
+    return ChangeRequest(
+        kind=ChangeKind.EXTEND,
+        expiration=given.get("expiration"),
+        drops_claims=given["drop_claims"],
+        reason=given["reason"],
+    )
+
+
+class SectorChangesView(ChangingView):
+    """`/sector-changes`: terminations and extensions of the caller's sectors."""
+
+    @extend_schema(
+        operation_id="v1_sector_changes_list",
+        parameters=[
+            OpenApiParameter("state", str, many=True),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", int),
+        ],
+        responses=ChangePage,
+    )
+    def get(self, request: Request) -> Response:
+        """List them, newest first; `cursor` is the `next` of the page before."""
+        query = request.query_params
+        unknown = set(query) - {"state", "cursor", "limit", "token"}
+        if unknown:
+            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        before = number(request, "cursor", least=1, default=0, most=10**12)
+        if any(state not in list(ChangeState) for state in query.getlist("state")):
+            raise BadValue("there is no such state", field="state")
+        found = changes_visible(self.principal)
+        found = found.filter(state__in=query.getlist("state")) if query.getlist("state") else found
+        rows = list((found.filter(pk__lt=before) if before else found)[: limit + 1])
+        more = str(rows[limit - 1].pk) if len(rows) > limit else None
+        return Response({"results": [change_body(row) for row in rows[:limit]], "next": more})
+
+    @extend_schema(
+        operation_id="v1_sector_changes_create",
+        request=ChangesInput,
+        parameters=[DRY_RUN, KEY],
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+    )
+    def post(self, request: Request) -> Response:
+        """Ask for a change of many sectors; those that the chain would refuse are named and left out."""
+        body = ChangesInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        wanted = extension_of(given)
+        if given["kind"] == ChangeKind.TERMINATE:
+            if wanted.expiration is not None or wanted.drops_claims:
+                raise BadValue("a termination has no new expiration", field="expiration")
+            wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=given["reason"])
+        return self.change(sectors_picked(self.principal, given["sectors"]), wanted)
+
+
+class SectorChangeView(ChangingView):
+    """`/sector-changes/{uuid}`: one of them."""
+
+    filters = ()
+    confirmed_methods = ()
+
+    @extend_schema(operation_id="v1_sector_changes_retrieve", responses=ChangeOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show one change."""
+        return Response(change_body(change_get(self.principal, uuid)))
+
+    @extend_schema(responses=ChangeOutput)
+    def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel a change whose message was not sent yet."""
+        change_cancel(change_get(self.principal, uuid), by=self.principal, now=clock.now())
+        return Response(change_body(change_get(self.principal, uuid)))
+
+
+urlpatterns = [
+    path("sectors/<str:uuid>/terminate", SectorTerminateView.as_view(), name="v1-sector-terminate"),
+    path("sectors/<str:uuid>/extend", SectorExtendView.as_view(), name="v1-sector-extend"),
+    path("sector-changes", SectorChangesView.as_view(), name="v1-sector-changes"),
+    path("sector-changes/<str:uuid>", SectorChangeView.as_view(), name="v1-sector-change"),
+]

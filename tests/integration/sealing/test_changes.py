@@ -1,0 +1,328 @@
+"""Terminations and extensions of proving sectors on a real chain: price, message, outcome, kills, restore."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import call_command
+from django.test import TestCase
+from django.urls import reverse
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.messages.models import Message
+from apps.messages.services.recovery.detect import restore_check
+from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
+from apps.sectors.services import change_batches
+from apps.sectors.services.change_plans import ChangePlan, ChangeRequest, changes_plan
+from apps.sectors.services.changes import change_cancel, changes_request
+from apps.users.models import AuditEntry
+from poolsite.devnet.forks import reorg
+from poolsite.filecoin.actors.miner import Method
+from poolsite.wire.pipeline.changes import ChangeKind
+from tests.integration.sealing.test_life import PERIOD, SKIP, active_on_chain, fresh, money, pledged
+from tests.integration.sealing.test_restored import SECTOR_TABLES
+from tests.page_client import signed_in, text_of
+from tests.people import person, principal
+from tests.unit.apps.messages.test_recovery import Dump
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from apps.miners.models import Miner
+    from tests.integration.sealing.world import World
+
+TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
+
+
+class Killed(BaseException):
+    """The process ends here; no code of its own catches it."""
+
+
+def active_pair(world: World) -> tuple[Miner, list[Sector]]:
+    """A miner with two sectors that prove."""
+    miner = world.miner_create()
+    sectors = pledged(world, miner, count=2)
+    world.until(lambda: all(fresh(one).active for one in sectors), epochs=3 * PERIOD, stride=SKIP)
+    return miner, sectors
+
+
+def plan_of(sectors: Sequence[Sector], request: ChangeRequest) -> ChangePlan:
+    head = head_current()
+    assert head is not None
+    return changes_plan(sectors, request, client=chain_client(), head=head, network=network_current())
+
+
+def ask(sectors: Sequence[Sector], request: ChangeRequest) -> tuple[ChangePlan, list[SectorChange]]:
+    head = head_current()
+    assert head is not None
+    return changes_request(
+        sectors,
+        request,
+        by=principal(),
+        client=chain_client(),
+        head=head,
+        network=network_current(),
+        now=clock.now(),
+    )
+
+
+def expiration_on_chain(world: World, miner: Miner, sector: Sector) -> int:
+    return int(world.ask("StateSectorGetInfo", miner.address, sector.number, None)["Expiration"])
+
+
+def sent(method: int) -> list[Message]:
+    return list(Message.objects.filter(method=method))
+
+
+def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(world: World) -> None:
+    miner, sectors = active_pair(world)
+    price = plan_of(sectors, TERMINATE)
+    assert [one.refusal for one in price.sectors] == ["", ""]
+    assert price.pledge == sum(int(fresh(one).initial_pledge) for one in sectors)
+    before = money(world, miner)
+    locked = int(world.ask("StateReadState", miner.address, [])["State"]["InitialPledge"])
+
+    plan, changes = ask(sectors, TERMINATE)
+    assert {change.state for change in changes} == {"TERMINATE_QUEUED"}
+    with pytest.raises(Exception, match="is under way"):
+        ask(sectors, TERMINATE)
+    world.until(lambda: {fresh(one).state for one in sectors} == {"TERMINATED"}, epochs=PERIOD)
+    world.epoch(2)
+
+    assert active_on_chain(world, miner) == []
+    assert not any(fresh(one).active for one in sectors)
+    assert (
+        int(world.ask("StateReadState", miner.address, [])["State"]["InitialPledge"]) == locked - plan.pledge
+    )
+    assert before - money(world, miner) == pytest.approx(price.fee, rel=0.02), "taken as it was shown"
+    messages = sent(Method.TERMINATE_SECTORS)
+    assert {message.exit_code for message in messages} == {0}
+    assert len(messages) == 1
+    assert {change.state for change in SectorChange.objects.all()} == {"TERMINATE_LANDED"}
+    entry = AuditEntry.objects.filter(action="sector.terminate").latest("pk")
+    assert entry.after["reason"] == "the disk is needed"
+    notes = list(JobEvent.objects.filter(job__sector=sectors[0]).values_list("event", flat=True))
+    assert notes[-3:] == ["TERMINATE_REQUEST", "TERMINATE_SEND", "TERMINATE"]
+    assert "terminated already" in plan_of(sectors, TERMINATE).sectors[0].refusal
+
+
+def test_a_sector_is_extended_as_far_as_was_shown(world: World) -> None:
+    miner, sectors = active_pair(world)
+    one, other = sectors
+    before = expiration_on_chain(world, miner, one)
+    request = ChangeRequest(kind=ChangeKind.EXTEND, expiration=before + 5000)
+    price = plan_of([one], request)
+    assert (price.sectors[0].refusal, price.fee, price.messages) == ("", 0, 1)
+    assert (price.gas_expected or 0) > 0
+    late = ChangeRequest(kind=ChangeKind.EXTEND, expiration=before + 10**8)
+    assert "cannot be more than" in plan_of([one], late).sectors[0].refusal
+    early = ChangeRequest(kind=ChangeKind.EXTEND, expiration=before - 1)
+    assert "cannot reduce" in plan_of([one], early).sectors[0].refusal
+
+    ask([one], request)
+    world.until(lambda: fresh(one).expiration == before + 5000, epochs=10)
+
+    assert expiration_on_chain(world, miner, one) == before + 5000
+    assert expiration_on_chain(world, miner, other) == fresh(other).expiration != before + 5000
+    assert SectorChange.objects.get().state == "EXTEND_LANDED"
+    assert len(sent(Method.EXTEND_SECTOR_EXPIRATION2)) == 1
+    ask([other], ChangeRequest(kind=ChangeKind.EXTEND))
+    world.until(lambda: SectorChange.objects.latest("pk").state == "EXTEND_LANDED", epochs=10)
+    assert expiration_on_chain(world, miner, other) == fresh(other).expiration > before + 5000
+
+
+def test_a_reorganisation_takes_a_termination_back_until_it_lands_again(world: World) -> None:
+    _, (one, _other) = active_pair(world)
+    ask([one], TERMINATE)
+    world.until(lambda: fresh(one).state == "TERMINATED", epochs=PERIOD)
+
+    reorg(world.node.devnet, 8)
+    world.head_take()
+    world.until(lambda: fresh(one).state == "TERMINATED", epochs=PERIOD)
+    world.epoch(3)
+
+    assert fresh(one).state == "TERMINATED"
+    assert len(sent(Method.TERMINATE_SECTORS)) == 1
+    assert Batch.objects.filter(kind="terminate").count() == 1
+
+
+def test_a_termination_that_was_not_sent_can_be_cancelled(world: World, settings: Any) -> None:
+    settings.SEALING = {"terminate_wait_epochs": 50}
+    _, (one, _other) = active_pair(world)
+    _, (change,) = ask([one], TERMINATE)
+    world.epoch(3)
+
+    change_cancel(change, by=principal(), now=clock.now())
+    world.epoch(60, stride=SKIP)
+
+    assert fresh(one).state == "PROVING"
+    assert SectorChange.objects.get().state == "TERMINATE_CANCELLED"
+    assert sent(Method.TERMINATE_SECTORS) == []
+
+
+class Kills:
+    """Lets the process die once before and once after each of the writes, in the order in which they come."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.left = {(name, after) for name in WRITES for after in (False, True)}
+        for name in WRITES:
+            monkeypatch.setattr(change_batches, name, self.dying(name, getattr(change_batches, name)))
+
+    def dying(self, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            if (name, False) in self.left:
+                self.left.remove((name, False))
+                raise Killed
+            answer = plain(*args, **named)
+            if (name, True) in self.left:
+                self.left.remove((name, True))
+                raise Killed
+            return answer
+
+        return call
+
+
+WRITES = ["change_step", "message_push", "batch_sent", "advance", "_write", "_landed"]
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
+def test_a_kill_at_each_write_leaves_one_message(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: ChangeKind
+) -> None:
+    _, sectors = active_pair(world)
+    until = (fresh(sectors[0]).expiration or 0) + 4000
+    request = TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until)
+
+    def done() -> bool:
+        open_ = Batch.objects.filter(kind=kind.lower()).exclude(state="LANDED")
+        return not (open_.exists() or SectorChange.objects.exclude(state=f"{kind}_LANDED").exists())
+
+    ask(sectors, request)
+    kills = Kills(monkeypatch)
+    for _ in range(2 * PERIOD):
+        if done():
+            break
+        with suppress(Killed):
+            world.epoch()
+    world.epoch(3)
+
+    assert done()
+    assert kills.left == set()
+    expected = {"TERMINATED"} if kind is ChangeKind.TERMINATE else {"PROVING"}
+    assert {fresh(one).state for one in sectors} == expected
+    messages = sent(change_batches.METHODS[kind])
+    numbers = [
+        change.sector_id
+        for batch in Batch.objects.filter(kind=kind.lower())
+        for change in batch.changes.all()
+    ]
+    assert sorted(numbers) == sorted(one.pk for one in sectors), "each sector is in one batch"
+    assert {message.exit_code for message in messages} == {0}
+    assert len(messages) == Batch.objects.filter(kind=kind.lower()).count()
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
+@pytest.mark.parametrize("made_at", ["nothing", "QUEUED", "SENT"])
+def test_a_restored_database_sends_nothing_twice(world: World, kind: ChangeKind, made_at: str) -> None:
+    restore_check(now=clock.now())
+    miner, (one, _other) = active_pair(world)
+    until = (fresh(one).expiration or 0) + 4000
+    request = TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until)
+    tables = (*SECTOR_TABLES, SectorChange)
+    dump = Dump(*tables)
+    ask([one], request)
+    if made_at == "QUEUED":
+        dump = Dump(*tables)
+    world.until(lambda: SectorChange.objects.filter(state=f"{kind}_SENT").exists(), epochs=PERIOD)
+    if made_at == "SENT":
+        dump = Dump(*tables)
+    world.until(lambda: SectorChange.objects.filter(state=f"{kind}_LANDED").exists(), epochs=10)
+
+    dump.restore()
+    world.epoch(12)
+    price = plan_of([fresh(one)], request)
+
+    if made_at != "nothing":
+        assert SectorChange.objects.get().state == f"{kind}_LANDED"
+    assert price.sectors[0].refusal
+    assert on_chain(miner, change_batches.METHODS[kind]) == 1
+    assert Job.objects.filter(sector=one).exists()
+
+
+def on_chain(miner: Miner, method: int) -> int:
+    """Return how many messages of a method the chain has for a miner."""
+    client, count = chain_client(), 0
+    tipset = client.chain_head()
+    while tipset.height > 0:
+        for _, message in client.chain_get_parent_messages(tipset.cids[0]):
+            count += str(message.to) == miner.address and message.method == method
+        tipset = client.chain_get_tipset(tipset.parent_key)
+    return count
+
+
+def test_the_page_shows_the_price_and_wants_the_words_typed(world: World) -> None:
+    _, sectors = active_pair(world)
+    person("ann", of="alice")
+    browser = signed_in("ann")
+    ids = [str(one.uuid) for one in sectors]
+    page = reverse("sectors-change", args=["terminate"])
+
+    shown = text_of(browser.post(page, {"id": ids}))
+    assert "Terminate 2 sectors" in shown
+    assert "Gone for good" in shown or "known once a deadline takes changes" in shown
+    sure = {"id": ids, "sure": "yes", "count": "2", "reason": "full"}
+    wrong = browser.post(page, {**sure, "typed": "terminate 1"})
+    assert (wrong.status_code, SectorChange.objects.count()) == (422, 0)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        done = browser.post(page, {**sure, "typed": "terminate 2"})
+    assert done.headers["Location"] == f"{reverse('sectors')}?state=changing"
+    assert text_of(browser.get(done.headers["Location"])).count("termination") >= 2
+    first = SectorChange.objects.earliest("pk")
+    assert "Cancel termination" in text_of(browser.get(reverse("sector", args=[first.sector.uuid])))
+    browser.post(reverse("sector-change-cancel", args=[first.uuid]))
+    assert AuditEntry.objects.latest("pk").action == "sector.change-cancel"
+
+    extend = reverse("sectors-change", args=["extend"])
+    shown = text_of(browser.get(extend, {"id": str(first.sector.uuid)}))
+    assert "Extend 1 sector" in shown
+    assert "New end in" in shown
+    world.until(lambda: fresh(sectors[1]).state == "TERMINATED", epochs=PERIOD)
+    assert "Terminated." in text_of(browser.get(reverse("sector", args=[sectors[1].uuid])))
+    assert fresh(sectors[0]).state == "PROVING"
+
+
+def test_rest_asks_with_the_price_first(world: World) -> None:
+    _, (one, _other) = active_pair(world)
+    client = world.line_to_console("sign")._client
+    path = f"/api/v1/sectors/{one.uuid}/terminate"
+
+    price = client.post(path, params={"dry_run": "true"}, json={}).json()
+    assert SectorChange.objects.count() == 0
+    assert int(price["fee"]) > 0
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        first = client.post(path, json={"reason": "old"}, headers={"Idempotency-Key": "k1"})
+    assert first.status_code == 201, first.text
+    assert client.post(path, json={"reason": "old"}, headers={"Idempotency-Key": "k1"}).json() == first.json()
+    assert client.post(path, json={}).status_code == 409
+    world.until(lambda: fresh(one).state == "TERMINATED", epochs=PERIOD)
+    shown = client.get(f"/api/v1/sectors/{one.uuid}").json()
+    assert (shown["state"], shown["change"]["state"]) == ("TERMINATED", "TERMINATE_LANDED")
+
+
+def test_the_command_says_the_price_and_does_it(world: World) -> None:
+    miner, (one, other) = active_pair(world)
+    said = StringIO()
+
+    call_command(
+        "sectors", "terminate", miner.address, f"{one.number}-{other.number}", "--dry-run", stdout=said
+    )
+    assert "fee" in said.getvalue()
+    assert SectorChange.objects.count() == 0
+    call_command("sectors", "extend", miner.address, str(one.number), "--yes", stdout=said)
+
+    assert SectorChange.objects.get().kind == "EXTEND"
