@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Prefetch, Q
+from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Prefetch, Q, Sum
 from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
@@ -125,6 +125,41 @@ def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> Q
     if miner:
         rows = rows.filter(miner=miner_get(viewer, miner))
     return rows.order_by("expiration", "pk")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryBucket:
+    """Sectors that end within some epochs."""
+
+    start: int
+    stop: int
+    """The first epoch after."""
+    count: int
+    size: int
+    """Their raw bytes."""
+    pledge: int
+    """attoFIL that are free again then."""
+
+
+def expirations_by(viewer: Principal, *, miner: str, start: int, width: int) -> list[ExpiryBucket]:
+    """Return the proving sectors that end from `start` on, in buckets of `width` epochs that hold any."""
+    rows = sectors_ending(viewer, miner=miner, start=start, stop=EPOCH_MAX).select_related(None).order_by()
+    place = ExpressionWrapper((F("expiration") - start) / width, output_field=BigIntegerField())
+    found = rows.annotate(place=place).values("place")
+    sums = found.annotate(count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge"))
+    return [
+        ExpiryBucket(
+            start=start + row["place"] * width,
+            stop=start + (row["place"] + 1) * width,
+            count=row["count"],
+            size=int(row["size"]),
+            pledge=int(row["pledge"]),
+        )
+        for row in sums.order_by("place")
+    ]
+
+
+EPOCH_MAX: Final = 2**62
 
 
 def changes_open(viewer: Principal) -> dict[int, SectorChange]:

@@ -283,14 +283,28 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
             _reverted(batch, work)
         return
     is_deep = is_landed and message.height + 1 + work.network.confidences.message <= work.head.height
-    if batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
+    if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
+        _wait_note(batch, message, work)
+    elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
         words = message.error or f"the message was {message.state.lower()}"
+        if batch.error and batch.error != words:
+            words = f"{words}; until then: {batch.error}"
         _fail(batch, error=words, exit_code=None, work=work)
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
         words = f"the message ended with {exit_code_text(message.exit_code)}"
         _fail(batch, error=words, exit_code=message.exit_code, work=work)
+
+
+def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:
+    """Keep why a message is not signed yet, such as its signer's refusal."""
+    if message.error and message.error != batch.error:
+        Batch.objects.filter(pk=batch.pk).update(error=message.error)
+        changes = batch.changes.filter(state__in=OPEN_CHANGES)
+        changes.update(error=message.error, updated_at=work.now)
+        for change in changes.select_related("sector"):
+            publish(Change("sector", str(change.sector.uuid), batch.miner.tenant_id))
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:

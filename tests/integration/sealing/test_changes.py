@@ -187,7 +187,7 @@ class Kills:
         return call
 
 
-WRITES = ["change_step", "message_push", "batch_sent", "advance", "_write", "_landed"]
+WRITES = ["change_step", "message_push", "batch_sent", "advance"]
 
 
 @pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])

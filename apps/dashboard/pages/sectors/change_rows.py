@@ -28,7 +28,8 @@ def change_text(change: SectorChange | None) -> str:
     word = CHANGES[change.state]
     if change.state in OPEN_CHANGES:
         end = "" if change.expiration is None else f", to epoch {formatting.whole(change.expiration)}"
-        return f"{word[:1].upper()}{word[1:]}{end}."
+        why = f": {change.error.rstrip('.')}" if change.error else ""
+        return f"{word[:1].upper()}{word[1:]}{end}{why}."
     code = "" if not change.exit_code else f" (exit code {change.exit_code})"
     return f"{word[:1].upper()}{word[1:]}{code}: {change.error.rstrip('.')}."
 

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
@@ -26,18 +27,20 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors import change_get, sectors_ending, sectors_picked, sectors_visible
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
 from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
-from poolsite.filecoin.pledge import EPOCHS_IN_DAY
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
+    import uuid
     from collections.abc import Iterable, Sequence
 
+    from apps.chain.chain_status import EpochClock
     from apps.sectors.models import Sector
     from apps.sectors.services.change_plans import ChangePlan, SectorPrice
     from apps.users.principals import Principal
 
 KINDS: Final = {"terminate": ChangeKind.TERMINATE, "extend": ChangeKind.EXTEND}
+DAY_S: Final = 86_400
 ROWS_SHOWN: Final = 100
 """Sectors that are listed with their price; the sums are of all."""
 
@@ -89,12 +92,13 @@ def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
     return list(rows[:CHANGES_MAX])
 
 
-def request_of(kind: ChangeKind, form: ChangeForm, *, height: int) -> ChangeRequest:
+def request_of(kind: ChangeKind, form: ChangeForm, clock: EpochClock) -> ChangeRequest:
     """Read what is to become of them."""
     given = form.cleaned_data
     if kind is ChangeKind.TERMINATE:
         return ChangeRequest(kind=kind, reason=given["reason"][:500])
-    wanted = given["expiration"] or (height + given["days"] * EPOCHS_IN_DAY if given["days"] else None)
+    in_days = clock.epoch + given["days"] * DAY_S // clock.delay_s if given["days"] else None
+    wanted = given["expiration"] or in_days
     return ChangeRequest(
         kind=kind, expiration=wanted, drops_claims=bool(given["drop_claims"]), reason=given["reason"][:500]
     )
@@ -116,7 +120,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
         sectors, head = picked(form, viewer, data), head_required(data)
         if data.network is None:
             raise BadValue(_("no node has told the network's rules yet"))
-        wanted = request_of(KINDS[kind], form, height=head.height)
+        wanted = request_of(KINDS[kind], form, clock_required(data))
         client = chain_client()
         if is_confirm_submitted(request):
             typed_require(KINDS[kind], form)
@@ -139,12 +143,19 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
     return review(request, KINDS[kind], form, plan, data, wrong=wrong)
 
 
+def clock_required(data: PageData) -> EpochClock:
+    """Return the clock.  Raises NetworkUnknown."""
+    if data.clock is None:
+        raise NetworkUnknown("no node has answered yet")
+    return data.clock
+
+
 def plan_again(form: ChangeForm, kind: ChangeKind, viewer: Principal, data: PageData) -> ChangePlan | None:
     """Return the price once more, below a refusal; None where that cannot be had either."""
     if data.network is None or data.head is None:
         return None
     try:
-        wanted = request_of(kind, form, height=data.head.height)
+        wanted = request_of(kind, form, clock_required(data))
         sectors = picked(form, viewer, data)
         return changes_plan(sectors, wanted, client=chain_client(), head=data.head, network=data.network)
     except DomainError:
@@ -180,7 +191,7 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     if is_end:
         yield _("Pledge released"), f"{formatting.fil(plan.pledge)} FIL"
     else:
-        yield _("Daily fee"), f"{'+' if plan.daily_fee_change >= 0 else '-'}{per_day(plan.daily_fee_change)}"
+        yield _("Daily fee"), daily_text(plan.daily_fee_change)
     change = plan.power_change
     size = " ".join(formatting.size(abs(change)))
     yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
@@ -189,20 +200,26 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
         yield _("Sent"), f"from now on, the last at epoch {formatting.whole(plan.sends_at)}"
 
 
-def per_day(change: int) -> str:
-    """Return an amount for each day."""
-    return f"{formatting.fil(abs(change))} FIL a day"
+def daily_text(change: int) -> str:
+    """Return by how much the fee of each day changes."""
+    if not change:
+        return _("unchanged")
+    return f"{'+' if change > 0 else '-'}{formatting.fil(abs(change))} FIL a day"
 
 
-def rows_of(prices: Sequence[SectorPrice], plan: ChangePlan) -> list[dict[str, str]]:
+def rows_of(prices: Sequence[SectorPrice], clock: EpochClock | None) -> list[dict[str, str]]:
     """Lay out the sectors with their price, refused ones first."""
+
+    def left(epoch: int) -> str:
+        return formatting.time_left(None if clock is None else clock.left_s(epoch))
+
     ordered = sorted(prices, key=lambda one: not one.refusal)[:ROWS_SHOWN]
     return [
         {
             "name": f"{one.sector.miner.address} / {one.sector.number}",
             "href": reverse("sector", args=[one.sector.uuid]),
-            "ends": "–" if one.live is None else in_days(one.live.expiration - plan.height),
-            "new": "" if one.after is None else in_days(one.after.expiration - plan.height),
+            "ends": formatting.NOTHING if one.live is None else left(one.live.expiration),
+            "new": "" if one.after is None else left(one.after.expiration),
             "epoch": "" if one.after is None else formatting.whole(one.after.expiration),
             "fee": f"{formatting.fil(one.fee)} FIL" if one.fee else "",
             "dropped": "" if one.after is None else ", ".join(map(str, one.after.dropped)),
@@ -210,11 +227,6 @@ def rows_of(prices: Sequence[SectorPrice], plan: ChangePlan) -> list[dict[str, s
         }
         for one in ordered
     ]
-
-
-def in_days(epochs: int) -> str:
-    """Return a number of epochs as days, as the chain counts them."""
-    return f"{epochs / EPOCHS_IN_DAY:.1f} d"
 
 
 def review(
@@ -247,7 +259,7 @@ def review(
         accepted=accepted,
         refused=0 if plan is None else len(plan.refused),
         facts=[] if plan is None else list(plan_facts(plan)),
-        rows=[] if plan is None else rows_of(plan.sectors, plan),
+        rows=[] if plan is None else rows_of(plan.sectors, data.clock),
         more=0 if plan is None else max(len(plan.sectors) - ROWS_SHOWN, 0),
         can_send=bool(accepted) and plan is not None and not plan.trial_error,
         phrase=phrase_of(accepted),
@@ -262,11 +274,11 @@ def review(
 
 @require_POST
 @sign_in_required
-def cancel(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+def cancel(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Withdraw a change whose message was not sent yet."""
     if not viewer.may("sign"):
         raise Http404
-    row = change_get(viewer, key)
+    row = change_get(viewer, str(key))
     wrong = ""
     try:
         change_cancel(row, by=viewer, now=now())

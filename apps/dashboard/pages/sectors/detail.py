@@ -178,7 +178,9 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     )
     key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
     deadline = data.deadlines.get(key) if key is not None else None
-    if deadline is not None and data.clock is not None:
+    if sector.state == SectorState.TERMINATED:
+        yield Clock("deadline", "Deadline", formatting.NOTHING, "it is not proven any more")
+    elif deadline is not None and data.clock is not None:
         is_ahead = deadline.open_epoch > data.clock.epoch
         epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
         yield Clock(
@@ -192,7 +194,8 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         yield Clock("deadline", "Deadline", formatting.NOTHING, "known once the commit has landed")
     if sector.initial_pledge:
         locked, unit = formatting.amount_short(int(sector.initial_pledge))
-        yield Clock("pledge", "Pledge", locked, "locked while it lives", unit=unit)
+        foot = "released" if sector.state == SectorState.TERMINATED else "locked while it lives"
+        yield Clock("pledge", "Pledge", locked, foot, unit=unit)
     else:
         yield Clock("pledge", "Pledge", formatting.NOTHING, "locked when the commit lands")
     end = "set by the pre-commit" if sector.expiration is None else expiry_text(sector)

@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('miners', '0008_control_ids'),
-        ('sectors', '0012_number_reservation'),
+        ('sectors', '0013_commit_aggregate'),
         ('users', '0010_join_tokens'),
     ]
 

@@ -1,0 +1,108 @@
+"""When proving sectors end, by week or month, with the extension of each set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.core import formatting
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors import expirations_by
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
+
+    from apps.chain.chain_status import EpochClock
+    from apps.sectors.selectors import ExpiryBucket
+    from apps.users.principals import Principal
+
+DAY_S: Final = 86_400
+WIDTHS: Final[dict[str, tuple[StrOrPromise, int]]] = {
+    "day": (_("Days"), DAY_S),
+    "week": (_("Weeks"), 7 * DAY_S),
+    "month": (_("Months"), 30 * DAY_S),
+}
+"""Label and seconds of a bucket."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryRow:
+    """The sectors that end in one week or month."""
+
+    key: int
+    starts: datetime
+    left: str
+    count: int
+    share: float
+    """Of the largest bucket, 0 to 1."""
+    size: str
+    pledge: str
+    extend: str
+
+
+def expiry_row(bucket: ExpiryBucket, *, clock: EpochClock, miner: str, most: int) -> ExpiryRow:
+    """Lay out one bucket."""
+    query = urlencode({"all": 1, "miner": miner, "ends_from": bucket.start, "ends_to": bucket.stop})
+    amount, unit = formatting.amount_short(bucket.pledge)
+    return ExpiryRow(
+        key=bucket.start,
+        starts=datetime.fromtimestamp(clock.starts_at(bucket.start), UTC),
+        left=formatting.time_left(clock.left_s(bucket.start)),
+        count=bucket.count,
+        share=bucket.count / most,
+        size=" ".join(formatting.size(bucket.size)),
+        pledge=f"{amount} {unit}",
+        extend=f"{reverse('sectors-change', args=['extend'])}?{query}",
+    )
+
+
+@require_safe
+@sign_in_required
+def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the buckets, soonest first."""
+    data = PageData(viewer)
+    by = request.GET.get("by", "") if request.GET.get("by", "") in WIDTHS else "week"
+    known = {miner.address: miner for miner in data.miners if miner.address}
+    miner = request.GET.get("miner", "") if request.GET.get("miner", "") in known else ""
+    rows: list[ExpiryRow] = []
+    clock = data.clock
+    if clock is not None:
+        width = max(WIDTHS[by][1] // clock.delay_s, 1)
+        buckets = expirations_by(viewer, miner=miner, start=clock.epoch, width=width)
+        most = max((one.count for one in buckets), default=1)
+        rows = [expiry_row(one, clock=clock, miner=miner, most=most) for one in buckets]
+    here = reverse("sectors-expirations")
+
+    def link(**change: str) -> str:
+        return f"{here}?{urlencode({'by': by, 'miner': miner} | change)}"
+
+    return page_render(
+        request,
+        "sectors/expirations.html",
+        title=_("Expirations"),
+        section="sectors",
+        data=data,
+        rows=rows,
+        total=sum(row.count for row in rows),
+        widths=[(label, link(by=key), key == by) for key, (label, _s) in WIDTHS.items()],
+        miners=[
+            (_("All miners"), link(miner=""), not miner),
+            *((row.name or address, link(miner=address), address == miner) for address, row in known.items()),
+        ]
+        if len(known) > 1
+        else [],
+        may_change=viewer.may("sign"),
+        is_known=clock is not None,
+    )
+
+
+urlpatterns: Final = [path("sectors/expirations/", expirations, name="sectors-expirations")]
