@@ -167,7 +167,7 @@ def test_what_cannot_or_shall_not_be_one_goes_with_a_proof_each(count: int, poli
     assert not Batch.objects.get().is_aggregate
 
 
-def test_it_goes_with_a_proof_each_where_that_costs_less_or_the_chain_refuses_the_one() -> None:
+def test_single_proofs_go_where_they_cost_less_or_the_aggregate_is_refused() -> None:
     for change in ({"aggregate_gas": 4 * SINGLE_GAS + 1}, {"aggregate_exit": 16}):
         chain = Chain()
         for name, value in change.items():
