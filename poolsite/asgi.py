@@ -13,6 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 django.setup(set_prefix=False)  # what follows imports models
 
 from apps.api.auth.verify import VerifyPost
+from apps.api.job_wait import JobWait
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
 from apps.api.rpc.transport.post import RpcPost
@@ -20,7 +21,7 @@ from apps.core.handler import RequestHandler
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
 from poolsite.celery import app
 
-__all__ = ["app", "application"]
+__all__ = ["app", "application", "job_wait"]
 
 
 async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
@@ -30,10 +31,11 @@ async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
 
 
 http = RequestHandler()
+job_wait = JobWait(http)
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(VerifyPost(RpcPost(http))),
+        "http": BodyLimit(VerifyPost(RpcPost(job_wait))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }

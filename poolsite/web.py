@@ -19,7 +19,7 @@ from django.urls import get_resolver
 
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send, notify_ready
 from apps.core.processes import ProcessWatch
-from poolsite.asgi import application
+from poolsite.asgi import application, job_wait
 from poolsite.http_limits import LimitedHttp
 from poolsite.websocket_limits import LimitedWebSocket
 
@@ -66,6 +66,7 @@ class WebServer(uvicorn.Server):
         super().handle_exit(sig, frame)
         if self.loop is not None:
             self.loop.call_soon_threadsafe(self.woken.set)
+            self.loop.call_soon_threadsafe(job_wait.end)
 
     async def live(self) -> None:
         """Send a heartbeat every few seconds: a loop that hangs sends none."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.handlers.asgi import ASGIHandler, get_script_prefix
 from django.core.signals import request_started
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.urls import set_script_prefix
 
 from apps.core.streams import StreamedBody, is_streamed
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from django.http import HttpRequest
     from django.http.response import HttpResponseBase
+
+T = TypeVar("T")
 
 THREADS_KEPT: Final = 4
 """Threads that stay while nobody asks, each with its connection; more requests at once have passing ones."""
@@ -74,6 +76,17 @@ class RequestHandler(ASGIHandler):
             async with ThreadSensitiveContext(executor=thread):
                 handle = self.handle_streamed if is_streamed(scope["method"], scope["path"]) else self.handle
                 await handle(scope, receive, send)
+        finally:
+            self._give_back(thread)
+
+    async def carry_out(self, work: Callable[[], T]) -> T:
+        """Return what `work` returns, done in one of the threads.  Raises what it raises."""
+        thread = self._free.pop() if self._free else RequestThread()
+        try:
+            return await asyncio.wrap_future(thread.submit(work))
+        except (OperationalError, InterfaceError):
+            thread.submit(connections.close_all)
+            raise
         finally:
             self._give_back(thread)
 

@@ -119,7 +119,7 @@ def environment_set(paths: PoolPaths, options: Options) -> None:
     os.environ.update(
         DJANGO_SETTINGS_MODULE="poolsite.settings.embedded",
         POOLSITE_VAR=str(paths.var),
-        POOLSITE_URL=options.url,
+        POOLSITE_URL=os.environ.get("POOLSITE_URL") or options.url,
         PORT=str(options.port),
         DEVNET_LISTEN=options.devnet_listen,
         PROMETHEUS_MULTIPROC_DIR=str(paths.metrics),

@@ -258,6 +258,8 @@ METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 READY_PROCESSES = env_list("READY_PROCESSES")
 """Processes without which /readyz says no; the supervisor names its own."""
 EMBEDDED = False
+CONSOLE_URL = env_text("POOLSITE_URL", "").rstrip("/")
+"""How people reach the console; without it notifications name its pages without a host."""
 PROCESS_NAME = env_text("POOLSITE_PROCESS", "manage")
 """What this process is called on the pages and in the logs; the supervisor sets it."""
 

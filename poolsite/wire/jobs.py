@@ -238,6 +238,12 @@ class Claimed(Document, frozen=True, kw_only=True):
     jobs: tuple[Assignment, ...] = ()
 
 
+class Work(Document, frozen=True, kw_only=True):
+    """Whether there is a job of a kind that the asking worker does; a claim tells whether it gets it."""
+
+    is_free: bool
+
+
 class StageOutputs(Document, frozen=True, kw_only=True):
     """What a stage gives besides files; each event fills what it made."""
 

@@ -30,6 +30,10 @@ IDLE_S: Final = float(os.environ.get("BENCH_IDLE_S") or 120)
 SECTORS: Final = int(os.environ.get("BENCH_SECTORS") or 40)
 """Pledged in one go by a pool that has sealed one before."""
 
+PARAMETERS: Final = "workers params"
+"""Word in the command of the process that prepares a fresh host's Groth16 parameters, once."""
+PARAMETERS_S: Final = 600.0
+
 KERNELS: Final = "workers.processors"
 """Word in the commands of the processes that compute."""
 
@@ -42,6 +46,7 @@ def cases() -> Iterator[Figure]:
         miner = pool.wait_miner()
         pool.wait_all_up()
         sectors_made(pool, miner, 1)
+        wait_until(lambda: parameters_made(pool), within_s=PARAMETERS_S, what=pool.diagnosis)
         before = costs(pool)
         began = time.monotonic()
         sectors_made(pool, miner, SECTORS)
@@ -98,6 +103,12 @@ def sectors_made(pool: RunningPool, miner: str, count: int) -> None:
         return bool(done == count)
 
     wait_until(are_proving, within_s=SEALED_S + 20 * count, what=pool.diagnosis)
+
+
+def parameters_made(pool: RunningPool) -> bool:
+    """Whether the prover prepares no parameters any more: a minute's work of a fresh pool, of no sector."""
+    time.sleep(1)
+    return not any(PARAMETERS in command_of(pid) for pid in descendants(pool.pid("prover")))
 
 
 def groups(pool: RunningPool) -> dict[str, list[int]]:

@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 
 from tests import demo_data
 from tests.browser.axe import findings
+from tests.people import PASSWORD
 
 if TYPE_CHECKING:
     from apps.users.models import User
@@ -64,6 +65,18 @@ def test_a_page_of_the_operator_fits_every_width_and_has_no_findings(
         page.page.emulate_media(color_scheme="dark" if is_dark else "light")
         page.page.set_viewport_size({"width": width, "height": 900})
         assert findings(page) == []
+
+
+def test_a_field_keeps_its_help_beside_an_error(visit: Visit, operator: User) -> None:
+    page = visit(operator).go(reverse("miner-new"))
+    helped = page.page.locator("main .help").count()
+
+    page.page.locator("main form").last.evaluate("form => { form.noValidate = true; form.requestSubmit(); }")
+    page.page.get_by_label("Password").fill(PASSWORD)
+    page.page.get_by_role("button", name="Confirm").click()
+
+    expect(page.page.locator("main .error").first).to_be_visible()
+    assert page.page.locator("main .help").count() >= helped
 
 
 @pytest.mark.parametrize("name", EMPTY_PAGES)

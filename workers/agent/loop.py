@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from workers.config import SealerConfig
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
+    from workers.console.work_bell import WorkBell
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +40,8 @@ REPORT_AGAIN_S: Final = 0.5
 """Pause before a report that the console did not take is sent again."""
 BUSY_S: Final = 0.05
 """Pause between two looks at the jobs while there are any."""
+IDLE_S: Final = 0.5
+"""Longest pause while there are none."""
 CLAIM_MAX: Final = 20
 """Most jobs in one claim."""
 
@@ -79,6 +82,7 @@ class Agent:
         journal: Journal,
         app: Celery,
         uncompiled_stages: Callable[[], Collection[str]] = frozenset,
+        bell: WorkBell | None = None,
     ) -> None:
         self.config = config
         self.uncompiled_stages = uncompiled_stages
@@ -87,6 +91,8 @@ class Agent:
         self.leases = leases
         self.journal = journal
         self.app = app
+        self.bell = bell
+        """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
         self.claim_after = 0.0
         self.is_able = True
@@ -102,9 +108,17 @@ class Agent:
                 self.leases.last_error = f"{job.inputs.stage}: {error}"
                 log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
                 job.hinted_at = now
-        if now >= self.claim_after and self.is_able and not self.leases.is_paused:
+        may_claim = self.is_able and not self.leases.is_paused and not self.is_quiet
+        if now >= self.claim_after and may_claim:
             self._claim(now)
-        return BUSY_S if self.held else min(max(self.claim_after - time.monotonic(), BUSY_S), 0.5)
+        if self.held:
+            return BUSY_S
+        return IDLE_S if self.is_quiet else min(max(self.claim_after - time.monotonic(), BUSY_S), IDLE_S)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Return whether the host has nothing to do, and waits to hear of work."""
+        return self.bell is not None and not self.held and self.bell.is_quiet
 
     # Claiming
 
@@ -134,6 +148,8 @@ class Agent:
             self.take(assignment)
         if claimed.jobs:
             self.claim_after = now  # there may be more
+        elif self.bell is not None and not self.held:
+            self.bell.listen()
 
     def slots_free(self) -> dict[str, int]:
         """Return the free slots of each stage."""

@@ -28,6 +28,7 @@ from workers.console.client import Console
 from workers.console.join import joined, secret_write
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_look
 from workers.processors.compile_progress import HostCompileProgress
@@ -100,6 +101,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     proofs = HostProofs(Snark(config.snark), kinds, config.sector_bytes)
     if proofs.error():
         log.error("parameters_missing", reason=proofs.error())
+    bell = WorkBell(console, leases)
     agent = Agent(
         config,
         console=console,
@@ -107,11 +109,13 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         journal=journal,
         app=app_make(broker),
         uncompiled_stages=compiling.uncompiled_stages,
+        bell=bell,
     )
     try:
         children.tick()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
+        bell.start()
         while not stop.is_set():
             leases.require_accepted()
             children.tick()
@@ -120,6 +124,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             agent.is_able = bool(proofs.forms())
             stop.wait(agent.tick() if leases.registered is not None else 0.1)
     finally:
+        bell.stop()
         leases.stop()
         removals.stop()
         children.stop()

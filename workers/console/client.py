@@ -14,7 +14,7 @@ import structlog
 from poolsite.wire.cleartext import is_clear
 from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.hosts import HeartbeatAnswer, Registered
-from poolsite.wire.jobs import Claimed, EventAnswer
+from poolsite.wire.jobs import Claimed, EventAnswer, Work
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +88,16 @@ class Console:
     def claim(self, claim: Claim) -> Claimed:
         """Claim work."""
         return self._ask("/api/v1/jobs:claim", claim, Claimed)
+
+    def work_wait(self, worker_id: str) -> bool:
+        """Return whether there may be work: at once if so, else when the console has waited some seconds."""
+        try:
+            answer = self._client.get(f"/api/v1/workers/{worker_id}/work")
+            return document_decode(Work, _read(answer)).is_free
+        except httpx.HTTPError as error:
+            raise ConsoleAway(f"the console {self.url} does not answer: {type(error).__name__}") from None
+        except BadWire as error:
+            raise ConsoleAway(f"the console's answer is not understood: {error}") from None
 
     def event(self, job_id: str, event: Event) -> EventAnswer:
         """Report the end of a stage."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     )
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
+    from workers.console.work_bell import WorkBell
     from workers.processors.pool import ProcessorPool
     from workers.storage.store import Store
 
@@ -66,12 +67,14 @@ class Prover:
         store: Store,
         gate: WinningFirst | None = None,
         kinds: Iterable[JobKind] = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK),
+        bell: WorkBell | None = None,
     ) -> None:
         self.console = console
         self.leases = leases
         self.pool = pool
         self.store = store
         self.gate = gate or WinningFirst()
+        self.bell = bell
         self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
         self.besides = tuple(kind for kind in kinds if kind is not JobKind.WINDOW_POST)
         """What is done one at a time beside the proofs of windows."""
@@ -89,6 +92,9 @@ class Prover:
         with self.lock:
             is_busy_beside = any(kind in self.besides for kind in self.running.values())
             free = AT_ONCE - sum(kind is JobKind.WINDOW_POST for kind in self.running.values())
+            bell = None if self.running else self.bell
+        if bell is not None and bell.is_quiet:
+            return IDLE_S
         if free > 0 and now >= self.claim_after and not self.leases.is_paused:
             self.claim_after = now + self.leases.poll_s
             for assignment in self._claim(free) if is_busy_beside else self._claim(1, *self.besides):
@@ -96,6 +102,8 @@ class Prover:
                     self.running[assignment.id] = assignment.kind
                 self.workers.submit(self._prove, assignment)
                 self.claim_after = now
+            if bell is not None and self.claim_after > now:
+                bell.listen()
         return min(max(self.claim_after - time.monotonic(), BUSY_S), IDLE_S)
 
     def _claim(self, count: int, *besides: JobKind) -> tuple[Assignment, ...]:

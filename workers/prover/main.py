@@ -16,6 +16,7 @@ from workers.console.client import Console
 from workers.console.join import joined
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.processors.aggregate import powers_path
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
@@ -67,7 +68,8 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         needs_winning=lambda: not leases.takes_containers,
     )
     gate = WinningFirst()
-    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate, kinds=kinds)
+    bell = WorkBell(console, leases)
+    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate, kinds=kinds, bell=bell)
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
@@ -83,6 +85,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         threading.Thread(target=pool.keep_running, daemon=True).start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
+        bell.start()
         gateway.start()
         if snark in (Snark.AUTO, Snark.GROTH16):
             preparation.start()
@@ -96,6 +99,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     finally:
         preparation.stop()
         gateway.stop()
+        bell.stop()
         leases.stop()
         prover.close()
         pool.close()

@@ -20,6 +20,7 @@ from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.job_wait import holding_of
 from apps.api.v1.access import caller_of
 from apps.api.v1.pagination import header_number
 from apps.api.v1.serializers import InputSerializer
@@ -30,7 +31,7 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES
 from apps.sectors.selectors import worker_of
-from apps.sectors.services.claims import jobs_claim
+from apps.sectors.services.claims import jobs_claim, kinds_free
 from apps.sectors.services.hosts import worker_heartbeat, worker_register
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
 from apps.sectors.services.unsealing import unsealed_take
@@ -50,6 +51,7 @@ from poolsite.wire.jobs import (
     JobKind,
     Progress,
     Release,
+    Work,
 )
 
 if TYPE_CHECKING:
@@ -203,6 +205,24 @@ class HeartbeatView(WorkerView):
         return answer_of(worker_heartbeat(worker, heartbeat, now=clock.now()))
 
 
+class WorkView(WorkerView):
+    """`/workers/{id}/work`: a worker waits for work.  A "no" is held back for some seconds (`job_wait`)."""
+
+    perms = {**PoolView.perms, "GET": "write"}
+
+    @extend_schema(responses={(200, "application/json"): document_schema(Work)})
+    def get(self, request: Request, uuid: str) -> Response:
+        """Tell as soon as a job of the worker's kinds is free, or after some seconds that none is."""
+        worker = self.worker(uuid)
+        heartbeat_note(worker, principal=self.principal)
+        wanted = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)
+        if is_free := not wanted.isdisjoint(kinds_free(clock.now())):
+            return answer_of(Work(is_free=is_free))
+        if (holding := holding_of(request._request)) is not None:
+            holding.wanted = wanted
+        return answer_of(Work(is_free=False))
+
+
 class ClaimView(WorkerView):
     """`/jobs:claim`: work for a worker with free slots."""
 
@@ -294,6 +314,7 @@ urlpatterns = [
     path("workers:join", JoinView.as_view(), name="v1-worker-join"),
     path("workers/register", RegisterView.as_view(), name="v1-worker-register"),
     path("workers/<str:uuid>/heartbeat", HeartbeatView.as_view(), name="v1-worker-heartbeat"),
+    path("workers/<str:uuid>/work", WorkView.as_view(), name="v1-worker-work"),
     path("jobs:claim", ClaimView.as_view(), name="v1-jobs-claim"),
     path("jobs/<str:uuid>/event", EventView.as_view(), name="v1-job-event"),
     path("jobs/<str:uuid>/progress", ProgressView.as_view(), name="v1-job-progress"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.conf import settings
 from django.db import transaction
 
 from apps.checks.models import Alert, AlertChannel, Notification
@@ -119,5 +120,5 @@ def _found(result: Result) -> dict[str, Any]:
         "per_day": str(sum(one.per_day for one in result.findings)),
         "at_risk": str(sum(one.at_risk for one in result.findings)),
         "findings": [one.say for one in result.findings],
-        "page": result.check.link.address,
+        "page": settings.CONSOLE_URL + result.check.link.address,
     }

@@ -71,9 +71,14 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
         Action(op, op.capitalize(), reverse("alert-channel-act", args=[row.uuid, op])),
         Action("remove", _("Remove…"), reverse("alert-channel-act", args=[row.uuid, "remove"])),
     )
-    every = formatting.time_left(row.repeat_s)
+    every = every_text(row.repeat_s)
     what = f"{level}, each at most once in {every} while it fails"
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
+
+
+def every_text(seconds: int) -> str:
+    """`15 min`, `6 h`."""
+    return f"{seconds // 3600} h" if seconds % 3600 == 0 else formatting.time_left(seconds)
 
 
 def alert_label(row: Alert) -> StateLabel:
@@ -197,7 +202,7 @@ def channel_new(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Add a channel"),
         section="alerts",
         kinds=ChannelKind.choices,
-        repeats=[(str(seconds), formatting.time_left(seconds)) for seconds in REPEATS_S],
+        repeats=[(str(seconds), every_text(seconds)) for seconds in REPEATS_S],
     )
 
 

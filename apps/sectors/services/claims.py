@@ -40,14 +40,29 @@ if TYPE_CHECKING:
 
 STAGED: Final = frozenset({JobKind.SEAL, JobKind.UNSEAL})
 """Jobs that go stage by stage, each of which takes a slot of its own."""
+FREE: Final = (
+    "FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
+    " WHERE (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
+    " AND (job.not_before IS NULL OR job.not_before <= $1)"
+    " AND (job.expires_at IS NULL OR job.expires_at > $1)"
+)
+"""Jobs that some host may have now."""
 WAITING: Final = Prepared(
     "jobs_waiting",
-    "SELECT 1 FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
-    " WHERE miner.tenant_id = $1"
-    " AND (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $2) LIMIT 1",
-    ["bigint", "timestamptz"],
+    f"SELECT 1 {FREE} AND miner.tenant_id = $2 LIMIT 1",  # a constant
+    ["timestamptz", "bigint"],
 )
 """Whether any job of a tenant is free; most claims find none, and to choose one costs ten times as much."""
+KINDS: Final = Prepared(
+    "job_kinds_free",
+    f"SELECT DISTINCT miner.tenant_id, job.kind {FREE}",  # a constant
+    ["timestamptz"],
+)
+
+
+def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
+    """Return of which tenants jobs of which kinds are free."""
+    return frozenset((tenant_id, kind) for tenant_id, kind in KINDS.rows([now]))
 
 
 @transaction.atomic
@@ -61,7 +76,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     make there is no work.  Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
-    if not WAITING.rows([worker.tenant_id, now]) or not makes_proofs_here(worker.hardware):
+    if not WAITING.rows([now, worker.tenant_id]) or not makes_proofs_here(worker.hardware):
         return Claimed(jobs=())
     roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=now, lock=True)
     free = dict(claim.stages)

@@ -148,7 +148,8 @@ def test_channel_added_later_hears_of_what_still_fails() -> None:
     assert told(T0 + timedelta(seconds=15), "fee_debt") == [("late", "STARTED", "fee_debt")]
 
 
-def test_webhook_gets_a_signed_body_without_secrets(hook: Hook) -> None:
+def test_webhook_gets_a_signed_body_without_secrets(hook: Hook, settings: Any) -> None:
+    settings.CONSOLE_URL = "https://pool.example"
     channel(target=hook.url, secret="k3y")
     alerts_update(report=report_of("fee_debt"), pool="testnet", now=T0)
 
@@ -159,7 +160,7 @@ def test_webhook_gets_a_signed_body_without_secrets(hook: Hook) -> None:
     assert headers["X-Poolsite-Signature"] == "sha256=" + hmac.new(b"k3y", raw, "sha256").hexdigest()
     assert (body["event"], body["check"], body["severity"]) == ("started", "fee_debt", "critical")
     assert body["text"] == "[testnet] Critical: fee_debt is wrong"
-    assert body["page"] == "/miners/"
+    assert body["page"] == "https://pool.example/miners/"
     assert not [word for word in ("10.0.0.7", "token", "k3y", hook.url) if word in raw.decode()]
     row = Notification.objects.get()
     assert (row.delivered_at, row.next_try_at, body["id"]) == (T0, None, str(row.uuid))

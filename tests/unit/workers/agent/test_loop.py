@@ -360,6 +360,35 @@ def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
     assert held.token == 4
 
 
+class Bell:
+    """Tells what the test says."""
+
+    def __init__(self) -> None:
+        self.is_quiet = False
+        self.listened = 0
+
+    def listen(self) -> None:
+        self.listened += 1
+
+
+def test_an_idle_host_claims_only_once_it_hears_of_work(host: Host) -> None:
+    bell: Any = Bell()
+    host.agent.bell = bell
+
+    host.agent.tick()
+    assert ([what for what, _ in host.console.said], bell.listened) == (["claim"], 1)
+    bell.is_quiet, host.agent.claim_after = True, 0.0
+    assert host.agent.tick() == 0.5
+    assert len(host.console.said) == 1
+
+    bell.is_quiet = False
+    host.take()
+    assert list(host.agent.held) == ["j1"]
+    bell.is_quiet, host.agent.claim_after, asked = True, 0.0, len(host.console.said)
+    host.agent.tick()
+    assert len(host.console.said) == asked + 1, "a host that works goes on to claim"
+
+
 def test_a_full_disk_ends_neither_the_loop_nor_the_other_jobs(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,137 @@
+"""Holding back the "no" to a host that asks for work: while it waits it takes no thread and no connection.
+
+Else every idle host would have to claim once a second to begin as soon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import Error as DatabaseError
+
+from apps.core import clock
+from apps.sectors.services.claims import kinds_free
+from poolsite.wire.codec import document_encode
+from poolsite.wire.jobs import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from django.http import HttpRequest
+
+    from apps.core.handler import RequestHandler
+
+    Event = dict[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+PATH: Final = re.compile(r"/api/v1/workers/[^/]+/work/?")
+WAIT_S: Final = 4.0
+"""Longest wait.  Each question is a sign of life too: it must be shorter than the patience with those."""
+LOOK_EVERY_S: Final = 0.5
+"""How often the database is asked for all who wait, while anybody does."""
+MOST: Final = 2_000
+"""Hosts that wait at a time in one process; further ones are answered at once."""
+KEY: Final = "poolsite.job_wait"
+
+
+class Holding:
+    """One held answer: what it waits for, as the view has found out, and whether that has come."""
+
+    def __init__(self) -> None:
+        self.wanted: frozenset[tuple[int, str]] | None = None
+        """Tenant and kinds of the jobs; None: the answer is not held."""
+        self.is_free = False
+        self.over = asyncio.Event()
+
+    def end(self, *, is_free: bool) -> None:
+        """Let the answer go."""
+        self.is_free = is_free
+        self.over.set()
+
+
+def holding_of(request: HttpRequest) -> Holding | None:
+    """Return the holding of a request; None where nobody would hold its answer."""
+    found: Holding | None = getattr(request, "scope", {}).get(KEY)
+    return found
+
+
+class JobWait:
+    """Wraps Django's handler: the view's answer "nothing is free" goes when something is, or in the end."""
+
+    def __init__(self, handler: RequestHandler) -> None:
+        self.handler = handler
+        self.waiting: set[Holding] = set()
+        self.is_ending = False
+        self._looking: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or scope["method"] != "GET" or PATH.fullmatch(scope["path"]) is None:
+            await self.handler(scope, receive, send)
+            return
+        holding = Holding()
+        answer: list[Event] = []
+
+        async def keep(event: Event) -> None:
+            answer.append(event)
+
+        await self.handler({**scope, KEY: holding}, receive, keep)
+        if holding.wanted is not None and len(self.waiting) < MOST and not self.is_ending:
+            await self.wait(holding, receive)
+        for event in told_free(answer) if holding.is_free else answer:
+            await send(event)
+
+    async def wait(self, holding: Holding, receive: Receive) -> None:
+        """Wait until a job is free, the time is over, or the caller has left."""
+        self.waiting.add(holding)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        leaving = asyncio.create_task(self._leave(holding, receive))
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await holding.over.wait()
+        finally:
+            self.waiting.discard(holding)
+            leaving.cancel()
+
+    def end(self) -> None:
+        """Let all answers go: the process ends."""
+        self.is_ending = True
+        for holding in self.waiting:
+            holding.end(is_free=False)
+
+    async def _leave(self, holding: Holding, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        holding.end(is_free=False)
+
+    async def _look(self) -> None:
+        """Ask the database while anybody waits; one question serves them all."""
+        while self.waiting:
+            try:
+                free = await self.handler.carry_out(lambda: kinds_free(clock.now()))
+            except DatabaseError as error:
+                log.warning("database_away", reason=str(error).strip()[:200])
+                free = frozenset()
+            for holding in self.waiting:
+                if holding.wanted is not None and not holding.wanted.isdisjoint(free):
+                    holding.end(is_free=True)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def told_free(answer: list[Event]) -> list[Event]:
+    """Return the answer that something is free, with the headers of the other one."""
+    body = json.dumps(document_encode(Work(is_free=True))).encode()
+    start = next(event for event in answer if event["type"] == "http.response.start")
+    kept = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+    headers = [*kept, (b"content-length", str(len(body)).encode())]
+    return [{**start, "headers": headers}, {"type": "http.response.body", "body": body}]

@@ -1,0 +1,177 @@
+"""A host waits for work: its answer is held, and goes with the job, with the host, or after its time."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from asgiref.sync import sync_to_async
+
+from apps.api import job_wait
+from apps.api.job_wait import JobWait
+from apps.core.handler import THREADS_KEPT, RequestHandler
+from tests import factories
+from tests.people import token
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WAIT_S = 8.0
+"""How long what nothing ends is held here."""
+
+
+@pytest.fixture
+def app(monkeypatch: pytest.MonkeyPatch) -> Iterator[JobWait]:
+    """The wrapper over Django."""
+    monkeypatch.setattr(job_wait, "WAIT_S", WAIT_S)
+    monkeypatch.setattr(job_wait, "LOOK_EVERY_S", 0.05)
+    handler = RequestHandler()
+    yield JobWait(handler)
+    handler.close()
+
+
+class Host:
+    """A registered host that asks for work."""
+
+    def __init__(self, *, kinds: tuple[str, ...] = ("seal",), of: str = "alice") -> None:
+        self.text = token("write", of=of, scopes=["sealer", "prover"])
+        self.worker = factories.worker(of=of, kinds=list(kinds))
+        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.sent: list[dict[str, Any]] = []
+        self.took_s = 0.0
+
+    async def asks(self, app: JobWait) -> Any:
+        """Ask once; gives the answer."""
+        self.events.put_nowait({"type": "http.request", "body": b"", "more_body": False})
+        headers = [(b"host", b"localhost"), (b"authorization", f"Bearer {self.text}".encode())]
+        path = f"/api/v1/workers/{self.worker.uuid}/work"
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": headers}
+
+        async def send(event: dict[str, Any]) -> None:
+            self.sent.append(event)
+
+        began = time.monotonic()
+        await app(scope, self.events.get, send)
+        self.took_s = time.monotonic() - began
+        body = b"".join(event.get("body", b"") for event in self.sent)
+        told = {name.lower(): value for name, value in self.sent[0]["headers"]}
+        assert told.get(b"content-length") in (None, str(len(body)).encode())
+        return json.loads(body)
+
+    @property
+    def status(self) -> int:
+        """The status that it got."""
+        return int(self.sent[0]["status"])
+
+
+@sync_to_async
+def a_host(**how: Any) -> Host:
+    return Host(**how)
+
+
+@sync_to_async
+def a_sector(of: str = "alice") -> None:
+    factories.sector(factories.miner(of=of))
+
+
+async def held(app: JobWait, count: int = 1) -> None:
+    """Wait until so many answers are held."""
+    async with asyncio.timeout(10):
+        while len(app.waiting) != count:
+            await asyncio.sleep(0.01)
+
+
+async def test_with_a_free_job_the_answer_goes_at_once(app: JobWait) -> None:
+    await a_sector()
+    host = await a_host()
+
+    answer = await host.asks(app)
+
+    assert (host.status, answer["is_free"]) == (200, True)
+    assert host.took_s < WAIT_S / 2
+
+
+async def test_a_new_job_lets_the_held_answer_go(app: JobWait) -> None:
+    host = await a_host()
+    asking = asyncio.create_task(host.asks(app))
+    await held(app)
+    assert host.sent == []
+
+    await a_sector()
+
+    assert (await asking)["is_free"] is True
+    assert host.took_s < WAIT_S
+    assert app.waiting == set()
+
+
+async def test_without_a_job_the_answer_goes_after_its_time(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "WAIT_S", 0.3)
+    host = await a_host()
+
+    answer = await host.asks(app)
+
+    assert (host.status, answer["is_free"]) == (200, False)
+    assert host.took_s >= 0.3
+
+
+async def test_a_job_of_another_kind_or_tenant_wakes_nobody(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "WAIT_S", 0.6)
+    prover, stranger = await a_host(kinds=("window_post",)), await a_host(of="bob")
+    asking = [asyncio.create_task(host.asks(app)) for host in (prover, stranger)]
+    await held(app, 2)
+
+    await a_sector()
+
+    assert [answer["is_free"] for answer in await asyncio.gather(*asking)] == [False, False]
+
+
+async def test_many_hosts_wait_without_a_thread(app: JobWait) -> None:
+    hosts = [await a_host() for _ in range(3 * THREADS_KEPT)]
+    asking = [asyncio.create_task(host.asks(app)) for host in hosts]
+    await held(app, len(hosts))
+
+    assert len(app.handler._free) <= THREADS_KEPT
+    app.end()  # as a process that stops does
+
+    assert {answer["is_free"] for answer in await asyncio.gather(*asking)} == {False}
+    assert max(host.took_s for host in hosts) < WAIT_S
+
+
+async def test_a_host_that_leaves_is_not_held(app: JobWait) -> None:
+    host = await a_host()
+    asking = asyncio.create_task(host.asks(app))
+    await held(app)
+
+    host.events.put_nowait({"type": "http.disconnect"})
+
+    await asking
+    assert host.took_s < WAIT_S
+
+
+async def test_more_hosts_than_a_process_holds_are_answered_at_once(
+    app: JobWait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_wait, "MOST", 0)
+    host = await a_host()
+
+    assert (await host.asks(app))["is_free"] is False
+    assert host.took_s < WAIT_S / 2
+
+
+async def test_a_refused_host_is_told_at_once(app: JobWait) -> None:
+    host, stranger = await a_host(), await a_host(of="bob")
+    host.text = stranger.text
+
+    answer = await host.asks(app)
+
+    assert (host.status, answer["code"]) == (404, "worker_unknown")
+    assert host.took_s < WAIT_S / 2

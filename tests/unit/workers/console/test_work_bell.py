@@ -1,0 +1,109 @@
+"""An idle host waits in a thread, and claims when the console tells of work, fails, or is silent for long."""
+
+from __future__ import annotations
+
+import queue
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from workers.console import work_bell
+from workers.console.client import ConsoleAway
+from workers.console.work_bell import WorkBell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@dataclass
+class Line:
+    """A console that answers what the test puts there, when it does."""
+
+    worker_id: str = "w"
+    poll_s: float = 0.01
+    asked: int = 0
+    answers: queue.Queue[Any] = field(default_factory=queue.Queue)
+
+    def work_wait(self, worker_id: str) -> bool:
+        """Wait for the next answer."""
+        assert worker_id == self.worker_id
+        self.asked += 1
+        answer = self.answers.get(timeout=20)
+        if isinstance(answer, Exception):
+            raise answer
+        return bool(answer)
+
+
+@pytest.fixture
+def line() -> Line:
+    return Line()
+
+
+@pytest.fixture
+def bell(line: Line) -> Iterator[WorkBell]:
+    both: Any = line
+    bell = WorkBell(both, both)
+    bell.start()
+    yield bell
+    bell.stop()
+    line.answers.put(False)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for a moment until it is so."""
+    end = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_nothing_is_asked_before_a_claim_found_nothing(bell: WorkBell, line: Line) -> None:
+    time.sleep(0.05)
+
+    assert (line.asked, bell.is_quiet) == (0, False)
+
+
+def test_it_asks_again_until_there_is_work(bell: WorkBell, line: Line) -> None:
+    bell.listen()
+    for number in range(1, 4):
+        until(lambda number=number: line.asked == number)
+        assert bell.is_quiet
+        line.answers.put(False)
+    until(lambda: line.asked == 4)
+    line.answers.put(True)
+
+    until(lambda: not bell.is_quiet)
+    assert line.asked == 4
+
+
+def test_a_console_that_fails_brings_the_claims_back(bell: WorkBell, line: Line) -> None:
+    line.answers.put(ConsoleAway("nobody answers"))
+
+    bell.listen()
+
+    until(lambda: not bell.is_quiet)
+    assert line.asked == 1
+
+
+def test_a_console_that_answers_at_once_is_not_asked_without_pause(bell: WorkBell, line: Line) -> None:
+    line.poll_s = 0.2
+    for _ in range(100):
+        line.answers.put(False)
+
+    bell.listen()
+    time.sleep(0.5)
+
+    assert line.asked <= 4
+
+
+def test_after_a_while_a_claim_is_made_anyway(
+    bell: WorkBell, line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(work_bell, "CLAIM_ANYWAY_S", 0.1)
+
+    bell.listen()
+    until(lambda: line.asked == 1)
+
+    until(lambda: not bell.is_quiet)
