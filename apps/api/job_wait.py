@@ -84,7 +84,8 @@ class JobWait:
             answer.append(event)
 
         await self.handler({**scope, KEY: holding}, receive, keep)
-        if holding.wanted is not None and len(self.waiting) < MOST and not self.is_ending:
+        may_wait = len(self.waiting) < MOST and not self.is_ending
+        if answer and holding.wanted is not None and may_wait:
             await self.wait(holding, receive)
         for event in told_free(answer) if holding.is_free else answer:
             await send(event)

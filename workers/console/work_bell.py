@@ -58,7 +58,8 @@ class WorkBell:
                 log.info("claims_as_before", reason=str(error)[:200])
                 is_over = True
             except Exception:  # without this thread the host would claim once a second, and do its work
-                log.exception("wait_failed")
+                if not self._is_stopped:  # else the line was hung up
+                    log.exception("wait_failed")
                 is_over = True
             if is_over or not self.is_quiet:
                 self._wanted.clear()
