@@ -216,3 +216,12 @@ class ChangeUnknown(NotFound):
 
     def __init__(self, uuid: object) -> None:
         super().__init__(f"there is no change {uuid} here", field="change")
+
+
+class FailureUnknown(NotFound):
+    """No paused sector has this fingerprint."""
+
+    code = "failure_unknown"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no failed sector has the fingerprint {key[:40]}", field="fingerprint")

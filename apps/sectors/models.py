@@ -184,6 +184,27 @@ class WorkerCommand(models.Model):
         return f"{self.op} for {self.worker}"
 
 
+class BatchSettings(Timestamped):
+    """When a miner's sectors go to the chain, and how many together; None: as the pool has it."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="batch_settings")
+    precommit_batch_max = models.IntegerField(null=True)
+    precommit_wait_epochs = models.IntegerField(null=True)
+    precommit_backlog_epochs = models.IntegerField(null=True)
+    commit_batch_max = models.IntegerField(null=True)
+    commit_wait_epochs = models.IntegerField(null=True)
+    commit_backlog_epochs = models.IntegerField(null=True)
+    terminate_batch_max = models.IntegerField(null=True)
+    terminate_wait_epochs = models.IntegerField(null=True)
+    extend_batch_max = models.IntegerField(null=True)
+    extend_wait_epochs = models.IntegerField(null=True)
+    base_fee_max = AttoFilField(null=True)
+    aggregate_commits = models.BooleanField(null=True)
+
+    def __str__(self) -> str:
+        return f"batches of {self.miner}"
+
+
 class Batch(Named, Timestamped):
     """Sectors that go to the chain in one message, whose id is derived from this row's."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Final
 
 from django.conf import settings
 
@@ -65,6 +66,23 @@ class SealingPolicy:
     """Sent on top of the pledge, since it grows until the message lands; what is over stays the miner's."""
     sector_life_epochs: int = 540 * 2880
     """Wished length of a sector's life, clipped to what the network allows."""
+
+
+BATCH_FIELDS: Final = (
+    "precommit_batch_max",
+    "precommit_wait_epochs",
+    "precommit_backlog_epochs",
+    "commit_batch_max",
+    "commit_wait_epochs",
+    "commit_backlog_epochs",
+    "terminate_batch_max",
+    "terminate_wait_epochs",
+    "extend_batch_max",
+    "extend_wait_epochs",
+    "base_fee_max",
+    "aggregate_commits",
+)
+"""What a miner may have otherwise than the pool (`BatchSettings`)."""
 
 
 def sealing_policy() -> SealingPolicy:

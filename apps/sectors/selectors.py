@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid as uuids
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +26,7 @@ from apps.sectors.models import (
     WorkerCommand,
 )
 from apps.sectors.params import pieces_of
-from apps.sectors.policy import sealing_policy
+from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
 from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import (
@@ -105,6 +106,13 @@ def sector_get(viewer: Principal, uuid: str) -> Sector:
     if sector is None:
         raise SectorUnknown(uuid)
     return sector
+
+
+def batch_policy(miner: Miner, pool: SealingPolicy | None = None) -> SealingPolicy:
+    """Return the policy of a miner's batches: the pool's, with the miner's own settings laid over it."""
+    row = getattr(miner, "batch_settings", None)
+    own = {name: value for name in BATCH_FIELDS if (value := getattr(row, name, None)) is not None}
+    return replace_fields(pool or sealing_policy(), **own)
 
 
 def sectors_picked(viewer: Principal, uuids: Iterable[object]) -> list[Sector]:
@@ -388,8 +396,8 @@ def sector_wait(
         )
     if sector.state in WAIT_WORDS:
         return SectorWait(WAIT_WORDS[sector.state])
-    policy = sealing_policy()
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
+        policy = batch_policy(sector.miner)
         waits = {
             SectorState.PERSISTED: max(policy.precommit_wait_epochs, policy.precommit_backlog_epochs),
             SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),

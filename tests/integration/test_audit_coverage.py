@@ -202,6 +202,7 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
+FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
@@ -218,6 +219,9 @@ ELSEWHERE: Final = {
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
+    "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
+    "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
+    "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
     "POST sectors/<str:uuid>/terminate": CHANGES_TESTED,
     "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
     "POST sector-changes": CHANGES_TESTED,
@@ -344,6 +348,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/integration/dashboard/test_proving.py": r"proving",
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",
+    FAILURES_TESTED: r"sectors-failures|sector-state-set",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""

@@ -189,7 +189,7 @@ class ChangingView(PoolView):
     """What asks for a change: the price alone, or the price with what was written."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
-    confirmed_methods = ("POST",)
+    confirmed_methods: ClassVar[tuple[str, ...]] = ("POST",)
     asks_network = True
 
     def change(self, sectors: Sequence[Sector], wanted: ChangeRequest) -> Response:

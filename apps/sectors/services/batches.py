@@ -8,6 +8,7 @@ it may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -35,6 +36,7 @@ from apps.sectors.params import (
 )
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
 from apps.sectors.services.aggregates import aggregate_end, aggregate_held
 from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form
@@ -86,14 +88,15 @@ def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bo
     """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
         for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
+            own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
             chosen, reason = aggregate_held(miner, due) if kind is COMMIT else ([], "")
             if not chosen:
-                chosen, reason = batch_choose(due, kind=kind, work=work)
+                chosen, reason = batch_choose(due, kind=kind, work=own)
             chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
             if chosen and not _is_unrecovered(miner, work):
-                yield _close(miner, chosen, kind=kind, reason=reason, work=work)
+                yield _close(miner, chosen, kind=kind, reason=reason, work=own)
 
 
 def _is_unrecovered(miner: Miner, work: SealingContext) -> bool:

@@ -29,6 +29,7 @@ from apps.sectors.live_sectors import Windows, live_sectors_read
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_messages import batch_sent
 from apps.sectors.services.batches import RETRYABLE_EXITS
 from apps.sectors.services.change_plans import (
@@ -76,9 +77,9 @@ def changes_advance(work: SealingContext) -> None:
 
 def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], work: SealingContext) -> None:
     """Send one miner's changes of a kind that are due, in as many messages as they need."""
-    policy = work.policy
+    policy = batch_policy(miner, work.policy)
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
-    most = batch_max(kind)
+    most = batch_max(miner, kind)
     if len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
     if policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
@@ -195,7 +196,7 @@ def _write(
             kind=MESSAGE_KINDS[kind],
             message_id=f"{MESSAGE_KINDS[kind]}:{name}",
             closed_height=work.head.height,
-            reason="timeout" if len(part) < batch_max(kind) else "full",
+            reason="timeout" if len(part) < batch_max(miner, kind) else "full",
             sender=sender_choose(miner, Use.COMMIT).address,
             method=METHODS[kind],
             params=change_params(kind, [price for _, price in part]),
@@ -239,7 +240,7 @@ def _last_epoch(batch: Batch, work: SealingContext) -> int | None:
     windows = Windows.read(work.client, batch.miner.address, key=work.head.key, height=work.head.height)
     rows = batch.changes.exclude(sector__deadline=None)
     deadlines = rows.order_by().values_list("sector__deadline", flat=True).distinct()
-    return min((windows.closes_at(index) for index in deadlines), default=None)
+    return min((windows.closes_at(index) for index in deadlines if index is not None), default=None)
 
 
 # Following

@@ -27,7 +27,7 @@ from apps.sectors.live_sectors import (
 )
 from apps.sectors.models import SectorChange
 from apps.sectors.onchain import circulating_read
-from apps.sectors.policy import sealing_policy
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import by_miner
 from apps.sectors.states import BatchKind
 from poolsite.filecoin.actors.miner import Method
@@ -271,9 +271,9 @@ def _live(
     return live_sectors_read(client, miner.address, numbers, size=miner.sector_size, key=head.key)
 
 
-def batch_max(kind: str) -> int:
-    """Return the most sectors of one message."""
-    policy = sealing_policy()
+def batch_max(miner: Miner, kind: str) -> int:
+    """Return the most sectors of one message of a miner."""
+    policy = batch_policy(miner)
     return policy.terminate_batch_max if kind == ChangeKind.TERMINATE else policy.extend_batch_max
 
 
@@ -290,7 +290,7 @@ def _gas_add(
     """Add the gas of one miner's messages: one of them is simulated, the others cost as much per sector."""
     if not prices:
         return
-    most = batch_max(plan.request.kind)
+    most = batch_max(miner, plan.request.kind)
     plan.messages += -(-len(prices) // most)
     now = [one for one in prices if one.sends_at <= head.height][:most]
     if not now or plan.gas_expected is None or plan.gas_max is None:

@@ -276,10 +276,10 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(world: World) -> Non
     assert "Terminate 2 sectors" in shown
     assert "Gone for good" in shown or "known once a deadline takes changes" in shown
     sure = {"id": ids, "sure": "yes", "count": "2", "reason": "full"}
-    wrong = browser.post(page, {**sure, "typed": "terminate 1"})
+    wrong = browser.post(page, {**sure, "confirm": "terminate 1"})
     assert (wrong.status_code, SectorChange.objects.count()) == (422, 0)
     with TestCase.captureOnCommitCallbacks(execute=True):
-        done = browser.post(page, {**sure, "typed": "terminate 2"})
+        done = browser.post(page, {**sure, "confirm": "terminate 2"})
     assert done.headers["Location"] == f"{reverse('sectors')}?state=changing"
     assert text_of(browser.get(done.headers["Location"])).count("termination") >= 2
     first = SectorChange.objects.earliest("pk")

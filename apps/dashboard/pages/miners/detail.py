@@ -70,6 +70,7 @@ class MinerDetail:
     remove_href: str
     """Where it is taken out of the pool; empty for one that stays."""
     addresses_href: str
+    batches_href: str
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
     """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
@@ -129,6 +130,9 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         if may_remove(data.viewer, miner)
         else "",
         addresses_href=reverse("miner-addresses", args=[miner.address])
+        if miner.state == MinerState.ACTIVE
+        else "",
+        batches_href=reverse("miner-batches", args=[miner.address])
         if miner.state == MinerState.ACTIVE
         else "",
         roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",

@@ -64,7 +64,7 @@ class ChangeForm(PageForm):
     reason = Text()
     count = Whole()
     """For how many sectors the price was shown."""
-    typed = Text()
+    confirm = Text()
 
     def kept(self) -> list[tuple[str, str]]:
         """Return what names the sectors, for the next click."""
@@ -172,8 +172,8 @@ def typed_require(kind: ChangeKind, form: ChangeForm) -> None:
     if kind is not ChangeKind.TERMINATE:
         return
     phrase = phrase_of(form.cleaned_data["count"])
-    if form.cleaned_data["typed"].strip().lower() != phrase:
-        raise BadValue(f'type "{phrase}" to confirm', field="typed")
+    if form.cleaned_data["confirm"].strip().lower() != phrase:
+        raise BadValue(f'type "{phrase}" to confirm', field="confirm")
 
 
 def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:

@@ -30,8 +30,8 @@ from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
 from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
-from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import (
+    batch_policy,
     changes_newest,
     sector_events,
     sector_get,
@@ -147,7 +147,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
 
 def batch_text(sector: Sector, data: PageData) -> str:
     """Return what a batch that this sector waits in waits for; empty for any other sector."""
-    policy = sealing_policy()
+    policy = batch_policy(sector.miner)
     most = {
         SectorState.PERSISTED: policy.precommit_batch_max,
         SectorState.C2_DONE: policy.commit_batch_max,
@@ -242,6 +242,7 @@ def detail_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
             )
             for state in sector.step.resume_at
         ),
+        Action("state-set", _("Set state…"), reverse("sector-state-set", args=[here]), asks=True),
         Action(
             "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
         ),

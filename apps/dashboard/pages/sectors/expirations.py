@@ -51,7 +51,8 @@ class ExpiryRow:
 
 def expiry_row(bucket: ExpiryBucket, *, clock: EpochClock, miner: str, most: int) -> ExpiryRow:
     """Lay out one bucket."""
-    query = urlencode({"all": 1, "miner": miner, "ends_from": bucket.start, "ends_to": bucket.stop})
+    wanted = {"all": "1", "miner": miner, "ends_from": str(bucket.start), "ends_to": str(bucket.stop)}
+    query = urlencode(wanted)
     amount, unit = formatting.amount_short(bucket.pledge)
     return ExpiryRow(
         key=bucket.start,

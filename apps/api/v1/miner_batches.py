@@ -1,0 +1,119 @@
+"""A miner's settings of its batches over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.views import PoolView
+from apps.miners.selectors import miner_get
+from apps.sectors.policy import BATCH_FIELDS, sealing_policy
+from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batch_settings import EPOCHS_MOST, batch_settings_set
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.policy import SealingPolicy
+
+
+def _count(help_text: str) -> serializers.IntegerField:
+    return serializers.IntegerField(
+        required=False, allow_null=True, min_value=0, max_value=EPOCHS_MOST * 2, help_text=help_text
+    )
+
+
+class BatchSettingsInput(InputSerializer):
+    """What is named is set; null: as the pool has it."""
+
+    precommit_batch_max = _count("sectors of one message")
+    precommit_wait_epochs = _count("how long the first sector waits for others")
+    precommit_backlog_epochs = _count("how long it waits while others are about to come")
+    commit_batch_max = _count("sectors of one message")
+    commit_wait_epochs = _count("how long the first sector waits for others")
+    commit_backlog_epochs = _count("how long it waits while others are about to come")
+    terminate_batch_max = _count("sectors of one message")
+    terminate_wait_epochs = _count("how long the first sector waits for others")
+    extend_batch_max = _count("sectors of one message")
+    extend_wait_epochs = _count("how long the first sector waits for others")
+    aggregate_commits = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        help_text="one proof for four commits and more, if cheaper",
+    )
+    base_fee_max = AmountField(
+        required=False,
+        allow_null=True,
+        help_text="attoFIL; above it batches wait until due, 0: never",
+    )
+
+
+class BatchPolicyOutput(serializers.Serializer[Any]):
+    """Values in force."""
+
+    precommit_batch_max = serializers.IntegerField()
+    precommit_wait_epochs = serializers.IntegerField()
+    precommit_backlog_epochs = serializers.IntegerField()
+    commit_batch_max = serializers.IntegerField()
+    commit_wait_epochs = serializers.IntegerField()
+    commit_backlog_epochs = serializers.IntegerField()
+    terminate_batch_max = serializers.IntegerField()
+    terminate_wait_epochs = serializers.IntegerField()
+    extend_batch_max = serializers.IntegerField()
+    extend_wait_epochs = serializers.IntegerField()
+    base_fee_max = AmountField()
+    aggregate_commits = serializers.BooleanField()
+
+
+class BatchSettingsOutput(serializers.Serializer[Any]):
+    """What is in force for the miner, what the pool has, and which of them are the miner's own."""
+
+    in_force = BatchPolicyOutput()
+    pool = BatchPolicyOutput()
+    own = serializers.ListField(child=serializers.CharField())
+
+
+def settings_body(miner: Miner) -> dict[str, Any]:
+    """Write a miner's settings."""
+    row = getattr(miner, "batch_settings", None)
+    return {
+        "in_force": policy_body(batch_policy(miner)),
+        "pool": policy_body(sealing_policy()),
+        "own": [name for name in BATCH_FIELDS if getattr(row, name, None) is not None],
+    }
+
+
+def policy_body(policy: SealingPolicy) -> dict[str, Any]:
+    """Write the values that a miner may have of its own."""
+    values: dict[str, Any] = {name: getattr(policy, name) for name in BATCH_FIELDS}
+    return values | {"base_fee_max": str(policy.base_fee_max)}
+
+
+class MinerBatchesView(PoolView):
+    """`/miners/{address}/batches`: when its sectors go to the chain, and how many together."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"PATCH": "sign"}
+    filters = ()
+
+    @extend_schema(responses=BatchSettingsOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show what is in force."""
+        return Response(settings_body(miner_get(self.principal, address)))
+
+    @extend_schema(request=BatchSettingsInput, responses=BatchSettingsOutput)
+    def patch(self, request: Request, address: str) -> Response:
+        """Change what is named."""
+        body = BatchSettingsInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        batch_settings_set(miner_get(self.principal, address), body.validated_data, by=self.principal)
+        return Response(settings_body(miner_get(self.principal, address)))
+
+
+urlpatterns = [
+    path("miners/<str:address>/batches", MinerBatchesView.as_view(), name="v1-miner-batches"),
+]

@@ -1,0 +1,150 @@
+"""Failed sectors over REST: grouped by fingerprint, a whole group tried again, any state set by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.sectors import RetryInput, SectorDetail, detail_body
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.core import clock
+from apps.sectors.failures import failures_grouped
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.failures import failures_retry, sector_state_set
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from apps.sectors.failures import FailureGroup
+
+SECTORS_SHOWN = 1_000
+
+
+class FailedSectorOutput(serializers.Serializer[Any]):
+    """A sector of a group."""
+
+    uuid = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+
+
+class FailureGroupOutput(serializers.Serializer[Any]):
+    """Paused sectors that failed in the same stage with the same words."""
+
+    fingerprint = serializers.CharField()
+    state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
+    stage = serializers.CharField()
+    error = serializers.CharField()
+    level = serializers.CharField()
+    advice = serializers.CharField()
+    resume_at = serializers.ListField(child=serializers.CharField())
+    count = serializers.IntegerField()
+    hosts = serializers.ListField(child=serializers.CharField())
+    since = serializers.DateTimeField()
+    last = serializers.DateTimeField()
+    sectors = FailedSectorOutput(many=True)
+
+
+class FailuresOutput(serializers.Serializer[Any]):
+    """The groups, the largest first."""
+
+    results = FailureGroupOutput(many=True)
+
+
+class RefusedRetryOutput(serializers.Serializer[Any]):
+    """A sector that does not go on."""
+
+    uuid = serializers.UUIDField()
+    reason = serializers.CharField()
+
+
+class GroupRetryOutput(serializers.Serializer[Any]):
+    """What came of it."""
+
+    retried = serializers.ListField(child=serializers.UUIDField())
+    refused = RefusedRetryOutput(many=True)
+
+
+class StateInput(InputSerializer):
+    """The state, and why it is set by hand."""
+
+    state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
+    reason = serializers.CharField(max_length=500)
+
+
+def group_body(group: FailureGroup) -> dict[str, Any]:
+    """Write one group."""
+    plain = ("state", "stage", "level", "advice", "count", "hosts", "since", "last")
+    return {
+        "fingerprint": group.key,
+        "error": group.text,
+        "resume_at": [group.state, *group.back],
+        "sectors": [
+            {"uuid": str(one.uuid), "miner": one.miner.address, "number": one.number}
+            for one in group.sectors[:SECTORS_SHOWN]
+        ],
+        **{name: getattr(group, name) for name in plain},
+    }
+
+
+class SectorFailuresView(PoolView):
+    """`/sector-failures`: paused sectors by what went wrong."""
+
+    filters = ()
+
+    @extend_schema(operation_id="v1_sector_failures_list", responses=FailuresOutput)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """List the groups."""
+        return Response({"results": [group_body(group) for group in failures_grouped(self.principal)]})
+
+
+class SectorFailuresRetryView(PoolView):
+    """`/sector-failures/{fingerprint}/retry`: go on with a whole group."""
+
+    @extend_schema(request=RetryInput, responses=GroupRetryOutput)
+    def post(self, request: Request, fingerprint: str) -> Response:
+        """Try the failed stage of each again, or go back to an earlier state of the table."""
+        body = RetryInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        done, refused = failures_retry(
+            fingerprint, by=self.principal, now=clock.now(), state=body.validated_data.get("state")
+        )
+        return Response(
+            {
+                "retried": [str(one.uuid) for one in done],
+                "refused": [{"uuid": str(one.uuid), "reason": why} for one, why in refused],
+            }
+        )
+
+
+class SectorStateView(PoolView):
+    """`/sectors/{uuid}/state`: set a state by hand."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"PUT": "sign"}
+    confirmed_methods = ("PUT",)
+
+    @extend_schema(request=StateInput, responses=SectorDetail)
+    def put(self, request: Request, uuid: str) -> Response:
+        """Set it, whatever the table says; what the state needs is not made."""
+        body = StateInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        sector = sector_get(self.principal, uuid)
+        given = body.validated_data
+        sector_state_set(sector, given["state"], reason=given["reason"], by=self.principal, now=clock.now())
+        return Response(detail_body(sector_get(self.principal, uuid)))
+
+
+urlpatterns = [
+    path("sector-failures", SectorFailuresView.as_view(), name="v1-sector-failures"),
+    path(
+        "sector-failures/<str:fingerprint>/retry",
+        SectorFailuresRetryView.as_view(),
+        name="v1-sector-failures-retry",
+    ),
+    path("sectors/<str:uuid>/state", SectorStateView.as_view(), name="v1-sector-state"),
+]

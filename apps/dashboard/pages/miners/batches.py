@@ -1,0 +1,146 @@
+"""A miner's settings of its batches, beside what the pool has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.core import formatting
+from apps.dashboard.forms import Amount, PageForm, Text, form_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.sectors.policy import BATCH_FIELDS, sealing_policy
+from apps.sectors.services.batch_settings import batch_settings_set
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from apps.users.principals import Principal
+
+YES_NO: Final = ("yes", "no")
+GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], ...]] = (
+    (
+        _("Pre-commits"),
+        (
+            ("precommit_batch_max", _("Sectors in one message")),
+            ("precommit_wait_epochs", _("Wait for others, epochs")),
+            ("precommit_backlog_epochs", _("Wait under a backlog, epochs")),
+        ),
+    ),
+    (
+        _("Commits"),
+        (
+            ("commit_batch_max", _("Sectors in one message")),
+            ("commit_wait_epochs", _("Wait for others, epochs")),
+            ("commit_backlog_epochs", _("Wait under a backlog, epochs")),
+        ),
+    ),
+    (
+        _("Terminations"),
+        (
+            ("terminate_batch_max", _("Sectors in one message")),
+            ("terminate_wait_epochs", _("Wait for others, epochs")),
+        ),
+    ),
+    (
+        _("Extensions"),
+        (
+            ("extend_batch_max", _("Sectors in one message")),
+            ("extend_wait_epochs", _("Wait for others, epochs")),
+        ),
+    ),
+)
+
+
+class Own(Text):
+    """A count of the miner's own; empty: as the pool has it."""
+
+    def clean(self, value: object) -> int | None:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value)
+        if not text:
+            return None
+        if not text.isascii() or not text.isdigit() or len(text) > 9:
+            raise ValidationError(_("write a whole number"))
+        return int(text)
+
+
+class BatchesForm(PageForm):
+    """The settings."""
+
+    precommit_batch_max = Own()
+    precommit_wait_epochs = Own()
+    precommit_backlog_epochs = Own()
+    commit_batch_max = Own()
+    commit_wait_epochs = Own()
+    commit_backlog_epochs = Own()
+    terminate_batch_max = Own()
+    terminate_wait_epochs = Own()
+    extend_batch_max = Own()
+    extend_wait_epochs = Own()
+    base_fee_max = Amount(is_fee=True)
+    base_fee_own = Text()
+    """Set: the base fee's limit is the miner's own, 0 meaning none."""
+    aggregate_commits = Text()
+
+    def values(self) -> dict[str, int | bool | None]:
+        """Return what is to be set."""
+        given = {name: self.cleaned_data[name] for name in BATCH_FIELDS}
+        word = self.cleaned_data["aggregate_commits"]
+        given["aggregate_commits"] = word == "yes" if word in YES_NO else None
+        if not self.cleaned_data["base_fee_own"]:
+            given["base_fee_max"] = None
+        return given
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show and set them."""
+    miner = miner_get(viewer, address)
+    row = getattr(miner, "batch_settings", None)
+    own = {name: getattr(row, name, None) for name in BATCH_FIELDS}
+    is_own = own["base_fee_max"] is not None
+    form = BatchesForm.of(
+        request,
+        **{name: "" if own[name] is None else str(own[name]) for name in BATCH_FIELDS[:-2]},
+        aggregate_commits="" if own["aggregate_commits"] is None else YES_NO[not own["aggregate_commits"]],
+        base_fee_max=own["base_fee_max"] or 0,
+        base_fee_own="1" if is_own else "",
+    )
+    if request.method == "POST" and not viewer.may("sign"):
+        raise Http404
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            batch_settings_set(miner, form.values(), by=viewer)
+            return redirect("miner-batches", address)
+    pool = sealing_policy()
+    return form_render(
+        request,
+        viewer,
+        "miners/batches.html",
+        form,
+        title=_("Batches"),
+        section="miners",
+        data=PageData(viewer),
+        miner=miner,
+        name=f"{miner.name} {miner.address}".strip(),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+        groups=[
+            (title, [(name, label, str(getattr(pool, name))) for name, label in fields])
+            for title, fields in GROUPS
+        ],
+        pool_base_fee=formatting.fee_text(pool.base_fee_max) if pool.base_fee_max else _("no limit"),
+        pool_aggregates=pool.aggregate_commits,
+        may_change=viewer.may("sign"),
+    )
+
+
+urlpatterns: Final = [path("miners/<str:address>/batches/", batches, name="miner-batches")]

@@ -1,0 +1,137 @@
+"""Failed sectors by what went wrong, with one button for each group; a state set by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.labels import STAGES
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.detail import sector_detail
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.failures import failures_grouped
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.failures import ENDS, failures_retry, sector_state_set
+from poolsite.wire.pipeline import NEXT_STAGE, SectorState
+
+if TYPE_CHECKING:
+    import uuid
+
+    from apps.sectors.failures import FailureGroup
+    from apps.users.principals import Principal
+
+SECTORS_SHOWN: Final = 8
+
+
+def group_row(group: FailureGroup) -> dict[str, object]:
+    """Lay out one group."""
+    more = group.count - SECTORS_SHOWN
+    return {
+        "key": group.key,
+        "stage": STAGES[group.stage],
+        "text": group.text,
+        "advice": group.advice,
+        "count": group.count,
+        "hosts": ", ".join(group.hosts),
+        "last": group.last,
+        "since": group.since,
+        "sectors": [
+            (f"{one.miner.address} / {one.number}", reverse("sector", args=[one.uuid]))
+            for one in group.sectors[:SECTORS_SHOWN]
+        ],
+        "more": max(more, 0),
+        "back": [(state, f"Back to {STAGES[NEXT_STAGE[state].stage]}") for state in group.back],
+    }
+
+
+@require_safe
+@sign_in_required
+def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the groups."""
+    groups = failures_grouped(viewer)
+    return page_render(
+        request,
+        "sectors/failures.html",
+        title=_("Failures"),
+        section="sectors",
+        data=PageData(viewer),
+        groups=[group_row(group) for group in groups],
+        total=sum(group.count for group in groups),
+        may_change=viewer.may("sign"),
+        done=request.GET.get("done", "")[:200],
+        wrong=request.GET.get("wrong", "")[:300],
+    )
+
+
+@require_POST
+@sign_in_required
+def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
+    """Go on with a whole group."""
+    if not viewer.may("sign"):
+        raise Http404
+    told = {}
+    try:
+        done, refused = failures_retry(key, by=viewer, now=now(), state=request.POST.get("state") or None)
+        told["done"] = f"{plural(len(done), 'sector')} tried again"
+        if refused:
+            told["wrong"] = f"{plural(len(refused), 'sector')} not: {refused[0][1]}"
+    except DomainError as refusal:
+        told["wrong"] = refusal.reason
+    return redirect(f"{reverse('sectors-failures')}?{urlencode(told)}")
+
+
+class StateForm(PageForm):
+    """A state set by hand."""
+
+    state = Text()
+    reason = Text()
+    confirm = Text()
+
+
+@sign_in_required
+def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Set a sector's state, after the state was typed once more."""
+    row = sector_get(viewer, str(key))
+    if not viewer.may("sign") or row.state in ENDS:
+        raise Http404
+    form = StateForm.of(request)
+    if request.method == "POST" and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            given = form.cleaned_data
+            if given["confirm"].strip() != given["state"]:
+                raise BadValue(f"type {given['state'][:40]} to confirm", field="confirm")
+            sector_state_set(row, given["state"], reason=given["reason"][:500], by=viewer, now=now())
+            return redirect("sector", key)
+    data = PageData(viewer)
+    return form_render(
+        request,
+        viewer,
+        "sectors/state_set.html",
+        form,
+        title=_("Set state"),
+        section="sectors",
+        data=data,
+        sector=sector_detail(row, data),
+        states=[str(state) for state in SectorState if state not in (*ENDS, row.state)],
+    )
+
+
+urlpatterns: Final = [
+    path("sectors/failures/", failures, name="sectors-failures"),
+    path("sectors/failures/<str:key>/retry/", retry, name="sectors-failures-retry"),
+    path("sectors/<uuid:key>/state/", state_set, name="sector-state-set"),
+]

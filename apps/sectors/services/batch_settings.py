@@ -1,0 +1,70 @@
+"""A miner's own settings of its batches: how many sectors share a message, how long they wait for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.sectors.models import BatchSettings
+from apps.sectors.policy import BATCH_FIELDS
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.amounts import FIL
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+MOST: Final[dict[str, int]] = {
+    "precommit_batch_max": 256,
+    "commit_batch_max": 819,
+    "terminate_batch_max": 3_000,
+    "extend_batch_max": 3_000,
+    "base_fee_max": FIL,
+}
+"""The largest value of a field; of what is not named: epochs of a day of mainnet's."""
+EPOCHS_MOST: Final = 2_880
+
+
+def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by: Principal) -> BatchSettings:
+    """Set what is named, None meaning as the pool has it; what is not named stays.
+
+    Raises BadValue naming the field, NotAllowed.
+    """
+    if not by.may("sign"):
+        raise NotAllowed("this is for those who sign for the miner's tenant")
+    for name, value in values.items():
+        if name not in BATCH_FIELDS:
+            raise BadValue("there is no such setting", field=name)
+        if name == "aggregate_commits":
+            continue
+        least, most = (
+            (1 if name.endswith("_max") and name != "base_fee_max" else 0),
+            MOST.get(name, EPOCHS_MOST),
+        )
+        if value is not None and not least <= value <= most:
+            raise BadValue(f"must be from {least} to {most}", field=name)
+    with transaction.atomic():
+        row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
+        before = {name: getattr(row, name) for name in values}
+        changed = {name: value for name, value in values.items() if before[name] != value}
+        if changed:
+            for name, value in changed.items():
+                setattr(row, name, value)
+            row.save()
+            audit_record(
+                principal=by,
+                action="miner.batches",
+                target=str(miner),
+                before=_shown({name: before[name] for name in changed}),
+                after=_shown(changed),
+            )
+            publish(Change("miner", miner.pk, miner.tenant_id))
+    return row
+
+
+def _shown(values: dict[str, int | bool | None]) -> dict[str, Any]:
+    """Return values as the audit log keeps them."""
+    return {name: "pool" if value is None else str(value) for name, value in values.items()}

@@ -1,0 +1,139 @@
+"""Failed sectors by fingerprint, a group tried again, and a state set by hand: page, REST, audit log."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.sectors.failures import failures_grouped, fingerprint
+from apps.sectors.models import JobEvent, Sector
+from apps.users.models import AuditEntry
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+def failed(of: Miner, error: str, *, state: str = "PC1_DONE", host: str = "") -> Sector:
+    worker = factories.worker(host, of=of.tenant.name) if host else None
+    sector = factories.sector(of, state=state, paused_at=now(), error=error, error_level="TEMPORARY")
+    if worker is not None:
+        sector.job.sticky_worker = worker
+        sector.job.save()
+    return sector
+
+
+def rest(method: str, path: str, body: Any = None, *, perm: str = "sign", of: str = "alice") -> Any:
+    return Client().generic(
+        method,
+        f"/api/v1/{path}",
+        "" if body is None else json.dumps(body),
+        content_type="application/json",
+        headers=people.bearer(people.token(perm, of=of)),
+    )
+
+
+def test_numbers_and_paths_do_not_part_a_group() -> None:
+    one = fingerprint("PC2", "no space left on /data/s-t01000-7: 12.5 GiB needed")
+    other = fingerprint("PC2", "no space left on /mnt/b/s-t01000-9: 13 GiB needed")
+
+    assert one == other
+    assert one != fingerprint("PC1", "no space left on /data/s-t01000-7: 12.5 GiB needed")
+    assert one != fingerprint("PC2", "damaged file /data/s-t01000-7")
+
+
+def test_groups_have_count_hosts_and_what_helps() -> None:
+    miner = factories.miner(2001, of="alice")
+    for number, host in enumerate(("box", "den")):
+        failed(miner, f"no space left on /data/{number}", host=host)
+    failed(miner, "tree is damaged", state="TREE_D_BUILT")
+    failed(factories.miner(2002, of="bob"), "no space left on /data/9")
+
+    groups = failures_grouped(people.principal("alice"))
+
+    assert [(group.count, group.stage) for group in groups] == [(2, "PC2"), (1, "TICKET")]
+    assert len(groups[0].hosts) == 2
+    assert groups[0].advice.startswith("free disk space")
+    assert groups[1].advice.startswith("go back to an earlier stage")
+    body = rest("GET", "sector-failures", perm="read").json()["results"]
+    assert [one["count"] for one in body] == [2, 1]
+    assert body[0]["resume_at"][0] == "PC1_DONE"
+
+
+def test_a_group_is_tried_again_together() -> None:
+    miner = factories.miner(2001, of="alice")
+    sectors = [failed(miner, f"killed at {number}") for number in range(3)]
+    other = failed(miner, "damaged")
+    key = failures_grouped(people.principal("alice"))[0].key
+
+    body = rest("POST", f"sector-failures/{key}/retry", {}).json()
+
+    assert len(body["retried"]) == 3
+    assert body["refused"] == []
+    assert set(Sector.objects.exclude(paused_at=None)) == {other}
+    assert AuditEntry.objects.filter(action="sector.retry").count() == len(sectors)
+    assert rest("POST", f"sector-failures/{key}/retry", {}).status_code == 404
+    key = failures_grouped(people.principal("alice"))[0].key
+    assert len(rest("POST", f"sector-failures/{key}/retry", {"state": "PROVING"}).json()["refused"]) == 1
+    rest("POST", f"sector-failures/{key}/retry", {"state": "ALLOCATED"})
+    other.refresh_from_db()
+    assert (other.state, other.paused_at) == ("ALLOCATED", None)
+
+
+def test_the_page_tries_a_group_again(ann) -> None:
+    miner = factories.miner(2001, of="alice")
+    for number in range(2):
+        failed(miner, f"killed at {number}")
+    browser = signed_in()
+
+    shown = text_of(browser.get(reverse("sectors-failures")))
+    assert "2 sectors failed in PC2" in shown
+    assert "Retry all 2" in shown
+    key = failures_grouped(people.principal("alice"))[0].key
+    answer = browser.post(reverse("sectors-failures-retry", args=[key]), {"state": ""}, follow=True)
+
+    assert "2 sectors tried again" in text_of(answer)
+    assert not Sector.objects.exclude(paused_at=None).exists()
+
+
+def test_a_state_is_set_by_hand_with_a_reason(ann) -> None:
+    sector = failed(factories.miner(2001, of="alice"), "lost")
+    page, browser = reverse("sector-state-set", args=[sector.uuid]), signed_in()
+
+    assert "Set state" in text_of(browser.get(page))
+    wrong = browser.post(page, {"state": "PERSISTED", "reason": "restored", "confirm": "PROVING"})
+    assert wrong.status_code == 422
+    answer = browser.post(page, {"state": "PERSISTED", "reason": "restored", "confirm": "PERSISTED"})
+
+    sector.refresh_from_db()
+    assert answer.status_code == 302
+    assert (sector.state, sector.paused_at) == ("PERSISTED", None)
+    entry = AuditEntry.objects.get(action="sector.state-set")
+    assert entry.after["reason"] == "restored"
+    assert JobEvent.objects.get(job__sector=sector).note == "restored"
+
+
+@pytest.mark.parametrize(
+    ("state", "body", "status"),
+    [
+        ("PC1_DONE", {"state": "ABORTED", "reason": "x"}, 400),
+        ("PC1_DONE", {"state": "TERMINATED", "reason": "x"}, 400),
+        ("PC1_DONE", {"state": "PERSISTED"}, 400),
+        ("PC1_DONE", {"state": "PC1_DONE", "reason": "x"}, 400),
+        ("ABORTED", {"state": "PERSISTED", "reason": "x"}, 409),
+    ],
+)
+def test_states_of_the_chain_and_ends_are_not_set(state: str, body: Any, status: int) -> None:
+    sector = factories.sector(factories.miner(2001, of="alice"), state=state)
+
+    assert rest("PUT", f"sectors/{sector.uuid}/state", body).status_code == status
+    assert rest("PUT", f"sectors/{sector.uuid}/state", body, perm="write").status_code == 403
+    assert rest("PUT", f"sectors/{sector.uuid}/state", body, of="bob").status_code == 404

@@ -1,0 +1,111 @@
+"""A miner's own settings of its batches: by page and REST, in force at once, in the audit log."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.miners.models import Miner
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batches import batch_choose
+from apps.sectors.services.sealing_context import PRE_COMMIT, SealingContext
+from apps.users.models import AuditEntry
+from poolsite.filecoin.policy import network_by_name
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def rest(body: Any, *, perm: str = "sign", of: str = "alice") -> Any:
+    return Client().patch(
+        "/api/v1/miners/f02001/batches",
+        json.dumps(body),
+        content_type="application/json",
+        headers=people.bearer(people.token(perm, of=of)),
+    )
+
+
+def test_rest_sets_what_is_named_and_null_is_the_pools() -> None:
+    miner = factories.miner(2001, of="alice")
+
+    body = rest({"precommit_batch_max": 7, "base_fee_max": "500"}).json()
+
+    assert body["own"] == ["precommit_batch_max", "base_fee_max"]
+    assert body["in_force"]["precommit_batch_max"] == 7
+    assert body["pool"]["precommit_batch_max"] == SealingPolicy().precommit_batch_max
+    entry = AuditEntry.objects.get(action="miner.batches")
+    assert entry.after == {"precommit_batch_max": "7", "base_fee_max": "500"}
+    assert batch_policy(Miner.objects.get(pk=miner.pk)).base_fee_max == 500
+    assert rest({"precommit_batch_max": None}).json()["own"] == ["base_fee_max"]
+    assert AuditEntry.objects.filter(action="miner.batches").count() == 2
+    assert rest({}).status_code == 200
+    assert AuditEntry.objects.filter(action="miner.batches").count() == 2, "nothing changed"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"precommit_batch_max": 0}, "precommit_batch_max"),
+        ({"precommit_batch_max": 257}, "precommit_batch_max"),
+        ({"commit_wait_epochs": 3000}, "commit_wait_epochs"),
+        ({"no_such": 1}, "no_such"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(body: Any, field: str) -> None:
+    factories.miner(2001, of="alice")
+
+    answer = rest(body)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+def test_readers_and_strangers_set_nothing() -> None:
+    factories.miner(2001, of="alice")
+
+    assert rest({"commit_batch_max": 2}, perm="read").status_code == 403
+    assert rest({"commit_batch_max": 2}, of="bob").status_code == 404
+
+
+def test_batches_follow_their_miners_own_settings() -> None:
+    miner = factories.miner(2001, of="alice")
+    sectors = [factories.sector(miner, state="PERSISTED", ticket_epoch=990) for _ in range(3)]
+    rest({"precommit_batch_max": 2})
+    work = SealingContext(
+        client=None,  # type: ignore[arg-type]  # nobody is asked
+        network=network_by_name("localnet-poolsite-test"),
+        head=factories.head(1000),
+        now=datetime(2026, 11, 21, 12, tzinfo=UTC),
+        policy=batch_policy(Miner.objects.get(pk=miner.pk)),
+    )
+
+    chosen, reason = batch_choose(sectors, kind=PRE_COMMIT, work=work)
+
+    assert (len(chosen), reason) == (2, "full")
+
+
+def test_the_page_shows_the_pools_values_and_saves_its_own(ann) -> None:
+    factories.miner(2001, of="alice")
+    page, browser = reverse("miner-batches", args=["f02001"]), signed_in()
+
+    shown = text_of(browser.get(page))
+    assert 'placeholder="256"' in shown
+    answer = browser.post(
+        page, {"commit_batch_max": "3", "base_fee_own": "1", "base_fee_max": "2", "aggregate_commits": "no"}
+    )
+
+    assert answer.status_code == 302
+    policy = batch_policy(Miner.objects.get())
+    assert (policy.commit_batch_max, policy.base_fee_max, policy.aggregate_commits) == (3, 2 * 10**9, False)
+    assert 'value="3"' in text_of(browser.get(page))
+    assert browser.post(page, {"commit_batch_max": "x"}).status_code == 422
+    assert browser.post(page, {"commit_batch_max": "0"}).status_code == 422
+    browser.post(page, {"aggregate_commits": "yes"})
+    assert batch_policy(Miner.objects.get()).aggregate_commits is True
+    assert batch_policy(Miner.objects.get()).commit_batch_max == SealingPolicy().commit_batch_max
