@@ -37,12 +37,14 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         RECOVERY_TRANSITIONS,
     )
     from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, RESERVATION_TRANSITIONS
+    from poolsite.wire.pipeline import RUN_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
     from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS
 
     return {
         "Sectors": ("poolsite/wire/pipeline/sealing.py", SECTORS),
         "Terminations and extensions": ("poolsite/wire/pipeline/changes.py", CHANGE_TRANSITIONS),
+        "Snap-ups and rebuilds": ("poolsite/wire/pipeline/snapping.py, rebuilding.py", RUN_TRANSITIONS),
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),

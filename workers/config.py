@@ -28,7 +28,7 @@ VERSION: Final = "poolsite/0.1.0"
 DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}
 """Stages at a time on a host that says nothing else."""
 
-KERNEL_STAGES: Final = tuple(spec.task for spec in WORKER_STAGES.values() if spec.task)
+KERNEL_STAGES: Final = (*(spec.task for spec in WORKER_STAGES.values() if spec.task), "snap_decode")
 """Stages that run in kernel children; the others only move files."""
 
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
-from poolsite.wire.pipeline import SEALING, UNSEALING, Stage
+from poolsite.wire.pipeline import PIPELINES, REBUILDING, SEALING, SNAPPING, Stage
 from poolsite.wire.pipeline.changes import EXTENDING, TERMINATING
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ class StateLabel:
         return self.icon or ("wait" if self.tone == "idle" else self.tone)
 
 
-STAGES: Final[dict[str, str]] = {spec.stage: spec.label for spec in (*SEALING, *UNSEALING)}
+STAGES: Final[dict[str, str]] = {
+    spec.stage: spec.label for table in reversed(PIPELINES.values()) for spec in table
+}
 """Stages as column heads and Gantt rows."""
 ON_CHAIN: Final = (Stage.PRECOMMIT_WAIT, Stage.COMMIT_WAIT)
 """Stages in which a message is waited for."""
@@ -56,13 +58,22 @@ LANDED_BAD: Final = StateLabel("bad", _("landed, failed"))
 JOBS: Final[dict[str, str]] = {
     "SEAL": "sealing",
     "UNSEAL": "unsealing",
+    "SNAP_UP": "snap-up",
+    "REBUILD": "rebuild",
     "WINDOW_POST": "WindowPoSt",
     "SECTOR_CHECK": "sector check",
     "AGGREGATE": "aggregate",
     "WINNING_POST": "WinningPoSt",
 }
 """Kinds of work that a worker does; one that is not listed is shown by its own name."""
-EVENTS: Final[dict[str, str]] = {spec.event: spec.done for spec in SEALING if spec.done} | {
+RUNS: Final[dict[str, str]] = {"snap_up": "Snap-up", "rebuild": "Rebuild"}
+"""What is done over a proven sector, by the kind of its job."""
+EVENTS: Final[dict[str, str]] = {
+    spec.event: spec.done for spec in (*REBUILDING, *SNAPPING, *SEALING) if spec.done
+} | {
+    "FAIL_UPDATE": "Update failed",
+    "REVERT_UPDATE": "The update left the chain again",
+    "COMM_R_DIFFERS": "CommR differs from the chain's",
     "FAIL_PRECOMMIT": "Pre-commit failed",
     "FAIL_COMMIT": "Commit failed",
     "RETICKET": "The ticket grew too old: labels are made again",

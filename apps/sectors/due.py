@@ -7,6 +7,8 @@ from typing import Final
 ADVANCE: Final = """
     SELECT 1 FROM sectors_sector WHERE state NOT IN ('PROVING', 'ABORTED', 'TERMINATED')
         AND (paused_at IS NULL OR state IN ('PRECOMMIT_SENT', 'COMMIT_SENT'))
+    UNION ALL SELECT 1 FROM sectors_pipelinerun WHERE paused_at IS NULL
+        AND state IN ('SNAP_STORED', 'UPDATE_SENT', 'UPDATE_LANDED', 'REBUILD_CLEARED')
     UNION ALL SELECT 1 FROM sectors_sector WHERE deadline IS NULL AND state IN ('COMMIT_LANDED', 'PROVING')
     UNION ALL SELECT 1 FROM sectors_batch WHERE state IN ('CLOSED', 'SENT')
     UNION ALL SELECT 1 FROM sectors_batch batch JOIN messages_message message ON message.id = batch.message_id
@@ -18,9 +20,9 @@ ADVANCE: Final = """
         JOIN messages_recovery recovery ON inventory.told_at >= recovery.restored_at
         WHERE inventory.imported_at IS NULL OR inventory.imported_at < recovery.restored_at
 """
-"""A sector or a batch is on its way, a sector has no deadline, a landed batch's message left the chain, a
-termination or extension waits for its message, a piece waits for a sector or is in one that is sealed,
-sectors are read back after a restore, or a host has reported its disk since."""
+"""A sector, a batch or a run is on its way, a sector has no deadline, a landed batch's message left the
+chain, a termination or extension waits for its message, a piece waits for a sector or is in one that is
+sealed, sectors are read back after a restore, or a host has reported its disk since."""
 
 BATCH: Final = """
     SELECT 1 FROM sectors_sector WHERE state IN ('PERSISTED', 'C2_DONE') AND paused_at IS NULL

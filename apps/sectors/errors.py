@@ -225,3 +225,54 @@ class FailureUnknown(NotFound):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no failed sector has the fingerprint {key[:40]}", field="fingerprint")
+
+
+class RunUnknown(NotFound):
+    """Nothing of this kind is under way for the sector."""
+
+    code = "run_unknown"
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"no {kind} of this sector is under way", field="sector")
+
+
+class RunUnderWay(Conflict):
+    """Data go into the sector, or it is made again, already."""
+
+    code = "run_under_way"
+
+
+class NotCommittedCapacity(Conflict):
+    """Data can only go into a sector of zeros that the chain has as active."""
+
+    code = "not_committed_capacity"
+
+
+class LifeTooShort(Conflict):
+    """The sector ends before what is to go into it may."""
+
+    code = "life_too_short"
+
+
+class NoPieces(Conflict):
+    """No piece waits that fits, or the named ones do not."""
+
+    code = "no_pieces"
+
+
+class NoHost(Conflict):
+    """No sealing host has the store, or none is there."""
+
+    code = "no_host"
+
+
+class PiecesGone(Conflict):
+    """The raw bytes of the sector's pieces are not kept, and only its replica had them."""
+
+    code = "pieces_gone"
+
+
+class NotRebuildable(Conflict):
+    """The pool does not know of what the replica was made."""
+
+    code = "not_rebuildable"

@@ -10,6 +10,7 @@ from django.db import models
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
     JOB_TRANSITIONS,
@@ -28,6 +29,22 @@ from poolsite.wire.pipeline.changes import (
     ChangeKind,
     ChangeState,
 )
+
+__all__ = [
+    "ActiveSectors",
+    "Batch",
+    "HostInventory",
+    "Job",
+    "JobEvent",
+    "NumberReservation",
+    "PipelineRun",
+    "Pledge",
+    "Sector",
+    "SectorNumbers",
+    "SectorProof",
+    "Worker",
+    "WorkerCommand",
+]
 
 SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
 CHANGE_KINDS = [(str(kind), str(kind)) for kind in ChangeKind]
@@ -268,6 +285,8 @@ class Sector(Named, Timestamped):
     pieces = models.JSONField(default=list)
     comm_d = models.BinaryField(null=True)
     comm_r = models.BinaryField(null=True)
+    key_comm_r = models.BinaryField(null=True)
+    """Of the replica of zeros that data were encoded into; None: it was sealed with what it holds."""
     ticket = models.BinaryField(null=True)
     ticket_epoch = models.BigIntegerField(null=True)
     seed = models.BinaryField(null=True)

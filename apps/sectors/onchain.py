@@ -149,6 +149,14 @@ def pledge_read(client: ChainClient, *, duration: int, sector_size: int, key: st
     return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, 0, tipset))
 
 
+def pledge_with_data_read(
+    client: ChainClient, *, duration: int, sector_size: int, verified: int, key: str
+) -> int:
+    """Return the pledge of a sector with so many verified bytes, margin included.  Raises NodeRefused."""
+    tipset = _key_json(key)
+    return int(client.call("StateMinerInitialPledgeForSector", duration, sector_size, verified, tipset))
+
+
 def circulating_read(client: ChainClient, *, key: str) -> int:
     """Return the circulating supply by which the chain reckons fees.  Raises NodeRefused."""
     return int(client.call("StateVMCirculatingSupplyInternal", _key_json(key))["FilCirculating"])

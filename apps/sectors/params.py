@@ -13,8 +13,10 @@ from poolsite.filecoin.actors.miner_sectors import (
     PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
+    ProveReplicaUpdates3Params,
     SectorActivationManifest,
     SectorPreCommitInfo,
+    SectorUpdateManifest,
     VerifiedAllocationKey,
 )
 from poolsite.filecoin.address import id_address
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
+    from poolsite.filecoin.cids import Cid
     from poolsite.filecoin.policy import Network
 
 
@@ -89,9 +92,10 @@ def pieces_filled(pieces: Sequence[Piece], *, sector_size: int) -> tuple[WirePie
     return tuple(filled)
 
 
-def comm_d_of(sector: Sector) -> bytes:
-    """Return the commitment of a sector's pieces."""
-    parts = [CommittedPiece(piece.size, piece.comm_p) for piece in pieces_of(sector.pieces)]
+def comm_d_of(sector: Sector, *, pieces: Iterable[dict[str, Any]] | None = None) -> bytes:
+    """Return the commitment of a sector's pieces, or of those that it is to hold."""
+    column = sector.pieces if pieces is None else pieces
+    parts = [CommittedPiece(piece.size, piece.comm_p) for piece in pieces_of(column)]
     return comm_d_from_pieces(sector.sector_size, parts)
 
 
@@ -181,5 +185,32 @@ def commit_params(sectors: Sequence[Proven], *, all_or_none: bool, aggregate: by
             aggregate_proof_type=int(RegisteredAggregationProof.SNARK_PACK_V2) if aggregate else None,
             require_activation_success=all_or_none,
             require_notification_success=any(piece.notify for one in ordered for piece in one.pieces),
+        )
+    )
+
+
+def update_params(
+    number: int,
+    place: tuple[int, int],
+    *,
+    sealed: Cid,
+    pieces: tuple[PieceActivationManifest, ...],
+    proof: bytes,
+    update_proof: int,
+) -> bytes:
+    """Return the parameters of ProveReplicaUpdates3 for one sector, at its deadline and partition."""
+    deadline, partition = place
+    update = SectorUpdateManifest(
+        sector=number, deadline=deadline, partition=partition, new_sealed_cid=sealed, pieces=pieces
+    )
+    return to_cbor(
+        ProveReplicaUpdates3Params(
+            sector_updates=(update,),
+            sector_proofs=(proof,),
+            aggregate_proof=b"",
+            update_proofs_type=update_proof,
+            aggregate_proof_type=None,
+            require_activation_success=True,
+            require_notification_success=any(piece.notify for piece in pieces),
         )
     )

@@ -35,6 +35,9 @@ class SealingPolicy:
     pack_start_slack_epochs: int = 2 * 2880
     """A sector is begun when this many epochs are left before a piece in it must be active."""
 
+    snap_up_first: bool = False
+    """Whether pieces go into committed sectors of zeros, and into new ones only where there is none."""
+
     precommit_wait_epochs: int = 1
     """How long the first sector of a batch waits for others."""
     precommit_backlog_epochs: int = 20

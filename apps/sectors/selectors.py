@@ -19,6 +19,7 @@ from apps.sectors.models import (
     Job,
     JobEvent,
     NumberReservation,
+    PipelineRun,
     Sector,
     SectorChange,
     SectorNumbers,
@@ -28,16 +29,27 @@ from apps.sectors.models import (
 from apps.sectors.params import pieces_of
 from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
 from apps.sectors.states import BatchKind, JobState
+from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
 from poolsite.wire.jobs import (
+    RUN_KINDS,
     AggregateInputs,
     Assignment,
     JobKind,
+    Piece,
     SealInputs,
     SectorCheckInputs,
     WindowPostInputs,
 )
-from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, UNSEAL_STAGES, Owner, SectorState
+from poolsite.wire.pipeline import (
+    FINAL_STATES,
+    NEXT_STAGE,
+    RUN_FINAL,
+    UNSEAL_STAGES,
+    Owner,
+    RebuildState,
+    SectorState,
+)
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 if TYPE_CHECKING:
@@ -213,8 +225,14 @@ def sectors_by_numbers(
 
 
 def sector_events(sector: Sector) -> QuerySet[JobEvent]:
-    """Return a sector's steps and failures, oldest first."""
-    return JobEvent.objects.filter(job__sector=sector).order_by("pk")
+    """Return a sector's steps and failures, oldest first; those of its snap-ups and rebuilds too."""
+    own = Q(job__sector=sector) | Q(job__run__sector=sector)
+    return JobEvent.objects.filter(own).order_by("pk")
+
+
+def run_under_way(sector: Sector) -> PipelineRun | None:
+    """Return the snap-up or rebuild of a sector that has not ended."""
+    return sector.runs.exclude(state__in=RUN_FINAL).select_related("job").first()
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,12 +309,53 @@ def seal_inputs(sector: Sector) -> SealInputs:
 def unseal_inputs(job: Job) -> SealInputs:
     """Return what a host needs for the next stage of unsealing."""
     sector = Sector.objects.select_related("miner").get(uuid=job.inputs["sector"])
+    inputs = seal_inputs(sector)
+    if sector.key_comm_r is not None:
+        inputs = _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r))
     return replace(
-        seal_inputs(sector),
+        inputs,
         state=UNSEAL_STAGES[job.stage].state,
         stage=job.stage,
         offset=job.inputs["offset"],
         num_bytes=job.inputs["num_bytes"],
+    )
+
+
+AS_UPDATE: Final = frozenset(
+    {RebuildState.REBUILD_PC2_DONE, RebuildState.REBUILD_ENCODED, RebuildState.REBUILD_STORED}
+)
+"""States of a rebuild whose next stage is about the updated replica, where the sector has one."""
+
+
+def run_inputs(job: Job) -> SealInputs:
+    """Return what a host needs for the next stage of a run."""
+    run = PipelineRun.objects.select_related("sector__miner").get(job=job)
+    sector, step = run.sector, run.step
+    inputs = replace(seal_inputs(sector), state=run.state, stage=step.stage)
+    if run.kind == JobKind.SNAP_UP:
+        return replace(
+            _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r) or _bytes(sector.comm_r)),
+            pieces=pieces_of(run.pieces),
+            comm_d_new=_bytes(run.comm_d),
+            comm_r_new=_bytes(run.comm_r),
+        )
+    if sector.key_comm_r is None:
+        return inputs
+    inputs = _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r))
+    if run.state in AS_UPDATE:
+        return inputs
+    zeros = Piece(size=sector.sector_size, comm_p=sha254_zero(sector.sector_size))
+    return replace(inputs, is_update=False, comm_d_new=None, comm_r_new=None, pieces=(zeros,))
+
+
+def _of_update(inputs: SealInputs, *, sector: Sector, old: bytes | None) -> SealInputs:
+    return replace(
+        inputs,
+        is_update=True,
+        comm_d=sha254_zero(sector.sector_size),
+        comm_r=old,
+        comm_d_new=inputs.comm_d,
+        comm_r_new=inputs.comm_r,
     )
 
 
@@ -312,6 +371,8 @@ def job_assignment(job: Job) -> Assignment:
         seal = seal_inputs(Sector.objects.select_related("miner").get(pk=job.sector_id))
     elif kind is JobKind.UNSEAL:
         seal = unseal_inputs(job)
+    elif kind in RUN_KINDS:
+        seal = run_inputs(job)
     return Assignment(
         id=str(job.uuid),
         kind=kind,

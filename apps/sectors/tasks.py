@@ -31,7 +31,9 @@ from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.reservations import leases_expire
+from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.sealing_context import sealing_context
+from apps.sectors.services.snap_up import pieces_snap
 
 if TYPE_CHECKING:
     from apps.sectors.services.sealing_context import SealingContext
@@ -49,12 +51,14 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     batches_watch(work)
     changes_advance(work)
     placements_follow(now=work.now)
+    pieces_snap(work)
     pieces_pack(work)
     for_each_isolated(
         SectorsInProgress.read().each_miner(),
         lambda underway: _advance(underway, work),
         event="sectors_not_advanced",
     )
+    runs_advance(work)
     deadlines_fill(work)
 
 

@@ -229,6 +229,8 @@ SPECTACULAR_SETTINGS = {
         "ReservationState": "apps.sectors.states.ReservationState.values",
         "RoleKind": "apps.miners.states.RoleKind.values",
         "RoleState": "apps.miners.states.RoleState.values",
+        "RunKind": "poolsite.wire.jobs.RUN_KINDS",
+        "RunState": "poolsite.wire.pipeline.RUN_STATES",
         "SectorState": "poolsite.wire.pipeline.SectorState",
         "SenderState": "apps.messages.states.SenderState.values",
     },

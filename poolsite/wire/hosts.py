@@ -27,7 +27,8 @@ class Operation(StrEnum):
     SET_PLAN = "set_plan"
     """Use other slot numbers, as {"pc1": "2"}."""
     REMOVE = "remove"
-    """Remove the files of an aborted sector, as {"job": its uuid, "miner_id": "1000", "number": "7"}."""
+    """Remove the files of an aborted sector, as {"job": its uuid, "miner_id": "1000", "number": "7"}; with
+    `keeps_store` those of its sealing folder alone."""
 
 
 TOXIC_GROTH16: Final = "groth16_toxic"

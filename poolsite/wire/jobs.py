@@ -8,6 +8,7 @@ answer sends the same event again and gets the same answer.  Source: spec/sealin
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
 
@@ -17,11 +18,23 @@ class JobKind(StrEnum):
 
     SEAL = "seal"
     UNSEAL = "unseal"
+    SNAP_UP = "snap_up"
+    """Clients' data into a committed sector."""
+    REBUILD = "rebuild"
+    """A lost replica once more."""
     WINDOW_POST = "window_post"
     SECTOR_CHECK = "sector_check"
     """Reads the files of sectors, and opens one challenged leaf of each."""
     AGGREGATE = "aggregate"
     """Makes one proof of the PoReps of several sectors."""
+
+
+STAGED: Final = (JobKind.SEAL, JobKind.UNSEAL, JobKind.SNAP_UP, JobKind.REBUILD)
+"""Jobs of sealing hosts: they go stage by stage, each of which takes a slot of its own."""
+
+
+RUN_KINDS: Final = (JobKind.SNAP_UP, JobKind.REBUILD)
+"""Those over a sector that is proven."""
 
 
 class Level(StrEnum):
@@ -94,6 +107,10 @@ class SealInputs(Document, frozen=True, kw_only=True):
     offset: Int = 0
     """Of unsealing: the first unpadded byte that is wanted."""
     num_bytes: Int = 0
+    is_update: bool = False
+    """It is about the replica that data were encoded into; `comm_d` and `comm_r` are of the one before."""
+    comm_d_new: bytes | None = None
+    comm_r_new: bytes | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset <= self.offset + self.num_bytes <= self.sector_size // 128 * 127:
@@ -194,15 +211,14 @@ class Assignment(Document, frozen=True, kw_only=True):
     """Number of the last event that the console has; the next one is one more."""
     lease_s: Int
     seal: SealInputs | None = None
-    """Of unsealing too."""
+    """Of all kinds that go stage by stage."""
     window_post: WindowPostInputs | None = None
     sector_check: SectorCheckInputs | None = None
     aggregate: AggregateInputs | None = None
 
     def __post_init__(self) -> None:
         filled = {
-            JobKind.SEAL: self.seal,
-            JobKind.UNSEAL: self.seal,
+            **dict.fromkeys(STAGED, self.seal),
             JobKind.WINDOW_POST: self.window_post,
             JobKind.SECTOR_CHECK: self.sector_check,
             JobKind.AGGREGATE: self.aggregate,

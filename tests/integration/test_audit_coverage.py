@@ -204,6 +204,7 @@ ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
+RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ELSEWHERE: Final = {
     "POST tokens": "tests/unit/apps/api/test_accounts.py",
     "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
@@ -226,6 +227,12 @@ ELSEWHERE: Final = {
     "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
     "POST sector-changes": CHANGES_TESTED,
     "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
+    "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
+    "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
+    "POST sectors/<str:uuid>/snap-up/abort": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild/retry": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild/abort": RUNS_TESTED,
     "POST miners/<str:address>/roles": ROLES_TESTED,
     "POST miners/<str:address>/roles:remove": ROLES_TESTED,
     "POST miners/<str:address>/roles:fail-over": ROLES_TESTED,
@@ -345,6 +352,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/chain/test_pool.py": r"chain",
     "tests/integration/gateway/test_policies.py": r"policy",
     "tests/unit/apps/sectors/test_pledge.py": r"pledge",
+    RUNS_TESTED: r"sector-(snap-up|rebuild|run)",
     "tests/integration/dashboard/test_proving.py": r"proving",
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",

@@ -14,7 +14,7 @@ import structlog
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from poolsite.wire.jobs import Claim, Event, Fail, JobKind, Level, Progress
+from poolsite.wire.jobs import STAGED, Claim, Event, Fail, Level, Progress
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.agent.journal import Work
 from workers.broker import STAGE_TASK, queue_of
@@ -130,7 +130,7 @@ class Agent:
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
-            kinds=(JobKind.SEAL, JobKind.UNSEAL),
+            kinds=STAGED,
             stages=free,
             new_sectors=self.rooms_free(),
             max=min(sum(free.values()), CLAIM_MAX),

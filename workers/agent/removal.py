@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+KINDS: Final = (
+    *("cache", "sealed", "unsealed"),
+    *("update-cache", "update", "update-unsealed"),
+)
+"""Folders of a sealing folder or a store in which a sector has a file or folder of its name."""
 LOOK_S: Final = 1.0
 """Patience for the stage that runs, before its lock is tried again."""
 
@@ -38,11 +43,15 @@ class AbortedSector:
     job_id: str
     miner_id: int
     number: int
+    keeps_store: bool = False
+    """What was begun over a sector that is proven: only the sealing folder is cleared."""
 
 
 def aborted_sector(args: dict[str, str]) -> AbortedSector:
     """Read what a command names.  Raises KeyError, ValueError."""
-    return AbortedSector(str(uuid.UUID(args["job"])), int(args["miner_id"]), int(args["number"]))
+    return AbortedSector(
+        str(uuid.UUID(args["job"])), int(args["miner_id"]), int(args["number"]), "keeps_store" in args
+    )
 
 
 class Removals:
@@ -113,10 +122,10 @@ class Removals:
     def files(self, sector: AbortedSector) -> list[Path]:
         """Return the files and folders of a sector in the sealing folder and in the store."""
         name, sealing = sector_name(sector.miner_id, sector.number), self.folder / "sealing"
-        paths = [root / kind / name for root in (sealing, self.store.root) for kind in ("cache", "sealed")]
-        paths += [sealing / "unsealed" / name, self.store.root / "unsealed" / name]
+        roots = (sealing,) if sector.keeps_store else (sealing, self.store.root)
+        paths = [root / kind / name for root in roots for kind in KINDS]
         # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
-        paths += sealing.glob(f"cache/{name}.*")
+        paths += [*sealing.glob(f"cache/{name}.*"), *sealing.glob(f"update-cache/{name}.*")]
         return [path for path in paths if path.exists()]
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
@@ -89,7 +89,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     commands = [broker_command(config.folder, socket), celery_command(config, broker)]
     children = Children(commands, log_folder=config.folder / "log")
     console = Console(config.console, config.token)
-    leases = LeaseKeeper(config, console, kinds=(JobKind.SEAL, JobKind.UNSEAL), slots=dict(config.slots))
+    leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))

@@ -8,25 +8,38 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from msgspec.structs import replace
 
 from poolsite.filecoin.cids import commd_cid
-from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
+from poolsite.filecoin.porep.parameters import UnknownSealProof
 from poolsite.filecoin.sector import prover_id
 from poolsite.wire.jobs import Level, Piece, Progress, StageOutputs
-from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SectorKind, Stage, UnsealStage
+from poolsite.wire.pipeline import (
+    UNSEAL_STAGES,
+    WORKER_STAGES,
+    SectorKind,
+    SnapStage,
+    Stage,
+    UnsealStage,
+)
 from workers.agent.journal import Failure, Journal, Work
+from workers.agent.paths import REBUILD_STATES, SealingPaths, required, sealing_paths
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
 from workers.processors.stages import stage_named
-from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource
-from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, space_check, write_file
-from workers.storage.sector import SectorFiles, sector_name
+from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource, UpdateKey
+from workers.storage.files import (
+    DamagedFile,
+    NotEnoughSpace,
+    TruncatedFile,
+    is_complete,
+    space_check,
+    write_file,
+)
 from workers.storage.store import Store, path_remove, store_known
 
 if TYPE_CHECKING:
@@ -36,45 +49,12 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import SealInputs
     from poolsite.wire.pipeline import StageSpec
     from workers.processors.pool import ProcessorPool
+    from workers.storage.sector import SectorFiles
 
 log = structlog.get_logger(__name__)
 
 ERROR_MAX = 2_000
 """Characters of an error that are reported; the log has the rest."""
-
-
-@dataclass(frozen=True, slots=True)
-class SealingPaths:
-    """Where one sector is sealed on this host."""
-
-    parameters: SealParameters
-    files: SectorFiles
-    staged: Path
-    job: Path
-    """The journal's folder of the sector's job."""
-
-    @property
-    def pc1_output(self) -> Path:
-        """What PC1 gave, for PC2."""
-        return self.job / "pc1.json"
-
-    @property
-    def unsealed(self) -> Path:
-        """The bytes that were unsealed, until the console has them."""
-        return self.job / "unsealed"
-
-    @property
-    def ticket_mark(self) -> Path:
-        """The ticket that the labels in the cache folder were made with."""
-        return self.job / "ticket"
-
-    def piece(self, piece: Piece) -> Path:
-        """Return the file of a piece's raw bytes, while they are put in."""
-        return self.job / f"piece-{piece.comm_p.hex()}"
-
-    def c1_output(self, inputs: SealInputs) -> Path:
-        """Return the file of the vanilla proofs for the sector's seed.  Raises BadInput."""
-        return self.job / f"c1-{required(inputs.seed, 'seed').hex()[:16]}.json"
 
 
 def pc1_output_read(paths: SealingPaths) -> Pc1Output:
@@ -109,6 +89,20 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
     "pre_commit": pre_commit_of,
     "pc1out": lambda _, paths: pc1_output_read(paths),
     "comm_d": lambda inputs, _: required(inputs.comm_d, "comm_d"),
+    "new_replica_path": lambda _, paths: str(paths.files.sealed),
+    "new_cache_path": lambda _, paths: str(paths.files.cache),
+    "sector_path": lambda _, paths: str(paths.key.sealed),
+    "sector_cache_path": lambda _, paths: str(paths.key.cache),
+    "staged_data_path": lambda _, paths: str(paths.staged),
+    "comm_r_old": lambda inputs, _: required(inputs.comm_r, "comm_r"),
+    "comm_r_new": lambda inputs, _: required(inputs.comm_r_new, "comm_r_new"),
+    "comm_d_new": lambda inputs, _: required(inputs.comm_d_new, "comm_d_new"),
+    "key": lambda inputs, _: UpdateKey(
+        prover_id=prover_id(inputs.miner_id),
+        sector_id=inputs.number,
+        ticket=required(inputs.ticket, "ticket"),
+        comm_r=required(inputs.comm_r, "comm_r"),
+    ),
     "unsealed_output": lambda _, paths: str(paths.unsealed),
     "offset": lambda inputs, _: inputs.offset,
     "num_bytes": lambda inputs, _: inputs.num_bytes,
@@ -130,6 +124,12 @@ class StageRunner:
         self.store = store
         self.pool = pool
         self.journal = Journal(folder / "jobs")
+        self.files_only: dict[str, Callable[[SealInputs, SealingPaths], StageOutputs]] = {
+            Stage.PERSIST: self._persist,
+            Stage.FINALIZE: self._finalize,
+            SnapStage.KEY_CLEAR: self._key_clear,
+        }
+        """Stages without a kernel."""
 
     def run(self, job_id: str) -> bool:
         """Run the stage that is written down for a job; False if it is done, taken or gone.
@@ -169,24 +169,42 @@ class StageRunner:
         self._prepare(spec, inputs, paths)
         if spec.stage == UnsealStage.UPLOAD:
             return self._upload(job_id, work.token, paths)
-        if not spec.task:
-            outputs = (
-                self._persist(inputs, paths) if spec.stage == Stage.PERSIST else self._finalize(inputs, paths)
-            )
+        if spec.stage in self.files_only:
+            outputs = self.files_only[spec.stage](inputs, paths)
             progress(1, 1)
             return outputs
-        output = self.pool.call(
-            spec.task,
-            task_of(spec.task, inputs, paths),
-            progress=progress,
-            is_wanted=lambda: not self.journal.is_removed(job_id),
-        )
+
+        def call(task: str) -> Any:
+            return self.pool.call(
+                task,
+                task_of(task, inputs, paths),
+                progress=progress,
+                is_wanted=lambda: not self.journal.is_removed(job_id),
+            )
+
+        if spec.stage == SnapStage.SNAP_ENCODE:
+            return self._snap_encode(inputs, paths, call)
+        # Out of an updated sector data come by another way than out of one that was sealed with them.
+        is_decoded = spec.stage == UnsealStage.UNSEAL and inputs.is_update
+        output = call("snap_decode" if is_decoded else spec.task)
         if spec.stage == Stage.PC1:
             write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
         elif spec.stage == Stage.ADD_PIECE and kind_of(inputs) is SectorKind.DEALS:
             pieces_check(output.piece_infos, inputs, paths)
             return replace(outputs_of(output), pieces=inputs.pieces)
         return outputs_of(output)
+
+    def _snap_encode(
+        self, inputs: SealInputs, paths: SealingPaths, call: Callable[[str], Any]
+    ) -> StageOutputs:
+        """Encode clients' data into the replica of zeros; nothing is to be done where a rebuild has none."""
+        if not inputs.is_update:
+            return StageOutputs(comm_d=inputs.comm_d, comm_r=inputs.comm_r)
+        self._pieces_fetch(inputs, paths)
+        pieces_check(call("add_piece").piece_infos, inputs, paths)
+        output = call("snap_encode")
+        paths.staged.unlink(missing_ok=True)  # its tree has the data
+        return StageOutputs(comm_d=output.comm_d_new, comm_r=output.comm_r_new)
 
     def _prepare(self, spec: StageSpec, inputs: SealInputs, paths: SealingPaths) -> None:
         """See to it that a stage finds what it needs.  Raises BadInput, TemporaryError, StoreAway."""
@@ -235,44 +253,55 @@ class StageRunner:
 
     def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
         """Return where a sector is sealed, with the folders made."""
-        parameters = seal_parameters(inputs.seal_proof)
-        name = sector_name(inputs.miner_id, inputs.number)
-        if inputs.stage in UNSEAL_STAGES:
-            stored = self.store.files(parameters, miner_id=inputs.miner_id, number=inputs.number)
-            return SealingPaths(parameters, stored, staged=stored.sealed, job=self.journal.folder(job_id))
-        root = self.folder / "sealing"
-        paths = SealingPaths(
-            parameters=parameters,
-            files=SectorFiles(parameters, root / "cache" / name, root / "sealed" / name),
-            staged=root / "unsealed" / name,
-            job=self.journal.folder(job_id),
+        paths = sealing_paths(
+            self.folder / "sealing", self.journal.folder(job_id), store=self.store, inputs=inputs
         )
-        for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
-            folder.mkdir(parents=True, exist_ok=True)
+        if inputs.stage not in UNSEAL_STAGES:
+            for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
+                folder.mkdir(parents=True, exist_ok=True)
         return paths
 
     def _persist(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         name = store_known(self.store, self.folder)
-        self.store.persist(paths.files, miner_id=inputs.miner_id, number=inputs.number)
+        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
+        self.store.persist(paths.files, **sector, is_update=inputs.is_update)
         return StageOutputs(store=name)
 
     def _finalize(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the sealing folder of a proven sector, once its files are whole in the store."""
         store_known(self.store, self.folder)
         files = paths.files
+        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         if files.p_aux.exists():
-            if not self.store.has(files, miner_id=inputs.miner_id, number=inputs.number):
-                self.store.persist(files, miner_id=inputs.miner_id, number=inputs.number)
+            if not self.store.has(files, **sector, is_update=inputs.is_update):
+                self.store.persist(files, **sector, is_update=inputs.is_update)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
             files.p_aux.unlink()
-        # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
-        for path in (files.cache, *files.cache.parent.glob(f"{files.cache.name}.*")):
-            path_remove(path)
-        files.sealed.unlink(missing_ok=True)
+        sector_files_remove(files)
         paths.staged.unlink(missing_ok=True)
+        if inputs.state in REBUILD_STATES:
+            sector_files_remove(paths.key)
+            path_remove(self.folder / "sealing" / "unsealed" / files.sealed.name)
         for spent in paths.job.glob("c1-*.json"):
             spent.unlink(missing_ok=True)
         return StageOutputs()
+
+    def _key_clear(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        """Clear the replica that data were encoded into, once the updated one is whole in the store."""
+        self._finalize(inputs, paths)
+        stored = self.store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
+        if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
+            raise BadFile("the updated replica is not in the store: the one before it stays")
+        sector_files_remove(paths.key)
+        return StageOutputs()
+
+
+def sector_files_remove(files: SectorFiles) -> None:
+    """Remove a sector's replica and cache folder."""
+    # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
+    for path in (files.cache, *files.cache.parent.glob(f"{files.cache.name}.*")):
+        path_remove(path)
+    files.sealed.unlink(missing_ok=True)
 
 
 def task_of(name: str, inputs: SealInputs, paths: SealingPaths) -> Any:
@@ -345,13 +374,6 @@ def padded_size(unpadded: int) -> int:
 def infos_of(inputs: SealInputs) -> tuple[PieceInfo, ...]:
     """Return the pieces as the processors know them, by unpadded size."""
     return tuple(PieceInfo(piece.comm_p, piece.size * 127 // 128) for piece in inputs.pieces)
-
-
-def required(value: bytes | None, name: str) -> bytes:
-    """Return an input that the stage cannot do without.  Raises BadInput."""
-    if value is None:
-        raise BadInput(f"the console gave no {name}")
-    return value
 
 
 def level_of(error: Exception) -> Level:

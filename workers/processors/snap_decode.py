@@ -1,5 +1,7 @@
 """Stage snap_decode: the data of an updated sector, the whole or a range, from both replicas.
 
+Where the old one is gone, its labels are made again: encoded over zeros they are the replica.
+
 Source: rust-fil-proofs filecoin-proofs/src/api/update.rs decode_from, decode_from_range.
 """
 
@@ -7,15 +9,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from poolsite.filecoin.porep.replica import replica_id
+from poolsite.filecoin.sha254 import sha254_zero
 from workers.kernels import poseidon
 from workers.processors import inputs
 from workers.processors.errors import BadFile
+from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.snap import encoding_of, update_parameters_of
-from workers.processors.tasks import SnapDecodeOutput, SnapDecodeTask, parameters_named
+from workers.processors.tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey, parameters_named
 from workers.processors.unseal import data_write, range_check
 from workers.storage.memory import resident_bytes
-from workers.storage.sector import SectorFiles, as_nodes
+from workers.storage.sector import Nodes, SectorFiles, as_nodes
 
 
 def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecodeOutput:
@@ -26,8 +31,11 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
     old = SectorFiles(parameters, Path(task.sector_cache_path), Path(task.sector_path))
     new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
     try:
-        key, replica = old.sealed_nodes(), new.sealed_nodes()
-        comm_r_old = poseidon.hash_values(list(old.roots_read()))
+        replica = new.sealed_nodes()
+        if task.key is None or old.sealed.exists():
+            key, comm_r_old = old.sealed_nodes(), poseidon.hash_values(list(old.roots_read()))
+        else:
+            key, comm_r_old = _key_made(task.key, new, progress=progress), task.key.comm_r
     except OSError as error:
         raise BadFile(str(error)) from None
     update = update_parameters_of(parameters)
@@ -37,3 +45,17 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
     data_write(data, task, comm_d=task.comm_d_new)
     progress(1, 1)
     return SnapDecodeOutput(task.num_bytes)
+
+
+def _key_made(key: UpdateKey, files: SectorFiles, *, progress: Progress) -> Nodes:
+    """Return the nodes of the replica that was updated; its files need not be there."""
+    inputs.digests_check(prover_id=key.prover_id, ticket=key.ticket, comm_r=key.comm_r)
+    parameters = files.parameters
+    replica = replica_id(
+        key.prover_id,
+        key.sector_id,
+        ticket=key.ticket,
+        comm_d=sha254_zero(parameters.sector_bytes),
+        porep_id=parameters.porep_id,
+    )
+    return last_layer(LabelledSector(files, replica), progress=progress)

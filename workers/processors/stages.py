@@ -66,9 +66,7 @@ STAGES: dict[str, Stage] = {
         Stage("winning_post", ("poseidon",)),
         Stage("sector_check", ("poseidon",)),
         Stage("aggregate", ()),
-        Stage("snap_encode", ("binary_tree", "poseidon", "scaling")),
-        Stage("snap_prove", ("binary_tree", "poseidon")),
-        Stage("snap_decode", ("poseidon", "scaling", "fr32", "binary_tree")),
+        Stage("snap_decode", ("poseidon", "scaling", "fr32", "binary_tree", "graph", "labels")),
     )
 }
 """All stages by name: those of sealing from the table of the pipeline, and what else hosts compute."""

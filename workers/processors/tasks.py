@@ -341,6 +341,15 @@ class SnapProveOutput(Message, frozen=True):
     proof: Octets
 
 
+class UpdateKey(Message, frozen=True):
+    """The replica of zeros that data were encoded into: its nodes are the labels themselves."""
+
+    prover_id: Octets
+    sector_id: Int
+    ticket: Octets
+    comm_r: Octets
+
+
 class SnapDecodeTask(Message, frozen=True):
     """Get the new data out of an updated sector."""
 
@@ -355,6 +364,8 @@ class SnapDecodeTask(Message, frozen=True):
     """First unpadded byte."""
     num_bytes: Int
     """Unpadded bytes."""
+    key: UpdateKey | None = None
+    """Where the old replica is gone: of what it is made again."""
 
 
 class SnapDecodeOutput(Message, frozen=True):

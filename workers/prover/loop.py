@@ -253,7 +253,9 @@ class Prover:
         replicas = []
         for sector in sectors:
             parameters = seal_parameters(sector.seal_proof)
-            files = self.store.files(parameters, miner_id=miner_id, number=sector.number)
+            files = self.store.proven_files(
+                parameters, miner_id=miner_id, number=sector.number, comm_r=sector.comm_r
+            )
             replicas.append(
                 Replica(
                     sector_id=sector.number,

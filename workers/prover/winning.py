@@ -35,9 +35,9 @@ def winning_task(request: Json, *, store: Store, miner_id: int) -> WinningPostTa
             sealed = cid_from_json(sector["SealedCID"])
             if sealed is None:
                 raise BadInput("a sector without SealedCID")
-            number = int(sector["SectorNumber"])
-            files = store.files(parameters, miner_id=miner_id, number=number)
-            replicas.append(Replica(number, cid_to_commr(sealed), str(files.cache), str(files.sealed)))
+            number, comm_r = int(sector["SectorNumber"]), cid_to_commr(sealed)
+            files = store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
+            replicas.append(Replica(number, comm_r, str(files.cache), str(files.sealed)))
             sizes.add(parameters.sector_bytes)
     except (TypeError, KeyError, ValueError, BadCid, UnknownSealProof) as error:
         raise BadInput(f"the request cannot be read: {error!r}"[:300]) from None

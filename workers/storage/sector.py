@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolsite.filecoin.merkle import BASE_ARITY, tree_arities
+from poolsite.filecoin.poseidon import poseidon_node
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.storage.checksums import Checksums
 from workers.storage.files import TruncatedFile, file_read, is_complete, temporary_name, write_file
@@ -187,6 +188,14 @@ class SectorFiles:
         if len(content) != 2 * NODE_BYTES:
             raise TruncatedFile(f"{self.p_aux} has {len(content)} bytes instead of {2 * NODE_BYTES}")
         return content[:NODE_BYTES], content[NODE_BYTES:]
+
+    @property
+    def comm_r(self) -> bytes | None:
+        """Return the commitment that p_aux makes; None if there is none, or a part of one."""
+        try:
+            return poseidon_node(self.roots_read())
+        except (TruncatedFile, FileNotFoundError):
+            return None
 
     def layer_nodes(self, layer: int) -> Nodes:
         """Map the labels of one layer.  Raises TruncatedFile, FileNotFoundError."""

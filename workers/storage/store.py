@@ -68,30 +68,47 @@ class Store:
         name = sector_name(miner_id, number)
         return SectorFiles(parameters, self.root / "cache" / name, self.root / "sealed" / name)
 
+    def updated_files(self, parameters: SealParameters, *, miner_id: int, number: int) -> SectorFiles:
+        """Return where the files of a sector lie that data were encoded into."""
+        name = sector_name(miner_id, number)
+        return SectorFiles(parameters, self.root / "update-cache" / name, self.root / "update" / name)
+
+    def proven_files(
+        self, parameters: SealParameters, *, miner_id: int, number: int, comm_r: bytes
+    ) -> SectorFiles:
+        """Return the files that have this comm_r: for a while two replicas of an updated sector lie here."""
+        updated = self.updated_files(parameters, miner_id=miner_id, number=number)
+        if updated.comm_r == comm_r:
+            return updated
+        return self.files(parameters, miner_id=miner_id, number=number)
+
     def miners(self) -> set[int]:
         """Return the ids of the miners whose sectors lie here."""
         return set(self.numbers())
 
     def numbers(self) -> dict[int, list[int]]:
         """Return the numbers of the sectors that lie here, by the id of their miner."""
-        try:
-            names = [entry.name for entry in os.scandir(self.root / "sealed")]
-        except FileNotFoundError:
-            return {}
+        names: set[str] = set()
+        for kind in ("sealed", "update"):
+            with contextlib.suppress(FileNotFoundError):
+                names |= {entry.name for entry in os.scandir(self.root / kind)}
         found: dict[int, list[int]] = {}
         for one in map(NAME.fullmatch, names):
             if one is not None:
                 found.setdefault(int(one[1]), []).append(int(one[2]))
         return found
 
-    def persist(self, source: SectorFiles, *, miner_id: int, number: int) -> SectorFiles:
+    def persist(
+        self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False
+    ) -> SectorFiles:
         """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.
 
         May be repeated; what is there whole and newer is copied again, since the sector may have been
         sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError, DamagedFile if a file is not what
         was written here.
         """
-        target = self.files(source.parameters, miner_id=miner_id, number=number)
+        place = self.updated_files if is_update else self.files
+        target = place(source.parameters, miner_id=miner_id, number=number)
         target.cache.mkdir(parents=True, exist_ok=True)
         target.sealed.parent.mkdir(parents=True, exist_ok=True)
         known = Checksums(source.cache).known
@@ -102,9 +119,10 @@ class Store:
         copy_file(source.sealed, target.sealed, size_bytes=size, digest=known(source.sealed))
         return target
 
-    def has(self, source: SectorFiles, *, miner_id: int, number: int) -> bool:
+    def has(self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False) -> bool:
         """Return whether everything that `persist` copies is there, of the same sizes as in `source`."""
-        target = self.files(source.parameters, miner_id=miner_id, number=number)
+        place = self.updated_files if is_update else self.files
+        target = place(source.parameters, miner_id=miner_id, number=number)
         if not is_complete(target.sealed, source.parameters.sector_bytes):
             return False
         return all(

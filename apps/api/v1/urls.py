@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.sector_changes")),
     path("", include("apps.api.v1.sector_failures")),
     path("", include("apps.api.v1.sector_numbers")),
+    path("", include("apps.api.v1.sector_runs")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),

@@ -64,6 +64,8 @@ log = structlog.get_logger(__name__)
 SCOPE_OF_KIND: Final = {
     JobKind.SEAL: "sealer",
     JobKind.UNSEAL: "sealer",
+    JobKind.SNAP_UP: "sealer",
+    JobKind.REBUILD: "sealer",
     JobKind.WINDOW_POST: "prover",
     JobKind.SECTOR_CHECK: "prover",
     JobKind.AGGREGATE: "prover",

@@ -29,7 +29,8 @@ from apps.sectors.restored import (
 from apps.sectors.selectors import job_assignment, worker_machine
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import Claimed, JobKind
+from poolsite.wire.jobs import STAGED, Claimed, JobKind
+from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment, Claim
 
 
-STAGED: Final = frozenset({JobKind.SEAL, JobKind.UNSEAL})
-"""Jobs that go stage by stage, each of which takes a slot of its own."""
 FREE: Final = (
     "FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
     " WHERE (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
@@ -115,8 +114,11 @@ def _next_job(
         wanted |= (
             Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_unrecovered()) & _unclaimed()
         )
-    if JobKind.UNSEAL in kinds and stages:
-        wanted |= Q(kind=JobKind.UNSEAL, stage__in=stages, offered_to__contains=[worker.pk])
+    if stages:
+        stored = [kind for kind in kinds if kind in STAGED and kind != JobKind.SEAL]
+        offered = Q(kind__in=stored, stage__in=stages, offered_to__contains=[worker.pk])
+        # A replica that is made again takes the disk of a new sector.
+        wanted |= offered if new_sectors else offered & ~Q(kind=JobKind.REBUILD, stage=Stage.ADD_PIECE)
     job = (
         Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
         .select_related("miner")

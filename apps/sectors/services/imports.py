@@ -13,7 +13,7 @@ from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import pieces_column
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import is_uuid
-from apps.sectors.services.reports import outputs_columns
+from apps.sectors.services.stage_outputs import outputs_columns
 from apps.sectors.services.steps import job_locked, sector_pause, sector_step
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import JobKind, Level

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
@@ -12,9 +12,10 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
-from apps.sectors.models import Sector
+from apps.sectors.models import PipelineRun, Sector
 from apps.sectors.params import manifest_of
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState, SnapState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,16 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+
+
+UNLANDED: Final = (
+    SnapState.PIECES_ASSIGNED,
+    SnapState.SNAP_ENCODED,
+    SnapState.SNAP_PROVED,
+    SnapState.SNAP_STORED,
+    SnapState.UPDATE_SENT,
+)
+"""States of a snap-up in which the chain does not have its data yet."""
 
 
 def manifests_of(miner: Miner, numbers: Sequence[int]) -> dict[int, tuple[PieceActivationManifest, ...]]:
@@ -43,15 +54,29 @@ def placements_follow(*, now: datetime) -> None:
     A piece of an aborted sector waits for another one.
     """
     sector = Sector.objects.filter(miner=OuterRef("miner"), number=OuterRef("sector_number"))
+    # Data on their way into a proven sector are active when the update has landed.
+    coming = PipelineRun.objects.filter(
+        sector__miner=OuterRef("miner"),
+        sector__number=OuterRef("sector_number"),
+        kind=JobKind.SNAP_UP,
+        state__in=UNLANDED,
+    )
     packed = Piece.objects.filter(state=PieceState.PACKED)
     living = sector.exclude(state=SectorState.ABORTED)
     for piece in packed.filter(~Exists(living)).select_related("miner"):
         _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
-    for piece in packed.filter(Exists(sector.filter(active=True))).select_related("miner"):
+    is_active = Exists(sector.filter(active=True)) & ~Exists(coming)
+    for piece in packed.filter(is_active).select_related("miner"):
         _move(piece, "ACTIVATE", now=now)
     active = Piece.objects.filter(state=PieceState.ACTIVE)
-    for piece in active.filter(~Exists(sector.filter(active=True))).select_related("miner"):
+    for piece in active.filter(~is_active).select_related("miner"):
         _move(piece, "DEACTIVATE", now=now)
+
+
+def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
+    """Have the pieces that were to go into a sector wait for another one."""
+    for piece in Piece.objects.filter(miner=miner, sector_number=number, state=PieceState.PACKED):
+        _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
 
 
 @transaction.atomic

@@ -108,7 +108,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     gas = {kind: gas_averages(miner, kind) for kind in KINDS}
     base_fee = int(head.base_fee)
     costs = {
-        kind: _gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
+        kind: gas_cost(GAS_FIRST[kind] if found is None else found, base_fee=base_fee)
         for kind, found in gas.items()
     }
     return PledgePrice(
@@ -135,7 +135,8 @@ def gas_averages(miner: Miner, kind: str) -> int | None:
     return sum(row.gas_used for row in messages) // sectors if sectors else None
 
 
-def _gas_cost(gas: int, *, base_fee: int) -> int:
+def gas_cost(gas: int, *, base_fee: int) -> int:
+    """Return attoFIL for so much gas, at the usual premium."""
     return gas * base_fee + gas * LIMIT_PERCENT // 100 * PREMIUM_USUAL
 
 

@@ -31,6 +31,12 @@ def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]
     return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts.order_by("pk")]
 
 
+def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
+    """Order the hosts that may have begun with a run to clear their sealing folders; the store stays."""
+    hosts = Worker.objects.filter(pk__in=job.offered_to or [], retired_at=None) if job.lease_token else ()
+    return [_removal(host, job=job, sector=sector, actor=actor, keeps_store=True) for host in hosts]
+
+
 def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
     """Order a host that registers to remove what it still has of sectors that were aborted meanwhile."""
     asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
@@ -56,8 +62,11 @@ def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))
 
 
-def _removal(worker: Worker, *, job: Job, sector: Sector, actor: str) -> WorkerCommand:
+def _removal(
+    worker: Worker, *, job: Job, sector: Sector, actor: str, keeps_store: bool = False
+) -> WorkerCommand:
     miner_id = str(sector.miner.actor_id)
     args = {"job": str(job.uuid), "miner_id": miner_id, "number": str(sector.number)}
+    args |= {"keeps_store": "yes"} if keeps_store else {}
     publish(Change("worker", worker.pk, worker.tenant_id))
     return WorkerCommand.objects.create(worker=worker, op=Operation.REMOVE, args=args, actor=actor)

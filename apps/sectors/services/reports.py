@@ -24,24 +24,25 @@ from apps.sectors.errors import (
     StateDiffers,
 )
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
-from apps.sectors.params import comm_d_of, has_data, pieces_column
-from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
+from apps.sectors.params import comm_d_of, has_data
+from apps.sectors.policy import pause_after, sealing_policy
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.selectors import is_uuid, lease_over_text, seal_inputs
 from apps.sectors.services.hosts import progress_store
+from apps.sectors.services.runs import run_answer, run_failed, run_report
+from apps.sectors.services.stage_outputs import outputs_check
 from apps.sectors.services.steps import sector_pause, sector_step
 from apps.sectors.services.unsealing import unseal_answer, unseal_step
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS
 from poolsite.wire.codec import document_encode
-from poolsite.wire.jobs import EventAnswer, JobKind, Level
+from poolsite.wire.jobs import RUN_KINDS, STAGED, EventAnswer, JobKind, Level
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release, StageOutputs
-    from poolsite.wire.pipeline import StageSpec
+    from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release
 
 
 def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
@@ -79,17 +80,20 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     """
     job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector
-    if job.kind != JobKind.UNSEAL and (sector is None or job.kind != JobKind.SEAL):
+    if job.kind not in STAGED or (sector is None) != (job.kind != JobKind.SEAL):
         raise BadReport("this job has no stages", field="event")
     digest = hashlib.sha256(json.dumps(document_encode(event), sort_keys=True).encode()).hexdigest()
     if event.seq <= job.seq:
         _repeat_check(job, seq=event.seq, digest=digest)
-        return unseal_answer(job) if sector is None else _answer(job, sector)
+        if sector is not None:
+            return _answer(job, sector)
+        return unseal_answer(job) if job.kind == JobKind.UNSEAL else run_answer(job)
     _lease_check(job)
     if event.seq != job.seq + 1:
         raise OutOfOrder(expected=job.seq + 1)
     if sector is None:
-        return unseal_step(job, event, digest=digest, now=now)
+        step = unseal_step if job.kind == JobKind.UNSEAL else run_report
+        return step(job, event, digest=digest, now=now)
     if event.state != sector.state:
         raise StateDiffers(state=sector.state)
     stage = NEXT_STAGE[sector.state]
@@ -160,24 +164,6 @@ def _answer(job: Job, sector: Sector) -> EventAnswer:
     )
 
 
-def outputs_check(stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy) -> dict[str, Any]:
-    """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
-    for name in stage.outputs:
-        if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
-            raise BadReport("missing", field=f"outputs.{name}")
-    if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
-        raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
-    return outputs_columns(stage, outputs)
-
-
-def outputs_columns(stage: StageSpec, outputs: StageOutputs) -> dict[str, Any]:
-    """Return the sector's columns that a stage's outputs fill; a proof has a row of its own."""
-    columns = {name: getattr(outputs, name) for name in stage.outputs if name != "proof"}
-    if "pieces" in columns:
-        columns["pieces"] = pieces_column(outputs.pieces or ())
-    return columns
-
-
 @transaction.atomic
 def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: datetime) -> int:
     """Note how far a stage is and prolong the lease; returns its new length in seconds.
@@ -201,7 +187,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
     Raises JobUnknown, LeaseLost, BadReport.
     """
     job = job_for_report(job_id, token=complete.token, tenant_id=tenant_id)
-    if job.kind == JobKind.SEAL:
+    if job.kind in STAGED:
         raise BadReport("a sealing job ends with its events", field="kind")
     if len(complete.proof) > sealing_policy().proof_max_bytes:
         raise BadReport(f"must have at most {sealing_policy().proof_max_bytes} bytes", field="proof")
@@ -272,7 +258,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
     )
     freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": fail.error}
     if again:
-        pause_s = pause_after(attempts, policy) if job.kind == JobKind.SEAL else attempts
+        pause_s = pause_after(attempts, policy) if job.kind in STAGED else attempts
         not_before = now + timedelta(seconds=pause_s)
         advance(job, "FREE", attempts=attempts, not_before=not_before, **freed)
         if job.sector is not None:
@@ -283,6 +269,8 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
     elif job.sector is not None:
         advance(job, "FREE", attempts=attempts, **freed)
         sector_pause(job.sector, job=job, error=fail.error, level=fail.level, now=now)
+    elif job.kind in RUN_KINDS:
+        run_failed(job, error=fail.error, attempts=attempts, now=now)
     else:
         advance(job, "FAIL", attempts=attempts, **freed)
     publish(Change("job", job.pk, job.miner.tenant_id))

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from apps.chain.client import chain_client
+from apps.chain.errors import NodeUnavailable
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
 from apps.miners.states import Use
 from apps.sectors.policy import SealingPolicy, pause_after, sealing_policy
 from apps.sectors.services.steps import console_failure
@@ -76,6 +80,14 @@ KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
 def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
     """Return what a pass works with, under the policy in force."""
     return SealingContext(client=client, network=network, head=head, now=now, policy=sealing_policy())
+
+
+def sealing_context_now() -> SealingContext:
+    """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
+    head = head_current()
+    if head is None:
+        raise NodeUnavailable("no head was read yet")
+    return sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
 
 
 def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingContext) -> None:

@@ -13,7 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "window_post", "sector_check", "unseal")
+STAGES = (
+    "add_piece",
+    "tree_d",
+    "pc1",
+    "pc2",
+    "c1",
+    "c2",
+    "window_post",
+    "sector_check",
+    "unseal",
+    "snap_encode",
+    "snap_prove",
+    "snap_decode",
+)
 
 
 @pytest.fixture(scope="session")

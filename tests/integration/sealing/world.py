@@ -38,7 +38,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate, key_sign
 from poolsite.filecoin.message import message_from_cbor
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.origins import IdFound
 from tests import factories
 from tests.people import tenant, token
@@ -203,8 +203,7 @@ class World:
             snark="vanilla",
             sector_room_bytes=1 << 20,
         )
-        kinds = (JobKind.SEAL, JobKind.UNSEAL)
-        leases = LeaseKeeper(config, self.console, kinds=kinds, slots=dict(DEFAULT_SLOTS))
+        leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=dict(DEFAULT_SLOTS))
         journal = Journal(config.folder / "jobs")
         leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.store)
         leases.stores = (self.store.name(),)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from poolsite.filecoin.actors.batch import BatchReturn
+from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import (
     PieceActivationManifest,
     ProveReplicaUpdates3Params,
@@ -16,6 +18,7 @@ from poolsite.filecoin.fr32 import fr32_pad
 from poolsite.filecoin.merkle import TreeShape
 from poolsite.filecoin.proof_container import update_container
 from poolsite.filecoin.update.parameters import update_parameters_for_size
+from tests.devnet_epochs import advance_to
 from tests.naive.updates import sector_update, update_prove
 from tests.unit.devnet.people import chain
 from tests.unit.devnet.sealing import small_miner
@@ -28,7 +31,9 @@ UPDATE_PROOF = 0
 def miner():
     small = small_miner(chain())
     small.add_sectors(7)
-    small.post(small.reader.all_partitions()[0][0][0])
+    (deadline, _), _ = small.reader.all_partitions()[0]
+    small.post(deadline)
+    advance_to(small.node, small.deadline(deadline).close)  # may be changed from then on
     yield small
     small.node.close()
 
@@ -98,3 +103,24 @@ def test_a_sector_is_updated_once(miner):
     assert miner.call(35, data).exit_code == 0
 
     assert miner.call(35, data, gas_limit=400_000_000).exit_code == 16
+
+
+def test_a_sector_in_an_immutable_deadline_is_refused(miner):
+    (deadline, _), _ = miner.reader.all_partitions()[0]
+    miner.wait_open(deadline)
+
+    assert miner.call(35, params(miner, updated(miner)), gas_limit=400_000_000).exit_code == 16
+
+
+def test_another_size_of_update_proof_is_refused(miner):
+    update = updated(miner)
+    good = from_cbor(ProveReplicaUpdates3Params, params(miner, update))
+
+    other = to_cbor(replace(good, update_proofs_type=1))
+    twice = to_cbor(
+        replace(good, sector_updates=good.sector_updates * 2, sector_proofs=good.sector_proofs * 2)
+    )
+
+    assert miner.call(35, other, gas_limit=400_000_000).exit_code == 16
+    receipt = miner.call(35, twice)
+    assert from_cbor(BatchReturn, receipt.return_).fail_codes == (FailCode(1, 16),)

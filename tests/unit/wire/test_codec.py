@@ -174,7 +174,11 @@ def body(**change: Any) -> dict[str, Any]:
         ({"colour": "red"}, "colour", "unknown field"),
         ({"kinds": []}, "kinds", "must not be empty"),
         ({"kinds": "seal"}, "kinds", "must be an array"),
-        ({"kinds": ["bake"]}, "kinds.0", "must be one of seal, unseal, window_post, sector_check, aggregate"),
+        (
+            {"kinds": ["bake"]},
+            "kinds.0",
+            "must be one of seal, unseal, snap_up, rebuild, window_post, sector_check, aggregate",
+        ),
         ({"slots": {"PC1": "1"}}, "slots.PC1", "must be a whole number"),
         ({"slots": {"PC1": True}}, "slots.PC1", "must be a whole number"),
         ({"slots": {"PC1": -1}}, "slots", "must be from 0 to 10000"),

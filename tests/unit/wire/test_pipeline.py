@@ -11,7 +11,10 @@ from poolsite.wire.pipeline import (
     FINAL_STATES,
     NEXT_STAGE,
     PIPELINES,
+    REBUILD_TRANSITIONS,
     RECOVER_TO,
+    RUN_FINAL,
+    SNAP_TRANSITIONS,
     TRANSITIONS,
     WORKER_STAGES,
     Owner,
@@ -99,11 +102,34 @@ def test_the_documents_tables_of_the_others_are_theirs(name: str) -> None:
     ]
 
 
-def test_no_two_pipelines_share_a_state_or_a_workers_stage() -> None:
+def test_no_two_pipelines_share_a_state() -> None:
     rows = [spec for table in PIPELINES.values() for spec in table]
 
     assert len({spec.state for spec in rows}) == len(rows)
-    assert len(WORKER_STAGES) == sum(spec.owner is Owner.WORKER for spec in rows)
+
+
+def test_a_stage_in_several_pipelines_is_the_same_work() -> None:
+    rows = [spec for table in PIPELINES.values() for spec in table if spec.owner is Owner.WORKER]
+
+    for spec in rows:
+        first = WORKER_STAGES[spec.stage]
+        assert (spec.event, spec.task, spec.outputs, spec.slots) == (
+            first.event,
+            first.task,
+            first.outputs,
+            first.slots,
+        )
+
+
+@pytest.mark.parametrize("moves", [SNAP_TRANSITIONS, REBUILD_TRANSITIONS])
+def test_every_open_state_of_a_run_leads_to_its_end(moves: dict[str, dict[str, str]]) -> None:
+    for start in moves:
+        seen, todo = {start}, [start]
+        while todo:
+            found = set(moves[todo.pop()].values()) - seen
+            seen |= found
+            todo += found
+        assert seen & RUN_FINAL
 
 
 def test_the_documents_table_is_the_tables() -> None:

@@ -24,6 +24,7 @@ from apps.dashboard.pages.sectors.change_rows import change_actions, change_even
 from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.listing import SectorRow, place_text, sector_row
+from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
@@ -33,6 +34,7 @@ from apps.sectors.errors import SectorUnknown
 from apps.sectors.selectors import (
     batch_policy,
     changes_newest,
+    run_under_way,
     sector_events,
     sector_get,
     sectors_messages,
@@ -40,7 +42,7 @@ from apps.sectors.selectors import (
 )
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, SectorState, Stage
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, RUN_NEXT, RebuildState, SectorState, SnapState, Stage
 
 if TYPE_CHECKING:
     import uuid
@@ -91,6 +93,7 @@ class SectorDetail:
 def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
     """Lay out the whole of one sector."""
     events, change = list(sector_events(sector)), changes_newest([sector]).get(sector.pk)
+    run = run_under_way(sector)
     row = sector_row(sector, data=data)
     size, unit = formatting.size(sector.sector_size)
     messages = [
@@ -107,15 +110,17 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
         tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
         verdict=verdict,
-        verdict_rest=f"{rest} {change_text(change)}".strip(),
+        verdict_rest=" ".join(filter(None, (rest, change_text(change), run_text(run)))),
         found=found_of(report_of_sector(data, sector), data),
         zone="UTC",
         clocks=tuple(sector_clocks(sector, data)),
-        gantt=sector_gantt(sector, events, at=data.at),
+        gantt=sector_gantt(sector, [event for event in events if event.job_id == sector.job.pk], at=data.at),
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        actions=detail_actions(sector, change) if data.viewer.may("sign") else (),
+        actions=(*detail_actions(sector, change), *run_actions(sector, run))
+        if data.viewer.may("sign")
+        else (),
     )
 
 
@@ -266,7 +271,10 @@ def event_row(event: JobEvent) -> Event:
         return Event(at, "bad", "bad", f"{stage} failed", event.note, _took(event))
     sub = " · ".join(part for part in (event.note, event.actor) if part)
     if event.event.startswith(BACK_TO):
-        return Event(at, "idle", "left", f"Set back to {STAGES[NEXT_STAGE[event.to_state].stage]}", sub)
+        stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
+        return Event(at, "idle", "left", f"Set back to {stage}", sub)
+    if event.event == "BEGIN":
+        return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Begun"), sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
     tone = "ok" if event.event in STEP_EVENTS else "warn"
     if event.event == "RETRY":
@@ -274,10 +282,11 @@ def event_row(event: JobEvent) -> Event:
     return Event(at, tone, tone, say, sub, _took(event))
 
 
+BEGUN: Final = {SnapState.PIECES_ASSIGNED: "Snap-up begun", RebuildState.LOST: "Rebuild begun"}
 STEP_EVENTS: Final = frozenset(
     event
     for event in EVENTS
-    if event not in ("RETICKET", "RESEED", "ABORT", "RETRY", "LEASE_OVER")
+    if event not in ("RETICKET", "RESEED", "ABORT", "RETRY", "LEASE_OVER", "COMM_R_DIFFERS")
     and not event.startswith(("FAIL_", "REVERT_"))
 )
 """Steps forward."""

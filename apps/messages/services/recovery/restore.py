@@ -60,6 +60,7 @@ OWN_KINDS: Final[dict[int, str]] = {
     Method.DECLARE_FAULTS_RECOVERED: "recover",
     Method.PRE_COMMIT_SECTOR_BATCH2: "precommit",
     Method.PROVE_COMMIT_SECTORS3: "commit",
+    Method.PROVE_REPLICA_UPDATES3: "snap_up",
 }
 """Methods of a miner by which the pool seals and proves, with the kind of message that it sends for each."""
 

@@ -20,7 +20,9 @@ from poolsite.filecoin.actors.batch import BatchReturn, FailCode
 from poolsite.filecoin.actors.miner_sectors import ProveReplicaUpdates3Params
 from poolsite.filecoin.cids import COMMR_PREFIX
 from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.gas_model import FAIL_STATE, VERIFY_UPDATE, replica_update_gas
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,9 +39,12 @@ def prove_replica_updates(call: Call) -> bytes:
     editor = editor_open(call)
     updates = params.sector_updates
     sectors = [_sector(editor, update.sector) for update in updates]
+    seen = [update.sector for update in updates]
     codes = [
-        _update_code(call, editor, update, sector=sector, proof=proof, kind=params.update_proofs_type)
-        for update, sector, proof in zip(updates, sectors, params.sector_proofs, strict=True)
+        ILLEGAL_ARGUMENT
+        if update.sector in seen[:at]
+        else _update_code(call, editor, update, sector=sector, proof=proof, kind=params.update_proofs_type)
+        for at, (update, sector, proof) in enumerate(zip(updates, sectors, params.sector_proofs, strict=True))
     ]
     if any(codes) and (params.require_activation_success or all(codes)):
         raise bad_argument("no valid updates")
@@ -96,10 +101,15 @@ def _update_code(
     kind: int,
 ) -> int:
     """0, or the exit code for which this sector is left out."""
+    if update.deadline >= call.network.proving.deadlines or not is_mutable(
+        editor.deadline_at(update.deadline, call.epoch)
+    ):
+        return ILLEGAL_ARGUMENT
     partition = editor.partition(update.deadline, update.partition)
     is_home = partition is not None and sector.number in partition.active
-    is_fit = sector.sector_key is None and update.new_sealed_cid.data.startswith(COMMR_PREFIX)
-    if not is_home or not is_fit:
+    holds_zeros = sector.sector_key is None and not sector.deal_weight + sector.verified_weight
+    is_sealed = update.new_sealed_cid.data.startswith(COMMR_PREFIX)
+    if not (is_home and holds_zeros and is_sealed) or kind != SECTOR_SIZES.index(editor.miner.sector_size):
         return ILLEGAL_ARGUMENT
     call.charge_to(FAIL_STATE + VERIFY_UPDATE)
     is_valid = call.machine.proofs.update(

@@ -67,6 +67,18 @@ def test_all_files_of_the_sector_go_and_those_of_others_stay(removals: Removals,
     assert removals.bytes_left == 0
 
 
+def test_of_a_proven_sector_the_sealing_folder_alone_is_cleared(removals: Removals, tmp_path: Path) -> None:
+    files = sector_write(tmp_path, "s-t01000-5")
+    update = tmp_path / "sealing" / "update" / "s-t01000-5"
+    update.parent.mkdir()
+    update.write_bytes(b"x")
+
+    until(lambda: removals.remove(command(keeps_store="yes")))
+
+    kept = [file for file in (*files, update) if file.exists()]
+    assert kept == [file for file in files if (tmp_path / "store") in file.parents]
+
+
 def test_the_stage_that_runs_ends_first(removals: Removals, tmp_path: Path) -> None:
     files = sector_write(tmp_path, "s-t01000-5")
     with removals.journal.at_work(JOB) as is_ours:

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import Assignment, Fail, JobKind, Level, ProvenSector, WindowPostInputs
 from workers.prover.loop import Prover
 from workers.storage.store import Store, StoreAway, store_known
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from workers.storage.sector import SectorFiles
 
 
 def test_all_who_begin_at_once_read_the_same_name(tmp_path: Path) -> None:
@@ -71,3 +75,25 @@ def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> No
     assert isinstance(result, Fail)
     assert (result.level, "mounted" in result.error) == (Level.TEMPORARY, True)
     prover.close()
+
+
+def test_of_two_replicas_the_one_with_the_chains_comm_r_is_proven(tmp_path: Path) -> None:
+    parameters, store = seal_parameters(RegisteredSealProof.STACKED_DRG_2KIB_V1_1), Store(tmp_path)
+    old = store.files(parameters, miner_id=1000, number=5)
+    new = store.updated_files(parameters, miner_id=1000, number=5)
+    for files, last in ((old, 1), (new, 2)):
+        files.cache.mkdir(parents=True)
+        files.sealed.parent.mkdir(parents=True)
+        files.p_aux.write_bytes(bytes(32) + bytes([last]) + bytes(31))
+        files.sealed.write_bytes(bytes(2048))
+
+    def proven(comm_r: bytes) -> SectorFiles:
+        return store.proven_files(parameters, miner_id=1000, number=5, comm_r=comm_r)
+
+    assert old.comm_r is not None
+    assert new.comm_r is not None
+    assert (proven(old.comm_r), proven(new.comm_r)) == (old, new)
+    old.sealed.unlink()
+    assert store.numbers() == {1000: [5]}
+    new.p_aux.write_bytes(b"half")
+    assert proven(bytes(32)) == old

@@ -1,0 +1,250 @@
+"""What is done over a proven sector: clients' data are snapped into it, a lost replica is made again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
+from apps.sectors.services.runs import run_abort, run_open, run_retry
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.snap_up import SnapUpPrice, snap_up_begin, snap_up_price
+from poolsite.filecoin.cids import commr_cid
+from poolsite.wire.jobs import RUN_KINDS, JobKind
+from poolsite.wire.pipeline import RUN_STATES
+
+if TYPE_CHECKING:
+    from apps.sectors.models import PipelineRun
+
+DRY_RUN = OpenApiParameter("dry_run", bool, description="say what it costs, and change nothing")
+KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
+PIECES_MAX = 1_000
+
+
+class RunOutput(serializers.Serializer[Any]):
+    """A run of a pipeline over a sector; its error and `paused` say that somebody has to decide."""
+
+    uuid = serializers.UUIDField()
+    kind = serializers.ChoiceField(choices=[str(kind) for kind in RUN_KINDS])
+    state = serializers.ChoiceField(choices=RUN_STATES)
+    stage = serializers.CharField()
+    state_since = serializers.DateTimeField()
+    paused = serializers.BooleanField()
+    error = serializers.CharField()
+    resume_at = serializers.ListField(child=serializers.CharField())
+    comm_r = serializers.CharField(allow_null=True)
+    message_id = serializers.CharField(allow_null=True)
+    by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+
+
+class RunList(serializers.Serializer[Any]):
+    """The runs over a sector, newest first."""
+
+    results = RunOutput(many=True)
+
+
+class SnapUpPriceOutput(serializers.Serializer[Any]):
+    """What would go into the sector, and attoFIL that it costs."""
+
+    pieces = serializers.ListField(child=serializers.CharField())
+    padded_bytes = serializers.IntegerField()
+    verified_bytes = serializers.IntegerField()
+    pledge = serializers.CharField()
+    gas = serializers.CharField()
+
+
+class RebuildPlanOutput(serializers.Serializer[Any]):
+    """Who would make the replica again, of what; a rebuild sends no message of its own."""
+
+    hosts = serializers.ListField(child=serializers.CharField())
+    payload_bytes = serializers.IntegerField()
+    is_update = serializers.BooleanField()
+
+
+class SnapUpInput(InputSerializer):
+    """Commitments of pieces that wait for a sector; without any as many of those as fit."""
+
+    pieces = serializers.ListField(
+        child=serializers.CharField(max_length=200), max_length=PIECES_MAX, default=[]
+    )
+
+
+class RunRetryInput(InputSerializer):
+    """An earlier state to go on from; without one the same stage is tried again."""
+
+    state = serializers.ChoiceField(choices=RUN_STATES, required=False)
+
+
+class RunAbortInput(InputSerializer):
+    """Why it ends."""
+
+    reason = serializers.CharField(max_length=1_000)
+
+
+def run_body(run: PipelineRun) -> dict[str, Any]:
+    """Write one run."""
+    return {
+        "uuid": str(run.uuid),
+        "kind": run.kind,
+        "state": run.state,
+        "stage": str(run.step.stage),
+        "state_since": run.state_since,
+        "paused": run.paused_at is not None,
+        "error": run.error,
+        "resume_at": [str(state) for state in run.step.resume_at] if run.paused_at is not None else [],
+        "comm_r": None if run.comm_r is None else str(commr_cid(bytes(run.comm_r))),
+        "message_id": run.message_id or None,
+        "by": run.actor,
+        "created_at": run.created_at,
+    }
+
+
+def price_body(price: SnapUpPrice) -> dict[str, Any]:
+    """Write what a snap-up costs."""
+    return {
+        "pieces": [str(piece.piece_cid) for piece in price.packed.pieces],
+        "padded_bytes": price.packed.used,
+        "verified_bytes": price.verified,
+        "pledge": str(price.pledge),
+        "gas": str(price.gas),
+    }
+
+
+def plan_body(plan: RebuildPlan) -> dict[str, Any]:
+    """Write what a rebuild would do."""
+    return {"hosts": list(plan.hosts), "payload_bytes": plan.payload, "is_update": plan.is_update}
+
+
+def is_dry_run(request: Request) -> bool:
+    """Return whether only the price is wanted.  Raises BadValue."""
+    words = {"true": True, "1": True, "false": False, "0": False, "": False}
+    wish = request.query_params.get("dry_run", "").lower()
+    if wish not in words:
+        raise BadValue("must be true or false", field="dry_run")
+    return words[wish]
+
+
+class SectorRunsView(PoolView):
+    """`/sectors/{uuid}/runs`: what was done over it since it was proven."""
+
+    filters = ()
+
+    @extend_schema(responses=RunList)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List snap-ups and rebuilds, newest first."""
+        return Response({"results": [run_body(run) for run in sector_get(self.principal, uuid).runs.all()]})
+
+
+class SectorSnapUpView(PoolView):
+    """`/sectors/{uuid}/snap-up`: clients' data into a committed sector."""
+
+    asks_network = True
+
+    @extend_schema(
+        request=SnapUpInput, responses={201: RunOutput, 200: SnapUpPriceOutput}, parameters=[DRY_RUN, KEY]
+    )
+    def post(self, request: Request, uuid: str) -> Response:
+        """Assign pieces to the sector and encode them into it; `dry_run` says what it would cost."""
+        body = SnapUpInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        sector, wanted = sector_get(self.principal, uuid), body.validated_data["pieces"]
+        work = sealing_context_now()
+        if is_dry_run(request):
+            return Response(price_body(snap_up_price(sector, piece_cids=wanted, work=work)))
+        key = request.headers.get("Idempotency-Key")
+        return created(
+            run_body(snap_up_begin(sector, piece_cids=wanted, by=self.principal, work=work, key=key))
+        )
+
+
+class SectorRebuildView(PoolView):
+    """`/sectors/{uuid}/rebuild`: a lost replica once more."""
+
+    @extend_schema(
+        request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]
+    )
+    def post(self, request: Request, uuid: str) -> Response:
+        """Make the replica again of its ticket and data; `dry_run` says who would, and of what."""
+        sector = sector_get(self.principal, uuid)
+        if is_dry_run(request):
+            return Response(plan_body(rebuild_plan(sector)))
+        key = request.headers.get("Idempotency-Key")
+        return created(run_body(rebuild_begin(sector, by=self.principal, now=clock.now(), key=key)))
+
+
+class RunView(PoolView):
+    """A run that is under way."""
+
+    kind: JobKind
+
+
+class RunRetryView(RunView):
+    """`/sectors/{uuid}/…/retry`: go on with one that stopped."""
+
+    @extend_schema(request=RunRetryInput, responses=RunOutput)
+    def post(self, request: Request, uuid: str) -> Response:
+        """Try the failed stage again, or go back to an earlier state of the table."""
+        body = RunRetryInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        run = run_open(sector_get(self.principal, uuid), self.kind)
+        state = body.validated_data.get("state")
+        return Response(run_body(run_retry(run, by=self.principal, now=clock.now(), state=state)))
+
+
+class RunAbortView(RunView):
+    """`/sectors/{uuid}/…/abort`: end one; the sector stays as it is."""
+
+    @extend_schema(request=RunAbortInput, responses=RunOutput)
+    def post(self, request: Request, uuid: str) -> Response:
+        """End a run: pieces of a snap-up wait for another sector; refused once its message was sent."""
+        body = RunAbortInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        run = run_open(sector_get(self.principal, uuid), self.kind)
+        reason = body.validated_data["reason"]
+        return Response(run_body(run_abort(run, reason=reason, by=self.principal, now=clock.now())))
+
+
+class SnapUpRetryView(RunRetryView):
+    """`/sectors/{uuid}/snap-up/retry`: go on with a snap-up."""
+
+    kind = JobKind.SNAP_UP
+
+
+class SnapUpAbortView(RunAbortView):
+    """`/sectors/{uuid}/snap-up/abort`: end a snap-up."""
+
+    kind = JobKind.SNAP_UP
+
+
+class RebuildRetryView(RunRetryView):
+    """`/sectors/{uuid}/rebuild/retry`: go on with a rebuild."""
+
+    kind = JobKind.REBUILD
+
+
+class RebuildAbortView(RunAbortView):
+    """`/sectors/{uuid}/rebuild/abort`: end a rebuild."""
+
+    kind = JobKind.REBUILD
+
+
+urlpatterns = [
+    path("sectors/<str:uuid>/runs", SectorRunsView.as_view(), name="v1-sector-runs"),
+    path("sectors/<str:uuid>/snap-up", SectorSnapUpView.as_view(), name="v1-sector-snap-up"),
+    path("sectors/<str:uuid>/snap-up/retry", SnapUpRetryView.as_view(), name="v1-snap-up-retry"),
+    path("sectors/<str:uuid>/snap-up/abort", SnapUpAbortView.as_view(), name="v1-snap-up-abort"),
+    path("sectors/<str:uuid>/rebuild", SectorRebuildView.as_view(), name="v1-sector-rebuild"),
+    path("sectors/<str:uuid>/rebuild/retry", RebuildRetryView.as_view(), name="v1-rebuild-retry"),
+    path("sectors/<str:uuid>/rebuild/abort", RebuildAbortView.as_view(), name="v1-rebuild-abort"),
+]

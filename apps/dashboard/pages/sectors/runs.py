@@ -1,0 +1,164 @@
+"""Snap-up and rebuild on a sector's page: what can be done, the question before, the way of one under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.labels import RUNS
+from apps.dashboard.pages.sectors.detail import sector_page
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
+from apps.sectors.services.runs import run_abort, run_open, run_retry
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.snap_up import snap_up_begin, snap_up_price
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Callable
+
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+
+def _act(
+    request: HttpRequest,
+    viewer: Principal,
+    key: uuid.UUID,
+    *,
+    ask: Callable[[Sector], ConfirmPage],
+    action: Callable[[Sector], Any],
+) -> HttpResponse:
+    """Ask first, then do it; what is refused is shown on the sector's page."""
+    row = sector_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    try:
+        if not is_confirm_submitted(request):
+            return confirm_page_render(request, viewer, ask(row))
+        action(row)
+    except DomainError as refusal:
+        return sector_page(request, viewer, key, error=refusal.reason)
+    return redirect("sector", key)
+
+
+def _page(row: Sector) -> dict[str, Any]:
+    return {"back": reverse("sector", args=[row.uuid]), "page": _("Sector"), "section": "sectors"}
+
+
+def snap_up_question(row: Sector) -> ConfirmPage:
+    """Return what a snap-up takes and costs.  Raises DomainError."""
+    price = snap_up_price(row, work=sealing_context_now())
+    pieces = price.packed.pieces
+    return ConfirmPage(
+        title=f"Snap up sector {row.number}",
+        text=_(
+            "A host encodes the data into the replica; the sector goes on proving. The old replica is "
+            "cleared once the update is final."
+        ),
+        label=_("Snap up"),
+        facts=(
+            ("Pieces", ", ".join(str(piece.piece_cid) for piece in pieces)),
+            ("Data", f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}"),
+            ("Verified", " ".join(formatting.size(price.verified)) if price.verified else "none"),
+            ("More pledge", formatting.amount_text(price.pledge)),
+            ("Gas, about", formatting.amount_text(price.gas)),
+        ),
+        **_page(row),
+    )
+
+
+@sign_in_required
+def snap_up(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Put waiting pieces into a committed sector, after a confirmation that says the price."""
+    return _act(
+        request,
+        viewer,
+        key,
+        ask=snap_up_question,
+        action=lambda row: snap_up_begin(row, by=viewer, work=sealing_context_now()),
+    )
+
+
+def rebuild_question(row: Sector) -> ConfirmPage:
+    """Return what a rebuild does.  Raises DomainError."""
+    plan = rebuild_plan(row)
+    made = "its ticket and zeros" if not plan.payload else "its ticket and the clients' data"
+    return ConfirmPage(
+        title=f"Rebuild sector {row.number}",
+        text=_(
+            "A host labels and encodes the sector anew and replaces the files in the store; nothing is "
+            "replaced unless CommR is the chain's. A faulty sector is declared recovered then."
+        ),
+        label=_("Rebuild"),
+        facts=(("Made of", made), ("Hosts", ", ".join(plan.hosts)), ("Store", row.store)),
+        **_page(row),
+    )
+
+
+@sign_in_required
+def rebuild(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Make a lost replica again, after a confirmation."""
+    return _act(
+        request,
+        viewer,
+        key,
+        ask=rebuild_question,
+        action=lambda row: rebuild_begin(row, by=viewer, now=now()),
+    )
+
+
+@require_POST
+@sign_in_required
+def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) -> HttpResponse:
+    """Try the failed stage of a run again."""
+    row = sector_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    try:
+        run_retry(run_open(row, kind), by=viewer, now=now())
+    except DomainError as refusal:
+        return sector_page(request, viewer, key, error=refusal.reason)
+    return redirect("sector", key)
+
+
+@sign_in_required
+def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) -> HttpResponse:
+    """End a run, after a confirmation; the sector stays as it is."""
+
+    def question(row: Sector) -> ConfirmPage:
+        return ConfirmPage(
+            title=f"Abort the {RUNS[run_open(row, kind).kind].lower()} of sector {row.number}",
+            text=_("The sector stays as the chain has it. Pieces that were to go in wait for another one."),
+            label=_("Abort"),
+            **_page(row),
+        )
+
+    return _act(
+        request,
+        viewer,
+        key,
+        ask=question,
+        action=lambda row: run_abort(
+            run_open(row, kind), reason=f"aborted by {viewer.actor}", by=viewer, now=now()
+        ),
+    )
+
+
+urlpatterns: Final = [
+    path("sectors/<uuid:key>/snap-up/", snap_up, name="sector-snap-up"),
+    path("sectors/<uuid:key>/rebuild/", rebuild, name="sector-rebuild"),
+    path("sectors/<uuid:key>/run/<str:kind>/retry/", retry, name="sector-run-retry"),
+    path("sectors/<uuid:key>/run/<str:kind>/abort/", abort, name="sector-run-abort"),
+]

@@ -1,0 +1,31 @@
+"""What a stage's report must bring, and the columns that it fills."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from apps.sectors.errors import BadReport
+from apps.sectors.params import pieces_column
+
+if TYPE_CHECKING:
+    from apps.sectors.policy import SealingPolicy
+    from poolsite.wire.jobs import StageOutputs
+    from poolsite.wire.pipeline import StageSpec
+
+
+def outputs_check(stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy) -> dict[str, Any]:
+    """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
+    for name in stage.outputs:
+        if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
+            raise BadReport("missing", field=f"outputs.{name}")
+    if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
+        raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
+    return outputs_columns(stage, outputs)
+
+
+def outputs_columns(stage: StageSpec, outputs: StageOutputs) -> dict[str, Any]:
+    """Return the sector's columns that a stage's outputs fill; a proof has a row of its own."""
+    columns = {name: getattr(outputs, name) for name in stage.outputs if name != "proof"}
+    if "pieces" in columns:
+        columns["pieces"] = pieces_column(outputs.pieces or ())
+    return columns

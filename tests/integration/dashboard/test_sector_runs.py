@@ -1,0 +1,86 @@
+"""A rebuild from the sector's page: the question, the run, its stop, retry and abort; who may not."""
+
+from __future__ import annotations
+
+import pytest
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.sectors.models import Job, PipelineRun
+from apps.sectors.services.runs import run_failed
+from apps.users.models import AuditEntry
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import STAGED
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def sector(ann):  # the person whose sector it is
+    miner = factories.miner()
+    factories.worker("host-a", stores=["store-1"], kinds=[str(kind) for kind in STAGED])
+    return factories.sector(
+        miner,
+        state="PROVING",
+        active=True,
+        store="store-1",
+        ticket=bytes(32),
+        comm_r=bytes([1]) * 32,
+        comm_d=sha254_zero(2048),
+    )
+
+
+def page(sector) -> str:
+    return text_of(signed_in().get(reverse("sector", args=[sector.uuid])))
+
+
+def test_a_rebuild_is_asked_about_begun_retried_and_aborted(sector):
+    address, client = reverse("sector-rebuild", args=[sector.uuid]), signed_in()
+    assert "Snap up…" in page(sector)
+
+    asked = text_of(client.get(address))
+    assert "its ticket and zeros" in asked
+    assert "host-a" in asked
+    assert not PipelineRun.objects.exists()
+    assert client.post(address, {"sure": "yes"}).status_code == 302
+    run = PipelineRun.objects.get()
+    assert "Rebuild: Add piece." in page(sector)
+    assert "Rebuild begun" in page(sector)
+    assert "Snap up…" not in page(sector)
+    again = client.post(address, {"sure": "yes"})
+    assert (again.status_code, "made again, already" in text_of(again)) == (422, True)
+
+    run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
+    assert "Rebuild stopped at Add piece: the disk is full." in page(sector)
+    retried = client.post(reverse("sector-run-retry", args=[sector.uuid, "rebuild"]))
+    assert retried.status_code == 302
+    assert PipelineRun.objects.get().paused_at is None
+
+    end = reverse("sector-run-abort", args=[sector.uuid, "rebuild"])
+    assert "Abort the rebuild" in text_of(client.get(end))
+    assert client.post(end, {"sure": "yes"}).status_code == 302
+    assert PipelineRun.objects.get().state == "REBUILD_ABORTED"
+    actions = set(AuditEntry.objects.values_list("action", flat=True))
+    assert {"sector.rebuild", "sector.rebuild-retry", "sector.rebuild-abort"} <= actions
+
+
+def test_what_cannot_be_is_said_on_the_page(sector):
+    answer = signed_in().get(reverse("sector-snap-up", args=[sector.uuid]))
+
+    assert answer.status_code == 422
+    type(sector).objects.filter(pk=sector.pk).update(ticket=None)
+    refused = signed_in().get(reverse("sector-rebuild", args=[sector.uuid]))
+    assert "does not know its ticket" in text_of(refused)
+
+
+def test_another_tenant_and_a_reader_cannot(sector):
+    people.person("bob", of="bob")
+    people.person("anna", role="AUDITOR")
+
+    for name in ("bob", "anna"):
+        for verb in ("sector-rebuild", "sector-snap-up"):
+            answer = signed_in(name).post(reverse(verb, args=[sector.uuid]), {"sure": "yes"})
+            assert answer.status_code == 404, (name, verb)
+    assert not PipelineRun.objects.exists()

@@ -1,0 +1,193 @@
+"""Clients' data into a committed sector on a real chain: encoded, proven, landed, and out of it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.messages.models import Message
+from apps.pieces.models import Piece
+from apps.sectors.models import PipelineRun, Sector, WorkerCommand
+from apps.users.models import AuditEntry
+from poolsite.filecoin.cids import commr_cid
+from tests.integration.sealing.test_life import PERIOD, SKIP, WINDOW, fresh, pledged
+from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
+from workers.storage.store import path_remove
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apps.miners.models import Miner
+    from tests.integration.sealing.world import World
+
+
+@pytest.fixture(autouse=True)
+def waiting(settings: Any, tmp_path: Path) -> None:
+    """Pieces wait to be named."""
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    settings.SEALING = {"pack_wait_s": 10_000}
+
+
+def committed(world: World, miner: Miner) -> Sector:
+    """An active sector of zeros."""
+    [sector] = pledged(world, miner)
+    world.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW + 40, stride=SKIP)
+    return fresh(sector)
+
+
+def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
+    return world.console._client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
+
+
+def run_reach(world: World, state: str) -> None:
+    """Let time pass until the newest run is there; what it says if it does not come."""
+    for _ in range(0, 2 * PERIOD, SKIP):
+        run = PipelineRun.objects.first()
+        assert run is not None
+        assert run.paused_at is None, (run.state, run.error)
+        if run.state == state:
+            return
+        world.epoch(SKIP, stride=SKIP)
+    raise AssertionError(
+        (run.state, run.error, run.job.state, run.job.error, run.job.offered_to, run.message_id)
+    )
+
+
+def test_data_are_snapped_into_a_committed_sector_and_come_back(world: World) -> None:
+    miner = world.miner_create()
+    sector = committed(world, miner)
+    old = bytes(sector.comm_r or b"")
+    piece = add(world, miner, LARGE)
+    client, number = allocation(world, miner, piece.piece_cid, 1024)
+    Piece.objects.filter(pk=piece.pk).update(client=client, allocation=number)
+    world.epoch(2)
+
+    answer = act(world, sector, "snap-up?dry_run=true", json={})
+    assert answer.status_code == 200, answer.text
+    price = answer.json()
+    assert (price["pieces"], price["verified_bytes"]) == ([piece.piece_cid], 1024)
+    assert not PipelineRun.objects.exists()
+
+    headers = {"Idempotency-Key": "once"}
+    answers = [act(world, sector, "snap-up", headers=headers, json={}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [201, 201], answers[0].text
+    run = PipelineRun.objects.get()
+    run_reach(world, "UPDATE_LANDED")
+    sector = fresh(sector)
+    info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)
+    assert info["SealedCID"]["/"] == str(commr_cid(bytes(sector.comm_r or b"")))
+    assert info["SectorKeyCID"]["/"] == str(commr_cid(old))
+    assert bytes(sector.key_comm_r or b"") == old != bytes(sector.comm_r or b"")
+    assert int(info["VerifiedDealWeight"]) > 0
+    name = f"s-t0{miner.actor_id}-{sector.number}"
+    assert (world.store.root / "sealed" / name).exists()
+    run_reach(world, "SNAPPED")
+    world.epoch(PERIOD, stride=SKIP)  # its windows are proven with the updated replica
+    assert fresh(sector).active
+    run.refresh_from_db()
+    assert not (world.store.root / "sealed" / name).exists()
+    assert (world.store.root / "update" / name).exists()
+    assert not list((world.folder / "sealer" / "sealing").glob(f"*/{name}"))
+    assert Piece.objects.get().state == "ACTIVE"
+    assert list(Message.objects.filter(kind="snap_up").values_list("exit_code", flat=True)) == [0]
+    assert AuditEntry.objects.filter(action="sector.snap-up").count() == 1
+
+    world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
+    assert world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data").status_code == 202
+    world.hosts_work()
+    assert data_of(world, piece) == LARGE
+
+
+def test_a_lost_replica_is_made_again_and_proves(world: World) -> None:
+    miner = world.miner_create()
+    sector = committed(world, miner)
+    name = f"s-t0{miner.actor_id}-{sector.number}"
+    files = [world.store.root / kind / name for kind in ("sealed", "cache")]
+    before = files[0].read_bytes()
+    path_remove(files[0])
+    path_remove(files[1])
+    world.until(lambda: not fresh(sector).active, epochs=2 * PERIOD, stride=SKIP)
+
+    plan = act(world, sector, "rebuild?dry_run=true")
+    assert plan.json() == {"hosts": ["sealer-1"], "payload_bytes": 0, "is_update": False}
+    assert act(world, sector, "rebuild").status_code == 201
+    assert act(world, sector, "rebuild").json()["code"] == "run_under_way"
+    world.hosts_work()
+
+    assert PipelineRun.objects.get().state == "REBUILD_CLEARED"
+    assert files[0].read_bytes() == before
+    world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=SKIP)
+    world.epoch(1)
+    assert PipelineRun.objects.get().state == "REBUILT"
+    assert AuditEntry.objects.filter(action="sector.rebuild").count() == 1
+
+
+def test_another_ticket_gives_another_comm_r_and_stores_nothing(world: World) -> None:
+    miner = world.miner_create()
+    sector = committed(world, miner)
+    Sector.objects.filter(pk=sector.pk).update(ticket=bytes(32))
+    kept = world.store.root / "sealed" / f"s-t0{miner.actor_id}-{sector.number}"
+    before = kept.read_bytes()
+
+    act(world, sector, "rebuild")
+    world.hosts_work()
+
+    run = PipelineRun.objects.get()
+    assert (run.state, run.job.state, run.paused_at is None) == ("COMM_R_DIFFERS", "PAUSED", False)
+    assert run.error.endswith(bytes(sector.comm_r or b"").hex())
+    assert kept.read_bytes() == before
+    ended = act(world, sector, "rebuild/abort", json={"reason": "unknown ticket"})
+    assert ended.json()["state"] == "REBUILD_ABORTED"
+
+
+def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(world: World) -> None:
+    """Kills at every stage of snap-up, rebuild of what was snapped, and unsealing of it."""
+    miner = world.miner_create()
+    sector = committed(world, miner)
+    piece = add(world, miner, LARGE)
+    runs = killed_often(world)
+
+    assert act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
+    run_reach(world, "SNAPPED")
+    replica = world.store.root / "update" / f"s-t0{miner.actor_id}-{sector.number}"
+    before = replica.read_bytes()
+    path_remove(replica)
+    path_remove(world.store.root / "update-cache" / replica.name)
+    assert act(world, sector, "rebuild?dry_run=true").json()["is_update"] is True
+    assert act(world, sector, "rebuild").status_code == 201
+    world.hosts_work()
+    assert PipelineRun.objects.first().state == "REBUILD_CLEARED"  # type: ignore[union-attr]  # there are two
+    assert replica.read_bytes() == before
+    world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
+    assert world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data").status_code == 202
+    world.hosts_work()
+
+    assert data_of(world, piece) == LARGE
+    twice = dict.fromkeys(("add_piece", "snap_encode"), 2)
+    once = dict.fromkeys(("tree_d", "pc1", "pc2", "snap_prove", "snap_decode"), 1)
+    assert {name: count for name, count in runs.items() if name != "window_post"} == once | twice | {
+        "add_piece": 3
+    }
+    assert Message.objects.filter(kind="snap_up").count() == 1
+    assert not list((world.folder / "sealer" / "sealing").glob(f"*/{replica.name}"))
+
+
+def test_an_aborted_snap_up_leaves_the_sector_and_frees_its_pieces(world: World) -> None:
+    miner = world.miner_create()
+    sector = committed(world, miner)
+    piece = add(world, miner, LARGE)
+    act(world, sector, "snap-up", json={})
+    piece.refresh_from_db()
+    assert (piece.state, piece.sector_number) == ("PACKED", sector.number)
+    world.agent.claim_after = 0.0
+    world.agent.tick()  # claims and encodes
+    world.agent.tick()
+
+    ended = act(world, sector, "snap-up/abort", json={"reason": "another client"})
+
+    assert ended.json()["state"] == "SNAP_ABORTED", ended.text
+    piece.refresh_from_db()
+    assert (piece.state, piece.sector_number) == ("READY", None)
+    assert WorkerCommand.objects.get(op="remove").args["keeps_store"] == "yes"
+    assert fresh(sector).active

@@ -1,0 +1,142 @@
+"""A host's part of snap-up, unsealing of what was snapped, and rebuild: the same bytes each time."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from poolsite.filecoin.commd import Piece as CommittedPiece
+from poolsite.filecoin.commd import comm_d_from_pieces
+from poolsite.filecoin.fr32 import fr32_pad
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.proof_container import update_proof_check
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import Piece, SealInputs, StageOutputs
+from tests.naive.pieces import data_commitment
+from workers.agent.journal import Work
+from workers.agent.stages import StageRunner
+from workers.processors import stages
+from workers.storage.store import Store, path_remove, store_known
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SIZE = 2048
+ZERO = sha254_zero(SIZE)
+DATA = bytes(range(250)) * 4
+PIECE = Piece(size=1024, comm_p=data_commitment(fr32_pad(DATA.ljust(1016, b"\0"))), payload_size=len(DATA))
+PIECES = (PIECE, Piece(size=1024, comm_p=sha254_zero(1024)))
+BASE = SealInputs(
+    miner_id=1000,
+    number=5,
+    seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+    sector_size=SIZE,
+    state="ALLOCATED",
+    stage="ADD_PIECE",
+    pieces=(Piece(size=SIZE, comm_p=ZERO),),
+    ticket=bytes([7]) * 32,
+    comm_d=ZERO,
+)
+SEALING = ("ALLOCATED", "PIECE_ADDED", "TICKET_ASSIGNED", "PC1_DONE")
+REBUILDING = ("LOST", "REBUILD_PIECE_ADDED", "REBUILD_TREE_D_BUILT", "REBUILD_PC1_DONE")
+
+
+class Here:
+    """A pool whose children are this process; tasks pass as JSON all the same."""
+
+    def call(self, name: str, task: Any, *, progress: Any, is_wanted: Any) -> Any:  # runs to its end
+        stage = stages.stage_named(name)
+        return stage.run(
+            stages.task_decode(stage, json.loads(json.dumps(stages.task_encode(task)))), progress=progress
+        )
+
+
+class Host:
+    """A sealing host with its store."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store = Store(folder / "store")
+        store_known(self.store, folder)
+        self.runner = StageRunner(folder=folder, store=self.store, pool=Here())  # type: ignore[arg-type]  # has what it calls
+        self.folder = folder
+
+    def run(self, job: str, inputs: SealInputs, **changes: Any) -> StageOutputs:
+        work = Work(token=1, inputs=replace(inputs, **changes))
+        self.runner.journal.work_write(job, work)
+        self.runner.run(job)
+        outputs = self.runner.journal.outputs_read(job, work.id)
+        assert outputs is not None, self.runner.journal.failure_read(job, work.id, token=1)
+        return outputs
+
+    def replica_of_zeros(self, job: str, states: tuple[str, ...]) -> bytes:
+        outputs = StageOutputs()
+        for state, stage in zip(states, ("ADD_PIECE", "TREE_D", "PC1", "PC2"), strict=True):
+            outputs = self.run(job, BASE, state=state, stage=stage)
+        return outputs.comm_r or b""
+
+    def piece_put(self, job: str) -> None:
+        """What would be fetched from the console."""
+        folder = self.runner.journal.folder(job)
+        folder.mkdir(parents=True)
+        (folder / f"piece-{PIECE.comm_p.hex()}").write_bytes(DATA)
+
+    def unsealed(self, job: str, inputs: SealInputs, *, offset: int = 0, count: int = len(DATA)) -> bytes:
+        self.run(job, inputs, state="SEALED", stage="UNSEAL", offset=offset, num_bytes=count)
+        return (self.runner.journal.folder(job) / "unsealed").read_bytes()
+
+    def left(self) -> list[str]:
+        """Files and folders of the sector."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("s-t01000-5*"))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+def test_snapped_data_come_out_and_the_replica_is_made_again(host: Host) -> None:
+    parameters = seal_parameters(BASE.seal_proof)
+    old = host.replica_of_zeros("seal", SEALING)
+    host.run("seal", BASE, state="PC2_DONE", stage="PERSIST", comm_r=old)
+    host.run("seal", BASE, state="COMMIT_LANDED", stage="FINALIZE", comm_r=old)
+    update = replace(BASE, is_update=True, comm_r=old, pieces=PIECES)
+
+    host.piece_put("snap")
+    made = host.run("snap", update, state="PIECES_ASSIGNED", stage="SNAP_ENCODE")
+    parts = [CommittedPiece(piece.size, piece.comm_p) for piece in PIECES]
+    assert made.comm_d == comm_d_from_pieces(SIZE, parts)
+    update = replace(update, comm_d_new=made.comm_d, comm_r_new=made.comm_r)
+    proof = host.run("snap", update, state="SNAP_ENCODED", stage="SNAP_PROVE").proof
+    update_proof_check(
+        proof or b"",
+        update_proof=0,
+        comm_r_old=old,
+        comm_r_new=made.comm_r or b"",
+        comm_d_new=made.comm_d or b"",
+    )
+    host.run("snap", update, state="SNAP_PROVED", stage="PERSIST")
+    for comm_r, place in ((old, "sealed"), (made.comm_r or b"", "update")):
+        files = host.store.proven_files(parameters, miner_id=1000, number=5, comm_r=comm_r)
+        assert files.sealed.parent.name == place
+    assert host.unsealed("out", update) == DATA
+    host.run("snap", update, state="UPDATE_FINAL", stage="KEY_CLEAR")
+    kept = ["store/update-cache/s-t01000-5", "store/update/s-t01000-5"]
+    assert host.left() == kept
+    assert host.unsealed("out-2", update, offset=3, count=7) == DATA[3:10]
+
+    replica = host.store.updated_files(parameters, miner_id=1000, number=5).sealed
+    before = replica.read_bytes()
+    for path in kept:
+        path_remove(host.folder / path)
+    assert host.replica_of_zeros("again", REBUILDING) == old
+    host.piece_put("encode")
+    again = host.run("encode", update, state="REBUILD_PC2_DONE", stage="SNAP_ENCODE")
+    assert again.comm_r == made.comm_r
+    host.run("encode", update, state="REBUILD_ENCODED", stage="PERSIST")
+    host.run("encode", update, state="REBUILD_STORED", stage="FINALIZE")
+    assert replica.read_bytes() == before
+    assert host.left() == kept
