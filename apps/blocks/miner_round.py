@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -17,8 +18,8 @@ from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Round
 from apps.blocks.providers import META_BLOCK, META_DRAW, ProofRefused, ProofTimeout
 from apps.blocks.selectors import worker_granted
-from apps.blocks.services.guard import block_reserve, block_signed, block_unsigned
-from apps.blocks.services.rounds import REASON_MAX, round_advance, round_submitted, round_won
+from apps.blocks.services.guard import Reservation, block_unsigned, blocks_reserve, blocks_signed
+from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance, rounds_submitted, rounds_won
 from apps.blocks.states import RoundState, WhyNot
 from apps.blocks.template import (
     BlockTemplate,
@@ -33,6 +34,7 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core import clock
 from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import Conflict, DomainError
+from apps.core.grouped_calls import GroupedCalls
 from apps.gateway.errors import SignerAway, SignerRefused
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.block import ElectionProof
@@ -95,6 +97,17 @@ def outcome_of(error: Exception) -> tuple[RoundState, str]:
 FAILURES: Final = tuple(kind for kind, _ in OUTCOMES)
 
 
+class RoundWrites:
+    """What the winners of one epoch write, together as it comes: one alone takes as long as all of them."""
+
+    def __init__(self) -> None:
+        call = blocks_database
+        self.won: GroupedCalls[Round, Round] = GroupedCalls(partial(call, rounds_won))
+        self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(partial(call, blocks_reserve))
+        self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(partial(call, blocks_signed))
+        self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(partial(call, rounds_submitted))
+
+
 @dataclass(frozen=True, slots=True)
 class RoundContext:
     """What the miners' rounds at one epoch have in common."""
@@ -106,6 +119,7 @@ class RoundContext:
     providers: BlockProviders
     selection: MessageSelection
     network_version: int
+    writes: RoundWrites = field(default_factory=RoundWrites)
 
 
 class MinerRound:
@@ -150,7 +164,7 @@ class MinerRound:
                 self._drawn()
         if won is None:
             return self._row()
-        self.row = await blocks_database(round_won, self._row())
+        self.row = await self.context.writes.won(self._row())
         try:
             await self._make(*won)
         except FAILURES as error:
@@ -249,7 +263,8 @@ class MinerRound:
             await asyncio.sleep(max(times.block_time - time.time(), 0.0))
         async with self.step("submit"):
             await self._submit(block)
-        await blocks_database(round_submitted, self.row, block_row, now=clock.now(), steps=self.timer.steps)
+        taken = Submitted(self.row, block_row, self.timer.steps, clock.now())
+        await self.context.writes.submitted(taken)
         log.info("block_submitted", miner=str(self.address), epoch=self.row.epoch, cid=str(block.cid))
 
     async def _prove(self, info: BaseInfo) -> tuple[PoStProof, ...]:
@@ -291,12 +306,8 @@ class MinerRound:
             block = await self._create(template)
         self.made = block
         async with self.step("reserve"):
-            return await blocks_database(
-                block_reserve,
-                with_signature(block, None),
-                round=self.row,
-                base_height=self.base.height,
-                now=clock.now(),
+            return await self.context.writes.reserve(
+                Reservation(with_signature(block, None), self.row, self.base.height, clock.now())
             )
 
     def _epoch_s(self) -> float:
@@ -371,7 +382,7 @@ class MinerRound:
             except BadSignature as error:
                 raise SignerRefused(f"the signer's signature is wrong: {error}") from None
         block = with_signature(block, signature)
-        await blocks_database(block_signed, row, block)
+        await self.context.writes.signed((row, block))
         return block
 
     async def _submit(self, block: BlockMsg) -> None:

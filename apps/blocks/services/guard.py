@@ -10,9 +10,10 @@ Source: ref-fvm fvm/src/kernel/default.rs verify_consensus_fault; lotus chain/ge
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from django.db import IntegrityError, transaction
+from django.db import connection, transaction
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
@@ -24,51 +25,82 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from django.db.models import QuerySet
-
     from apps.blocks.models import Round
     from poolsite.filecoin.cids import Cid
 
 
-def block_reserve(block: BlockMsg, *, round: Round, base_height: int, now: datetime) -> Block:
-    """Reserve the height for a header without signature; return the row that has it, maybe of another header.
+SIGNED: Final = f"""
+UPDATE {Block._meta.db_table} AS old SET cid = new.cid, signed = new.signed
+FROM unnest(%s::bigint[], %s::text[], %s::bytea[]) AS new(id, cid, signed) WHERE old.id = new.id
+"""  # noqa: S608
+"""For two hundred blocks a tenth of what Django's bulk_update takes to be put together."""
 
-    Raise SlashGuard where a block of the miner that may be signed makes this one a fault.
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A header without signature for which the height is wanted."""
+
+    block: BlockMsg
+    round: Round
+    base_height: int
+    at: datetime
+
+
+@transaction.atomic
+def blocks_reserve(asked: Sequence[Reservation]) -> list[Block | Exception]:
+    """Reserve the heights for headers; return the rows that have them, maybe of other headers.
+
+    In the place of one that a block of its miner, which may be signed, makes a fault stands SlashGuard.
     """
-    header = block.header
-    actor_id, height = header.miner.actor_id, header.height
     genesis = genesis_current()
-    of_miner = Block.objects.filter(genesis=genesis, actor_id=actor_id)
-    own = of_miner.filter(height=base_height).first()
-    if own is not None and own.cid not in {str(cid) for cid in header.parents}:
-        raise SlashGuard(
-            f"parent-grinding fault: the parents at epoch {base_height} are without the miner's own block"
-            f" {own.cid or 'there, which may have been signed'}"
-        )
-    parents = parents_digest(header.parents)
-    try:
-        with transaction.atomic():
-            return Block.objects.create(
-                genesis=genesis,
-                actor_id=actor_id,
-                height=height,
-                parents=parents,
-                unsigned=to_cbor(block),
-                messages=len(block.bls_messages) + len(block.secpk_messages),
-                round=round,
-                reserved_at=now,
-            )
-    except IntegrityError:
-        return _reserved(of_miner, height, parents)
+    of_miners = Block.objects.filter(
+        genesis=genesis, actor_id__in=[one.block.header.miner.actor_id for one in asked]
+    )
+    below = of_miners.filter(height__in={one.base_height for one in asked}).only("actor_id", "height", "cid")
+    own = {(row.actor_id, row.height): row for row in below}
+    results: list[Block | Exception] = [
+        _grinding(one, own.get((one.block.header.miner.actor_id, one.base_height))) or _row(one, genesis)
+        for one in asked
+    ]
+    new = [row for row in results if isinstance(row, Block)]
+    # In one order: a service beside us that writes the same waits, and none for the other.
+    Block.objects.bulk_create(sorted(new, key=lambda row: row.actor_id), ignore_conflicts=True)
+    found = of_miners.filter(height__in={row.height for row in new})
+    reserved = {(row.actor_id, row.height): row for row in found}
+    return [
+        (reserved.get((row.actor_id, row.height)) or _offset(row)) if isinstance(row, Block) else row
+        for row in results
+    ]
 
 
-def _reserved(of_miner: QuerySet[Block], height: int, parents: bytes) -> Block:
-    """Return the row of the height.  Raise SlashGuard if it is another height's on the same parents."""
-    row = of_miner.filter(height=height).first()
-    if row is not None:
-        return row
-    other = of_miner.get(parents=parents)
-    raise SlashGuard(
+def _grinding(asked: Reservation, own: Block | None) -> SlashGuard | None:
+    """Return the fault of a header on parents that lack the miner's own block of their height."""
+    if own is None or own.cid in {str(cid) for cid in asked.block.header.parents}:
+        return None
+    return SlashGuard(
+        f"parent-grinding fault: the parents at epoch {asked.base_height} are without the miner's own block"
+        f" {own.cid or 'there, which may have been signed'}"
+    )
+
+
+def _row(asked: Reservation, genesis: str) -> Block:
+    block = asked.block
+    return Block(
+        genesis=genesis,
+        actor_id=block.header.miner.actor_id,
+        height=block.header.height,
+        parents=parents_digest(block.header.parents),
+        unsigned=to_cbor(block),
+        messages=len(block.bls_messages) + len(block.secpk_messages),
+        round=asked.round,
+        reserved_at=asked.at,
+    )
+
+
+def _offset(row: Block) -> SlashGuard:
+    """Return the fault of a row that was not written although nothing has its height."""
+    other = Block.objects.get(genesis=row.genesis, actor_id=row.actor_id, parents=row.parents)
+    return SlashGuard(
         f"time-offset fault: the miner has a block on these parents at height {other.height}: {other.cid}"
     )
 
@@ -79,10 +111,14 @@ def block_unsigned(row: Block) -> BlockMsg:
     return block
 
 
-def block_signed(row: Block, block: BlockMsg) -> None:
-    """Keep the signed block: a retry submits the same."""
-    row.cid, row.signed = str(block.cid), to_cbor(block)
-    row.save(update_fields=["cid", "signed"])
+def blocks_signed(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
+    """Keep signed blocks: a retry submits the same."""
+    for row, block in signed:
+        row.cid, row.signed = str(block.cid), to_cbor(block)
+    columns = zip(*((row.pk, row.cid, row.signed) for row, _ in signed), strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(SIGNED, [list(column) for column in columns])
+    return [None] * len(signed)
 
 
 def parents_digest(parents: Sequence[Cid]) -> bytes:

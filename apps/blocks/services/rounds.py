@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -9,8 +11,8 @@ from django.db import transaction
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
 from apps.core.errors import LostRace, WrongState
-from apps.core.live import Change, publish, publish_all
-from apps.core.transitions import advance
+from apps.core.live import Change, publish_all
+from apps.core.transitions import advance, advance_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,31 +29,22 @@ def rounds_record(rounds: Sequence[Round]) -> None:
         return
     with transaction.atomic():
         Round.objects.bulk_create(rounds, ignore_conflicts=True)
-        publish_all([Change("rounds", str(row.miner.uuid), row.miner.tenant_id) for row in rounds])
+        rounds_publish(rounds)
 
 
-def round_won(row: Round) -> Round:
-    """Write that a round was won, before its block is made; return the row that another wrote first."""
-    with transaction.atomic():
-        written, _ = Round.objects.get_or_create(
-            miner=row.miner,
-            epoch=row.epoch,
-            defaults={
-                name: getattr(row, name)
-                for name in (
-                    "base_height",
-                    "state",
-                    "expected",
-                    "win_count",
-                    "sector",
-                    "steps",
-                    "budget_ms",
-                    "at",
-                )
-            },
-        )
-        round_publish(written)
-    return written
+@transaction.atomic
+def rounds_won(rows: Sequence[Round]) -> list[Round]:
+    """Write that rounds were won, before their blocks are made; return the rows that others wrote first."""
+    # In one order: a service beside us that writes the same waits, and none for the other.
+    Round.objects.bulk_create(sorted(rows, key=lambda row: row.miner_id), ignore_conflicts=True)
+    miners = {row.miner_id: row.miner for row in rows}
+    found = Round.objects.filter(miner__in=miners, epoch__in={row.epoch for row in rows})
+    written = {(row.miner_id, row.epoch): row for row in found}
+    won = [written[row.miner_id, row.epoch] for row in rows]
+    for row in won:
+        row.miner = miners[row.miner_id]
+    rounds_publish(won)
+    return won
 
 
 def round_advance(row: Round, event: str, **data: Any) -> None:
@@ -61,15 +54,30 @@ def round_advance(row: Round, event: str, **data: Any) -> None:
     try:
         with transaction.atomic():
             advance(row, event, **data)
-            round_publish(row)
+            rounds_publish([row])
     except (LostRace, WrongState):
         row.refresh_from_db()
 
 
-def round_submitted(row: Round, block: Block, *, now: datetime, steps: list[Any]) -> None:
-    """Note that a node took the block."""
-    Block.objects.filter(pk=block.pk, submitted_at=None).update(submitted_at=now)
-    round_advance(row, "SUBMIT", steps=steps)
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """A round whose block a node took."""
+
+    round: Round
+    block: Block
+    steps: list[list[str | int]]
+    at: datetime
+
+
+@transaction.atomic
+def rounds_submitted(taken: Sequence[Submitted]) -> list[None]:
+    """Note that a node took blocks; rounds that another service moved meanwhile stay as that has them."""
+    blocks = Block.objects.filter(pk__in=[one.block.pk for one in taken], submitted_at=None)
+    blocks.update(submitted_at=taken[0].at)
+    steps = {one.round.pk: {"steps": json.dumps(one.steps)} for one in taken}
+    advance_many(Round, "SUBMIT", steps, returning="epoch")
+    rounds_publish([one.round for one in taken])
+    return [None] * len(taken)
 
 
 def rounds_interrupted(*, before: int) -> int:
@@ -86,6 +94,6 @@ def rounds_at(miners: Sequence[Miner], epoch: int) -> dict[int, Round]:
     return {row.miner_id: row for row in rows}
 
 
-def round_publish(row: Round) -> None:
-    """Publish that a round changed, for the pages that show it."""
-    publish(Change("rounds", str(row.miner.uuid), row.miner.tenant_id))
+def rounds_publish(rows: Sequence[Round]) -> None:
+    """Publish that rounds changed, for the pages that show them."""
+    publish_all([Change("rounds", str(row.miner.uuid), row.miner.tenant_id) for row in rows])

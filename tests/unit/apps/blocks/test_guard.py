@@ -1,0 +1,133 @@
+"""The guard of heights for many winners at once: each gets its row, or its own fault, whoever else asks."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from apps.blocks.errors import SlashGuard
+from apps.blocks.models import Block, Round
+from apps.blocks.services.guard import Reservation, blocks_reserve, blocks_signed
+from apps.blocks.services.rounds import rounds_won
+from apps.core import clock
+from poolsite.devnet.node import Devnet
+from poolsite.filecoin.address import id_address
+from poolsite.filecoin.block import BlockMsg
+from poolsite.filecoin.cids import Cid
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from poolsite.filecoin.block import BlockHeader
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+MINERS = 5
+
+
+@pytest.fixture
+def header() -> Iterator[BlockHeader]:
+    chain = Devnet(":memory:", network="test")
+    chain.mine(2)
+    yield chain.head.tipset.blocks[0]
+    chain.close()
+
+
+def won(epoch: int, *, count: int = MINERS) -> list[Round]:
+    at = clock.now()
+    miners = [factories.miner(3000 + number) for number in range(count)]
+    facts: dict[str, Any] = {
+        "epoch": epoch,
+        "base_height": epoch - 1,
+        "state": "WON",
+        "win_count": 1,
+        "at": at,
+    }
+    return rounds_won([Round(miner=miner, **facts) for miner in miners])
+
+
+def asked(
+    header: BlockHeader, round: Round, *, height: int = 0, parents: tuple[Cid, ...] = ()
+) -> Reservation:
+    made = replace(
+        header,
+        miner=id_address(round.miner.actor_id or 0),
+        height=height or round.epoch,
+        parents=parents or header.parents,
+        block_sig=None,
+    )
+    return Reservation(BlockMsg(made, (), ()), round, (height or round.epoch) - 1, clock.now())
+
+
+def test_each_winner_of_many_gets_its_own_height(header: BlockHeader) -> None:
+    rounds = won(50)
+
+    rows = blocks_reserve([asked(header, one) for one in reversed(rounds)])
+
+    assert [row.round_id for row in rows if isinstance(row, Block)] == [one.pk for one in reversed(rounds)]
+    again = blocks_reserve([asked(header, one) for one in rounds])
+    assert {row.pk for row in again if isinstance(row, Block)} == {row.pk for row in Block.objects.all()}
+    assert Block.objects.count() == MINERS
+
+
+def test_a_fault_of_one_winner_is_its_own_alone(header: BlockHeader) -> None:
+    rounds = won(50, count=3)
+    other = (Cid(bytes(header.parents[0].data[:-1]) + b"\0"),)
+    offset, ground, _ = rounds
+    [earlier] = blocks_reserve([asked(header, offset, height=49)])
+    [below] = blocks_reserve([asked(header, ground, height=49, parents=other)])
+    assert isinstance(earlier, Block)
+    assert isinstance(below, Block)
+
+    results = blocks_reserve(
+        [replace(asked(header, offset), base_height=10), asked(header, ground), asked(header, rounds[2])]
+    )
+
+    assert isinstance(results[0], SlashGuard)
+    assert "time-offset fault" in results[0].reason
+    assert isinstance(results[1], SlashGuard)
+    assert "parent-grinding fault" in results[1].reason
+    assert isinstance(results[2], Block)
+    assert Block.objects.filter(height=50).count() == 1
+
+
+def test_two_services_reserve_and_write_the_same_rows(header: BlockHeader) -> None:
+    rounds, rows = won(50), {}
+    gate = threading.Barrier(2)
+
+    def serve(name: str, order: list[Round]) -> None:
+        gate.wait()
+        for _ in range(10):
+            rounds_won([Round(**{f: getattr(one, f) for f in FACTS}) for one in order])
+            rows[name] = blocks_reserve([asked(header, one) for one in order])
+        connection.close()
+
+    threads = [
+        threading.Thread(target=serve, args=(name, order))
+        for name, order in (("a", rounds), ("b", rounds[::-1]))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert [row.pk for row in rows["a"]] == [row.pk for row in rows["b"]][::-1]
+    assert (Block.objects.count(), Round.objects.count()) == (MINERS, MINERS)
+
+
+FACTS = ("miner", "epoch", "base_height", "state", "win_count", "at")
+
+
+def test_signed_headers_are_kept_with_their_own_rows(header: BlockHeader) -> None:
+    wanted = [asked(header, one) for one in won(50)]
+    rows = blocks_reserve(wanted)
+
+    blocks_signed([(row, one.block) for row, one in zip(rows, wanted, strict=True) if isinstance(row, Block)])
+
+    kept = {row.actor_id: row.cid for row in Block.objects.all()}
+    assert kept == {one.block.header.miner.actor_id: str(one.block.cid) for one in wanted}
