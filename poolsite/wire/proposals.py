@@ -5,6 +5,7 @@ The console proposes them and the signer's owner approves; the signer's command 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 CREATE_MINER: Final = "power.CreateMiner"
 MINER_METHODS: Final = "miner."
 SEND: Final = "Send"
+ADDRESS_CHANGES: Final = (
+    "ChangeWorkerAddress",
+    "ConfirmChangeWorkerAddress",
+    "ChangeOwnerAddress",
+    "ChangeBeneficiary",
+)
 OWN_TRANSFERS: Final = "transfers between own wallets"
 """Name of the rule that `own_transfers_edit` adds."""
 
@@ -44,6 +51,28 @@ def own_miners_edit(rules: Sequence[RuleForm], miners: Sequence[str]) -> PolicyE
             return None
         return PolicyEdit(op=PUT, name=rule.name, rule=replace(rule, to=wanted), place=place)
     return None
+
+
+def address_changes_rule(miner: str) -> RuleForm:
+    """Return the rule that allows changes of one miner's addresses; the default policy has none."""
+    return RuleForm(
+        name=f"addresses of {miner}",
+        methods=tuple(MINER_METHODS + name for name in ADDRESS_CHANGES),
+        to=(miner,),
+        value_max="0 FIL",
+        fee_max="1 FIL",
+        fee_per_day="5 FIL",
+    )
+
+
+def rule_text(rule: RuleForm) -> str:
+    """Return a rule of messages as it is written in a policy."""
+    lists = {"methods": rule.methods, "to": rule.to}
+    limits = {name: getattr(rule, name) for name in ("value_max", "value_per_day", "fee_max", "fee_per_day")}
+    lines = ["[[rule]]", f"name = {json.dumps(rule.name)}"]
+    lines += [f"{name} = {json.dumps(list(words))}" for name, words in lists.items()]
+    lines += [f"{name} = {json.dumps(amount)}" for name, amount in limits.items() if amount]
+    return "\n".join(lines)
 
 
 def own_transfers_edit(

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from poolsite.wire.proposals import OWN_TRANSFERS, own_miners_edit, own_transfers_edit
+from poolsite.wire.proposals import (
+    OWN_TRANSFERS,
+    address_changes_rule,
+    own_miners_edit,
+    own_transfers_edit,
+    rule_text,
+)
 from workers.signer.policy import DEFAULT, policy_parse
 from workers.signer.policy_text import edit_apply, rule_form
 
@@ -62,3 +68,12 @@ def test_own_transfers_become_a_rule_with_the_typed_amounts() -> None:
     changed = policy_parse(again).rules[-1]
     assert len(policy_parse(again).rules) == len(policy_parse(text).rules)
     assert (changed.to, changed.value_max) == (("f01001", "f01002"), 60 * 10**18)
+
+
+def test_rule_for_address_changes_is_read_as_it_was_meant() -> None:
+    rule = address_changes_rule("f01004")
+
+    read = rules_of(f"{DEFAULT}\n{rule_text(rule)}\n")[-1]
+
+    assert (read.name, read.methods, read.to) == (rule.name, rule.methods, rule.to)
+    assert (read.value_max, read.fee_max, read.fee_per_day) == ("0 FIL", "1 FIL", "5 FIL")

@@ -30,6 +30,7 @@ from apps.miners.services.address_changes import (
     may_change,
 )
 from apps.miners.states import AddressChange
+from poolsite.wire.proposals import address_changes_rule, rule_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -215,6 +216,7 @@ def page_of(
         wrong=wrong or form.why,
         form=form,
         key=new_key(),
+        rule=rule_text(address_changes_rule(miner.address)),
         may_change=may_change(viewer, miner) and not away,
     )
 
