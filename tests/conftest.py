@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg2
 import pytest
 import structlog
+from django.conf import settings as django_settings
 from django.db import connections
 from django.test import TransactionTestCase
 
@@ -86,6 +87,12 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
         link.autocommit = True
         sessions = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
         link.cursor().execute(sessions, [database["NAME"]])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def pieces_apart(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test keeps pieces in the checkout's `var`."""
+    django_settings.PIECES_DIR = str(tmp_path_factory.mktemp("pieces"))
 
 
 @pytest.fixture(autouse=True)

@@ -24,8 +24,9 @@ from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
-from tests.integration.sealing.test_life import PERIOD, SKIP, active_on_chain, fresh, money, pledged
+from tests.integration.sealing.test_life import money
 from tests.integration.sealing.test_restored import SECTOR_TABLES
+from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal
 from tests.unit.apps.messages.test_recovery import Dump
@@ -36,19 +37,13 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from tests.integration.sealing.world import World
 
+pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
+
 TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
 
 
 class Killed(BaseException):
     """The process ends here; no code of its own catches it."""
-
-
-def active_pair(world: World) -> tuple[Miner, list[Sector]]:
-    """A miner with two sectors that prove."""
-    miner = world.miner_create()
-    sectors = pledged(world, miner, count=2)
-    world.until(lambda: all(fresh(one).active for one in sectors), epochs=3 * PERIOD, stride=SKIP)
-    return miner, sectors
 
 
 def plan_of(sectors: Sequence[Sector], request: ChangeRequest) -> ChangePlan:
@@ -79,8 +74,10 @@ def sent(method: int) -> list[Message]:
     return list(Message.objects.filter(method=method))
 
 
-def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(world: World) -> None:
-    miner, sectors = active_pair(world)
+def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    miner, sectors = pair
     price = plan_of(sectors, TERMINATE)
     assert [one.refusal for one in price.sectors] == ["", ""]
     assert price.pledge == sum(int(fresh(one).initial_pledge) for one in sectors)
@@ -111,8 +108,8 @@ def test_sectors_are_terminated_in_one_message_for_the_fee_that_was_shown(world:
     assert "terminated already" in plan_of(sectors, TERMINATE).sectors[0].refusal
 
 
-def test_a_sector_is_extended_as_far_as_was_shown(world: World) -> None:
-    miner, sectors = active_pair(world)
+def test_a_sector_is_extended_as_far_as_was_shown(world: World, pair: tuple[Miner, list[Sector]]) -> None:
+    miner, sectors = pair
     one, other = sectors
     before = expiration_on_chain(world, miner, one)
     request = ChangeRequest(kind=ChangeKind.EXTEND, expiration=before + 5000)
@@ -136,8 +133,10 @@ def test_a_sector_is_extended_as_far_as_was_shown(world: World) -> None:
     assert expiration_on_chain(world, miner, other) == fresh(other).expiration > before + 5000
 
 
-def test_a_reorganisation_takes_a_termination_back_until_it_lands_again(world: World) -> None:
-    _, (one, _other) = active_pair(world)
+def test_a_reorganisation_takes_a_termination_back_until_it_lands_again(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    _, (one, _other) = pair
     ask([one], TERMINATE)
     world.until(lambda: fresh(one).state == "TERMINATED", epochs=PERIOD)
 
@@ -151,9 +150,11 @@ def test_a_reorganisation_takes_a_termination_back_until_it_lands_again(world: W
     assert Batch.objects.filter(kind="terminate").count() == 1
 
 
-def test_a_termination_that_was_not_sent_can_be_cancelled(world: World, settings: Any) -> None:
+def test_a_termination_that_was_not_sent_can_be_cancelled(
+    world: World, pair: tuple[Miner, list[Sector]], settings: Any
+) -> None:
     settings.SEALING = {"terminate_wait_epochs": 50}
-    _, (one, _other) = active_pair(world)
+    _, (one, _other) = pair
     _, (change,) = ask([one], TERMINATE)
     world.epoch(3)
 
@@ -192,9 +193,9 @@ WRITES = ["change_step", "message_push", "batch_sent", "advance"]
 
 @pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
 def test_a_kill_at_each_write_leaves_one_message(
-    world: World, monkeypatch: pytest.MonkeyPatch, kind: ChangeKind
+    world: World, pair: tuple[Miner, list[Sector]], monkeypatch: pytest.MonkeyPatch, kind: ChangeKind
 ) -> None:
-    _, sectors = active_pair(world)
+    _, sectors = pair
     until = (fresh(sectors[0]).expiration or 0) + 4000
     request = TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until)
 
@@ -228,9 +229,11 @@ def test_a_kill_at_each_write_leaves_one_message(
 
 @pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
 @pytest.mark.parametrize("made_at", ["nothing", "QUEUED", "SENT"])
-def test_a_restored_database_sends_nothing_twice(world: World, kind: ChangeKind, made_at: str) -> None:
+def test_a_restored_database_sends_nothing_twice(
+    world: World, pair: tuple[Miner, list[Sector]], kind: ChangeKind, made_at: str
+) -> None:
     restore_check(now=clock.now())
-    miner, (one, _other) = active_pair(world)
+    miner, (one, _other) = pair
     until = (fresh(one).expiration or 0) + 4000
     request = TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until)
     tables = (*SECTOR_TABLES, SectorChange)
@@ -265,8 +268,10 @@ def on_chain(miner: Miner, method: int) -> int:
     return count
 
 
-def test_the_page_shows_the_price_and_wants_the_words_typed(world: World) -> None:
-    _, sectors = active_pair(world)
+def test_the_page_shows_the_price_and_wants_the_words_typed(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    _, sectors = pair
     person("ann", of="alice")
     browser = signed_in("ann")
     ids = [str(one.uuid) for one in sectors]
@@ -296,8 +301,8 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(world: World) -> Non
     assert fresh(sectors[0]).state == "PROVING"
 
 
-def test_rest_asks_with_the_price_first(world: World) -> None:
-    _, (one, _other) = active_pair(world)
+def test_rest_asks_with_the_price_first(world: World, pair: tuple[Miner, list[Sector]]) -> None:
+    _, (one, _other) = pair
     client = world.line_to_console("sign")._client
     path = f"/api/v1/sectors/{one.uuid}/terminate"
 
@@ -314,8 +319,8 @@ def test_rest_asks_with_the_price_first(world: World) -> None:
     assert (shown["state"], shown["change"]["state"]) == ("TERMINATED", "TERMINATE_LANDED")
 
 
-def test_the_command_says_the_price_and_does_it(world: World) -> None:
-    miner, (one, other) = active_pair(world)
+def test_the_command_says_the_price_and_does_it(world: World, pair: tuple[Miner, list[Sector]]) -> None:
+    miner, (one, other) = pair
     said = StringIO()
 
     call_command(

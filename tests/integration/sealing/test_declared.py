@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from apps.messages.models import Message
 from apps.proving.models import CheckRun, FaultDeclaration, SectorCheck, WindowPost
 from poolsite.wire.jobs import JobKind
-from tests.integration.sealing.test_life import PERIOD, active_on_chain
-from tests.integration.sealing.test_windows import brought_back, hidden, pair
+from tests.integration.sealing.test_windows import brought_back, hidden
+from tests.integration.sealing.world import PERIOD, active_on_chain
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from tests.integration.sealing.world import World
 
-__all__ = ["pair"]
+
+pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
 
 def test_missing_file_is_declared_and_recovers(world: World, pair: tuple[Miner, list[Sector]]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from apps.messages.models import Message
 from apps.sectors.models import Job
 from poolsite.wire.jobs import Complete
-from tests.integration.sealing.test_windows import fresh_post, landed, next_post, pair, require_all_active
+from tests.integration.sealing.test_windows import fresh_post, landed, next_post, require_all_active
 from tests.processor_pids import pids_of
 from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Assignment
     from tests.integration.sealing.world import World
 
-__all__ = ["pair"]
+
+pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
 
 class Hanging:

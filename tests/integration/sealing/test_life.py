@@ -6,31 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apps.chain.client import chain_client
 from apps.core import clock
 from apps.messages.models import Message
 from apps.miners.models import Miner
-from apps.miners.onchain import numbers_allocated
 from apps.proving.models import Recovery, WindowPost
 from apps.sectors.models import Sector, SectorProof
-from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.steps import sector_retry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.pipeline import SectorState
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
 
-PERIOD, WINDOW, SKIP = 60, 10, 3
 FAULT_FEE_LEAST = 10**14
 
 if TYPE_CHECKING:
     from tests.integration.sealing.world import World
-
-
-def pledged(world: World, miner: Miner, count: int = 1) -> list[Sector]:
-    """Sectors that were just pledged."""
-    taken = numbers_allocated(chain_client(), miner.address)
-    pledge = pledge_create(miner, count=count, actor="ann", now=clock.now(), taken=taken)
-    return list(Sector.objects.filter(pledge=pledge).order_by("number"))
 
 
 def test_the_miner_is_made_once(world: World) -> None:
@@ -112,11 +102,9 @@ def test_a_withheld_proof_costs_power_at_once_and_fees_later_and_both_end(world:
     assert after_second - money(world, miner) < FAULT_FEE_LEAST + 10**17
 
 
-def test_a_lost_file_costs_only_its_own_sector(world: World) -> None:
-    miner = world.miner_create()
-    sectors = pledged(world, miner, count=2)
-    world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
-    bad, good = sectors
+@pytest.mark.xdist_group("pair")  # one worker seals the two sectors
+def test_a_lost_file_costs_only_its_own_sector(world: World, pair: tuple[Miner, list[Sector]]) -> None:
+    miner, (bad, good) = pair
     files = world.store.files(
         seal_parameters(bad.seal_proof), miner_id=miner.actor_id or 0, number=bad.number
     )
@@ -145,19 +133,6 @@ def test_a_sealing_host_that_starts_again_goes_on_where_it_was(world: World) -> 
     world.until(restarted, epochs=60)
 
     assert precommits_and_commits(world, miner) == (1, 1)
-
-
-def fresh(sector: Sector) -> Sector:
-    """The sector as its row is now."""
-    sector.refresh_from_db()
-    return sector
-
-
-def active_on_chain(world: World, miner: Miner) -> list[int]:
-    """Numbers that the chain lists as active."""
-    return sorted(
-        row["SectorNumber"] for row in world.ask("StateMinerActiveSectors", miner.address, []) or []
-    )
 
 
 def power(world: World, miner: Miner) -> int:

@@ -19,7 +19,7 @@ from apps.sectors.services.steps import sector_abort
 from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
-from tests.integration.sealing.test_life import PERIOD, SKIP, WINDOW, fresh
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh
 from tests.unit.devnet.people import OWNER, STRANGER, Person
 from tests.unit.devnet.people import send as chain_send
 from tests.unit.devnet.test_verified_data import World as Registry

@@ -11,8 +11,8 @@ from apps.pieces.models import Piece
 from apps.sectors.models import PipelineRun, Sector, WorkerCommand
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
-from tests.integration.sealing.test_life import PERIOD, SKIP, WINDOW, fresh, pledged
 from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
+from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh, pledged
 from workers.storage.store import path_remove
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
-from tests.integration.sealing.test_life import PERIOD, SKIP, active_on_chain, fresh, pledged
+from tests.integration.sealing.world import PERIOD, active_on_chain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,16 +25,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from tests.integration.sealing.world import World
 
-
-@pytest.fixture
-def pair(world: World) -> tuple[Miner, list[Sector]]:
-    """A miner with two active sectors; the window that comes next has not been challenged yet."""
-    miner = world.miner_create()
-    sectors = pledged(world, miner, count=2)
-    world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
-    ends = WindowPost.objects.filter(miner=miner).latest("pk").close_epoch
-    world.epoch(ends - world.height)
-    return miner, sectors
+pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
 
 def hidden(world: World, miner: Miner, sectors: Sequence[Sector]) -> list[tuple[Path, Path]]:

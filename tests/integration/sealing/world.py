@@ -28,7 +28,10 @@ from apps.chain.services.nodes import nodes_sync
 from apps.chain.steps import head_steps, tasks_due
 from apps.core import clock
 from apps.miners.models import Miner
+from apps.miners.onchain import numbers_allocated
 from apps.miners.services.create import create_miner_push
+from apps.sectors.models import Sector
+from apps.sectors.services.pledge import pledge_create
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.devnet.clock import ManualClock
@@ -63,6 +66,9 @@ if TYPE_CHECKING:
     from workers.processors.pool import ProcessorPool
 
 FUNDS = 1_000
+CHAIN = "chain.sqlite"
+PERIOD, WINDOW, SKIP = 60, 10, 3
+"""Epochs of a proving period and of a window, and how many heads a follower may skip."""
 
 
 def repeated(seed: int, size: int) -> bytes:
@@ -73,9 +79,11 @@ def repeated(seed: int, size: int) -> bytes:
 class Node:
     """A devnet in this process, served on a port of its own."""
 
-    def __init__(self, funds: dict[Any, int]) -> None:
-        self.clock = ManualClock()
-        self.devnet = Devnet(":memory:", network="test", clock=self.clock, funds=funds)
+    def __init__(
+        self, path: Path, *, funds: dict[Any, int] | None = None, chain_time: float | None = None
+    ) -> None:
+        self.clock = ManualClock() if chain_time is None else ManualClock(chain_time)
+        self.devnet = Devnet(path, network="test", clock=self.clock, funds=funds)
         self.link = socket.socket()
         self.link.bind(("127.0.0.1", 0))
         config = uvicorn.Config(Server(self.devnet), log_level="critical", lifespan="on")
@@ -89,7 +97,7 @@ class Node:
         return f"http://127.0.0.1:{self.link.getsockname()[1]}/rpc/v1"
 
     def close(self) -> None:
-        """Stop serving."""
+        """Stop serving; again does no harm."""
         self.server.should_exit = True
         self.thread.join(10)
         self.devnet.close()
@@ -136,7 +144,8 @@ class World:
             key = key_generate(KEY_BLS, random_bytes=partial(repeated, seed))
             self.keys[str(key_address(key))] = key
         self.owner, self.worker = self.keys
-        self.node = Node({key_address(key): FUNDS * FIL for key in self.keys.values()})
+        funds = {key_address(key): FUNDS * FIL for key in self.keys.values()}
+        self.node = Node(folder / CHAIN, funds=funds)
         poolsite.celery.app.loader.import_default_modules()
         monkeypatch.setattr("apps.wallets.services.sign.wallet_sign_all", self.sign_all)
         self.ids: dict[str, IdFound] = {}
@@ -292,3 +301,23 @@ class World:
     def ask(self, method: str, *params: Any) -> Any:
         """Ask the chain itself."""
         return chain_client().call(method, *params)
+
+
+def pledged(world: World, miner: Miner, count: int = 1) -> list[Sector]:
+    """Sectors that were just pledged."""
+    taken = numbers_allocated(chain_client(), miner.address)
+    pledge = pledge_create(miner, count=count, actor="ann", now=clock.now(), taken=taken)
+    return list(Sector.objects.filter(pledge=pledge).order_by("number"))
+
+
+def fresh(sector: Sector) -> Sector:
+    """The sector as its row is now."""
+    sector.refresh_from_db()
+    return sector
+
+
+def active_on_chain(world: World, miner: Miner) -> list[int]:
+    """Numbers that the chain lists as active."""
+    return sorted(
+        row["SectorNumber"] for row in world.ask("StateMinerActiveSectors", miner.address, []) or []
+    )

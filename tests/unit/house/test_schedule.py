@@ -10,7 +10,7 @@ import pytest
 from tests.schedule import LONGEST, Schedule, place, without_group
 from tests.timing import SITE
 
-GROUPS = ("pool", "snark")
+GROUPS = ("pool", "snark", "pair")
 
 
 def item(nodeid: str, group: str = "") -> Any:
