@@ -136,4 +136,5 @@ def test_states_of_the_chain_and_ends_are_not_set(state: str, body: Any, status:
 
     assert rest("PUT", f"sectors/{sector.uuid}/state", body).status_code == status
     assert rest("PUT", f"sectors/{sector.uuid}/state", body, perm="write").status_code == 403
-    assert rest("PUT", f"sectors/{sector.uuid}/state", body, of="bob").status_code == 404
+    whole = {"state": "PERSISTED", "reason": "x"}
+    assert rest("PUT", f"sectors/{sector.uuid}/state", whole, of="bob").status_code == 404

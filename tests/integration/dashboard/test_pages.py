@@ -45,11 +45,11 @@ OBJECTS = (
     "message-cancel",
 )
 MOST_QUERIES = {
-    "today": 22,
+    "today": 23,
     "miners": 11,
     "blocks": 14,
     "proving": 16,
-    "sectors": 14,
+    "sectors": 15,
     "messages": 11,
     "senders": 15,
     "gas": 20,
@@ -64,7 +64,7 @@ MOST_QUERIES = {
     "audit": 8,
     "account": 12,
     "miner": 24,  # seven of them for its own checks
-    "sector-active": 15,
+    "sector-active": 18,  # three of them for its terminations and extensions
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
