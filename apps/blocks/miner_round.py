@@ -9,7 +9,6 @@ import asyncio
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -102,10 +101,14 @@ class RoundWrites:
 
     def __init__(self) -> None:
         call = blocks_database
-        self.won: GroupedCalls[Round, Round] = GroupedCalls(partial(call, rounds_won))
-        self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(partial(call, blocks_reserve))
-        self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(partial(call, blocks_signed))
-        self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(partial(call, rounds_submitted))
+        self.won: GroupedCalls[Round, Round] = GroupedCalls(lambda rows: call(rounds_won, rows))
+        self.reserve: GroupedCalls[Reservation, Block] = GroupedCalls(lambda rows: call(blocks_reserve, rows))
+        self.signed: GroupedCalls[tuple[Block, BlockMsg], None] = GroupedCalls(
+            lambda rows: call(blocks_signed, rows)
+        )
+        self.submitted: GroupedCalls[Submitted, None] = GroupedCalls(
+            lambda rows: call(rounds_submitted, rows)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def test_sectors_are_counted_by_when_they_end() -> None:
     assert len(expirations_by(people.principal("bob"), miner="", start=0, width=10)) == 1
 
 
-def test_the_page_leads_to_the_extension_of_each_bucket(ann, quiet) -> None:
+def test_the_page_leads_to_the_extension_of_each_bucket(ann: None, quiet: None) -> None:
     miner = factories.miner(2001, of="alice")
     week = 7 * 2880
     factories.sector(miner, state="PROVING", expiration=1000 + week + 50)
@@ -47,7 +47,7 @@ def test_the_page_leads_to_the_extension_of_each_bucket(ann, quiet) -> None:
     assert "by=month" in shown
 
 
-def test_a_pool_without_proving_sectors_says_so(ann, quiet) -> None:
+def test_a_pool_without_proving_sectors_says_so(ann: None, quiet: None) -> None:
     shown = text_of(signed_in().get(reverse("sectors-expirations")))
 
     assert "No proving sector" in shown

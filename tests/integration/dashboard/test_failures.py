@@ -88,7 +88,7 @@ def test_a_group_is_tried_again_together() -> None:
     assert (other.state, other.paused_at) == ("ALLOCATED", None)
 
 
-def test_the_page_tries_a_group_again(ann) -> None:
+def test_the_page_tries_a_group_again(ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     for number in range(2):
         failed(miner, f"killed at {number}")
@@ -104,7 +104,7 @@ def test_the_page_tries_a_group_again(ann) -> None:
     assert not Sector.objects.exclude(paused_at=None).exists()
 
 
-def test_a_state_is_set_by_hand_with_a_reason(ann) -> None:
+def test_a_state_is_set_by_hand_with_a_reason(ann: None) -> None:
     sector = failed(factories.miner(2001, of="alice"), "lost")
     page, browser = reverse("sector-state-set", args=[sector.uuid]), signed_in()
 
@@ -117,6 +117,7 @@ def test_a_state_is_set_by_hand_with_a_reason(ann) -> None:
     assert answer.status_code == 302
     assert (sector.state, sector.paused_at) == ("PERSISTED", None)
     entry = AuditEntry.objects.get(action="sector.state-set")
+    assert entry.after is not None
     assert entry.after["reason"] == "restored"
     assert JobEvent.objects.get(job__sector=sector).note == "restored"
 

@@ -63,7 +63,7 @@ def filters(client: Client, address: str) -> list[str]:
     return [link for link in links if urlsplit(link).path == address]
 
 
-def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch):
+def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     pool, others = busy_pool(), busy_pool("bob", key=50, actor_id=3001)
     operator_person("the operator")
     person("its tenant")

@@ -90,7 +90,7 @@ def test_batches_follow_their_miners_own_settings() -> None:
     assert (len(chosen), reason) == (2, "full")
 
 
-def test_the_page_shows_the_pools_values_and_saves_its_own(ann) -> None:
+def test_the_page_shows_the_pools_values_and_saves_its_own(ann: None) -> None:
     factories.miner(2001, of="alice")
     page, browser = reverse("miner-batches", args=["f02001"]), signed_in()
 

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.sectors.models import Job, PipelineRun
+from apps.sectors.models import Job, PipelineRun, Sector
 from apps.sectors.services.runs import run_failed
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
@@ -32,7 +32,7 @@ def sector(ann):  # the person whose sector it is
     )
 
 
-def page(sector) -> str:
+def page(sector: Sector) -> str:
     return text_of(signed_in().get(reverse("sector", args=[sector.uuid])))
 
 

@@ -282,7 +282,10 @@ def event_row(event: JobEvent) -> Event:
     return Event(at, tone, tone, say, sub, _took(event))
 
 
-BEGUN: Final = {SnapState.PIECES_ASSIGNED: "Snap-up begun", RebuildState.LOST: "Rebuild begun"}
+BEGUN: Final[dict[str, str]] = {
+    SnapState.PIECES_ASSIGNED: "Snap-up begun",
+    RebuildState.LOST: "Rebuild begun",
+}
 STEP_EVENTS: Final = frozenset(
     event
     for event in EVENTS
