@@ -16,14 +16,23 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from poolsite.wire.hosts import SETTING_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
+from workers.host_settings import (
+    SECTOR_ROOM,
+    SECTORS_MAX,
+    SLOTS,
+    HostSettings,
+    merge,
+    slots_default,
+    slots_named,
+)
 from workers.storage.sizes import labelling_bytes, size_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-VERSION: Final = "poolsite/0.1.0"
-"""What a worker says it is."""
+    from workers.host_settings import Levels
 
 DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}
 """Stages at a time on a host that says nothing else."""
@@ -49,7 +58,7 @@ MEMORY_SHARE: Final = 0.9
 """Of a machine's memory, what labels may take: the rest is for the system, trees and proofs."""
 
 
-class BadConfig(Exception):
+class BadConfig(ValueError):
     """A setting that cannot be used; the text is one sentence for the terminal."""
 
 
@@ -87,9 +96,13 @@ class HostConfig:
 class SealerConfig(HostConfig):
     """What a sealing worker is told."""
 
-    slots: dict[str, int]
-    sector_room_bytes: int
-    """Disk that one more sector of the largest expected kind needs while it is sealed."""
+    settings: HostSettings
+    """Slots by stage and what else the console may set."""
+
+    @property
+    def slots(self) -> dict[str, int]:
+        """Stages at a time."""
+        return self.settings.slots()
 
 
 def uid_of(folder: Path) -> str:
@@ -131,15 +144,29 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
     given = parser.parse_args(argv)
     file = file_settings(given.dir / CONFIG_FILE)
-    slots = DEFAULT_SLOTS | slots_read(file.get("slots", {})) | slots_read(slots_parse(given.slots))
+    own: Levels = {
+        "default": slots_default() | {SECTORS_MAX: 0, SECTOR_ROOM: 64 << 20},
+        "proposed": _settings_read(file.get("proposed", {})),
+        "file": _settings_read(file),
+        "command line": slots_named(slots_read(slots_parse(given.slots))),
+    }
     common = _common_read(given, file, program="sealer")
     ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    slots_check(slots, sector_bytes=common["sector_bytes"], ram_bytes=ram_bytes)
-    return SealerConfig(
-        **common,
-        slots=slots,
-        sector_room_bytes=int(file.get("sector_room_bytes", 64 << 20)),
-    )
+
+    def check(values: dict[str, int]) -> None:
+        slots_check(values[f"{SLOTS}PC1"], sector_bytes=common["sector_bytes"], ram_bytes=ram_bytes)
+
+    check({key: value for key, (value, _) in merge(own).items()})
+    return SealerConfig(**common, settings=HostSettings(common["folder"], own, check=check))
+
+
+def _settings_read(table: dict[str, Any]) -> dict[str, int]:
+    """Return the settings of a table of the file that the console may set, too.  Raises BadConfig."""
+    plain = {name: table[name] for name in (SECTORS_MAX, SECTOR_ROOM) if name in table}
+    for name, value in plain.items():
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SETTING_MAX:
+            raise BadConfig(f"{name} must be a whole number from 0 to {SETTING_MAX}")
+    return slots_named(slots_read(table.get("slots", {}))) | plain
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:
@@ -221,9 +248,9 @@ def slots_parse(text: str) -> dict[str, Any]:
         raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
 
 
-def slots_check(slots: dict[str, int], *, sector_bytes: int, ram_bytes: int) -> None:
-    """Raise BadConfig if the slots together ask for more memory than the machine has."""
-    one, count = labelling_bytes(sector_bytes), slots["PC1"]
+def slots_check(count: int, *, sector_bytes: int, ram_bytes: int) -> None:
+    """Raise BadConfig if the slots of PC1 together ask for more memory than the machine has."""
+    one = labelling_bytes(sector_bytes)
     if count * one > ram_bytes:
         raise BadConfig(
             f"slots: pc1 = {count} asks for {count} times {size_words(one)} of memory, in all"

@@ -6,6 +6,7 @@ import io
 import logging
 import os
 import sys
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TextIO, cast
 
@@ -16,12 +17,17 @@ if TYPE_CHECKING:
 
 NOISY: Final = ("websockets", "uvicorn", "httpx", "httpcore")
 """Libraries whose ordinary lines say nothing about our work."""
+LINE_MAX: Final = 1_000
+LINES_KEPT: Final[deque[str]] = deque(maxlen=100)
+"""The newest lines of this process, for the console's page of the host."""
 
 
 class StandardError(io.TextIOBase):
     """Standard error, but a line that cannot be written (a full disk, a closed pipe) stops no work."""
 
     def write(self, text: str, /) -> int:
+        if text.strip():
+            LINES_KEPT.append(text.rstrip()[:LINE_MAX])
         with suppress(OSError):
             sys.stderr.write(text)
         return len(text)

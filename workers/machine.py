@@ -14,11 +14,15 @@ import os
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+from msgspec.structs import replace
+
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.hosts import Disk
 from workers.config import DEFAULT_SLOTS, MEMORY_SHARE, BadConfig, sector_size_read
 from workers.storage.sizes import labelling_bytes, size_words
 
@@ -30,18 +34,6 @@ SAMPLE_BYTES: Final = 512 << 20
 """What is written to a disk and read back, where it has ten times that free."""
 SAMPLE_S: Final = 2.0
 """Longest time for either."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disk:
-    """A folder's file system."""
-
-    folder: str
-    total_bytes: int
-    free_bytes: int
-    write_bytes_s: int
-    """Measured past the page cache where the file system allows it; 0: nothing could be written."""
-    read_bytes_s: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,15 +92,24 @@ def size_read(text: str) -> int:
     return int(text[:-1]) * factor if factor and text[:-1].isdigit() else 0
 
 
+def disk_look(folder: Path) -> Disk:
+    """Return the size of a folder's disk.  Raises OSError."""
+    room = os.statvfs(folder)
+    return Disk(
+        folder=str(folder),
+        total_bytes=room.f_blocks * room.f_frsize,
+        free_bytes=room.f_bavail * room.f_frsize,
+    )
+
+
 def disk_measure(folder: Path) -> Disk:
     """Write and read a sample in a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    room = os.statvfs(folder)
-    free = room.f_bavail * room.f_frsize
+    disk = disk_look(folder)
     sample = folder / f".measure-{os.getpid()}"
     written = read = 0.0
     try:
-        if free >= 10 * SAMPLE_BYTES:
+        if disk.free_bytes >= 10 * SAMPLE_BYTES:
             written = rate(sample, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             read = rate(sample, os.O_RDONLY)
     except OSError:
@@ -116,13 +117,7 @@ def disk_measure(folder: Path) -> Disk:
     finally:
         with suppress(OSError):
             sample.unlink()
-    return Disk(
-        folder=str(folder),
-        total_bytes=room.f_blocks * room.f_frsize,
-        free_bytes=free,
-        write_bytes_s=int(written),
-        read_bytes_s=int(read),
-    )
+    return replace(disk, write_bytes_s=int(written), read_bytes_s=int(read))
 
 
 def rate(path: Path, flags: int) -> float:
@@ -183,9 +178,12 @@ def config_text(machine: Machine, sector_bytes: int) -> str:
         f"# {machine.cpus} cores, {size_words(machine.ram_bytes)} of memory, NUMA nodes: {machine.numa_nodes}"
         + (f", {', '.join(machine.gpus)}" if machine.gpus else ""),
         *(f"# {disk_words(disk)}" for disk in machine.disks),
+        "# What the console sets for the pool, tenant or group overrides these; what stands outside of",
+        "# [proposed] overrides that.",
+        "[proposed]",
         f"sector_room_bytes = {sealing_disk_bytes(sector_bytes)}",
         "",
-        "[slots]",
+        "[proposed.slots]",
         *(f"{stage.lower()} = {count}" for stage, count in slots.items()),
     ]
     return "\n".join(lines) + "\n"
@@ -211,7 +209,7 @@ def main(argv: list[str] | None = None) -> int:
         if given.config:
             sys.stdout.write(config_text(machine, sector_bytes))
         else:
-            sys.stdout.write(json.dumps(asdict(machine), indent=2) + "\n")
+            sys.stdout.write(json.dumps(msgspec.to_builtins(machine), indent=2) + "\n")
     except (BadConfig, OSError) as error:
         sys.stderr.write(f"{error}\n")
         return 1

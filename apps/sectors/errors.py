@@ -173,13 +173,13 @@ class ProofFormMissing(Conflict):
         )
 
 
-class BadPlan(BadValue):
-    """The host cannot obey such a plan."""
+class BadSettings(BadValue):
+    """A host cannot obey such settings."""
 
-    code = "bad_plan"
+    code = "bad_settings"
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason, field="args")
+        super().__init__(reason, field="values")
 
 
 class NotUnsealed(Conflict):

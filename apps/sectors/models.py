@@ -144,15 +144,19 @@ class Worker(Named, Timestamped):
     version = models.CharField(max_length=100, blank=True)
     kinds = models.JSONField(default=list)
     slots = models.JSONField(default=dict)
-    """Jobs of each stage at a time: what the host reported, with `plan` laid over it."""
-    plan = models.JSONField(default=dict)
-    """Slots that were set here; sent again when the host registers with others."""
+    """Jobs of each stage at a time, as the host obeys them."""
+    group = models.CharField(max_length=100, blank=True)
+    """Of hosts that share settings."""
+    settings = models.JSONField(default=dict)
+    """Settings of this host that were set here; sent again when it registers with others."""
     stores = models.JSONField(default=list)
     hardware = models.JSONField(default=dict)
     registered_at = models.DateTimeField()
     seen_at = models.DateTimeField()
     is_paused = models.BooleanField(default=False)
     is_draining = models.BooleanField(default=False)
+    retire_asked_at = models.DateTimeField(null=True)
+    """Since when it is to be retired, once it has nothing left to do."""
     retired_at = models.DateTimeField(null=True)
     last_error = models.TextField(blank=True)
     restarts = models.IntegerField(default=0)
@@ -163,6 +167,39 @@ class Worker(Named, Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SharedSettings(models.Model):
+    """Settings that several hosts share: all of the pool, of a tenant, or of a tenant's group."""
+
+    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="+")
+    """None: the whole pool."""
+    group = models.CharField(max_length=100, blank=True)
+    values = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "group"], name="one_settings_per_group", nulls_distinct=False
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"settings of {self.group or self.tenant or 'the pool'}"
+
+
+class HostReport(models.Model):
+    """What a host tells of itself now and then, and only its own page shows."""
+
+    worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="report")
+    settings = models.JSONField(default=list)
+    """`poolsite.wire.hosts.Setting` of each setting as it obeys them, encoded."""
+    log = models.JSONField(default=list)
+    """The newest lines of its log, as it told them last."""
+    log_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"report of {self.worker}"
 
 
 class HostInventory(models.Model):
@@ -562,6 +599,13 @@ class JobEvent(models.Model):
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["job", "seq"], name="one_event_per_number")]
+        indexes = [
+            models.Index(
+                fields=["actor", "-id"],
+                name="events_of_a_host",
+                condition=models.Q(is_error=True) | models.Q(event="FINALIZE"),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.event} of {self.job_id}"

@@ -16,6 +16,7 @@ from apps.miners.selectors import miner_get
 from apps.sectors.errors import ChangeUnknown, SectorUnknown, WorkerUnknown
 from apps.sectors.models import (
     Batch,
+    HostReport,
     Job,
     JobEvent,
     NumberReservation,
@@ -23,6 +24,7 @@ from apps.sectors.models import (
     Sector,
     SectorChange,
     SectorNumbers,
+    SharedSettings,
     Worker,
     WorkerCommand,
 )
@@ -538,6 +540,35 @@ def hosts_of_jobs(known: Q) -> list[int]:
     """Return the keys of the workers that have these jobs."""
     jobs = Job.objects.filter(known).exclude(worker=None)
     return list(jobs.values_list("worker_id", flat=True).distinct())
+
+
+def shared_settings_of(worker: Worker) -> dict[str, SharedSettings]:
+    """Return the settings of the pool, of a host's tenant and of its group, by level."""
+    mine = Q(tenant=None) | Q(tenant_id=worker.tenant_id, group="")
+    if worker.group:
+        mine |= Q(tenant_id=worker.tenant_id, group=worker.group)
+    rows = SharedSettings.objects.filter(mine)
+    return {"pool" if row.tenant_id is None else "group" if row.group else "tenant": row for row in rows}
+
+
+def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
+    """Return the settings that the viewer's hosts share, the pool's first."""
+    rows = SharedSettings.objects.select_related("tenant").order_by("tenant__name", "group")
+    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
+
+
+def sectors_stored_only_on(worker: Worker) -> int:
+    """Count the sealed sectors that lie in stores which no other host of the tenant has."""
+    others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
+    shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
+    alone = set(worker.stores) - shared
+    rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
+    return rows.count() if alone else 0
+
+
+def host_report(worker: Worker) -> HostReport | None:
+    """Return what a host told of itself that only its page shows."""
+    return HostReport.objects.filter(worker=worker).first()
 
 
 def commands_open(workers: Iterable[Worker]) -> dict[int, str]:

@@ -12,8 +12,21 @@ from typing import Final
 from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
 
+VERSION: Final = "poolsite/0.1.0"
+"""What a worker of this version says it is."""
 SLOTS_MAX: Final = 10_000
 """Most slots of one stage."""
+LOG_LINES_MAX: Final = 100
+LOG_LINE_MAX: Final = 500
+"""Lines of a host's log that a heartbeat carries, and characters of each."""
+SETTINGS_MAX: Final = 200
+"""Settings of a host."""
+SETTING_MAX: Final = 1 << 50
+"""Largest value of one."""
+LEVELS: Final = ("default", "proposed", "pool", "tenant", "group", "file", "command line", "host")
+"""Where a host's setting may come from; a later one wins."""
+CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host")
+"""Those that are set on the console."""
 
 
 class Operation(StrEnum):
@@ -25,7 +38,9 @@ class Operation(StrEnum):
     DRAIN = "drain"
     """Claim no new sectors, finish those that are here."""
     SET_PLAN = "set_plan"
-    """Use other slot numbers, as {"pc1": "2"}."""
+    """Use these settings of the console and no others, each by its level, as {"host.slots.PC1": "2"}."""
+    MEASURE = "measure"
+    """Measure the disks now."""
     REMOVE = "remove"
     """Remove the files of an aborted sector, as {"job": its uuid, "miner_id": "1000", "number": "7"}; with
     `keeps_store` those of its sealing folder alone."""
@@ -33,6 +48,26 @@ class Operation(StrEnum):
 
 TOXIC_GROTH16: Final = "groth16_toxic"
 """Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
+
+
+class Disk(Document, frozen=True, kw_only=True):
+    """A folder's file system."""
+
+    folder: Text
+    total_bytes: Int
+    free_bytes: Int
+    write_bytes_s: Int = 0
+    """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
+    read_bytes_s: Int = 0
+
+
+class Setting(Document, frozen=True, kw_only=True):
+    """A setting as a host obeys it."""
+
+    key: Text
+    value: Text
+    origin: Text
+    """One of LEVELS."""
 
 
 class Hardware(Document, frozen=True, kw_only=True):
@@ -43,6 +78,12 @@ class Hardware(Document, frozen=True, kw_only=True):
     disk_free_bytes: Int = 0
     disk_total_bytes: Int = 0
     cpu_model: Text = ""
+    numa_nodes: Int = 0
+    l3_bytes: Int = 0
+    """Of one L3 cache; 0 where the kernel does not tell."""
+    l3_caches: Int = 0
+    gpus: tuple[Text, ...] = ()
+    disks: tuple[Disk, ...] = ()
     kernels_done: Int = 0
     kernels_total: Int = 0
     """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
@@ -55,6 +96,15 @@ class Hardware(Document, frozen=True, kw_only=True):
     """What is missing for the form of proof that it was told to make."""
     removing_bytes: Int = 0
     """Bytes of aborted sectors that it is removing."""
+
+
+def settings_check(settings: tuple[Setting, ...]) -> None:
+    """Raise BadWire for more settings than a host has, or from nowhere."""
+    if len(settings) > SETTINGS_MAX:
+        raise BadWire("settings", f"must be {SETTINGS_MAX} at most")
+    for setting in settings:
+        if setting.origin not in LEVELS:
+            raise BadWire("settings", f"must come from {', '.join(LEVELS)}")
 
 
 class SectorOnHost(Document, frozen=True, kw_only=True):
@@ -102,8 +152,12 @@ class Register(Document, frozen=True, kw_only=True):
     hardware: Hardware = Hardware()
     sectors: tuple[SectorOnHost, ...] = ()
     stored: tuple[StoredNumbers, ...] = ()
+    settings: tuple[Setting, ...] = ()
+    configured: dict[Text, Text] = {}
+    """The console's settings that it keeps, as SET_PLAN brought them."""
 
     def __post_init__(self) -> None:
+        settings_check(self.settings)
         for name in ("uid", "boot_id", "name"):
             if not 0 < len(getattr(self, name)) <= NAME_MAX:
                 raise BadWire(name, f"must have 1 to {NAME_MAX} characters")
@@ -153,6 +207,15 @@ class Heartbeat(Document, frozen=True, kw_only=True):
     is_paused: bool = False
     done_commands: tuple[Text, ...] = ()
     last_error: Text = ""
+    settings: tuple[Setting, ...] = ()
+    """As it obeys them now; empty: those that were told last."""
+    log: tuple[Text, ...] = ()
+    """The newest lines of its log, where the console wants them or something went wrong."""
+
+    def __post_init__(self) -> None:
+        settings_check(self.settings)
+        if len(self.log) > LOG_LINES_MAX or any(len(line) > LOG_LINE_MAX for line in self.log):
+            raise BadWire("log", f"must be {LOG_LINES_MAX} lines of {LOG_LINE_MAX} characters at most")
 
 
 class Renewed(Document, frozen=True, kw_only=True):
@@ -178,5 +241,9 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     commands: tuple[Command, ...] = ()
     takes_containers: bool = True
     """Whether the pool's network takes containers of vanilla proofs, as far as that is known."""
+    is_retired: bool = False
+    """Whether the host was taken out of service: it stops."""
+    wants_log: bool = False
+    """Whether somebody looks at the host's log."""
     is_known: bool = True
     """False: another start of this worker is registered, or none; register again."""

@@ -143,6 +143,11 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "PATCH wallets/<str:address>": lambda w: w.rest("PATCH", f"wallets/{w.address}", {"label": "mine"}),
     "POST workers/register": lambda w: w.rest("POST", "workers/register", document_encode(REGISTER)),
     "DELETE workers/<str:uuid>": lambda w: w.rest("DELETE", f"workers/{w.worker.uuid}"),
+    "PUT workers/<str:uuid>/settings": lambda w: w.rest(
+        "PUT", f"workers/{w.worker.uuid}/settings", {"values": {"slots.PC1": 2}}
+    ),
+    "PUT workers/<str:uuid>/group": lambda w: w.rest("PUT", f"workers/{w.worker.uuid}/group", {"group": "a"}),
+    "PUT host-settings": lambda w: w.rest("PUT", "host-settings", {"values": {"sectors_max": 2}}),
     "POST workers/<str:uuid>/commands": lambda w: w.rest(
         "POST", f"workers/{w.worker.uuid}/commands", {"op": "pause"}
     ),
@@ -335,6 +340,10 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "sector-retry": page("sector-retry", paused_key),
     "sector-abort": page("sector-abort", paused_key, sure="yes", reason="lost"),
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
+    "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),
+    "host-setting": page("host-setting", lambda w: w.worker.uuid, key="slots.PC1", value="2"),
+    "host-group": page("host-group", lambda w: w.worker.uuid, group="a"),
+    "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
     "blocks-mining": stop_mining_by_page,

@@ -150,6 +150,10 @@ class Journal:
         folders = [(path.stat().st_mtime_ns, path.name) for path in self.root.iterdir() if path.is_dir()]
         return [name for _, name in sorted(folders, reverse=True)[:count]]
 
+    def unfinished(self) -> int:
+        """Count the jobs that have a record and were not aborted."""
+        return sum((path / WORK).exists() and not (path / REMOVED).exists() for path in self.root.iterdir())
+
     def jobs(self) -> list[str]:
         """Return the jobs that have a record."""
         return sorted(path.name for path in self.root.iterdir() if path.is_dir())

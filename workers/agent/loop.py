@@ -19,6 +19,7 @@ from poolsite.wire.pipeline import WORKER_STAGES
 from workers.agent.journal import Work
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -163,7 +164,10 @@ class Agent:
         """Return for how many new sectors the disk has room."""
         if self.leases.is_draining:
             return 0
-        room = self.leases.hardware().disk_free_bytes // max(self.config.sector_room_bytes, 1)
+        settings = self.config.settings
+        room = self.leases.hardware().disk_free_bytes // max(settings.get(SECTOR_ROOM), 1)
+        if most := settings.get(SECTORS_MAX):
+            room = min(room, max(most - self.journal.unfinished(), 0))
         return min(room, CLAIM_MAX)
 
     def take(self, assignment: Assignment) -> None:

@@ -27,10 +27,12 @@ from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, Ba
 from workers.console.client import Console
 from workers.console.join import joined, secret_write
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
+from workers.console.log_tail import log_tail
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_look
+from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.snark.files import CircuitKind
@@ -56,10 +58,9 @@ def socket_path(folder: Path) -> Path:
 
 
 def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
-    """Return the command of the host's Celery worker: a thread for each slot, a queue for each stage."""
-    threads = min(max(sum(config.slots.values()), 1), THREADS_MAX)
+    """Return the command of the host's Celery worker; it has threads for whatever the slots allow."""
     argv = [sys.executable, "-m", "celery", "-A", "workers.celery", "worker", "-P", "threads"]
-    argv += ["-c", str(threads), "-Q", ",".join(QUEUES), "-n", f"sealer@{config.uid}", "-l", "WARNING"]
+    argv += ["-c", str(THREADS_MAX), "-Q", ",".join(QUEUES), "-n", f"sealer@{config.uid}", "-l", "WARNING"]
     argv += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return ChildCommand(
         name="celery",
@@ -90,6 +91,10 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     children = Children(commands, log_folder=config.folder / "log")
     console = Console(config.console, config.token)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
+    leases.settings = config.settings
+    machine = MachineReport(config.folder, lambda: (config.folder, config.store))
+    leases.machine, leases.disks_measure = machine.hardware, machine.measure
+    leases.log_tail = partial(log_tail, config.folder / "log")
     leases.stores = (store_known(Store(config.store), config.folder),)
     journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
@@ -113,6 +118,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     )
     try:
         children.tick()
+        machine.start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
         bell.start()
@@ -126,6 +132,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     finally:
         bell.stop()
         leases.stop()
+        machine.stop()
         removals.stop()
         children.stop()
         console.close()
@@ -140,8 +147,9 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
     path = config.folder / CONFIG_FILE
     if not config.join_token or path.exists():
         return config
-    text = config_text(machine_look((config.folder, config.store)), config.sector_bytes)
-    secret_write(path, text.rstrip())
+    machine = machine_look((config.folder, config.store))
+    rates_write(config.folder / RATES_FILE, machine.disks)
+    secret_write(path, config_text(machine, config.sector_bytes).rstrip())
     log.info("config_proposed", path=str(path))
     return joined(sealer_config(arguments), stop=stop)
 

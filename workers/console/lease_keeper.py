@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import SLOTS_MAX, Hardware, Heartbeat, HeldJob, Operation, Register, Registered
-from workers.config import VERSION
+from poolsite.wire.hosts import VERSION, Hardware, Heartbeat, HeldJob, Operation, Register, Registered
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
-    from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, StoredNumbers
+    from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, Setting, StoredNumbers
     from poolsite.wire.jobs import JobKind, Progress
     from workers.config import HostConfig
     from workers.console.client import Console
+    from workers.host_settings import HostSettings
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,12 @@ class LeaseKeeper:
         self.console = console
         self.kinds = kinds
         self.slots = slots
+        self.settings: HostSettings | None = None
+        """What the console may set; None: nothing."""
+        self.machine: Callable[[], dict[str, Any]] = dict
+        """Gives what is known of the machine, as fields of `Hardware`."""
+        self.disks_measure: Callable[[], None] = _nothing
+        self.log_tail: Callable[[], tuple[str, ...]] = tuple
         self.boot_id = secrets.token_hex(8)
         self.stores: tuple[str, ...] = ()
         self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
@@ -80,6 +87,9 @@ class LeaseKeeper:
         self._is_stopped = threading.Event()
         self._beaten_at = 0.0
         self._has_news = False
+        self._settings_told: tuple[Setting, ...] = ()
+        self._wants_log = False
+        self._error_told = ""
 
     @property
     def worker_id(self) -> str:
@@ -93,6 +103,7 @@ class LeaseKeeper:
 
     def register(self) -> None:
         """Introduce this start to the console.  Raises ConsoleAway, ConsoleRefused."""
+        settings = self._settings_now()
         answer = self.console.register(
             Register(
                 uid=self.config.uid,
@@ -106,9 +117,12 @@ class LeaseKeeper:
                 hardware=self.hardware(),
                 sectors=self.sectors(),
                 stored=self.stored(),
+                settings=settings,
+                configured=self.settings.configured if self.settings is not None else {},
             )
         )
         self.registered = answer
+        self._settings_told = settings
         self._run_commands(answer.commands)
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
@@ -157,7 +171,11 @@ class LeaseKeeper:
             parameters_total=self.parameters[1],
             parameters_error=self.parameters_error[:ERROR_MAX],
             removing_bytes=self.removing_bytes(),
+            **self.machine(),
         )
+
+    def _settings_now(self) -> tuple[Setting, ...]:
+        return self.settings.described() if self.settings is not None else ()
 
     def proofs_report(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
         """Report with the next heartbeat which forms of proof the host makes now."""
@@ -238,6 +256,8 @@ class LeaseKeeper:
             done = tuple(self._done_commands)
             self._has_news = False
         self._beaten_at = time.monotonic()
+        settings, error = self._settings_now(), self.last_error[:500]
+        needs_log = self._wants_log or (error != self._error_told and bool(error))
         answer = self.console.heartbeat(
             self.worker_id,
             Heartbeat(
@@ -247,11 +267,20 @@ class LeaseKeeper:
                 is_draining=self.is_draining,
                 is_paused=self.is_paused,
                 done_commands=done,
-                last_error=self.last_error[:500],
+                last_error=error,
+                settings=settings if settings != self._settings_told else (),
+                log=self.log_tail() if needs_log else (),
             ),
         )
         self.takes_containers = answer.takes_containers
+        if answer.is_retired:
+            self.refusal = (
+                f"the console {self.config.console} has retired this host: nothing is left to do here"
+            )
+        self._settings_told, self._error_told = settings, error
         with self._lock:
+            self._has_news |= answer.wants_log and not self._wants_log
+            self._wants_log = answer.wants_log
             self._done_commands = [command for command in self._done_commands if command not in done]
             sent = {one.id: one.progress.token for one in held}
             for lost in answer.lost:
@@ -272,6 +301,7 @@ class LeaseKeeper:
             Operation.RESUME: self._resume,
             Operation.DRAIN: self._drain,
             Operation.SET_PLAN: self._set_plan,
+            Operation.MEASURE: self._measure,
             Operation.REMOVE: self.files_remove,
         }
         for command in commands:
@@ -295,10 +325,20 @@ class LeaseKeeper:
         return True
 
     def _set_plan(self, command: Command) -> bool:
-        for stage, count in command.args.items():
-            if stage.upper() in self.slots and count.isascii() and count.isdigit():
-                self.slots[stage.upper()] = min(int(count), SLOTS_MAX)
+        if self.settings is not None:
+            self.last_error = self.settings.console_set(command.args) or self.last_error
+            self.slots.update(self.settings.slots())
+            with self._lock:
+                self._has_news = True
         return True
+
+    def _measure(self, _command: Command) -> bool:
+        self.disks_measure()
+        return True
+
+
+def _nothing() -> None:
+    """Measure nothing on a host that has no disks to tell of."""
 
 
 def _nothing_here(_command: Command) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -15,9 +16,11 @@ from workers.config import COMPILE_PROGRESS_FILE, BadConfig, prover_config
 from workers.console.client import Console
 from workers.console.join import joined
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
+from workers.console.log_tail import log_tail
 from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
+from workers.machine_report import MachineReport
 from workers.processors.aggregate import powers_path
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
 from workers.processors.pool import ChildSpec, ProcessorPool
@@ -50,6 +53,9 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     store = Store(config.store)
     kinds = (*JOBS, JobKind.AGGREGATE) if powers_path().exists() else JOBS
     leases = LeaseKeeper(config, console, kinds=kinds, slots={"WINDOW_POST": 1})
+    machine = MachineReport(config.folder, lambda: (config.folder, config.store))
+    leases.machine, leases.disks_measure = machine.hardware, machine.measure
+    leases.log_tail = partial(log_tail, config.folder / "log")
     leases.stores = (store_known(store, config.folder),)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
@@ -82,6 +88,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         url=gateway_url(config.console), token=config.token, miners=store.miners, compute=compute
     )
     try:
+        machine.start()
         threading.Thread(target=pool.keep_running, daemon=True).start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
@@ -97,6 +104,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
             is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
             stop.wait(prover.tick() if is_able else 0.1)
     finally:
+        machine.stop()
         preparation.stop()
         gateway.stop()
         bell.stop()

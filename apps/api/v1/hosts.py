@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
 from drf_spectacular.utils import extend_schema
@@ -13,12 +13,19 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.sectors.selectors import worker_get, worker_is_away, workers_visible
-from apps.sectors.services.hosts import worker_command, worker_retire
+from apps.sectors.host_record import host_record, log_watch
+from apps.sectors.selectors import host_report, worker_get, worker_is_away, workers_visible
+from apps.sectors.services.host_settings import settings_wanted
+from apps.sectors.services.hosts import worker_command
+from apps.sectors.services.retirement import worker_retire, worker_retire_drained
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
     from apps.sectors.models import Worker
+
+
+RETIRE: Final = "retire"
+"""Drain, then retire: the host is told to drain, the rest is the console's."""
 
 
 class WorkerOutput(serializers.Serializer[Any]):
@@ -38,9 +45,45 @@ class WorkerOutput(serializers.Serializer[Any]):
     away = serializers.BooleanField()
     paused = serializers.BooleanField()
     draining = serializers.BooleanField()
+    retiring = serializers.BooleanField()
+    group = serializers.CharField(allow_blank=True)
     restarts = serializers.IntegerField()
     last_error = serializers.CharField()
     jobs = serializers.ListField(child=serializers.DictField())
+
+
+class SettingOutput(serializers.Serializer[Any]):
+    """A setting as the host obeys it, and the level that it comes from."""
+
+    key = serializers.CharField()
+    value = serializers.CharField()
+    origin = serializers.CharField()
+
+
+class FailureOutput(serializers.Serializer[Any]):
+    """A stage that failed on the host."""
+
+    at = serializers.DateTimeField()
+    stage = serializers.CharField()
+    miner = serializers.CharField()
+    sector = serializers.IntegerField(allow_null=True)
+    error = serializers.CharField()
+
+
+class WorkerDetail(WorkerOutput):
+    """One worker with its settings as it obeys them, and what it did in the last week."""
+
+    settings = SettingOutput(many=True)
+    wanted = serializers.DictField(child=serializers.CharField())
+    sectors_per_day = serializers.FloatField()
+    failures = FailureOutput(many=True)
+
+
+class LogOutput(serializers.Serializer[Any]):
+    """The newest lines of a host's log; it sends them with its heartbeats while somebody asks."""
+
+    at = serializers.DateTimeField(allow_null=True)
+    lines = serializers.ListField(child=serializers.CharField())
 
 
 class WorkerList(serializers.Serializer[Any]):
@@ -52,7 +95,9 @@ class WorkerList(serializers.Serializer[Any]):
 class CommandInput(InputSerializer):
     """What a worker is to do."""
 
-    op = serializers.ChoiceField(choices=[str(op) for op in Operation if op is not Operation.REMOVE])
+    op = serializers.ChoiceField(
+        choices=[str(op) for op in Operation if op is not Operation.REMOVE] + [RETIRE]
+    )
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 
 
@@ -65,6 +110,28 @@ class CommandOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+def detail_body(worker: Worker) -> dict[str, Any]:
+    """Write one worker with its settings and its record."""
+    report, record = host_report(worker), host_record(worker, now=clock.now())
+    failures = [
+        {
+            "at": event.at,
+            "stage": event.stage,
+            "miner": event.job.miner.address,
+            "sector": None if event.job.sector is None else event.job.sector.number,
+            "error": event.note,
+        }
+        for event in record.failures
+    ]
+    return {
+        **worker_body(worker),
+        "settings": [] if report is None else report.settings,
+        "wanted": settings_wanted(worker),
+        "sectors_per_day": round(record.per_day, 2),
+        "failures": failures,
+    }
+
+
 def worker_body(worker: Worker) -> dict[str, Any]:
     """Write one worker with the jobs that it holds."""
     plain = ("name", "host", "version", "kinds", "slots", "stores", "hardware", "seen_at", "registered_at")
@@ -75,6 +142,8 @@ def worker_body(worker: Worker) -> dict[str, Any]:
         "away": worker_is_away(worker, now=clock.now()),
         "paused": worker.is_paused,
         "draining": worker.is_draining,
+        "retiring": worker.retire_asked_at is not None,
+        "group": worker.group,
         "restarts": worker.restarts,
         "last_error": worker.last_error,
         "jobs": [
@@ -107,10 +176,10 @@ class OneWorkerView(PoolView):
 
     whole_methods = ("DELETE",)
 
-    @extend_schema(responses=WorkerOutput)
+    @extend_schema(responses=WorkerDetail)
     def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show one worker."""
-        return Response(worker_body(worker_get(self.principal, uuid)))
+        return Response(detail_body(worker_get(self.principal, uuid)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
@@ -120,7 +189,7 @@ class OneWorkerView(PoolView):
 
 
 class CommandsView(PoolView):
-    """`/workers/{id}/commands`: tell a worker to do something."""
+    """`/workers/{id}/commands`: tell a worker to do something; `retire` drains it first."""
 
     whole_methods = ("POST",)
 
@@ -129,13 +198,12 @@ class CommandsView(PoolView):
         """Queue a command; it rides on the answer to the next heartbeat."""
         body = CommandInput(data=request.data)
         body.is_valid(raise_exception=True)
-        command = worker_command(
-            worker_get(self.principal, uuid),
-            op=Operation(body.validated_data["op"]),
-            args=body.validated_data["args"],
-            actor=self.principal.actor,
-            by=self.principal,
-        )
+        worker, actor, op = worker_get(self.principal, uuid), self.principal.actor, body.validated_data["op"]
+        if op == RETIRE:
+            command = worker_retire_drained(worker, actor=actor, now=clock.now(), by=self.principal)
+        else:
+            args = body.validated_data["args"]
+            command = worker_command(worker, op=Operation(op), args=args, actor=actor, by=self.principal)
         return created(
             {
                 "id": str(command.uuid),
@@ -146,8 +214,23 @@ class CommandsView(PoolView):
         )
 
 
+class LogView(PoolView):
+    """`/workers/{id}/log`: the newest lines of a host's log."""
+
+    filters = ()
+
+    @extend_schema(responses=LogOutput)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show what the host sent last, and have it send more for half a minute."""
+        worker = worker_get(self.principal, uuid)
+        log_watch(worker)
+        report = host_report(worker)
+        return Response({"at": report and report.log_at, "lines": [] if report is None else report.log})
+
+
 urlpatterns = [
     path("workers", WorkersView.as_view(), name="v1-workers"),
     path("workers/<str:uuid>", OneWorkerView.as_view(), name="v1-worker"),
+    path("workers/<str:uuid>/log", LogView.as_view(), name="v1-worker-log"),
     path("workers/<str:uuid>/commands", CommandsView.as_view(), name="v1-worker-commands"),
 ]

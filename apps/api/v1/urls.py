@@ -33,5 +33,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),
+    path("", include("apps.api.v1.host_settings")),
     path("", include("apps.api.v1.hosts")),
 ]

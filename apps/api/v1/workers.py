@@ -15,6 +15,7 @@ from django.urls import path
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from kombu.exceptions import OperationalError as BrokerAway
+from msgspec.structs import replace
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
@@ -30,6 +31,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES
+from apps.sectors.host_record import log_is_watched
 from apps.sectors.selectors import worker_of
 from apps.sectors.services.claims import jobs_claim, kinds_free
 from apps.sectors.services.hosts import worker_heartbeat, worker_register
@@ -204,7 +206,8 @@ class HeartbeatView(WorkerView):
         heartbeat = self.read(Heartbeat)
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
-        return answer_of(worker_heartbeat(worker, heartbeat, now=clock.now()))
+        answer = worker_heartbeat(worker, heartbeat, now=clock.now())
+        return answer_of(replace(answer, wants_log=log_is_watched(worker)))
 
 
 class WorkView(WorkerView):

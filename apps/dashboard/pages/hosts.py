@@ -199,7 +199,8 @@ ASKED: Final[dict[str, str]] = {
     Operation.PAUSE: "pauses with its next heartbeat",
     Operation.RESUME: "goes on with its next heartbeat",
     Operation.DRAIN: "drains with its next heartbeat",
-    Operation.SET_PLAN: "changes its slots with its next heartbeat",
+    Operation.SET_PLAN: "changes its settings with its next heartbeat",
+    Operation.MEASURE: "measures its disks with its next heartbeat",
     Operation.REMOVE: "removes the files of aborted sectors",
 }
 """Commands that ride on the answer to a heartbeat."""

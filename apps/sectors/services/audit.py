@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.models import Sector, SharedSettings, Worker
     from apps.users.principals import Principal
 
 
@@ -27,6 +27,12 @@ def sector_audit(by: Principal | None, action: str, before: Sector, after: Secto
 def sector_state_fields(sector: Sector) -> dict[str, Any]:
     """Return where a sector is."""
     return {"state": sector.state, "paused": sector.paused_at is not None}
+
+
+def settings_audit(by: Principal | None, row: SharedSettings, *, before: dict[str, int]) -> None:
+    """Write down what somebody set for several hosts."""
+    if by is not None:
+        audit_record(principal=by, action="settings.change", target=str(row), before=before, after=row.values)
 
 
 def worker_audit(

@@ -13,19 +13,27 @@ from apps.chain.selectors import head_current
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.sectors.errors import BadPlan, WorkerReplaced, WorkerRetired
-from apps.sectors.models import HostInventory, Job, JobEvent, Sector, Worker, WorkerCommand
+from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.models import HostInventory, HostReport, Job, Sector, Worker, WorkerCommand
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import takes_containers_here
-from apps.sectors.restored import lease_token_next, must_register
+from apps.sectors.restored import must_register
 from apps.sectors.selectors import is_uuid, lease_over_text
 from apps.sectors.services.audit import worker_audit
+from apps.sectors.services.host_settings import (
+    SLOTS,
+    settings_note,
+    settings_resend,
+    values_read,
+    worker_settings_set,
+)
+from apps.sectors.services.leases import leases_end
 from apps.sectors.services.removals import leftovers_remove, removals_note
+from apps.sectors.services.retirement import retire_when_drained, retirement_cancel
 from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
-    SLOTS_MAX,
     Command,
     HeartbeatAnswer,
     Lost,
@@ -34,6 +42,9 @@ from poolsite.wire.hosts import (
     Renewed,
 )
 from poolsite.wire.jobs import JobKind
+
+HEARTBEAT_FIELDS = ("seen_at", "is_paused", "is_draining", "last_error", "hardware", "slots")
+"""Columns of a worker that a heartbeat may change."""
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -76,11 +87,12 @@ def worker_register(
         worker.registered_at = now
     for name, value in facts.items():
         setattr(worker, name, value)
-    plan_resend(worker)
+    settings_resend(worker, dict(register.configured))
     if JobKind.SEAL in register.kinds:
         _inventory_store(worker, register, now=now)
     leftovers_remove(worker, [sector.job for sector in register.sectors if is_uuid(sector.job)])
     worker.boot_id, worker.seen_at = register.boot_id, now
+    settings_note(worker, register.settings)
     worker.save()
     publish(Change("worker", worker.pk, tenant_id))
     policy = sealing_policy()
@@ -110,26 +122,6 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
     )
 
 
-def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
-    """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
-    held = list(Job.objects.select_for_update().filter(worker=worker, state=JobState.LEASED))
-    for job in held:
-        stage, token = job.stage, job.lease_token
-        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
-        JobEvent.objects.create(
-            job=job,
-            token=token,
-            event="LEASE_OVER",
-            from_state="",
-            to_state="",
-            stage=stage,
-            at=now,
-            actor=worker.name,
-            note=reason,
-        )
-    return len(held)
-
-
 def commands_open(worker: Worker) -> tuple[Command, ...]:
     """Return what the worker has not done yet."""
     rows = worker.commands.filter(done_at=None).order_by("pk")
@@ -152,7 +144,11 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     worker.last_error = heartbeat.last_error
     if heartbeat.hardware.cpus:
         worker.hardware = to_builtins(heartbeat.hardware)
-    worker.save(update_fields=["seen_at", "is_paused", "is_draining", "last_error", "hardware", "updated_at"])
+    settings_note(worker, heartbeat.settings)
+    if heartbeat.log:
+        told = {"log": list(heartbeat.log), "log_at": now}
+        HostReport.objects.update_or_create(worker=worker, defaults=told)
+    worker.save(update_fields=[*HEARTBEAT_FIELDS, "updated_at"])
     renewed: list[Renewed] = []
     lost: list[Lost] = []
     for held in heartbeat.held:
@@ -161,12 +157,14 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
             lost.append(Lost(id=held.id, reason=_lost_text(held)))
         else:
             renewed.append(Renewed(id=held.id, token=job.lease_token, lease_s=job.lease_s))
+    is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
     publish(Change("worker", worker.pk, worker.tenant_id))
     return HeartbeatAnswer(
         renewed=tuple(renewed),
         lost=tuple(lost),
         commands=commands_open(worker),
         takes_containers=takes_containers_here(),
+        is_retired=is_retired,
     )
 
 
@@ -240,53 +238,14 @@ def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
 def worker_command(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
 ) -> WorkerCommand:
-    """Queue a command for a host; it hears of it with its next heartbeat.  Raises BadPlan."""
+    """Queue a command for a host; it hears of it with its next heartbeat.  Raises BadSettings."""
     if op is Operation.SET_PLAN:
-        row = Worker.objects.select_for_update().get(pk=worker.pk)
-        slots = plan_read(row, args)
-        args = {stage: str(count) for stage, count in slots.items()}
-        row.plan, row.slots = {**row.plan, **slots}, {**row.slots, **slots}
-        row.save(update_fields=["plan", "slots", "updated_at"])
+        values = values_read({f"{SLOTS}{stage}": count for stage, count in args.items()})
+        return worker_settings_set(worker, values, actor=actor, by=by)
+    if op is Operation.RESUME:
+        retirement_cancel(worker)
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
     before = {"paused": worker.is_paused, "draining": worker.is_draining}
     worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command
-
-
-def plan_read(worker: Worker, args: dict[str, str]) -> dict[str, int]:
-    """Return the slots of a plan by the names that the host uses.  Raises BadPlan."""
-    names = {stage.upper(): stage for stage in worker.slots}
-    slots: dict[str, int] = {}
-    for stage, count in args.items():
-        if stage.upper() not in names:
-            raise BadPlan(f"{worker.name} has no slots for {stage}, only for {', '.join(sorted(names))}")
-        if not (count.isascii() and count.isdigit() and int(count) <= SLOTS_MAX):
-            raise BadPlan(f"{stage} takes a number from 0 to {SLOTS_MAX}, not {count}")
-        slots[names[stage.upper()]] = int(count)
-    if not slots:
-        raise BadPlan("a plan names at least one stage with its number of slots")
-    return slots
-
-
-def plan_resend(worker: Worker) -> None:
-    """Lay the plan over the slots that a host reports, and tell the host where it has others."""
-    wanted = {stage: count for stage, count in worker.plan.items() if stage in worker.slots}
-    if all(worker.slots[stage] == count for stage, count in wanted.items()):
-        return
-    worker.slots = {**worker.slots, **wanted}
-    args = {stage: str(count) for stage, count in wanted.items()}
-    asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
-    if asked is None or asked.args != args:
-        WorkerCommand.objects.create(worker=worker, op=Operation.SET_PLAN, args=args, actor="console")
-
-
-@transaction.atomic
-def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None) -> None:
-    """Retire a worker: its leases end and its uid is refused from now on."""
-    row = Worker.objects.select_for_update().get(pk=worker.pk)
-    ended = leases_end(row, now=now, reason="the worker was taken out of service")
-    worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after={"retired": True})
-    row.retired_at = now
-    row.save(update_fields=["retired_at", "updated_at"])
-    publish(Change("worker", row.pk, row.tenant_id))

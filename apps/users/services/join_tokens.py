@@ -77,6 +77,17 @@ def host_join(*, by: Principal, uid: str, name: str) -> str:
     return text
 
 
+def host_token_revoke(*, tenant_id: int, uid: str) -> bool:
+    """Revoke the token that a host got when it joined; gives whether it has one."""
+    joins = Token.objects.filter(tenant_id=tenant_id, joined_uid=uid).exclude(joined_token=None)
+    rows = [
+        join.joined_token for join in joins.select_related("joined_token") if join.joined_token is not None
+    ]
+    for row in rows:
+        token_revoke(row)
+    return bool(rows)
+
+
 def _row(text: str) -> Token:
     """Return the row of a token that was just made."""
     row = token_by_text(text)

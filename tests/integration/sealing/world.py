@@ -52,6 +52,7 @@ from workers.agent.stages import StageRunner
 from workers.config import DEFAULT_SLOTS, HostConfig, SealerConfig
 from workers.console.client import Console
 from workers.console.lease_keeper import LeaseKeeper
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
 from workers.prover.loop import Prover
 from workers.storage.store import Store
 
@@ -208,9 +209,10 @@ class World:
             console="",
             token="",
             name="sealer-1",
-            slots=dict(DEFAULT_SLOTS),
+            settings=HostSettings(
+                self.folder / "sealer", {"default": slots_default() | {SECTOR_ROOM: 1 << 20, SECTORS_MAX: 0}}
+            ),
             snark="vanilla",
-            sector_room_bytes=1 << 20,
         )
         leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=dict(DEFAULT_SLOTS))
         journal = Journal(config.folder / "jobs")

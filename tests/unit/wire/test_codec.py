@@ -184,7 +184,7 @@ def body(**change: Any) -> dict[str, Any]:
         ({"slots": {"PC1": -1}}, "slots", "must be from 0 to 10000"),
         ({"hardware": []}, "hardware", "must be an object"),
         ({"hardware": {"cpus": 2**80}}, "hardware.cpus", "out of range"),
-        ({"hardware": {"gpus": 1}}, "hardware.gpus", "unknown field"),
+        ({"hardware": {"gadgets": 1}}, "hardware.gadgets", "unknown field"),
     ],
 )
 def test_a_bad_field_is_named_with_the_reason(change: dict[str, Any], field: str, reason: str) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poolsite.wire.hosts import Disk
 from workers import machine
 from workers.config import BadConfig, sealer_config, slots_check
-from workers.machine import Disk, Machine, config_text, disk_measure, gpus_here, machine_look, slots_propose
+from workers.machine import Machine, config_text, disk_measure, gpus_here, machine_look, slots_propose
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,9 +75,11 @@ def test_the_proposed_file_is_taken(tmp_path: Path) -> None:
     config = sealer_config(["--dir", str(tmp_path)])
 
     assert config.slots == slots_propose(FARM, 512 << 20)
-    assert tomllib.loads(config_text(FARM, 512 << 20))["sector_room_bytes"] == config.sector_room_bytes
+    assert tomllib.loads(config_text(FARM, 512 << 20))["proposed"]["sector_room_bytes"] == (
+        config.settings.get("sector_room_bytes")
+    )
 
 
 def test_slots_that_ask_for_too_much_are_refused_with_the_sum() -> None:
     with pytest.raises(BadConfig, match=r"pc1 = 9 .*in all 576.0 GiB.*has 512.0 GiB: write pc1 = 7 at most"):
-        slots_check({"PC1": 9}, sector_bytes=32 * GIB, ram_bytes=512 * GIB)
+        slots_check(9, sector_bytes=32 * GIB, ram_bytes=512 * GIB)

@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.models import Job, Worker
 from apps.sectors.services.claims import jobs_claim, leases_sweep
-from apps.sectors.services.hosts import worker_retire
+from apps.sectors.services.retirement import worker_retire
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 from tests import factories

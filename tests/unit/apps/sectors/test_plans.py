@@ -1,4 +1,4 @@
-"""A plan set on a host is kept by the console and sent again when the host starts."""
+"""Settings of hosts: levels, what a host is told and when, what is shown is what it tells."""
 
 from __future__ import annotations
 
@@ -6,50 +6,66 @@ import pytest
 
 from apps.core.clock import now
 from apps.core.errors import BadValue
-from apps.sectors.models import Worker, WorkerCommand
+from apps.sectors.models import HostReport, Worker, WorkerCommand
+from apps.sectors.services.host_settings import (
+    settings_wanted,
+    shared_settings_set,
+    values_read,
+    worker_group_set,
+    worker_settings_set,
+)
 from apps.sectors.services.hosts import worker_command, worker_heartbeat, worker_register
-from poolsite.wire.hosts import Heartbeat, Operation, Register, Registered
+from poolsite.wire.hosts import Heartbeat, Operation, Register, Registered, Setting
 from poolsite.wire.jobs import JobKind
+from tests import factories
 from tests.people import tenant
 
 pytestmark = pytest.mark.django_db
 
 
-def registered(boot: str, **slots: int) -> tuple[Worker, Registered]:
+def registered(
+    boot: str, *, configured: dict[str, str] | None = None, uid: str = "uid", of: str = "alice"
+) -> tuple[Worker, Registered]:
     register = Register(
         boot_id=boot,
-        slots=slots or {"PC1": 1, "PC2": 1},
-        uid="uid",
+        slots={"PC1": 1, "PC2": 1},
+        uid=uid,
         name="sealer",
         host="h",
         version="1",
         kinds=(JobKind.SEAL,),
+        configured=configured or {},
+        settings=(Setting(key="slots.PC1", value="1", origin="default"),),
     )
-    return worker_register(register, tenant_id=tenant("alice").pk, now=now())
+    return worker_register(register, tenant_id=tenant(of).pk, now=now())
 
 
 def plan(worker: Worker, **slots: str) -> WorkerCommand:
     return worker_command(worker, op=Operation.SET_PLAN, args=slots, actor="ann")
 
 
-def test_the_row_shows_the_plan_as_the_host_obeys_it():
+def test_what_is_shown_is_what_the_host_obeys():
     worker, _ = registered("b1")
 
     plan(worker, pc1="3")
 
     worker.refresh_from_db()
+    assert worker.slots == {"PC1": 1, "PC2": 1}, "not before the host says so"
+    obeyed = (Setting(key="slots.PC1", value="3", origin="host"),)
+    worker_heartbeat(worker, Heartbeat(boot_id="b1", settings=obeyed), now=now())
+    worker.refresh_from_db()
     assert worker.slots == {"PC1": 3, "PC2": 1}
+    assert HostReport.objects.get().settings == [{"key": "slots.PC1", "value": "3", "origin": "host"}]
 
 
-def test_a_restarted_host_gets_its_plan_again():
+def test_a_host_that_lost_its_plan_gets_it_again():
     worker, _ = registered("b1")
     command = plan(worker, PC1="3")
     worker_heartbeat(worker, Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
 
-    worker, answer = registered("b2")
+    answer = registered("b2")[1]
 
-    assert [(one.op, one.args) for one in answer.commands] == [("set_plan", {"PC1": "3"})]
-    assert worker.slots == {"PC1": 3, "PC2": 1}
+    assert [(one.op, one.args) for one in answer.commands] == [("set_plan", {"host.slots.PC1": "3"})]
     assert registered("b2")[1].commands == answer.commands, "asked once only"
 
 
@@ -58,18 +74,54 @@ def test_a_host_that_already_has_its_plan_is_not_told_again():
     command = plan(worker, PC1="3")
     worker_heartbeat(worker, Heartbeat(boot_id="b1", done_commands=(str(command.uuid),)), now=now())
 
-    assert registered("b1", PC1=3, PC2=1)[1].commands == ()
+    assert registered("b1", configured={"host.slots.PC1": "3"})[1].commands == ()
 
 
-def test_a_later_plan_wins_over_an_earlier_one():
+def test_only_the_newest_of_several_plans_is_told():
     worker, _ = registered("b1")
     plan(worker, PC1="3")
     plan(worker, PC1="0", PC2="2")
 
-    worker, answer = registered("b2")
+    answer = registered("b2")[1]
 
-    assert worker.slots == {"PC1": 0, "PC2": 2}
-    assert answer.commands[-1].args == {"PC1": "0", "PC2": "2"}
+    assert [one.args for one in answer.commands] == [{"host.slots.PC1": "0", "host.slots.PC2": "2"}]
+
+
+def test_a_setting_that_is_taken_away_is_told_too():
+    worker, _ = registered("b1")
+    worker_settings_set(worker, values_read({"slots.pc1": "3", "sectors_max": 2}), actor="ann")
+
+    worker_settings_set(worker, values_read({"slots.PC1": ""}), actor="ann")
+
+    answer = registered("b1", configured={"host.slots.PC1": "3", "host.sectors_max": "2"})[1]
+    assert [one.args for one in answer.commands] == [{"host.sectors_max": "2"}]
+
+
+def test_each_level_reaches_the_hosts_that_it_is_for():
+    ours, ours_grouped = registered("b1", uid="u1")[0], registered("b1", uid="u2")[0]
+    theirs = registered("b1", uid="u3", of="bob")[0]
+    worker_group_set(ours_grouped, "gpu", actor="ann")
+
+    shared_settings_set({"slots.PC1": 1}, tenant=None, actor="olga")
+    shared_settings_set({"slots.PC1": 2}, tenant=tenant("alice"), actor="ann")
+    shared_settings_set({"slots.PC1": 3}, tenant=tenant("alice"), group="gpu", actor="ann")
+
+    wanted = [settings_wanted(Worker.objects.get(pk=one.pk)) for one in (ours, ours_grouped, theirs)]
+    assert wanted == [
+        {"pool.slots.PC1": "1", "tenant.slots.PC1": "2"},
+        {"pool.slots.PC1": "1", "tenant.slots.PC1": "2", "group.slots.PC1": "3"},
+        {"pool.slots.PC1": "1"},
+    ]
+    told = [one.commands.get(op="set_plan", done_at=None).args for one in (ours, ours_grouped, theirs)]
+    assert told == wanted
+
+
+def test_settings_of_a_group_leave_the_others_of_the_pool_alone():
+    host = factories.worker("alone")
+
+    shared_settings_set({"slots.PC1": 3}, tenant=tenant("alice"), group="gpu", actor="ann")
+
+    assert not host.commands.exists()
 
 
 @pytest.mark.parametrize("slots", [{"C9": "1"}, {"PC1": "-1"}, {"PC1": "many"}, {"PC1": "10001"}, {}])
@@ -79,7 +131,7 @@ def test_a_bad_plan_is_refused_and_changes_nothing(slots):
     with pytest.raises(BadValue) as refused:
         plan(worker, **slots)
 
-    assert refused.value.field == "args"
+    assert refused.value.field == "values"
     assert not WorkerCommand.objects.exists()
     worker.refresh_from_db()
-    assert worker.slots == {"PC1": 1, "PC2": 1}
+    assert worker.settings == {}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import errno
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from kombu.exceptions import OperationalError as BrokerAway
 from msgspec.structs import replace
 
-from poolsite.wire.hosts import Command, HeartbeatAnswer, Lost, Operation, Registered
+from poolsite.wire.hosts import Command, HeartbeatAnswer, Lost, Operation, Registered, Setting
 from poolsite.wire.jobs import (
     Assignment,
     Claimed,
@@ -26,6 +26,7 @@ from workers.agent.loop import Agent
 from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
 from workers.console.lease_keeper import LeaseKeeper
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,12 +97,12 @@ class Host:
             console="",
             token="",
             name="s",
-            slots=dict(DEFAULT_SLOTS),
+            settings=HostSettings(folder, {"default": slots_default() | {SECTOR_ROOM: 1, SECTORS_MAX: 0}}),
             snark="vanilla",
-            sector_room_bytes=1,
         )
         console: Any = self.console
         self.leases = LeaseKeeper(self.config, console, kinds=(JobKind.SEAL,), slots=dict(DEFAULT_SLOTS))
+        self.leases.settings = self.config.settings
         self.leases.register()
         self.console.said.clear()
         self.journal = Journal(folder / "jobs")
@@ -296,9 +297,17 @@ def test_news_of_work_that_was_lost_do_not_bring_the_lease_back(host: Host) -> N
     assert host.leases.is_lost("j1")
 
 
+PLAN: Final = {
+    "host.slots.PC1": "5",
+    "host.slots.NONSENSE": "1",
+    "host.slots.PC2": "-1",
+    "file.slots.C1": "7",
+}
+
+
 def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -> None:
     drain = Command(id="c1", op=Operation.DRAIN)
-    plan = Command(id="c2", op=Operation.SET_PLAN, args={"pc1": "5", "nonsense": "1", "pc2": "-1"})
+    plan = Command(id="c2", op=Operation.SET_PLAN, args=PLAN)
     host.console.beats = [HeartbeatAnswer(commands=(drain, plan))]
 
     host.leases.heartbeat()
@@ -306,7 +315,39 @@ def test_commands_are_obeyed_and_confirmed_with_the_next_heartbeat(host: Host) -
 
     assert host.agent.rooms_free() == 0
     assert (host.leases.slots["PC1"], host.leases.slots["PC2"]) == (5, DEFAULT_SLOTS["PC2"])
-    assert host.console.said[-1][1].done_commands == ("c1", "c2")
+    beat = host.console.said[-1][1]
+    assert beat.done_commands == ("c1", "c2")
+    assert Setting(key="slots.PC1", value="5", origin="host") in beat.settings
+    assert Setting(key="slots.C1", value=str(DEFAULT_SLOTS["C1"]), origin="default") in beat.settings
+
+
+def test_a_plan_survives_the_host_and_goes_with_the_next(host: Host) -> None:
+    host.console.beats = [HeartbeatAnswer(commands=(Command(id="c", op=Operation.SET_PLAN, args=PLAN),))]
+    host.leases.heartbeat()
+
+    again = HostSettings(host.config.folder, host.config.settings.own)
+    assert (again.slots()["PC1"], again.configured) == (5, PLAN)
+    again.console_set({})
+    assert HostSettings(host.config.folder, host.config.settings.own).slots() == DEFAULT_SLOTS
+
+
+def test_no_more_sectors_are_begun_than_the_host_may_seal_at_a_time(host: Host) -> None:
+    host.config.settings.console_set({"pool.sectors_max": "1"})
+    assert host.agent.rooms_free() == 1
+
+    host.take(token=1)
+    host.agent.tick()
+
+    assert host.agent.rooms_free() == 0
+
+
+def test_the_log_goes_to_a_console_that_asks_for_it(host: Host) -> None:
+    host.leases.log_tail = lambda: ("one", "two")
+    host.console.beats = [HeartbeatAnswer(wants_log=True), HeartbeatAnswer()]
+
+    beats = [host.leases.heartbeat() and host.console.said[-1][1].log for _ in range(3)]
+
+    assert beats == [(), ("one", "two"), ()]
 
 
 def test_a_paused_host_claims_nothing(host: Host) -> None:

@@ -1,0 +1,148 @@
+"""Settings of hosts over REST: of one host, its group, and those that hosts share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.core.errors import NotAllowed
+from apps.sectors.selectors import shared_settings_visible, worker_get
+from apps.sectors.services.host_settings import (
+    settings_wanted,
+    shared_settings_set,
+    values_read,
+    worker_group_set,
+    worker_settings_set,
+)
+from apps.users.selectors import tenant_by_name
+
+if TYPE_CHECKING:
+    from apps.sectors.models import SharedSettings
+
+
+class ValuesInput(InputSerializer):
+    """Settings by key, as `slots.PC1`, `sectors_max` or `sector_room_bytes`; null takes one away."""
+
+    values = serializers.DictField(child=serializers.IntegerField(allow_null=True, min_value=0))
+
+
+class SharedInput(ValuesInput):
+    """Whose hosts share them: a tenant's, or those of its group; the operator's without a tenant: all."""
+
+    tenant = serializers.CharField(default="", allow_blank=True, max_length=100)
+    group = serializers.CharField(default="", allow_blank=True, max_length=100)
+
+
+class GroupInput(InputSerializer):
+    """The group of a host; empty: none."""
+
+    group = serializers.CharField(allow_blank=True, max_length=100)
+
+
+class WantedOutput(serializers.Serializer[Any]):
+    """What the host is told, by level and key."""
+
+    wanted = serializers.DictField(child=serializers.CharField())
+
+
+class SharedOutput(serializers.Serializer[Any]):
+    """Settings that several hosts share."""
+
+    tenant = serializers.CharField(allow_null=True)
+    group = serializers.CharField(allow_blank=True)
+    values = serializers.DictField(child=serializers.IntegerField())
+
+
+class SharedList(serializers.Serializer[Any]):
+    """Those of the pool, of the caller's tenants and of their groups."""
+
+    results = SharedOutput(many=True)
+
+
+def shared_body(row: SharedSettings) -> dict[str, Any]:
+    """Write settings that several hosts share."""
+    tenant = None if row.tenant is None else row.tenant.name
+    return {"tenant": tenant, "group": row.group, "values": row.values}
+
+
+class WorkerSettingsView(PoolView):
+    """`/workers/{id}/settings`: settings of one host."""
+
+    whole_methods = ("PUT",)
+
+    @extend_schema(request=ValuesInput, responses=WantedOutput)
+    def put(self, request: Request, uuid: str) -> Response:
+        """Set some; the host obeys them with its next heartbeat, without a restart."""
+        body = ValuesInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        worker = worker_get(self.principal, uuid)
+        values = values_read(body.validated_data["values"])
+        worker_settings_set(worker, values, actor=self.principal.actor, by=self.principal)
+        return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
+
+
+class WorkerGroupView(PoolView):
+    """`/workers/{id}/group`: the hosts that share settings with it."""
+
+    whole_methods = ("PUT",)
+
+    @extend_schema(request=GroupInput, responses=WantedOutput)
+    def put(self, request: Request, uuid: str) -> Response:
+        """Put a host into a group, or into none."""
+        body = GroupInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        worker = worker_get(self.principal, uuid)
+        group = body.validated_data["group"]
+        worker_group_set(worker, group, actor=self.principal.actor, by=self.principal)
+        return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
+
+
+class SharedSettingsView(PoolView):
+    """`/host-settings`: settings of the pool, of tenants and of their groups."""
+
+    whole_methods = ("PUT",)
+    filters = ()
+
+    @extend_schema(operation_id="v1_host_settings_list", responses=SharedList)
+    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
+        """List them; the pool's are shown to everybody, as every host obeys them."""
+        return Response({"results": [shared_body(row) for row in shared_settings_visible(self.principal)]})
+
+    @extend_schema(
+        request=SharedInput,
+        responses=SharedOutput,
+        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+    )
+    def put(self, request: Request) -> Response:
+        """Set some for a tenant's hosts, a group, or (operator, without a tenant) for all."""
+        body = SharedInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        data, tenant = body.validated_data, None
+        if data["tenant"] or not self.principal.is_operator:
+            tenant = tenant_by_name(data["tenant"] or self.principal.tenant_name)
+            if not self.principal.is_operator and tenant.pk != self.principal.tenant_id:
+                raise NotAllowed("only the operator sets those of another tenant", field="tenant")
+        elif data["group"]:
+            raise NotAllowed("a group is a tenant's: name it", field="tenant")
+        row = shared_settings_set(
+            values_read(data["values"]),
+            tenant=tenant,
+            group=data["group"],
+            actor=self.principal.actor,
+            by=self.principal,
+        )
+        return Response(shared_body(row))
+
+
+urlpatterns = [
+    path("workers/<str:uuid>/settings", WorkerSettingsView.as_view(), name="v1-worker-settings"),
+    path("workers/<str:uuid>/group", WorkerGroupView.as_view(), name="v1-worker-group"),
+    path("host-settings", SharedSettingsView.as_view(), name="v1-host-settings"),
+]

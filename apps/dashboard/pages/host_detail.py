@@ -1,0 +1,428 @@
+"""One host: what it has, what it does, the settings that it obeys and where each comes from, its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.cards import Action, Event, Fact
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.labels import STAGES
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, kind_text
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.errors import WorkerUnknown
+from apps.sectors.host_record import host_record, log_watch
+from apps.sectors.selectors import host_report, sectors_stored_only_on, worker_get
+from apps.sectors.services.host_settings import (
+    SETTABLE,
+    settings_wanted,
+    values_read,
+    worker_group_set,
+    worker_settings_set,
+)
+from apps.sectors.services.hosts import worker_command
+from apps.sectors.services.retirement import unfinished_jobs, worker_retire_drained
+from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION, Operation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from django_stubs_ext import StrOrPromise
+
+    from apps.sectors.host_record import HostRecord
+    from apps.sectors.models import HostReport, Job, Worker
+    from apps.users.principals import Principal
+
+ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE)
+"""Commands that a button of the page gives."""
+ORIGINS: Final = {
+    "default": _("default"),
+    "proposed": _("proposed for this machine"),
+    "pool": _("pool"),
+    "tenant": _("tenant"),
+    "group": _("group"),
+    "file": _("config.toml of the host"),
+    "command line": _("command line"),
+    "host": _("set here"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SlotRow:
+    """A stage with its slots, and what runs in them."""
+
+    stage: str
+    slots: int
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """A setting as the host obeys it."""
+
+    key: str
+    value: str
+    origin: str
+    pending: str
+    """What it was told and does not obey yet; empty: it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostDetail:
+    """The whole of one host."""
+
+    row: HostRow
+    tags: tuple[str, ...]
+    verdict: str
+    slots: tuple[SlotRow, ...]
+    settings: tuple[SettingRow, ...]
+    facts: tuple[Fact, ...]
+    disks: tuple[dict[str, str], ...]
+    per_day: str
+    failures: tuple[Event, ...]
+    log: tuple[str, ...]
+    log_at: str
+    actions: tuple[Action, ...]
+    may_act: bool
+
+
+def host_detail(worker: Worker, data: PageData) -> HostDetail:
+    """Lay out the whole of one host."""
+    may_act = data.viewer.may("sign")
+    row = host_row(worker, data=data, may_act=False, paces=data.host_speeds)
+    report, record = host_report(worker), host_record(worker, now=data.at)
+    return HostDetail(
+        row=row,
+        tags=tuple(part for part in (row.kind, worker.group) if part),
+        verdict=host_verdict(worker, row),
+        slots=slot_rows(worker),
+        settings=setting_rows(worker, report),
+        facts=tuple(host_facts(worker)),
+        disks=tuple(disk_rows(worker)),
+        per_day=record_text(record),
+        failures=tuple(failure_rows(record)),
+        log=() if report is None else tuple(report.log),
+        log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
+        actions=host_actions(worker) if may_act else (),
+        may_act=may_act,
+    )
+
+
+def host_verdict(worker: Worker, row: HostRow) -> str:
+    """The sentence below a host's name."""
+    parts = [row.does, row.asked]
+    if worker.retire_asked_at is not None:
+        left = unfinished_jobs(worker)
+        parts.append(f"retires once {plural(left, 'sector')} under way {'is' if left == 1 else 'are'} done")
+    if worker.version != VERSION:
+        parts.append(f"runs {worker.version}, this console {VERSION}: pull the same commit and restart it")
+    text = "; ".join(part for part in parts if part)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def slot_rows(worker: Worker) -> tuple[SlotRow, ...]:
+    """Return each stage with its slots and what runs in them; jobs of no such stage stand by themselves."""
+    jobs: dict[str, list[str]] = {}
+    for job in held_jobs(worker):
+        jobs.setdefault(job.stage.upper() or job.kind.upper(), []).append(job_full_text(job))
+    slots = {stage.upper(): count for stage, count in worker.slots.items()}
+    named = dict.fromkeys((*(stage for stage in STAGES if stage in slots or stage in jobs), *slots, *jobs))
+    return tuple(
+        SlotRow(str(STAGES.get(stage, kind_text(stage))), slots.get(stage, 0), tuple(jobs.get(stage, ())))
+        for stage in named
+    )
+
+
+def job_full_text(job: Job) -> str:
+    """`f01001 / 3: PC1, 45 %`."""
+    text, sector = job_text(job), job.sector
+    if sector is None or sector.progress is None:
+        return text
+    return f"{text}, {formatting.percent(sector.progress, 1)}"
+
+
+def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow, ...]:
+    """Return the settings that a host obeys, with what it was told and does not obey yet."""
+    told = {} if report is None else {one["key"]: one for one in report.settings}
+    wanted: dict[str, tuple[str, str]] = {}
+    for name, value in settings_wanted(worker).items():
+        level, _dot, key = name.partition(".")
+        wanted[key] = (level, value)
+    rows = []
+    for key, one in told.items():
+        level, value = wanted.get(key, ("", ""))
+        is_overruled = not level or LEVELS.index(level) < LEVELS.index(one["origin"])
+        is_stale = one["origin"] in CONSOLE_LEVELS and not level
+        pending = "" if is_overruled or value == one["value"] else f"{value} with its next heartbeat"
+        rows.append(
+            SettingRow(
+                setting_label(key),
+                setting_value(key, one["value"]),
+                str(ORIGINS.get(one["origin"], one["origin"])),
+                "taken away with its next heartbeat" if is_stale else pending,
+            )
+        )
+    return tuple(rows)
+
+
+def setting_label(key: str) -> str:
+    """A setting in words."""
+    if key.startswith("slots."):
+        stage = key.removeprefix("slots.")
+        return f"Slots of {STAGES.get(stage, stage)}"
+    return {
+        "sectors_max": "Sectors at a time",
+        "sector_room_bytes": "Disk that a new sector needs",
+    }.get(key, key)
+
+
+def setting_value(key: str, value: str) -> str:
+    """A setting's value in words."""
+    if key == "sector_room_bytes":
+        return " ".join(formatting.size(int(value)))
+    return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
+
+
+def host_facts(worker: Worker) -> Iterable[Fact]:
+    """What a host has."""
+    hardware = worker.hardware
+    yield Fact(_("Machine"), worker.host or formatting.NOTHING)
+    yield Fact(_("Processor"), f"{hardware.get('cpu_model') or 'unknown'}, {hardware.get('cpus', 0)} cores")
+    if nodes := hardware.get("numa_nodes"):
+        yield Fact(_("NUMA nodes"), str(nodes))
+    if hardware.get("l3_caches"):
+        size = " ".join(formatting.size(int(hardware["l3_bytes"])))
+        yield Fact(_("L3 caches"), f"{hardware['l3_caches']} × {size}")
+    yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
+    yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
+    yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
+    yield Fact(_("Version"), worker.version or formatting.NOTHING)
+    yield Fact(_("Restarts"), formatting.whole(worker.restarts))
+    yield Fact(_("Started"), str(time_html(worker.registered_at)))
+    yield Fact(_("Last seen"), str(time_html(worker.seen_at)))
+    yield Fact(_("Tenant"), worker.tenant.name)
+    if removing := hardware.get("removing_bytes"):
+        yield Fact(_("Bytes to free"), " ".join(formatting.size(int(removing))))
+    yield Fact(_("Id"), str(worker.uuid), mono=True)
+
+
+def disk_rows(worker: Worker) -> Iterable[dict[str, str]]:
+    """Return the host's disks with their room and rates."""
+    for disk in worker.hardware.get("disks") or ():
+        measured = disk["write_bytes_s"] > 0
+        yield {
+            "folder": disk["folder"],
+            "free": " ".join(formatting.size(disk["free_bytes"])),
+            "total": " ".join(formatting.size(disk["total_bytes"])),
+            "writes": rate_text(disk["write_bytes_s"]) if measured else "",
+            "reads": rate_text(disk["read_bytes_s"]) if measured else "",
+        }
+
+
+def rate_text(count: int) -> str:
+    """`2.10 GiB/s`."""
+    return f"{' '.join(formatting.size(count))}/s"
+
+
+def record_text(record: HostRecord) -> str:
+    """`3.14 sectors a day`, over how many days."""
+    span = formatting.time_left(record.days * 86_400)
+    return f"{record.per_day:.2f} sectors a day, {plural(record.sectors, 'sector')} in {span}"
+
+
+def failure_rows(record: HostRecord) -> Iterable[Event]:
+    """The newest failures."""
+    for event in record.failures:
+        sector = event.job.sector
+        name = f"{event.job.miner.address} / {sector.number}" if sector else event.job.miner.address
+        stage = STAGES.get(event.stage) or kind_text(event.stage)
+        yield Event(
+            str(time_html(event.at)),
+            "bad",
+            "bad",
+            f"{name}: {stage} failed",
+            event.note,
+            href=reverse("sector", args=[sector.uuid]) if sector else "",
+        )
+
+
+def host_actions(worker: Worker) -> tuple[Action, ...]:
+    """What a person can do to a host."""
+
+    def act(op: str, label: StrOrPromise, icon: str) -> Action:
+        return Action(key=op, label=label, href=reverse("host-command", args=[worker.uuid, op]), icon=icon)
+
+    if worker.is_paused or worker.is_draining or worker.retire_asked_at is not None:
+        first = [act("resume", _("Resume"), "run")]
+    else:
+        first = [act("pause", _("Pause"), "pause"), act("drain", _("Drain"), "wait")]
+    retire = reverse("host-retire", args=[worker.uuid])
+    return (
+        *first,
+        act("measure", _("Measure disks"), "retry"),
+        Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", asks=True),
+    )
+
+
+def detail_fragments(context: FragmentContext) -> Iterable[str]:
+    """All that changes on a host's page."""
+    try:
+        worker = worker_get(context.viewer, context.key)
+    except WorkerUnknown:
+        return
+    if not (context.has_changed("worker", worker.pk, worker.uuid) or "job" in context.changed):
+        return
+    log_watch(worker)
+    host = host_detail(worker, context.data)
+    for part in ("head", "slots", "settings", "disks", "failures", "log"):
+        yield fragment(f"hosts/_{part}.html", host=host)
+    yield fragment(
+        "messages/_facts.html", facts=host.facts, title=_("Hardware and version"), key="host-facts"
+    )
+
+
+@require_safe
+@sign_in_required
+def host(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """One host."""
+    return host_page(request, viewer, key)
+
+
+def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str = "") -> HttpResponse:
+    """Render a host's page; `error` is what was refused a moment ago."""
+    data, worker = PageData(viewer), worker_get(viewer, str(key))
+    log_watch(worker)
+    detail = host_detail(worker, data)
+    return page_render(
+        request,
+        "hosts/detail.html",
+        title=worker.name,
+        section="hosts",
+        page_key=f"host:{key}",
+        data=data,
+        status=422 if error else 200,
+        host=detail,
+        keys=[(name, setting_label(name)) for name in SETTABLE if name in {*known_keys(worker)}],
+        error=error,
+    )
+
+
+def known_keys(worker: Worker) -> Iterable[str]:
+    """Return the settings that a host has."""
+    report = host_report(worker)
+    return () if report is None else [one["key"] for one in report.settings]
+
+
+@require_POST
+@sign_in_required
+def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
+    """Tell a host to do something; it hears of it with its next heartbeat."""
+    if op not in ACTS or not viewer.may("sign"):
+        raise Http404
+    worker = worker_get(viewer, str(key))
+    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    if not getattr(request, "htmx", False):
+        return redirect("host", key)
+    detail = host_detail(worker_get(viewer, str(key)), PageData(viewer))
+    return render(request, "hosts/_head.html", {"host": detail})
+
+
+class SettingForm(PageForm):
+    """One setting of a host."""
+
+    key = Text()
+    value = Text()
+
+
+class GroupForm(PageForm):
+    """The group of a host."""
+
+    group = Text()
+
+
+@require_POST
+@sign_in_required
+def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Set one setting of a host, or take it away."""
+    worker = worker_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    form = SettingForm.of(request)
+    form.is_valid()
+    try:
+        values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]})
+        worker_settings_set(worker, values, actor=viewer.actor, by=viewer)
+    except DomainError as refusal:
+        return host_page(request, viewer, key, error=refusal.reason)
+    return redirect("host", key)
+
+
+@require_POST
+@sign_in_required
+def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Put a host into a group."""
+    worker = worker_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    form = GroupForm.of(request)
+    form.is_valid()
+    worker_group_set(worker, form.cleaned_data["group"], actor=viewer.actor, by=viewer)
+    return redirect("host", key)
+
+
+@sign_in_required
+def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Retire a host once it has nothing left to do, after a confirmation."""
+    worker = worker_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    if is_confirm_submitted(request):
+        worker_retire_drained(worker, actor=viewer.actor, now=now(), by=viewer)
+        return redirect("host", key)
+    alone = sectors_stored_only_on(worker)
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=f"Retire {worker.name}",
+            text="It begins no new sectors and finishes those under way; then its token is revoked.",
+            label="Retire",
+            back=reverse("host", args=[key]),
+            page=worker.name,
+            section="hosts",
+            facts=(
+                ("Sectors under way", formatting.whole(unfinished_jobs(worker))),
+                (
+                    "Sealed sectors in stores that no other host has",
+                    formatting.whole(alone)
+                    + (": move them first, their windows would be missed" * bool(alone)),
+                ),
+            ),
+        ),
+    )
+
+
+urlpatterns: Final = [
+    path("hosts/<uuid:key>/", host, name="host"),
+    path("hosts/<uuid:key>/settings/", setting, name="host-setting"),
+    path("hosts/<uuid:key>/group/", group, name="host-group"),
+    path("hosts/<uuid:key>/retire/", retire, name="host-retire"),
+    path("hosts/<uuid:key>/command/<str:op>/", command, name="host-command"),
+]
+LIVE: Final = {"host": LivePage(dict.fromkeys(("worker", "job"), (detail_fragments,)))}

@@ -1,0 +1,134 @@
+"""Settings of hosts on the console: for the pool, a tenant, a group, one host; the host merges them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.sectors.errors import BadSettings
+from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.selectors import shared_settings_of
+from apps.sectors.services.audit import settings_audit, worker_audit
+from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
+from poolsite.wire.pipeline import WORKER_STAGES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from apps.users.models import Tenant
+    from apps.users.principals import Principal
+    from poolsite.wire.hosts import Setting
+
+SLOTS: Final = "slots."
+PLAIN: Final = ("sectors_max", "sector_room_bytes")
+SETTABLE: Final = (*(SLOTS + stage for stage in WORKER_STAGES), *PLAIN)
+"""Settings that the console may set; a host leaves out those that it has not."""
+
+Values = dict[str, int | None]
+
+
+def values_read(given: Mapping[str, Any]) -> Values:
+    """Read settings by key; empty or None takes one away.  Raises BadSettings."""
+    values: Values = {}
+    for name, value in given.items():
+        prefix, _, stage = name.partition(".")
+        key = f"{SLOTS}{stage.upper()}" if f"{prefix}." == SLOTS else name
+        if key not in SETTABLE:
+            raise BadSettings(f"there is no setting {name}; there are {', '.join(SETTABLE)}")
+        most = SLOTS_MAX if key.startswith(SLOTS) else SETTING_MAX
+        text = "" if value is None else str(value).strip()
+        if text and not (text.isascii() and text.isdigit() and int(text) <= most):
+            raise BadSettings(f"{key} takes a whole number from 0 to {most}, not {text}")
+        values[key] = int(text) if text else None
+    if not values:
+        raise BadSettings("name at least one setting")
+    return values
+
+
+def overlaid(kept: dict[str, int], values: Values) -> dict[str, int]:
+    """Return settings with others laid over them."""
+    merged = {**kept, **values}
+    return {key: value for key, value in merged.items() if value is not None}
+
+
+@transaction.atomic
+def worker_settings_set(
+    worker: Worker, values: Values, *, actor: str, by: Principal | None = None
+) -> WorkerCommand:
+    """Set or take away settings of one host."""
+    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    before, row.settings = row.settings, overlaid(row.settings, values)
+    row.save(update_fields=["settings", "updated_at"])
+    worker_audit(by, "worker.settings", row, before=before, after=row.settings)
+    return settings_send(row, actor=actor)
+
+
+@transaction.atomic
+def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | None = None) -> None:
+    """Put a host into a group, or with an empty name into none."""
+    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    before, row.group = row.group, group.strip()[:100]
+    row.save(update_fields=["group", "updated_at"])
+    worker_audit(by, "worker.group", row, before={"group": before}, after={"group": row.group})
+    settings_send(row, actor=actor)
+
+
+@transaction.atomic
+def shared_settings_set(
+    values: Values, *, tenant: Tenant | None, group: str = "", actor: str, by: Principal | None = None
+) -> SharedSettings:
+    """Set or take away settings of the pool, a tenant or a group, and tell every host that has them."""
+    row, _ = SharedSettings.objects.select_for_update(of=("self",)).get_or_create(tenant=tenant, group=group)
+    before, row.values = row.values, overlaid(row.values, values)
+    row.save(update_fields=["values"])
+    settings_audit(by, row, before=before)
+    hosts = Worker.objects.filter(retired_at=None)
+    if tenant is not None:
+        hosts = hosts.filter(tenant=tenant)
+    if group:
+        hosts = hosts.filter(group=group)
+    for host in hosts.order_by("pk"):
+        settings_send(host, actor=actor)
+    return row
+
+
+def settings_wanted(worker: Worker) -> dict[str, str]:
+    """Return what a host is to obey, by level and key, as SET_PLAN brings it."""
+    levels = {level: row.values for level, row in shared_settings_of(worker).items()}
+    levels["host"] = worker.settings
+    return {
+        f"{level}.{key}": str(value)
+        for level, values in levels.items()
+        for key, value in sorted(values.items())
+    }
+
+
+def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
+    """Tell a host its settings; what it was told before and has not done is no longer asked."""
+    worker.commands.filter(op=Operation.SET_PLAN, done_at=None).delete()
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    return WorkerCommand.objects.create(
+        worker=worker, op=Operation.SET_PLAN, args=settings_wanted(worker), actor=actor
+    )
+
+
+def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
+    """Tell a host that registers its settings, where it has others."""
+    wanted = settings_wanted(worker)
+    asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
+    if configured != wanted and (asked is None or asked.args != wanted):
+        settings_send(worker, actor="console")
+
+
+def settings_note(worker: Worker, settings: tuple[Setting, ...]) -> None:
+    """Keep the settings that a host tells, as it obeys them; none are no news."""
+    if not settings:
+        return
+    told = [{"key": one.key, "value": one.value, "origin": one.origin} for one in settings]
+    HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
+    slots = {one.key.removeprefix(SLOTS): one.value for one in settings if one.key.startswith(SLOTS)}
+    numbers = {stage: int(count) for stage, count in slots.items() if count.isascii() and count.isdigit()}
+    worker.slots = {**worker.slots, **numbers}

@@ -1,0 +1,100 @@
+"""What a host tells the console of its machine: looked at from a thread, since a disk may not answer.
+
+Disks are measured when a host joins and when somebody asks; the figures stay in its folder.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+import structlog
+
+from poolsite.wire.hosts import Disk
+from workers.machine import Machine, disk_look, disk_measure, machine_look
+from workers.storage.files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+log = structlog.get_logger(__name__)
+
+RATES_FILE: Final = "disk_rates.json"
+"""In a worker's folder: what was measured last, by folder."""
+LOOK_S: Final = 10.0
+"""Pause between two looks at the free space."""
+TOLD: Final = ("numa_nodes", "l3_bytes", "l3_caches", "gpus", "disks")
+"""Fields of `Machine` that `Hardware` has as well, and the lease keeper does not look at itself."""
+
+
+class MachineReport:
+    """What a machine has, as the console is told."""
+
+    def __init__(self, folder: Path, folders: Callable[[], tuple[Path, ...]]) -> None:
+        self.path = folder / RATES_FILE
+        self.folders = folders
+        """Gives the folders whose disks are told."""
+        self._machine: Machine | None = None
+        self._is_stopped = threading.Event()
+        self._measure = threading.Event()
+
+    def start(self) -> None:
+        """Begin to look."""
+        threading.Thread(target=self._work, name="machine", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopped.set()
+        self._measure.set()
+
+    def measure(self) -> None:
+        """Measure the disks soon."""
+        self._measure.set()
+
+    def hardware(self) -> dict[str, Any]:
+        """Return what is known by now, as fields of `Hardware`."""
+        machine = self._machine
+        return {} if machine is None else {name: getattr(machine, name) for name in TOLD}
+
+    def _work(self) -> None:
+        while not self._is_stopped.is_set():
+            try:
+                self._look()
+            except OSError as error:  # a disk that is away: the others are told again soon
+                log.warning("machine_not_looked_at", reason=str(error)[:200])
+            self._measure.wait(LOOK_S)
+
+    def _look(self) -> None:
+        if self._machine is None:
+            self._machine = machine_look(())
+        is_asked = self._measure.is_set() and not self._is_stopped.is_set()
+        self._measure.clear()
+        if is_asked:
+            rates_write(self.path, tuple(disk_measure(folder) for folder in self.folders()))
+        known = rates_read(self.path)
+        disks = tuple(with_rates(disk_look(folder), known) for folder in self.folders())
+        self._machine = replace(self._machine, disks=disks)
+
+
+def with_rates(disk: Disk, known: dict[str, Disk]) -> Disk:
+    """Return a disk with what was measured last."""
+    rates = known.get(disk.folder)
+    if rates is None:
+        return disk
+    return msgspec.structs.replace(disk, write_bytes_s=rates.write_bytes_s, read_bytes_s=rates.read_bytes_s)
+
+
+def rates_read(path: Path) -> dict[str, Disk]:
+    """Return what was measured last, by folder."""
+    try:
+        return {disk.folder: disk for disk in msgspec.json.decode(path.read_bytes(), type=tuple[Disk, ...])}
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return {}
+
+
+def rates_write(path: Path, disks: tuple[Disk, ...]) -> None:
+    """Keep what was measured."""
+    write_file(path, msgspec.json.encode(disks))
