@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.hosts import SETTING_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
+from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
 from workers.host_settings import (
     SECTOR_ROOM,
     SECTORS_MAX,
@@ -43,6 +44,7 @@ KERNEL_STAGES: Final = (*(spec.task for spec in WORKER_STAGES.values() if spec.t
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
+DEFAULT_STORE: Final = Path("var/store")
 CONFIG_FILE: Final = "config.toml"
 """In a worker's folder: what stays, as `[slots]`."""
 TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
@@ -98,6 +100,8 @@ class SealerConfig(HostConfig):
 
     settings: HostSettings
     """Slots by stage and what else the console may set."""
+    notes: tuple[str, ...] = ()
+    """What of a damocles-worker's file is not obeyed."""
 
     @property
     def slots(self) -> dict[str, int]:
@@ -126,7 +130,7 @@ def uid_of(folder: Path) -> str:
 def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     """Add what sealer and prover both take."""
     parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
-    parser.add_argument("--store", type=Path, default=Path("var/store"), help="where finished sectors lie")
+    parser.add_argument("--store", type=Path, help=f"where finished sectors lie ({DEFAULT_STORE})")
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--token", default="", help="join token of the page Hosts, Join a host; used once")
@@ -144,20 +148,35 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
     given = parser.parse_args(argv)
     file = file_settings(given.dir / CONFIG_FILE)
+    damocles = damocles_settings(given.dir / CONFIG_FILE, file)
     own: Levels = {
         "default": slots_default() | {SECTORS_MAX: 0, SECTOR_ROOM: 64 << 20},
         "proposed": _settings_read(file.get("proposed", {})),
-        "file": _settings_read(file),
+        "file": damocles.settings | _settings_read(file),
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
+    given.name = given.name or damocles.name
+    given.store = given.store or next(map(Path, damocles.stores), None)
     common = _common_read(given, file, program="sealer")
+    common["processors"] |= damocles.processors
     ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def check(values: dict[str, int]) -> None:
         slots_check(values[f"{SLOTS}PC1"], sector_bytes=common["sector_bytes"], ram_bytes=ram_bytes)
 
     check({key: value for key, (value, _) in merge(own).items()})
-    return SealerConfig(**common, settings=HostSettings(common["folder"], own, check=check))
+    settings = HostSettings(common["folder"], own, check=check)
+    return SealerConfig(**common, settings=settings, notes=tuple(damocles.notes))
+
+
+def damocles_settings(path: Path, data: dict[str, Any]) -> DamoclesFile:
+    """Return what of a damocles-worker's tables in a file this host obeys.  Raises BadConfig."""
+    if not is_damocles(data):
+        return DamoclesFile()
+    try:
+        return damocles_read(data, path.read_text(), cpus=os.cpu_count() or 1)
+    except BadFile as error:
+        raise BadConfig(f"{path}, {error}") from None
 
 
 def _settings_read(table: dict[str, Any]) -> dict[str, int]:
@@ -180,7 +199,11 @@ def prover_config(argv: Sequence[str]) -> HostConfig:
 
 def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
-    processors = {str(name): tuple(map(str, command)) for name, command in file.get("processors", {}).items()}
+    processors = {
+        str(name): tuple(map(str, command))
+        for name, command in file.get("processors", {}).items()
+        if isinstance(command, list) and not any(isinstance(part, dict) for part in command)
+    }
     path, own = given.dir / CONFIG_FILE, given.dir / TOKEN_FILE
     if given.token_file is None and not given.token and not own.exists():
         raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
@@ -191,7 +214,7 @@ def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: st
         raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
     return {
         "folder": given.dir.resolve(),
-        "store": given.store.resolve(),
+        "store": (given.store or DEFAULT_STORE).resolve(),
         "console": console_read(given.console),
         "token": "" if given.token else token_read(given.token_file or own),
         "join_token": given.token,

@@ -162,6 +162,8 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="sealer"):
             logs_set_up("sealer")
             stop = stop_on_signal()
+            for note in config.notes:
+                log.warning("config_not_obeyed", note=note)
             run(configured(config, arguments, stop=stop), stop=stop)
     except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway) as error:
         return refuse(str(error))

@@ -1,0 +1,134 @@
+"""What each key of a damocles-worker's file takes: a check returns what to write instead, or nothing.
+
+Source: damocles-worker's configuration, spec sealing §2.3.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any, Final
+
+PLANS: Final = ("sealer", "snapup", "rebuild", "unseal", "wdpost", "niporep")
+DURATION: Final = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|sec|m|min|h|hr|d|day)s? ?)+")
+CPUSET: Final = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+def text(value: Any) -> str:
+    """Check a text."""
+    return "" if isinstance(value, str) and value else "write a text in quotes"
+
+
+def place(value: Any) -> str:
+    """Check an absolute path."""
+    return (
+        "" if isinstance(value, str) and os.path.isabs(value) else 'write an absolute path, as "/mnt/nvme1"'
+    )
+
+
+def texts(value: Any) -> str:
+    """Check a list of texts."""
+    is_good = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return "" if is_good else 'write a list of texts, as ["a", "b"]'
+
+
+def flag(value: Any) -> str:
+    """Check a yes or no."""
+    return "" if isinstance(value, bool) else "write true or false"
+
+
+def count(value: Any) -> str:
+    """Check a number of at least 1."""
+    is_good = isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10_000
+    return "" if is_good else "write a whole number from 1 to 10000"
+
+
+def number(value: Any) -> str:
+    """Check a whole number."""
+    is_good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return "" if is_good else "write a whole number"
+
+
+def niceness(value: Any) -> str:
+    """Check a priority."""
+    is_good = isinstance(value, int) and not isinstance(value, bool) and -20 <= value <= 19
+    return "" if is_good else "write a whole number from -20 to 19"
+
+
+def duration(value: Any) -> str:
+    """Check a time."""
+    return "" if isinstance(value, str) and DURATION.fullmatch(value) else 'write a time, as "30s" or "5min"'
+
+
+def cpuset(value: Any) -> str:
+    """Check a set of cores."""
+    return "" if isinstance(value, str) and CPUSET.fullmatch(value) else 'write cores, as "0-7" or "0-3,8"'
+
+
+def environment(value: Any) -> str:
+    """Check variables."""
+    is_good = isinstance(value, dict) and all(isinstance(one, str) for one in value.values())
+    return "" if is_good else 'write texts, as { FIL_PROOFS_USE_GPU = "1" }'
+
+
+def plan(value: Any) -> str:
+    """Check a plan."""
+    return "" if value in PLANS else f"write one of {', '.join(PLANS)}"
+
+
+def table(value: Any) -> str:
+    """Check a table."""
+    return "" if isinstance(value, dict) else "write a table"
+
+
+def anything(_value: Any) -> str:
+    """Check nothing."""
+    return ""
+
+
+SEALING: Final = {
+    "allowed_miners": anything,
+    "allowed_sizes": texts,
+    "enable_deals": flag,
+    "disable_cc": flag,
+    "max_deals": number,
+    "min_deal_space": anything,
+    "max_retries": number,
+    "seal_interval": duration,
+    "recover_interval": duration,
+    "rpc_polling_interval": duration,
+    "ignore_proof_check": flag,
+    "request_task_max_retries": number,
+    "verify_after_pc2": flag,
+}
+THREAD: Final = {"location": place, "plan": plan, "sealing": table}
+ATTACHED: Final = {"name": text, "location": place, "readonly": flag}
+LIMITATION: Final = {"concurrent": table, "staggered": table}
+PROCESSOR: Final = {
+    "bin": text,
+    "args": texts,
+    "stable_wait": duration,
+    "cgroup": table,
+    "envs": environment,
+    "numa_preferred": number,
+    "nice": niceness,
+    "concurrent": count,
+    "locks": texts,
+    "weight": count,
+    "auto_restart": flag,
+    "inherit_envs": flag,
+}
+PLAIN_TABLES: Final = {
+    "worker": {
+        "name": text,
+        "rpc_server": table,
+        "ping_interval": duration,
+        "local_pieces_dir": place,
+        "local_pieces_dirs": texts,
+        "scan_persist_stores": texts,
+        "ScanPersistStores": texts,
+    },
+    "metrics": {"enable": flag, "http_listen": text},
+    "sector_manager": {"rpc_client": table, "piece_token": text},
+    "sealing": SEALING,
+}
