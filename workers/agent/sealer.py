@@ -37,6 +37,7 @@ from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
+from workers.storage.store_mark import BadMark
 
 if TYPE_CHECKING:
     from workers.config import SealerConfig
@@ -165,6 +166,6 @@ def main(argv: list[str] | None = None) -> int:
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)
             run(configured(config, arguments, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway) as error:
+    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway, BadMark) as error:
         return refuse(str(error))
     return 0

@@ -41,6 +41,7 @@ from workers.storage.files import (
     write_file,
 )
 from workers.storage.store import Store, path_remove, store_known
+from workers.storage.store_mark import BadMark, StoreRefuses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -263,6 +264,10 @@ class StageRunner:
 
     def _persist(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         name = store_known(self.store, self.folder)
+        try:
+            self.store.mark().takes(miner_id=inputs.miner_id)
+        except (StoreRefuses, BadMark) as error:
+            raise BadInput(str(error)) from None
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         self.store.persist(paths.files, **sector, is_update=inputs.is_update)
         return StageOutputs(store=name)

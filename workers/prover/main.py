@@ -32,6 +32,7 @@ from workers.prover.winning import compute_proof
 from workers.prover.winning_first import WinningFirst
 from workers.snark.files import CircuitKind
 from workers.storage.store import Store, StoreAway, store_known
+from workers.storage.store_mark import BadMark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -133,6 +134,6 @@ def main(argv: list[str] | None = None) -> int:
             logs_set_up("prover")
             stop = stop_on_signal()
             run(joined(config, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, TokenRefused, StoreAway) as error:
+    except (BadConfig, AlreadyRunning, TokenRefused, StoreAway, BadMark) as error:
         return refuse(str(error))
     return 0

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from workers.storage.checksums import Checksums
 from workers.storage.files import copy_file, is_complete, write_file
 from workers.storage.sector import SectorFiles, sector_name
+from workers.storage.store_mark import StoreMark, mark_read
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +61,11 @@ class Store:
             with contextlib.suppress(FileExistsError):  # of sealer and prover at once one wins
                 os.link(fresh, path)
             fresh.unlink()
-        facts = json.loads(path.read_text())
-        return str(facts.get("Name") or facts.get("ID") or self.root)
+        return self.mark().name
+
+    def mark(self) -> StoreMark:
+        """Return the store's own rules.  Raises BadMark, OSError."""
+        return mark_read(self.root / MARK)
 
     def files(self, parameters: SealParameters, *, miner_id: int, number: int) -> SectorFiles:
         """Return where a sector's files lie, whether they are there or not."""
