@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
@@ -174,7 +174,7 @@ class _Reader:
         for number, one in enumerate(value):
             yield (*path, number), one
 
-    def keys(self, table: dict[str, Any], path: Path, known: dict[str, Kind]) -> None:
+    def keys(self, table: dict[str, Any], path: Path, known: Mapping[str, Kind]) -> None:
         """Check names and values."""
         for name, value in table.items():
             if name not in known:

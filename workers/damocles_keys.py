@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PLANS: Final = ("sealer", "snapup", "rebuild", "unseal", "wdpost", "niporep")
 DURATION: Final = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|sec|m|min|h|hr|d|day)s? ?)+")
@@ -118,7 +121,7 @@ PROCESSOR: Final = {
     "auto_restart": flag,
     "inherit_envs": flag,
 }
-PLAIN_TABLES: Final = {
+PLAIN_TABLES: Final[dict[str, dict[str, Callable[[Any], str]]]] = {
     "worker": {
         "name": text,
         "rpc_server": table,
