@@ -56,12 +56,19 @@ PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
 """The stage that an own binary must make for `--snark external`."""
 
 
+HOST_MAX: Final = 100
+"""Characters of a machine's name."""
 MEMORY_SHARE: Final = 0.9
 """Of a machine's memory, what labels may take: the rest is for the system, trees and proofs."""
 
 
 class BadConfig(ValueError):
     """A setting that cannot be used; the text is one sentence for the terminal."""
+
+
+def host_name() -> str:
+    """Return this machine's own name."""
+    return socket.gethostname()[:HOST_MAX]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +86,8 @@ class HostConfig:
     join_token: str = field(default="", repr=False)
     """What `--token` gave: exchanged once for the host's own token, which is kept in its folder."""
     name: str
+    host: str = field(default_factory=host_name)
+    """The machine, by which roles are given; programs of one machine have the same."""
     snark: str = "vanilla"
     """Form of the proofs: one of SNARKS."""
     sector_bytes: int = 2 << 10
@@ -136,6 +145,7 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     secret.add_argument("--token", default="", help="join token of the page Hosts, Join a host; used once")
     secret.add_argument("--token-file", type=Path, help="file with a token of the page Tokens")
     parser.add_argument("--name", default="", help="name on the console's pages")
+    parser.add_argument("--host", default="", help="name of this machine, for its roles; default: its own")
     parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
     parser.add_argument("--sector-size", default="", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
     parser.add_argument("--parameter-seed", default="", help="make missing parameters from it: TOXIC")
@@ -218,7 +228,8 @@ def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: st
         "console": console_read(given.console),
         "token": "" if given.token else token_read(given.token_file or own),
         "join_token": given.token,
-        "name": given.name or f"{program}-{socket.gethostname()[:60]}",
+        "name": given.name or f"{program}-{(given.host or host_name())[:60]}",
+        "host": given.host[:HOST_MAX] or host_name(),
         "snark": given.snark,
         "sector_bytes": sector_size_read(given.sector_size or "2KiB"),
         "parameter_seed": given.parameter_seed,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Final
@@ -109,7 +108,7 @@ class LeaseKeeper:
                 uid=self.config.uid,
                 boot_id=self.boot_id,
                 name=self.config.name,
-                host=socket.gethostname()[:100],
+                host=self.config.host,
                 version=VERSION,
                 kinds=self.kinds,
                 slots=self.slots,

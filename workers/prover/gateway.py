@@ -6,7 +6,6 @@ Source: filecoin-project/sophon-gateway proofevent/; filecoin-project/go-jsonrpc
 from __future__ import annotations
 
 import asyncio
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
@@ -15,6 +14,7 @@ import structlog
 from websockets.exceptions import ConnectionClosed
 
 from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
+from workers.config import host_name
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.processors.errors import ProcessorError
 
@@ -30,8 +30,6 @@ REFUSED_PAUSE_S: Final = 10.0
 CHECK_EVERY_S: Final = 5.0
 """How often the store is looked at for miners."""
 CALL_S: Final = 30.0
-HOST: Final = socket.gethostname()[:100]
-"""By which the console knows which host's role lets it prove; other gateways do not look at it."""
 
 Json = Any
 
@@ -57,8 +55,11 @@ class ProofLine:
         token: str,
         miners: Callable[[], set[int]],
         compute: Callable[[int, Json], Json],
+        host: str = "",
     ) -> None:
         self.url = url
+        self.host = host or host_name()
+        """By which the console knows which host's role lets it prove; other gateways do not look at it."""
         self.token = token
         self.miners = miners
         """Ids of the miners to prove for, asked again now and then."""
@@ -148,7 +149,7 @@ class ProofSession(GatewaySocket):
         while True:
             pause_s, channel = LISTEN_PAUSE_S, None
             try:
-                policy = {"MinerAddress": f"f0{miner}", "Host": HOST}
+                policy = {"MinerAddress": f"f0{miner}", "Host": self.line.host}
                 channel = await self.call("Gateway.ListenProofEvent", policy)
                 self.channels[channel] = miner
                 closed = self.closed[channel] = asyncio.Event()

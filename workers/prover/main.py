@@ -86,7 +86,11 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
         return compute_proof(request, store=store, miner_id=miner, prove=prove)
 
     gateway = ProofLine(
-        url=gateway_url(config.console), token=config.token, miners=store.miners, compute=compute
+        url=gateway_url(config.console),
+        token=config.token,
+        miners=store.miners,
+        compute=compute,
+        host=config.host,
     )
     try:
         machine.start()
