@@ -345,7 +345,10 @@ def test_the_log_goes_to_a_console_that_asks_for_it(host: Host) -> None:
     host.leases.log_tail = lambda: ("one", "two")
     host.console.beats = [HeartbeatAnswer(wants_log=True), HeartbeatAnswer()]
 
-    beats = [host.leases.heartbeat() and host.console.said[-1][1].log for _ in range(3)]
+    beats = []
+    for _ in range(3):
+        host.leases.heartbeat()
+        beats.append(host.console.said[-1][1].log)
 
     assert beats == [(), ("one", "two"), ()]
 
