@@ -145,7 +145,7 @@ class _Reader:
         return self.file
 
     def note(self, words: str) -> None:
-        """Say what is not obeyed."""
+        """Log what is not obeyed."""
         self.file.notes.append(words)
 
     def wrong(self, path: Path, what: str, remedy: str) -> BadFile:

@@ -96,5 +96,5 @@ def rates_read(path: Path) -> dict[str, Disk]:
 
 
 def rates_write(path: Path, disks: tuple[Disk, ...]) -> None:
-    """Keep what was measured."""
+    """Store what was measured."""
     write_file(path, msgspec.json.encode(disks))

@@ -52,7 +52,7 @@ class Holding:
         self.over = asyncio.Event()
 
     def end(self, *, is_free: bool) -> None:
-        """Let the answer go."""
+        """Send the answer."""
         self.is_free = is_free
         self.over.set()
 
@@ -105,7 +105,7 @@ class JobWait:
             leaving.cancel()
 
     def end(self) -> None:
-        """Let all answers go: the process ends."""
+        """Send all answers: the process ends."""
         self.is_ending = True
         for holding in self.waiting:
             holding.end(is_free=False)
@@ -116,7 +116,7 @@ class JobWait:
         holding.end(is_free=False)
 
     async def _look(self) -> None:
-        """Ask the database while anybody waits; one question serves them all."""
+        """Query the database while anybody waits; one query serves them all."""
         while self.waiting:
             try:
                 free = await self.handler.carry_out(lambda: kinds_free(clock.now()))

@@ -44,7 +44,7 @@ class GroupedCalls(Generic[T, R]):
 
 
 def _answer(future: asyncio.Future[R], result: R | Exception) -> None:
-    """Tell who waits, if anybody does any more."""
+    """Answer who waits, if anybody does any more."""
     if future.done():
         return
     if isinstance(result, Exception):

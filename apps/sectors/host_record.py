@@ -53,7 +53,7 @@ def host_record(worker: Worker, *, now: datetime) -> HostRecord:
 
 
 def log_watch(worker: Worker) -> None:
-    """Have a host send its log for a while, since somebody looks at it; without Redis it does not."""
+    """Request a host's log for a while, since somebody looks at it; without Redis it does not come."""
     with suppress(RedisError, OSError):
         redis_client().set(f"poolsite:host-log:{worker.uuid}", "1", ex=LOG_WATCHED_S)
 

@@ -163,7 +163,7 @@ class Windows:
 
     @classmethod
     def read(cls, client: ChainClient, address: str, *, key: str, height: int) -> Windows:
-        """Ask a node.  Raises NodeRefused, NodeUnavailable."""
+        """Query a node.  Raises NodeRefused, NodeUnavailable."""
         return cls(client.state_miner_proving_deadline(address, key), height=height)
 
     def _frozen(self, index: int) -> tuple[int, int]:

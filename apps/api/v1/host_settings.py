@@ -95,7 +95,7 @@ class WorkerGroupView(PoolView):
 
     @extend_schema(request=GroupInput, responses=WantedOutput)
     def put(self, request: Request, uuid: str) -> Response:
-        """Put a host into a group, or into none."""
+        """Move a host into a group, or into none."""
         body = GroupInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)

@@ -225,7 +225,7 @@ class SectorTerminateView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Ask for the termination; its message goes as soon as the sector's deadline takes it."""
+        """Request the termination; its message goes as soon as the sector's deadline takes it."""
         body = TerminateInput(data=request.data)
         body.is_valid(raise_exception=True)
         wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=body.validated_data["reason"])
@@ -241,7 +241,7 @@ class SectorExtendView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
-        """Ask for the extension; its message goes with the next heads."""
+        """Request the extension; its message goes with the next heads."""
         body = ExtendInput(data=request.data)
         body.is_valid(raise_exception=True)
         return self.change([sector_get(self.principal, uuid)], extension_of(body.validated_data))
@@ -292,7 +292,7 @@ class SectorChangesView(ChangingView):
         responses={200: ChangePriceOutput, 201: ChangePriceOutput},
     )
     def post(self, request: Request) -> Response:
-        """Ask for a change of many sectors; those that the chain would refuse are named and left out."""
+        """Request a change of many sectors; those that the chain would refuse are named and left out."""
         body = ChangesInput(data=request.data)
         body.is_valid(raise_exception=True)
         given = body.validated_data

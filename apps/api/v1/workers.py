@@ -217,7 +217,7 @@ class WorkView(WorkerView):
 
     @extend_schema(responses={(200, "application/json"): document_schema(Work)})
     def get(self, request: Request, uuid: str) -> Response:
-        """Tell as soon as a job of the worker's kinds is free, or after some seconds that none is."""
+        """Answer as soon as a job of the worker's kinds is free, or after some seconds that none is."""
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
         wanted = frozenset((self.tenant_id, str(kind)) for kind in worker.kinds)

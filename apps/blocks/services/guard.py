@@ -112,7 +112,7 @@ def block_unsigned(row: Block) -> BlockMsg:
 
 
 def blocks_signed(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
-    """Keep signed blocks: a retry submits the same."""
+    """Store signed blocks: a retry submits the same."""
     for row, block in signed:
         row.cid, row.signed = str(block.cid), to_cbor(block)
     columns = zip(*((row.pk, row.cid, row.signed) for row, _ in signed), strict=True)

@@ -332,7 +332,7 @@ def known_keys(worker: Worker) -> Iterable[str]:
 @require_POST
 @sign_in_required
 def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
-    """Tell a host to do something; it hears of it with its next heartbeat."""
+    """Send a host a command, with its next heartbeat."""
     if op not in ACTS or not viewer.may("sign"):
         raise Http404
     worker = worker_get(viewer, str(key))
@@ -376,7 +376,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 @require_POST
 @sign_in_required
 def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Put a host into a group."""
+    """Move a host into a group."""
     worker = worker_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404

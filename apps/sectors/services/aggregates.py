@@ -85,7 +85,7 @@ def aggregate_make(
 
 
 def aggregate_end(miner: Miner, *, why: str) -> None:
-    """Let go of a miner's aggregate, if there is one; its host is told at its next report."""
+    """Cancel a miner's aggregate, if there is one; its host is told at its next report."""
     with transaction.atomic():
         rows = CommitAggregate.objects.select_for_update(of=("self",)).filter(miner=miner, is_over=False)
         for row in rows:

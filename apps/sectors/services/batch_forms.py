@@ -106,7 +106,7 @@ def batch_params(
 
 
 def fitting(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:
-    """Keep as many as one message holds with a proof each; the others go with the next."""
+    """Return as many as one message holds with a proof each; the others go with the next."""
     kept: list[BatchEntry] = []
     total = 0
     for part in parts:

@@ -299,7 +299,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
 
 
 def _wait_note(batch: Batch, message: Message, work: SealingContext) -> None:
-    """Keep why a message is not signed yet, such as its signer's refusal."""
+    """Store why a message is not signed yet, such as its signer's refusal."""
     if message.error and message.error != batch.error:
         Batch.objects.filter(pk=batch.pk).update(error=message.error)
         changes = batch.changes.filter(state__in=OPEN_CHANGES)

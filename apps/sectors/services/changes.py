@@ -47,7 +47,7 @@ def changes_request(
     now: datetime,
     count: int | None = None,
 ) -> tuple[ChangePlan, list[SectorChange]]:
-    """Ask for a change of these sectors; their messages follow with the next heads.
+    """Request a change of these sectors; their messages follow with the next heads.
 
     Those that the chain would refuse are left out and named in the plan.  Raises ChangeRefused if none is
     left, or not the `count` that somebody has confirmed; NodeRefused, NodeUnavailable, NetworkUnknown,
@@ -138,7 +138,7 @@ def change_step(
 def _sector_follow(
     change: SectorChange, sector: Sector, event: ChangeEvent, *, job: Job, now: datetime, note: str
 ) -> None:
-    """Give a sector what the chain has made of it, or take that back."""
+    """Update a sector by what the chain has made of it, or revert that."""
     if event not in (ChangeEvent.LAND, ChangeEvent.REVERT):
         return
     is_landed = event is ChangeEvent.LAND

@@ -68,7 +68,7 @@ def worker_settings_set(
 
 @transaction.atomic
 def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | None = None) -> None:
-    """Put a host into a group, or with an empty name into none."""
+    """Move a host into a group, or with an empty name into none."""
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.group = row.group, group.strip()[:100]
     row.save(update_fields=["group", "updated_at"])
@@ -107,7 +107,7 @@ def settings_wanted(worker: Worker) -> dict[str, str]:
 
 
 def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
-    """Tell a host its settings; what it was told before and has not done is no longer asked."""
+    """Send a host its settings; what it was sent before and has not done is no longer asked."""
     worker.commands.filter(op=Operation.SET_PLAN, done_at=None).delete()
     publish(Change("worker", worker.pk, worker.tenant_id))
     return WorkerCommand.objects.create(
@@ -116,7 +116,7 @@ def settings_send(worker: Worker, *, actor: str) -> WorkerCommand:
 
 
 def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
-    """Tell a host that registers its settings, where it has others."""
+    """Send a host that registers its settings, where it has others."""
     wanted = settings_wanted(worker)
     asked = worker.commands.filter(op=Operation.SET_PLAN, done_at=None).order_by("pk").last()
     if configured != wanted and (asked is None or asked.args != wanted):
@@ -124,7 +124,7 @@ def settings_resend(worker: Worker, configured: dict[str, str]) -> None:
 
 
 def settings_note(worker: Worker, settings: tuple[Setting, ...]) -> None:
-    """Keep the settings that a host tells, as it obeys them; none are no news."""
+    """Store the settings that a host reports, as it obeys them; none are no news."""
     if not settings:
         return
     told = [{"key": one.key, "value": one.value, "origin": one.origin} for one in settings]

@@ -74,7 +74,7 @@ def placements_follow(*, now: datetime) -> None:
 
 
 def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
-    """Have the pieces that were to go into a sector wait for another one."""
+    """Release the pieces that were to go into a sector; they wait for another one."""
     for piece in Piece.objects.filter(miner=miner, sector_number=number, state=PieceState.PACKED):
         _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
 

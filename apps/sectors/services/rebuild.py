@@ -60,7 +60,7 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
 
 
 def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | None = None) -> PipelineRun:
-    """Have a sector's replica made again; the same key gives the same run.  Raises as `rebuild_plan`."""
+    """Begin to make a sector's replica again; the same key gives the same run.  Raises as `rebuild_plan`."""
     earlier = sector.runs.filter(key=key, kind=JobKind.REBUILD).first() if key else None
     if earlier is not None:
         return earlier

@@ -37,7 +37,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
 def worker_retire_drained(
     worker: Worker, *, actor: str, now: datetime, by: Principal | None = None
 ) -> WorkerCommand:
-    """Have a worker finish what it began, and retire it then."""
+    """Drain a worker, and retire it then."""
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     row.retire_asked_at = row.retire_asked_at or now
     row.save(update_fields=["retire_asked_at", "updated_at"])
@@ -48,7 +48,7 @@ def worker_retire_drained(
 
 
 def retirement_cancel(worker: Worker) -> None:
-    """Keep a worker after all."""
+    """Cancel the retirement of a worker."""
     Worker.objects.filter(pk=worker.pk).update(retire_asked_at=None)
 
 

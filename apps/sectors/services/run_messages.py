@@ -55,7 +55,7 @@ CONSOLE_STATES: Final = (
 
 
 def runs_advance(work: SealingContext) -> None:
-    """Take the chain steps of all runs that the newest head makes possible."""
+    """Advance all runs by the chain steps that the newest head makes possible."""
     rows = PipelineRun.objects.filter(
         state__in=CONSOLE_STATES, paused_at=None, sector__miner__state=MinerState.ACTIVE
     )
@@ -263,7 +263,7 @@ def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: Sealin
 
 
 def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContext) -> None:
-    """Take an update back that left the chain; clear the old replica once nothing can do that any more."""
+    """Revert an update that left the chain; clear the old replica once nothing can do that any more."""
     there = _on_chain(run, work)
     if there is not None and not _is_updated(run, there):
         _revert(run, work)

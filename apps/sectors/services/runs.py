@@ -82,7 +82,7 @@ def hosts_of_run(sector: Sector, *, kind: str) -> list[int]:
 
 
 def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:
-    """Take the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport."""
+    """Record the end of a stage, of a job that is locked.  Raises StateDiffers, BadReport."""
     run = PipelineRun.objects.select_related("sector__miner").get(job=job)
     spec = run.step
     if event.state != run.state:
@@ -228,7 +228,7 @@ def run_locked(pk: int) -> tuple[Job, PipelineRun]:
 
 
 def run_console_step(run: PipelineRun, event: str, *, now: datetime, note: str = "", **data: Any) -> bool:
-    """Take a step of the console if the run still is where we saw it; False if somebody else was faster."""
+    """Advance a run by a step of the console, if it still is where we saw it; return whether it was."""
     with transaction.atomic():
         job, fresh = run_locked(run.pk)
         if fresh.state != run.state or fresh.paused_at is not None:

@@ -211,7 +211,7 @@ def _begin(
 
 
 def pieces_snap(work: SealingContext) -> None:
-    """Put the pieces that are due into committed sectors, where that is wished and there are any."""
+    """Assign the pieces that are due to committed sectors, where that is wished and there are any."""
     if not work.policy.snap_up_first or not can_prove(work.network):
         return
     waiting = Piece.objects.filter(state=PieceState.READY, miner__state=MinerState.ACTIVE)

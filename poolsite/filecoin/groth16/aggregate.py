@@ -207,7 +207,7 @@ class Challenges:
         return self.r
 
     def combine(self, product_ab: GTElement, sum_c: G1Element) -> None:
-        """Take up the combination of all proofs, before the first round."""
+        """Hash the combination of all proofs in, before the first round."""
         parts = (
             scalar_to_bytes(self._first),
             target_bytes(product_ab),

@@ -40,7 +40,7 @@ def _act(
     ask: Callable[[Sector], ConfirmPage],
     action: Callable[[Sector], Any],
 ) -> HttpResponse:
-    """Ask first, then do it; what is refused is shown on the sector's page."""
+    """Confirm first, then do it; what is refused is shown on the sector's page."""
     row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
@@ -81,7 +81,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
 
 @sign_in_required
 def snap_up(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Put waiting pieces into a committed sector, after a confirmation that says the price."""
+    """Assign waiting pieces to a committed sector, after a confirmation that says the price."""
     return _act(
         request,
         viewer,
