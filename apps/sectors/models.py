@@ -10,6 +10,7 @@ from django.db import models
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
+from apps.sectors.expiration_models import Expirations  # noqa: F401  # so Django knows the table
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.states import (
     BATCH_TRANSITIONS,

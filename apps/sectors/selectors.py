@@ -8,12 +8,13 @@ from dataclasses import replace as replace_fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import BigIntegerField, Count, ExpressionWrapper, F, Prefetch, Q, Sum
+from django.db.models import Count, Prefetch, Q
 from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
-from apps.miners.selectors import miner_get
+from apps.miners.selectors import miner_get, miners_visible
 from apps.sectors.errors import ChangeUnknown, SectorUnknown, WorkerUnknown
+from apps.sectors.expiration_models import Expirations
 from apps.sectors.models import (
     Batch,
     HostReport,
@@ -163,25 +164,41 @@ class ExpiryBucket:
     """attoFIL that are free again then."""
 
 
-def expirations_by(viewer: Principal, *, miner: str, start: int, width: int) -> list[ExpiryBucket]:
-    """Return the proving sectors that end from `start` on, in buckets of `width` epochs that hold any."""
-    rows = sectors_ending(viewer, miner=miner, start=start, stop=EPOCH_MAX).select_related(None).order_by()
-    place = ExpressionWrapper((F("expiration") - start) / width, output_field=BigIntegerField())
-    found = rows.annotate(place=place).values("place")
-    sums = found.annotate(count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge"))
-    return [
+EPOCHS_OF_COUNT: Final = 2880
+"""Epochs whose ends are counted together: a day of the main network."""
+
+
+def expirations_by(
+    viewer: Principal, *, miner: str, start: int, width: int
+) -> tuple[list[ExpiryBucket], datetime | None]:
+    """Return the proving sectors that end from `start` on, by `width` epochs, and when they were counted.
+
+    Both are rounded to what is counted together; None: nobody has counted yet.
+    """
+    rows = Expirations.objects.filter(miner__in=miners_visible(viewer))
+    if miner:
+        rows = rows.filter(miner=miner_get(viewer, miner))
+    first, step = start // EPOCHS_OF_COUNT, max(round(width / EPOCHS_OF_COUNT), 1)
+    sums: dict[int, tuple[int, int, int]] = {}
+    counted = None
+    for row in rows:
+        counted = row.counted_at if counted is None else min(counted, row.counted_at)
+        for stretch, count, size, pledge in row.counts:
+            if stretch >= first:
+                place = (stretch - first) // step
+                before = sums.get(place, (0, 0, 0))
+                sums[place] = (before[0] + count, before[1] + size, before[2] + int(pledge))
+    buckets = [
         ExpiryBucket(
-            start=start + row["place"] * width,
-            stop=start + (row["place"] + 1) * width,
-            count=row["count"],
-            size=int(row["size"]),
-            pledge=int(row["pledge"]),
+            start=(first + place * step) * EPOCHS_OF_COUNT,
+            stop=(first + (place + 1) * step) * EPOCHS_OF_COUNT,
+            count=sums[place][0],
+            size=sums[place][1],
+            pledge=sums[place][2],
         )
-        for row in sums.order_by("place")
+        for place in sorted(sums)
     ]
-
-
-EPOCH_MAX: Final = 2**62
+    return buckets, counted
 
 
 def changes_open(viewer: Principal) -> dict[int, SectorChange]:

@@ -27,6 +27,7 @@ from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.change_batches import changes_advance
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.expirations import expirations_count
 from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
@@ -99,6 +100,7 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 
 @shared_task(name="sectors.sweep")
 def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Free jobs whose lease ran out, and end such leases of sector numbers."""
+    """Free jobs whose lease ran out, end such leases of sector numbers, count when sectors end."""
     leases_sweep(now=clock.now())
     leases_expire(now=clock.now())
+    expirations_count(now=clock.now())

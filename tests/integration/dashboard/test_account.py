@@ -374,6 +374,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         *demo_data.FORMS,
         "wallet-name",
         "sector-abort",
+        "sector-state-set",
         "message-mark-bad",
         "message-replace",
         "message-cancel",

@@ -2,44 +2,72 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
-from apps.sectors.selectors import expirations_by, sectors_ending
+from apps.sectors.expiration_models import Expirations
+from apps.sectors.selectors import EPOCHS_OF_COUNT, expirations_by, sectors_ending
+from apps.sectors.services.expirations import expirations_count
 from tests import factories, people
 from tests.page_client import signed_in, text_of
+from tests.unit.apps.sectors.sealing import NOON
 
 pytestmark = pytest.mark.django_db
 
 
+DAY = EPOCHS_OF_COUNT
+
+
 def test_sectors_are_counted_by_when_they_end() -> None:
     mine, other = factories.miner(2001, of="alice"), factories.miner(2002, of="bob")
-    for expiration in (1000, 1099, 1250, 5000):
+    for expiration in (DAY, 2 * DAY - 1, 3 * DAY + 5, 30 * DAY):
         factories.sector(mine, state="PROVING", expiration=expiration, initial_pledge=7)
-    factories.sector(mine, state="PROVING", expiration=999)
-    factories.sector(mine, state="TERMINATED", expiration=1000)
-    factories.sector(other, state="PROVING", expiration=1000)
+    factories.sector(mine, state="PROVING", expiration=DAY - 1)
+    factories.sector(mine, state="TERMINATED", expiration=DAY)
+    factories.sector(other, state="PROVING", expiration=DAY)
     viewer = people.principal("alice")
+    assert expirations_by(viewer, miner="", start=DAY, width=DAY) == ([], None), "nobody has counted"
+    assert expirations_count(now=NOON) == 2
 
-    buckets = expirations_by(viewer, miner="", start=1000, width=100)
+    buckets, counted_at = expirations_by(viewer, miner="", start=DAY + 100, width=DAY)
 
+    assert counted_at == NOON
     assert [(one.start, one.stop, one.count, one.pledge) for one in buckets] == [
-        (1000, 1100, 2, 14),
-        (1200, 1300, 1, 7),
-        (5000, 5100, 1, 7),
+        (DAY, 2 * DAY, 2, 14),
+        (3 * DAY, 4 * DAY, 1, 7),
+        (30 * DAY, 31 * DAY, 1, 7),
     ]
     assert buckets[0].size == 2 * mine.sector_size
-    ending = sectors_ending(viewer, miner="f02001", start=1000, stop=1100)
-    assert [one.expiration for one in ending] == [1000, 1099]
-    assert len(expirations_by(people.principal("bob"), miner="", start=0, width=10)) == 1
+    ending = sectors_ending(viewer, miner="f02001", start=DAY, stop=2 * DAY)
+    assert [one.expiration for one in ending] == [DAY, 2 * DAY - 1]
+    [bucket] = expirations_by(people.principal("bob"), miner="", start=0, width=10 * DAY)[0]
+    assert (bucket.start, bucket.stop, bucket.count) == (0, 10 * DAY, 1)
+    weeks = expirations_by(viewer, miner="f02001", start=DAY, width=7 * DAY)[0]
+    assert [one.count for one in weeks] == [3, 1]
+
+
+def test_a_count_takes_a_two_hundredth_of_the_time_at_most() -> None:
+    miner = factories.miner(2001, of="alice")
+    assert expirations_count(now=NOON) == 1
+    factories.sector(miner, state="PROVING", expiration=DAY)
+    assert expirations_count(now=NOON + timedelta(seconds=59)) == 0
+    Expirations.objects.update(took_ms=1_000)
+    assert expirations_count(now=NOON + timedelta(seconds=199)) == 0
+    assert expirations_count(now=NOON + timedelta(seconds=200)) == 1
+    assert Expirations.objects.get().counts == [[1, 1, miner.sector_size, "0"]]
 
 
 def test_the_page_leads_to_the_extension_of_each_bucket(ann: None, quiet: None) -> None:
     miner = factories.miner(2001, of="alice")
     week = 7 * 2880
     factories.sector(miner, state="PROVING", expiration=1000 + week + 50)
+    browser = signed_in()
+    assert "Not counted yet" in text_of(browser.get(reverse("sectors-expirations")))
+    expirations_count(now=NOON)
 
-    shown = text_of(signed_in().get(reverse("sectors-expirations")))
+    shown = text_of(browser.get(reverse("sectors-expirations")))
 
     assert "1 proving sector" in shown
     assert "ends_from=" in shown

@@ -57,7 +57,7 @@ def expiry_row(bucket: ExpiryBucket, *, clock: EpochClock, miner: str, most: int
     return ExpiryRow(
         key=bucket.start,
         starts=datetime.fromtimestamp(clock.starts_at(bucket.start), UTC),
-        left=formatting.time_left(clock.left_s(bucket.start)),
+        left=formatting.time_left(max(clock.left_s(bucket.start), 0)),
         count=bucket.count,
         share=bucket.count / most,
         size=" ".join(formatting.size(bucket.size)),
@@ -75,10 +75,10 @@ def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
     known = {miner.address: miner for miner in data.miners if miner.address}
     miner = request.GET.get("miner", "") if request.GET.get("miner", "") in known else ""
     rows: list[ExpiryRow] = []
-    clock = data.clock
+    clock, counted_at = data.clock, None
     if clock is not None:
         width = max(WIDTHS[by][1] // clock.delay_s, 1)
-        buckets = expirations_by(viewer, miner=miner, start=clock.epoch, width=width)
+        buckets, counted_at = expirations_by(viewer, miner=miner, start=clock.epoch, width=width)
         most = max((one.count for one in buckets), default=1)
         rows = [expiry_row(one, clock=clock, miner=miner, most=most) for one in buckets]
     here = reverse("sectors-expirations")
@@ -94,6 +94,8 @@ def expirations(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         rows=rows,
         total=sum(row.count for row in rows),
+        counted_at=counted_at,
+        is_uncounted=bool(known) and counted_at is None,
         widths=[(label, link(by=key), key == by) for key, (label, _s) in WIDTHS.items()],
         miners=[
             (_("All miners"), link(miner=""), not miner),
