@@ -51,7 +51,7 @@ from tests.unit.devnet.people import OWNER, chain, send
 from tests.unit.devnet.recorded import Replay
 from tests.unit.devnet.sealing import SEAL_PROOF, small_miner
 from tests.unit.devnet.test_updates import params as update_params
-from tests.unit.devnet.test_updates import updated
+from tests.unit.devnet.test_updates import seven_prove, updated
 from tests.unit.devnet.test_verified_data import World
 
 
@@ -107,8 +107,7 @@ def test_a_deal_is_activated_once_and_in_time(fair):
 
 
 def test_data_that_is_snapped_in_activates_its_deal(fair):
-    fair.miner.add_sectors(7)
-    fair.miner.post(fair.miner.reader.sector(7).deadline)
+    seven_prove(fair.miner)
     update = updated(fair.miner)
     data = commd_cid(update.tree_d.root)
     fair.published(fair.proposal(piece_cid=data))

@@ -27,13 +27,18 @@ SIZE = 2048
 UPDATE_PROOF = 0
 
 
+def seven_prove(miner):
+    """Let sector 7 be proven, and its deadline pass: it may be changed from then on."""
+    miner.add_sectors(7)
+    (deadline, _), _ = miner.reader.all_partitions()[0]
+    miner.post(deadline)
+    advance_to(miner.node, miner.deadline(deadline).close)
+
+
 @pytest.fixture
 def miner():
     small = small_miner(chain())
-    small.add_sectors(7)
-    (deadline, _), _ = small.reader.all_partitions()[0]
-    small.post(deadline)
-    advance_to(small.node, small.deadline(deadline).close)  # may be changed from then on
+    seven_prove(small)
     yield small
     small.node.close()
 

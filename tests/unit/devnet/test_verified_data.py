@@ -49,7 +49,7 @@ from tests.unit.devnet.recorded import Replay
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import small_miner
 from tests.unit.devnet.test_updates import params as update_params
-from tests.unit.devnet.test_updates import updated
+from tests.unit.devnet.test_updates import seven_prove, updated
 
 REGISTRY, TOKEN, ROOT = (id_address(number) for number in (VERIFREG, DATACAP, VERIFREG_ROOT))
 SIZE = 2048
@@ -241,8 +241,7 @@ def test_a_claim_that_does_not_fit_leaves_the_sector_out(granted, allocation):
 
 
 def test_verified_data_that_is_snapped_in_counts_ten_times_at_once(granted):
-    granted.miner.add_sectors(7)
-    granted.miner.post(granted.miner.reader.sector(7).deadline)
+    seven_prove(granted.miner)
     update = updated(granted.miner)
     data = commd_cid(update.tree_d.root)
     assert granted.allocate(granted.request(data=data)).exit_code == 0

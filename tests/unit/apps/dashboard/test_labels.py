@@ -11,13 +11,15 @@ from apps.dashboard.pages.miners.deadlines import FORECASTS, STRIP_TONES
 from apps.dashboard.templatetags.poolsite import html_key
 from apps.messages.states import MessageState
 from apps.proving.states import Forecast
-from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorEvent, Stage, UnsealStage
+from poolsite.wire.pipeline import NEXT_STAGE, PIPELINES, Owner, SectorEvent, Stage, UnsealStage
 
 TONES = {"idle", "run", "ok", "warn", "bad"}
 
 
 def test_every_stage_has_a_name():
-    assert set(STAGES) == {*Stage, *UnsealStage}
+    assert set(STAGES) == {spec.stage for table in PIPELINES.values() for spec in table}
+    assert {*Stage, *UnsealStage} <= set(STAGES)
+    assert all(STAGES.values())
 
 
 def test_every_stage_of_the_console_says_what_it_waits_for():
