@@ -281,6 +281,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         **plain_addresses(),
         "miner": reverse("miner", args=[pool.miner.address]),
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
+        "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "proving-deadline": reverse("proving-deadline", args=[pool.miner.address, 1]),
         "proving-partition": reverse("proving-partition", args=[pool.miner.address, 1, 0]),

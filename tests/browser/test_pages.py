@@ -21,6 +21,7 @@ PAGES: Final = (
     *EMPTY_PAGES,
     "miner",
     "miner-roles",
+    "miner-addresses",
     "miner-batches",
     "proving-deadline",
     "proving-partition",

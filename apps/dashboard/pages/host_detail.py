@@ -38,6 +38,7 @@ from apps.sectors.services.host_settings import (
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.retirement import unfinished_jobs, worker_retire_drained
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION, Operation
+from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,7 +116,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         settings=setting_rows(worker, report),
         facts=tuple(host_facts(worker)),
         disks=tuple(disk_rows(worker)),
-        per_day=record_text(record),
+        per_day=record_text(record) if JobKind.SEAL in worker.kinds else "",
         failures=tuple(failure_rows(record)),
         log=() if report is None else tuple(report.log),
         log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
