@@ -15,7 +15,7 @@ from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.states import RoleKind
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
-from apps.sectors.models import NumberReservation
+from apps.sectors.number_models import NumberReservation
 from apps.sectors.states import BatchKind, BatchState
 from apps.users.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.pieces.models import Piece
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Sector
     from apps.wallets.models import Wallet
 
 STEPS = (

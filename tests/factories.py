@@ -20,7 +20,8 @@ from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.proving.models import Deadline, Partition
 from apps.proving.states import Forecast
-from apps.sectors.models import Batch, Job, JobEvent, Sector, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.states import BatchKind, BatchState, JobState
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet

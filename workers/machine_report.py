@@ -36,7 +36,7 @@ class MachineReport:
     def __init__(self, folder: Path, folders: Callable[[], tuple[Path, ...]]) -> None:
         self.path = folder / RATES_FILE
         self.folders = folders
-        """Gives the folders whose disks are told."""
+        """Folders whose disks are reported, read anew each time."""
         self._machine: Machine | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()

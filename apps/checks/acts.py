@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from apps.checks.models import AlertChannel
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Sector
 
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""

@@ -26,8 +26,9 @@ from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors import disputes_latest, sectors_bad
+from apps.sectors.host_selectors import workers_visible
 from apps.sectors.host_speed import host_speeds
-from apps.sectors.selectors import sectors_counts, sectors_visible, workers_visible
+from apps.sectors.selectors import sectors_counts, sectors_visible
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
 
@@ -49,8 +50,9 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner, RewardEstimate
     from apps.miners.selectors import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
+    from apps.sectors.host_models import Worker
     from apps.sectors.host_speed import HostSpeed
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.models import Sector
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network

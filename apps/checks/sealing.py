@@ -11,15 +11,16 @@ from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
 from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.selectors import sectors_bound, worker_is_away
+from apps.sectors.selectors import sectors_bound
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.checks.data import CheckData
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 EXPIRING_S: Final = 30 * 86_400
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""

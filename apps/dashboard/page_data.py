@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
 from apps.proving.selectors import posts_opened, sectors_faulty
-from apps.sectors.selectors import changes_open, commands_open
+from apps.sectors.host_selectors import commands_open
+from apps.sectors.selectors import changes_open
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

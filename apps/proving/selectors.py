@@ -19,7 +19,7 @@ from apps.proving.models import (
     WindowPost,
 )
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
-from apps.sectors.models import Worker
+from apps.sectors.host_models import Worker
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

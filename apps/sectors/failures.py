@@ -7,7 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from apps.sectors.selectors import resume_choices, sectors_visible, worker_machine
+from apps.sectors.host_selectors import worker_machine
+from apps.sectors.selectors import resume_choices, sectors_visible
 
 if TYPE_CHECKING:
     from datetime import datetime

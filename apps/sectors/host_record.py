@@ -16,7 +16,7 @@ from poolsite.wire.pipeline import Stage
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 DAYS: Final = 7
 COUNTED_MAX: Final = 10_000

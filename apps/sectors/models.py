@@ -1,8 +1,7 @@
-"""Sectors, their jobs, the hosts that do them, and the batches in which they go to the chain."""
+"""Sectors, their jobs, and the batches in which they go to the chain."""
 
 from __future__ import annotations
 
-import uuid
 from typing import ClassVar
 
 from django.db import models
@@ -10,16 +9,14 @@ from django.db import models
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
-from apps.sectors.expiration_models import Expirations  # noqa: F401  # so Django knows the table
-from apps.sectors.run_models import PipelineRun
+from apps.sectors import expiration_models, number_models, run_models  # noqa: F401  # for their tables
+from apps.sectors.host_models import Worker
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
     JOB_TRANSITIONS,
-    RESERVATION_TRANSITIONS,
     BatchKind,
     BatchState,
     JobState,
-    ReservationState,
 )
 from apps.users.models import Tenant
 from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec
@@ -31,89 +28,9 @@ from poolsite.wire.pipeline.changes import (
     ChangeState,
 )
 
-__all__ = [
-    "ActiveSectors",
-    "Batch",
-    "HostInventory",
-    "Job",
-    "JobEvent",
-    "NumberReservation",
-    "PipelineRun",
-    "Pledge",
-    "Sector",
-    "SectorNumbers",
-    "SectorProof",
-    "Worker",
-    "WorkerCommand",
-]
-
 SECTOR_STATES = [(str(state), str(state)) for state in SectorState]
 CHANGE_KINDS = [(str(kind), str(kind)) for kind in ChangeKind]
 CHANGE_STATES = [(str(state), str(state)) for state in ChangeState]
-
-
-class SectorNumbers(models.Model):
-    """The next free sector number of a miner; only grows, so that no number is ever used twice."""
-
-    miner = models.OneToOneField(Miner, on_delete=models.PROTECT, related_name="numbers")
-    next_number = models.BigIntegerField(default=0)
-    skipped_at = models.DateTimeField(null=True)
-    """The restore after which numbers were passed over last."""
-    on_hosts = models.JSONField(default=list)
-    """Numbers of which hosts had files after a restore, as run lengths; none of them is given again."""
-    read_back_at = models.DateTimeField(null=True)
-    """When the miner's sectors were last read back from the chain after a restore."""
-    exported_at = models.DateTimeField(null=True)
-    """Since when another program gives the numbers out, from a `sectorid` file; None: the pool does."""
-
-    def __str__(self) -> str:
-        return f"{self.miner}: next {self.next_number}"
-
-
-class NumberReservation(Named, Timestamped):
-    """Sector numbers that the pool gives to nobody else: by name for as long as it likes, or on a lease."""
-
-    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = RESERVATION_TRANSITIONS
-
-    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="reservations")
-    name = models.CharField(max_length=100)
-    """What lotus calls the reservation; of a lease the program that has it."""
-    state = models.CharField(
-        max_length=16, choices=ReservationState.choices, default=ReservationState.RESERVED
-    )
-    runs = models.JSONField(default=list)
-    """The numbers as run lengths, the first of them without."""
-    count = models.BigIntegerField()
-    last = models.BigIntegerField()
-    """The largest of them."""
-    is_lease = models.BooleanField(default=False)
-    expires_at = models.DateTimeField(null=True)
-    """Of a lease."""
-    actor = models.CharField(max_length=200)
-    key = models.CharField(max_length=100, null=True)  # noqa: DJ001  # unique needs NULL
-    """The caller's idempotency key."""
-
-    class Meta:
-        ordering = ["pk"]
-        constraints = [
-            models.UniqueConstraint(fields=["miner", "key"], name="one_reservation_per_key"),
-            models.UniqueConstraint(
-                fields=["miner", "name"],
-                name="one_open_reservation_per_name",
-                condition=models.Q(is_lease=False, state=ReservationState.RESERVED),
-            ),
-        ]
-        indexes = [
-            models.Index(fields=["miner", "last"], name="reservations_ahead"),
-            models.Index(
-                fields=["expires_at"],
-                name="number_leases_open",
-                condition=models.Q(state=ReservationState.RESERVED),
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.miner}: {self.count} for {self.name}"
 
 
 class Pledge(Named, Timestamped):
@@ -131,112 +48,6 @@ class Pledge(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.count} sectors for {self.miner}"
-
-
-class Worker(Named, Timestamped):
-    """A program on a host that does jobs; what lies on its disk belongs to its uid."""
-
-    tenant = models.ForeignKey(Tenant, on_delete=models.PROTECT, related_name="workers")
-    uid = models.CharField(max_length=100)
-    boot_id = models.CharField(max_length=100)
-    """New with each start; leases of an earlier start are over."""
-    name = models.CharField(max_length=100)
-    host = models.CharField(max_length=100, blank=True)
-    version = models.CharField(max_length=100, blank=True)
-    kinds = models.JSONField(default=list)
-    slots = models.JSONField(default=dict)
-    """Jobs of each stage at a time, as the host obeys them."""
-    group = models.CharField(max_length=100, blank=True)
-    """Of hosts that share settings."""
-    settings = models.JSONField(default=dict)
-    """Settings of this host that were set here; sent again when it registers with others."""
-    stores = models.JSONField(default=list)
-    hardware = models.JSONField(default=dict)
-    registered_at = models.DateTimeField()
-    seen_at = models.DateTimeField()
-    is_paused = models.BooleanField(default=False)
-    is_draining = models.BooleanField(default=False)
-    retire_asked_at = models.DateTimeField(null=True)
-    """Since when it is to be retired, once it has nothing left to do."""
-    retired_at = models.DateTimeField(null=True)
-    last_error = models.TextField(blank=True)
-    restarts = models.IntegerField(default=0)
-
-    class Meta:
-        ordering = ["name", "pk"]
-        constraints = [models.UniqueConstraint(fields=["tenant", "uid"], name="one_worker_per_uid")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class SharedSettings(models.Model):
-    """Settings that several hosts share: all of the pool, of a tenant, or of a tenant's group."""
-
-    tenant = models.ForeignKey(Tenant, null=True, on_delete=models.CASCADE, related_name="+")
-    """None: the whole pool."""
-    group = models.CharField(max_length=100, blank=True)
-    values = models.JSONField(default=dict)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(
-                fields=["tenant", "group"], name="one_settings_per_group", nulls_distinct=False
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"settings of {self.group or self.tenant or 'the pool'}"
-
-
-class HostReport(models.Model):
-    """What a host tells of itself now and then, and only its own page shows."""
-
-    worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="report")
-    settings = models.JSONField(default=list)
-    """`poolsite.wire.hosts.Setting` of each setting as it obeys them, encoded."""
-    log = models.JSONField(default=list)
-    """The newest lines of its log, as it told them last."""
-    log_at = models.DateTimeField(null=True)
-
-    def __str__(self) -> str:
-        return f"report of {self.worker}"
-
-
-class HostInventory(models.Model):
-    """What a sealing host had on its disk when it last registered."""
-
-    worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="inventory")
-    told_at = models.DateTimeField()
-    sectors = models.JSONField(default=list)
-    """`poolsite.wire.hosts.SectorOnHost` of each job in its journal, encoded."""
-    stored = models.JSONField(default=list)
-    """`poolsite.wire.hosts.StoredNumbers` of its store, encoded."""
-    imported_at = models.DateTimeField(null=True)
-    """When it was last compared with the rows, after a restore."""
-
-    def __str__(self) -> str:
-        return f"inventory of {self.worker}"
-
-
-class WorkerCommand(models.Model):
-    """Something a host is to do; sent with the answers to its heartbeats until it says that it was done."""
-
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True)
-    worker = models.ForeignKey(Worker, on_delete=models.CASCADE, related_name="commands")
-    op = models.CharField(max_length=16)
-    args = models.JSONField(default=dict)
-    actor = models.CharField(max_length=200)
-    created_at = models.DateTimeField(auto_now_add=True)
-    done_at = models.DateTimeField(null=True)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["worker"], name="commands_open", condition=models.Q(done_at=None)),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.op} for {self.worker}"
 
 
 class BatchSettings(Timestamped):

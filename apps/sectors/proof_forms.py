@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
-from apps.sectors.models import Worker
+from apps.sectors.host_models import Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, network_is_public
 from poolsite.filecoin.proof_verifier import ProofVerifier, is_container

@@ -9,7 +9,8 @@ from django.db.models.functions import Greatest
 
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.selectors import miners_active
-from apps.sectors.models import HostInventory, Sector, Worker
+from apps.sectors.host_models import HostInventory, Worker
+from apps.sectors.models import Sector
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import uuid as uuids
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Prefetch, Q
@@ -13,24 +11,14 @@ from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get, miners_visible
-from apps.sectors.errors import ChangeUnknown, SectorUnknown, WorkerUnknown
+from apps.sectors.errors import ChangeUnknown, SectorUnknown
 from apps.sectors.expiration_models import Expirations
-from apps.sectors.models import (
-    Batch,
-    HostReport,
-    Job,
-    JobEvent,
-    NumberReservation,
-    PipelineRun,
-    Sector,
-    SectorChange,
-    SectorNumbers,
-    SharedSettings,
-    Worker,
-    WorkerCommand,
-)
+from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
+from apps.sectors.number_models import NumberReservation, SectorNumbers
 from apps.sectors.params import pieces_of
 from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.states import BatchKind, JobState
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
@@ -63,6 +51,7 @@ if TYPE_CHECKING:
 
     from apps.messages.models import Message
     from apps.miners.models import Miner
+    from apps.sectors.host_models import Worker
     from apps.users.principals import Principal
 
 
@@ -405,44 +394,6 @@ def job_assignment(job: Job) -> Assignment:
     )
 
 
-def workers_visible(viewer: Principal) -> QuerySet[Worker]:
-    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
-    held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
-    workers = (
-        Worker.objects.filter(retired_at=None)
-        .select_related("tenant")
-        .prefetch_related(Prefetch("jobs", queryset=held, to_attr="held_jobs"))
-        .order_by("name", "pk")
-    )
-    return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
-
-
-def worker_get(viewer: Principal, uuid: str) -> Worker:
-    """Return one worker.  Raises WorkerUnknown."""
-    worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
-    if worker is None:
-        raise WorkerUnknown(uuid)
-    return worker
-
-
-WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
-"""Written out: every request of a host asks for it."""
-
-
-def worker_of(tenant_id: int, uuid: str) -> Worker:
-    """Return a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
-    rows = Worker.objects.raw(WORKER_OF, [uuid, tenant_id]) if is_uuid(uuid) else ()
-    worker = next(iter(rows), None)
-    if worker is None:
-        raise WorkerUnknown(uuid)
-    return worker
-
-
-def worker_is_away(worker: Worker, *, now: datetime) -> bool:
-    """Return whether a worker has been silent for too long."""
-    return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
-
-
 @dataclass(frozen=True, slots=True)
 class SectorWait:
     """What a sector waits for, in words, with the epoch at which it goes on if that is known."""
@@ -512,23 +463,9 @@ def resume_choices(sector: Sector) -> tuple[str, ...]:
     return (sector.state, *(str(state) for state in NEXT_STAGE[sector.state].resume_at))
 
 
-def is_uuid(text: str) -> bool:
-    """Return whether `text` names a uuid; a database would answer anything else with an error."""
-    try:
-        uuids.UUID(text)
-    except ValueError:
-        return False
-    return True
-
-
 def sectors_sharing(sector: Sector) -> int:
     """Count the sectors of the same miner that wait in the same state, to share a message."""
     return Sector.objects.filter(miner_id=sector.miner_id, state=sector.state, paused_at=None).count()
-
-
-def worker_machine(worker: Worker) -> str:
-    """Return the machine that a worker runs on, by which roles know it; its own name where it has none."""
-    return worker.host or worker.name
 
 
 def numbers_of(miner: Miner) -> SectorNumbers | None:
@@ -541,12 +478,6 @@ def reservations_of(miner: Miner) -> QuerySet[NumberReservation]:
     return NumberReservation.objects.filter(miner=miner).order_by("-pk")
 
 
-def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:
-    """Return a tenant's workers on one machine."""
-    on_it = Q(host=host) | Q(host="", name=host)
-    return Worker.objects.filter(on_it, tenant_id=tenant_id, retired_at=None)
-
-
 def lease_over_text(job: Job, token: int) -> str:
     """Return why a job's lease was ended before its time; empty if it was not, or nobody wrote it down."""
     row = JobEvent.objects.filter(job=job, event="LEASE_OVER", token=token).order_by("-pk").first()
@@ -557,38 +488,3 @@ def hosts_of_jobs(known: Q) -> list[int]:
     """Return the keys of the workers that have these jobs."""
     jobs = Job.objects.filter(known).exclude(worker=None)
     return list(jobs.values_list("worker_id", flat=True).distinct())
-
-
-def shared_settings_of(worker: Worker) -> dict[str, SharedSettings]:
-    """Return the settings of the pool, of a host's tenant and of its group, by level."""
-    mine = Q(tenant=None) | Q(tenant_id=worker.tenant_id, group="")
-    if worker.group:
-        mine |= Q(tenant_id=worker.tenant_id, group=worker.group)
-    rows = SharedSettings.objects.filter(mine)
-    return {"pool" if row.tenant_id is None else "group" if row.group else "tenant": row for row in rows}
-
-
-def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
-    """Return the settings that the viewer's hosts share, the pool's first."""
-    rows = SharedSettings.objects.select_related("tenant").order_by("tenant__name", "group")
-    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
-
-
-def sectors_stored_only_on(worker: Worker) -> int:
-    """Count the sealed sectors that lie in stores which no other host of the tenant has."""
-    others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
-    shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
-    alone = set(worker.stores) - shared
-    rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
-    return rows.count() if alone else 0
-
-
-def host_report(worker: Worker) -> HostReport | None:
-    """Return what a host told of itself that only its page shows."""
-    return HostReport.objects.filter(worker=worker).first()
-
-
-def commands_open(workers: Iterable[Worker]) -> dict[int, str]:
-    """Return what workers were told last and have not done yet, by the worker's key."""
-    rows = WorkerCommand.objects.filter(worker__in=workers, done_at=None).order_by("pk")
-    return dict(rows.values_list("worker_id", "op"))

@@ -56,7 +56,7 @@ class LeaseKeeper:
         self.settings: HostSettings | None = None
         """What the console may set; None: nothing."""
         self.machine: Callable[[], dict[str, Any]] = dict
-        """Gives what is known of the machine, as fields of `Hardware`."""
+        """What is known of the machine, as fields of `Hardware`; read anew each time."""
         self.disks_measure: Callable[[], None] = _nothing
         self.log_tail: Callable[[], tuple[str, ...]] = tuple
         self.boot_id = secrets.token_hex(8)

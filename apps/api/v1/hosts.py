@@ -14,14 +14,14 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.sectors.host_record import host_record, log_watch
-from apps.sectors.selectors import host_report, worker_get, worker_is_away, workers_visible
+from apps.sectors.host_selectors import host_report, worker_get, worker_is_away, workers_visible
 from apps.sectors.services.host_settings import settings_wanted
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.retirement import worker_retire, worker_retire_drained
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 
 RETIRE: Final = "retire"

@@ -32,7 +32,7 @@ from apps.sectors.states import ReservationState
 from poolsite.filecoin.bitfield import bitfield_of_runs
 
 if TYPE_CHECKING:
-    from apps.sectors.models import NumberReservation
+    from apps.sectors.number_models import NumberReservation
 
 SHOWN_MAX = 200
 

@@ -24,7 +24,7 @@ from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import RUN_STATES
 
 if TYPE_CHECKING:
-    from apps.sectors.models import PipelineRun
+    from apps.sectors.run_models import PipelineRun
 
 DRY_RUN = OpenApiParameter("dry_run", bool, description="say what it costs, and change nothing")
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)

@@ -32,7 +32,7 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES
 from apps.sectors.host_record import log_is_watched
-from apps.sectors.selectors import worker_of
+from apps.sectors.host_selectors import worker_of
 from apps.sectors.services.claims import jobs_claim, kinds_free
 from apps.sectors.services.hosts import worker_heartbeat, worker_register
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
@@ -57,7 +57,7 @@ from poolsite.wire.jobs import (
 )
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 T = TypeVar("T")
 

@@ -27,7 +27,7 @@ from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, k
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_record import host_record, log_watch
-from apps.sectors.selectors import host_report, sectors_stored_only_on, worker_get
+from apps.sectors.host_selectors import host_report, sectors_stored_only_on, worker_get
 from apps.sectors.services.host_settings import (
     SETTABLE,
     settings_wanted,
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
+    from apps.sectors.host_models import HostReport, Worker
     from apps.sectors.host_record import HostRecord
-    from apps.sectors.models import HostReport, Job, Worker
+    from apps.sectors.models import Job
     from apps.users.principals import Principal
 
 ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE)

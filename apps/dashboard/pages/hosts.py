@@ -25,8 +25,9 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.host_selectors import is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.proof_forms import parameters_error
-from apps.sectors.selectors import hosts_of_jobs, is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.selectors import hosts_of_jobs
 from apps.sectors.services.hosts import worker_command
 from apps.users.services.people import can_manage_people
 from poolsite.wire.hosts import Operation
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from uuid import UUID
 
+    from apps.sectors.host_models import Worker
     from apps.sectors.host_speed import HostSpeed
-    from apps.sectors.models import Job, Worker
+    from apps.sectors.models import Job
     from apps.users.principals import Principal
 
 

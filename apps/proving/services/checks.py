@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 KEPT_DAYS: Final = 30
 """Looks that are older are forgotten with the next one at the same deadline."""

@@ -14,8 +14,8 @@ from apps.messages.selectors.recovery import recovery_row
 from apps.miners.selectors import role_is_in_force, roles_of, sender_choose
 from apps.miners.states import RoleKind, Use
 from apps.proving.selectors import provers_online
+from apps.sectors.host_selectors import worker_machine
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import worker_machine
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.proving.models import Deadline
     from apps.proving.services.proving_context import ProvingContext
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,8 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.models import CommitAggregate, Job, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import CommitAggregate, Job
 from apps.sectors.proof_forms import proof_verifier
 from apps.sectors.states import JobState
 from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProvenSeal, is_container

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector, SharedSettings, Worker
+    from apps.sectors.host_models import SharedSettings, Worker
+    from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
 

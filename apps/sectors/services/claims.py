@@ -17,6 +17,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.models import Miner
 from apps.miners.selectors import HostRoles, host_roles
 from apps.miners.states import RoleKind
+from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
 from apps.sectors.restored import (
@@ -26,7 +27,7 @@ from apps.sectors.restored import (
     must_register,
     sectors_recovery,
 )
-from apps.sectors.selectors import job_assignment, worker_machine
+from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import STAGED, Claimed, JobKind
@@ -35,7 +36,7 @@ from poolsite.wire.pipeline import Stage
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
     from poolsite.wire.jobs import Assignment, Claim
 
 

@@ -8,8 +8,8 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.sectors.errors import BadSettings
-from apps.sectors.models import HostReport, SharedSettings, Worker, WorkerCommand
-from apps.sectors.selectors import shared_settings_of
+from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.host_selectors import shared_settings_of
 from apps.sectors.services.audit import settings_audit, worker_audit
 from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
 from poolsite.wire.pipeline import WORKER_STAGES

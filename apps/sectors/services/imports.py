@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 
 from apps.core.live import Change, publish, publish_all
+from apps.sectors.host_selectors import is_uuid
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import pieces_column
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import is_uuid
 from apps.sectors.services.stage_outputs import outputs_columns
 from apps.sectors.services.steps import job_locked, sector_pause, sector_step
 from apps.sectors.states import JobState
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
     from poolsite.wire.hosts import SectorOnHost
 
 ORDER: Final = {str(state): at for at, state in enumerate(SectorState)}

@@ -12,7 +12,7 @@ from apps.sectors.states import JobState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 
 def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:

@@ -12,8 +12,9 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import Sector
 from apps.sectors.params import manifest_of
+from apps.sectors.run_models import PipelineRun
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState, SnapState
 

@@ -20,7 +20,9 @@ from apps.messages.selectors.recovery import recovery_hold_reason
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, restore_check
 from apps.miners.onchain import deposits_locked, live_field, numbers_allocated
 from apps.miners.selectors import miners_active, sender_choose
-from apps.sectors.models import ActiveSectors, Batch, HostInventory, Sector, SectorNumbers
+from apps.sectors.host_models import HostInventory
+from apps.sectors.models import ActiveSectors, Batch, Sector
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.restored import hosts_unreported, miners_unread
 from apps.sectors.services.imports import (

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors import NotRebuildable, PiecesGone, RunUnderWay
-from apps.sectors.models import Worker
+from apps.sectors.host_models import Worker
 from apps.sectors.params import has_data
 from apps.sectors.services.runs import hosts_of_run, run_begin
 from apps.users.services.audit import audit_record
@@ -20,7 +20,8 @@ from poolsite.wire.pipeline import RUN_FINAL, RebuildState, SectorState
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import PipelineRun, Sector
+    from apps.sectors.models import Sector
+    from apps.sectors.run_models import PipelineRun
     from apps.users.principals import Principal
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Job, JobEvent, Worker, WorkerCommand
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.models import Job, JobEvent
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState

@@ -13,8 +13,8 @@ from apps.messages.models import Message
 from apps.messages.selectors import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState
+from apps.sectors.host_selectors import is_uuid
 from apps.sectors.models import Batch, Sector, SectorProof
-from apps.sectors.selectors import is_uuid
 from apps.sectors.services.batch_messages import batch_fail
 from apps.sectors.services.imports import ORDER, row_move, row_without_files
 from apps.sectors.services.sealing_context import KINDS, PRE_COMMIT

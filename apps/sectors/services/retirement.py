@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from apps.core.live import Change, publish
-from apps.sectors.models import Job, Worker, WorkerCommand
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.models import Job
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.leases import leases_end
 from apps.users.services.join_tokens import host_token_revoke

@@ -16,9 +16,9 @@ from apps.miners.errors import NoStandby, RoleUnknown
 from apps.miners.models import Role
 from apps.miners.services.roles import publish_roles
 from apps.miners.states import RoleKind, RoleState
+from apps.sectors.host_selectors import workers_of_host
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import workers_of_host
 from apps.sectors.services.pledge import pledge_create
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState

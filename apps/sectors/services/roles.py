@@ -22,9 +22,10 @@ from apps.miners.services.roles import (
     roles_restored_lose,
 )
 from apps.miners.states import RoleKind
-from apps.sectors.models import Job, JobEvent, Sector, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.host_selectors import worker_machine, workers_of_host
+from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.restored import lease_token_next
-from apps.sectors.selectors import worker_machine, workers_of_host
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind

@@ -15,11 +15,12 @@ from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import MinerState, Use
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import Sector
 from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
 from apps.sectors.params import update_params
 from apps.sectors.policy import pause_after
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.runs import (
     run_console_failure,

@@ -23,11 +23,12 @@ from apps.sectors.errors import (
     NotCommittedCapacity,
     RunUnderWay,
 )
-from apps.sectors.models import PipelineRun, Sector
+from apps.sectors.models import Sector
 from apps.sectors.onchain import pledge_with_data_read
 from apps.sectors.params import has_data, pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove, proof_form_for
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.packing import PackedSector, is_due, pieces_plan
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.prices import gas_cost

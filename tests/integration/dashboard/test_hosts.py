@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.sectors.models import HostReport, Worker, WorkerCommand
+from apps.sectors.host_models import HostReport, Worker, WorkerCommand
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 

@@ -22,7 +22,8 @@ from apps.dashboard.live_fragments import fragments_render
 from apps.messages.models import Message, Sender
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
-from apps.sectors.models import Sector, WorkerCommand
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.models import Sector
 from apps.users.models import AuditEntry, SignerGrant
 from apps.users.principals import SYSTEM
 from apps.users.states import Role

@@ -57,7 +57,7 @@ class Changes:
         return chain_client().state_lookup_id(address)
 
     def landed(self, pk: str) -> Message:
-        """Let a message land; it must do what it says."""
+        """Advance epochs until a message has landed; it must do what it says."""
         self.world.until(lambda: Message.objects.get(pk=pk).state == "LANDED", epochs=40)
         message = Message.objects.get(pk=pk)
         assert message.exit_code == 0

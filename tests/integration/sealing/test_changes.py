@@ -169,7 +169,7 @@ def test_a_termination_that_was_not_sent_can_be_cancelled(
 
 
 class Kills:
-    """Lets the process die once before and once after each of the writes, in the order in which they come."""
+    """Kill the process once before and once after each of the writes, in the order in which they come."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.left = {(name, after) for name in WRITES for after in (False, True)}

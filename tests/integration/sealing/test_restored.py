@@ -14,19 +14,9 @@ from apps.messages.services.recovery.restore import recovery_end
 from apps.miners.onchain import numbers_allocated
 from apps.proving.models import Deadline, Partition, WindowPost
 from apps.proving.models import Recovery as FaultRecovery
-from apps.sectors.models import (
-    ActiveSectors,
-    Batch,
-    HostInventory,
-    Job,
-    JobEvent,
-    Pledge,
-    Sector,
-    SectorNumbers,
-    SectorProof,
-    Worker,
-    WorkerCommand,
-)
+from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.pledge import pledge_create

@@ -8,7 +8,9 @@ import pytest
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.models import PipelineRun, Sector, WorkerCommand
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.models import Sector
+from apps.sectors.run_models import PipelineRun
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
@@ -41,7 +43,7 @@ def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
 
 
 def run_reach(world: World, state: str) -> None:
-    """Let time pass until the newest run is there; what it says if it does not come."""
+    """Advance epochs until the newest run is there; raise what it says if it does not come."""
     for _ in range(0, 2 * PERIOD, SKIP):
         run = PipelineRun.objects.latest("created_at")
         assert run.paused_at is None, (run.state, run.error)

@@ -28,7 +28,7 @@ UPDATE_PROOF = 0
 
 
 def seven_prove(miner):
-    """Let sector 7 be proven, and its deadline pass: it may be changed from then on."""
+    """Prove sector 7 and pass its deadline: it may be changed from then on."""
     miner.add_sectors(7)
     (deadline, _), _ = miner.reader.all_partitions()[0]
     miner.post(deadline)

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner, Role
-    from apps.sectors.models import NumberReservation
+    from apps.sectors.number_models import NumberReservation
     from apps.sectors.services.role_test import RoleTest
     from apps.users.principals import Principal
 

@@ -25,7 +25,8 @@ from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.selectors import is_uuid, sectors_visible
+from apps.sectors.host_selectors import is_uuid
+from apps.sectors.selectors import sectors_visible
 from apps.sectors.states import JobState
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState, Stage
 

@@ -13,7 +13,8 @@ from apps.sectors.params import has_data
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from apps.sectors.models import PipelineRun, Sector
+    from apps.sectors.models import Sector
+    from apps.sectors.run_models import PipelineRun
 
 
 def run_text(run: PipelineRun | None) -> str:

@@ -13,7 +13,7 @@ from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
 from apps.dashboard.labels import STAGES
 from apps.dashboard.pages.miners.deadlines import deadline_next
-from apps.sectors.selectors import worker_is_away
+from apps.sectors.host_selectors import worker_is_away
 
 if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from apps.miners.models import Miner
-from apps.sectors.models import Job, Sector, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Job, Sector
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
 from poolsite.wire.jobs import Claim, Event, JobKind, Progress, StageOutputs

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
-from apps.sectors.models import HostInventory
+from apps.sectors.host_models import HostInventory
 from tests import factories
 
 if TYPE_CHECKING:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from apps.core import clock
 from apps.messages.models import Message
 from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
-from apps.sectors.models import Job, Worker
+from apps.sectors.models import Job
 from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail
 from apps.sectors.states import JobState
@@ -22,6 +22,9 @@ from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.test_rescues import look
 from tests.unit.apps.proving.test_retries import proving, sent
 from tests.unit.apps.sectors.sealing import claim
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
 
 CHALLENGED, LAST = 958, 968
 """When the proof can be begun, and when the last time."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,8 @@ from apps.miners.errors import MinerUnknown, TransferRefused
 from apps.miners.models import Miner, MinerTransfer
 from apps.miners.selectors import miner_principal
 from apps.miners.services.ownership import tenant_remove
-from apps.sectors.models import Sector, SectorNumbers
+from apps.sectors.models import Sector
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.services.pledge import pledge_create
 from apps.users.models import Tenant
 from apps.users.selectors import miner_owner

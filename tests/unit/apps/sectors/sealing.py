@@ -14,7 +14,7 @@ from poolsite.wire.pipeline import WORKER_STAGES
 from tests.people import tenant
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Worker
+    from apps.sectors.host_models import Worker
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 DIGEST = bytes(range(32))

@@ -28,7 +28,8 @@ from tests.unit.apps.sectors.test_roles import killed_after
 from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Sector
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
-from apps.sectors.models import Job, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Job
 from apps.sectors.services.claims import jobs_claim, leases_sweep
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.states import JobState

@@ -6,7 +6,7 @@ import pytest
 
 from apps.core.clock import now
 from apps.core.errors import BadValue
-from apps.sectors.models import HostReport, Worker, WorkerCommand
+from apps.sectors.host_models import HostReport, Worker, WorkerCommand
 from apps.sectors.services.host_settings import (
     settings_wanted,
     shared_settings_set,

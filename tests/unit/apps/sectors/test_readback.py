@@ -12,7 +12,8 @@ from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.miners.errors import MinerNotReady
 from apps.sectors.errors import PledgeUnsettled
-from apps.sectors.models import Batch, Job, Pledge, Sector, SectorNumbers
+from apps.sectors.models import Batch, Job, Pledge, Sector
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
 from apps.sectors.restored import miners_unrecovered, sectors_recovery
 from apps.sectors.services import readback, reported_batches

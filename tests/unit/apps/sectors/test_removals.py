@@ -16,7 +16,8 @@ from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
-    from apps.sectors.models import Sector, Worker
+    from apps.sectors.host_models import Worker
+    from apps.sectors.models import Sector
 
 pytestmark = pytest.mark.django_db
 

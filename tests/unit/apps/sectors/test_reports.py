@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, OutOfOrder, StateDiffers
-from apps.sectors.models import Job, JobEvent, Sector, SectorProof, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.services.claims import leases_sweep
 from apps.sectors.services.hosts import lease_renew
 from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release

@@ -19,19 +19,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors import PledgeUnsettled
-from apps.sectors.models import (
-    ActiveSectors,
-    Batch,
-    HostInventory,
-    Job,
-    JobEvent,
-    Pledge,
-    Sector,
-    SectorNumbers,
-    SectorProof,
-    Worker,
-    WorkerCommand,
-)
+from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.selectors import seal_inputs
 from apps.sectors.services.imports import ORDER

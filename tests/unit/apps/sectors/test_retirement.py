@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.core.clock import now
-from apps.sectors.models import Sector, Worker
+from apps.sectors.models import Sector
 from apps.sectors.services.hosts import worker_command, worker_heartbeat
 from apps.sectors.services.retirement import worker_retire_drained
 from apps.users.models import Token
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Operation
 from tests import factories, people
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
 

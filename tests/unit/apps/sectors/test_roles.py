@@ -15,7 +15,8 @@ from apps.miners.selectors import roles_of, winning_account, winning_hosts
 from apps.miners.services.roles import RoleGrant, role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors import LeaseLost
-from apps.sectors.models import Job, Worker
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Job
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.reports import job_progress
 from apps.sectors.services.roles import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,13 +14,16 @@ from apps.miners.selectors import winning_hosts
 from apps.miners.services.roles import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors import LeaseLost
-from apps.sectors.models import Job, Worker
+from apps.sectors.models import Job
 from apps.sectors.services.reports import job_progress
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, JobKind, Progress
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim
 from tests.unit.apps.sectors.test_roles import beat, fail_over, give, holder, later, machine, proof_job, prove
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
 

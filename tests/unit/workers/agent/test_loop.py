@@ -405,7 +405,7 @@ def test_a_short_lease_is_renewed_in_time(host: Host) -> None:
 
 
 class Bell:
-    """Tells what the test says."""
+    """Return what the test says."""
 
     def __init__(self) -> None:
         self.is_quiet = False

@@ -1,0 +1,118 @@
+"""Reads of hosts: who may see them, their settings, their commands, what only they store."""
+
+from __future__ import annotations
+
+import uuid as uuids
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Prefetch, Q
+
+from apps.sectors.errors import WorkerUnknown
+from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.models import Job, Sector
+from apps.sectors.policy import sealing_policy
+from apps.sectors.states import JobState
+from poolsite.wire.pipeline import (
+    SectorState,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
+"""Written out: every request of a host asks for it."""
+
+
+def workers_visible(viewer: Principal) -> QuerySet[Worker]:
+    """Return the workers that this caller may know of, with the jobs they hold as `held_jobs`."""
+    held = Job.objects.filter(state=JobState.LEASED).select_related("sector", "miner").order_by("pk")
+    workers = (
+        Worker.objects.filter(retired_at=None)
+        .select_related("tenant")
+        .prefetch_related(Prefetch("jobs", queryset=held, to_attr="held_jobs"))
+        .order_by("name", "pk")
+    )
+    return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
+
+
+def worker_get(viewer: Principal, uuid: str) -> Worker:
+    """Return one worker.  Raises WorkerUnknown."""
+    worker = workers_visible(viewer).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
+def worker_of(tenant_id: int, uuid: str) -> Worker:
+    """Return a worker as it calls: its own account's, retired ones included.  Raises WorkerUnknown."""
+    rows = Worker.objects.raw(WORKER_OF, [uuid, tenant_id]) if is_uuid(uuid) else ()
+    worker = next(iter(rows), None)
+    if worker is None:
+        raise WorkerUnknown(uuid)
+    return worker
+
+
+def worker_is_away(worker: Worker, *, now: datetime) -> bool:
+    """Return whether a worker has been silent for too long."""
+    return now - worker.seen_at > timedelta(seconds=sealing_policy().worker_away_s)
+
+
+def is_uuid(text: str) -> bool:
+    """Return whether `text` names a uuid; a database would answer anything else with an error."""
+    try:
+        uuids.UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+def worker_machine(worker: Worker) -> str:
+    """Return the machine that a worker runs on, by which roles know it; its own name where it has none."""
+    return worker.host or worker.name
+
+
+def workers_of_host(tenant_id: int, host: str) -> QuerySet[Worker]:
+    """Return a tenant's workers on one machine."""
+    on_it = Q(host=host) | Q(host="", name=host)
+    return Worker.objects.filter(on_it, tenant_id=tenant_id, retired_at=None)
+
+
+def shared_settings_of(worker: Worker) -> dict[str, SharedSettings]:
+    """Return the settings of the pool, of a host's tenant and of its group, by level."""
+    mine = Q(tenant=None) | Q(tenant_id=worker.tenant_id, group="")
+    if worker.group:
+        mine |= Q(tenant_id=worker.tenant_id, group=worker.group)
+    rows = SharedSettings.objects.filter(mine)
+    return {"pool" if row.tenant_id is None else "group" if row.group else "tenant": row for row in rows}
+
+
+def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
+    """Return the settings that the viewer's hosts share, the pool's first."""
+    rows = SharedSettings.objects.select_related("tenant").order_by("tenant__name", "group")
+    return rows if viewer.is_operator else rows.filter(Q(tenant=None) | Q(tenant_id=viewer.own_id))
+
+
+def sectors_stored_only_on(worker: Worker) -> int:
+    """Count the sealed sectors that lie in stores which no other host of the tenant has."""
+    others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
+    shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
+    alone = set(worker.stores) - shared
+    rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
+    return rows.count() if alone else 0
+
+
+def host_report(worker: Worker) -> HostReport | None:
+    """Return what a host told of itself that only its page shows."""
+    return HostReport.objects.filter(worker=worker).first()
+
+
+def commands_open(workers: Iterable[Worker]) -> dict[int, str]:
+    """Return what workers were told last and have not done yet, by the worker's key."""
+    rows = WorkerCommand.objects.filter(worker__in=workers, done_at=None).order_by("pk")
+    return dict(rows.values_list("worker_id", "op"))
