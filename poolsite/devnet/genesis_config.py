@@ -25,10 +25,11 @@ class BrokenChain(Exception):
 
 
 def network_named(name: str) -> Network:
-    """A network's row by short name (demo, test, lotus-2k) or full name."""
+    """A network's row by short name (demo, test, soak, lotus-2k) or full name."""
     short = {
         "demo": "localnet-poolsite-demo",
         "test": "localnet-poolsite-test",
+        "soak": "localnet-poolsite-soak",
         "lotus-2k": "localnet-poolsite-2k",
     }
     return network_by_name(short.get(name, name))

@@ -261,8 +261,9 @@ class Devnet:
         parents = b"".join(cid.data for cid in header.parents)
         by_miner = {header.miner: header}
         for row in self.store.blocks_beside(header.height, parents):
-            sibling = from_cbor(BlockHeader, row.header)
-            by_miner.setdefault(sibling.miner, sibling)
+            if row.cid != header.cid.data:
+                sibling = from_cbor(BlockHeader, row.header)
+                by_miner.setdefault(sibling.miner, sibling)
         return tipset_new(by_miner.values())
 
     def _is_heavier(self, executed: Executed) -> bool:

@@ -123,6 +123,18 @@ def bitfield_union(fields: Iterable[BitField]) -> BitField:
     return BitField(tuple(merged))
 
 
+def portions(field: BitField, size: int) -> Iterator[list[int]]:
+    """Yield the numbers of a field in lists of at most `size`."""
+    portion: list[int] = []
+    for number in field:
+        portion.append(number)
+        if len(portion) == size:
+            yield portion
+            portion = []
+    if portion:
+        yield portion
+
+
 def runs_of(field: BitField) -> list[int]:
     """Return alternating run lengths, the first one of numbers that are not in the set (perhaps 0)."""
     runs, at = [], 0

@@ -84,13 +84,19 @@ def cid_write(cid: Cid) -> bytes:
     return b"\xd8\x2a" + head_write(BYTES, len(data) + 1) + b"\x00" + data
 
 
+class Encoded(bytes):
+    """CBOR of a value, to be written as it is: what was encoded before is not encoded again."""
+
+    __slots__ = ()
+
+
 def bool_write(value: bool) -> bytes:
     """Return the CBOR of true or false."""
     return TRUE if value else FALSE
 
 
 def encode(value: Any) -> bytes:
-    """Encode None, bool, int, bytes, str, Cid, and lists, tuples and dicts of these."""
+    """Encode None, bool, int, bytes, str, Cid, Encoded, and lists, tuples and dicts of these."""
     write = _WRITERS.get(type(value))
     return _encode_derived(value) if write is None else write(value)
 
@@ -108,6 +114,7 @@ _WRITERS: Final[dict[type, Callable[[Any], bytes]]] = {
     Cid: cid_write,
     list: _array_write,
     tuple: _array_write,
+    Encoded: lambda written: written,
 }
 """By exact type, which nearly all values have."""
 

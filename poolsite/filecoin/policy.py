@@ -195,7 +195,7 @@ LOTUS_2K: Final = replace(
     power_estimate_floor=1 << 40,
     creation_deposit_read=AttoFil(FIL),
     propagation_delay_s=1,
-    max_message_len=8 << 20,
+    max_message_len=128 << 10,  # a report of a double block carries two containers of WinningPoSts
     proof_form=ProofForm.VANILLA,
 )
 """This project's chain with the times of lotus' 2k build, which Go clients have compiled in."""
@@ -232,6 +232,9 @@ TEST: Final = replace(
 )
 """For tests: a period of one minute."""
 
+SOAK: Final = replace(TEST, name=LOCAL_PREFIX + "soak", epoch_s=4)
+"""For soaks on a machine that has other work: a week of seven periods in 28 minutes."""
+
 _PARAM_NUMBERS: Final = (
     ("BlockDelaySecs", "epoch_s"),
     ("PreCommitChallengeDelay", "pre_commit_challenge_delay"),
@@ -255,7 +258,7 @@ _PROVING_NUMBERS: Final = (
     ("FaultDeclarationCutoff", "fault_cutoff"),
 )
 
-NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST)}
+NETWORKS: Final = {row.name: row for row in (MAINNET, CALIBNET, LOTUS_2K, DEMO, TEST, SOAK)}
 """All rows by name."""
 _ALIASES: Final = {"calibnet": CALIBNET, "testnetnet": MAINNET}
 _REQUIRED: Final = (

@@ -96,6 +96,11 @@ class RegisteredSealProof(enum.IntEnum):
         return self.version is not SealVersion.V1_2_NON_INTERACTIVE
 
     @property
+    def interactive(self) -> RegisteredSealProof:
+        """Return the type that waits for a seed and can hold data, of the same size; itself if it is one."""
+        return self if self.is_interactive else RegisteredSealProof(self.STACKED_DRG_2KIB_V1_1 + self % 5)
+
+    @property
     def window_post_proof(self) -> RegisteredPoStProof:
         """Return the WindowPoSt type that miners of such sectors have (network version 19 and later)."""
         return RegisteredPoStProof(10 + self % 5)

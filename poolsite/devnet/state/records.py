@@ -15,10 +15,12 @@ from typing import Annotated, Any, ClassVar, Final, Protocol, TypeVar
 
 from poolsite.filecoin.address import Address, address_from_bytes, address_to_bytes
 from poolsite.filecoin.amounts import amount_from_bytes, amount_to_bytes
-from poolsite.filecoin.cbor import decode, encode
+from poolsite.filecoin.cbor import ARRAY, Encoded, decode, encode, head_write
 from poolsite.filecoin.cids import Cid
 
 _BIG: Final = "big"
+KEPT_ITEMS: Final = 1 << 14
+"""Items of long columns whose bytes are remembered."""
 
 Big = Annotated[int, _BIG]
 """A whole number of any size (attoFIL, power, Q.128); its CBOR form is a signed byte string."""
@@ -103,7 +105,9 @@ def _tuple(kinds: tuple[Any, ...]) -> Codec:
     if kinds[-1] is Ellipsis:
         write, read = _codec_of(kinds[0])
         return (
-            lambda items: [write(item) for item in items],
+            _numbers_writer(write)
+            if _is_numbers(kinds[0])
+            else lambda items: [write(item) for item in items],
             lambda items: tuple(read(item) for item in items),
         )
     codecs = [_codec_of(kind) for kind in kinds]
@@ -111,3 +115,19 @@ def _tuple(kinds: tuple[Any, ...]) -> Codec:
         lambda items: [codec[0](item) for codec, item in zip(codecs, items, strict=True)],
         lambda items: tuple(codec[1](item) for codec, item in zip(codecs, items, strict=True)),
     )
+
+
+def _is_numbers(hint: Any) -> bool:
+    """Return whether an item is a tuple of whole numbers, which are equal only if their bytes are."""
+    kinds = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
+    return bool(kinds) and all(kind is int or typing.get_origin(kind) is Annotated for kind in kinds)
+
+
+def _numbers_writer(write: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return a writer for a long column of which few items change: vesting has thousands at each head."""
+
+    @functools.lru_cache(maxsize=KEPT_ITEMS)
+    def written(item: tuple[int, ...]) -> bytes:
+        return encode(write(item))
+
+    return lambda items: Encoded(head_write(ARRAY, len(items)) + b"".join(map(written, items)))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from poolsite.devnet.actors.miner.noninteractive import SEED
 from poolsite.filecoin.actors.batch import BatchReturn
 from poolsite.filecoin.actors.miner_sectors import (
     ProveCommitSectors3Params,
@@ -18,8 +17,9 @@ from poolsite.filecoin.actors.miner_sectors import (
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deadlines import is_mutable
+from poolsite.filecoin.noninteractive import SEED
+from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, RegisteredSealProof
-from tests.naive.containers import aggregate_container
 from tests.unit.devnet.people import STRANGER, chain, send
 from tests.unit.devnet.replaying import replay_check
 from tests.unit.devnet.sealing import SEAL_PROOF, seal_container, small_miner

@@ -66,9 +66,9 @@ from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.codec import struct_of, to_cbor
 from poolsite.filecoin.keys import key_sign
 from poolsite.filecoin.message import Message
+from poolsite.filecoin.proof_container import aggregate_container
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jsonrpc.server import request_answer
-from tests.naive.containers import aggregate_container
 from tests.unit.devnet.deals import PIECE, SIZE, Fair, signed_by
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import lzma
 import random
 
 import pytest
@@ -17,6 +18,7 @@ from poolsite.filecoin.proof_container import (
     BadProofContainer,
     Container,
     ContainerKind,
+    aggregate_container,
     aggregate_proofs,
     container_decode,
     container_encode,
@@ -30,7 +32,6 @@ from poolsite.filecoin.proof_container import (
     winning_post_container,
 )
 from poolsite.filecoin.update.verification import BadUpdate
-from tests.naive.containers import aggregate_container
 from tests.naive.updates import update_prove
 from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
 from tests.unit.filecoin.update.golden_updates import case_updated
@@ -302,3 +303,19 @@ def test_an_aggregate_gives_back_its_parts_in_order():
     for end in range(len(whole)):
         with pytest.raises(BadProofContainer):
             aggregate_proofs(whole[:end], seal_proof=5)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        b"plain bytes",
+        lzma.compress(b"proof")[:-1],
+        lzma.compress(b"proof") + b"x",
+        lzma.compress(b"proof", preset=9),  # wants 64 MiB to unpack
+    ],
+)
+def test_an_aggregated_proof_that_does_not_unpack_is_refused(item: bytes) -> None:
+    whole = container_encode(Container(ContainerKind.AGGREGATE, 5, ((item,),)))
+
+    with pytest.raises(BadProofContainer, match="aggregated proof"):
+        aggregate_proofs(whole, seal_proof=5)

@@ -5,7 +5,7 @@ Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors_ni, validate
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from poolsite.devnet.actors.actor_errors import ILLEGAL_ARGUMENT, bad_argument, fil, forbidden, insufficient
 from poolsite.devnet.actors.economy import economy
@@ -24,7 +24,7 @@ from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import is_mutable
 from poolsite.filecoin.expiration import BadExpiration, expiration_check
 from poolsite.filecoin.gas_model import FAIL_STATE, prove_commit_ni_gas, verify_ni_gas
-from poolsite.filecoin.policy import EPOCHS_PER_DAY_MAINNET
+from poolsite.filecoin.noninteractive import LOOKBACK, MAX_SECTORS, SEED
 from poolsite.filecoin.proof_verifier import ProvenSeal
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.filecoin.sector import MAX_SECTOR_NUMBER, BadProofType, RegisteredAggregationProof, seal_proof
@@ -33,13 +33,6 @@ from poolsite.filecoin.sha254 import sha254_zero
 if TYPE_CHECKING:
     from poolsite.devnet.actors.call import Call
     from poolsite.filecoin.actors.miner_sectors import SectorNIActivationInfo
-
-MAX_SECTORS: Final = 65
-"""Most sectors of one message.  Source: policy.rs MAX_AGGREGATED_SECTORS_NI."""
-LOOKBACK: Final = 180 * EPOCHS_PER_DAY_MAINNET
-"""Oldest ticket in epochs.  Source: policy.rs MAX_PROVE_COMMIT_NI_LOOKBACK."""
-SEED: Final = bytes([1]) * 32
-"""What stands for the seed; such proofs do not depend on it."""
 
 
 def prove_commit_sectors_ni(call: Call) -> bytes:
