@@ -17,6 +17,7 @@ from apps.api.job_wait import JobWait
 from apps.api.limits import BodyLimit
 from apps.api.routing import websocket_urlpatterns as program_sockets
 from apps.api.rpc.transport.post import RpcPost
+from apps.core.database_watch import DatabaseWatch
 from apps.core.handler import RequestHandler
 from apps.dashboard.routing import websocket_urlpatterns as page_sockets
 from poolsite.celery import app
@@ -35,7 +36,7 @@ job_wait = JobWait(http)
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(VerifyPost(RpcPost(job_wait))),
+        "http": BodyLimit(VerifyPost(RpcPost(DatabaseWatch(job_wait)))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }

@@ -130,6 +130,14 @@ def database_away(request: HttpRequest) -> HttpResponse:
     return sorry(request, 503, database_away_text())
 
 
+def database_hanging(request: HttpRequest, *, is_begun: bool) -> HttpResponse:
+    """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
+    reason = "The database does not answer; the pool goes on by itself once it does."
+    if is_begun and request.method not in ("GET", "HEAD"):
+        reason += " What was asked may still be done then: look before asking again."
+    return sorry(request, 503, reason)
+
+
 def database_away_text() -> str:
     """Return why the database does not answer, as far as this process can see, and what to do."""
     space = disk_space()

@@ -1,7 +1,7 @@
 """One leader among several processes: a PostgreSQL advisory lock on a connection of its own.
 
 The lock lives as long as the session.  kill -9 of PostgreSQL ends every session and so frees the lock
-without a word to us; `still_leads` asks before each step, and every step runs only while it says yes.
+without a word to us; `still_leads` looks before each step, and every step runs only while it says yes.
 A step that runs when the lock goes does not notice: steps must be safe to run twice.
 """
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import psycopg2
 import psycopg2.extensions
 from django.db import connection
+
+from apps.core.sessions import is_surely_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -80,8 +82,11 @@ class Leadership:
         return True
 
     def still_leads(self) -> bool:
-        """Return whether the lock's connection still holds it; if not: stop at once, elect again."""
-        return self._asks(
+        """Return whether the lock's connection still holds it; if not: stop at once, elect again.
+
+        Nobody frees it but by `resign` and the session's end.
+        """
+        return is_surely_open(self.link) or self._asks(
             "select exists (select from pg_locks where locktype = 'advisory' and granted"
             " and pid = pg_backend_pid() and classid = 0 and objid = %(key)s and objsubid = 1)"
         )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models.sql import UpdateQuery
 
 from apps.core.errors import LostRace, WrongState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from django.db.models import QuerySet
 
 
 def advance(row: Any, event: str, /, **data: Any) -> None:
@@ -25,9 +28,41 @@ def advance(row: Any, event: str, /, **data: Any) -> None:
     except KeyError:
         raise WrongState(row, event) from None
     here = type(row).objects.filter(pk=row.pk, state=row.state)
-    if not here.update(state=state, **data):
+    if not update_returning(row, here, state=state, **data):
         raise LostRace(row, event)
-    row.refresh_from_db()
+
+
+def update_returning(row: Any, here: QuerySet[Any], /, **values: Any) -> bool:
+    """Update the one row that `here` finds, and have `row` say what it holds since; False if there is none.
+
+    One statement, where an update and `refresh_from_db` are two.  Rows that it refers to stay read as long
+    as it refers to them; what refers to it is read anew.
+    """
+    update: Any = here.query.chain(UpdateQuery)
+    update.add_update_values(values)
+    text, params = update.get_compiler(connection=connection).as_sql()
+    table = connection.ops.quote_name(row._meta.db_table)
+    with transaction.mark_for_rollback_on_error():
+        for found in type(row)._base_manager.raw(f"{text} RETURNING {table}.*", params):
+            _take_over(row, found)
+            return True
+    return False
+
+
+def _take_over(row: Any, found: Any) -> None:
+    """Copy the columns of a newer read onto a row, except those it deferred."""
+    deferred = row.get_deferred_fields()
+    for field in row._meta.concrete_fields:
+        if field.attname in deferred:
+            continue
+        value = getattr(found, field.attname)
+        if field.is_relation and value != getattr(row, field.attname) and field.is_cached(row):
+            field.delete_cached_value(row)
+        setattr(row, field.attname, value)
+    for relation in row._meta.related_objects:
+        if relation.is_cached(row):
+            relation.delete_cached_value(row)
+    row._prefetched_objects_cache = {}
 
 
 def advance_many(

@@ -10,7 +10,7 @@ SECRET_KEY = "only-for-tests-0123456789abcdef0123456789abcdef"  # noqa: S105  # 
 ALLOWED_HOSTS = ["testserver", "localhost", "127.0.0.1"]
 DATABASES = {
     "default": {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "apps.core.postgresql",
         "NAME": os.environ.get("PGDATABASE", "postgres"),
         "USER": "postgres",
         "HOST": os.environ.get("PGHOST", ""),

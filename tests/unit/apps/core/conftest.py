@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import socket
+from typing import TYPE_CHECKING
+
 import pytest
 from django.db import connection
 
 from tests.unit.apps.core.samples import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """Make a server that takes connections and says nothing, as a stopped process or a cut cable does."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ def session_end(leadership: Leadership) -> None:
     """End a session as kill -9 of the server would."""
     assert leadership.link is not None
     with psycopg2.connect(**database_params()) as link, link.cursor() as cursor:
-        cursor.execute("select pg_terminate_backend(%s)", [leadership.link.info.backend_pid])
+        cursor.execute("select pg_terminate_backend(%s, 5000)", [leadership.link.info.backend_pid])
     link.close()
 
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.db import DataError
+from django.db import DataError, connection, transaction
+from django.db.models import F
 
 from apps.core.errors import LostRace, WrongState
 from apps.core.transitions import advance, advance_many
 
 if TYPE_CHECKING:
     from tests.unit.apps.core.samples import Sample
+
+WRITERS = ("update", "bulk_update", "update_returning")
 
 
 def test_a_step_moves_the_row_and_stores_its_data(samples: type[Sample]) -> None:
@@ -23,6 +27,27 @@ def test_a_step_moves_the_row_and_stores_its_data(samples: type[Sample]) -> None
 
     row.refresh_from_db()
     assert (row.state, row.amount) == ("RUNNING", 7)
+
+
+def test_a_refused_step_spoils_its_transaction_as_any_update_does(samples: type[Sample]) -> None:
+    row = samples.objects.create()
+
+    with transaction.atomic():
+        with suppress(DataError):
+            advance(row, "CLAIM", amount=10**90)
+        assert connection.needs_rollback
+
+
+def test_a_step_is_one_statement_and_the_row_has_what_was_stored(
+    samples: type[Sample], django_assert_num_queries: Any
+) -> None:
+    row = samples.objects.create(amount=2)
+    samples.objects.filter(pk=row.pk).update(address="f01")  # by somebody else, meanwhile
+
+    with django_assert_num_queries(1):
+        advance(row, "CLAIM", amount=F("amount") + 5)
+
+    assert (row.state, row.amount, str(row.address)) == ("RUNNING", 7, "f01")
 
 
 def test_an_event_outside_the_table_is_refused(samples: type[Sample]) -> None:
@@ -100,8 +125,7 @@ def test_nothing_but_transitions_writes_a_state() -> None:
             )
             is_updated = (
                 isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Attribute)
-                and node.func.attr in ("update", "bulk_update")
+                and getattr(node.func, "attr", getattr(node.func, "id", "")) in WRITERS
                 and any(keyword.arg == "state" for keyword in node.keywords)
             )
             is_sql = isinstance(node, ast.Constant) and "SET state" in str(node.value)

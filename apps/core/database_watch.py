@@ -1,0 +1,137 @@
+"""Answering while the database hangs: a frozen server or a cut cable is no error, the thread just waits.
+
+When a request waits for long, a session of our own is tried.  If it does not open in time, all who wait are
+answered 503, and whoever comes until one does is answered so at once and takes no thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import BytesIO
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import psycopg2
+import structlog
+from django.core.handlers.asgi import ASGIRequest
+
+from apps.core.health import database_hanging
+from apps.core.leader import database_params
+from apps.core.middleware import ContentSecurityMiddleware
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from django.http import HttpResponse
+
+    Event = dict[str, Any]
+    Receive = Callable[[], Awaitable[Event]]
+    Send = Callable[[Event], Awaitable[None]]
+    App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+PATIENCE_S: Final = 5.0
+"""A request that has waited so long makes us ask; longer than a host's question for work is held."""
+ANSWER_S: Final = 3.0
+"""Within this time a server that works opens a session."""
+NEEDS_NONE: Final = ("/static/", "/healthz")
+"""Addresses that are answered without the database."""
+
+
+class WaitingRequest:
+    """A request that nothing has been answered to yet."""
+
+    def __init__(self, scope: dict[str, Any], send: Send) -> None:
+        self.scope, self.send = scope, send
+        self.since = asyncio.get_running_loop().time()
+        self.is_answered = False
+        self.is_refused = False
+
+    async def answer(self, event: Event) -> None:
+        """Send a part of the app's answer, unless the caller has been told already that none will come."""
+        self.is_answered = True
+        if not self.is_refused:
+            await self.send(event)
+
+    async def refuse(self, *, is_begun: bool) -> None:
+        """Answer 503."""
+        self.is_answered = self.is_refused = True
+        refusal = ContentSecurityMiddleware(partial(database_hanging, is_begun=is_begun))
+        response = cast("HttpResponse", refusal(ASGIRequest(self.scope, BytesIO())))
+        headers = [(name.lower().encode(), value.encode()) for name, value in response.items()]
+        body = response.content
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body})
+
+
+class DatabaseWatch:
+    """Wraps an ASGI app whose requests are answered in threads."""
+
+    def __init__(self, app: App, *, patience_s: float = PATIENCE_S, answer_s: float = ANSWER_S) -> None:
+        self.app, self.patience_s, self.answer_s = app, patience_s, answer_s
+        self.waiting: set[WaitingRequest] = set()
+        self.is_hanging = False
+        self._looking: asyncio.Task[None] | None = None
+        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-watch")
+        """Of its own: the event loop's threads may all wait for something else."""
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it while the database hangs."""
+        if scope["path"].startswith(NEEDS_NONE):
+            await self.app(scope, receive, send)
+            return
+        request = WaitingRequest(scope, send)
+        self.waiting.add(request)
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look())
+        try:
+            if self.is_hanging:
+                await request.refuse(is_begun=False)
+            else:
+                await self.app(scope, receive, request.answer)
+        finally:
+            self.waiting.discard(request)
+
+    async def _look(self) -> None:
+        """Probe the database when a request has waited for long, and until it answers again."""
+        while self.waiting or self.is_hanging:
+            await asyncio.sleep(self.patience_s / 2)
+            before = asyncio.get_running_loop().time() - self.patience_s
+            late = [one for one in self.waiting if not one.is_answered and one.since <= before]
+            if not late and not self.is_hanging:
+                continue
+            was_hanging, self.is_hanging = self.is_hanging, await self._is_silent()
+            if self.is_hanging != was_hanging:
+                log.warning("database_hangs" if self.is_hanging else "database_answers", waiting=len(late))
+            if self.is_hanging:
+                callers = [one for one in self.waiting if not one.is_answered]
+                await asyncio.gather(*(self._refuse(one) for one in callers))
+
+    async def _refuse(self, request: WaitingRequest) -> None:
+        """Answer one caller 503; one that cannot be answered, or reads nothing, keeps nobody else waiting."""
+        try:
+            async with asyncio.timeout(self.answer_s):
+                await request.refuse(is_begun=True)
+        except Exception as error:  # noqa: BLE001  # whatever Django cannot read of a request
+            log.warning("caller_not_told", path=request.scope["path"], reason=str(error)[:200])
+
+    async def _is_silent(self) -> bool:
+        """Return whether the server opens no session; one that refuses it does answer."""
+        trying = self._threads.submit(session_try, timeout_s=self.answer_s)
+        try:
+            async with asyncio.timeout(self.answer_s):
+                await asyncio.wrap_future(trying)
+        except TimeoutError:
+            return True
+        except psycopg2.Error:
+            return False
+        return False
+
+
+def session_try(*, timeout_s: float) -> None:
+    """Open a session and close it.  Raises OperationalError."""
+    whole_s = max(2, round(timeout_s) + 1)  # libpq knows whole seconds, from two up
+    psycopg2.connect(**database_params() | {"connect_timeout": whole_s, "application_name": "watch"}).close()
