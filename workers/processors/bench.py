@@ -309,7 +309,7 @@ def rust_figures() -> dict[str, float]:
 
 
 @functools.cache
-def _scale(line: str) -> float:
+def machine_scale(line: str) -> float:
     """Return this machine's speed beside that of the published figures."""
     return CASES[line][1]() / REFERENCE[line]
 
@@ -322,7 +322,7 @@ def reference_of(name: str, unit: str) -> float | None:
     published = REFERENCE.get(name)
     if published is None:
         return None
-    scale = _scale(FIELD_LINE if name.startswith(ON_FIELD) else SHA_LINE)
+    scale = machine_scale(FIELD_LINE if name.startswith(ON_FIELD) else SHA_LINE)
     return published * scale if unit.endswith("/s") else published / scale
 
 

@@ -6,6 +6,7 @@ Source: spec snark section 5.1: signed windows, buckets summed by rounds of inde
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,8 @@ SCALAR_BITS = 255
 SMALLEST_WINDOW, LARGEST_WINDOW = 4, 16
 TABLE_BITS = 8
 """Window of the multiples of one point."""
+CHUNK_POINTS = 1 << 22
+"""Points that are summed at a time: their digits and buckets take 0.3 GB, and 0.4 GB for each thread."""
 MULTIPLES_CHUNK = 1 << 15
 """Multiples of one point that are made at a time."""
 
@@ -44,18 +47,43 @@ def multiexp(
     is_small = rest == 0
     ones = np.nonzero(is_small & (scalars[:, 0] == 1))[0].astype(np.uint32)
     others = np.nonzero(~(is_small & (scalars[:, 0] <= 1)))[0].astype(np.uint32)
-    both = np.zeros((2, group.words), np.uint64)
-    if len(others):
-        both[0] = _pippenger(group, points, scalars, others, threads=threads, progress=progress)
+    chunks = [others[at : at + CHUNK_POINTS] for at in range(0, len(others), CHUNK_POINTS)]
+    windows = [window_count(len(chunk)) for chunk in chunks]
+    parts = np.zeros((len(chunks) + 1, group.words), np.uint64)
+    total = sum(windows)
+    for place, chunk in enumerate(chunks):
+        parts[place] = _pippenger(
+            group,
+            points,
+            scalars,
+            chunk,
+            threads=threads,
+            progress=partial(_progress_after, sum(windows[:place]), total, progress),
+        )
     if len(ones):
-        starts, lengths = np.zeros(1, np.int64), np.array([len(ones)], np.int64)
-        summed = bucket_sums(group, points, starts, lengths, ones)
-        both[1] = summed[0]
-    out = np.zeros((1, group.words), np.uint64)
-    zero, one = (np.array([place], np.uint32) for place in (0, 1))
-    group.add_pairs(both, zero, one, out, zero)
-    total: Words = out[0]
+        parts[-1] = _sum(group, points, ones)
+    return _sum(group, parts, np.arange(len(parts), dtype=np.uint32))
+
+
+def _progress_after(before: int, total: int, progress: Progress, done: int, _: int) -> None:
+    """Report the windows of a chunk as part of all."""
+    progress(before + done, total)
+
+
+def _sum(group: Group, points: Words, chosen: Codes) -> Words:
+    """Return the sum of some of the points."""
+    starts, lengths = np.zeros(1, np.int64), np.array([len(chosen)], np.int64)
+    total: Words = bucket_sums(group, points, starts, lengths, chosen)[0]
     return total
+
+
+def window_bits(count: int) -> int:
+    """Return the width of a window for so many points."""
+    return max(SMALLEST_WINDOW, min(LARGEST_WINDOW, count.bit_length() - 4))
+
+
+def window_count(count: int) -> int:
+    return (SCALAR_BITS + window_bits(count)) // window_bits(count)
 
 
 def _pippenger(
@@ -67,8 +95,7 @@ def _pippenger(
     threads: int,
     progress: Progress,
 ) -> Words:
-    bits = max(SMALLEST_WINDOW, min(LARGEST_WINDOW, len(chosen).bit_length() - 4))
-    windows = (SCALAR_BITS + bits) // bits
+    bits, windows = window_bits(len(chosen)), window_count(len(chosen))
     digits = np.zeros((windows, len(chosen)), np.int32)
     signed_digits(scalars, chosen, bits, digits)
     totals = np.zeros((windows, 3, group.words // 2), np.uint64)
