@@ -69,21 +69,25 @@ class MiningMiner:
     """The account whose provers are asked: the tenant, or the one host that holds the role."""
 
 
-def miners_mining() -> list[MiningMiner]:
-    """Return the miners with power whose people want blocks."""
+def _mining() -> QuerySet[Miner]:
+    """Return the miners with power whose people want blocks, with the word whether their tenants may sign."""
     wanted = MinerGrant.objects.filter(
         actor_id=OuterRef("actor_id"), tenant=OuterRef("tenant"), open_mining=True, deleted_at=None
     )
     granted = SignerGrant.objects.filter(
         address=OuterRef("worker"), tenant=OuterRef("tenant"), deleted_at=None
     )
-    rows = (
+    return (
         Miner.objects.select_related("tenant")
         .filter(Exists(wanted), state=MinerState.ACTIVE, qa_power__gt=0)
         .annotate(may_sign=Exists(granted))
         .order_by("pk")
     )
-    miners = list(rows)
+
+
+def miners_mining() -> list[MiningMiner]:
+    """Return the miners with power whose people want blocks."""
+    miners: list[Any] = list(_mining())
     if not miners:
         return []
     hosts = winning_hosts([row.pk for row in miners], now=clock.now())

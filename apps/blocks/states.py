@@ -49,9 +49,6 @@ LOSSES: Final = (
 )
 """Outcomes of a round without a block on the chain, though it was won or could not be drawn."""
 
-ON_CHAIN: Final = (RoundState.SUBMITTED, RoundState.INCLUDED, RoundState.ORPHANED)
-"""Outcomes that the chain decides, and may change until finality."""
-
 UNSURE: Final = (RoundState.NODE_AWAY, RoundState.NODE_REFUSED, RoundState.INTERRUPTED)
 """Losses after which a signed block may be on the chain all the same: a node took it and did not say so."""
 

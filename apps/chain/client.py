@@ -178,6 +178,10 @@ class ChainClient:
         """Return the messages that the parents of `block` include, each once, in order of execution."""
         return self.ask(_messages, "ChainGetParentMessages", {"/": block})
 
+    def chain_get_block_messages(self, block: str) -> list[tuple[Cid, Message, SignedMessage | None]]:
+        """Return what `block` itself includes; a message with a BLS key has no signature of its own."""
+        return self.ask(_block_messages, "ChainGetBlockMessages", {"/": block})
+
     def chain_get_parent_receipts(self, block: str) -> list[Receipt]:
         """Return the receipts of those messages, in the same order."""
         return self.ask(_receipts, "ChainGetParentReceipts", {"/": block})
@@ -333,6 +337,13 @@ def _rows(value: Any) -> list[dict[str, Any]]:
 
 def _messages(value: Any) -> list[tuple[Cid, Message]]:
     return [(_cid(row["Cid"]), message_from_json(row["Message"])) for row in value or ()]
+
+
+def _block_messages(value: Any) -> list[tuple[Cid, Message, SignedMessage | None]]:
+    plain = [message_from_json(row) for row in value["BlsMessages"] or ()]
+    signed = _signed_messages(value["SecpkMessages"])
+    found: list[tuple[Cid, Message, SignedMessage | None]] = [(one.cid, one, None) for one in plain]
+    return [*found, *((one.cid, one.message, one) for one in signed)]
 
 
 def _receipts(value: Any) -> list[Receipt]:

@@ -8,7 +8,6 @@ node that sends one a second would hold a thread for days.
 from __future__ import annotations
 
 import io
-import select
 import ssl
 import time
 from collections import deque
@@ -16,6 +15,8 @@ from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
+
+from apps.core.sessions import has_news
 
 if TYPE_CHECKING:
     import socket
@@ -131,7 +132,7 @@ class Connections:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if connection.sock is not None and not _has_news(connection.sock):
+            if connection.sock is not None and not has_news(connection.sock):
                 return connection
             connection.close()
 
@@ -151,10 +152,3 @@ class Connections:
             connection.close()
             raise
         return connection
-
-
-def _has_news(sock: socket.socket) -> bool:
-    """Return whether an idle connection can be read from: it was closed, or holds what nobody asked for."""
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))

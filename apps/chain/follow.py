@@ -20,7 +20,7 @@ from apps.chain.client import ChainClient, chain_client
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.notify import HeadListener, LatestHead
-from apps.chain.selectors import epoch_at, network_current, nodes_for_reading
+from apps.chain.selectors import chain_read_once, epoch_at, network_current, nodes_for_reading
 from apps.chain.services.heads import follower_row, head_follow, steps_enqueued
 from apps.chain.services.networks import WrongNetwork, network_bind
 from apps.chain.services.nodes import nodes_sync
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apps.chain.addresses import NodeAddress
-    from apps.chain.models import Head
+    from apps.chain.models import Follower, Head
     from apps.chain.steps import Steps
+    from apps.chain.tipsets import TipsetFacts
 
 log = structlog.get_logger(__name__)
 
@@ -112,25 +113,26 @@ class ChainFollower:
         heard = self.box.take(WAIT_S)
         if heard is None and self._is_quiet():
             return
-        client = chain_client()
         if not self.is_bound:
-            network_bind(client)
+            network_bind(chain_client())
             self.is_bound = True
-        network = network_current()
-        if heard is not None:
-            facts, address = heard
-            node_require_ours(address.http_url, client=client_of(address))
-            self.box.heard_at = time.monotonic()
-            result = head_follow(client=client, facts=facts, now=clock.now(), finality=network.chain_finality)
-            self._said = ""
-            if result is not None:
-                log.info(
-                    "head",
-                    height=result.head.height,
-                    applied=len(result.applied),
-                    reverted=len(result.reverted),
-                )
-        self.steps_due(epoch_s=network.epoch_s, finality=network.chain_finality)
+        with chain_read_once():
+            network = network_current()
+            place = None if heard is None else self._follow(*heard, finality=network.chain_finality)
+            self.steps_due(place, epoch_s=network.epoch_s, finality=network.chain_finality)
+
+    def _follow(self, facts: TipsetFacts, address: NodeAddress, *, finality: int) -> Follower | None:
+        """Follow a tipset that was announced; return the new head if it moved."""
+        node_require_ours(address.http_url, client=client_of(address))
+        self.box.heard_at = time.monotonic()
+        result = head_follow(client=chain_client(), facts=facts, now=clock.now(), finality=finality)
+        self._said = ""
+        if result is None:
+            return None
+        log.info(
+            "head", height=result.head.height, applied=len(result.applied), reverted=len(result.reverted)
+        )
+        return result.place
 
     def _log_reason(self, reason: str) -> None:
         """Log why the chain is not followed, each reason once until a head was taken again."""
@@ -155,10 +157,13 @@ class ChainFollower:
         listener.start()
         self._watch, self._listener = watch, listener
 
-    def steps_due(self, *, epoch_s: int, finality: int) -> bool:
-        """Enqueue the steps of the newest head, or of an epoch that passed without one, once each."""
+    def steps_due(self, place: Follower | None = None, *, epoch_s: int, finality: int) -> bool:
+        """Enqueue the steps of the newest head, or of an epoch that passed without one, once each.
+
+        `place`: where the follower stands, if that was just read.
+        """
         before, self._enqueued = self._enqueued, None
-        row = follower_row()
+        row = place or follower_row()
         head = row.head
         if head is None:
             return False

@@ -68,6 +68,13 @@ def read_once(name: str, read: Callable[[], T]) -> T:
     return found
 
 
+def read_again() -> None:
+    """Forget what was read within `chain_read_once`, since it was written meanwhile."""
+    known = READ.get()
+    if known is not None:
+        known.clear()
+
+
 def head_current() -> Head | None:
     """Return the newest head of our chain; None before the first one."""
     return next(iter(Head.objects.raw(HEAD_CURRENT)), None)
@@ -90,7 +97,7 @@ def head_after(height: int) -> Head | None:
 
 def network_bound() -> Network | None:
     """Return the network that the pool is bound to."""
-    return Network.objects.first()
+    return read_once("bound", lambda: next(iter(Network.objects.raw(NETWORK_CURRENT)), None))
 
 
 def head_exactly_at(height: int) -> Head | None:
@@ -128,7 +135,7 @@ def network_current() -> NetworkRow:
 
 
 def _network_read() -> NetworkRow:
-    row = next(iter(Network.objects.raw(NETWORK_CURRENT)), None)
+    row = network_bound()
     if row is None:
         raise NetworkUnknown("no node has answered yet")
     try:
@@ -242,6 +249,8 @@ class ChainPath:
     """Oldest first."""
     is_complete: bool
     """False if the two do not meet within the table: what lies between must be asked of the node."""
+    common: Head | None = None
+    """Where the two meet."""
 
 
 def path_between(old_key: str, head: Head) -> ChainPath:
@@ -252,7 +261,7 @@ def path_between(old_key: str, head: Head) -> ChainPath:
     above: Head | None = head
     while above is not None:
         if old is not None and old.key == above.key:
-            return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=True)
+            return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=True, common=old)
         if old is not None and old.height >= above.height:
             reverted.append(old)
             old = Head.objects.filter(key=old.parent_key).first()
@@ -260,5 +269,6 @@ def path_between(old_key: str, head: Head) -> ChainPath:
         applied.append(above)
         if above.is_after_gap:
             break
-        above = Head.objects.filter(key=above.parent_key).first()
+        below = old if old is not None and old.key == above.parent_key else None
+        above = below or Head.objects.filter(key=above.parent_key).first()
     return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=False)

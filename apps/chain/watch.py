@@ -9,6 +9,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, close_old_connections, connections
 
 from apps.chain.addresses import NodeAddress
+from apps.chain.selectors import chain_read_once
 from apps.chain.services.probes import nodes_probe
 from apps.chain.states import NodeState
 from apps.core import clock
@@ -27,8 +28,14 @@ PROBE_EVERY_S: Final = 1.0
 class NodeWatch:
     """Probes until it is stopped."""
 
-    def __init__(self, *, order: Callable[[], Iterable[Node]], follow: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        *,
+        order: Callable[[Iterable[Node] | None], Iterable[Node]],
+        follow: Callable[[set[str]], None],
+    ) -> None:
         self._order = order
+        """Puts nodes in order; those of the database if none are given."""
         self._follow = follow
         """Called with the URLs of the nodes to follow: whoever follows another one leaves it."""
         self._stop = threading.Event()
@@ -51,9 +58,12 @@ class NodeWatch:
         with self._lock:
             return list(self._addresses)
 
-    def refresh(self) -> None:
-        """Read the nodes' order and tell which of them to follow: the healthy ones, or any of our chain."""
-        nodes = list(self._order())
+    def refresh(self, found: Iterable[Node] | None = None) -> None:
+        """Order the nodes and return those to follow: the healthy ones, or any of our chain.
+
+        `found`: as they were just found; read from the database if not given.
+        """
+        nodes = list(self._order(found))
         addresses = [NodeAddress.of(url=node.url, token=node.token) for node in nodes]
         with self._lock:
             self._addresses = addresses
@@ -64,8 +74,8 @@ class NodeWatch:
         try:
             while not self._stop.wait(PROBE_EVERY_S):
                 try:
-                    nodes_probe(now=clock.now())
-                    self.refresh()
+                    with chain_read_once():
+                        self.refresh(nodes_probe(now=clock.now()))
                 except (OperationalError, InterfaceError) as error:
                     log.warning("database_away", reason=str(error).strip()[:200])
                     close_old_connections()

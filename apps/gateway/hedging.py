@@ -59,7 +59,8 @@ async def first_answer(
     """Try one connection after the other until one answers; what it answers, a refusal too, is final.
 
     With `pause_s`, the next is asked beside one that is slower than that; `more` gives further ones when
-    there is none left.  Whoever is not waited for any more is cancelled, so that its answer finds nobody.
+    there is none left, and is asked again after each pause.  Whoever is not waited for any more is cancelled,
+    so that its answer finds nobody.
     Raises the last NoAnswer when nobody answered.
     """
     if pause_s is None:
@@ -83,7 +84,7 @@ async def first_answer(
                     raise error
                 failure = error
             if not done and not left and more is not None:
-                left, more = list(await more()), None
+                left, pause_s = list(await more()), max(pause_s, PAUSE_MIN_S)
             if not done and left:
                 running.add(asyncio.ensure_future(left.pop(0)()))
     finally:

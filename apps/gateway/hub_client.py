@@ -220,8 +220,9 @@ class HubClient:
         patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:
+            tried = {asked}
             here = self.local_attempts(request, deadline)
-            there = [] if here else await self.remote_attempts(request, deadline, but=asked)
+            there = [] if here else await self.remote_attempts(request, deadline, tried)
             attempts = [*first, *here, *there]
             try:
                 if attempts:
@@ -230,7 +231,7 @@ class HubClient:
                     answer = await first_answer(
                         attempts,
                         pause_s=hedge_s if request.is_repeatable else None,
-                        more=partial(self.remote_attempts, request, deadline) if here else None,
+                        more=partial(self.remote_attempts, request, deadline, tried),
                     )
                     self.latency.note(request.method, time.monotonic() - began)
                     return answer
@@ -250,11 +251,16 @@ class HubClient:
         return []
 
     async def remote_attempts(
-        self, request: HubRequest, deadline: Deadline, *, but: str = ""
+        self, request: HubRequest, deadline: Deadline, tried: set[str]
     ) -> list[Callable[[], Awaitable[Json]]]:
-        """Return attempts at connections of other processes, in random order; `but` was asked already."""
+        """Return attempts at connections of other processes, in random order, and note them as `tried`.
+
+        Those that were tried are left out: whoever waits for a process that was killed finds here, before
+        its heartbeat has lapsed, the connection that the provider has opened to another process.
+        """
         found = await self.connections(request)
-        found = [one for one in found if one.process != self.name and one.connection != but]
+        found = [one for one in found if one.process != self.name and one.connection not in tried]
+        tried.update(one.connection for one in found)
         random.shuffle(found)
         return [partial(self.send, one, request.method, request.payload, deadline) for one in found]
 

@@ -12,7 +12,7 @@ from django.db.models import Count, Min, Q
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import head_current
+from apps.chain.selectors import chain_read_once, head_current
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.selectors.recovery import recovery_now
@@ -51,6 +51,7 @@ def track(height: int, key: str) -> None:
 
 
 @shared_task(name="messages.select")
+@chain_read_once()
 def select(height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Fail what expired, publish again what a node lacks, and have each waiting sender chosen for."""
     head = head_current()
@@ -105,6 +106,7 @@ def _in_turn(addresses: Collection[str]) -> list[str]:
 
 
 @shared_task(name="messages.select_sender")
+@chain_read_once()
 def select_sender(address: str) -> None:
     """Choose one sender's messages on the newest head and publish them."""
     head = head_current()

@@ -28,6 +28,9 @@ class AccessChanges:
 
     async def wait(self, within_s: float) -> bool:
         """Wait for a change for so long at most; true also when one may have been missed."""
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # redis-py swallows the end of whoever is just connecting
+            raise asyncio.CancelledError
         try:
             if self.subscription is None:
                 await self._subscribe()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Exists, OuterRef, Q
+
 from apps.blocks.models import Round
 from apps.blocks.services.rounds import round_advance
-from apps.blocks.states import ON_CHAIN, UNSURE, RoundState
+from apps.blocks.states import UNSURE, RoundState
 from apps.chain.models import Head
 
 if TYPE_CHECKING:
@@ -19,23 +21,23 @@ back."""
 
 def rounds_settle(head: HeadRow, *, finality: int) -> int:
     """Move the rounds whose block joined or left the chain; return how many moved."""
-    rows = Round.objects.filter(
-        epoch__gte=head.height - finality, epoch__lte=head.height, block__isnull=False
+    tipset = Head.objects.filter(
+        is_canonical=True, height=OuterRef("epoch"), cids__contains=[OuterRef("block__cid")]
+    )
+    rows = Round.objects.annotate(is_there=Exists(tipset)).filter(
+        Q(state=RoundState.SUBMITTED)
+        | Q(state=RoundState.INCLUDED, is_there=False)
+        | Q(state=RoundState.ORPHANED, is_there=True)
+        | Q(state__in=UNSURE, win_count__gt=0, is_there=True) & ~Q(block__cid=""),
+        epoch__gte=head.height - finality,
+        epoch__lte=head.height,
+        block__isnull=False,
     )
     # Without the blocks themselves, which are most of what these rows hold.
-    rows = rows.select_related("miner", "block").only(
-        "state", "epoch", "miner__uuid", "miner__tenant_id", "block__cid"
-    )
-    unsure = rows.filter(state__in=UNSURE, win_count__gt=0).exclude(block__cid="")
-    open_rows = [*rows.filter(state__in=ON_CHAIN), *unsure]
-    if not open_rows:
-        return 0
-    epochs = {row.epoch for row in open_rows}
-    tipsets = dict(Head.objects.filter(is_canonical=True, height__in=epochs).values_list("height", "cids"))
+    rows = rows.select_related("miner").only("state", "epoch", "miner__uuid", "miner__tenant_id")
     moved = 0
-    for row in open_rows:
-        is_there = row.block.cid in tipsets.get(row.epoch, ())
-        event = _event(row, is_there=is_there, depth=head.height - row.epoch)
+    for row in rows:
+        event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)
         if event:
             round_advance(row, event)
             moved += 1

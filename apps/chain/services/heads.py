@@ -31,6 +31,8 @@ DEFAULT_FINALITY: Final = 900
 class HeadStepResult:
     """What following one head changed."""
 
+    place: Follower
+    """Where the follower stands since, and which steps it has enqueued."""
     head: Head
     applied: tuple[str, ...]
     """Keys of tipsets that joined the chain, oldest first."""
@@ -38,6 +40,10 @@ class HeadStepResult:
     """Keys of tipsets that left it, newest first."""
     has_gap: bool
     """True if the oldest applied tipset does not stand on one that we know."""
+
+
+class OtherFollower(Exception):
+    """Another follower led meanwhile: our lock was lost on the way."""
 
 
 def head_follow(
@@ -50,25 +56,30 @@ def head_follow(
     alone (`is_after_gap`).  One transaction; only the follower that leads may call it.
     Raises NodeUnavailable or NodeRefused with nothing written.
     """
-    tip = follower_row().head
+    place = follower_row()
+    tip = place.head
     if tip is not None and tip.key == facts.key:
         return None
     gap, reverted, joined = _way(client=client, tip=tip, facts=facts, finality=finality)
     has_gap = not joined and bool(gap[-1].parents)
-    with transaction.atomic():
-        place = Follower.objects.select_for_update().get(pk=1)
-        if place.head_id != (None if tip is None else tip.pk):
-            # Another follower led meanwhile: our lock was lost on the way, and its place is the newer one.
-            return None
-        return _store(
-            facts.key, gap=gap[::-1], reverted=reverted, now=now, has_gap=has_gap, finality=finality
-        )
+    try:
+        with transaction.atomic():
+            return _store(
+                place,
+                facts.key,
+                gap=gap[::-1],
+                reverted=reverted,
+                now=now,
+                has_gap=has_gap,
+                finality=finality,
+            )
+    except OtherFollower:
+        return None
 
 
 def follower_row() -> Follower:
     """Return the single row that says where the follower stands."""
-    row, _ = Follower.objects.select_related("head").get_or_create(pk=1)
-    return row
+    return Follower.objects.select_related("head").get_or_create(pk=1)[0]
 
 
 def steps_enqueued(row: Follower, *, key: str, epoch: int) -> None:
@@ -96,6 +107,8 @@ def _way(
         gap.append(above)
         if not above.parents or len(gap) >= finality:
             return gap, reverted, False
+        if local is not None and local.key == above.parent_key:
+            return gap, reverted, True
         above = _tipset(client, above.parent_key)
 
 
@@ -114,6 +127,7 @@ def _tipset(client: ChainClient, key: str) -> TipsetFacts:
 
 
 def _store(
+    place: Follower,
     key: str,
     *,
     gap: Sequence[TipsetFacts],
@@ -122,8 +136,12 @@ def _store(
     has_gap: bool,
     finality: int,
 ) -> HeadStepResult:
-    """Write one change of the chain, whose head is `key` now; `gap` is oldest first here."""
-    Head.objects.filter(key__in=reverted).update(is_canonical=False)
+    """Write one change of the chain, whose head is `key` now; `gap` is oldest first here.
+
+    Raises OtherFollower if another one has moved from `place` meanwhile.
+    """
+    if reverted:
+        Head.objects.filter(key__in=reverted).update(is_canonical=False)
     rows = [
         Head(
             key=facts.key,
@@ -146,12 +164,18 @@ def _store(
         unique_fields=["key"],
         update_fields=["is_canonical", "is_after_gap", "arrived_at"],
     )
-    head = Head.objects.get(key=key)
-    Follower.objects.filter(pk=1).update(head=head)
+    head = rows[-1] if rows else Head.objects.get(key=key)
+    if not Follower.objects.filter(pk=1, head=place.head_id).update(head=head):
+        raise OtherFollower
+    place.head = head
     if head.height % PRUNE_EVERY == 0:
         floor = head.height - KEPT_FINALITIES * max(finality, PRUNE_EVERY)
         Head.objects.filter(height__lt=floor).delete()
     publish(Change("head", head.height, None))
     return HeadStepResult(
-        head=head, applied=tuple(facts.key for facts in gap), reverted=tuple(reverted), has_gap=has_gap
+        place=place,
+        head=head,
+        applied=tuple(facts.key for facts in gap),
+        reverted=tuple(reverted),
+        has_gap=has_gap,
     )

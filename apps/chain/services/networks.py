@@ -8,6 +8,7 @@ from django.conf import settings
 
 from apps.chain.errors import NetworkUnknown, NodeRefused
 from apps.chain.models import Follower, Head, Network, Node
+from apps.chain.selectors import network_bound, read_again
 from apps.chain.states import NodeState
 from apps.core.errors import Conflict
 from poolsite.filecoin.kinds import BadField
@@ -45,10 +46,11 @@ def network_bind(client: ChainClient) -> Network:
     not known; nothing is written then.
     """
     row = network_read(client)
-    bound = Network.objects.first()
+    bound = network_bound()
     if bound is None or (bound.version, bound.params) != (row.version, row.params):
         told = {"name": row.name, "genesis": row.genesis, "version": row.version, "params": row.params}
         row, _ = Network.objects.update_or_create(pk=1, defaults=told)
+        read_again()
     return row
 
 
@@ -96,7 +98,7 @@ def miner_facts_read(client: ChainClient) -> dict[str, Any]:
 
 def network_check(name: str, genesis: str) -> Network | None:
     """Return the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
-    row = Network.objects.first()
+    row = network_bound()
     if row is not None and (row.name, row.genesis) != (name, genesis):
         what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"
         raise WrongNetwork(f"the node {what}; this pool belongs to {row.name}")

@@ -1,13 +1,18 @@
-"""What senders hold now."""
+"""What senders hold now, and what is on its way from them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.db.models import ExpressionWrapper, F, Sum
+
+from apps.core.fields import AttoFilField
+from apps.messages.models import Message
+from apps.messages.states import MessageState
 from apps.wallets.models import Wallet
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from apps.messages.models import Sender
 
@@ -24,3 +29,13 @@ def balances_of(senders: Sequence[Sender]) -> dict[str, int | None]:
         sender.address: sender.balance if found[sender.address] is None else found[sender.address]
         for sender in senders
     }
+
+
+def spend_open(addresses: Collection[str]) -> dict[str, int]:
+    """Return attoFIL that messages not landed may take by sender: their value, and gas where it is set."""
+    most = ExpressionWrapper(F("value") + F("gas_limit") * F("gas_fee_cap"), output_field=AttoFilField())
+    rows = Message.objects.filter(
+        from_addr__in=addresses, state__in=[MessageState.UNFILLED, MessageState.FILLED]
+    )
+    sums = rows.order_by().values_list("from_addr").annotate(total=Sum(most))
+    return {address: int(total) for address, total in sums}

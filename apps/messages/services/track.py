@@ -94,7 +94,7 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
     with try_lock(TRACK_LOCK, "tracker") as is_mine:
         if not is_mine:
             return Tracked()
-        tracker, _ = Tracker.objects.get_or_create(pk=1)
+        tracker = Tracker.objects.get_or_create(pk=1)[0]
         if tracker.key == head.key:
             return Tracked()
         path = path_between(tracker.key, head)
@@ -106,9 +106,10 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
         if not path.applied:  # only reverts: the head moved down
             count = _revert(tracker, gone, to=head, now=now)
             return Tracked(reverted=count)
+        below = path.common
         for row in path.applied:
             try:
-                executed = _executed(row, client=client)
+                executed = _executed(row, below, client=client)
             except (NodeRefused, NodeUnavailable) as error:
                 if head.height - row.height < PATIENCE_EPOCHS:
                     raise
@@ -116,7 +117,7 @@ def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked
                 log.warning("receipts_given_up", height=row.height, reason=error.reason[:300])
                 return _search_instead(tracker, head, gone=gone, client=client, now=now)
             landed, displaced, reverted = _apply(tracker, executed, gone=gone, now=now)
-            gone = []
+            below, gone = row, []
             total = Tracked(
                 total.heads + 1,
                 total.landed + landed,
@@ -162,8 +163,8 @@ def _left_chain(tracker: Tracker, head: Head, *, client: ChainClient) -> list[st
     ]
 
 
-def _executed(row: Head, *, client: ChainClient) -> Executed:
-    """Look up at the node what executed `row`."""
+def _executed(row: Head, below: Head | None, *, client: ChainClient) -> Executed:
+    """Return what executed `row`, as the node says; `below` is the tipset below it, where known."""
     if not row.parent_key:  # genesis executes nothing
         return Executed(row, row.height, 0, ())
     block = row.cids[0]
@@ -171,7 +172,8 @@ def _executed(row: Head, *, client: ChainClient) -> Executed:
     receipts = client.chain_get_parent_receipts(block) if messages else []
     if len(messages) != len(receipts):
         raise NodeRefused(0, f"messages not match receipts, {len(messages)} != {len(receipts)}")
-    below = Head.objects.filter(key=row.parent_key).only("height", "base_fee").first()
+    if below is None or below.key != row.parent_key:
+        below = Head.objects.filter(key=row.parent_key).only("height", "base_fee").first()
     including = below or client.chain_get_tipset(row.parent_key)
     return Executed(
         head=row,
@@ -202,7 +204,6 @@ def _revert(tracker: Tracker, gone: Sequence[str], *, to: Head, now: datetime) -
     return count
 
 
-@transaction.atomic
 def _apply(
     tracker: Tracker, executed: Executed, *, gone: Sequence[str], now: datetime
 ) -> tuple[int, int, int]:
@@ -210,6 +211,16 @@ def _apply(
 
     Returns the numbers of messages landed, displaced and taken back.
     """
+    if not gone and not executed.messages:
+        _place(tracker, executed.head)
+        return 0, 0, 0
+    with transaction.atomic():
+        return _change(tracker, executed, gone=gone, now=now)
+
+
+def _change(
+    tracker: Tracker, executed: Executed, *, gone: Sequence[str], now: datetime
+) -> tuple[int, int, int]:
     reverted = _revert_landings(gone, now=now)
     ours = _ours(executed)
     landed = displaced = 0

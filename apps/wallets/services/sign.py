@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -50,8 +49,6 @@ SIGN_S: Final = 10.0
 """Time for one round of signatures; a signer that is away is expected back within it."""
 TURN_MIN: Final = 100
 """Wallets that are asked for in turn; a pool of no more has all balances of its last turn."""
-TURN_EVERY: Final = timedelta(seconds=5)
-"""Least time between two turns: on a chain of short epochs only heads that moved a wallet ask in between."""
 TURN_HEADS: Final = 60
 """A larger pool's wallets are all asked for within so many heads, moved or not."""
 MOVED_MAX: Final = 1_000
@@ -308,10 +305,8 @@ def wallets_due() -> list[Wallet]:
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
     """Refresh balance, nonce and number of the wallets that are due; returns how many changed.
 
-    Raises NodeUnavailable if no node answers.
+    Whether any is, apps/wallets/due.py tells.  Raises NodeUnavailable if no node answers.
     """
-    if not _is_refresh_due(now):
-        return 0
     wallets_from_keys(now=now)
     wallets = wallets_due()
     unnumbered = [wallet for wallet in wallets if wallet.actor_id is None]
@@ -330,12 +325,6 @@ def wallets_refresh(*, client: ChainClient, now: datetime) -> int:
     same = [wallet.pk for wallet in wallets if wallet.pk not in changed]
     Wallet.objects.filter(pk__in=same).update(checked_at=now)
     return len(changed)
-
-
-def _is_refresh_due(now: datetime) -> bool:
-    """Return whether a wallet moved, a key is new, or it is time for another turn."""
-    had_turn = Wallet.objects.filter(checked_at__gt=now - TURN_EVERY)
-    return not had_turn.exists() or Wallet.objects.filter(HAS_MOVED).exists() or _keys_unknown().exists()
 
 
 def _answers(client: ChainClient, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:

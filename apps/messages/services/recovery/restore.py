@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.client import ChainClient
+    from apps.chain.tipsets import TipsetFacts
     from apps.users.principals import Principal
     from poolsite.filecoin.message import Message as ChainMessage
 
@@ -60,9 +61,12 @@ OWN_KINDS: Final[dict[int, str]] = {
     Method.DECLARE_FAULTS_RECOVERED: "recover",
     Method.PRE_COMMIT_SECTOR_BATCH2: "precommit",
     Method.PROVE_COMMIT_SECTORS3: "commit",
+    Method.PROVE_COMMIT_SECTORS_NI: "commit",
     Method.PROVE_REPLICA_UPDATES3: "snap_up",
+    Method.TERMINATE_SECTORS: "terminate",
+    Method.EXTEND_SECTOR_EXPIRATION2: "extend",
 }
-"""Methods of a miner by which the pool seals and proves, with the kind of message that it sends for each."""
+"""Methods of a miner that the pool itself sends, with the kind of message that it sends for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +85,17 @@ def recovery_step(*, client: ChainClient, now: datetime) -> None:
     recovery = recovery_now()
     if recovery is None:
         return
+    pending = _unexecuted(client)
     head = client.chain_head()
+    pending = _in_blocks(client, head) | pending
     known = set(Sender.objects.values_list("address", flat=True))
     ours = Wallet.objects.exclude(address__in=known).values_list("address", flat=True)
     Sender.objects.bulk_create([Sender(address=address) for address in ours], ignore_conflicts=True)
-    pending = [
-        Sent(str(signed.cid), signed.message, signed_message_to_cbor(signed))
-        for signed in client.mpool_pending()
-    ]
 
     def one(sender: Sender) -> None:
         history = History(sender.address, client, head)
         try:
-            _read_back(sender, recovery, history, pending, now=now)
+            _read_back(sender, recovery, history, pending.values(), now=now)
         except (NodeRefused, SignerAway) as error:
             Sender.objects.filter(pk=sender.pk).update(wait=Wait.RECOVERY, error=error.reason[:1000])
             raise
@@ -101,6 +103,24 @@ def recovery_step(*, client: ChainClient, now: datetime) -> None:
     for_each_isolated(list(senders_unread(recovery)), one, event="not_read_back")
     Recovery.objects.filter(pk=recovery.pk).update(read_height=head.height)
     _end_if_done(now=now)
+
+
+def _unexecuted(client: ChainClient) -> dict[str, Sent]:
+    """Return what waits in the node's pool, by CID; asked for before the head, which may take it up."""
+    return {
+        str(signed.cid): Sent(str(signed.cid), signed.message, signed_message_to_cbor(signed))
+        for signed in client.mpool_pending()
+    }
+
+
+def _in_blocks(client: ChainClient, head: TipsetFacts) -> dict[str, Sent]:
+    """Return what the head's blocks include, by CID: in no pool any more, and executed by the next tipset."""
+    found: dict[str, Sent] = {}
+    for block in head.cids:
+        for cid, message, signed in client.chain_get_block_messages(block):
+            raw = b"" if signed is None else signed_message_to_cbor(signed)
+            found[str(cid)] = Sent(str(cid), message, raw)
+    return found
 
 
 def _end_if_done(*, now: datetime) -> None:
@@ -129,7 +149,8 @@ def _read_back(
         Sent(one.cid, one.message, landed=one)
         for one in history.landed(range(first, after), low=low).values()
     ]
-    waiting = [one for one in pending if str(one.message.from_) == sender.address]
+    there = {one.cid for one in sent}
+    waiting = [one for one in pending if str(one.message.from_) == sender.address and one.cid not in there]
     sent += sorted(waiting, key=lambda one: one.message.nonce)
     sent = _unexplained(sent)
     ids = ids_signed(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -99,6 +100,19 @@ async def test_further_connections_are_looked_for_once_the_first_is_slow():
     assert await first_answer([slow], pause_s=0.01, more=more) == "far"
     assert await first_answer([Connection("one", at_once=True)], pause_s=30, more=more) == "one"
     assert looked == [True]
+
+
+async def test_further_connections_are_looked_for_again_and_not_without_a_pause(monkeypatch):
+    monkeypatch.setattr("apps.gateway.hedging.PAUSE_MIN_S", 0.05)
+    slow, late = Connection("one"), Connection("late", at_once=True)
+    looked = []
+
+    async def more() -> list[Any]:
+        looked.append(asyncio.get_running_loop().time())
+        return [late] if len(looked) == 3 else []
+
+    assert await first_answer([slow], pause_s=0.0, more=more) == "late"
+    assert min(after - before for before, after in itertools.pairwise(looked)) >= 0.04
 
 
 async def test_a_caller_that_leaves_takes_its_questions_along():

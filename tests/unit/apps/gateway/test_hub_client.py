@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from apps.gateway.hub_client import Deadline, HubClient, HubRequest, connection_
 from apps.gateway.routes import (
     ConnectionRef,
     entry_write,
+    inbox_name,
     process_name,
     proof_route,
     route_name,
@@ -83,6 +86,35 @@ def test_dead_process_is_not_waited_for() -> None:
         connection_send(ConnectionRef("c", "dead", frozenset()), "WalletSign", None, timeout_s=60.0)
 
     assert time.monotonic() - began < 30.0
+
+
+async def test_a_new_connection_is_asked_before_a_killed_process_counts_as_dead(
+    client: HubClient,
+) -> None:
+    route = wallet_route(SIGNER)
+
+    async def connect(process: str, connection: str) -> None:
+        await client.redis.set(process_name(process), "lives")
+        await client.redis.hset(route_name(route), connection, entry_write(process, ["alice"]))
+
+    async def asked(process: str) -> dict[str, Any]:
+        popped = await client.redis.brpop([inbox_name(process)], timeout=9)
+        assert popped is not None, f"nobody has asked {process}"
+        item: dict[str, Any] = json.loads(popped[1])
+        return item
+
+    await connect("killed", "old")
+    request = HubRequest(route, ("alice",), "WalletSign", None, is_repeatable=True)
+    waiting = asyncio.create_task(client.request(request, deadline=Deadline(30.0)))
+    await asked("killed")
+    await connect("web", "new")
+    item = await asked("web")
+    answer = {"id": item["id"], "result": "signed", "error": "", "gone": False}
+    await client.redis.lpush(item["to"], json.dumps(answer))
+
+    assert item["connection"] == "new"
+    assert await waiting == "signed"
+    assert not await client.redis.exists(inbox_name("killed")), "the old connection is asked once"
 
 
 @pytest.mark.usefixtures("pool_redis", "transactional_db")

@@ -24,7 +24,9 @@ from apps.messages.services.recovery.detect import recovery_begin, restore_check
 from apps.messages.services.recovery.restore import recovery_end, recovery_step, unmatched_decide
 from apps.messages.services.replace import NewFees, message_replace
 from apps.messages.states import MessageState, Wait
-from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams, TerminateSectorsParams
+from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.codec import to_cbor
 from tests.people import principal
 
@@ -127,6 +129,30 @@ def test_a_row_that_the_dump_lacks_comes_back_with_its_id(pool: Pool) -> None:
     assert paid(pool, address) == [5, 9]
 
 
+@pytest.mark.parametrize("kind", ["secp256k1", "bls"])
+def test_what_the_newest_blocks_include_is_read_back_too(pool: Pool, kind: str) -> None:
+    """It is in no node's pool any more, and not executed yet."""
+    address = pool.address(kind=kind)
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    dump = Dump()
+    pool.push("lost", address, value=5)
+    pool.choose()
+    pool.node.mine()
+    assert not pool.node.pool
+
+    dump.restore()
+    pool.settle()
+    assert pool.row("lost").nonce == 1
+    heads(pool, 3)
+
+    assert pool.row("lost").state == MessageState.LANDED
+    pool.push("next", address, value=7)
+    heads(pool, 3)
+    assert paid(pool, address) == [5, 7, 9]
+    assert pool.nonces_on_chain(address) == [0, 1, 2]
+
+
 def test_two_processes_that_read_back_at_once_leave_nothing_to_decide(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,18 +206,25 @@ def test_unexplained_message_stops_signing_until_decided(pool: Pool, monkeypatch
 
 
 @pytest.mark.parametrize("is_landed", [True, False], ids=["landed", "in the node's pool"])
+@pytest.mark.parametrize(
+    ("kind", "method", "params"),
+    [
+        ("recover", Method.DECLARE_FAULTS_RECOVERED, DeclareFaultsRecoveredParams(recoveries=())),
+        ("terminate", Method.TERMINATE_SECTORS, TerminateSectorsParams(terminations=())),
+        ("extend", Method.EXTEND_SECTOR_EXPIRATION2, ExtendSectorExpiration2Params(extensions=())),
+    ],
+)
 def test_a_seal_message_of_a_signer_without_ids_needs_no_person(
-    pool: Pool, monkeypatch: pytest.MonkeyPatch, is_landed: bool
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, is_landed: bool, kind: str, method: Method, params: Any
 ) -> None:
     without_ids(pool, monkeypatch)
     address = pool.address()
     pool.push("before", address, value=9)
     heads(pool, 2)
     dump = Dump()
-    params = to_cbor(DeclareFaultsRecoveredParams(recoveries=()))
-    pool.push("recover:1", address, to="f01000", method=11, params=params, kind="recover")
+    pool.push(f"{kind}:1", address, to="f01000", method=method, params=to_cbor(params), kind=kind)
     pool.choose()
-    assert pool.row("recover:1").state == MessageState.FILLED
+    assert pool.row(f"{kind}:1").state == MessageState.FILLED
     if is_landed:
         heads(pool, 3)
 
@@ -201,9 +234,9 @@ def test_a_seal_message_of_a_signer_without_ids_needs_no_person(
 
     assert not unmatched_open().exists()
     assert recovery_now() is None
-    [row] = Message.objects.filter(kind="recover")
+    [row] = Message.objects.filter(kind=kind)
     assert (row.nonce, row.pushed_by, row.tenant and row.tenant.name) == (1, "recovered", "alice")
-    assert row.push_id.startswith("recover:")
+    assert row.push_id.startswith(f"{kind}:")
     heads(pool, 3)
     assert pool.nonces_on_chain(address) == [0, 1]
     assert Message.objects.get(pk=row.pk).state == MessageState.LANDED

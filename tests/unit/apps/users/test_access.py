@@ -74,3 +74,20 @@ async def test_without_redis_it_says_nothing_and_goes_on(redis_server: RedisServ
         while not await changes.wait(1.0):
             pass
     await changes.close()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.0005, 0.001, 0.002, 0.004, 0.006, 0.1])
+async def test_who_listens_ends_when_it_is_cancelled_even_while_connecting(after_s: float) -> None:
+    changes = AccessChanges()
+
+    async def listen() -> None:
+        while True:
+            await changes.wait(0.05)
+
+    listening = asyncio.create_task(listen())
+    await asyncio.sleep(after_s)
+    listening.cancel()
+    await asyncio.wait([listening], timeout=LONG_S / 2)
+
+    assert listening.cancelled()
+    await changes.close()
