@@ -7,6 +7,8 @@ STORE ?= var/store
 KEYS ?= var/own-signer
 # A host joins by TOKEN, once; afterwards it has a token of its own.
 SIZE = $(if $(SECTOR_SIZE),--sector-size "$(SECTOR_SIZE)")
+# The machine's name by which roles are given, where it is not its own.
+HOST_NAME = $(if $(HOST),--host "$(HOST)")
 SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)"))
 
 help:
@@ -20,10 +22,10 @@ help:
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder]; page Hosts, Join a host)"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [HOST=name]; page Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (the same words)"
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
-	@echo "make soak    run the long tests: kills at every point, bare environments"
+	@echo "make soak    run the long tests: kills at every point, a week of accidents, bare environments"
 	@echo "make screens take pictures of the running pool's pages into var/screens/, and the documentation's into docs/screens/"
 	@echo "make params  make the small chain's PoRep parameters (1.1 GB, many minutes), so that sectors are sealed by Groth16"
 	@echo "make reset   remove the pool's state, after asking"
@@ -92,10 +94,10 @@ worker-environment:
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
 worker: worker-environment
-	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(SECRET)
+	@.venv-worker/bin/python -m workers sealer --dir var/sealer --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(HOST_NAME) $(SECRET)
 
 prover: worker-environment
-	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(SECRET)
+	@.venv-worker/bin/python -m workers prover --dir var/prover --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(HOST_NAME) $(SECRET)
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"

@@ -28,12 +28,22 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
 )
 """In this order."""
 
-HEAD_FACTS: Final = (
-    "messages.track",
-    "miners.refresh",
-    "sectors.active",
-    "proving.refresh",
-    "wallets.refresh",
+
+class HeadFact(NamedTuple):
+    """One task that `chain.facts` carries out itself at each head."""
+
+    task: str
+    due: str = ""
+    """Where the SQL question lies whose rows mean that it finds work; empty: it always does."""
+
+
+HEAD_FACTS: Final[tuple[HeadFact, ...]] = (
+    HeadFact("messages.track"),
+    HeadFact("miners.refresh"),
+    HeadFact("miners.estimates", "apps.miners.due.ESTIMATES"),
+    HeadFact("sectors.active", "apps.sectors.due.ACTIVE"),
+    HeadFact("proving.refresh", "apps.proving.due.REFRESH"),
+    HeadFact("wallets.refresh", "apps.wallets.due.REFRESH"),
 )
-"""Tasks that `chain.facts` carries out itself, in this order: sectors and windows go by what is read of
-miners, and wallets come last, since ten thousand of them take a while."""
+"""In this order: sectors and windows go by what is read of miners, and wallets come last, since ten thousand
+of them take a while.  The questions are asked together, before the first that has one."""

@@ -17,6 +17,7 @@ from apps.proving.models import Deadline
 from apps.proving.states import Forecast
 from apps.sectors.number_models import NumberReservation
 from apps.sectors.states import BatchKind, BatchState
+from apps.sectors.target_models import SealTarget
 from apps.users.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
 from poolsite.wire.jobs import JobKind
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from apps.pieces.models import Piece
     from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
+    from apps.sectors.store_models import Store
     from apps.wallets.models import Wallet
 
 STEPS = (
@@ -67,6 +69,7 @@ class Pool:
     stuck: Message
     refused: Message
     piece: Piece
+    store: Store
 
 
 def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
@@ -90,6 +93,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
         pledge=4 * 10**17,
         deposits=39 * 10**15,
     )
+    SealTarget.objects.create(miner=miner, in_work=3, since=now(), look_at=now())
     rows = factories.deadlines(
         miner,
         live={
@@ -103,7 +107,9 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     Deadline.objects.filter(pk=rows[1].pk).update(faulty=1)
     factories.partition(rows[1], all_sectors=[1], live=[1], faulty=[1])
     sealer = factories.worker(f"{of}-sealer", of=of)
-    factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
+    prover = factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
+    store = factories.store(sealer)
+    factories.store(prover)
     factories.worker(f"{of}-old", of=of, seen_at=now() - timedelta(hours=1), is_draining=True)
     factories.signer_connection(owner, of=of, requests=1204, p50_ms=11.8, p99_ms=40.2)
     factories.prover_connection(actor_id, of=of, requests=3, failures=1, last_failure="no answer in time")
@@ -115,7 +121,15 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
-    return Pool(miner=miner, wallet=wallet, sealer=sealer, piece=piece, **_sectors(miner, sealer), **named)
+    return Pool(
+        miner=miner,
+        wallet=wallet,
+        sealer=sealer,
+        store=store,
+        piece=piece,
+        **_sectors(miner, sealer),
+        **named,
+    )
 
 
 def _roles(miner: Miner) -> None:
@@ -250,6 +264,7 @@ LISTS = (
     "gas",
     "wallets",
     "hosts",
+    "stores",
     "roles",
     "chain",
     "gateway",
@@ -262,12 +277,14 @@ FORMS = (
     "search",
     "miner-new",
     "pledge",
+    "proving-settings",
     "message-compose",
     "gas-guard-new",
     "gas-auto-bump",
     "password",
     "account",
     "account-confirm",
+    "store-attach",
 )
 
 
@@ -284,6 +301,9 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
+        "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
+        "miner-target": reverse("miner-target", args=[pool.miner.address]),
+        "sectors-remove-files": reverse("sectors-remove-files"),
         "proving-deadline": reverse("proving-deadline", args=[pool.miner.address, 1]),
         "proving-partition": reverse("proving-partition", args=[pool.miner.address, 1, 0]),
         "sector-active": reverse("sector", args=[pool.active.uuid]),
@@ -292,6 +312,8 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-abort": reverse("sector-abort", args=[pool.paused.uuid]),
         "sector-state-set": reverse("sector-state-set", args=[pool.paused.uuid]),
         "host": reverse("host", args=[pool.sealer.uuid]),
+        "store": reverse("store", args=[pool.store.uuid]),
+        "store-change": reverse("store-change", args=[pool.store.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
         "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),
         "message-landed": reverse("message", args=[pool.landed.id]),

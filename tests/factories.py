@@ -23,6 +23,7 @@ from apps.proving.states import Forecast
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.states import BatchKind, BatchState, JobState
+from apps.sectors.store_models import Store, StoreAttachment
 from apps.users.services.grants import signer_grant
 from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import bls_address, id_address, secp256k1_address
@@ -30,6 +31,7 @@ from poolsite.filecoin.cids import cid_of_cbor, commd_cid
 from poolsite.filecoin.sector import RegisteredPoStProof, RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, stage_rank
+from poolsite.wire.stores import StoreCondition
 from tests.fake_node import FakeNode, Refusal, served
 from tests.people import tenant
 
@@ -232,6 +234,20 @@ def worker(name: str = "", *, of: str = "alice", **overrides: Any) -> Worker:
         **overrides,
     }
     return Worker.objects.create(tenant=tenant(of), name=name or f"sealer-{number}", **data)
+
+
+def store(worker: Worker, name: str = "store", **overrides: Any) -> Store:
+    """A store of 1 TiB, half full, that a worker has attached."""
+    sizes = {"total_bytes": 1 << 40, "free_bytes": 1 << 39, "sectors": 3, "told_at": now()}
+    data: dict[str, Any] = {"uid": f"uid-{name}", "rules": {"weight": 1, "can_store": True}} | sizes
+    condition = overrides.pop("condition", StoreCondition.READY)
+    made, _ = Store.objects.get_or_create(tenant=worker.tenant, name=name, defaults=data | overrides)
+    StoreAttachment.objects.create(
+        store=made, worker=worker, path=f"/mnt/{name}", condition=condition, since=now()
+    )
+    worker.stores = [*worker.stores, name]
+    worker.save()
+    return made
 
 
 def proof_job(of: Miner, *, worker: Worker, **overrides: Any) -> Job:

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.cids import cid_of_cbor
+from poolsite.filecoin.cids import cid_of_cbor, cid_to_json
 from poolsite.filecoin.message import (
     SignedMessage,
     message_from_json,
@@ -24,6 +24,7 @@ from poolsite.filecoin.message import (
     signed_message_from_json,
     signed_message_to_json,
 )
+from poolsite.filecoin.sigtypes import SIG_BLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -216,6 +217,16 @@ class FakeNode:
             {"Cid": {"/": str(signed.cid)}, "Message": message_to_json(signed.message)}
             for signed in (below.messages if below else [])
         ]
+
+    def do_ChainGetBlockMessages(self, cid: dict[str, str]) -> Any:
+        tipset = self.tipsets[cid["/"]]
+        others = [signed for signed in tipset.messages if signed.signature.type != SIG_BLS]
+        bls = [signed for signed in tipset.messages if signed.signature.type == SIG_BLS]
+        return {
+            "BlsMessages": [message_to_json(signed.message) for signed in bls],
+            "SecpkMessages": [signed_message_to_json(signed) for signed in others],
+            "Cids": [cid_to_json(signed.cid) for signed in (*bls, *others)],
+        }
 
     def do_ChainGetParentReceipts(self, cid: dict[str, str]) -> Any:
         return [self._receipt() for _ in self.do_ChainGetParentMessages(cid)]

@@ -14,19 +14,24 @@ if TYPE_CHECKING:
 
 LONGEST: Final = (
     "pool",
+    "devnet-machine",
+    "tests/browser/test_pages.py",
     "snark",
     "pair",
-    "tests/integration/messages/test_devnet_machine.py",
-    "tests/browser/test_pages.py",
+    "lone",
     "tests/integration/sealing",
     "tests/integration/messages/test_restored_dump.py",
     "tests/integration/dashboard/test_growth.py",
     "tests/acceptance",
     "tests/browser",
+    "tests/unit/workers/signer/test_kills.py",
     "tests/unit/apps/messages/test_recovery.py",
     "tests/integration",
 )
-"""Groups, files and folders in the order in which they begin; all else after them."""
+"""Groups, files and folders in the order in which they begin; all else after them.
+
+Of the first that begin side by side only `pool` compiles the sealing kernels: others find them compiled.
+"""
 
 
 class Schedule(LoadGroupScheduling):  # type: ignore[misc]  # xdist has no types

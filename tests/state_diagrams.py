@@ -36,7 +36,12 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         POST_TRANSITIONS,
         RECOVERY_TRANSITIONS,
     )
-    from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, RESERVATION_TRANSITIONS
+    from apps.sectors.states import (
+        BATCH_TRANSITIONS,
+        JOB_TRANSITIONS,
+        MOVE_TRANSITIONS,
+        RESERVATION_TRANSITIONS,
+    )
     from poolsite.wire.pipeline import RUN_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
     from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS
@@ -47,6 +52,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Snap-ups and rebuilds": ("poolsite/wire/pipeline/snapping.py, rebuilding.py", RUN_TRANSITIONS),
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
+        "Moves between stores": ("apps/sectors/states.py", MOVE_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),

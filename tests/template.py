@@ -66,12 +66,9 @@ def folder() -> Path:
 
 def fill(programs: Path, place: Mapping[str, str]) -> None:
     """Bring the empty database at `place` (PGHOST, PGUSER, PGDATABASE) to what the migrations make."""
-    env = {**os.environ, **place}
-    kept = folder() / f"template-{key(programs)}.sql"
-    if kept.exists():
-        words = ("-qX", "-v", "ON_ERROR_STOP=1", "-1", "-o", os.devnull, "-f", kept)
-        subprocess.run([programs / "psql", *words], check=True, env=env)
+    if restore(programs, place):
         return
+    env = {**os.environ, **place}
     settings = {"DJANGO_SETTINGS_MODULE": "poolsite.settings.test"}
     subprocess.run(
         [sys.executable, SITE / "manage.py", "migrate", "-v0", "--skip-checks"],
@@ -80,7 +77,22 @@ def fill(programs: Path, place: Mapping[str, str]) -> None:
         cwd=SITE,
     )
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        keep(programs, env, kept)
+        keep(programs, env, kept_file(programs))
+
+
+def restore(programs: Path, place: Mapping[str, str]) -> bool:
+    """Fill the empty database at `place` with what is kept; False if nothing is."""
+    kept = kept_file(programs)
+    if not kept.exists():
+        return False
+    words = ("-qX", "-v", "ON_ERROR_STOP=1", "-1", "-o", os.devnull, "-f", kept)
+    subprocess.run([programs / "psql", *words], check=True, env={**os.environ, **place})
+    return True
+
+
+def kept_file(programs: Path) -> Path:
+    """Return where the database of these sources is kept, if it is."""
+    return folder() / f"template-{key(programs)}.sql"
 
 
 def keep(programs: Path, env: Mapping[str, str], kept: Path) -> None:

@@ -20,12 +20,13 @@ from workers.console.client import Console
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, Snark
-from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 __all__ = ["app"]
 
 FOLDER_VARIABLE: Final = "POOLSITE_SEALER_DIR"
-STORE_VARIABLE: Final = "POOLSITE_SEALER_STORE"
+READ_ONLY_VARIABLE: Final = "POOLSITE_SEALER_READ_ONLY"
+"""JSON: paths of the stores into which nothing is put."""
 CONSOLE_VARIABLE: Final = "POOLSITE_SEALER_CONSOLE"
 TOKEN_VARIABLE: Final = "POOLSITE_SEALER_TOKEN"  # noqa: S105  # the name of a variable
 """Environment of our own process, which its user alone can read: the raw bytes of pieces are fetched here."""
@@ -65,9 +66,9 @@ class Host:
                 folder = Path(os.environ[FOLDER_VARIABLE])
                 processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
                 self.pool = ProcessorPool(specs_of(processors, compiling=folder / COMPILE_PROGRESS_FILE))
-                store = Store(Path(os.environ[STORE_VARIABLE]))
+                stores = Stores(folder, read_only=json.loads(os.environ.get(READ_ONLY_VARIABLE, "[]")))
                 console = Console(os.environ[CONSOLE_VARIABLE], os.environ[TOKEN_VARIABLE])
-                self.runner = StageRunner(folder=folder, store=store, pool=self.pool, console=console)
+                self.runner = StageRunner(folder=folder, stores=stores, pool=self.pool, console=console)
             return self.runner
 
     def close(self) -> None:

@@ -38,7 +38,11 @@ if TYPE_CHECKING:
 DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}
 """Stages at a time on a host that says nothing else."""
 
-KERNEL_STAGES: Final = (*(spec.task for spec in WORKER_STAGES.values() if spec.task), "snap_decode")
+KERNEL_STAGES: Final = (
+    *(spec.task for spec in WORKER_STAGES.values() if spec.task),
+    "synthetic",
+    "snap_decode",
+)
 """Stages that run in kernel children; the others only move files."""
 
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
@@ -77,8 +81,10 @@ class HostConfig:
 
     folder: Path
     """The worker's own folder: its uid, its journal, its logs."""
-    store: Path
-    """Where finished sectors lie; sealer and prover of one pool share it."""
+    stores: tuple[Path, ...]
+    """Where finished sectors lie; sealer and prover of one pool share them."""
+    read_only_stores: frozenset[Path] = frozenset()
+    """Those of them that this host puts nothing into."""
     console: str
     """Address of the console, as http://localhost:8000."""
     token: str = field(repr=False)
@@ -139,7 +145,12 @@ def uid_of(folder: Path) -> str:
 def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     """Add what sealer and prover both take."""
     parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
-    parser.add_argument("--store", type=Path, help=f"where finished sectors lie ({DEFAULT_STORE})")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        action="append",
+        help=f"where finished sectors lie, one or several ({DEFAULT_STORE})",
+    )
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--token", default="", help="join token of the page Hosts, Join a host; used once")
@@ -166,9 +177,10 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
     given.name = given.name or damocles.name
-    given.store = given.store or next(map(Path, damocles.stores), None)
+    given.store = given.store or [Path(place) for place in damocles.stores]
     common = _common_read(given, file, program="sealer")
     common["processors"] |= damocles.processors
+    common["read_only_stores"] = frozenset(Path(place).resolve() for place in damocles.read_only)
     ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
     def check(values: dict[str, int]) -> None:
@@ -224,7 +236,7 @@ def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: st
         raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
     return {
         "folder": given.dir.resolve(),
-        "store": (given.store or DEFAULT_STORE).resolve(),
+        "stores": tuple(dict.fromkeys(path.resolve() for path in given.store or [DEFAULT_STORE])),
         "console": console_read(given.console),
         "token": "" if given.token else token_read(given.token_file or own),
         "join_token": given.token,

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from glob import glob
+from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.damocles_keys import (
@@ -26,6 +28,7 @@ from workers.damocles_keys import (
     text,
 )
 from workers.host_settings import SECTORS_MAX, SLOTS
+from workers.storage.store import MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +75,8 @@ class DamoclesFile:
     settings: dict[str, int] = field(default_factory=dict)
     processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stores: list[str] = field(default_factory=list)
+    read_only: list[str] = field(default_factory=list)
+    """Of `stores`, those into which nothing is put."""
     notes: list[str] = field(default_factory=list)
     """What is read and not obeyed, with what to do instead."""
 
@@ -199,8 +204,12 @@ class _Reader:
             if name in names:
                 raise self.wrong((*path, "name"), f"is {name!r} twice", "give each store a name of its own")
             names.add(name)
-            if not one.get("readonly", False):
-                self.file.stores.append(one["location"])
+            self.file.stores.append(one["location"])
+            if one.get("readonly", False):
+                self.file.read_only.append(one["location"])
+        for pattern in data.get("worker", {}).get("scan_persist_stores", []):
+            found = sorted(glob(f"{pattern}/{MARK}"))
+            self.file.stores += [str(FilePath(mark).parent) for mark in found]
 
     def threads(self, data: dict[str, Any]) -> None:
         """Read the sealing threads: each is a sector at a time."""

@@ -14,6 +14,8 @@ from celery import current_app
 from django.conf import settings
 from django.utils.module_loading import import_string
 
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.core.prepared_statements import Prepared
 
@@ -31,10 +33,39 @@ def head_steps() -> Iterable[Any]:
 
 
 def facts_read(*, height: int, key: str) -> Iterable[tuple[str, Callable[[], object]]]:
-    """Yield the tasks that read what the chain says at each head, ready to be carried out in this process."""
-    for name in import_string(settings.HEAD_FACTS):
-        task = current_app.tasks[name]
-        yield name, lambda task=task: task(height=height, key=key)  # type: ignore[misc]  # bound in the loop
+    """Yield the tasks that read what the chain says at each head, ready to be carried out in this process.
+
+    Left out is what finds no work; the questions are asked when the tasks before have been carried out.
+    """
+    due: set[str] | None = None
+    for fact in import_string(settings.HEAD_FACTS):
+        if fact.due and due is None:
+            due = facts_due(height=height)
+        if not fact.due or fact.task in (due or ()):
+            task = current_app.tasks[fact.task]
+            yield fact.task, lambda task=task: task(height=height, key=key)  # type: ignore[misc]  # bound here
+
+
+def facts_due(*, height: int) -> set[str]:
+    """Return the names of the facts with a question that find work at a head; now and then all of them."""
+    facts = [fact for fact in import_string(settings.HEAD_FACTS) if fact.due]
+    try:
+        period = network_current().proving.period
+    except NetworkUnknown:
+        period = 0
+    if not period or height % EVERY_STEP_EPOCHS == 0:
+        return {fact.task for fact in facts}
+    [row] = _fact_questions().rows([height, clock.now(), period])
+    return {fact.task for fact, is_due in zip(facts, row, strict=True) if is_due}
+
+
+@cache
+def _fact_questions() -> Prepared:
+    """Return the statement whose columns say, in the table's order, which facts find work."""
+    asked = [import_string(fact.due) for fact in import_string(settings.HEAD_FACTS) if fact.due]
+    columns = ", ".join(f"EXISTS ({text})" for text in asked)
+    # $1: height of the head; $2: now; $3: epochs of a proving period.
+    return Prepared("head_facts_due", f"SELECT {columns}", ["bigint", "timestamptz", "bigint"])
 
 
 @cache

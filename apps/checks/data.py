@@ -29,6 +29,8 @@ from apps.proving.selectors import disputes_latest, sectors_bad
 from apps.sectors.host_selectors import workers_visible
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible
+from apps.sectors.store_selectors import stores_visible
+from apps.sectors.target_selectors import targets_paused
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
 
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
     from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector
+    from apps.sectors.store_models import Store
+    from apps.sectors.target_models import SealTarget
     from apps.users.principals import Principal
     from apps.wallets.models import Wallet
     from poolsite.filecoin.policy import Network
@@ -176,13 +180,23 @@ class CheckData:
         return sectors_visible(self.viewer)
 
     @cached_property
+    def targets_paused(self) -> list[SealTarget]:
+        """Targets of the viewer's miners that something keeps from pledging."""
+        return targets_paused(self.miners)
+
+    @cached_property
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
         return list(workers_visible(self.viewer))
 
     @cached_property
-    def host_speeds(self) -> dict[str, HostSpeed]:
-        """How fast the viewer's hosts were lately, by their names."""
+    def stores(self) -> list[Store]:
+        """The viewer's stores with the hosts that have them attached."""
+        return list(stores_visible(self.viewer, now=self.at))
+
+    @cached_property
+    def host_speeds(self) -> dict[int, HostSpeed]:
+        """How fast the viewer's hosts were lately, by their keys."""
         return host_speeds(self.viewer)
 
     @cached_property

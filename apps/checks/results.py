@@ -45,6 +45,7 @@ class Topic(StrEnum):
     GATEWAY = "gateway"
     WALLETS = "wallets"
     HOSTS = "hosts"
+    STORES = "stores"
     PROCESSES = "processes"
 
 

@@ -10,6 +10,7 @@ from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
+from apps.sectors.ended_sectors import sectors_removable
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
@@ -19,8 +20,11 @@ from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, state
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from django.db.models import QuerySet
+
     from apps.checks.data import CheckData
     from apps.sectors.host_models import Worker
+    from apps.sectors.models import Sector
 
 EXPIRING_S: Final = 30 * 86_400
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
@@ -35,7 +39,7 @@ COUNTED_MAX: Final = 1_000
 
 
 def sectors_paused(data: CheckData) -> Iterator[Finding]:
-    """Sectors that failed and wait for a decision."""
+    """Sectors that failed, or were paused by a person, and wait for a decision."""
     count = data.sector_counts["PAUSED"]
     if not count:
         return
@@ -50,7 +54,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         deposits = paid[:COUNTED_MAX].count() * data.reward.deposit(first.sector_size)
     yield Finding(
         "paused",
-        f"{plural(count, 'sector')} failed and paused",
+        f"{plural(count, 'sector')} paused",
         why,
         link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
@@ -141,27 +145,6 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
         )
 
 
-def stores_away(data: CheckData) -> Iterator[Finding]:
-    """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
-    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
-    here = {name for worker in data.workers if worker not in away for name in worker.stores}
-    gone = sorted({name for worker in away for name in worker.stores} - here)
-    if not gone:
-        return
-    rows = data.sectors.select_related(None).order_by().filter(state=SectorState.PROVING, store__in=gone)
-    counts = dict(rows.values_list("miner_id").annotate(Count("pk")))
-    if counts:
-        many = sum(counts.values())
-        hosts = [worker.name for worker in away if set(worker.stores) & set(gone)]
-        yield Finding(
-            "stores",
-            f"{plural(len(gone), 'store')} with {plural(many, 'sector')} out of reach",
-            f"start {named(hosts)} again, or another host that reads the same files",
-            count=len(gone),
-            per_day=sum(data.fault_fee_per_day(miner, counts.get(miner.pk, 0)) for miner in data.miners),
-        )
-
-
 def expires_soon(data: CheckData) -> Q:
     """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
     if data.clock is None:
@@ -178,6 +161,37 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
         many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
         say = f"{many} {'expires' if count == 1 else 'expire'} within 30 d"
         yield Finding("expiring", say, "extend them, or let them end and free their pledge", count=count)
+
+
+def targets_paused(data: CheckData) -> Iterator[Finding]:
+    """Targets that want sectors and may not pledge them."""
+    for row in data.targets_paused:
+        yield Finding(
+            f"target-{row.miner_id}",
+            f"the target of {row.miner} is paused",
+            row.reason[:REASON_MAX],
+            link=Link("miner-target", (row.miner.address,)),
+        )
+
+
+def files_left(data: CheckData) -> QuerySet[Sector]:
+    """Return the sectors that the chain has ended for good and whose files some host still has."""
+    if data.head is None or data.network is None:
+        return data.sectors.none()
+    stores = {name for worker in data.workers for name in worker.stores}
+    return sectors_removable(
+        data.sectors, stores=stores, height=data.head.height, network=data.network, now=data.at
+    )
+
+
+def files_of_ended(data: CheckData) -> Iterator[Finding]:
+    """Files of sectors that the chain has ended, which only take disk."""
+    sizes = list(files_left(data).order_by().values_list("sector_size", flat=True)[: COUNTED_MAX + 1])
+    if sizes:
+        count = len(sizes)
+        many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
+        free = f"{' '.join(size(sum(sizes)))} can be freed"
+        yield Finding("files-left", f"files of {many} that ended are left", free, count=count)
 
 
 def hosts_away(data: CheckData) -> Iterator[Finding]:
@@ -230,8 +244,9 @@ def hosts_paused(data: CheckData) -> Iterator[Finding]:
 
 def hosts_slow(data: CheckData) -> Iterator[Finding]:
     """Hosts that take much longer than the others for the same stage."""
-    here = [worker.name for worker in data.workers if not worker_is_away(worker, now=data.at)]
-    slow = [name for name in here if name in data.host_speeds and data.host_speeds[name].slow is not None]
+    here = [worker for worker in data.workers if not worker_is_away(worker, now=data.at)]
+    speeds = data.host_speeds
+    slow = [worker.name for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
     if slow:
         why = "a stage takes at least 1.5 times as long as on the other hosts"
         yield Finding("hosts-slow", f"{named(slow)} slow", why, count=len(slow))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, messages, proving, roles, sealing
+from apps.checks import blocks, chain, messages, proving, roles, sealing, stores
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -289,11 +289,29 @@ CHECKS: Final[tuple[Check, ...]] = (
     Check(
         "stores_away",
         "Every store of sealed sectors is in reach",
-        (Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
+        (Topic.STORES, Topic.HOSTS, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
-        sealing.stores_away,
-        Link("hosts"),
-        "Hosts",
+        stores.stores_away,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "stores_unwritable",
+        "Every store that is to take sectors can",
+        (Topic.STORES, Topic.HOSTS),
+        WARNING,
+        stores.stores_unwritable,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "stores_filling",
+        "No store is full within 7 d",
+        (Topic.STORES,),
+        WARNING,
+        stores.stores_filling,
+        Link("stores"),
+        "Storage",
     ),
     Check(
         "hosts_disk",
@@ -354,6 +372,24 @@ CHECKS: Final[tuple[Check, ...]] = (
         sealing.sectors_expiring,
         Link("sectors", query="state=expiring"),
         "Sectors",
+    ),
+    Check(
+        "targets_paused",
+        "No target is paused",
+        (Topic.SECTORS, Topic.MINERS),
+        WARNING,
+        sealing.targets_paused,
+        Link("miners"),
+        "Target",
+    ),
+    Check(
+        "files_of_ended",
+        "No sector that ended has files left",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.files_of_ended,
+        Link("sectors-remove-files"),
+        "Remove files",
     ),
 )
 """In the order in which the status page shows them."""

@@ -5,6 +5,7 @@ Amounts are typed in FIL, fees per gas in nanoFIL; an empty field is 0, "not set
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -32,6 +33,11 @@ if TYPE_CHECKING:
 DIGITS_MAX: Final = 40
 WHOLE_MAX: Final = 1 << 31
 FACTOR_MAX: Final = 1000
+SIZE_MAX: Final = 1 << 60
+SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
+SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
+SIZE_WRITTEN: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?)\s*([KMGTP]iB|B)?", re.ASCII | re.IGNORECASE)
+"""`500 GiB`; `500 GB` is not taken, since it is another amount to some."""
 
 
 def new_key() -> str:
@@ -142,6 +148,28 @@ class Whole(Text):
         return value or ""
 
 
+class Size(Text):
+    """An amount of bytes, such as 500 GiB."""
+
+    def clean(self, value: Any) -> int:
+        """Read bytes; an empty field is 0.  Raises ValidationError."""
+        text = super().clean(value) or "0"
+        found = SIZE_WRITTEN.fullmatch(text)
+        if found is None:
+            raise ValidationError(_("write a size, such as 500 GiB"))
+        count = int(Decimal(found[1]) * SIZE_UNITS[(found[2] or "B").lower()])
+        if count > SIZE_MAX:
+            raise ValidationError(_("write a smaller size"))
+        return count
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write bytes in the largest unit that divides them; 0 is an empty field."""
+        if isinstance(value, str) or not value:
+            return value or ""
+        unit = [name for name, size in SIZE_UNITS.items() if value % size == 0][-1]
+        return f"{value // SIZE_UNITS[unit]} {SIZE_NAMES[unit]}"
+
+
 class Factor(Text):
     """A factor such as 1.25."""
 
@@ -182,6 +210,8 @@ class PageForm(forms.Form):
     bound_field_class = ShownField
     blamed = ""
     """The field beside which refusals stand that name none of this form; empty: above the form."""
+    refused_unsent = ""
+    """Why a form that nobody has sent yet cannot be filled in now."""
 
     @classmethod
     def of(cls, request: HttpRequest, **initial: Any) -> Self:
@@ -191,7 +221,7 @@ class PageForm(forms.Form):
     @property
     def refusal(self) -> str:
         """What was refused of the form as a whole."""
-        return str(next(iter(self.non_field_errors()), ""))
+        return str(next(iter(self.non_field_errors()), self.refused_unsent))
 
     @property
     def why(self) -> str:
@@ -209,6 +239,9 @@ class PageForm(forms.Form):
         try:
             yield
         except DomainError as refusal:
+            if not self.is_bound:
+                self.refused_unsent = refusal.reason
+                return
             field = refusal.field.rstrip("_")
             self.add_error(field if field in self.fields else self.blamed or None, refusal.reason)
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import structlog
 from celery import shared_task
 
 from apps.chain.client import chain_client
-from apps.chain.isolation import for_each_isolated
+from apps.chain.errors import NodeUnavailable
 from apps.chain.selectors import head_current, network_current
 from apps.core.locks import single_flight
-from apps.miners.selectors import miners_active
+from apps.miners.selectors import miners_active_now
 from apps.miners.services.create import creations_follow
 from apps.miners.services.refresh import miners_refresh as miners_refresh_all
 from apps.miners.services.refresh import reward_estimate_refresh
+
+log = structlog.get_logger(__name__)
 
 
 @shared_task(name="miners.refresh")
@@ -21,13 +24,17 @@ def miners_refresh(*, height: int, key: str) -> None:
     creations_follow()
     head = head_current()
     at_height, at_key = (height, key) if head is None else (head.height, head.key)
-    stale = [miner for miner in miners_active() if miner.refreshed_height < at_height]
+    stale = [miner for miner in miners_active_now() if miner.refreshed_height < at_height]
     if not stale:
         return
-    client, params = chain_client(), network_current().proving
-    miners_refresh_all(stale, client=client, height=at_height, key=at_key, params=params)
-    for_each_isolated(
-        [at_height],
-        lambda at: reward_estimate_refresh(client=client, height=at, key=at_key),
-        event="reward_not_refreshed",
-    )
+    params = network_current().proving
+    miners_refresh_all(stale, client=chain_client(), height=at_height, key=at_key, params=params)
+
+
+@shared_task(name="miners.estimates")
+def miners_estimates(*, height: int, key: str) -> None:
+    """Read the chain's estimates of reward and power, if they are old."""
+    try:
+        reward_estimate_refresh(client=chain_client(), height=height, key=key)
+    except NodeUnavailable as error:
+        log.warning("reward_not_refreshed", height=height, reason=error.reason[:300])

@@ -71,12 +71,6 @@ class PieceInSector(Conflict):
     code = "piece_in_sector"
 
 
-class PieceKnown(Conflict):
-    """The miner has the same piece under other terms."""
-
-    code = "piece_known"
-
-
 class CommitmentFailed(DomainError):
     """The program that computes commitments did not end well."""
 

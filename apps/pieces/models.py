@@ -14,7 +14,10 @@ from poolsite.filecoin.fr32 import unpadded_bytes
 
 
 class Piece(Named, Timestamped):
-    """Data of a client for a miner's sectors."""
+    """Data of a client for a miner's sectors.
+
+    The same bytes under several allocations or deals are as many pieces: the chain wants a place for each.
+    """
 
     TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = TRANSITIONS
 
@@ -55,8 +58,9 @@ class Piece(Named, Timestamped):
         ordering = ["-pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["miner", "piece_cid"],
-                name="one_piece_per_cid",
+                fields=["miner", "piece_cid", "client", "allocation", "deal"],
+                nulls_distinct=False,
+                name="one_piece_per_cid_and_terms",
                 condition=~models.Q(state__in=[str(state) for state in UNCOMMITTED]),
             )
         ]

@@ -66,9 +66,12 @@ def pieces_counts(viewer: Principal) -> dict[str, int]:
 
 
 def piece_get(viewer: Principal, piece_cid: str) -> Piece:
-    """Return the piece of a commitment; of several miners' the oldest.  Raises PieceUnknown."""
-    rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED)
-    piece = rows.filter(piece_cid=piece_cid).order_by("pk").first() if _is_cid(piece_cid) else None
+    """Return the piece of a commitment; of several, one whose bytes are kept, the oldest.
+
+    Raises PieceUnknown.
+    """
+    rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED).order_by("-has_data", "pk")
+    piece = rows.filter(piece_cid=piece_cid).first() if _is_cid(piece_cid) else None
     if piece is None:
         raise PieceUnknown(piece_cid)
     return piece
@@ -83,9 +86,14 @@ def upload_get(viewer: Principal, name: str) -> Piece:
 
 
 def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
-    """Return the miner's other piece of the same commitment, if there is one."""
+    """Return the miner's other piece of the same commitment and terms, if there is one.
+
+    A piece without terms is any of them: it claims nothing of its own.
+    """
     rows = Piece.objects.filter(miner=piece.miner, piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
-    return rows.exclude(pk=piece.pk).select_related("miner__tenant").first()
+    if any(term is not None for term in piece.terms):
+        rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
+    return rows.exclude(pk=piece.pk).select_related("miner__tenant").order_by("pk").first()
 
 
 def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:

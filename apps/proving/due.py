@@ -1,22 +1,32 @@
-"""Questions by which the follower tells whether a step of proving finds work: apps/chain/steps.py."""
+"""Questions by which a head tells whether a step of proving finds work: apps/chain/steps.py."""
 
 from __future__ import annotations
 
 from typing import Final
 
-POSTS: Final = """
-    SELECT 1 FROM proving_windowpost WHERE state IN ('PROVING', 'PROVED', 'SENT', 'NOTHING')
-    UNION ALL SELECT 1 FROM proving_recovery WHERE state IN ('CHECKING', 'GOOD', 'SENT', 'LANDED')
-    UNION ALL SELECT 1 FROM proving_windowpost post
+from apps.sectors.policy import sealing_policy
+
+WAITS_TO_OPEN: Final = "proved, waits for the window to open"
+"""Why a window's forecast is as it is, as long as nothing happens to its proof."""
+
+MOVING: Final = """
+    SELECT post.id FROM proving_windowpost post WHERE state IN ('PROVING', 'PROVED', 'SENT', 'NOTHING')
+    UNION ALL SELECT post.id FROM proving_windowpost post
         LEFT JOIN messages_message message ON message.id = post.message_id
         WHERE post.state = 'LANDED' AND post.landed_height >= $1 - $3 AND NOT coalesce(
             message.state = 'LANDED' AND message.exit_code = 0 AND message.height = post.landed_height, false)
+"""
+"""Proofs that are on their way, and landed ones that do not stand where their messages do."""
+
+POSTS: Final = f"""
+    {MOVING}
+    UNION ALL SELECT 1 FROM proving_recovery WHERE state IN ('CHECKING', 'GOOD', 'SENT', 'LANDED')
     UNION ALL SELECT 1 FROM proving_deadline deadline
         JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
         WHERE deadline.challenge_epoch <= $1 AND deadline.close_epoch >= $1 - 10 AND deadline.live > 0
             AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
                 AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch)
-"""
+"""  # noqa: S608  # a constant
 """A proof or a recovery is on its way, a landed proof does not stand where its message does, or a window with
 sectors is challenged and has no proof yet.  The running epoch is at most ten past the newest head."""
 
@@ -41,3 +51,29 @@ CHECKS: Final = """
 """A look at sectors runs or is due, a declaration is on its way, a window is near,
 or a bad sector's cut-off is.  The
 spans are those of apps/proving/policy.py, the last one a little longer."""
+
+REFRESH: Final = f"""
+    SELECT 1 FROM miners_chainroots roots
+        JOIN miners_miner miner ON miner.id = roots.miner_id AND miner.state = 'ACTIVE'
+        LEFT JOIN proving_followedwindows known ON known.miner_id = roots.miner_id
+        WHERE miner.proving_period_start IS NOT NULL
+            AND (known.root IS DISTINCT FROM roots.deadlines OR known.next_close <= $1)
+    UNION ALL SELECT 1 FROM proving_deadline deadline
+        JOIN miners_miner miner ON miner.id = deadline.miner_id AND miner.state = 'ACTIVE'
+        WHERE deadline.faulty > 0 OR deadline.live = 0 AND deadline.forecast <> 'nothing'
+            OR deadline.live > 0 AND deadline.challenge_epoch <= $1 AND NOT (
+                (deadline.forecast = 'landed'
+                    OR deadline.reason = '{WAITS_TO_OPEN}' AND deadline.open_epoch > $1)
+                AND NOT EXISTS (SELECT 1 FROM proving_windowpost post WHERE post.miner_id = deadline.miner_id
+                    AND post.deadline_index = deadline.index AND post.open_epoch = deadline.open_epoch
+                    AND post.state <> 'LANDED'
+                    AND (deadline.forecast = 'landed' OR post.state <> 'PROVED' OR post.skipped <> '{{}}')))
+            OR deadline.live > 0 AND deadline.challenge_epoch > $1 AND deadline.forecast <>
+                CASE WHEN EXISTS (SELECT 1 FROM sectors_worker host WHERE host.tenant_id = miner.tenant_id
+                    AND host.kinds @> '["window_post"]' AND host.retired_at IS NULL AND NOT host.is_paused
+                    AND host.seen_at >= $2 - interval '{sealing_policy().worker_away_s} seconds')
+                THEN 'later' ELSE 'at_risk' END
+"""  # noqa: S608  # a constant
+"""A miner's deadlines moved, a window has closed, sectors are faulty, or a forecast may be another one: it is
+of a challenged window whose proof has not landed and does not just wait, or does not go with the provers that
+are heard of."""

@@ -9,6 +9,7 @@ from django.db import models
 from apps.core.fields import AddressField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
+from apps.proving.settings_models import ProvingSettings as ProvingSettings
 from apps.proving.states import (
     ATTEMPT_TRANSITIONS,
     CHECK_TRANSITIONS,
@@ -153,10 +154,13 @@ class WindowPost(Named, Timestamped):
     def __str__(self) -> str:
         return f"{self.miner} deadline {self.deadline_index} at {self.open_epoch}"
 
+    def attempts_open(self) -> dict[str, ProofAttempt]:
+        """Return the open attempts by their kinds."""
+        return {one.kind: one for one in self.attempts.all() if one.state in OPEN_ATTEMPTS}
+
     def attempt(self, kind: str) -> ProofAttempt | None:
         """Return the open attempt of this kind."""
-        found = (one for one in self.attempts.all() if one.kind == kind and one.state in OPEN_ATTEMPTS)
-        return next(found, None)
+        return self.attempts_open().get(kind)
 
 
 class ProofAttempt(Timestamped):
@@ -174,11 +178,9 @@ class ProofAttempt(Timestamped):
     reason = models.CharField(max_length=300, blank=True)
     """Why it is in its state, in words; of a stalled one also who was asked beside it."""
     proof = models.BinaryField(null=True)
-    """Of a fallback."""
     partitions = models.JSONField(default=list)
-    """Of a fallback, as the window's own."""
     skipped = models.JSONField(default=dict)
-    """Of a fallback, as the window's own."""
+    """As the window's own; all three of a fallback."""
 
     class Meta:
         ordering = ["pk"]

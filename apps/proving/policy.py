@@ -1,12 +1,12 @@
-"""The numbers by which sectors are checked and declared faulty.  `settings.PROVING` changes them."""
+"""The numbers by which sectors are checked and declared faulty or recovered.
+
+`settings.PROVING` changes them, then what the operator sets for the pool, then what is set for a miner.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from django.conf import settings
 
 if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import ProvingParams
@@ -20,11 +20,19 @@ class ProvingPolicy:
     """Most sectors that a host looks at in a second, ahead of their window; 0: as fast as it can."""
     declare_max: int = 1_000
     """Most sectors of one deadline that are declared faulty for one window; the proof leaves out the rest."""
+    recover_max: int = 5_000
+    """Most faulty sectors of one deadline that are declared recovered for one window; the rest waits."""
+    declaration_max: int = 2_500
+    """Most sectors of one such message, faulty or recovered."""
 
 
-def proving_policy() -> ProvingPolicy:
-    """Return the policy in force."""
-    return dataclasses.replace(ProvingPolicy(), **getattr(settings, "PROVING", {}))
+LIMITS: Final = {
+    "check_per_s": (0, 100_000),
+    "declare_max": (0, 1_000_000),
+    "recover_max": (1, 1_000_000),
+    "declaration_max": (1, 25_000),
+}
+"""What may be set, and its least and largest value: a message may name 25,000 sectors."""
 
 
 AHEAD_WINDOWS: Final = 2

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Exists, Max, OuterRef, Prefetch, Q
+from django.conf import settings
+from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q
 
+from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.models import (
     CheckRun,
     Deadline,
@@ -15,9 +18,11 @@ from apps.proving.models import (
     Partition,
     PostNote,
     ProofAttempt,
+    ProvingSettings,
     SectorCheck,
     WindowPost,
 )
+from apps.proving.policy import LIMITS, ProvingPolicy
 from apps.proving.states import OPEN_ATTEMPTS, AttemptKind, AttemptState, Forecast, PostState
 from apps.sectors.host_models import Worker
 from poolsite.wire.jobs import JobKind
@@ -226,7 +231,7 @@ def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastC
     if any(post.state == PostState.PROVING for post in posts):
         return "being proved"
     if context.height < deadline.open_epoch:
-        return "proved, waits for the window to open"
+        return WAITS_TO_OPEN
     return "sent, waits for a block"
 
 
@@ -310,3 +315,28 @@ def posts_of_deadline(miner: Miner, index: int) -> list[WindowPost]:
     """Return the last proofs of a deadline, newest first, without what is long."""
     rows = WindowPost.objects.filter(miner=miner, deadline_index=index).defer("proof")
     return list(rows.order_by("-open_epoch", "part")[:NOTES_TOLD])
+
+
+def proving_policy(miner_id: int | None = None) -> ProvingPolicy:
+    """Return what is in force for a miner; without one, for the pool."""
+    rows = ProvingSettings.objects.filter(Q(miner=None) | Q(miner=miner_id))
+    return _laid_over(rows.order_by(F("miner").asc(nulls_first=True)))
+
+
+def pool_policy_default() -> ProvingPolicy:
+    """Return what is in force where nobody has set anything."""
+    return _laid_over(())
+
+
+def proving_settings_own(miner_id: int | None) -> dict[str, int]:
+    """Return what was set for a miner, or for the pool."""
+    row = ProvingSettings.objects.filter(miner=miner_id).first()
+    return {name: value for name in LIMITS if (value := getattr(row, name, None)) is not None}
+
+
+def _laid_over(rows: Iterable[ProvingSettings]) -> ProvingPolicy:
+    policy = dataclasses.replace(ProvingPolicy(), **getattr(settings, "PROVING", {}))
+    for row in rows:
+        own = {name: value for name in LIMITS if (value := getattr(row, name)) is not None}
+        policy = dataclasses.replace(policy, **own)
+    return policy

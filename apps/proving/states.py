@@ -54,9 +54,6 @@ POST_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 without it in time FALLBACK takes the one that was there.  LAND without a message of ours: the chain has the
 proof already, sent by whomever."""
 
-OPEN_POSTS: Final = (PostState.PROVING, PostState.PROVED, PostState.SENT)
-"""States in which something is still to be done before the window closes."""
-
 
 class AttemptKind(models.TextChoices):
     """What an attempt is for."""

@@ -6,10 +6,10 @@ from celery import shared_task
 
 from apps.chain.client import chain_client
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors import chain_read_once, head_current, network_current
 from apps.core import clock
 from apps.core.locks import single_flight
-from apps.miners.selectors import miners_active, roots_active
+from apps.miners.selectors import miners_active_now, roots_active
 from apps.proving.services.check_results import checks_collect
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.deadlines import deadlines_follow
@@ -47,6 +47,7 @@ def proving_refresh(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
 
 
 @shared_task(name="proving.submit")
+@chain_read_once()
 def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Begin the proofs of windows that are challenged, take finished ones, send them, watch their messages.
 
@@ -55,7 +56,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
     context = proving_context()
     if context is None:
         return
-    windows = windows_unproved(miners_active(), context)
+    windows = windows_unproved(miners_active_now(), context)
     for_each_isolated(
         windows.items(), lambda item: posts_schedule(*item, context), event="window_not_scheduled"
     )
@@ -64,6 +65,7 @@ def proving_submit(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 
 
 @shared_task(name="proving.check")
+@chain_read_once()
 @single_flight
 def proving_check(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Look at sectors ahead of their windows, declare bad ones faulty, forecast, watch disputes.

@@ -1,4 +1,4 @@
-"""Questions by which the follower tells whether a step of sealing finds work: apps/chain/steps.py."""
+"""Questions by which a head tells whether a step of sealing finds work: apps/chain/steps.py."""
 
 from __future__ import annotations
 
@@ -32,5 +32,15 @@ BATCH: Final = """
 SWEEP: Final = """
     SELECT 1 FROM sectors_job WHERE state = 'LEASED' AND lease_until < $2
     UNION ALL SELECT 1 FROM sectors_numberreservation WHERE state = 'RESERVED' AND expires_at < $2
+    UNION ALL SELECT 1 FROM sectors_sealtarget WHERE look_at <= $2
 """
-"""A lease ran out, of a job or of sector numbers."""
+"""A lease ran out, of a job or of sector numbers, or a target is to be looked at."""
+
+ACTIVE: Final = """
+    SELECT 1 FROM miners_chainroots roots
+        JOIN miners_miner miner ON miner.id = roots.miner_id AND miner.state = 'ACTIVE'
+        LEFT JOIN sectors_activesectors known ON known.miner_id = roots.miner_id
+        WHERE known.root IS DISTINCT FROM roots.deadlines OR known.compared_height IS NULL
+            OR ($1 + roots.miner_id) / $3 <> (known.compared_height + roots.miner_id) / $3
+"""
+"""A miner's deadlines moved, or a period began since all its rows were compared."""

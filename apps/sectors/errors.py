@@ -28,6 +28,21 @@ class JobUnknown(NotFound):
         super().__init__(f"there is no job {uuid} here", field="job")
 
 
+class StoreUnknown(NotFound):
+    """No such store, or not for this caller."""
+
+    code = "store_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no store {uuid} here", field="uuid")
+
+
+class StoreRefused(Conflict):
+    """A store cannot be changed, attached or detached so."""
+
+    code = "store_refused"
+
+
 class WorkerUnknown(NotFound):
     """No such worker, or not for this caller."""
 
@@ -130,6 +145,12 @@ class NotPaused(Conflict):
     """The sector is not paused, so there is nothing to go on from."""
 
     code = "not_paused"
+
+
+class CommitOnItsWay(Conflict):
+    """The sector is not aborted: its commit may still land, and its files are needed then."""
+
+    code = "commit_on_its_way"
 
 
 class NumbersExhausted(Conflict):
@@ -276,3 +297,9 @@ class NotRebuildable(Conflict):
     """The pool does not know of what the replica was made."""
 
     code = "not_rebuildable"
+
+
+class FilesKept(Conflict):
+    """Files of these sectors are not removed."""
+
+    code = "files_kept"

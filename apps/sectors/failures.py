@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.sectors.host_selectors import worker_machine
 from apps.sectors.selectors import resume_choices, sectors_visible
+from apps.sectors.states import PAUSED_BY
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,7 +30,7 @@ ADVICE: Final = (
         "go back to an earlier stage: the files are made anew",
     ),
     (r"no such file|not found|missing", "bring the files back, or go back to an earlier stage"),
-    (r"paused by", "retry when it may go on"),
+    (PAUSED_BY, "retry when it may go on"),
     (r"gave up|killed|signal|memory", "give the host more memory or fewer slots, then retry"),
 )
 """What helps against errors with such words; the first that fits."""

@@ -28,6 +28,7 @@ class Worker(Named, Timestamped):
     settings = models.JSONField(default=dict)
     """Settings of this host that were set here; sent again when it registers with others."""
     stores = models.JSONField(default=list)
+    """Names of the stores that it can read now."""
     hardware = models.JSONField(default=dict)
     registered_at = models.DateTimeField()
     seen_at = models.DateTimeField()
@@ -106,6 +107,8 @@ class WorkerCommand(models.Model):
     actor = models.CharField(max_length=200)
     created_at = models.DateTimeField(auto_now_add=True)
     done_at = models.DateTimeField(null=True)
+    error = models.TextField(blank=True)
+    """Why it could not be done; empty: it was, or is to be."""
 
     class Meta:
         indexes = [

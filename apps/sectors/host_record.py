@@ -45,7 +45,7 @@ class HostRecord:
 def host_record(worker: Worker, *, now: datetime) -> HostRecord:
     """Return what a host did lately; one that is new is measured by its own age, an hour at least."""
     since = max(now - timedelta(days=DAYS), worker.created_at)
-    mine = JobEvent.objects.filter(actor=worker.name, job__miner__tenant_id=worker.tenant_id).order_by("-pk")
+    mine = JobEvent.objects.filter(worker=worker).order_by("-pk")
     done = mine.filter(event=Stage.FINALIZE, at__gte=since)[:COUNTED_MAX].count()
     failures = mine.filter(is_error=True).select_related("job__sector", "job__miner")[:FAILURES_SHOWN]
     days = max((now - since) / timedelta(days=1), 1 / 24)

@@ -57,15 +57,15 @@ class HostSpeed:
         return max(lagging, key=lambda stage: stage.ratio or 0, default=None)
 
 
-def host_speeds(viewer: Principal) -> dict[str, HostSpeed]:
-    """Return the speed of each host that the viewer may know of, by its name."""
+def host_speeds(viewer: Principal) -> dict[int, HostSpeed]:
+    """Return the speed of each host that the viewer may know of, by its key."""
     newest = JobEvent.objects.aggregate(pk=Max("pk"))["pk"] or 0
-    rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(actor__in=("", "console")).order_by()
+    rows = JobEvent.objects.filter(pk__gt=newest - NEWEST).exclude(worker=None).order_by()
     if not viewer.is_operator:
         rows = rows.filter(job__miner__tenant_id=viewer.own_id)
-    runs: dict[str, dict[str, list[int]]] = {}
-    failures: dict[str, int] = {}
-    for host, stage, ms, is_error in rows.values_list("actor", "stage", "ms", "is_error"):
+    runs: dict[str, dict[int, list[int]]] = {}
+    failures: dict[int, int] = {}
+    for host, stage, ms, is_error in rows.values_list("worker_id", "stage", "ms", "is_error"):
         if is_error:
             failures[host] = failures.get(host, 0) + 1
         elif ms is not None and stage:
@@ -74,13 +74,13 @@ def host_speeds(viewer: Principal) -> dict[str, HostSpeed]:
     return {host: HostSpeed(_stages(host, runs), failures.get(host, 0)) for host in hosts}
 
 
-def _stages(host: str, runs: dict[str, dict[str, list[int]]]) -> tuple[StageSpeed, ...]:
+def _stages(host: int, runs: dict[str, dict[int, list[int]]]) -> tuple[StageSpeed, ...]:
     speeds = []
     for stage, by_host in runs.items():
         own = by_host.get(host, [])
         if not own:
             continue
-        others = [ms for name, spans in by_host.items() if name != host for ms in spans]
+        others = [ms for other, spans in by_host.items() if other != host for ms in spans]
         is_enough = min(len(own), len(others)) >= RUNS_LEAST
         speeds.append(
             StageSpeed(stage, len(own), round(median(own)), round(median(others)) if is_enough else None)

@@ -97,15 +97,21 @@ class Extended:
 def live_sectors_read(
     client: ChainClient, address: str, numbers: Sequence[int], *, size: int, key: str
 ) -> dict[int, LiveSector]:
-    """Return those of these numbers that live, by number.  Raises NodeRefused, NodeUnavailable."""
+    """Return those of these numbers that live, by number.
+
+    One is left out only where the node says so, as its files may go then.  Raises NodeRefused,
+    NodeUnavailable.
+    """
     rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
     infos = {int(row["SectorNumber"]): row for row in rows}
-    places = partitions_of(client, address, sorted(infos), key)
+    places = partitions_of(client, address, sorted(infos), key, is_whole=True)
     states = _partitions_read(client, address, {deadline for deadline, _ in places.values()}, key=key)
     found: dict[int, LiveSector] = {}
     for number, (deadline, partition) in places.items():
         state = states.get((deadline, partition))
-        if state is not None and number in bitfield_from_json(state["LiveSectors"]):
+        if state is None:
+            raise NodeRefused(1, f"the node has no partition {partition} of deadline {deadline} of {address}")
+        if number in bitfield_from_json(state["LiveSectors"]):
             is_faulty = number in bitfield_from_json(state["FaultySectors"])
             found[number] = _live(
                 infos[number], size=size, deadline=deadline, partition=partition, is_faulty=is_faulty

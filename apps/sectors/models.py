@@ -9,7 +9,13 @@ from django.db import models
 from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
-from apps.sectors import expiration_models, number_models, run_models  # noqa: F401  # for their tables
+from apps.sectors import (  # noqa: F401  # for their tables
+    expiration_models,
+    number_models,
+    run_models,
+    store_models,
+    target_models,
+)
 from apps.sectors.host_models import Worker
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
@@ -19,6 +25,7 @@ from apps.sectors.states import (
     JobState,
 )
 from apps.users.models import Tenant
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec
 from poolsite.wire.pipeline.changes import (
     CHANGE_NEXT,
@@ -160,6 +167,8 @@ class Sector(Named, Timestamped):
     ready_height = models.BigIntegerField(null=True)
     """The head at which it began to wait for a batch."""
 
+    removal_asked_at = models.DateTimeField(null=True)
+    """When its hosts were told to remove its files, after the chain had ended it."""
     paused_at = models.DateTimeField(null=True)
     """Set while somebody has to decide; the state stays what it was."""
     error = models.TextField(blank=True)
@@ -187,6 +196,7 @@ class Sector(Named, Timestamped):
                 condition=~models.Q(state__in=["PROVING", "ABORTED", "TERMINATED"]),
             ),
             models.Index(fields=["tenant", "state", "active", "-id"], name="sectors_tenant_page"),
+            models.Index(fields=["store", "tenant", "state"], name="sectors_of_a_store"),
             models.Index(fields=["expiration"], name="sectors_expiring", condition=models.Q(state="PROVING")),
             models.Index(
                 fields=["tenant", "expiration"],
@@ -194,6 +204,11 @@ class Sector(Named, Timestamped):
                 condition=models.Q(state="PROVING"),
             ),
             models.Index(fields=["paused_at"], name="sectors_paused", condition=~models.Q(paused_at=None)),
+            models.Index(
+                fields=["tenant"],
+                name="sectors_files_left",
+                condition=models.Q(state="TERMINATED", removal_asked_at=None),
+            ),
             models.Index(
                 fields=["miner"],
                 name="sectors_without_deadline",
@@ -203,6 +218,11 @@ class Sector(Named, Timestamped):
 
     def __str__(self) -> str:
         return f"{self.miner} {self.number}"
+
+    @property
+    def is_interactive(self) -> bool:
+        """Return whether its proof waits for a pre-commit and a seed."""
+        return RegisteredSealProof(self.seal_proof).is_interactive
 
     @property
     def step(self) -> StageSpec:
@@ -367,6 +387,8 @@ class CommitAggregate(Timestamped):
     """Sectors whose commits are to go with one proof, which a host makes."""
 
     miner = models.ForeignKey(Miner, on_delete=models.PROTECT, related_name="+")
+    seal_proof = models.IntegerField(default=0)
+    """Of all its sectors."""
     job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="+")
     sectors = models.JSONField()
     """Keys of the sectors, by their numbers."""
@@ -380,7 +402,9 @@ class CommitAggregate(Timestamped):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                fields=["miner"], condition=models.Q(is_over=False), name="one_aggregate_of_a_miner"
+                fields=["miner", "seal_proof"],
+                condition=models.Q(is_over=False),
+                name="one_aggregate_of_a_proof_type",
             )
         ]
 
@@ -403,6 +427,8 @@ class JobEvent(models.Model):
     at = models.DateTimeField()
     ms = models.BigIntegerField(null=True)
     actor = models.CharField(max_length=200, blank=True)
+    worker = models.ForeignKey(Worker, null=True, on_delete=models.SET_NULL, related_name="+", db_index=False)
+    """The host that reported it; None for steps of the console and of people."""
     note = models.TextField(blank=True)
     is_error = models.BooleanField(default=False)
     digest = models.CharField(max_length=64, blank=True)
@@ -413,7 +439,7 @@ class JobEvent(models.Model):
         constraints = [models.UniqueConstraint(fields=["job", "seq"], name="one_event_per_number")]
         indexes = [
             models.Index(
-                fields=["actor", "-id"],
+                fields=["worker", "-id"],
                 name="events_of_a_host",
                 condition=models.Q(is_error=True) | models.Q(event="FINALIZE"),
             )

@@ -28,6 +28,10 @@ method "method not found", and reading that as "the pre-commit is gone" would se
 """
 
 
+NO_PLACE: Final = "not due at any deadline"
+"""Words by which a node says that a sector is in no partition."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnPreCommit:
     """A pre-commit that waits for its proof."""
@@ -36,6 +40,7 @@ class OnPreCommit:
     deposit: int
     seal_rand_epoch: int
     sealed_cid: str
+    seal_proof: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class OnSector:
     initial_pledge: int
     sealed_cid: str
     seal_proof: int = 0
+    key_cid: str = ""
+    """Of the replica that it had before its update; empty if it was not updated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ def _sector(row: dict[str, Any]) -> OnSector:
         initial_pledge=int(row["InitialPledge"]),
         sealed_cid=_cid_text(row["SealedCID"]),
         seal_proof=int(row.get("SealProof", 0)),
+        key_cid=_cid_text(row.get("SectorKeyCID")),
     )
 
 
@@ -103,6 +111,7 @@ def _precommit(row: dict[str, Any]) -> OnPreCommit:
         deposit=int(row["PreCommitDeposit"]),
         seal_rand_epoch=int(row["Info"]["SealRandEpoch"]),
         sealed_cid=_cid_text(row["Info"]["SealedCID"]),
+        seal_proof=int(row["Info"]["SealProof"]),
     )
 
 
@@ -123,11 +132,18 @@ def _rows_read(
 
 
 def partitions_of(
-    client: ChainClient, address: str, numbers: Sequence[int], key: str
+    client: ChainClient, address: str, numbers: Sequence[int], key: str, *, is_whole: bool = False
 ) -> dict[int, tuple[int, int]]:
-    """Return deadline and partition of the sectors that have them."""
+    """Return deadline and partition of the sectors that have them.
+
+    What the node refuses is left out; with `is_whole` only where it says that the sector has no place, and
+    everything else raises NodeRefused.
+    """
     tipset = _key_json(key)
     answers = client.call_many([("StateSectorPartition", [address, number, tipset]) for number in numbers])
+    for answer in answers if is_whole else ():
+        if isinstance(answer, NodeRefused) and NO_PLACE not in answer.reason:
+            raise answer
     return {
         number: (int(answer["Deadline"]), int(answer["Partition"]))
         for number, answer in zip(numbers, answers, strict=True)

@@ -13,8 +13,10 @@ from poolsite.filecoin.actors.miner_sectors import (
     PieceActivationManifest,
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
+    ProveCommitSectorsNIParams,
     ProveReplicaUpdates3Params,
     SectorActivationManifest,
+    SectorNIActivationInfo,
     SectorPreCommitInfo,
     SectorUpdateManifest,
     VerifiedAllocationKey,
@@ -46,6 +48,18 @@ class Proven:
     proof: bytes
     pieces: tuple[PieceActivationManifest, ...] = ()
     """Of clients, in order of place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """A sector with the proof of its updated replica."""
+
+    number: int
+    place: tuple[int, int]
+    """Deadline and partition."""
+    sealed: Cid
+    pieces: tuple[PieceActivationManifest, ...]
+    proof: bytes
 
 
 MARKET: Final = id_address(5)
@@ -189,28 +203,55 @@ def commit_params(sectors: Sequence[Proven], *, all_or_none: bool, aggregate: by
     )
 
 
-def update_params(
-    number: int,
-    place: tuple[int, int],
-    *,
-    sealed: Cid,
-    pieces: tuple[PieceActivationManifest, ...],
-    proof: bytes,
-    update_proof: int,
+def noninteractive_params(
+    sectors: Sequence[Sector], *, expiration: int, proof: bytes, deadline: int, all_or_none: bool
 ) -> bytes:
-    """Return the parameters of ProveReplicaUpdates3 for one sector, at its deadline and partition."""
-    deadline, partition = place
-    update = SectorUpdateManifest(
-        sector=number, deadline=deadline, partition=partition, new_sealed_cid=sealed, pieces=pieces
+    """Return the parameters of ProveCommitSectorsNI, sorted by number, with one proof of all sectors."""
+    return to_cbor(
+        ProveCommitSectorsNIParams(
+            sectors=tuple(
+                SectorNIActivationInfo(
+                    sealing_number=sector.number,
+                    sealer_id=sector.miner.actor_id or 0,
+                    sealed_cid=commr_cid(bytes(sector.comm_r or b"")),
+                    sector_number=sector.number,
+                    seal_rand_epoch=sector.ticket_epoch or 0,
+                    expiration=expiration,
+                )
+                for sector in sorted(sectors, key=lambda sector: sector.number)
+            ),
+            aggregate_proof=proof,
+            seal_proof_type=sectors[0].seal_proof,
+            aggregate_proof_type=int(RegisteredAggregationProof.SNARK_PACK_V2),
+            proving_deadline=deadline,
+            require_activation_success=all_or_none,
+        )
     )
+
+
+def update_params(updates: Sequence[Updated], *, update_proof: int) -> bytes:
+    """Return the parameters of ProveReplicaUpdates3, sorted by number.
+
+    Of several sectors each stands for itself: one that the chain refuses spoils no other.
+    """
+    ordered = sorted(updates, key=lambda one: one.number)
     return to_cbor(
         ProveReplicaUpdates3Params(
-            sector_updates=(update,),
-            sector_proofs=(proof,),
+            sector_updates=tuple(
+                SectorUpdateManifest(
+                    sector=one.number,
+                    deadline=one.place[0],
+                    partition=one.place[1],
+                    new_sealed_cid=one.sealed,
+                    pieces=one.pieces,
+                )
+                for one in ordered
+            ),
+            sector_proofs=tuple(one.proof for one in ordered),
             aggregate_proof=b"",
             update_proofs_type=update_proof,
             aggregate_proof_type=None,
-            require_activation_success=True,
-            require_notification_success=any(piece.notify for piece in pieces),
+            require_activation_success=len(ordered) == 1,
+            require_notification_success=any(piece.notify for one in ordered for piece in one.pieces),
         )
     )

@@ -35,6 +35,8 @@ class SealingPolicy:
     pack_start_slack_epochs: int = 2 * 2880
     """A sector is begun when this many epochs are left before a piece in it must be active."""
 
+    update_batch_max: int = 16
+    """Snap-ups that share a message."""
     snap_up_first: bool = False
     """Whether pieces go into committed sectors of zeros, and into new ones only where there is none."""
 

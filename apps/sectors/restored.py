@@ -8,6 +8,7 @@ from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
 
 from apps.messages.selectors.recovery import recovery_row, token_floor
+from apps.miners.errors import MinerNotReady
 from apps.miners.selectors import miners_active
 from apps.sectors.host_models import HostInventory, Worker
 from apps.sectors.models import Sector
@@ -37,6 +38,13 @@ def miners_unrecovered() -> list[int]:
     """Return the row ids of the miners for whose sectors nothing is done until they are read back."""
     recovery = sectors_recovery()
     return [] if recovery is None else list(miners_unread(recovery).values_list("pk", flat=True))
+
+
+def read_back_require(miner: Miner) -> None:
+    """Raise MinerNotReady while a miner's sectors are read back after a restore."""
+    if miner.pk in miners_unrecovered():
+        reason = "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+        raise MinerNotReady(reason, field="miner")
 
 
 def hosts_unreported(recovery: Recovery) -> QuerySet[Worker]:

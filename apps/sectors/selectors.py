@@ -375,8 +375,8 @@ def job_assignment(job: Job) -> Assignment:
     """Return a leased job as its worker gets it."""
     kind = JobKind(job.kind)
     seal = None
-    if job.sector_id is not None and kind is JobKind.SEAL:
-        seal = seal_inputs(Sector.objects.select_related("miner").get(pk=job.sector_id))
+    if job.sector is not None and kind is JobKind.SEAL:
+        seal = seal_inputs(job.sector)
     elif kind is JobKind.UNSEAL:
         seal = unseal_inputs(job)
     elif kind in RUN_KINDS:
@@ -427,6 +427,8 @@ def sector_wait(
         )
     if sector.state in WAIT_WORDS:
         return SectorWait(WAIT_WORDS[sector.state])
+    if sector.state in (SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED) and not sector.is_interactive:
+        return SectorWait("the next head")
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
         policy = batch_policy(sector.miner)
         waits = {

@@ -83,6 +83,10 @@ RESERVATION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next."""
 
 
+PAUSED_BY: Final = "paused by "
+"""How the error of a sector begins that a person paused: nothing failed."""
+
+
 class BatchKind(models.TextChoices):
     """What a batch sends."""
 
@@ -109,3 +113,47 @@ BATCH_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     BatchState.FAILED: {"REVERT": BatchState.SENT, "LAND": BatchState.LANDED},
 }
 """From a state and an event to the next; a reorganisation turns a landed or failed batch into a sent one."""
+
+
+class Hold(models.TextChoices):
+    """What keeps a target from pledging sectors."""
+
+    NONE = "", "Nothing"
+    REACHED = "REACHED", "Reached"
+    """Its date has come, or its power."""
+    PRICE = "PRICE", "Base fee"
+    BALANCE = "BALANCE", "Balance"
+    DISK = "DISK", "Hosts"
+    """No host begins a sector: none is there, or their disks are full."""
+    REFUSED = "REFUSED", "Refused"
+    """A pledge would be refused, or was."""
+
+
+class MoveState(models.TextChoices):
+    """Where a sector is on its way to another store."""
+
+    QUEUED = "QUEUED", "Queued"
+    COPYING = "COPYING", "Copying"
+    COPIED = "COPIED", "Copied"
+    """The row of the sector names the new store; the old copy waits for proofs that may read it."""
+    CLEARING = "CLEARING", "Removing the old copy"
+    MOVED = "MOVED", "Moved"
+    FAILED = "FAILED", "Failed"
+    """The sector lies where it was."""
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+MOVE_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    MoveState.QUEUED: {"START": MoveState.COPYING, "CANCEL": MoveState.CANCELLED},
+    MoveState.COPYING: {"COPY": MoveState.COPIED, "FAIL": MoveState.FAILED},
+    MoveState.COPIED: {"CLEAR": MoveState.CLEARING, "END": MoveState.MOVED},
+    MoveState.CLEARING: {"END": MoveState.MOVED, "FAIL": MoveState.COPIED},
+    MoveState.MOVED: {},
+    MoveState.FAILED: {},
+    MoveState.CANCELLED: {},
+}
+"""From a state and an event to the next; an old copy that could not be removed is tried again, or left where
+its host is gone."""
+OPEN_MOVES: Final = sorted(
+    str(state) for state in (MoveState.QUEUED, MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
+)

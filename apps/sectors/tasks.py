@@ -11,7 +11,7 @@ from celery import shared_task
 
 from apps.chain.client import chain_client
 from apps.chain.isolation import for_each_isolated
-from apps.chain.selectors import head_current, network_current
+from apps.chain.selectors import chain_read_once, head_current, network_current
 from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors import roots_active
@@ -20,6 +20,7 @@ from apps.sectors.services.advance import (
     SectorsInProgress,
     precommits_check,
     seeds_assign,
+    seeds_skip,
     tickets_assign,
     tickets_check,
 )
@@ -35,12 +36,15 @@ from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.snap_up import pieces_snap
+from apps.sectors.services.targets import targets_follow
+from apps.sectors.target_selectors import targets_due
 
 if TYPE_CHECKING:
     from apps.sectors.services.sealing_context import SealingContext
 
 
 @shared_task(name="sectors.advance")
+@chain_read_once()
 @single_flight
 def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Take every chain step that the newest head makes possible."""
@@ -68,6 +72,7 @@ def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
     client, network, head, now = work.client, work.network, work.head, work.now
     tickets_check(underway, network=network, head=head, now=now)
     tickets_assign(underway, client=client, network=network, head=head, now=now)
+    seeds_skip(underway, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
 
@@ -87,6 +92,7 @@ def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what th
 
 
 @shared_task(name="sectors.batch")
+@chain_read_once()
 @single_flight
 def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Close the batches that are due at the newest head."""
@@ -100,7 +106,12 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 
 @shared_task(name="sectors.sweep")
 def sectors_sweep(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Free jobs whose lease ran out, end such leases of sector numbers, count when sectors end."""
+    """Free jobs whose lease ran out, end such leases of sector numbers, count when sectors end; targets."""
     leases_sweep(now=clock.now())
     leases_expire(now=clock.now())
     expirations_count(now=clock.now())
+    head = head_current()
+    if head is not None and targets_due(now=clock.now()):
+        targets_follow(
+            sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+        )

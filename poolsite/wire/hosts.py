@@ -11,6 +11,7 @@ from typing import Final
 
 from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
+from poolsite.wire.stores import AttachedStore, attached_check
 
 VERSION: Final = "poolsite/0.1.0"
 """What a worker of this version says it is."""
@@ -42,8 +43,27 @@ class Operation(StrEnum):
     MEASURE = "measure"
     """Measure the disks now."""
     REMOVE = "remove"
-    """Remove the files of an aborted sector, as {"job": its uuid, "miner_id": "1000", "number": "7"}; with
+    """Remove the files of a sector that is over, as {"job": uuid, "miner_id": "1000", "number": "7"}; with
     `keeps_store` those of its sealing folder alone."""
+    ATTACH = "attach"
+    """Attach a store, as {"path": "/mnt/a"}; with `init` a folder without a mark gets one."""
+    DETACH = "detach"
+    """Detach a store, as {"uid": its identity}; its files stay."""
+    SET_STORE = "set_store"
+    """Write into a store's `sectorstore.json`, as {"uid": …, "weight": "2", "reserve_bytes": "0",
+    "read_only": "yes"}; what is not named stays."""
+    COPY_SECTOR = "copy_sector"
+    """Copy a sector into another store and verify it there, as {"move": its uuid, "miner_id": "1000",
+    "number": "7", "seal_proof": "8", "comm_r": hex, "from": uid, "to": uid}."""
+    REMOVE_COPY = "remove_copy"
+    """Remove it from the first store, with the same words."""
+
+
+STORE_OPERATIONS: Final = (
+    *(Operation.ATTACH, Operation.DETACH, Operation.SET_STORE),
+    *(Operation.COPY_SECTOR, Operation.REMOVE_COPY),
+)
+"""What pages and programs order by the store, not as a plain command."""
 
 
 TOXIC_GROTH16: Final = "groth16_toxic"
@@ -95,7 +115,7 @@ class Hardware(Document, frozen=True, kw_only=True):
     parameters_error: Text = ""
     """What is missing for the form of proof that it was told to make."""
     removing_bytes: Int = 0
-    """Bytes of aborted sectors that it is removing."""
+    """Bytes of sectors that are over and that it is removing."""
 
 
 def settings_check(settings: tuple[Setting, ...]) -> None:
@@ -124,9 +144,11 @@ class SectorOnHost(Document, frozen=True, kw_only=True):
 
 
 class StoredNumbers(Document, frozen=True, kw_only=True):
-    """The sectors of one miner whose files lie in a host's store."""
+    """The sectors of one miner whose files lie in a store of a host."""
 
     miner_id: Int
+    store: Text = ""
+    """Its name; empty: the host has one alone."""
     runs: tuple[Int, ...]
     """Numbers as run lengths, the first of them without."""
 
@@ -149,6 +171,9 @@ class Register(Document, frozen=True, kw_only=True):
     slots: dict[Text, Int] = {}
     """Stage → how many at a time."""
     stores: tuple[Text, ...] = ()
+    """Names of those that it can read now."""
+    attached: tuple[AttachedStore, ...] | None = None
+    """None: it does not tell more of its stores than their names."""
     hardware: Hardware = Hardware()
     sectors: tuple[SectorOnHost, ...] = ()
     stored: tuple[StoredNumbers, ...] = ()
@@ -158,6 +183,7 @@ class Register(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         settings_check(self.settings)
+        attached_check(self.attached)
         for name in ("uid", "boot_id", "name"):
             if not 0 < len(getattr(self, name)) <= NAME_MAX:
                 raise BadWire(name, f"must have 1 to {NAME_MAX} characters")
@@ -206,6 +232,10 @@ class Heartbeat(Document, frozen=True, kw_only=True):
     is_draining: bool = False
     is_paused: bool = False
     done_commands: tuple[Text, ...] = ()
+    command_errors: dict[Text, Text] = {}
+    """Of done commands, those that could not be done: why, by their id."""
+    attached: tuple[AttachedStore, ...] | None = None
+    """Its stores now; None: as before."""
     last_error: Text = ""
     settings: tuple[Setting, ...] = ()
     """As it obeys them now; empty: those that were told last."""
@@ -214,6 +244,7 @@ class Heartbeat(Document, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         settings_check(self.settings)
+        attached_check(self.attached)
         if len(self.log) > LOG_LINES_MAX or any(len(line) > LOG_LINE_MAX for line in self.log):
             raise BadWire("log", f"must be {LOG_LINES_MAX} lines of {LOG_LINE_MAX} characters at most")
 

@@ -267,6 +267,8 @@ class StageOutputs(Document, frozen=True, kw_only=True):
     comm_d: bytes | None = None
     comm_r: bytes | None = None
     store: Text | None = None
+    store_uid: Text = ""
+    """Of `store`, whose name another store may have, too; empty: the name has to do."""
     proof: bytes | None = None
     ms: Int = 0
     """How long the stage took on the host."""
@@ -331,6 +333,8 @@ class Complete(Document, frozen=True, kw_only=True):
     """Of it until the last sector was read; 0: not told."""
     bad: tuple[BadSector, ...] = ()
     """Where the files of `faults` should lie, and what is wrong with them; may lack some."""
+    unreachable: tuple[Int, ...] = ()
+    """Of `faults` those that may lie in a store which is away: nothing is known of their files."""
 
 
 class Fail(Document, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -19,6 +19,9 @@ HERE = Path(__file__).parent
 STORY = "test_main_job.py"
 """Its tests tell one story of one pool: the first sector, kills on the way of others, all of them active."""
 
+LAST: Final = "test_soak.py"
+"""It pledges sectors, and disturbs everything."""
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -29,6 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items[place] = item
     sharing = [item for item in items if "shared_pool" in getattr(item, "fixturenames", ())]
     if sharing:
+        sharing.sort(key=lambda item: item.path.name == LAST)
         # last of their folder: the pool ends with it, and does not run beside the other pools
         after = max(place for place, item in enumerate(items) if item.path.parent == HERE) + 1
         items[:after] = [*(item for item in items[:after] if item not in sharing), *sharing]

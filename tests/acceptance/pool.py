@@ -43,15 +43,17 @@ GRANDCHILDREN: Final = {
 class RunningPool(Pool):
     """A pool with everything in it."""
 
-    def __init__(self, *, web_processes: int = 2, has_kernels: bool = True, **env: str) -> None:
-        super().__init__(web_processes=web_processes, **env)
+    def __init__(
+        self, *, web_processes: int = 2, has_kernels: bool = True, has_tables: bool = False, **env: str
+    ) -> None:
+        super().__init__(web_processes=web_processes, has_tables=has_tables, **env)
         self.listen = self.env["DEVNET_LISTEN"]
         self.chain = Chain(self.listen)
         if has_kernels:
             # compiled by the first test that needs them, as in a checkout that was used before
             kernels = SITE / "var" / "numba"
             kernels.mkdir(parents=True, exist_ok=True)
-            self.var.mkdir(mode=0o711)
+            self.var.mkdir(mode=0o711, exist_ok=True)
             (self.var / "numba").symlink_to(kernels)
 
     def __exit__(self, *_: object) -> None:

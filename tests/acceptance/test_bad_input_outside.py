@@ -45,7 +45,7 @@ CALM_S: Final = 20.0
 @pytest.fixture(scope="module")
 def pool() -> Iterator[RunningPool]:
     """A pool in which only requests write."""
-    with RunningPool(has_kernels=False, POOLSITE_DISABLE=LEFT_OUT) as pool:
+    with RunningPool(has_kernels=False, has_tables=True, POOLSITE_DISABLE=LEFT_OUT) as pool:
         wait_until(pool.all_up, within_s=60, what=pool.diagnosis)
         yield pool
 

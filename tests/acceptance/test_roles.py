@@ -31,11 +31,12 @@ HEARTBEAT_S: Final = 10
 class Machine:
     """A prover under a host name of its own, beside the pool's folder."""
 
-    def __init__(self, pool: RunningPool, name: str, token: Path) -> None:
+    def __init__(self, pool: RunningPool, name: str, token: Path, *, port: int = 0) -> None:
+        """`port`: of a relay before the console."""
         self.pool = pool
         self.name = name
         self.words = ["--dir", str(pool.base / name), "--store", str(pool.var / "store"), "--host", name]
-        self.words += ["--console", f"http://127.0.0.1:{pool.port}", "--token-file", str(token)]
+        self.words += ["--console", f"http://127.0.0.1:{port or pool.port}", "--token-file", str(token)]
         self.words += ["--snark", "vanilla", "--sector-size", "2KiB"]
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -83,13 +83,13 @@ def test_a_change_reaches_two_browsers_within_a_second(
     row = f"#f-sector-{sector.uuid} .c-state"
     for page in (first, second):
         expect(page.see(row)).to_have_text("waiting for PC2")
-        page.note_when(row, "failed in PC2")
+        page.note_when(row, "paused in PC2")
 
     stop(sector)
     committed = time.time()
 
     for page in (first, second):
-        expect(page.see(row)).to_have_text("failed in PC2")
+        expect(page.see(row)).to_have_text("paused in PC2")
         assert page.noted_s() - committed < PUSHED_S
 
 
@@ -99,7 +99,7 @@ def test_a_change_never_reaches_another_tenant(visit: Visit, bob: User, alice: U
 
     stop(sector)
 
-    expect(owner.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(owner.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     head_publish(1001)  # goes to everyone, and after what came before
     expect(stranger.see("#f-head")).to_contain_text("1\u202f001")
     [frame] = stranger.frames()
@@ -144,7 +144,7 @@ def test_a_field_keeps_focus_caret_and_text(visit: Visit, alice: User, sector: S
     page.run("document.getElementById('sq').setSelectionRange(2, 4)")
 
     stop(sector)
-    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     page.resync()
 
     kept = "(i => [document.activeElement === i, i.value, i.selectionStart])(document.getElementById('sq'))"
@@ -215,7 +215,7 @@ def test_a_page_open_while_redis_was_killed_gets_right_again(
 
     redis_server.start()
 
-    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     elsewhere(lambda: sector_retry(sector, actor="a test", now=now()))
     expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("waiting for PC2")
 
@@ -236,7 +236,7 @@ def test_a_page_finds_back_to_a_restarted_server(
 
     expect(page.see("#f-live")).to_have_text("Live", timeout=20_000)
     expect(page.see("#stale")).to_be_hidden()
-    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
 
 
 def test_a_page_opens_without_redis(
@@ -260,7 +260,7 @@ def test_a_page_opened_without_redis_gets_right_when_it_is_back(
     finally:
         redis_server.start()
 
-    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
 
 
 def test_what_is_pushed_while_the_page_fetches_itself_stays(
@@ -274,7 +274,7 @@ def test_what_is_pushed_while_the_page_fetches_itself_stays(
     page.wait_held()
     stop(sector)
     push(other)
-    expect(page.see(state)).to_have_text("failed in PC2")
+    expect(page.see(state)).to_have_text("paused in PC2")
     expect(page.see("#new-rows")).to_have_text("1 new")
 
     page.release()
@@ -282,7 +282,7 @@ def test_what_is_pushed_while_the_page_fetches_itself_stays(
     page.wait_unmarked("#f-page")
     expect(page.see(f"#f-sector-{other.uuid}")).to_be_visible()
     expect(page.see("#new-rows")).to_be_hidden()
-    expect(page.see(state)).to_have_text("failed in PC2")
+    expect(page.see(state)).to_have_text("paused in PC2")
 
 
 def test_a_page_asked_to_fetch_itself_while_it_does_fetches_itself_again(
@@ -331,7 +331,7 @@ def test_a_burst_of_changes_makes_the_page_fetch_itself_once(
             publish(Change("sector", f"00000000-0000-0000-0000-{number:012}", sector.miner.tenant_id))
         stop(sector)
 
-    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("failed in PC2")
+    expect(page.see(f"#f-sector-{sector.uuid} .c-state")).to_have_text("paused in PC2")
     page.wait_unmarked("#f-page")
     page.wait_swapped()
     assert 1 <= sum(url.endswith("/sectors/") for url in fetched) <= 3
@@ -341,7 +341,7 @@ def test_a_change_is_on_the_page_in_well_under_a_second(visit: Visit, operator: 
     page = visit(operator).go("/sectors/")
     worker_command(factories.worker("warm"), op=Operation.PAUSE, args={}, actor="a test")
     row, took = f"#f-sector-{sector.uuid} .c-state", []
-    for word, act in (("failed in PC2", stop), ("waiting for PC2", _retry)) * 3:
+    for word, act in (("paused in PC2", stop), ("waiting for PC2", _retry)) * 3:
         page.note_when(row, word)
         start = time.time()
         act(sector)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -15,14 +16,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
+import psycopg2
 
 from poolsite.embedded.paths import PoolPaths
-from tests.servers import folder_new
+from poolsite.embedded.postgres import cluster_make, cluster_of, link_opens
+from tests import template
+from tests.servers import folder_new, tied_to_us
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SITE = Path(__file__).resolve().parent.parent.parent
+USER = "poolsite"
+"""Of a pool's own PostgreSQL, and the name of its database."""
 
 
 def port_free() -> int:
@@ -53,7 +59,8 @@ def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]
 class Pool:
     """One pool; `with Pool() as pool` starts it and leaves nothing behind."""
 
-    def __init__(self, *, web_processes: int = 2, **env: str) -> None:
+    def __init__(self, *, web_processes: int = 2, has_tables: bool = False, **env: str) -> None:
+        """`has_tables`: a first start that is not what the test is about finds its database migrated."""
         self.base = folder_new()
         self.base.chmod(0o755)  # PostgreSQL's account passes through
         self.var = self.base / "var"
@@ -75,6 +82,8 @@ class Pool:
                 self.env.pop(name, None)
         self.supervisor: subprocess.Popen[str] | None = None
         self.said = self.base / "terminal"
+        if has_tables:
+            tables_make(self.var)
 
     def __enter__(self) -> Self:
         try:
@@ -176,3 +185,37 @@ class Pool:
             self.supervisor.send_signal(signal.SIGINT)
             self.supervisor.wait(within_s * crowding())
         return time.monotonic() - begin
+
+
+def tables_make(var: Path) -> None:
+    """Make a pool's cluster, with all tables if they are kept: migrating takes 15 s of a core."""
+    var.mkdir(mode=0o711)
+    paths = PoolPaths(var)
+    paths.sockets.mkdir(mode=0o711)
+    cluster = cluster_of(paths)
+    with Path(os.devnull).open() as lease:
+        cluster_make(cluster, lease=lease.fileno())
+    user, group = cluster.account or (None, None)
+    server = subprocess.Popen(
+        cluster.command(),
+        cwd="/",
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        user=user,
+        group=group,
+        extra_groups=None if group is None else [],
+        preexec_fn=tied_to_us(signal.SIGINT),
+    )
+    try:
+        wait_until(lambda: link_opens(cluster.sockets), within_s=30, what="PostgreSQL answers")
+        with contextlib.closing(
+            psycopg2.connect(host=str(cluster.sockets), user=USER, dbname="postgres")
+        ) as link:
+            link.autocommit = True
+            link.cursor().execute(f"create database {USER}")
+        place = {"PGHOST": str(cluster.sockets), "PGUSER": USER, "PGDATABASE": USER}
+        template.restore(cluster.programs, place)
+    finally:
+        server.send_signal(signal.SIGINT)
+        server.wait(30)

@@ -15,7 +15,9 @@ from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
 from apps.messages.models import ExtraNode, Message
 from apps.messages.services.cancel import message_mark_bad
+from apps.sectors.models import Sector
 from apps.sectors.services.steps import sector_stop
+from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
 from apps.wallets.models import Wallet
@@ -54,7 +56,32 @@ class World:
         self.miner = factories.miner(2001, of="alice")
         self.sector = factories.sector(self.miner)
         self.worker = factories.worker("box", of="alice")
+        self.store = factories.store(self.worker)
         self.wallet = Wallet.objects.filter(address=self.address).first() or factories.wallet(self.address)
+
+    def other_store(self) -> str:
+        """A second store of alice's host, which proves too, and a proving sector in the first."""
+        self.worker.kinds = [str(JobKind.SEAL), str(JobKind.WINDOW_POST)]
+        other = factories.store(self.worker, "other")
+        factories.sector(self.miner, number=77, state="PROVING", store=self.store.name, comm_r=bytes(32))
+        return str(other.uuid)
+
+    def queued(self) -> str:
+        """A move that has not begun, out of the store that is returned."""
+        other = Store.objects.get(uuid=self.other_store())
+        sector = Sector.objects.get(number=77)
+        ways = {"from_store": self.store, "to_store": other, "worker": self.worker}
+        StoreMove.objects.create(sector=sector, actor="ann", **ways)
+        return str(self.store.uuid)
+
+    def moved(self) -> None:
+        """Queue a move."""
+        self.rest("POST", f"stores/{self.store.uuid}/moves", {"to": self.other_store(), "count": 1})
+
+    def filled(self, text: str) -> str:
+        """Put in what only this world knows."""
+        text = text.replace("<address>", self.address).replace("<worker>", str(self.worker.uuid))
+        return text.replace("<other>", self.other_store()) if "<other>" in text else text
 
     def uid(self, name: str) -> str:
         """The key of one of alice's messages."""
@@ -147,6 +174,13 @@ REST: Final[dict[str, Callable[[World], None]]] = {
         "PUT", f"workers/{w.worker.uuid}/settings", {"values": {"slots.PC1": 2}}
     ),
     "PUT workers/<str:uuid>/group": lambda w: w.rest("PUT", f"workers/{w.worker.uuid}/group", {"group": "a"}),
+    "POST stores": lambda w: w.rest("POST", "stores", {"worker_id": str(w.worker.uuid), "path": "/a"}),
+    "PATCH stores/<str:uuid>": lambda w: w.rest("PATCH", f"stores/{w.store.uuid}", {"weight": 2}),
+    "POST stores/<str:uuid>/moves": lambda w: w.moved(),
+    "DELETE stores/<str:uuid>/moves": lambda w: w.rest("DELETE", f"stores/{w.queued()}/moves"),
+    "POST stores/<str:uuid>/detach": lambda w: w.rest(
+        "POST", f"stores/{w.store.uuid}/detach", {"worker_id": str(w.worker.uuid)}
+    ),
     "PUT host-settings": lambda w: w.rest("PUT", "host-settings", {"values": {"sectors_max": 2}}),
     "POST workers/<str:uuid>/commands": lambda w: w.rest(
         "POST", f"workers/{w.worker.uuid}/commands", {"op": "pause"}
@@ -208,6 +242,8 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
+TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
+FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ELSEWHERE: Final = {
@@ -225,6 +261,11 @@ ELSEWHERE: Final = {
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
+    "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",
+    "PATCH miners/<str:address>/proving": "tests/integration/dashboard/test_proving_settings.py",
+    "PUT miners/<str:address>/target": TARGETS_TESTED,
+    "DELETE miners/<str:address>/target": TARGETS_TESTED,
+    "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
     "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
     "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
     "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
@@ -232,6 +273,8 @@ ELSEWHERE: Final = {
     "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
     "POST sector-changes": CHANGES_TESTED,
     "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
+    "POST sectors/<str:uuid>/remove-files": FILES_TESTED,
+    "POST sectors:remove-files": FILES_TESTED,
     "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
     "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
     "POST sectors/<str:uuid>/snap-up/abort": RUNS_TESTED,
@@ -311,7 +354,7 @@ def page(name: str, *args: Any, by: str = "ann", **form: str) -> Callable[[World
         given = [arg(world) if callable(arg) else arg for arg in args]
         answer = signed_in(by).post(
             reverse(name, args=given),
-            {key: value.replace("<address>", world.address) for key, value in form.items()},
+            {key: world.filled(value) for key, value in form.items()},
         )
         assert answer.status_code in (200, 302), (name, answer.status_code)
 
@@ -338,11 +381,17 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "messages-bulk": page("messages-bulk", "mark-bad", all="1", state="open", q="<address>", confirmed="1"),
     "message-compose": page("message-compose", **SENT),
     "sector-retry": page("sector-retry", paused_key),
+    "sector-pause": page("sector-pause", lambda w: w.sector.uuid),
     "sector-abort": page("sector-abort", paused_key, sure="yes", reason="lost"),
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),
     "host-setting": page("host-setting", lambda w: w.worker.uuid, key="slots.PC1", value="2"),
     "host-group": page("host-group", lambda w: w.worker.uuid, group="a"),
+    "store-attach": page("store-attach", worker="<worker>", folder="/a", kind="new"),
+    "store-change": page("store-change", lambda w: w.store.uuid, weight="2"),
+    "store-move": page("store-move", lambda w: w.store.uuid, to="<other>", count="1"),
+    "store-moves-cancel": page("store-moves-cancel", lambda w: w.queued()),
+    "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
@@ -366,6 +415,8 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
     "tests/unit/apps/checks/test_alerts.py": r"alert",
     FAILURES_TESTED: r"sectors-failures|sector-state-set",
+    FILES_TESTED: r"sectors-remove-files",
+    TARGETS_TESTED: r"miner-target",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""

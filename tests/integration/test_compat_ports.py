@@ -42,6 +42,7 @@ class OldPorts(Pool):
         self.moved = {name: port_free() for name in (*COMPAT_PORTS.values(), "venus-wallet")}
         self.auth, self.gateway, self.messager, _, _, self.wallet = self.moved.values()
         super().__init__(
+            has_tables=True,
             COMPAT_PORTS=",".join(str(self.moved[name]) for name in COMPAT_PORTS.values()),
             SIGNER_LISTEN=f"127.0.0.1:{self.wallet}",
             POOLSITE_DISABLE=LEFT_OUT,

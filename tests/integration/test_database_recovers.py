@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import psycopg2
 import pytest
 
+from tests import template
 from tests.integration.pools import Pool, wait_until
 from tests.servers import QUICK, PostgresServer, tied_to_us
 
@@ -27,7 +28,9 @@ class RecoveringServer(PostgresServer):
     """PostgreSQL as a standby that refuses sessions, which is how recovery looks from outside."""
 
     def migrate_template(self) -> None:
-        """Nothing: the pool under test migrates a database of its own."""
+        """Make the tables where the pool under test looks for them, or leave them to it."""
+        place = {"PGHOST": str(self.sockets), "PGUSER": "postgres", "PGDATABASE": "postgres"}
+        template.restore(self.programs, place)
 
     def recover(self) -> None:
         """Restart in a recovery that lasts until `finish_recovery`."""

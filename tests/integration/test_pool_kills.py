@@ -29,7 +29,7 @@ BACK_S = 8.0
 @pytest.fixture(scope="module")
 def kept() -> Iterator[Pool]:
     """One pool for all tests of this file; some stop it.  Chain and hosts have kill tests of their own."""
-    with Pool(POOLSITE_DISABLE=LEFT_OUT) as pool:
+    with Pool(has_tables=True, POOLSITE_DISABLE=LEFT_OUT) as pool:
         yield pool
 
 

@@ -1,4 +1,4 @@
-"""What a sealing host tells the console about its disk when it registers: sectors in progress, and its store.
+"""What a sealing host tells the console of its disks when it registers: sectors in progress, and its stores.
 
 A console whose database was restored from a backup imports from it what its rows lack.
 """
@@ -15,7 +15,7 @@ from poolsite.wire.pipeline import NEXT_STAGE
 
 if TYPE_CHECKING:
     from workers.agent.journal import Journal
-    from workers.storage.store import Store
+    from workers.storage.stores import Stores
 
 SECTORS_MAX: Final = 4_000
 """Of one registration; of a journal with more, the newest."""
@@ -35,9 +35,10 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
     return tuple(found)
 
 
-def stored_here(store: Store) -> tuple[StoredNumbers, ...]:
-    """Return the numbers of the sectors in the store."""
+def stored_here(stores: Stores) -> tuple[StoredNumbers, ...]:
+    """Return the numbers of the sectors in the stores that can be read."""
     return tuple(
-        StoredNumbers(miner_id=miner_id, runs=tuple(bitfield_to_json(bitfield_of(numbers))))
-        for miner_id, numbers in sorted(store.numbers().items())
+        StoredNumbers(miner_id=miner_id, runs=tuple(bitfield_to_json(bitfield_of(numbers))), store=one.name)
+        for one in stores.here()
+        for miner_id, numbers in sorted(one.store.numbers().items())
     )

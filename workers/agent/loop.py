@@ -15,7 +15,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from poolsite.wire.jobs import STAGED, Claim, Event, Fail, Level, Progress
-from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.pipeline import WORKER_STAGES, SnapStage, Stage, UnsealStage
 from workers.agent.journal import Work
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
     from workers.console.work_bell import WorkBell
+    from workers.store_watch import StoreWatch
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +44,9 @@ BUSY_S: Final = 0.05
 """Pause between two looks at the jobs while there are any."""
 IDLE_S: Final = 0.5
 """Longest pause while there are none."""
+STORING: Final = (Stage.PERSIST,)
+READING: Final = (Stage.FINALIZE, SnapStage.SNAP_ENCODE, SnapStage.KEY_CLEAR, UnsealStage.UNSEAL)
+"""Stages that put a sector into a store, and that find one there."""
 CLAIM_MAX: Final = 20
 """Most jobs in one claim."""
 
@@ -84,6 +88,7 @@ class Agent:
         app: Celery,
         uncompiled_stages: Callable[[], Collection[str]] = frozenset,
         bell: WorkBell | None = None,
+        watch: StoreWatch | None = None,
     ) -> None:
         self.config = config
         self.uncompiled_stages = uncompiled_stages
@@ -92,7 +97,7 @@ class Agent:
         self.leases = leases
         self.journal = journal
         self.app = app
-        self.bell = bell
+        self.bell, self.watch = bell, watch
         """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
         self.claim_after = 0.0
@@ -158,16 +163,25 @@ class Agent:
         for job in self.held.values():
             free[job.inputs.stage] = free.get(job.inputs.stage, 0) - 1
         free |= dict.fromkeys(self.uncompiled_stages(), 0)
+        free |= dict.fromkeys(self.stages_without_store(), 0)
         return {stage: max(count, 0) for stage, count in free.items()}
 
+    def stages_without_store(self) -> tuple[str, ...]:
+        """Return the stages that could only fail, as no store can be written, or not even read."""
+        if self.watch is None or self.watch.has_writable:
+            return ()
+        return STORING if self.watch.has_readable else (*STORING, *READING)
+
     def rooms_free(self) -> int:
-        """Return for how many new sectors the disk has room."""
+        """Return for how many new sectors the disk and the stores have room."""
         if self.leases.is_draining:
             return 0
         settings = self.config.settings
         room = self.leases.hardware().disk_free_bytes // max(settings.get(SECTOR_ROOM), 1)
         if most := settings.get(SECTORS_MAX):
             room = min(room, max(most - self.journal.unfinished(), 0))
+        if self.watch is not None:
+            room = min(room, max(self.watch.rooms() - self.journal.unfinished(), 0))
         return min(room, CLAIM_MAX)
 
     def take(self, assignment: Assignment) -> None:

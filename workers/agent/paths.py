@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.wire.pipeline import REBUILDING, UNSEAL_STAGES
 from workers.processors.errors import BadInput
 from workers.storage.sector import SectorFiles, sector_name
@@ -56,22 +56,31 @@ class SealingPaths:
         return self.job / f"c1-{required(inputs.seed, 'seed').hex()[:16]}.json"
 
 
-def sealing_paths(root: Path, job: Path, *, store: Store, inputs: SealInputs) -> SealingPaths:
-    """Return where a stage's files lie: of unsealing in the store, otherwise below `root`."""
+def sealing_paths(root: Path, job: Path, *, store: Store | None, inputs: SealInputs) -> SealingPaths:
+    """Return where a stage's files lie: of unsealing in the sector's store, otherwise below `root`.
+
+    Without a store for what begins at one that has the sector; the others need none.
+    """
     parameters, number = seal_parameters(inputs.seal_proof), inputs.number
     name = sector_name(inputs.miner_id, number)
-    stored = store.files(parameters, miner_id=inputs.miner_id, number=number)
     plain = SectorFiles(parameters, root / "cache" / name, root / "sealed" / name)
     updated = SectorFiles(parameters, root / "update-cache" / name, root / "update" / name)
+    stored = plain if store is None else store.files(parameters, miner_id=inputs.miner_id, number=number)
     if inputs.stage in UNSEAL_STAGES:
         files = stored
-        if inputs.is_update:
+        if inputs.is_update and store is not None:
             files = store.updated_files(parameters, miner_id=inputs.miner_id, number=number)
         return SealingPaths(parameters, files, key=stored, staged=files.sealed, job=job)
     if not inputs.is_update:
         return SealingPaths(parameters, plain, key=plain, staged=root / "unsealed" / name, job=job)
     key = plain if inputs.state in REBUILD_STATES else stored
     return SealingPaths(parameters, updated, key=key, staged=root / "update-unsealed" / name, job=job)
+
+
+def is_synthetic(inputs: SealInputs, paths: SealingPaths) -> bool:
+    """Return whether the sector's vanilla proofs are all made before its seed is known."""
+    is_first = not inputs.is_update and inputs.state not in REBUILD_STATES
+    return is_first and paths.parameters.rule is ChallengeRule.SYNTHETIC
 
 
 def required(value: bytes | None, name: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Removing what an aborted sector has left on this host, because the console asks for it.
+"""Removing what a sector that is over has left on this host, because the console asks for it.
 
 `jobs/<job>/removed` is written first: a stage that runs ends, none begins again, and a kill in between leaves
 a job that is known to be over.  The mark stays, all else goes.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from workers.storage.sector import sector_name
-from workers.storage.store import path_remove, store_known
+from workers.storage.store import StoreAway, path_remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Command
     from workers.agent.journal import Journal
-    from workers.storage.store import Store
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +57,8 @@ def aborted_sector(args: dict[str, str]) -> AbortedSector:
 class Removals:
     """Removes aborted sectors' files in a thread of its own: half a TiB takes a while."""
 
-    def __init__(self, *, folder: Path, store: Store, journal: Journal) -> None:
-        self.folder, self.store, self.journal = folder, store, journal
+    def __init__(self, *, folder: Path, stores: Stores, journal: Journal) -> None:
+        self.folder, self.stores, self.journal = folder, stores, journal
         self._is_stopped = threading.Event()
         self._lock = threading.Lock()
         self._bytes: dict[str, int] = {}
@@ -105,7 +105,8 @@ class Removals:
             with self.journal.at_work(sector.job_id, patience_s=LOOK_S) as is_ours:
                 if not is_ours:
                     continue
-                store_known(self.store, self.folder)
+                if not sector.keeps_store and (away := self.stores.away()):
+                    raise StoreAway(f"{away[0].name} is away, and may have files of the sector")
                 found = self.files(sector)
                 with self._lock:
                     self._bytes[sector.job_id] = size = sum(map(bytes_of, found))
@@ -120,9 +121,10 @@ class Removals:
                 return
 
     def files(self, sector: AbortedSector) -> list[Path]:
-        """Return the files and folders of a sector in the sealing folder and in the store."""
+        """Return the files and folders of a sector in the sealing folder and in the stores."""
         name, sealing = sector_name(sector.miner_id, sector.number), self.folder / "sealing"
-        roots = (sealing,) if sector.keeps_store else (sealing, self.store.root)
+        stored = () if sector.keeps_store else tuple(one.store.root for one in self.stores.here())
+        roots = (sealing, *stored)
         paths = [root / kind / name for root in roots for kind in KINDS]
         # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
         paths += [*sealing.glob(f"cache/{name}.*"), *sealing.glob(f"update-cache/{name}.*")]

@@ -36,8 +36,9 @@ from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.snark.files import CircuitKind
-from workers.storage.store import Store, StoreAway, store_known
 from workers.storage.store_mark import BadMark
+from workers.storage.stores import Stores
+from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
     from workers.config import SealerConfig
@@ -69,7 +70,7 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
         environment={
             BROKER_VARIABLE: broker,
             "POOLSITE_SEALER_DIR": str(config.folder),
-            "POOLSITE_SEALER_STORE": str(config.store),
+            "POOLSITE_SEALER_READ_ONLY": json.dumps(sorted(map(str, config.read_only_stores))),
             "POOLSITE_SEALER_CONSOLE": config.console,
             "POOLSITE_SEALER_TOKEN": config.token,
             "POOLSITE_SEALER_PROCESSORS": json.dumps(config.processors),
@@ -84,7 +85,7 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
 def run(config: SealerConfig, *, stop: threading.Event) -> None:
     """Work until `stop` is set.  Call it from the main thread.
 
-    Raises ProgramMissing, TokenRefused, StoreAway.
+    Raises ProgramMissing, TokenRefused, BadMark.
     """
     socket = socket_path(config.folder)
     broker = f"redis+socket://{socket}"
@@ -93,13 +94,16 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     console = Console(config.console, config.token)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.settings = config.settings
-    machine = MachineReport(config.folder, lambda: (config.folder, config.store))
+    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
+    stores.open()
+    watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
+    machine = MachineReport(config.folder, lambda: (config.folder, *disk_folders(stores)))
     leases.machine, leases.disks_measure = machine.hardware, machine.measure
     leases.log_tail = partial(log_tail, config.folder / "log")
-    leases.stores = (store_known(Store(config.store), config.folder),)
+    leases.watch_stores(watch)
     journal = Journal(config.folder / "jobs")
-    leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, Store(config.store))
-    removals = Removals(folder=config.folder, store=Store(config.store), journal=journal)
+    leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
+    removals = Removals(folder=config.folder, stores=stores, journal=journal)
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
@@ -116,8 +120,10 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         app=app_make(broker),
         uncompiled_stages=compiling.uncompiled_stages,
         bell=bell,
+        watch=watch,
     )
     try:
+        watch.start()
         children.tick()
         machine.start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
@@ -134,6 +140,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         bell.stop()
         leases.stop()
         machine.stop()
+        watch.stop()
         removals.stop()
         children.stop()
         console.close()
@@ -148,7 +155,7 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
     path = config.folder / CONFIG_FILE
     if not config.join_token or path.exists():
         return config
-    machine = machine_look((config.folder, config.store))
+    machine = machine_look((config.folder, *config.stores))
     rates_write(config.folder / RATES_FILE, machine.disks)
     secret_write(path, config_text(machine, config.sector_bytes).rstrip())
     log.info("config_proposed", path=str(path))
@@ -166,6 +173,6 @@ def main(argv: list[str] | None = None) -> int:
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)
             run(configured(config, arguments, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, StoreAway, BadMark) as error:
+    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, BadMark) as error:
         return refuse(str(error))
     return 0

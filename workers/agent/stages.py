@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import (
     UnsealStage,
 )
 from workers.agent.journal import Failure, Journal, Work
-from workers.agent.paths import REBUILD_STATES, SealingPaths, required, sealing_paths
+from workers.agent.paths import REBUILD_STATES, SealingPaths, is_synthetic, required, sealing_paths
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
@@ -40,7 +40,7 @@ from workers.storage.files import (
     space_check,
     write_file,
 )
-from workers.storage.store import Store, path_remove, store_known
+from workers.storage.store import StoreAway, kept_files, path_remove
 from workers.storage.store_mark import BadMark, StoreRefuses
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from poolsite.wire.pipeline import StageSpec
     from workers.processors.pool import ProcessorPool
     from workers.storage.sector import SectorFiles
+    from workers.storage.store import Store
+    from workers.storage.stores import Attachment, Stores
 
 log = structlog.get_logger(__name__)
 
@@ -117,15 +119,15 @@ class StageRunner:
     """Runs the stages that the journal asks for, each in the kernel children of `pool`."""
 
     def __init__(
-        self, *, folder: Path, store: Store, pool: ProcessorPool, console: Console | None = None
+        self, *, folder: Path, stores: Stores, pool: ProcessorPool, console: Console | None = None
     ) -> None:
         self.console = console
         """Has the raw bytes of pieces."""
         self.folder = folder
-        self.store = store
+        self.stores = stores
         self.pool = pool
         self.journal = Journal(folder / "jobs")
-        self.files_only: dict[str, Callable[[SealInputs, SealingPaths], StageOutputs]] = {
+        self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
             Stage.PERSIST: self._persist,
             Stage.FINALIZE: self._finalize,
             SnapStage.KEY_CLEAR: self._key_clear,
@@ -171,14 +173,14 @@ class StageRunner:
         if spec.stage == UnsealStage.UPLOAD:
             return self._upload(job_id, work.token, paths)
         if spec.stage in self.files_only:
-            outputs = self.files_only[spec.stage](inputs, paths)
+            outputs = self.files_only[spec.stage](job_id, inputs, paths)
             progress(1, 1)
             return outputs
 
-        def call(task: str) -> Any:
+        def call(task: str, given: SealInputs = inputs) -> Any:
             return self.pool.call(
                 task,
-                task_of(task, inputs, paths),
+                task_of(task, given, paths),
                 progress=progress,
                 is_wanted=lambda: not self.journal.is_removed(job_id),
             )
@@ -190,6 +192,8 @@ class StageRunner:
         output = call("snap_decode" if is_decoded else spec.task)
         if spec.stage == Stage.PC1:
             write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
+        elif spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
+            call("synthetic", replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r))
         elif spec.stage == Stage.ADD_PIECE and kind_of(inputs) is SectorKind.DEALS:
             pieces_check(output.piece_infos, inputs, paths)
             return replace(outputs_of(output), pieces=inputs.pieces)
@@ -213,8 +217,6 @@ class StageRunner:
             labels_check(paths, required(inputs.ticket, "ticket"))
         elif spec.stage == Stage.ADD_PIECE:
             self._pieces_fetch(inputs, paths)
-        elif spec.stage == UnsealStage.UNSEAL:
-            store_known(self.store, self.folder)
         elif spec.stage == Stage.C2 and not paths.c1_output(inputs).exists():
             raise BadInput("the output of C1 is not on this host: go back to C1")
 
@@ -253,33 +255,73 @@ class StageRunner:
         return StageOutputs()
 
     def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
-        """Return where a sector is sealed, with the folders made."""
+        """Return where a sector is sealed, with the folders made.  Raises StoreAway."""
+        is_stored = inputs.stage in UNSEAL_STAGES or (inputs.is_update and inputs.state not in REBUILD_STATES)
+        store = self._store_of(inputs) if is_stored else None
         paths = sealing_paths(
-            self.folder / "sealing", self.journal.folder(job_id), store=self.store, inputs=inputs
+            self.folder / "sealing", self.journal.folder(job_id), store=store, inputs=inputs
         )
         if inputs.stage not in UNSEAL_STAGES:
             for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         return paths
 
-    def _persist(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        name = store_known(self.store, self.folder)
+    def _store_of(self, inputs: SealInputs) -> Store:
+        """Return the store that has a sector's replica.  Raises StoreAway, BadFile."""
+        found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
+        if found:
+            return found[0].require()
+        if away := self.stores.away():
+            raise StoreAway(f"the sector is in no store that is there; {away[0].name} is away: page Storage")
+        raise BadFile("no store of this host has the sector")
+
+    def _persist(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        one = self._put(job_id, inputs, paths)
+        return StageOutputs(store=one.name, store_uid=one.uid)
+
+    def _put(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> Attachment:
+        """Store a sealed sector in the store that fits best; an update beside what it was encoded over."""
+        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
+        files = [paths.files.sealed, *kept_files(paths.files)]
+        size = sum(file.stat().st_size for file in files if file.exists())
         try:
-            self.store.mark().takes(miner_id=inputs.miner_id)
+            one = self._choose(job_id, inputs, size)
         except (StoreRefuses, BadMark) as error:
             raise BadInput(str(error)) from None
-        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
-        self.store.persist(paths.files, **sector, is_update=inputs.is_update)
-        return StageOutputs(store=name)
+        self.stores.reserve(job_id, one, size)
+        try:
+            one.require().persist(paths.files, **sector, is_update=inputs.is_update)
+        finally:
+            self.stores.release(job_id)
+        if is_synthetic(inputs, paths) and paths.files.synthetic_proofs.exists():
+            for spent in paths.files.spent_by_synthetic:
+                spent.unlink(missing_ok=True)
+        return one
 
-    def _finalize(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        """Clear the sealing folder of a proven sector, once its files are whole in the store."""
-        store_known(self.store, self.folder)
+    def _choose(self, job_id: str, inputs: SealInputs, size: int) -> Attachment:
+        """Return the store for a sector: the one that has it, where it is to replace what lies there.
+
+        Raises StoreRefuses, StoreAway, NotEnoughSpace, BadMark.
+        """
+        wanted: dict[str, Any] = {"miner_id": inputs.miner_id, "is_update": inputs.is_update, "job": job_id}
+        if here := self.stores.holding(miner_id=inputs.miner_id, number=inputs.number):
+            try:
+                return self.stores.choose(**wanted, needs_bytes=size, among=here)
+            except (StoreRefuses, StoreAway, NotEnoughSpace):
+                if inputs.is_update or inputs.state in REBUILD_STATES:
+                    raise
+        return self.stores.choose(**wanted, needs_bytes=size)
+
+    def _finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        """Clear the sealing folder of a proven sector, once its files are whole in a store."""
         files = paths.files
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         if files.p_aux.exists():
-            if not self.store.has(files, **sector, is_update=inputs.is_update):
-                self.store.persist(files, **sector, is_update=inputs.is_update)
+            here = self.stores.holding(**sector)
+            if not any(one.store.has(files, **sector, is_update=inputs.is_update) for one in here):
+                if away := self.stores.away():
+                    raise StoreAway(f"the sector may lie in {away[0].name}, which is away: page Storage")
+                self._put(job_id, inputs, paths)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
             files.p_aux.unlink()
         sector_files_remove(files)
@@ -291,10 +333,11 @@ class StageRunner:
             spent.unlink(missing_ok=True)
         return StageOutputs()
 
-    def _key_clear(self, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+    def _key_clear(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the replica that data were encoded into, once the updated one is whole in the store."""
-        self._finalize(inputs, paths)
-        stored = self.store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
+        self._finalize(job_id, inputs, paths)
+        store = self._store_of(inputs)
+        stored = store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
         if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
             raise BadFile("the updated replica is not in the store: the one before it stays")
         sector_files_remove(paths.key)

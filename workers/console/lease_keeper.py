@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import VERSION, Hardware, Heartbeat, HeldJob, Operation, Register, Registered
+from poolsite.wire.hosts import (
+    STORE_OPERATIONS,
+    VERSION,
+    Hardware,
+    Heartbeat,
+    HeldJob,
+    Operation,
+    Register,
+    Registered,
+)
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
 
 if TYPE_CHECKING:
@@ -19,9 +28,11 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, Setting, StoredNumbers
     from poolsite.wire.jobs import JobKind, Progress
+    from poolsite.wire.stores import AttachedStore
     from workers.config import HostConfig
     from workers.console.client import Console
     from workers.host_settings import HostSettings
+    from workers.store_watch import StoreWatch
 
 log = structlog.get_logger(__name__)
 
@@ -61,6 +72,8 @@ class LeaseKeeper:
         self.log_tail: Callable[[], tuple[str, ...]] = tuple
         self.boot_id = secrets.token_hex(8)
         self.stores: tuple[str, ...] = ()
+        """Names of the stores, where nobody watches them."""
+        self.watch: StoreWatch | None = None
         self.sectors: Callable[[], tuple[SectorOnHost, ...]] = tuple
         self.stored: Callable[[], tuple[StoredNumbers, ...]] = tuple
         """What is on the disk: told with each registration."""
@@ -82,6 +95,7 @@ class LeaseKeeper:
         self._lease_s: dict[str, int] = {}
         self._lost: set[str] = set()
         self._done_commands: list[str] = []
+        self._command_errors: dict[str, str] = {}
         self._lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._beaten_at = 0.0
@@ -89,6 +103,15 @@ class LeaseKeeper:
         self._settings_told: tuple[Setting, ...] = ()
         self._wants_log = False
         self._error_told = ""
+
+    def watch_stores(self, watch: StoreWatch) -> None:
+        """Report these stores to the console, and changes at once."""
+
+        def changed() -> None:
+            with self._lock:
+                self._has_news = True
+
+        self.watch, watch.on_change = watch, changed
 
     @property
     def worker_id(self) -> str:
@@ -112,7 +135,8 @@ class LeaseKeeper:
                 version=VERSION,
                 kinds=self.kinds,
                 slots=self.slots,
-                stores=self.stores,
+                stores=self.stores if self.watch is None else self.watch.names,
+                attached=self._attached(),
                 hardware=self.hardware(),
                 sectors=self.sectors(),
                 stored=self.stored(),
@@ -172,6 +196,9 @@ class LeaseKeeper:
             removing_bytes=self.removing_bytes(),
             **self.machine(),
         )
+
+    def _attached(self) -> tuple[AttachedStore, ...] | None:
+        return None if self.watch is None else self.watch.attached()
 
     def _settings_now(self) -> tuple[Setting, ...]:
         return self.settings.described() if self.settings is not None else ()
@@ -253,6 +280,9 @@ class LeaseKeeper:
         with self._lock:
             held = tuple(HeldJob(id=job_id, progress=progress) for job_id, progress in self._held.items())
             done = tuple(self._done_commands)
+            errors = {
+                command: self._command_errors[command] for command in done if command in self._command_errors
+            }
             self._has_news = False
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
@@ -266,6 +296,8 @@ class LeaseKeeper:
                 is_draining=self.is_draining,
                 is_paused=self.is_paused,
                 done_commands=done,
+                command_errors=errors,
+                attached=self._attached(),
                 last_error=error,
                 settings=settings if settings != self._settings_told else (),
                 log=self.log_tail() if needs_log else (),
@@ -281,6 +313,8 @@ class LeaseKeeper:
             self._has_news |= answer.wants_log and not self._wants_log
             self._wants_log = answer.wants_log
             self._done_commands = [command for command in self._done_commands if command not in done]
+            for command_id in errors:
+                self._command_errors.pop(command_id, None)
             sent = {one.id: one.progress.token for one in held}
             for lost in answer.lost:
                 # Claimed again while the heartbeat was under way: that lease is a newer one.
@@ -302,6 +336,7 @@ class LeaseKeeper:
             Operation.SET_PLAN: self._set_plan,
             Operation.MEASURE: self._measure,
             Operation.REMOVE: self.files_remove,
+            **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
         for command in commands:
             if not actions[command.op](command):
@@ -330,6 +365,14 @@ class LeaseKeeper:
             with self._lock:
                 self._has_news = True
         return True
+
+    def _store_order(self, command: Command) -> bool:
+        """Return whether an order for a store was carried out, or cannot be."""
+        fault = "this program has no stores" if self.watch is None else self.watch.order(command)
+        if fault:
+            with self._lock:
+                self._command_errors[command.id] = fault[:ERROR_MAX]
+        return fault is not None
 
     def _measure(self, _command: Command) -> bool:
         self.disks_measure()

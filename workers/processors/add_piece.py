@@ -13,7 +13,7 @@ from workers.processors import pieces
 from workers.processors.errors import BadPiece
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
-from workers.storage.files import file_write
+from workers.storage.files import file_write, hole_write
 from workers.storage.sector import Nodes, as_nodes
 
 if TYPE_CHECKING:
@@ -33,9 +33,15 @@ def run(task: AddPieceTask, *, progress: Progress = no_progress) -> AddPieceOutp
 def pieces_stage(
     sources: tuple[PieceSource, ...], staged: Path, *, sector: int, progress: Progress = no_progress
 ) -> tuple[PieceInfo, ...]:
-    """Write the staged file of a sector; return its pieces."""
+    """Write the staged file of a sector; return its pieces.  One of zeros alone is a hole in the disk."""
     places = _places(sources, sector)
     infos: list[PieceInfo] = []
+    if all(source.piece_file is None for source in sources):
+        hole_write(staged, size_bytes=sector)
+        end = pieces.padded_size(sources[-1].piece_size) + places[-1] if sources else 0
+        infos = [pieces.zero_piece(source.piece_size) for source in sources]
+        progress(sector, sector)
+        return (*infos, *pieces.filling_pieces(sector, end))
     with file_write(staged, size_bytes=sector) as raw:
         nodes = as_nodes(raw)
         nodes[:] = 0

@@ -6,6 +6,7 @@ Source: spec sealing section 2.4; damocles-worker vc-processors/src/core/ext/pro
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -69,6 +70,8 @@ class ChildSpec:
     """The program and its arguments; empty: ours."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the parent's."""
+    niceness: int = 0
+    """By how much it gives way to others on this machine's cores, as `nice` counts."""
     ready_s: float = READY_S
     silence_s: float = SILENCE_S
 
@@ -107,6 +110,9 @@ class ProcessorChild:
             env={**os.environ, **spec.environment},
             start_new_session=True,
         )
+        if spec.niceness:
+            with contextlib.suppress(OSError):  # it has ended already, or may not be slowed
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, os.nice(0) + spec.niceness)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -278,6 +284,8 @@ class ProcessorPool:
         self._children: dict[tuple[str, ...], ProcessorChild] = {}
         self._leaving: list[ProcessorChild] = []
         self._started: dict[tuple[str, ...], float] = {}
+        self._starting = {spec.stages: threading.Lock() for spec in specs}
+        """One for each child: a start may have to pause, and no other child's caller waits for that."""
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
@@ -330,23 +338,23 @@ class ProcessorPool:
         spec = self._specs.get(stage)
         if spec is None:
             raise BadInput(f"no processor for stage {stage}")
-        with self._lock:
+        with self._starting[spec.stages]:
             child = self._children.get(spec.stages)
             if child is None or not child.is_alive:
-                self._leaving = [one for one in (*self._leaving, child) if one is not None and one.is_there]
-                child = self._start(spec)
+                child = self._start(spec, child)
         child.wait_ready()
         return child
 
-    def _start(self, spec: ChildSpec) -> ProcessorChild:
-        if self._closed.is_set():
-            raise ChildLost("the pool is closed")
+    def _start(self, spec: ChildSpec, last: ProcessorChild | None) -> ProcessorChild:
         pause = self._started.get(spec.stages, -RESTART_PAUSE_S) + RESTART_PAUSE_S - time.monotonic()
-        if pause > 0:
-            time.sleep(pause)
-        self._started[spec.stages] = time.monotonic()
-        child = ProcessorChild(spec, log=None if self._open_log is None else self._open_log(spec))
-        self._children[spec.stages] = child
+        self._closed.wait(max(pause, 0))
+        with self._lock:
+            if self._closed.is_set():
+                raise ChildLost("the pool is closed")
+            self._leaving = [one for one in (*self._leaving, last) if one is not None and one.is_there]
+            self._started[spec.stages] = time.monotonic()
+            child = ProcessorChild(spec, log=None if self._open_log is None else self._open_log(spec))
+            self._children[spec.stages] = child
         return child
 
     def close(self) -> None:

@@ -116,6 +116,11 @@ def task_decode(stage: Stage, value: Any) -> Any:
     """Read a task.  Raises BadInput."""
     if stage.task is tasks.Pc2Task and isinstance(value, dict):
         value = value | {"pc1out": codec.encode(pc1_output.output_from_value(value.get("pc1out")))}
+    if stage.task is tasks.C2Task and isinstance(value, dict) and "c1out" in value:
+        # as programs of the field are asked: another host's sealer has us as its own program
+        c1out = json.dumps(value["c1out"], separators=(",", ":"))
+        value = {name: item for name, item in value.items() if name != "c1out"}
+        value |= {"c1_json": c1out, "c1_path": None}
     return codec.decode(stage.task, value)
 
 

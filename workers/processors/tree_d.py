@@ -1,5 +1,7 @@
 """Stage tree_d: the binary SHA-254 tree over the staged data.
 
+The tree of an empty sector is the same for all of a size: a host makes it once, each sector's is a link.
+
 Source: rust-fil-proofs filecoin-proofs/src/api/seal.rs (tree-d of phase 1); spec proofs section 2.
 """
 
@@ -11,12 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.sha254 import sha254_zero
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
 from workers.processors.trees import binary_row, grow, node_bytes
 from workers.storage.checksums import Checksums
-from workers.storage.files import Bytes, file_write, mapped_digest, pages_release
+from workers.storage.files import (
+    Bytes,
+    DamagedFile,
+    file_write,
+    is_hole,
+    link_write,
+    mapped_digest,
+    pages_release,
+)
 from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
 
 if TYPE_CHECKING:
@@ -39,8 +50,12 @@ def run(task: TreeDTask, *, progress: Progress = no_progress) -> TreeDOutput:
 def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = no_progress) -> bytes:
     """Write tree-d over the staged data unless it is there with this data and right hashes."""
     parameters = files.parameters
-    staged = staged_data(staged_file, parameters)
     files.cache.mkdir(parents=True, exist_ok=True)
+    if _is_empty(staged_file, parameters):
+        root = _zeros_link(files)
+        progress(parameters.nodes, parameters.nodes)
+        return root
+    staged = staged_data(staged_file, parameters)
     nodes = parameters.nodes
     if files.tree_d.exists():
         tree = _tree_found(files)
@@ -52,6 +67,62 @@ def tree_d_build(files: SectorFiles, staged_file: str, *, progress: Progress = n
         grow(tree, nodes, arity=2, hash_row=_row_write, progress=progress)
         Checksums(files.cache).record(files.tree_d, mapped_digest(raw))
         return node_bytes(tree[-1])
+
+
+def _is_empty(staged_file: str, parameters: SealParameters) -> bool:
+    """Return whether the staged data are zeros that take no disk."""
+    if staged_file == ZERO_SOURCE:
+        return True
+    path = Path(staged_file)
+    return path.exists() and path.stat().st_size <= parameters.sector_bytes and is_hole(path)
+
+
+def zeros_file(files: SectorFiles) -> Path:
+    """Return where a host keeps the tree of empty sectors of this size: beside their cache folders."""
+    return files.cache.with_name(f"tree-d-of-zeros-{files.parameters.sector_bytes}")
+
+
+def _zeros_link(files: SectorFiles) -> bytes:
+    """Link the tree of an empty sector, built when the first needs it; return the root."""
+    shared = zeros_file(files)
+    digest = _zeros_known(shared) or _zeros_write(shared, files.parameters)
+    if not (files.tree_d.exists() and files.tree_d.samefile(shared)):
+        Checksums(files.cache).record(files.tree_d, digest)
+        link_write(shared, files.tree_d)
+    return sha254_zero(files.parameters.sector_bytes)
+
+
+_seen: set[tuple[int, int, int]] = set()
+"""Device, inode and time of the shared trees that this process has read."""
+
+
+def _zeros_known(shared: Path) -> str | None:
+    """Return the digest of the shared tree if it is whole, which is looked at once by each process."""
+    if not shared.exists():
+        return None
+    sums, found = Checksums(shared), shared.stat()
+    name = (found.st_dev, found.st_ino, found.st_mtime_ns)
+    if name not in _seen:
+        try:
+            sums.check(shared)
+        except DamagedFile:
+            return None
+        _seen.add(name)
+    return sums.known(shared)
+
+
+def _zeros_write(shared: Path, parameters: SealParameters) -> str:
+    """Write the tree over zeros: a row's nodes are all the same.  Return its digest."""
+    nodes = parameters.nodes
+    with file_write(shared, size_bytes=NODE_BYTES * tree_nodes(nodes, 2)) as raw:
+        tree, start, width = as_nodes(raw), nodes, nodes // 2
+        while width:
+            root = sha254_zero(NODE_BYTES * (nodes // width))
+            tree[start : start + width] = np.frombuffer(root, np.uint64)
+            start, width = start + width, width // 2
+        digest = mapped_digest(raw)
+        Checksums(shared).record(shared, digest)
+    return digest
 
 
 def _leaves_read(staged_file: str, leaves: Bytes) -> None:

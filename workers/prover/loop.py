@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from workers.console.lease_keeper import LeaseKeeper
     from workers.console.work_bell import WorkBell
     from workers.processors.pool import ProcessorPool
-    from workers.storage.store import Store
+    from workers.storage.stores import Attachment, Stores
 
 log = structlog.get_logger(__name__)
 
@@ -55,6 +56,17 @@ IDLE_S: Final = 0.5
 """Shortest and longest pause between two looks."""
 
 
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the files of sectors lie."""
+
+    replicas: tuple[Replica, ...]
+    unreachable: frozenset[int]
+    """Numbers of those that are in no store which is there, while another store is away."""
+    stores: tuple[Attachment, ...]
+    """Stores that were looked through."""
+
+
 class Prover:
     """One prover's loop."""
 
@@ -64,7 +76,7 @@ class Prover:
         console: Console,
         leases: LeaseKeeper,
         pool: ProcessorPool,
-        store: Store,
+        stores: Stores,
         gate: WinningFirst | None = None,
         kinds: Iterable[JobKind] = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK),
         bell: WorkBell | None = None,
@@ -72,7 +84,7 @@ class Prover:
         self.console = console
         self.leases = leases
         self.pool = pool
-        self.store = store
+        self.stores = stores
         self.gate = gate or WinningFirst()
         self.bell = bell
         self.workers = ThreadPoolExecutor(AT_ONCE + 1, thread_name_prefix="proof")
@@ -143,12 +155,13 @@ class Prover:
 
     def _result(self, assignment: Assignment) -> Complete | Fail:
         """Do the job; what goes wrong is a result too."""
-        if (
-            assignment.aggregate is None and not self.store.is_there
-        ):  # else every sector of an unmounted disk would be called faulty
-            words = f"{self.store.root} bears no store's mark: is its disk mounted?"
-            return _fail(assignment, words, level=Level.TEMPORARY)
         try:
+            if (
+                assignment.aggregate is None and not self.stores.is_any_here
+            ):  # else every sector of an unmounted disk would be called faulty
+                away = ", ".join(one.path for one in self.stores.attached()) or "none is attached"
+                words = f"no store is there ({away}): is its disk mounted?"
+                return _fail(assignment, words, level=Level.TEMPORARY)
             if assignment.window_post is not None:
                 return self._proof(assignment, assignment.window_post)
             if assignment.sector_check is not None:
@@ -170,7 +183,8 @@ class Prover:
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
             most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
         )
-        begun, task = time.monotonic(), self.task_of(inputs)
+        begun, located = time.monotonic(), self._replicas(inputs.miner_id, inputs.sectors)
+        task = self.task_of(inputs, located.replicas)
         read_at = begun
 
         def progress(done: int, total: int) -> None:
@@ -188,23 +202,27 @@ class Prover:
             faults=output.faults,
             ms=took,
             read_ms=int((read_at - begun) * 1000),
-            bad=_located(task.replicas, dict.fromkeys(output.faults, "")),
+            bad=_located(task.replicas, dict.fromkeys(set(output.faults) - located.unreachable, "")),
+            unreachable=tuple(sorted(located.unreachable.intersection(output.faults))),
         )
 
     def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
         """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
-        begun = time.monotonic()
+        begun, located = time.monotonic(), self._replicas(inputs.miner_id, inputs.sectors)
+        if located.unreachable:
+            away = ", ".join(one.name for one in self.stores.away())
+            raise OSError(f"{away} is away, where some of the sectors may lie")
         task = SectorCheckTask(
             proof_type=inputs.post_proof,
-            replicas=self._replicas(inputs.miner_id, inputs.sectors),
+            replicas=located.replicas,
             seed=inputs.randomness,
             per_second=inputs.per_second,
         )
         output = self._call(
             assignment, task, progress=lambda done, total: self._hold(assignment, done=done, total=total)
         )
-        if output.bad and not self.store.is_there:
-            raise OSError(f"{self.store.root} went away while its sectors were checked")
+        if output.bad and (gone := [one for one in located.stores if not one.is_here]):
+            raise OSError(f"{gone[0].path} went away while its sectors were checked")
         took = int((time.monotonic() - begun) * 1000)
         log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
@@ -238,24 +256,32 @@ class Prover:
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
         )
 
-    def task_of(self, inputs: WindowPostInputs) -> WindowPostTask:
+    def task_of(
+        self, inputs: WindowPostInputs, replicas: tuple[Replica, ...] | None = None
+    ) -> WindowPostTask:
         """Return the processor's task, with the places of the files.  Raises UnknownSealProof."""
+        if replicas is None:
+            replicas = self._replicas(inputs.miner_id, inputs.sectors).replicas
         return WindowPostTask(
             miner_id=inputs.miner_id,
             proof_type=inputs.post_proof,
-            replicas=self._replicas(inputs.miner_id, inputs.sectors),
+            replicas=replicas,
             seed=inputs.randomness,
             seconds_left=inputs.seconds_left,
         )
 
-    def _replicas(self, miner_id: int, sectors: Iterable[ProvenSector]) -> tuple[Replica, ...]:
+    def _replicas(self, miner_id: int, sectors: Iterable[ProvenSector]) -> Located:
         """Return the places of sectors' files.  Raises UnknownSealProof."""
-        replicas = []
+        here, away = self.stores.here(), self.stores.away()
+        replicas, unreachable = [], set()
         for sector in sectors:
             parameters = seal_parameters(sector.seal_proof)
-            files = self.store.proven_files(
-                parameters, miner_id=miner_id, number=sector.number, comm_r=sector.comm_r
-            )
+            name: dict[str, Any] = {"miner_id": miner_id, "number": sector.number}
+            files = self.stores.proven_files(parameters, **name, comm_r=sector.comm_r, here=here)
+            if files is None:
+                if away:
+                    unreachable.add(sector.number)
+                files = (here or away)[0].store.files(parameters, **name)
             replicas.append(
                 Replica(
                     sector_id=sector.number,
@@ -264,7 +290,7 @@ class Prover:
                     sealed_file=str(files.sealed),
                 )
             )
-        return tuple(replicas)
+        return Located(tuple(replicas), frozenset(unreachable), tuple(here))
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
         """Report the result; while the console is away, until the lease is lost."""

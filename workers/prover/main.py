@@ -31,8 +31,9 @@ from workers.prover.preparation import Preparation
 from workers.prover.winning import compute_proof
 from workers.prover.winning_first import WinningFirst
 from workers.snark.files import CircuitKind
-from workers.storage.store import Store, StoreAway, store_known
 from workers.storage.store_mark import BadMark
+from workers.storage.stores import Stores
+from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,22 +43,27 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STAGES = ("window_post", "winning_post", "sector_check")
+WINNING = "winning_post"
+STAGES = ("window_post", WINNING, "sector_check")
+WINDOW_NICENESS = 5
+"""Of the child that proves windows, where wins have one of their own."""
 JOBS = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
 KINDS = (CircuitKind.WINDOW_POST,)
 """Circuits without whose parameters no job is claimed."""
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Raises TokenRefused, StoreAway."""
+    """Work until `stop` is set.  Raises TokenRefused, BadMark."""
     console = Console(config.console, config.token)
-    store = Store(config.store)
+    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
+    stores.open()
+    watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     kinds = (*JOBS, JobKind.AGGREGATE) if powers_path().exists() else JOBS
     leases = LeaseKeeper(config, console, kinds=kinds, slots={"WINDOW_POST": 1})
-    machine = MachineReport(config.folder, lambda: (config.folder, config.store))
+    machine = MachineReport(config.folder, lambda: (config.folder, *disk_folders(stores)))
     leases.machine, leases.disks_measure = machine.hardware, machine.measure
     leases.log_tail = partial(log_tail, config.folder / "log")
-    leases.stores = (store_known(store, config.folder),)
+    leases.watch_stores(watch)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     snark = Snark(config.snark)
@@ -76,23 +82,26 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
     )
     gate = WinningFirst()
     bell = WorkBell(console, leases)
-    prover = Prover(console=console, leases=leases, pool=pool, store=store, gate=gate, kinds=kinds, bell=bell)
+    prover = Prover(
+        console=console, leases=leases, pool=pool, stores=stores, gate=gate, kinds=kinds, bell=bell
+    )
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
             with gate.winning():
-                return pool.call("winning_post", replace(task, needs_groth16=not leases.takes_containers))
+                return pool.call(WINNING, replace(task, needs_groth16=not leases.takes_containers))
 
-        return compute_proof(request, store=store, miner_id=miner, prove=prove)
+        return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 
     gateway = ProofLine(
         url=gateway_url(config.console),
         token=config.token,
-        miners=store.miners,
+        miners=stores.miners,
         compute=compute,
         host=config.host,
     )
     try:
+        watch.start()
         machine.start()
         threading.Thread(target=pool.keep_running, daemon=True).start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
@@ -110,6 +119,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
             stop.wait(prover.tick() if is_able else 0.1)
     finally:
         machine.stop()
+        watch.stop()
         preparation.stop()
         gateway.stop()
         bell.stop()
@@ -120,14 +130,24 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
 
 
 def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> list[ChildSpec]:
-    """Return one child for the stages of ours, and one for each own binary."""
+    """Return the children of ours, and one for each own binary.
+
+    A host that makes SNARKs proves wins in a child of their own: a window's SNARK keeps its child busy for
+    minutes, and gives way to it.  Where all proofs are vanilla, a few leaves read, one child is enough.
+    """
     foreign = [
         ChildSpec(stages=(stage,), command=config.processors[stage])
         for stage in STAGES
         if stage in config.processors
     ]
-    environment = {COMPILE_PROGRESS_VARIABLE: str(compiling), SNARK_VARIABLE: config.snark}
-    return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
+    snark = {SNARK_VARIABLE: config.snark}
+    telling = snark | {COMPILE_PROGRESS_VARIABLE: str(compiling)}
+    rest = tuple(stage for stage in ours if stage != WINNING)
+    if config.snark == Snark.VANILLA or WINNING not in ours or not rest:
+        return [*foreign, ChildSpec(stages=ours, environment=telling)] if ours else foreign
+    # in this order: what the first one compiles the second one finds
+    windows = ChildSpec(stages=rest, environment=telling, niceness=WINDOW_NICENESS)
+    return [*foreign, windows, ChildSpec(stages=(WINNING,), environment=snark)]
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -138,6 +158,6 @@ def main(argv: list[str] | None = None) -> int:
             logs_set_up("prover")
             stop = stop_on_signal()
             run(joined(config, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, TokenRefused, StoreAway, BadMark) as error:
+    except (BadConfig, AlreadyRunning, TokenRefused, BadMark) as error:
         return refuse(str(error))
     return 0

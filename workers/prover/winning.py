@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from workers.processors.tasks import WinningPostOutput
-    from workers.storage.store import Store
+    from workers.storage.stores import Stores
 
 WINNING_V1: Final = 0
 """First number of the registered WinningPoSt proofs; the sector size is added."""
@@ -25,7 +25,7 @@ WINNING_V1: Final = 0
 Json = Any
 
 
-def winning_task(request: Json, *, store: Store, miner_id: int) -> WinningPostTask:
+def winning_task(request: Json, *, stores: Stores, miner_id: int) -> WinningPostTask:
     """Return the processor's task, with the places of the files.  Raises BadInput."""
     try:
         seed = base64.b64decode(request["Rand"], validate=True)
@@ -36,7 +36,9 @@ def winning_task(request: Json, *, store: Store, miner_id: int) -> WinningPostTa
             if sealed is None:
                 raise BadInput("a sector without SealedCID")
             number, comm_r = int(sector["SectorNumber"]), cid_to_commr(sealed)
-            files = store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
+            files = stores.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
+            if files is None:
+                raise BadInput(f"sector {number} is in no store that is there")
             replicas.append(Replica(number, comm_r, str(files.cache), str(files.sealed)))
             sizes.add(parameters.sector_bytes)
     except (TypeError, KeyError, ValueError, BadCid, UnknownSealProof) as error:
@@ -58,10 +60,10 @@ def proofs_json(task: WinningPostTask, output: WinningPostOutput) -> Json:
 def compute_proof(
     request: Json,
     *,
-    store: Store,
+    stores: Stores,
     miner_id: int,
     prove: Callable[[WinningPostTask], WinningPostOutput],
 ) -> Json:
     """Answer one request.  Raises ProcessorError if the sector cannot be proven."""
-    task = winning_task(request, store=store, miner_id=miner_id)
+    task = winning_task(request, stores=stores, miner_id=miner_id)
     return proofs_json(task, prove(task))

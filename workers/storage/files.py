@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import shutil
@@ -167,4 +168,30 @@ def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[B
         yield np.frombuffer(mapping, np.uint8)
         mapping.flush()
         os.fsync(file.fileno())
+    finish_file(path)
+
+
+def hole_write(path: Path, *, size_bytes: int) -> None:
+    """Write a file of zeros that takes no disk, where the file system has holes."""
+    with temporary_name(path).open("wb") as file:
+        file.truncate(size_bytes)
+        os.fsync(file.fileno())
+    finish_file(path)
+
+
+def is_hole(path: Path) -> bool:
+    """Return whether a file is one hole, and so nothing but zeros."""
+    with path.open("rb") as file:
+        try:
+            os.lseek(file.fileno(), 0, os.SEEK_DATA)
+        except OSError as error:
+            return error.errno == errno.ENXIO
+    return False
+
+
+def link_write(target: Path, path: Path) -> None:
+    """Hard-link a file to another name, replacing what had it."""
+    temporary = temporary_name(path)
+    temporary.unlink(missing_ok=True)
+    os.link(target, temporary)
     finish_file(path)

@@ -154,6 +154,12 @@ class SectorFiles:
         """Return the file of synthetic vanilla proofs."""
         return self.cache / SYNTHETIC_FILE
 
+    @property
+    def spent_by_synthetic(self) -> tuple[Path, ...]:
+        """Return what nobody needs any more once the synthetic proofs are written: layers, tree-d, tree-c."""
+        layers = [self.layer(layer) for layer in range(1, self.parameters.layers + 1)]
+        return (*layers, self.tree_d, *(self.tree_c(base_tree) for base_tree in range(self.base_trees)))
+
     def label_configs(self) -> tuple[StoreConfig, ...]:
         """Return the descriptions of the layers."""
         path, nodes = str(self.cache), self.parameters.nodes

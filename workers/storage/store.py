@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import shutil
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -28,10 +29,6 @@ NAME: Final = re.compile(r"s-t0([0-9]{1,18})-([0-9]{1,18})")
 """A sector's file."""
 MARK: Final = "sectorstore.json"
 """File in a store's root that gives it its name, as lotus writes it."""
-
-
-KNOWN: Final = "store.json"
-"""File in a worker's folder: which store it works with."""
 
 
 class StoreAway(OSError):
@@ -55,7 +52,7 @@ class Store:
         if not path.exists():
             self.root.mkdir(parents=True, exist_ok=True)
             name = f"store-{secrets.token_hex(4)}"
-            facts = {"ID": name, "Name": name, "Strict": False, "ReadOnly": False, "Weight": 1}
+            facts = {"ID": str(uuid.uuid4()), "Name": name, "Strict": False, "ReadOnly": False, "Weight": 1}
             fresh = path.with_name(f"{MARK}.{name}")
             write_file(fresh, json.dumps(facts, indent=2).encode())
             with contextlib.suppress(FileExistsError):  # of sealer and prover at once one wins
@@ -134,29 +131,6 @@ class Store:
             for kept in kept_files(source)
             if kept.exists()
         )
-
-
-def store_known(store: Store, folder: Path) -> str:
-    """Return the name of the store that the worker in `folder` works with; at the first time it is noted.
-
-    Sectors written into the bare folder under an absent mount would be gone when the mount is back, and
-    those in it look lost meanwhile.  Raises StoreAway.
-    """
-    path, root = folder / KNOWN, str(store.root)
-    try:
-        known = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        known = {}
-    if not isinstance(known, dict) or known.get("root") != root:
-        name = store.name()
-        write_file(path, json.dumps({"root": root, "name": name}).encode())
-        return name
-    if not store.is_there or store.name() != known.get("name"):
-        raise StoreAway(
-            f"{root} is not the store {known.get('name')} that was there: is its disk mounted? "
-            f"If it was replaced on purpose, remove {path}"
-        )
-    return str(known["name"])
 
 
 def kept_files(files: SectorFiles) -> list[Path]:

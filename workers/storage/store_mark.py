@@ -6,11 +6,21 @@ Source: lotus storiface LocalStorageMeta; damocles objstore.Config; spec sealing
 from __future__ import annotations
 
 import json
+import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+RESERVE: Final = "ReserveBytes"
+"""Our own key: disk that is left free."""
+SEALED_TYPES: Final = frozenset({"sealed", "cache"})
+UPDATE_TYPES: Final = frozenset({"update", "update-cache"})
+"""Types of lotus that a finished sector has."""
 
 
 class BadMark(ValueError):
@@ -26,12 +36,17 @@ class StoreMark:
     """A store's own rules."""
 
     name: str
+    uid: str = ""
+    """Empty: the mark has none yet."""
     weight: int = 1
     can_store: bool = True
     """False: it is for sealing only."""
+    can_seal: bool = False
     read_only: bool = False
     max_bytes: int = 0
     """Most that may lie in it; 0: what the disk takes."""
+    reserve_bytes: int = 0
+    """Disk that is left free."""
     groups: tuple[str, ...] = ()
     allow_miners: frozenset[int] = frozenset()
     """Ids of the miners whose sectors it takes; empty: those of all that are not denied."""
@@ -40,8 +55,9 @@ class StoreMark:
     deny_types: frozenset[str] = frozenset()
     """Types of lotus: sealed, cache, unsealed, update, update-cache."""
 
-    def takes(self, *, miner_id: int) -> None:
+    def takes(self, *, miner_id: int, is_update: bool = False) -> None:
         """Raise StoreRefuses if finished sectors of this miner may not be put here."""
+        types = UPDATE_TYPES if is_update else SEALED_TYPES
         why = ""
         if self.read_only:
             why = "is read-only: set ReadOnly to false in its sectorstore.json"
@@ -49,10 +65,9 @@ class StoreMark:
             why = "is for sealing only: set CanStore to true in its sectorstore.json"
         elif miner_id in self.deny_miners or (self.allow_miners and miner_id not in self.allow_miners):
             why = f"does not take sectors of f0{miner_id}: see AllowMiners, DenyMiners in sectorstore.json"
-        elif {"sealed", "cache"} & self.deny_types or (
-            self.allow_types and not {"sealed", "cache"} <= self.allow_types
-        ):
-            why = "does not take sealed files and caches: see AllowTypes, DenyTypes in sectorstore.json"
+        elif types & self.deny_types or (self.allow_types and not types <= self.allow_types):
+            what = "updated replicas" if is_update else "sealed files and caches"
+            why = f"does not take {what}: see AllowTypes, DenyTypes in sectorstore.json"
         if why:
             raise StoreRefuses(f"the store {self.name} {why}")
 
@@ -68,16 +83,36 @@ def mark_read(path: Path) -> StoreMark:
     read = _Facts(path, facts)
     return StoreMark(
         name=read.text("Name") or read.text("ID") or str(path.parent),
+        uid=read.text("ID"),
         weight=read.number("Weight", 1),
         can_store=read.flag("CanStore", default=True),
+        can_seal=read.flag("CanSeal", default=False),
         read_only=read.flag("ReadOnly", default=False),
         max_bytes=read.number("MaxStorage", 0),
+        reserve_bytes=read.number(RESERVE, 0),
         groups=read.texts("Groups"),
         allow_miners=read.miners("AllowMiners"),
         deny_miners=read.miners("DenyMiners"),
         allow_types=frozenset(read.texts("AllowTypes")),
         deny_types=frozenset(read.texts("DenyTypes")),
     )
+
+
+def mark_change(path: Path, changes: dict[str, Any]) -> None:
+    """Write some keys of a mark; the others stay as they are.  Raises BadMark, OSError."""
+    mark_read(path)
+    write_file(path, json.dumps(json.loads(path.read_text()) | changes, indent=2).encode())
+
+
+def uid_of_mark(path: Path, mark: StoreMark) -> str:
+    """Return a store's identity; a mark without one, as of damocles, gets it if it can be written."""
+    if mark.uid:
+        return mark.uid
+    try:
+        mark_change(path, {"ID": str(uuid.uuid4())})
+        return mark_read(path).uid
+    except OSError:  # a read-only disk of another program: its name has to do
+        return mark.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from apps.sectors.host_selectors import host_report, worker_get, worker_is_away,
 from apps.sectors.services.host_settings import settings_wanted
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.retirement import worker_retire, worker_retire_drained
-from poolsite.wire.hosts import Operation
+from poolsite.wire.hosts import STORE_OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
@@ -96,7 +96,7 @@ class CommandInput(InputSerializer):
     """What a worker is to do."""
 
     op = serializers.ChoiceField(
-        choices=[str(op) for op in Operation if op is not Operation.REMOVE] + [RETIRE]
+        choices=[str(op) for op in Operation if op not in (Operation.REMOVE, *STORE_OPERATIONS)] + [RETIRE]
     )
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 

@@ -26,6 +26,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get, miners_visible, sender_choose
 from apps.miners.services.create import MinerSpec, miner_create
 from apps.miners.services.importing import miner_import
+from apps.miners.services.porep import porep_of
 from apps.miners.states import MinerState, Use
 from apps.proving.selectors import deadlines_of
 from apps.sectors.errors import BadCount
@@ -35,6 +36,7 @@ from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import Payer, PledgePrice, payers_of, pledge_price
 from apps.users.principals import Principal
 from apps.users.selectors import tenant_by_name
+from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -59,6 +61,9 @@ class MinerOutput(serializers.Serializer[Any]):
     control = serializers.ListField(child=serializers.CharField())
     beneficiary = serializers.CharField(allow_null=True)
     seal_proof = serializers.IntegerField()
+    porep = serializers.ChoiceField(
+        choices=[str(rule) for rule in ChallengeRule], help_text="how its new sectors are sealed"
+    )
     post_proof = serializers.IntegerField()
     sector_size = serializers.IntegerField()
     raw_power = serializers.CharField()
@@ -192,6 +197,7 @@ def miner_body(miner: Miner) -> dict[str, Any]:
         "robust": miner.robust or None,
         "tenant": miner.tenant.name,
         "beneficiary": miner.beneficiary or None,
+        "porep": str(porep_of(miner)),
         "refreshed_height": miner.refreshed_height if miner.refreshed_height >= 0 else None,
         "senders": {use.value: sender_choose(miner, use).address for use in Use},
         **{name: getattr(miner, name) for name in PLAIN},
@@ -314,15 +320,6 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
     return miner_create(wish, principal=principal, tenant=tenant, client=client, network=network)
 
 
-class MinerView(PoolView):
-    """`/miners/{address}`: one miner."""
-
-    @extend_schema(responses=MinerOutput)
-    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show one miner."""
-        return Response(miner_body(miner_get(self.principal, address)))
-
-
 class MinerSectorsView(PoolView):
     """`/miners/{address}/sectors`: new sectors for a miner."""
 
@@ -380,7 +377,6 @@ class MinerDeadlinesView(PoolView):
 
 urlpatterns = [
     path("miners", MinersView.as_view(), name="v1-miners"),
-    path("miners/<str:address>", MinerView.as_view(), name="v1-miner"),
     path("miners/<str:address>/sectors", MinerSectorsView.as_view(), name="v1-miner-sectors"),
     path("miners/<str:address>/pledge-price", MinerPledgePriceView.as_view(), name="v1-miner-pledge-price"),
     path("miners/<str:address>/deadlines", MinerDeadlinesView.as_view(), name="v1-miner-deadlines"),

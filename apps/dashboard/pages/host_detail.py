@@ -24,6 +24,7 @@ from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, kind_text
+from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_record import host_record, log_watch
@@ -96,6 +97,7 @@ class HostDetail:
     settings: tuple[SettingRow, ...]
     facts: tuple[Fact, ...]
     disks: tuple[dict[str, str], ...]
+    stores: tuple[dict[str, object], ...]
     per_day: str
     failures: tuple[Event, ...]
     log: tuple[str, ...]
@@ -117,6 +119,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         settings=setting_rows(worker, report),
         facts=tuple(host_facts(worker)),
         disks=tuple(disk_rows(worker)),
+        stores=host_store_rows(worker.attachments.select_related("store")),
         per_day=record_text(record) if JobKind.SEAL in worker.kinds else "",
         failures=tuple(failure_rows(record)),
         log=() if report is None else tuple(report.log),
@@ -292,7 +295,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         return
     log_watch(worker)
     host = host_detail(worker, context.data)
-    for part in ("head", "slots", "settings", "disks", "failures", "log"):
+    for part in ("head", "slots", "settings", "stores", "disks", "failures", "log"):
         yield fragment(f"hosts/_{part}.html", host=host)
     yield fragment(
         "messages/_facts.html", facts=host.facts, title=_("Hardware and version"), key="host-facts"

@@ -204,6 +204,11 @@ ASKED: Final[dict[str, str]] = {
     Operation.SET_PLAN: "changes its settings with its next heartbeat",
     Operation.MEASURE: "measures its disks with its next heartbeat",
     Operation.REMOVE: "removes the files of aborted sectors",
+    Operation.ATTACH: "attaches a store",
+    Operation.DETACH: "detaches a store",
+    Operation.SET_STORE: "changes a store",
+    Operation.COPY_SECTOR: "copies sectors to another store",
+    Operation.REMOVE_COPY: "removes moved sectors from their old store",
 }
 """Commands that ride on the answer to a heartbeat."""
 
@@ -223,10 +228,10 @@ def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
 
 
 def host_row(
-    worker: Worker, *, data: PageData, may_act: bool, paces: Mapping[str, HostSpeed] = MappingProxyType({})
+    worker: Worker, *, data: PageData, may_act: bool, paces: Mapping[int, HostSpeed] = MappingProxyType({})
 ) -> HostRow:
     """Lay out one worker of `workers_visible`; without `paces` nothing is said of its speed."""
-    pace = paces.get(worker.name)
+    pace = paces.get(worker.pk)
     jobs = [job_text(job) for job in held_jobs(worker)]
     asked = data.asked.get(worker.pk, "")
     return HostRow(

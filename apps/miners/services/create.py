@@ -11,10 +11,12 @@ from django.db import IntegrityError, transaction
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
+from apps.miners.due import CREATIONS
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.selectors import miner_principal
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
     from poolsite.filecoin.sector import RegisteredSealProof
 
+CREATIONS_DUE: Final = Prepared("creations_due", CREATIONS, ["text", "text"])
 NAME_MAX: Final = 64
 
 WORKER_FUND: Final = 10**17
@@ -265,6 +268,8 @@ def creations_follow() -> None:
 
     The second look finds a miner whose message left the chain in a reorganisation.
     """
+    if not CREATIONS_DUE.rows([MinerState.ACTIVE, MessageState.LANDED]):
+        return
     waiting = Miner.objects.select_related("tenant").exclude(create_message_id=None)
     rows = [miner for miner in waiting if miner.state != MinerState.ACTIVE or _is_young(miner)]
     messages = messages_by_ids([miner.create_message_id for miner in rows if miner.create_message_id])

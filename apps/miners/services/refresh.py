@@ -16,8 +16,10 @@ from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.isolation import for_each_isolated
 from apps.chain.parallel import map_parallel
 from apps.core.live import Change, publish
+from apps.miners.due import ESTIMATE_EPOCHS
 from apps.miners.models import ChainRoots, Miner, RewardEstimate
 from apps.miners.onchain import Actor, MinerFacts, actors_read, deadline_roots, estimates_read, miner_facts
+from apps.miners.selectors import roots_active
 from poolsite.filecoin.address import address_format, address_parse
 from poolsite.filecoin.deadlines import current_deadline
 
@@ -31,8 +33,6 @@ log = structlog.get_logger(__name__)
 
 READ_ALL_EPOCHS: Final = 60
 """How long what vests, and all else, is at most believed of a miner whose state root stayed."""
-ESTIMATE_EPOCHS: Final = 10
-"""How old the estimates of reward and power get: they are smoothed over days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def miners_refresh(
     """Read at a head the miners that moved, several at a time; one that cannot be read stops no other."""
     if not miners:
         return
-    known = {row.miner_id: row for row in ChainRoots.objects.filter(miner__in=miners).defer("each")}
+    known = {row.miner_id: row for row in roots_active()}
     try:
         actors = actors_read(client, [miner.address for miner in miners], key)
     except NodeUnavailable as error:

@@ -10,7 +10,7 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.commitments import commitment_of
-from apps.pieces.errors import PieceKnown, PieceMismatch, PieceTooLarge
+from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.files import piece_opened, piece_path, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
     """Compute a received piece's commitment and accept it; returns the miner's piece and whether it is new.
 
-    A piece that the miner has already, under the same terms, is that one, and this one goes.
-    Raises PieceMismatch, PieceTooLarge, PieceKnown, PieceBusy, CommitmentFailed; but for the last two the
-    piece is gone then.
+    A piece that the miner has already, under the same terms or without any, is that one, and this one goes;
+    under other terms it is one more.  Raises PieceMismatch, PieceTooLarge, PieceBusy, CommitmentFailed; but
+    for the last two the piece is gone then.
     """
     with piece_opened(piece):
         computed = commitment_of(piece_path(piece))
@@ -36,7 +36,7 @@ def piece_check(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
             if same is None and (accepted := _accept(piece, commitment, by=by)):
                 return accepted, True
             return _already_there(piece, same or piece_same(piece, str(commitment.cid)), by=by), False
-        except (PieceMismatch, PieceTooLarge, PieceKnown):
+        except (PieceMismatch, PieceTooLarge):
             _drop(piece)
             raise
 
@@ -74,9 +74,9 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
 
 
 def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
-    """Return the piece that the miner has; its bytes come back if they were gone.  Raises PieceKnown."""
-    if same is None or (any(piece.terms) and same.terms != piece.terms):
-        raise PieceKnown("the miner has this piece under another allocation or deal", field="piece_cid")
+    """Return the piece that the miner has; its bytes come back if they were gone.  Raises PieceBusy."""
+    if same is None:  # somebody removed it this moment
+        raise PieceBusy
     with transaction.atomic():
         if not same.has_data:
             piece_path(piece).rename(piece_path(same))

@@ -28,7 +28,8 @@ PROVERS = (AttemptKind.FIRST, AttemptKind.BACKUP)
 
 def attempts_running(post: WindowPost) -> list[ProofAttempt]:
     """Return what hosts are asked for the whole proof, the first attempt before its backup."""
-    return [one for kind in PROVERS if (one := post.attempt(kind)) is not None]
+    found = post.attempts_open()
+    return [found[kind] for kind in PROVERS if kind in found]
 
 
 def attempt_collect(post: WindowPost) -> ProofAttempt | None:
@@ -51,9 +52,8 @@ def attempts_cancel(
     post: WindowPost, context: ProvingContext, *kinds: AttemptKind, besides: ProofAttempt | None = None
 ) -> None:
     """Cancel the open attempts of these kinds, of all without any; reports about them are refused."""
-    for kind in kinds or AttemptKind:
-        attempt = post.attempt(kind)
-        if attempt is not None and attempt != besides:
+    for kind, attempt in post.attempts_open().items():
+        if (not kinds or kind in kinds) and attempt != besides:
             attempt_end(attempt, "CANCEL", context)
 
 

@@ -13,6 +13,7 @@ from apps.proving.models import CheckRun, Deadline, SectorCheck
 from apps.proving.policy import apart_epochs
 from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_strip, proof_check
 from apps.proving.states import CheckKind, CheckState
+from apps.sectors.models import Sector
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ def bad_sectors(job: Job) -> list[dict[str, Any]]:
     """Return number, path and reason of each sector that a finished job found bad."""
     told = {int(one["number"]): one for one in job.result.get("bad", ())}
     plain = {"path": "", "reason": "the files cannot be read"}
-    faults = sorted({int(number) for number in job.result.get("faults", ())})
+    unknown = {int(number) for number in job.result.get("unreachable", ())}
+    faults = sorted({int(number) for number in job.result.get("faults", ())} - unknown)
     return [{"number": number, **plain, **told.get(number, {})} for number in faults]
 
 
@@ -138,14 +140,27 @@ def proof_results_store(
     post: WindowPost, job: Job, numbers: Collection[int], context: ProvingContext
 ) -> None:
     """Keep what a window's proof has found: its bad sectors, and those that were bad and are proved."""
-    store = next(iter(job.result.get("stores", ())), "")
+    stores = list(job.result.get("stores", ())) or [""]
     host = str(job.result.get("worker") or "")[:100]
     bad = bad_sectors(job)
-    known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False)
-    cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
-    if bad or cured:
-        run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
-        results_store(run, bad, cured, context)
+    lie = dict(
+        Sector.objects.filter(miner=post.miner, number__in=[one["number"] for one in bad]).values_list(
+            "number", "store"
+        )
+    )
+    for store in stores:
+        known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False)
+        cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
+        # A sector that lies in none of the host's stores, as far as is known, counts for the first.
+        is_first = store == stores[0]
+        here = [
+            one
+            for one in bad
+            if (known := lie.get(one["number"])) == store or (is_first and known not in stores)
+        ]
+        if here or cured:
+            run = CheckRun(miner=post.miner, deadline_index=post.deadline_index, store=store, host=host)
+            results_store(run, here, cured, context)
 
 
 def _publish(run: CheckRun) -> None:

@@ -17,8 +17,8 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs, proving_policy
-from apps.proving.selectors import provers_online
+from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
+from apps.proving.selectors import provers_online, proving_policy
 from apps.proving.services.jobs import check_job_create, proof_window, sectors_onchain
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector
@@ -160,6 +160,7 @@ def _begin(
         return 0
     onchain = sectors_onchain(context.client, deadline.miner, numbers, context.head.key)
     window = proof_window(deadline.index, deadline.cutoff_epoch, context)
+    pace = proving_policy(deadline.miner_id).check_per_s
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
@@ -175,7 +176,7 @@ def _begin(
             run.job = check_job_create(
                 deadline.miner,
                 sectors=sectors,
-                per_second=proving_policy().check_per_s,
+                per_second=pace,
                 window=window,
                 now=context.now,
                 offered_to=[prover.pk for prover in provers if run.store in prover.stores],

@@ -44,10 +44,14 @@ def disputes_follow(context: ProvingContext) -> int:
         DisputesRead.objects.filter(pk=1).update(height=max(deep, cursor.height))
         return 0
     heads = Head.objects.filter(is_canonical=True, height__gt=cursor.height, height__lte=deep)
-    count, miners = 0, _miners()
-    for head in heads.order_by("height")[:AT_ONCE]:
-        count += _head_read(head, miners, context)
-        DisputesRead.objects.filter(pk=1).update(height=head.height)
+    count, miners, read = 0, _miners(), cursor.height
+    try:
+        for head in heads.order_by("height")[:AT_ONCE]:
+            count += _head_read(head, miners, context)
+            read = head.height
+    finally:
+        # Once for all of them: a head that is read again brings nothing twice.
+        DisputesRead.objects.filter(pk=1, height__lt=read).update(height=read)
     return count
 
 

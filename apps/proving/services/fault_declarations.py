@@ -22,7 +22,8 @@ from apps.messages.states import MessageState
 from apps.miners.onchain import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs, proving_policy
+from apps.proving.policy import again_epochs, ahead_epochs
+from apps.proving.selectors import proving_policy
 from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -72,6 +73,7 @@ def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
     if not bad:
         return 0
     facts = partitions_read(context.client, deadline.miner.address, [deadline.index], context.head.key)
+    policy = proving_policy(deadline.miner_id)
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
@@ -81,14 +83,19 @@ def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
             miner=row.miner_id, deadline_index=row.index, open_epoch=row.open_epoch
         )
         told = {number for numbers in same.values_list("sectors", flat=True) for number in numbers}
-        room = max(proving_policy().declare_max - len(told), 0)
+        room = max(policy.declare_max - len(told), 0)
         wanted: dict[int, list[int]] = defaultdict(list)
         for index, part in enumerate(facts[deadline.index]):
             # One whose recovery is on the way is faulty as well.
             for number in sorted((bad - told) & set(part.live - part.faulty))[:room]:
                 wanted[index].append(number)
                 room -= 1
-        for index, numbers in wanted.items():
+        parts = [
+            (index, numbers[at : at + policy.declaration_max])
+            for index, numbers in wanted.items()
+            for at in range(0, len(numbers), policy.declaration_max)
+        ]
+        for index, numbers in parts:
             FaultDeclaration.objects.create(
                 miner=deadline.miner,
                 deadline_index=row.index,
@@ -97,9 +104,9 @@ def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
                 cutoff_epoch=row.cutoff_epoch,
                 sectors=numbers,
             )
-    if wanted:
+    if parts:
         publish(Change("deadline", deadline.pk, deadline.miner.tenant_id))
-    return len(wanted)
+    return len(parts)
 
 
 def declarations_advance(context: ProvingContext) -> None:

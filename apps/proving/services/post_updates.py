@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from apps.core.live import Change, publish
+from apps.core.transitions import update_returning
 from apps.proving.models import WindowPost
+from apps.proving.selectors import deadline_keys
 
 
 def publish_post(post: WindowPost) -> None:
     """Publish that a window's proof has moved."""
-    deadline = post.miner.deadlines.filter(index=post.deadline_index).first()
-    if deadline is not None:
-        publish(Change("deadline", deadline.pk, post.miner.tenant_id))
+    for key in deadline_keys(post.miner_id, index=post.deadline_index):
+        publish(Change("deadline", key, post.miner.tenant_id))
 
 
 def post_update(post: WindowPost, **data: Any) -> None:
     """Store what changes without a step, and tell of it."""
-    WindowPost.objects.filter(pk=post.pk).update(**data)
-    post.refresh_from_db()
+    update_returning(post, WindowPost.objects.filter(pk=post.pk), **data)
     publish_post(post)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
-from django.db.models import Q
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
+from apps.proving.due import MOVING
 from apps.proving.models import WindowPost
 from apps.proving.selectors import attempts_open, attempts_prefetch
 from apps.proving.services.attempts import attempts_cancel
@@ -29,13 +30,15 @@ from apps.proving.services.submissions import (
     proven_onchain,
 )
 from apps.proving.services.windows import challenge_draw
-from apps.proving.states import OPEN_POSTS, PostState
+from apps.proving.states import PostState
 
 if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
+
+POSTS_MOVING: Final = Prepared("posts_moving", MOVING, ["bigint", "timestamptz", "bigint"])
 
 
 def posts_advance(context: ProvingContext) -> None:
@@ -49,40 +52,17 @@ def posts_advance(context: ProvingContext) -> None:
 def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str, Message]]:
     """Return the proofs that need attention, with all that it takes, and their messages.
 
-    Told by a narrow query first: to read proofs with their jobs, hosts and miner costs twenty times as much,
+    Which they are, a narrow question tells: to read proofs with their jobs, hosts and miner costs much more,
     and on most heads each one stands where its message does.
     """
-    landed = Q(
-        state=PostState.LANDED, landed_height__gte=context.head.height - context.network.chain_finality
-    )
-    found = list(
-        WindowPost.objects.filter(Q(state__in=[*OPEN_POSTS, PostState.NOTHING]) | landed).values_list(
-            "pk", "state", "landed_height", "message_id"
-        )
-    )
-    messages = messages_by_ids([message_id for *_, message_id in found if message_id])
-    wanted = [
-        pk
-        for pk, state, height, message_id in found
-        if not _is_landed(state, height, messages.get(message_id))
-    ]
+    wanted = [pk for (pk,) in POSTS_MOVING.rows([context.head.height, None, context.network.chain_finality])]
     if not wanted:
-        return [], messages
+        return [], {}
     attempts = attempts_prefetch(attempts_open("job__miner", "job__worker"))
     rows = WindowPost.objects.filter(pk__in=wanted).select_related("miner__tenant")
     ordered = rows.prefetch_related(attempts).order_by("close_epoch", "pk")
-    return sorted(ordered, key=lambda post: post.state == PostState.LANDED), messages
-
-
-def _is_landed(state: str, landed_height: int | None, message: Message | None) -> bool:
-    """Return whether a proof has landed where its message says, so that there is nothing to do about it."""
-    return (
-        state == PostState.LANDED
-        and message is not None
-        and message.state == MessageState.LANDED
-        and message.exit_code == 0
-        and message.height == landed_height
-    )
+    posts = sorted(ordered, key=lambda post: post.state == PostState.LANDED)
+    return posts, messages_by_ids([post.message_id for post in posts if post.message_id])
 
 
 def post_move(post: WindowPost, message: Message | None, context: ProvingContext) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +14,7 @@ from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
 from apps.proving.models import Deadline, Recovery
+from apps.proving.selectors import proving_policy
 from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.services.jobs import (
     BadProof,
@@ -53,34 +55,57 @@ def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:
 
 
 def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
-    """Have the faulty sectors of every deadline checked that can still be declared for its next window."""
+    """Schedule checks of faulty sectors of every deadline that can still be declared for its next window.
+
+    No more than the policy has for one deadline and window, in messages of so many as it has for one.
+    """
     count = 0
     rows = Deadline.objects.filter(miner=miner, faulty__gt=0, cutoff_epoch__gt=context.head.height + 1)
     for deadline in rows.prefetch_related("partitions"):
-        for partition in deadline.partitions.all():
-            waiting = sorted(set(partition.faulty) - set(partition.recovering))
-            if waiting and _is_free(deadline, partition.index, context):
-                count += _begin(miner, deadline, partition=partition.index, numbers=waiting, context=context)
+        waiting = {part.index: set(part.faulty) - set(part.recovering) for part in deadline.partitions.all()}
+        if any(_choose(deadline, waiting, context)):
+            count += _begin(miner, deadline, waiting, context)
     return count
 
 
-def _is_free(deadline: Deadline, partition: int, context: ProvingContext) -> bool:
-    """Return whether nothing is under way for this partition, and the last failure is a while ago."""
+def _choose(
+    deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext
+) -> list[tuple[int, list[int]]]:
+    """Return what is begun now: a partition and some of its sectors for each message.
+
+    Left alone is what is under way or was just looked at; what failed for this window goes last, so that
+    sectors whose files are gone do not take the others' room.
+    """
+    policy = proving_policy(deadline.miner_id)
     same = Recovery.objects.filter(
-        miner=deadline.miner,
-        deadline_index=deadline.index,
-        partition_index=partition,
-        open_epoch=deadline.open_epoch,
+        miner=deadline.miner_id, deadline_index=deadline.index, open_epoch=deadline.open_epoch
     )
-    if same.filter(state__in=OPEN).exists():
-        return False
-    return not same.filter(updated_at__gt=context.now - timedelta(seconds=TRY_AGAIN_S)).exists()
+    since = context.now - timedelta(seconds=TRY_AGAIN_S)
+    room = policy.recover_max
+    failed: set[int] = set()
+    left = {index: set(numbers) for index, numbers in waiting.items()}
+    for row in same.only("partition_index", "state", "sectors", "good", "updated_at"):
+        if row.state in OPEN:
+            room -= len(row.good)
+        if row.state in OPEN or row.updated_at > since:
+            left.get(row.partition_index, set()).difference_update(row.sectors)
+        else:
+            failed.update(row.sectors)
+    first = [(index, number) for index in sorted(left) for number in sorted(left[index])]
+    first.sort(key=lambda one: one[1] in failed)
+    chosen: dict[int, list[int]] = defaultdict(list)
+    for index, number in first[: max(room, 0)]:
+        chosen[index].append(number)
+    size = policy.declaration_max
+    return [
+        (index, sorted(numbers)[at : at + size])
+        for index, numbers in sorted(chosen.items())
+        for at in range(0, len(numbers), size)
+    ]
 
 
-def _begin(
-    miner: Miner, deadline: Deadline, *, partition: int, numbers: list[int], context: ProvingContext
-) -> bool:
-    # Any challenge will do: nobody but us checks this proof, it only has to be new.
+def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], context: ProvingContext) -> int:
+    # Any challenge will do: nobody but us checks these proofs, it only has to be new.
     randomness = context.client.state_get_randomness_from_beacon(
         Tag.WINDOWED_POST_CHALLENGE_SEED,
         context.head.height,
@@ -88,21 +113,24 @@ def _begin(
         key=context.head.key,
     )
     with transaction.atomic():
-        # Two tasks may be here at once: the second waits for the first and finds its row.
+        # Two tasks may be here at once: the second waits for the first and finds its rows.
         Deadline.objects.select_for_update().get(pk=deadline.pk)
-        if not _is_free(deadline, partition, context):
-            return False
-        recovery = Recovery.objects.create(
-            miner=miner,
-            deadline_index=deadline.index,
-            partition_index=partition,
-            open_epoch=deadline.open_epoch,
-            cutoff_epoch=deadline.cutoff_epoch,
-            sectors=numbers,
-            randomness=randomness,
-        )
-    _check(recovery, numbers=numbers, context=context)
-    return True
+        begun = [
+            Recovery.objects.create(
+                miner=miner,
+                deadline_index=deadline.index,
+                partition_index=partition,
+                open_epoch=deadline.open_epoch,
+                cutoff_epoch=deadline.cutoff_epoch,
+                sectors=numbers,
+                good=numbers,
+                randomness=randomness,
+            )
+            for partition, numbers in _choose(deadline, waiting, context)
+        ]
+    for recovery in begun:
+        _check(recovery, numbers=recovery.sectors, context=context)
+    return len(begun)
 
 
 def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -> None:
@@ -212,7 +240,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
 
 
 def _declare(row: Recovery, context: ProvingContext) -> None:
-    """Push DeclareFaultsRecovered; a miner in debt has to bring the debt with it."""
+    """Push DeclareFaultsRecovered; the first of a miner in debt has to bring the debt with it."""
     params = to_cbor(
         DeclareFaultsRecoveredParams(
             recoveries=(
@@ -230,10 +258,18 @@ def _declare(row: Recovery, context: ProvingContext) -> None:
         kind="recover",
         method=miner_actor.Method.DECLARE_FAULTS_RECOVERED,
         params=params,
-        value=max(row.miner.fee_debt, 0),
+        value=0 if _is_debt_sent(row) else max(row.miner.fee_debt, 0),
     )
     if message_id:
         _step(row, "SEND", context, message_id=message_id, messages_sent=row.messages_sent + 1)
+
+
+def _is_debt_sent(row: Recovery) -> bool:
+    """Return whether another recovery's message brings the miner's debt already."""
+    sent = Recovery.objects.filter(miner=row.miner, state=RecoveryState.SENT).exclude(pk=row.pk)
+    messages = messages_by_ids(sent.exclude(message_id="").values_list("message_id", flat=True))
+    open_ = (MessageState.UNFILLED, MessageState.FILLED)
+    return any(one.state in open_ and one.value > 0 for one in messages.values())
 
 
 def _follow(row: Recovery, message: Message, context: ProvingContext) -> bool:

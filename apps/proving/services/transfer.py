@@ -3,6 +3,7 @@
 What goes: the miner's row and right, its sectors, deadlines, windows and settings, work that nobody has
 begun.  What stays with the old tenant: messages that were pushed, their costs, pledges and the audit log.
 A message on its way keeps its sender and lands; what the pool pushes afterwards, the new tenant pays.
+So a sealing target, which would spend on, ends.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from apps.proving.models import Deadline
 from apps.proving.selectors import prover_stores
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
+from apps.sectors.services.targets import target_transfer
 from apps.sectors.services.transfer import jobs_lock, sectors_transfer, stores_used, unfinished_check
 from apps.users.services.token_scope import tokens_naming
 
@@ -79,6 +81,7 @@ def miner_transfer(request: TransferRequest, *, principal: Principal, now: datet
     roles_forget(miner)  # of the old tenant's hosts; before jobs, as everybody locks them
     jobs_lock(miner)
     _check(request, miner, now=now)
+    target_transfer(miner, by=principal)
     sectors = sectors_transfer(miner, tenant=request.to_tenant)
     return ownership_move(request, miner, principal=principal, sectors=sectors, now=now)
 

@@ -20,6 +20,7 @@ from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.noninteractive import LOOKBACK, SEED
 from poolsite.filecoin.randomness import Tag, miner_entropy
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
@@ -113,14 +114,31 @@ def entropy_of(miner: Miner) -> bytes:
 
 def tickets_check(underway: SectorsInProgress, *, network: Network, head: Head, now: datetime) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
-    oldest = head.height - network.max_precommit_randomness_lookback
-    ticketed = underway.sectors_in(*states_with(SectorEvent.RETICKET))
-    stale = [sector for sector in ticketed if (sector.ticket_epoch or 0) <= oldest]
-    note = f"the ticket is older than {network.max_precommit_randomness_lookback} epochs"
-    return sum(
-        step_console(sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None)
-        for sector in stale
-    )
+    count = 0
+    for sector in underway.sectors_in(*states_with(SectorEvent.RETICKET)):
+        life = ticket_life(sector, network)
+        if (sector.ticket_epoch or 0) <= head.height - life:
+            note = f"the ticket is older than {life} epochs"
+            count += step_console(
+                sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
+            )
+    return count
+
+
+def ticket_life(sector: Sector, network: Network) -> int:
+    """Return how many epochs the chain takes a sector's ticket for."""
+    return network.max_precommit_randomness_lookback if sector.is_interactive else LOOKBACK
+
+
+def seeds_skip(underway: SectorsInProgress, *, now: datetime) -> int:
+    """Advance stored sectors of non-interactive PoRep to their proof at once."""
+    count = 0
+    for sector in underway.sectors_in(SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED):
+        if not sector.is_interactive:
+            is_stored = sector.state == SectorState.PERSISTED
+            event = SectorEvent.SKIP_PRECOMMIT if is_stored else SectorEvent.ASSIGN_SEED
+            count += step_console(sector, event, now=now, seed=SEED, seed_epoch=sector.ticket_epoch)
+    return count
 
 
 def seeds_assign(
@@ -135,7 +153,9 @@ def seeds_assign(
     due = [
         sector
         for sector in underway.sectors_in(SectorState.PRECOMMIT_LANDED)
-        if sector.precommit_epoch is not None and head.height >= sector.precommit_epoch + wait
+        if sector.is_interactive
+        and sector.precommit_epoch is not None
+        and head.height >= sector.precommit_epoch + wait
     ]
     for miner, sectors in by_miner(due).items():
         numbers = [sector.number for sector in sectors]
@@ -161,7 +181,8 @@ def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: 
         SectorState.C2_DONE,
     )
     count = 0
-    for miner, sectors in by_miner(underway.sectors_in(*states)).items():
+    landed = (sector for sector in underway.sectors_in(*states) if sector.is_interactive)
+    for miner, sectors in by_miner(landed).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
         gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]
         proven = sectors_proven(miner, gone, client=client, key=head.key)

@@ -16,7 +16,10 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.selectors import host_roles
+from apps.miners.states import RoleKind
 from apps.sectors.host_models import Worker
+from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import CommitAggregate, Job
 from apps.sectors.proof_forms import proof_verifier
 from apps.sectors.states import JobState
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.miners.models import Miner
+    from apps.miners.selectors import HostRoles
     from apps.sectors.models import Sector
     from apps.sectors.services.sealing_context import SealingContext
 
@@ -37,6 +41,8 @@ log = structlog.get_logger(__name__)
 MIN_SECTORS: Final = 4
 MAX_SECTORS: Final = 819
 """What ProveCommitSectors3 takes.  Source: builtin-actors actors/miner/src/policy.rs."""
+NEEDED_WAITS: Final = 4
+"""How many times as long an aggregate without which nothing goes is waited for, before others are asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,50 +52,71 @@ class Aggregated:
     waits: bool = False
     proof: bytes = b""
     """Empty: the sectors go with single proofs."""
+    error: str = ""
+    """Why the host that was asked gave none."""
 
 
-def aggregate_held(miner: Miner, due: Sequence[Sector]) -> tuple[list[Sector], str]:
-    """Return the sectors whose aggregate is being made, with their batch's reason; none if there is none.
+def aggregates_held(miner: Miner, due: Sequence[Sector]) -> dict[int, tuple[list[Sector], str]]:
+    """Return the sectors whose aggregates are being made and their batches' reasons, by seal proof.
 
-    Should one of them not wait any more, the aggregate is of no use.
+    Should one of them not wait any more, its aggregate is of no use.
     """
-    row = CommitAggregate.objects.filter(miner=miner, is_over=False).first()
-    if row is None:
-        return [], ""
-    wanted = set(row.sectors)
-    held = [sector for sector in due if sector.pk in wanted]
-    if len(held) == len(wanted):
-        return held, row.reason
-    aggregate_end(miner, why="a sector of it does not wait any more")
-    return [], ""
+    found: dict[int, tuple[list[Sector], str]] = {}
+    for row in CommitAggregate.objects.filter(miner=miner, is_over=False).order_by("pk"):
+        wanted = set(row.sectors)
+        held = [sector for sector in due if sector.pk in wanted]
+        if held and len(held) == len(wanted):
+            found[held[0].seal_proof] = held, row.reason
+        else:
+            aggregate_end(miner, row.seal_proof, why="a sector of it does not wait any more")
+    return found
 
 
 def aggregate_make(
-    miner: Miner, sectors: Sequence[Sector], *, proofs: Sequence[bytes], reason: str, work: SealingContext
+    miner: Miner,
+    sectors: Sequence[Sector],
+    *,
+    proofs: Sequence[bytes],
+    reason: str,
+    work: SealingContext,
+    is_needed: bool = False,
 ) -> Aggregated:
-    """Return the aggregate of these sectors' proofs; asks for it first, and waits for it only so long."""
-    if not _can_aggregate(miner, proofs, work):
-        aggregate_end(miner, why="these sectors go with single proofs")
+    """Return the aggregate of these sectors' proofs; asks for it first, and waits for it only so long.
+
+    `is_needed` where there is no other message: one sector has an aggregate too, and it is waited for,
+    longer, until another host is asked.
+    """
+    seal_proof = sectors[0].seal_proof
+    hosts = _hosts(miner, proofs, work, is_needed=is_needed)
+    if not hosts:
+        aggregate_end(miner, seal_proof, why="these sectors go with single proofs")
         return Aggregated()
     digest = _digest(sectors, proofs)
-    row = CommitAggregate.objects.filter(miner=miner, is_over=False).select_related("job").first()
+    rows = CommitAggregate.objects.filter(miner=miner, seal_proof=seal_proof, is_over=False)
+    row = rows.select_related("job").first()
     if row is None or row.digest != digest:
-        aggregate_end(miner, why="other sectors go together now")
+        aggregate_end(miner, seal_proof, why="other sectors go together now")
         _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work)
         return Aggregated(waits=True)
     job = row.job
-    if job.state == JobState.DONE:
-        return Aggregated(proof=_checked(job, sectors))
-    if job.state in (JobState.READY, JobState.LEASED) and not _is_late(row, reason=reason, work=work):
+    is_open = job.state in (JobState.READY, JobState.LEASED)
+    if is_open and is_needed and (again := _hosts_again(row, hosts, work)) is not None:
+        aggregate_end(miner, seal_proof, why="it is late: another host is asked")
+        _ask(miner, sectors, proofs, digest=digest, reason=reason, work=work, offered_to=again)
         return Aggregated(waits=True)
-    return Aggregated()
+    if is_open and (is_needed or not _is_late(row, reason=reason, work=work)):
+        return Aggregated(waits=True)
+    proof = _checked(job, sectors) if job.state == JobState.DONE else b""
+    if is_needed and not proof:
+        aggregate_end(miner, seal_proof, why="it failed: it is asked for again")
+    return Aggregated(proof=proof, error=job.error)
 
 
-def aggregate_end(miner: Miner, *, why: str) -> None:
-    """Cancel a miner's aggregate, if there is one; its host is told at its next report."""
+def aggregate_end(miner: Miner, seal_proof: int, *, why: str) -> None:
+    """Cancel a miner's aggregate of a proof type, if there is one; its host is told at its next report."""
     with transaction.atomic():
-        rows = CommitAggregate.objects.select_for_update(of=("self",)).filter(miner=miner, is_over=False)
-        for row in rows:
+        rows = CommitAggregate.objects.select_for_update(of=("self",))
+        for row in rows.filter(miner=miner, seal_proof=seal_proof, is_over=False):
             job = Job.objects.select_for_update().get(pk=row.job_id)
             if job.state in (JobState.READY, JobState.LEASED):
                 advance(job, "FAIL", error=why, worker=None, lease_until=None)
@@ -99,16 +126,36 @@ def aggregate_end(miner: Miner, *, why: str) -> None:
             CommitAggregate.objects.filter(pk=row.pk).update(is_over=True)
 
 
-def _can_aggregate(miner: Miner, proofs: Sequence[bytes], work: SealingContext) -> bool:
-    if not work.policy.aggregate_commits or not MIN_SECTORS <= len(proofs) <= MAX_SECTORS:
-        return False
+def _hosts(miner: Miner, proofs: Sequence[bytes], work: SealingContext, *, is_needed: bool) -> list[int]:
+    """Return the keys of the provers that would make this aggregate; none if it shall not be made."""
+    is_wanted = work.policy.aggregate_commits and MIN_SECTORS <= len(proofs) <= MAX_SECTORS
+    if not (is_needed or is_wanted):
+        return []
     if any(is_container(proof) for proof in proofs):
-        return False
+        return []
     since = work.now - timedelta(seconds=work.policy.worker_away_s)
     hosts = Worker.objects.filter(
         tenant_id=miner.tenant_id, retired_at=None, is_paused=False, seen_at__gte=since
     )
-    return hosts.filter(kinds__contains=[JobKind.AGGREGATE]).exists()
+    return [
+        host.pk
+        for host in hosts.filter(kinds__contains=[JobKind.AGGREGATE]).order_by("pk")
+        if miner.pk not in _roles(host, work).barred(RoleKind.WINDOW)  # as `jobs_claim` gives it
+    ]
+
+
+def _roles(host: Worker, work: SealingContext) -> HostRoles:
+    return host_roles(tenant_id=host.tenant_id, host=worker_machine(host), now=work.now)
+
+
+def _hosts_again(row: CommitAggregate, hosts: Sequence[int], work: SealingContext) -> list[int] | None:
+    """Return which hosts are asked now that an aggregate is late; None while that changes nothing."""
+    wait = timedelta(seconds=NEEDED_WAITS * work.policy.aggregate_wait_s)
+    others = [host for host in hosts if host != row.job.worker_id]
+    is_asked_of_all = row.job.worker_id is None and row.job.offered_to is None
+    if row.created_at + wait >= work.now or is_asked_of_all or not others:
+        return None
+    return others
 
 
 def _is_late(row: CommitAggregate, *, reason: str, work: SealingContext) -> bool:
@@ -130,6 +177,7 @@ def _ask(
     digest: str,
     reason: str,
     work: SealingContext,
+    offered_to: list[int] | None = None,
 ) -> None:
     inputs = AggregateInputs(
         seal_proof=sectors[0].seal_proof,
@@ -144,9 +192,15 @@ def _ask(
         priority=-1,
         inputs=document_encode(inputs),
         lease_s=work.policy.lease_s,
+        offered_to=offered_to,
     )
     CommitAggregate.objects.create(
-        miner=miner, job=job, sectors=[sector.pk for sector in sectors], digest=digest, reason=reason
+        miner=miner,
+        seal_proof=sectors[0].seal_proof,
+        job=job,
+        sectors=[sector.pk for sector in sectors],
+        digest=digest,
+        reason=reason,
     )
     publish(Change("job", job.pk, miner.tenant_id))
 

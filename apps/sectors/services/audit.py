@@ -44,3 +44,8 @@ def worker_audit(
         audit_record(
             principal=by, action=action, target=f"{worker.name} ({worker.uuid})", before=before, after=after
         )
+
+
+def store_audit(by: Principal, action: str, target: str, *, before: Any = None, after: Any = None) -> None:
+    """Write down what somebody ordered for a store."""
+    audit_record(principal=by, action=action, target=target, before=before, after=after)

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 import structlog
 
 from apps.core.formatting import plural
-from apps.sectors.onchain import messages_try, trial_message
-from apps.sectors.params import Proven, commit_params, precommit_params
+from apps.sectors.onchain import messages_try, pledge_read, trial_message
+from apps.sectors.params import Proven, commit_params, noninteractive_params, precommit_params
 from apps.sectors.services.aggregates import aggregate_make
-from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT, BatchRules, SealingContext
+from apps.sectors.services.sealing_context import COMMIT, COMMIT_NI, PRE_COMMIT, BatchRules, SealingContext
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from apps.sectors.policy import SealingPolicy
@@ -44,6 +42,10 @@ class BatchForm:
     aggregate: bytes = b""
     """One proof for all of them; empty: a proof each."""
     gas_saved: int = 0
+    deadline: int = -1
+    """Of sectors without pre-commit: the one that they are to be proven in."""
+    expiration: int = 0
+    """Of such sectors."""
 
     @property
     def text(self) -> str:
@@ -81,7 +83,7 @@ def commit_form(
             from_=sender,
             value=sum(part.value for part in form.parts),
             method=COMMIT.method,
-            params=batch_params(COMMIT, form.parts, all_or_none=True, aggregate=form.aggregate),
+            params=batch_params(COMMIT, form, all_or_none=True),
         )
         for form in forms
     ]
@@ -96,13 +98,28 @@ def commit_form(
     return replace(forms[1], gas_saved=saved)
 
 
-def batch_params(
-    kind: BatchRules, parts: Sequence[BatchEntry], *, all_or_none: bool, aggregate: bytes = b""
-) -> bytes:
+def batch_params(kind: BatchRules, form: BatchForm, *, all_or_none: bool) -> bytes:
+    """Return the parameters of a batch's message."""
+    parts = form.parts
     if kind is PRE_COMMIT:
         return precommit_params([part.info for part in parts if part.info is not None])
+    if kind is COMMIT_NI:
+        return noninteractive_params(
+            [part.sector for part in parts],
+            expiration=form.expiration,
+            proof=form.aggregate,
+            deadline=form.deadline,
+            all_or_none=all_or_none,
+        )
     proven = [Proven(number=part.sector.number, proof=part.proof, pieces=part.pieces) for part in parts]
-    return commit_params(proven, all_or_none=all_or_none, aggregate=aggregate)
+    return commit_params(proven, all_or_none=all_or_none, aggregate=form.aggregate)
+
+
+def pledge_value(sector_size: int, *, deposit: int, expiration: int, work: SealingContext) -> int:
+    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
+    life = expiration - work.head.height
+    pledge = pledge_read(work.client, duration=life, sector_size=sector_size, key=work.head.key)
+    return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - deposit, 0)
 
 
 def fitting(parts: list[BatchEntry], *, policy: SealingPolicy) -> list[BatchEntry]:

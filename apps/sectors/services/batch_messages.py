@@ -23,6 +23,7 @@ from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
 from apps.sectors.services.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing_context import (
+    COMMIT_NI,
     KINDS,
     PRE_COMMIT,
     BatchRules,
@@ -32,6 +33,9 @@ from apps.sectors.services.sealing_context import (
 from apps.sectors.services.steps import console_failure
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
+from poolsite.filecoin.actors.miner_sectors import ProveCommitSectorsNIParams
+from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.deadlines import deadline_info
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import SectorEvent, SectorState
 
@@ -46,6 +50,8 @@ log = structlog.get_logger(__name__)
 
 def last_epoch(batch: Batch, *, network: Network) -> int:
     """Return the last epoch at which the chain takes a batch's message; 0 if it has no sectors any more."""
+    if batch.method == COMMIT_NI.method:
+        return _last_mutable(batch, network) if batch.commits.exists() else 0
     if batch.kind == BatchKind.PRE_COMMIT:
         life, since = network.max_precommit_randomness_lookback, batch.precommits.all()
         begins = since.values_list("ticket_epoch", flat=True)
@@ -53,6 +59,17 @@ def last_epoch(batch: Batch, *, network: Network) -> int:
         life, since = network.max_prove_commit_duration, batch.commits.all()
         begins = since.values_list("precommit_epoch", flat=True)
     return min((begin + life for begin in begins if begin is not None), default=0)
+
+
+def _last_mutable(batch: Batch, network: Network) -> int:
+    """Return the last epoch before the deadline of a batch's sectors is closed to changes.
+
+    Source: builtin-actors actors/miner/src/lib.rs prove_commit_sectors_ni (deadline_is_mutable).
+    """
+    index = from_cbor(ProveCommitSectorsNIParams, bytes(batch.params)).proving_deadline
+    begins = batch.miner.proving_period_start or 0
+    opens = deadline_info(begins, index, batch.closed_height, network.proving).next_not_elapsed().open
+    return opens - network.proving.window - 1
 
 
 def batch_push(batch: Batch, *, network: Network) -> bool:

@@ -21,11 +21,8 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import sender_choose
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import (
-    OnPreCommit,
-    TrialRun,
     deposits_read,
     messages_try,
-    pledge_read,
     precommits_read,
     trial_message,
 )
@@ -37,32 +34,30 @@ from apps.sectors.params import (
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
-from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console
-from apps.sectors.services.aggregates import aggregate_end, aggregate_held
-from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form
+from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console, ticket_life
+from apps.sectors.services.aggregates import aggregate_end, aggregates_held
+from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form, pledge_value
 from apps.sectors.services.batch_messages import batch_push
+from apps.sectors.services.noninteractive import noninteractive_form
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.reconcile import landed_reconcile
 from apps.sectors.services.sealing_context import (
     COMMIT,
+    COMMIT_NI,
     PRE_COMMIT,
     BatchRules,
     SealingContext,
+    sector_refused,
     sectors_requeue,
 )
-from apps.sectors.services.steps import console_failure, job_locked, sector_step
-from poolsite.wire.jobs import Level
+from apps.sectors.services.steps import job_locked, sector_step
+from poolsite.filecoin.noninteractive import MAX_SECTORS
 from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from apps.miners.models import Miner
-
-RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
-"""No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
-Source: damocles commitmgr pollPreCommitState."""
-
 
 STAGES_BEFORE: Final = {
     SectorState.PERSISTED: states_with(SectorEvent.RETICKET)[:-1],
@@ -91,12 +86,23 @@ def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bo
             own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]
-            chosen, reason = aggregate_held(miner, due) if kind is COMMIT else ([], "")
-            if not chosen:
-                chosen, reason = batch_choose(due, kind=kind, work=own)
-            chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
-            if chosen and not _is_unrecovered(miner, work):
-                yield _close(miner, chosen, kind=kind, reason=reason, work=own)
+            held = aggregates_held(miner, due) if kind is COMMIT else {}
+            for alike in _by_proof(due, kind=kind):
+                # one batch of a proof type at a time: an aggregate holds its place
+                chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
+                if not chosen:
+                    chosen, reason = batch_choose(alike, kind=kind, work=own)
+                chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
+                if chosen and not _is_unrecovered(miner, work):
+                    yield _close(miner, chosen, kind=kind, reason=reason, work=own)
+
+
+def _by_proof(sectors: Sequence[Sector], *, kind: BatchRules) -> list[list[Sector]]:
+    """Return the sectors that may share a message: commits of one proof type, as their proof is one."""
+    if kind is PRE_COMMIT:  # those without are about to go on
+        return [[sector for sector in sectors if sector.is_interactive]]
+    types = dict.fromkeys(sector.seal_proof for sector in sectors)
+    return [[sector for sector in sectors if sector.seal_proof == one] for one in types]
 
 
 def _is_unrecovered(miner: Miner, work: SealingContext) -> bool:
@@ -123,6 +129,8 @@ def batch_choose(
     most = policy.precommit_batch_max if kind is PRE_COMMIT else policy.commit_batch_max
     if kind is PRE_COMMIT:
         most = min(most, work.network.pre_commit_batch_max)
+    elif not sectors[0].is_interactive:
+        most = min(most, MAX_SECTORS)
     first = sorted(sectors, key=lambda sector: (sector.ready_height or 0, sector.pk))[:most]
     oldest = first[0].ready_height or height
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
@@ -141,9 +149,8 @@ def batch_choose(
 
 def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:
     slack = work.policy.precommit_slack_epochs
-    if kind is PRE_COMMIT:
-        life = work.network.max_precommit_randomness_lookback
-        ends = [(sector.ticket_epoch or 0) + life for sector in sectors]
+    if kind is PRE_COMMIT or not sectors[0].is_interactive:
+        ends = [(sector.ticket_epoch or 0) + ticket_life(sector, work.network) for sector in sectors]
     else:
         life = work.network.max_prove_commit_duration
         ends = [(sector.precommit_epoch or 0) + life for sector in sectors]
@@ -180,8 +187,13 @@ def _close(
 ) -> bool:
     """Try each sector alone, then write the batch with those that the chain would take."""
     sender = sender_choose(miner, kind.use).address
-    make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
     try:
+        if not sectors[0].is_interactive:
+            form = noninteractive_form(miner, sectors, sender=sender, reason=reason, work=work)
+            return form is not None and _write(
+                miner, form, kind=COMMIT_NI, sender=sender, reason=reason, work=work
+            )
+        make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
         sectors_requeue(sectors, error=f"the node refuses: {refusal.reason}", work=work)
@@ -192,7 +204,7 @@ def _close(
             from_=sender,
             value=part.value,
             method=kind.method,
-            params=batch_params(kind, [part], all_or_none=True),
+            params=batch_params(kind, BatchForm([part]), all_or_none=True),
         )
         for part in parts
     ]
@@ -200,7 +212,7 @@ def _close(
     good = [part for part, trial in zip(parts, trials, strict=True) if trial.is_good]
     for part, trial in zip(parts, trials, strict=True):
         if not trial.is_good:
-            _refused(part.sector, trial, kind=kind, work=work)
+            sector_refused(part.sector, trial, kind=kind, work=work)
     if not good:
         return False
     if kind is PRE_COMMIT:
@@ -227,6 +239,9 @@ def _precommit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingConte
 def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext) -> list[BatchEntry]:
     found = precommits_read(work.client, miner.address, [sector.number for sector in sectors], work.head.key)
     placed = manifests_of(miner, [sector.number for sector in sectors])
+    expiration = expiration_choose(
+        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
+    )
     parts = []
     for sector in Sector.objects.select_related("miner", "final_proof").filter(
         pk__in=[sector.pk for sector in sectors]
@@ -237,33 +252,12 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
         if sector.final_proof.seed_epoch != sector.seed_epoch:
             step_console(sector, SectorEvent.RESEED, now=work.now, note="the proof is for another seed")
             continue
-        value = _pledge_missing(sector, there, work) if work.policy.send_funds else 0
+        value = 0
+        if work.policy.send_funds:
+            value = pledge_value(sector.sector_size, deposit=there.deposit, expiration=expiration, work=work)
         proof, pieces = bytes(sector.final_proof.proof), placed.get(sector.number, ())
         parts.append(BatchEntry(sector=sector, value=value, proof=proof, pieces=pieces))
     return parts
-
-
-def _pledge_missing(sector: Sector, there: OnPreCommit, work: SealingContext) -> int:
-    """Return what the pledge asks above the deposit, with a margin: it grows until the message lands."""
-    life = expiration_choose(
-        height=work.head.height, wished=work.policy.sector_life_epochs, network=work.network
-    )
-    pledge = pledge_read(
-        work.client, duration=life - work.head.height, sector_size=sector.sector_size, key=work.head.key
-    )
-    return max(pledge * (100 + work.policy.funds_margin_percent) // 100 - there.deposit, 0)
-
-
-def _refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
-    """Keep a sector that the chain would refuse out of the batch: again later, or wait for somebody."""
-    error = f"the chain would refuse the {kind.kind.label.lower()}: {trial.error}"
-    if trial.exit_code in RETRYABLE_EXITS:
-        sectors_requeue([sector], error=error, work=work)
-    elif sector.attempts < work.policy.attempts_max - 1:
-        # A state that is one epoch old may be to blame: "too early", a reorganisation.
-        sectors_requeue([sector], error=error, work=work)
-    else:
-        console_failure(sector, error=error, level=Level.PERMANENT, now=work.now)
 
 
 def _write(
@@ -300,13 +294,13 @@ def _write(
             reason=reason,
             sender=sender,
             method=kind.method,
-            params=batch_params(kind, chosen, all_or_none=len(chosen) == 1, aggregate=form.aggregate),
+            params=batch_params(kind, replace(form, parts=chosen), all_or_none=len(chosen) == 1),
             value=sum(part.value for part in chosen),
             is_aggregate=bool(form.aggregate),
             gas_saved=form.gas_saved,
         )
-        if kind is COMMIT:
-            aggregate_end(miner, why="its batch was written")
+        if kind is not PRE_COMMIT:
+            aggregate_end(miner, chosen[0].sector.seal_proof, why="its batch was written")
         reference: dict[str, Any] = {kind.column: batch}
         for (_, sector), job in zip(kept, locked, strict=True):
             sector_step(

@@ -31,7 +31,6 @@ from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_messages import batch_sent
-from apps.sectors.services.batches import RETRYABLE_EXITS
 from apps.sectors.services.change_plans import (
     GONE,
     MESSAGE_KINDS,
@@ -42,12 +41,15 @@ from apps.sectors.services.change_plans import (
     changes_priced,
 )
 from apps.sectors.services.changes import change_step
+from apps.sectors.services.sealing_context import RETRYABLE_EXITS
 from apps.sectors.states import BatchState
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeEvent, ChangeKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from apps.sectors.services.change_plans import SectorPrice
@@ -248,11 +250,16 @@ def _last_epoch(batch: Batch, work: SealingContext) -> int | None:
 
 def changes_watch(work: SealingContext) -> None:
     """Push what was not pushed, and follow the messages that can still change something."""
-    young = work.head.height - work.network.chain_finality
     batches = Batch.objects.filter(kind__in=MESSAGE_KINDS.values()).exclude(miner__in=miners_unrecovered())
     batches = batches.select_related("miner__tenant")
     closed = list(batches.filter(state=BatchState.CLOSED).order_by("pk"))
     for_each_isolated(closed, lambda batch: _push_closed(batch, work), event="change_batch_not_pushed")
+    changes_follow(batches, work)
+
+
+def changes_follow(batches: QuerySet[Batch], work: SealingContext) -> None:
+    """Follow the messages of those of these batches that can still change something."""
+    young = work.head.height - work.network.chain_finality
     landed = batches.filter(state=BatchState.LANDED, landed_height__gte=young)
     gone = messages_not_landed(landed.values_list("message_id", flat=True))
     given_up = Q(state=BatchState.FAILED, exit_code=None, closed_height__gte=young)

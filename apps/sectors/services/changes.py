@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.sectors.models import Job
+    from apps.sectors.models import Batch, Job
     from apps.sectors.services.change_plans import ChangePlan, ChangeRequest, SectorPrice
     from apps.users.principals import Principal
     from poolsite.filecoin.policy import Network
@@ -112,6 +112,37 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
             after["reason"] = request.reason
         action = f"sector.{request.kind.lower()}"
         audit_record(principal=by, action=action, target=str(miner), after=after)
+
+
+def change_recover(
+    sector: Sector, kind: ChangeKind, *, expiration: int | None, batch: Batch, note: str, now: datetime
+) -> None:
+    """Write after a restore that a change of a sector was sent with this batch; call it in a transaction.
+
+    One that the backup has as waiting is this one, or was cancelled before this one was asked for.
+    """
+    job, fresh = job_locked(sector.pk)
+    waits = fresh.changes.filter(state__in=OPEN_CHANGES).first()
+    if waits is not None and waits.kind == kind:
+        if waits.state in QUEUED:
+            change_step(waits, ChangeEvent.SEND, now=now, note=note, batch=batch, expiration=expiration)
+        return
+    if waits is not None:
+        if waits.state not in QUEUED:
+            return  # its message settles it, and the chain is compared
+        change_step(waits, ChangeEvent.CANCEL, now=now, note=note)
+    change = SectorChange.objects.create(
+        sector=fresh,
+        kind=kind,
+        state=change_state(kind, "SENT"),
+        batch=batch,
+        expiration=expiration,
+        old_expiration=fresh.expiration,
+        queued_height=batch.closed_height,
+        actor="console",
+        reason=note,
+    )
+    _note(change, REQUEST, job=job, at=now, actor="console", note=note)
 
 
 def change_step(

@@ -118,6 +118,7 @@ def _next_job(
     if stages:
         stored = [kind for kind in kinds if kind in STAGED and kind != JobKind.SEAL]
         offered = Q(kind__in=stored, stage__in=stages, offered_to__contains=[worker.pk])
+        offered &= ~Q(miner__in=miners_unrecovered())
         # A replica that is made again takes the disk of a new sector.
         wanted |= offered if new_sectors else offered & ~Q(kind=JobKind.REBUILD, stage=Stage.ADD_PIECE)
     job = (
@@ -162,7 +163,7 @@ def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -
     That is the case for a sector if the host has not told what it has, and for a proof if roles were read
     before that was noticed.
     """
-    if job.kind == JobKind.SEAL:
+    if job.kind in STAGED:
         return must_register(worker, restore_check(now=now))
     return bool(roles.ruled) and restore_check(now=now).restored_at != roles.restored_at
 
@@ -189,12 +190,10 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
         **data,
     )
     if job.sector_id is not None:
-        Sector.objects.filter(pk=job.sector_id).update(
-            progress_done=0, progress_total=0, progress_unit="", error="", error_level=""
-        )
-        publish(
-            Change("sector", str(Sector.objects.only("uuid").get(pk=job.sector_id).uuid), worker.tenant_id)
-        )
+        job.sector = Sector.objects.select_related("miner").get(pk=job.sector_id)
+        begun = {"progress_done": 0, "progress_total": 0, "progress_unit": "", "error": "", "error_level": ""}
+        Sector.objects.filter(pk=job.sector_id).update(**begun)
+        publish(Change("sector", str(job.sector.uuid), worker.tenant_id))
     publish(Change("job", job.pk, worker.tenant_id))
     return job_assignment(job)
 

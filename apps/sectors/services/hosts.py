@@ -30,9 +30,11 @@ from apps.sectors.services.host_settings import (
     worker_settings_set,
 )
 from apps.sectors.services.leases import leases_end
+from apps.sectors.services.moves import moves_continue
 from apps.sectors.services.removals import leftovers_remove, removals_note
 from apps.sectors.services.retirement import retire_when_drained, retirement_cancel
 from apps.sectors.services.roles import worker_roles_renew
+from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
@@ -45,7 +47,7 @@ from poolsite.wire.hosts import (
 )
 from poolsite.wire.jobs import JobKind
 
-HEARTBEAT_FIELDS = ("seen_at", "is_paused", "is_draining", "last_error", "hardware", "slots")
+HEARTBEAT_FIELDS = ("seen_at", "is_paused", "is_draining", "last_error", "hardware", "slots", "stores")
 """Columns of a worker that a heartbeat may change."""
 
 if TYPE_CHECKING:
@@ -95,6 +97,8 @@ def worker_register(
     leftovers_remove(worker, [sector.job for sector in register.sectors if is_uuid(sector.job)])
     worker.boot_id, worker.seen_at = register.boot_id, now
     settings_note(worker, register.settings)
+    if register.attached is not None:
+        worker.stores = stores_note(worker, register.attached, now=now)
     worker.save()
     publish(Change("worker", worker.pk, tenant_id))
     policy = sealing_policy()
@@ -140,6 +144,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)
+        orders_note(worker, done, heartbeat.command_errors, now=now)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
@@ -147,6 +152,9 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     if heartbeat.hardware.cpus:
         worker.hardware = to_builtins(heartbeat.hardware)
     settings_note(worker, heartbeat.settings)
+    if heartbeat.attached is not None:
+        worker.stores = stores_note(worker, heartbeat.attached, now=now)
+        moves_continue(worker, now=now)
     if heartbeat.log:
         told = {"log": list(heartbeat.log), "log_at": now}
         HostReport.objects.update_or_create(worker=worker, defaults=told)

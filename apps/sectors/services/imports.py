@@ -57,6 +57,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
     if inputs.state not in ORDER or inputs.state == SectorState.ABORTED:
         return None
     columns: dict[str, Any] = {
+        "seal_proof": inputs.seal_proof,
         "pieces": pieces_column(inputs.pieces),
         "ticket": inputs.ticket,
         "ticket_epoch": inputs.ticket_epoch,
@@ -70,7 +71,7 @@ def found_on_host(host: Worker, told: SectorOnHost) -> FoundSector | None:
         columns |= outputs_columns(stage, told.outputs)
     if ORDER[state] >= ORDER[SectorState.PERSISTED]:
         state = SectorState.PERSISTED
-        columns.setdefault("store", next(iter(host.stores), ""))
+        columns.setdefault("store", host.stores[0] if len(host.stores) == 1 else "")
     return FoundSector(host, told.job, told.token, SectorState(state), columns)
 
 

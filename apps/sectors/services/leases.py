@@ -30,6 +30,7 @@ def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
             stage=stage,
             at=now,
             actor=worker.name,
+            worker=worker,
             note=reason,
         )
     return len(held)

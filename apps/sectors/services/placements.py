@@ -11,12 +11,15 @@ from django.db.models import Exists, OuterRef
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.models import Piece
-from apps.pieces.states import PieceState
+from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.sectors.models import Sector
-from apps.sectors.params import manifest_of
+from apps.sectors.params import manifest_of, pieces_of
 from apps.sectors.run_models import PipelineRun
+from poolsite.filecoin.cbor import decode
+from poolsite.filecoin.cids import commd_cid
+from poolsite.filecoin.fr32 import unpadded_bytes
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import SectorState, SnapState
+from poolsite.wire.pipeline import UNSENT, SectorState, SnapState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,13 +29,7 @@ if TYPE_CHECKING:
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 
 
-UNLANDED: Final = (
-    SnapState.PIECES_ASSIGNED,
-    SnapState.SNAP_ENCODED,
-    SnapState.SNAP_PROVED,
-    SnapState.SNAP_STORED,
-    SnapState.UPDATE_SENT,
-)
+UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
 """States of a snap-up in which the chain does not have its data yet."""
 
 
@@ -78,6 +75,71 @@ def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
     """Release the pieces that were to go into a sector; they wait for another one."""
     for piece in Piece.objects.filter(miner=miner, sector_number=number, state=PieceState.PACKED):
         _move(piece, "UNPACK", now=now, sector_number=None, offset=None)
+
+
+def pieces_recover(
+    miner: Miner, number: int, manifests: Sequence[PieceActivationManifest], *, now: datetime
+) -> list[Piece]:
+    """Note after a restore that pieces are in a sector, as a message tells it; return them in order of place.
+
+    Those that the database has forgotten get their rows back, without their bytes.
+    """
+    found, at = [], 0
+    for manifest in manifests:
+        at = -(-at // manifest.size) * manifest.size
+        terms = terms_of(manifest)
+        rows = Piece.objects.filter(miner=miner, piece_cid=str(manifest.cid), **terms)
+        rows = rows.exclude(state__in=UNCOMMITTED)
+        piece = rows.first() or _recreated(miner, manifest, terms, now=now)
+        if piece.state == PieceState.READY:
+            piece_place(piece, number=number, offset=at, now=now)
+        found.append(piece)
+        at += manifest.size
+    return found
+
+
+def pieces_found(miner: Miner, number: int, column: Sequence[dict[str, Any]], *, now: datetime) -> None:
+    """Note that a sector which a host has begun holds pieces that the backup has as waiting."""
+    at = 0
+    for part in pieces_of(column):
+        if part.payload_size:
+            cid = str(commd_cid(part.comm_p))
+            waiting = Piece.objects.filter(miner=miner, piece_cid=cid, state=PieceState.READY)
+            piece = waiting.order_by("pk").first()
+            if piece is not None:
+                piece_place(piece, number=number, offset=at, now=now)
+        at += part.size
+
+
+def terms_of(manifest: PieceActivationManifest) -> dict[str, int | None]:
+    """Return under what a message activates a piece."""
+    key = manifest.verified_allocation_key
+    deals = [decode(told.payload) for told in manifest.notify]
+    return {
+        "client": None if key is None else key.client,
+        "allocation": None if key is None else key.id,
+        "deal": next((deal for deal in deals if isinstance(deal, int)), None),
+    }
+
+
+def _recreated(
+    miner: Miner, manifest: PieceActivationManifest, terms: dict[str, int | None], *, now: datetime
+) -> Piece:
+    """Write the row of a piece that came after the backup.
+
+    How many bytes it had nobody knows any more: with the zeros behind them they have the same commitment.
+    """
+    return Piece.objects.create(
+        miner=miner,
+        state=PieceState.READY,
+        state_since=now,
+        piece_cid=str(manifest.cid),
+        padded_size=manifest.size,
+        payload_size=unpadded_bytes(manifest.size),
+        has_data=False,
+        actor="console",
+        **terms,
+    )
 
 
 @transaction.atomic

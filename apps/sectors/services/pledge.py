@@ -19,10 +19,11 @@ from apps.sectors.errors import BadCount, KeyReused, PledgeUnsettled
 from apps.sectors.models import Job, Pledge, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_here_require
-from apps.sectors.restored import miners_unrecovered, sectors_unpledged
+from apps.sectors.restored import read_back_require, sectors_unpledged
 from apps.sectors.services.numbers import numbers_allocate
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, SectorState
 
@@ -53,9 +54,7 @@ def pledge_create(
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
     proof_form_here_require()
-    if miner.pk in miners_unrecovered():
-        reason = "its sectors are read back from the chain after a restore: pledge when page Recovery is done"
-        raise MinerNotReady(reason, field="miner")
+    read_back_require(miner)
     if not 1 <= count <= policy.pledge_max:
         raise BadCount(f"must be from 1 to {policy.pledge_max}", field="count")
     earlier = _pledge_by_key(miner, count=count, key=key)
@@ -140,6 +139,9 @@ def sectors_begin(
     Raises MinerUnknown, NumbersExhausted.
     """
     miner_lock(miner)
+    proof = RegisteredSealProof(miner.seal_proof)
+    if pieces:
+        proof = proof.interactive  # a message without pre-commit brings no data to the chain
     sectors = Sector.objects.bulk_create(
         Sector(
             miner=miner,
@@ -147,7 +149,7 @@ def sectors_begin(
             number=number,
             pledge=pledge,
             pieces=list(pieces),
-            seal_proof=miner.seal_proof,
+            seal_proof=int(proof),
             sector_size=miner.sector_size,
             stage_since=now,
         )

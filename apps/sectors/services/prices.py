@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count
 
 from apps.messages.selectors import messages_by_ids
+from apps.messages.selectors.balances import spend_open
 from apps.messages.selectors.gas import LIMIT_PERCENT, PREMIUM_USUAL
+from apps.miners.models import Miner
 from apps.miners.selectors import sender_choose
 from apps.miners.states import Use
 from apps.sectors.models import Sector
@@ -25,12 +27,14 @@ from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee
 from poolsite.filecoin.power import quality_power
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
-    from apps.miners.models import Miner
     from poolsite.filecoin.policy import Network
 
 GAS_FIRST: Final[dict[str, int]] = {BatchKind.PRE_COMMIT: 17_000_000, BatchKind.COMMIT: 128_000_000}
@@ -87,7 +91,7 @@ class Payer:
     address: str
     balance: int
     promised: int
-    """What sectors that are on their way will still take from it."""
+    """What sectors and messages that are under way will still take from it, of any miner."""
     needs: int
 
     @property
@@ -105,6 +109,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
     size = miner.sector_size
     pledge = pledge_read(client, duration=life, sector_size=size, key=head.key)
     info = precommit_json(price_info(seal_proof=miner.seal_proof, expiration=expiration))
+    is_interactive = RegisteredSealProof(miner.seal_proof).is_interactive
     gas = {kind: gas_averages(miner, kind) for kind in KINDS}
     base_fee = int(head.base_fee)
     costs = {
@@ -112,9 +117,9 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
         for kind, found in gas.items()
     }
     return PledgePrice(
-        deposit=deposits_read(client, miner.address, [info], head.key)[0],
+        deposit=deposits_read(client, miner.address, [info], head.key)[0] if is_interactive else 0,
         pledge=pledge * (100 + policy.funds_margin_percent) // 100,
-        precommit_gas=costs[BatchKind.PRE_COMMIT],
+        precommit_gas=costs[BatchKind.PRE_COMMIT] if is_interactive else 0,
         commit_gas=costs[BatchKind.COMMIT],
         is_guess=None in gas.values(),
         daily_fee=daily_fee(quality_power(size, duration=life), circulating_read(client, key=head.key)),
@@ -141,20 +146,44 @@ def gas_cost(gas: int, *, base_fee: int) -> int:
 
 
 def payers_of(miner: Miner, price: PledgePrice, *, count: int) -> list[Payer]:
-    """Return who pays for `count` more sectors, beside what those under way will still take."""
-    under_way = miner.sectors.exclude(state__in=FINAL_STATES).order_by().values_list("state")
-    states = dict(under_way.annotate(Count("pk")))
-    both = sum(states.get(state, 0) for state in BEFORE_PRECOMMIT)
-    commits = both + sum(states.get(state, 0) for state in BEFORE_COMMIT)
-    precommit = price.precommit_gas + (price.deposit if price.is_sent else 0)
-    commit = price.commit_gas + (price.topup if price.is_sent else 0)
-    needs: dict[str, list[int]] = {}
-    for use, each, waiting in ((Use.PRE_COMMIT, precommit, both), (Use.COMMIT, commit, commits)):
-        sums = needs.setdefault(sender_choose(miner, use).address, [0, 0])
-        sums[0] += each * waiting
-        sums[1] += each * count
+    """Return who pays for `count` more sectors, beside what is under way from the same addresses."""
+    needs: dict[str, int] = {}
+    for use, locked, gas in _costs(price):
+        address = sender_choose(miner, use).address
+        needs[address] = needs.get(address, 0) + (locked + gas) * count
+    promised = _promised(needs, price, sector_size=miner.sector_size)
     balances = dict(Wallet.objects.filter(address__in=needs).values_list("address", "balance"))
     return [
-        Payer(address, balance=int(balances.get(address) or 0), promised=promised, needs=more)
-        for address, (promised, more) in needs.items()
+        Payer(address, balance=int(balances.get(address) or 0), promised=promised[address], needs=more)
+        for address, more in needs.items()
     ]
+
+
+def _costs(price: PledgePrice) -> tuple[tuple[Use, int, int], ...]:
+    """Return the two messages of a sector: the use, and attoFIL that it brings and burns."""
+    return (
+        (Use.PRE_COMMIT, price.deposit if price.is_sent else 0, price.precommit_gas),
+        (Use.COMMIT, price.topup if price.is_sent else 0, price.commit_gas),
+    )
+
+
+def _promised(addresses: Collection[str], price: PledgePrice, *, sector_size: int) -> dict[str, int]:
+    """Return what messages and sectors under way will take from addresses, for whatever miner.
+
+    A sector of another miner is taken to lock as much by its size, and to burn as much.
+    """
+    sums = dict.fromkeys(addresses, 0) | spend_open(addresses)
+    under_way = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
+    states: dict[int, dict[str, int]] = {}
+    for pk, state, many in under_way.annotate(Count("pk")):
+        states.setdefault(pk, {})[state] = many
+    for miner in Miner.objects.filter(pk__in=states).prefetch_related("uses"):
+        if sums.keys().isdisjoint([miner.worker, miner.owner, *miner.control]):
+            continue
+        waiting = sum(states[miner.pk].get(state, 0) for state in BEFORE_PRECOMMIT)
+        commits = waiting + sum(states[miner.pk].get(state, 0) for state in BEFORE_COMMIT)
+        for (use, locked, gas), many in zip(_costs(price), (waiting, commits), strict=True):
+            address = sender_choose(miner, use).address
+            if address in sums:
+                sums[address] += many * (locked * miner.sector_size // sector_size + gas)
+    return sums

@@ -34,7 +34,11 @@ from apps.sectors.services.imports import (
     row_move,
     row_without_files,
 )
+from apps.sectors.services.placements import pieces_found
+from apps.sectors.services.proven_compare import ASKED_MAX, proven_compare
 from apps.sectors.services.reported_batches import batches_import, batches_settle
+from apps.sectors.services.reported_changes import changes_import
+from apps.sectors.services.reported_updates import updates_import
 from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT
 from poolsite.filecoin.bitfield import (
     BitField,
@@ -42,6 +46,7 @@ from poolsite.filecoin.bitfield import (
     bitfield_of,
     bitfield_to_json,
     bitfield_union,
+    portions,
 )
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.codec import document_decode
@@ -58,8 +63,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-ASKED_MAX: Final = 500
-"""Pre-commits, or proven sectors, of one question to the node."""
 UNTOLD_MAX: Final = 1_000_000
 """Allocated numbers for which a pre-commit is looked for where the node tells no sum of the deposits."""
 
@@ -75,6 +78,8 @@ class MinerImport:
     """By number: the host that is furthest with it."""
     stored: dict[str, BitField] = field(default_factory=dict)
     """By store: the numbers whose files lie in it."""
+    live: BitField = field(default_factory=BitField)
+    """Proven sectors that the chain has not ended."""
     count: int = 0
     """Rows that were written or moved."""
 
@@ -159,6 +164,10 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     _chain_import(job)
     batches_import(job.miner, COMMIT, work=work)
     batches_settle(job.miner, work=work)
+    changes_import(job.miner, work=work)
+    updates_import(job.miner, work=work)
+    if _is_first(job):
+        job.count += proven_compare(job.miner, live=job.live, work=work)
     ActiveSectors.objects.filter(miner=miner).update(compared_height=None)
     row, _ = SectorNumbers.objects.get_or_create(miner=miner)
     kept = bitfield_to_json(bitfield_from_json(row.on_hosts or [0]) | on_hosts)
@@ -166,6 +175,12 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     Recovery.objects.filter(pk=1).update(sectors_recovered=F("sectors_recovered") + job.count)
     publish(RECOVERY_CHANGE)
     log.info("sectors_read_back", miner=str(miner), changed=job.count)
+
+
+def _is_first(job: MinerImport) -> bool:
+    """Return whether this miner was not read back yet; later it is for what other hosts report."""
+    rows = SectorNumbers.objects.filter(miner=job.miner, read_back_at__gte=job.restored_at)
+    return not rows.exists()
 
 
 def _inventories_read(job: MinerImport) -> BitField:
@@ -184,7 +199,7 @@ def _inventories_read(job: MinerImport) -> BitField:
         for item in inventory.stored:
             stored = document_decode(StoredNumbers, item)
             if stored.miner_id == job.miner.actor_id:
-                name = next(iter(inventory.worker.stores), "")
+                name = stored.store or next(iter(inventory.worker.stores), "")
                 numbers = bitfield_from_json(list(stored.runs))
                 job.stored[name] = job.stored.get(name, BitField()) | numbers
     return bitfield_union([bitfield_of(job.found), *job.stored.values()])
@@ -194,12 +209,15 @@ def _hosts_import(job: MinerImport) -> None:
     """Write what the hosts' journals have and the rows lack."""
     rows, all_numbers, now = job.rows(), job.numbers(), job.work.now
     for number, found in job.found.items():
+        if found.columns.get("store") == "":
+            found.columns["store"] = job.store_of(number)
         row = rows.get(number)
         if row is not None:
             job.count += _host_import(row, found, job)
         elif number not in all_numbers:
             row_create(job.miner, number, found.state, now=now, found=found, **found.columns)
             job.count += 1
+        pieces_found(job.miner, number, found.columns["pieces"], now=now)
 
 
 def _host_import(row: Sector, found: FoundSector, job: MinerImport) -> bool:
@@ -228,8 +246,9 @@ def _chain_import(job: MinerImport) -> None:
     ranges = numbers_allocated(client, job.miner.address, key)
     allocated = BitField(tuple((span.start, span.stop) for span in ranges))
     over = job.numbers(SectorState.COMMIT_LANDED, *FINAL_STATES)
-    for numbers in _portions(live - over):
+    for numbers in portions(live - over, ASKED_MAX):
         _proven_import(job, numbers)
+    job.live = live
     # Each pre-commit has its deposit locked: when those found have all of it, there is no other.
     locked = deposits_locked(client, job.miner.address, key)
     left = UNTOLD_MAX if locked is None else locked
@@ -240,17 +259,6 @@ def _chain_import(job: MinerImport) -> None:
         _precommitted_import(job, {number: there for number, there in found.items() if number not in over})
         deposits = sum(there.deposit for there in found.values() if there)
         left -= len(numbers) if locked is None else deposits
-
-
-def _portions(numbers: BitField) -> Iterator[list[int]]:
-    portion: list[int] = []
-    for number in numbers:
-        portion.append(number)
-        if len(portion) == ASKED_MAX:
-            yield portion
-            portion = []
-    if portion:
-        yield portion
 
 
 def _from_both_ends(numbers: BitField) -> Iterator[list[int]]:
@@ -312,6 +320,6 @@ def _precommitted_import(job: MinerImport, found: dict[int, OnPreCommit | None])
         if row is not None and bytes(row.comm_r or b"") == comm_r and row.job.sticky_worker_id is not None:
             job.count += row_move(row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
             continue
-        facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch}
+        facts |= {"comm_r": comm_r, "ticket_epoch": there.seal_rand_epoch, "seal_proof": there.seal_proof}
         row_without_files(job.miner, number, row, SectorState.PRECOMMIT_LANDED, now=now, **facts)
         job.count += 1

@@ -11,11 +11,13 @@ from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors import NotRebuildable, PiecesGone, RunUnderWay
 from apps.sectors.host_models import Worker
 from apps.sectors.params import has_data
+from apps.sectors.restored import read_back_require
+from apps.sectors.services.moves import unchanged_require
 from apps.sectors.services.runs import hosts_of_run, run_begin
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import RUN_FINAL, RebuildState, SectorState
+from poolsite.wire.pipeline import RebuildState, SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,7 +40,11 @@ class RebuildPlan:
 
 
 def rebuild_plan(sector: Sector) -> RebuildPlan:
-    """Return what a rebuild would do.  Raises NotRebuildable, RunUnderWay, PiecesGone, NoHost."""
+    """Return what a rebuild would do.
+
+    Raises MinerNotReady, NotRebuildable, RunUnderWay, PiecesGone, NoHost.
+    """
+    read_back_require(sector.miner)
     if sector.state != SectorState.PROVING:
         raise NotRebuildable("it is not proven yet: set it back instead", field="sector")
     if sector.ticket is None or sector.comm_r is None or sector.comm_d is None:
@@ -46,8 +52,7 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     zeros = sha254_zero(sector.sector_size)
     if not has_data(sector) and bytes(sector.comm_d) != zeros:
         raise NotRebuildable("the pool does not know what data it holds", field="sector")
-    if sector.runs.exclude(state__in=RUN_FINAL).exists():
-        raise RunUnderWay("data go into it, or it is made again, already", field="sector")
+    unchanged_require(sector)
     placed = pieces_of_sector(sector.miner, sector.number) if has_data(sector) else []
     lost = [piece for piece in placed if not piece.has_data]
     if lost:

@@ -1,4 +1,4 @@
-"""Files of aborted sectors: their hosts are told to remove them, until they say that it was done."""
+"""Files of sectors that are over: their hosts are told to remove them, until they say that it was done."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
+    from django.db.models import QuerySet
+
     from apps.sectors.models import Sector
 
 FILES_REMOVED = "FILES_REMOVED"
@@ -24,12 +26,17 @@ FILES_REMOVED = "FILES_REMOVED"
 
 
 def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
-    """Order the hosts that may have an aborted sector's files to remove them: its own, and its store's."""
+    """Order the hosts that may have a sector's files to remove them."""
+    return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts_with_files(sector, job=job)]
+
+
+def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
+    """Return the hosts that may have a sector's files: its own, and its store's."""
     theirs = Q(pk=job.sticky_worker_id)
     if sector.store:
         theirs |= Q(stores__contains=[sector.store], kinds__contains=[str(JobKind.SEAL)])
     hosts = Worker.objects.filter(theirs, tenant_id=sector.miner.tenant_id, retired_at=None)
-    return [_removal(host, job=job, sector=sector, actor=actor) for host in hosts.order_by("pk")]
+    return hosts.order_by("pk")
 
 
 def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
@@ -39,11 +46,11 @@ def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[Worker
 
 
 def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
-    """Order a host that registers to remove what it still has of sectors that were aborted meanwhile."""
+    """Order a host that registers to remove what it still has of sectors that are over."""
     asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)
     left = Job.objects.filter(
+        Q(sector__state=SectorState.ABORTED) | Q(sector__removal_asked_at__isnull=False),
         uuid__in=set(job_ids).difference(asked),
-        sector__state=SectorState.ABORTED,
         sector__miner__tenant_id=worker.tenant_id,
     )
     for job in left.select_related("sector__miner"):
@@ -57,7 +64,7 @@ def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -
     jobs = Job.objects.filter(uuid__in=list(done.values_list("args__job", flat=True)))
     for job in jobs.select_related("sector__miner"):
         JobEvent.objects.create(
-            job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name
+            job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name, worker=worker
         )
         if job.sector is not None:
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))

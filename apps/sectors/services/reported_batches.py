@@ -17,16 +17,26 @@ from apps.sectors.host_selectors import is_uuid
 from apps.sectors.models import Batch, Sector, SectorProof
 from apps.sectors.services.batch_messages import batch_fail
 from apps.sectors.services.imports import ORDER, row_move, row_without_files
-from apps.sectors.services.sealing_context import KINDS, PRE_COMMIT
+from apps.sectors.services.placements import pieces_recover
+from apps.sectors.services.sealing_context import COMMIT_NI, KINDS, PRE_COMMIT
 from apps.sectors.states import BatchKind, BatchState
-from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, ProveCommitSectors3Params
+from poolsite.filecoin.actors.miner_sectors import (
+    PreCommitSectorBatch2Params,
+    ProveCommitSectors3Params,
+    ProveCommitSectorsNIParams,
+)
 from poolsite.filecoin.cids import cid_to_commr
 from poolsite.filecoin.codec import from_cbor
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from django.db.models import QuerySet
+
     from apps.miners.models import Miner
     from apps.sectors.services.sealing_context import BatchRules, SealingContext
+    from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
 
 log = structlog.get_logger(__name__)
 
@@ -37,20 +47,28 @@ NO_SEED: Final = -1
 
 def batches_import(miner: Miner, kind: BatchRules, *, work: SealingContext) -> None:
     """Write the batches whose messages were made again from the signer's record, and move their sectors."""
-    messages = Message.objects.filter(pushed_by="recovered", kind=kind.kind, to=miner.address)
-    known = Batch.objects.filter(miner=miner, kind=kind.kind).values("message_id")
-    for message in messages.exclude(pk__in=known).order_by("nonce"):
+    for message in messages_unbatched(miner, kind.kind):
         _batch_import(miner, kind, message, work)
 
 
-@transaction.atomic
-def _batch_import(miner: Miner, kind: BatchRules, message: Message, work: SealingContext) -> None:
-    """Write one batch and move its sectors, both or nothing: without its row it is looked for again."""
+def messages_read_back(miner: Miner, kind: str) -> QuerySet[Message]:
+    """Return the messages of a kind to a miner that got their rows back, in the order of their nonces."""
+    return Message.objects.filter(pushed_by="recovered", kind=kind, to=miner.address).order_by("nonce")
+
+
+def messages_unbatched(miner: Miner, kind: str) -> QuerySet[Message]:
+    """Return those of which the database has no batch."""
+    known = Batch.objects.filter(miner=miner, kind=kind).values("message_id")
+    return messages_read_back(miner, kind).exclude(pk__in=known)
+
+
+def batch_recover(miner: Miner, message: Message, *, work: SealingContext) -> Batch:
+    """Write the batch of a message that was read back."""
     name = str(message.pk).rpartition(":")[2]
-    batch = Batch.objects.create(
+    return Batch.objects.create(
         uuid=uuid.UUID(name) if is_uuid(name) else uuid.uuid4(),
         miner=miner,
-        kind=kind.kind,
+        kind=message.kind,
         state=BatchState.SENT,
         message_id=message.pk,
         closed_height=work.head.height,
@@ -60,6 +78,12 @@ def _batch_import(miner: Miner, kind: BatchRules, message: Message, work: Sealin
         params=bytes(message.params),
         value=message.value,
     )
+
+
+@transaction.atomic
+def _batch_import(miner: Miner, kind: BatchRules, message: Message, work: SealingContext) -> None:
+    """Write one batch and move its sectors, both or nothing: without its row it is looked for again."""
+    batch = batch_recover(miner, message, work=work)
     if kind is PRE_COMMIT:
         _precommits_move(batch, work)
     else:
@@ -91,18 +115,22 @@ def _precommits_move(batch: Batch, work: SealingContext) -> None:
                 SectorState.PRECOMMIT_SENT,
                 now=work.now,
                 comm_r=comm_r,
+                seal_proof=info.seal_proof,
                 ticket_epoch=info.seal_rand_epoch,
                 **sent,
             )
 
 
 def _commits_move(batch: Batch, work: SealingContext) -> None:
-    """Mark the sectors of a commit as waiting for it, and keep their proofs."""
-    params = from_cbor(ProveCommitSectors3Params, bytes(batch.params))
-    numbers = [one.sector_number for one in params.sector_activations]
-    rows = _rows(batch, numbers)
-    for number, proof in zip(numbers, params.sector_proofs, strict=False):
-        row = rows.get(number)
+    """Mark the sectors of a commit as waiting for it, and keep their proofs; an aggregate has none."""
+    placed, proofs, is_aggregate = _committed(batch)
+    rows = _rows(batch, list(placed))
+    for number, pieces in placed.items():
+        if number in rows:
+            pieces_recover(batch.miner, number, pieces, now=work.now)
+    Batch.objects.filter(pk=batch.pk).update(is_aggregate=is_aggregate)
+    for number in placed:
+        row, proof = rows.get(number), proofs.get(number, b"")
         if row is None or row.state in FINAL_STATES:
             continue
         SectorProof.objects.get_or_create(sector=row, defaults={"proof": proof, "seed_epoch": NO_SEED})
@@ -110,6 +138,21 @@ def _commits_move(batch: Batch, work: SealingContext) -> None:
             row_move(row, SectorState.COMMIT_SENT, now=work.now, commit_batch=batch)
         else:
             Sector.objects.filter(pk=row.pk, commit_batch=None).update(commit_batch=batch)
+
+
+def _committed(
+    batch: Batch,
+) -> tuple[dict[int, Sequence[PieceActivationManifest]], dict[int, bytes], bool]:
+    """Return a commit's sectors with their pieces, their own proofs, and whether one proof is of them all."""
+    data = bytes(batch.params)
+    if batch.method == COMMIT_NI.method:
+        whole = from_cbor(ProveCommitSectorsNIParams, data)
+        return {one.sector_number: () for one in whole.sectors}, {}, True
+    params = from_cbor(ProveCommitSectors3Params, data)
+    placed: dict[int, Sequence[PieceActivationManifest]] = {
+        one.sector_number: one.pieces for one in params.sector_activations
+    }
+    return placed, dict(zip(placed, params.sector_proofs, strict=False)), bool(params.aggregate_proof)
 
 
 def batches_settle(miner: Miner, *, work: SealingContext) -> None:

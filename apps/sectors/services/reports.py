@@ -100,17 +100,21 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     stage = NEXT_STAGE[sector.state]
     if stage.report != event.event:
         raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
-    data = outputs_check(stage, event.outputs, sealing_policy())
+    data = outputs_check(stage, event.outputs, sealing_policy(), tenant_id=tenant_id)
     if has_data(sector):
         _data_check(sector, data)
     if "proof" in stage.outputs and event.outputs.proof is not None:
         _proof_check(sector, event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
         SectorProof.objects.update_or_create(sector=sector, defaults=proof)
-    job.seq = event.seq
-    job.save(update_fields=["seq"])
     actor = job.worker.name if job.worker is not None else ""
-    report = {"seq": event.seq, "token": event.token, "ms": event.outputs.ms, "digest": digest}
+    report = {
+        "seq": event.seq,
+        "token": event.token,
+        "ms": event.outputs.ms,
+        "digest": digest,
+        "worker": job.worker,
+    }
     sector_step(sector, event.event, job=job, now=now, actor=actor, report=report, **data)
     return _answer(job, sector)
 
@@ -199,15 +203,17 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
             return
         raise LeaseLost
     _lease_check(job)
-    actor = job.worker.name if job.worker is not None else ""
+    host = job.worker
+    actor = host.name if host is not None else ""
     result = {
         "faults": list(complete.faults),
         "ms": complete.ms,
         "read_ms": complete.read_ms,
         "sectors": len({sector["number"] for sector in job.inputs.get("sectors", ())}),
         "worker": actor,
-        "stores": [] if job.worker is None else job.worker.stores,
+        "stores": [] if host is None else host.stores,
         "bad": [document_encode(one) for one in complete.bad],
+        "unreachable": list(complete.unreachable),
     }
     advance(
         job,
@@ -227,6 +233,7 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
         at=now,
         ms=complete.ms,
         actor=actor,
+        worker=host,
         token=complete.token,
     )
     publish(Change("job", job.pk, job.miner.tenant_id))
@@ -253,6 +260,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
         stage=fail.stage,
         at=now,
         actor=actor,
+        worker=job.worker,
         token=fail.token,
         note=fail.error,
         is_error=True,

@@ -47,21 +47,31 @@ ACTIONS: Final[dict[str, str]] = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "
 
 @transaction.atomic
 def run_begin(
-    sector: Sector, *, kind: JobKind, state: str, actor: str, now: datetime, **data: Any
+    sector: Sector,
+    *,
+    kind: JobKind,
+    state: str,
+    actor: str,
+    now: datetime,
+    hosts: list[int] | None = None,
+    note: str = "",
+    **data: Any,
 ) -> PipelineRun:
-    """Write a run and its job.  Raises NoHost."""
+    """Write a run and its job, for the hosts that may do it where none are given.  Raises NoHost."""
+    step = RUN_NEXT[state]
     job = Job.objects.create(
         kind=kind,
+        state=JobState.READY if step.owner is Owner.WORKER else JobState.WAITING,
         miner=sector.miner,
-        stage=RUN_NEXT[state].stage,
+        stage=step.stage,
         lease_s=sealing_policy().lease_s,
-        offered_to=hosts_of_run(sector, kind=kind),
+        offered_to=hosts_of_run(sector, kind=kind) if hosts is None else hosts,
         inputs={"sector": str(sector.uuid)},
     )
     run = PipelineRun.objects.create(
         sector=sector, job=job, kind=kind, state=state, state_since=now, actor=actor, **data
     )
-    _event_write(run, job=job, event="BEGIN", before="", stage="", now=now, actor=actor)
+    _event_write(run, job=job, event="BEGIN", before="", stage="", now=now, actor=actor, note=note)
     _publish(run)
     return run
 
@@ -91,12 +101,18 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
         raise StateDiffers(state=run.state)
     if event.event != spec.report:
         raise BadReport(f"{event.event} is no report from {run.state}", field="event")
-    columns = outputs_check(spec, event.outputs, sealing_policy())
+    columns = outputs_check(spec, event.outputs, sealing_policy(), tenant_id=run.sector.tenant_id)
     taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
     job.seq = event.seq
     job.save(update_fields=["seq"])
     actor = job.worker.name if job.worker is not None else ""
-    report = {"seq": event.seq, "token": event.token, "ms": event.outputs.ms, "digest": digest}
+    report = {
+        "seq": event.seq,
+        "token": event.token,
+        "ms": event.outputs.ms,
+        "digest": digest,
+        "worker": job.worker,
+    }
     run_move(run, taken, job=job, now=now, actor=actor, report=report, **data)
     return run_answer(job)
 
@@ -329,7 +345,7 @@ def run_open(sector: Sector, kind: str) -> PipelineRun:
     runs = PipelineRun.objects.filter(sector=sector, kind=kind).select_related("job", "sector__miner")
     run = runs.order_by("-pk").first()
     if run is None or not run.is_open:
-        raise RunUnknown(ACTIONS[kind])
+        raise RunUnknown(ACTIONS.get(kind, "run"))
     return run
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.models import Head
     from apps.sectors.models import Sector
+    from apps.sectors.onchain import TrialRun
     from poolsite.filecoin.policy import Network
 
 
@@ -74,7 +75,14 @@ COMMIT: Final = BatchRules(
     method=miner_params.Method.PROVE_COMMIT_SECTORS3,
     column="commit_batch",
 )
+COMMIT_NI: Final = replace(COMMIT, method=miner_params.Method.PROVE_COMMIT_SECTORS_NI)
+"""Commits of sectors that had no pre-commit."""
 KINDS: Final = {BatchKind.PRE_COMMIT: PRE_COMMIT, BatchKind.COMMIT: COMMIT}
+
+
+RETRYABLE_EXITS: Final = frozenset({-1, 2, 6, 7, 19})
+"""No answer, sender's state, out of funds, out of gas: the sector itself is not to blame.
+Source: damocles commitmgr pollPreCommitState."""
 
 
 def sealing_context(*, client: ChainClient, network: Network, head: Head, now: datetime) -> SealingContext:
@@ -96,3 +104,15 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
         pause_s = min(pause_after(sector.attempts + 1, work.policy), work.policy.pause_max_s)
         not_before = work.now + timedelta(seconds=pause_s)
         console_failure(sector, error=error, level=Level.TEMPORARY, now=work.now, not_before=not_before)
+
+
+def sector_refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
+    """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
+    error = f"the chain would refuse the {kind.kind.label.lower()}: {trial.error}"
+    if trial.exit_code in RETRYABLE_EXITS:
+        sectors_requeue([sector], error=error, work=work)
+    elif sector.attempts < work.policy.attempts_max - 1:
+        # A state that is one epoch old may be to blame: "too early", a reorganisation.
+        sectors_requeue([sector], error=error, work=work)
+    else:
+        console_failure(sector, error=error, level=Level.PERMANENT, now=work.now)

@@ -27,12 +27,14 @@ from apps.sectors.models import Sector
 from apps.sectors.onchain import pledge_with_data_read
 from apps.sectors.params import has_data, pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove, proof_form_for
-from apps.sectors.restored import miners_unrecovered
+from apps.sectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.moves import unchanged_require
 from apps.sectors.services.packing import PackedSector, is_due, pieces_plan
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.prices import gas_cost
 from apps.sectors.services.runs import hosts_of_run, run_begin
+from apps.sectors.states import OPEN_MOVES
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.deadlines import deadline_from_json, deadline_info, is_mutable
 from poolsite.filecoin.gas_model import replica_update_gas
@@ -71,7 +73,8 @@ class SnapUpPrice:
 def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: SealingContext) -> SnapUpPrice:
     """Return what would go into a sector and what it costs; nothing is written.
 
-    Raises NotCommittedCapacity, RunUnderWay, LifeTooShort, NoPieces, NoHost, NodeRefused, ProofFormMissing.
+    Raises MinerNotReady, NotCommittedCapacity, RunUnderWay, LifeTooShort, NoPieces, NoHost, NodeRefused,
+    ProofFormMissing.
     """
     proof_form_for(work.network)
     sector_require(sector, work)
@@ -97,8 +100,9 @@ def pledge_missing(sector: Sector, *, verified: int, work: SealingContext) -> in
 def sector_require(sector: Sector, work: SealingContext) -> None:
     """Refuse a sector into which no data can go.
 
-    Raises NotCommittedCapacity, RunUnderWay, LifeTooShort, NoHost.
+    Raises MinerNotReady, NotCommittedCapacity, RunUnderWay, LifeTooShort, NoHost.
     """
+    read_back_require(sector.miner)
     if sector.state != SectorState.PROVING or not sector.active:
         raise NotCommittedCapacity("the chain does not have it as active", field="sector")
     zeros = sha254_zero(sector.sector_size)
@@ -106,8 +110,7 @@ def sector_require(sector: Sector, work: SealingContext) -> None:
         raise NotCommittedCapacity("it holds data: only a sector of zeros can be updated", field="sector")
     if sector.comm_r is None or sector.ticket is None:
         raise NotCommittedCapacity("its comm_r or its ticket is not known here", field="sector")
-    if sector.runs.exclude(state__in=RUN_FINAL).exists():
-        raise RunUnderWay("data go into it, or it is made again, already", field="sector")
+    unchanged_require(sector)
     left = (sector.expiration or 0) - work.head.height
     least = LIFE_PERIODS * work.network.proving.period
     if left < least:
@@ -115,12 +118,20 @@ def sector_require(sector: Sector, work: SealingContext) -> None:
     hosts_of_run(sector, kind=JobKind.SNAP_UP)
 
 
-def pieces_choose(sector: Sector, *, piece_cids: Sequence[str] = (), work: SealingContext) -> PackedSector:
+def pieces_choose(
+    sector: Sector,
+    *,
+    piece_cids: Sequence[str] = (),
+    among: Sequence[Piece] | None = None,
+    work: SealingContext,
+) -> PackedSector:
     """Return the pieces that go into a sector: the named ones, or of those that wait as many as fit.
 
-    Raises NoPieces.
+    `among`: these very rows, as one commitment may wait under several terms.  Raises NoPieces.
     """
     rows = Piece.objects.filter(miner=sector.miner, state=PieceState.READY, has_data=True)
+    if among is not None:
+        rows = rows.filter(pk__in=[piece.pk for piece in among])
     rows = rows.select_related("miner").order_by("pk")
     waiting = list(rows.filter(piece_cid__in=piece_cids) if piece_cids else rows)
     unknown = sorted(set(piece_cids) - {str(piece.piece_cid) for piece in waiting})
@@ -163,6 +174,7 @@ def snap_up_begin(
     sector: Sector,
     *,
     piece_cids: Sequence[str] = (),
+    among: Sequence[Piece] | None = None,
     by: Principal | None,
     work: SealingContext,
     key: str | None = None,
@@ -176,7 +188,7 @@ def snap_up_begin(
         return earlier
     proof_form_for(work.network)
     sector_require(sector, work)
-    packed = pieces_choose(sector, piece_cids=piece_cids, work=work)
+    packed = pieces_choose(sector, piece_cids=piece_cids, among=among, work=work)
     try:
         return _begin(sector, packed, by=by, work=work, key=key)
     except IntegrityError:
@@ -232,7 +244,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     for packed, sector in zip(due, candidates, strict=False):
         wanted = [str(piece.piece_cid) for piece in packed.pieces]
         try:
-            snap_up_begin(sector, piece_cids=wanted, by=None, work=work)
+            snap_up_begin(sector, piece_cids=wanted, among=packed.pieces, by=None, work=work)
         except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
             log.info("sector_not_snapped", sector=sector.number, miner=str(miner), reason=refusal.reason)
 
@@ -244,6 +256,7 @@ def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[S
         miner=miner, state=SectorState.PROVING, active=True, key_comm_r=None, expiration__gte=least
     ).exclude(ticket=None)
     rows = rows.exclude(runs__in=PipelineRun.objects.exclude(state__in=RUN_FINAL))
+    rows = rows.exclude(moves__state__in=OPEN_MOVES)
     current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
     height = work.head.height
     found = [

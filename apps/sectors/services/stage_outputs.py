@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.sectors.errors import BadReport
 from apps.sectors.params import pieces_column
+from apps.sectors.store_models import Store
 
 if TYPE_CHECKING:
     from apps.sectors.policy import SealingPolicy
@@ -13,14 +14,20 @@ if TYPE_CHECKING:
     from poolsite.wire.pipeline import StageSpec
 
 
-def outputs_check(stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy) -> dict[str, Any]:
+def outputs_check(
+    stage: StageSpec, outputs: StageOutputs, policy: SealingPolicy, *, tenant_id: int
+) -> dict[str, Any]:
     """Return the columns that a stage's report fills.  Raises BadReport naming what is missing."""
     for name in stage.outputs:
         if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
             raise BadReport("missing", field=f"outputs.{name}")
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
         raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
-    return outputs_columns(stage, outputs)
+    columns = outputs_columns(stage, outputs)
+    if "store" in columns and outputs.store_uid:
+        store = Store.objects.filter(tenant_id=tenant_id, uid=outputs.store_uid).first()
+        columns["store"] = outputs.store if store is None else store.name
+    return columns
 
 
 def outputs_columns(stage: StageSpec, outputs: StageOutputs) -> dict[str, Any]:

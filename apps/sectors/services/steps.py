@@ -10,12 +10,14 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.sectors.errors import NotPaused
+from apps.messages.selectors import messages_by_ids
+from apps.messages.states import MessageState
+from apps.sectors.errors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import has_data
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.removals import files_remove
-from apps.sectors.states import JobState
+from apps.sectors.states import PAUSED_BY, BatchState, JobState
 from poolsite.wire.jobs import Level
 from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorState, stage_rank
 
@@ -67,11 +69,11 @@ def sector_step(
         note=note,
         **(report or {}),
     )
-    _job_follow(job, sector, now=now, is_report=report is not None)
+    _job_follow(job, sector, now=now, report=report)
     publish(Change("sector", str(sector.uuid), sector.miner.tenant_id))
 
 
-def _job_follow(job: Job, sector: Sector, *, now: datetime, is_report: bool) -> None:
+def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, Any] | None) -> None:
     step = NEXT_STAGE[sector.state]
     data: dict[str, Any] = {
         "stage": step.stage,
@@ -80,12 +82,14 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, is_report: bool) -> 
         "error": "",
         "updated_at": now,
     }
+    if report is not None:
+        data["seq"] = report["seq"]
     over = {"worker": None, "lease_until": None}
     if step.owner is Owner.CONSOLE:
         advance(job, "WAIT", **data, **over)
     elif step.owner is Owner.NOBODY:
         advance(job, "FAIL" if sector.state == SectorState.ABORTED else "DONE", **data, **over)
-    elif is_report and job.worker_id is not None:
+    elif report is not None and job.worker_id is not None:
         until = now + timedelta(seconds=job.lease_s)
         advance(job, "GO_ON", **data, lease_until=until, heard_at=now)
     elif job.state in (JobState.LEASED, JobState.READY):
@@ -189,10 +193,23 @@ def sector_stop(sector: Sector, *, actor: str, now: datetime, by: Principal | No
     job, fresh = job_locked(sector.pk)
     if fresh.paused_at is None:
         before = copy(fresh)
-        sector_pause(fresh, job=job, error=f"paused by {actor}", level=Level.PERMANENT, now=now)
+        sector_pause(fresh, job=job, error=f"{PAUSED_BY}{actor}", level=Level.PERMANENT, now=now)
         fresh.refresh_from_db()
         sector_audit(by, "sector.pause", before, fresh)
     return fresh
+
+
+def _may_land(sector: Sector) -> bool:
+    """Return whether the chain may still get a sector's commit, or has just got it."""
+    batch = sector.commit_batch
+    if batch is None:
+        return False
+    message = messages_by_ids([batch.message_id]).get(batch.message_id)
+    if message is None:
+        return batch.state == BatchState.CLOSED  # about to be pushed
+    is_landed = message.state == MessageState.LANDED and message.exit_code == 0
+    is_open = message.state in (MessageState.UNFILLED, MessageState.FILLED)
+    return is_open or (is_landed and sector.state == SectorState.COMMIT_SENT)
 
 
 @transaction.atomic
@@ -201,9 +218,11 @@ def sector_abort(
 ) -> Sector:
     """Abort a sector for ever: its number stays used, its hosts are told to remove its files.
 
-    Raises WrongState once the chain knows the sector as proven.
+    Raises WrongState once the chain knows the sector as proven, CommitOnItsWay while it soon may.
     """
     job, fresh = job_locked(sector.pk)
+    if _may_land(fresh):
+        raise CommitOnItsWay(f"the commit of sector {fresh.number} may still land: wait for its message")
     before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
     files_remove(fresh, job=job, actor=actor)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from apps.miners.errors import TransferRefused
 from apps.sectors.models import Job, Sector
-from apps.sectors.states import JobState
+from apps.sectors.states import OPEN_MOVES, JobState
+from apps.sectors.store_models import StoreMove
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
 
@@ -39,6 +40,12 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
         raise TransferRefused(
             f"{words} half made on hosts of {miner.tenant.name}: let the work end, or abort it",
             field="sectors",
+        )
+    moves = StoreMove.objects.filter(sector__miner=miner, state__in=OPEN_MOVES).count()
+    if moves:
+        words = "1 sector moves" if moves == 1 else f"{moves} sectors move"
+        raise TransferRefused(
+            f"{words} to another store of {miner.tenant.name}: let that end, or cancel it", field="sectors"
         )
     leased = Job.objects.filter(miner=miner, state=JobState.LEASED, lease_until__gte=now)
     job = leased.select_related("worker").order_by("pk").first()

@@ -99,6 +99,7 @@ def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventA
         at=now,
         ms=event.outputs.ms,
         actor=actor,
+        worker=job.worker,
         digest=digest,
     )
     data: dict[str, Any] = {

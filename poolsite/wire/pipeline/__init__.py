@@ -25,7 +25,7 @@ from poolsite.wire.pipeline.sealing import (
     state_after,
     states_with,
 )
-from poolsite.wire.pipeline.snapping import SNAP_TRANSITIONS, SNAPPING, SnapStage, SnapState
+from poolsite.wire.pipeline.snapping import SNAP_TRANSITIONS, SNAPPING, UNSENT, SnapStage, SnapState
 from poolsite.wire.pipeline.specs import BACK_TO, Owner, SectorKind, StageSpec, transitions_of
 from poolsite.wire.pipeline.unsealing import (
     UNSEAL_NEXT,
@@ -85,6 +85,7 @@ __all__ = [
     "UNSEALING",
     "UNSEAL_NEXT",
     "UNSEAL_STAGES",
+    "UNSENT",
     "WORKER_STAGES",
     "Owner",
     "RebuildStage",

@@ -49,6 +49,8 @@ class SectorEvent(StrEnum):
     SEND_PRECOMMIT = "SEND_PRECOMMIT"
     LAND_PRECOMMIT = "LAND_PRECOMMIT"
     FAIL_PRECOMMIT = "FAIL_PRECOMMIT"
+    SKIP_PRECOMMIT = "SKIP_PRECOMMIT"
+    """A non-interactive proof needs neither pre-commit nor seed."""
     ASSIGN_SEED = "ASSIGN_SEED"
     C1 = "C1"
     C2 = "C2"
@@ -188,7 +190,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         next=S.PRECOMMIT_SENT,
         done="Pre-commit sent",
         status="in pre-commit batch",
-        others={E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
+        others={E.SKIP_PRECOMMIT: S.SEED_ASSIGNED, E.RETICKET: S.TREE_D_BUILT, E.ABORT: S.ABORTED},
         resume_at=(S.PC2_DONE, S.TREE_D_BUILT, S.ALLOCATED),
     ),
     StageSpec(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline.sealing import Stage
+from poolsite.wire.pipeline.sealing import RECOVER_TO, Stage
 from poolsite.wire.pipeline.specs import Owner, StageSpec, transitions_of
 
 
@@ -137,5 +137,17 @@ SNAPPING: Final[tuple[StageSpec, ...]] = (
 )
 """The way of data into a committed sector, in order."""
 
-SNAP_TRANSITIONS: Final[dict[str, dict[str, str]]] = transitions_of(SNAPPING)
-"""From state and event to state."""
+UNSENT: Final = (
+    SnapState.PIECES_ASSIGNED,
+    SnapState.SNAP_ENCODED,
+    SnapState.SNAP_PROVED,
+    SnapState.SNAP_STORED,
+)
+"""States in which its message was not sent yet."""
+
+SNAP_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    state: moves
+    | ({f"{RECOVER_TO}{SnapState.UPDATE_SENT}": str(SnapState.UPDATE_SENT)} if state in UNSENT else {})
+    for state, moves in transitions_of(SNAPPING).items()
+}
+"""From state and event to state; after a restore its message may be known to be sent."""

@@ -20,7 +20,12 @@ from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
+from apps.sectors.models import Sector
+from apps.sectors.services.stores import stores_note
+from apps.sectors.store_models import Store
+from apps.sectors.target_models import SealTarget
 from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests import factories
 from tests.people import tenant
 
@@ -224,6 +229,24 @@ def stores_away(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="archive")
 
 
+def attached(condition: StoreCondition, **told: Any) -> None:
+    """A host with one store."""
+    store = AttachedStore(
+        uid="u-1", name="archive", path="/mnt/a", condition=condition, total_bytes=1 << 40, **told
+    )
+    stores_note(factories.worker("box"), [store], now=now())
+
+
+def stores_unwritable(_: Any) -> None:
+    attached(StoreCondition.FULL, reason="1.0 GiB free, a sector needs 33.0 GiB: attach another store")
+
+
+def stores_filling(_: Any) -> None:
+    attached(StoreCondition.READY, free_bytes=1 << 39)
+    store = Store.objects.get()
+    store.samples.update(at=now() - timedelta(days=1), used_bytes=1 << 38)
+
+
 def hosts_disk(_: Any) -> None:
     factories.worker("full", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
 
@@ -235,8 +258,7 @@ def hosts_paused(_: Any) -> None:
 def hosts_slow(_: Any) -> None:
     row = factories.sector(factories.miner(), state=SectorState.PROVING, number=0)
     for host, seconds in (("quick", 10.0), ("slow", 60.0)):
-        factories.worker(host)
-        factories.events(row, [("PC1", "PC1", seconds)] * 4, actor=host)
+        factories.events(row, [("PC1", "PC1", seconds)] * 4, worker=factories.worker(host))
 
 
 def console_disk(monkeypatch: Any) -> None:
@@ -258,6 +280,17 @@ def notifications_undelivered(_: Any) -> None:
 
 def sectors_expiring(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PROVING, active=True, expiration=1500)
+
+
+def targets_paused(_: Any) -> None:
+    held = {"held_by": "PRICE", "reason": "the base fee is high", "held_since": now()}
+    SealTarget.objects.create(miner=factories.miner(), in_work=1, since=now(), look_at=now(), **held)
+
+
+def files_of_ended(_: Any) -> None:
+    factories.worker("sealer-2", stores=["store-1"])
+    sector = factories.sector(factories.miner(), state=SectorState.TERMINATED, store="store-1")
+    Sector.objects.filter(pk=sector.pk).update(stage_since=epochs_ago(1000))
 
 
 SCENES: dict[str, Callable[[Any], None]] = {
@@ -295,6 +328,8 @@ SCENES: dict[str, Callable[[Any], None]] = {
         winning_proofs_failed,
         hosts_away,
         stores_away,
+        stores_unwritable,
+        stores_filling,
         hosts_disk,
         hosts_paused,
         hosts_slow,
@@ -302,5 +337,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         processes_down,
         notifications_undelivered,
         sectors_expiring,
+        targets_paused,
+        files_of_ended,
     )
 }

@@ -375,6 +375,8 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "wallet-name",
         "sector-abort",
         "sector-state-set",
+        "sectors-remove-files",
+        "store-change",
         "message-mark-bad",
         "message-replace",
         "message-cancel",

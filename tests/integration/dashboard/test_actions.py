@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db
 def actions(pool: Any) -> list[str]:
     return [
         reverse("sector-retry", args=[pool.paused.uuid]),
+        reverse("sector-pause", args=[pool.sealing.uuid]),
         reverse("sector-back", args=[pool.paused.uuid, "ALLOCATED"]),
         reverse("sector-abort", args=[pool.paused.uuid]),
         reverse("message-replace", args=[pool.flying.id]),
@@ -35,7 +36,7 @@ def test_a_stranger_can_do_nothing(bill):
     pool = busy_pool()
     client = signed_in("bill")
 
-    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 9
+    assert [client.post(path, {"sure": "yes"}).status_code for path in actions(pool)] == [404] * 10
     assert not WorkerCommand.objects.exists()
     assert Sector.objects.get(pk=pool.paused.pk).paused_at is not None
 
@@ -87,3 +88,21 @@ def test_resync_tells_the_page_to_fetch_its_regions(ann):
     answer = signed_in().get("/resync/")
 
     assert (answer.status_code, answer.headers["HX-Trigger"]) == (204, "resync")
+
+
+def test_new_fees_are_asked_for_while_no_node_answers(ann):
+    pool = busy_pool()
+
+    answer = signed_in().get(reverse("message-replace", args=[pool.flying.id]))
+
+    assert answer.status_code == 200
+    assert "the pool has no node that may be read" in text_of(answer)
+
+
+@pytest.mark.parametrize("name", ["sector-run-retry", "sector-run-abort"])
+def test_a_run_of_an_unknown_kind_is_refused(ann, name):
+    pool = busy_pool()
+
+    answer = signed_in().post(reverse(name, args=[pool.active.uuid, "approve"]))
+
+    assert answer.status_code == 422

@@ -17,7 +17,7 @@ def paced(sealer: str, *, ms: int, times: int = 3) -> None:
     """Let a host have done PC1 a few times."""
     sector = factories.sector(factories.miner())
     for _ in range(times):
-        factories.events(sector, [("PC1", "PC1", ms / 1000)], actor=sealer)
+        factories.events(sector, [("PC1", "PC1", ms / 1000)], worker=Worker.objects.get(name=sealer))
 
 
 def test_the_list_says_which_host_is_slow(ann):
@@ -87,7 +87,9 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
     )
     reported(worker)
     paced("box", ms=4_000)
-    factories.events(factories.sector(factories.miner()), [("FINALIZE", "FINALIZE", 1)], actor="box")
+    other = factories.worker("box", of="bob")
+    for host in (worker, other):
+        factories.events(factories.sector(factories.miner()), [("FINALIZE", "FINALIZE", 1)], worker=host)
 
     text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 

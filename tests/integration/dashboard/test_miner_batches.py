@@ -23,9 +23,9 @@ from tests.page_client import signed_in, text_of
 pytestmark = pytest.mark.django_db
 
 
-def rest(body: Any, *, perm: str = "sign", of: str = "alice") -> Any:
+def rest(body: Any, *, perm: str = "sign", of: str = "alice", path: str = "/batches") -> Any:
     return Client().patch(
-        "/api/v1/miners/f02001/batches",
+        f"/api/v1/miners/f02001{path}",
         json.dumps(body),
         content_type="application/json",
         headers=people.bearer(people.token(perm, of=of)),
@@ -109,3 +109,22 @@ def test_the_page_shows_the_pools_values_and_saves_its_own(ann: None) -> None:
     browser.post(page, {"aggregate_commits": "yes"})
     assert batch_policy(Miner.objects.get()).aggregate_commits is True
     assert batch_policy(Miner.objects.get()).commit_batch_max == SealingPolicy().commit_batch_max
+
+
+def test_new_sectors_are_sealed_as_rest_and_page_say(ann: None) -> None:
+    factories.miner(2001, of="alice")
+    factories.network()
+    page, browser = reverse("miner-batches", args=["f02001"]), signed_in()
+
+    assert rest({"porep": "synthetic"}, path="").json()["seal_proof"] == 10
+    assert rest({"porep": "synthetic"}, path="").status_code == 200
+    entry = AuditEntry.objects.get(action="miner.porep")
+    assert (entry.before, entry.after) == ({"porep": "interactive"}, {"porep": "synthetic"})
+    assert rest({"porep": "sealed"}, path="").json()["field"] == "porep"
+    assert rest({"porep": "interactive"}, path="", perm="read").status_code == 403
+    assert rest({"porep": "interactive"}, path="", of="bob").status_code == 404
+
+    assert 'value="synthetic" selected' in text_of(browser.get(page))
+    assert browser.post(page, {"porep": "non-interactive"}).status_code == 302
+    assert Miner.objects.get().seal_proof == 15
+    assert browser.post(page, {"porep": "sealed"}).status_code == 422

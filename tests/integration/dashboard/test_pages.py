@@ -29,6 +29,8 @@ pytestmark = pytest.mark.django_db
 
 OBJECTS = (
     "wallet-name",
+    "store",
+    "store-change",
     "miner",
     "miner-roles",
     "proving-deadline",
@@ -48,7 +50,7 @@ MOST_QUERIES = {
     "today": 24,
     "miners": 11,
     "blocks": 14,
-    "proving": 16,
+    "proving": 17,  # one of them for the settings in force
     "sectors": 16,
     "messages": 11,
     "senders": 15,
@@ -56,6 +58,7 @@ MOST_QUERIES = {
     "sender": 16,
     "wallets": 11,
     "hosts": 11,
+    "stores": 11,
     "roles": 11,  # the verdict on roles that nobody holds
     "miner-roles": 18,  # the checks of its miner, too
     "gateway": 13,
@@ -68,7 +71,7 @@ MOST_QUERIES = {
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
-MOST_OF_CHECKS = 36
+MOST_OF_CHECKS = 42
 """What one evaluation of all checks may ask."""
 
 

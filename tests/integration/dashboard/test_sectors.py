@@ -37,6 +37,21 @@ def test_retry_without_script_leads_back(ann):
     assert answer.headers["Location"] == reverse("sector", args=[pool.paused.uuid])
 
 
+def test_a_paused_sector_is_not_said_to_have_failed(ann):
+    pool = busy_pool()
+    browser, page = signed_in(), reverse("sector", args=[pool.sealing.uuid])
+    assert reverse("sector-pause", args=[pool.sealing.uuid]) in text_of(browser.get(page))
+
+    answer = browser.post(reverse("sector-pause", args=[pool.sealing.uuid]))
+    shown = text_of(browser.get(page))
+
+    assert answer.headers["Location"] == page
+    assert "Paused by" in shown
+    assert "failed" not in shown[shown.index("<h1>") : shown.index("Timeline")]
+    assert "paused in" in text_of(browser.get(reverse("sectors") + "?state=paused"))
+    assert reverse("sector-retry", args=[pool.sealing.uuid]) in shown
+
+
 def test_a_refused_retry_says_why_in_the_list(ann):
     pool = busy_pool()
 

@@ -35,7 +35,7 @@ def test_the_overview_says_what_is_wrong():
 
     verdict = re.search(r'class="verdict"[^>]*>(.*?)</p>', text, re.DOTALL)
     assert verdict is not None
-    for words in ("1 sector faulty", "1 deadline missed", "1 sector failed and paused", "alice-old away"):
+    for words in ("1 sector faulty", "1 deadline missed", "1 sector paused", "alice-old away"):
         assert words in verdict.group(1)
 
 
@@ -259,6 +259,17 @@ def test_the_overview_of_a_healthy_pool_says_so():
     operator_person()
 
     assert "All is well:" in text_of(signed_in("olga").get("/"))
+
+
+def test_the_overview_counts_sectors_that_no_proof_covers_yet():
+    factories.head(1000)
+    factories.miner(2001, live_sectors=3, active_sectors=0)
+    operator_person()
+
+    text = text_of(signed_in("olga").get("/"))
+
+    assert "0 sectors active, 3 wait for the first proof, 0 in progress" in text
+    assert "no sector is active" not in text
 
 
 def test_before_the_first_head_the_overview_waits_for_a_node():

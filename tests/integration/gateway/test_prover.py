@@ -25,6 +25,7 @@ from workers.processors import winning_post
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.winning import compute_proof
 from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,16 +41,17 @@ def in_thread(call: Any) -> Any:
 
 
 @pytest.fixture
-def sector(tmp_path: Path) -> tuple[Store, bytes]:
+def sector(tmp_path: Path) -> tuple[Stores, bytes]:
     """A store with one sealed sector, and its comm_r."""
     made = sealing("2k_v1_1", SEAL_PROOF, folder=tmp_path)
     _, _, output = made.to_pc2()
-    store = Store(tmp_path / "store")
+    stores, store = Stores(tmp_path, (tmp_path / "store",)), Store(tmp_path / "store")
+    stores.open()
     files = store.files(seal_parameters(SEAL_PROOF), miner_id=MINER, number=NUMBER)
     files.sealed.parent.mkdir(parents=True)
     shutil.move(made.sealed, files.sealed)
     shutil.move(made.cache, files.cache)
-    return store, output.comm_r
+    return stores, output.comm_r
 
 
 @pytest.fixture
@@ -69,14 +71,14 @@ def request_of(comm_r: bytes) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def listening(web: Any, token: str, store: Store, **options: Any) -> AsyncIterator[ProverConnection]:
+async def listening(web: Any, token: str, stores: Stores, **options: Any) -> AsyncIterator[ProverConnection]:
     """A prover that the hub has taken."""
 
     def compute(miner: int, request: Any) -> Any:
-        return compute_proof(request, store=store, miner_id=miner, prove=winning_post.run)
+        return compute_proof(request, stores=stores, miner_id=miner, prove=winning_post.run)
 
     url = gateway_url(web.url.removesuffix("/rpc/v1"))
-    line = ProofLine(url=url, token=token, miners=store.miners, compute=options.get("compute", compute))
+    line = ProofLine(url=url, token=token, miners=stores.miners, compute=options.get("compute", compute))
     line.start()
     try:
         yield await connected_row()
@@ -94,9 +96,9 @@ async def connected_row() -> ProverConnection:
 
 
 async def test_a_test_proof_is_a_real_one_that_holds(web, token, sector):
-    store, comm_r = sector
+    stores, comm_r = sector
 
-    async with listening(web, token, store) as row:
+    async with listening(web, token, stores) as row:
         finding = await in_thread(lambda: prover_test(row, request_of(comm_r)))()
         other = await in_thread(lambda: prover_test(row, request_of(bytes(32))))()
 
@@ -106,13 +108,13 @@ async def test_a_test_proof_is_a_real_one_that_holds(web, token, sector):
 
 
 async def test_a_proof_of_something_else_is_found_out(web, token, sector):
-    store, comm_r = sector
+    stores, comm_r = sector
     other = request_of(comm_r) | {"Rand": "CQ" + 40 * "A" + "A="}
 
     def compute(miner: int, _request: Any) -> Any:
-        return compute_proof(other, store=store, miner_id=miner, prove=winning_post.run)
+        return compute_proof(other, stores=stores, miner_id=miner, prove=winning_post.run)
 
-    async with listening(web, token, store, compute=compute) as row:
+    async with listening(web, token, stores, compute=compute) as row:
         finding = await in_thread(lambda: prover_test(row, request_of(comm_r)))()
 
     assert not finding.is_good
@@ -120,11 +122,11 @@ async def test_a_proof_of_something_else_is_found_out(web, token, sector):
 
 
 async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, token, sector):
-    store, comm_r = sector
+    stores, comm_r = sector
     good, bad = request_of(comm_r), request_of(comm_r)
     bad["SectorInfos"][0]["SectorNumber"] = 9
 
-    async with listening(web, token, store) as row:
+    async with listening(web, token, stores) as row:
         for request in (bad, {**good, "SectorInfos": []}, {**good, "Rand": 7}, {}):
             finding = await in_thread(lambda request=request: prover_test(row, request))()
             assert not finding.is_good
@@ -132,13 +134,13 @@ async def test_what_cannot_be_proven_is_refused_and_the_next_is_answered(web, to
 
 
 async def test_transferred_miner_is_not_proved_by_the_old_tenants_prover(web, token, sector):
-    store, comm_r = sector
+    stores, comm_r = sector
     admin = await in_thread(people.operator_token)()
     request = request_of(comm_r)
     params = [f"f0{MINER}", request["SectorInfos"], request["Rand"], 10, 27]
     body = {"jsonrpc": "2.0", "id": 1, "method": "Gateway.ComputeProof", "params": params}
     async with (
-        listening(web, token, store),
+        listening(web, token, stores),
         httpx.AsyncClient(headers=people.bearer(admin), timeout=60) as client,
     ):
         assert (await client.post(web.url, json=body)).json()["result"]
@@ -150,10 +152,10 @@ async def test_transferred_miner_is_not_proved_by_the_old_tenants_prover(web, to
 
 
 async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web, token, sector):
-    store, _ = sector
+    stores, _ = sector
     bob = await in_thread(people.tenant)("bob")
 
-    async with listening(web, token, store) as row:
+    async with listening(web, token, stores) as row:
         await in_thread(access_change_publish)()
         await asyncio.sleep(0.5)
         assert [one.pk for one in await in_thread(lambda: list(provers_connected(SYSTEM)))()] == [row.pk]
@@ -171,9 +173,9 @@ async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web
 
 
 async def test_a_closed_channel_is_opened_again(web, token, sector):
-    store, comm_r = sector
+    stores, comm_r = sector
 
-    async with listening(web, token, store) as row:
+    async with listening(web, token, stores) as row:
         first = row.pk
         await in_thread(lambda: connection_end(principal=SYSTEM, row=row))()
         async with asyncio.timeout(20):

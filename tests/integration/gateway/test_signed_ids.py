@@ -39,6 +39,8 @@ __all__ = ["folder", "made_once", "start"]
 
 WITHIN_S = 30.0
 """A signer that was killed is back, and answers, in this time on a busy machine."""
+DEAD_S = 2.0
+"""How long a signature is waited for that cannot come."""
 
 
 def asked(sender: str, *, nonce: int, origin: Origin) -> WalletSignRequest:
@@ -142,8 +144,10 @@ def test_a_restored_pool_pays_once_with_a_signer_that_was_killed(
     dump.restore(is_noticed=is_noticed)
     os.kill(running.process.pid, signal.SIGKILL)
     pool.push("m3", sender, value=3)
-    for _ in range(2):
-        pool.step()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("apps.wallets.services.sign.SIGN_S", DEAD_S)
+        for _ in range(2):
+            pool.step()
     start()
     steps_until(pool, lambda: Message.objects.filter(state=MessageState.LANDED).count() == 3)
 

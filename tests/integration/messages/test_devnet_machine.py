@@ -290,7 +290,11 @@ def live(number: int) -> int:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("number", LIVED)
+@pytest.mark.parametrize(
+    "number",
+    # side by side, each by whichever worker is free
+    [pytest.param(number, marks=pytest.mark.xdist_group(f"devnet-machine/{number}")) for number in LIVED],
+)
 def test_the_messager_keeps_its_promises_on_the_devnet(number: int) -> None:
     assert live(number) > EXAMPLES * STEPS_EACH // 2
 

@@ -25,6 +25,7 @@ STAGES = (
     "tree_d",
     "pc1",
     "pc2",
+    "synthetic",
     "c1",
     "c2",
     "window_post",
@@ -62,20 +63,36 @@ def world(places: Path, kernels: ProcessorPool, db: None, monkeypatch: Any) -> I
 
 
 @pytest.fixture(scope="session")
-def pairs() -> list[Kept]:
-    """The world in which the two sectors of `pair` were sealed, once there is one."""
-    return []
+def kept_worlds() -> dict[int, Kept]:
+    """The worlds that `lone` and `pair` begin in, by their count of sectors, once they were made."""
+    return {}
 
 
 @pytest.fixture
-def pair(world: World, places: Path, pairs: list[Kept]) -> tuple[Miner, list[Sector]]:
+def lone(world: World, places: Path, kept_worlds: dict[int, Kept]) -> tuple[Miner, Sector]:
+    """A miner with one active sector, sealed once for all tests."""
+    if 1 not in kept_worlds:
+        active_sectors(world, 1)
+        kept_worlds[1] = world_keep(world, places / "lone")
+    world_resume(world, kept_worlds[1])
+    return Miner.objects.get(), Sector.objects.get()
+
+
+@pytest.fixture
+def pair(world: World, places: Path, kept_worlds: dict[int, Kept]) -> tuple[Miner, list[Sector]]:
     """A miner with two active sectors, sealed once for all tests; the next window is not challenged yet."""
-    if not pairs:
-        miner = world.miner_create()
-        sectors = pledged(world, miner, count=2)
-        world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
+    if 2 not in kept_worlds:
+        miner = active_sectors(world, 2)
         ends = WindowPost.objects.filter(miner=miner).latest("pk").close_epoch
         world.epoch(ends - world.height)
-        pairs.append(world_keep(world, places / "pair"))
-    world_resume(world, pairs[0])
+        kept_worlds[2] = world_keep(world, places / "pair")
+    world_resume(world, kept_worlds[2])
     return Miner.objects.get(), list(Sector.objects.order_by("number"))
+
+
+def active_sectors(world: World, count: int) -> Miner:
+    """Seal sectors of zeros until all of them have proven themselves; give their miner."""
+    miner = world.miner_create()
+    sectors = pledged(world, miner, count=count)
+    world.until(lambda: all(fresh(sector).active for sector in sectors), epochs=2 * PERIOD, stride=SKIP)
+    return miner

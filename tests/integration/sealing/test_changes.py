@@ -14,9 +14,10 @@ from django.urls import reverse
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.messages.models import Message
+from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
+from apps.sectors.restored import sectors_recovery
 from apps.sectors.services import change_batches
 from apps.sectors.services.change_plans import METHODS, ChangePlan, ChangeRequest, changes_plan
 from apps.sectors.services.changes import change_cancel, changes_request
@@ -249,14 +250,69 @@ def test_a_restored_database_sends_nothing_twice(
     world.until(lambda: SectorChange.objects.filter(state=f"{kind}_LANDED").exists(), epochs=10)
 
     dump.restore()
+    restore_check(now=clock.now())  # as the pool's start does
     world.epoch(12)
     price = plan_of([fresh(one)], request)
 
-    if made_at != "nothing":
-        assert SectorChange.objects.get().state == f"{kind}_LANDED"
+    assert SectorChange.objects.get().state == f"{kind}_LANDED"
+    if kind is ChangeKind.TERMINATE:
+        assert (fresh(one).state, fresh(one).active) == ("TERMINATED", False)
+    else:
+        assert fresh(one).expiration == expiration_on_chain(world, miner, one)
+    assert sectors_recovery() is None
     assert price.sectors[0].refusal
     assert on_chain(miner, METHODS[kind]) == 1
     assert Job.objects.filter(sector=one).exists()
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
+def test_a_change_on_its_way_at_the_restore_is_followed(
+    world: World, pair: tuple[Miner, list[Sector]], kind: ChangeKind
+) -> None:
+    restore_check(now=clock.now())
+    miner, (one, _other) = pair
+    until = (fresh(one).expiration or 0) + 4000
+    dump = Dump(*SECTOR_TABLES, SectorChange)
+    ask([one], TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until))
+    world.until(lambda: Message.objects.filter(kind=kind.lower(), state="FILLED").exists(), epochs=PERIOD)
+
+    dump.restore()
+    restore_check(now=clock.now())  # as the pool's start does
+    world.until(lambda: SectorChange.objects.filter(state=f"{kind}_LANDED").exists(), epochs=10)
+
+    assert on_chain(miner, METHODS[kind]) == 1
+    gone = kind is ChangeKind.TERMINATE
+    assert fresh(one).state == ("TERMINATED" if gone else "PROVING")
+    assert gone or fresh(one).expiration == until
+
+
+@pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
+def test_the_chain_is_compared_where_no_message_is_known(
+    world: World, pair: tuple[Miner, list[Sector]], kind: ChangeKind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with what another program sent for the miner: by its content, too, it is no message of ours."""
+    monkeypatch.setattr("apps.messages.services.recovery.restore.OWN_KINDS", {})
+    restore_check(now=clock.now())
+    miner, (one, other) = pair
+    until = (fresh(one).expiration or 0) + 4000
+    dump = Dump(*SECTOR_TABLES, SectorChange)
+    ask([one], TERMINATE if kind is ChangeKind.TERMINATE else ChangeRequest(kind=kind, expiration=until))
+    world.until(lambda: SectorChange.objects.filter(state=f"{kind}_LANDED").exists(), epochs=PERIOD)
+    world.ids.clear()
+
+    dump.restore()
+    restore_check(now=clock.now())  # as the pool's start does
+    world.epoch(2)
+    UnmatchedMessage.objects.update(decided_at=clock.now())
+    world.epoch(12)
+
+    assert not SectorChange.objects.exists()
+    assert fresh(other).state == "PROVING"
+    if kind is ChangeKind.TERMINATE:
+        assert fresh(one).state == "TERMINATED"
+    else:
+        assert fresh(one).expiration == expiration_on_chain(world, miner, one) == until
+    assert on_chain(miner, METHODS[kind]) == 1
 
 
 def on_chain(miner: Miner, method: int) -> int:

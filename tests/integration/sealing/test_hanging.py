@@ -41,7 +41,7 @@ class Hanging:
     def __init__(self, world: World) -> None:
         self.world = world
         config = HostConfig(
-            folder=world.folder / "ill", store=world.store.root, console="", token="", name="ill"
+            folder=world.folder / "ill", stores=(world.store.root,), console="", token="", name="ill"
         )
         self.leases = LeaseKeeper(config, world.console, kinds=world.prover.leases.kinds, slots={})
         self.leases.register()
@@ -49,7 +49,7 @@ class Hanging:
         self.pool.precompile()
         (self.child,) = pids_of(self.pool)
         os.kill(self.child, signal.SIGSTOP)
-        self.prover = Prover(console=world.console, leases=self.leases, pool=self.pool, store=world.store)
+        self.prover = Prover(console=world.console, leases=self.leases, pool=self.pool, stores=world.stores)
 
     def claims(self) -> Assignment:
         """Take the job that is there and begin with it."""

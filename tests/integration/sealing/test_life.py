@@ -75,10 +75,11 @@ def test_a_second_pledge_does_not_meet_the_first(world: World) -> None:
     assert active_on_chain(world, miner) == [0, 1]
 
 
-def test_a_withheld_proof_costs_power_at_once_and_fees_later_and_both_end(world: World) -> None:
-    miner = world.miner_create()
-    (sector,) = pledged(world, miner)
-    world.until(lambda: fresh(sector).active, epochs=PERIOD + 60, stride=SKIP)
+@pytest.mark.xdist_group("lone")  # one worker seals the sector
+def test_a_withheld_proof_costs_power_at_once_and_fees_later_and_both_end(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
+    miner, sector = lone
     assert power(world, miner) == 2048
     before = money(world, miner)
 

@@ -49,8 +49,8 @@ def data_of(world: World, piece: Piece, **headers: str) -> bytes:
     return world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data", headers=headers).content
 
 
-def allocation(world: World, miner: Miner, piece_cid: str, size: int) -> tuple[int, int]:
-    """Data cap that a client sets aside for a piece at the miner: client and number."""
+def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1) -> tuple[int, int]:
+    """Data cap of a client for a piece at the miner, `count` times: client and last number."""
     node = world.node.devnet
     registry = object.__new__(Registry)
     registry.node, registry.miner = node, SimpleNamespace(id=miner.actor_id)  # type: ignore[assignment]
@@ -61,8 +61,9 @@ def allocation(world: World, miner: Miner, piece_cid: str, size: int) -> tuple[i
     assert registry.verifier() == 0
     assert registry.client().exit_code == 0
     request = registry.request(data=cid_parse(piece_cid), size=size)
-    assert registry.allocate(request).exit_code == 0
-    return registry.id_of(STRANGER), 1
+    for _ in range(count):
+        assert registry.allocate(request).exit_code == 0
+    return registry.id_of(STRANGER), count
 
 
 def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> None:
@@ -94,6 +95,36 @@ def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> Non
     come_back_unsealed(world, sector, large=large, small=small)
     kinds = list(Message.objects.filter(kind__in=["precommit", "commit"]).values_list("kind", flat=True))
     assert sorted(kinds) == ["commit", "precommit"]
+
+
+def test_two_allocations_of_one_piece_are_two_places_and_two_claims(world: World) -> None:
+    miner = world.miner_create()
+    cid = str(add(world, miner, LARGE).piece_cid)
+    Piece.objects.all().delete()
+    client, last = allocation(world, miner, cid, 1024, count=2)
+    terms: list[dict[str, Any]] = [
+        {"client": f"f0{client}", "allocation": number} for number in (last - 1, last)
+    ]
+
+    first, second = (add(world, miner, LARGE, **each) for each in terms)
+    assert first.pk != second.pk
+    path = f"/api/v1/miners/{miner.address}/pieces"
+    again = world.console._client.post(path, params=terms[1], content=LARGE)
+    assert again.json()["uuid"] == str(second.uuid), "the same under the same terms"
+    unclaimed = world.console._client.post(path, content=LARGE)
+    assert unclaimed.json()["uuid"] == str(first.uuid), "without terms it is one of them"
+
+    world.until(lambda: Sector.objects.filter(active=True).exists(), epochs=PERIOD + WINDOW + 40, stride=SKIP)
+    world.epoch(2)
+    sector = Sector.objects.get()
+    assert set(Piece.objects.values_list("state", "sector_number", "offset")) == {
+        ("ACTIVE", sector.number, 0),
+        ("ACTIVE", sector.number, 1024),
+    }
+    claims = world.ask("StateGetClaims", miner.address, None).values()
+    assert [(claim["Data"]["/"], claim["Sector"]) for claim in claims] == [(cid, sector.number)] * 2
+    assert world.ask("StateGetAllocations", f"f0{client}", None) == {}
+    assert data_of(world, second) == LARGE
 
 
 def come_back_unsealed(world: World, sector: Sector, *, large: Piece, small: Piece) -> None:

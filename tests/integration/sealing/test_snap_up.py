@@ -14,7 +14,7 @@ from apps.sectors.run_models import PipelineRun
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
-from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh, pledged
+from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from workers.storage.store import path_remove
 
 if TYPE_CHECKING:
@@ -23,19 +23,14 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from tests.integration.sealing.world import World
 
+pytestmark = pytest.mark.xdist_group("lone")  # one worker seals the sector
+
 
 @pytest.fixture(autouse=True)
 def waiting(settings: Any, tmp_path: Path) -> None:
     """Pieces wait to be named."""
     settings.PIECES_DIR = str(tmp_path / "pieces")
     settings.SEALING = {"pack_wait_s": 10_000}
-
-
-def committed(world: World, miner: Miner) -> Sector:
-    """An active sector of zeros."""
-    [sector] = pledged(world, miner)
-    world.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW + 40, stride=SKIP)
-    return fresh(sector)
 
 
 def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
@@ -53,9 +48,10 @@ def run_reach(world: World, state: str) -> None:
     raise AssertionError((run.state, run.error, run.job.state, run.job.error, run.message_id))
 
 
-def test_data_are_snapped_into_a_committed_sector_and_come_back(world: World) -> None:
-    miner = world.miner_create()
-    sector = committed(world, miner)
+def test_data_are_snapped_into_a_committed_sector_and_come_back(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
+    miner, sector = lone
     old = bytes(sector.comm_r or b"")
     piece = add(world, miner, LARGE)
     client, number = allocation(world, miner, piece.piece_cid, 1024)
@@ -98,9 +94,8 @@ def test_data_are_snapped_into_a_committed_sector_and_come_back(world: World) ->
     assert data_of(world, piece) == LARGE
 
 
-def test_a_lost_replica_is_made_again_and_proves(world: World) -> None:
-    miner = world.miner_create()
-    sector = committed(world, miner)
+def test_a_lost_replica_is_made_again_and_proves(world: World, lone: tuple[Miner, Sector]) -> None:
+    miner, sector = lone
     name = f"s-t0{miner.actor_id}-{sector.number}"
     files = [world.store.root / kind / name for kind in ("sealed", "cache")]
     before = files[0].read_bytes()
@@ -122,9 +117,10 @@ def test_a_lost_replica_is_made_again_and_proves(world: World) -> None:
     assert AuditEntry.objects.filter(action="sector.rebuild").count() == 1
 
 
-def test_another_ticket_gives_another_comm_r_and_stores_nothing(world: World) -> None:
-    miner = world.miner_create()
-    sector = committed(world, miner)
+def test_another_ticket_gives_another_comm_r_and_stores_nothing(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
+    miner, sector = lone
     Sector.objects.filter(pk=sector.pk).update(ticket=bytes(32))
     kept = world.store.root / "sealed" / f"s-t0{miner.actor_id}-{sector.number}"
     before = kept.read_bytes()
@@ -140,10 +136,11 @@ def test_another_ticket_gives_another_comm_r_and_stores_nothing(world: World) ->
     assert ended.json()["state"] == "REBUILD_ABORTED"
 
 
-def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(world: World) -> None:
+def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
     """Kills at every stage of snap-up, rebuild of what was snapped, and unsealing of it."""
-    miner = world.miner_create()
-    sector = committed(world, miner)
+    miner, sector = lone
     piece = add(world, miner, LARGE)
     runs = killed_often(world)
 
@@ -172,9 +169,10 @@ def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(world: Wo
     assert not list((world.folder / "sealer" / "sealing").glob(f"*/{replica.name}"))
 
 
-def test_an_aborted_snap_up_leaves_the_sector_and_frees_its_pieces(world: World) -> None:
-    miner = world.miner_create()
-    sector = committed(world, miner)
+def test_an_aborted_snap_up_leaves_the_sector_and_frees_its_pieces(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
+    miner, sector = lone
     piece = add(world, miner, LARGE)
     act(world, sector, "snap-up", json={})
     piece.refresh_from_db()

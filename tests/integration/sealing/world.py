@@ -55,6 +55,7 @@ from workers.console.lease_keeper import LeaseKeeper
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
 from workers.prover.loop import Prover
 from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,6 +164,8 @@ class World:
         self.besides: tuple[JobKind, ...] = ()
         """What the prover does beside the proofs of windows."""
         self.store = Store(folder / "store")
+        self.stores = Stores(folder / "stores", (self.store.root,))
+        self.stores.open()
         self.console = self.line_to_console("write")
         self.agent = self.sealer()
         self.prover = self.prover_make()
@@ -205,7 +208,7 @@ class World:
         """A sealing host that has just been started."""
         config = SealerConfig(
             folder=self.folder / "sealer",
-            store=self.store.root,
+            stores=(self.store.root,),
             console="",
             token="",
             name="sealer-1",
@@ -216,11 +219,11 @@ class World:
         )
         leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=dict(DEFAULT_SLOTS))
         journal = Journal(config.folder / "jobs")
-        leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.store)
+        leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.stores)
         leases.stores = (self.store.name(),)
         leases.register()
         self.runner = StageRunner(
-            folder=config.folder, store=self.store, pool=self.pool, console=self.console
+            folder=config.folder, stores=self.stores, pool=self.pool, console=self.console
         )
         app: Any = InlineHints(self.runner)
         return Agent(config, console=self.console, leases=leases, journal=journal, app=app)
@@ -228,12 +231,12 @@ class World:
     def prover_make(self) -> Prover:
         """A prover that has just been started."""
         config = HostConfig(
-            folder=self.folder / "prover", store=self.store.root, console="", token="", name="prover-1"
+            folder=self.folder / "prover", stores=(self.store.root,), console="", token="", name="prover-1"
         )
         leases = LeaseKeeper(config, self.console, kinds=(JobKind.WINDOW_POST, *self.besides), slots={})
         leases.stores = (self.store.name(),)
         leases.register()
-        return Prover(console=self.console, leases=leases, pool=self.pool, store=self.store)
+        return Prover(console=self.console, leases=leases, pool=self.pool, stores=self.stores)
 
     def hosts_work(self) -> None:
         """Let sealer and prover do all that they can do now."""

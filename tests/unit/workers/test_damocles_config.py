@@ -67,7 +67,7 @@ def read(text: str, *, cpus: int = 64) -> DamoclesFile:
 def test_what_a_host_obeys_of_the_file_is_what_the_file_means() -> None:
     file = read(FILE)
 
-    assert (file.name, file.stores) == ("seal-7", ["/mnt/p1"])
+    assert (file.name, file.stores, file.read_only) == ("seal-7", ["/mnt/p1", "/mnt/old"], ["/mnt/old"])
     assert file.settings == {"sectors_max": 2, "slots.PC1": 2, "slots.PERSIST": 1, "slots.C2": 3}
     pinned = ("env", "FIL_PROOFS_MAXIMIZE_CACHING=1", "numactl", "--preferred=0", "taskset", "-c", "0-7")
     assert file.processors == {
@@ -134,7 +134,7 @@ def test_a_damocles_file_is_a_config_and_an_empty_one_says_nothing(tmp_path: Pat
 
     config = sealer_config(["--dir", str(tmp_path)])
 
-    assert (config.name, config.store.name) == ("seal-7", "p1")
+    assert (config.name, [store.name for store in config.stores]) == ("seal-7", ["p1", "old"])
     assert (config.slots["PC1"], config.settings.get("sectors_max")) == (2, 2)
     assert config.processors["c2"] == ("/usr/local/bin/c2", "--gpu", "1")
     (tmp_path / "config.toml").write_text("")

@@ -13,7 +13,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.chain.client import ChainClient, chain_client
 from apps.chain.selectors import network_current
+from apps.core import clock
 from apps.core.errors import DomainError, NotReachable
+from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import miners_visible
 from apps.miners.services.create import create_miner_push
 from apps.miners.states import MinerState
@@ -98,6 +100,7 @@ class Command(BaseCommand):
             ) from None
         except OSError as error:
             raise CommandError(f"{error.filename or path} cannot be written: {error.strerror}") from None
+        restore_check(now=clock.now())  # an idle pool signs nothing, which is when else it is looked for
         self.stdout.write(f"Open {entry['url']}")
         if "password" in entry:
             self.stdout.write(

@@ -1,4 +1,4 @@
-"""`manage.py sectors`: end proving sectors before their time, or extend them, as on their pages."""
+"""`manage.py sectors`: what their pages do: list, pledge, retry, abort, terminate, extend, remove files."""
 
 from __future__ import annotations
 
@@ -6,36 +6,70 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.v1.sectors import detail_body
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.formatting import fil, plural
+from apps.core.formatting import fil, plural, size
+from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown
-from apps.sectors.selectors import sectors_by_numbers
+from apps.sectors.selectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
 from apps.sectors.services.changes import changes_request
+from apps.sectors.services.failures import sector_state_set
+from apps.sectors.services.file_removals import removals_plan, removals_request
+from apps.sectors.services.pledge import pledge_create
+from apps.sectors.services.prices import payers_of, pledge_price
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Callable
 
     from apps.sectors.models import Sector
     from apps.sectors.services.change_plans import ChangePlan
 
 
+REMOVE = "remove-files"
+PAGE = 1_000
+CHANGES = tuple(kind.lower() for kind in ChangeKind)
+SINGLE: dict[str, Callable[[Sector, dict[str, Any]], object]] = {
+    "retry": lambda row, given: sector_retry(
+        row, actor=SYSTEM.actor, now=clock.now(), state=given["state"], by=SYSTEM
+    ),
+    "pause": lambda row, _given: sector_stop(row, actor=SYSTEM.actor, now=clock.now(), by=SYSTEM),
+    "abort": lambda row, given: sector_abort(
+        row, actor=SYSTEM.actor, reason=given["reason"], now=clock.now(), by=SYSTEM
+    ),
+    "set-state": lambda row, given: sector_state_set(
+        row, given["state"] or "", reason=given["reason"], by=SYSTEM, now=clock.now()
+    ),
+}
+"""Acts on each named sector by itself."""
+SURE = ("abort", "set-state")
+"""Those of them that must be confirmed."""
+
+
 class Command(BaseCommand):
     """Show what it costs; do it once that is confirmed."""
 
-    help = "terminate or extend sectors of a miner: `sectors terminate f01000 5 7-9 --dry-run`."
+    help = (
+        "list, status, pledge; retry, pause, abort, set-state; terminate, extend; remove-files: "
+        "`sectors terminate f01000 5 7-9 --dry-run`."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["terminate", "extend"])
+        parser.add_argument("act", choices=["list", "status", "pledge", *SINGLE, *CHANGES, REMOVE])
         parser.add_argument("miner", help="address of the miner, such as f01000")
-        parser.add_argument("numbers", nargs="+", help="sector numbers, such as 5 7-9")
+        parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
+        parser.add_argument("--state", help="of list: only these, with commas; of retry, set-state: which")
+        parser.add_argument("--count", type=int, default=1, help="of pledge: how many")
         parser.add_argument("--expiration", type=int, help="epoch; without it as long as the chain takes")
         parser.add_argument("--drop-claims", action="store_true", help="give up claims that end sooner")
         parser.add_argument("--reason", default="", help="kept in the timeline and the audit log")
@@ -43,7 +77,19 @@ class Command(BaseCommand):
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Print the price, ask, do it."""
+        """Print what it is about, ask where it is for good, do it."""
+        act = options["act"]
+        if act not in ("list", "pledge") and not options["numbers"]:
+            raise CommandError("name the sectors, such as 5 7-9")
+        if act == REMOVE:
+            self._remove(options)
+            return
+        if act not in CHANGES:
+            try:
+                self._plain(act, options)
+            except DomainError as refusal:
+                raise CommandError(refusal.reason) from None
+            return
         kind = ChangeKind(options["act"].upper())
         if kind is ChangeKind.TERMINATE and (options["expiration"] or options["drop_claims"]):
             raise CommandError("a termination has no new expiration")
@@ -58,6 +104,54 @@ class Command(BaseCommand):
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
+    def _plain(self, act: str, options: dict[str, Any]) -> None:
+        """Do what has no price of its own."""
+        if act == "list":
+            self._list(options)
+            return
+        if act == "pledge":
+            self._pledge(options)
+            return
+        sectors = sectors_of(options["miner"], options["numbers"])
+        if act == "status":
+            for row in sectors:
+                for name, value in detail_body(sector_get(SYSTEM, str(row.uuid))).items():
+                    for line in value if name == "events" else [value]:
+                        self.stdout.write(f"{name}: {line}")
+            return
+        self._confirm(f"{act} {len(sectors)}", is_asked=act in SURE and not options["yes"])
+        for row in sectors:
+            SINGLE[act](row, options)
+            self.stdout.write(f"{row.miner} / {row.number}: {act}")
+
+    def _list(self, options: dict[str, Any]) -> None:
+        states = tuple(word for word in (options["state"] or "").split(",") if word)
+        before: int | None = None
+        while True:
+            wanted = SectorFilter(miner=options["miner"], states=states, before=before)
+            rows = sectors_page(SYSTEM, wanted, limit=PAGE)
+            for row in rows:
+                paused = f" failed: {row.error}" if row.paused_at is not None else ""
+                active = " active" if row.active else ""
+                ends = "" if row.expiration is None else f" ends {row.expiration}"
+                self.stdout.write(f"{row.number} {row.state}{active}{ends}{paused}")
+            if len(rows) < PAGE:
+                return
+            before = rows[-1].pk
+
+    def _pledge(self, options: dict[str, Any]) -> None:
+        miner, count = miner_get(SYSTEM, options["miner"]), options["count"]
+        work = sealing_context_now()
+        price = pledge_price(miner, client=work.client, head=work.head, network=work.network)
+        for payer in payers_of(miner, price, count=count):
+            self.stdout.write(f"{payer.address}: pays {fil(payer.needs)} FIL, has {fil(payer.balance)} FIL")
+        if options["dry_run"]:
+            return
+        taken = numbers_allocated(work.client, miner.address)
+        made = pledge_create(miner, count=count, actor=SYSTEM.actor, now=clock.now(), taken=taken, by=SYSTEM)
+        numbers = made.sectors.order_by("number").values_list("number", flat=True)
+        self.stdout.write(f"pledged {', '.join(map(str, numbers))}")
+
     def _change(self, sectors: list[Sector], wanted: ChangeRequest, options: dict[str, Any]) -> None:
         head, network, client = head_current(), network_current(), chain_client()
         if head is None:
@@ -67,9 +161,7 @@ class Command(BaseCommand):
         if options["dry_run"]:
             return
         count = len(plan.accepted)
-        phrase = f"{options['act']} {count}"
-        if count and not options["yes"] and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
-            raise CommandError("nothing was done")
+        self._confirm(f"{options['act']} {count}", is_asked=bool(count) and not options["yes"])
         _, made = changes_request(
             sectors,
             wanted,
@@ -81,6 +173,31 @@ class Command(BaseCommand):
             count=count or None,
         )
         self.stdout.write(f"{plural(len(made), 'sector')}: the message follows with the next heads")
+
+    def _remove(self, options: dict[str, Any]) -> None:
+        """Print what gets free, ask, have it removed."""
+        try:
+            sectors, work = sectors_of(options["miner"], options["numbers"]), sealing_context_now()
+            plan = removals_plan(sectors, work=work)
+            for one in plan:
+                name = f"{one.sector.miner} / {one.sector.number}"
+                free = " ".join(size(one.size))
+                words = f"left out: {one.refusal}" if one.refusal else f"{free} on {', '.join(one.hosts)}"
+                self.stdout.write(f"{name}: {words}")
+            if options["dry_run"]:
+                return
+            count = sum(not one.refusal for one in plan)
+            self._confirm(f"remove {count}", is_asked=bool(count) and not options["yes"])
+            removals_request(
+                sectors, by=SYSTEM, work=work, reason=options["reason"][:500], count=count or None
+            )
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None
+        self.stdout.write(f"{plural(count, 'sector')}: its hosts remove the files")
+
+    def _confirm(self, phrase: str, *, is_asked: bool) -> None:
+        if is_asked and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
+            raise CommandError("nothing was done")
 
     def _print(self, plan: ChangePlan) -> None:
         for one in plan.sectors:

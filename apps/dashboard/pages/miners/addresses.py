@@ -62,6 +62,27 @@ class PendingRow:
     label: str
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeCard:
+    """The form of one change."""
+
+    change: AddressChange
+    label: str
+    help: str
+    value: str
+    """The addresses typed into it, if this one was refused."""
+
+    @property
+    def is_required(self) -> bool:
+        """Return whether it needs an address: a miner may be without control addresses."""
+        return self.change != AddressChange.CONTROL
+
+    @property
+    def has_term(self) -> bool:
+        """Return whether it has a quota and an end."""
+        return self.change == AddressChange.BENEFICIARY
+
+
 class AddressForm(PageForm):
     """A change; the key makes a double click one message."""
 
@@ -122,6 +143,34 @@ def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
         ]
         says = f"{change.address} is proposed; {' and '.join(missing)} must approve"
         yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))
+
+
+def change_cards(form: AddressForm) -> Iterable[ChangeCard]:
+    """Return the forms of the changes that a person begins; what was typed stays in its own."""
+    typed = form.typed
+    for change, label, text in (
+        (
+            AddressChange.CONTROL,
+            _("All of them"),
+            _("Up to ten; they replace those above at once. Empty removes all."),
+        ),
+        (
+            AddressChange.WORKER,
+            _("New worker"),
+            _("A BLS key. The owner confirms it once the chain's delay has passed."),
+        ),
+        (
+            AddressChange.OWNER,
+            _("New owner"),
+            _("It must confirm with its key. The present owner withdraws a proposal."),
+        ),
+        (
+            AddressChange.BENEFICIARY,
+            _("New beneficiary"),
+            _("It and the present one must approve. The owner itself has neither quota nor end."),
+        ),
+    ):
+        yield ChangeCard(change, label, text, typed["addresses"] if typed["change"] == change else "")
 
 
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
@@ -212,6 +261,7 @@ def page_of(
         back=reverse("miner", args=[miner.address or miner.uuid]),
         rows=rows,
         pending=pending,
+        changes=change_cards(form),
         away=away,
         wrong=wrong or form.why,
         form=form,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -16,8 +17,10 @@ from apps.dashboard.forms import Amount, PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
+from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BATCH_FIELDS, sealing_policy
 from apps.sectors.services.batch_settings import batch_settings_set
+from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -25,6 +28,11 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 YES_NO: Final = ("yes", "no")
+POREPS: Final[dict[ChallengeRule, StrOrPromise]] = {
+    ChallengeRule.INTERACTIVE: _("interactive: the proof answers a seed drawn after the pre-commit"),
+    ChallengeRule.SYNTHETIC: _("synthetic: layers leave the disk before the pre-commit"),
+    ChallengeRule.NON_INTERACTIVE: _("non-interactive: no pre-commit, no seed, one proof for each message"),
+}
 GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], ...]] = (
     (
         _("Pre-commits"),
@@ -89,6 +97,8 @@ class BatchesForm(PageForm):
     base_fee_own = Text()
     """Set: the base fee's limit is the miner's own, 0 meaning none."""
     aggregate_commits = Text()
+    porep = Text()
+    """How new sectors are sealed."""
 
     def values(self) -> dict[str, int | bool | None]:
         """Return what is to be set."""
@@ -114,12 +124,18 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         aggregate_commits="" if own["aggregate_commits"] is None else YES_NO[not own["aggregate_commits"]],
         base_fee_max=own["base_fee_max"] or 0,
         base_fee_own="1" if is_own else "",
+        porep=str(porep_of(miner)),
     )
+    data = PageData(viewer)
     if request.method == "POST" and not viewer.may("sign"):
         raise Http404
     if request.method == "POST" and form.is_valid():
         with form.refusals():
-            batch_settings_set(miner, form.values(), by=viewer)
+            porep = form.cleaned_data["porep"]
+            with transaction.atomic():
+                if porep and data.network is not None:
+                    porep_set(miner, porep, network=data.network, by=viewer)
+                batch_settings_set(miner, form.values(), by=viewer)
             return redirect("miner-batches", address)
     pool = sealing_policy()
     return form_render(
@@ -129,7 +145,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         form,
         title=_("Batches"),
         section="miners",
-        data=PageData(viewer),
+        data=data,
         miner=miner,
         name=f"{miner.name} {miner.address}".strip(),
         back=reverse("miner", args=[miner.address or miner.uuid]),
@@ -139,6 +155,9 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         ],
         pool_base_fee=formatting.fee_text(pool.base_fee_max) if pool.base_fee_max else _("no limit"),
         pool_aggregates=pool.aggregate_commits,
+        poreps=[
+            (str(rule), POREPS[rule]) for rule in (porep_choices(miner, data.network) if data.network else ())
+        ],
         may_change=viewer.may("sign"),
     )
 

@@ -71,6 +71,7 @@ class MinerDetail:
     """Where it is taken out of the pool; empty for one that stays."""
     addresses_href: str
     batches_href: str
+    target_href: str
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
     """Which host does what for it, and its sector numbers; empty for one that does not exist yet."""
@@ -135,6 +136,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         batches_href=reverse("miner-batches", args=[miner.address])
         if miner.state == MinerState.ACTIVE
         else "",
+        target_href=reverse("miner-target", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         transfer_href=reverse("miner-transfer", args=[miner.address])
         if may_transfer(data.viewer) and miner.state == MinerState.ACTIVE

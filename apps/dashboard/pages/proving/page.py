@@ -29,6 +29,7 @@ from apps.dashboard.pages.proving.rows import (
     fault_rows,
     risk_text,
 )
+from apps.dashboard.pages.proving.settings import pace_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -181,6 +182,10 @@ def proving(request: HttpRequest, viewer: Principal) -> HttpResponse:
         checks=checks,
         disputes=dispute_rows(data.disputes, data),
         disputable=disputable_text(data),
+        pace=pace_text(miner),
+        settings_href=reverse("proving-settings")
+        if miner is None
+        else reverse("miner-proving-settings", args=[miner.address]),
     )
 
 

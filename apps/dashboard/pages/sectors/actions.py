@@ -16,7 +16,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors import sector_get
-from apps.sectors.services.steps import sector_abort, sector_retry
+from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 
 if TYPE_CHECKING:
     import uuid
@@ -56,6 +56,15 @@ def retry(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
     """Try the failed stage again."""
     return _acted(
         request, viewer, key, lambda row: sector_retry(row, actor=viewer.actor, now=now(), by=viewer)
+    )
+
+
+@require_POST
+@sign_in_required
+def pause(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Pause a sector until somebody retries it."""
+    return _acted(
+        request, viewer, key, lambda row: sector_stop(row, actor=viewer.actor, now=now(), by=viewer)
     )
 
 
@@ -107,6 +116,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
 
 urlpatterns: Final = [
     path("sectors/<uuid:key>/retry/", retry, name="sector-retry"),
+    path("sectors/<uuid:key>/pause/", pause, name="sector-pause"),
     path("sectors/<uuid:key>/back/<str:state>/", back, name="sector-back"),
     path("sectors/<uuid:key>/abort/", abort, name="sector-abort"),
 ]

@@ -23,7 +23,7 @@ from apps.dashboard.pages.miners.detail import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_actions, change_event, change_text
 from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
-from apps.dashboard.pages.sectors.listing import SectorRow, place_text, sector_row
+from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
@@ -40,9 +40,19 @@ from apps.sectors.selectors import (
     sectors_messages,
     sectors_sharing,
 )
+from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
-from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, RUN_NEXT, RebuildState, SectorState, SnapState, Stage
+from poolsite.wire.pipeline import (
+    BACK_TO,
+    FINAL_STATES,
+    NEXT_STAGE,
+    RUN_NEXT,
+    RebuildState,
+    SectorState,
+    SnapState,
+    Stage,
+)
 
 if TYPE_CHECKING:
     import uuid
@@ -118,7 +128,10 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        actions=(*detail_actions(sector, change), *run_actions(sector, run))
+        actions=(
+            *detail_actions(sector, change, is_over=has_expired(sector, data)),
+            *run_actions(sector, run),
+        )
         if data.viewer.may("sign")
         else (),
     )
@@ -131,10 +144,18 @@ def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
 
 def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
     """The sentence below a sector's name."""
+    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
+        return (
+            "Paused.",
+            f"{sector.error.capitalize()}; it goes on in {STAGES[sector.stage]} once it is retried.",
+        )
     if sector.paused_at is not None:
         return f"{STAGES[sector.stage]} failed:", f"{sector.error.rstrip('.')}."
+    files = "its files stay on disk" if sector.removal_asked_at is None else "its hosts remove its files"
     if sector.state == SectorState.TERMINATED:
-        return "Terminated.", "Its pledge is released and its power gone; its files stay on disk."
+        return "Terminated.", f"Its pledge is released and its power gone; {files}."
+    if has_expired(sector, data):
+        return "Expired.", f"The chain has ended it; {files}."
     if sector.stage == Stage.PROVING and sector.active:
         return "Active.", "It is proven in every proving period."
     if sector.stage == Stage.PROVING:
@@ -229,13 +250,21 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
     yield Fact(_("Store"), sector.store or formatting.NOTHING)
 
 
-def detail_actions(sector: Sector, change: SectorChange | None) -> tuple[Action, ...]:
-    """What a person can do on the sector's own page."""
+def detail_actions(
+    sector: Sector, change: SectorChange | None, *, is_over: bool = False
+) -> tuple[Action, ...]:
+    """What a person can do on the sector's own page; `is_over`: its life has ended."""
+    if sector.state == SectorState.TERMINATED or is_over:
+        page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
+        remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
+        return () if sector.removal_asked_at is not None else (remove,)
     if sector.state == SectorState.PROVING:
         return change_actions(sector, change)
-    if sector.paused_at is None:
-        return ()
     here = sector.uuid
+    if sector.paused_at is None:
+        can_pause = sector.state not in FINAL_STATES
+        pause = Action("pause", _("Pause"), reverse("sector-pause", args=[here]), icon="pause")
+        return (pause,) if can_pause else ()
     return (
         Action("retry", _("Retry"), reverse("sector-retry", args=[here]), icon="retry", kind="primary"),
         *(

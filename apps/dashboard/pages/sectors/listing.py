@@ -27,7 +27,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.selectors import sectors_visible
-from apps.sectors.states import JobState
+from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState, Stage
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 PROVING: Final = StateLabel("ok", _("proving"))
 NOT_PROVEN: Final = StateLabel("run", _("waits for its first proof"), "wait")
 FAULTY: Final = StateLabel("bad", _("faulty"))
+EXPIRED: Final = StateLabel("idle", _("expired"))
 RECOVERING: Final = StateLabel("warn", _("recovering"), "retry")
 
 
@@ -84,11 +85,15 @@ class SectorRow:
 
 def sector_label(sector: Sector, data: PageData) -> StateLabel:
     """Return in words where a sector is."""
+    if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
+        return StateLabel("warn", f"paused in {STAGES[sector.stage]}", "pause")
     if sector.paused_at is not None:
         return StateLabel("bad", f"failed in {STAGES[sector.stage]}")
     if sector.stage == Stage.PROVING:
         if sector.active:
             return PROVING
+        if has_expired(sector, data):
+            return EXPIRED
         is_recovering = data.faults.get((sector.miner_id, sector.number))
         if is_recovering is None:
             return NOT_PROVEN
@@ -99,6 +104,12 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
     if sector.job.state == JobState.LEASED:
         return StateLabel("run", stage)
     return StateLabel("idle", f"waiting for {stage}")
+
+
+def has_expired(sector: Sector, data: PageData) -> bool:
+    """Return whether a proven sector's life is over."""
+    is_late = data.clock is not None and (sector.expiration or data.clock.epoch) < data.clock.epoch
+    return sector.state == SectorState.PROVING and not sector.active and is_late
 
 
 def place_text(sector: Sector) -> str:
@@ -151,10 +162,15 @@ def sealing_verdict(data: PageData) -> Verdict:
     if under_way:
         stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
         return Verdict(f"{plural(under_way, 'sector')} in progress:", f"{stages}.")
+    return Verdict(_("Nothing is being sealed:"), f"{active_text(data)}.")
+
+
+def active_text(data: PageData) -> str:
+    """Return how many sectors are active, and how many on chain have not been proven yet."""
     active = sum(miner.active_sectors for miner in data.miners)
     unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
     waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""
-    return Verdict(_("Nothing is being sealed:"), f"{plural(active, 'sector')} active{waits}.")
+    return f"{plural(active, 'sector')} active{waits}"
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
@@ -226,7 +242,7 @@ def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> Q
     elif state in ("aborted", "terminated"):
         rows = rows.filter(state=state.upper())
     if q:
-        rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.none()
+        rows = rows.filter(number=int(q)) if q.isdecimal() and len(q) < 19 else rows.filter(store=q[:110])
     return rows
 
 

@@ -108,9 +108,8 @@ def payer_rows(
 ) -> Iterable[PayerRow]:
     """Return what remains of each address; and of the miner, where its own balance is what gets locked."""
     for payer in payers:
-        promised = (
-            f"; sectors under way take {formatting.amount_text(payer.promised)}" if payer.promised else ""
-        )
+        taken = formatting.amount_text(payer.promised)
+        promised = f"; what is under way takes {taken}" if payer.promised else ""
         has = f"has {formatting.amount_text(payer.balance)}{promised}"
         short = formatting.shortened(payer.address)
         yield _payer_row(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)

@@ -9,7 +9,6 @@ from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
-from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
@@ -17,7 +16,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts import host_row
 from apps.dashboard.pages.messages.listing import message_row
 from apps.dashboard.pages.miners.listing import MinerRow, miner_row, sectors_under_way
-from apps.dashboard.pages.sectors.listing import sector_row
+from apps.dashboard.pages.sectors.listing import active_text, sector_row
 from apps.dashboard.pages.today.processes import processes_context, processes_fragment
 from apps.dashboard.pages.today.stats import stats_of
 from apps.dashboard.pages.wallets import wallet_row
@@ -50,11 +49,11 @@ def verdict_of(data: PageData) -> Verdict:
             _("The console waits for its first node to answer."),
             checked_text(data.report),
         )
-    active = sum(miner.active_sectors for miner in data.miners)
+    on_chain = sum(miner.live_sectors for miner in data.miners)
     under_way = sum(data.sector_counts.values())
-    if not active and not under_way:
+    if not on_chain and not under_way:
         return verdict_by(data.report, Verdict(_("All is well:"), _("no sector is active or in progress.")))
-    counts = f"{plural(active, 'sector')} active, {under_way} in progress, every deadline forecast to land."
+    counts = f"{active_text(data)}, {under_way} in progress, every deadline forecast to land."
     return verdict_by(data.report, Verdict(_("All is well:"), counts))
 
 

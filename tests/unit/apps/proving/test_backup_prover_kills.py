@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import models, transaction
 
+from apps.core.transitions import update_returning
 from apps.messages.models import Message
 from apps.proving.services.posts import posts_advance
 from tests.unit.apps.proving.attempts import job_of
@@ -52,6 +53,8 @@ def killed_writes(play: Callable[[], object], *, after: int) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models.QuerySet, "update", counted(update))
         patch.setattr(models.Model, "save_base", counted(save))
+        patch.setattr("apps.core.transitions.update_returning", counted(update_returning))
+        patch.setattr("apps.proving.services.post_updates.update_returning", counted(update_returning))
         try:
             play()
         except Killed:

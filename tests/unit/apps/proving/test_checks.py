@@ -236,6 +236,15 @@ def test_no_more_than_the_setting_are_declared(settings: Any) -> None:
     assert FaultDeclaration.objects.get().sectors == [1]
 
 
+def test_what_is_declared_is_split_into_messages_of_the_setting(settings: Any) -> None:
+    settings.PROVING = {"declaration_max": 1}
+    waiting()
+    known_bad(checker(), (1, 2))
+
+    assert passed(AGAIN) == [DeclarationState.SENT] * 2
+    assert [row.sectors for row in FaultDeclaration.objects.order_by("pk")] == [[1], [2]]
+
+
 def test_each_partition_has_its_message() -> None:
     waiting()
     Deadline.objects.update(live=4, partitions_count=2)

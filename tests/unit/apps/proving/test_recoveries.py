@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.proving.models import Partition, Recovery
@@ -17,6 +19,7 @@ from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
 from poolsite.filecoin.codec import from_cbor
+from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.test_rescues import faulty, look, miner
 from tests.unit.apps.proving.test_retries import asked, done, failed
@@ -157,3 +160,87 @@ def test_cutoff_ends_what_is_not_declared() -> None:
 
     assert (row.state, row.error) == (RecoveryState.FAILED, "the cut-off came first")
     assert Job.objects.get().state == JobState.FAILED
+
+
+# No more than a deadline and a message may have
+
+
+def five_faulty(settings: Any, **policy: int) -> Miner:
+    """A miner with five faulty sectors in two partitions."""
+    settings.PROVING = policy
+    of = miner()
+    row = faulty(of)
+    Partition.objects.filter(deadline=row).update(faulty=[1, 2, 3])
+    factories.partition(row, index=1, live=[4, 5], faulty=[4, 5])
+    return of
+
+
+def under_way() -> list[tuple[int, list[int]]]:
+    """Partition and sectors of each message to come."""
+    rows = Recovery.objects.filter(state__in=recoveries.OPEN)
+    return sorted(rows.values_list("partition_index", "sectors"))
+
+
+FIVE = OneDeadline(partitions=[[1, 2, 3], [4, 5]])
+
+
+def test_a_partition_is_split_into_messages_of_the_setting(settings: Any) -> None:
+    of = five_faulty(settings, declaration_max=2)
+
+    assert recoveries_begin(of, look(FIVE)) == 3
+
+    assert under_way() == [(0, [1, 2]), (0, [3]), (1, [4, 5])]
+    assert [asked(row.job) for row in Recovery.objects.order_by("pk")] == [{1, 2}, {3}, {4, 5}]
+    assert recoveries_begin(of, look(FIVE)) == 0
+
+
+def test_no_more_of_a_deadline_are_on_their_way_than_the_setting(settings: Any) -> None:
+    of = five_faulty(settings, recover_max=4)
+
+    assert recoveries_begin(of, look(FIVE)) == 2
+    assert recoveries_begin(of, look(FIVE)) == 0
+
+    assert under_way() == [(0, [1, 2, 3]), (1, [4])]
+
+
+def test_sectors_whose_files_are_gone_leave_their_room_to_the_others(settings: Any) -> None:
+    of = five_faulty(settings, recover_max=3)
+    recoveries_begin(of, look(FIVE))
+    done(Recovery.objects.get().job, faults=[1, 2, 3])
+    recoveries_advance(look(FIVE))
+    assert under_way() == []
+
+    Recovery.objects.update(updated_at=clock.now() - timedelta(minutes=5))
+    recoveries_begin(of, look(FIVE))
+
+    assert under_way() == [(0, [1]), (1, [4, 5])]
+
+
+def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
+    of, _ = begun(fee_debt=5)
+    first = Recovery.objects.get()
+    other = Recovery.objects.create(
+        miner=of,
+        deadline_index=first.deadline_index,
+        partition_index=0,
+        open_epoch=first.open_epoch,
+        cutoff_epoch=first.cutoff_epoch,
+        state=RecoveryState.GOOD,
+        sectors=[3],
+        good=[3],
+        randomness=b"r" * 32,
+    )
+    done(first.job)
+
+    recoveries_advance(look(OneDeadline(), 961))
+
+    first.refresh_from_db()
+    other.refresh_from_db()
+    messages = [Message.objects.get(pk=row.message_id) for row in (first, other)]
+    assert [message.value for message in messages] == [5, 0]
+
+    message_is(first, MessageState.FAILED, error="marked bad")
+    recoveries_advance(look(OneDeadline(), 962))
+    recoveries_advance(look(OneDeadline(), 963))
+    first.refresh_from_db()
+    assert Message.objects.get(pk=first.message_id).value == 5, "nothing on its way brings it any more"

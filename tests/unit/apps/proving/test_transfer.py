@@ -26,6 +26,7 @@ from apps.sectors.models import Job, Sector
 from apps.sectors.selectors import sectors_visible
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.states import JobState
+from apps.sectors.target_models import SealTarget
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
 from apps.users.principals import SYSTEM
 from apps.users.selectors import audit_visible, miner_owner
@@ -113,6 +114,17 @@ def test_transfer_is_audited_for_operator_and_both_tenants(pool: TransferCase) -
     for name, action in (("alice", "miner.transfer-out"), ("bob", "miner.transfer-in")):
         assert [row.action for row in audit_visible(people.principal(name))] == [action]
     assert lines["miner.transfer-in"].after == {"tenant": "bob", "sectors": 1}
+
+
+def test_sealing_target_ends_and_the_giver_reads_so(pool: TransferCase) -> None:
+    SealTarget.objects.create(miner=pool.miner, in_work=7, since=clock.now(), look_at=clock.now())
+
+    pool.go()
+
+    assert not SealTarget.objects.exists(), "it would spend what bob has"
+    line = audit_visible(people.principal("alice")).get(action="miner.target-remove")
+    assert (line.before, line.after) == ({"in_work": "7", "balance_min": "0"}, None)
+    assert not audit_visible(people.principal("bob")).filter(action="miner.target-remove").exists()
 
 
 def test_tokens_that_name_it_lose_it_and_none_becomes_wider(pool: TransferCase) -> None:

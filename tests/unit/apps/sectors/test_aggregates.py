@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from apps.miners.states import RoleKind
 from apps.sectors.errors import LeaseLost
 from apps.sectors.models import Batch, CommitAggregate, Job, JobEvent, SectorProof
 from apps.sectors.policy import SealingPolicy
@@ -18,6 +19,7 @@ from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_sectors import ProveCommitSectors3Params
 from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.wire.jobs import Complete, Fail, JobKind, Level
@@ -28,6 +30,7 @@ from tests.unit.apps.sectors.test_roles import killed_after
 from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE
 
 if TYPE_CHECKING:
+    from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
     from poolsite.wire.jobs import Assignment
@@ -44,6 +47,10 @@ class Chain(SomeSectors):
 
     aggregate_gas = AGGREGATE_GAS
     aggregate_exit = 0
+
+    def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
+        """Return the first deadline of a period that has just begun."""
+        return deadline_to_json(current_deadline(200, 200, NETWORK.proving))
 
     def do_StateCall(self, message: Any, _key: Any) -> Any:
         params = from_cbor(ProveCommitSectors3Params, base64.b64decode(message["Params"]))
@@ -276,3 +283,87 @@ def test_a_console_that_is_killed_at_any_write_sends_one_batch(stage: str) -> No
             break
     else:
         pytest.fail("it never ended by itself")
+
+
+def noninteractive(of: Miner) -> Sector:
+    """A sector without pre-commit whose proof waits; its commit needs an aggregate."""
+    data: dict[str, Any] = {
+        "comm_r": bytes(32),
+        "ticket": b"t" * 32,
+        "ticket_epoch": 90,
+        "seed": bytes([1]) * 32,
+    }
+    row = factories.sector(of, state="C2_DONE", seal_proof=15, ready_height=190, seed_epoch=170, **data)
+    SectorProof.objects.create(sector=row, proof=PROOFS[0], seed_epoch=170)
+    return row
+
+
+def test_an_aggregate_that_nobody_makes_holds_up_no_other_proof_type() -> None:
+    chain = Chain()
+    rows = proven(chain, 2)
+    type(rows[0]).objects.update(paused_at=NOON)
+    without = noninteractive(rows[0].miner)
+    aggregator(rows[0])
+    batches_close(work(chain))
+    assert CommitAggregate.objects.get().sectors == [without.pk]
+    type(rows[0]).objects.update(paused_at=None)
+
+    batches_close(work(chain, 201))
+    batches_close(work(chain, 202))
+
+    assert set(Batch.objects.get().commits.all()) == set(rows)
+    assert not CommitAggregate.objects.get().is_over, "it is made all the same"
+
+
+def test_aggregates_of_two_proof_types_are_made_side_by_side() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    noninteractive(rows[0].miner)
+    worker = aggregator(rows[0])
+
+    batches_close(work(chain))
+    batches_close(work(chain, 201))
+
+    assert set(CommitAggregate.objects.values_list("seal_proof", "is_over")) == {
+        (rows[0].seal_proof, False),
+        (15, False),
+    }
+    for job in claim(worker, kinds=(JobKind.AGGREGATE,), stages={}):
+        assert job.aggregate is not None
+        if len(job.aggregate.proofs) == 4:
+            complete(rows[0], job)
+    batches_close(work(chain, 202))
+    assert set(Batch.objects.get(is_aggregate=True).commits.all()) == set(rows)
+
+
+def test_a_needed_aggregate_that_is_late_is_asked_of_another_host() -> None:
+    chain = Chain()
+    of = factories.miner(worker=factories.wallet().address)
+    row = noninteractive(of)
+    slow = aggregator(row)
+    batches_close(work(chain))
+    first = claimed(slow)
+    other = host("q", kinds=(JobKind.AGGREGATE,), of=of.tenant.name)
+    CommitAggregate.objects.update(created_at=NOON)
+
+    batches_close(work(chain, 201, seconds=3600))
+    assert Job.objects.filter(kind=JobKind.AGGREGATE).count() == 1
+    batches_close(work(chain, 202, seconds=3601))
+
+    assert Job.objects.filter(kind=JobKind.AGGREGATE).latest("pk").offered_to == [other.pk]
+    assert not claim(slow, kinds=(JobKind.AGGREGATE,), stages={})
+    assert claimed(other).id != first.id
+    with pytest.raises(LeaseLost):
+        complete(row, first)
+
+
+def test_a_host_that_may_not_prove_for_the_miner_is_not_waited_for() -> None:
+    chain = Chain()
+    rows = proven(chain)
+    aggregator(rows[0])
+    factories.role(rows[0].miner, "elsewhere", RoleKind.WINDOW)
+
+    batches_close(work(chain))
+
+    assert not Batch.objects.get().is_aggregate
+    assert not CommitAggregate.objects.exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from apps.sectors.host_speed import SLOW_LEAST_MS, StageSpeed, host_speeds
+from apps.sectors.host_models import Worker
+from apps.sectors.host_speed import SLOW_LEAST_MS, HostSpeed, StageSpeed, host_speeds
 from tests import factories
 from tests.people import principal
 
@@ -15,14 +16,23 @@ def ran(host: str, *spans_s: float, stage: str = "PC1", of: str = "alice", **ove
     """Let a host have run a stage so many times."""
     sector = factories.sector(factories.miner(of=of))
     for span in spans_s:
-        factories.events(sector, [(stage, stage, span)], actor=host, **overrides)
+        factories.events(sector, [(stage, stage, span)], worker=worker_named(host, of=of), **overrides)
+
+
+def worker_named(name: str, *, of: str = "alice") -> Worker:
+    return Worker.objects.filter(uid=name).first() or factories.worker("box", of=of, uid=name)
+
+
+def speeds_by_uid() -> dict[str, HostSpeed]:
+    """All hosts have one name: their events are told apart by the host itself."""
+    return {Worker.objects.get(pk=pk).uid: speed for pk, speed in host_speeds(principal()).items()}
 
 
 def test_a_stage_counts_with_its_median_and_the_longest_stands_first():
     ran("one", 10, 2, 3)
     ran("one", 30, stage="PC2")
 
-    stages = host_speeds(principal())["one"].stages
+    stages = speeds_by_uid()["one"].stages
 
     assert [(stage.stage, stage.runs, stage.ms) for stage in stages] == [
         ("PC2", 1, 30_000),
@@ -34,7 +44,7 @@ def test_a_host_that_lags_behind_the_others_is_slow():
     ran("one", 2, 2, 2)
     ran("two", 2, 2, 2)
     ran("lame", 5, 5, 5)
-    speeds = host_speeds(principal())
+    speeds = speeds_by_uid()
 
     slow = speeds["lame"].slow
 
@@ -60,7 +70,7 @@ def test_failures_count_and_are_no_runs():
     ran("one", 2, 2, 2)
     ran("one", 60, is_error=True, ms=None)
 
-    speed = host_speeds(principal())["one"]
+    speed = speeds_by_uid()["one"]
 
     assert (speed.failures, speed.stages[0].ms) == (1, 2_000)
 

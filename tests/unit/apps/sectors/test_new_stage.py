@@ -22,7 +22,7 @@ from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors import stages
 from workers.processors.codec import Message, Octets
-from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def test_a_row_and_a_processor_add_a_stage(tmp_path: Path) -> None:
     assert given is not None
     assert given.stage == "CHECK_LABELS"
 
-    runner = StageRunner(folder=tmp_path, store=Store(tmp_path / "store"), pool=Here())  # type: ignore[arg-type]  # has what it calls
+    runner = StageRunner(folder=tmp_path, stores=Stores(tmp_path), pool=Here())  # type: ignore[arg-type]  # has what it calls
     work = Work(token=job.token, inputs=given)
     runner.journal.work_write("job", work)
     runner.run("job")

@@ -112,6 +112,33 @@ def test_sectors_under_way_take_their_part_first():
     assert payer.left == 100 - payer.promised - 15
 
 
+def test_sectors_of_other_miners_take_their_part_of_the_same_address():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+    double = factories.miner(of="alice", sector_size=2 * miner.sector_size)
+    factories.sector(double, state=SectorState.SEED_ASSIGNED)
+    apart = factories.miner(worker=factories.bls(7), owner=factories.bls(7))
+    factories.sector(apart, state=SectorState.SEED_ASSIGNED)
+
+    [payer] = payers_of(miner, PRICE, count=1)
+
+    assert payer.promised == 2 * 7 + 2
+
+
+def test_messages_that_have_not_landed_take_their_part():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+    gas: dict[str, Any] = {"gas_limit": 10, "gas_fee_cap": 3}
+    factories.message(from_addr=miner.worker, value=4)
+    factories.message(from_addr=miner.worker, value=5, state=MessageState.FILLED, **gas)
+    factories.message(from_addr=miner.worker, value=600, state=MessageState.LANDED)
+    factories.message(from_addr=factories.bls(7), value=700)
+
+    [payer] = payers_of(miner, PRICE, count=1)
+
+    assert payer.promised == 4 + 5 + 30
+
+
 def test_each_address_pays_for_its_use():
     control = factories.secp(71)
     miner = factories.miner(control=[control])

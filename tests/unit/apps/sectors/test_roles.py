@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection, models, transaction
 
+from apps.core.transitions import update_returning
 from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role
 from apps.miners.selectors import roles_of, winning_account, winning_hosts
@@ -396,6 +397,7 @@ def killed_after(writes: int, act: Any) -> bool:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(models.QuerySet, "update", counted(update))
         patch.setattr(models.Model, "save_base", counted(save))
+        patch.setattr("apps.core.transitions.update_returning", counted(update_returning))
         try:
             act()
         except Killed:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from apps.core.errors import WrongState
-from apps.sectors.errors import NotPaused
+from apps.sectors.errors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.selectors import resume_choices, sector_wait
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
-from apps.sectors.states import JobState
+from apps.sectors.states import BatchKind, JobState
 from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host
@@ -70,6 +71,22 @@ def test_a_sector_that_is_given_up_keeps_its_number_and_is_never_offered() -> No
 
     assert (sector.state, Job.objects.get().state) == ("ABORTED", JobState.FAILED)
     assert claim(host()) == ()
+
+
+@pytest.mark.parametrize(
+    ("state", "may_land"), [("UNFILLED", True), ("FILLED", True), ("LANDED", True), ("FAILED", False)]
+)
+def test_a_sector_whose_commit_may_land_is_not_given_up(state: str, *, may_land: bool) -> None:
+    sector = made("COMMIT_SENT")
+    batch = factories.batch(sector.miner, BatchKind.COMMIT)
+    type(sector).objects.filter(pk=sector.pk).update(commit_batch=batch)
+    factories.message(batch.message_id, from_addr=batch.sender, to=sector.miner.address, state=state)
+
+    with pytest.raises(CommitOnItsWay) if may_land else nullcontext():
+        sector_abort(sector, actor="ann", reason="x", now=NOON)
+
+    sector.refresh_from_db()
+    assert sector.state == ("COMMIT_SENT" if may_land else "ABORTED")
 
 
 @pytest.mark.parametrize("state", ["COMMIT_LANDED", "PROVING"])

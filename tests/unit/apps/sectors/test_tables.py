@@ -18,9 +18,11 @@ from apps.proving.states import (
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
     JOB_TRANSITIONS,
+    MOVE_TRANSITIONS,
     RESERVATION_TRANSITIONS,
     BatchState,
     JobState,
+    MoveState,
     ReservationState,
 )
 from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS, QUEUED, ChangeState
@@ -29,6 +31,13 @@ Table = dict[str, dict[str, str]]
 TABLES = [
     pytest.param(JOB_TRANSITIONS, {JobState.READY}, {JobState.FAILED}, set(JobState), id="jobs"),
     pytest.param(BATCH_TRANSITIONS, {BatchState.CLOSED}, set(), set(BatchState), id="batches"),
+    pytest.param(
+        MOVE_TRANSITIONS,
+        {MoveState.QUEUED},
+        {MoveState.MOVED, MoveState.FAILED, MoveState.CANCELLED},
+        set(MoveState),
+        id="moves",
+    ),
     pytest.param(
         RESERVATION_TRANSITIONS,
         {ReservationState.RESERVED},

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from apps.chain.errors import NodeRefused
+from apps.chain.steps import facts_due
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerConnection, SignerKey
@@ -17,7 +18,7 @@ from apps.wallets.selectors import sender_allowed, wallet_get, wallets_visible
 from apps.wallets.services import sign
 from apps.wallets.services.sign import wallets_moved, wallets_refresh
 from poolsite.filecoin.keys import key_address
-from tests import people
+from tests import factories, people
 
 if TYPE_CHECKING:
     from apps.chain.client import ChainClient
@@ -107,32 +108,28 @@ def wallets(count: int) -> list[Wallet]:
     return Wallet.objects.bulk_create(rows)
 
 
+def is_due() -> bool:
+    return "wallets.refresh" in facts_due(height=1001)
+
+
 def test_between_turns_only_a_head_with_news_asks() -> None:
+    factories.network()
     rows, chain = wallets(3), Chain()
+    assert is_due()
     refresh(chain)
     assert len(chain.asked) == len(rows)
-    chain.asked.clear()
 
-    refresh(chain)
-    assert chain.asked == []
+    assert not is_due()
 
     wallets_moved({"f05001"}, at=clock.now())
-    refresh(chain)
-    assert "f05001" in chain.asked
+    assert is_due()
 
-    chain.asked.clear()
+    refresh(chain)
+    assert not is_due()
     connected()
-    refresh(chain)
-    assert ADDRESS in chain.asked
+    assert is_due()
 
 
-@pytest.fixture
-def every_head(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give every head a turn."""
-    monkeypatch.setattr(sign, "TURN_EVERY", timedelta(0))
-
-
-@pytest.mark.usefixtures("every_head")
 def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -148,7 +145,6 @@ def test_large_pool_asks_for_moved_wallets_first_and_the_rest_in_turn(
     assert chain.asked == [str(row.address) for row in rows[5:10]]
 
 
-@pytest.mark.usefixtures("every_head")
 def test_every_wallet_has_its_turn_within_sixty_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sign, "TURN_MIN", 1)
     rows, chain = wallets(130), Chain()

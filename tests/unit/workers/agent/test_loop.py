@@ -93,7 +93,7 @@ class Host:
         self.console = ScriptedConsole()
         self.config = SealerConfig(
             folder=folder,
-            store=folder / "store",
+            stores=(folder / "store",),
             console="",
             token="",
             name="s",

@@ -11,7 +11,8 @@ import pytest
 from poolsite.wire.hosts import Command, Operation
 from workers.agent.journal import Journal
 from workers.agent.removal import Removals
-from workers.storage.store import Store, store_known
+from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +24,9 @@ JOB = str(uuid.uuid4())
 @pytest.fixture
 def removals(tmp_path: Path) -> Removals:
     store = Store(tmp_path / "store")
-    store_known(store, tmp_path)
-    return Removals(folder=tmp_path, store=store, journal=Journal(tmp_path / "jobs"))
+    stores = Stores(tmp_path, (store.root,))
+    stores.open()
+    return Removals(folder=tmp_path, stores=stores, journal=Journal(tmp_path / "jobs"))
 
 
 def sector_write(folder: Path, name: str) -> list[Path]:

@@ -20,7 +20,8 @@ from tests.naive.pieces import data_commitment
 from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors import stages
-from workers.storage.store import Store, path_remove, store_known
+from workers.storage.store import Store, path_remove
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,8 +61,9 @@ class Host:
 
     def __init__(self, folder: Path) -> None:
         self.store = Store(folder / "store")
-        store_known(self.store, folder)
-        self.runner = StageRunner(folder=folder, store=self.store, pool=Here())  # type: ignore[arg-type]  # has what it calls
+        self.stores = Stores(folder, (self.store.root,))
+        self.stores.open()
+        self.runner = StageRunner(folder=folder, stores=self.stores, pool=Here())  # type: ignore[arg-type]  # has what it calls
         self.folder = folder
 
     def run(self, job: str, inputs: SealInputs, **changes: Any) -> StageOutputs:

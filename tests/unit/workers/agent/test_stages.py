@@ -22,7 +22,7 @@ from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.prover.loop import Prover
-from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MINER = 1234
 TICKET, SEED = bytes([7] * 32), bytes([9] * 32)
 PROOF = int(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
-STAGES = ("add_piece", "tree_d", "pc1", "pc2", "c1", "c2", "window_post")
+STAGES = ("add_piece", "tree_d", "pc1", "pc2", "synthetic", "c1", "c2", "window_post")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,13 @@ def pool() -> Iterator[ProcessorPool]:
 @pytest.fixture
 def runner(tmp_path: Path, pool: ProcessorPool) -> StageRunner:
     """A host with empty disks."""
-    return StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
+    return runner_at(tmp_path, pool)
+
+
+def runner_at(folder: Path, pool: ProcessorPool) -> StageRunner:
+    stores = Stores(folder / "sealer", (folder / "store",))
+    stores.open()
+    return StageRunner(folder=folder / "sealer", stores=stores, pool=pool)
 
 
 def inputs(stage: str, *, number: int = 5) -> SealInputs:
@@ -116,7 +122,8 @@ def test_finalize_clears_the_sealing_folder_and_the_store_still_proves(
 
     run(runner, replace(known, stage="FINALIZE"))
 
-    assert not [path for path in (runner.folder / "sealing").rglob("*") if path.is_file()]
+    left = {path.name for path in (runner.folder / "sealing").rglob("*") if path.is_file()}
+    assert left == {"tree-d-of-zeros-2048", "tree-d-of-zeros-2048.sums"}, "of all empty sectors, made once"
     window_post_check_of(runner, pool, known)
 
 
@@ -132,7 +139,7 @@ def test_finalize_may_be_cut_off_anywhere_and_run_again(runner: StageRunner, poo
 
 def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealInputs) -> None:
     """Prove the stored sector as the prover does, and verify the proof."""
-    prover = Prover(console=None, leases=None, pool=pool, store=runner.store)  # type: ignore[arg-type]  # not asked
+    prover = Prover(console=None, leases=None, pool=pool, stores=runner.stores)  # type: ignore[arg-type]  # not asked
     assert known.comm_r is not None
     asked = WindowPostInputs(
         miner_id=MINER,
@@ -240,7 +247,7 @@ def test_sectors_labelled_at_once_are_reported_each_by_itself(runner: StageRunne
 
 def test_killed_child_fails_each_sector_under_its_own_lease(tmp_path: Path) -> None:
     pool = ProcessorPool([ChildSpec(stages=("add_piece", "tree_d", "pc1"))])
-    runner = StageRunner(folder=tmp_path / "sealer", store=Store(tmp_path / "store"), pool=pool)
+    runner = runner_at(tmp_path, pool)
     known = waiting_for_labels(runner, 3)
     (pid,) = pids_of(pool)
     os.kill(pid, signal.SIGSTOP)  # all requests are in the child when it dies
@@ -281,7 +288,7 @@ def test_whatever_breaks_in_a_stage_is_told_and_not_tried_for_ever(
 
 def test_a_sector_is_not_persisted_under_an_absent_mount(runner: StageRunner) -> None:
     known = sealed(runner)
-    root = runner.store.root
+    root = runner.stores.attached()[0].store.root
     root.rename(root.with_name("unmounted"))
     root.mkdir()
     work = Work(token=2, inputs=replace(known, stage="FINALIZE"))

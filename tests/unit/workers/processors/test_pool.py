@@ -12,6 +12,7 @@ import time
 import pytest
 
 from tests.processor_pids import pids_of
+from tests.unit.filecoin.golden_proofs import golden_text
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import pool as pool_module
 from workers.processors.errors import (
@@ -314,6 +315,21 @@ def test_a_foreign_c2_gets_the_output_of_c1_itself(tmp_path, open_pool):
     assert (
         pool.call("c2", C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)).proof == b"\x01\x02\x03"
     )
+
+
+def test_our_c2_is_another_hosts_own_program(tmp_path, open_pool):
+    """A sealer that has it behind `ssh`, say, sends what c1 gave along and gets the same proof back."""
+    (tmp_path / "c1.json").write_text(golden_text("api_c1_2k_v1_1"))
+    task = C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)
+    elsewhere = (sys.executable, "-m", "workers.processors", "c2")
+
+    proofs = {
+        open_pool(spec).call("c2", task).proof
+        for spec in (ChildSpec(("c2",)), ChildSpec(("c2",), command=elsewhere))
+    }
+
+    (proof,) = proofs
+    assert proof.startswith(b"devnet-proof/1")
 
 
 def ready_pids(note, *, count):

@@ -28,7 +28,7 @@ def host(tmp_path, monkeypatch):
 
     def make(seed):
         config = HostConfig(
-            folder=tmp_path, store=tmp_path, console="", token="", name="p", parameter_seed=seed
+            folder=tmp_path, stores=(tmp_path,), console="", token="", name="p", parameter_seed=seed
         )
         return config, HostProofs(Snark.AUTO, (CircuitKind.WINDOW_POST,), 2 * KIB)
 

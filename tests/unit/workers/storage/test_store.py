@@ -6,13 +6,12 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import Assignment, Fail, JobKind, Level, ProvenSector, WindowPostInputs
 from workers.prover.loop import Prover
-from workers.storage.store import Store, StoreAway, store_known
+from workers.storage.store import Store
+from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,36 +27,12 @@ def test_all_who_begin_at_once_read_the_same_name(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "store").iterdir()] == ["sectorstore.json"]
 
 
-def test_a_bare_folder_in_the_stores_place_is_refused(tmp_path: Path) -> None:
-    store, folder = Store(tmp_path / "store"), tmp_path / "sealer"
-    folder.mkdir()
-    name = store_known(store, folder)
-    assert store_known(store, folder) == name
-
-    shutil.rmtree(store.root)
-    store.root.mkdir()
-
-    with pytest.raises(StoreAway, match="is its disk mounted"):
-        store_known(store, folder)
-    assert list(store.root.iterdir()) == [], "nothing is written under an absent mount"
-
-
-def test_replaced_store_is_refused_and_a_moved_one_is_not(tmp_path: Path) -> None:
-    folder = tmp_path / "sealer"
-    folder.mkdir()
-    store_known(Store(tmp_path / "store"), folder)
-    shutil.rmtree(tmp_path / "store")
-    Store(tmp_path / "store").name()
-
-    with pytest.raises(StoreAway):
-        store_known(Store(tmp_path / "store"), folder)
-
-    assert store_known(Store(tmp_path / "other"), folder) == Store(tmp_path / "other").name()
-
-
 def test_a_prover_without_its_store_calls_no_sector_faulty(tmp_path: Path) -> None:
     nobody: Any = None
-    prover = Prover(console=nobody, leases=nobody, pool=nobody, store=Store(tmp_path))
+    stores = Stores(tmp_path / "prover", (tmp_path / "store",))
+    stores.open()
+    shutil.rmtree(tmp_path / "store")
+    prover = Prover(console=nobody, leases=nobody, pool=nobody, stores=stores)
     sector = ProvenSector(number=1, comm_r=bytes(32), seal_proof=5)
     inputs = WindowPostInputs(
         miner_id=1000,

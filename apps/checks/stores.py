@@ -1,0 +1,115 @@
+"""Checks of stores: out of reach, not to be written, full soon."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.checks.text import named
+from apps.core.formatting import plural, size, whole
+from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.store_selectors import attachments_of, store_days_left, store_fill_rate
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.sectors.host_models import Worker
+
+FULL_SOON_DAYS: Final = 7
+COUNTED_MAX: Final = 1_000
+LOST_COUNTED_MAX: Final = 200
+"""Sectors out of reach that are counted row by row; beyond it hosts' own counts are used."""
+
+
+def stores_away(data: CheckData) -> Iterator[Finding]:
+    """Stores with sealed sectors that only silent hosts reach: their windows pass without proofs."""
+    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
+    here = {name for worker in data.workers if worker not in away for name in worker.stores}
+    known = {name for worker in away for name in worker.stores} | {store.name for store in data.stores}
+    gone = sorted(known - here)
+    if not gone:
+        return
+    rows = data.sectors.select_related(None).order_by().filter(state=SectorState.PROVING, store__in=gone)
+    counts = Counter(rows.values_list("miner_id", flat=True)[: LOST_COUNTED_MAX + 1])
+    if counts:
+        many = _sectors_lost(data, gone, counts.total())
+        fees = (
+            data.fault_fee_per_day(miner, counts[miner.pk] * many // counts.total()) for miner in data.miners
+        )
+        yield Finding(
+            "stores",
+            f"{plural(len(gone), 'store')} with {_sectors_text(many)} out of reach",
+            _out_of_reach_text(data, gone, away)[:REASON_MAX],
+            count=len(gone),
+            per_day=sum(fees),
+        )
+
+
+def _sectors_text(many: int) -> str:
+    """Return how many sectors there are; where only the first were counted, that there are more."""
+    if many == LOST_COUNTED_MAX + 1:
+        return f"over {whole(LOST_COUNTED_MAX)} sectors"
+    return plural(many, "sector")
+
+
+def _sectors_lost(data: CheckData, gone: Sequence[str], counted: int) -> int:
+    """Return how many sectors lie in stores: those counted, or what hosts told where that is only a part."""
+    told = sum(store.sectors for store in data.stores if store.name in gone)
+    return counted if counted <= LOST_COUNTED_MAX else max(counted, told)
+
+
+def _out_of_reach_text(data: CheckData, gone: Sequence[str], away: Sequence[Worker]) -> str:
+    """Return what brings stores back: hosts that are silent, and what the others say of theirs."""
+    told = [
+        f"{row.worker.name}: {row.reason}"
+        for store in data.stores
+        if store.name in gone
+        for row in attachments_of(store)
+        if row.worker not in away and row.reason
+    ]
+    silent = [worker.name for worker in away]
+    if silent:
+        told.append(f"start {named(silent)} again, or another host that reads the same files")
+    return "; ".join(told) or "attach them to a host again"
+
+
+def stores_unwritable(data: CheckData) -> Iterator[Finding]:
+    """Stores that hosts read and cannot put sectors into, though they are to: sealing stops."""
+    here = {worker.pk: worker for worker in data.workers if not worker_is_away(worker, now=data.at)}
+    for store in data.stores:
+        rows = [row for row in attachments_of(store) if row.worker_id in here]
+        if store.rules.get("is_read_only") or not store.rules.get("can_store", True):
+            continue
+        bad = [row for row in rows if row.condition not in (StoreCondition.READY, StoreCondition.AWAY)]
+        if not bad or any(row.condition == StoreCondition.READY for row in rows):
+            continue
+        yield Finding(
+            f"store-{store.pk}",
+            f"store {store.name} takes no sectors",
+            f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}"[:REASON_MAX],
+            link=Link("store", (str(store.uuid),)),
+        )
+
+
+def _waiting_text(data: CheckData) -> str:
+    """Return how many sectors are sealed so far that a store is what they need next."""
+    rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
+    count = rows[:COUNTED_MAX].count()
+    return f"; {plural(count, 'sector')} to be stored" if count else ""
+
+
+def stores_filling(data: CheckData) -> Iterator[Finding]:
+    """Stores that are full within a week, as fast as they fill now."""
+    for store in data.stores:
+        days = store_days_left(store, store_fill_rate(store))
+        if days is not None and days < FULL_SOON_DAYS and not store.rules.get("is_read_only"):
+            yield Finding(
+                f"filling-{store.pk}",
+                f"store {store.name} is full in {days:.1f} d",
+                f"{' '.join(size(store.free_bytes))} free; attach another one before",
+                link=Link("store", (str(store.uuid),)),
+            )

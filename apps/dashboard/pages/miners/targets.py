@@ -1,0 +1,157 @@
+"""A miner's sealing target: set, paused and why, ended."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import NotFound
+from apps.dashboard.forms import Amount, PageForm, Text, Whole, form_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.sectors.services.targets import target_remove, target_set
+from apps.sectors.states import Hold
+from apps.sectors.target_selectors import missing, target_get
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.target_models import SealTarget
+    from apps.users.principals import Principal
+
+UNITS: Final = {"KIB": 10, "MIB": 20, "GIB": 30, "TIB": 40, "PIB": 50}
+
+
+class Bytes(Text):
+    """An amount of bytes such as 1.5 TiB; empty: none."""
+
+    def clean(self, value: Any) -> int | None:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value).replace("\u202f", " ")
+        if not text:
+            return None
+        number, _space, unit = text.rpartition(" ")
+        try:
+            count = Decimal(number) * (1 << UNITS[unit.upper()])
+        except (InvalidOperation, KeyError):
+            raise ValidationError(
+                _("write a number and KiB, MiB, GiB, TiB or PiB, such as 1.5 TiB")
+            ) from None
+        if not 1 <= count < 1 << 62:
+            raise ValidationError(_("this is too much or too little"))
+        return int(count)
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it."""
+        return " ".join(formatting.size(value)) if isinstance(value, int) else value or ""
+
+
+class Day(Text):
+    """A date such as 2026-12-31, to its end (UTC); empty: none."""
+
+    def clean(self, value: Any) -> datetime | None:
+        """Read it.  Raises ValidationError."""
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) + timedelta(days=1)
+        except (ValueError, OverflowError):
+            raise ValidationError(_("write a date such as 2026-12-31")) from None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write it."""
+        if isinstance(value, datetime):
+            return f"{value.astimezone(UTC) - timedelta(seconds=1):%Y-%m-%d}"
+        return value or ""
+
+
+class TargetForm(PageForm):
+    """A target; the act says whether it is set or ended."""
+
+    act = Text()
+    in_work = Whole()
+    day_bytes = Bytes()
+    until = Day()
+    power_max = Bytes()
+    base_fee_max = Amount(is_fee=True)
+    balance_min = Amount()
+
+    def values(self) -> dict[str, Any]:
+        """Return what is to be set; a base fee of 0 is no limit."""
+        given = self.cleaned_data
+        plain = {name: given[name] for name in ("day_bytes", "until", "power_max", "balance_min")}
+        return {
+            **plain,
+            "in_work": given["in_work"] or None,
+            "base_fee_max": given["base_fee_max"] or None,
+        }
+
+
+def target_of(miner: Miner) -> SealTarget | None:
+    """Return a miner's target; None if there is none."""
+    try:
+        return target_get(miner)
+    except NotFound:
+        return None
+
+
+def target_text(row: SealTarget | None) -> tuple[str, str]:
+    """Return how a target stands: the tone and the sentence."""
+    if row is None:
+        return "idle", "Nothing is sealed by itself."
+    if row.held_by == Hold.REACHED:
+        return "ok", f"Reached: {row.reason}."
+    if row.held_by:
+        return "warn", f"Paused: {row.reason}."
+    more = missing(row, now=now())
+    return "ok", f"{more} more will be pledged." if more else "As many sectors as it asks for."
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def target(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show, set and end it."""
+    miner = miner_get(viewer, address)
+    if request.method == "POST" and not viewer.may("sign"):
+        raise Http404
+    row = target_of(miner)
+    names = ("in_work", "day_bytes", "until", "power_max", "base_fee_max", "balance_min")
+    form = TargetForm.of(request, **{name: getattr(row, name, None) or 0 for name in names})
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            if form.cleaned_data["act"] == "end":
+                target_remove(miner, by=viewer)
+            else:
+                target_set(miner, form.values(), by=viewer, now=now())
+            return redirect("miner-target", address)
+    tone, say = target_text(row)
+    return form_render(
+        request,
+        viewer,
+        "miners/target.html",
+        form,
+        title=_("Target"),
+        section="miners",
+        data=PageData(viewer),
+        miner=miner,
+        name=f"{miner.name} {miner.address}".strip(),
+        back=reverse("miner", args=[miner.address or miner.uuid]),
+        tone=tone,
+        say=say,
+        is_set=row is not None,
+        may_change=viewer.may("sign"),
+    )
+
+
+urlpatterns: Final = [path("miners/<str:address>/target/", target, name="miner-target")]

@@ -1,0 +1,113 @@
+"""The pace of checks and the sizes of declarations: the pool's, and each miner's own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.core import formatting
+from apps.dashboard.forms import PageForm, form_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.batches import Own
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.proving.policy import LIMITS
+from apps.proving.selectors import pool_policy_default, proving_policy, proving_settings_own
+from apps.proving.services.settings import proving_settings_set
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+FIELDS: Final[tuple[tuple[str, StrOrPromise, StrOrPromise], ...]] = (
+    ("check_per_s", _("Sectors that a host checks in a second"), _("0: as fast as it can")),
+    (
+        "declare_max",
+        _("Declared faulty for one window"),
+        _("sectors of a deadline; the proof leaves out the rest"),
+    ),
+    (
+        "recover_max",
+        _("Declared recovered for one window"),
+        _("sectors of a deadline; the rest waits a period"),
+    ),
+    ("declaration_max", _("In one message"), _("sectors of one partition, faulty or recovered")),
+)
+
+
+class SettingsForm(PageForm):
+    """The settings."""
+
+    check_per_s = Own()
+    declare_max = Own()
+    recover_max = Own()
+    declaration_max = Own()
+
+    def values(self) -> dict[str, int | None]:
+        """Return what is to be set."""
+        return {name: self.cleaned_data[name] for name in LIMITS}
+
+
+def pace_text(miner: Miner | None = None) -> str:
+    """Return what is in force, in words."""
+    policy = proving_policy(None if miner is None else miner.pk)
+    pace = f"{formatting.whole(policy.check_per_s)} a second" if policy.check_per_s else "no limit a second"
+    declared = (
+        f"{formatting.whole(policy.declare_max)} faulty, {formatting.whole(policy.recover_max)} recovered"
+    )
+    return f"Checks of a host: {pace}. For one deadline and window: {declared} at most."
+
+
+def settings_page(request: HttpRequest, viewer: Principal, miner: Miner | None) -> HttpResponse:
+    """Show and set those of a miner, or of the pool."""
+    key = None if miner is None else miner.pk
+    may_change = viewer.may("sign") if miner else viewer.is_operator and viewer.may("admin")
+    own = proving_settings_own(key)
+    form = SettingsForm.of(request, **{name: str(own.get(name, "")) for name in LIMITS})
+    if request.method == "POST" and not may_change:
+        raise Http404
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            proving_settings_set(miner, form.values(), by=viewer)
+            return redirect(request.path)
+    above = proving_policy() if miner else pool_policy_default()
+    return form_render(
+        request,
+        viewer,
+        "proving/settings.html",
+        form,
+        title=_("Checks and declarations"),
+        section="proving",
+        data=PageData(viewer),
+        name="" if miner is None else f"{miner.name} {miner.address}".strip(),
+        back=reverse("proving") if miner is None else f"{reverse('proving')}?miner={miner.address}",
+        fields=[(name, label, str(getattr(above, name)), help) for name, label, help in FIELDS],
+        may_change=may_change,
+    )
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def pool_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show and set the pool's."""
+    return settings_page(request, viewer, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def miner_settings(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show and set a miner's own."""
+    return settings_page(request, viewer, miner_get(viewer, address))
+
+
+urlpatterns: Final = [
+    path("proving/settings/", pool_settings, name="proving-settings"),
+    path("miners/<str:address>/proving/", miner_settings, name="miner-proving-settings"),
+]

@@ -1,0 +1,125 @@
+"""Removing the files of sectors that the chain has ended: what gets free first, then the second click."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.views.decorators.http import require_http_methods
+
+from apps.checks.sealing import files_left
+from apps.core import formatting
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors import sectors_picked
+from apps.sectors.services.file_removals import REMOVALS_MAX, removals_plan, removals_request
+from apps.sectors.services.sealing_context import sealing_context_now
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector
+    from apps.sectors.services.file_removals import FileRemoval
+    from apps.users.principals import Principal
+
+ROWS_SHOWN: Final = 100
+"""Sectors that are listed; the sums are of all."""
+
+
+class RemoveForm(PageForm):
+    """Which sectors; without any all whose files are left."""
+
+    id = Ticks()
+    reason = Text()
+    count = Whole()
+    """For how many sectors the plan was shown."""
+    confirm = Text()
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def remove_files(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show what gets free; tell the hosts after the second click."""
+    if not viewer.may("sign"):
+        raise Http404
+    form, data = RemoveForm(request.POST or request.GET), PageData(viewer)
+    if not form.is_valid():
+        return review(request, form, [], data, wrong=form.why)
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    plan: list[FileRemoval] = []
+    wrong = ""
+    try:
+        sectors = picked(form, viewer, data)
+        work = sealing_context_now()
+        if is_confirm_submitted(request):
+            given = form.cleaned_data
+            if given["confirm"].strip().lower() != phrase_of(given["count"]):
+                raise BadValue(f'type "{phrase_of(given["count"])}" to confirm', field="confirm")
+            removals_request(
+                sectors, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
+            )
+            one = sectors[0].uuid if len(sectors) == 1 else None
+            return redirect("sector", one) if one else redirect("sectors")
+        plan = removals_plan(sectors, work=work)
+    except DomainError as refusal:
+        wrong = refusal.reason
+    return review(request, form, plan, data, wrong=wrong)
+
+
+def picked(form: RemoveForm, viewer: Principal, data: PageData) -> list[Sector]:
+    """Return the sectors that are meant.  Raises BadValue for too many, SectorUnknown."""
+    ids = form.cleaned_data["id"]
+    if len(ids) > REMOVALS_MAX:
+        raise BadValue(f"at most {REMOVALS_MAX} sectors at a time", field="id")
+    return sectors_picked(viewer, ids) if ids else list(files_left(data)[:REMOVALS_MAX])
+
+
+def phrase_of(count: int) -> str:
+    """Return what must be typed before files are removed."""
+    return f"remove {count}"
+
+
+def review(
+    request: HttpRequest, form: RemoveForm, plan: list[FileRemoval], data: PageData, *, wrong: str
+) -> HttpResponse:
+    """Render the plan with the button."""
+    accepted = [one for one in plan if not one.refusal]
+    ordered = sorted(plan, key=lambda one: not one.refusal)
+    rows = [
+        {
+            "name": f"{one.sector.miner.address} / {one.sector.number}",
+            "href": reverse("sector", args=[one.sector.uuid]),
+            "hosts": ", ".join(one.hosts),
+            "bytes": " ".join(formatting.size(one.size)),
+            "refusal": one.refusal,
+        }
+        for one in ordered[:ROWS_SHOWN]
+    ]
+    return page_render(
+        request,
+        "sectors/remove_files.html",
+        title="Remove files",
+        section="sectors",
+        data=data,
+        status=422 if wrong else 200,
+        heading=f"Remove files of {plural(len(accepted), 'sector')}",
+        wrong=wrong,
+        accepted=len(accepted),
+        refused=len(plan) - len(accepted),
+        bytes=" ".join(formatting.size(sum(one.size for one in plan))),
+        rows=rows,
+        more=max(len(plan) - ROWS_SHOWN, 0),
+        phrase=phrase_of(len(accepted)),
+        ids=[str(one.sector.uuid) for one in accepted],
+        reason=form.cleaned_data.get("reason", "") if form.is_valid() else "",
+    )
+
+
+urlpatterns: Final = [path("sectors-remove-files/", remove_files, name="sectors-remove-files")]

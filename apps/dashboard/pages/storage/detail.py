@@ -1,0 +1,302 @@
+"""One store: its room, the hosts that have it, its rules, its sectors, what happened to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import DomainError
+from apps.dashboard.cards import Event, Fact
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import Lines, PageForm, Size, Text, Whole, form_render
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.html_time import time_html
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.rows import (
+    AttachmentRow,
+    StoreRow,
+    attachment_rows,
+    bytes_text,
+    event_text,
+    move_row,
+    store_row,
+)
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.errors import StoreUnknown
+from apps.sectors.services.moves import moves_begin, moves_cancel
+from apps.sectors.services.store_orders import (
+    StoreChanges,
+    detach_refusal,
+    store_change,
+    store_detach,
+)
+from apps.sectors.store_selectors import (
+    COUNTED_MAX,
+    attachment_get,
+    moves_of,
+    moves_open,
+    store_get,
+    store_sector_counts,
+    stores_visible,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from apps.sectors.store_models import Store
+    from apps.users.principals import Principal
+
+EVENTS_SHOWN: Final = 30
+MOVES_SHOWN: Final = 20
+EDITED: Final = ("weight", "reserve_bytes", "max_bytes", "is_read_only")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreDetail:
+    """The whole of one store."""
+
+    row: StoreRow
+    facts: tuple[Fact, ...]
+    attachments: tuple[AttachmentRow, ...]
+    sectors: tuple[tuple[str, str, str], ...]
+    """State in words, count, address of the list."""
+    events: tuple[Event, ...]
+    moves: tuple[dict[str, object], ...]
+    moves_left: str
+    """Return how many have not ended; empty: none."""
+    may_change: bool
+
+
+def store_detail(store: Store, data: PageData) -> StoreDetail:
+    """Lay out the whole of one store."""
+    counts = store_sector_counts(store)
+    here = f"{reverse('sectors')}?{urlencode({'q': store.name})}"
+    return StoreDetail(
+        row=store_row(store, now=data.at),
+        facts=tuple(store_facts(store)),
+        attachments=attachment_rows(store),
+        sectors=tuple(
+            (state.replace("_", " ").lower(), count_text(count), here)
+            for state, count in sorted(counts.items(), key=lambda one: -one[1])
+        ),
+        events=tuple(event_rows(store)),
+        moves=tuple(move_row(move) for move in moves_of(store)[:MOVES_SHOWN]),
+        moves_left=formatting.whole(left) if (left := moves_open(store)) else "",
+        may_change=data.viewer.may("sign"),
+    )
+
+
+def count_text(count: int) -> str:
+    """Return a count of `store_sector_counts` in words."""
+    return f"over {formatting.whole(COUNTED_MAX)}" if count > COUNTED_MAX else formatting.whole(count)
+
+
+def store_facts(store: Store) -> Iterable[Fact]:
+    """Return what its mark says, and what hosts measured."""
+    rules = store.rules
+    yield Fact(_("Weight"), str(rules.get("weight", 1)))
+    yield Fact(_("Takes finished sectors"), "yes" if rules.get("can_store", True) else "no")
+    yield Fact(_("For sealing"), "yes" if rules.get("can_seal") else "no")
+    yield Fact(_("Read-only"), "yes, set in the store" if rules.get("is_read_only") else "no")
+    yield Fact(_("Kept free"), bytes_text(rules.get("reserve_bytes", 0)))
+    most = rules.get("max_bytes", 0)
+    yield Fact(_("May use"), bytes_text(most) if most else "the whole disk")
+    yield Fact(_("On their way here"), bytes_text(store.reserved_bytes))
+    for name, label in (("allow_miners", _("Only miners")), ("deny_miners", _("Not miners"))):
+        if rules.get(name):
+            yield Fact(label, ", ".join(f"f0{one}" for one in rules[name]))
+    for name, label in (("allow_types", _("Only files")), ("deny_types", _("Not files"))):
+        if rules.get(name):
+            yield Fact(label, ", ".join(rules[name]))
+    if rules.get("groups"):
+        yield Fact(_("Groups"), ", ".join(rules["groups"]))
+    yield Fact(_("Tenant"), store.tenant.name)
+    yield Fact(_("Last read"), str(time_html(store.told_at)) if store.told_at else formatting.NOTHING)
+    yield Fact(_("Identity"), store.uid, mono=True)
+
+
+def event_rows(store: Store) -> Iterable[Event]:
+    """Return its events, newest first."""
+    for event in store.events.all()[:EVENTS_SHOWN]:
+        tone, words = event_text(event)
+        icon = {"idle": "info"}.get(tone, tone)
+        yield Event(str(time_html(event.at)), tone, icon, words, event.note)
+
+
+def detail_fragments(context: FragmentContext) -> Iterable[str]:
+    """All that changes on a store's page."""
+    if not context.has_changed("store", context.key):
+        return
+    try:
+        store = store_detail(store_get(context.viewer, context.key, now=context.data.at), context.data)
+    except StoreUnknown:
+        return
+    for part in ("head", "attachments", "sectors", "moves", "events"):
+        yield fragment(f"storage/_{part}.html", store=store)
+    yield fragment("messages/_facts.html", facts=store.facts, title=_("Rules"), key="store-facts")
+
+
+@require_safe
+@sign_in_required
+def store(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """One store."""
+    row, data = store_get(viewer, str(key), now=now()), PageData(viewer)
+    return page_render(
+        request,
+        "storage/detail.html",
+        title=row.name,
+        section="stores",
+        page_key=f"store:{key}",
+        data=data,
+        store=store_detail(row, data),
+        said=request.GET.get("said", "")[:300],
+    )
+
+
+class StoreForm(PageForm):
+    """What can be changed of a store."""
+
+    weight = Whole()
+    reserve_bytes = Size()
+    max_bytes = Size()
+    labels = Lines(", ")
+    read_only = Text()
+
+
+@sign_in_required
+def change(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Change weight, room, labels, or whether it takes sectors."""
+    row = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    rules = row.rules
+    form = StoreForm.of(
+        request,
+        weight=rules.get("weight", 1),
+        reserve_bytes=rules.get("reserve_bytes", 0),
+        max_bytes=rules.get("max_bytes", 0),
+        labels=row.labels,
+        read_only="yes" if rules.get("is_read_only") else "",
+    )
+    if form.is_valid():
+        with form.refusals():
+            store_change(row, changes_of(form, row), now=now(), by=viewer)
+            said = {"said": _("The host writes it into the store with its next heartbeat.")}
+            return redirect(f"{reverse('store', args=[key])}?{urlencode(said)}")
+    return form_render(
+        request,
+        viewer,
+        "storage/change.html",
+        form,
+        title=_("Change {store}").format(store=row.name),
+        section="stores",
+        store=row,
+    )
+
+
+def changes_of(form: StoreForm, store: Store) -> StoreChanges:
+    """Return what was changed in the form."""
+    given = form.cleaned_data | {"is_read_only": form.cleaned_data["read_only"] == "yes"}
+    known = {"weight": 1, "reserve_bytes": 0, "max_bytes": 0, "is_read_only": False} | store.rules
+    changed = {name: given[name] if given[name] != known[name] else None for name in EDITED}
+    return StoreChanges(
+        weight=changed["weight"],
+        reserve_bytes=changed["reserve_bytes"],
+        max_bytes=changed["max_bytes"],
+        read_only=changed["is_read_only"],
+        labels=list(given["labels"]),
+    )
+
+
+class MoveForm(PageForm):
+    """Where to, and how many."""
+
+    to = Text()
+    count = Whole()
+
+
+@sign_in_required
+def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Move sectors to another store."""
+    row = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    form = MoveForm.of(request)
+    if form.is_valid():
+        with form.refusals():
+            target = store_get(viewer, form.cleaned_data["to"], now=now())
+            moves_begin(row, target, numbers=form.cleaned_data["count"], now=now(), by=viewer)
+            return redirect("store", key)
+    others = stores_visible(viewer, now=now()).filter(tenant=row.tenant_id).exclude(pk=row.pk)
+    return form_render(
+        request,
+        viewer,
+        "storage/move.html",
+        form,
+        title=_("Move sectors"),
+        section="stores",
+        store=row,
+        others=[(str(one.uuid), f"{one.name}: {bytes_text(one.free_bytes)} free") for one in others[:200]],
+    )
+
+
+@require_POST
+@sign_in_required
+def cancel(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:  # noqa: ARG001  # a form's button
+    """Cancel the moves out of a store that have not begun."""
+    if not viewer.may("sign"):
+        raise Http404
+    moves_cancel(store_get(viewer, str(key), now=now()), by=viewer, now=now())
+    return redirect("store", key)
+
+
+@sign_in_required
+def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> HttpResponse:
+    """Detach a store from a host, after a confirmation."""
+    row = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    attachment, back = attachment_get(row, str(host)), reverse("store", args=[key])
+    refusal = detach_refusal(attachment, now=now())
+    if is_confirm_submitted(request):
+        try:
+            store_detach(attachment, now=now(), by=viewer)
+        except DomainError as error:
+            return redirect(f"{back}?{urlencode({'said': error.reason})}")
+        return redirect(f"{back}?{urlencode({'said': _('The host detaches it with its next heartbeat.')})}")
+    if refusal:
+        return redirect(f"{back}?{urlencode({'said': refusal})}")
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=f"Detach {row.name} from {attachment.worker.name}",
+            text=_("Its files stay where they are; the host no longer reads or writes them."),
+            label=_("Detach"),
+            back=back,
+            page=row.name,
+            section="stores",
+            facts=(("Path", attachment.path), ("Sectors in it", formatting.whole(row.sectors))),
+        ),
+    )
+
+
+urlpatterns: Final = [
+    path("storage/<uuid:key>/", store, name="store"),
+    path("storage/<uuid:key>/change/", change, name="store-change"),
+    path("storage/<uuid:key>/move/", move, name="store-move"),
+    path("storage/<uuid:key>/move/cancel/", cancel, name="store-moves-cancel"),
+    path("storage/<uuid:key>/detach/<uuid:host>/", detach, name="store-detach"),
+]
+LIVE: Final = {"store": LivePage({"store": (detail_fragments,)})}

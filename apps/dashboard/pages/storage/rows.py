@@ -1,0 +1,241 @@
+"""Stores as lists and pages show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.formatting import plural
+from apps.dashboard.labels import StateLabel
+from apps.sectors.store_selectors import (
+    DETACHED,
+    SILENT,
+    attachments_of,
+    store_days_left,
+    store_fill_rate,
+    store_standing,
+)
+from poolsite.wire.hosts import Operation
+from poolsite.wire.stores import READABLE, StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from apps.sectors.host_models import WorkerCommand
+    from apps.sectors.store_models import Store, StoreAttachment, StoreEvent, StoreMove
+
+CONDITIONS: Final = {
+    StoreCondition.READY: StateLabel("ok", _("ready")),
+    StoreCondition.READ_ONLY: StateLabel("warn", _("read-only")),
+    StoreCondition.FULL: StateLabel("warn", _("full")),
+    StoreCondition.AWAY: StateLabel("bad", _("away")),
+    StoreCondition.REPLACED: StateLabel("bad", _("another store there")),
+    StoreCondition.BAD_MARK: StateLabel("bad", _("mark unreadable")),
+    StoreCondition.TWICE: StateLabel("warn", _("attached twice")),
+    DETACHED: StateLabel("bad", _("detached")),
+    SILENT: StateLabel("bad", _("hosts offline")),
+}
+SET_READ_ONLY: Final = StateLabel("idle", _("read-only"), "lock")
+"""Somebody wants it so."""
+MOVES: Final = {
+    "QUEUED": StateLabel("idle", _("queued")),
+    "COPYING": StateLabel("run", _("copying")),
+    "COPIED": StateLabel("run", _("copied, waits for proofs")),
+    "CLEARING": StateLabel("run", _("removing the old copy")),
+    "MOVED": StateLabel("ok", _("moved")),
+    "FAILED": StateLabel("bad", _("failed")),
+    "CANCELLED": StateLabel("idle", _("cancelled"), "close"),
+}
+FILTERS: Final = {
+    "": _("All"),
+    "ready": _("Ready"),
+    "trouble": _("Needs attention"),
+    "readonly": _("Read-only"),
+}
+ORDERS: Final = {
+    Operation.ATTACH: _("Attach {path}"),
+    Operation.DETACH: _("Detach a store"),
+    Operation.SET_STORE: _("Change a store"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttachmentRow:
+    """A host that has a store."""
+
+    host: str
+    href: str
+    path: str
+    label: StateLabel
+    reason: str
+    since: datetime
+    detach: str
+    """Address of the page that detaches it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRow:
+    """One store in a list."""
+
+    row: Store
+    label: StateLabel
+    reason: str
+    hosts: str
+    used: str
+    total: str
+    free: str
+    share: float
+    """Of its size that is used, 0 to 1."""
+    left: str
+    """`12 d`: until it is full."""
+    rate: str
+    sectors: str
+    is_readable: bool
+
+    @property
+    def key(self) -> str:
+        """Name of its row in the page."""
+        return str(self.row.uuid)
+
+
+def store_label(store: Store, condition: str) -> StateLabel:
+    """Return a store's condition in words."""
+    if condition == StoreCondition.READ_ONLY and store.rules.get("is_read_only"):
+        return SET_READ_ONLY
+    return CONDITIONS[StoreCondition(condition) if condition in set(StoreCondition) else condition]
+
+
+def bytes_text(count: int) -> str:
+    """`1.20 TiB`."""
+    return " ".join(formatting.size(count))
+
+
+def store_row(store: Store, *, now: datetime) -> StoreRow:
+    """Lay out one store of `stores_visible`."""
+    standing, rate = store_standing(store, now=now), store_fill_rate(store)
+    days = store_days_left(store, rate)
+    used = max(store.total_bytes - store.free_bytes, 0)
+    names = sorted({row.worker.name for row in attachments_of(store)})
+    return StoreRow(
+        row=store,
+        label=store_label(store, standing.condition),
+        reason=standing.reason,
+        hosts=", ".join(names) or formatting.NOTHING,
+        used=bytes_text(used),
+        total=bytes_text(store.total_bytes) if store.total_bytes else formatting.NOTHING,
+        free=bytes_text(store.free_bytes),
+        share=used / store.total_bytes if store.total_bytes else 0.0,
+        left=formatting.time_left(days * 86_400) if days is not None else "",
+        rate=rate_text(rate),
+        sectors=formatting.whole(store.sectors),
+        is_readable=standing.is_readable,
+    )
+
+
+def rate_text(rate: float | None) -> str:
+    """`1.20 TiB a day`; empty while nothing was measured, or nothing comes."""
+    if rate is None:
+        return "no rate measured yet"
+    return f"{bytes_text(int(rate))} a day" if rate > 0 else "does not fill"
+
+
+def is_shown(row: StoreRow, chosen: str) -> bool:
+    """Return whether a filter takes a row."""
+    if chosen == "ready":
+        return row.label.tone == "ok"
+    if chosen == "readonly":
+        return row.label in (SET_READ_ONLY, CONDITIONS[StoreCondition.READ_ONLY])
+    return not chosen or row.label.tone in ("bad", "warn")
+
+
+def attachment_rows(store: Store) -> tuple[AttachmentRow, ...]:
+    """Lay out the hosts that have a store of `stores_visible`."""
+    return tuple(
+        AttachmentRow(
+            host=row.worker.name,
+            href=reverse("host", args=[row.worker.uuid]),
+            path=row.path,
+            label=store_label(store, row.condition),
+            reason=row.reason,
+            since=row.since,
+            detach=reverse("store-detach", args=[store.uuid, row.worker.uuid]),
+        )
+        for row in attachments_of(store)
+    )
+
+
+def host_store_rows(rows: Iterable[StoreAttachment]) -> tuple[dict[str, object], ...]:
+    """Lay out the stores of one host."""
+    return tuple(
+        {
+            "name": row.store.name,
+            "href": reverse("store", args=[row.store.uuid]),
+            "path": row.path,
+            "label": store_label(row.store, row.condition),
+            "reason": row.reason,
+            "free": bytes_text(row.store.free_bytes) if row.condition in READABLE else formatting.NOTHING,
+            "total": bytes_text(row.store.total_bytes),
+        }
+        for row in rows
+    )
+
+
+def event_text(event: StoreEvent) -> tuple[str, str]:
+    """Return the tone and the words of something that happened to a store."""
+    if event.event in set(StoreCondition):
+        label = CONDITIONS[StoreCondition(event.event)]
+        return label.tone, f"{event.actor}: {label.word}"
+    words = {
+        "ATTACHED": ("ok", _("attached to %s")),
+        "DETACHED": ("warn", _("detached from %s")),
+        "CHANGED": ("idle", _("changed by %s")),
+        "FAILED": ("bad", _("%s could not do it")),
+        "MOVED": ("ok", _("moved by %s")),
+    }
+    tone, text = words.get(event.event, ("idle", "%s"))
+    return tone, str(text) % event.actor
+
+
+def order_row(command: WorkerCommand) -> dict[str, object]:
+    """Lay out what a host was told to do with a store."""
+    if command.error:
+        label = StateLabel("bad", _("failed"))
+    elif command.done_at is None:
+        label = StateLabel("wait", _("waits for its heartbeat"))
+    else:
+        label = StateLabel("ok", _("done"))
+    words = str(ORDERS[Operation(command.op)]).format(path=command.args.get("path", ""))
+    return {
+        "say": words,
+        "host": command.worker.name,
+        "label": label,
+        "error": command.error,
+        "at": command.created_at,
+        "by": command.actor,
+    }
+
+
+def move_row(move: StoreMove) -> dict[str, object]:
+    """Lay out a sector on its way to another store."""
+    return {
+        "name": f"{move.sector.miner} / {move.sector.number}",
+        "href": reverse("sector", args=[move.sector.uuid]),
+        "way": f"{move.from_store.name} → {move.to_store.name}",
+        "host": move.worker.name,
+        "label": MOVES[move.state],
+        "error": move.error,
+        "at": move.updated_at,
+    }
+
+
+def total_text(rows: Iterable[StoreRow]) -> str:
+    """`3 stores, 1.20 TiB free of 9.10 TiB.`"""
+    known = list(rows)
+    free = bytes_text(sum(row.row.free_bytes for row in known if row.is_readable))
+    total = bytes_text(sum(row.row.total_bytes for row in known))
+    return f"{plural(len(known), 'store')}, {free} free of {total}."

@@ -1,0 +1,21 @@
+"""Questions by which a head tells whether anything is due for miners: apps/chain/steps.py."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ESTIMATE_EPOCHS: Final = 10
+"""How old the estimates of reward and power get: they are smoothed over days."""
+
+ESTIMATES: Final = f"""
+    SELECT 1 FROM miners_miner WHERE state = 'ACTIVE' AND NOT EXISTS (
+        SELECT 1 FROM miners_rewardestimate WHERE height > $1 - {ESTIMATE_EPOCHS} AND height <= $1)
+"""  # noqa: S608  # a constant
+"""The pool has a miner, and the estimates are old."""
+
+CREATIONS: Final = """
+    SELECT 1 FROM miners_miner miner JOIN messages_message message ON message.id = miner.create_message_id
+        WHERE NOT (miner.state = $1 AND message.state = $2 AND message.exit_code IS NOT DISTINCT FROM 0
+            AND miner.created_height IS NOT DISTINCT FROM message.height) LIMIT 1
+"""
+"""A CreateMiner message is on the way, has failed, or left the chain under its miner."""

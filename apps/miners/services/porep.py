@@ -1,0 +1,55 @@
+"""How a miner's new sectors are sealed: interactively, with synthetic challenges, or without a pre-commit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.miners.models import Miner
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
+
+if TYPE_CHECKING:
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+
+
+def porep_of(miner: Miner) -> ChallengeRule:
+    """Return how its new sectors are sealed."""
+    return seal_parameters(miner.seal_proof).rule
+
+
+def porep_choices(miner: Miner, network: Network) -> dict[ChallengeRule, int]:
+    """Return the seal proofs that the network takes for sectors of the miner's size, by their rule."""
+    taken = [int(proof) for proof in network.seal_proofs if proof.sector_size == miner.sector_size]
+    return {seal_parameters(proof).rule: proof for proof in taken}
+
+
+def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Miner:
+    """Seal the miner's sectors by another rule from now on; those that are begun keep theirs.
+
+    Raises BadValue, NotAllowed.
+    """
+    if not by.may("sign"):
+        raise NotAllowed("this is for those who sign for the miner's tenant")
+    choices = {str(known): proof for known, proof in porep_choices(miner, network).items()}
+    if rule not in choices:
+        raise BadValue(f"{network.name} takes {', '.join(choices)}", field="porep")
+    with transaction.atomic():
+        row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+        before = porep_of(row)
+        if rule != before:
+            row.seal_proof = choices[rule]
+            row.save(update_fields=["seal_proof"])
+            audit_record(
+                principal=by,
+                action="miner.porep",
+                target=str(row),
+                before={"porep": str(before)},
+                after={"porep": rule},
+            )
+            publish(Change("miner", row.pk, row.tenant_id))
+    return row

@@ -1,0 +1,45 @@
+"""Sectors that the chain has ended for good while their files lie on hosts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, OuterRef, Q
+
+from apps.sectors.models import Sector, SectorChange
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from poolsite.filecoin.policy import Network
+
+
+def landed_termination(sector: Sector) -> int | None:
+    """Return the height at which a sector's termination landed; None if it was ended by something else."""
+    rows = sector.changes.filter(kind=ChangeKind.TERMINATE, state=ChangeState.TERMINATE_LANDED)
+    change = rows.exclude(batch=None).select_related("batch").order_by("-pk").first()
+    return None if change is None or change.batch is None else change.batch.landed_height
+
+
+def sectors_removable(
+    rows: QuerySet[Sector], *, stores: Collection[str], height: int, network: Network, now: datetime
+) -> QuerySet[Sector]:
+    """Return those of these sectors whose files may be removed, in stores that some host has."""
+    finality = network.chain_finality
+    ended = SectorChange.objects.filter(
+        sector=OuterRef("pk"), kind=ChangeKind.TERMINATE, state=ChangeState.TERMINATE_LANDED
+    )
+    late = now - timedelta(seconds=finality * network.epoch_s)
+    terminated = Q(state=SectorState.TERMINATED) & (
+        Exists(ended.filter(batch__landed_height__lte=height - finality))
+        | ~Exists(ended) & Q(stage_since__lte=late)
+    )
+    before = height - finality - network.proving.period
+    expired = Q(state=SectorState.PROVING, active=False, expiration__lte=before)
+    return rows.filter(terminated | expired, removal_asked_at=None, store__in=stores)

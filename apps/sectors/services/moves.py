@@ -1,0 +1,233 @@
+"""Moves of sectors between stores: a host copies and verifies, the row follows, then the old copy goes.
+
+Killed anywhere, the row names a store with a whole copy: it changes only after the host has verified the new
+one, and the old one is removed only after that.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.sectors.errors import RunUnderWay, StoreRefused
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.models import Job, Sector
+from apps.sectors.run_models import FINAL, PipelineRun
+from apps.sectors.services.audit import store_audit
+from apps.sectors.services.store_events import event_write
+from apps.sectors.states import OPEN_MOVES, JobState, MoveState
+from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.store_selectors import hosts_of_store, provers_of_store
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import READABLE, StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.users.principals import Principal
+
+MOVES_MAX: Final = 1_000
+"""Sectors of one request."""
+AT_ONCE: Final = 2
+"""Moves that a host has been told of: it copies one while the next waits."""
+LOOKED_AT: Final = 50
+AGAIN_AFTER: Final = timedelta(minutes=10)
+"""Pause before an old copy that could not be removed is tried again."""
+PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
+BEING_CHANGED: Final = "the sector is being changed meanwhile"
+TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
+
+
+@transaction.atomic
+def moves_begin(
+    source: Store, target: Store, *, numbers: int | Collection[str], now: datetime, by: Principal
+) -> list[StoreMove]:
+    """Queue moves of proving sectors, so many or those of these uuids, by a host that has both stores.
+
+    Raises StoreRefused.
+    """
+    worker = mover(source, target, now=now)
+    rows = Sector.objects.select_for_update(of=("self",)).filter(
+        tenant_id=source.tenant_id, store=source.name, state=SectorState.PROVING
+    )
+    rows = rows.exclude(moves__state__in=OPEN_MOVES).exclude(
+        pk__in=PipelineRun.objects.exclude(state__in=FINAL).values("sector_id")
+    )
+    if isinstance(numbers, int):
+        count = numbers
+    else:
+        count, rows = len(numbers), rows.filter(uuid__in=[uuid for uuid in numbers if is_uuid(uuid)])
+    if not 0 < count <= MOVES_MAX:
+        raise StoreRefused(f"from 1 to {MOVES_MAX} sectors at a time")
+    made = StoreMove.objects.bulk_create(
+        StoreMove(sector=sector, worker=worker, from_store=source, to_store=target, actor=by.actor)
+        for sector in rows.order_by("pk")[:count]
+    )
+    if not made:
+        raise StoreRefused(f"none of them is proving in {source.name} and without another change under way")
+    told = {"sectors": len(made), "to": target.name, "by_host": worker.name}
+    store_audit(by, "store.move", source.name, after=told)
+    for store in (source, target):
+        publish(Change("store", str(store.uuid), store.tenant_id))
+    return made
+
+
+def unchanged_require(sector: Sector) -> None:
+    """Refuse a sector over which a run is open, or that moves to another store.  Raises RunUnderWay."""
+    if sector.runs.exclude(state__in=FINAL).exists():
+        raise RunUnderWay("data go into it, or it is made again, already", field="sector")
+    if sector.moves.filter(state__in=OPEN_MOVES).exists():
+        raise RunUnderWay("it moves to another store: try again when it is there", field="sector")
+
+
+def mover(source: Store, target: Store, *, now: datetime) -> Worker:
+    """Return the host that copies: it reads the one store and writes the other.  Raises StoreRefused.
+
+    Refused, too, where no prover reads the new one: windows would be missed.
+    """
+    if source.tenant_id != target.tenant_id or source.pk == target.pk:
+        raise StoreRefused("a sector moves to another store of the same tenant")
+    if not target.rules.get("can_store", True):
+        raise StoreRefused(f"{target.name} is not for finished sectors")
+    readers = hosts_of_store(source, READABLE, now=now)
+    writers = {worker.pk for worker in hosts_of_store(target, [StoreCondition.READY], now=now)}
+    both = [worker for worker in readers if worker.pk in writers]
+    if not both:
+        raise StoreRefused(f"no host that is there reads {source.name} and writes {target.name}")
+    if not provers_of_store(target, now=now):
+        raise StoreRefused(f"no prover that is there reads {target.name}: attach it to one first")
+    return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)  # proofs come first there
+
+
+@transaction.atomic
+def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
+    """Cancel the moves out of a store that have not begun, or whose host is away; returns how many."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(from_store=source, state__in=OPEN_MOVES)
+    known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
+    ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
+    for row in ended:
+        _end(row, why="its host is away", now=now)
+    if ended:
+        store_audit(by, "store.moves_cancel", source.name, before={"open": len(ended)})
+        publish(Change("store", str(source.uuid), source.tenant_id))
+    return len(ended)
+
+
+def _is_orphan(move: StoreMove, *, now: datetime) -> bool:
+    return move.worker.retired_at is not None or worker_is_away(move.worker, now=now)
+
+
+def moves_end(worker: Worker, *, now: datetime) -> None:
+    """End all moves of a host that is retired; call it in a transaction."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
+    for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
+        _end(row, why="its host is retired", now=now)
+
+
+def _end(move: StoreMove, *, why: str, now: datetime) -> None:
+    """End a move without its host; what the host was told of it is withdrawn."""
+    if move.state == MoveState.QUEUED:
+        advance(move, "CANCEL", updated_at=now)
+        return
+    if move.state == MoveState.COPYING:
+        error = f"{why}: the copy was not finished"
+        advance(move, "FAIL", error=error, updated_at=now)
+    else:
+        error = f"{why}: the old copy is left in {move.from_store.name}"
+        advance(move, "END", error=error, updated_at=now)
+    orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
+    orders.update(done_at=now, error=error)
+    note = f"sector {move.sector.number} to {move.to_store.name}: {error}"
+    event_write(move.from_store, move.state, actor=move.worker.name, note=note, now=now)
+
+
+def moves_continue(worker: Worker, *, now: datetime) -> None:
+    """Order the next step of a host's moves; called with each heartbeat, in its transaction.
+
+    What waits while a store is away, while no prover reads the new one, or after a removal that failed,
+    keeps no other move from going on.
+    """
+    ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
+    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - AGAIN_AFTER)
+    rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
+    rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
+    known = list(rows[:LOOKED_AT])
+    told = ours.filter(state__in=TOLD).count() if known else 0
+    proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
+    for row in known:
+        if told >= AT_ONCE:
+            return
+        if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=FINAL).exists():
+            advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
+        elif proven[row.to_store_id] and _is_begun(row, now=now):
+            told += 1
+
+
+def _is_begun(row: StoreMove, *, now: datetime) -> bool:
+    """Order the next step of a move if it may come now; return whether it was ordered."""
+    if row.state == MoveState.QUEUED:
+        advance(row, "START", updated_at=now)
+        _order(row, Operation.COPY_SECTOR)
+    elif _is_read(row):
+        return False
+    else:
+        advance(row, "CLEAR", updated_at=now)
+        _order(row, Operation.REMOVE_COPY)
+    return True
+
+
+def _is_read(move: StoreMove) -> bool:
+    """Return whether a proof that began before the sector's row changed may still read the old copy."""
+    proofs = Job.objects.filter(miner=move.sector.miner_id, kind__in=PROOFS, state=JobState.LEASED)
+    return proofs.filter(created_at__lt=move.updated_at).exists()
+
+
+def _order(move: StoreMove, op: Operation) -> None:
+    sector = move.sector
+    args = {
+        "move": str(move.uuid),
+        "miner_id": str(sector.miner.actor_id),
+        "number": str(sector.number),
+        "seal_proof": str(sector.seal_proof),
+        "comm_r": bytes(sector.comm_r or b"").hex(),
+        "from": move.from_store.uid,
+        "to": move.to_store.uid,
+    }
+    WorkerCommand.objects.create(worker=move.worker, op=op, args=args, actor=move.actor)
+
+
+def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
+    """Follow what a host says of a copy, or of the removal of the old one."""
+    uuid = str(command.args.get("move", ""))
+    rows = StoreMove.objects.select_for_update(of=("self",)).select_related(
+        "from_store", "to_store", "sector"
+    )
+    move = rows.filter(uuid=uuid, worker=command.worker_id).first() if is_uuid(uuid) else None
+    if move is None:
+        return
+    if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
+        advance(move, "FAIL" if error else "END", error=error, updated_at=now)
+    elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
+        error = error or _switch(move)
+        advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
+    if move.state in (MoveState.MOVED, MoveState.FAILED):
+        note = f"sector {move.sector.number} to {move.to_store.name}" + (f": {error}" if error else "")
+        event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
+
+
+def _switch(move: StoreMove) -> str:
+    """Record the new store in the sector's row; return why not, or an empty text."""
+    same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
+    same = same.filter(tenant_id=move.from_store.tenant_id)
+    if not same.update(store=move.to_store.name):
+        return "the sector has ended, or lies elsewhere meanwhile, or is another tenant's"
+    publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
+    return ""

@@ -1,0 +1,92 @@
+"""After a restore: proven sectors of the backup as the chain has them now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.onchain import sectors_proven_read
+from apps.sectors.services.imports import NOTE, row_move
+from apps.sectors.services.runs import run_locked, run_pause
+from apps.sectors.services.steps import job_locked
+from poolsite.filecoin.bitfield import bitfield_of, portions
+from poolsite.filecoin.cids import cid_parse, cid_to_commr
+from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.onchain import OnSector
+    from apps.sectors.services.sealing_context import SealingContext
+    from poolsite.filecoin.bitfield import BitField
+
+ASKED_MAX: Final = 500
+"""Proven sectors of one question to the node."""
+UPDATED: Final = "the chain has data in it, by a message that nobody here knows: which they are is not known"
+
+
+def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int:
+    """Update the rows of proven sectors from the chain; return how many changed.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    rows = Sector.objects.filter(miner=miner, state__in=[SectorState.COMMIT_LANDED, SectorState.PROVING])
+    known = bitfield_of(rows.values_list("number", flat=True).iterator())
+    count = 0
+    for numbers in portions(known & live, ASKED_MAX):
+        found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
+        for row in rows.filter(number__in=found).order_by("pk"):
+            count += _row_compare(row, found[row.number], work)
+    for numbers in portions(known - live, ASKED_MAX):
+        count += sum(_gone(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
+    return count
+
+
+def _row_compare(row: Sector, there: OnSector, work: SealingContext) -> bool:
+    facts: dict[str, Any] = {"expiration": there.expiration, "initial_pledge": there.initial_pledge}
+    sealed = cid_to_commr(cid_parse(there.sealed_cid))
+    if bytes(row.comm_r or b"") != sealed and not _is_followed(row, sealed):
+        facts |= {"comm_r": sealed, "comm_d": None, "pieces": []}
+        facts["key_comm_r"] = cid_to_commr(cid_parse(there.key_cid)) if there.key_cid else None
+    if all(getattr(row, name) == value for name, value in facts.items()):
+        return False
+    with transaction.atomic():
+        job, _ = job_locked(row.pk)
+        Sector.objects.filter(pk=row.pk).update(**facts, updated_at=work.now)
+        if "comm_r" in facts:
+            _run_stop(row, work)
+        JobEvent.objects.create(
+            job=job,
+            event="IMPORT",
+            from_state="",
+            to_state=row.state,
+            at=work.now,
+            actor="console",
+            note=UPDATED if "comm_r" in facts else NOTE,
+        )
+        publish(Change("sector", str(row.uuid), row.tenant_id))
+    return True
+
+
+def _is_followed(row: Sector, sealed: bytes) -> bool:
+    """Return whether a run leads to what the chain has: its next step lands it."""
+    return any(bytes(run.comm_r or b"") == sealed for run in row.runs.exclude(state__in=RUN_FINAL))
+
+
+def _run_stop(row: Sector, work: SealingContext) -> None:
+    """Pause what was begun for a sector that was updated by something else."""
+    for run in row.runs.filter(state__in=UNSENT, paused_at=None):
+        job, fresh = run_locked(run.pk)
+        run_pause(fresh, job=job, error=UPDATED, now=work.now)
+
+
+def _gone(row: Sector, work: SealingContext) -> bool:
+    """End a sector that the chain has ended before its time; one with a change under way ends by that."""
+    height = work.head.height
+    is_over = (row.expiration or 0) <= height or (row.activation or height) >= height
+    if is_over or row.changes.filter(state__in=OPEN_CHANGES).exists():
+        return False
+    return row_move(row, SectorState.TERMINATED, now=work.now, active=False)

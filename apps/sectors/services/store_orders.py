@@ -1,0 +1,159 @@
+"""Orders for stores: the host carries them out and reports the outcome with a heartbeat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.errors import BadValue
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.sectors.errors import StoreRefused
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.models import Sector
+from apps.sectors.services.audit import store_audit
+from apps.sectors.services.store_events import CHANGED, event_write
+from apps.sectors.states import OPEN_MOVES
+from apps.sectors.store_models import Store, StoreAttachment
+from apps.sectors.store_selectors import provers_of_store
+from poolsite.wire.codec import NUMBER_MAX
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+LABELS_MAX: Final = 20
+LABEL_MAX: Final = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreChanges:
+    """What is to be changed of a store; None stays."""
+
+    weight: int | None = None
+    reserve_bytes: int | None = None
+    max_bytes: int | None = None
+    read_only: bool | None = None
+    labels: list[str] | None = None
+
+    def rules(self) -> dict[str, str]:
+        """Return what a host writes into the store's mark.  Raises BadValue."""
+        most = {"weight": WEIGHT_MAX, "reserve_bytes": NUMBER_MAX, "max_bytes": NUMBER_MAX}
+        told = {}
+        for name, limit in most.items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not 0 <= value <= limit:
+                raise BadValue(f"must be from 0 to {limit}", field=name)
+            told[name] = str(value)
+        if self.read_only is not None:
+            told["read_only"] = "yes" if self.read_only else "no"
+        return told
+
+
+@transaction.atomic
+def store_attach(worker: Worker, path: str, *, is_new: bool, by: Principal) -> WorkerCommand:
+    """Order a host to attach a folder; a new store's gets its mark.  Raises BadValue."""
+    path = path.strip()
+    if not path.startswith("/") or len(path) > PATH_MAX or "\0" in path:
+        raise BadValue("must be an absolute path on the host", field="path")
+    args = {"path": path.rstrip("/") or "/"} | ({"init": "yes"} if is_new else {})
+    return _order(worker, Operation.ATTACH, args, by=by, target=f"{path} of {worker.name}")
+
+
+@transaction.atomic
+def store_detach(attachment: StoreAttachment, *, now: datetime, by: Principal) -> WorkerCommand:
+    """Order a host to detach a store; its files stay.  Raises StoreRefused."""
+    store = Store.objects.select_for_update().get(pk=attachment.store_id)
+    if reason := detach_refusal(attachment, now=now):
+        raise StoreRefused(reason)
+    target = f"{store.name} of {attachment.worker.name}"
+    return _order(attachment.worker, Operation.DETACH, {"uid": store.uid}, by=by, target=target)
+
+
+def detach_refusal(attachment: StoreAttachment, *, now: datetime) -> str:
+    """Return why a host must keep a store; empty: it need not.
+
+    A prover must while sectors in it, or on their way there, are to be proven and no other prover that is
+    there reads the store; a sealing host while it has sectors under way whose files lie there already.
+    """
+    store, worker = attachment.store, attachment.worker
+    under_way = _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
+    if under_way:
+        many = plural(under_way, "sector")
+        return f"{many} under way on {worker.name} lie in {store.name}: let them end first"
+    if JobKind.WINDOW_POST not in worker.kinds:
+        return ""
+    if any(other.pk != worker.pk for other in provers_of_store(store, now=now)):
+        return ""
+    without = "and no other prover that is there has it: attach it to another one first"
+    if count := _lying_in(store).count():
+        return f"{plural(count, 'sector')} in {store.name} must be proven, {without}"
+    if count := store.moves_here.filter(state__in=OPEN_MOVES).count():
+        return f"{plural(count, 'sector')} on the way to {store.name} must be proven there, {without}"
+    return ""
+
+
+def _lying_in(store: Store) -> QuerySet[Sector]:
+    """Return the sectors in a store that have not ended."""
+    ended = (SectorState.ABORTED, SectorState.TERMINATED)
+    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ended)
+
+
+@transaction.atomic
+def store_change(
+    store: Store, changes: StoreChanges, *, now: datetime, by: Principal
+) -> WorkerCommand | None:
+    """Save the labels, and order a host to write the rest into the mark.  Raises BadValue, StoreRefused."""
+    rules = changes.rules()
+    before: dict[str, Any] = {name: store.rules.get(name) for name in rules if name != "read_only"}
+    if changes.labels is not None:
+        labels = _labels_read(changes.labels)
+        if labels != store.labels:
+            before["labels"] = store.labels
+            store.labels = labels
+            store.save(update_fields=["labels", "updated_at"])
+            event_write(
+                store, CHANGED, actor=by.actor, note=f"labels: {', '.join(labels) or 'none'}", now=now
+            )
+            store_audit(by, "store.labels", store.name, before=before, after={"labels": labels})
+    if not rules:
+        return None
+    rows = store.attachments.filter(condition__in=READABLE, worker__retired_at=None).select_related("worker")
+    host = next((row.worker for row in rows if not worker_is_away(row.worker, now=now)), None)
+    if host is None:
+        raise StoreRefused(
+            f"no host that is there can read {store.name}: it is written into the store itself"
+        )
+    return _order(host, Operation.SET_STORE, {"uid": store.uid, **rules}, by=by, target=store.name)
+
+
+def _labels_read(labels: list[str]) -> list[str]:
+    found = sorted({label.strip() for label in labels if label.strip()})
+    if len(found) > LABELS_MAX or any(len(label) > LABEL_MAX for label in found):
+        raise BadValue(f"must be {LABELS_MAX} of {LABEL_MAX} characters at most", field="labels")
+    return found
+
+
+def _order(
+    worker: Worker, op: Operation, args: dict[str, str], *, by: Principal, target: str
+) -> WorkerCommand:
+    same = worker.commands.filter(op=op, args=args, done_at=None).first()
+    if same is not None:  # a second click
+        return same
+    command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
+    store_audit(by, f"store.{op}", target, after=args)
+    publish(Change("worker", worker.pk, worker.tenant_id))
+    publish(Change("store", "", worker.tenant_id))
+    return command

@@ -1,0 +1,203 @@
+"""The message of snap-ups: those of a miner that are ready at a head share one.
+
+Each is tried alone on the present state first, so that one that the chain would refuse spoils no other.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from django.db import transaction
+
+from apps.chain.errors import NodeRefused
+from apps.core.errors import DomainError
+from apps.messages.services.push import message_push
+from apps.messages.services.recovery.detect import restore_check
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
+from apps.sectors.params import Updated, update_params
+from apps.sectors.policy import pause_after
+from apps.sectors.restored import miners_unrecovered
+from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.placements import manifests_of
+from apps.sectors.services.runs import run_console_failure, run_console_step, update_proof_of
+from apps.sectors.services.snap_up import last_mutable, pledge_missing
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.cids import commr_cid
+from poolsite.filecoin.deadlines import deadline_from_json
+from poolsite.wire.pipeline import SnapState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from apps.sectors.onchain import OnSector
+    from apps.sectors.services.sealing_context import SealingContext
+
+log = structlog.get_logger(__name__)
+
+KIND: Final = "snap_up"
+"""Of the message."""
+
+
+def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
+    """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
+    ready = _unlanded(miner, runs, work)
+    good = _accepted(miner, _placed(miner, ready, work), work)
+    restore_check(now=work.now)
+    if miner.pk in miners_unrecovered():
+        return
+    most = work.policy.update_batch_max
+    for at in range(0, len(good), most):
+        _write(miner, good[at : at + most], work)
+
+
+def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
+    """Return the runs whose update the chain does not have; those of sectors that ended have failed."""
+    numbers = [run.sector.number for run in runs]
+    found = sectors_read(work.client, miner.address, numbers, work.head.key)
+    ready = []
+    for run in runs:
+        there = found[run.sector.number]
+        if there is None:
+            run_console_failure(run, error="the chain does not have the sector any more", now=work.now)
+        elif is_updated(run, there):  # by a message that was given up and landed all the same
+            run_console_step(run, "SEND_UPDATE", now=work.now, note="the chain has it already")
+        elif there.expiration <= work.head.height:
+            run_console_failure(run, error="it has expired", now=work.now)
+        else:
+            ready.append(run)
+    return ready
+
+
+Placed = tuple[PipelineRun, tuple[int, int], int]
+"""A run, its sector's deadline and partition, and until when that deadline may be changed."""
+
+
+def _placed(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[Placed]:
+    """Return the runs whose deadline may be changed now."""
+    if not runs:
+        return []
+    numbers = [run.sector.number for run in runs]
+    places = partitions_of(work.client, miner.address, numbers, work.head.key)
+    current = deadline_from_json(work.client.state_miner_proving_deadline(miner.address, work.head.key))
+    found: list[Placed] = []
+    for run in runs:
+        place = places.get(run.sector.number)
+        last = None if place is None else last_mutable(current, place[0], height=work.head.height)
+        if place is not None and last is not None:
+            found.append((run, place, last))
+    return found
+
+
+def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Placed]:
+    """Return those that the chain takes, each tried alone; the others have failed."""
+    made = []
+    for one in placed:
+        try:
+            made.append((one, _message(miner, [one], work)))
+        except NodeRefused as refusal:  # of its pledge: the others go all the same
+            update_failed(one[0], error=f"the node refuses: {refusal.reason}", work=work)
+    trials = messages_try(work.client, [message for _, message in made], work.head.key)
+    good = []
+    for (one, _), trial in zip(made, trials, strict=True):
+        if trial.is_good:
+            good.append(one)
+        else:
+            words = f"the chain would refuse the update: {trial.error}"
+            update_failed(one[0], error=words, work=work)
+    return good
+
+
+def _message(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> Any:
+    """Return the message for these sectors as it would be sent now."""
+    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    value, updates = 0, []
+    for run, place, _ in placed:
+        sector, own = run.sector, pieces.get(run.sector.number, ())
+        if work.policy.send_funds:
+            verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
+            more = pledge_missing(sector, verified=verified, work=work)
+            value += more * (100 + work.policy.funds_margin_percent) // 100
+        sealed = commr_cid(bytes(run.comm_r or b""))
+        updates.append(Updated(sector.number, place, sealed, own, bytes(run.proof or b"")))
+    return trial_message(
+        to=miner.address,
+        from_=sender_choose(miner, Use.COMMIT).address,
+        value=value,
+        method=Method.PROVE_REPLICA_UPDATES3,
+        params=update_params(updates, update_proof=update_proof_of(placed[0][0].sector)),
+    )
+
+
+def _write(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> None:
+    """Note for all of them that they are in one message, or for none; then push it."""
+    message, name = _message(miner, placed, work), f"{KIND}:{uuid.uuid4()}"
+    with transaction.atomic():
+        ordered = sorted((run for run, _, _ in placed), key=lambda run: run.pk)  # one order: no deadlock
+        moved = [run_console_step(run, "SEND_UPDATE", now=work.now, message_id=name) for run in ordered]
+        if not all(moved):  # somebody aborted one meanwhile: the others go with the next head
+            transaction.set_rollback(True)
+            return
+    _push(miner, message, name=name, last=min(last for _, _, last in placed))
+
+
+def _push(miner: Miner, message: Any, *, name: str, last: int) -> None:
+    """Push the message; what is not taken now is pushed again with the next head."""
+    try:
+        message_push(
+            principal=miner_principal(miner),
+            id=name,
+            to=miner.address,
+            from_=str(message.from_),
+            value=int(message.value),
+            method=message.method,
+            params=message.params,
+            kind=KIND,
+            expire_epoch=last,
+        )
+    except DomainError as error:
+        log.warning("updates_not_pushed", message=name, reason=error.reason)
+        PipelineRun.objects.filter(message_id=name).update(error=error.reason)
+
+
+def update_push_again(run: PipelineRun, work: SealingContext) -> str:
+    """Push the message of a run and of those that share it, as the messager never got it.
+
+    Return why it cannot be sent now; empty if it was, or another run has done it.
+    """
+    if not run.message_id:
+        return "its message is not known"
+    miner = run.sector.miner
+    shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
+    runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
+    placed = _placed(miner, runs, work)
+    if len(placed) != len(runs):
+        return "its deadline cannot be changed now"
+    message, last = _message(miner, placed, work), min(last for _, _, last in placed)
+    _push(miner, message, name=run.message_id, last=last)
+    return ""
+
+
+def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:
+    """Send it again after a pause that grows with its failures, or wait for somebody."""
+    attempts = run.attempts + 1
+    again = None
+    if attempts < work.policy.attempts_max:
+        again = work.now + timedelta(seconds=pause_after(attempts, work.policy))
+    run_console_failure(run, error=error, now=work.now, not_before=again)
+
+
+def on_chain(run: PipelineRun, work: SealingContext) -> OnSector | None:
+    """Return a run's sector as the chain has it."""
+    number = run.sector.number
+    return sectors_read(work.client, run.sector.miner.address, [number], work.head.key)[number]
+
+
+def is_updated(run: PipelineRun, there: OnSector | None) -> bool:
+    """Return whether the chain has what a run made."""
+    return there is not None and there.sealed_cid == str(commr_cid(bytes(run.comm_r or b"")))

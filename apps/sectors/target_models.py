@@ -1,0 +1,42 @@
+"""Sealing targets of miners."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from apps.core.fields import AttoFilField
+from apps.core.models import Timestamped
+
+
+class SealTarget(Timestamped):
+    """Sectors that are pledged for a miner by the pool itself: so many in work, or so many bytes a day."""
+
+    miner = models.OneToOneField("miners.Miner", on_delete=models.CASCADE, related_name="seal_target")
+    in_work = models.IntegerField(null=True)
+    """Sectors that are to be under way at any time; None: `day_bytes` counts."""
+    day_bytes = models.BigIntegerField(null=True)
+    """Bytes of new sectors a day."""
+    since = models.DateTimeField()
+    """From when on a day's bytes are counted: when they were set."""
+    until = models.DateTimeField(null=True)
+    """Nothing is pledged from then on."""
+    power_max = models.BigIntegerField(null=True)
+    """Nothing is pledged once the miner's quality-adjusted power, with what is under way, reaches this."""
+    base_fee_max = AttoFilField(null=True)
+    """Nothing is pledged while the base fee is above this."""
+    balance_min = AttoFilField(default=0)
+    """attoFIL that stay in each address that pays, after all that is promised."""
+
+    held_by = models.CharField(max_length=16, blank=True)
+    """`Hold`; empty while nothing keeps it from pledging."""
+    reason = models.CharField(max_length=500, blank=True)
+    """Why nothing is pledged, in words."""
+    held_since = models.DateTimeField(null=True)
+    look_at = models.DateTimeField()
+    """When it is looked at next."""
+
+    class Meta:
+        indexes = [models.Index(fields=["look_at"], name="seal_targets_due")]
+
+    def __str__(self) -> str:
+        return f"target of {self.miner}"

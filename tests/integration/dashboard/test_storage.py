@@ -1,0 +1,163 @@
+"""Storage on the pages and over REST: what is seen, attached, changed, detached, refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.services.stores import stores_note
+from apps.sectors.store_models import Store
+from apps.users.models import AuditEntry
+from apps.users.states import Role
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.stores import AttachedStore, StoreCondition
+from tests import factories
+from tests.page_client import signed_in, text_of
+from tests.people import bearer, person, token
+
+pytestmark = pytest.mark.django_db
+
+
+def attached(worker: Worker, name: str = "disk", **facts: Any) -> Store:
+    """A host with one more store."""
+    data: dict[str, Any] = {"uid": f"uid-{name}", "name": name, "path": f"/mnt/{name}"}
+    data |= {"condition": StoreCondition.READY, "total_bytes": 1 << 40, "free_bytes": 1 << 39, "sectors": 7}
+    rows = [
+        AttachedStore(
+            uid=row.store.uid, name=row.store.name, path=row.path, condition=StoreCondition(row.condition)
+        )
+        for row in worker.attachments.all()
+    ]
+    worker.stores = stores_note(worker, [*rows, AttachedStore(**(data | facts))], now=now())
+    worker.save()
+    return Store.objects.get(uid=data["uid"])
+
+
+def prover(name: str = "prover", **data: Any) -> Worker:
+    return factories.worker(name, kinds=[str(JobKind.WINDOW_POST)], **data)
+
+
+def test_the_list_shows_room_conditions_and_filters(ann):
+    box = prover()
+    attached(box)
+    attached(factories.worker("far", of="bob"), "foreign")
+    gone = {"condition": StoreCondition.AWAY, "reason": "/mnt/x is no folder"}
+    attached(factories.worker("cold"), "away-disk", **gone)
+    page = signed_in()
+
+    text = text_of(page.get(reverse("stores")))
+
+    assert "away-disk" in text
+    assert "/mnt/x is no folder" in text
+    assert "512 GiB" in text
+    assert "foreign" not in text
+    ready = text_of(page.get(reverse("stores"), {"state": "ready"}))
+    assert "prover" in ready
+    assert "/mnt/x is no folder" not in ready
+
+
+def test_a_stores_page_has_hosts_rules_sectors_and_events(ann):
+    store = attached(prover(), weight=3, deny_miners=(1002,), reserve_bytes=1 << 30)
+    factories.sector(factories.miner(), state="PROVING", store="disk")
+
+    text = text_of(signed_in().get(reverse("store", args=[store.uuid])))
+
+    for words in ("/mnt/disk", "prover", "f01002", "1 GiB", "proving", "attached to prover", "uid-disk"):
+        assert words in text, words
+
+
+def test_attached_on_the_page_it_is_ordered_and_audited(ann):
+    worker = factories.worker("box")
+    sent = {"worker": str(worker.uuid), "folder": "/mnt/new", "kind": "new"}
+
+    answer = signed_in().post(reverse("store-attach"), sent)
+
+    assert answer.status_code == 302
+    command = WorkerCommand.objects.get()
+    assert (command.op, command.args) == ("attach", {"path": "/mnt/new", "init": "yes"})
+    assert AuditEntry.objects.filter(action="store.attach").exists()
+    assert "Attach /mnt/new" in text_of(signed_in().get(reverse("stores")))
+    refused = signed_in().post(reverse("store-attach"), sent | {"folder": "mnt"})
+    assert refused.status_code == 422
+    assert "must be an absolute path" in text_of(refused)
+
+
+def test_changed_on_the_page_the_host_writes_it(ann):
+    store = attached(prover(), weight=3, reserve_bytes=1000)
+    page = signed_in()
+    where = reverse("store-change", args=[store.uuid])
+    assert "1000 B" in page.get(where).content.decode()
+
+    sent = {
+        "weight": "4",
+        "reserve_bytes": "500 GiB",
+        "max_bytes": "",
+        "labels": "cold, east",
+        "read_only": "yes",
+    }
+    answer = page.post(where, sent)
+
+    assert answer.status_code == 302
+    args = WorkerCommand.objects.get().args
+    assert args == {"uid": "uid-disk", "weight": "4", "reserve_bytes": str(500 << 30), "read_only": "yes"}
+    assert Store.objects.get().labels == ["cold", "east"]
+    assert page.post(where, sent | {"reserve_bytes": "much"}).status_code == 422
+
+
+def test_detaching_says_why_not_and_is_asked_first(ann):
+    box = prover()
+    store = attached(box)
+    factories.sector(factories.miner(), state="PROVING", store="disk")
+    page, where = signed_in(), reverse("store-detach", args=[store.uuid, box.uuid])
+
+    assert "must be proven" in text_of(page.get(where, follow=True))
+    attached(prover("second"))
+    assert "Detach disk from prover" in text_of(page.get(where))
+    page.post(where, {"sure": "yes"})
+
+    assert WorkerCommand.objects.get().op == "detach"
+
+
+def test_an_auditor_sees_and_changes_nothing(ann):
+    box = prover()
+    store = attached(box)
+    person("aud", role=Role.AUDITOR)
+    page = signed_in("aud")
+
+    assert page.get(reverse("store", args=[store.uuid])).status_code == 200
+    assert page.get(reverse("store-attach")).status_code == 404
+    assert page.post(reverse("store-change", args=[store.uuid]), {"weight": "9"}).status_code == 404
+    assert page.post(reverse("store-detach", args=[store.uuid, box.uuid]), {"sure": "yes"}).status_code == 404
+    assert not WorkerCommand.objects.exists()
+
+
+def test_over_rest_stores_are_listed_by_cursor_changed_and_detached(client):
+    box = prover()
+    attached(box)
+    store = attached(box, "second")
+    ann, reader = bearer(token("sign")), bearer(token("write"))
+
+    first = client.get("/api/v1/stores?limit=1", headers=ann).json()
+    second = client.get("/api/v1/stores", {"limit": 1, "cursor": first["cursor"]}, headers=ann).json()
+    assert [one["name"] for one in (*first["results"], *second["results"])] == ["second", "disk"]
+    assert second["cursor"] is None
+
+    where = f"/api/v1/stores/{store.uuid}"
+    body = client.get(where, headers=reader).json()
+    assert (body["condition"], body["attachments"][0]["path"]) == ("READY", "/mnt/second")
+    json: dict[str, Any] = {"content_type": "application/json"}
+    assert client.patch(where, {"weight": 2}, **json, headers=reader).status_code == 403, "as on the pages"
+    for path in ("/api/v1/stores", f"{where}/detach", f"{where}/moves"):
+        assert client.post(path, {}, **json, headers=reader).status_code == 403
+    assert client.delete(f"{where}/moves", headers=reader).status_code == 403
+    assert client.patch(where, {"weight": 2, "labels": ["x"]}, **json, headers=ann).json()["labels"] == ["x"]
+    order = client.post("/api/v1/stores", {"worker_id": str(box.uuid), "path": "/a"}, **json, headers=ann)
+    assert order.status_code == 201
+    factories.sector(factories.miner(), state="PROVING", store="second")
+    refused = client.post(f"{where}/detach", {"worker_id": str(box.uuid)}, **json, headers=ann)
+    assert (refused.status_code, refused.json()["code"]) == (409, "store_refused")
+    assert client.get(where, headers=bearer(token("write", of="bob"))).status_code == 404

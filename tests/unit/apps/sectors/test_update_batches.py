@@ -1,0 +1,109 @@
+"""Which snap-ups go to the chain: one that cannot go stops no other of its miner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from apps.chain.errors import NodeRefused
+from apps.messages.models import Message
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.runs import run_begin
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.update_batches import updates_send
+from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
+from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+HEIGHT = 1_000
+COMM_R = DIGEST[:31] + b"\0"
+
+
+class Chain(SomeSectors):
+    """A chain whose sectors end; a node refuses the pledge of a life that is over, as lotus does."""
+
+    def __init__(self, ends: dict[int, int]) -> None:
+        super().__init__(proven=dict.fromkeys(ends, bytes(32)))
+        self.ends = ends
+
+    def do_StateSectorGetInfo(self, miner: str, number: int, key: Any) -> Any:
+        return super().do_StateSectorGetInfo(miner, number, key) | {"Expiration": self.ends[number]}
+
+    def do_StateSectorPartition(self, _miner: str, _number: int, _key: Any) -> Any:
+        return {"Deadline": NETWORK.proving.deadlines // 2, "Partition": 0}
+
+    def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
+        """Return the first deadline of a period that has just begun."""
+        return deadline_to_json(current_deadline(HEIGHT, HEIGHT, NETWORK.proving))
+
+    def call(self, method: str, duration: int, *_rest: Any) -> Any:
+        """Return the pledge of a sector."""
+        assert method == "StateMinerInitialPledgeForSector"
+        if duration <= 0:
+            raise NodeRefused(1, "sector duration must be positive")
+        return "1000"
+
+
+def stored(of: Miner, number: int, *, expiration: int) -> PipelineRun:
+    """A snap-up whose replica lies in the store."""
+    row = factories.sector(
+        of,
+        number=number,
+        state="PROVING",
+        active=True,
+        expiration=expiration,
+        comm_r=COMM_R,
+        initial_pledge=1,
+    )
+    run = run_begin(
+        row, kind=JobKind.SNAP_UP, state="SNAP_STORED", actor="ann", now=NOON, hosts=[], pieces=[]
+    )
+    PipelineRun.objects.filter(pk=run.pk).update(comm_r=COMM_R, proof=b"proof")
+    return PipelineRun.objects.select_related("sector__miner").get(pk=run.pk)
+
+
+def sent(of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int]) -> list[tuple[str, bool, str]]:
+    """State, pause and error of each after a pass."""
+    work = SealingContext(
+        client=cast("Any", Chain(ends)),
+        network=NETWORK,
+        head=factories.head(HEIGHT),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+    updates_send(of, runs, work)
+    rows = PipelineRun.objects.order_by("sector__number")
+    return [(run.state, run.paused_at is not None, run.error) for run in rows]
+
+
+def test_one_whose_sector_has_expired_stops_no_other() -> None:
+    of = factories.miner(worker=factories.wallet().address)
+    runs = [stored(of, 7, expiration=HEIGHT - 1), stored(of, 8, expiration=9_999)]
+
+    found = sent(of, runs, {7: HEIGHT - 1, 8: 9_999})
+
+    assert found == [("SNAP_STORED", True, "it has expired"), ("UPDATE_SENT", False, "")]
+    assert Message.objects.filter(kind="snap_up").count() == 1
+
+
+def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
+    of = factories.miner(worker=factories.wallet().address)
+    runs = [stored(of, 7, expiration=HEIGHT - 1), stored(of, 8, expiration=9_999)]
+
+    found = sent(of, runs, {7: 9_999, 8: 9_999})  # of 7 the console does not know that it was extended
+
+    words = "the node refuses: sector duration must be positive"
+    assert found == [("SNAP_STORED", False, words), ("UPDATE_SENT", False, "")]

@@ -1,0 +1,184 @@
+"""Moving a sector between two stores of a host: copied and verified; removed from the old one on an order.
+
+Killed anywhere, the old copy is whole until the console knows the new one; what was verified is noted, so
+that a copy goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
+from workers.storage.checksums import file_digest
+from workers.storage.files import DamagedFile, copy_file, space_check, write_file
+from workers.storage.sector import sector_name
+from workers.storage.store import path_remove
+from workers.storage.stores import KINDS, NotAttached
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workers.storage.store import Store
+    from workers.storage.stores import Attachment, Stores
+
+log = structlog.get_logger(__name__)
+
+MOVES: Final = "moves"
+"""In a worker's folder: of each copy that is under way, the digests of what was verified."""
+LAST: Final = ("update", "sealed")
+"""Folders whose file is copied last and removed first: by it a sector counts as being in a store."""
+
+
+@dataclass(frozen=True, slots=True)
+class MovedSector:
+    """What an order names."""
+
+    move: str
+    miner_id: int
+    number: int
+    seal_proof: int
+    comm_r: bytes
+    from_uid: str
+    to_uid: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of its files."""
+        return sector_name(self.miner_id, self.number)
+
+
+def moved_sector(args: Mapping[str, str]) -> MovedSector:
+    """Read what an order names.  Raises KeyError, ValueError."""
+    return MovedSector(
+        args["move"].replace("/", "-"),
+        int(args["miner_id"]),
+        int(args["number"]),
+        int(args["seal_proof"]),
+        bytes.fromhex(args["comm_r"]),
+        args["from"],
+        args["to"],
+    )
+
+
+def sector_copy(stores: Stores, sector: MovedSector) -> None:
+    """Copy a sector's files and verify what the other disk has.
+
+    Raises NotAttached, StoreAway, DamagedFile, NotEnoughSpace, OSError.
+    """
+    source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
+    _replica_check(source.require(), sector)
+    target.require()
+    _apart_check(Path(source.path), Path(target.path), sector)
+    files = sector_files(Path(source.path), sector.name)
+    path = stores.folder / MOVES / sector.move
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noted = _noted(path)
+    size = sum((Path(source.path) / file).stat().st_size for file in files if file not in noted)
+    space_check(Path(target.path), size)
+    stores.reserve(f"move-{sector.move}", target, size)
+    try:
+        for file in files:
+            if not _is_there(Path(target.path) / file, Path(source.path) / file, noted.get(file)):
+                noted[file] = _file_copy(Path(source.path) / file, Path(target.path) / file)
+                write_file(path, json.dumps(noted).encode())
+        _replica_check(target.require(), sector)
+    finally:
+        stores.release(f"move-{sector.move}")
+    log.info("sector_copied", sector=sector.number, source=source.name, target=target.name, bytes=size)
+
+
+def sector_remove(stores: Stores, sector: MovedSector) -> None:
+    """Remove a sector from its old store, if the new one has it whole.
+
+    Raises NotAttached, DamagedFile, OSError.
+    """
+    source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
+    _replica_check(target.require(), sector)
+    root = source.require().root
+    _apart_check(root, Path(target.path), sector)
+    for file in sector_files(root, sector.name):
+        copy = Path(target.path) / file
+        if not copy.is_file() or copy.stat().st_size != (root / file).stat().st_size:
+            raise DamagedFile(f"{copy} is not what {root / file} is: it was not copied, so that one stays")
+    for kind in (*LAST, *(kind for kind in KINDS if kind not in LAST)):
+        path_remove(root / kind / sector.name)
+    if left := sector_files(root, sector.name):
+        raise OSError(f"{root / left[0]} cannot be removed")
+    (stores.folder / MOVES / sector.move).unlink(missing_ok=True)
+    log.info("sector_removed", sector=sector.number, store=source.name)
+
+
+def sector_files(root: Path, name: str) -> list[str]:
+    """Return a sector's files below a store's root, the replicas last."""
+    found = []
+    for kind in (*(kind for kind in KINDS if kind not in LAST), *LAST):
+        path = root / kind / name
+        if path.is_dir():
+            found += sorted(str(file.relative_to(root)) for file in path.rglob("*") if file.is_file())
+        elif path.is_file():
+            found.append(str(path.relative_to(root)))
+    return [file for file in found if not file.endswith(".tmp")]
+
+
+def _apart_check(root: Path, other: Path, sector: MovedSector) -> None:
+    """Raise DamagedFile if two stores have one folder, by a link: removing from one would take both."""
+    for part in ("", *KINDS, *(f"{kind}/{sector.name}" for kind in KINDS)):
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if os.path.samefile(root / part, other / part):
+                raise DamagedFile(f"{root / part} and {other / part} are one: the stores share it by a link")
+
+
+def _store(stores: Stores, uid: str) -> Attachment:
+    one = stores.of_uid(uid)
+    if one is None:
+        raise NotAttached(f"this host does not have the store {uid} attached")
+    return one
+
+
+def _replica_check(store: Store, sector: MovedSector) -> None:
+    """Raise DamagedFile unless a store has the replica that the console means."""
+    try:
+        parameters = seal_parameters(sector.seal_proof)
+    except UnknownSealProof as error:
+        raise DamagedFile(str(error)) from None
+    known = {"miner_id": sector.miner_id, "number": sector.number}
+    files = store.proven_files(parameters, **known, comm_r=sector.comm_r)
+    if files.comm_r != sector.comm_r or not files.sealed.exists():
+        raise DamagedFile(f"{files.sealed} is not there with the comm_r that the chain has")
+    if files.sealed.stat().st_size != parameters.sector_bytes:
+        raise DamagedFile(f"{files.sealed} has {files.sealed.stat().st_size} bytes")
+
+
+def _file_copy(source: Path, target: Path) -> str:
+    """Copy a file and read it back from the other disk; returns its SHA-256."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    digest = file_digest(source)
+    copy_file(source, target, size_bytes=source.stat().st_size, digest=digest)
+    handle = os.open(target, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # what the disk has, not what memory has
+    finally:
+        os.close(handle)
+    if file_digest(target) != digest:
+        target.unlink()
+        raise DamagedFile(f"{target} is not what was written: check the disk")
+    return digest
+
+
+def _is_there(target: Path, source: Path, digest: str | None) -> bool:
+    """Return whether a file was verified before and is still there."""
+    return digest is not None and target.exists() and target.stat().st_size == source.stat().st_size
+
+
+def _noted(path: Path) -> dict[str, str]:
+    try:
+        return {str(file): str(digest) for file, digest in json.loads(path.read_text()).items()}
+    except (FileNotFoundError, ValueError, AttributeError):
+        return {}

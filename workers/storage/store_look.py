@@ -1,0 +1,167 @@
+"""Inspection of an attached store: its condition and its space."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
+
+from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
+from workers.storage.sizes import size_words, stored_bytes
+from workers.storage.store import MARK, Store
+from workers.storage.store_mark import BadMark, StoreMark
+from workers.storage.stores import Attachment, Stores, used_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+REASON_MAX: Final = 300
+FULL_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)
+READ_ONLY_ERRORS: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def store_look(
+    one: Attachment,
+    stores: Stores,
+    *,
+    sector_bytes: int,
+    others: Iterable[Attachment] = (),
+    count: Callable[[Store], int] | None = None,
+) -> AttachedStore:
+    """Inspect a store; what goes wrong is its condition."""
+    try:
+        found = _looked(one, stores, sector_bytes=sector_bytes, others=others)
+        return replace(found, sectors=(count or sector_count)(one.store)) if found.total_bytes else found
+    except BadMark as error:
+        return told(one, StoreCondition.BAD_MARK, str(error))
+    except OSError as error:
+        words = error.strerror or str(error)
+        return told(one, StoreCondition.AWAY, f"{one.path}: {words}: is its disk mounted and well?")
+
+
+def _looked(
+    one: Attachment, stores: Stores, *, sector_bytes: int, others: Iterable[Attachment]
+) -> AttachedStore:
+    root, store = Path(one.path), one.store
+    if not root.is_dir():
+        return told(one, StoreCondition.AWAY, f"{root} is no folder: mount its disk")
+    if not store.is_there:
+        return told(one, StoreCondition.AWAY, f"{root} has no {MARK}: mount the disk of {one.name} there")
+    mark = store.mark()
+    if (mark.uid or mark.name)[:UID_MAX] != one.uid:
+        say = (
+            f"{root} has the store {mark.name} now: mount {one.name} there, or detach it and attach the other"
+        )
+        return told(one, StoreCondition.REPLACED, say)
+    if twin := next((other for other in others if other.uid == one.uid and other.path < one.path), None):
+        say = f"it is attached as {twin.path} already: detach one, or give a copied {MARK} an ID of its own"
+        return told(one, StoreCondition.TWICE, say)
+    condition, reason, sizes = _room(one, stores, mark, sector_bytes=sector_bytes)
+    return told(one, condition, reason, mark=mark, **sizes)
+
+
+def _room(
+    one: Attachment, stores: Stores, mark: StoreMark, *, sector_bytes: int
+) -> tuple[StoreCondition, str, dict[str, int]]:
+    """Return condition, reason and sizes of a store that is there.  Raises OSError."""
+    disk = os.statvfs(one.path)
+    free, total = disk.f_bavail * disk.f_frsize - mark.reserve_bytes, disk.f_blocks * disk.f_frsize
+    if mark.max_bytes:
+        free, total = min(free, mark.max_bytes - used_bytes(Path(one.path))), min(total, mark.max_bytes)
+    reserved, need = stores.reserved_bytes(one.uid), stored_bytes(sector_bytes)
+    sizes = {"total_bytes": total, "free_bytes": max(free - reserved, 0), "reserved_bytes": reserved}
+    if disk.f_flag & os.ST_RDONLY:
+        return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes
+    if one.path in stores.read_only:
+        say = f"the host's config.toml has {one.path} as readonly"
+        return StoreCondition.READ_ONLY, say, sizes
+    if mark.read_only:
+        say = f"ReadOnly is set in its {MARK}: allow writing on its page Storage"
+        return StoreCondition.READ_ONLY, say, sizes
+    fault = write_fault(Path(one.path))
+    if fault in READ_ONLY_ERRORS:
+        say = f"{one.path} cannot be written ({os.strerror(fault)}): check its mount and its owner"
+        return StoreCondition.READ_ONLY, say, sizes
+    if fault in FULL_ERRORS or free < need:
+        say = f"{size_words(max(free, 0))} free, a sector needs {size_words(need)}: attach another store"
+        return StoreCondition.FULL, say, sizes
+    if fault:
+        raise OSError(fault, os.strerror(fault))
+    return StoreCondition.READY, "", sizes
+
+
+def write_fault(root: Path) -> int:
+    """Return the number of the error with which a small file is written; 0: it is."""
+    probe = root / f".write-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        probe.write_bytes(b"poolsite")
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        with suppress(OSError):
+            probe.unlink()
+    return 0
+
+
+def sector_count(store: Store) -> int:
+    """Return how many replicas lie in a store."""
+    return sum(len(numbers) for numbers in store.numbers().values())
+
+
+class SectorCounts:
+    """Counts replicas again only after something was put into a store or taken out."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, ...], int]] = {}
+
+    def count(self, store: Store) -> int:
+        """Return how many replicas lie in a store."""
+        stamps = []
+        for kind in ("sealed", "update"):
+            with suppress(FileNotFoundError):
+                stamps.append((store.root / kind).stat().st_mtime_ns)
+        known = self._known.get(store.root)
+        if known is None or known[0] != tuple(stamps):
+            known = self._known[store.root] = tuple(stamps), sector_count(store)
+        return known[1]
+
+
+def told(
+    one: Attachment,
+    condition: StoreCondition,
+    reason: str,
+    *,
+    mark: StoreMark | None = None,
+    **sizes: Any,
+) -> AttachedStore:
+    """Return a store as the console is told."""
+    rules: dict[str, Any] = {}
+    if mark is not None:
+        rules = {
+            "weight": mark.weight,
+            "max_bytes": mark.max_bytes,
+            "reserve_bytes": mark.reserve_bytes,
+            "is_read_only": mark.read_only,
+            "can_seal": mark.can_seal,
+            "can_store": mark.can_store,
+            "groups": mark.groups,
+            "allow_miners": tuple(sorted(mark.allow_miners)),
+            "deny_miners": tuple(sorted(mark.deny_miners)),
+            "allow_types": tuple(sorted(mark.allow_types)),
+            "deny_types": tuple(sorted(mark.deny_types)),
+        }
+    return AttachedStore(
+        uid=one.uid,
+        name=one.name if mark is None else mark.name[:UID_MAX],
+        path=one.path,
+        condition=condition,
+        reason=reason[:REASON_MAX],
+        by_console=one.by_console,
+        **sizes,
+        **rules,
+    )

@@ -1,0 +1,340 @@
+"""The stores that a worker has attached: which they are, where a sector lies, where a finished one is put.
+
+`stores.json` in the worker's folder says which store was attached by which path; the identity of a store is
+the `ID` in its own `sectorstore.json`, so that a bare folder under an absent mount is not taken for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.wire.stores import UID_MAX
+from workers.storage.files import NotEnoughSpace, write_file
+from workers.storage.sector import sector_name
+from workers.storage.sizes import size_words
+from workers.storage.store import MARK, Store, StoreAway
+from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, uid_of_mark
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.storage.sector import SectorFiles
+
+ATTACHED: Final = "stores.json"
+"""In a worker's folder: the stores that are attached."""
+RESERVED: Final = "reserved"
+"""In a worker's folder: what is about to be put into stores, a file for each job."""
+KINDS: Final = ("sealed", "cache", "update", "update-cache", "unsealed")
+"""Folders of a store."""
+
+
+class NotAttached(Exception):
+    """A store cannot be attached or detached; one sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attachment:
+    """A store where a host has it attached."""
+
+    path: str
+    uid: str
+    name: str
+    by_console: bool = False
+    is_detached: bool = False
+    """Detached from the console, though command line or file name its path."""
+
+    @property
+    def store(self) -> Store:
+        """Return its folder."""
+        return Store(Path(self.path))
+
+    def require(self) -> Store:
+        """Return the store if it is the one that was attached.  Raises StoreAway, BadMark, OSError."""
+        store = self.store
+        if store.is_there:
+            mark = store.mark()
+            if (mark.uid or mark.name)[:UID_MAX] == self.uid:
+                return store
+        raise StoreAway(
+            f"{self.path} is not the store {self.name} that was there: is its disk mounted? "
+            "If it was replaced on purpose, detach the old one and attach the new one (page Storage)"
+        )
+
+    @property
+    def is_here(self) -> bool:
+        """Return whether the store that was attached can be read."""
+        try:
+            self.require()
+        except (OSError, BadMark):
+            return False
+        return True
+
+
+class Stores:
+    """The stores of one worker; its processes share what the file says."""
+
+    def __init__(self, folder: Path, roots: Sequence[Path] = (), *, read_only: Collection[Path] = ()) -> None:
+        self.folder, self.roots = folder, tuple(roots)
+        self.read_only = frozenset(str(path) for path in read_only)
+        """Paths that this host puts nothing into."""
+        self.path = folder / ATTACHED
+        self._listing = threading.Lock()
+        """Held from a read of the file to its write."""
+        self._marking = threading.Lock()
+        """Held while a mark changes: a disk that hangs keeps no store from being detached."""
+
+    def open(self) -> None:
+        """Attach what command line or file name and was not attached before.  Raises BadMark."""
+        try:
+            known = {one.path: one for one in self._read()}
+        except OSError as error:
+            raise BadMark(str(error)) from None
+        roots = [str(root) for root in self.roots]
+        kept = [one for one in known.values() if one.by_console or one.path in roots]
+        for root in roots:
+            if root in self.read_only and not Store(Path(root)).is_there:
+                continue  # nothing is written there, not even a mark
+            if root not in known:
+                try:
+                    kept.append(attachment_of(Store(Path(root))))
+                except OSError as error:
+                    raise BadMark(f"{root} cannot be a store: {error.strerror}: check the path") from None
+        self._write(kept)
+
+    def attached(self) -> list[Attachment]:
+        """Return what is attached, whether it is there or not."""
+        return [one for one in self._read() if not one.is_detached]
+
+    def here(self) -> list[Attachment]:
+        """Return those of which the stores can be read now."""
+        return [one for one in self.attached() if one.is_here]
+
+    @property
+    def is_any_here(self) -> bool:
+        """Return whether a store can be read now."""
+        return any(one.is_here for one in self.attached())
+
+    def away(self) -> list[Attachment]:
+        """Return those of which the stores cannot be read now."""
+        return [one for one in self.attached() if not one.is_here]
+
+    def of_uid(self, uid: str) -> Attachment | None:
+        """Return a store by its identity."""
+        return next((one for one in self.attached() if one.uid == uid), None)
+
+    # What the console orders
+
+    def attach(self, path: str, *, init: bool) -> Attachment:
+        """Attach a folder.  Raises NotAttached, BadMark, OSError."""
+        root = Path(path)
+        if not root.is_absolute() or ".." in root.parts:
+            raise NotAttached(f"{path} is no absolute path: write it from / on")
+        if not root.is_dir():
+            raise NotAttached(f"{path} is no folder on this host: make it or mount its disk first")
+        if root.resolve().is_relative_to(self.folder.resolve()):
+            raise NotAttached(f"{path} is in this worker's own folder: choose one outside of it")
+        if not (root / MARK).exists():
+            if not init:
+                raise NotAttached(f"{path} has no {MARK}: attach it as a new store to have one written")
+            if strange := [entry.name for entry in os.scandir(root) if entry.name not in KEPT_ENTRIES]:
+                raise NotAttached(
+                    f"{path} is not empty ({sorted(strange)[0]}): a new store needs a folder alone"
+                )
+        with self._marking:
+            found = replace(attachment_of(Store(root)), by_console=path not in map(str, self.roots))
+        with self._listing:
+            rows = self._read()
+            for one in rows:
+                if not one.is_detached and one.uid == found.uid and one.path != path:
+                    raise NotAttached(f"the store {one.name} is attached as {one.path} already")
+            self._write([*(one for one in rows if one.path != path), found])
+        return found
+
+    def detach(self, uid: str) -> None:
+        """Detach a store; its files stay, and so does what is named by the command line, as detached."""
+        with self._listing:
+            rows = [one for one in self._read() if one.uid != uid or not one.by_console]
+            self._write([replace(one, is_detached=True) if one.uid == uid else one for one in rows])
+
+    def change(self, uid: str, args: dict[str, str]) -> None:
+        """Write what the console sets into a store's mark.  Raises NotAttached, ValueError, OSError."""
+        one = self.of_uid(uid)
+        if one is None:
+            raise NotAttached("this host does not have the store attached")
+        keys: dict[str, Any] = {}
+        for name, key in (
+            ("weight", "Weight"),
+            ("reserve_bytes", "ReserveBytes"),
+            ("max_bytes", "MaxStorage"),
+        ):
+            if name in args:
+                keys[key] = int(args[name])
+        if "read_only" in args:
+            keys["ReadOnly"] = args["read_only"] == "yes"
+        with self._marking:
+            mark_change(one.require().root / MARK, keys)
+
+    # Where sectors lie
+
+    def holding(self, *, miner_id: int, number: int) -> list[Attachment]:
+        """Return the stores that are there and have a sector's replica."""
+        name = sector_name(miner_id, number)
+        return [
+            one
+            for one in self.here()
+            if any(os.path.exists(os.path.join(one.path, kind, name)) for kind in ("sealed", "update"))
+        ]
+
+    def proven_files(
+        self,
+        parameters: SealParameters,
+        *,
+        miner_id: int,
+        number: int,
+        comm_r: bytes,
+        here: Sequence[Attachment] | None = None,
+    ) -> SectorFiles | None:
+        """Return the files with this comm_r; else any of the sector's name; None if there are none."""
+        found = None
+        for one in self.here() if here is None else here:
+            files = one.store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
+            if files.comm_r == comm_r and os.path.exists(files.sealed):
+                return files
+            if found is None and (os.path.exists(files.sealed) or os.path.exists(files.cache)):
+                found = files
+        return found
+
+    def miners(self) -> set[int]:
+        """Return the ids of the miners whose sectors lie in a store that is there."""
+        return {miner for one in self.here() for miner in one.store.miners()}
+
+    # Where a finished sector is put
+
+    def choose(
+        self,
+        *,
+        miner_id: int,
+        needs_bytes: int,
+        is_update: bool = False,
+        job: str = "",
+        among: Sequence[Attachment] | None = None,
+    ) -> Attachment:
+        """Return the store for a finished sector: of those that take it the largest weight times free bytes.
+
+        Raises StoreRefuses if none ever would; StoreAway, NotEnoughSpace if that may change by itself.
+        """
+        refusals, full = [], ""
+        best: tuple[int, Attachment] | None = None
+        for one in (attached := self.attached() if among is None else list(among)):
+            try:
+                mark = one.require().mark()
+                mark.takes(miner_id=miner_id, is_update=is_update)
+                free = self.free_bytes(one, without=job)
+            except (StoreRefuses, BadMark) as error:
+                refusals.append(str(error))
+                continue
+            except OSError:
+                continue
+            if one.path in self.read_only or os.statvfs(one.path).f_flag & os.ST_RDONLY:
+                continue
+            if free < needs_bytes:
+                full = (
+                    f"{one.path}: {size_words(needs_bytes)} of disk needed, {size_words(max(free, 0))} free"
+                )
+            elif best is None or max(mark.weight, 1) * free > best[0]:
+                best = max(mark.weight, 1) * free, one
+        if best is not None:
+            return best[1]
+        if refusals and len(refusals) == len(attached):
+            raise StoreRefuses("; ".join(refusals))
+        if full:
+            raise NotEnoughSpace(full)
+        names = ", ".join(one.name for one in attached) or "none is attached"
+        raise StoreAway(f"no store can take the sector now ({names}): see page Storage")
+
+    def free_bytes(self, one: Attachment, *, without: str = "") -> int:
+        """Return what may still be put into a store.  Raises OSError, BadMark."""
+        mark, room = one.store.mark(), os.statvfs(one.path)
+        free = room.f_bavail * room.f_frsize - mark.reserve_bytes
+        if mark.max_bytes:
+            free = min(free, mark.max_bytes - used_bytes(Path(one.path)))
+        return free - self.reserved_bytes(one.uid, without=without)
+
+    def reserve(self, job: str, one: Attachment, size: int) -> None:
+        """Note that a job is about to put so much into a store."""
+        folder = self.folder / RESERVED
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / job, json.dumps({"uid": one.uid, "bytes": size}).encode())
+
+    def release(self, job: str) -> None:
+        """Forget what a job was about to put into a store."""
+        with suppress(FileNotFoundError):
+            (self.folder / RESERVED / job).unlink()
+
+    def reserved(self, job: str) -> Attachment | None:
+        """Return the store that a job began to put its sector into."""
+        return self.of_uid(_reservation(self.folder / RESERVED / job)[0])
+
+    def reserved_bytes(self, uid: str, *, without: str = "") -> int:
+        """Return what jobs of this worker, but for one, are about to put into a store."""
+        with suppress(FileNotFoundError):
+            files = [Path(entry.path) for entry in os.scandir(self.folder / RESERVED)]
+            noted = [_reservation(file) for file in files if file.name != without]
+            return sum(size for of, size in noted if of == uid)
+        return 0
+
+    def _read(self) -> list[Attachment]:
+        """Read the file; where there is none, nothing is attached.  Raises StoreAway if it is broken."""
+        try:
+            return [Attachment(**row) for row in json.loads(self.path.read_text())]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError) as error:
+            raise StoreAway(
+                f"{self.path} cannot be read ({error}): put back a copy, or remove it and attach "
+                "again what was attached from the console (page Storage)"
+            ) from None
+
+    def _write(self, rows: Sequence[Attachment]) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
+
+
+KEPT_ENTRIES: Final = frozenset({*KINDS, "lost+found"})
+"""What a folder may have that is to be a new store."""
+
+
+def attachment_of(store: Store) -> Attachment:
+    """Return a store as it is attached; an unmarked folder is marked first.  Raises BadMark, OSError."""
+    name = store.name()
+    mark = store.mark()
+    uid = uid_of_mark(store.root / MARK, mark)
+    return Attachment(path=str(store.root), uid=uid[:UID_MAX], name=name[:UID_MAX])
+
+
+def used_bytes(root: Path) -> int:
+    """Return the bytes that sectors take in a store."""
+    total, folders = 0, [root / kind for kind in KINDS]
+    while folders:
+        with suppress(OSError):
+            for entry in os.scandir(folders.pop()):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(Path(entry.path))
+                else:
+                    total += entry.stat(follow_symlinks=False).st_blocks * 512
+    return total
+
+
+def _reservation(file: Path) -> tuple[str, int]:
+    try:
+        noted = json.loads(file.read_text())
+        return str(noted["uid"]), int(noted["bytes"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "", 0

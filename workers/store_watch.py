@@ -1,0 +1,208 @@
+"""A worker's stores as it tells the console: each is looked at from a thread of its own, as it may hang.
+
+What the console orders for stores (attach, detach, change) is done in a thread as well: leases go on.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+import structlog
+from msgspec.structs import replace
+
+from poolsite.wire.hosts import Operation
+from poolsite.wire.stores import READABLE, StoreCondition
+from workers.storage.moves import moved_sector, sector_copy, sector_remove
+from workers.storage.sizes import stored_bytes
+from workers.storage.store_look import SectorCounts, store_look, told
+from workers.storage.store_mark import BadMark
+from workers.storage.stores import NotAttached
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from poolsite.wire.hosts import Command
+    from poolsite.wire.stores import AttachedStore
+    from workers.storage.stores import Attachment, Stores
+
+log = structlog.get_logger(__name__)
+
+LOOK_S: Final = 5.0
+"""Pause between two looks at a store."""
+HANGS_S: Final = 20.0
+"""A look that has not ended by then: the store does not answer."""
+FIRST_S: Final = 2.0
+"""Longest wait for the first looks, before a worker registers."""
+FINISHED_MAX: Final = 100
+"""Orders whose end is remembered, should the console ask again."""
+
+
+class StoreWatch:
+    """Inspects the stores of a worker."""
+
+    def __init__(self, stores: Stores, *, sector_bytes: int) -> None:
+        self.stores, self.sector_bytes = stores, sector_bytes
+        self.on_change: Callable[[], None] = _nothing
+        """Called when a store's condition has changed."""
+        self._counts = SectorCounts()
+        self._looks: dict[str, _Look] = {}
+        self._told: dict[str, AttachedStore] = {}
+        self._lock = threading.Lock()
+        self._is_stopped = threading.Event()
+        self._wanted = threading.Event()
+        self._moving = threading.Lock()
+        self._orders: dict[str, str | None] = {}
+        """By command: None while it is carried out, then why it could not be; empty: it was."""
+
+    def start(self) -> None:
+        """Inspect for the first time, and begin to do so again and again."""
+        self.tick()
+        threading.Thread(target=self._work, name="stores", daemon=True).start()
+        end = time.monotonic() + FIRST_S
+        while any(look.is_running for look in self._looks.values()) and time.monotonic() < end:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._is_stopped.set()
+        self._wanted.set()
+
+    def attached(self) -> tuple[AttachedStore, ...]:
+        """Return all stores as they were found last; as away while nobody can read which they are."""
+        with self._lock:
+            known = dict(self._told)
+        try:
+            rows = self.stores.attached()
+        except OSError as error:
+            reason = str(error)
+            return tuple(replace(one, condition=StoreCondition.AWAY, reason=reason) for one in known.values())
+        return tuple(
+            known.get(one.path) or told(one, StoreCondition.AWAY, "it was not looked at yet") for one in rows
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the stores that can be read."""
+        return tuple(dict.fromkeys(one.name for one in self.attached() if one.condition in READABLE))
+
+    @property
+    def has_writable(self) -> bool:
+        """Return whether a finished sector can be put somewhere."""
+        return any(one.condition is StoreCondition.READY and one.can_store for one in self.attached())
+
+    @property
+    def has_readable(self) -> bool:
+        """Return whether any store can be read."""
+        return any(one.condition in READABLE for one in self.attached())
+
+    def rooms(self) -> int:
+        """Return for how many finished sectors the stores have room; what is full or away has none."""
+        one_sector = stored_bytes(self.sector_bytes)
+        ready = (one for one in self.attached() if one.condition is StoreCondition.READY and one.can_store)
+        return sum(one.free_bytes // one_sector for one in ready)
+
+    def order(self, command: Command) -> str | None:
+        """Carry out what the console orders for a store; return None while it is not done, then the fault."""
+        with self._lock:
+            if command.id in self._orders:
+                return self._orders[command.id]
+            for old in list(self._orders)[:-FINISHED_MAX]:
+                del self._orders[old]
+            self._orders[command.id] = None
+        threading.Thread(target=self._carry_out, args=(command,), name="order", daemon=True).start()
+        return None
+
+    def _carry_out(self, command: Command) -> None:
+        try:
+            self._act(command)
+            fault = ""
+        except (NotAttached, BadMark, OSError, ValueError, KeyError) as error:
+            fault = str(error) or type(error).__name__
+            log.warning("store_order_failed", op=command.op, args=command.args, reason=fault)
+        with self._lock:
+            self._orders[command.id] = fault
+        self._wanted.set()
+        self.on_change()
+
+    def _act(self, command: Command) -> None:
+        args = command.args
+        if command.op is Operation.ATTACH:
+            self.stores.attach(args["path"], init="init" in args)
+        elif command.op is Operation.DETACH:
+            self.stores.detach(args["uid"])
+        elif command.op is Operation.SET_STORE:
+            self.stores.change(args["uid"], args)
+        else:
+            with self._moving:  # one after the other: disks are read and written in one go
+                act = sector_copy if command.op is Operation.COPY_SECTOR else sector_remove
+                act(self.stores, moved_sector(args))
+
+    def _work(self) -> None:
+        while not self._is_stopped.is_set():
+            self._wanted.wait(LOOK_S)
+            self._wanted.clear()
+            try:
+                self.tick()
+            except OSError as error:  # the worker's own folder: leases tell of it
+                log.warning("stores_not_looked_at", reason=str(error)[:200])
+
+    def tick(self) -> None:
+        """Begin a look at each store; one that has not answered for long is away."""
+        attached = self.stores.attached()
+        with self._lock:
+            for gone in self._told.keys() - {one.path for one in attached}:
+                del self._told[gone]
+        for one in attached:
+            look = self._looks.setdefault(one.path, _Look())
+            if not look.is_running:
+                look.begin(lambda one=one: self._look(one, attached))  # type: ignore[misc]  # bound now
+            elif look.lasts_s > HANGS_S:
+                say = f"{one.path} does not answer: check its disk or its server"
+                self._note(told(one, StoreCondition.AWAY, say))
+
+    def _look(self, one: Attachment, others: list[Attachment]) -> None:
+        self._note(
+            store_look(
+                one, self.stores, sector_bytes=self.sector_bytes, others=others, count=self._counts.count
+            )
+        )
+
+    def _note(self, found: AttachedStore) -> None:
+        with self._lock:
+            before, self._told[found.path] = self._told.get(found.path), found
+        if before is None or before.condition is not found.condition:
+            log.info("store_condition", store=found.name, condition=found.condition, reason=found.reason)
+            self.on_change()
+
+
+def disk_folders(stores: Stores) -> tuple[Path, ...]:
+    """Return the folders of the stores that can be read, whose disks are reported."""
+    return tuple(one.store.root for one in stores.here())
+
+
+class _Look:
+    """A look at one store, which may never end."""
+
+    def __init__(self) -> None:
+        self.thread: threading.Thread | None = None
+        self.begun = 0.0
+
+    @property
+    def is_running(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
+    @property
+    def lasts_s(self) -> float:
+        return time.monotonic() - self.begun
+
+    def begin(self, work: Callable[[], None]) -> None:
+        self.begun = time.monotonic()
+        self.thread = threading.Thread(target=work, name="store", daemon=True)
+        self.thread.start()
+
+
+def _nothing() -> None:
+    """Ignore a change."""
