@@ -82,6 +82,14 @@ class Chain:
                 results.append(answer.get("result"))
         return results
 
+    def devnet(self, method: str, *params: Any) -> Any:
+        """Have the small chain misbehave.  Raises NodeRefused, httpx.TransportError."""
+        body = {"jsonrpc": "2.0", "id": 1, "method": f"Devnet.{method}", "params": list(params)}
+        answer = self.client.post(self.url, json=body).json()
+        if "error" in answer:
+            raise NodeRefused(f"{method}: {answer['error']['message']}")
+        return answer["result"]
+
     def height(self) -> int:
         """The head's."""
         return int(self.call("ChainHead")["Height"])

@@ -27,6 +27,12 @@ QUIET_S: Final = 30.0
 """Between the last sector and the idle measurement."""
 IDLE_S: Final = float(os.environ.get("BENCH_IDLE_S") or 120)
 
+EPOCH_S: Final = 2.0
+FROZEN_S: Final = 30.0
+ASKED_S: Final = 20.0
+STATEMENTS: Final = 120
+"""Of an epoch of the idle pool, about."""
+
 SECTORS: Final = int(os.environ.get("BENCH_SECTORS") or 40)
 """Pledged in one go by a pool that has sealed one before."""
 
@@ -88,6 +94,40 @@ def idle(pool: RunningPool) -> Iterator[Figure]:
     whole = 100 * (sum(after.values()) - sum(before.values())) / took_s
     yield Figure("share of a core of the idle pool", whole, "%", IDLE_CPU_LIMIT, digits=2)
     yield Figure("memory of the idle pool", sum(memory.values()), "MiB", IDLE_MEMORY_LIMIT_MIB)
+    yield from floor(pool)
+
+
+def floor(pool: RunningPool) -> Iterator[Figure]:
+    """What is left while no epoch comes, and what an epoch's statements cost if each finds nothing."""
+    with pool.frozen("follower"), pool.frozen("blocks"), pool.frozen("devnet"):
+        time.sleep(FROZEN_S / 2)
+        before, began = costs(pool), time.monotonic()
+        time.sleep(FROZEN_S)
+        after, took_s = costs(pool), time.monotonic() - began
+        still = 100 * (sum(after.values()) - sum(before.values())) / took_s
+        yield Figure("share of a core while no epoch comes", still, "%", digits=2)
+        ours_s, theirs_s = statements_made(pool)
+    share, what = 100 * STATEMENTS / EPOCH_S, f"{STATEMENTS} statements an epoch that find nothing"
+    yield Figure(f"{what}: server", share * theirs_s, "%", digits=2)
+    yield Figure(f"{what}: client", share * ours_s, "%", digits=2)
+
+
+def statements_made(pool: RunningPool) -> tuple[float, float]:
+    """Return the CPU seconds of one statement without Django: ours, and the server's beside its idle ones."""
+    with pool.database() as link, link.cursor() as cursor:
+        link.autocommit = True
+        idle_s = -costs(pool)["postgres"]
+        time.sleep(ASKED_S)
+        idle_s += costs(pool)["postgres"]
+        theirs_s, ours_s, until, count = -costs(pool)["postgres"], -time.process_time(), time.monotonic(), 0
+        until += ASKED_S
+        while time.monotonic() < until:
+            cursor.execute("select id from chain_head where key = %s", [str(count)])
+            count += 1
+            time.sleep(EPOCH_S / STATEMENTS)
+        ours_s += time.process_time()
+        theirs_s += costs(pool)["postgres"]
+    return ours_s / count, max(theirs_s - idle_s, 0.0) / count
 
 
 def sectors_made(pool: RunningPool, miner: str, count: int) -> None:

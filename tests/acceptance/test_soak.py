@@ -1,0 +1,81 @@
+"""A week of the small chain for 5 miners of 40 sectors, while parts of the pool are killed, stopped, slowed.
+
+The environment sets the size: SOAK_NETWORK, SOAK_MINERS, SOAK_SECTORS, SOAK_PERIODS.  A week of `soak` takes
+28 minutes (epochs of 4 s, windows of 40).  One of `test` (1 s, 10 s), the fastest on which hosts can prove,
+takes 7 minutes, and needs both cores of a small machine to itself.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from tests.acceptance.disturbances import Disturber, SlowLine
+from tests.acceptance.pool import RunningPool, dice
+from tests.acceptance.soak import Soak, miners_make, sectors_make
+from tests.acceptance.test_blocks import service_beside
+from tests.acceptance.test_messager import token_for
+from tests.acceptance.test_roles import Machine
+from tests.integration.pools import wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.xdist_group("pool")
+
+NETWORK: Final = os.environ.get("SOAK_NETWORK") or "soak"
+MINERS: Final = int(os.environ.get("SOAK_MINERS") or 5)
+SECTORS: Final = int(os.environ.get("SOAK_SECTORS") or 40)
+PERIODS: Final = int(os.environ.get("SOAK_PERIODS") or 7)
+
+SHORT_EPOCHS: Final = 20
+"""Ten minutes of epochs of 30 s."""
+SHORT_SECTORS: Final = 4
+
+TARGETS: Final = ("prover", "rack-b", "web-1", "web-2", "postgres", "devnet", "signer", "blocks")
+PROVER_S: Final = 60
+CALM_S: Final = 200.0
+
+
+def soaked(pool: RunningPool, folder: Path, *, miners: int, sectors: int, epochs: int = 0) -> None:
+    """Run a soak on a pool: for some epochs, or the periods that the environment says."""
+    random = dice()
+    names = miners_make(pool, miners)
+    sectors_make(pool, names, sectors)
+    token = folder / "token"
+    token.write_text(token_for(pool, "pool", perm="write", scopes=["prover"]))
+    with SlowLine(pool.port).running() as line, service_beside(pool):
+        machine = Machine(pool, "rack-b", token, port=line.port)
+        machine.start()
+        try:
+            wait_until(lambda: provers(pool) == 2, within_s=PROVER_S, what=pool.diagnosis)
+            grid = pool.chain.deadline(names[0])
+            period = int(grid["WPoStProvingPeriod"])
+            disturber = Disturber(pool, machine, line, random, TARGETS)
+            soak = Soak(pool, names, disturber, is_strict=not epochs)
+            soak.run(epochs or PERIODS * period, random)
+            calm = soak.disturber.height() + int(grid["WPoStChallengeWindow"])
+            wait_until(lambda: pool.chain.height() > calm, within_s=CALM_S, what=pool.diagnosis)
+            soak.end()
+        finally:
+            machine.kill()
+    [row] = [row for row in pool.read("/api/v1/workers")["results"] if row["host"] == machine.name]
+    assert pool.ask("DELETE", f"/api/v1/workers/{row['uuid']}").status_code == 204
+
+
+def provers(pool: RunningPool) -> int:
+    """How many provers offer their proofs of wins, of the miner that has the fewest."""
+    sql = "select count(*) from gateway_proverconnection where closed_at is null and purpose = 'proof'"
+    return min(int(count) for (count,) in pool.rows_of(f"{sql} group by actor_id"))
+
+
+@pytest.mark.slow
+def test_a_week_of_accidents_costs_no_window_and_no_win(tmp_path: Path) -> None:
+    with RunningPool(POOLSITE_NETWORK=NETWORK) as pool:
+        soaked(pool, tmp_path, miners=MINERS, sectors=SECTORS)
+
+
+def test_ten_minutes_of_accidents_cost_no_window_and_no_win(shared_pool: RunningPool, tmp_path: Path) -> None:
+    soaked(shared_pool, tmp_path, miners=1, sectors=SHORT_SECTORS, epochs=SHORT_EPOCHS)
