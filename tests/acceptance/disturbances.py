@@ -160,7 +160,7 @@ class Disturber:
         signal_all(pids, signal.SIGCONT)
 
     def _slowed(self, name: str, for_s: float) -> None:
-        """Slow a process: the node answers late, the machine's line carries late, others run half of the time."""
+        """Slow a process: the node answers late, a machine's line carries late, others run half the time."""
         if name == "devnet":
             self._node_slowed(for_s)
         elif name == self.machine.name:

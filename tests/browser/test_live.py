@@ -202,7 +202,7 @@ def test_every_page_follows_its_object(visit: Visit, operator: User) -> None:
 
     stop(pool.sealing)
 
-    expect(page.see("#f-sector-head")).to_contain_text("failed in PC1")
+    expect(page.see("#f-sector-head")).to_contain_text("paused in PC1")
     expect(page.see("#f-sector-head").get_by_role("button", name="Retry")).to_be_visible()
 
 
