@@ -253,6 +253,8 @@ def test_it_waits_and_says_for_what(world: World, miner: Miner) -> None:
 
     Worker.objects.update(is_draining=False, hardware={})
     page = reverse("miner-target", args=[miner.address])
+    SealTarget.objects.all().delete()
+    assert "0 B" not in browser.get(page).content.decode()  # which would be a limit, not none
     assert browser.post(page, {"act": "set", "day_bytes": "4 parsecs"}).status_code == 422
     wish = {"act": "set", "day_bytes": "1 MiB", "until": "2090-12-31", "balance_min": "0.5"}
     assert browser.post(page, wish).status_code == 302

@@ -53,7 +53,7 @@ class Bytes(Text):
 
     def prepare_value(self, value: Any) -> Any:
         """Write it."""
-        return " ".join(formatting.size(value)) if isinstance(value, int) else value or ""
+        return " ".join(formatting.size(value)) if value and isinstance(value, int) else value or ""
 
 
 class Day(Text):
@@ -109,7 +109,7 @@ def target_of(miner: Miner) -> SealTarget | None:
 def target_text(row: SealTarget | None) -> tuple[str, str]:
     """Return how a target stands: the tone and the sentence."""
     if row is None:
-        return "idle", "Nothing is sealed by itself."
+        return "idle", "There is no target: sectors are pledged by hand alone."
     if row.held_by == Hold.REACHED:
         return "ok", f"Reached: {row.reason}."
     if row.held_by:

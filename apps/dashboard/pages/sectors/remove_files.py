@@ -109,7 +109,7 @@ def review(
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=f"Remove files of {plural(len(accepted), 'sector')}",
+        heading=f"Remove files of {plural(len(accepted), 'sector')}" if plan else "Remove files",
         wrong=wrong,
         accepted=len(accepted),
         refused=len(plan) - len(accepted),
