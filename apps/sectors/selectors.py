@@ -7,38 +7,20 @@ from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count, Prefetch, Q
-from msgspec.structs import replace
 
 from apps.messages.selectors import messages_by_ids
-from apps.miners.selectors import miner_get, miners_visible
+from apps.miners.selectors import miner_get
 from apps.sectors.errors import ChangeUnknown, SectorUnknown
-from apps.sectors.expiration_models import Expirations
 from apps.sectors.host_selectors import is_uuid, worker_is_away
-from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
+from apps.sectors.models import Batch, JobEvent, Sector, SectorChange
 from apps.sectors.number_models import NumberReservation, SectorNumbers
-from apps.sectors.params import pieces_of
 from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
-from apps.sectors.run_models import PipelineRun
 from apps.sectors.states import BatchKind, JobState
-from poolsite.filecoin.sha254 import sha254_zero
-from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import (
-    RUN_KINDS,
-    AggregateInputs,
-    Assignment,
-    JobKind,
-    Piece,
-    SealInputs,
-    SectorCheckInputs,
-    WindowPostInputs,
-)
 from poolsite.wire.pipeline import (
     FINAL_STATES,
     NEXT_STAGE,
     RUN_FINAL,
-    UNSEAL_STAGES,
     Owner,
-    RebuildState,
     SectorState,
 )
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
@@ -52,6 +34,7 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
+    from apps.sectors.run_models import PipelineRun
     from apps.users.principals import Principal
 
 
@@ -128,66 +111,6 @@ def sectors_picked(viewer: Principal, uuids: Iterable[object]) -> list[Sector]:
     if missing is not None:
         raise SectorUnknown(missing)
     return [found[one] for one in wanted]
-
-
-def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> QuerySet[Sector]:
-    """Return the proving sectors that end from epoch `start` to before `stop`, soonest first."""
-    rows = sectors_visible(viewer).filter(state=SectorState.PROVING, expiration__gte=start)
-    rows = rows.filter(expiration__lt=stop)
-    if miner:
-        rows = rows.filter(miner=miner_get(viewer, miner))
-    return rows.order_by("expiration", "pk")
-
-
-@dataclass(frozen=True, slots=True)
-class ExpiryBucket:
-    """Sectors that end within some epochs."""
-
-    start: int
-    stop: int
-    """The first epoch after."""
-    count: int
-    size: int
-    """Their raw bytes."""
-    pledge: int
-    """attoFIL that are free again then."""
-
-
-EPOCHS_OF_COUNT: Final = 2880
-"""Epochs whose ends are counted together: a day of the main network."""
-
-
-def expirations_by(
-    viewer: Principal, *, miner: str, start: int, width: int
-) -> tuple[list[ExpiryBucket], datetime | None]:
-    """Return the proving sectors that end from `start` on, by `width` epochs, and when they were counted.
-
-    Both are rounded to what is counted together; None: nobody has counted yet.
-    """
-    rows = Expirations.objects.filter(miner__in=miners_visible(viewer))
-    if miner:
-        rows = rows.filter(miner=miner_get(viewer, miner))
-    first, step = start // EPOCHS_OF_COUNT, max(round(width / EPOCHS_OF_COUNT), 1)
-    sums: dict[int, tuple[int, int, int]] = {}
-    counted = None
-    for row in rows:
-        counted = row.counted_at if counted is None else min(counted, row.counted_at)
-        for stretch, count, size, pledge in row.counts:
-            if stretch >= first:
-                place = (stretch - first) // step
-                before = sums.get(place, (0, 0, 0))
-                sums[place] = (before[0] + count, before[1] + size, before[2] + int(pledge))
-    buckets = [
-        ExpiryBucket(
-            start=(first + place * step) * EPOCHS_OF_COUNT,
-            stop=(first + (place + 1) * step) * EPOCHS_OF_COUNT,
-            count=sums[place][0],
-            size=sums[place][1],
-            pledge=sums[place][2],
-        )
-        for place in sorted(sums)
-    ]
-    return buckets, counted
 
 
 def changes_open(viewer: Principal) -> dict[int, SectorChange]:
@@ -292,108 +215,6 @@ def sectors_counts(viewer: Principal) -> dict[str, int]:
     return counts
 
 
-def seal_inputs(sector: Sector) -> SealInputs:
-    """Return what a host needs for the sector's next stage."""
-    actor_id = sector.miner.actor_id
-    if actor_id is None:
-        raise SectorUnknown(sector.uuid)
-    return SealInputs(
-        miner_id=actor_id,
-        number=sector.number,
-        seal_proof=sector.seal_proof,
-        sector_size=sector.sector_size,
-        state=sector.state,
-        stage=sector.stage,
-        pieces=pieces_of(sector.pieces),
-        ticket=_bytes(sector.ticket),
-        ticket_epoch=sector.ticket_epoch,
-        seed=_bytes(sector.seed),
-        seed_epoch=sector.seed_epoch,
-        comm_d=_bytes(sector.comm_d),
-        comm_r=_bytes(sector.comm_r),
-    )
-
-
-def unseal_inputs(job: Job) -> SealInputs:
-    """Return what a host needs for the next stage of unsealing."""
-    sector = Sector.objects.select_related("miner").get(uuid=job.inputs["sector"])
-    inputs = seal_inputs(sector)
-    if sector.key_comm_r is not None:
-        inputs = _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r))
-    return replace(
-        inputs,
-        state=UNSEAL_STAGES[job.stage].state,
-        stage=job.stage,
-        offset=job.inputs["offset"],
-        num_bytes=job.inputs["num_bytes"],
-    )
-
-
-AS_UPDATE: Final = frozenset(
-    {RebuildState.REBUILD_PC2_DONE, RebuildState.REBUILD_ENCODED, RebuildState.REBUILD_STORED}
-)
-"""States of a rebuild whose next stage is about the updated replica, where the sector has one."""
-
-
-def run_inputs(job: Job) -> SealInputs:
-    """Return what a host needs for the next stage of a run."""
-    run = PipelineRun.objects.select_related("sector__miner").get(job=job)
-    sector, step = run.sector, run.step
-    inputs = replace(seal_inputs(sector), state=run.state, stage=step.stage)
-    if run.kind == JobKind.SNAP_UP:
-        return replace(
-            _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r) or _bytes(sector.comm_r)),
-            pieces=pieces_of(run.pieces),
-            comm_d_new=_bytes(run.comm_d),
-            comm_r_new=_bytes(run.comm_r),
-        )
-    if sector.key_comm_r is None:
-        return inputs
-    inputs = _of_update(inputs, sector=sector, old=_bytes(sector.key_comm_r))
-    if run.state in AS_UPDATE:
-        return inputs
-    zeros = Piece(size=sector.sector_size, comm_p=sha254_zero(sector.sector_size))
-    return replace(inputs, is_update=False, comm_d_new=None, comm_r_new=None, pieces=(zeros,))
-
-
-def _of_update(inputs: SealInputs, *, sector: Sector, old: bytes | None) -> SealInputs:
-    return replace(
-        inputs,
-        is_update=True,
-        comm_d=sha254_zero(sector.sector_size),
-        comm_r=old,
-        comm_d_new=inputs.comm_d,
-        comm_r_new=inputs.comm_r,
-    )
-
-
-def _bytes(value: bytes | memoryview | None) -> bytes | None:
-    return None if value is None else bytes(value)
-
-
-def job_assignment(job: Job) -> Assignment:
-    """Return a leased job as its worker gets it."""
-    kind = JobKind(job.kind)
-    seal = None
-    if job.sector is not None and kind is JobKind.SEAL:
-        seal = seal_inputs(job.sector)
-    elif kind is JobKind.UNSEAL:
-        seal = unseal_inputs(job)
-    elif kind in RUN_KINDS:
-        seal = run_inputs(job)
-    return Assignment(
-        id=str(job.uuid),
-        kind=kind,
-        token=job.lease_token,
-        seq=job.seq,
-        lease_s=job.lease_s,
-        seal=seal,
-        window_post=document_decode(WindowPostInputs, job.inputs) if kind is JobKind.WINDOW_POST else None,
-        sector_check=document_decode(SectorCheckInputs, job.inputs) if kind is JobKind.SECTOR_CHECK else None,
-        aggregate=document_decode(AggregateInputs, job.inputs) if kind is JobKind.AGGREGATE else None,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class SectorWait:
     """What a sector waits for, in words, with the epoch at which it goes on if that is known."""
@@ -478,15 +299,3 @@ def numbers_of(miner: Miner) -> SectorNumbers | None:
 def reservations_of(miner: Miner) -> QuerySet[NumberReservation]:
     """Return the reservations of a miner's sector numbers, newest first."""
     return NumberReservation.objects.filter(miner=miner).order_by("-pk")
-
-
-def lease_over_text(job: Job, token: int) -> str:
-    """Return why a job's lease was ended before its time; empty if it was not, or nobody wrote it down."""
-    row = JobEvent.objects.filter(job=job, event="LEASE_OVER", token=token).order_by("-pk").first()
-    return "" if row is None else row.note
-
-
-def hosts_of_jobs(known: Q) -> list[int]:
-    """Return the keys of the workers that have these jobs."""
-    jobs = Job.objects.filter(known).exclude(worker=None)
-    return list(jobs.values_list("worker_id", flat=True).distinct())

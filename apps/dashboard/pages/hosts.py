@@ -26,8 +26,8 @@ from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.host_selectors import is_uuid, worker_get, worker_is_away, workers_visible
+from apps.sectors.job_selectors import hosts_of_jobs
 from apps.sectors.proof_forms import parameters_error
-from apps.sectors.selectors import hosts_of_jobs
 from apps.sectors.services.hosts import worker_command
 from apps.users.services.people import can_manage_people
 from poolsite.wire.hosts import Operation

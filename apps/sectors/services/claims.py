@@ -18,6 +18,7 @@ from apps.miners.models import Miner
 from apps.miners.selectors import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.host_selectors import worker_machine
+from apps.sectors.job_selectors import job_assignment
 from apps.sectors.models import Job, Sector
 from apps.sectors.proof_forms import makes_proofs_here
 from apps.sectors.restored import (
@@ -27,7 +28,6 @@ from apps.sectors.restored import (
     must_register,
     sectors_recovery,
 )
-from apps.sectors.selectors import job_assignment
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import STAGED, Claimed, JobKind

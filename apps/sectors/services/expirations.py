@@ -12,8 +12,8 @@ from apps.chain.isolation import for_each_isolated
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.sectors.expiration_models import Expirations
+from apps.sectors.expiration_selectors import EPOCHS_OF_COUNT
 from apps.sectors.models import Sector
-from apps.sectors.selectors import EPOCHS_OF_COUNT
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import HostInventory, HostReport, Worker, WorkerCommand
 from apps.sectors.host_selectors import is_uuid
+from apps.sectors.job_selectors import lease_over_text
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.restored import must_register
-from apps.sectors.selectors import lease_over_text
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.host_settings import (
     SLOTS,

@@ -24,11 +24,11 @@ from apps.sectors.errors import (
     StateDiffers,
 )
 from apps.sectors.host_selectors import is_uuid
+from apps.sectors.job_selectors import lease_over_text, seal_inputs
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.params import comm_d_of, has_data
 from apps.sectors.policy import pause_after, sealing_policy
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
-from apps.sectors.selectors import lease_over_text, seal_inputs
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.runs import run_answer, run_failed, run_report
 from apps.sectors.services.stage_outputs import outputs_check

@@ -11,12 +11,12 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import BadReport, NoHost, NotPaused, RunUnknown, StateDiffers
 from apps.sectors.host_models import Worker
+from apps.sectors.job_selectors import run_inputs
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_verifier, takes_containers_here
 from apps.sectors.run_models import PipelineRun
-from apps.sectors.selectors import run_inputs
 from apps.sectors.services.placements import pieces_unplace
 from apps.sectors.services.removals import sealing_folder_clear
 from apps.sectors.services.stage_outputs import outputs_check

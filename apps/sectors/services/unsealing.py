@@ -16,9 +16,9 @@ from apps.pieces.states import PieceState
 from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, NotUnsealed, StateDiffers, UnsealFailed
 from apps.sectors.host_models import Worker
 from apps.sectors.host_selectors import is_uuid
+from apps.sectors.job_selectors import unseal_inputs
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.selectors import unseal_inputs
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.fr32 import unpadded_bytes

@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 
 from apps.sectors.expiration_models import Expirations
-from apps.sectors.selectors import EPOCHS_OF_COUNT, expirations_by, sectors_ending
+from apps.sectors.expiration_selectors import EPOCHS_OF_COUNT, expirations_by, sectors_ending
 from apps.sectors.services.expirations import expirations_count
 from tests import factories, people
 from tests.page_client import signed_in, text_of

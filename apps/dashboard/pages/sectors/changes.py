@@ -24,7 +24,8 @@ from apps.dashboard.pages.miners.addresses import head_required
 from apps.dashboard.pages.sectors.listing import filtered
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.selectors import change_get, sectors_ending, sectors_picked, sectors_visible
+from apps.sectors.expiration_selectors import sectors_ending
+from apps.sectors.selectors import change_get, sectors_picked, sectors_visible
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
 from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline import SectorState

@@ -20,10 +20,10 @@ from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors import PledgeUnsettled
 from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.job_selectors import seal_inputs
 from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
 from apps.sectors.number_models import SectorNumbers
 from apps.sectors.restored import sectors_recovery
-from apps.sectors.selectors import seal_inputs
 from apps.sectors.services.imports import ORDER
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.readback import sectors_recover

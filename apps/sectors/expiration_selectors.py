@@ -1,0 +1,79 @@
+"""Reading when sectors end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.miners.selectors import miner_get, miners_visible
+from apps.sectors.expiration_models import Expirations
+from apps.sectors.selectors import sectors_visible
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector
+    from apps.users.principals import Principal
+
+
+def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> QuerySet[Sector]:
+    """Return the proving sectors that end from epoch `start` to before `stop`, soonest first."""
+    rows = sectors_visible(viewer).filter(state=SectorState.PROVING, expiration__gte=start)
+    rows = rows.filter(expiration__lt=stop)
+    if miner:
+        rows = rows.filter(miner=miner_get(viewer, miner))
+    return rows.order_by("expiration", "pk")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryBucket:
+    """Sectors that end within some epochs."""
+
+    start: int
+    stop: int
+    """The first epoch after."""
+    count: int
+    size: int
+    """Their raw bytes."""
+    pledge: int
+    """attoFIL that are free again then."""
+
+
+EPOCHS_OF_COUNT: Final = 2880
+"""Epochs whose ends are counted together: a day of the main network."""
+
+
+def expirations_by(
+    viewer: Principal, *, miner: str, start: int, width: int
+) -> tuple[list[ExpiryBucket], datetime | None]:
+    """Return the proving sectors that end from `start` on, by `width` epochs, and when they were counted.
+
+    Both are rounded to what is counted together; None: nobody has counted yet.
+    """
+    rows = Expirations.objects.filter(miner__in=miners_visible(viewer))
+    if miner:
+        rows = rows.filter(miner=miner_get(viewer, miner))
+    first, step = start // EPOCHS_OF_COUNT, max(round(width / EPOCHS_OF_COUNT), 1)
+    sums: dict[int, tuple[int, int, int]] = {}
+    counted = None
+    for row in rows:
+        counted = row.counted_at if counted is None else min(counted, row.counted_at)
+        for stretch, count, size, pledge in row.counts:
+            if stretch >= first:
+                place = (stretch - first) // step
+                before = sums.get(place, (0, 0, 0))
+                sums[place] = (before[0] + count, before[1] + size, before[2] + int(pledge))
+    buckets = [
+        ExpiryBucket(
+            start=(first + place * step) * EPOCHS_OF_COUNT,
+            stop=(first + (place + 1) * step) * EPOCHS_OF_COUNT,
+            count=sums[place][0],
+            size=sums[place][1],
+            pledge=sums[place][2],
+        )
+        for place in sorted(sums)
+    ]
+    return buckets, counted
