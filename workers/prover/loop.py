@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
+from poolsite.filecoin.porep.parameters import UnknownSealProof
 from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
+from workers.prover.located import OtherPlaces, sectors_locate
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 
 if TYPE_CHECKING:
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import (
         AggregateInputs,
         Assignment,
-        ProvenSector,
         SectorCheckInputs,
         WindowPostInputs,
     )
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from workers.console.lease_keeper import LeaseKeeper
     from workers.console.work_bell import WorkBell
     from workers.processors.pool import ProcessorPool
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 
@@ -51,20 +50,11 @@ UNIT: Final = "sectors"
 REPORT_AGAIN_S: Final = 0.3
 GATE_S: Final = 1.0
 """Longest wait for a win where the console does not say how long the window is open."""
+NAMED: Final = 20
+"""Sectors that one line of the log names."""
 BUSY_S: Final = 0.1
 IDLE_S: Final = 0.5
 """Shortest and longest pause between two looks."""
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """Where the files of sectors lie."""
-
-    replicas: tuple[Replica, ...]
-    unreachable: frozenset[int]
-    """Numbers of those that are in no store which is there, while another store is away."""
-    stores: tuple[Attachment, ...]
-    """Stores that were looked through."""
 
 
 class Prover:
@@ -183,8 +173,9 @@ class Prover:
             is_wanted=lambda: not self.leases.is_lost(assignment.id),
             most_s=min(WAIT_MAX_S, inputs.seconds_left / 10 or GATE_S),
         )
-        begun, located = time.monotonic(), self._replicas(inputs.miner_id, inputs.sectors)
+        begun, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
         task = self.task_of(inputs, located.replicas)
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
         read_at = begun
 
         def progress(done: int, total: int) -> None:
@@ -193,6 +184,10 @@ class Prover:
             self._hold(assignment, done=done, total=total)
 
         output = self._call(assignment, task, progress=progress)
+        while replicas := others.after(task.replicas, output.faults):  # a move took the old copy away
+            log.info("read_elsewhere", job=assignment.id, sectors=list(output.faults)[:NAMED])
+            task = self.task_of(inputs, replicas)
+            output = self._call(assignment, task, progress=progress)
         took = int((time.monotonic() - begun) * 1000)
         proof = bytes(output.proofs[0]) if output.proofs else b""  # as the wire knows it
         log.info("proved", job=assignment.id, deadline=inputs.deadline, sectors=len(inputs.sectors), ms=took)
@@ -208,19 +203,30 @@ class Prover:
 
     def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
         """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
-        begun, located = time.monotonic(), self._replicas(inputs.miner_id, inputs.sectors)
+        begun, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
         if located.unreachable:
             away = ", ".join(one.name for one in self.stores.away())
             raise OSError(f"{away} is away, where some of the sectors may lie")
-        task = SectorCheckTask(
-            proof_type=inputs.post_proof,
-            replicas=located.replicas,
-            seed=inputs.randomness,
-            per_second=inputs.per_second,
-        )
-        output = self._call(
-            assignment, task, progress=lambda done, total: self._hold(assignment, done=done, total=total)
-        )
+
+        def checked(replicas: tuple[Replica, ...], *, before: int = 0) -> Any:
+            task = SectorCheckTask(
+                proof_type=inputs.post_proof,
+                replicas=replicas,
+                seed=inputs.randomness,
+                per_second=inputs.per_second,
+            )
+            return self._call(
+                assignment,
+                task,
+                progress=lambda done, total: self._hold(assignment, done=before + done, total=before + total),
+            )
+
+        replicas, output = located.replicas, checked(located.replicas)
+        others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
+        while moved := others.after(replicas, {bad.sector_id for bad in output.bad}):
+            again = {bad.sector_id for bad in output.bad}
+            replicas = moved
+            output = checked(tuple(one for one in moved if one.sector_id in again), before=len(moved))
         if output.bad and (gone := [one for one in located.stores if not one.is_here]):
             raise OSError(f"{gone[0].path} went away while its sectors were checked")
         took = int((time.monotonic() - begun) * 1000)
@@ -232,7 +238,7 @@ class Prover:
             faults=tuple(reasons),
             ms=took,
             read_ms=took,
-            bad=_located(task.replicas, reasons),
+            bad=_located(replicas, reasons),
         )
 
     def _aggregate(self, assignment: Assignment, inputs: AggregateInputs) -> Complete:
@@ -261,7 +267,7 @@ class Prover:
     ) -> WindowPostTask:
         """Return the processor's task, with the places of the files.  Raises UnknownSealProof."""
         if replicas is None:
-            replicas = self._replicas(inputs.miner_id, inputs.sectors).replicas
+            replicas = sectors_locate(self.stores, inputs.miner_id, inputs.sectors).replicas
         return WindowPostTask(
             miner_id=inputs.miner_id,
             proof_type=inputs.post_proof,
@@ -269,28 +275,6 @@ class Prover:
             seed=inputs.randomness,
             seconds_left=inputs.seconds_left,
         )
-
-    def _replicas(self, miner_id: int, sectors: Iterable[ProvenSector]) -> Located:
-        """Return the places of sectors' files.  Raises UnknownSealProof."""
-        here, away = self.stores.here(), self.stores.away()
-        replicas, unreachable = [], set()
-        for sector in sectors:
-            parameters = seal_parameters(sector.seal_proof)
-            name: dict[str, Any] = {"miner_id": miner_id, "number": sector.number}
-            files = self.stores.proven_files(parameters, **name, comm_r=sector.comm_r, here=here)
-            if files is None:
-                if away:
-                    unreachable.add(sector.number)
-                files = (here or away)[0].store.files(parameters, **name)
-            replicas.append(
-                Replica(
-                    sector_id=sector.number,
-                    comm_r=sector.comm_r,
-                    cache_dir=str(files.cache),
-                    sealed_file=str(files.sealed),
-                )
-            )
-        return Located(tuple(replicas), frozenset(unreachable), tuple(here))
 
     def _report(self, assignment: Assignment, result: Complete | Fail) -> None:
         """Report the result; while the console is away, until the lease is lost."""

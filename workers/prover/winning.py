@@ -8,10 +8,14 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from poolsite.filecoin.cids import BadCid, cid_from_json, cid_to_commr
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, UnknownSealProof, seal_parameters
-from workers.processors.errors import BadInput
+from poolsite.wire.jobs import ProvenSector
+from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.tasks import Replica, WinningPostTask
+from workers.prover.located import OtherPlaces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,11 +29,11 @@ WINNING_V1: Final = 0
 Json = Any
 
 
-def winning_task(request: Json, *, stores: Stores, miner_id: int) -> WinningPostTask:
-    """Return the processor's task, with the places of the files.  Raises BadInput."""
+def winning_task(request: Json, *, stores: Stores, miner_id: int) -> tuple[WinningPostTask, OtherPlaces]:
+    """Return the processor's task with the places of the files, and their other places.  Raises BadInput."""
     try:
         seed = base64.b64decode(request["Rand"], validate=True)
-        replicas, sizes = [], set()
+        replicas, sizes, sectors = [], set(), []
         for sector in request["SectorInfos"]:
             parameters = seal_parameters(sector["SealProof"])
             sealed = cid_from_json(sector["SealedCID"])
@@ -41,12 +45,14 @@ def winning_task(request: Json, *, stores: Stores, miner_id: int) -> WinningPost
                 raise BadInput(f"sector {number} is in no store that is there")
             replicas.append(Replica(number, comm_r, str(files.cache), str(files.sealed)))
             sizes.add(parameters.sector_bytes)
+            sectors.append(ProvenSector(number=number, comm_r=comm_r, seal_proof=parameters.number))
     except (TypeError, KeyError, ValueError, BadCid, UnknownSealProof) as error:
         raise BadInput(f"the request cannot be read: {error!r}"[:300]) from None
     if len(sizes) != 1:
         raise BadInput(f"{len(sizes)} sizes of sectors instead of 1")
     proof_type = WINNING_V1 + SECTOR_SIZES.index(sizes.pop())
-    return WinningPostTask(miner_id, proof_type, tuple(replicas), seed)
+    others = OtherPlaces(stores, miner_id, sectors)
+    return WinningPostTask(miner_id, proof_type, tuple(replicas), seed), others
 
 
 def proofs_json(task: WinningPostTask, output: WinningPostOutput) -> Json:
@@ -65,5 +71,12 @@ def compute_proof(
     prove: Callable[[WinningPostTask], WinningPostOutput],
 ) -> Json:
     """Answer one request.  Raises ProcessorError if the sector cannot be proven."""
-    task = winning_task(request, stores=stores, miner_id=miner_id)
-    return proofs_json(task, prove(task))
+    task, others = winning_task(request, stores=stores, miner_id=miner_id)
+    while True:
+        try:
+            return proofs_json(task, prove(task))
+        except (BadFile, BadProof):
+            replicas = others.after(task.replicas, [one.sector_id for one in task.replicas])
+            if not replicas:
+                raise
+            task = replace(task, replicas=replicas)  # a move took the old copy away

@@ -1,0 +1,91 @@
+"""Where the files of sectors lie that a proof reads; looked up again when a move took them away meanwhile."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from poolsite.filecoin.porep.parameters import seal_parameters
+from workers.processors.tasks import Replica
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from poolsite.wire.jobs import ProvenSector
+    from workers.storage.stores import Attachment, Stores
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where the files of sectors lie."""
+
+    replicas: tuple[Replica, ...]
+    unreachable: frozenset[int]
+    """Numbers of those that are in no store which is there, while another store is away."""
+    stores: tuple[Attachment, ...]
+    """Stores that were looked through."""
+
+
+def sectors_locate(stores: Stores, miner_id: int, sectors: Iterable[ProvenSector]) -> Located:
+    """Return the places of sectors' files.  Raises UnknownSealProof."""
+    here, away = stores.here(), stores.away()
+    replicas, unreachable = [], set()
+    for sector in sectors:
+        parameters = seal_parameters(sector.seal_proof)
+        name: dict[str, Any] = {"miner_id": miner_id, "number": sector.number}
+        files = stores.proven_files(parameters, **name, comm_r=sector.comm_r, here=here)
+        if files is None:
+            if away:
+                unreachable.add(sector.number)
+            files = (here or away)[0].store.files(parameters, **name)
+        replicas.append(
+            Replica(
+                sector_id=sector.number,
+                comm_r=sector.comm_r,
+                cache_dir=str(files.cache),
+                sealed_file=str(files.sealed),
+            )
+        )
+    return Located(tuple(replicas), frozenset(unreachable), tuple(here))
+
+
+class OtherPlaces:
+    """Other copies of a job's sectors: while one moves, two stores have it, until the old copy goes."""
+
+    def __init__(self, stores: Stores, miner_id: int, sectors: Iterable[ProvenSector]) -> None:
+        self.stores, self.miner_id = stores, miner_id
+        self.sectors = {sector.number: sector for sector in sectors}
+        self.tried: dict[int, set[str]] = {}
+        """By sector: the sealed files that could not be proven."""
+
+    def after(self, replicas: Sequence[Replica], failed: Collection[int]) -> tuple[Replica, ...]:
+        """Return the replicas, of those that failed another copy each; nothing if none has another.
+
+        A store in which one was tried is passed over: a mount may show for a while what was removed.
+        """
+        chosen, here = list(replicas), self.stores.here()
+        is_other = False
+        for place, replica in enumerate(replicas):
+            number = replica.sector_id
+            if number not in failed:
+                continue
+            tried = self.tried.setdefault(number, set())
+            tried.add(replica.sealed_file)
+            other = self._other(number, [one for one in here if not _has_one(one, tried)])
+            if other is not None:
+                chosen[place], is_other = other, True
+        return tuple(chosen) if is_other else ()
+
+    def _other(self, number: int, stores: Sequence[Attachment]) -> Replica | None:
+        sector = self.sectors[number]
+        name: dict[str, Any] = {"miner_id": self.miner_id, "number": number}
+        parameters = seal_parameters(sector.seal_proof)
+        files = self.stores.proven_files(parameters, **name, comm_r=sector.comm_r, here=stores)
+        if files is None or files.comm_r != sector.comm_r or not files.sealed.exists():
+            return None
+        return Replica(number, sector.comm_r, str(files.cache), str(files.sealed))
+
+
+def _has_one(store: Attachment, files: Collection[str]) -> bool:
+    return any(Path(file).is_relative_to(store.path) for file in files)
