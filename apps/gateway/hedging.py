@@ -7,29 +7,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.gateway.errors import NoAnswer
+from apps.gateway.errors import NoAnswer, ProviderRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from apps.core.errors import DomainError
+
 Json = Any
 
 AT_ONCE: Final = 2
-"""Connections that are asked the same thing at a time."""
+"""Connections that are asked the same thing at a time; one more if one process holds them all."""
 PAUSE_MIN_S: Final = 0.25
 PAUSE_MAX_S: Final = 5.0
 PAUSE_FIRST_S: Final = 1.0
 """Patience before anything is known of a method."""
 TIMES_KEPT: Final = 256
+PROOF: Final = "ComputeProof"
 REPEATABLE_KEYS: Final = frozenset("13")
 """Protocols of keys whose signature of the same bytes says the same: secp256k1 and BLS."""
 
 
 def is_repeatable(method: str, address: str = "") -> bool:
     """Return whether asking two connections does no more than asking one."""
-    return method == "ComputeProof" or (method == "WalletSign" and address[1:2] in REPEATABLE_KEYS)
+    return method == PROOF or (method == "WalletSign" and address[1:2] in REPEATABLE_KEYS)
+
+
+def is_refusal_final(method: str) -> bool:
+    """Return whether one provider's refusal speaks for the others: not where files are lost."""
+    return method != PROOF
 
 
 class LatencyTracker:
@@ -50,55 +59,112 @@ class LatencyTracker:
         return min(max(times[len(times) * 95 // 100], PAUSE_MIN_S), PAUSE_MAX_S)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A connection that may be asked, and the process that holds it."""
+
+    ask: Callable[[], Awaitable[Json]]
+    process: str
+
+
+class ProcessGone(NoAnswer):
+    """The process that held the connection is dead, and so are all others that it held."""
+
+
 async def first_answer(
-    attempts: Sequence[Callable[[], Awaitable[Json]]],
+    attempts: Sequence[Attempt],
     *,
     pause_s: float | None = None,
-    more: Callable[[], Awaitable[Sequence[Callable[[], Awaitable[Json]]]]] | None = None,
+    more: Callable[[], Awaitable[Sequence[Attempt]]] | None = None,
+    is_refusal_final: bool = True,
 ) -> Json:
     """Try one connection after the other until one answers; what it answers, a refusal too, is final.
 
     With `pause_s`, the next is asked beside one that is slower than that; `more` gives further ones when
-    there is none left, and is asked again after each pause.  Whoever is not waited for any more is cancelled,
-    so that its answer finds nobody.
+    there is none left, and is asked again after each pause.  Connections of one process may all be silent
+    because it was killed: beside them one of another process is asked, first of all.  Whoever is not waited
+    for any more is cancelled, so that its answer finds nobody.  Where a refusal is not final, the others are
+    waited for, or asked.
     Raises the last NoAnswer when nobody answered.
     """
     if pause_s is None:
         return await _in_turn(attempts)
-    left = list(attempts)
-    running: set[asyncio.Future[Json]] = set()
-    failure = NoAnswer("channel closed")
+    race = _Race(attempts, is_refusal_final=is_refusal_final)
     try:
-        while left or running:
-            if left and not running:
-                running.add(asyncio.ensure_future(left.pop(0)()))
-            is_open = len(running) < AT_ONCE and (left or more is not None)
-            done, running = await asyncio.wait(
-                running, timeout=pause_s if is_open else None, return_when=asyncio.FIRST_COMPLETED
+        while race.left or race.running:
+            if not race.running:
+                race.start()
+            is_open = race.may_start() or (more is not None and race.has_room())
+            done, _ = await asyncio.wait(
+                race.running, timeout=pause_s if is_open else None, return_when=asyncio.FIRST_COMPLETED
             )
             for one in done:
-                error = one.exception()
-                if error is None:
+                if race.is_answer(one):
                     return one.result()
-                if not isinstance(error, NoAnswer):
-                    raise error
-                failure = error
-            if not done and not left and more is not None:
-                left, pause_s = list(await more()), max(pause_s, PAUSE_MIN_S)
-            if not done and left:
-                running.add(asyncio.ensure_future(left.pop(0)()))
+            if not done and more is not None and not race.may_start():
+                race.left, pause_s = [*race.left, *await more()], max(pause_s, PAUSE_MIN_S)
+            if not done and race.may_start():
+                race.start()
     finally:
-        for one in running:
+        for one in race.running:
             one.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-    raise failure
+        await asyncio.gather(*race.running, return_exceptions=True)
+    raise race.failure
 
 
-async def _in_turn(attempts: Sequence[Callable[[], Awaitable[Json]]]) -> Json:
-    failure = NoAnswer("channel closed")
+class _Race:
+    """Connections that are asked the same thing, and those that may be asked yet."""
+
+    def __init__(self, attempts: Sequence[Attempt], *, is_refusal_final: bool) -> None:
+        self.left = list(attempts)
+        self.running: dict[asyncio.Future[Json], str] = {}
+        """By answer that is due: the process."""
+        self.is_refusal_final = is_refusal_final
+        self.failure: DomainError = NoAnswer("channel closed")
+
+    def has_room(self) -> bool:
+        """Return whether one more may be asked, if it is of another process."""
+        return len(self.running) < AT_ONCE or len(set(self.running.values())) == 1
+
+    def may_start(self) -> bool:
+        """Return whether one that is left may be asked beside those that are."""
+        if len(self.running) < AT_ONCE:
+            return bool(self.left)
+        return self.has_room() and any(one.process not in self.running.values() for one in self.left)
+
+    def start(self) -> None:
+        """Ask the next one, of a process of which none is asked if there is one."""
+        new = (one for one in self.left if one.process not in self.running.values())
+        chosen = next(new, self.left[0])
+        self.left.remove(chosen)
+        self.running[asyncio.ensure_future(chosen.ask())] = chosen.process
+
+    def is_answer(self, one: asyncio.Future[Json]) -> bool:
+        """Note how an attempt ended; return whether by an answer.  Raises what is final."""
+        process, error = self.running.pop(one), one.exception()
+        if error is None:
+            return True
+        if isinstance(error, ProviderRefused) and not self.is_refusal_final:
+            self.failure = error
+        elif not isinstance(error, NoAnswer):
+            raise error
+        elif not isinstance(self.failure, ProviderRefused):
+            self.failure = error
+        if isinstance(error, ProcessGone):
+            self.left = [attempt for attempt in self.left if attempt.process != process]
+        return False
+
+
+async def _in_turn(attempts: Sequence[Attempt]) -> Json:
+    failure, gone = NoAnswer("channel closed"), set()
     for attempt in attempts:
+        if attempt.process in gone:
+            continue
         try:
-            return await attempt()
+            return await attempt.ask()
+        except ProcessGone as error:
+            gone.add(attempt.process)
+            failure = error
         except NoAnswer as error:
             failure = error
     raise failure

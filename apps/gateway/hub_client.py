@@ -26,7 +26,7 @@ from apps.core.database_threads import DatabaseThreads
 from apps.core.errors import DomainError
 from apps.core.event_loops import LoopThread
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
-from apps.gateway.hedging import LatencyTracker, first_answer
+from apps.gateway.hedging import Attempt, LatencyTracker, ProcessGone, first_answer, is_refusal_final
 from apps.gateway.outbox import Outbox
 from apps.gateway.routes import (
     HEARTBEAT_S,
@@ -41,7 +41,7 @@ from apps.gateway.routes import (
 from apps.gateway.selectors import is_expected
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Sequence
+    from collections.abc import Callable, Collection, Coroutine, Sequence
 
 log = structlog.get_logger(__name__)
 
@@ -214,9 +214,9 @@ class HubClient:
         """
         self.start()
         asked = sent[0].connection if sent else ""
-        first: list[Callable[[], Awaitable[Json]]] = []
+        first: list[Attempt] = []
         if sent:
-            first = [partial(self.answer, sent[1], sent[0], deadline)]
+            first = [Attempt(partial(self.answer, sent[1], sent[0], deadline), sent[0].process)]
         patience = Deadline(min(RECONNECT_WAIT_S, deadline.left_s()))
         failure: DomainError = NoProvider(NOT_CONNECTED)
         while True:
@@ -232,6 +232,7 @@ class HubClient:
                         attempts,
                         pause_s=hedge_s if request.is_repeatable else None,
                         more=partial(self.remote_attempts, request, deadline, tried),
+                        is_refusal_final=is_refusal_final(request.method),
                     )
                     self.latency.note(request.method, time.monotonic() - began)
                     return answer
@@ -246,13 +247,13 @@ class HubClient:
         self,
         request: HubRequest,  # noqa: ARG002  # a process without connections
         deadline: Deadline,  # noqa: ARG002
-    ) -> list[Callable[[], Awaitable[Json]]]:
+    ) -> list[Attempt]:
         """Return attempts at connections of this very process, in random order."""
         return []
 
     async def remote_attempts(
         self, request: HubRequest, deadline: Deadline, tried: set[str]
-    ) -> list[Callable[[], Awaitable[Json]]]:
+    ) -> list[Attempt]:
         """Return attempts at connections of other processes, in random order, and note them as `tried`.
 
         Those that were tried are left out: whoever waits for a process that was killed finds here, before
@@ -262,7 +263,10 @@ class HubClient:
         found = [one for one in found if one.process != self.name and one.connection not in tried]
         tried.update(one.connection for one in found)
         random.shuffle(found)
-        return [partial(self.send, one, request.method, request.payload, deadline) for one in found]
+        return [
+            Attempt(partial(self.send, one, request.method, request.payload, deadline), one.process)
+            for one in found
+        ]
 
     async def connections(self, request: HubRequest) -> list[ConnectionRef]:
         """Return the connections of all processes that can answer; none while Redis is away."""
@@ -317,7 +321,7 @@ class HubClient:
             try:
                 is_alive = partial(self._is_alive, ref.process)
                 if not await self.lookups.get(("process", ref.process), is_alive):
-                    raise NoAnswer("channel closed")
+                    raise ProcessGone("channel closed")
             except RedisError:
                 raise NoAnswer("Redis is away") from None
         raise NoAnswer("no answer in time")

@@ -18,6 +18,7 @@ from apps.core import clock
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
+from apps.gateway.hedging import Attempt
 from apps.gateway.hub_client import Deadline, HubClient, HubRequest, Json, hub_database
 from apps.gateway.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
 from apps.gateway.services.connections import connections_confirm
@@ -157,11 +158,12 @@ class HubNode(HubClient):
         except (RedisError, OSError) as error:  # the caller's own deadline ends its wait
             log.warning("hub_answer_lost", reason=str(error))
 
-    def local_attempts(self, request: HubRequest, deadline: Deadline) -> list[Callable[[], Awaitable[Json]]]:
+    def local_attempts(self, request: HubRequest, deadline: Deadline) -> list[Attempt]:
         """Return attempts at connections of this very process, in random order."""
         here = [one for one in self.connections_here.values() if can_answer(one, request)]
         random.shuffle(here)
-        return [partial(one.request, request.method, request.payload, deadline.at) for one in here]
+        asks = [partial(one.request, request.method, request.payload, deadline.at) for one in here]
+        return [Attempt(ask, self.name) for ask in asks]
 
 
 def can_answer(connection: Connection, request: HubRequest) -> bool:

@@ -13,8 +13,11 @@ from apps.gateway.hedging import (
     PAUSE_FIRST_S,
     PAUSE_MAX_S,
     PAUSE_MIN_S,
+    Attempt,
     LatencyTracker,
+    ProcessGone,
     first_answer,
+    is_refusal_final,
     is_repeatable,
 )
 
@@ -41,26 +44,31 @@ class Connection:
         return self.answer
 
 
+def each(*connections: Connection, process: str = "") -> list[Attempt]:
+    """Attempts at connections of a process each, or of this one."""
+    return [Attempt(one, process or f"web-{place}") for place, one in enumerate(connections)]
+
+
 async def test_a_quick_answer_asks_nobody_else():
     first, second = Connection("one", at_once=True), Connection("two", at_once=True)
 
-    assert await first_answer([first, second], pause_s=30) == "one"
+    assert await first_answer(each(first, second), pause_s=30) == "one"
     assert not second.asked
 
 
 async def test_a_slow_connection_is_overtaken_and_given_up():
     first, second = Connection("one"), Connection("two", at_once=True)
 
-    assert await first_answer([first, second], pause_s=0.01) == "two"
+    assert await first_answer(each(first, second), pause_s=0.01) == "two"
     assert first.is_cancelled
 
 
 async def test_without_a_pause_the_second_is_asked_only_when_the_first_is_gone():
     first, second = Connection(NoAnswer("gone"), at_once=True), Connection("two", at_once=True)
-    assert await first_answer([first, second]) == "two"
+    assert await first_answer(each(first, second)) == "two"
 
     slow, idle = Connection("one"), Connection("two", at_once=True)
-    waiting = asyncio.create_task(first_answer([slow, idle]))
+    waiting = asyncio.create_task(first_answer(each(slow, idle)))
     await asyncio.sleep(0.05)
     assert not idle.asked
     slow.told.set()
@@ -69,7 +77,7 @@ async def test_without_a_pause_the_second_is_asked_only_when_the_first_is_gone()
 
 async def test_no_more_than_two_are_asked_at_a_time():
     connections = [Connection("one"), Connection("two"), Connection("three", at_once=True)]
-    waiting = asyncio.create_task(first_answer(connections, pause_s=0.01))
+    waiting = asyncio.create_task(first_answer(each(*connections), pause_s=0.01))
     await asyncio.sleep(0.1)
 
     assert [one.asked for one in connections] == [True, True, False]
@@ -81,12 +89,63 @@ async def test_no_more_than_two_are_asked_at_a_time():
 async def test_a_refusal_is_final_and_a_lost_connection_is_not():
     refuses, slow = Connection(ProviderRefused("no"), at_once=True), Connection("two")
     with pytest.raises(ProviderRefused):
-        await first_answer([refuses, slow], pause_s=30)
+        await first_answer(each(refuses, slow), pause_s=30)
 
-    lost, good = Connection(NoAnswer("gone"), at_once=True), Connection("two", at_once=True)
-    assert await first_answer([lost, good], pause_s=30) == "two"
+    gone, good = Connection(NoAnswer("gone"), at_once=True), Connection("two", at_once=True)
+    assert await first_answer(each(gone, good), pause_s=30) == "two"
     with pytest.raises(NoAnswer, match="last"):
-        await first_answer([Connection(NoAnswer(why), at_once=True) for why in ("a", "last")], pause_s=30)
+        await first_answer(
+            each(*(Connection(NoAnswer(why), at_once=True) for why in ("a", "last"))), pause_s=30
+        )
+
+
+async def test_a_newcomers_refusal_ends_no_proof_under_way():
+    proves, refuses = Connection("proof"), Connection(ProviderRefused("in no store"), at_once=True)
+    waiting = asyncio.create_task(
+        first_answer(each(proves, refuses), pause_s=0.01, is_refusal_final=is_refusal_final("ComputeProof"))
+    )
+    await asyncio.sleep(0.1)
+    assert (refuses.asked, waiting.done()) == (True, False)
+    proves.told.set()
+    assert await waiting == "proof"
+
+    lost = Connection(NoAnswer("gone"))
+    waiting = asyncio.create_task(
+        first_answer(each(lost, refuses), pause_s=0.01, is_refusal_final=is_refusal_final("ComputeProof"))
+    )
+    await asyncio.sleep(0.1)
+    lost.told.set()
+    with pytest.raises(ProviderRefused, match="in no store"):
+        await waiting
+    good = Connection("proof", at_once=True)
+    assert await first_answer(each(refuses, good), pause_s=30, is_refusal_final=False) == "proof"
+    assert is_refusal_final("WalletSign"), "another signer is not asked for what one's policy refused"
+
+
+async def test_beside_a_silent_process_another_one_is_asked_at_once():
+    stale, live = [Connection("a"), Connection("b")], Connection("live", at_once=True)
+    looked = []
+
+    async def more() -> list[Attempt]:
+        looked.append(True)
+        return each(live, process="live") if len(looked) == 2 else []
+
+    async with asyncio.timeout(5):
+        assert await first_answer(each(*stale, process="killed"), pause_s=0.01, more=more) == "live"
+        first = [*each(*stale, process="killed"), *each(live, process="live")]
+        stale[1].asked = False
+        assert await first_answer(first, pause_s=0.01) == "live"
+    assert not stale[1].asked, "the live process comes before the second connection of the silent one"
+
+
+@pytest.mark.parametrize("pause_s", [None, 30])
+async def test_a_dead_process_is_waited_for_once(pause_s):
+    dead = [Connection(ProcessGone("channel closed"), at_once=True) for _ in range(3)]
+    live = Connection("live", at_once=True)
+    attempts = [*each(*dead, process="killed"), *each(live, process="live")]
+
+    assert await first_answer(attempts, pause_s=pause_s) == "live"
+    assert [one.asked for one in dead] == [True, False, False]
 
 
 async def test_further_connections_are_looked_for_once_the_first_is_slow():
@@ -95,10 +154,10 @@ async def test_further_connections_are_looked_for_once_the_first_is_slow():
 
     async def more() -> list[Any]:
         looked.append(True)
-        return [far]
+        return each(far)
 
-    assert await first_answer([slow], pause_s=0.01, more=more) == "far"
-    assert await first_answer([Connection("one", at_once=True)], pause_s=30, more=more) == "one"
+    assert await first_answer(each(slow), pause_s=0.01, more=more) == "far"
+    assert await first_answer(each(Connection("one", at_once=True)), pause_s=30, more=more) == "one"
     assert looked == [True]
 
 
@@ -109,15 +168,15 @@ async def test_further_connections_are_looked_for_again_and_not_without_a_pause(
 
     async def more() -> list[Any]:
         looked.append(asyncio.get_running_loop().time())
-        return [late] if len(looked) == 3 else []
+        return each(late) if len(looked) == 3 else []
 
-    assert await first_answer([slow], pause_s=0.0, more=more) == "late"
+    assert await first_answer(each(slow), pause_s=0.0, more=more) == "late"
     assert min(after - before for before, after in itertools.pairwise(looked)) >= 0.04
 
 
 async def test_a_caller_that_leaves_takes_its_questions_along():
     first, second = Connection("one"), Connection("two")
-    waiting = asyncio.create_task(first_answer([first, second], pause_s=0.01))
+    waiting = asyncio.create_task(first_answer(each(first, second), pause_s=0.01))
     async with asyncio.timeout(5):
         while not second.asked:
             await asyncio.sleep(0.01)

@@ -88,8 +88,9 @@ def test_dead_process_is_not_waited_for() -> None:
     assert time.monotonic() - began < 30.0
 
 
+@pytest.mark.parametrize("stale", [1, 2])
 async def test_a_new_connection_is_asked_before_a_killed_process_counts_as_dead(
-    client: HubClient,
+    client: HubClient, stale: int
 ) -> None:
     route = wallet_route(SIGNER)
 
@@ -103,10 +104,12 @@ async def test_a_new_connection_is_asked_before_a_killed_process_counts_as_dead(
         item: dict[str, Any] = json.loads(popped[1])
         return item
 
-    await connect("killed", "old")
+    for number in range(stale):
+        await connect("killed", f"old-{number}")
     request = HubRequest(route, ("alice",), "WalletSign", None, is_repeatable=True)
     waiting = asyncio.create_task(client.request(request, deadline=Deadline(30.0)))
-    await asked("killed")
+    for _ in range(stale):
+        await asked("killed")
     await connect("web", "new")
     item = await asked("web")
     answer = {"id": item["id"], "result": "signed", "error": "", "gone": False}
@@ -114,7 +117,7 @@ async def test_a_new_connection_is_asked_before_a_killed_process_counts_as_dead(
 
     assert item["connection"] == "new"
     assert await waiting == "signed"
-    assert not await client.redis.exists(inbox_name("killed")), "the old connection is asked once"
+    assert not await client.redis.exists(inbox_name("killed")), "each old connection is asked once"
 
 
 @pytest.mark.usefixtures("pool_redis", "transactional_db")
