@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
+from django.db.models.expressions import RawSQL
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.locks import lock_in_turn, try_lock
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
@@ -33,20 +36,63 @@ from apps.proving.services.windows import challenge_draw
 from apps.proving.states import PostState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.messages.models import Message
     from apps.proving.services.proving_context import ProvingContext
 
 log = structlog.get_logger(__name__)
 
+POST_LOCK: Final = 0x504F
+"""Lock class of one window's proof."""
+TURN_S: Final = 5.0
+"""Longest wait for a pass that moves the same proofs; the next head follows."""
+VERSION: Final = RawSQL("proving_windowpost.xmin::text", [])
+"""Another one after each change of the row."""
+ENDED: Final = (PostState.LANDED, PostState.MISSED)
 POSTS_MOVING: Final = Prepared("posts_moving", MOVING, ["bigint", "timestamptz", "bigint"])
 
 
 def posts_advance(context: ProvingContext) -> None:
-    """Move every proof whose window has not closed, one after the other; a failing one stops no other."""
+    """Move every proof whose window has not closed, one after the other; a failing one stops no other.
+
+    Two passes meet: that of a head, and that of a prover that has just ended.  Each proof is moved by one of
+    them at a time; the other goes on with the rest, and looks at it anew afterwards.
+    """
     rows, messages = _posts_to_move(context)
-    for_each_isolated(
-        rows, lambda post: post_move(post, messages.get(post.message_id), context), event="post_not_moved"
-    )
+    at_work: list[WindowPost] = []
+
+    def move(post: WindowPost) -> None:
+        with try_lock(POST_LOCK, str(post.uuid)) as is_mine:
+            if not is_mine:
+                at_work.append(post)
+            elif _is_as_read(post):
+                post_move(post, messages.get(post.message_id), context)
+            else:
+                _move_anew(post, context)
+
+    def move_in_turn(post: WindowPost) -> None:
+        with lock_in_turn(POST_LOCK, str(post.uuid), wait_s=until - time.monotonic()) as is_mine:
+            if is_mine:
+                _move_anew(post, context)
+
+    for_each_isolated(rows, move, event="post_not_moved")
+    until = time.monotonic() + TURN_S
+    for_each_isolated(at_work, move_in_turn, event="post_not_moved")
+
+
+def _is_as_read(post: WindowPost) -> bool:
+    """Return whether nobody has changed a proof's row since it was read."""
+    now = WindowPost.objects.filter(pk=post.pk).values_list(VERSION, flat=True).first()
+    return bool(now == post.__dict__["version"])
+
+
+def _move_anew(post: WindowPost, context: ProvingContext) -> None:
+    """Move a proof that another pass may have moved since it was read."""
+    rows, messages = _posts_read([post.pk])
+    for fresh in rows:
+        if fresh.state not in ENDED:
+            post_move(fresh, messages.get(fresh.message_id), context)
 
 
 def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str, Message]]:
@@ -56,12 +102,14 @@ def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str,
     and on most heads each one stands where its message does.
     """
     wanted = [pk for (pk,) in POSTS_MOVING.rows([context.head.height, None, context.network.chain_finality])]
-    if not wanted:
-        return [], {}
+    return _posts_read(wanted) if wanted else ([], {})
+
+
+def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Message]]:
     attempts = attempts_prefetch(attempts_open("job__miner", "job__worker"))
-    rows = WindowPost.objects.filter(pk__in=wanted).select_related("miner__tenant")
+    rows = WindowPost.objects.filter(pk__in=keys).select_related("miner__tenant").annotate(version=VERSION)
     ordered = rows.prefetch_related(attempts).order_by("close_epoch", "pk")
-    posts = sorted(ordered, key=lambda post: post.state == PostState.LANDED)
+    posts: list[WindowPost] = sorted(ordered, key=lambda post: post.state == PostState.LANDED)
     return posts, messages_by_ids([post.message_id for post in posts if post.message_id])
 
 
