@@ -7,7 +7,7 @@ are one statement.  Every few epochs all steps are sent, whatever it finds.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 
 from celery import current_app
@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from apps.chain.errors import NetworkUnknown
-from apps.chain.selectors import network_current
+from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.core.prepared_statements import Prepared
 
@@ -35,25 +35,33 @@ def head_steps() -> Iterable[Any]:
 def facts_read(*, height: int, key: str) -> Iterable[tuple[str, Callable[[], object]]]:
     """Yield the tasks that read what the chain says at each head, ready to be carried out in this process.
 
-    Left out is what finds no work; the questions are asked when the tasks before have been carried out.
+    Left out is what finds no work; the questions are asked when the tasks before have been carried out, at
+    the head of that moment: one of a delayed task would be answered for an epoch that is over.
     """
     due: set[str] | None = None
     for fact in import_string(settings.HEAD_FACTS):
         if fact.due and due is None:
-            due = facts_due(height=height)
+            before, head = height, head_current()
+            if head is not None and head.height > height:
+                height, key = head.height, head.key
+            due = facts_due(height=height, since=before)
         if not fact.due or fact.task in (due or ()):
             task = current_app.tasks[fact.task]
-            yield fact.task, lambda task=task: task(height=height, key=key)  # type: ignore[misc]  # bound here
+            yield fact.task, partial(task, height=height, key=key)
 
 
-def facts_due(*, height: int) -> set[str]:
-    """Return the names of the facts with a question that find work at a head; now and then all of them."""
+def facts_due(*, height: int, since: int | None = None) -> set[str]:
+    """Return the names of the facts with a question that find work at a head; now and then all of them.
+
+    `since`: the height for which the questions were to be asked, if that is over.
+    """
     facts = [fact for fact in import_string(settings.HEAD_FACTS) if fact.due]
     try:
         period = network_current().proving.period
     except NetworkUnknown:
         period = 0
-    if not period or height % EVERY_STEP_EPOCHS == 0:
+    first = height if since is None else since
+    if not period or height // EVERY_STEP_EPOCHS > (first - 1) // EVERY_STEP_EPOCHS:
         return {fact.task for fact in facts}
     [row] = _fact_questions().rows([height, clock.now(), period])
     return {fact.task for fact, is_due in zip(facts, row, strict=True) if is_due}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.utils.timezone import now
 
-from apps.chain.steps import EVERY_STEP_EPOCHS, facts_due
+from apps.chain.steps import EVERY_STEP_EPOCHS, facts_due, facts_read
 from apps.miners.models import ChainRoots, RewardEstimate
 from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.models import FollowedWindows, WindowPost
 from apps.sectors.models import ActiveSectors
+from poolsite.celery import app
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 
@@ -147,3 +148,22 @@ def test_all_is_asked_in_one_statement_beside_the_network(
 
     with django_assert_num_queries(2):
         facts_due(height=HEIGHT)
+
+
+def test_a_delayed_task_asks_for_the_head_that_is_there(miner: Miner) -> None:
+    FollowedWindows.objects.filter(miner=miner).update(next_close=HEIGHT + 2)
+    factories.head(HEIGHT + 2, key="k2")
+    app.loader.import_default_modules()
+    read: dict[str, Any] = dict(facts_read(height=HEIGHT, key="k"))
+
+    assert read.keys() == {"messages.track", "miners.refresh", "proving.refresh"}, (
+        "the window closed meanwhile"
+    )
+    assert read["proving.refresh"].keywords == {"height": HEIGHT + 2, "key": "k2"}
+
+
+def test_a_delay_past_the_head_at_which_all_is_read_skips_none(miner: Miner) -> None:
+    FollowedWindows.objects.filter(miner=miner).update(next_close=HEIGHT + 9)
+    assert facts_due(height=HEIGHT + 1, since=HEIGHT) == set()
+    assert facts_due(height=EVERY_STEP_EPOCHS * 100 + 1, since=EVERY_STEP_EPOCHS * 100 - 2) == ALL
+    assert facts_due(height=EVERY_STEP_EPOCHS * 100 + 1, since=EVERY_STEP_EPOCHS * 100) == ALL
