@@ -12,19 +12,24 @@ from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.imports import NOTE, row_move
 from apps.sectors.services.runs import run_locked, run_pause
 from apps.sectors.services.steps import job_locked
-from poolsite.filecoin.bitfield import bitfield_of, portions
+from apps.sectors.states import MoveState
+from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
     from apps.miners.models import Miner
     from apps.sectors.onchain import OnSector
     from apps.sectors.services.sealing_context import SealingContext
-    from poolsite.filecoin.bitfield import BitField
 
 ASKED_MAX: Final = 500
 """Proven sectors of one question to the node."""
+SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
+"""Moves after which the row names the new store."""
 UPDATED: Final = "the chain has data in it, by a message that nobody here knows: which they are is not known"
 
 
@@ -43,6 +48,54 @@ def proven_compare(miner: Miner, *, live: BitField, work: SealingContext) -> int
     for numbers in portions(known - live, ASKED_MAX):
         count += sum(_gone(row, work) for row in rows.filter(number__in=numbers).order_by("pk"))
     return count
+
+
+def places_compare(
+    miner: Miner,
+    stored: Mapping[str, BitField],
+    *,
+    read_stores: Collection[str],
+    since: datetime,
+    work: SealingContext,
+) -> int:
+    """Update in which stores proven sectors lie that were moved after the backup; return how many changed.
+
+    `stored` has by store the numbers that hosts found, `read_stores` the stores that they looked into: what
+    is not found in one of those has left it.  Sectors moved since the restore are newer than both.
+    """
+    rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(store="")
+    rows = rows.exclude(moves__updated_at__gte=since, moves__state__in=SWITCHED)
+    count = 0
+    for name in rows.order_by("store").values_list("store", flat=True).distinct():
+        if name not in read_stores:
+            continue
+        there = bitfield_of(rows.filter(store=name).values_list("number", flat=True).iterator())
+        gone = there - stored.get(name, BitField())
+        for other, numbers in sorted(stored.items()):
+            for part in portions(gone & numbers, ASKED_MAX):
+                found = rows.filter(store=name, number__in=part).order_by("pk")
+                count += sum(_place_change(row, other, work) for row in found)
+            gone -= numbers
+    return count
+
+
+def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
+    with transaction.atomic():
+        job, fresh = job_locked(row.pk)
+        if (fresh.state, fresh.store) != (row.state, row.store):
+            return False
+        Sector.objects.filter(pk=row.pk).update(store=store, updated_at=work.now)
+        JobEvent.objects.create(
+            job=job,
+            event="IMPORT",
+            from_state="",
+            to_state=row.state,
+            at=work.now,
+            actor="console",
+            note=f"{NOTE}: its files lie in {store}, not in {row.store}",
+        )
+        publish(Change("sector", str(row.uuid), row.tenant_id))
+    return True
 
 
 def _row_compare(row: Sector, there: OnSector, work: SealingContext) -> bool:

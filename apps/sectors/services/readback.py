@@ -35,7 +35,7 @@ from apps.sectors.services.imports import (
     row_without_files,
 )
 from apps.sectors.services.placements import pieces_found
-from apps.sectors.services.proven_compare import ASKED_MAX, proven_compare
+from apps.sectors.services.proven_compare import ASKED_MAX, places_compare, proven_compare
 from apps.sectors.services.reported_batches import batches_import, batches_settle
 from apps.sectors.services.reported_changes import changes_import
 from apps.sectors.services.reported_updates import updates_import
@@ -52,6 +52,7 @@ from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.codec import document_decode
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -78,6 +79,8 @@ class MinerImport:
     """By number: the host that is furthest with it."""
     stored: dict[str, BitField] = field(default_factory=dict)
     """By store: the numbers whose files lie in it."""
+    read_stores: set[str] = field(default_factory=set)
+    """Names of the stores that hosts had looked into when they told."""
     live: BitField = field(default_factory=BitField)
     """Proven sectors that the chain has not ended."""
     count: int = 0
@@ -168,6 +171,9 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     updates_import(job.miner, work=work)
     if _is_first(job):
         job.count += proven_compare(job.miner, live=job.live, work=work)
+    job.count += places_compare(
+        miner, job.stored, read_stores=job.read_stores, since=recovery.restored_at, work=work
+    )
     ActiveSectors.objects.filter(miner=miner).update(compared_height=None)
     row, _ = SectorNumbers.objects.get_or_create(miner=miner)
     kept = bitfield_to_json(bitfield_from_json(row.on_hosts or [0]) | on_hosts)
@@ -196,6 +202,8 @@ def _inventories_read(job: MinerImport) -> BitField:
                 known = job.found.get(told.inputs.number)
                 if known is None or ORDER[known.state] < ORDER[found.state]:
                     job.found[told.inputs.number] = found
+        there = inventory.worker.attachments.filter(condition__in=READABLE, since__lte=inventory.told_at)
+        job.read_stores.update(there.values_list("store__name", flat=True))
         for item in inventory.stored:
             stored = document_decode(StoredNumbers, item)
             if stored.miner_id == job.miner.actor_id:

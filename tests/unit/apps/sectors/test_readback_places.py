@@ -1,0 +1,104 @@
+"""After a restore the rows of sectors that were moved since the backup name the store that has them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.clock import now as time_now
+from apps.messages.services.recovery.detect import restore_check
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.store_models import Store, StoreAttachment, StoreMove
+from poolsite.wire.hosts import StoredNumbers
+from poolsite.wire.stores import StoreCondition
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON, host
+from tests.unit.apps.sectors.test_moves import told
+from tests.unit.apps.sectors.test_readback import recover, restored
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def miner() -> Miner:
+    """A miner with the sectors 1, 2 and 3 in the store a, as the backup has it."""
+    made = factories.miner(worker=factories.wallet().address)
+    restore_check(now=NOON)
+    for number in (1, 2, 3):
+        factories.sector(made, number=number, state="PROVING", store="a", comm_r=bytes(32))
+    restored()
+    return made
+
+
+def reports(miner: Miner, uid: str = "u1", away: Sequence[str] = (), **stored: tuple[int, ...]) -> Any:
+    """A host registers and tells which numbers lie in which of its stores, as runs."""
+    found = tuple(
+        StoredNumbers(miner_id=miner.actor_id or 0, runs=runs, store=name) for name, runs in stored.items()
+    )
+    attached = [told(name, StoreCondition.AWAY if name in away else StoreCondition.READY) for name in "ab"]
+    return host(uid, attached=tuple(attached), stored=found)
+
+
+def places() -> dict[int, str]:
+    return dict(Sector.objects.order_by("number").values_list("number", "store"))
+
+
+def test_a_sector_moved_since_the_backup_is_found_in_its_new_store(miner: Miner) -> None:
+    reports(miner, a=(1, 1, 1, 1), b=(2, 1))
+
+    recover()
+
+    assert places() == {1: "a", 2: "b", 3: "a"}
+    notes = JobEvent.objects.filter(job__sector__number=2).values_list("note", flat=True)
+    assert list(notes)[-1] == "read back after a restore: its files lie in b, not in a"
+
+
+def test_a_store_that_everything_left_is_known_to_be_empty(miner: Miner) -> None:
+    reports(miner, b=(1, 3))
+
+    recover()
+
+    assert set(places().values()) == {"b"}
+
+
+def test_where_both_stores_have_it_the_row_stays(miner: Miner) -> None:
+    reports(miner, a=(1, 3), b=(1, 3))
+
+    recover()
+
+    assert set(places().values()) == {"a"}
+
+
+def test_a_store_that_was_not_looked_into_has_lost_nothing(miner: Miner) -> None:
+    reports(miner, away=("a",), b=(1, 3))
+    recover()
+    assert set(places().values()) == {"a"}
+
+    StoreAttachment.objects.filter(store__name="a").update(
+        condition=StoreCondition.READY, since=NOON + timedelta(seconds=1)
+    )
+    reports(miner, "u2", away=("a",), b=(1, 3))
+    recover()
+    assert set(places().values()) == {"a"}, "it came back after the host had told"
+
+
+def test_a_move_since_the_restore_is_newer_than_what_hosts_told(miner: Miner) -> None:
+    worker = reports(miner, a=(1, 3))
+    recover()
+    row = Sector.objects.get(number=2)
+    Sector.objects.filter(pk=row.pk).update(store="b")
+    one, other = (Store.objects.get(name=name) for name in "ab")
+    StoreMove.objects.create(
+        sector=row, worker=worker, from_store=one, to_store=other, state="MOVED", updated_at=time_now()
+    )
+    reports(miner, "u2", b=())
+    recover()
+
+    assert places() == {1: "a", 2: "b", 3: "a"}
