@@ -13,6 +13,7 @@ from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerC
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import JobState
+from apps.sectors.store_models import StoreAttachment
 from poolsite.wire.pipeline import (
     SectorState,
 )
@@ -99,10 +100,11 @@ def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:
 
 
 def sectors_stored_only_on(worker: Worker) -> int:
-    """Count the sealed sectors that lie in stores which no other host of the tenant has."""
+    """Count the sealed sectors that lie in stores which no other host of the tenant has, be they away now."""
     others = Worker.objects.filter(tenant_id=worker.tenant_id, retired_at=None).exclude(pk=worker.pk)
     shared = {store for stores in others.values_list("stores", flat=True) for store in stores}
-    alone = set(worker.stores) - shared
+    shared |= set(StoreAttachment.objects.filter(worker__in=others).values_list("store__name", flat=True))
+    alone = {*worker.stores, *worker.attachments.values_list("store__name", flat=True)} - shared
     rows = Sector.objects.filter(tenant_id=worker.tenant_id, state=SectorState.PROVING, store__in=alone)
     return rows.count() if alone else 0
 

@@ -64,6 +64,7 @@ class Removals:
         self._bytes: dict[str, int] = {}
         """Of the sectors whose files are being removed, by job."""
         self._done: set[str] = set()
+        """Commands that were carried out: another one for the same sector is for a store that came since."""
 
     @property
     def bytes_left(self) -> int:
@@ -83,23 +84,26 @@ class Removals:
             log.error("removal_not_understood", args=command.args, reason=repr(error))
             return True
         with self._lock:
-            if sector.job_id in self._done:
+            if command.id in self._done:
                 return True
             if sector.job_id in self._bytes:
                 return False
             self._bytes[sector.job_id] = 0
-        threading.Thread(target=self._work, args=(sector,), name="removal", daemon=True).start()
+        threading.Thread(target=self._work, args=(sector, command.id), name="removal", daemon=True).start()
         return False
 
-    def _work(self, sector: AbortedSector) -> None:
+    def _work(self, sector: AbortedSector, command: str) -> None:
         try:
-            self._remove(sector)
+            if self._remove(sector):
+                with self._lock:
+                    self._done.add(command)
         except OSError as error:  # a store that is away: asked for again with the next heartbeat
             log.warning("files_not_removed", job=sector.job_id, reason=str(error)[:200])
         with self._lock:
             self._bytes.pop(sector.job_id, None)
 
-    def _remove(self, sector: AbortedSector) -> None:
+    def _remove(self, sector: AbortedSector) -> bool:
+        """Remove what is there; return whether nothing is left.  Raises OSError."""
         self.journal.removed_write(sector.job_id)
         while not self._is_stopped.is_set():
             with self.journal.at_work(sector.job_id, patience_s=LOOK_S) as is_ours:
@@ -116,9 +120,8 @@ class Removals:
                     raise OSError(f"{left[0]} cannot be removed")
                 self.journal.clear(sector.job_id)
                 log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
-                with self._lock:
-                    self._done.add(sector.job_id)
-                return
+                return True
+        return False
 
     def files(self, sector: AbortedSector) -> list[Path]:
         """Return the files and folders of a sector in the sealing folder and in the stores."""

@@ -9,6 +9,7 @@ from django.db.models import Q
 from apps.core.live import Change, publish
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, JobEvent
+from apps.sectors.store_models import StoreAttachment
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Sector
+    from apps.sectors.store_models import Store
 
 FILES_REMOVED = "FILES_REMOVED"
 """Event of a job whose files a host has removed."""
@@ -31,12 +33,36 @@ def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]
 
 
 def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
-    """Return the hosts that may have a sector's files: its own, and its store's."""
+    """Return the hosts that may have a sector's files: its own, and its store's, which may be away now."""
     theirs = Q(pk=job.sticky_worker_id)
     if sector.store:
-        theirs |= Q(stores__contains=[sector.store], kinds__contains=[str(JobKind.SEAL)])
+        attached = StoreAttachment.objects.filter(store__name=sector.store).values("worker")
+        has_store = Q(stores__contains=[sector.store]) | Q(pk__in=attached)
+        theirs |= has_store & Q(kinds__contains=[str(JobKind.SEAL)])
     hosts = Worker.objects.filter(theirs, tenant_id=sector.miner.tenant_id, retired_at=None)
     return hosts.order_by("pk")
+
+
+def store_leftovers_remove(worker: Worker, store: Store) -> None:
+    """Order a host that attaches a store to remove from it what is over and was removed from it by nobody."""
+    if str(JobKind.SEAL) not in worker.kinds:
+        return
+    over = Q(sector__state=SectorState.ABORTED) | Q(sector__removal_asked_at__isnull=False)
+    jobs = Job.objects.filter(over, sector__tenant_id=store.tenant_id, sector__store=store.name)
+    seen_to = WorkerCommand.objects.filter(op=Operation.REMOVE, args__store=store.name).filter(
+        Q(done_at__isnull=False, error="") | Q(done_at=None, worker__retired_at=None)
+    )
+    known = set(seen_to.values_list("args__job", flat=True))
+    for job in jobs.select_related("sector__miner").order_by("pk"):
+        if job.sector is not None and str(job.uuid) not in known:
+            _removal(worker, job=job, sector=job.sector, actor="console")
+
+
+def store_left(worker: Worker, store: Store) -> None:
+    """Note that removals which a host has not done yet no longer see to a store that it has detached."""
+    for command in worker.commands.filter(op=Operation.REMOVE, done_at=None, args__store=store.name):
+        command.args = {name: value for name, value in command.args.items() if name != "store"}
+        command.save(update_fields=["args"])
 
 
 def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
@@ -75,6 +101,6 @@ def _removal(
 ) -> WorkerCommand:
     miner_id = str(sector.miner.actor_id)
     args = {"job": str(job.uuid), "miner_id": miner_id, "number": str(sector.number)}
-    args |= {"keeps_store": "yes"} if keeps_store else {}
+    args |= {"keeps_store": "yes"} if keeps_store else {"store": sector.store} if sector.store else {}
     publish(Change("worker", worker.pk, worker.tenant_id))
     return WorkerCommand.objects.create(worker=worker, op=Operation.REMOVE, args=args, actor=actor)

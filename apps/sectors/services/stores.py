@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
 from apps.sectors.services.moves import move_note
+from apps.sectors.services.removals import store_left, store_leftovers_remove
 from apps.sectors.services.store_events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.store_models import Store, StoreAttachment, StoreSample
 from poolsite.wire.hosts import STORE_OPERATIONS, Operation
@@ -67,6 +68,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         defaults = {"name": name[:110], "rules": _rules(one)}
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
     event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
+    store_leftovers_remove(worker, store)
     return StoreAttachment.objects.create(
         store=store,
         worker=worker,
@@ -80,6 +82,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
 
 def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:
     event_write(row.store, DETACHED, actor=worker.name, note=row.path, now=now)
+    store_left(worker, row.store)
     row.delete()
 
 

@@ -7,13 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.host_selectors import sectors_stored_only_on
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.removals import leftovers_remove
 from apps.sectors.services.steps import sector_abort
 from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON
+from tests.unit.apps.sectors.test_moves import told
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
@@ -77,3 +81,56 @@ def test_a_host_that_comes_back_removes_what_was_aborted_meanwhile() -> None:
         leftovers_remove(host, known)
 
     assert [told["job"] for told in beat(host)] == [str(job.uuid)]
+
+
+def stored(host: Worker, *names: str, away: tuple[str, ...] = ()) -> list[str]:
+    """A host tells which stores it has; returns the jobs that it is to remove."""
+    conditions = {name: StoreCondition.AWAY if name in away else StoreCondition.READY for name in names}
+    attached = tuple(told(name, condition) for name, condition in conditions.items())
+    beat = Heartbeat(boot_id=host.boot_id, attached=attached)
+    answer = worker_heartbeat(host, beat, now=NOON)
+    host.refresh_from_db()
+    return [one.args["job"] for one in answer.commands if one.op is Operation.REMOVE]
+
+
+def test_what_lies_in_a_store_that_is_away_is_asked_for() -> None:
+    host, keeper = factories.worker(), factories.worker()
+    stored(keeper, "a")
+    stored(keeper, "a", away=("a",))
+    assert keeper.stores == []
+
+    sector = aborted(host, store="a")
+
+    assert stored(keeper, "a") == [str(sector.job.uuid)]
+
+
+def test_a_store_that_comes_to_another_host_is_cleared_there_once() -> None:
+    host = factories.worker()
+    sector = aborted(host, store="a")
+    worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=(beat(host)[0]["id"],)), now=NOON)
+    WorkerCommand.objects.update(args={"job": str(sector.job.uuid)})
+    keeper, third = factories.worker(), factories.worker()
+    factories.sector(sector.miner, state="PROVING", store="a")
+
+    (job,) = stored(keeper, "a")
+    assert job == str(sector.job.uuid)
+    assert stored(third, "a") == [], "one host sees to it"
+    assert [one["job"] for one in beat(keeper)] == [job]
+    stored(keeper)
+    beat(keeper, beat(keeper)[0]["id"])
+    assert stored(third) == []
+    assert stored(third, "a") == [job], "it was detached before that"
+    beat(third, beat(third)[0]["id"])
+    stored(third)
+    assert stored(third, "a") == []
+
+
+def test_a_host_that_retires_has_the_sectors_of_a_store_that_is_away() -> None:
+    host = factories.worker()
+    stored(host, "a")
+    factories.sector(factories.miner(), state="PROVING", store="a")
+    stored(host, "a", away=("a",))
+
+    assert sectors_stored_only_on(host) == 1
+    stored(factories.worker(), "a", away=("a",))
+    assert sectors_stored_only_on(host) == 0

@@ -108,6 +108,17 @@ def test_a_store_that_is_away_is_waited_for(removals: Removals, tmp_path: Path) 
     assert not any(file.exists() for file in files)
 
 
+def test_another_command_removes_from_a_store_that_came_since(removals: Removals, tmp_path: Path) -> None:
+    until(lambda: removals.remove(command()))
+    files = sector_write(tmp_path, "s-t01000-5")
+    again = Command(id="d", op=Operation.REMOVE, args=command().args)
+
+    assert removals.remove(command()), "it was done"
+    until(lambda: removals.remove(again))
+
+    assert not any(file.exists() for file in files)
+
+
 @pytest.mark.parametrize("changed", [{"job": "../../etc"}, {"number": "5/.."}, {"miner_id": ""}])
 def test_a_command_that_names_no_sector_removes_nothing(
     removals: Removals, tmp_path: Path, changed: dict[str, str]
