@@ -17,10 +17,11 @@ import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.checksums import file_digest
-from workers.storage.files import DamagedFile, copy_file, space_check, write_file
+from workers.storage.files import DamagedFile, copy_file, space_check, temporary_name, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
-from workers.storage.stores import KINDS, NotAttached
+from workers.storage.stores import NotAttached
+from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,17 +82,44 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     noted = _noted(path)
     size = sum((Path(source.path) / file).stat().st_size for file in files if file not in noted)
-    space_check(Path(target.path), size)
-    stores.reserve(f"move-{sector.move}", target, size)
     try:
+        space_check(Path(target.path), size)
+        stores.reserve(f"move-{sector.move}", target, size)
         for file in files:
             if not _is_there(Path(target.path) / file, Path(source.path) / file, noted.get(file)):
                 noted[file] = _file_copy(Path(source.path) / file, Path(target.path) / file)
                 write_file(path, json.dumps(noted).encode())
         _replica_check(target.require(), sector)
+    except OSError as error:
+        left = _copy_undo(source, target, sector, files=files, path=path)
+        raise type(error)(f"{error}; {left} in {target.path}") from error
     finally:
         stores.release(f"move-{sector.move}")
     log.info("sector_copied", sector=sector.number, source=source.name, target=target.name, bytes=size)
+
+
+def _copy_undo(
+    source: Attachment, target: Attachment, sector: MovedSector, *, files: list[str], path: Path
+) -> str:
+    """Remove what a copy that failed has made, where the old copy is whole; return what is left of it.
+
+    A file that was there before and was not written by this move is left alone.
+    """
+    noted = _noted(path)
+    begun = [str(temporary_name(Path(file))) for file in files if file not in noted]
+    try:
+        _replica_check(source.require(), sector)
+        root = target.require().root
+        for file in (*reversed(list(noted)), *begun):
+            (root / file).unlink(missing_ok=True)
+        for kind in SECTOR_KINDS:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                (Path(target.path) / kind / sector.name).rmdir()
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("half_copy_left", sector=sector.number, target=target.name, reason=str(error)[:200])
+        return f"{len(noted)} of {len(files)} files that were copied are left"
+    return "nothing of the copy is left"
 
 
 def sector_remove(stores: Stores, sector: MovedSector) -> None:
@@ -107,7 +135,7 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
         copy = Path(target.path) / file
         if not copy.is_file() or copy.stat().st_size != (root / file).stat().st_size:
             raise DamagedFile(f"{copy} is not what {root / file} is: it was not copied, so that one stays")
-    for kind in (*LAST, *(kind for kind in KINDS if kind not in LAST)):
+    for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(root / kind / sector.name)
     if left := sector_files(root, sector.name):
         raise OSError(f"{root / left[0]} cannot be removed")
@@ -118,7 +146,7 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
 def sector_files(root: Path, name: str) -> list[str]:
     """Return a sector's files below a store's root, the replicas last."""
     found = []
-    for kind in (*(kind for kind in KINDS if kind not in LAST), *LAST):
+    for kind in (*(kind for kind in SECTOR_KINDS if kind not in LAST), *LAST):
         path = root / kind / name
         if path.is_dir():
             found += sorted(str(file.relative_to(root)) for file in path.rglob("*") if file.is_file())
@@ -129,7 +157,7 @@ def sector_files(root: Path, name: str) -> list[str]:
 
 def _apart_check(root: Path, other: Path, sector: MovedSector) -> None:
     """Raise DamagedFile if two stores have one folder, by a link: removing from one would take both."""
-    for part in ("", *KINDS, *(f"{kind}/{sector.name}" for kind in KINDS)):
+    for part in ("", *SECTOR_KINDS, *(f"{kind}/{sector.name}" for kind in SECTOR_KINDS)):
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samefile(root / part, other / part):
                 raise DamagedFile(f"{root / part} and {other / part} are one: the stores share it by a link")

@@ -15,10 +15,11 @@ from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
 from workers.storage.sizes import size_words, stored_bytes
 from workers.storage.store import MARK, Store
 from workers.storage.store_mark import BadMark, StoreMark
-from workers.storage.stores import Attachment, Stores, used_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from workers.storage.stores import Attachment, Stores
 
 REASON_MAX: Final = 300
 FULL_ERRORS: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -72,7 +73,7 @@ def _room(
     disk = os.statvfs(one.path)
     free, total = disk.f_bavail * disk.f_frsize - mark.reserve_bytes, disk.f_blocks * disk.f_frsize
     if mark.max_bytes:
-        free, total = min(free, mark.max_bytes - used_bytes(Path(one.path))), min(total, mark.max_bytes)
+        free, total = min(free, mark.max_bytes - stores.used.of(Path(one.path))), min(total, mark.max_bytes)
     reserved, need = stores.reserved_bytes(one.uid), stored_bytes(sector_bytes)
     sizes = {"total_bytes": total, "free_bytes": max(free - reserved, 0), "reserved_bytes": reserved}
     if disk.f_flag & os.ST_RDONLY:

@@ -20,6 +20,7 @@ from workers.storage.sector import sector_name
 from workers.storage.sizes import size_words
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, uid_of_mark
+from workers.storage.used import SECTOR_KINDS, UsedBytes
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -31,8 +32,6 @@ ATTACHED: Final = "stores.json"
 """In a worker's folder: the stores that are attached."""
 RESERVED: Final = "reserved"
 """In a worker's folder: what is about to be put into stores, a file for each job."""
-KINDS: Final = ("sealed", "cache", "update", "update-cache", "unsealed")
-"""Folders of a store."""
 
 
 class NotAttached(Exception):
@@ -85,6 +84,7 @@ class Stores:
         self.read_only = frozenset(str(path) for path in read_only)
         """Paths that this host puts nothing into."""
         self.path = folder / ATTACHED
+        self.used = UsedBytes()
         self._listing = threading.Lock()
         """Held from a read of the file to its write."""
         self._marking = threading.Lock()
@@ -264,7 +264,7 @@ class Stores:
         mark, room = one.store.mark(), os.statvfs(one.path)
         free = room.f_bavail * room.f_frsize - mark.reserve_bytes
         if mark.max_bytes:
-            free = min(free, mark.max_bytes - used_bytes(Path(one.path)))
+            free = min(free, mark.max_bytes - self.used.of(Path(one.path)))
         return free - self.reserved_bytes(one.uid, without=without)
 
     def reserve(self, job: str, one: Attachment, size: int) -> None:
@@ -307,7 +307,7 @@ class Stores:
         write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
 
 
-KEPT_ENTRIES: Final = frozenset({*KINDS, "lost+found"})
+KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, "lost+found"})
 """What a folder may have that is to be a new store."""
 
 
@@ -317,19 +317,6 @@ def attachment_of(store: Store) -> Attachment:
     mark = store.mark()
     uid = uid_of_mark(store.root / MARK, mark)
     return Attachment(path=str(store.root), uid=uid[:UID_MAX], name=name[:UID_MAX])
-
-
-def used_bytes(root: Path) -> int:
-    """Return the bytes that sectors take in a store."""
-    total, folders = 0, [root / kind for kind in KINDS]
-    while folders:
-        with suppress(OSError):
-            for entry in os.scandir(folders.pop()):
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(Path(entry.path))
-                else:
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-    return total
 
 
 def _reservation(file: Path) -> tuple[str, int]:

@@ -138,7 +138,7 @@ def _end(move: StoreMove, *, why: str, now: datetime) -> None:
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
-        error = f"{why}: the copy was not finished"
+        error = f"{why}: the copy was not finished, what there is of it is left in {move.to_store.name}"
         advance(move, "FAIL", error=error, updated_at=now)
     else:
         error = f"{why}: the old copy is left in {move.from_store.name}"

@@ -10,7 +10,7 @@ import pytest
 from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.storage import moves
 from workers.storage.checksums import file_digest
-from workers.storage.files import DamagedFile
+from workers.storage.files import DamagedFile, NotEnoughSpace, temporary_name
 from workers.storage.moves import MovedSector, moved_sector, sector_copy, sector_files, sector_remove
 from workers.storage.sizes import size_words
 from workers.storage.store import StoreAway
@@ -108,6 +108,47 @@ def test_a_disk_that_keeps_other_bytes_is_found_out(
 
     assert has(tmp_path / "a")
     assert sector_files(tmp_path / "b", NAME) == []
+
+
+@pytest.mark.parametrize("stop", range(3))
+def test_a_copy_that_fails_leaves_nothing_behind(
+    stores: Stores, tmp_path: Path, stop: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = moves._file_copy
+    copied: list[Path] = []
+
+    def until_full(source: Path, target: Path) -> str:
+        if len(copied) == stop:
+            temporary_name(target).parent.mkdir(parents=True, exist_ok=True)
+            temporary_name(target).write_bytes(b"half")
+            raise NotEnoughSpace("no space left")
+        copied.append(target)
+        return real(source, target)
+
+    monkeypatch.setattr(moves, "_file_copy", until_full)
+    with pytest.raises(NotEnoughSpace, match="no space left; nothing of the copy is left"):
+        sector_copy(stores, sector_of(stores))
+
+    assert has(tmp_path / "a")
+    assert not list((tmp_path / "b").rglob(f"*{NAME}*"))
+    assert not list((tmp_path / "worker" / "moves").iterdir())
+
+
+def test_a_half_copy_that_may_be_the_last_one_is_left_and_named(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = moves._file_copy
+
+    def loses_the_source(source: Path, target: Path) -> str:
+        if source.name == NAME:
+            source.unlink()
+        return real(source, target)
+
+    monkeypatch.setattr(moves, "_file_copy", loses_the_source)
+    with pytest.raises(FileNotFoundError, match=f"2 of 3 files that were copied are left in {tmp_path}/b"):
+        sector_copy(stores, sector_of(stores))
+
+    assert len(sector_files(tmp_path / "b", NAME)) == 2
 
 
 def test_the_old_copy_stays_while_the_new_one_is_not_whole(stores: Stores, tmp_path: Path) -> None:
