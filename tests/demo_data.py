@@ -258,6 +258,7 @@ LISTS = (
     "sectors",
     "sectors-expirations",
     "sectors-failures",
+    "sealing",
     "pieces",
     "messages",
     "senders",

@@ -442,7 +442,12 @@ class JobEvent(models.Model):
                 fields=["worker", "-id"],
                 name="events_of_a_host",
                 condition=models.Q(is_error=True) | models.Q(event="FINALIZE"),
-            )
+            ),
+            models.Index(
+                fields=["worker", "-id"],
+                name="runs_of_a_host",
+                condition=models.Q(ms__isnull=False) | models.Q(is_error=True),
+            ),
         ]
 
     def __str__(self) -> str:

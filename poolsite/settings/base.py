@@ -217,6 +217,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "BottleneckKind": "apps.sectors.bottleneck.KINDS",
         "CheckKind": "apps.proving.states.CheckKind.values",
         "ChangeKind": "poolsite.wire.pipeline.changes.ChangeKind",
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",

@@ -28,6 +28,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.proving_settings")),
     path("", include("apps.api.v1.recovery")),
     path("", include("apps.api.v1.roles")),
+    path("", include("apps.api.v1.sealing")),
     path("", include("apps.api.v1.sector_changes")),
     path("", include("apps.api.v1.sector_failures")),
     path("", include("apps.api.v1.sector_files")),

@@ -259,7 +259,7 @@ def remove(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
     return _acted(request, viewer, key, lambda piece: piece_remove(piece, by=viewer))
 
 
-NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 6))
+NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
     path("pieces/<uuid:key>/unseal/", unseal, name="piece-unseal"),

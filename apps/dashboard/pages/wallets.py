@@ -224,7 +224,7 @@ def rename(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
     )
 
 
-NAV: Final = NavItem("wallets", _("Wallets"), "wallets", place=(1, 10))
+NAV: Final = NavItem("wallets", _("Wallets"), "wallets", place=(1, 12))
 urlpatterns: Final = [
     path("wallets/", wallets, name="wallets"),
     path("wallets/<str:address>/name/", rename, name="wallet-name"),

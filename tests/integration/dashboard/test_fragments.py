@@ -70,7 +70,7 @@ def plain(html: str) -> str:
     html = re.sub(r'data-until="\d+">[^<]*<', "<", html)
     html = re.sub(r"checks? at [\d:]+ UTC", "checks", html)
     html = re.sub(r'class="now" x1="[\d.]+%" x2="[\d.]+%"', 'class="now"', html)
-    if "f-sector-gantt" in html:  # its axis ends now
+    if "f-sector-gantt" in html or "f-sealing" in html:  # its axis ends now
         html = re.sub(r"[\d.:]+ ?(%|m?s)?", "", html)
     return re.sub(r"\s+", " ", html)
 
@@ -114,6 +114,7 @@ def page_keys(pool):
         "gas": "gas",
         "wallets": "wallets",
         "hosts": "hosts",
+        "sealing": "sealing:hours=6",
         "miner": f"miner:{pool.miner.address}",
         "sector-active": f"sector:{pool.active.uuid}",
         "sector-paused": f"sector:{pool.paused.uuid}",
@@ -133,6 +134,7 @@ NAMES = (
     "gas",
     "wallets",
     "hosts",
+    "sealing",
     "miner",
     "sector-active",
     "sector-paused",

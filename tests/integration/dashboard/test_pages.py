@@ -52,6 +52,7 @@ MOST_QUERIES = {
     "blocks": 14,
     "proving": 17,  # one of them for the settings in force
     "sectors": 16,
+    "sealing": 18,
     "messages": 11,
     "senders": 15,
     "gas": 20,

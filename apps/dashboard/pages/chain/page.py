@@ -195,7 +195,7 @@ def head_wanted(text: str) -> Head | None:
     return head_at(int(text))
 
 
-NAV: Final = NavItem("chain", _("Chain"), "chain", place=(1, 14))
+NAV: Final = NavItem("chain", _("Chain"), "chain", place=(1, 16))
 urlpatterns: Final = [
     path("chain/", chain, name="chain"),
     path("chain/unbind/", unbind, name="chain-unbind"),

@@ -302,7 +302,7 @@ def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Down
     return csv_answer("messages.csv", COLUMNS, cells)
 
 
-NAV: Final = NavItem("messages", _("Messages"), "messages", place=(1, 7), is_tab=True)
+NAV: Final = NavItem("messages", _("Messages"), "messages", place=(1, 9), is_tab=True)
 urlpatterns: Final = [
     path("messages/", messages, name="messages"),
     path("messages.csv", messages_csv, name="messages-csv"),

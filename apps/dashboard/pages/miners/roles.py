@@ -365,7 +365,7 @@ def page_of(
     )
 
 
-NAV: Final = NavItem("roles", _("Roles"), "columns", place=(1, 13))
+NAV: Final = NavItem("roles", _("Roles"), "columns", place=(1, 15))
 urlpatterns: Final = [
     path("roles/", role_matrix, name="roles"),
     path("miners/<str:address>/roles/", roles, name="miner-roles"),

@@ -288,7 +288,7 @@ def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
     return csv_answer("senders.csv", COLUMNS, cells)
 
 
-NAV: Final = NavItem("senders", _("Senders"), "pipeline", place=(1, 8))
+NAV: Final = NavItem("senders", _("Senders"), "pipeline", place=(1, 10))
 urlpatterns: Final = [
     path("senders/", senders, name="senders"),
     path("senders.csv", senders_csv, name="senders-csv"),

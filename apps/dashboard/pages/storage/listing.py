@@ -132,7 +132,7 @@ def changed_rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     )
 
 
-NAV: Final = NavItem("stores", _("Storage"), "storage", place=(1, 12))
+NAV: Final = NavItem("stores", _("Storage"), "storage", place=(1, 14))
 urlpatterns: Final = [
     path("storage/", storage, name="stores"),
     path("storage/attach/", attach, name="store-attach"),

@@ -1,0 +1,119 @@
+"""Page *Sealing* and its figures over REST: what limits the farm, slots as lines, runs as CSV, filters."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.dashboard.live_fragments import fragments_render
+from apps.sectors.models import Job, Sector
+from tests import factories
+from tests.page_client import signed_in, text_of
+from tests.people import person, principal, token
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
+
+pytestmark = pytest.mark.django_db
+
+
+def farm() -> tuple[Worker, Sector, Sector]:
+    """Make a host with one slot of PC1, a run in it, one that runs, and one that waits."""
+    alpha = factories.worker("alpha", slots={"PC1": 1, "PC2": 1})
+    miner = factories.miner(2001)
+    done = factories.sector(miner, number=7, state="PC1_DONE")
+    Sector.objects.filter(pk=done.pk).update(created_at=now() - timedelta(minutes=30))
+    done.refresh_from_db()
+    factories.events(done, [("PC1", "PC1", 1200.0)], worker=alpha)
+    Job.objects.filter(sector=done).update(state="WAITING")
+    since = now() - timedelta(minutes=5)
+    runs = factories.sector(miner, number=8, state="TICKET_ASSIGNED", held_by=alpha, stage_since=since)
+    waits = factories.sector(miner, number=9, state="TICKET_ASSIGNED", stage_since=since)
+    Job.objects.filter(sector=waits).update(sticky_worker=alpha)
+    return alpha, done, runs
+
+
+def test_the_page_names_the_bottleneck_with_its_evidence(ann: None, quiet: None) -> None:
+    _alpha, done, runs = farm()
+
+    shown = text_of(signed_in().get(reverse("sealing")))
+
+    assert "PC1 limits the farm:" in shown
+    assert "1 of 1 slot run where it queues, 1 sector waits, 0 when the 6 hours began" in shown
+    assert "Most wait for alpha: 1 beyond its 1 slot of PC1" in shown
+    # One slot at 20 minutes makes 72 a day; a second one 144.
+    assert "72.0 → 144.0 sectors a day" in shown
+    assert reverse("sector", args=[done.uuid]) in shown
+    assert f"f02001 / {runs.number} PC1: runs for" in shown
+
+
+def test_filters_stand_in_the_address(ann: None, quiet: None) -> None:
+    alpha, _done, _runs = farm()
+    other = factories.miner(2002)
+    browser, here = signed_in(), reverse("sealing")
+
+    assert "f02001 / 7 PC1" in text_of(browser.get(f"{here}?hours=1&host={alpha.uuid}"))
+    elsewhere = text_of(browser.get(f"{here}?miner={other.address}"))
+    assert 'class="faint"' in elsewhere, "what other miners have in the slots"
+    assert "No sector in progress" in elsewhere
+    assert browser.get(f"{here}?miner=f09999").status_code == 404
+    assert browser.get(f"{here}?hours=99").status_code == 200
+
+
+def test_runs_as_csv(ann: None, quiet: None) -> None:
+    farm()
+
+    text = b"".join(signed_in().get(reverse("sealing-csv")).streaming_content).decode()  # type: ignore[attr-defined]
+
+    [run] = csv.DictReader(io.StringIO(text))
+    assert (run["host"], run["stage"], run["slot"], run["sector"]) == ("alpha", "PC1", "1", "7")
+    assert (run["seconds"], run["outcome"]) == ("1200.0", "done")
+
+
+def test_rest_has_the_same_figures() -> None:
+    alpha, _done, runs = farm()
+    client = Client(headers={"authorization": f"Bearer {token('read')}"})
+
+    found = client.get("/api/v1/sealing?hours=1").json()
+
+    limits = found["bottleneck"]
+    assert (limits["kind"], limits["stage"], limits["host"]) == ("growing", "PC1", "alpha")
+    assert (limits["per_day"], limits["more_per_day"]) == (72.0, 144.0)
+    [row] = [row for row in found["stages"] if row["stage"] == "PC1"]
+    assert (row["running"], row["slots"], row["waiting"], row["p50_s"]) == (1, 1, 1, 1200.0)
+    [lane] = [lane for lane in found["hosts"][0]["lanes"] if lane["stage"] == "PC1"]
+    assert [(run["sector"], run["end"] is None) for run in lane["runs"]] == [(7, False), (runs.number, True)]
+    assert {one["number"] for one in found["sectors"]} == {7, 8, 9}
+    assert client.get(f"/api/v1/sealing?host={alpha.uuid}&hours=24").status_code == 200
+    refused = client.get("/api/v1/sealing?hours=2")
+    assert (refused.status_code, refused.json()["field"]) == (400, "hours")
+    assert client.get("/api/v1/sealing?miner=f0777").status_code == 404
+
+
+def test_a_stranger_sees_no_host_run_or_sector() -> None:
+    farm()
+    person("bill", of="bob")
+
+    shown = text_of(signed_in("bill").get(reverse("sealing")))
+
+    assert "No sealing host yet" in shown
+    for secret in ("alpha", "f02001"):
+        assert secret not in shown
+
+
+def test_a_push_keeps_the_pages_filter() -> None:
+    alpha, _done, _runs = farm()
+    factories.worker("beta", slots={"PC1": 1})
+
+    frame = fragments_render({("job", "1")}, viewer=principal(), page=f"sealing:host={alpha.uuid}&hours=1")
+
+    assert "alpha" in frame
+    assert "beta" not in frame
+    assert 'id="f-sealing-gantt" hx-swap-oob="true"' in frame
