@@ -23,7 +23,7 @@ def signed_digits(scalars, chosen, bits, digits):
     """
     half, low = 1 << (bits - 1), np.uint64((1 << bits) - 1)
     for k in range(chosen.shape[0]):
-        row, carry = np.int64(chosen[k]), 0
+        row, carry = np.int64(chosen[k]), np.int64(0)
         for window in range(digits.shape[0]):
             start = window * bits
             word, shift = start >> 6, np.uint64(start & 63)
@@ -33,10 +33,8 @@ def signed_digits(scalars, chosen, bits, digits):
                 if np.int64(shift) + bits > 64 and word < 3:
                     value |= scalars[row, word + 1] << (np.uint64(64) - shift)
             digit = np.int64(value & low) + carry
-            carry = 0
-            if digit > half:
-                digit, carry = (1 << bits) - digit, 1
-            digits[window, k] = digit << 1 | carry
+            carry = np.int64(digit > half)  # without a branch, as nobody can guess it
+            digits[window, k] = abs(digit - (carry << bits)) << 1 | carry
 
 
 @njit(**SERIAL)
@@ -67,6 +65,34 @@ def sort_into_buckets(digits, chosen, starts, lengths, order):
     for bucket in range(starts.shape[0]):
         starts[bucket] -= lengths[bucket]
     return total
+
+
+@njit(**SERIAL)
+def sort_at_random(drawn, bits, starts, lengths, order):
+    """Sort all points into 2^bits buckets as random numbers say.
+
+    drawn:   u32[p]        random numbers: the lowest bits are the bucket, the highest one the sign
+    bits:    i64           of a bucket's number, at most 31
+    starts:  i64[buckets]  output: where each bucket begins in `order`
+    lengths: i64[buckets]  output: how many points it has
+    order:   u32[p]        output: indices, the highest bit set where the point is negated
+    Cost:    two passes.   Threads: none inside; the GIL is free.   Errors: none.
+    Source:  eprint 2015/247.   Twin: none; any order will do.
+    """
+    low = np.uint32((1 << bits) - 1)
+    lengths[:] = 0
+    for number in drawn:
+        lengths[np.int64(number & low)] += 1
+    total = 0
+    for bucket in range(starts.shape[0]):
+        starts[bucket] = total
+        total += lengths[bucket]
+    for k in range(drawn.shape[0]):
+        into = np.int64(drawn[k] & low)
+        order[starts[into]] = np.uint32(k) | drawn[k] & _NEGATIVE
+        starts[into] += 1
+    for bucket in range(starts.shape[0]):
+        starts[bucket] -= lengths[bucket]
 
 
 @njit(**SERIAL)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VOID: Any = ir.VoidType()
+I1: Any = ir.IntType(1)
 I8: Any = ir.IntType(8)
 I32: Any = ir.IntType(32)
 I64: Any = ir.IntType(64)

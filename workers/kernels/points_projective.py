@@ -141,6 +141,63 @@ def sum_buckets_g2(points, buckets, total):
 
 
 @njit(**STEP)
+def _join_eighths(steps, thrice, sums, doublings, total):
+    """`join_eighths_g1` for the field of `steps`.
+
+    steps:     tuple of 3 steps  multiply, add, subtract of the coordinates' field, by addresses
+    thrice:    u64[w]           3 b in Montgomery form
+    sums:      u64[2, 3, 8, w]  projective points
+    doublings: i64              log2 of an eighth's buckets
+    total:     u64[3, w]        output: X, Y, Z
+    """
+    words, eighths = thrice.shape[0], sums.shape[2]
+    running, scratch = np.empty((3, words), np.uint64), np.empty((8, words), np.uint64)
+    other = np.empty((3, words), np.uint64)
+    for coordinate in range(3):
+        copy_words(running[coordinate], sums[0, coordinate, eighths - 1])
+        copy_words(total[coordinate], running[coordinate])
+    for eighth in range(eighths - 2, 0, -1):
+        for coordinate in range(3):
+            copy_words(other[coordinate], sums[0, coordinate, eighth])
+        _add_projective(steps, thrice, running, other, scratch)
+        _add_projective(steps, thrice, total, running, scratch)
+    for _ in range(doublings):
+        for coordinate in range(3):
+            copy_words(other[coordinate], total[coordinate])
+        _add_projective(steps, thrice, total, other, scratch)
+    for eighth in range(eighths):
+        for coordinate in range(3):
+            copy_words(other[coordinate], sums[1, coordinate, eighth])
+        _add_projective(steps, thrice, total, other, scratch)
+
+
+@njit(**SERIAL)
+def join_eighths_g1(sums, doublings, total):
+    """total = Σ k · 2^doublings · sums[0, :, k] + sums[1, :, k]: what `sum_buckets_lanes_g1` leaves.
+
+    sums:      u64[2, 3, 8, 6]  projective points
+    doublings: i64              log2 of an eighth's buckets
+    total:     u64[3, 6]        output: X, Y, Z
+    Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
+    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    """
+    _join_eighths((_MULTIPLY, _ADD, _SUBTRACT), TWELVE_1, sums, doublings, total)
+
+
+@njit(**SERIAL)
+def join_eighths_g2(sums, doublings, total):
+    """As `join_eighths_g1`, for points of G2.
+
+    sums:      u64[2, 3, 8, 12]  projective points
+    doublings: i64               log2 of an eighth's buckets
+    total:     u64[3, 12]        output: X, Y, Z
+    Cost:    20 complete additions and the doublings.   Threads: none inside; the GIL is free.
+    Errors:  none.   Source: spec snark section 5.1.   Twin: tests/naive/curve.py.
+    """
+    _join_eighths((_MULTIPLY_2, _ADD_2, _SUBTRACT_2), TWELVE_2, sums, doublings, total)
+
+
+@njit(**STEP)
 def _join_windows(steps, unit, thrice, totals, bits):
     """Return Σ 2^(bits · i) · totals[i] as u64[3, w], projective.
 

@@ -207,24 +207,25 @@ def _halves(
 
 def _joined(left: _Points, right: _Points, factor: int) -> _Points:
     """Return left + factor · right."""
-    group = left.group
-    rows = np.concatenate([left.rows, _scaled(group, right.rows, [factor] * len(right))])
-    first = np.arange(len(left), dtype=np.uint32)
-    out = np.zeros_like(left.rows)
-    group.add_pairs(rows, first, first + np.uint32(len(left)), out, first)
-    return _Points.of(group, out)
+    group, path = left.group, left.group.path
+    points = np.concatenate([left.rows, _scaled(group, right.rows, [factor] * len(right))])
+    rows, own = path.rows_of(points, np.arange(len(points), dtype=np.uint32))
+    out = path.rows_empty(len(left))
+    path.add_pairs(rows, own[: len(left)], own[len(left) :], out, own[: len(left)])
+    return _Points.of(group, path.points_of(out))
 
 
 def _scaled(group: Group, points: Words, factors: Sequence[int]) -> Words:
     """Return factor · point, each with its own: all at once from the highest bit down."""
-    bits = limbs(factors, bits=WORD_BITS, montgomery=False)
-    rows = np.concatenate([np.zeros_like(points), points])
-    own = np.arange(len(points), dtype=np.uint32)
+    bits, path = limbs(factors, bits=WORD_BITS, montgomery=False), group.path
+    both = np.concatenate([np.zeros_like(points), points])
+    rows, places = path.rows_of(both, np.arange(len(both), dtype=np.uint32))
+    own = places[: len(points)]
     for bit in range(SCALAR_BITS - 1, -1, -1):
-        group.add_pairs(rows, own, own, rows, own)
+        path.add_pairs(rows, own, own, rows, own)
         chosen = own[(bits[:, bit // WORD_BITS] >> np.uint64(bit % WORD_BITS) & np.uint64(1)).astype(bool)]
-        group.add_pairs(rows, chosen, chosen + np.uint32(len(points)), rows, chosen)
-    return rows[: len(points)].copy()
+        path.add_pairs(rows, chosen, chosen + np.uint32(len(points)), rows, chosen)
+    return path.points_of(rows[: len(points)]).copy()
 
 
 def _sum(points: _Points, factors: Sequence[int], *, threads: int) -> G1Element:

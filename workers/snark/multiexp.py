@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,15 +18,20 @@ from workers.snark.arrays import silent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from workers.snark.arithmetic import Path
     from workers.snark.arrays import Codes, Integers, Progress, Words
     from workers.snark.points import Group
 
+    Digits = np.ndarray[Any, np.dtype[np.int32]]
+
 SCALAR_BITS = 255
 SMALLEST_WINDOW, LARGEST_WINDOW = 4, 16
-TABLE_BITS = 8
-"""Window of the multiples of one point."""
+SMALLEST_TABLE_WINDOW, LARGEST_TABLE_WINDOW = 2, 13
+"""Windows of the multiples of one point: the rows of one should stay in the cache."""
 CHUNK_POINTS = 1 << 22
-"""Points that are summed at a time: their digits and buckets take 0.3 GB, and 0.4 GB for each thread."""
+"""Points that are summed at a time: rows and digits take 0.8 GB, buckets 0.4 GB for each thread."""
+TOGETHER_POINTS = 1 << 17
+"""Windows of so many points in all are summed together: few points make short rounds."""
 MULTIPLES_CHUNK = 1 << 15
 """Multiples of one point that are made at a time."""
 
@@ -43,16 +49,16 @@ def multiexp(
     points: u64[n, words]; scalars: u64[n, 4], canonical; zeros and ones cost nothing and an addition.
     `progress` is called with the windows done and their number; what it raises stops the work.
     """
+    path = group.path
     rest = scalars[:, 1] | scalars[:, 2] | scalars[:, 3]
     is_small = rest == 0
     ones = np.nonzero(is_small & (scalars[:, 0] == 1))[0].astype(np.uint32)
     others = np.nonzero(~(is_small & (scalars[:, 0] <= 1)))[0].astype(np.uint32)
     chunks = [others[at : at + CHUNK_POINTS] for at in range(0, len(others), CHUNK_POINTS)]
     windows = [window_count(len(chunk)) for chunk in chunks]
-    parts = np.zeros((len(chunks) + 1, group.words), np.uint64)
     total = sum(windows)
-    for place, chunk in enumerate(chunks):
-        parts[place] = _pippenger(
+    parts = [
+        _pippenger(
             group,
             points,
             scalars,
@@ -60,9 +66,12 @@ def multiexp(
             threads=threads,
             progress=partial(_progress_after, sum(windows[:place]), total, progress),
         )
-    if len(ones):
-        parts[-1] = _sum(group, points, ones)
-    return _sum(group, parts, np.arange(len(parts), dtype=np.uint32))
+        for place, chunk in enumerate(chunks)
+    ]
+    parts += [_sum(path, points, ones[at : at + CHUNK_POINTS]) for at in range(0, len(ones), CHUNK_POINTS)]
+    if not parts:
+        return np.zeros(group.words, np.uint64)
+    return _sum(path, np.array(parts), np.arange(len(parts), dtype=np.uint32))
 
 
 def _progress_after(before: int, total: int, progress: Progress, done: int, _: int) -> None:
@@ -70,10 +79,11 @@ def _progress_after(before: int, total: int, progress: Progress, done: int, _: i
     progress(before + done, total)
 
 
-def _sum(group: Group, points: Words, chosen: Codes) -> Words:
+def _sum(path: Path, points: Words, chosen: Codes) -> Words:
     """Return the sum of some of the points."""
     starts, lengths = np.zeros(1, np.int64), np.array([len(chosen)], np.int64)
-    total: Words = bucket_sums(group, points, starts, lengths, chosen)[0]
+    rows, order = path.rows_of(points, chosen)
+    total: Words = path.points_of(bucket_sums(path, rows, starts, lengths, order)[:1])[0]
     return total
 
 
@@ -99,43 +109,47 @@ def _pippenger(
     digits = np.zeros((windows, len(chosen)), np.int32)
     signed_digits(scalars, chosen, bits, digits)
     totals = np.zeros((windows, 3, group.words // 2), np.uint64)
+    rows, order = group.path.rows_of(points, chosen)
+    together = max(1, min(-(-windows // threads), TOGETHER_POINTS // len(chosen)))
 
-    def window_sum(window: int) -> None:
-        _window(group, points, digits[window], chosen, totals[window], 1 << bits - 1)
+    def window_sums(first: int) -> None:
+        end = min(first + together, windows)
+        _windows(group.path, rows, digits[first:end], order, totals[first:end], 1 << bits - 1)
 
-    for done, _ in enumerate(each_of(window_sum, range(windows), threads=threads), 1):
-        progress(done, windows)
+    done = 0
+    for _ in each_of(window_sums, range(0, windows, together), threads=threads):
+        for _window in range(min(together, windows - done)):
+            done += 1
+            progress(done, windows)
     out = np.zeros(group.words, np.uint64)
     group.join_windows(totals, bits, out)
     return out
 
 
-def _window(
-    group: Group,
-    points: Words,
-    digits: np.ndarray[Any, np.dtype[np.int32]],
-    chosen: Codes,
-    total: Words,
-    buckets: int,
-) -> None:
-    """Sum one window's buckets, each times its digit."""
-    starts, lengths = np.zeros(buckets, np.int64), np.zeros(buckets, np.int64)
-    order = np.zeros(len(digits), np.uint32)
-    used = sort_into_buckets(digits, chosen, starts, lengths, order)
-    summed = bucket_sums(group, points, starts, lengths, order[:used])
-    rows = np.where(lengths > 0, starts, -1)
-    group.sum_buckets(summed, rows, total)
+def _windows(path: Path, rows: Words, digits: Digits, chosen: Codes, totals: Words, buckets: int) -> None:
+    """Sum the buckets of some windows, each times its digit."""
+    starts, lengths = np.zeros((2, len(digits), buckets), np.int64)
+    order = np.zeros(digits.size, np.uint32)
+    used = 0
+    for place, own in enumerate(digits):
+        count = sort_into_buckets(own, chosen, starts[place], lengths[place], order[used:])
+        starts[place] += used
+        used += count
+    summed = bucket_sums(path, rows, starts.reshape(-1), lengths.reshape(-1), order[:used])
+    for place, total in enumerate(totals):
+        path.sum_buckets(summed, starts[place], lengths[place], total)
 
 
 def bucket_sums(
-    group: Group,
+    path: Path,
     points: Words,
     starts: Integers,
     lengths: Integers,
     order: Codes,
 ) -> Words:
-    """Return the sum of each bucket's points: pairs are added until each bucket has one.
+    """Return rows of which each bucket's sum is one: pairs are added until each bucket has one.
 
+    points:          rows of the path.
     starts, lengths: overwritten; then `starts` is the row of each sum, `lengths` 1, or 0 without points.
     order:           the points' rows, bucket after bucket; the highest bit negates.
     """
@@ -144,9 +158,9 @@ def bucket_sums(
     source = points
     while True:
         paired, single, rows = pair_up(starts, lengths, order, pairs, singles)
-        target = np.empty((max(rows, 1), group.words), np.uint64)
-        group.add_pairs(source, pairs[0, :paired], pairs[1, :paired], target, pairs[2, :paired])
-        group.copy_points(source, singles[0, :single], target, singles[1, :single])
+        target = path.rows_empty(max(rows, 1))
+        path.add_pairs(source, pairs[0, :paired], pairs[1, :paired], target, pairs[2, :paired])
+        path.copy_points(source, singles[0, :single], target, singles[1, :single])
         source, order = target, np.arange(rows, dtype=np.uint32)
         if int(lengths.max(initial=0)) <= 1:
             return source
@@ -164,13 +178,22 @@ def multiples(
 
     `progress` is called with the points done and their number; what it raises stops the work.
     """
-    table = _table(group, base)
+    path, bits = group.path, _table_bits(len(scalars))
+    table = _table(path, base, bits)
+    size = len(table)
+    rows = path.rows_empty(size + threads * MULTIPLES_CHUNK)
+    rows[:size] = table
+    free: SimpleQueue[int] = SimpleQueue()
+    for place in range(size, len(rows), MULTIPLES_CHUNK):
+        free.put(place)
     out = np.empty((len(scalars), group.words), np.uint64)
 
     def work(first: int) -> None:
-        out[first : first + MULTIPLES_CHUNK] = _multiples(
-            group, table, scalars[first : first + MULTIPLES_CHUNK]
-        )
+        place = free.get()
+        some = scalars[first : first + MULTIPLES_CHUNK]
+        _multiples(path, rows, place, some, bits)
+        out[first : first + len(some)] = path.points_of(rows[place : place + len(some)])
+        free.put(place)
 
     starts = range(0, len(scalars), MULTIPLES_CHUNK)
     for done, _ in enumerate(each_of(work, starts, threads=threads), 1):
@@ -187,38 +210,49 @@ def each_of(work: Callable[[int], None], items: Iterable[int], *, threads: int) 
         pool.shutdown(cancel_futures=True)
 
 
-def _multiples(group: Group, table: Words, scalars: Words) -> Words:
-    digits = scalars.astype("<u8").view(np.uint8).reshape(len(scalars), 4 * 64 // TABLE_BITS)
-    size = 1 << TABLE_BITS
-    rows = np.zeros((len(table) + len(scalars), group.words), np.uint64)
-    rows[: len(table)] = table
-    own = np.arange(len(table), len(rows), dtype=np.uint32)
-    for window in range(digits.shape[1]):
-        entries = (digits[:, window].astype(np.uint32) + np.uint32(window * size)).astype(np.uint32)
-        group.add_pairs(rows, own, entries, rows, own)
-    return rows[len(table) :]
+def _table_bits(count: int) -> int:
+    """Return the window with the fewest additions: one for each multiple, and one for each row of a table."""
+    widths = range(SMALLEST_TABLE_WINDOW, LARGEST_TABLE_WINDOW + 1)
+    return min(widths, key=lambda bits: _windows_of(bits) * (count + (1 << bits - 1)))
 
 
-def _table(group: Group, base: Words) -> Words:
-    """Return 0 to 255 times 2^(8 w) · base for each window w."""
-    windows, size = 256 // TABLE_BITS, 1 << TABLE_BITS
-    table = np.zeros((windows * size, group.words), np.uint64)
-    table[1] = base
-    first = np.arange(windows, dtype=np.uint32) * np.uint32(size)
-    # powers of two first: the last of a window doubled is the first of the next
-    last = np.zeros((1, group.words), np.uint64)
-    zero = np.zeros(1, np.uint32)
-    for window in range(windows):
-        at = int(first[window])
-        for place in range(1, TABLE_BITS):
-            half, whole = (np.array([at + (1 << place + shift)], np.uint32) for shift in (-1, 0))
-            group.add_pairs(table, half, half, table, whole)
-        if window + 1 < windows:
-            top = np.array([at + size // 2], np.uint32)
-            group.add_pairs(table, top, top, last, zero)
-            table[at + size + 1] = last[0]
-    for place in range(1, TABLE_BITS):
-        for rest in range(1, 1 << place):
-            high, low = first + np.uint32(1 << place), first + np.uint32(rest)
-            group.add_pairs(table, high, low, table, high + np.uint32(rest))
+def _windows_of(bits: int) -> int:
+    return (SCALAR_BITS + bits) // bits
+
+
+def _multiples(path: Path, rows: Words, place: int, scalars: Words, bits: int) -> None:
+    """Write multiples to rows from a place on; the table comes first in them."""
+    count, size = len(scalars), (1 << bits - 1) + 1
+    digits = np.zeros((_windows_of(bits), count), np.int32)
+    signed_digits(scalars, np.arange(count, dtype=np.uint32), bits, digits)
+    own = np.arange(place, place + count, dtype=np.uint32)
+    for window, some in enumerate(digits):
+        entries = (some >> 1).astype(np.uint32) + np.uint32(window * size)
+        entries |= (some & 1).astype(np.uint32) << np.uint32(31)
+        if window:
+            path.add_pairs(rows, own, entries, rows, own)
+        else:
+            path.copy_points(rows, entries, rows, own)
+
+
+def _table(path: Path, base: Words, bits: int) -> Words:
+    """Return 0 to 2^(bits - 1) times 2^(bits w) · base for each window w."""
+    windows, half = _windows_of(bits), 1 << bits - 1
+    powers = path.rows_empty(windows * bits)
+    powers[:1] = path.rows_of(base.reshape(1, -1), np.zeros(1, np.uint32))[0]
+    at = np.arange(windows * bits, dtype=np.uint32)
+    for power in at[:-1]:
+        path.add_pairs(
+            powers, at[power : power + 1], at[power : power + 1], powers, at[power + 1 : power + 2]
+        )
+    table = path.rows_empty(windows * (half + 1))
+    table[:] = 0
+    firsts = np.arange(windows, dtype=np.uint32)[:, None] * np.uint32(half + 1)
+    for place in range(bits):
+        table[(firsts + np.uint32(1 << place)).reshape(-1)] = powers[place::bits]
+    for place in range(1, bits - 1):
+        rest = np.arange(1, 1 << place, dtype=np.uint32)
+        low = (firsts + rest).reshape(-1)
+        high = np.broadcast_to(firsts + np.uint32(1 << place), (windows, len(rest))).reshape(-1)
+        path.add_pairs(table, np.ascontiguousarray(high), low, table, low + np.uint32(1 << place))
     return table

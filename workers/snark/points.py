@@ -17,17 +17,19 @@ from poolsite.filecoin.groth16.curve import (
     FIELD_MODULUS,
     LARGER_Y_FLAG,
 )
-from workers.kernels import points_projective, points_words
-from workers.kernels.curve_fields import G1_WORDS, G2_WORDS, coordinate_rows
+from workers.kernels import points_projective
+from workers.kernels.cpu import has_ifma
+from workers.kernels.curve_fields import G1_WORDS, G2_WORDS
+from workers.snark.arithmetic import LANES_1, LANES_2, PORTABLE_1, PORTABLE_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from workers.snark.arithmetic import Lanes, Path, Portable
     from workers.snark.arrays import Flags, Words
 
-TO_MONTGOMERY = coordinate_rows([1 << 384])[0]
-FROM_MONTGOMERY = coordinate_rows([1], montgomery=False)[0]
-"""Factors of `scale_coordinates`."""
+TO_MONTGOMERY, FROM_MONTGOMERY = (1 << 768) % FIELD_MODULUS, 1
+"""Factors of a path's `scale`."""
 
 
 class BadPoints(ValueError):
@@ -36,7 +38,7 @@ class BadPoints(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """G1 or G2: how its points lie in arrays, and its points_words."""
+    """G1 or G2: how its points lie in arrays, and what adds them."""
 
     name: str
     """For sentences."""
@@ -44,38 +46,21 @@ class Group:
     """Words of a point."""
     point_bytes: int
     """Bytes of an uncompressed point."""
-    add_pairs: Callable[..., None]
-    """See `points_words.add_pairs_g1`."""
-    copy_points: Callable[..., None]
-    """See `points_words.copy_points_g1`."""
-    sum_buckets: Callable[..., None]
-    """See `points_projective.sum_buckets_g1`."""
+    portable: Portable
+    """Sums in words."""
+    lanes: Lanes
+    """Sums in lanes."""
     join_windows: Callable[..., None]
     """See `points_projective.join_windows_g1`."""
-    first_off_curve: Callable[..., int]
-    """See `points_words.first_off_curve_g1`."""
+
+    @property
+    def path(self) -> Path:
+        """What adds points on this machine."""
+        return self.lanes if has_ifma() else self.portable
 
 
-G1 = Group(
-    "G1",
-    2 * G1_WORDS,
-    2 * COORDINATE_BYTES,
-    points_words.add_pairs_g1,
-    points_words.copy_points_g1,
-    points_projective.sum_buckets_g1,
-    points_projective.join_windows_g1,
-    points_words.first_off_curve_g1,
-)
-G2 = Group(
-    "G2",
-    2 * G2_WORDS,
-    4 * COORDINATE_BYTES,
-    points_words.add_pairs_g2,
-    points_words.copy_points_g2,
-    points_projective.sum_buckets_g2,
-    points_projective.join_windows_g2,
-    points_words.first_off_curve_g2,
-)
+G1 = Group("G1", 2 * G1_WORDS, 2 * COORDINATE_BYTES, PORTABLE_1, LANES_1, points_projective.join_windows_g1)
+G2 = Group("G2", 2 * G2_WORDS, 4 * COORDINATE_BYTES, PORTABLE_2, LANES_2, points_projective.join_windows_g2)
 
 FLAGS = 0xE0
 """Flags in the first byte of a compressed point."""
@@ -101,9 +86,9 @@ def points_decode(group: Group, data: bytes | memoryview, *, first: int = 0) -> 
     if len(large):
         number = first + int(large[0]) * COORDINATE_BYTES // group.point_bytes
         raise BadPoints(f"point {number} of {group.name}: a coordinate is not below the modulus")
-    points_words.scale_coordinates(rows, TO_MONTGOMERY)
+    group.path.scale(rows, TO_MONTGOMERY)
     points = rows.reshape(count, group.words)
-    off = group.first_off_curve(points)
+    off = group.path.first_off_curve(points)
     if off >= 0:
         raise BadPoints(f"point {first + off} of {group.name} is not on the curve")
     return points
@@ -112,7 +97,7 @@ def points_decode(group: Group, data: bytes | memoryview, *, first: int = 0) -> 
 def points_encode(group: Group, points: Words) -> bytes:
     """Return rows as uncompressed points."""
     rows = points.reshape(-1, G1_WORDS).copy()
-    points_words.scale_coordinates(rows, FROM_MONTGOMERY)
+    group.path.scale(rows, FROM_MONTGOMERY)
     big = rows.astype("<u8").view(np.uint8).reshape(len(points), -1, COORDINATE_BYTES)[:, :, ::-1]
     if group is G2:
         big = big[:, [1, 0, 3, 2]]

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from workers.kernels.buckets import sort_at_random
 from workers.kernels.points_words import NEGATE
 from workers.snark.multiexp import bucket_sums
 
 if TYPE_CHECKING:
+    from workers.snark.arithmetic import Path
     from workers.snark.arrays import Codes, Integers, Words
     from workers.snark.points import Group
 
@@ -37,58 +39,62 @@ def first_outside_subgroup(group: Group, points: Words) -> int:
     points: affine points of the curve; infinity is in the subgroup.
     """
     if len(points) <= FEW_POINTS:
-        outside = np.nonzero(_is_outside(group, points))[0]
+        outside = np.nonzero(_is_outside(group.path, _rows_of(group.path, points)))[0]
         return int(outside[0]) if len(outside) else -1
+    rows = _rows_of(group.path, points)
     bits = max(1, len(points).bit_length() - BUCKET_COST)
     for _ in range(-(-MISS_BITS // (bits + 1))):
-        row = _round(group, points, bits)
+        row = _round(group.path, rows, len(points), bits)
         if row >= 0:
             return row
     return -1
 
 
-def _round(group: Group, points: Words, bits: int) -> int:
+def _rows_of(path: Path, points: Words) -> Words:
+    return path.rows_of(points, np.arange(len(points), dtype=np.uint32))[0]
+
+
+def _round(path: Path, rows: Words, count: int, bits: int) -> int:
     """Add all points up in 2^bits buckets; return a bad point of a bad bucket, or -1."""
-    drawn = np.frombuffer(secrets.token_bytes(4 * len(points)), np.uint32)
-    buckets = drawn & np.uint32((1 << bits) - 1)
-    order = np.argsort(buckets, kind="stable").astype(np.uint32)
-    lengths = np.bincount(buckets, minlength=1 << bits).astype(np.int64)
-    starts = np.cumsum(lengths) - lengths
+    drawn = np.frombuffer(secrets.token_bytes(4 * count), np.uint32)
+    starts, lengths = np.zeros(1 << bits, np.int64), np.zeros(1 << bits, np.int64)
+    order = np.empty(count, np.uint32)
+    sort_at_random(drawn, bits, starts, lengths, order)
     places, counts = starts.copy(), lengths.copy()
-    sums = bucket_sums(group, points, starts, lengths, order | drawn[order] & NEGATE)
+    sums = bucket_sums(path, rows, starts, lengths, order)
     used = np.nonzero(counts)[0]
-    bad = used[_is_outside(group, sums[starts[used]])]
-    return _culprit(group, points, order, places[bad], counts[bad])
+    bad = used[_is_outside(path, sums[starts[used]])]
+    return _culprit(path, rows, order & ~NEGATE, places[bad], counts[bad])
 
 
-def _culprit(group: Group, points: Words, order: Codes, starts: Integers, counts: Integers) -> int:
+def _culprit(path: Path, rows: Words, order: Codes, starts: Integers, counts: Integers) -> int:
     """Return a bad point of one of the buckets; a sum that is outside has one."""
     for start, count in zip(starts, counts, strict=True):
-        rows = order[start : start + count]
-        outside = np.nonzero(_is_outside(group, points[rows]))[0]
+        own = order[start : start + count]
+        outside = np.nonzero(_is_outside(path, rows[own]))[0]
         if len(outside):
-            return int(rows[outside[0]])
+            return int(own[outside[0]])
     return -1
 
 
-def _is_outside(group: Group, points: Words) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return for each point whether its multiple by the order, P + x²(x² P) - x² P, is not infinity."""
-    once = _times_x(group, _times_x(group, points))
-    twice = _times_x(group, _times_x(group, once))
-    rows = np.concatenate([twice, points])
-    own = np.arange(len(points), dtype=np.uint32)
-    total = np.zeros_like(points)
-    group.add_pairs(rows, own, own + np.uint32(len(points)), total, own)
-    return np.asarray((total != once).any(axis=1))
+def _is_outside(path: Path, rows: Words) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each row whether its multiple by the order, P + x²(x² P) - x² P, is not infinity."""
+    once = _times_x(path, _times_x(path, rows))
+    twice = _times_x(path, _times_x(path, once))
+    both = np.concatenate([twice, rows])
+    own = np.arange(len(rows), dtype=np.uint32)
+    total = path.rows_empty(len(rows))
+    path.add_pairs(both, own, own + np.uint32(len(rows)), total, own)
+    return np.asarray((path.points_of(total) != path.points_of(once)).any(axis=1))
 
 
-def _times_x(group: Group, points: Words) -> Words:
+def _times_x(path: Path, points: Words) -> Words:
     rows = np.concatenate([points, points])
     own = np.arange(len(points), dtype=np.uint32)
     base = own + np.uint32(len(points))
     for bit in f"{CURVE_X:b}"[1:]:
-        group.add_pairs(rows, own, own, rows, own)
+        path.add_pairs(rows, own, own, rows, own)
         if bit == "1":
-            group.add_pairs(rows, own, base, rows, own)
+            path.add_pairs(rows, own, base, rows, own)
     result: Words = rows[: len(points)]
     return result

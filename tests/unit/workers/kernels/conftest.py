@@ -1,4 +1,4 @@
-"""Kernel tests run on both paths: the one of this machine and the portable one."""
+"""Golden files of the proof computations."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Any
 
 import pytest
 
-from workers.kernels.cpu import FORCE_VARIABLE
-
 GOLDEN = Path(__file__).parents[3] / "golden" / "proofs"
-
-
-@pytest.fixture(params=["fast", "portable"])
-def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The path under test; `fast` is what the machine has, which may be the portable one."""
-    monkeypatch.setenv(FORCE_VARIABLE, "portable" if request.param == "portable" else "")
-    return str(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 from poolsite.filecoin.groth16.curve import g1_from_uncompressed, g2_from_uncompressed
 from tests.naive import curve
 from tests.unit.workers.snark.golden_circuits import golden_secrets
+from workers.kernels.cpu import FORCE_VARIABLE
 from workers.kernels.field import MODULUS, WORD_BITS, limbs
 from workers.snark.multiexp import multiexp, multiples
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_encode
@@ -40,7 +41,7 @@ def plain(group, row):
 
 
 @pytest.fixture(params=GROUPS, ids=lambda group: group.name)
-def group(request):
+def group(request, path):
     return request.param
 
 
@@ -119,3 +120,39 @@ def test_bytes_that_are_no_points_are_refused(group, some_points):
         points_decode(group, bytes(data))
     with pytest.raises(BadPoints, match="infinity"):
         point_compress(group, np.zeros(group.words, np.uint64))
+
+
+def test_lanes_and_words_agree_on_more_pairs_than_share_an_inversion(some_points, group, monkeypatch):
+    """Three thousand points of a dozen bases and their negatives: every round has doublings and opposites."""
+    rng = random.Random(7)
+    minus = multiples(group, some_points[0], scalar_rows([MODULUS - 1]))
+    bases = np.concatenate([some_points, minus, np.zeros_like(minus)])
+    points = bases[[rng.randrange(len(bases)) for _ in range(3000)]]
+    scalars = scalar_rows(rng.choice((*EDGES, rng.randrange(MODULUS))) for _ in points)
+    made = multiexp(group, points, scalars, threads=2)
+    monkeypatch.setenv(FORCE_VARIABLE, "portable")
+    assert (multiexp(group, points, scalars) == made).all()
+
+
+def test_pairs_of_every_kind_among_ordinary_ones_equal_the_twin(some_points, group):
+    """Each lane of a group in turn has the doubling, the opposite pair, and infinity on each side."""
+    adding = group.path
+    points = np.concatenate([some_points, np.zeros((1, group.words), np.uint64)])
+    rows, own = adding.rows_of(points, np.arange(len(points), dtype=np.uint32))
+    minus, nothing = np.uint32(1 << 31), own[-1]
+    kinds = [(own[1], own[1]), (own[2], own[2] | minus), (nothing, own[3] | minus), (own[4] | minus, nothing)]
+    pairs = [(own[k % 5], own[5 + k % 7]) for k in range(45)]
+    for lane in range(8):
+        for at, kind in enumerate((*kinds, (nothing, nothing | minus))):
+            changed = list(pairs)
+            changed[8 * at + lane] = kind
+            first, second = np.array(changed, np.uint32).T.copy()
+            out = adding.rows_empty(len(pairs))
+            adding.add_pairs(rows, first, second, out, np.arange(len(pairs), dtype=np.uint32))
+            for (one, two), row in zip(changed, adding.points_of(out), strict=True):
+                ends = [plain(group, points[index & ~minus]) for index in (one, two)]
+                signed = [
+                    curve.point_negative(end) if index & minus else end
+                    for end, index in zip(ends, (one, two), strict=True)
+                ]
+                assert plain(group, row) == curve.point_add(*signed)

@@ -6,10 +6,12 @@ import pytest
 
 from poolsite.filecoin.groth16.verification import BadGroth16Proof, groth16_verify, verifying_key_decode
 from tests.naive.field import MODULUS
-from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
+from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_secrets, golden_witness
+from workers.kernels.cpu import FORCE_VARIABLE
 from workers.snark.domain import Domain
 from workers.snark.parameters import BadParameters, ParameterFile
 from workers.snark.prover import groth16_prove, proof_of, proving_key, quotient_scalars
+from workers.snark.setup import parameters_make
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
@@ -31,6 +33,14 @@ def test_parameters_from_the_golden_secrets_are_the_golden_file(window_parameter
     assert hashlib.sha256(window_parameters.read_bytes()).hexdigest() == expected["file_sha256"]
 
 
+def test_the_portable_path_makes_the_golden_parameters_too(tmp_path, monkeypatch):
+    monkeypatch.setenv(FORCE_VARIABLE, "portable")
+    path, expected = tmp_path / "window.params", golden_circuit("window").golden["params"]
+    parameters_make(golden_circuit("window").circuit, golden_secrets("window"), path, threads=2)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == expected["file_sha256"]
+
+
+@pytest.mark.usefixtures("path")
 def test_the_proof_for_fixed_scalars_is_the_golden_one(key):
     made = proof_of(key, golden_witness("window"), r=3, s=5)
     assert made.hex() == golden_circuit("window").golden["proof_r3_s5"]

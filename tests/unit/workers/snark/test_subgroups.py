@@ -63,7 +63,7 @@ def row_of(group, point):
 
 
 @pytest.fixture(params=[G1, G2], ids=lambda group: group.name)
-def group(request):
+def group(request, path):
     return request.param
 
 
@@ -88,6 +88,7 @@ def test_a_single_point_outside_the_subgroup_is_named(group, good, count):
     assert first_outside_subgroup(group, good[:count]) == 5
 
 
+@pytest.mark.usefixtures("path")
 def test_points_of_small_order_that_cancel_are_found():
     """Two opposite points of order 3: a sum of all points with equal factors would be a good one."""
     small, seed = None, 2

@@ -1,0 +1,218 @@
+# mypy: allow-untyped-calls
+"""Prime fields in AVX-512 IFMA lanes as LLVM code: 8 elements at once, limbs of 52 bits, Montgomery form.
+
+A modulus shorter than its limbs leaves spare bits, so elements need not be below the modulus between
+operations: a sum or difference only carries, and a product of values of which the bits left over are
+not used up comes out below 1.2 times the modulus.  Differences add a multiple of the modulus first.
+Source: Gueron and Krasnov, "Accelerating big integer arithmetic using Intel IFMA extensions", 2016.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+
+from workers.kernels import llvm
+from workers.kernels.llvm import I1, V8
+
+LIMB_BITS = 52
+LIMB = (1 << LIMB_BITS) - 1
+LANES = 8
+WORD = 8
+"""Bytes of a limb of one lane; a limb of all lanes takes 8 of them."""
+_MARGIN = 16
+"""What lower limbs that are not carried yet may take from the highest one."""
+
+
+class LaneField:
+    """A prime field whose elements are `limbs` vectors of 8 lanes, times 2^(52 · limbs)."""
+
+    def __init__(self, name: str, modulus: int, limbs: int) -> None:
+        self.name, self.modulus, self.limbs = name, modulus, limbs
+        self.radix = 1 << LIMB_BITS * limbs
+        self.slot = WORD * LANES * limbs
+        """Bytes of 8 elements."""
+        self.words = self.limbs_of(modulus)
+        self.inverse = -pow(modulus, -1, 1 << LIMB_BITS) & LIMB
+        top = LIMB_BITS * (limbs - 1)
+        self.quotient_factor = (1 << LIMB_BITS) // ((modulus >> top) + 1)
+        self.complement = self.limbs_of(self.radix - modulus)
+
+    def limbs_of(self, value: int) -> list[int]:
+        """Return an integer's limbs, the highest of any length."""
+        low = [value >> LIMB_BITS * k & LIMB for k in range(self.limbs - 1)]
+        return [*low, value >> LIMB_BITS * (self.limbs - 1)]
+
+    def constant(self, value):
+        """Return an integer in every lane."""
+        return [llvm.splat(V8, limb) for limb in self.limbs_of(value)]
+
+    def load(self, builder, address, offset=0):
+        """Limbs from a slot."""
+        return [llvm.load(builder, address, offset + WORD * LANES * k, V8) for k in range(self.limbs)]
+
+    def store(self, builder, address, value, offset=0):
+        """Limbs to a slot."""
+        for k in range(self.limbs):
+            llvm.store(builder, value[k], address, offset + WORD * LANES * k)
+
+    def carried(self, builder, value, *, wraps=False):
+        """Limbs of 52 bits out of signed ones; `wraps` drops what the highest limb has too much."""
+        out, carry = [], None
+        for k in range(self.limbs):
+            limb = value[k] if carry is None else builder.add(value[k], carry)
+            is_last = k == self.limbs - 1
+            if not is_last:
+                carry = builder.ashr(limb, llvm.splat(V8, LIMB_BITS))
+            if wraps or not is_last:
+                limb = builder.and_(limb, llvm.splat(V8, LIMB))
+            out.append(limb)
+        return out
+
+    def add(self, builder, left, right):
+        """left + right, not carried."""
+        return [builder.add(a, b) for a, b in zip(left, right, strict=True)]
+
+    def subtract(self, builder, left, right, multiple):
+        """left + multiple · modulus - right, not carried; right is at most that multiple."""
+        ample = self.constant(multiple * self.modulus)
+        return [builder.sub(builder.add(a, c), b) for a, b, c in zip(left, right, ample, strict=True)]
+
+    def times(self, builder, value, factor):
+        """A small multiple, not carried."""
+        return [builder.mul(limb, llvm.splat(V8, factor)) for limb in value]
+
+    def select(self, builder, mask, chosen, other):
+        """`chosen` in the lanes of the mask."""
+        return [builder.select(mask, a, b) for a, b in zip(chosen, other, strict=True)]
+
+    def multiply(self, builder, left, right):
+        """left · right / radix, below 1.2 times the modulus; both carried."""
+        zero = llvm.splat(V8, 0)
+        sums = [zero] * (self.limbs + 1)
+        for i in range(self.limbs):
+            for part in (0, 1):
+                for j in range(self.limbs):
+                    sums[j + part] = multiply_add(builder, part, sums[j + part], left[i], right[j])
+            sums = [*self._reduced(builder, sums), zero]
+        return self.carried(builder, sums[: self.limbs])
+
+    def square(self, builder, value):
+        """value² / radix; each mixed product once."""
+        sums = [llvm.splat(V8, 0)] * (2 * self.limbs)
+        for i in range(self.limbs):
+            for j in range(i + 1, self.limbs):
+                for part in (0, 1):
+                    sums[i + j + part] = multiply_add(builder, part, sums[i + j + part], value[i], value[j])
+        sums = [builder.shl(limb, llvm.splat(V8, 1)) for limb in sums]
+        for i in range(self.limbs):
+            for part in (0, 1):
+                sums[2 * i + part] = multiply_add(builder, part, sums[2 * i + part], value[i], value[i])
+        for i in range(self.limbs):
+            sums[i + 1 : i + 1 + self.limbs] = self._reduced(builder, sums[i : i + 1 + self.limbs])
+        return self.carried(builder, sums[self.limbs :])
+
+    def _reduced(self, builder, sums):
+        """(sums + q · modulus) / 2^52 for the q that makes it whole; one limb fewer."""
+        quotient = multiply_add(builder, 0, llvm.splat(V8, 0), sums[0], llvm.splat(V8, self.inverse))
+        out = list(sums)
+        for part in (0, 1):
+            for j, word in enumerate(self.words):
+                out[j + part] = multiply_add(builder, part, out[j + part], quotient, llvm.splat(V8, word))
+        carry = builder.lshr(out[0], llvm.splat(V8, LIMB_BITS))
+        return [builder.add(out[1], carry), *out[2:]]
+
+    def lowered(self, builder, value):
+        """A value of 2 to 2^19 moduli, not carried, brought below 2.01 moduli by an estimated quotient."""
+        top = builder.sub(value[-1], llvm.splat(V8, _MARGIN))
+        quotient = multiply_add(builder, 1, llvm.splat(V8, 0), top, llvm.splat(V8, self.quotient_factor))
+        out = list(value)
+        for part in (0, 1):
+            for j in range(self.limbs - part):
+                factor = llvm.splat(V8, self.complement[j])
+                out[j + part] = multiply_add(builder, part, out[j + part], quotient, factor)
+        return self.carried(builder, out, wraps=True)
+
+    def canonical(self, builder, value):
+        """A carried value below two moduli brought below the modulus."""
+        less = self.carried(
+            builder,
+            [builder.sub(a, llvm.splat(V8, word)) for a, word in zip(value, self.words, strict=True)],
+        )
+        return self.select(builder, is_negative(builder, less[-1]), value, less)
+
+    def is_zero(self, builder, value):
+        """Mask of the lanes where a carried product is 0 or the modulus."""
+        nothing, same = value[0], builder.xor(value[0], llvm.splat(V8, self.words[0]))
+        for limb, word in zip(value[1:], self.words[1:], strict=True):
+            nothing = builder.or_(nothing, limb)
+            same = builder.or_(same, builder.xor(limb, llvm.splat(V8, word)))
+        return builder.or_(equals(builder, nothing, 0), equals(builder, same, 0))
+
+    def from_words(self, builder, words):
+        """Limbs of 52 bits out of vectors of 64-bit words; what is above them is 0."""
+        out = []
+        for k in range(self.limbs):
+            place, shift = divmod(LIMB_BITS * k, 64)
+            if place >= len(words):
+                out.append(llvm.splat(V8, 0))
+                continue
+            limb = builder.lshr(words[place], llvm.splat(V8, shift)) if shift else words[place]
+            if shift > 64 - LIMB_BITS and place + 1 < len(words):
+                high = builder.shl(words[place + 1], llvm.splat(V8, 64 - shift))
+                limb = builder.or_(limb, high)
+            out.append(builder.and_(limb, llvm.splat(V8, LIMB)))
+        return out
+
+    def to_words(self, builder, value, count):
+        """Vectors of `count` 64-bit words out of limbs of 52 bits."""
+        out = []
+        for word in range(count):
+            place, shift = divmod(64 * word, LIMB_BITS)
+            joined = builder.lshr(value[place], llvm.splat(V8, shift)) if shift else value[place]
+            for above in range(place + 1, self.limbs):
+                left = LIMB_BITS * above - 64 * word
+                if left < 64:
+                    joined = builder.or_(joined, builder.shl(value[above], llvm.splat(V8, left)))
+            out.append(joined)
+        return out
+
+
+def multiply_add(builder, part, total, left, right):
+    """total + the low (part 0) or high (part 1) 52 bits of left · right, lane by lane."""
+    name = f"llvm.x86.avx512.vpmadd52{'lh'[part]}.uq.512"
+    return builder.call(llvm.function(builder, name, V8, [V8, V8, V8]), [total, left, right])
+
+
+def equals(builder, limb, value):
+    """Mask of the lanes that hold a value."""
+    return builder.icmp_unsigned("==", limb, llvm.splat(V8, value))
+
+
+def is_negative(builder, limb):
+    """Mask of the lanes below 0."""
+    return builder.icmp_signed("<", limb, llvm.splat(V8, 0))
+
+
+def mask_bits(builder, mask):
+    """A mask as an integer of 8 bits."""
+    return builder.bitcast(mask, llvm.I8)
+
+
+def mask_of(builder, bits):
+    """An integer of 8 bits as a mask."""
+    return builder.bitcast(bits, ir.VectorType(I1, LANES))
+
+
+def transposed(builder, rows):
+    """Rows of 8 words as columns, in three stages of shuffles."""
+    for step in (1, 2, 4):
+        kept = [lane if not lane & step else LANES + (lane ^ step) for lane in range(LANES)]
+        moved = [lane ^ step if not lane & step else LANES + lane for lane in range(LANES)]
+        following = list(rows)
+        for first in range(LANES):
+            if not first & step:
+                pair = rows[first], rows[first | step]
+                following[first] = builder.shuffle_vector(*pair, llvm.mask(kept))
+                following[first | step] = builder.shuffle_vector(*pair, llvm.mask(moved))
+        rows = following
+    return rows
