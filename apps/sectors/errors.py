@@ -303,3 +303,21 @@ class FilesKept(Conflict):
     """Files of these sectors are not removed."""
 
     code = "files_kept"
+
+
+class SectorGone(NotFound):
+    """A damocles-worker names a sector that is over, or that there never was: it may wipe its files."""
+
+    code = "sector_gone"
+
+
+class NotDamocles(Conflict):
+    """A damocles-worker names a sector that another host seals, or one that is not known since a restore."""
+
+    code = "not_damocles"
+
+
+class NotThatFar(Conflict):
+    """A damocles-worker asks for what comes later."""
+
+    code = "not_that_far"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from typing import Final
 
 from django.db import models
 
 from apps.core.models import Named, Timestamped
 from apps.users.models import Tenant
+
+DAMOCLES: Final = "damocles"
+"""Kind of a damocles-worker: it seals by the JSON-RPC of damocles-manager and takes no other jobs."""
 
 
 class Worker(Named, Timestamped):

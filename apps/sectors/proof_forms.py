@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
-from apps.sectors.host_models import Worker
+from apps.sectors.host_models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, network_is_public
 from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
@@ -107,6 +107,8 @@ def _programs_missing(network: Network) -> list[str]:
     forms = [str(form) for form in forms_accepted(network)]
     makers = Worker.objects.filter(retired_at=None, hardware__proofs__has_any_keys=forms)
     kinds = {kind for kinds in makers.values_list("kinds", flat=True) for kind in kinds}
+    if DAMOCLES in kinds:
+        kinds.add(str(JobKind.SEAL))
     return [program for kind, program in PROGRAMS.items() if kind not in kinds]
 
 

@@ -28,6 +28,7 @@ from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.change_batches import changes_advance
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.damocles_sectors import damocles_follow
 from apps.sectors.services.expirations import expirations_count
 from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
@@ -75,6 +76,7 @@ def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
     seeds_skip(underway, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
+    damocles_follow(underway, now=now)
 
 
 @shared_task(name="sectors.active")

@@ -37,11 +37,9 @@ COMPAT_PORTS: Final = {
     39812: "sophon-messager",
     12308: "sophon-miner",
     3453: "venus",
+    1789: "damocles-manager",
 }
 """Ports of the programs whose methods the web processes answer."""
-
-UNANSWERED_PORTS: Final = {1789: "damocles-manager"}
-"""Ports of programs whose work the pool does, and whose methods nothing here answers."""
 
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of the pool's proofs, for its sealer and its prover."""
@@ -150,14 +148,7 @@ def compat_ports(word: str) -> tuple[int, ...]:
     parts = [part.strip() for part in word.split(",")]
     if not all(part.isdecimal() and 0 < int(part) < 65536 for part in parts):
         raise StartupError(f"COMPAT_PORTS is {word!r}: write 1, or ports with commas between")
-    ports = tuple(dict.fromkeys(map(int, parts)))
-    for port in ports:
-        if port in UNANSWERED_PORTS:
-            name = UNANSWERED_PORTS[port]
-            raise StartupError(
-                f"COMPAT_PORTS names {port}, the port of {name}: nothing here answers its methods"
-            )
-    return ports
+    return tuple(dict.fromkeys(map(int, parts)))
 
 
 def number(name: str, default: int) -> int:

@@ -347,6 +347,17 @@ GATEWAY: Final = {
 }
 
 
+VENUS: Final = {
+    **dict.fromkeys(("AllocateSector", "AllocateSectorsBatch", "AcquireDeals", "AssignTicket"), HOSTS),
+    **dict.fromkeys(("SubmitPreCommit", "SubmitPersisted", "SubmitPersistedEx", "SubmitProof"), HOSTS),
+    **dict.fromkeys(("ReportState", "ReportFinalized", "StoreReserveSpace"), HOSTS),
+    **dict.fromkeys(("PollPreCommitState", "PollProofState", "StoreBasicInfo"), "reads"),
+    "WorkerPing": "a heartbeat; the first leaves `worker.register`",
+    "ReportAborted": "leaves `sector.abort`",
+}
+"""Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles.py drives them."""
+
+
 def page(name: str, *args: Any, by: str = "ann", **form: str) -> Callable[[World], None]:
     """Post a page's form; an argument may be a function of the world."""
 
@@ -475,6 +486,8 @@ def test_every_method_is_driven_or_has_a_reason() -> None:
     hub = {name.removeprefix("Gateway.") for name in names if name.startswith("Gateway.")}
 
     assert {name for name in ours - RPC.keys() - RPC_WITHOUT.keys() if not READS.match(name)} == set()
+    outside = {name.removeprefix("Venus.") for name in names if name.startswith("Venus.")}
+    assert {name for name in outside - VENUS.keys() if not READS.match(name)} == set()
     unknown = {name for name in hub if not READS.match(name) and not name.startswith(tuple(GATEWAY))}
     assert unknown == set()
 

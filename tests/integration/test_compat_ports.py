@@ -23,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("pool")
 
 LEFT_OUT: Final = "tasks,tasks-slow,bootstrap-miner,sealer,prover"
 TYPICAL: Final[dict[str, tuple[str, list[Any]]]] = {
+    "damocles-manager": ("Venus.AllocateSector", [{"AllowedMiners": [], "AllowedProofTypes": []}]),
     "sophon-gateway": ("Gateway.ListWalletInfo", []),
     "sophon-messager": ("Message.HasMessageByUid", ["nothing"]),
     "sophon-miner": ("Filecoin.ListAddress", []),
@@ -40,7 +41,7 @@ class OldPorts(Pool):
 
     def __init__(self) -> None:
         self.moved = {name: port_free() for name in (*COMPAT_PORTS.values(), "venus-wallet")}
-        self.auth, self.gateway, self.messager, _, _, self.wallet = self.moved.values()
+        self.auth, self.gateway, self.messager, _, _, _, self.wallet = self.moved.values()
         super().__init__(
             has_tables=True,
             COMPAT_PORTS=",".join(str(self.moved[name]) for name in COMPAT_PORTS.values()),

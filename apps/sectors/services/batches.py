@@ -279,7 +279,8 @@ def _write(
         locked = []
         for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
             job, fresh = job_locked(part.sector.pk)
-            if fresh.state == kind.waits_in and fresh.paused_at is None:
+            is_same = fresh.comm_r == part.sector.comm_r  # a damocles-worker may have submitted another
+            if fresh.state == kind.waits_in and fresh.paused_at is None and is_same:
                 kept.append((part, fresh))
                 locked.append(job)
         if not kept or (form.aggregate and len(kept) != len(form.parts)):

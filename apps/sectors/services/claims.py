@@ -66,8 +66,8 @@ def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
 
 
 @transaction.atomic
-def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
-    """Lease up to `claim.max` jobs to `worker`, the most urgent first.
+def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None = None) -> Claimed:
+    """Lease up to `claim.max` jobs to `worker`, the most urgent first; `among` are those that it takes.
 
     A sector whose files lie on a host is offered to that host alone; where its miner has roles, a new one and
     proofs go to hosts that hold the role, which nobody moves meanwhile.  While the console's disk is full no
@@ -83,7 +83,9 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime) -> Claimed:
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
     taken: list[Assignment] = []
     while len(taken) < claim.max:
-        job = _next_job(worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now)
+        job = _next_job(
+            worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now, among=among
+        )
         if job is None or _is_restored(job, worker, roles, now=now):
             break
         if job.kind == JobKind.SEAL:
@@ -102,6 +104,7 @@ def _next_job(
     free: dict[str, int],
     new_sectors: bool,
     now: datetime,
+    among: Q | None = None,
 ) -> Job | None:
     idle = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     due = Q(not_before=None) | Q(not_before__lte=now)
@@ -122,7 +125,7 @@ def _next_job(
         # A replica that is made again takes the disk of a new sector.
         wanted |= offered if new_sectors else offered & ~Q(kind=JobKind.REBUILD, stage=Stage.ADD_PIECE)
     job = (
-        Job.objects.filter(idle & due & wanted, miner__tenant_id=worker.tenant_id)
+        Job.objects.filter(idle & due & wanted & (among or Q()), miner__tenant_id=worker.tenant_id)
         .select_related("miner")
         .select_for_update(skip_locked=True, of=("self",))
         .order_by("-time_sensitive", "-priority", "-rank", "created_at", "pk")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Q
 
 from apps.core.live import Change, publish
-from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.store_models import StoreAttachment
 from poolsite.wire.hosts import Operation
@@ -34,7 +34,7 @@ def files_remove(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]
 
 def hosts_with_files(sector: Sector, *, job: Job) -> QuerySet[Worker]:
     """Return the hosts that may have a sector's files: its own, and its store's, which may be away now."""
-    theirs = Q(pk=job.sticky_worker_id)
+    theirs = Q(pk=job.sticky_worker_id) & ~Q(kinds__contains=[DAMOCLES])  # that wipes its own folders
     if sector.store:
         attached = StoreAttachment.objects.filter(store__name=sector.store).values("worker")
         has_store = Q(stores__contains=[sector.store]) | Q(pk__in=attached)

@@ -104,7 +104,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     if has_data(sector):
         _data_check(sector, data)
     if "proof" in stage.outputs and event.outputs.proof is not None:
-        _proof_check(sector, event.outputs.proof)
+        proof_check(sector, event.outputs.proof)
         proof = {"proof": event.outputs.proof, "seed_epoch": sector.seed_epoch or 0}
         SectorProof.objects.update_or_create(sector=sector, defaults=proof)
     actor = job.worker.name if job.worker is not None else ""
@@ -129,7 +129,7 @@ def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
         raise BadReport("this is not the commitment of the sector's pieces", field="outputs.comm_d")
 
 
-def _proof_check(sector: Sector, proof: bytes) -> None:
+def proof_check(sector: Sector, proof: bytes) -> None:
     """Check a PoRep where the chain takes Groth16 alone.  Raises BadReport.
 
     Our own chain checks the container itself, within seconds and at no cost.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import Q
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
@@ -21,7 +22,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.sectors.hardware import is_short_of_disk
-from apps.sectors.host_models import Worker
+from apps.sectors.host_models import DAMOCLES, Worker
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.pledge import miner_lock, pledge_create
@@ -209,9 +210,8 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
     rows = Worker.objects.filter(
         tenant_id=miner.tenant_id, retired_at=None, is_paused=False, is_draining=False
     )
-    hosts = [
-        host for host in rows.filter(kinds__contains=[str(JobKind.SEAL)]) if not worker_is_away(host, now=now)
-    ]
+    seals = Q(kinds__contains=[str(JobKind.SEAL)]) | Q(kinds__contains=[DAMOCLES])
+    hosts = [host for host in rows.filter(seals) if not worker_is_away(host, now=now)]
     if not hosts:
         return "no sealing host takes new sectors"
     if all(is_short_of_disk(host.hardware) for host in hosts):

@@ -103,7 +103,7 @@ def test_old_ports_are_served_beside_the_new_one(monkeypatch: pytest.MonkeyPatch
 
     options = Options.of_environment()
 
-    assert options.ports == [8000, 8989, 45132, 39812, 12308, 3453]
+    assert options.ports == [8000, 8989, 45132, 39812, 12308, 3453, 1789]
     assert options.signer_listen == "127.0.0.1:5678"
 
 
@@ -113,16 +113,6 @@ def test_some_old_ports_may_be_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     options = Options.of_environment()
 
     assert (options.ports, options.signer_listen) == ([8000, 8989], "127.0.0.1:5678")
-
-
-@pytest.mark.parametrize(("word", "name"), [("1789", "damocles-manager"), ("12308,1789", "damocles-manager")])
-def test_ports_of_programs_that_nothing_answers_are_refused(
-    monkeypatch: pytest.MonkeyPatch, word: str, name: str
-) -> None:
-    monkeypatch.setenv("COMPAT_PORTS", word)
-
-    with pytest.raises(StartupError, match=f"the port of {name}: nothing here answers its methods"):
-        Options.of_environment()
 
 
 @pytest.mark.parametrize("word", ["all", "8989,", "0,8989", "70000", "-1"])

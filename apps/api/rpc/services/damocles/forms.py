@@ -1,0 +1,190 @@
+"""Parameters and answers of damocles-manager's methods, in the words of its Go structs.
+
+Source: damocles-manager/core/types.go; damocles-worker/src/rpc/sealer/mod.rs.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.sectors.services.damocles_hosts import Ping
+from apps.sectors.services.damocles_sectors import Reported, SectorName, Wanted
+from apps.sectors.services.damocles_stores import store_path
+from apps.sectors.services.damocles_submissions import PreCommitted
+from poolsite.wire.jobs import DIGEST_BYTES, NAME_MAX, TEXT_MAX
+from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector
+    from apps.sectors.store_models import Store
+    from poolsite.wire.jsonrpc.messages import Json
+
+LIST_MAX: Final = 1_000
+
+
+def whole(value: Json) -> int:
+    """Read a number that is not negative and fits a database's."""
+    found = number(value)
+    if not 0 <= found < 2**63:
+        raise BadParam("json: cannot unmarshal into Go value of type uint64")
+    return found
+
+
+def short(value: Json) -> str:
+    """Read a text of a sentence or two; null is empty, and what is too long is cut."""
+    return "" if value is None else text(value)[:TEXT_MAX]
+
+
+def named(value: Json) -> str:
+    """Read a name."""
+    found = text(value)
+    if len(found) > NAME_MAX:
+        raise BadParam(f"the name must have at most {NAME_MAX} characters")
+    return found
+
+
+def listed(value: Json) -> list[Json]:
+    """Read a list; null is empty."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or len(value) > LIST_MAX:
+        raise BadParam("json: cannot unmarshal into Go value of type slice")
+    return value
+
+
+def digest(value: Json) -> bytes:
+    """Read Go's [32]byte, a list of numbers, or 32 bytes in base64."""
+    if isinstance(value, list):
+        if len(value) != DIGEST_BYTES or not all(type(one) is int and 0 <= one < 256 for one in value):
+            raise BadParam("json: cannot unmarshal into Go value of type [32]uint8")
+        return bytes(value)
+    found = blob(value)
+    if len(found) != DIGEST_BYTES:
+        raise BadParam(f"must be {DIGEST_BYTES} bytes")
+    return found
+
+
+def sector_name(value: Json) -> SectorName:
+    """Read an abi.SectorID."""
+    found = fields(value)
+    return SectorName(whole(found.get("miner")), whole(found.get("number")))
+
+
+@dataclass(frozen=True, slots=True)
+class Allocated:
+    """A sector as it was given out, with its proof type."""
+
+    name: SectorName
+    seal_proof: int
+
+
+def allocated(value: Json) -> Allocated:
+    """Read an AllocatedSector."""
+    found = fields(value)
+    return Allocated(sector_name(found.get("id")), whole(found.get("prooftype")))
+
+
+def wanted(value: Json) -> Wanted:
+    """Read an AllocateSectorSpec."""
+    found = fields(value)
+    return Wanted(
+        miners=tuple(map(whole, listed(found.get("allowedminers")))),
+        proof_types=tuple(map(whole, listed(found.get("allowedprooftypes")))),
+    )
+
+
+def precommitted(value: Json) -> PreCommitted:
+    """Read a PreCommitOnChainInfo; the proof type stands elsewhere."""
+    found = fields(value)
+    ticket = fields(found.get("ticket"))
+    return PreCommitted(
+        seal_proof=0,
+        comm_r=digest(found.get("commr")),
+        comm_d=digest(found.get("commd")),
+        ticket=digest(ticket.get("ticket")),
+        ticket_epoch=whole(ticket.get("epoch")),
+    )
+
+
+def proof(value: Json) -> bytes:
+    """Read a ProofOnChainInfo."""
+    return blob(fields(value).get("proof"))
+
+
+def reported(value: Json) -> Reported:
+    """Read a ReportStateReq."""
+    found = fields(value)
+    worker, change = fields(found.get("worker")), fields(found.get("statechange"))
+    failure = fields(found["failure"]) if found.get("failure") is not None else {}
+    return Reported(
+        instance=named(worker.get("instance")),
+        location=short(worker.get("location")),
+        step=named(change.get("next")),
+        failure_level=named(failure["level"]) if failure else "",
+        failure=short(failure.get("desc")),
+    )
+
+
+def ping(value: Json) -> Ping:
+    """Read a WorkerInfo."""
+    found = fields(value)
+    name, dest = named(found.get("name") or ""), short(found.get("dest"))
+    if not name:
+        raise BadParam("worker name is required")
+    if not dest:
+        raise BadParam("worker dest is required")
+    summary = fields(found["summary"]) if found.get("summary") is not None else {}
+    return Ping(
+        name=name,
+        version=short(found.get("version")),
+        threads=whole(summary.get("threads") or 0),
+        errors=whole(summary.get("errors") or 0),
+    )
+
+
+def names(value: Json) -> list[str]:
+    """Read names of stores."""
+    return [named(one) for one in listed(value)]
+
+
+SECTOR: Final = Param("*abi.SectorID", sector_name)
+ALLOCATED: Final = Param("*core.AllocatedSector", allocated)
+SPEC: Final = Param("*core.AllocateSectorSpec", wanted)
+PRECOMMIT: Final = Param("*core.PreCommitOnChainInfo", precommitted)
+PROOF: Final = Param("*core.ProofOnChainInfo", proof)
+REPORT: Final = Param("*core.ReportStateReq", reported)
+PING: Final = Param("*core.WorkerInfo", ping)
+COUNT: Final = Param("*uint64", whole)
+NAME: Final = Param("*string", named)
+REASON: Final = Param("*string", short)
+NAMES: Final = Param("*[]string", names)
+
+
+def b64(data: bytes) -> str:
+    """Write bytes as Go does."""
+    return b64encode(data).decode()
+
+
+def sector_id(name: SectorName) -> Json:
+    """Write an abi.SectorID."""
+    return {"Miner": name.miner_id, "Number": name.number}
+
+
+def allocated_form(sector: Sector) -> Json:
+    """Write an AllocatedSector."""
+    name = SectorName(sector.miner.actor_id or 0, sector.number)
+    return {"ID": sector_id(name), "ProofType": sector.seal_proof}
+
+
+def store_form(store: Store) -> Json:
+    """Write a StoreBasicInfo."""
+    return {
+        "Name": store.name,
+        "Path": store_path(store),
+        "Strict": False,
+        "ReadOnly": bool(store.rules.get("is_read_only")),
+        "Weight": int(store.rules.get("weight") or 1),
+        "Meta": {},
+    }

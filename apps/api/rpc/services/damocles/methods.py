@@ -1,0 +1,224 @@
+"""`Venus.*` of damocles-manager, for damocles-workers that seal here.
+
+A worker's token names the tenant, and where it is limited the miners; what is not in the table answers that
+there is no such method, on which a worker stays idle.
+Source: damocles-manager/core/api.go SealerAPI; damocles-worker/src/sealing/sealing_thread/planner/sealer.rs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.rpc.dispatcher import Service
+from apps.api.rpc.services.damocles import forms
+from apps.api.rpc.services.damocles.forms import (
+    ALLOCATED,
+    COUNT,
+    NAME,
+    NAMES,
+    PING,
+    PRECOMMIT,
+    PROOF,
+    REASON,
+    REPORT,
+    SECTOR,
+    SPEC,
+)
+from apps.core import clock
+from apps.miners.selectors import miner_get
+from apps.sectors.errors import SectorGone
+from apps.sectors.services.damocles_hosts import damocles_ping
+from apps.sectors.services.damocles_sectors import (
+    BATCH_MAX,
+    damocles_abort,
+    damocles_allocate,
+    damocles_begin,
+    damocles_finish,
+    damocles_report,
+    damocles_ticket,
+)
+from apps.sectors.services.damocles_stores import damocles_reserve, damocles_store
+from apps.sectors.services.damocles_submissions import (
+    damocles_precommit,
+    damocles_proof,
+    damocles_seed,
+    damocles_stored,
+    precommit_standing,
+    proof_standing,
+)
+from apps.sectors.services.sealing_context import sealing_context_now
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.damocles import SECTOR_GONE
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.sectors.services.damocles_hosts import Ping
+    from apps.sectors.services.damocles_sectors import Reported, SectorName, Wanted
+    from apps.sectors.services.damocles_submissions import PreCommitted
+    from poolsite.wire.jsonrpc.messages import Json
+    from poolsite.wire.jsonrpc.parameters import Param
+
+SCOPE: Final = "sealer"
+
+
+def _gone_coded(handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a handler whose answer on a sector that is over has the code that a worker knows."""
+
+    @wraps(handler)
+    def answer(*args: Any) -> Any:
+        try:
+            return handler(*args)
+        except SectorGone as gone:
+            raise RpcError(gone.reason, code=SECTOR_GONE) from gone
+
+    return answer
+
+
+def allocate_sector(call: Call, wanted: Wanted) -> Json:
+    """Give a pledged sector; null while there is none."""
+    return next(iter(allocate_sectors(call, wanted, 1)), None)
+
+
+def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
+    """Give several."""
+    if count < 1:
+        raise RpcError("at least one sector is allocated each call")
+    asked = replace(wanted, count=min(count, BATCH_MAX))
+    return [forms.allocated_form(one) for one in damocles_allocate(call.principal, asked, now=clock.now())]
+
+
+def acquire_deals(call: Call, name: SectorName, _spec: Json) -> None:
+    """Give no pieces: workers are given sectors of zeros alone."""
+    damocles_begin(call.principal, name, now=clock.now())
+
+
+def assign_ticket(call: Call, name: SectorName) -> Json:
+    """Give the sector's ticket."""
+    sector = damocles_ticket(call.principal, name, work=sealing_context_now())
+    return {"Ticket": forms.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
+
+
+def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
+    """Take the commitments of a replica."""
+    made = replace(made, seal_proof=one.seal_proof)
+    result, words = damocles_precommit(call.principal, one.name, made, anew=anew, now=clock.now())
+    return {"Res": int(result), "Desc": words or None}
+
+
+def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
+    """Show where the pre-commit is."""
+    state, words = precommit_standing(call.principal, name)
+    return {"State": int(state), "Desc": words or None}
+
+
+def submit_persisted(call: Call, name: SectorName, store: str) -> bool:
+    """Note where the files are."""
+    return damocles_stored(call.principal, name, store_name=store, now=clock.now())
+
+
+def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bool) -> bool:
+    """Note where the files are; those of an update come from the pool's own hosts alone."""
+    if is_upgrade:
+        raise RpcError("data are put into committed sectors by the pool's own hosts")
+    return submit_persisted(call, name, store)
+
+
+def wait_seed(call: Call, name: SectorName, _proof_type: int) -> Json:
+    """Give the sector's seed, or the seconds until it is there."""
+    work = sealing_context_now()
+    found = damocles_seed(call.principal, name, work=work)
+    if not found.seed:
+        delay_s = found.wait_epochs * work.network.epoch_s
+        return {"ShouldWait": True, "Delay": max(round(delay_s), 1), "Seed": None}
+    seed = {"Seed": forms.b64(found.seed), "Epoch": found.epoch}
+    return {"ShouldWait": False, "Delay": 0, "Seed": seed}
+
+
+def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
+    """Take the sector's proof."""
+    result, words = damocles_proof(call.principal, name, proof, anew=anew, now=clock.now())
+    return {"Res": int(result), "Desc": words or None}
+
+
+def poll_proof_state(call: Call, name: SectorName) -> Json:
+    """Show where the commit is."""
+    state, words = proof_standing(call.principal, name)
+    return {"State": int(state), "Desc": words or None}
+
+
+def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
+    """Take a worker's report; Finalized has it wipe the sector."""
+    is_over, why = damocles_report(call.principal, name, reported, now=clock.now())
+    return {"Id": forms.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
+
+
+def report_finalized(call: Call, name: SectorName) -> None:
+    """Note that the worker is done."""
+    damocles_finish(call.principal, name, now=clock.now())
+
+
+def report_aborted(call: Call, name: SectorName, reason: str) -> None:
+    """Abort the sector."""
+    damocles_abort(call.principal, name, reason=reason, now=clock.now())
+
+
+def worker_ping(call: Call, ping: Ping) -> None:
+    """Note that the worker lives."""
+    damocles_ping(call.principal, ping, now=clock.now())
+
+
+def store_reserve_space(call: Call, name: SectorName, size: int, candidates: list[str]) -> Json:
+    """Reserve room for a sector's files."""
+    store = damocles_reserve(call.principal, name, size=size, candidates=candidates, now=clock.now())
+    return None if store is None else forms.store_form(store)
+
+
+def store_basic_info(call: Call, name: str) -> Json:
+    """Show a store; null for one that no host has."""
+    store = damocles_store(call.principal, name, now=clock.now())
+    return None if store is None else forms.store_form(store)
+
+
+def get_info(call: Call, miner_id: int) -> Json:
+    """Show a miner."""
+    miner = miner_get(call.principal, f"f0{miner_id}")
+    proof = RegisteredSealProof(miner.seal_proof)
+    return {
+        "ID": miner.actor_id,
+        "Addr": miner.address,
+        "SectorSize": miner.sector_size,
+        "WindowPoStProofType": int(proof.window_post_proof),
+        "SealProofType": int(proof),
+    }
+
+
+def _row(handler: Callable[..., Any], *params: Param) -> RpcMethod:
+    return RpcMethod("write", _gone_coded(handler), params, scope=SCOPE)
+
+
+METHODS: Final[dict[str, RpcMethod]] = {
+    "Venus.AllocateSector": _row(allocate_sector, SPEC),
+    "Venus.AllocateSectorsBatch": _row(allocate_sectors, SPEC, COUNT),
+    "Venus.AcquireDeals": _row(acquire_deals, SECTOR, ANY),
+    "Venus.AssignTicket": _row(assign_ticket, SECTOR),
+    "Venus.SubmitPreCommit": _row(submit_pre_commit, ALLOCATED, PRECOMMIT, BOOL),
+    "Venus.PollPreCommitState": _row(poll_pre_commit_state, SECTOR),
+    "Venus.SubmitPersisted": _row(submit_persisted, SECTOR, NAME),
+    "Venus.SubmitPersistedEx": _row(submit_persisted_ex, SECTOR, NAME, BOOL),
+    "Venus.WaitSeed": _row(wait_seed, SECTOR, COUNT),
+    "Venus.SubmitProof": _row(submit_proof, SECTOR, PROOF, BOOL),
+    "Venus.PollProofState": _row(poll_proof_state, SECTOR),
+    "Venus.ReportState": _row(report_state, SECTOR, REPORT),
+    "Venus.ReportFinalized": _row(report_finalized, SECTOR),
+    "Venus.ReportAborted": _row(report_aborted, SECTOR, REASON),
+    "Venus.WorkerPing": _row(worker_ping, PING),
+    "Venus.StoreReserveSpace": _row(store_reserve_space, SECTOR, COUNT, NAMES),
+    "Venus.StoreBasicInfo": _row(store_basic_info, NAME),
+    "Venus.GetInfo": _row(get_info, COUNT),
+}
+DAMOCLES: Final = Service(methods=METHODS, by_version={}, versions=("v0",))

@@ -1,0 +1,354 @@
+"""Sectors that damocles-workers seal: each call brings the sector as far as the worker must have come.
+
+A worker's reports may be lost, late or doubled; what it asks for names no number of a report.  So a call
+never counts on an earlier one: it takes the steps that are missing, and finds those that were taken.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+from django.db.models import Q
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.messages.selectors.recovery import recovery_row
+from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.errors import NotDamocles, NotThatFar, SectorGone
+from apps.sectors.host_models import DAMOCLES
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.params import comm_d_of
+from apps.sectors.restored import lease_token_next
+from apps.sectors.services.advance import SectorsInProgress, step_console, tickets_assign
+from apps.sectors.services.claims import jobs_claim
+from apps.sectors.services.damocles_hosts import damocles_host
+from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
+from apps.sectors.states import JobState
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.damocles import REACHED
+from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
+from poolsite.wire.pipeline import NEXT_STAGE, Owner, SectorState, Stage, stage_rank
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from apps.sectors.host_models import Worker
+    from apps.sectors.services.sealing_context import SealingContext
+    from apps.users.principals import Principal
+
+BATCH_MAX: Final = 100
+"""Sectors of one call."""
+HOST_CHANGED: Final = "HOST_CHANGED"
+"""Event of a sector that another worker reports than before."""
+GONE: Final = frozenset({SectorState.ABORTED, SectorState.TERMINATED})
+INTERACTIVE: Final = [int(proof) for proof in RegisteredSealProof if proof.is_interactive]
+
+
+@dataclass(frozen=True, slots=True)
+class SectorName:
+    """A sector as the chain names it."""
+
+    miner_id: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"s-t0{self.miner_id}-{self.number}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which sectors a worker takes; empty: all."""
+
+    miners: tuple[int, ...] = ()
+    proof_types: tuple[int, ...] = ()
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """A worker's word after a step, or after one that failed."""
+
+    instance: str
+    location: str
+    step: str
+    """The state that it is in, as PC1Done."""
+    failure_level: str = ""
+    failure: str = ""
+
+
+@dataclass(slots=True)
+class Held:
+    """A sector with its locks: the job's, and of what its worker told."""
+
+    sector: Sector
+    job: Job
+    told: DamoclesSector
+    now: datetime
+
+    @property
+    def rank(self) -> int:
+        """How far the sector is."""
+        return stage_rank(NEXT_STAGE[self.sector.state].stage)
+
+    def is_before(self, state: str) -> bool:
+        """Return whether the sector has not come to a state yet."""
+        return self.rank < stage_rank(NEXT_STAGE[state].stage)
+
+    def lease(self) -> None:
+        """Have the worker hold the job while the next step is its own."""
+        self.told.begun_at = self.told.begun_at or self.now
+        self.told.save()
+        until = self.now + timedelta(seconds=self.job.lease_s)
+        is_its = NEXT_STAGE[self.sector.state].owner is Owner.WORKER
+        if self.job.state == JobState.READY and is_its:
+            advance(
+                self.job,
+                "CLAIM",
+                worker=self.job.sticky_worker,
+                lease_token=lease_token_next(),
+                lease_until=until,
+                heard_at=self.now,
+                not_before=None,
+                updated_at=self.now,
+            )
+        elif self.job.state == JobState.LEASED:
+            Job.objects.filter(pk=self.job.pk).update(lease_until=until, heard_at=self.now)
+
+    def forward(self, state: str, **outcomes: Any) -> None:
+        """Take the worker's steps up to a state, with the columns that they fill; the chain's are not its."""
+        single = self.rank + 1 == stage_rank(NEXT_STAGE[state].stage)
+        while self.is_before(state) and self.sector.paused_at is None:
+            step = NEXT_STAGE[self.sector.state]
+            if step.owner is not Owner.WORKER:
+                return
+            self.lease()
+            data = {name: outcomes[name] for name in step.outputs if name in outcomes}
+            if step.stage == Stage.TREE_D:
+                data["comm_d"] = comm_d_of(self.sector)
+            took_ms = int((self.now - self.sector.stage_since).total_seconds() * 1000) if single else None
+            worker = self.job.worker
+            report = {"seq": self.job.seq + 1, "token": self.job.lease_token, "ms": took_ms, "worker": worker}
+            actor = "" if worker is None else worker.name
+            sector_step(
+                self.sector, step.event, job=self.job, now=self.now, actor=actor, report=report, **data
+            )
+
+    def note(self, event: str, note: str, *, is_error: bool = False) -> None:
+        """Write something into the sector's timeline that moves nothing."""
+        worker = self.job.sticky_worker
+        JobEvent.objects.create(
+            job=self.job,
+            event=event,
+            from_state=self.sector.state,
+            to_state=self.sector.state,
+            stage=self.sector.stage,
+            at=self.now,
+            actor="" if worker is None else worker.name,
+            worker=worker,
+            note=note[:TEXT_MAX],
+            is_error=is_error,
+        )
+        publish(Change("sector", str(self.sector.uuid), self.sector.tenant_id))
+
+
+@transaction.atomic
+def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> list[Sector]:
+    """Lease pledged sectors of zeros that nobody has begun, to the worker that asks.
+
+    One that it was given before, and never named since, is given again once its lease is over.
+    Raises WorkerRetired.
+    """
+    worker = damocles_host(principal, now=now)
+    if worker.is_paused or worker.is_draining:
+        return []
+    among = Q(sector__pieces=[], sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
+    among &= Q(sector__seal_proof__in=INTERACTIVE)
+    among &= Q(sector__damocles=None) | Q(sector__damocles__begun_at=None)
+    for miners in filter(None, (wanted.miners, principal.miners)):
+        among &= Q(miner__actor_id__in=miners)
+    count = min(max(wanted.count, 1), BATCH_MAX)
+    claim = Claim(
+        worker_id=str(worker.uuid),
+        boot_id=worker.boot_id,
+        kinds=(JobKind.SEAL,),
+        stages={Stage.ADD_PIECE: count},
+        new_sectors=count,
+        max=count,
+    )
+    jobs = jobs_claim(worker, claim, now=now, among=among).jobs
+    sectors = list(Sector.objects.filter(job__uuid__in=[job.id for job in jobs]).order_by("number"))
+    for sector in sectors:
+        DamoclesSector.objects.get_or_create(sector=sector)
+    return [Sector.objects.select_related("miner").get(pk=sector.pk) for sector in sectors]
+
+
+def sector_find(principal: Principal, name: SectorName) -> Sector:
+    """Return the row of a sector that a worker names.  Raises SectorGone, NotDamocles."""
+    rows = Sector.objects.select_related("miner").filter(
+        tenant_id=principal.own_id, miner__actor_id=name.miner_id, number=name.number
+    )
+    row = rows.first() if principal.may_mine(name.miner_id) else None
+    if row is None and recovery_row().restored_at is not None:
+        raise NotDamocles(f"{name} is not known here since the database was restored: its files are kept")
+    if row is None:
+        raise SectorGone(f"sector state not found: {name}")
+    return row
+
+
+@contextmanager
+def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[Held]:
+    """Lock a sector that a damocles-worker seals.  Raises SectorGone, NotDamocles."""
+    found = sector_find(principal, name)
+    with transaction.atomic():
+        job, sector = job_locked(found.pk)
+        told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
+        if told is None or (job.sticky_worker is not None and DAMOCLES not in job.sticky_worker.kinds):
+            raise NotDamocles(f"{name} is not sealed by a damocles-worker")
+        yield Held(sector, job, told, now)
+
+
+def damocles_begin(principal: Principal, name: SectorName, *, now: datetime) -> Sector:
+    """Note that a worker has begun with a sector that it was given.  Raises SectorGone, NotDamocles."""
+    with held(principal, name, now=now) as one:
+        _living_require(one, name)
+        one.lease()
+        return one.sector
+
+
+def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingContext) -> Sector:
+    """Return a sector with its ticket; asked again, the same.
+
+    Raises SectorGone, NotDamocles, NotThatFar.
+    """
+    with held(principal, name, now=work.now) as one:
+        _living_require(one, name)
+        one.lease()
+        one.forward(SectorState.TREE_D_BUILT)
+        sector = one.sector
+    if sector.state == SectorState.TREE_D_BUILT and sector.paused_at is None:
+        tickets_assign(
+            SectorsInProgress([sector]),
+            client=work.client,
+            network=work.network,
+            head=work.head,
+            now=work.now,
+        )
+        sector.refresh_from_db()
+    if sector.ticket is None:
+        raise NotThatFar(f"{name} gets no ticket now: {sector.error or sector.state}")
+    with held(principal, name, now=work.now) as one:
+        one.lease()
+    return sector
+
+
+def damocles_report(
+    principal: Principal, name: SectorName, reported: Reported, *, now: datetime
+) -> tuple[bool, str]:
+    """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
+
+    Raises SectorGone, NotDamocles, WorkerRetired.
+    """
+    worker = damocles_host(principal, name=reported.instance, now=now)
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if sector.state in GONE or one.told.finished_at is not None:
+            return True, f"the sector is {sector.state.lower()}" if sector.state in GONE else ""
+        _host_note(one, worker)
+        one.told.location, one.told.step = reported.location[:500], reported.step[:40]
+        if reported.failure_level:
+            one.told.save()
+            _failure_note(one, reported)
+            return False, ""
+        if one.told.is_failed_there:
+            one.told.is_failed_there = False
+            if sector.paused_at is not None:
+                sector_retry(sector, actor=worker.name, now=now)
+                one.job, one.sector = job_locked(sector.pk)
+        one.lease()
+        one.forward(REACHED.get(reported.step, SectorState.ALLOCATED))
+    return False, ""
+
+
+def _host_note(one: Held, worker: Worker) -> None:
+    """Bind a sector to the worker that reports it."""
+    before = one.job.sticky_worker
+    if before == worker:
+        return
+    one.job.sticky_worker = worker
+    if one.job.worker_id is not None:
+        one.job.worker = worker
+    one.job.save(update_fields=["sticky_worker", "worker"])
+    if before is not None and one.told.location:
+        one.note(HOST_CHANGED, f"{before.name} had it before, in {one.told.location}", is_error=True)
+
+
+def _failure_note(one: Held, reported: Reported) -> None:
+    """Note a failure; one that stops the worker's thread pauses the sector until the thread goes on."""
+    error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
+    one.note("FAIL", error, is_error=True)
+    levels = {str(level): level for level in Level}
+    level = levels.get(reported.failure_level.lower(), Level.PERMANENT)
+    if level in (Level.TEMPORARY, Level.ABORT) or one.sector.paused_at is not None:
+        Sector.objects.filter(pk=one.sector.pk, paused_at=None).update(error=error, error_level=level)
+        return
+    one.told.is_failed_there = True
+    one.told.save(update_fields=["is_failed_there"])
+    sector_pause(one.sector, job=one.job, error=error, level=level, now=one.now)
+
+
+def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
+    """Note that a worker is done with a sector; it proves once the chain has its commit.
+
+    Raises SectorGone, NotDamocles, NotThatFar.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state in GONE:
+            return
+        if one.is_before(SectorState.C2_DONE):
+            raise NotThatFar(f"{name} is {one.sector.state}: its proof was not submitted")
+        if one.told.finished_at is None:
+            one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
+            one.told.save()
+        if one.sector.state == SectorState.COMMIT_LANDED:
+            one.lease()
+            one.forward(SectorState.PROVING)
+
+
+def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:
+    """Finish the sectors whose commit has landed after their worker was done with them."""
+    landed = {sector.pk: sector for sector in underway.sectors_in(SectorState.COMMIT_LANDED)}
+    done = DamoclesSector.objects.filter(sector__in=landed).exclude(finished_at=None) if landed else ()
+    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in done)
+
+
+def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
+    """Abort a sector that its worker has given up; one that the chain has already proves on.
+
+    Raises SectorGone, NotDamocles, CommitOnItsWay.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state in GONE:
+            return
+        if not one.is_before(SectorState.COMMIT_LANDED):
+            one.told.finished_at = one.told.finished_at or now
+            one.told.save()
+            if one.sector.state == SectorState.COMMIT_LANDED:
+                one.lease()
+                one.forward(SectorState.PROVING)
+            return
+        worker = one.job.sticky_worker
+        actor = principal.actor if worker is None else worker.name
+        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.told.save()
+        sector_abort(one.sector, actor=actor, reason=reason[:500], now=now, by=principal)
+
+
+def _living_require(one: Held, name: SectorName) -> None:
+    """Raise SectorGone for a sector that is over."""
+    if one.sector.state in GONE:
+        raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

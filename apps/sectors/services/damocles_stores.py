@@ -1,0 +1,76 @@
+"""Stores for damocles-workers, which have the same disks mounted under the same names as the pool's hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import Sum
+
+from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.services.damocles_sectors import held
+from apps.sectors.store_models import Store
+from apps.sectors.store_selectors import attachments_of, provers_of_store, store_standing, stores_visible
+from poolsite.wire.stores import StoreCondition
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.users.principals import Principal
+
+
+def damocles_store(principal: Principal, name: str, *, now: datetime) -> Store | None:
+    """Return a store by its name."""
+    return stores_visible(principal, now=now).filter(tenant_id=principal.own_id, name=name).first()
+
+
+def store_path(store: Store) -> str:
+    """Return where a host has a store."""
+    return next((row.path for row in attachments_of(store)), "")
+
+
+def damocles_reserve(
+    principal: Principal, name: SectorName, *, size: int, candidates: Sequence[str], now: datetime
+) -> Store | None:
+    """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
+
+    None while no store takes it.  Raises SectorGone, NotDamocles.
+    """
+    with held(principal, name, now=now) as one:
+        one.lease()
+        Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
+        fit = []
+        for store in stores_visible(principal, now=now).filter(tenant_id=principal.own_id):
+            is_named = not candidates or store.name in candidates
+            if is_named and _takes(store, name, size=size, now=now):
+                fit.append(store)
+        kept = next((store for store in fit if store.name == one.told.reserved_store), None)
+        chosen = kept or max(fit, key=_appeal, default=None)
+        if chosen is not None:
+            one.told.reserved_store, one.told.reserved_bytes = chosen.name, size
+            one.told.save()
+        return chosen
+
+
+def _appeal(store: Store) -> tuple[int, str]:
+    weight = int(store.rules.get("weight") or 1)
+    return weight * store.free_bytes, store.name
+
+
+def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
+    """Return whether a store has room for a sector, takes it by its rules, and can be proven."""
+    if store_standing(store, now=now).condition != StoreCondition.READY:
+        return False
+    allow, deny = store.rules.get("allow_miners") or (), store.rules.get("deny_miners") or ()
+    if (
+        name.miner_id in deny
+        or (allow and name.miner_id not in allow)
+        or not store.rules.get("can_store", True)
+    ):
+        return False
+    others = DamoclesSector.objects.filter(
+        reserved_store=store.name, sector__tenant_id=store.tenant_id
+    ).exclude(sector__number=name.number, sector__miner__actor_id=name.miner_id)
+    taken = others.aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
+    return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))

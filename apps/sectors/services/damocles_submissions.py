@@ -1,0 +1,256 @@
+"""What damocles-workers submit: commitments, the store of the files, the proof; and what became of it.
+
+The console sends the messages as for its own hosts, in batches and again where one fails: a worker hears that
+its submission is under way until it has landed, also while somebody has to decide here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.errors import BadReport, NotThatFar
+from apps.sectors.models import Sector, SectorProof
+from apps.sectors.params import comm_d_of
+from apps.sectors.policy import sealing_policy
+from apps.sectors.services.advance import SectorsInProgress, seeds_assign
+from apps.sectors.services.damocles_sectors import GONE, Held, held, sector_find
+from apps.sectors.services.reports import proof_check
+from apps.sectors.services.steps import sector_retry
+from apps.sectors.store_models import Store
+from apps.sectors.store_selectors import provers_of_store
+from poolsite.wire.damocles import OnChainState, SubmitResult
+from poolsite.wire.pipeline import NEXT_STAGE, SectorState, stage_rank
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.sectors.services.sealing_context import SealingContext
+    from apps.users.principals import Principal
+
+SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
+
+Submitted = tuple[SubmitResult, str]
+Standing = tuple[OnChainState, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreCommitted:
+    """What a worker has made of a sector."""
+
+    seal_proof: int
+    comm_r: bytes
+    comm_d: bytes
+    ticket: bytes
+    ticket_epoch: int
+
+
+def damocles_precommit(
+    principal: Principal, name: SectorName, made: PreCommitted, *, anew: bool, now: datetime
+) -> Submitted:
+    """Take a replica's commitments; the same again is accepted again.
+
+    `anew` puts others in their place as long as no message has them.  Raises SectorGone, NotDamocles.
+    """
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if sector.state in GONE:
+            return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
+        one.lease()
+        is_first = one.is_before(SectorState.PERSISTED)
+        if not is_first and _is_same(sector, made):
+            return SubmitResult.ACCEPTED, ""
+        if not is_first and not (anew and sector.state == SectorState.PERSISTED):
+            return SubmitResult.MISMATCHED, "other commitments were submitted for this sector before"
+        refusal = _precommit_refusal(one, made)
+        if refusal is not None:
+            return refusal
+        columns = {"comm_d": made.comm_d, "comm_r": made.comm_r}
+        if is_first:
+            one.forward(SectorState.PERSISTED, **columns, store="")
+        else:
+            Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
+            one.note("REPLACED", "its worker has submitted other commitments")
+        return SubmitResult.ACCEPTED, ""
+
+
+def _is_same(sector: Sector, made: PreCommitted) -> bool:
+    """Return whether a sector was pre-committed with these very things."""
+    given = (made.comm_r, made.comm_d, made.ticket, made.ticket_epoch)
+    known = (sector.comm_r, sector.comm_d, sector.ticket)
+    return (*(bytes(one or b"") for one in known), sector.ticket_epoch) == given
+
+
+def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
+    """Return why commitments are not taken; a sector whose thread had stopped goes on.  Raises NotThatFar."""
+    sector = one.sector
+    if sector.paused_at is not None and not one.told.is_failed_there:
+        raise NotThatFar(f"the sector waits: {sector.error}")
+    if made.seal_proof != sector.seal_proof:
+        return SubmitResult.MISMATCHED, f"the sector's proof type is {sector.seal_proof}"
+    if made.comm_d != comm_d_of(sector):
+        return SubmitResult.MISMATCHED, "this is not the commitment of the sector's pieces"
+    if (bytes(sector.ticket or b""), sector.ticket_epoch) != (made.ticket, made.ticket_epoch):
+        return SubmitResult.REJECTED, "the ticket is not the sector's: it was too old for the chain"
+    if sector.paused_at is not None:
+        one.sector = _going_on(one)
+    return None
+
+
+def _going_on(one: Held) -> Sector:
+    """Go on with a sector whose thread had stopped."""
+    one.told.is_failed_there = False
+    one.told.save()
+    worker = one.job.sticky_worker
+    fresh = sector_retry(one.sector, actor="" if worker is None else worker.name, now=one.now)
+    one.job.refresh_from_db()
+    return fresh
+
+
+def precommit_standing(principal: Principal, name: SectorName) -> Standing:
+    """Return where a sector's pre-commit is.  Raises SectorGone, NotDamocles."""
+    sector = sector_find(principal, name)
+    if sector.state in GONE:
+        return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
+    if not _is_before(sector, SectorState.PRECOMMIT_LANDED):
+        return OnChainState.LANDED, ""
+    if _is_before(sector, SectorState.PERSISTED):
+        if sector.comm_r is None:
+            return OnChainState.NOT_FOUND, "no pre-commit was submitted"
+        return OnChainState.SHOULD_ABORT, "the ticket became too old before the pre-commit was sent"
+    sent = sector.state == SectorState.PRECOMMIT_SENT
+    return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
+
+
+def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, now: datetime) -> bool:
+    """Note in which store a worker has put a sector's files; False for a store that is not known.
+
+    Raises SectorGone, NotDamocles, NotThatFar.
+    """
+    store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
+    if store is None:
+        return False
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if one.is_before(SectorState.PERSISTED):
+            raise NotThatFar(f"{name} is {sector.state}: its commitments were not submitted")
+        if sector.store == store.name:
+            return True
+        if sector.store and not one.is_before(SectorState.COMMIT_LANDED):
+            raise NotThatFar(f"{name} is proven out of store {sector.store}: move it there")
+        if not provers_of_store(store, now=now):
+            raise NotThatFar(f"no prover that is there reads store {store.name}: attach it to one first")
+        Sector.objects.filter(pk=sector.pk).update(store=store.name, updated_at=now)
+        sector.store = store.name
+        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.told.save()
+        one.note("STORED", f"in store {store.name}")
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeedAnswer:
+    """A sector's seed, or in how many epochs to ask for it again."""
+
+    seed: bytes = b""
+    epoch: int = 0
+    wait_epochs: int = 0
+
+
+def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
+    """Return a sector's seed, or how long it takes.  Raises SectorGone, NotDamocles, NotThatFar."""
+    with held(principal, name, now=work.now) as one:
+        sector = one.sector
+        if sector.state in GONE or one.is_before(SectorState.PRECOMMIT_LANDED):
+            raise NotThatFar(f"{name} is {sector.state}: its pre-commit has not landed")
+    if sector.state == SectorState.PRECOMMIT_LANDED and sector.paused_at is None:
+        seeds_assign(
+            SectorsInProgress([sector]),
+            client=work.client,
+            network=work.network,
+            head=work.head,
+            now=work.now,
+        )
+    with held(principal, name, now=work.now) as one:
+        sector = one.sector
+        if sector.seed is None or sector.seed_epoch is None:
+            wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
+            due = (sector.precommit_epoch or work.head.height) + wait
+            return SeedAnswer(wait_epochs=max(due - work.head.height, 1))
+        one.told.seed_epoch = sector.seed_epoch
+        one.lease()
+        return SeedAnswer(seed=bytes(sector.seed), epoch=sector.seed_epoch)
+
+
+def damocles_proof(
+    principal: Principal, name: SectorName, proof: bytes, *, anew: bool, now: datetime
+) -> Submitted:
+    """Take a sector's proof; the same again is accepted again.
+
+    Raises SectorGone, NotDamocles, NotThatFar.
+    """
+    if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
+        return SubmitResult.MISMATCHED, "the proof is empty or too long"
+    with held(principal, name, now=now) as one:
+        sector = one.sector
+        if sector.state in GONE:
+            return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
+        one.lease()
+        if one.is_before(SectorState.C2_DONE):
+            return _proof_first(one, proof)
+        known = SectorProof.objects.filter(sector=sector).first()
+        if known is not None and bytes(known.proof) == proof:
+            return SubmitResult.ACCEPTED, ""
+        if not anew or sector.state != SectorState.C2_DONE:
+            return SubmitResult.MISMATCHED, "another proof was submitted for this sector before"
+        return _proof_take(sector, proof)
+
+
+def _proof_first(one: Held, proof: bytes) -> Submitted:
+    """Take the first proof for a seed.  Raises NotThatFar."""
+    if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
+        return SubmitResult.MISMATCHED, SEED_AGAIN
+    if not one.sector.store:
+        raise NotThatFar(f"sector {one.sector.number} lies in no store yet: submit where its files are first")
+    if one.sector.paused_at is not None:
+        if not one.told.is_failed_there:
+            raise NotThatFar(f"the sector waits: {one.sector.error}")
+        one.sector = _going_on(one)
+    taken = _proof_take(one.sector, proof)
+    if taken[0] is SubmitResult.ACCEPTED:
+        one.forward(SectorState.C2_DONE)
+    return taken
+
+
+def _proof_take(sector: Sector, proof: bytes) -> Submitted:
+    """Check a proof where that can be done here, and store it."""
+    try:
+        proof_check(sector, proof)
+    except BadReport as bad:
+        return SubmitResult.MISMATCHED, bad.reason
+    columns = {"proof": proof, "seed_epoch": sector.seed_epoch or 0}
+    SectorProof.objects.update_or_create(sector=sector, defaults=columns)
+    return SubmitResult.ACCEPTED, ""
+
+
+def proof_standing(principal: Principal, name: SectorName) -> Standing:
+    """Return where a sector's commit is.  Raises SectorGone, NotDamocles."""
+    sector = sector_find(principal, name)
+    if sector.state in GONE:
+        return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
+    if not _is_before(sector, SectorState.COMMIT_LANDED):
+        return OnChainState.LANDED, ""
+    if _is_before(sector, SectorState.C2_DONE):
+        told = DamoclesSector.objects.filter(sector=sector).first()
+        if told is None or told.seed_epoch is None:
+            return OnChainState.NOT_FOUND, "no proof was submitted"
+        return OnChainState.PERM_FAILED, SEED_AGAIN
+    sent = sector.state == SectorState.COMMIT_SENT
+    return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
+
+
+def _is_before(sector: Sector, state: str) -> bool:
+    """Return whether a sector has not come to a state yet."""
+    return stage_rank(sector.stage) < stage_rank(NEXT_STAGE[state].stage)

@@ -1,0 +1,56 @@
+"""What a damocles-worker and damocles-manager say to each other: numbers and names of their JSON-RPC.
+
+Source: ipfs-force-community/damocles damocles-worker/src/rpc/sealer/mod.rs, sealing_thread/planner/sealer.rs;
+damocles-manager/core/types.go.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from poolsite.wire.pipeline import SectorState
+
+SECTOR_GONE: Final = 11001
+"""Code of the error on which a worker wipes its files of the sector."""
+
+
+class SubmitResult(IntEnum):
+    """What became of a submission."""
+
+    ACCEPTED = 1
+    DUPLICATE = 2
+    MISMATCHED = 3
+    """The worker's thread waits for somebody; it keeps its files."""
+    REJECTED = 4
+    """The worker gives the sector up."""
+    FILES_MISSED = 5
+
+
+class OnChainState(IntEnum):
+    """Where a submission is."""
+
+    PENDING = 1
+    PACKED = 2
+    """In a message."""
+    LANDED = 3
+    NOT_FOUND = 4
+    FAILED = 5
+    """The worker submits again."""
+    PERM_FAILED = 6
+    """The worker's thread waits for somebody; it keeps its files."""
+    SHOULD_ABORT = 7
+    """The worker gives the sector up."""
+
+
+REACHED: Final[dict[str, str]] = {
+    "PieceAdded": SectorState.PIECE_ADDED,
+    "TreeDBuilt": SectorState.TREE_D_BUILT,
+    "PC1Done": SectorState.PC1_DONE,
+    "SyntheticPoRepNeeded": SectorState.PC1_DONE,
+    "PC2Done": SectorState.PC1_DONE,
+    "C1Done": SectorState.C1_DONE,
+    "C2Done": SectorState.C1_DONE,
+}
+"""A worker's state → how far the sector is by what the worker has told until then: the outcomes of PC2 and
+C2 come with its submissions."""

@@ -1,0 +1,247 @@
+"""A client that does what a damocles-worker's planner does, call by call, with the pool's own kernels.
+
+The order, forms and reactions are those of damocles-worker/src/sealing/sealing_thread/planner/sealer.rs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from django.test import Client
+from msgspec.structs import replace
+
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.jobs import SealInputs
+from tests import people
+from workers.agent.paths import sealing_paths
+from workers.agent.stages import outputs_of, task_of
+from workers.processors import pc1_output
+from workers.storage.files import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.integration.sealing.world import World
+
+NAME = "damocles-1"
+
+
+class DamoclesWorker:
+    """One sealing thread; `state` is what its own database keeps."""
+
+    def __init__(self, world: World, token: str, *, name: str = NAME, location: str = "/mnt/nvme1") -> None:
+        self.world, self.token, self.name, self.location = world, token, name, location
+        self.folder: Path = world.folder / "damocles" / location.strip("/").replace("/", "-")
+        self.state = "Empty"
+        self.sector: dict[str, Any] = {}
+        self.inputs: SealInputs | None = None
+        self.ticket: dict[str, Any] = {}
+        self.proof = b""
+        self.resubmits = False
+        self.errors: list[str] = []
+        self.calls = 0
+
+    # The line to the manager
+
+    def answer(self, method: str, *params: Any) -> Any:
+        """Call a method; gives the whole answer."""
+        self.calls += 1
+        body = json.dumps({"jsonrpc": "2.0", "id": self.calls, "method": f"Venus.{method}", "params": params})
+        headers = people.bearer(self.token)
+        return Client().post("/rpc/v0", body, content_type="application/json", headers=headers).json()
+
+    def call(self, method: str, *params: Any) -> Any:
+        """Call a method; gives its result."""
+        answer = self.answer(method, *params)
+        assert "error" not in answer, (method, answer)
+        return answer["result"]
+
+    def ping(self) -> None:
+        """Say that it lives."""
+        summary = {"Threads": 1, "Empty": 0, "Paused": 0, "Running": 1, "Waiting": 0, "Errors": 0}
+        info = {"Name": self.name, "Dest": "127.0.0.1:17890", "Version": "v0.13.1", "Summary": summary}
+        assert self.call("WorkerPing", info) is None
+
+    def go(self, state: str, event: str, failure: dict[str, str] | None = None) -> dict[str, Any]:
+        """Come into a state and report it."""
+        before, self.state = self.state, state
+        return self.report(before, state, event, failure)
+
+    def report(
+        self, before: str, state: str, event: str, failure: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Report a step."""
+        told = {
+            "Worker": {"Instance": self.name, "Location": self.location},
+            "StateChange": {"Prev": before, "Next": state, "Event": event},
+            "Failure": failure,
+        }
+        found: dict[str, Any] = self.call("ReportState", self.sector["ID"], told)
+        return found
+
+    # The kernels
+
+    def run(self, task: str, **known: Any) -> Any:
+        """Run a stage over what the worker knows by now."""
+        assert self.inputs is not None
+        self.inputs = replace(self.inputs, **known)
+        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
+        for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
+            folder.mkdir(parents=True, exist_ok=True)
+        output = self.world.pool.call(task, task_of(task, self.inputs, paths))
+        if task == "pc1":
+            write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
+        return outputs_of(output)
+
+    # Its plan
+
+    def step(self) -> bool:
+        """Do what comes next; False while it waits."""
+        return bool(getattr(self, f"do_{self.state.lower()}")())
+
+    def work(self, until: str = "") -> None:
+        """Go on until it waits, or is in a state."""
+        while self.state != until and self.step():
+            pass
+
+    def do_empty(self) -> bool:
+        found = self.call("AllocateSector", {"AllowedMiners": [], "AllowedProofTypes": []})
+        if found is None:
+            return False
+        self.sector = found
+        number, miner = found["ID"]["Number"], found["ID"]["Miner"]
+        size = seal_parameters(found["ProofType"]).sector_bytes
+        self.inputs = SealInputs(
+            miner_id=miner,
+            number=number,
+            seal_proof=found["ProofType"],
+            sector_size=size,
+            state="",
+            stage="",
+        )
+        self.go("Allocated", "Allocate")
+        return True
+
+    def do_allocated(self) -> bool:
+        assert self.call("AcquireDeals", self.sector["ID"], {"MaxDeals": None, "MinUsedSpace": None}) is None
+        self.go("DealsAcquired", "AcquireDealsV2")
+        return True
+
+    def do_dealsacquired(self) -> bool:
+        self.run("add_piece")
+        self.go("PieceAdded", "AddPiece")
+        return True
+
+    def do_pieceadded(self) -> bool:
+        self.run("tree_d")
+        self.go("TreeDBuilt", "BuildTreeD")
+        return True
+
+    def do_treedbuilt(self) -> bool:
+        self.go("TicketAssigned", "AssignTicket")
+        return True
+
+    def do_ticketassigned(self) -> bool:
+        self.ticket = self.call("AssignTicket", self.sector["ID"])
+        ticket = base64.b64decode(self.ticket["Ticket"])
+        self.run("pc1", ticket=ticket, ticket_epoch=self.ticket["Epoch"])
+        self.go("PC1Done", "PC1")
+        return True
+
+    def do_pc1done(self) -> bool:
+        outputs = self.run("pc2")
+        assert self.inputs is not None
+        self.inputs = replace(self.inputs, comm_r=outputs.comm_r, comm_d=outputs.comm_d)
+        self.go("PC2Done", "PC2")
+        return True
+
+    def precommit(self) -> dict[str, Any]:
+        """What SubmitPreCommit carries."""
+        assert self.inputs is not None
+        assert self.inputs.comm_r is not None
+        assert self.inputs.comm_d is not None
+        return {"CommR": [*self.inputs.comm_r], "CommD": [*self.inputs.comm_d], "Ticket": self.ticket}
+
+    def do_pc2done(self) -> bool:
+        found = self.call("SubmitPreCommit", self.sector, self.precommit(), self.resubmits)
+        if found["Res"] not in (1, 2):
+            return self.fails(found)
+        self.go("PCSubmitted", "SubmitPC")
+        return True
+
+    def do_pcsubmitted(self) -> bool:
+        found = self.call("PollPreCommitState", self.sector["ID"])
+        if found["State"] in (1, 2):
+            return False
+        if found["State"] != 3:
+            return self.fails(found)
+        self.go("PCLanded", "CheckPC")
+        return True
+
+    def do_pclanded(self) -> bool:
+        assert self.inputs is not None
+        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
+        name = self.world.store.name()
+        found = self.call("StoreReserveSpace", self.sector["ID"], 2 * self.inputs.sector_size, [name])
+        if found is None:
+            return False
+        assert found["Name"] == name
+        where: dict[str, Any] = {"miner_id": self.inputs.miner_id, "number": self.inputs.number}
+        self.world.store.persist(paths.files, **where)
+        self.go("Persisted", "Persist")
+        return True
+
+    def do_persisted(self) -> bool:
+        assert self.call("SubmitPersistedEx", self.sector["ID"], self.world.store.name(), False) is True
+        self.go("PersistanceSubmitted", "SubmitPersistance")
+        return True
+
+    def do_persistancesubmitted(self) -> bool:
+        found = self.call("WaitSeed", self.sector["ID"], self.sector["ProofType"])
+        if found["ShouldWait"]:
+            assert found["Delay"] > 0
+            assert found["Seed"] is None
+            return False
+        seed = base64.b64decode(found["Seed"]["Seed"])
+        assert self.inputs is not None
+        self.inputs = replace(self.inputs, seed=seed, seed_epoch=found["Seed"]["Epoch"])
+        self.go("SeedAssigned", "AssignSeed")
+        return True
+
+    def do_seedassigned(self) -> bool:
+        self.run("c1")
+        self.go("C1Done", "C1")
+        return True
+
+    def do_c1done(self) -> bool:
+        self.proof = self.run("c2").proof or b""
+        self.go("C2Done", "C2")
+        return True
+
+    def do_c2done(self) -> bool:
+        proof = {"Proof": base64.b64encode(self.proof).decode()}
+        found = self.call("SubmitProof", self.sector["ID"], proof, self.resubmits)
+        if found["Res"] not in (1, 2):
+            return self.fails(found)
+        self.go("ProofSubmitted", "SubmitProof")
+        return True
+
+    def do_proofsubmitted(self) -> bool:
+        found = self.call("PollProofState", self.sector["ID"])
+        if found["State"] in (1, 2):
+            return False
+        if found["State"] != 3:
+            return self.fails(found)
+        assert self.call("ReportFinalized", self.sector["ID"]) is None
+        self.state = "Finished"
+        return True
+
+    def do_finished(self) -> bool:
+        return False
+
+    def fails(self, found: dict[str, Any]) -> bool:
+        """Stop, as a thread that waits for somebody does."""
+        self.errors.append(f"{found}")
+        return False

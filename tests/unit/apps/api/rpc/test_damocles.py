@@ -1,0 +1,381 @@
+"""damocles-manager's methods without a chain: who reaches what, refusals, failures, orders to hosts."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core import clock
+from apps.messages.models import Recovery
+from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.models import Job, Sector
+from apps.sectors.params import comm_d_of
+from apps.sectors.services.hosts import worker_command
+from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.users.models import AuditEntry
+from apps.users.services.tokens import TokenLimits
+from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+TICKET = bytes([7]) * 32
+SPEC: dict[str, Any] = {"AllowedMiners": [], "AllowedProofTypes": None}
+
+
+class Line:
+    """A damocles-worker's way in."""
+
+    def __init__(self, client: Client, token: str) -> None:
+        self.client, self.token = client, token
+
+    def answer(self, method: str, *params: Any) -> dict[str, Any]:
+        """Call a method; gives the whole answer."""
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": f"Venus.{method}", "params": params})
+        sent = self.client.post(
+            "/rpc/v0", body, content_type="application/json", headers=people.bearer(self.token)
+        )
+        found: dict[str, Any] = sent.json()
+        return found
+
+    def call(self, method: str, *params: Any) -> Any:
+        """Call a method; gives its result."""
+        answer = self.answer(method, *params)
+        assert "error" not in answer, answer
+        return answer["result"]
+
+    def code(self, method: str, *params: Any) -> int:
+        """Call a method that is refused; gives the code."""
+        return int(self.answer(method, *params)["error"]["code"])
+
+    def report(self, sector: dict[str, Any], step: str, level: str = "", instance: str = "w1") -> Any:
+        """Report a state."""
+        told = {
+            "Worker": {"Instance": instance, "Location": "/mnt/a"},
+            "StateChange": {"Prev": "Empty", "Next": step, "Event": "X"},
+            "Failure": {"Level": level, "Desc": "disk gone"} if level else None,
+        }
+        return self.call("ReportState", sector["ID"], told)
+
+
+@pytest.fixture
+def line(client: Client) -> Line:
+    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
+
+
+@pytest.fixture
+def miner() -> Miner:
+    factories.head(1000)
+    return factories.miner(2001)
+
+
+def named(sector: Sector) -> dict[str, int]:
+    return {"Miner": sector.miner.actor_id or 0, "Number": sector.number}
+
+
+def precommit(sector: Sector, comm_r: bytes = bytes([9]) * 32, ticket: bytes = TICKET) -> list[Any]:
+    """What SubmitPreCommit takes."""
+    given = {"Ticket": b64encode(ticket).decode(), "Epoch": 100}
+    info = {"CommR": [*comm_r], "CommD": [*comm_d_of(sector)], "Ticket": given}
+    return [{"ID": named(sector), "ProofType": sector.seal_proof}, info, False]
+
+
+def ticketed(line: Line, miner: Miner) -> Sector:
+    """A sector that a worker was given, and that has its ticket."""
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    line.report(given, "TreeDBuilt")
+    job = Job.objects.get(sector=sector)
+    Sector.objects.filter(pk=sector.pk).update(state="TICKET_ASSIGNED", ticket=TICKET, ticket_epoch=100)
+    Job.objects.filter(pk=job.pk).update(state="READY", stage="PC1", worker=None)
+    sector.refresh_from_db()
+    return sector
+
+
+def test_only_pledged_sectors_of_zeros_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
+    factories.sector(miner, held_by=factories.worker())
+    factories.sector(miner, pieces=[{"size": 2048, "comm_p": "00", "payload": 5}])
+    factories.sector(factories.miner(2002, of="bob"))
+    assert line.call("AllocateSector", SPEC) is None
+    free = factories.sector(miner)
+
+    assert line.call("AllocateSector", SPEC | {"AllowedMiners": [2002]}) is None
+    assert line.call("AllocateSector", SPEC | {"AllowedProofTypes": [8]}) is None
+    given = line.call("AllocateSectorsBatch", SPEC, 5)
+
+    assert given == [{"ID": named(free), "ProofType": free.seal_proof}]
+    assert line.call("AllocateSectorsBatch", SPEC, 1) == []
+    assert line.code("AllocateSectorsBatch", SPEC, 0) == 1
+
+
+def test_an_allocation_that_nobody_heard_is_given_again(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert line.call("AllocateSector", SPEC) is None
+
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+
+    assert line.call("AllocateSector", SPEC) == given
+    assert line.call("AcquireDeals", given["ID"], {}) is None
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+    assert line.call("AllocateSector", SPEC) is None, "its worker has begun"
+    assert DamoclesSector.objects.get().sector == sector
+
+
+def test_a_token_reaches_its_tenants_and_its_miners_sectors_alone(client: Client, miner: Miner) -> None:
+    mine = factories.sector(miner)
+    stranger = Line(client, people.token("write", of="bob", scopes=["sealer"]))
+    limited = Line(
+        client, people.token("write", of="alice", scopes=["sealer"], limits=TokenLimits(miners=(2999,)))
+    )
+    owner = Line(client, people.token("write", of="alice", scopes=["sealer"]))
+    reader = Line(client, people.token("read", of="alice"))
+    prover = Line(client, people.token("write", of="alice", scopes=["prover"]))
+
+    assert limited.call("AllocateSector", SPEC) is None
+    assert stranger.call("AllocateSector", SPEC) is None
+    assert owner.call("AllocateSector", SPEC)["ID"] == named(mine)
+    for other in (stranger, limited):
+        assert other.code("AcquireDeals", named(mine), {}) == 11001
+        assert other.code("PollPreCommitState", named(mine)) == 11001
+        assert other.code("GetInfo", 2001) == 1
+    for refused in (reader, prover):
+        assert "missing permission" in refused.answer("AllocateSector", SPEC)["error"]["message"]
+
+
+def test_an_unknown_sector_has_damocles_code_but_not_after_a_restore(line: Line, miner: Miner) -> None:
+    unknown = {"Miner": 2001, "Number": 12345}
+    assert line.code("AssignTicket", unknown) == 11001
+
+    Recovery.objects.update_or_create(pk=1, defaults={"restored_at": clock.now()})
+
+    assert line.code("AssignTicket", unknown) == 1, "the worker must not wipe what only the backup lacks"
+
+
+def test_another_hosts_sector_is_refused_and_nothing_of_it_changes(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner, held_by=factories.worker("sealer-1"))
+
+    assert line.code("AssignTicket", named(sector)) == 1
+    assert line.code("ReportAborted", named(sector), "mine") == 1
+    sector.refresh_from_db()
+    assert sector.state == "ALLOCATED"
+
+
+def test_methods_that_are_not_served_say_so(line: Line) -> None:
+    for method in ("WdPoStAllocateJobs", "AllocateSanpUpSector", "AllocateRebuildSector", "TerminateSector"):
+        assert line.code(method) == -32601
+
+
+def test_submitted_commitments_are_compared(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    other_d = precommit(sector)
+    other_d[1]["CommD"] = [1] * 32
+
+    assert line.call("SubmitPreCommit", *other_d)["Res"] == 3
+    assert line.call("SubmitPreCommit", *precommit(sector, ticket=bytes(32)))["Res"] == 4
+    assert line.call("PollPreCommitState", named(sector))["State"] == 4
+    assert line.call("SubmitPreCommit", *precommit(sector)) == {"Res": 1, "Desc": None}
+    assert line.call("SubmitPreCommit", *precommit(sector))["Res"] == 1
+    assert line.call("SubmitPreCommit", *precommit(sector, comm_r=bytes(32)))["Res"] == 3
+    assert line.call("PollPreCommitState", named(sector)) == {"State": 1, "Desc": None}
+    sector.refresh_from_db()
+    assert (sector.state, bytes(sector.comm_r or b"")) == ("PERSISTED", bytes([9]) * 32)
+
+    again = precommit(sector, comm_r=bytes([8]) * 32)
+    again[2] = True
+    sector_stop(sector, actor="ann", now=clock.now())
+    assert line.code("SubmitPreCommit", *again) == 1
+    sector_retry(sector, actor="ann", now=clock.now())
+    assert line.call("SubmitPreCommit", *again)["Res"] == 1
+    sector.refresh_from_db()
+    assert (sector.state, bytes(sector.comm_r or b"")) == ("PERSISTED", bytes([8]) * 32)
+
+
+def test_a_proof_waits_for_its_files_and_is_compared(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    line.call("SubmitPreCommit", *precommit(sector))
+    proof = {"Proof": b64encode(b"proof").decode()}
+    assert line.call("SubmitProof", named(sector), proof, False)["Res"] == 3
+    assert line.call("PollProofState", named(sector))["State"] == 4
+    Sector.objects.filter(pk=sector.pk).update(state="SEED_ASSIGNED", seed=bytes(32), seed_epoch=990)
+    Job.objects.update(state="READY", stage="C1")
+    assert line.call("WaitSeed", named(sector), 5)["Seed"]["Epoch"] == 990
+
+    assert line.code("SubmitProof", named(sector), proof, False) == 1, "its files are nowhere"
+    assert line.call("SubmitPersistedEx", named(sector), "store", False) is False, "no such store"
+    prover = factories.worker(kinds=[JobKind.WINDOW_POST])
+    factories.store(prover, "store")
+    assert line.call("StoreBasicInfo", "store")["Name"] == "store"
+    assert line.call("StoreBasicInfo", "nowhere") is None
+    assert line.call("StoreReserveSpace", named(sector), 1 << 50, ["store"]) is None
+    assert line.call("StoreReserveSpace", named(sector), 4096, ["other"]) is None
+    assert line.call("StoreReserveSpace", named(sector), 4096, ["store"])["Path"] == "/mnt/store"
+    assert line.call("SubmitPersisted", named(sector), "store") is True
+    Sector.objects.filter(pk=sector.pk).update(seed=bytes([1]) * 32, seed_epoch=991)
+    assert "has changed" in line.call("SubmitProof", named(sector), proof, False)["Desc"]
+    line.call("WaitSeed", named(sector), 5)
+    assert line.call("SubmitProof", named(sector), proof, False)["Res"] == 1
+    assert line.call("SubmitProof", named(sector), proof, False)["Res"] == 1
+    other = {"Proof": b64encode(b"other").decode()}
+    assert line.call("SubmitProof", named(sector), other, False)["Res"] == 3
+    assert line.call("SubmitProof", named(sector), other, True)["Res"] == 1
+    assert line.call("PollProofState", named(sector))["State"] == 1
+
+
+def test_a_sector_that_was_aborted_here_is_wiped_there(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert line.report(given, "PieceAdded")["Finalized"] is False
+
+    sector_abort(sector, actor="ann", reason="not wanted", now=clock.now())
+
+    said = line.report(given, "PieceAdded")
+    assert (said["Finalized"], said["AbortReason"]) == (True, "the sector is aborted")
+    assert line.code("AssignTicket", given["ID"]) == 11001
+    assert line.call("PollPreCommitState", given["ID"])["State"] == 7
+    assert line.call("ReportAborted", given["ID"], "told so") is None
+    assert not WorkerCommand.objects.exists(), "it takes no orders"
+
+
+def test_a_worker_gives_a_sector_up(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    line.report(given, "PieceAdded")
+
+    for _ in range(2):
+        assert line.call("ReportAborted", given["ID"], "disk lost") is None
+
+    sector.refresh_from_db()
+    assert sector.state == "ABORTED"
+    lines = list(AuditEntry.objects.values_list("action", flat=True))
+    assert sorted(lines) == ["sector.abort", "worker.register", "worker.register"]
+    assert line.call("AllocateSector", SPEC) is None, "its number is not used again"
+
+
+def test_a_thread_that_stops_pauses_its_sector_until_it_goes_on(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    line.report(given, "PieceAdded", "Temporary")
+    sector.refresh_from_db()
+    assert (sector.paused_at, sector.error) == (None, "PieceAdded: disk gone")
+
+    line.report(given, "PieceAdded", "Permanent")
+    sector.refresh_from_db()
+    assert sector.paused_at is not None
+    assert sector.error_level == "permanent"
+
+    line.report(given, "TreeDBuilt")
+    sector.refresh_from_db()
+    assert Sector.objects.filter(paused_at=None, error="", state="TREE_D_BUILT").exists()
+
+
+def test_a_person_who_paused_a_sector_goes_before_its_worker(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    sector_stop(sector, actor="ann", now=clock.now())
+
+    line.report(given, "PieceAdded")
+
+    sector.refresh_from_db()
+    assert (sector.state, sector.paused_at is None) == ("ALLOCATED", False)
+
+
+def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Miner) -> None:
+    factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert Job.objects.filter(worker__name="damocles-worker at 127.0.0.1").exists()
+
+    line.report(given, "Allocated", instance="w1")
+    assert Job.objects.filter(worker__name="w1", sticky_worker__name="w1").exists()
+    line.report(given, "PieceAdded", instance="w2")
+
+    assert Job.objects.filter(worker__name="w2", sticky_worker__name="w2").exists()
+    moved = Job.objects.get().events.get(event="HOST_CHANGED")
+    assert (moved.is_error, moved.note) == (True, "w1 had it before, in /mnt/a")
+
+
+def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
+    factories.sector(miner)
+    info = {
+        "Name": "w1",
+        "Dest": "10.0.0.1:17890",
+        "Version": "v0.13.1",
+        "Summary": {"Threads": 2, "Errors": 1},
+    }
+    assert line.call("WorkerPing", info) is None
+    host = Worker.objects.get(name="w1")
+    assert host.last_error == "1 of 2 threads have an error"
+
+    worker_command(host, op=Operation.DRAIN, args={}, actor="ann")
+    line.call("WorkerPing", info)
+    assert line.call("AllocateSector", SPEC) is None
+    worker_command(host, op=Operation.RESUME, args={}, actor="ann")
+    worker_command(host, op=Operation.MEASURE, args={}, actor="ann")
+    line.call("WorkerPing", info)
+    assert line.call("AllocateSector", SPEC) is not None
+    assert WorkerCommand.objects.filter(done_at=None).count() == 0
+    assert WorkerCommand.objects.get(op="measure").error == "a damocles-worker does not take this order"
+
+    line.report({"ID": named(Sector.objects.get())}, "Allocated")
+    Job.objects.update(lease_until=clock.now() + timedelta(seconds=5))
+    line.call("WorkerPing", info)
+    assert Job.objects.filter(lease_until__gt=clock.now() + timedelta(seconds=60)).exists()
+    assert line.code("WorkerPing", info | {"Name": ""}) != 0
+    assert "worker dest is required" in line.answer("WorkerPing", info | {"Dest": ""})["error"]["message"]
+
+
+def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Line, miner: Miner) -> None:
+    from apps.sectors.services.advance import SectorsInProgress
+    from apps.sectors.services.damocles_sectors import damocles_follow
+
+    sector = ticketed(line, miner)
+    line.call("SubmitPreCommit", *precommit(sector))
+    assert line.code("ReportFinalized", named(sector)) == 1, "its proof was not submitted"
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_SENT")
+    assert line.call("ReportFinalized", named(sector)) is None
+    assert line.call("PollProofState", named(sector))["State"] == 2
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_LANDED")
+
+    assert damocles_follow(SectorsInProgress.read(), now=clock.now()) == 1
+
+    sector.refresh_from_db()
+    assert sector.state == "PROVING"
+    assert line.call("ReportFinalized", named(sector)) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("AllocateSector", [{"AllowedMiners": "x"}]),
+        ("AssignTicket", [{"Miner": -1, "Number": 0}]),
+        ("AssignTicket", [{"Miner": 2001}]),
+        ("AssignTicket", [None]),
+        ("SubmitPreCommit", [{"ID": {"Miner": 1, "Number": 1}, "ProofType": 5}, {"CommR": [1]}, False]),
+        ("SubmitProof", [{"Miner": 1, "Number": 1}, {"Proof": "*"}, False]),
+        ("ReportState", [{"Miner": 1, "Number": 1}, {"Worker": None}]),
+        ("StoreReserveSpace", [{"Miner": 1, "Number": 1}, 5, [1]]),
+    ],
+)
+def test_parameters_that_cannot_be_read_are_refused(line: Line, method: str, params: list[Any]) -> None:
+    assert line.code(method, *params) == -32700
+
+
+def test_a_miner_is_shown(line: Line, miner: Miner) -> None:
+    assert line.call("GetInfo", 2001) == {
+        "ID": 2001,
+        "Addr": miner.address,
+        "SectorSize": miner.sector_size,
+        "WindowPoStProofType": 10,
+        "SealProofType": miner.seal_proof,
+    }
