@@ -119,11 +119,10 @@ def _products_seconds(count: int) -> float:
 
 
 def _ntt(bits: int) -> Callable[[], object]:
-    from workers.kernels import ntt_words
     from workers.snark.domain import Domain
 
     domain, values = Domain(bits), _scalars(1 << bits)
-    return lambda: ntt_words.transform_split(values, domain.inverse_roots)
+    return lambda: domain.coefficients(values)
 
 
 def _msm(name: str, bits: int, *, threads: int = 1) -> Callable[[], object]:

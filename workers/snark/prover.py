@@ -13,14 +13,13 @@ import numpy as np
 
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
-from workers.kernels.r1cs import scale_rows
 from workers.snark.arrays import silent
 from workers.snark.densities import densities_of
 from workers.snark.domain import domain_for, domain_size
 from workers.snark.multiexp import multiexp
 from workers.snark.parameters import SECTIONS, BadParameters
 from workers.snark.points import G1, G2, point_compress
-from workers.snark.witness import FROM_MONTGOMERY, witness_solve
+from workers.snark.witness import witness_solve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -146,9 +145,7 @@ def quotient_scalars(witness: Witness, *, threads: int = 1, progress: Progress =
     domain = domain_for(count)
     padded = np.zeros((3, domain.size, 4), np.uint64)
     padded[:, :count] = witness.rows
-    h = domain.quotient([padded[0], padded[1], padded[2]], threads=threads, progress=progress)
-    scale_rows(h, FROM_MONTGOMERY, h)
-    return h
+    return domain.quotient([padded[0], padded[1], padded[2]], threads=threads, progress=progress)
 
 
 def _combination(group: Group, terms: list[tuple[int, Words]]) -> Words:

@@ -1,0 +1,153 @@
+# mypy: allow-untyped-calls
+"""The scalar field in IFMA lanes: rows of words to lanes and back, and products by factors known beforehand.
+
+A known factor w comes with floor(w · 2^260 / r).  The high half of value times that is the quotient of
+value · w by r, or at most one less where value is below 34 r; the remainder needs low halves only.  That is
+94 operations where a Montgomery product is 120, and no long chain.  Source: Shoup's trick as in NTL.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from llvmlite import ir  # type: ignore[import-untyped]  # llvmlite has no types
+
+from workers.kernels import llvm
+from workers.kernels.field import MODULUS
+from workers.kernels.ifma import LIMB, LIMB_BITS, LaneField, multiply_add
+from workers.kernels.llvm import I64, V8
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LANES = LaneField("fr", MODULUS, 5)
+SLOT = LANES.slot
+ROW = 32
+"""Bytes of a row of words."""
+KNOWN = 2 * 8 * LANES.limbs
+"""Bytes of a known factor."""
+LARGEST = 34
+"""Values that a known factor multiplies are at most so many moduli; remainders are below two."""
+_STRIDE = LANES.limbs_of((MODULUS * LANES.inverse + 1) >> LIMB_BITS)
+_V4 = ir.VectorType(I64, 4)
+_FIRST, _SECOND = [0, 1, 2, 3], [4, 5, 6, 7]
+
+
+def known_factors(values: Sequence[int]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """Return u64[n, 10]: limbs of each factor, then of its quotient."""
+    rows = [LANES.limbs_of(value) + LANES.limbs_of((value << LIMB_BITS * 5) // MODULUS) for value in values]
+    return np.array(rows, np.uint64).reshape(-1, 2 * LANES.limbs)
+
+
+def rows_load(builder, address, stride):
+    """Rows of eight lanes, `stride` bytes apart, as limbs."""
+    rows = []
+    for _ in range(8):
+        rows.append(llvm.load(builder, address, 0, _V4))
+        address = builder.add(address, stride)
+    pairs = [builder.shuffle_vector(*rows[at : at + 2], llvm.mask(_FIRST + _SECOND)) for at in (0, 2, 4, 6)]
+    for _ in range(3):
+        pairs = llvm.riffled(builder, pairs)
+    return LANES.from_words(builder, pairs)
+
+
+def rows_store(builder, value, address, stride):
+    """Carried limbs below 2^256 as rows of words."""
+    words = LANES.to_words(builder, value, 4)
+    for _ in range(2):
+        words = llvm.riffled(builder, words)
+    for pair in words:
+        for half in (_FIRST, _SECOND):
+            llvm.store(builder, builder.shuffle_vector(pair, pair, llvm.mask(half)), address, 0)
+            address = builder.add(address, stride)
+
+
+def spread(builder, address, offset=0):
+    """Limbs of one element in all lanes."""
+    out = []
+    for k in range(LANES.limbs):
+        limb = llvm.load(builder, address, offset + 8 * k, I64)
+        lane = builder.insert_element(llvm.undefined(V8), limb, llvm.splat(llvm.I32, 0))
+        out.append(builder.shuffle_vector(lane, lane, llvm.mask([0] * 8)))
+    return out
+
+
+def factor_ready(builder, value):
+    """Limbs whose low 52 bits are those of the carried value: all that a multiply-add reads."""
+    out = list(value)
+    for k in range(LANES.limbs - 1):
+        out[k + 1] = builder.add(out[k + 1], builder.ashr(out[k], llvm.splat(V8, LIMB_BITS)))
+    return out
+
+
+def multiply_known(builder, value, factor):
+    """value · factor less a multiple of r: below 2 r, not carried and modulo 2^260.
+
+    value:  limbs that are ready as a factor, at most 34 r
+    factor: address of a known factor
+    """
+    count = LANES.limbs
+    known, quotients = spread(builder, factor), spread(builder, factor, 8 * count)
+    terms = [(i, j, part) for i in range(count) for j in range(count) for part in (0, 1)]
+    high = [llvm.splat(V8, 0)] * (2 * count)
+    for i, j, part in terms:
+        at = i + j + part
+        if at >= count - 1:
+            high[at] = multiply_add(builder, part, high[at], value[i], quotients[j])
+    for k in range(count - 1, 2 * count - 1):
+        high[k + 1] = builder.add(high[k + 1], builder.lshr(high[k], llvm.splat(V8, LIMB_BITS)))
+    complement = LANES.constant(LANES.radix - MODULUS)
+    out = [llvm.splat(V8, 0)] * count
+    for left, right in ((value, known), (high[count:], complement)):
+        for i, j, part in terms:
+            at = i + j + part
+            if at < count:
+                out[at] = multiply_add(builder, part, out[at], left[i], right[j])
+    return out
+
+
+def multiply(builder, left, right):
+    """left · right / 2^260 plus at most a little more than r, not carried; both are ready as factors.
+
+    The first steps add multiples of 2^52 · _STRIDE - 1, itself a multiple of r, so that a limb is its own
+    quotient: there is one multiply-add from a limb to the next where Montgomery's step has two.  What they
+    leave is a limb longer than r, so the last two steps are Montgomery's.
+    """
+    count = LANES.limbs
+    sums = [llvm.splat(V8, 0)] * (2 * count)
+    for i in range(count):
+        for j in range(count):
+            for part in (0, 1):
+                sums[i + j + part] = multiply_add(builder, part, sums[i + j + part], left[i], right[j])
+    for i in range(count):
+        quotient, factors = sums[i], _STRIDE
+        carry = quotient
+        if i >= count - 2:
+            quotient = multiply_add(builder, 0, llvm.splat(V8, 0), sums[i], llvm.splat(V8, LANES.inverse))
+            # the limb becomes a multiple of 2^52, if not 0: its carry is rounded up
+            carry, factors = builder.add(sums[i], llvm.splat(V8, LIMB)), LANES.words
+        sums[i + 1] = builder.add(sums[i + 1], builder.lshr(carry, llvm.splat(V8, LIMB_BITS)))
+        for j, factor in enumerate(factors):
+            for part in (0, 1):
+                at = i + j + part + (factors is _STRIDE)
+                if at > i:
+                    sums[at] = multiply_add(builder, part, sums[at], quotient, llvm.splat(V8, factor))
+    return sums[count:]
+
+
+def lowered(builder, value):
+    """A value of at most 34 r, not carried and modulo 2^260, brought below 1.4 r, carried."""
+    out = LANES.carried(builder, value, wraps=True)
+    estimate = llvm.splat(V8, LANES.quotient_factor)
+    quotient = multiply_add(builder, 1, llvm.splat(V8, 0), out[-1], estimate)
+    for part in (0, 1):
+        for j in range(LANES.limbs - part):
+            factor = llvm.splat(V8, LANES.complement[j])
+            out[j + part] = multiply_add(builder, part, out[j + part], quotient, factor)
+    return LANES.carried(builder, out, wraps=True)
+
+
+def brought_below(builder, value):
+    """As `lowered`, below r."""
+    return LANES.canonical(builder, lowered(builder, value))
