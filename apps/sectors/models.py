@@ -72,6 +72,8 @@ class BatchSettings(Timestamped):
     terminate_wait_epochs = models.IntegerField(null=True)
     extend_batch_max = models.IntegerField(null=True)
     extend_wait_epochs = models.IntegerField(null=True)
+    update_batch_max = models.IntegerField(null=True)
+    update_wait_epochs = models.IntegerField(null=True)
     base_fee_max = AttoFilField(null=True)
     aggregate_commits = models.BooleanField(null=True)
 

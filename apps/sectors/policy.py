@@ -37,6 +37,8 @@ class SealingPolicy:
 
     update_batch_max: int = 16
     """Snap-ups that share a message."""
+    update_wait_epochs: int = 0
+    """How long the first of them waits for others."""
     snap_up_first: bool = False
     """Whether pieces go into committed sectors of zeros, and into new ones only where there is none."""
 
@@ -84,6 +86,8 @@ BATCH_FIELDS: Final = (
     "terminate_wait_epochs",
     "extend_batch_max",
     "extend_wait_epochs",
+    "update_batch_max",
+    "update_wait_epochs",
     "base_fee_max",
     "aggregate_commits",
 )

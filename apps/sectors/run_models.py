@@ -37,6 +37,8 @@ class PipelineRun(Named, Timestamped):
     proof = models.BinaryField(null=True)
     message_id = models.CharField(max_length=200, blank=True)
     landed_height = models.BigIntegerField(null=True)
+    ready_height = models.BigIntegerField(null=True)
+    """The head at which its update began to wait for a message."""
 
     paused_at = models.DateTimeField(null=True)
     """Set while somebody has to decide; the state stays what it was."""

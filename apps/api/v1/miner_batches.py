@@ -41,6 +41,8 @@ class BatchSettingsInput(InputSerializer):
     terminate_wait_epochs = _count("how long the first sector waits for others")
     extend_batch_max = _count("sectors of one message")
     extend_wait_epochs = _count("how long the first sector waits for others")
+    update_batch_max = _count("sectors of one message")
+    update_wait_epochs = _count("how long the first sector waits for others")
     aggregate_commits = serializers.BooleanField(
         required=False,
         allow_null=True,
@@ -66,6 +68,8 @@ class BatchPolicyOutput(serializers.Serializer[Any]):
     terminate_wait_epochs = serializers.IntegerField()
     extend_batch_max = serializers.IntegerField()
     extend_wait_epochs = serializers.IntegerField()
+    update_batch_max = serializers.IntegerField()
+    update_wait_epochs = serializers.IntegerField()
     base_fee_max = AmountField()
     aggregate_commits = serializers.BooleanField()
 

@@ -22,6 +22,7 @@ MOST: Final[dict[str, int]] = {
     "commit_batch_max": 819,
     "terminate_batch_max": 3_000,
     "extend_batch_max": 3_000,
+    "update_batch_max": 256,
     "base_fee_max": FIL,
 }
 """The largest value of a field; of what is not named: epochs of a day of mainnet's."""

@@ -6,11 +6,13 @@ Each is tried alone on the present state first, so that one that the chain would
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import Min
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
@@ -18,11 +20,13 @@ from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
+from apps.pieces.models import Piece
 from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
 from apps.sectors.params import Updated, update_params
 from apps.sectors.policy import pause_after
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.runs import run_console_failure, run_console_step, update_proof_of
 from apps.sectors.services.snap_up import last_mutable, pledge_missing
@@ -46,14 +50,38 @@ KIND: Final = "snap_up"
 
 def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
     """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
+    work = replace(work, policy=batch_policy(miner, work.policy))
     ready = _unlanded(miner, runs, work)
-    good = _accepted(miner, _placed(miner, ready, work), work)
+    chosen, reason = updates_choose(miner, _placed(miner, ready, work), work)
+    good = _accepted(miner, chosen, work)
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
         return
     most = work.policy.update_batch_max
     for at in range(0, len(good), most):
-        _write(miner, good[at : at + most], work)
+        _write(miner, good[at : at + most], work, reason=reason)
+
+
+def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> tuple[list[Placed], str]:
+    """Choose the updates that go now, and say why; none if they shall wait."""
+    height, most = work.head.height, work.policy.update_batch_max
+    for run, _, _ in placed:
+        if run.ready_height is None:
+            run.ready_height = height
+            PipelineRun.objects.filter(pk=run.pk, ready_height=None).update(ready_height=height)
+    first = sorted(placed, key=lambda one: (one[0].ready_height or 0, one[0].pk))
+    if not first:
+        return [], ""
+    numbers = [run.sector.number for run, _, _ in placed]
+    pieces = Piece.objects.filter(miner=miner, sector_number__in=numbers)
+    starts = pieces.aggregate(first=Min("start_epoch"))["first"]
+    if starts is not None and starts - height <= work.policy.precommit_slack_epochs:
+        return first, "deadline"
+    if work.policy.base_fee_max and int(work.head.base_fee) > work.policy.base_fee_max:
+        return [], ""
+    if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
+        return first, "timeout"
+    return first[: len(first) // most * most], "full"
 
 
 def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
@@ -134,12 +162,13 @@ def _message(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> An
     )
 
 
-def _write(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> None:
+def _write(miner: Miner, placed: Sequence[Placed], work: SealingContext, *, reason: str) -> None:
     """Note for all of them that they are in one message, or for none; then push it."""
     message, name = _message(miner, placed, work), f"{KIND}:{uuid.uuid4()}"
     with transaction.atomic():
         ordered = sorted((run for run, _, _ in placed), key=lambda run: run.pk)  # one order: no deadlock
-        moved = [run_console_step(run, "SEND_UPDATE", now=work.now, message_id=name) for run in ordered]
+        step: dict[str, Any] = {"now": work.now, "note": reason, "message_id": name}
+        moved = [run_console_step(run, "SEND_UPDATE", **step) for run in ordered]
         if not all(moved):  # somebody aborted one meanwhile: the others go with the next head
             transaction.set_rollback(True)
             return

@@ -55,6 +55,7 @@ def test_rest_sets_what_is_named_and_null_is_the_pools() -> None:
         ({"precommit_batch_max": 0}, "precommit_batch_max"),
         ({"precommit_batch_max": 257}, "precommit_batch_max"),
         ({"commit_wait_epochs": 3000}, "commit_wait_epochs"),
+        ({"update_batch_max": 257}, "update_batch_max"),
         ({"no_such": 1}, "no_such"),
     ],
 )
@@ -97,12 +98,20 @@ def test_the_page_shows_the_pools_values_and_saves_its_own(ann: None) -> None:
     shown = text_of(browser.get(page))
     assert 'placeholder="256"' in shown
     answer = browser.post(
-        page, {"commit_batch_max": "3", "base_fee_own": "1", "base_fee_max": "2", "aggregate_commits": "no"}
+        page,
+        {
+            "commit_batch_max": "3",
+            "update_wait_epochs": "7",
+            "base_fee_own": "1",
+            "base_fee_max": "2",
+            "aggregate_commits": "no",
+        },
     )
 
     assert answer.status_code == 302
     policy = batch_policy(Miner.objects.get())
     assert (policy.commit_batch_max, policy.base_fee_max, policy.aggregate_commits) == (3, 2 * 10**9, False)
+    assert policy.update_wait_epochs == 7
     assert 'value="3"' in text_of(browser.get(page))
     assert browser.post(page, {"commit_batch_max": "x"}).status_code == 422
     assert browser.post(page, {"commit_batch_max": "0"}).status_code == 422

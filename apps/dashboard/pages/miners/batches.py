@@ -64,6 +64,13 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
             ("extend_wait_epochs", _("Wait for others, epochs")),
         ),
     ),
+    (
+        _("Updates with data"),
+        (
+            ("update_batch_max", _("Sectors in one message")),
+            ("update_wait_epochs", _("Wait for others, epochs")),
+        ),
+    ),
 )
 
 
@@ -93,6 +100,8 @@ class BatchesForm(PageForm):
     terminate_wait_epochs = Own()
     extend_batch_max = Own()
     extend_wait_epochs = Own()
+    update_batch_max = Own()
+    update_wait_epochs = Own()
     base_fee_max = Amount(is_fee=True)
     base_fee_own = Text()
     """Set: the base fee's limit is the miner's own, 0 meaning none."""

@@ -8,15 +8,17 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
+from apps.sectors.models import JobEvent
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.services.update_batches import updates_send
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
-from tests import factories
+from tests import factories, people
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 
@@ -75,12 +77,14 @@ def stored(of: Miner, number: int, *, expiration: int) -> PipelineRun:
     return PipelineRun.objects.select_related("sector__miner").get(pk=run.pk)
 
 
-def sent(of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int]) -> list[tuple[str, bool, str]]:
+def sent(
+    of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int], *, height: int = HEIGHT
+) -> list[tuple[str, bool, str]]:
     """State, pause and error of each after a pass."""
     work = SealingContext(
         client=cast("Any", Chain(ends)),
         network=NETWORK,
-        head=factories.head(HEIGHT),
+        head=factories.head(height),
         now=NOON,
         policy=SealingPolicy(),
     )
@@ -107,3 +111,42 @@ def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
 
     words = "the node refuses: sector duration must be positive"
     assert found == [("SNAP_STORED", False, words), ("UPDATE_SENT", False, "")]
+
+
+def waiting(count: int, **own: int) -> tuple[Miner, list[PipelineRun], dict[int, int]]:
+    """A miner with settings of its own, and snap-ups whose updates are ready."""
+    of = factories.miner(worker=factories.wallet().address)
+    batch_settings_set(of, dict(own), by=people.principal())
+    of.refresh_from_db()
+    runs = [stored(of, number, expiration=9_999) for number in range(7, 7 + count)]
+    return of, runs, dict.fromkeys(range(7, 7 + count), 9_999)
+
+
+def states(found: list[tuple[str, bool, str]]) -> list[str]:
+    return [state for state, _, _ in found]
+
+
+def again(runs: list[PipelineRun]) -> list[PipelineRun]:
+    rows = PipelineRun.objects.select_related("sector__miner").order_by("pk")
+    return [run for run in rows if run.state == "SNAP_STORED"]
+
+
+def test_updates_wait_for_others_as_their_miner_says() -> None:
+    of, runs, ends = waiting(3, update_batch_max=2, update_wait_epochs=5)
+
+    assert states(sent(of, runs, ends)) == ["UPDATE_SENT", "UPDATE_SENT", "SNAP_STORED"]
+    assert Message.objects.filter(kind="snap_up").count() == 1, "two fill a message"
+    assert states(sent(of, again(runs), ends, height=HEIGHT + 4))[2] == "SNAP_STORED"
+    assert states(sent(of, again(runs), ends, height=HEIGHT + 5))[2] == "UPDATE_SENT"
+    notes = JobEvent.objects.filter(event="SEND_UPDATE").order_by("pk").values_list("note", flat=True)
+    assert list(notes) == ["full", "full", "timeout"]
+
+
+def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due() -> None:
+    of, runs, ends = waiting(2, base_fee_max=50)
+
+    assert states(sent(of, runs, ends)) == ["SNAP_STORED"] * 2, "the head's base fee is 100"
+    assert states(sent(of, again(runs), ends, height=HEIGHT + 500)) == ["SNAP_STORED"] * 2
+    factories.piece(of, sector_number=8, start_epoch=HEIGHT + 50)
+
+    assert states(sent(of, again(runs), ends)) == ["UPDATE_SENT"] * 2
