@@ -259,6 +259,7 @@ LISTS = (
     "sectors-expirations",
     "sectors-failures",
     "sealing",
+    "planner",
     "pieces",
     "messages",
     "senders",

@@ -227,6 +227,7 @@ SPECTACULAR_SETTINGS = {
         "MinerState": "apps.miners.states.MinerState.values",
         "NodeState": "apps.chain.states.NodeState.values",
         "PieceState": "apps.pieces.states.PieceState.values",
+        "PlanSource": "apps.sectors.services.plans.SOURCES",
         "ReservationState": "apps.sectors.states.ReservationState.values",
         "RoleKind": "apps.miners.states.RoleKind.values",
         "RoleState": "apps.miners.states.RoleState.values",

@@ -23,6 +23,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.miners")),
     path("", include("apps.api.v1.nodes")),
     path("", include("apps.api.v1.pieces")),
+    path("", include("apps.api.v1.planner")),
     path("", include("apps.api.v1.policies")),
     path("", include("apps.api.v1.proving")),
     path("", include("apps.api.v1.proving_settings")),

@@ -53,6 +53,7 @@ MOST_QUERIES = {
     "proving": 17,  # one of them for the settings in force
     "sectors": 16,
     "sealing": 18,
+    "planner": 20,
     "messages": 11,
     "senders": 15,
     "gas": 20,

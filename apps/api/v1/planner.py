@@ -1,0 +1,145 @@
+"""The planner over REST: what hosts would make in a day, what one more of something gives, the money."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.views import PoolView
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.miners.selectors import miner_get
+from apps.sectors.planner import gains, simulate
+from apps.sectors.services.plans import KEYS, SOURCES, plan_costs, plan_read, plan_values
+
+if TYPE_CHECKING:
+    from apps.sectors.services.plans import PlanCosts
+
+
+class PlanValueOutput(serializers.Serializer[Any]):
+    """One number of the plan, and where it comes from."""
+
+    key = serializers.CharField()
+    value = serializers.FloatField()
+    origin = serializers.ChoiceField(choices=SOURCES)
+    runs = serializers.IntegerField()
+
+
+class GainOutput(serializers.Serializer[Any]):
+    """What one more of something makes: a slot of a stage on each host, room on each disk, a host."""
+
+    what = serializers.CharField()
+    per_day = serializers.FloatField()
+
+
+class PlanPayerOutput(serializers.Serializer[Any]):
+    """An address that pays, in attoFIL, and in how many days it is empty."""
+
+    address = serializers.CharField()
+    left = serializers.CharField()
+    per_day = serializers.CharField()
+    days = serializers.FloatField(allow_null=True)
+
+
+class PlanCostsOutput(serializers.Serializer[Any]):
+    """The money in attoFIL, at the present head."""
+
+    deposit = serializers.CharField()
+    topup = serializers.CharField()
+    gas = serializers.CharField()
+    gas_is_guess = serializers.BooleanField()
+    daily_fee = serializers.CharField()
+    locked_per_day = serializers.CharField()
+    gas_per_day = serializers.CharField()
+    payers = PlanPayerOutput(many=True)
+
+
+class PlanOutput(serializers.Serializer[Any]):
+    """What the plan makes."""
+
+    values = PlanValueOutput(many=True)
+    per_day = serializers.FloatField()
+    bytes_per_day = serializers.IntegerField()
+    sector_s = serializers.FloatField()
+    limit = serializers.CharField()
+    use = serializers.DictField(child=serializers.FloatField())
+    gains = GainOutput(many=True)
+    costs = PlanCostsOutput(allow_null=True)
+    costs_error = serializers.CharField(allow_blank=True)
+
+
+def costs_body(costs: PlanCosts) -> dict[str, Any]:
+    """Write the money."""
+    price = costs.price
+    return {
+        "deposit": str(price.deposit),
+        "topup": str(price.topup),
+        "gas": str(price.gas),
+        "gas_is_guess": price.is_guess,
+        "daily_fee": str(price.daily_fee),
+        "locked_per_day": str(costs.locked_per_day),
+        "gas_per_day": str(costs.gas_per_day),
+        "payers": [
+            {"address": one.address, "left": str(one.left), "per_day": str(one.per_day), "days": one.days}
+            for one in costs.payers
+        ],
+    }
+
+
+class PlannerView(PoolView):
+    """`/planner`: what page *Planner* shows."""
+
+    filters = ("miner", *KEYS)
+
+    @extend_schema(
+        operation_id="v1_planner_read",
+        parameters=[
+            OpenApiParameter("miner", description="address; without it sectors of 32 GiB, and no money"),
+            *(OpenApiParameter(key, description="instead of the present farm's") for key in KEYS),
+        ],
+        responses=PlanOutput,
+    )
+    def get(self, request: Request) -> Response:
+        """Simulate the caller's farm, with what is given instead of its present numbers."""
+        address = request.query_params.get("miner", "")
+        miner = miner_get(self.principal, address) if address else None
+        head = head_current()
+        network = None if head is None else network_current()
+        present = plan_values(self.principal, miner, network=network, now=clock.now())
+        plan, values = plan_read({key: request.query_params.get(key, "") for key in KEYS}, present)
+        outcome = simulate(plan)
+        costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
+        if miner is not None and head is not None and network is not None:
+            try:
+                found = plan_costs(
+                    miner, per_day=outcome.per_day, client=chain_client(), head=head, network=network
+                )
+                costs, why = costs_body(found), ""
+            except DomainError as refusal:
+                why = refusal.reason
+        return Response(
+            {
+                "values": [
+                    {"key": one.key, "value": one.value, "origin": one.source, "runs": one.runs}
+                    for one in values.values()
+                ],
+                "per_day": outcome.per_day,
+                "bytes_per_day": 0 if miner is None else int(outcome.per_day * miner.sector_size),
+                "sector_s": outcome.sector_s,
+                "limit": outcome.limit,
+                "use": dict(outcome.use),
+                "gains": [{"what": gain.what, "per_day": gain.per_day} for gain in gains(plan)],
+                "costs": costs,
+                "costs_error": why,
+            }
+        )
+
+
+urlpatterns = [path("planner", PlannerView.as_view(), name="v1-planner")]

@@ -1,0 +1,220 @@
+"""Planner: how many sectors a day other hosts, slots or disks would make, and what they would cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.http import Http404
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_safe
+
+from apps.chain.client import chain_client
+from apps.core import formatting
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.labels import STAGES as NAMES
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.registry import NavItem
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.sectors.planner import COMMIT, DISK, SEED, STAGES, gains, simulate
+from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponse
+    from django_stubs_ext import StrOrPromise
+
+    from apps.miners.models import Miner
+    from apps.sectors.planner import Outcome, Plan
+    from apps.sectors.services.plans import PlanCosts, PlanValue
+    from apps.users.principals import Principal
+
+SOURCES: Final[dict[str, StrOrPromise]] = {
+    "measured": _("measured"),
+    "host": _("as the hosts have it"),
+    "published": _("published for 32 GiB, by size"),
+    "network": _("by the network"),
+    "typed": _("typed"),
+}
+WAIT_NAMES: Final[dict[str, StrOrPromise]] = {
+    SEED: _("Pre-commit and seed"),
+    COMMIT: _("Commit"),
+}
+GAIN_NAMES: Final[dict[str, StrOrPromise]] = {
+    DISK: _("Room for one more sector on each host"),
+    "host": _("One more host"),
+}
+LEAST_GAIN: Final = 0.005
+"""Part of the pace below which a gain is none."""
+
+
+def name_of(step: str) -> str:
+    """Return a stage or wait in words."""
+    return str(WAIT_NAMES.get(step) or NAMES.get(step, step))
+
+
+def limit_text(plan: Plan, outcome: Outcome) -> str:
+    """Return what limits the plan."""
+    if outcome.limit == DISK:
+        return f"the disk: {plural(plan.rooms, 'sector')} at a time on each host"
+    return f"{name_of(outcome.limit)}: {plural(plan.slots.get(outcome.limit, 0), 'slot')} on each host"
+
+
+def step_rows(values: dict[str, PlanValue], outcome: Outcome, wrong: BadValue | None) -> list[dict[str, Any]]:
+    """Lay out the stages and waits with their fields."""
+    rows = []
+    for step in (*STAGES, SEED, COMMIT):
+        slots, seconds = values.get(f"slots_{step}"), values[f"s_{step}"]
+        source = SOURCES[seconds.source]
+        rows.append(
+            {
+                "step": step,
+                "name": name_of(step),
+                "slots": None if slots is None else int(slots.value),
+                "seconds": f"{seconds.value:g}" if seconds.value < 1e6 else str(int(seconds.value)),
+                "time": formatting.duration(seconds.value),
+                "source": f"{source}, {plural(seconds.runs, 'run')}" if seconds.runs else source,
+                "use": outcome.use.get(step),
+                "is_limit": step == outcome.limit,
+                "error": wrong.reason if wrong is not None and wrong.field in field_names(step) else "",
+            }
+        )
+    return rows
+
+
+def field_names(step: str) -> tuple[str, str]:
+    """Return the names of a step's fields."""
+    return f"slots_{step}", f"s_{step}"
+
+
+def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
+    """Lay out what one more of something would give, the best first."""
+    rows = []
+    for gain in gains(plan):
+        more = gain.per_day - outcome.per_day
+        if more <= outcome.per_day * LEAST_GAIN:
+            continue
+        name = GAIN_NAMES.get(gain.what) or f"One more slot of {name_of(gain.what)} on each host"
+        rows.append({"name": name, "per_day": f"{gain.per_day:.1f}", "more": f"+{more:.1f}"})
+    return rows
+
+
+def cost_rows(costs: PlanCosts, per_day: float) -> list[dict[str, str]]:
+    """Lay out the money of one sector and of a day."""
+    price = costs.price
+    parts = (
+        (_("Deposit"), _("counts towards the pledge"), price.deposit),
+        (_("Pledge on top"), _("locked while it lives"), price.topup),
+        (_("Gas"), _("burnt"), price.gas),
+        (_("Daily fee, at most"), _("of each living sector"), price.daily_fee),
+    )
+    rows = []
+    for name, sub, atto in parts:
+        each, daily = formatting.amounts_text(atto, round(atto * per_day))
+        rows.append({"name": str(name), "sub": str(sub), "each": each, "daily": daily})
+    return rows
+
+
+def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
+    """Lay out when each address that pays runs dry."""
+    names = data.names
+    rows = []
+    for payer in costs.payers:
+        name = names.wallets.get(payer.address) or names.miners.get(payer.address) or ""
+        lasts = payer.days is None or payer.days >= LASTS_DAYS
+        left, daily = formatting.amount_text(payer.left), formatting.amount_text(payer.per_day)
+        until = None if payer.days is None else payer.days * 86_400
+        rows.append(
+            {
+                "name": name or formatting.shortened(payer.address),
+                "short": formatting.shortened(payer.address),
+                "say": f"{left} left, {daily} a day",
+                "left": formatting.time_left(until),
+                "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
+                "word": str(_("lasts") if lasts else _("runs dry")),
+            }
+        )
+    return rows
+
+
+LASTS_DAYS: Final = 30.0
+"""From here on a balance needs no word."""
+
+
+def miner_chosen(viewer: Principal, data: PageData, address: str) -> Miner | None:
+    """Return the miner that is asked for, or the only one.  Raises Http404."""
+    known = [miner for miner in data.miners if miner.address]
+    if not address:
+        return known[0] if len(known) == 1 else None
+    try:
+        return miner_get(viewer, address)
+    except DomainError:
+        raise Http404 from None
+
+
+def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[PlanCosts | None, str]:
+    """Return the money, or why it is not known."""
+    if miner is None:
+        return None, "choose a miner"
+    if data.head is None or data.network is None:
+        return None, "no node has answered yet"
+    try:
+        costs = plan_costs(
+            miner, per_day=outcome.per_day, client=chain_client(), head=data.head, network=data.network
+        )
+    except DomainError as refusal:
+        return None, refusal.reason
+    return costs, ""
+
+
+@require_safe
+@sign_in_required
+def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
+    """Show the numbers of the farm, what they make, what more would give, and the money."""
+    data = PageData(viewer)
+    given = {key: request.GET.get(key, "")[:20] for key in KEYS}
+    miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
+    present = plan_values(viewer, miner, network=data.network, now=data.at)
+    wrong: BadValue | None = None
+    try:
+        plan, values = plan_read(given, present)
+    except BadValue as refusal:
+        wrong = refusal
+        plan, values = plan_read({}, present)
+    outcome = simulate(plan)
+    costs, why = costs_of(miner, outcome, data)
+    size = miner.sector_size if miner is not None else 0
+    per_day_size = " ".join(formatting.size(int(size * outcome.per_day))) if size else ""
+    return page_render(
+        request,
+        "planner/page.html",
+        title=_("Planner"),
+        section="planner",
+        data=data,
+        wrong=wrong,
+        miners=[(one.address, one.name or one.address) for one in data.miners if one.address],
+        miner="" if miner is None else miner.address,
+        values={key: int(values[key].value) for key in ("hosts", "rooms")},
+        sources={key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
+        rows=step_rows(values, outcome, wrong),
+        per_day=f"{outcome.per_day:.1f}",
+        per_day_size=per_day_size,
+        limit=limit_text(plan, outcome),
+        sector_time=formatting.time_left(outcome.sector_s)
+        if outcome.sector_s >= 60
+        else formatting.duration(outcome.sector_s),
+        rooms_use=outcome.use.get(DISK),
+        gains=gain_rows(plan, outcome),
+        costs=cost_rows(costs, outcome.per_day) if costs is not None else [],
+        payers=payer_rows(costs, data) if costs is not None else [],
+        costs_error=why,
+        gas_is_guess=costs is not None and costs.price.is_guess,
+        fresh=f"{reverse('planner')}?{urlencode({'miner': '' if miner is None else miner.address})}",
+    )
+
+
+NAV: Final = NavItem("planner", _("Planner"), "columns", place=(1, 7))
+urlpatterns: Final = [path("planner/", planner, name="planner")]

@@ -1,0 +1,208 @@
+"""A plan of a farm: what it is by its hosts and history, what is typed instead, and what it costs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core.errors import BadValue
+from apps.sectors.host_selectors import workers_visible
+from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
+from apps.sectors.sealing_report import HOSTS_MAX, percentile, slots_of
+from apps.sectors.services.prices import payers_of, pledge_price
+from apps.sectors.stage_runs import stage_runs, stage_spans
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from apps.chain.client import ChainClient
+    from apps.chain.models import Head
+    from apps.miners.models import Miner
+    from apps.sectors.host_models import Worker
+    from apps.sectors.services.prices import PledgePrice
+    from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+
+PUBLISHED_S: Final[dict[str, float]] = {
+    Stage.ADD_PIECE: 180,
+    Stage.TREE_D: 60,
+    Stage.PC1: 177 * 60,
+    Stage.PC2: 12 * 60,
+    Stage.PERSIST: 180,
+    Stage.C1: 1,
+    Stage.C2: 15 * 60,
+    Stage.FINALIZE: 10,
+}
+"""A sector of 32 GiB on an EPYC 7642 with an RTX 3080, by damocles' documentation; storing and clearing are
+guesses of a disk that takes 200 MiB/s."""
+PUBLISHED_BYTES: Final = 32 << 30
+ROOM_TENTHS: Final = 161
+"""Disk of a sector while it is sealed, in tenths of its size.  Source: lotus' overhead table."""
+ON_CHAIN: Final = {
+    SEED: (Stage.PRECOMMIT, Stage.PRECOMMIT_WAIT, Stage.WAIT_SEED),
+    COMMIT: (Stage.COMMIT, Stage.COMMIT_WAIT),
+}
+"""Stages of the console of which each wait is made."""
+LAND_EPOCHS: Final = 6
+"""Epochs that a message takes to land, as long as nothing was measured."""
+SECONDS_MAX: Final = 10_000_000.0
+MOST: Final = {"hosts": 10_000, "rooms": ROOMS_MAX}
+SLOTS_MOST: Final = 1_000
+
+
+SOURCES: Final = ("measured", "host", "published", "network", "typed")
+"""Where a number of a plan comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanValue:
+    """One number of a plan."""
+
+    key: str
+    """`hosts`, `rooms`, `slots_PC1`, `s_PC1`, …"""
+    value: float
+    source: str
+    """One of `SOURCES`."""
+    runs: int = 0
+    """Measured ones: how many it rests on."""
+
+
+KEYS: Final = (
+    *("hosts", "rooms"),
+    *(f"slots_{stage}" for stage in STAGES),
+    *(f"s_{step}" for step in (*STAGES, SEED, COMMIT)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PayerPlan:
+    """An address that pays for the plan's sectors."""
+
+    address: str
+    left: int
+    """attoFIL beyond what is promised to sectors and messages under way."""
+    per_day: int
+    days: float | None
+    """Until it is empty; None: it does not run dry."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlanCosts:
+    """What a plan's sectors cost at the present head."""
+
+    price: PledgePrice
+    locked_per_day: int
+    gas_per_day: int
+    payers: tuple[PayerPlan, ...]
+
+
+def plan_values(
+    viewer: Principal, miner: Miner | None, *, network: Network | None, now: datetime
+) -> dict[str, PlanValue]:
+    """Return the numbers of the viewer's present farm, with where each comes from."""
+    hosts = [one for one in workers_visible(viewer) if str(JobKind.SEAL) in one.kinds][:HOSTS_MAX]
+    size = PUBLISHED_BYTES if miner is None else miner.sector_size
+    found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "typed"), _rooms(hosts, size)]
+    slots = [slots_of(host) for host in hosts]
+    for stage in STAGES:
+        most = max((one.get(stage, 0) for one in slots), default=1)
+        found.append(PlanValue(f"slots_{stage}", most, "host" if hosts else "typed"))
+    seconds: dict[str, list[float]] = defaultdict(list)
+    for run in stage_runs(viewer, hosts, since=now):
+        if not run.is_error:
+            seconds[run.stage].append(run.seconds)
+    for stage in STAGES:
+        measured = sorted(seconds[stage])
+        if (half := percentile(measured, 0.5)) is not None:
+            found.append(PlanValue(f"s_{stage}", round(half, 3), "measured", len(measured)))
+        else:
+            scaled = round(PUBLISHED_S[stage] * size / PUBLISHED_BYTES, 3)
+            found.append(PlanValue(f"s_{stage}", scaled, "published"))
+    found += _waits(viewer, miner, network)
+    return {one.key: one for one in found}
+
+
+def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
+    """Return for how many sectors the largest disk of a host has room."""
+    disk = max((int(host.hardware.get("disk_total_bytes", 0)) for host in hosts), default=0)
+    if not disk:
+        return PlanValue("rooms", 10, "typed")
+    return PlanValue("rooms", min(max(10 * disk // (ROOM_TENTHS * size), 1), ROOMS_MAX), "host")
+
+
+def _waits(viewer: Principal, miner: Miner | None, network: Network | None) -> list[PlanValue]:
+    spans = stage_spans(viewer, miner=miner)
+    by_stage = spans.get(miner.seal_proof, {}) if miner is not None else next(iter(spans.values()), {})
+    found = []
+    for wait, stages in ON_CHAIN.items():
+        halves = [percentile(sorted(by_stage.get(stage, ())), 0.5) for stage in stages]
+        known = [half for half in halves if half is not None]
+        if known:
+            runs = max(len(by_stage.get(stage, ())) for stage in stages)
+            found.append(PlanValue(f"s_{wait}", round(sum(known), 1), "measured", runs))
+            continue
+        epoch_s = 30 if network is None else network.epoch_s
+        delay = 150 if network is None else network.pre_commit_challenge_delay
+        epochs = LAND_EPOCHS + (delay if wait == SEED else 0)
+        found.append(PlanValue(f"s_{wait}", float(epochs * epoch_s), "network"))
+    return found
+
+
+def plan_read(given: Mapping[str, str], values: Mapping[str, PlanValue]) -> tuple[Plan, dict[str, PlanValue]]:
+    """Return the plan with what is typed instead of the present numbers.  Raises BadValue."""
+    merged = dict(values)
+    for key in KEYS:
+        text = given.get(key, "").strip()
+        if not text:
+            continue
+        number = _seconds(text, key) if key.startswith("s_") else _count(text, key)
+        if number != values[key].value:
+            merged[key] = PlanValue(key, number, "typed")
+    plan = Plan(
+        hosts=int(merged["hosts"].value),
+        rooms=int(merged["rooms"].value),
+        slots={stage: int(merged[f"slots_{stage}"].value) for stage in STAGES},
+        seconds={step: merged[f"s_{step}"].value for step in (*STAGES, SEED, COMMIT)},
+    )
+    return plan, merged
+
+
+def _count(text: str, key: str) -> int:
+    most = MOST.get(key, SLOTS_MOST)
+    if not (text.isascii() and text.isdigit() and len(text) < 9) or int(text) > most:
+        raise BadValue(f"must be a whole number from 0 to {most}", field=key)
+    return int(text)
+
+
+def _seconds(text: str, key: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= SECONDS_MAX:
+        raise BadValue(f"must be seconds from 0 to {SECONDS_MAX:.0f}", field=key)
+    return number
+
+
+def plan_costs(
+    miner: Miner, *, per_day: float, client: ChainClient, head: Head, network: Network
+) -> PlanCosts:
+    """Return what so many sectors a day cost.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
+    price = pledge_price(miner, client=client, head=head, network=network)
+    payers = []
+    for payer in payers_of(miner, price, count=1):
+        daily, left = round(payer.needs * per_day), payer.balance - payer.promised
+        payers.append(PayerPlan(payer.address, left, daily, max(left, 0) / daily if daily else None))
+    if not price.is_sent:
+        daily, left = round(price.locked * per_day), int(miner.available)
+        payers.append(PayerPlan(miner.address, left, daily, max(left, 0) / daily if daily else None))
+    return PlanCosts(
+        price=price,
+        locked_per_day=round(price.locked * per_day),
+        gas_per_day=round(price.gas * per_day),
+        payers=tuple(payers),
+    )

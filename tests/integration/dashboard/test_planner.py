@@ -1,0 +1,121 @@
+"""Page *Planner* and its REST twin: the farm's numbers, typed ones instead, the money and when it ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from apps.chain.client import chain_client
+from apps.messages.selectors.balances import spend_open
+from apps.sectors.planner import COMMIT, SEED, STAGES
+from apps.sectors.services.plans import plan_costs, plan_values
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.factories import DEPOSIT, FIL, PLEDGE
+from tests.page_client import signed_in, text_of
+from tests.people import person, principal, token
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.sectors.services.prices import PledgePrice
+    from tests.factories import MinerNode
+
+pytestmark = pytest.mark.django_db
+
+HOUR: dict[str, Any] = {f"s_{step}": "0" for step in (*STAGES, SEED, COMMIT)} | {"s_PC1": "3600"}
+"""An hour of PC1 and nothing else."""
+
+
+def miner_with_balance(balance: int) -> Miner:
+    address = factories.bls(77)
+    factories.wallet(address, balance=balance)
+    return factories.miner(2001, worker=address, owner=address)
+
+
+def test_present_numbers_come_from_hosts_history_and_network():
+    miner = factories.miner(2001)
+    alpha = factories.worker("alpha", slots={"PC1": 3}, hardware={"disk_total_bytes": 2048 * 33})
+    factories.worker("beta", slots={"PC1": 2})
+    sector = factories.sector(miner)
+    factories.events(sector, [("PC1", "PC1", 40.0), ("PC1", "PC1", 60.0)], worker=alpha)
+
+    network = network_by_name(factories.NETWORK)
+    values = plan_values(principal(), miner, network=network, now=sector.created_at)
+
+    got: dict[str, Any] = {key: (one.value, one.source) for key, one in values.items()}
+    assert got["hosts"] == (2, "host")
+    assert got["slots_PC1"] == (3, "host")
+    assert got["s_PC1"] == (50, "measured")
+    assert values["s_PC1"].runs == 2
+    assert got["s_PC2"] == (round(720 * 2048 / (32 << 30), 3), "published")
+    assert got[f"s_{SEED}"] == ((network.pre_commit_challenge_delay + 6) * network.epoch_s, "network")
+
+
+def test_the_page_simulates_what_is_typed(ann: None, quiet: None) -> None:
+    factories.worker("alpha", slots=dict.fromkeys(STAGES, 1))
+    given = HOUR | {"hosts": "2", "rooms": "4", "slots_PC1": "2"}
+
+    shown = text_of(signed_in().get(reverse("planner"), given))
+
+    # Two hosts with two slots of an hour each: 4 an hour.
+    assert "96.0 sectors a day" in shown
+    assert "Limited by PC1: 2 slots on each host" in shown
+    assert "One more host" in shown
+    assert "to 144.0 a day" in shown
+    assert "choose a miner" in shown
+
+
+def test_nonsense_is_refused_beside_its_field(ann: None, quiet: None) -> None:
+    for wrong in ({"s_PC1": "nan"}, {"s_PC1": "-1"}, {"slots_PC1": "many"}, {"hosts": "99999999"}):
+        shown = text_of(signed_in().get(reverse("planner"), wrong))
+        assert "Not planned." in shown
+        assert "must be" in shown
+
+
+def test_money_is_counted_by_the_day_until_it_is_gone(node: MinerNode) -> None:
+    miner, head = miner_with_balance(10 * FIL), factories.head(1000)
+    network = network_by_name(factories.NETWORK)
+
+    costs = plan_costs(miner, per_day=2.5, client=chain_client(), head=head, network=network)
+
+    price: PledgePrice = costs.price
+    assert price.deposit == pytest.approx(DEPOSIT, rel=0.2)
+    assert costs.locked_per_day == round(price.locked * 2.5)
+    assert price.pledge >= PLEDGE
+    [payer] = costs.payers
+    assert payer.per_day == round((price.locked + price.gas) * 2.5)
+    assert payer.left == 10 * FIL - sum(spend_open([miner.worker]).values())
+    assert payer.days == pytest.approx(payer.left / payer.per_day)
+
+
+def test_rest_plans_alike(node: MinerNode) -> None:
+    miner = miner_with_balance(10 * FIL)
+    factories.head(1000)
+    client = Client(headers={"authorization": f"Bearer {token('read')}"})
+
+    found = client.get("/api/v1/planner", HOUR | {"rooms": "4", "miner": miner.address}).json()
+
+    assert found["per_day"] == pytest.approx(24)
+    assert found["limit"] == "PC1"
+    assert found["bytes_per_day"] == pytest.approx(24 * 2048, abs=1)
+    assert found["gains"][0]["per_day"] == pytest.approx(48, rel=1e-3)
+    assert int(found["costs"]["locked_per_day"]) > 0
+    assert found["costs"]["payers"][0]["days"] > 0
+    [typed] = [one for one in found["values"] if one["key"] == "s_PC1"]
+    assert (typed["value"], typed["origin"]) == (3600, "typed")
+    refused = client.get("/api/v1/planner?rooms=many")
+    assert (refused.status_code, refused.json()["field"]) == (400, "rooms")
+    assert client.get("/api/v1/planner?rooma=1").status_code == 400
+
+
+def test_a_strangers_miner_and_hosts_are_not_there() -> None:
+    factories.worker("alpha", slots={"PC1": 7})
+    miner = factories.miner(2001)
+    person("bill", of="bob")
+    browser = signed_in("bill")
+
+    assert browser.get(reverse("planner"), {"miner": miner.address}).status_code == 404
+    assert 'value="7"' not in text_of(browser.get(reverse("planner")))
