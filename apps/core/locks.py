@@ -17,7 +17,7 @@ import structlog
 from django.db import Error, connection
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 Given = ParamSpec("Given")
 
@@ -39,6 +39,13 @@ def try_lock(lock_class: int, name: str) -> Iterator[bool]:
     finally:
         if is_mine:
             _release(lock_class, number)
+
+
+def transaction_lock(lock_class: int, names: Iterable[str]) -> None:
+    """Take the named locks until the transaction has ended, waiting for each, in one order for all."""
+    with connection.cursor() as cursor:
+        for number in sorted({_number(name) for name in names}):
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [lock_class, number])
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.core.formatting import fee_text, fil, plural, size
 from apps.core.live import Change, publish
+from apps.core.locks import transaction_lock
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
@@ -37,11 +38,14 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
+    from apps.sectors.services.prices import PledgePrice
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
+FUNDS_LOCK: Final = 0x464E
+"""Lock class of an address that pays for sectors."""
 LOOK_S: Final = 30
 """Pause between two looks at one target."""
 STEP_MAX: Final = 100
@@ -148,17 +152,18 @@ def target_follow(row: SealTarget, work: SealingContext) -> None:
     if not _claim(row, now=work.now):
         return
     held, reason, count = Hold.NONE, "", missing(row, now=work.now)
+    price: PledgePrice | None = None
     if over := _over(row, work):
         held, reason, count = Hold.REACHED, over, 0
     elif count:
-        held, reason, count = _held(row, min(count, STEP_MAX), work)
-    if count:
+        held, reason, count, price = _held(row, min(count, STEP_MAX), work)
+    if price is not None and count:
         taken = numbers_allocated(work.client, row.miner.address)
         restore_check(now=work.now)
         if row.miner_id in miners_unrecovered():  # what is missing is counted when they are read back
             return
         try:
-            _pledge(row, count, taken=taken, now=work.now)
+            held, reason = _pledge(row, count, price=price, taken=taken, now=work.now)
         except DomainError as refusal:
             held, reason = Hold.REFUSED, refusal.reason
     _note(row, held, reason, now=work.now)
@@ -182,18 +187,23 @@ def _over(row: SealTarget, work: SealingContext) -> str:
     return ""
 
 
-def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str, int]:
-    """Return what keeps a target from pledging, and how many sectors nothing keeps it from."""
+def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str, int, PledgePrice | None]:
+    """Return what keeps a target from pledging, how many sectors nothing keeps it from, and their price."""
     base_fee = int(work.head.base_fee)
     if row.base_fee_max is not None and base_fee > row.base_fee_max:
         words = f"the base fee is {fee_text(base_fee)}, above {fee_text(int(row.base_fee_max))}"
-        return Hold.PRICE, words, 0
+        return Hold.PRICE, words, 0, None
     if words := _hostless(row.miner, now=work.now):
-        return Hold.DISK, words, 0
+        return Hold.DISK, words, 0, None
     try:
         price = pledge_price(row.miner, client=work.client, head=work.head, network=work.network)
     except DomainError as refusal:
-        return Hold.REFUSED, refusal.reason, 0
+        return Hold.REFUSED, refusal.reason, 0, None
+    return *_payable(row, count, price), price
+
+
+def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str, int]:
+    """Return for how many sectors there are funds that nothing under way will take, and why for none."""
     for payer in payers_of(row.miner, price, count=1):
         spare = payer.balance - payer.promised - int(row.balance_min)
         can_pay = count if payer.needs <= 0 else max(spare, 0) // payer.needs
@@ -220,17 +230,25 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
 
 
 @transaction.atomic
-def _pledge(row: SealTarget, count: int, *, taken: list[range], now: datetime) -> None:
-    """Pledge what is missing under the miner's and the target's lock.  Raises what `pledge_create` raises."""
+def _pledge(
+    row: SealTarget, count: int, *, price: PledgePrice, taken: list[range], now: datetime
+) -> tuple[Hold, str]:
+    """Pledge what is missing under the miner's and the target's lock; return what has come between.
+
+    Funds are counted again once nobody else pledges at the expense of the same addresses.  Raises what
+    `pledge_create` raises.
+    """
     miner_lock(row.miner)  # first, as a transfer does
     fresh = SealTarget.objects.select_for_update(of=("self",)).select_related("miner__tenant")
     kept = fresh.filter(pk=row.pk, updated_at=row.updated_at, look_at=row.look_at).first()
     if kept is None:  # somebody has changed or ended it meanwhile, or a later look has begun
-        return
-    count = min(count, missing(kept, now=now))
+        return Hold.NONE, ""
+    transaction_lock(FUNDS_LOCK, [payer.address for payer in payers_of(kept.miner, price, count=1)])
+    held, reason, count = _payable(kept, min(count, missing(kept, now=now)), price)
     if count:
         pledge_create(kept.miner, count=count, actor=ACTOR, now=now, taken=taken)
         log.info("target_pledged", miner=str(kept.miner), sectors=count)
+    return held, reason
 
 
 def _note(row: SealTarget, held: Hold, reason: str, *, now: datetime) -> None:

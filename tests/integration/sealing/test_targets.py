@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db.models import Count
 from django.test import TestCase
 from django.urls import reverse
 
@@ -168,6 +169,31 @@ def test_two_looks_at_once_pledge_what_can_be_paid(
     target_follow(row, work())
 
     assert Sector.objects.count() == 2
+
+
+def test_two_miners_do_not_count_the_same_funds(
+    world: World, miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are looked at in the same instant, by two processes, and one address pays for both."""
+    other = world.miner_create("another-miner")
+    now = work()
+    price = pledge_price(miner, client=now.client, head=now.head, network=now.network)
+    [payer] = payers_of(miner, price, count=2)
+    for one in (miner, other):
+        put(world, one, {"in_work": 4, "balance_min": str(payer.left)})
+    first, second = SealTarget.objects.select_related("miner__tenant").order_by("pk")
+    plain = numbers_allocated
+
+    def meanwhile(*args: Any) -> Any:
+        monkeypatch.setattr(targets, "numbers_allocated", plain)
+        target_follow(second, work())
+        return plain(*args)
+
+    monkeypatch.setattr(targets, "numbers_allocated", meanwhile)
+    target_follow(first, work())
+
+    assert dict(Sector.objects.values_list("miner").annotate(Count("pk"))) == {second.miner_id: 2}
+    assert shown(world, first.miner)["held_by"] == "BALANCE"
 
 
 @pytest.mark.parametrize("by_hand", [0, 1])

@@ -287,8 +287,8 @@ class World:
 
     # The pool's things
 
-    def miner_create(self) -> Miner:
-        """Make the pool's miner on the chain."""
+    def miner_create(self, message_id: str = "bootstrap-miner") -> Miner:
+        """Make the pool's miner on the chain; another one by another message."""
         self.epoch(2)
         miner = create_miner_push(
             tenant=self.tenant,
@@ -297,7 +297,7 @@ class World:
             worker=self.worker,
             seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
             deposit=2 * FIL,
-            message_id="bootstrap-miner",
+            message_id=message_id,
         )
         self.until(lambda: Miner.objects.get(pk=miner.pk).state == "ACTIVE", epochs=20)
         self.epoch(2)
