@@ -22,6 +22,7 @@ SHARED: Final = ("at", "head", "network", "clock", "reward", "miners", "wallets"
 """Parts that are the same for one object as for the pool."""
 OF_MINER: Final = (
     "sectors_faulty",
+    "recoveries_capped",
     "sector_files",
     "windows_missed",
     "windows_at_risk",

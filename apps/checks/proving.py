@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from apps.checks.acts import funds_send
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
-from apps.core.formatting import fil, plural
-from apps.proving.selectors import windows_missed
+from apps.core.formatting import fil, plural, whole
+from apps.proving.selectors import recover_limits, windows_missed
 from apps.proving.states import Forecast
 
 if TYPE_CHECKING:
@@ -47,6 +47,36 @@ def faults(data: CheckData) -> Iterator[Finding]:
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
             due_s=cutoff,
             due_label="to declare recovery" if cutoff is not None else "",
+        )
+
+
+def recoveries_capped(data: CheckData) -> Iterator[Finding]:
+    """More faulty sectors in a deadline than are declared recovered for one window: the rest waits days."""
+    miners = {miner.pk: miner for miner in data.miners if miner.faulty_sectors}
+    rows = [row for (pk, _), row in sorted(data.deadlines.items()) if pk in miners and row.faulty > 1]
+    if not rows or data.network is None:
+        return
+    limits = recover_limits({row.miner_id for row in rows})
+    many: dict[int, list[Deadline]] = defaultdict(list)
+    for row in rows:
+        if row.faulty > limits[row.miner_id]:
+            many[row.miner_id].append(row)
+    period_days = data.network.proving_period * data.network.epoch_s / 86_400
+    for pk, found in many.items():
+        miner, most = miners[pk], limits[pk]
+        count = sum(row.faulty for row in found)
+        left = count - len(found) * most
+        days = max(-(-row.faulty // most) for row in found) * period_days
+        takes = f"{days:.0f} d" if days >= 1 else f"{24 * days:.1f} h"
+        indexes = [str(row.index) for row in found]
+        yield Finding(
+            f"recoveries-{miner.address or pk}",
+            f"{miner_name(miner)} needs {takes} to recover its faulty sectors",
+            f"deadline {named(indexes)}: {whole(count)} faulty, {whole(most)} of a deadline are declared"
+            " recovered for one window: raise that if the files are there",
+            link=Link("miner-proving-settings", (miner.address,)) if miner.address else Link("miners"),
+            count=left,
+            per_day=data.fault_fee_per_day(miner, left),
         )
 
 

@@ -71,6 +71,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Deadlines",
     ),
     Check(
+        "recoveries_capped",
+        "One window declares all recovered sectors",
+        (Topic.PROVING, Topic.MINERS),
+        WARNING,
+        proving.recoveries_capped,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
         "sector_files",
         "Every sector that was looked at has its files",
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),

@@ -323,6 +323,14 @@ def proving_policy(miner_id: int | None = None) -> ProvingPolicy:
     return _laid_over(rows.order_by(F("miner").asc(nulls_first=True)))
 
 
+def recover_limits(miner_ids: Collection[int]) -> dict[int, int]:
+    """Return for each miner how many faulty sectors of a deadline are declared recovered for one window."""
+    rows = ProvingSettings.objects.filter(Q(miner=None) | Q(miner__in=miner_ids), recover_max__isnull=False)
+    own: dict[int | None, int | None] = dict(rows.values_list("miner", "recover_max"))
+    usual = own.get(None) or pool_policy_default().recover_max
+    return {miner_id: own.get(miner_id) or usual for miner_id in miner_ids}
+
+
 def pool_policy_default() -> ProvingPolicy:
     """Return what is in force where nobody has set anything."""
     return _laid_over(())

@@ -70,6 +70,10 @@ def sectors_faulty(_: Any) -> None:
     factories.deadline(factories.miner(faulty_sectors=3), 1, live=3, faulty=3)
 
 
+def recoveries_capped(_: Any) -> None:
+    factories.deadline(factories.miner(faulty_sectors=12_000), 1, live=12_000, faulty=12_000)
+
+
 def sector_files(_: Any) -> None:
     miner = factories.miner(active_sectors=2)
     factories.deadline(miner, 1, live=2, open_epoch=1030)
@@ -303,6 +307,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         nodes_unhealthy,
         upgrade_unready,
         sectors_faulty,
+        recoveries_capped,
         sector_files,
         windows_missed,
         windows_at_risk,

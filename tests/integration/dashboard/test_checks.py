@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from datetime import timedelta
@@ -22,15 +23,18 @@ from apps.dashboard.todo import cost_text, todo_sum
 from apps.messages.models import Sender
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner, RewardEstimate
+from apps.proving.settings_models import ProvingSettings
 from apps.proving.states import Forecast
 from apps.sectors.models import Sector
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import fault_fee
+from poolsite.filecoin.policy import MAINNET
 from poolsite.filecoin.power import Estimate
 from tests import factories
 from tests.integration.dashboard.check_scenes import (
     SCENES,
+    recoveries_capped,
     sectors_faulty,
     windows_missed,
     wins_lost,
@@ -46,6 +50,7 @@ pytestmark = pytest.mark.django_db
 
 OWN_PAGES: dict[str, Callable[[], str]] = {
     "sectors_faulty": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "recoveries_capped": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "sector_files": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_at_risk": lambda: reverse("miner", args=[Miner.objects.get().address]),
@@ -151,6 +156,23 @@ def test_page_of_a_sound_object_repeats_nothing_of_others(quiet):
 
     assert "owes" not in text[text.index('class="found"') :].partition("</ul>")[0]
     assert 'aria-label="1 thing to look at"' in text
+
+
+def test_recovery_takes_days_where_one_window_does_not_take_all(quiet, monkeypatch):
+    recoveries_capped(None)
+    miner = Miner.objects.get()
+    mainnet = dataclasses.replace(MAINNET, epoch_s=30)
+    data = CheckData(SYSTEM)
+    monkeypatch.setitem(data.__dict__, "network", mainnet)
+
+    [found] = evaluate(data).result("recoveries_capped").findings
+    assert (found.count, "needs 3 d to recover" in found.say) == (7_000, True)
+    assert "deadline 1: 12,000 faulty, 5,000 of a deadline" in plain(found.reason).replace("\u202f", ",")
+    ProvingSettings.objects.create(miner=None, recover_max=2_000)
+    [found] = evaluate(CheckData(SYSTEM)).result("recoveries_capped").findings
+    assert found.count == 10_000
+    ProvingSettings.objects.create(miner=miner, recover_max=12_000)
+    assert evaluate(CheckData(SYSTEM)).result("recoveries_capped").findings == ()
 
 
 def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):
