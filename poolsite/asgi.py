@@ -36,7 +36,7 @@ job_wait = JobWait(http)
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(VerifyPost(RpcPost(DatabaseWatch(job_wait)))),
+        "http": DatabaseWatch(BodyLimit(VerifyPost(RpcPost(job_wait)))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }

@@ -7,7 +7,6 @@ or session that is known here, and counts as its tenant's.  (JSON-RPC does all t
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
@@ -24,7 +23,7 @@ from apps.api.rpc.callers import caller_cache
 from apps.api.rpc.limits import FREE_BYTES, MemoryBudget, Overloaded
 from apps.core.database_threads import in_database
 from apps.core.health import database_away_text
-from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, is_streamed
+from apps.core.streams import STREAM_MAX_BYTES, STREAMS_MAX, drain, is_streamed
 from apps.users.errors import TokenRefused
 
 if TYPE_CHECKING:
@@ -38,8 +37,6 @@ log = structlog.get_logger(__name__)
 
 MIB: Final = 1024 * 1024
 
-DRAINED_MAX: Final = 128 * MIB
-DRAIN_S: Final = 10.0
 SLOW: Final = 408
 """The rest of such a body is not waited for."""
 RPC: Final = "/rpc/"
@@ -224,15 +221,3 @@ async def refuse(path: str, refusal: Refused, receive: Receive | None, send: Sen
     if receive is not None and refusal.status != SLOW:
         await drain(receive)
     await send({"type": "http.response.body", "body": b""})
-
-
-async def drain(receive: Receive) -> None:
-    """Read the rest of a body and discard it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
-    taken = 0
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(DRAIN_S):
-            while taken < DRAINED_MAX:
-                event = await receive()
-                taken += len(event.get("body", b""))
-                if event["type"] != "http.request" or not event.get("more_body"):
-                    return

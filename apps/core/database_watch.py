@@ -1,7 +1,8 @@
 """Answering while the database hangs: a frozen server or a cut cable is no error, the thread just waits.
 
 When a request waits for long, a session of our own is tried.  If it does not open in time, all who wait are
-answered 503, and whoever comes until one does is answered so at once and takes no thread.
+answered 503, but for callers of JSON-RPC, and whoever comes until one does is answered so at once and takes
+no thread.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from django.core.handlers.asgi import ASGIRequest
 from apps.core.health import database_hanging
 from apps.core.leader import database_params
 from apps.core.middleware import ContentSecurityMiddleware
+from apps.core.streams import drain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,6 +40,10 @@ ANSWER_S: Final = 3.0
 """Within this time a server that works opens a session."""
 NEEDS_NONE: Final = ("/static/", "/healthz")
 """Addresses that are answered without the database."""
+RPC: Final = "/rpc/"
+"""Who waits for an answer there is not refused: many clients ask again at once, and would push twice."""
+LOOK_MAX_S: Final = 60.0
+"""Longest pause between two looks for the sake of one request that takes its time."""
 
 
 class WaitingRequest:
@@ -45,7 +51,9 @@ class WaitingRequest:
 
     def __init__(self, scope: dict[str, Any], send: Send) -> None:
         self.scope, self.send = scope, send
-        self.since = asyncio.get_running_loop().time()
+        self.since = self.look_since = asyncio.get_running_loop().time()
+        self.may_be_refused = not scope["path"].startswith(RPC)
+        """Once it has begun."""
         self.is_answered = False
         self.is_refused = False
 
@@ -55,8 +63,8 @@ class WaitingRequest:
         if not self.is_refused:
             await self.send(event)
 
-    async def refuse(self, *, is_begun: bool) -> None:
-        """Answer 503."""
+    async def refuse(self, *, is_begun: bool, receive: Receive | None = None) -> None:
+        """Answer 503; a body that is still to come is read and dropped, as many clients read after that."""
         self.is_answered = self.is_refused = True
         refusal = ContentSecurityMiddleware(partial(database_hanging, is_begun=is_begun))
         response = cast("HttpResponse", refusal(ASGIRequest(self.scope, BytesIO())))
@@ -64,7 +72,17 @@ class WaitingRequest:
         body = response.content
         headers.append((b"content-length", str(len(body)).encode()))
         await self.send({"type": "http.response.start", "status": response.status_code, "headers": headers})
-        await self.send({"type": "http.response.body", "body": body})
+        if receive is None:
+            await self.send({"type": "http.response.body", "body": body})
+            return
+        await self.send({"type": "http.response.body", "body": body, "more_body": True})
+        await drain(receive)
+        await self.send({"type": "http.response.body", "body": b""})
+
+    def looked_for(self) -> None:
+        """Note that the database answers: the next look for this request comes later."""
+        now = asyncio.get_running_loop().time()
+        self.look_since = now + min(now - self.since, LOOK_MAX_S)
 
 
 class DatabaseWatch:
@@ -80,7 +98,7 @@ class DatabaseWatch:
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it while the database hangs."""
-        if scope["path"].startswith(NEEDS_NONE):
+        if scope["type"] != "http" or scope["path"].startswith(NEEDS_NONE):
             await self.app(scope, receive, send)
             return
         request = WaitingRequest(scope, send)
@@ -89,7 +107,7 @@ class DatabaseWatch:
             self._looking = asyncio.create_task(self._look())
         try:
             if self.is_hanging:
-                await request.refuse(is_begun=False)
+                await request.refuse(is_begun=False, receive=receive if has_body(scope) else None)
             else:
                 await self.app(scope, receive, request.answer)
         finally:
@@ -100,15 +118,17 @@ class DatabaseWatch:
         while self.waiting or self.is_hanging:
             await asyncio.sleep(self.patience_s / 2)
             before = asyncio.get_running_loop().time() - self.patience_s
-            late = [one for one in self.waiting if not one.is_answered and one.since <= before]
+            late = [one for one in self.waiting if not one.is_answered and one.look_since <= before]
             if not late and not self.is_hanging:
                 continue
             was_hanging, self.is_hanging = self.is_hanging, await self._is_silent()
             if self.is_hanging != was_hanging:
                 log.warning("database_hangs" if self.is_hanging else "database_answers", waiting=len(late))
             if self.is_hanging:
-                callers = [one for one in self.waiting if not one.is_answered]
+                callers = [one for one in self.waiting if not one.is_answered and one.may_be_refused]
                 await asyncio.gather(*(self._refuse(one) for one in callers))
+            for one in late:
+                one.looked_for()
 
     async def _refuse(self, request: WaitingRequest) -> None:
         """Answer one caller 503; one that cannot be answered, or reads nothing, keeps nobody else waiting."""
@@ -129,6 +149,12 @@ class DatabaseWatch:
         except psycopg2.Error:
             return False
         return False
+
+
+def has_body(scope: dict[str, Any]) -> bool:
+    """Return whether a request sends what does not come with its head."""
+    names = {name.lower(): value for name, value in scope["headers"]}
+    return b"transfer-encoding" in names or names.get(b"content-length", b"0") != b"0"
 
 
 def session_try(*, timeout_s: float) -> None:

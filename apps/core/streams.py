@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -18,8 +19,22 @@ STREAM_MAX_BYTES: Final = (64 << 30) // 128 * 127
 """Of one body: what the largest sector holds."""
 STREAMS_MAX: Final = 32
 """Such requests at a time in one web process; each takes a thread and a database connection."""
+DRAINED_MAX: Final = 128 << 20
+DRAIN_S: Final = 10.0
 IDLE_S: Final = 120.0
 """A sender that sends nothing for so long is given up; `apps.api.limits` does so earlier, with an answer."""
+
+
+async def drain(receive: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    """Read the rest of a body and discard it, up to `DRAINED_MAX` bytes and for `DRAIN_S` seconds."""
+    taken = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_S):
+            while taken < DRAINED_MAX:
+                event = await receive()
+                taken += len(event.get("body", b""))
+                if event["type"] != "http.request" or not event.get("more_body"):
+                    return
 
 
 def is_streamed(method: str, path: str) -> bool:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.api.auth.verify import VerifyPost
+from apps.api.limits import BodyLimit
+from apps.api.rpc.transport.post import RpcPost
 from apps.core.database_watch import DatabaseWatch
 
 if TYPE_CHECKING:
@@ -53,8 +57,12 @@ class Call:
         method: str = "GET",
         page: bool = False,
         kind: bytes = b"text/plain",
+        length: int = 0,
+        pieces: int = 1,
     ) -> None:
         headers = [(b"accept", b"text/html" if page else b"*/*"), (b"content-type", kind)]
+        headers += [(b"content-length", b"%d" % length)] if length else []
+        self.length, self.pieces, self.left = length, pieces, pieces
         self.reads = asyncio.Event()
         self.reads.set()
         scope = {"type": "http", "method": method, "path": path, "headers": headers, "query_string": b""}
@@ -63,12 +71,13 @@ class Call:
         self.task = asyncio.create_task(watch(scope, self.receive, self.send))
 
     async def receive(self) -> Event:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        self.left -= 1
+        return {"type": "http.request", "body": bytes(self.length // self.pieces), "more_body": self.left > 0}
 
     async def send(self, event: Event) -> None:
         await self.reads.wait()
         self.sent.append(event)
-        if event["type"] == "http.response.body":
+        if event["type"] == "http.response.body" and not event.get("more_body"):
             self.answered.set()
 
     async def answer(self) -> tuple[int, str]:
@@ -109,6 +118,63 @@ def test_what_needs_no_database_is_answered_all_the_same(silent: socket.socket) 
         app.go_on.set()
 
         assert await Call(watch, "/healthz").answer() == (200, "2")
+
+    run(test)
+
+
+def test_a_call_of_json_rpc_that_was_begun_waits_and_later_ones_are_refused(silent: socket.socket) -> None:
+    async def test(app: App, watch: DatabaseWatch) -> None:
+        begun = Call(watch, "/rpc/v0", method="POST", kind=b"application/json")
+        page = Call(watch, "/sectors/", page=True)
+        assert (await page.answer())[0] == 503
+        later = await Call(watch, "/rpc/v0", method="POST", kind=b"application/json").answer()
+
+        assert later[0] == 503
+        assert json.loads(later[1])["code"] == "unavailable"
+        assert (begun.sent, app.asked) == ([], 2)
+        app.go_on.set()
+        assert await begun.answer() == (200, "1")
+
+    run(test)
+
+
+@pytest.mark.parametrize("path", ["/verify", "/api/v1/miners/f01000/pieces", "/rpc/v1"])
+def test_a_caller_who_sends_much_is_told_and_may_send_it_all(silent: socket.socket, path: str) -> None:
+    """Whole: as the web process has it, where what is before Django asks the database too."""
+
+    async def stuck(_scope: Event) -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    async def test(app: App, watch: DatabaseWatch) -> None:
+        watch.app = BodyLimit(VerifyPost(RpcPost(app)), owner_of=stuck)
+        first = Call(watch, "/api/v1/miners/f01000/pieces", method="POST", length=1 << 20)
+        assert (await first.answer())[0] == 503
+        later = Call(watch, path, method="POST", length=1 << 20, pieces=3)
+        status, _ = await later.answer()
+        await asyncio.wait_for(later.task, 10)
+
+        assert (status, later.left, app.asked) == (503, 0, 0)
+        first.task.cancel()
+
+    run(test)
+
+
+def test_a_call_that_takes_its_time_is_looked_for_ever_more_rarely() -> None:
+    async def test(app: App, watch: DatabaseWatch) -> None:
+        looks = []
+
+        async def answers() -> bool:
+            looks.append(asyncio.get_running_loop().time())
+            return False
+
+        watch._is_silent = answers  # type: ignore[method-assign]  # the test's own
+        call = Call(watch, "/rpc/v0", method="POST")
+        await asyncio.sleep(PATIENCE_S * 20)
+        app.go_on.set()
+        await call.answer()
+
+        assert 1 < len(looks) < 8, "every half of the patience it were forty"
 
     run(test)
 
