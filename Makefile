@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick coverage peers real-node lint format bench bench-rust reset worker worker-environment prover signer soak screens environment test-environment browser
+.PHONY: help up params test quick coverage peers real-node lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -26,6 +26,7 @@ help:
 	@echo "make prover  run a prover for a console elsewhere (the same words)"
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, a week of accidents, bare environments"
+	@echo "make week    run the week of accidents alone (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
 	@echo "make screens take pictures of the running pool's pages into var/screens/, and the documentation's into docs/screens/"
 	@echo "make params  make the small chain's PoRep parameters (1.1 GB, many minutes), so that sectors are sealed by Groth16"
 	@echo "make reset   remove the pool's state, after asking"
@@ -83,6 +84,10 @@ bench-rust: test-environment
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"
+
+# Words as POOLSITE_SOAK_PERIODS=2 on make's command line reach it by the environment.
+week: test-environment
+	@$(VENV) -m pytest -s tests/acceptance/test_soak.py::test_a_week_of_accidents_costs_no_window_and_no_win
 
 screens: test-environment browser
 	@$(VENV) -m tests.browser.screens

@@ -25,6 +25,7 @@ from apps.chain.link import NodeLink
 from apps.core.redis_clients import client_for
 from apps.gateway.hub_client import requests_send
 from tests.fast_flush import fixture_teardown
+from tests.notes import notes_write
 from tests.schedule import Schedule, place
 from tests.servers import TEMPLATE, PostgresServer, RedisServer
 from tests.timing import is_timing
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write what tests have to tell although they passed."""
+    notes_write(terminalreporter)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep files whole where tests are given out by group."""
     return Schedule(config, log) if config.getvalue("dist") == "loadgroup" else None

@@ -60,6 +60,33 @@ class Tally:
         return f"{self.bad} of {self.all}"
 
 
+@dataclass(slots=True)
+class Unjudged:
+    """Epochs in which a loss did not count, as the machine had too much else to do."""
+
+    epochs: int = 0
+    load: float = 0.0
+    """The highest, in times of the cores."""
+    windows: int = 0
+    """Lost windows that would have counted."""
+    wins: int = 0
+
+    def add(self, epochs: int, load: float, windows: int, wins: int) -> None:
+        """Count more."""
+        self.epochs, self.load = self.epochs + epochs, max(self.load, load)
+        self.windows, self.wins = self.windows + windows, self.wins + wins
+
+    def words(self, epochs: int) -> str:
+        """Return what of so many epochs was not judged."""
+        if not self.epochs:
+            return f"each of {epochs} epochs was judged"
+        return (
+            f"{self.epochs} of {epochs} epochs were not judged for lost windows and wins, at a load of up to"
+            f" {self.load:.1f} times the cores; {self.windows} windows and {self.wins} wins that were lost in"
+            " them would have counted"
+        )
+
+
 def signer_verb(pool: RunningPool, verb: str, *words: str) -> str:
     """Run a verb of the pool's signer."""
     argv = [sys.executable, "-m", "workers", "signer", verb, "--dir", str(pool.var / "signer"), *words]
@@ -121,7 +148,7 @@ class Soak:
         self.is_strict = is_strict
         """Whether a loss counts on a crowded machine too, since epochs are long enough."""
         self.audit = ChainAudit(pool.chain, miners, worker_key(pool))
-        self.windows, self.wins = Tally(), Tally()
+        self.windows, self.wins, self.unjudged = Tally(), Tally(), Unjudged()
         self.first = pool.chain.height() + 1
         self.seen = self.first
 
@@ -147,7 +174,7 @@ class Soak:
             return
         self.audit.read(self.seen - 1, last)
         windows, wins = self.audit.windows(self.seen, last), self.audit.wins(self.seen, last)
-        self.seen = last + 1
+        epochs, self.seen = last + 1 - self.seen, last + 1
         missed = [window for window in windows if window.missed]
         lost = [win for win in wins if not win.blocks]
         late = [window for window in missed if self.was_provable(window)]
@@ -157,12 +184,20 @@ class Soak:
         print(f"epoch {last}: {self.windows} windows missed, {self.wins} wins without a block", flush=True)
         for win in lost:
             print(self.why_lost([win]), flush=True)
-        if not self.is_strict and crowding() > CROWDED:
-            print(f"load {crowding():.1f} times the cores: losses are not judged", flush=True)
+        load = crowding()
+        if not self.is_strict and load > CROWDED:
+            self.unjudged.add(epochs, load, len(late), len(blamed))
+            print(f"load {load:.1f} times the cores: losses are not judged", flush=True)
             return
         words = "\n".join(map(str, self.done[-12:]))
         assert not late, f"{late}\n{self.why(late)}\n{words}"
         assert not blamed, f"{blamed}\n{self.why_lost(blamed)}\n{words}"
+
+    @property
+    def report(self) -> str:
+        """What was seen, and what of it was not judged."""
+        words = self.unjudged.words(self.seen - self.first)
+        return f"{self.windows} windows missed, {self.wins} wins without a block; {words}"
 
     # Who could
 

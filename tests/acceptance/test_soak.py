@@ -1,34 +1,40 @@
 """A week of the small chain for 5 miners of 40 sectors, while parts of the pool are killed, stopped, slowed.
 
-The environment sets the size: SOAK_NETWORK, SOAK_MINERS, SOAK_SECTORS, SOAK_PERIODS.  A week of `soak` takes
-28 minutes (epochs of 4 s, windows of 40).  One of `test` (1 s, 10 s), the fastest on which hosts can prove,
-takes 7 minutes, and needs both cores of a small machine to itself.
+`make week` runs it alone.  POOLSITE_SOAK_NETWORK, _MINERS, _SECTORS and _PERIODS set the size.  A week of
+`soak` takes 28 minutes (epochs of 4 s, windows of 40).  One of `test` (1 s, 10 s), the fastest on which hosts
+can prove, takes 7 minutes, and needs both cores of a small machine to itself.  How it went, and what was not
+judged since the machine had too much else to do, stands at the end of pytest's output.
 """
 
 from __future__ import annotations
 
 import os
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from tests.acceptance.disturbances import Disturber, SlowLine
 from tests.acceptance.pool import RunningPool, dice
-from tests.acceptance.soak import Soak, miners_make, sectors_make
+from tests.acceptance.soak import Soak, Tally, Unjudged, miners_make, sectors_make
 from tests.acceptance.test_blocks import service_beside
 from tests.acceptance.test_messager import token_for
 from tests.acceptance.test_roles import Machine
 from tests.integration.pools import wait_until
+from tests.notes import REPORT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    Note = Callable[[str, object], None]
 
 pytestmark = pytest.mark.xdist_group("pool")
 
-NETWORK: Final = os.environ.get("SOAK_NETWORK") or "soak"
-MINERS: Final = int(os.environ.get("SOAK_MINERS") or 5)
-SECTORS: Final = int(os.environ.get("SOAK_SECTORS") or 40)
-PERIODS: Final = int(os.environ.get("SOAK_PERIODS") or 7)
+NETWORK: Final = os.environ.get("POOLSITE_SOAK_NETWORK") or "soak"
+MINERS: Final = int(os.environ.get("POOLSITE_SOAK_MINERS") or 5)
+SECTORS: Final = int(os.environ.get("POOLSITE_SOAK_SECTORS") or 40)
+PERIODS: Final = int(os.environ.get("POOLSITE_SOAK_PERIODS") or 7)
 
 SHORT_EPOCHS: Final = 20
 """Ten minutes of epochs of 30 s."""
@@ -39,7 +45,9 @@ PROVER_S: Final = 60
 CALM_S: Final = 200.0
 
 
-def soaked(pool: RunningPool, folder: Path, *, miners: int, sectors: int, epochs: int = 0) -> None:
+def soaked(
+    pool: RunningPool, folder: Path, note: Note, *, miners: int, sectors: int, epochs: int = 0
+) -> None:
     """Run a soak on a pool: for some epochs, or the periods that the environment says."""
     random = dice()
     names = miners_make(pool, miners)
@@ -55,10 +63,13 @@ def soaked(pool: RunningPool, folder: Path, *, miners: int, sectors: int, epochs
             period = int(grid["WPoStProvingPeriod"])
             disturber = Disturber(pool, machine, line, random, TARGETS)
             soak = Soak(pool, names, disturber, is_strict=not epochs)
-            soak.run(epochs or PERIODS * period, random)
-            calm = soak.disturber.height() + int(grid["WPoStChallengeWindow"])
-            wait_until(lambda: pool.chain.height() > calm, within_s=CALM_S, what=pool.diagnosis)
-            soak.end()
+            try:
+                soak.run(epochs or PERIODS * period, random)
+                calm = soak.disturber.height() + int(grid["WPoStChallengeWindow"])
+                wait_until(lambda: pool.chain.height() > calm, within_s=CALM_S, what=pool.diagnosis)
+                soak.end()
+            finally:
+                note(REPORT, soak.report)
         finally:
             machine.kill()
     [row] = [row for row in pool.read("/api/v1/workers")["results"] if row["host"] == machine.name]
@@ -72,10 +83,38 @@ def provers(pool: RunningPool) -> int:
 
 
 @pytest.mark.slow
-def test_a_week_of_accidents_costs_no_window_and_no_win(tmp_path: Path) -> None:
+def test_a_week_of_accidents_costs_no_window_and_no_win(tmp_path: Path, record_property: Note) -> None:
     with RunningPool(POOLSITE_NETWORK=NETWORK) as pool:
-        soaked(pool, tmp_path, miners=MINERS, sectors=SECTORS)
+        soaked(pool, tmp_path, record_property, miners=MINERS, sectors=SECTORS)
 
 
-def test_ten_minutes_of_accidents_cost_no_window_and_no_win(shared_pool: RunningPool, tmp_path: Path) -> None:
-    soaked(shared_pool, tmp_path, miners=1, sectors=SHORT_SECTORS, epochs=SHORT_EPOCHS)
+def test_ten_minutes_of_accidents_cost_no_window_and_no_win(
+    shared_pool: RunningPool, tmp_path: Path, record_property: Note
+) -> None:
+    soaked(shared_pool, tmp_path, record_property, miners=1, sectors=SHORT_SECTORS, epochs=SHORT_EPOCHS)
+
+
+@pytest.mark.parametrize(
+    ("is_strict", "load", "judged"), [(False, 2.5, False), (False, 1.5, True), (True, 9.0, True)]
+)
+def test_what_a_crowded_machine_keeps_from_being_judged_is_reported(
+    monkeypatch: pytest.MonkeyPatch, is_strict: bool, load: float, judged: bool
+) -> None:
+    made = Soak.__new__(Soak)
+    made.disturber, made.pool = SimpleNamespace(done=[]), SimpleNamespace(rows_of=lambda *_: [])  # type: ignore[assignment]  # nothing was disturbed
+    made.first = made.seen = 10
+    made.windows, made.wins, made.unjudged, made.is_strict = Tally(), Tally(), Unjudged(), is_strict
+    lost = SimpleNamespace(miner="f01000", open=12, close=22, missed=True)
+    audit = SimpleNamespace(read=lambda *_: None, windows=lambda *_: [lost], wins=lambda *_: [])
+    made.audit = SimpleNamespace(**vars(audit), time_of=float)  # type: ignore[assignment]  # a chain of two windows
+    monkeypatch.setattr("tests.acceptance.soak.crowding", lambda: load)
+
+    if judged:
+        with pytest.raises(AssertionError, match="f01000"):
+            made.judge(21)
+        assert made.report.endswith("each of 12 epochs was judged")
+    else:
+        made.judge(21)
+        made.judge(31)
+        assert "22 of 22 epochs were not judged" in made.report
+        assert "up to 2.5 times the cores; 2 windows and 0 wins that were lost" in made.report
