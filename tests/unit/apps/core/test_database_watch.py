@@ -122,7 +122,7 @@ def test_what_needs_no_database_is_answered_all_the_same(silent: socket.socket) 
     run(test)
 
 
-def test_a_call_of_json_rpc_that_was_begun_waits_and_later_ones_are_refused(silent: socket.socket) -> None:
+def test_a_begun_json_rpc_call_waits_and_later_ones_are_refused(silent: socket.socket) -> None:
     async def test(app: App, watch: DatabaseWatch) -> None:
         begun = Call(watch, "/rpc/v0", method="POST", kind=b"application/json")
         page = Call(watch, "/sectors/", page=True)
