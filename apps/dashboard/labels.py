@@ -84,6 +84,7 @@ EVENTS: Final[dict[str, str]] = {
     "ABORT": "Aborted",
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
+    "FILES_LOST": "Its files were lost with their store",
     "REMOVE_FILES": "Its hosts were told to remove the files",
     "FILES_REMOVED": "The host removed the files",
     "TERMINATE": "Terminated",

@@ -152,6 +152,8 @@ class Sector(Named, Timestamped):
     seed_epoch = models.BigIntegerField(null=True)
     store = models.CharField(max_length=100, blank=True)
     """Name of the store that holds the files."""
+    files_lost_at = models.DateTimeField(null=True)
+    """When its store was forgotten as lost; of no more meaning once a store has its files again."""
 
     precommit_batch = models.ForeignKey(
         Batch, null=True, on_delete=models.SET_NULL, related_name="precommits"
@@ -226,6 +228,11 @@ class Sector(Named, Timestamped):
     def is_interactive(self) -> bool:
         """Return whether its proof waits for a pre-commit and a seed."""
         return RegisteredSealProof(self.seal_proof).is_interactive
+
+    @property
+    def is_without_files(self) -> bool:
+        """Return whether its files were lost with their store, and none were made or found since."""
+        return self.files_lost_at is not None and not self.store
 
     @property
     def step(self) -> StageSpec:

@@ -74,6 +74,15 @@ class World:
         StoreMove.objects.create(sector=sector, actor="ann", **ways)
         return str(self.store.uuid)
 
+    def forgotten(self) -> None:
+        """Forget a store that no host reads any more."""
+        self.rest("POST", f"stores/{self.unread()}/forget", {"confirm": self.store.name})
+
+    def unread(self) -> str:
+        """Return the key of a store that no host has any more."""
+        self.store.attachments.all().delete()
+        return str(self.store.uuid)
+
     def moved(self) -> None:
         """Queue a move."""
         self.rest("POST", f"stores/{self.store.uuid}/moves", {"to": self.other_store(), "count": 1})
@@ -178,6 +187,7 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "PATCH stores/<str:uuid>": lambda w: w.rest("PATCH", f"stores/{w.store.uuid}", {"weight": 2}),
     "POST stores/<str:uuid>/moves": lambda w: w.moved(),
     "DELETE stores/<str:uuid>/moves": lambda w: w.rest("DELETE", f"stores/{w.queued()}/moves"),
+    "POST stores/<str:uuid>/forget": lambda w: w.forgotten(),
     "POST stores/<str:uuid>/detach": lambda w: w.rest(
         "POST", f"stores/{w.store.uuid}/detach", {"worker_id": str(w.worker.uuid)}
     ),
@@ -402,6 +412,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "store-change": page("store-change", lambda w: w.store.uuid, weight="2"),
     "store-move": page("store-move", lambda w: w.store.uuid, to="<other>", count="1"),
     "store-moves-cancel": page("store-moves-cancel", lambda w: w.queued()),
+    "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),
     "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),

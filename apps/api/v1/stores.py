@@ -12,11 +12,13 @@ from rest_framework.response import Response
 
 from apps.api.v1.hosts import CommandOutput
 from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.sector_changes import DRY_RUN, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.host_selectors import worker_get
+from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin, moves_cancel
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
 from apps.sectors.store_selectors import (
@@ -33,6 +35,7 @@ from apps.sectors.store_selectors import (
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import WorkerCommand
+    from apps.sectors.services.lost_stores import LostStore
     from apps.sectors.store_models import Store, StoreMove
 
 SIZES = ("total_bytes", "free_bytes", "reserved_bytes")
@@ -275,6 +278,66 @@ def move_body(move: StoreMove) -> dict[str, Any]:
     }
 
 
+class ForgetInput(InputSerializer):
+    """The store's name, once more."""
+
+    confirm = serializers.CharField(max_length=110, required=False, allow_blank=True, default="")
+
+
+class LostSectorOutput(serializers.Serializer[Any]):
+    """A sector without files."""
+
+    uuid = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    state = serializers.CharField()
+
+
+class LostStoreOutput(serializers.Serializer[Any]):
+    """What is lost with a store; `refusal` says why it is not forgotten."""
+
+    refusal = serializers.CharField(allow_blank=True)
+    proving = serializers.IntegerField()
+    under_way = serializers.IntegerField()
+    bytes = serializers.IntegerField(help_text="raw, of the proving sectors")
+    pledge = serializers.CharField(help_text="attoFIL that is locked for them")
+    sectors = LostSectorOutput(many=True)
+
+
+class StoreForgetView(PoolView):
+    """`/stores/{uuid}/forget`: a store is lost with all that lay in it."""
+
+    whole_methods = ("POST",)
+    confirmed_methods = ("POST",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    @extend_schema(request=ForgetInput, responses=LostStoreOutput, parameters=[DRY_RUN])
+    def post(self, request: Request, uuid: str) -> Response:
+        """Forget it, and mark its sectors as without files; refused while a host reads it."""
+        body = ForgetInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        store, now = store_get(self.principal, uuid, now=clock.now()), clock.now()
+        if is_dry_run(request):
+            return Response(lost_body(lost_store(store, now=now)))
+        lost = store_forget(store, confirm=body.validated_data["confirm"], now=now, by=self.principal)
+        return Response(lost_body(lost))
+
+
+def lost_body(lost: LostStore) -> dict[str, Any]:
+    """Write what is lost."""
+    return {
+        "refusal": lost.refusal,
+        "proving": lost.proving,
+        "under_way": lost.under_way,
+        "bytes": lost.size,
+        "pledge": str(lost.pledge),
+        "sectors": [
+            {"uuid": row.uuid, "miner": row.miner.address, "number": row.number, "state": row.state}
+            for row in lost.named
+        ],
+    }
+
+
 class StoreMovesView(PoolView):
     """`/stores/{uuid}/moves`: sectors on their way out of a store, or into it."""
 
@@ -319,5 +382,6 @@ urlpatterns = [
     path("stores", StoresView.as_view(), name="v1-stores"),
     path("stores/<str:uuid>", StoreView.as_view(), name="v1-store"),
     path("stores/<str:uuid>/moves", StoreMovesView.as_view(), name="v1-store-moves"),
+    path("stores/<str:uuid>/forget", StoreForgetView.as_view(), name="v1-store-forget"),
     path("stores/<str:uuid>/detach", StoreDetachView.as_view(), name="v1-store-detach"),
 ]

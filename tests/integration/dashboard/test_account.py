@@ -377,6 +377,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "sector-state-set",
         "sectors-remove-files",
         "store-change",
+        "store-forget",
         "message-mark-bad",
         "message-replace",
         "message-cancel",

@@ -31,6 +31,7 @@ OBJECTS = (
     "wallet-name",
     "store",
     "store-change",
+    "store-forget",
     "miner",
     "miner-roles",
     "proving-deadline",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 PROVING: Final = StateLabel("ok", _("proving"))
 NOT_PROVEN: Final = StateLabel("run", _("waits for its first proof"), "wait")
 FAULTY: Final = StateLabel("bad", _("faulty"))
+WITHOUT_FILES: Final = StateLabel("bad", _("files lost"))
 EXPIRED: Final = StateLabel("idle", _("expired"))
 RECOVERING: Final = StateLabel("warn", _("recovering"), "retry")
 
@@ -90,6 +91,8 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
     if sector.paused_at is not None:
         return StateLabel("bad", f"failed in {STAGES[sector.stage]}")
     if sector.stage == Stage.PROVING:
+        if sector.is_without_files:
+            return WITHOUT_FILES
         if sector.active:
             return PROVING
         if has_expired(sector, data):

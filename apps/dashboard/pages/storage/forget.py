@@ -1,0 +1,64 @@
+"""Forgetting a lost store: what lay in it by name, then its name typed once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.formatting import plural
+from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.services.lost_stores import lost_store, store_forget
+from apps.sectors.store_selectors import store_get
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.users.principals import Principal
+
+
+class ForgetForm(PageForm):
+    """The store's name."""
+
+    confirm = Text()
+
+
+@sign_in_required
+def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Name what is lost; forget the store after its name was typed."""
+    store = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign") or viewer.is_partial:
+        raise Http404
+    form = ForgetForm.of(request)
+    if request.method == "POST" and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    if form.is_valid():
+        with form.refusals():
+            lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
+            said = f"{store.name} is forgotten; {plural(lost.sectors, 'sector')} without files"
+            return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")
+    lost = lost_store(store, now=now())
+    return form_render(
+        request,
+        viewer,
+        "storage/forget.html",
+        form,
+        title=_("Forget {store}").format(store=store.name),
+        section="stores",
+        store=store,
+        lost=lost,
+        size=" ".join(formatting.size(lost.size)),
+        pledge=formatting.amount_text(lost.pledge),
+        more=lost.sectors - len(lost.named),
+    )
+
+
+urlpatterns: Final = [path("storage/<uuid:key>/forget/", forget, name="store-forget")]

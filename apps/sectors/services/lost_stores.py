@@ -1,0 +1,125 @@
+"""Forgetting a store that is lost: what lay in it is named first, then its sectors are marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from django.db import connection, transaction
+from django.db.models import Count, Sum
+
+from apps.core.errors import BadValue
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.sectors.errors import StoreRefused
+from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.models import Sector
+from apps.sectors.services.audit import store_audit
+from apps.sectors.store_models import Store
+from apps.sectors.store_selectors import moves_open
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.stores import READABLE
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.users.principals import Principal
+
+NAMED_MAX: Final = 200
+"""Sectors of a lost store that are named; the sums are of all."""
+FILES_LOST: Final = "FILES_LOST"
+"""Event in the timeline of each of its sectors."""
+ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
+MARK: Final = f"""
+INSERT INTO sectors_jobevent
+    (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)
+SELECT job.id, '{FILES_LOST}', '', '', '', %s, %s, %s, false, ''
+FROM sectors_sector sector JOIN sectors_job job ON job.sector_id = sector.id
+WHERE sector.tenant_id = %s AND sector.store = %s AND sector.state NOT IN ('ABORTED', 'TERMINATED')
+"""  # noqa: S608  # constants
+
+
+@dataclass(frozen=True, slots=True)
+class LostStore:
+    """What is lost with a store."""
+
+    refusal: str
+    """Why it cannot be forgotten; empty: it can."""
+    proving: int
+    under_way: int
+    size: int
+    """Raw bytes of the proving ones."""
+    pledge: int
+    """attoFIL that is locked for them."""
+    named: tuple[Sector, ...]
+    """The first of them, proving ones first."""
+
+    @property
+    def sectors(self) -> int:
+        """How many will be without files."""
+        return self.proving + self.under_way
+
+
+def lost_store(store: Store, *, now: datetime) -> LostStore:
+    """Return what lies in a store by the rows, and whether it can be forgotten."""
+    rows = _lying_in(store)
+    proving = rows.filter(state=SectorState.PROVING)
+    sums = proving.order_by().aggregate(
+        count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge")
+    )
+    others = rows.exclude(state=SectorState.PROVING)
+    first = list(proving.select_related("miner").order_by("pk")[:NAMED_MAX])
+    first += list(others.select_related("miner").order_by("pk")[: NAMED_MAX - len(first)])
+    return LostStore(
+        refusal=_refusal(store, now=now),
+        proving=sums["count"],
+        under_way=others.count(),
+        size=int(sums["size"] or 0),
+        pledge=int(sums["pledge"] or 0),
+        named=tuple(first),
+    )
+
+
+def _lying_in(store: Store) -> QuerySet[Sector]:
+    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED)
+
+
+def _refusal(store: Store, *, now: datetime) -> str:
+    """Return why a store is not lost; empty if no host that is there reads it."""
+    readable = store.attachments.filter(condition__in=READABLE, worker__retired_at=None)
+    for row in readable.select_related("worker"):
+        if not worker_is_away(row.worker, now=now):
+            return f"{row.worker.name} reads it: move its sectors or detach it instead"
+    if count := moves_open(store):
+        return f"{plural(count, 'sector')} move out of it or into it: cancel that first"
+    return ""
+
+
+@transaction.atomic
+def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) -> LostStore:
+    """Remove a store's row for good and mark its sectors; the store's name must be typed.
+
+    Raises BadValue for another name, StoreRefused while a host reads it or sectors move.
+    """
+    locked = Store.objects.select_for_update().get(pk=store.pk)
+    if confirm.strip() != locked.name:
+        raise BadValue(f"type {locked.name} to confirm", field="confirm")
+    lost = lost_store(locked, now=now)
+    if lost.refusal:
+        raise StoreRefused(lost.refusal)
+    rows = list(_lying_in(locked).select_for_update().order_by("pk").values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        note = f"its store {locked.name} was lost"
+        cursor.execute(MARK, [now, by.actor, note, locked.tenant_id, locked.name])
+    Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="")
+    Sector.objects.filter(pk__in=rows).update(files_lost_at=now, updated_at=now)
+    facts = {"uid": locked.uid, "proving": lost.proving, "under_way": lost.under_way, "bytes": lost.size}
+    store_audit(by, "store.forget", locked.name, before=facts)
+    uuid, tenant_id = str(locked.uuid), locked.tenant_id
+    locked.delete()
+    publish(Change("store", uuid, tenant_id))
+    for sector in lost.named:
+        publish(Change("sector", str(sector.uuid), tenant_id))
+    return lost

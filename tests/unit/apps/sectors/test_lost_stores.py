@@ -1,0 +1,153 @@
+"""Forgetting a lost store: refused while it is read, named before, and its sectors are marked."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from apps.core.clock import now
+from apps.core.errors import BadValue
+from apps.sectors.errors import StoreRefused
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.services.lost_stores import lost_store, store_forget
+from apps.sectors.services.runs import hosts_of_run
+from apps.sectors.store_models import Store
+from apps.users.models import AuditEntry
+from poolsite.wire.jobs import JobKind
+from tests import factories
+from tests.page_client import signed_in, text_of
+from tests.people import bearer, person, principal, token
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def lost(**worker: Any) -> Store:
+    """Make a store whose host is silent, with two proving sectors, one under way and one that has ended."""
+    host = factories.worker(
+        "alpha", kinds=[str(JobKind.REBUILD)], seen_at=now() - timedelta(days=1), **worker
+    )
+    store, miner = factories.store(host, "disk"), factories.miner(2001)
+    for number, state in ((1, "PROVING"), (2, "PROVING"), (3, "PRECOMMIT_SENT"), (4, "TERMINATED")):
+        factories.sector(miner, number=number, state=state, store="disk", initial_pledge=5)
+    factories.sector(miner, number=9, state="PROVING", store="other")
+    return store
+
+
+def test_what_is_lost_is_named_first():
+    found = lost_store(lost(), now=now())
+
+    assert (found.refusal, found.proving, found.under_way, found.pledge) == ("", 2, 1, 10)
+    assert found.size == 2 * factories.SECTOR_BYTES
+    assert [one.number for one in found.named] == [1, 2, 3]
+
+
+def test_a_forgotten_stores_sectors_are_marked_in_their_timelines():
+    store = lost()
+
+    store_forget(store, confirm="disk", now=now(), by=principal())
+
+    assert not Store.objects.filter(name="disk").exists()
+    marked = Sector.objects.exclude(files_lost_at=None).order_by("number")
+    assert [(one.number, one.store) for one in marked] == [(1, ""), (2, ""), (3, "")]
+    assert Sector.objects.get(number=9).store == "other"
+    assert Sector.objects.get(number=4).files_lost_at is None
+    notes = JobEvent.objects.filter(event="FILES_LOST").values_list("job__sector__number", "note")
+    assert sorted(notes) == [(number, "its store disk was lost") for number in (1, 2, 3)]
+    entry = AuditEntry.objects.get(action="store.forget")
+    assert entry.target == "disk"
+    assert entry.before is not None
+    assert entry.before["proving"] == 2
+
+
+def test_a_lost_sector_can_be_made_again_anywhere():
+    store = lost()
+    store_forget(store, confirm="disk", now=now(), by=principal())
+
+    sector = Sector.objects.get(number=1)
+
+    assert sector.is_without_files
+    assert hosts_of_run(sector, kind=JobKind.REBUILD)
+    Sector.objects.filter(pk=sector.pk).update(store="new")
+    sector.refresh_from_db()
+    assert not sector.is_without_files
+
+
+def test_a_store_that_a_host_reads_is_not_lost():
+    host = factories.worker("alpha")
+    store = factories.store(host, "disk")
+
+    assert "alpha reads it" in lost_store(store, now=now()).refusal
+    with pytest.raises(StoreRefused):
+        store_forget(store, confirm="disk", now=now(), by=principal())
+    with pytest.raises(BadValue) as wrong:
+        store_forget(store, confirm="disc", now=now(), by=principal())
+    assert wrong.value.field == "confirm"
+    assert Store.objects.filter(name="disk").exists()
+
+
+def test_a_namesake_of_another_tenant_keeps_its_sectors():
+    store = lost()
+    factories.sector(factories.miner(of="bob"), number=1, state="PROVING", store="disk")
+
+    store_forget(store, confirm="disk", now=now(), by=principal())
+
+    assert Sector.objects.get(store="disk", state="PROVING").tenant.name == "bob"
+
+
+def test_the_page_asks_for_the_name_and_lists_the_sectors():
+    person()
+    store, browser = lost(), signed_in()
+    address = reverse("store-forget", args=[store.uuid])
+
+    shown = text_of(browser.get(address))
+    assert "f02001 / 1" in shown
+    assert "Type disk to confirm" in shown
+    assert text_of(browser.post(address, {"confirm": "no"})).count("type disk to confirm")
+    assert Store.objects.filter(name="disk").exists()
+    assert browser.post(address, {"confirm": "disk"})["Location"].startswith(reverse("stores"))
+    sector = Sector.objects.get(number=1)
+    assert "files lost" in text_of(browser.get(reverse("sector", args=[sector.uuid])))
+
+
+def test_over_rest_a_dry_run_forgets_nothing(client: Client) -> None:
+    store = lost()
+    head: Any = bearer(token("sign"))
+    address = f"/api/v1/stores/{store.uuid}/forget"
+
+    asked = client.post(f"{address}?dry_run=1", {}, content_type="application/json", headers=head)
+    assert (asked.status_code, asked.json()["proving"]) == (200, 2)
+    assert Store.objects.filter(name="disk").exists()
+    wrong = client.post(address, {"confirm": "x"}, content_type="application/json", headers=head)
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "confirm")
+    done = client.post(address, {"confirm": "disk"}, content_type="application/json", headers=head)
+    assert [one["number"] for one in done.json()["sectors"]] == [1, 2, 3]
+    assert not Store.objects.filter(name="disk").exists()
+    stranger: Any = bearer(token("sign", of="bob"))
+    other = factories.store(factories.worker(), "mine")
+    foreign = f"/api/v1/stores/{other.uuid}/forget"
+    assert client.post(foreign, {}, content_type="application/json", headers=stranger).status_code == 404
+
+
+def test_the_command_says_what_is_lost_before_it_forgets():
+    lost()
+
+    def said(*words: str) -> list[str]:
+        out = StringIO()
+        call_command("stores", *words, stdout=out)
+        return out.getvalue().splitlines()
+
+    assert said("list")[0].endswith("alice disk SILENT 3")
+    assert "PROVING: 2" in said("show", "disk")
+    assert said("forget", "disk")[-1] == "forgotten: no, it was only asked"
+    with pytest.raises(CommandError, match="type disk"):
+        said("forget", "disk", "--confirm", "disc")
+    assert said("forget", "disk", "--confirm", "disk")[-1] == "forgotten: yes"
+    assert said("list") == []
