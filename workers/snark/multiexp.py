@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import count
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 SCALAR_BITS = 255
 SMALLEST_WINDOW, LARGEST_WINDOW = 4, 16
-SMALLEST_TABLE_WINDOW, LARGEST_TABLE_WINDOW = 2, 13
+SMALLEST_TABLE_WINDOW, LARGEST_TABLE_WINDOW = 2, 14
 """Windows of the multiples of one point: the rows of one should stay in the cache."""
 CHUNK_POINTS = 1 << 22
 """Points that are summed at a time: rows and digits take 0.8 GB, buckets 0.4 GB for each thread."""
@@ -83,7 +84,7 @@ def _sum(path: Path, points: Words, chosen: Codes) -> Words:
     """Return the sum of some of the points."""
     starts, lengths = np.zeros(1, np.int64), np.array([len(chosen)], np.int64)
     rows, order = path.rows_of(points, chosen)
-    total: Words = path.points_of(bucket_sums(path, rows, starts, lengths, order)[:1])[0]
+    total: Words = path.points_of(bucket_sums(Room(path), rows, starts, lengths, order)[:1])[0]
     return total
 
 
@@ -112,9 +113,14 @@ def _pippenger(
     rows, order = group.path.rows_of(points, chosen)
     together = max(1, min(-(-windows // threads), TOGETHER_POINTS // len(chosen)))
 
+    rooms: SimpleQueue[Room] = SimpleQueue()
+    for _ in range(threads):
+        rooms.put(Room(group.path))
+
     def window_sums(first: int) -> None:
-        end = min(first + together, windows)
-        _windows(group.path, rows, digits[first:end], order, totals[first:end], 1 << bits - 1)
+        end, room = min(first + together, windows), rooms.get()
+        _windows(room, rows, digits[first:end], order, totals[first:end], 1 << bits - 1)
+        rooms.put(room)
 
     done = 0
     for _ in each_of(window_sums, range(0, windows, together), threads=threads):
@@ -126,22 +132,36 @@ def _pippenger(
     return out
 
 
-def _windows(path: Path, rows: Words, digits: Digits, chosen: Codes, totals: Words, buckets: int) -> None:
+def _windows(room: Room, rows: Words, digits: Digits, chosen: Codes, totals: Words, buckets: int) -> None:
     """Sum the buckets of some windows, each times its digit."""
     starts, lengths = np.zeros((2, len(digits), buckets), np.int64)
     order = np.zeros(digits.size, np.uint32)
     used = 0
     for place, own in enumerate(digits):
-        count = sort_into_buckets(own, chosen, starts[place], lengths[place], order[used:])
+        sorted_ = sort_into_buckets(own, chosen, starts[place], lengths[place], order[used:])
         starts[place] += used
-        used += count
-    summed = bucket_sums(path, rows, starts.reshape(-1), lengths.reshape(-1), order[:used])
+        used += sorted_
+    summed = bucket_sums(room, rows, starts.reshape(-1), lengths.reshape(-1), order[:used])
     for place, total in enumerate(totals):
-        path.sum_buckets(summed, starts[place], lengths[place], total)
+        room.path.sum_buckets(summed, starts[place], lengths[place], total)
+
+
+class Room:
+    """Memory of the rounds of a thread, used again for each window: fresh memory has to be cleared first."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._rows = [path.rows_empty(0), path.rows_empty(0)]
+
+    def rows(self, turn: int, count: int) -> Words:
+        """Return rows with anything in them, not those of the turn before."""
+        if len(self._rows[turn % 2]) < count:
+            self._rows[turn % 2] = self.path.rows_empty(count)
+        return self._rows[turn % 2][:count]
 
 
 def bucket_sums(
-    path: Path,
+    room: Room,
     points: Words,
     starts: Integers,
     lengths: Integers,
@@ -149,21 +169,23 @@ def bucket_sums(
 ) -> Words:
     """Return rows of which each bucket's sum is one: pairs are added until each bucket has one.
 
+    room:            of a thread; what is returned is in it.
     points:          rows of the path.
     starts, lengths: overwritten; then `starts` is the row of each sum, `lengths` 1, or 0 without points.
     order:           the points' rows, bucket after bucket; the highest bit negates.
     """
     pairs = np.zeros((3, len(order) // 2 + 1), np.uint32)
     singles = np.zeros((2, len(starts) + 1), np.uint32)
-    source = points
-    while True:
+    source, path = points, room.path
+    for turn in count():
         paired, single, rows = pair_up(starts, lengths, order, pairs, singles)
-        target = path.rows_empty(max(rows, 1))
+        target = room.rows(turn, max(rows, 1))
         path.add_pairs(source, pairs[0, :paired], pairs[1, :paired], target, pairs[2, :paired])
         path.copy_points(source, singles[0, :single], target, singles[1, :single])
         source, order = target, np.arange(rows, dtype=np.uint32)
         if int(lengths.max(initial=0)) <= 1:
-            return source
+            break
+    return source
 
 
 def multiples(

@@ -16,7 +16,7 @@ import numpy as np
 
 from workers.kernels.buckets import sort_at_random
 from workers.kernels.points_words import NEGATE
-from workers.snark.multiexp import bucket_sums
+from workers.snark.multiexp import Room, bucket_sums
 
 if TYPE_CHECKING:
     from workers.snark.arithmetic import Path
@@ -29,8 +29,8 @@ MISS_BITS = 64
 """A file with bad points is taken for a good one with a chance of 2^-64."""
 FEW_POINTS = 256
 """So many are each multiplied by the group's order."""
-BUCKET_COST = 8
-"""Bits: multiplying a bucket by the order costs about 2^8 additions."""
+BUCKET_COST = 400
+"""Additions that multiplying a bucket by the order costs: 252 doublings, half as long again, and 20."""
 
 
 def first_outside_subgroup(group: Group, points: Words) -> int:
@@ -42,12 +42,17 @@ def first_outside_subgroup(group: Group, points: Words) -> int:
         outside = np.nonzero(_is_outside(group.path, _rows_of(group.path, points)))[0]
         return int(outside[0]) if len(outside) else -1
     rows = _rows_of(group.path, points)
-    bits = max(1, len(points).bit_length() - BUCKET_COST)
-    for _ in range(-(-MISS_BITS // (bits + 1))):
+    bits = min(range(1, 31), key=lambda width: _rounds(width) * (len(points) + (BUCKET_COST << width)))
+    for _ in range(_rounds(bits)):
         row = _round(group.path, rows, len(points), bits)
         if row >= 0:
             return row
     return -1
+
+
+def _rounds(bits: int) -> int:
+    """Return how many rounds with 2^bits buckets leave 2^-64."""
+    return -(-MISS_BITS // (bits + 1))
 
 
 def _rows_of(path: Path, points: Words) -> Words:
@@ -61,7 +66,7 @@ def _round(path: Path, rows: Words, count: int, bits: int) -> int:
     order = np.empty(count, np.uint32)
     sort_at_random(drawn, bits, starts, lengths, order)
     places, counts = starts.copy(), lengths.copy()
-    sums = bucket_sums(path, rows, starts, lengths, order)
+    sums = bucket_sums(Room(path), rows, starts, lengths, order)
     used = np.nonzero(counts)[0]
     bad = used[_is_outside(path, sums[starts[used]])]
     return _culprit(path, rows, order & ~NEGATE, places[bad], counts[bad])
