@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numba import njit
@@ -30,6 +31,9 @@ from workers.kernels.labels_wide import rows_wide
 from workers.kernels.lanes import WIDE
 from workers.kernels.llvm import I8, I32, I64, V4
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Words = np.ndarray[Any, np.dtype[np.uint32]]
 """u32[n, k]"""
 
@@ -37,6 +41,8 @@ PREFETCH_NODES = 3
 """How many nodes ahead the parents are asked for: hides the memory latency (measured 1 to 3)."""
 SATURATING_STREAMS = 4
 """Streams that keep the SHA unit busy by themselves: more at once cost registers."""
+TRIED, PASSES = 64, 8
+"""Nodes of a trial of both ways, and how often each is tried."""
 
 
 def _header_schedules(builder, streams, replica_ids, layer, node):
@@ -221,10 +227,30 @@ def first_label(replica_id: bytes, layer: int) -> bytes:
 _ROWS = {1: _rows_1, 2: _rows_2, 4: _rows_4}
 
 
+@functools.cache
+def _is_wide_faster() -> bool:
+    """Return whether 16 sectors in lanes beat four times four by the SHA unit here, as on Intel and Zen 5."""
+    replica_ids, parents = np.zeros((WIDE, 8), np.uint32), np.zeros((TRIED, 14), np.uint32)
+
+    def seconds(rows: Callable[..., None], sectors: int) -> float:
+        layer = np.zeros((TRIED + 1, sectors, 8), np.uint32)
+        begun = time.perf_counter()
+        rows(replica_ids[:sectors], layer, layer, 2, 1, parents)
+        return (time.perf_counter() - begun) / sectors
+
+    # By turns, and the best of each: another process may be in the way, a cold unit is slow at first.
+    passes = [(seconds(rows_wide, WIDE), seconds(_rows_4, 4)) for _ in range(PASSES)]
+    return min(wide for wide, _ in passes) < min(narrow for _, narrow in passes)
+
+
 def batches() -> tuple[int, ...]:
-    """How many sectors of one graph can be labelled side by side: as many as streams, or as lanes."""
+    """How many sectors of one graph are labelled side by side: as many as streams, or as lanes.
+
+    Lanes stand beside the SHA unit where they are faster: both are tried once, for some milliseconds.
+    """
     narrow = tuple(_ROWS) if has_sha_ni() else (*_ROWS, LANES)
-    return (*narrow, WIDE) if has_avx512() else narrow
+    is_wide = has_avx512() and not (has_sha_ni() and not _is_wide_faster())
+    return (*narrow, WIDE) if is_wide else narrow
 
 
 def label_rows(

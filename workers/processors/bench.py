@@ -29,7 +29,7 @@ from poolsite.filecoin.groth16.curve import g1_combination
 from poolsite.filecoin.porep.challenges import ChallengeSource
 from workers.kernels import field, fr32, graph, labels, poseidon, sha_unit
 from workers.kernels.cache import cache_base
-from workers.kernels.cpu import FORCE_VARIABLE, has_sha_ni, path_name
+from workers.kernels.cpu import FORCE_VARIABLE, has_avx512, has_sha_ni, path_name
 from workers.kernels.lanes import WIDE
 from workers.kernels.precompile import precompile
 from workers.processors import scaling_check
@@ -273,7 +273,7 @@ CASES: dict[str, tuple[str, Callable[[], float]]] = {
     "C1 8 MiB with self-check": ("ms", lambda: _sealing_seconds("c1", 8 << 20)),
 }
 """What is measured, by name: its unit and how."""
-if WIDE not in labels.batches():  # it needs AVX-512
+if not has_avx512():
     del CASES["labels, sixteen sectors"]
 if not has_sha_ni():
     del CASES["labels, one sector: the SHA unit"], CASES["labels, several: the SHA unit"]

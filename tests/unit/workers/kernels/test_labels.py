@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from hashlib import sha256
 
 import numpy as np
@@ -57,6 +58,24 @@ def test_sectors_side_by_side_equal_the_twin(sectors, path):
         for layer, raw in enumerate(layers, 1):
             previous = naive.layer_labels(replica_id, layer, parents=parents.tolist(), previous=previous)
             assert raw == b"".join(previous)
+
+
+@pytest.mark.parametrize(("has_unit", "is_faster"), [(True, True), (True, False), (False, False)])
+def test_sixteen_lanes_are_for_machines_on_which_they_are_faster(has_unit, is_faster, monkeypatch):
+    """Where there is no SHA unit nothing is tried: lanes are all there is."""
+    monkeypatch.setattr(labels, "has_avx512", lambda: True)
+    monkeypatch.setattr(labels, "has_sha_ni", lambda: has_unit)
+    monkeypatch.setattr(labels, "_is_wide_faster", lambda: is_faster)
+    assert (WIDE in labels.batches()) is (is_faster or not has_unit)
+
+
+@pytest.mark.parametrize("slow", ["rows_wide", "_rows_4"])
+def test_the_trial_prefers_what_is_not_held_up(slow, monkeypatch):
+    """Each of the two is a tenth of a second late in turn."""
+    for name in ("rows_wide", "_rows_4"):
+        monkeypatch.setattr(labels, name, lambda *_, late=name == slow: time.sleep(0.1 if late else 0))
+    monkeypatch.setattr(labels, "PASSES", 2)
+    assert labels._is_wide_faster.__wrapped__() is (slow == "_rows_4")
 
 
 @pytest.mark.usefixtures("path")
