@@ -62,6 +62,11 @@ def _emit_write(builder, target, lane_stride, source, factor):
     rows_store(builder, brought_below(builder, value), target, lane_stride)
 
 
+def _emit_write_plain(builder, target, lane_stride, source):
+    """Write canonical rows."""
+    rows_store(builder, brought_below(builder, LANES.load(builder, source)), target, lane_stride)
+
+
 def _emit_write_twisted(builder, target, lane_stride, source, small, large):
     """Write rows below 1.2 r: a slot times two factors of its lanes."""
     value = LANES.load(builder, source)
@@ -145,9 +150,10 @@ def _step(name, emit):
     return llvm.step(llvm.called(f"fr_lanes_{name}", emit))
 
 
-_READ, _WRITE, _WRITE_TWISTED = (
+_READ, _WRITE, _WRITE_PLAIN, _WRITE_TWISTED = (
     _step("read", _emit_read),
     _step("write", _emit_write),
+    _step("write_plain", _emit_write_plain),
     _step("write_twisted", _emit_write_twisted),
 )
 _AHEAD = llvm.step(_emit_ahead)
@@ -311,7 +317,7 @@ def lines_pass(rows, groups, order, factors, scales, out):
     groups:  i64[2]      the first group of eight lines, and the one behind the last
     order:   i64[n2]     numbers with their bits reversed
     factors: u64[k, 10]  known powers of the root of a line, in bit-reversed order; k at least n2/2
-    scales:  u64[n2, 10] known factors: what each value of a line is multiplied by
+    scales:  u64[n2, 10] known factors: what each value of a line is multiplied by; or none
     out:     u64[n, 4]   output, canonical; another array than `rows`
     Cost:    n2/2 · log2 n2 products a line, and one a value.
     Threads: none inside; the GIL is free: calls for other groups may run beside it.   Errors: none.
@@ -323,10 +329,12 @@ def lines_pass(rows, groups, order, factors, scales, out):
     for group in range(groups[0], groups[1]):
         _read_group(slots, rows.ctypes.data + 8 * ROW * count * group, ROW * count, ROW, count)
         _transform(slots, count, factors.ctypes.data)
-        target = out.ctypes.data + 8 * ROW * group
         for i in range(count):
-            scale = scales.ctypes.data + KNOWN * i
-            _WRITE(target + ROW * height * i, ROW, slots + SLOT * order[i], scale)
+            target = out.ctypes.data + ROW * (8 * group + height * i)
+            if i < scales.shape[0]:
+                _WRITE(target, ROW, slots + SLOT * order[i], scales.ctypes.data + KNOWN * i)
+            else:
+                _WRITE_PLAIN(target, ROW, slots + SLOT * order[i])
     scratch[0] = 0
 
 

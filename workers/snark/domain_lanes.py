@@ -83,7 +83,8 @@ class LaneDomain:
 
     def _split_lines(self, rows: Words, coset: int, scale: int, out: Words, threads: int) -> Iterator[None]:
         """The second pass."""
-        scales = _scales(pow(coset, self.n1, SCALAR_MODULUS), self.n2, scale)
+        is_plain = coset == scale == 1
+        scales = _scales(pow(coset, self.n1, SCALAR_MODULUS), 0 if is_plain else self.n2, scale)
         kernel, rest = partial(ntt_lanes.lines_pass, rows), (self.lines, self._inverse_factors, scales, out)
         return self._each(kernel, rest, self.n1, threads)
 
@@ -128,7 +129,7 @@ class LaneDomain:
 @lru_cache(maxsize=8)
 def _scales(factor: int, count: int, first: int) -> Words:
     """Return first · factor^i for each value of a line, as known factors."""
-    return known_factors(_powers(first, factor, count))
+    return known_factors(_powers(first, factor, count)[:count])
 
 
 @lru_cache(maxsize=8)
