@@ -306,6 +306,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
         "miner-target": reverse("miner-target", args=[pool.miner.address]),
         "sectors-remove-files": reverse("sectors-remove-files"),
+        "sectors-snap-up": f"{reverse('sectors-snap-up')}?id={pool.active.uuid}",
         "proving-deadline": reverse("proving-deadline", args=[pool.miner.address, 1]),
         "proving-partition": reverse("proving-partition", args=[pool.miner.address, 1, 0]),
         "sector-active": reverse("sector", args=[pool.active.uuid]),

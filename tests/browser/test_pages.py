@@ -26,6 +26,7 @@ PAGES: Final = (
     "miner-proving-settings",
     "miner-target",
     "sectors-remove-files",
+    "sectors-snap-up",
     "proving-deadline",
     "proving-partition",
     "sector-active",

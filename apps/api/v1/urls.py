@@ -35,6 +35,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.sector_files")),
     path("", include("apps.api.v1.sector_numbers")),
     path("", include("apps.api.v1.sector_runs")),
+    path("", include("apps.api.v1.sectors_snap_up")),
     path("", include("apps.api.v1.sectors")),
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.stores")),

@@ -376,6 +376,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "sector-abort",
         "sector-state-set",
         "sectors-remove-files",
+        "sectors-snap-up",
         "store-change",
         "store-forget",
         "message-mark-bad",

@@ -257,6 +257,8 @@ def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
             ("Extend…", reverse("sectors-change", args=["extend"])),
             ("Terminate…", reverse("sectors-change", args=["terminate"])),
         ]
+    if state in ("", "active", "expiring"):
+        acts.insert(1, ("Snap up…", reverse("sectors-snap-up")))
     return tuple(acts)
 
 

@@ -1,0 +1,85 @@
+"""Clients' data into many committed sectors at once, over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.sector_runs import DRY_RUN, KEY, is_dry_run
+from apps.api.v1.serializers import AmountField, InputSerializer
+from apps.api.v1.views import PoolView
+from apps.sectors.selectors import sectors_picked
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.snap_up_many import SNAP_UPS_MAX, snap_ups_begin, snap_ups_plan
+
+if TYPE_CHECKING:
+    from apps.sectors.services.snap_up_many import SnapUp
+
+
+class SnapUpsInput(InputSerializer):
+    """Which sectors; pieces that wait are put into them in this order."""
+
+    sectors = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=SNAP_UPS_MAX)
+
+
+class SnapUpsSectorOutput(serializers.Serializer[Any]):
+    """One sector; `refusal` says why nothing goes into it."""
+
+    sector = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    refusal = serializers.CharField()
+    pieces = serializers.ListField(child=serializers.CharField())
+    pledge = AmountField(help_text="attoFIL that are locked in addition; of a dry run")
+    gas = AmountField(help_text="attoFIL, about; of a dry run")
+    run = serializers.UUIDField(allow_null=True)
+
+
+class SnapUpsOutput(serializers.Serializer[Any]):
+    """What goes into each, or would."""
+
+    sectors = SnapUpsSectorOutput(many=True)
+
+
+def snap_up_body(one: SnapUp) -> dict[str, Any]:
+    """Write one sector."""
+    pieces = [] if one.packed is None else [str(piece.piece_cid) for piece in one.packed.pieces]
+    return {
+        "sector": str(one.sector.uuid),
+        "miner": one.sector.miner.address,
+        "number": one.sector.number,
+        "refusal": one.refusal,
+        "pieces": pieces,
+        "pledge": str(one.pledge),
+        "gas": str(one.gas),
+        "run": None if one.run is None else str(one.run.uuid),
+    }
+
+
+class SectorsSnapUpView(PoolView):
+    """`/sectors:snap-up`: clients' data into many committed sectors."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    asks_network = True
+
+    @extend_schema(request=SnapUpsInput, parameters=[DRY_RUN, KEY], responses=SnapUpsOutput)
+    def post(self, request: Request) -> Response:
+        """Assign waiting pieces to the sectors; those that take none are named and left out."""
+        body = SnapUpsInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        sectors = sectors_picked(self.principal, body.validated_data["sectors"])
+        work = sealing_context_now()
+        if is_dry_run(request):
+            plan = snap_ups_plan(sectors, work=work)
+        else:
+            key = request.headers.get("Idempotency-Key")
+            plan = snap_ups_begin(sectors, by=self.principal, work=work, key=key)
+        return Response({"sectors": [snap_up_body(one) for one in plan]})
+
+
+urlpatterns = [path("sectors:snap-up", SectorsSnapUpView.as_view(), name="v1-sectors-snap-up")]

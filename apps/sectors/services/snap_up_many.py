@@ -1,0 +1,106 @@
+"""Waiting pieces into many committed sectors at once: which go where and what it costs, then the beginning.
+
+The largest pieces first, each sector as full as they make it; those that take none are named with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core.errors import BadValue, DomainError
+from apps.pieces.models import Piece
+from apps.pieces.states import PieceState
+from apps.sectors.errors import NoPieces
+from apps.sectors.services.prices import gas_cost
+from apps.sectors.services.snap_up import pieces_choose, pledge_missing, sector_require, snap_up_begin
+from poolsite.filecoin.gas_model import replica_update_gas
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.models import Sector
+    from apps.sectors.run_models import PipelineRun
+    from apps.sectors.services.packing import PackedSector
+    from apps.sectors.services.sealing_context import SealingContext
+    from apps.users.principals import Principal
+
+SNAP_UPS_MAX: Final = 100
+"""Sectors of one request: the chain is asked for each with each of the pieces' terms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SnapUp:
+    """One sector of a request."""
+
+    sector: Sector
+    packed: PackedSector | None = None
+    refusal: str = ""
+    """Why nothing goes into it."""
+    pledge: int = 0
+    """attoFIL that are locked beside what is locked already."""
+    gas: int = 0
+    run: PipelineRun | None = None
+    """Once it was begun."""
+
+
+def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[SnapUp]:
+    """Return what would go into each of the sectors, and what it costs; nothing is written.
+
+    Raises BadValue for too many.
+    """
+    _count_check(sectors)
+    left: dict[int, dict[int, Piece]] = {}
+    gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    plan = []
+    for sector in sectors:
+        mine = left.setdefault(sector.miner_id, _waiting(sector))
+        try:
+            sector_require(sector, work)
+            packed = _packed(sector, list(mine.values()), work)
+            verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
+            pledge = pledge_missing(sector, verified=verified, work=work)
+        except DomainError as refusal:
+            plan.append(SnapUp(sector=sector, refusal=refusal.reason))
+            continue
+        for piece in packed.pieces:
+            mine.pop(piece.pk)
+        plan.append(SnapUp(sector=sector, packed=packed, pledge=pledge, gas=gas))
+    return plan
+
+
+def snap_ups_begin(
+    sectors: Sequence[Sector], *, by: Principal, work: SealingContext, key: str | None = None
+) -> list[SnapUp]:
+    """Begin what the plan says, sector by sector; the same key begins nothing a second time.
+
+    A sector that was refused since is named; the others go on.  Raises BadValue for too many.
+    """
+    _count_check(sectors)
+    plan = []
+    for sector in sectors:
+        try:
+            mine = list(_waiting(sector).values())
+            run = snap_up_begin(sector, among=mine, by=by, work=work, key=key)
+        except DomainError as refusal:
+            plan.append(SnapUp(sector=sector, refusal=refusal.reason))
+        else:
+            plan.append(SnapUp(sector=sector, run=run))
+    return plan
+
+
+def _count_check(sectors: Sequence[Sector]) -> None:
+    if len(sectors) > SNAP_UPS_MAX:
+        raise BadValue(f"at most {SNAP_UPS_MAX} sectors at a time", field="sectors")
+
+
+def _waiting(sector: Sector) -> dict[int, Piece]:
+    """Return the pieces of a sector's miner that wait for one."""
+    rows = Piece.objects.filter(miner=sector.miner, state=PieceState.READY, has_data=True).order_by("pk")
+    return {piece.pk: piece for piece in rows}
+
+
+def _packed(sector: Sector, pieces: Sequence[Piece], work: SealingContext) -> PackedSector:
+    if not pieces:
+        raise NoPieces("no other piece waits for a sector", field="pieces")
+    return pieces_choose(sector, among=pieces, work=work)
