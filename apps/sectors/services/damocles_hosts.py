@@ -48,15 +48,17 @@ class Ping:
 def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Worker:
     """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired.
 
-    Without a name the one that last pinged from the same address, if it is the only one.
+    Without a name one that pinged from the same address lately, of several one that takes sectors: whose the
+    sector is, its first report says.
     """
     source = principal.source[:100]
     mine = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES])
     if not name:
         heard = now - timedelta(seconds=2 * sealing_policy().worker_away_s)
-        near = list(mine.filter(host=source, uid__startswith=NAMED, seen_at__gte=heard, retired_at=None)[:2])
-        if len(near) == 1:
-            return near[0]
+        near = mine.filter(host=source, uid__startswith=NAMED, seen_at__gte=heard, retired_at=None)
+        found = near.order_by("is_draining", "is_paused", "pk").first()
+        if found is not None:
+            return found
     uid = (f"{NAMED}{name}" if name else f"{PLACE}{source}")[:100]
     facts = {
         "name": (name or f"damocles-worker at {source}")[:100],
@@ -94,6 +96,8 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
         job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
         job.save(update_fields=["lease_until", "heard_at"])
     retire_when_drained(worker, is_busy=is_busy, now=now)
+    nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{PLACE}{worker.host}"[:100])
+    nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.urls import reverse
 
 from apps.core import clock
 from apps.messages.models import Recovery
@@ -22,6 +23,7 @@ from apps.users.services.tokens import TokenLimits
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -306,6 +308,8 @@ def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Mi
 
 
 def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
+    assert line.call("AllocateSector", SPEC) is None
+    assert Worker.objects.get().name == "damocles-worker at 127.0.0.1"
     factories.sector(miner)
     info = {
         "Name": "w1",
@@ -314,7 +318,8 @@ def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Li
         "Summary": {"Threads": 2, "Errors": 1},
     }
     assert line.call("WorkerPing", info) is None
-    host = Worker.objects.get(name="w1")
+    host = Worker.objects.get()
+    assert host.name == "w1", "the nameless one is gone"
     assert host.last_error == "1 of 2 threads have an error"
 
     worker_command(host, op=Operation.DRAIN, args={}, actor="ann")
@@ -379,3 +384,16 @@ def test_a_miner_is_shown(line: Line, miner: Miner) -> None:
         "WindowPoStProofType": 10,
         "SealProofType": miner.seal_proof,
     }
+
+
+def test_a_worker_stands_among_the_hosts_with_its_sectors(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    line.report(line.call("AllocateSector", SPEC), "PieceAdded")
+    people.person("ann", of="alice")
+    browser, host = signed_in("ann"), Worker.objects.get(name="w1")
+
+    assert "w1" in text_of(browser.get(reverse("hosts")))
+    shown = text_of(browser.get(reverse("host", args=[host.uuid])))
+    assert "w1" in shown
+    assert str(sector.number) in shown
+    assert "w1" in text_of(browser.get(reverse("sector", args=[sector.uuid])))
