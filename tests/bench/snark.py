@@ -34,6 +34,8 @@ PEERS: Final[dict[str, float]] = {
     "update proof": 33.4,
     "PoRep proof": 64.5,
     "NTT 2^22": 2.5,
+    "h 2^17": 0.392,
+    "h 2^22": 17.6,
     "MSM G1 2^15": 0.43,
     "MSM G1 2^17": 1.49,
     "MSM G2 2^16": 1.816,
@@ -45,6 +47,7 @@ TARGETS: Final[dict[str, float]] = {
     "update proof": 5.0,
     "PoRep proof": 5.0,
     "NTT 2^22": 15.0,
+    "h 2^22": 15.0,
     "MSM G1 2^17": 5.5,
 }
 """Ratios that we want."""
@@ -75,7 +78,8 @@ class Measured:
 def cases() -> list[str]:
     """Name everything that is measured."""
     proofs = [f"{name} {what}" for name in NAMES.values() for what in ("set-up", "conversion", "proof")]
-    sizes = ["NTT 2^20", "NTT 2^22", *(f"MSM G1 2^{bits}" for bits in (15, 17, 20)), "MSM G2 2^16"]
+    transforms = ["NTT 2^20", "NTT 2^22", "h 2^17", "h 2^22"]
+    sizes = [*transforms, *(f"MSM G1 2^{bits}" for bits in (15, 17, 20)), "MSM G2 2^16"]
     return [*sizes, BOUND, "two cores: MSM G1 2^17", *proofs]
 
 
@@ -131,6 +135,14 @@ def _ntt(bits: int) -> Callable[[], object]:
     return lambda: domain.coefficients(values)
 
 
+def _quotient(bits: int) -> Callable[[], object]:
+    """Return the work of the polynomial h: seven transforms and what is between them."""
+    from workers.snark.domain import Domain
+
+    domain, sides = Domain(bits), [_scalars(1 << bits) for _ in range(3)]
+    return lambda: domain.quotient(sides)
+
+
 def _msm(name: str, bits: int, *, threads: int = 1) -> Callable[[], object]:
     from tests.unit.workers.snark.golden_circuits import golden_secrets
     from workers.snark.multiexp import multiexp, multiples
@@ -174,6 +186,8 @@ def _measure(case: str) -> float:
         return _products_seconds(ADDITION_PRODUCTS * window_count(1 << 17) * (1 << 17))
     if words[0] == "NTT":
         return bench.best(_ntt(int(words[1][2:])))
+    if words[0] == "h":
+        return bench.best(_quotient(int(words[1][2:])))
     if words[0] == "MSM":
         return bench.best(_msm(words[1], int(words[2][2:])))
     work = _circuit_work(words[0], words[1])
