@@ -386,7 +386,17 @@ class Job(Named, Timestamped):
                 fields=["kind", "stage"],
                 name="jobs_to_do",
                 condition=models.Q(state__in=["READY", "LEASED"]),
-            )
+            ),
+            models.Index(
+                fields=["sticky_worker"],
+                name="jobs_of_host",
+                condition=models.Q(state__in=["READY", "LEASED"]),
+            ),
+            models.Index(
+                fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
+                name="jobs_new",
+                condition=models.Q(state__in=["READY", "LEASED"], kind="seal", sticky_worker=None),
+            ),
         ]
 
     def __str__(self) -> str:

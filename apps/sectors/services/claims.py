@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import Q
 
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
@@ -31,10 +30,11 @@ from apps.sectors.restored import (
 from apps.sectors.services.hosts import boot_check
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import STAGED, Claimed, JobKind
-from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+    from django.db.models import Q
 
     from apps.sectors.host_models import Worker
     from poolsite.wire.jobs import Assignment, Claim
@@ -59,6 +59,68 @@ KINDS: Final = Prepared(
     ["timestamptz"],
 )
 
+ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
+"""The most urgent first; the index of new sectors has the same."""
+LIVE: Final = "job.state IN ('READY', 'LEASED')"
+"""Of the few jobs that are not over: what the indexes of jobs hold."""
+CANDIDATES: Final = 16
+"""Of each sort, before one is locked: more than other claims hold locked at the same moment."""
+CHOSEN_MAX: Final = 1_000
+"""Jobs to which one claim may be narrowed."""
+NEXT: Final = Prepared(
+    "job_next",
+    f"""
+WITH candidate AS (
+  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
+     AND miner.tenant_id = $2 AND job.kind = 'seal' AND job.stage = ANY($5)
+     AND job.sticky_worker_id = $3 AND $13 AND job.miner_id <> ALL($7) AND ($14 IS NULL OR job.id = ANY($14))
+   ORDER BY {ORDER} LIMIT {CANDIDATES})
+  UNION ALL
+  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
+     AND miner.tenant_id = $2 AND job.kind = 'seal' AND job.stage = ANY($5)
+     AND $6 AND $13 AND job.sticky_worker_id IS NULL AND job.miner_id <> ALL($7)
+     AND ($8 IS NULL OR job.created_at > $8) AND ($14 IS NULL OR job.id = ANY($14))
+     AND job.miner_id <> ALL(CASE WHEN cardinality($9) + cardinality($10) = 0 THEN $9
+         WHEN (SELECT pieces FROM sectors_sector WHERE id = job.sector_id) = '[]' THEN $9 ELSE $10 END)
+   ORDER BY {ORDER} LIMIT {CANDIDATES})
+  UNION ALL
+  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
+     AND miner.tenant_id = $2 AND job.kind = ANY($4) AND ($14 IS NULL OR job.id = ANY($14))
+     AND CASE WHEN job.kind IN ('unseal', 'snap_up', 'rebuild')
+         THEN job.stage = ANY($5) AND job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($7)
+              AND ($6 OR NOT (job.kind = 'rebuild' AND job.stage = 'ADD_PIECE'))
+         WHEN job.offered_to IS NULL THEN job.miner_id <> ALL($11)
+         ELSE job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($12) END
+   ORDER BY {ORDER} LIMIT {CANDIDATES})
+)
+SELECT job.id {FREE.replace("WHERE", "JOIN candidate ON candidate.id = job.id WHERE")}
+  AND job.stage = candidate.stage AND job.sticky_worker_id IS NOT DISTINCT FROM candidate.sticky_worker_id
+  AND job.offered_to IS NOT DISTINCT FROM candidate.offered_to
+ORDER BY {ORDER} LIMIT 1 FOR UPDATE OF job SKIP LOCKED""",  # noqa: S608  # constants
+    [
+        "timestamptz",
+        "bigint",
+        "bigint",
+        "text[]",
+        "text[]",
+        "boolean",
+        "bigint[]",
+        "timestamptz",
+        *["bigint[]"] * 4,
+        "boolean",
+        "bigint[]",
+    ],
+)
+"""The most urgent job that a host may have now, locked: `_next_job` gives the values in their order.
+
+Three questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
+there is room; $8: of a restored backup only later ones, while hosts may still report that they have begun
+one), and other work ($4) that is offered to it or to all. $7 are miners that are not read back; $9 to $12
+those for which its roles bar it from sealing, from clients' data, from windows and from all that a backup
+prover may do. $14: to which jobs the claim is narrowed. What another claim has locked is passed over; one
+that it changed meanwhile is not taken.
+"""
+
 
 def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
     """Return of which tenants jobs of which kinds are free."""
@@ -81,10 +143,11 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=now, lock=True)
     free = dict(claim.stages)
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
+    chosen = None if among is None else _chosen(worker, among)
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         job = _next_job(
-            worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now, among=among
+            worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now, among=chosen
         )
         if job is None or _is_restored(job, worker, roles, now=now):
             break
@@ -96,6 +159,13 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     return Claimed(jobs=tuple(taken))
 
 
+def _chosen(worker: Worker, among: Q) -> list[int]:
+    """Return the keys of the jobs, of those that are not over, that a claim is narrowed to."""
+    live = Job.objects.filter(among, state__in=(JobState.READY, JobState.LEASED))
+    mine = live.filter(miner__tenant_id=worker.tenant_id)
+    return list(mine.order_by("created_at", "pk").values_list("pk", flat=True)[:CHOSEN_MAX])
+
+
 def _next_job(
     worker: Worker,
     roles: HostRoles,
@@ -104,60 +174,40 @@ def _next_job(
     free: dict[str, int],
     new_sectors: bool,
     now: datetime,
-    among: Q | None = None,
+    among: list[int] | None = None,
 ) -> Job | None:
-    idle = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
-    due = Q(not_before=None) | Q(not_before__lte=now)
-    here = Q(sticky_worker=worker)
-    if new_sectors:
-        here |= Q(sticky_worker=None) & _begun_by(roles)
-    proofs = Q(kind__in=[kind for kind in kinds if kind not in STAGED])
-    wanted = proofs & _offered(worker, roles) & (Q(expires_at=None) | Q(expires_at__gt=now))
-    stages = [stage for stage, count in free.items() if count > 0]
-    if JobKind.SEAL in kinds and stages:
-        wanted |= (
-            Q(kind=JobKind.SEAL, stage__in=stages) & here & ~Q(miner__in=miners_unrecovered()) & _unclaimed()
-        )
-    if stages:
-        stored = [kind for kind in kinds if kind in STAGED and kind != JobKind.SEAL]
-        offered = Q(kind__in=stored, stage__in=stages, offered_to__contains=[worker.pk])
-        offered &= ~Q(miner__in=miners_unrecovered())
-        # A replica that is made again takes the disk of a new sector.
-        wanted |= offered if new_sectors else offered & ~Q(kind=JobKind.REBUILD, stage=Stage.ADD_PIECE)
-    job = (
-        Job.objects.filter(idle & due & wanted & (among or Q()), miner__tenant_id=worker.tenant_id)
-        .select_related("miner")
-        .select_for_update(skip_locked=True, of=("self",))
-        .order_by("-time_sensitive", "-priority", "-rank", "created_at", "pk")
-        .first()
+    recovery = sectors_recovery()
+    waits_for_hosts = recovery is not None and hosts_unreported(recovery).exists()
+    found = NEXT.rows(
+        [
+            now,
+            worker.tenant_id,
+            worker.pk,
+            [str(kind) for kind in kinds if kind != JobKind.SEAL],
+            [stage for stage, count in free.items() if count > 0],
+            new_sectors,
+            [] if recovery is None else miners_unrecovered(),
+            recovery.restored_at if recovery is not None and waits_for_hosts else None,
+            roles.barred(RoleKind.SEAL),
+            roles.barred(RoleKind.DEAL),
+            roles.barred(RoleKind.WINDOW),
+            roles.barred(RoleKind.WINDOW, RoleKind.BACKUP),
+            JobKind.SEAL in kinds,
+            among,
+        ]
     )
-    # A transfer holds the job while it runs; the one that ended after our look is seen by this second one.
-    if job is None or not Miner.objects.filter(pk=job.miner_id, tenant_id=worker.tenant_id).exists():
+    if not found:
         return None
+    # A transfer holds the job while it runs; the one that ended after our look is seen by this second one.
+    # Three rows by key, read as they are: Django's query for all of them took half of a claim's time.
+    [job] = Job.objects.raw("SELECT * FROM sectors_job WHERE id = %s", [found[0][0]])
+    [job.miner] = Miner.objects.raw("SELECT * FROM miners_miner WHERE id = %s", [job.miner_id])
+    if job.miner.tenant_id != worker.tenant_id:
+        return None
+    if job.sector_id is not None:
+        [job.sector] = Sector.objects.raw("SELECT * FROM sectors_sector WHERE id = %s", [job.sector_id])
+        job.sector.miner = job.miner
     return job
-
-
-def _begun_by(roles: HostRoles) -> Q:
-    """Return which new sectors a host may begin: those with clients' data need the role for deals."""
-    if not roles.ruled:
-        return Q()
-    has_data = ~Q(sector__pieces=[])
-    return ~has_data & ~Q(miner__in=roles.barred(RoleKind.SEAL)) | has_data & ~Q(
-        miner__in=roles.barred(RoleKind.DEAL)
-    )
-
-
-def _offered(worker: Worker, roles: HostRoles) -> Q:
-    """Return which proofs a worker may make: those offered to it or to all, as its host's roles allow.
-
-    A backup prover makes what it is asked for by name alone.
-    """
-    to_all, to_it = Q(offered_to__isnull=True), Q(offered_to__contains=[worker.pk])
-    if not roles.ruled:
-        return to_all | to_it
-    return to_all & ~Q(miner__in=roles.barred(RoleKind.WINDOW)) | to_it & ~Q(
-        miner__in=roles.barred(RoleKind.WINDOW, RoleKind.BACKUP)
-    )
 
 
 def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -> bool:
@@ -169,14 +219,6 @@ def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -
     if job.kind in STAGED:
         return must_register(worker, restore_check(now=now))
     return bool(roles.ruled) and restore_check(now=now).restored_at != roles.restored_at
-
-
-def _unclaimed() -> Q:
-    """Keep back sectors of a restored backup that a host may have begun until every host has reported."""
-    recovery = sectors_recovery()
-    if recovery is None or not hosts_unreported(recovery).exists():
-        return Q()
-    return Q(sticky_worker__isnull=False) | Q(created_at__gt=recovery.restored_at)
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
@@ -192,10 +234,10 @@ def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
         updated_at=now,
         **data,
     )
-    if job.sector_id is not None:
-        job.sector = Sector.objects.select_related("miner").get(pk=job.sector_id)
+    if job.sector is not None:
         begun = {"progress_done": 0, "progress_total": 0, "progress_unit": "", "error": "", "error_level": ""}
-        Sector.objects.filter(pk=job.sector_id).update(**begun)
+        if any(getattr(job.sector, name) != value for name, value in begun.items()):
+            Sector.objects.filter(pk=job.sector.pk).update(**begun)
         publish(Change("sector", str(job.sector.uuid), worker.tenant_id))
     publish(Change("job", job.pk, worker.tenant_id))
     return job_assignment(job)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 from msgspec import to_builtins
 
 from apps.chain.selectors import head_current
-from apps.core.live import Change, publish
+from apps.core.live import Change, publish, publish_all
+from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
@@ -51,10 +53,12 @@ HEARTBEAT_FIELDS = ("seen_at", "is_paused", "is_draining", "last_error", "hardwa
 """Columns of a worker that a heartbeat may change."""
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from apps.users.principals import Principal
     from poolsite.wire.hosts import Heartbeat, HeldJob, Register
+    from poolsite.wire.jobs import Progress
 
 
 @transaction.atomic
@@ -159,14 +163,9 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         told = {"log": list(heartbeat.log), "log_at": now}
         HostReport.objects.update_or_create(worker=worker, defaults=told)
     worker.save(update_fields=[*HEARTBEAT_FIELDS, "updated_at"])
-    renewed: list[Renewed] = []
-    lost: list[Lost] = []
-    for held in heartbeat.held:
-        job = lease_renew(worker, held, now=now)
-        if job is None:
-            lost.append(Lost(id=held.id, reason=_lost_text(held)))
-        else:
-            renewed.append(Renewed(id=held.id, token=job.lease_token, lease_s=job.lease_s))
+    renewed = leases_renew(worker, heartbeat.held, now=now)
+    ours = {one.id for one in renewed}
+    lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
     is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
     publish(Change("worker", worker.pk, worker.tenant_id))
     return HeartbeatAnswer(
@@ -196,50 +195,111 @@ def boot_check(worker: Worker, boot_id: str) -> None:
         raise WorkerReplaced
 
 
-def lease_renew(worker: Worker, held: HeldJob, *, now: datetime) -> Job | None:
-    """Prolong one lease and store its progress; None if the worker does not hold it any more.
-
-    A proof's lease that merely ran out goes on as long as nobody else has claimed the job: the console
-    may have been away for longer than the few seconds of such a lease, and the work would be lost.
+RENEW: Final = Prepared(
+    "leases_renew",
     """
-    if not is_uuid(held.id):
-        return None
-    same = Job.objects.filter(uuid=held.id, lease_token=held.progress.token)
+WITH told AS (
+  SELECT * FROM unnest($3::uuid[], $4, $5, $6, $7, $8) AS told(uuid, token, stage, done, total, unit)
+), held AS (
+  SELECT job.id, job.sector_id, job.lease_s, job.stage = told.stage AS is_on, told.*
+  FROM sectors_job job JOIN told ON told.uuid = job.uuid AND told.token = job.lease_token
+  WHERE job.state = 'LEASED' AND job.worker_id = $2 ORDER BY job.id FOR UPDATE OF job
+), renewed AS (
+  UPDATE sectors_job job SET lease_until = $1 + job.lease_s * interval '1 second', heard_at = $1
+  FROM held WHERE job.id = held.id
+), moved AS (
+  UPDATE sectors_sector sector
+  SET progress_done = held.done, progress_total = held.total, progress_unit = held.unit
+  FROM held WHERE sector.id = held.sector_id AND held.is_on
+    AND (sector.progress_done, sector.progress_total, sector.progress_unit)
+        IS DISTINCT FROM (held.done, held.total, held.unit)
+  RETURNING sector.id, sector.uuid
+)
+SELECT held.uuid::text, held.lease_s, held.sector_id IS NULL AND held.is_on, moved.uuid::text
+FROM held LEFT JOIN moved ON moved.id = held.sector_id""",
+    ["timestamptz", "bigint", "text[]", "bigint[]", "text[]", "bigint[]", "bigint[]", "text[]"],
+)
+"""Prolongs a worker's leases and notes how far the stages of its sectors are, all in one statement.
+
+Gives each job's id, its lease, whether it is a proof that has told something, and its sector if that moved.
+"""
+
+
+def leases_renew(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Renewed]:
+    """Prolong leases and store their progress; return those that the worker still holds.
+
+    A host holds dozens: a heartbeat takes as many statements for all of them as for one.
+    """
+    told = {UUID(one.id): one for one in held if is_uuid(one.id)}
+    if not told:
+        return []
+    fields = [(str(uuid), *progress_values(one.progress)) for uuid, one in told.items()]
+    rows = RENEW.rows([now, worker.pk, *map(list, zip(*fields, strict=True))])
+    publish_all([Change("sector", sector, worker.tenant_id) for *_, sector in rows if sector is not None])
+    proofs = [uuid for uuid, _, is_told_proof, _ in rows if is_told_proof]
+    for job in Job.objects.filter(uuid__in=proofs) if proofs else ():
+        proof_progress_store(job, told[job.uuid].progress)
+    leases = {UUID(uuid): lease_s for uuid, lease_s, *_ in rows}
+    if len(leases) < len(told):
+        late = [one for uuid, one in told.items() if uuid not in leases]
+        leases |= {job.uuid: job.lease_s for job in _proofs_go_on(worker, late, now=now)}
+    return [
+        Renewed(id=one.id, token=one.progress.token, lease_s=leases[uuid])
+        for uuid, one in told.items()
+        if uuid in leases
+    ]
+
+
+def progress_values(progress: Progress) -> tuple[int, str, int, int, str]:
+    """Return token, stage, done, total and unit."""
+    return progress.token, progress.stage, progress.done, progress.total, progress.unit
+
+
+def _proofs_go_on(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Job]:
+    """Lease proofs again whose lease merely ran out, as long as nobody else has claimed them.
+
+    The console may have been away for longer than the few seconds of such a lease; the work would be lost.
+    """
+    told = {UUID(one.id): one.progress for one in held}
     ran_out = Q(state=JobState.READY, not_before=None, lease_token__gt=0) & ~Q(kind=JobKind.SEAL)
-    here = Q(state=JobState.LEASED, worker=worker) | ran_out & Q(miner__tenant_id=worker.tenant_id)
-    job = same.select_for_update(of=("self",)).filter(here).first()
-    if job is None:
-        return None
-    if job.state == JobState.READY:
-        advance(job, "GO_ON", worker=worker, updated_at=now)
-    job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
-    job.save(update_fields=["lease_until", "heard_at"])
-    if held.progress.stage == job.stage:
-        progress_store(job, done=held.progress.done, total=held.progress.total, unit=held.progress.unit)
-    return job
+    rows = Job.objects.filter(ran_out, uuid__in=told, miner__tenant_id=worker.tenant_id)
+    gone_on: list[Job] = []
+    for job in rows.select_for_update(of=("self",)).order_by("pk"):
+        if job.lease_token != told[job.uuid].token:
+            continue
+        until = now + timedelta(seconds=job.lease_s)
+        advance(job, "GO_ON", worker=worker, updated_at=now, lease_until=until, heard_at=now)
+        if told[job.uuid].stage == job.stage:
+            progress_store(job, told[job.uuid])
+        gone_on.append(job)
+    return gone_on
 
 
-def progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
+def progress_store(job: Job, progress: Progress) -> None:
     """Show how far a sector's stage is, or a proof."""
     if job.sector_id is None:
-        proof_progress_store(job, done=done, total=total, unit=unit)
+        proof_progress_store(job, progress)
         return
-    fresh = {"progress_done": done, "progress_total": total, "progress_unit": unit}
+    fresh = {
+        "progress_done": progress.done,
+        "progress_total": progress.total,
+        "progress_unit": progress.unit,
+    }
     sector = Sector.objects.filter(pk=job.sector_id)
     if sector.exclude(**fresh).update(**fresh):
         uuid, tenant_id = sector.values_list("uuid", "miner__tenant_id").get()
         publish(Change("sector", str(uuid), tenant_id))
 
 
-def proof_progress_store(job: Job, *, done: int, total: int, unit: str) -> None:
+def proof_progress_store(job: Job, progress: Progress) -> None:
     """Note how far a proof is, and at which height it was last heard to have come further.
 
     By the console's own head: a host that says the same, or less, does not move.
     """
-    facts: dict[str, Any] = {"progress_total": total, "progress_unit": unit}
-    if done > job.progress_done:
+    facts: dict[str, Any] = {"progress_total": progress.total, "progress_unit": progress.unit}
+    if progress.done > job.progress_done:
         head = head_current()
-        facts |= {"progress_done": done, "moved_height": None if head is None else head.height}
+        facts |= {"progress_done": progress.done, "moved_height": None if head is None else head.height}
     if any(getattr(job, name) != value for name, value in facts.items()):
         Job.objects.filter(pk=job.pk).update(**facts)
 

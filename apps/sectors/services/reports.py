@@ -181,7 +181,7 @@ def job_progress(job_id: str, progress: Progress, *, tenant_id: int, now: dateti
     job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
     job.save(update_fields=["lease_until", "heard_at"])
     if progress.stage == job.stage:
-        progress_store(job, done=progress.done, total=progress.total, unit=progress.unit)
+        progress_store(job, progress)
     return job.lease_s
 
 

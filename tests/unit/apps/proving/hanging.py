@@ -10,7 +10,7 @@ from apps.proving.models import WindowPost
 from apps.proving.services.posts import posts_advance
 from apps.proving.states import AttemptKind, PostState
 from apps.sectors.models import Job
-from apps.sectors.services.hosts import lease_renew
+from apps.sectors.services.hosts import leases_renew
 from apps.sectors.services.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from poolsite.wire.hosts import HeldJob
@@ -53,7 +53,8 @@ def takes(host: Worker) -> Assignment:
 def beats(host: Worker, job: Assignment, *, read: int = 0, total: int = 2, unit: str = "sectors") -> bool:
     """A heartbeat that renews the lease and tells of so many sectors; False if the lease is lost."""
     progress = Progress(token=job.token, stage="WINDOW_POST", done=read, total=total, unit=unit)
-    return lease_renew(host, HeldJob(id=job.id, progress=progress), now=clock.now()) is not None
+    held = [HeldJob(id=job.id, progress=progress)]
+    return bool(leases_renew(host, held, now=clock.now()))
 
 
 def hands_in(job: Assignment, proof: bytes = b"proof", faults: tuple[int, ...] = ()) -> None:

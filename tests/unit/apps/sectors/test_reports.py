@@ -11,7 +11,7 @@ from apps.sectors.errors import BadReport, JobUnknown, LeaseLost, OtherReport, O
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.services.claims import leases_sweep
-from apps.sectors.services.hosts import lease_renew
+from apps.sectors.services.hosts import leases_renew
 from apps.sectors.services.reports import job_complete, job_fail, job_progress, job_release
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
@@ -313,8 +313,8 @@ def test_a_sealing_job_does_not_end_with_a_proof() -> None:
 def beats(job: Assignment, *, worker: str = "p1", token: int = 1, done: int = 0) -> bool:
     """A heartbeat that names a proof; False if its lease is lost."""
     progress = Progress(token=token, stage="WINDOW_POST", done=done, total=9, unit="sectors")
-    held = HeldJob(id=job.id, progress=progress)
-    return lease_renew(Worker.objects.get(uid=worker), held, now=NOON + timedelta(minutes=5)) is not None
+    held = [HeldJob(id=job.id, progress=progress)]
+    return bool(leases_renew(Worker.objects.get(uid=worker), held, now=NOON + timedelta(minutes=5)))
 
 
 def test_a_proof_whose_lease_ran_out_while_the_console_was_away_goes_on() -> None:
