@@ -158,6 +158,12 @@ def test_page_of_a_sound_object_repeats_nothing_of_others(quiet):
     assert 'aria-label="1 thing to look at"' in text
 
 
+def recoveries_capped_found(data):
+    result = evaluate(data).result("recoveries_capped")
+    assert result is not None
+    return result.findings
+
+
 def test_recovery_takes_days_where_one_window_does_not_take_all(quiet, monkeypatch):
     recoveries_capped(None)
     miner = Miner.objects.get()
@@ -165,14 +171,14 @@ def test_recovery_takes_days_where_one_window_does_not_take_all(quiet, monkeypat
     data = CheckData(SYSTEM)
     monkeypatch.setitem(data.__dict__, "network", mainnet)
 
-    [found] = evaluate(data).result("recoveries_capped").findings
+    [found] = recoveries_capped_found(data)
     assert (found.count, "needs 3 d to recover" in found.say) == (7_000, True)
     assert "deadline 1: 12,000 faulty, 5,000 of a deadline" in plain(found.reason).replace("\u202f", ",")
     ProvingSettings.objects.create(miner=None, recover_max=2_000)
-    [found] = evaluate(CheckData(SYSTEM)).result("recoveries_capped").findings
+    [found] = recoveries_capped_found(CheckData(SYSTEM))
     assert found.count == 10_000
     ProvingSettings.objects.create(miner=miner, recover_max=12_000)
-    assert evaluate(CheckData(SYSTEM)).result("recoveries_capped").findings == ()
+    assert recoveries_capped_found(CheckData(SYSTEM)) == ()
 
 
 def test_missed_windows_and_faults_reach_tiles_and_the_sectors_page(quiet):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 WORKERS = Path(__file__).parents[3] / "workers"
-TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|bool|int|tuple)"
+TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|bool|int|tuple|step)"
 """How the type of a parameter begins: `u32[n, 8]`, `i64`, a tuple of such, a compiled step."""
 
 
