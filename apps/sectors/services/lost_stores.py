@@ -32,6 +32,7 @@ NAMED_MAX: Final = 200
 FILES_LOST: Final = "FILES_LOST"
 """Event in the timeline of each of its sectors."""
 ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
+UNDER_WAY: Final = sorted(str(one) for one in SectorState if one not in (*ENDED, SectorState.PROVING))
 MARK: Final = f"""
 INSERT INTO sectors_jobevent
     (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)
@@ -55,6 +56,8 @@ class LostStore:
     """attoFIL that is locked for them."""
     named: tuple[Sector, ...]
     """The first of them, proving ones first."""
+    is_more: bool = False
+    """Whether more lie there than were counted."""
 
     @property
     def sectors(self) -> int:
@@ -62,23 +65,34 @@ class LostStore:
         return self.proving + self.under_way
 
 
-def lost_store(store: Store, *, now: datetime) -> LostStore:
-    """Return what lies in a store by the rows, and whether it can be forgotten."""
-    rows = _lying_in(store)
-    proving = rows.filter(state=SectorState.PROVING)
-    sums = proving.order_by().aggregate(
-        count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge")
-    )
-    others = rows.exclude(state=SectorState.PROVING)
-    first = list(proving.select_related("miner").order_by("pk")[:NAMED_MAX])
-    first += list(others.select_related("miner").order_by("pk")[: NAMED_MAX - len(first)])
+def lost_store(store: Store, *, now: datetime, most: int | None = None) -> LostStore:
+    """Return what lies in a store by the rows, and whether it can be forgotten.
+
+    With `most` no more than so many sectors are counted, which `is_more` then says: for a page.
+    """
+    rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name)
+    proving, others = rows.filter(state=SectorState.PROVING), rows.filter(state__in=UNDER_WAY)
+    if most is None:
+        sums = proving.order_by().aggregate(
+            count=Count("pk"), size=Sum("sector_size"), pledge=Sum("initial_pledge")
+        )
+        named = [*proving.select_related("miner").order_by("pk")[:NAMED_MAX]]
+        named += others.select_related("miner").order_by("pk")[: NAMED_MAX - len(named)]
+        count, size, pledge, under_way = sums["count"], sums["size"], sums["pledge"], others.count()
+    else:  # as they lie in the index: an order would read them all
+        some = list(proving.select_related("miner").order_by()[: most + 1])
+        rest = list(others.select_related("miner").order_by()[: most + 1])
+        named = [*sorted(some, key=lambda one: one.pk), *sorted(rest, key=lambda one: one.pk)][:NAMED_MAX]
+        count, under_way = len(some), len(rest)
+        size, pledge = sum(one.sector_size for one in some), sum(int(one.initial_pledge) for one in some)
     return LostStore(
         refusal=_refusal(store, now=now),
-        proving=sums["count"],
-        under_way=others.count(),
-        size=int(sums["size"] or 0),
-        pledge=int(sums["pledge"] or 0),
-        named=tuple(first),
+        proving=count,
+        under_way=under_way,
+        size=int(size or 0),
+        pledge=int(pledge or 0),
+        named=tuple(named),
+        is_more=most is not None and max(count, under_way) > most,
     )
 
 

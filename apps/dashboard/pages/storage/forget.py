@@ -17,7 +17,7 @@ from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.services.lost_stores import lost_store, store_forget
-from apps.sectors.store_selectors import store_get
+from apps.sectors.store_selectors import COUNTED_MAX, store_get
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -45,7 +45,7 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
             said = f"{store.name} is forgotten; {plural(lost.sectors, 'sector')} without files"
             return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")
-    lost = lost_store(store, now=now())
+    lost = lost_store(store, now=now(), most=COUNTED_MAX)
     return form_render(
         request,
         viewer,

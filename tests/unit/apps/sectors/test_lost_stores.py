@@ -49,6 +49,16 @@ def test_what_is_lost_is_named_first():
     assert [one.number for one in found.named] == [1, 2, 3]
 
 
+def test_a_page_counts_no_more_than_it_shows():
+    store = lost()
+
+    some, whole = lost_store(store, now=now(), most=1), lost_store(store, now=now(), most=5)
+
+    assert (some.proving, some.is_more) == (2, True)
+    assert (whole.proving, whole.under_way, whole.pledge, whole.is_more) == (2, 1, 10, False)
+    assert [one.number for one in whole.named] == [1, 2, 3]
+
+
 def test_a_forgotten_stores_sectors_are_marked_in_their_timelines():
     store = lost()
 
