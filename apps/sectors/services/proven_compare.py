@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -12,7 +13,9 @@ from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services.imports import NOTE, row_move
 from apps.sectors.services.runs import run_locked, run_pause
 from apps.sectors.services.steps import job_locked
+from apps.sectors.services.stores import mark_name
 from apps.sectors.states import MoveState
+from apps.sectors.store_models import Store
 from poolsite.filecoin.bitfield import BitField, bitfield_of, portions
 from poolsite.filecoin.cids import cid_parse, cid_to_commr
 from poolsite.wire.pipeline import RUN_FINAL, UNSENT, SectorState
@@ -61,8 +64,12 @@ def places_compare(
     """Update in which stores proven sectors lie that were moved after the backup; return how many changed.
 
     `stored` has by store the numbers that hosts found, `read_stores` the stores that they looked into: what
-    is not found in one of those has left it.  Sectors moved since the restore are newer than both.
+    is not found in one of those has left it.  Sectors moved since the restore are newer than both.  Hosts
+    tell the names of marks: one that is not a single store's says nothing of where files lie.
     """
+    shared = names_shared(miner.tenant_id)
+    stored = {name: numbers for name, numbers in stored.items() if name not in shared}
+    read_stores = set(read_stores) - shared
     rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(store="")
     rows = rows.exclude(moves__updated_at__gte=since, moves__state__in=SWITCHED)
     count = 0
@@ -77,6 +84,14 @@ def places_compare(
                 count += sum(_place_change(row, other, work) for row in found)
             gone -= numbers
     return count
+
+
+def names_shared(tenant_id: int) -> set[str]:
+    """Return the names, of marks and of rows, of a tenant's stores whose marks carry the same name."""
+    by_mark: dict[str, list[str]] = defaultdict(list)
+    for name, uid in Store.objects.filter(tenant_id=tenant_id).values_list("name", "uid"):
+        by_mark[mark_name(name, uid)].append(name)
+    return {name for mark, names in by_mark.items() if len(names) > 1 for name in (mark, *names)}
 
 
 def _place_change(row: Sector, store: str, work: SealingContext) -> bool:

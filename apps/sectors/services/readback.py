@@ -79,6 +79,9 @@ class MinerImport:
     """By number: the host that is furthest with it."""
     stored: dict[str, BitField] = field(default_factory=dict)
     """By store: the numbers whose files lie in it."""
+    unclear: set[str] = field(default_factory=set)
+    """Names that a host told though no store of its has them, or more than one: a mark that was renamed
+    to a taken name."""
     read_stores: set[str] = field(default_factory=set)
     """Names of the stores that hosts had looked into when they told."""
     live: BitField = field(default_factory=BitField)
@@ -171,8 +174,9 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
     updates_import(job.miner, work=work)
     if _is_first(job):
         job.count += proven_compare(job.miner, live=job.live, work=work)
+    clear = {name: numbers for name, numbers in job.stored.items() if name not in job.unclear}
     job.count += places_compare(
-        miner, job.stored, read_stores=job.read_stores, since=recovery.restored_at, work=work
+        miner, clear, read_stores=job.read_stores - job.unclear, since=recovery.restored_at, work=work
     )
     ActiveSectors.objects.filter(miner=miner).update(compared_height=None)
     row, _ = SectorNumbers.objects.get_or_create(miner=miner)
@@ -204,10 +208,14 @@ def _inventories_read(job: MinerImport) -> BitField:
                     job.found[told.inputs.number] = found
         there = inventory.worker.attachments.filter(condition__in=READABLE, since__lte=inventory.told_at)
         job.read_stores.update(there.values_list("store__name", flat=True))
+        unseen = set(inventory.worker.attachments.values_list("store__name", flat=True))
         for item in inventory.stored:
             stored = document_decode(StoredNumbers, item)
             if stored.miner_id == job.miner.actor_id:
                 name = stored.store or next(iter(inventory.worker.stores), "")
+                if name not in unseen:
+                    job.unclear.add(name)
+                unseen.discard(name)
                 numbers = bitfield_from_json(list(stored.runs))
                 job.stored[name] = job.stored.get(name, BitField()) | numbers
     return bitfield_union([bitfield_of(job.found), *job.stored.values()])

@@ -64,7 +64,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
     if store is None:
         name = one.name
         if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
-            name = f"{name} {one.uid[:8]}"
+            name = f"{name}{_apart(one.uid)}"
         defaults = {"name": name[:110], "rules": _rules(one)}
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
     event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
@@ -78,6 +78,16 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         since=now,
         by_console=one.by_console,
     )
+
+
+def _apart(uid: str) -> str:
+    """Return what tells a store from another whose mark has the same name."""
+    return f" {uid[:8]}"
+
+
+def mark_name(name: str, uid: str) -> str:
+    """Return the name that the mark of the store with this row's name has."""
+    return name.removesuffix(_apart(uid))
 
 
 def _detach(row: StoreAttachment, worker: Worker, *, now: datetime) -> None:

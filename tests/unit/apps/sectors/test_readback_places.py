@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from apps.core.clock import now as time_now
 from apps.messages.services.recovery.detect import restore_check
@@ -102,3 +103,36 @@ def test_a_move_since_the_restore_is_newer_than_what_hosts_told(miner: Miner) ->
     recover()
 
     assert places() == {1: "a", 2: "b", 3: "a"}
+
+
+def test_a_name_that_two_marks_share_renames_nothing(miner: Miner) -> None:
+    Sector.objects.filter(number=3).update(store="a fresh000")
+    Store.objects.create(tenant=miner.tenant, uid="fresh000-1", name="a fresh000")
+    other = replace(told("a"), uid="fresh000-1", path="/other")
+    here = StoredNumbers(miner_id=miner.actor_id or 0, runs=(1, 2), store="a")
+    host("u1", attached=(told("a"),), stored=(here,))
+    there = StoredNumbers(miner_id=miner.actor_id or 0, runs=(3, 1), store="a")
+    host("u2", attached=(other,), stored=(there,))
+
+    recover()
+
+    assert places() == {1: "a", 2: "a", 3: "a fresh000"}
+
+
+@pytest.mark.parametrize("same_host", [False, True])
+def test_a_mark_renamed_to_a_taken_name_renames_nothing(miner: Miner, same_host: bool) -> None:
+    Sector.objects.filter(number=3).update(store="old")
+    Store.objects.create(tenant=miner.tenant, uid="uid-a", name="a")
+    Store.objects.create(tenant=miner.tenant, uid="older", name="old")
+    other = replace(told("a"), uid="older", path="/other")
+    here = StoredNumbers(miner_id=miner.actor_id or 0, runs=(1, 2), store="a")
+    there = StoredNumbers(miner_id=miner.actor_id or 0, runs=(3, 1), store="a")
+    if same_host:
+        host("u1", attached=(told("a"), other), stored=(here, there))
+    else:
+        host("u1", attached=(told("a"),), stored=(here,))
+        host("u2", attached=(other,), stored=(there,))
+
+    recover()
+
+    assert places() == {1: "a", 2: "a", 3: "old"}
