@@ -306,13 +306,13 @@ class FilesKept(Conflict):
 
 
 class SectorGone(NotFound):
-    """A damocles-worker names a sector that is over, or that there never was: it may wipe its files."""
+    """A damocles-worker names a sector that was aborted or terminated here: it may wipe its files."""
 
     code = "sector_gone"
 
 
 class NotDamocles(Conflict):
-    """A damocles-worker names a sector that another host seals, or one that is not known since a restore."""
+    """A damocles-worker names a sector that another host seals, or one that is not known to its token."""
 
     code = "not_damocles"
 

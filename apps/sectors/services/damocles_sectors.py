@@ -16,7 +16,6 @@ from django.db.models import Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.messages.selectors.recovery import recovery_row
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.errors import NotDamocles, NotThatFar, SectorGone
 from apps.sectors.host_models import DAMOCLES
@@ -188,21 +187,23 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
 
 
 def sector_find(principal: Principal, name: SectorName) -> Sector:
-    """Return the row of a sector that a worker names.  Raises SectorGone, NotDamocles."""
+    """Return the row of a sector that a worker names.  Raises NotDamocles.
+
+    A token or an address may be the wrong one, and a database an older one: what is not found here is no
+    sector that is over, and its files stay.
+    """
     rows = Sector.objects.select_related("miner").filter(
         tenant_id=principal.own_id, miner__actor_id=name.miner_id, number=name.number
     )
     row = rows.first() if principal.may_mine(name.miner_id) else None
-    if row is None and recovery_row().restored_at is not None:
-        raise NotDamocles(f"{name} is not known here since the database was restored: its files are kept")
     if row is None:
-        raise SectorGone(f"sector state not found: {name}")
+        raise NotDamocles(f"{name} is no sector of this token here: its files are kept")
     return row
 
 
 @contextmanager
 def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[Held]:
-    """Lock a sector that a damocles-worker seals.  Raises SectorGone, NotDamocles."""
+    """Lock a sector that a damocles-worker seals.  Raises NotDamocles."""
     found = sector_find(principal, name)
     with transaction.atomic():
         job, sector = job_locked(found.pk)
@@ -251,7 +252,7 @@ def damocles_report(
 ) -> tuple[bool, str]:
     """Take a worker's word of what it has done; returns whether it is to wipe the sector, and why.
 
-    Raises SectorGone, NotDamocles, WorkerRetired.
+    Raises NotDamocles, WorkerRetired.
     """
     worker = damocles_host(principal, name=reported.instance, now=now)
     with held(principal, name, now=now) as one:
@@ -304,7 +305,7 @@ def _failure_note(one: Held, reported: Reported) -> None:
 def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) -> None:
     """Note that a worker is done with a sector; it proves once the chain has its commit.
 
-    Raises SectorGone, NotDamocles, NotThatFar.
+    Raises NotDamocles, NotThatFar.
     """
     with held(principal, name, now=now) as one:
         if one.sector.state in GONE:
@@ -329,7 +330,7 @@ def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:
 def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
     """Abort a sector that its worker has given up; one that the chain has already proves on.
 
-    Raises SectorGone, NotDamocles, CommitOnItsWay.
+    Raises NotDamocles, CommitOnItsWay.
     """
     with held(principal, name, now=now) as one:
         if one.sector.state in GONE:

@@ -35,7 +35,7 @@ def damocles_reserve(
 ) -> Store | None:
     """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
 
-    None while no store takes it.  Raises SectorGone, NotDamocles.
+    None while no store takes it.  Raises NotDamocles.
     """
     with held(principal, name, now=now) as one:
         one.lease()

@@ -52,7 +52,7 @@ def damocles_precommit(
 ) -> Submitted:
     """Take a replica's commitments; the same again is accepted again.
 
-    `anew` puts others in their place as long as no message has them.  Raises SectorGone, NotDamocles.
+    `anew` puts others in their place as long as no message has them.  Raises NotDamocles.
     """
     with held(principal, name, now=now) as one:
         sector = one.sector
@@ -110,7 +110,7 @@ def _going_on(one: Held) -> Sector:
 
 
 def precommit_standing(principal: Principal, name: SectorName) -> Standing:
-    """Return where a sector's pre-commit is.  Raises SectorGone, NotDamocles."""
+    """Return where a sector's pre-commit is.  Raises NotDamocles."""
     sector = sector_find(principal, name)
     if sector.state in GONE:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
@@ -127,7 +127,7 @@ def precommit_standing(principal: Principal, name: SectorName) -> Standing:
 def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, now: datetime) -> bool:
     """Note in which store a worker has put a sector's files; False for a store that is not known.
 
-    Raises SectorGone, NotDamocles, NotThatFar.
+    Raises NotDamocles, NotThatFar.
     """
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
     if store is None:
@@ -160,7 +160,7 @@ class SeedAnswer:
 
 
 def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
-    """Return a sector's seed, or how long it takes.  Raises SectorGone, NotDamocles, NotThatFar."""
+    """Return a sector's seed, or how long it takes.  Raises NotDamocles, NotThatFar."""
     with held(principal, name, now=work.now) as one:
         sector = one.sector
         if sector.state in GONE or one.is_before(SectorState.PRECOMMIT_LANDED):
@@ -189,7 +189,7 @@ def damocles_proof(
 ) -> Submitted:
     """Take a sector's proof; the same again is accepted again.
 
-    Raises SectorGone, NotDamocles, NotThatFar.
+    Raises NotDamocles, NotThatFar.
     """
     if not 0 < len(proof) <= sealing_policy().proof_max_bytes:
         return SubmitResult.MISMATCHED, "the proof is empty or too long"
@@ -236,7 +236,7 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
 
 
 def proof_standing(principal: Principal, name: SectorName) -> Standing:
-    """Return where a sector's commit is.  Raises SectorGone, NotDamocles."""
+    """Return where a sector's commit is.  Raises NotDamocles."""
     sector = sector_find(principal, name)
     if sector.state in GONE:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"

@@ -11,7 +11,6 @@ import pytest
 from django.urls import reverse
 
 from apps.core import clock
-from apps.messages.models import Recovery
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
@@ -149,20 +148,20 @@ def test_a_token_reaches_its_tenants_and_its_miners_sectors_alone(client: Client
     assert stranger.call("AllocateSector", SPEC) is None
     assert owner.call("AllocateSector", SPEC)["ID"] == named(mine)
     for other in (stranger, limited):
-        assert other.code("AcquireDeals", named(mine), {}) == 11001
-        assert other.code("PollPreCommitState", named(mine)) == 11001
+        for method, more in (("AcquireDeals", [{}]), ("PollPreCommitState", []), ("ReportFinalized", [])):
+            assert other.code(method, named(mine), *more) == 1, "on 11001 a worker with a wrong token wipes"
         assert other.code("GetInfo", 2001) == 1
     for refused in (reader, prover):
         assert "missing permission" in refused.answer("AllocateSector", SPEC)["error"]["message"]
 
 
-def test_an_unknown_sector_has_damocles_code_but_not_after_a_restore(line: Line, miner: Miner) -> None:
+def test_a_worker_keeps_its_files_of_a_sector_that_is_not_known(line: Line, miner: Miner) -> None:
     unknown = {"Miner": 2001, "Number": 12345}
-    assert line.code("AssignTicket", unknown) == 11001
+    known_elsewhere = named(factories.sector(factories.miner(2002, of="bob"), state="ABORTED"))
 
-    Recovery.objects.update_or_create(pk=1, defaults={"restored_at": clock.now()})
-
-    assert line.code("AssignTicket", unknown) == 1, "the worker must not wipe what only the backup lacks"
+    for sector in (unknown, known_elsewhere):
+        for method in ("AssignTicket", "PollPreCommitState", "PollProofState", "ReportFinalized"):
+            assert line.code(method, sector) == 1, "on 11001 it wipes what a backup lacks or another pool has"
 
 
 def test_another_hosts_sector_is_refused_and_nothing_of_it_changes(line: Line, miner: Miner) -> None:
