@@ -154,6 +154,8 @@ class Sector(Named, Timestamped):
     """Name of the store that holds the files."""
     files_lost_at = models.DateTimeField(null=True)
     """When its store was forgotten as lost; of no more meaning once a store has its files again."""
+    lost_uid = models.CharField(max_length=100, blank=True)
+    """Identity of that store: a host may read it again."""
 
     precommit_batch = models.ForeignKey(
         Batch, null=True, on_delete=models.SET_NULL, related_name="precommits"
@@ -202,6 +204,9 @@ class Sector(Named, Timestamped):
             ),
             models.Index(fields=["tenant", "state", "active", "-id"], name="sectors_tenant_page"),
             models.Index(fields=["store", "tenant", "state"], name="sectors_of_a_store"),
+            models.Index(
+                fields=["tenant", "lost_uid"], name="sectors_lost", condition=~models.Q(lost_uid="")
+            ),
             models.Index(fields=["expiration"], name="sectors_expiring", condition=models.Q(state="PROVING")),
             models.Index(
                 fields=["tenant", "expiration"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -79,8 +80,9 @@ class World:
         self.rest("POST", f"stores/{self.unread()}/forget", {"confirm": self.store.name})
 
     def unread(self) -> str:
-        """Return the key of a store that no host has any more."""
+        """Return the key of a store that no host has any more, nor has read for a day."""
         self.store.attachments.all().delete()
+        Store.objects.filter(pk=self.store.pk).update(told_at=clock.now() - timedelta(days=1))
         return str(self.store.uuid)
 
     def moved(self) -> None:

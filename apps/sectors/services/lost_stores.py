@@ -1,8 +1,12 @@
-"""Forgetting a store that is lost: what lay in it is named first, then its sectors are marked."""
+"""Forgetting a store that is lost: what lay in it is named first, then its sectors are marked.
+
+They keep its uid, by which they are found again should a host read it after all.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
@@ -15,12 +19,14 @@ from apps.sectors.errors import StoreRefused
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
+from apps.sectors.services.store_events import CHANGED, event_write
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import moves_open
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -29,17 +35,19 @@ if TYPE_CHECKING:
 
 NAMED_MAX: Final = 200
 """Sectors of a lost store that are named; the sums are of all."""
+LOST_AFTER: Final = timedelta(hours=6)
+"""Nobody has read a lost store for so long: a reboot, or a line that is cut, is over by then."""
 FILES_LOST: Final = "FILES_LOST"
 """Event in the timeline of each of its sectors."""
+FILES_FOUND: Final = "FILES_FOUND"
+"""The same when a host reads the store again."""
 ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 UNDER_WAY: Final = sorted(str(one) for one in SectorState if one not in (*ENDED, SectorState.PROVING))
-MARK: Final = f"""
+MARK: Final = """
 INSERT INTO sectors_jobevent
     (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)
-SELECT job.id, '{FILES_LOST}', '', '', '', %s, %s, %s, false, ''
-FROM sectors_sector sector JOIN sectors_job job ON job.sector_id = sector.id
-WHERE sector.tenant_id = %s AND sector.store = %s AND sector.state NOT IN ('ABORTED', 'TERMINATED')
-"""  # noqa: S608  # constants
+SELECT id, %s, '', '', '', %s, %s, %s, false, '' FROM sectors_job WHERE sector_id = ANY(%s)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +109,16 @@ def _lying_in(store: Store) -> QuerySet[Sector]:
 
 
 def _refusal(store: Store, *, now: datetime) -> str:
-    """Return why a store is not lost; empty if no host that is there reads it."""
+    """Return why a store is not lost; empty if no host has read it for long."""
+    read_at = store.told_at or store.created_at
     readable = store.attachments.filter(condition__in=READABLE, worker__retired_at=None)
     for row in readable.select_related("worker"):
         if not worker_is_away(row.worker, now=now):
             return f"{row.worker.name} reads it: move its sectors or detach it instead"
+        read_at = max(read_at, row.worker.seen_at)
+    if now < read_at + LOST_AFTER:
+        until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
+        return f"a host read it at {read_at:%H:%M} UTC, it may come back: not to be forgotten until {until}"
     if count := moves_open(store):
         return f"{plural(count, 'sector')} move out of it or into it: cancel that first"
     return ""
@@ -115,7 +128,7 @@ def _refusal(store: Store, *, now: datetime) -> str:
 def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) -> LostStore:
     """Remove a store's row for good and mark its sectors; the store's name must be typed.
 
-    Raises BadValue for another name, StoreRefused while a host reads it or sectors move.
+    Raises BadValue for another name, StoreRefused while a host reads it, or read it lately, or sectors move.
     """
     locked = Store.objects.select_for_update().get(pk=store.pk)
     if confirm.strip() != locked.name:
@@ -124,10 +137,9 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     if lost.refusal:
         raise StoreRefused(lost.refusal)
     rows = list(_lying_in(locked).select_for_update().order_by("pk").values_list("pk", flat=True))
-    with connection.cursor() as cursor:
-        note = f"its store {locked.name} was lost"
-        cursor.execute(MARK, [now, by.actor, note, locked.tenant_id, locked.name])
-    Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="")
+    note = f"its store {locked.name} was lost"
+    _timelines_write(rows, FILES_LOST, note=note, actor=by.actor, now=now)
+    Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
     Sector.objects.filter(pk__in=rows).update(files_lost_at=now, updated_at=now)
     facts = {"uid": locked.uid, "proving": lost.proving, "under_way": lost.under_way, "bytes": lost.size}
     store_audit(by, "store.forget", locked.name, before=facts)
@@ -137,3 +149,31 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     for sector in lost.named:
         publish(Change("sector", str(sector.uuid), tenant_id))
     return lost
+
+
+def files_find(store: Store, *, actor: str, now: datetime) -> None:
+    """Link the sectors that lay in a store before it was forgotten; call it in a transaction.
+
+    Those that were made again elsewhere meanwhile stay where they are.
+    """
+    if not store.uid:
+        return
+    rows = Sector.objects.filter(tenant_id=store.tenant_id, lost_uid=store.uid, store="")
+    known = list(rows.select_for_update().order_by("pk").values_list("pk", "uuid", "state"))
+    if not known:
+        return
+    live = [pk for pk, _, state in known if state not in ENDED]
+    _timelines_write(live, FILES_FOUND, note=f"in {store.name}", actor=actor, now=now)
+    Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
+        store=store.name, files_lost_at=None, lost_uid="", updated_at=now
+    )
+    note = f"it was forgotten and is read again, with {plural(len(live), 'sector')}"
+    event_write(store, CHANGED, actor=actor, note=note, now=now)
+    for _, uuid, _ in known[:NAMED_MAX]:
+        publish(Change("sector", str(uuid), store.tenant_id))
+
+
+def _timelines_write(sectors: Collection[int], event: str, *, note: str, actor: str, now: datetime) -> None:
+    """Write an event for each of many sectors in one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(MARK, [event, now, actor, note, list(sectors)])

@@ -11,6 +11,7 @@ from msgspec.structs import asdict
 from apps.core.live import Change, publish
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
+from apps.sectors.services.lost_stores import files_find
 from apps.sectors.services.moves import move_note
 from apps.sectors.services.removals import store_left, store_leftovers_remove
 from apps.sectors.services.store_events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
@@ -68,6 +69,8 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         defaults = {"name": name[:110], "rules": _rules(one)}
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
     event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
+    if one.condition in READABLE:
+        files_find(store, actor=worker.name, now=now)
     store_leftovers_remove(worker, store)
     return StoreAttachment.objects.create(
         store=store,

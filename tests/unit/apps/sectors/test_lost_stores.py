@@ -13,8 +13,9 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused
+from apps.sectors.host_models import Worker
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services.lost_stores import lost_store, store_forget
+from apps.sectors.services.lost_stores import LOST_AFTER, lost_store, store_forget
 from apps.sectors.services.runs import hosts_of_run
 from apps.sectors.store_models import Store
 from apps.users.models import AuditEntry
@@ -22,6 +23,7 @@ from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
+from tests.unit.apps.sectors.test_stores import beat, told
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -34,7 +36,8 @@ def lost(**worker: Any) -> Store:
     host = factories.worker(
         "alpha", kinds=[str(JobKind.REBUILD)], seen_at=now() - timedelta(days=1), **worker
     )
-    store, miner = factories.store(host, "disk"), factories.miner(2001)
+    store = factories.store(host, "disk", told_at=now() - timedelta(days=1))
+    miner = factories.miner(2001)
     for number, state in ((1, "PROVING"), (2, "PROVING"), (3, "PRECOMMIT_SENT"), (4, "TERMINATED")):
         factories.sector(miner, number=number, state=state, store="disk", initial_pledge=5)
     factories.sector(miner, number=9, state="PROVING", store="other")
@@ -101,6 +104,43 @@ def test_a_store_that_a_host_reads_is_not_lost():
         store_forget(store, confirm="disc", now=now(), by=principal())
     assert wrong.value.field == "confirm"
     assert Store.objects.filter(name="disk").exists()
+
+
+@pytest.mark.parametrize("is_detached", [False, True])
+def test_a_store_is_kept_for_hours_after_it_was_read(is_detached: bool) -> None:
+    """A reboot or a cut line is no loss."""
+    store, read_at = lost(), now() - timedelta(minutes=90)
+    if is_detached:
+        store.attachments.all().delete()
+        Store.objects.update(told_at=read_at)
+    else:
+        Worker.objects.update(seen_at=read_at)
+    store.refresh_from_db()
+
+    until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
+    assert f"not to be forgotten until {until}" in lost_store(store, now=now()).refusal
+    with pytest.raises(StoreRefused):
+        store_forget(store, confirm="disk", now=now(), by=principal())
+    assert not lost_store(store, now=read_at + LOST_AFTER).refusal
+
+
+def test_a_store_that_is_read_again_has_its_sectors_again():
+    store = lost()
+    store_forget(store, confirm="disk", now=now(), by=principal())
+    Sector.objects.filter(number=2).update(store="new")  # it was made again
+    stranger = factories.sector(factories.miner(of="bob"), number=8, state="PROVING", lost_uid="uid-disk")
+
+    beat(Worker.objects.get(name="alpha"), told("platter", uid="uid-disk"), at=now())
+
+    found = Sector.objects.exclude(pk=stranger.pk).order_by("number").values_list("number", "store")
+    assert list(found) == [(1, "platter"), (2, "new"), (3, "platter"), (4, "platter"), (9, "other")]
+    one = Sector.objects.get(number=1)
+    assert (one.files_lost_at, one.lost_uid, one.is_without_files) == (None, "", False)
+    notes = JobEvent.objects.filter(event="FILES_FOUND").values_list("job__sector__number", "note")
+    assert sorted(notes) == [(1, "in platter"), (3, "in platter")]
+    assert "with 2 sectors" in Store.objects.get().events.get(event="CHANGED").note
+    stranger.refresh_from_db()
+    assert stranger.store == ""
 
 
 def test_a_namesake_of_another_tenant_keeps_its_sectors():
