@@ -26,7 +26,7 @@ from apps.sectors.services.advance import SectorsInProgress, step_console, ticke
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.damocles_hosts import damocles_host
 from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
-from apps.sectors.states import JobState
+from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import REACHED
 from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
@@ -97,6 +97,17 @@ class Held:
     def is_before(self, state: str) -> bool:
         """Return whether the sector has not come to a state yet."""
         return self.rank < stage_rank(NEXT_STAGE[state].stage)
+
+    def go_on(self) -> None:
+        """Go on with a sector that was paused as its worker's thread had stopped; a person's pause stays."""
+        if not self.told.is_failed_there:
+            return
+        self.told.is_failed_there = False
+        self.told.save()
+        if self.sector.paused_at is not None and not self.sector.error.startswith(PAUSED_BY):
+            worker = self.job.sticky_worker
+            sector_retry(self.sector, actor="" if worker is None else worker.name, now=self.now)
+            self.job, self.sector = job_locked(self.sector.pk)
 
     def lease(self) -> None:
         """Have the worker hold the job while the next step is its own."""
@@ -228,6 +239,7 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
     """
     with held(principal, name, now=work.now) as one:
         _living_require(one, name)
+        one.go_on()
         one.lease()
         one.forward(SectorState.TREE_D_BUILT)
         sector = one.sector
@@ -265,11 +277,7 @@ def damocles_report(
             one.told.save()
             _failure_note(one, reported)
             return False, ""
-        if one.told.is_failed_there:
-            one.told.is_failed_there = False
-            if sector.paused_at is not None:
-                sector_retry(sector, actor=worker.name, now=now)
-                one.job, one.sector = job_locked(sector.pk)
+        one.go_on()
         one.lease()
         one.forward(REACHED.get(reported.step, SectorState.ALLOCATED))
     return False, ""
@@ -289,9 +297,15 @@ def _host_note(one: Held, worker: Worker) -> None:
 
 
 def _failure_note(one: Held, reported: Reported) -> None:
-    """Note a failure; one that stops the worker's thread pauses the sector until the thread goes on."""
+    """Note a failure; one that stops the worker's thread pauses the sector until the thread goes on.
+
+    Where the console's step is next there is nothing to wait for, and nothing would tell when to go on: a
+    worker that only polls reports no state.  Interrupts, as a worker that is stopped, come as failures too.
+    """
     error = f"{reported.step}: {reported.failure}"[:TEXT_MAX]
     one.note("FAIL", error, is_error=True)
+    if NEXT_STAGE[one.sector.state].owner is not Owner.WORKER or not one.is_before(SectorState.COMMIT_LANDED):
+        return
     levels = {str(level): level for level in Level}
     level = levels.get(reported.failure_level.lower(), Level.PERMANENT)
     if level in (Level.TEMPORARY, Level.ABORT) or one.sector.paused_at is not None:

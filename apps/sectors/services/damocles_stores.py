@@ -38,6 +38,7 @@ def damocles_reserve(
     None while no store takes it.  Raises NotDamocles.
     """
     with held(principal, name, now=now) as one:
+        one.go_on()
         one.lease()
         Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
         fit = []

@@ -9,15 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from apps.chain.selectors import head_current, network_current
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.errors import BadReport, NotThatFar
 from apps.sectors.models import Sector, SectorProof
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
-from apps.sectors.services.advance import SectorsInProgress, seeds_assign
+from apps.sectors.services.advance import SectorsInProgress, seeds_assign, ticket_life
 from apps.sectors.services.damocles_sectors import GONE, Held, held, sector_find
 from apps.sectors.services.reports import proof_check
-from apps.sectors.services.steps import sector_retry
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import provers_of_store
 from poolsite.wire.damocles import OnChainState, SubmitResult
@@ -93,20 +93,19 @@ def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
     if made.comm_d != comm_d_of(sector):
         return SubmitResult.MISMATCHED, "this is not the commitment of the sector's pieces"
     if (bytes(sector.ticket or b""), sector.ticket_epoch) != (made.ticket, made.ticket_epoch):
-        return SubmitResult.REJECTED, "the ticket is not the sector's: it was too old for the chain"
+        # On a rejection the worker wipes its files: only those that the chain never takes.
+        if _is_stale(sector, made.ticket_epoch):
+            return SubmitResult.REJECTED, "the ticket is not the sector's: it was too old for the chain"
+        return SubmitResult.MISMATCHED, "the ticket is not the sector's"
     if sector.paused_at is not None:
-        one.sector = _going_on(one)
+        one.go_on()
     return None
 
 
-def _going_on(one: Held) -> Sector:
-    """Go on with a sector whose thread had stopped."""
-    one.told.is_failed_there = False
-    one.told.save()
-    worker = one.job.sticky_worker
-    fresh = sector_retry(one.sector, actor="" if worker is None else worker.name, now=one.now)
-    one.job.refresh_from_db()
-    return fresh
+def _is_stale(sector: Sector, epoch: int) -> bool:
+    """Return whether the chain takes no pre-commit with a ticket of an epoch any more."""
+    head = head_current()
+    return head is not None and epoch <= head.height - ticket_life(sector, network_current())
 
 
 def precommit_standing(principal: Principal, name: SectorName) -> Standing:
@@ -133,6 +132,7 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
     if store is None:
         return False
     with held(principal, name, now=now) as one:
+        one.go_on()
         sector = one.sector
         if one.is_before(SectorState.PERSISTED):
             raise NotThatFar(f"{name} is {sector.state}: its commitments were not submitted")
@@ -162,6 +162,7 @@ class SeedAnswer:
 def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
     """Return a sector's seed, or how long it takes.  Raises NotDamocles, NotThatFar."""
     with held(principal, name, now=work.now) as one:
+        one.go_on()
         sector = one.sector
         if sector.state in GONE or one.is_before(SectorState.PRECOMMIT_LANDED):
             raise NotThatFar(f"{name} is {sector.state}: its pre-commit has not landed")
@@ -217,7 +218,7 @@ def _proof_first(one: Held, proof: bytes) -> Submitted:
     if one.sector.paused_at is not None:
         if not one.told.is_failed_there:
             raise NotThatFar(f"the sector waits: {one.sector.error}")
-        one.sector = _going_on(one)
+        one.go_on()
     taken = _proof_take(one.sector, proof)
     if taken[0] is SubmitResult.ACCEPTED:
         one.forward(SectorState.C2_DONE)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.urls import reverse
 
+from apps.chain.models import Head
+from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker, WorkerCommand
@@ -21,6 +23,7 @@ from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import NEXT_STAGE, Owner
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 
@@ -184,7 +187,9 @@ def test_submitted_commitments_are_compared(line: Line, miner: Miner) -> None:
     other_d[1]["CommD"] = [1] * 32
 
     assert line.call("SubmitPreCommit", *other_d)["Res"] == 3
-    assert line.call("SubmitPreCommit", *precommit(sector, ticket=bytes(32)))["Res"] == 4
+    assert line.call("SubmitPreCommit", *precommit(sector, ticket=bytes(32)))["Res"] == 3, (
+        "it keeps its files"
+    )
     assert line.call("PollPreCommitState", named(sector))["State"] == 4
     assert line.call("SubmitPreCommit", *precommit(sector)) == {"Res": 1, "Desc": None}
     assert line.call("SubmitPreCommit", *precommit(sector))["Res"] == 1
@@ -201,6 +206,17 @@ def test_submitted_commitments_are_compared(line: Line, miner: Miner) -> None:
     assert line.call("SubmitPreCommit", *again)["Res"] == 1
     sector.refresh_from_db()
     assert (sector.state, bytes(sector.comm_r or b"")) == ("PERSISTED", bytes([8]) * 32)
+
+
+def test_only_a_ticket_that_no_chain_takes_any_more_is_rejected(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    life = network_current().max_precommit_randomness_lookback
+    other = precommit(sector, ticket=bytes(32))  # of epoch 100
+
+    Head.objects.update(height=99 + life)
+    assert line.call("SubmitPreCommit", *other)["Res"] == 3
+    Head.objects.update(height=100 + life)
+    assert line.call("SubmitPreCommit", *other)["Res"] == 4
 
 
 def test_a_proof_waits_for_its_files_and_is_compared(line: Line, miner: Miner) -> None:
@@ -279,6 +295,48 @@ def test_a_thread_that_stops_pauses_its_sector_until_it_goes_on(line: Line, mine
     line.report(given, "TreeDBuilt")
     sector.refresh_from_db()
     assert Sector.objects.filter(paused_at=None, error="", state="TREE_D_BUILT").exists()
+
+
+@pytest.mark.parametrize("state", ["PERSISTED", "PRECOMMIT_SENT", "C2_DONE", "COMMIT_SENT", "COMMIT_LANDED"])
+def test_a_worker_that_stops_where_the_chain_is_next_pauses_nothing(
+    line: Line, miner: Miner, state: str
+) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    line.report(given, "PieceAdded")
+    step = NEXT_STAGE[state]
+    Sector.objects.filter(pk=sector.pk).update(state=state)
+    Job.objects.update(state="READY" if step.owner is Owner.WORKER else "WAITING", stage=step.stage)
+
+    line.report(given, "PCSubmitted", "Critical")  # as on SIGTERM; afterwards it only polls
+
+    sector.refresh_from_db()
+    assert (sector.paused_at, sector.error) == (None, "")
+    assert Job.objects.get().events.filter(event="FAIL", note="PCSubmitted: disk gone").exists()
+
+
+def test_a_thread_that_asks_for_what_comes_next_has_gone_on(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    factories.store(factories.worker(kinds=[JobKind.WINDOW_POST]), "store")
+    line.call("SubmitPreCommit", *precommit(sector))
+    Sector.objects.filter(pk=sector.pk).update(state="SEED_ASSIGNED", seed=bytes(32), seed_epoch=990)
+    Job.objects.update(state="READY", stage="C1")
+    calls: list[tuple[str, list[Any]]] = [
+        ("StoreReserveSpace", [4096, ["store"]]),
+        ("SubmitPersisted", ["store"]),
+        ("WaitSeed", [5]),
+        ("AssignTicket", []),
+    ]
+    for method, more in calls:
+        line.report({"ID": named(sector)}, "PCLanded", "Permanent")
+        assert Sector.objects.exclude(paused_at=None).count() == 1
+        line.call(method, named(sector), *more)
+        assert Sector.objects.filter(paused_at=None, error="").count() == 1, method
+    line.report({"ID": named(sector)}, "PCLanded", "Permanent")
+    sector_retry(sector, actor="ann", now=clock.now())
+    sector_stop(sector, actor="ann", now=clock.now())
+    line.call("WaitSeed", named(sector), 5)
+    assert Sector.objects.exclude(paused_at=None).count() == 1, "a person's pause stays"
 
 
 def test_a_person_who_paused_a_sector_goes_before_its_worker(line: Line, miner: Miner) -> None:
