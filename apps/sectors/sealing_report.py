@@ -6,7 +6,7 @@ Reading is in `stage_runs`; what is here computes, so that it can be checked by 
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,7 +28,7 @@ from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import NEXT_STAGE, SEALING, WORKER_STAGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from apps.sectors.host_models import Worker
@@ -73,6 +73,8 @@ class HostLanes:
     lanes: tuple[Lane, ...]
     is_capped: bool
     """Whether it ran more in the window than is read."""
+    is_absent: bool = False
+    """Paused or away: it claims nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +119,24 @@ def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
 def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -> SealingReport:
     """Return how the viewer's hosts seal.  Raises MinerUnknown."""
     miner = miner_get(viewer, wanted.miner) if wanted.miner else None
+    visible = list(workers_visible(viewer))
     everyone = [
         worker
-        for worker in workers_visible(viewer)
+        for worker in visible
         if set(worker.kinds) & {str(kind) for kind in STAGED} and wanted.host in ("", str(worker.uuid))
     ]
     shown = everyone[:HOSTS_MAX]
     since = now - timedelta(hours=wanted.hours)
     runs = stage_runs(viewer, shown, since=since)
-    waits = [
-        one for one in stages_open(viewer) if not wanted.host or one.bound in {worker.pk for worker in shown}
-    ]
-    slots = {
-        worker.pk: {} if worker.is_paused or worker_is_away(worker, now=now) else slots_of(worker)
+    absent = {worker.pk for worker in shown if worker.is_paused or worker_is_away(worker, now=now)}
+    slots = {worker.pk: {} if worker.pk in absent else slots_of(worker) for worker in shown}
+    waits = waits_here(
+        stages_open(viewer), slots.keys(), {worker.pk for worker in visible}, is_chosen=bool(wanted.host)
+    )
+    hosts = tuple(
+        replace(host_lanes(worker, runs, waits, since=since, now=now), is_absent=worker.pk in absent)
         for worker in shown
-    }
-    hosts = tuple(host_lanes(worker, runs, waits, since=since, now=now) for worker in shown)
+    )
     stages = stage_figures(hosts, runs, waits, slots=slots, since=since, now=now)
     return SealingReport(
         at=now,
@@ -144,6 +148,19 @@ def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -
         sectors=sector_etas(sectors_in_work(viewer, miner=miner), stage_spans(viewer, miner=miner), now=now),
         finished=sum(run.stage == LAST and run.end > since and not run.is_error for run in runs),
     )
+
+
+def waits_here(
+    waits: Iterable[OpenStage], shown: Collection[int], visible: Collection[int], *, is_chosen: bool
+) -> list[OpenStage]:
+    """Return what runs on the hosts that are shown or waits for them; what other hosts have is theirs."""
+
+    def is_here(one: OpenStage) -> bool:
+        if one.holder is not None or is_chosen:
+            return one.bound in shown
+        return one.bound is None or one.bound in shown or one.bound not in visible
+
+    return [one for one in waits if is_here(one)]
 
 
 LAST: Final = str(next(spec.stage for spec in reversed(SEALING) if spec.stage in WORKER_STAGES))
@@ -256,7 +273,8 @@ def _figures(
     now: datetime,
 ) -> StageFigures:
     busy = {id(lane.running) for _worker, lane in lanes}
-    queue = [one for one in waits if id(one) not in busy]
+    # What a host has claimed waits for its own slots; an absent one has none to wait for.
+    queue = [one for one in waits if id(one) not in busy and (one.holder is None or one.holder in slots)]
     good = [run for run in runs if not run.is_error]
     worked: dict[int, float] = defaultdict(float)
     for run in good:

@@ -27,7 +27,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.hosts import worker_label
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report
+from apps.sectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report, slots_of
 from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ TICKS: Final = 6
 SECTORS_SHOWN: Final = 50
 LABEL_SHARE: Final = 0.045
 """Part of the axis from which a bar has room for its sector's number."""
+NAMED: Final = 3
+"""Hosts that a sentence names."""
 SEALS: Final = {str(kind) for kind in STAGED}
 COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome")
 
@@ -207,7 +209,7 @@ def verdict_of(report: SealingReport) -> Verdict:
         return Verdict(say("Nothing is being sealed."), made)
     stage = stage_name(row.stage)
     if limits.kind == "missing":
-        return Verdict(f"No host has a slot for {stage}.", f"{waiting_text(row.waiting)} for one.")
+        return missing_verdict(report, row)
     if limits.kind == "idle":
         share = formatting.percent(row.use or 0, 1)
         return Verdict(
@@ -219,6 +221,22 @@ def verdict_of(report: SealingReport) -> Verdict:
     used = f"the slots worked {formatting.percent(row.queue_use or 0, 1)} of the time"
     slots = f"{row.queue_running} of {plural(row.queue_slots, 'slot')}"
     return Verdict(f"{stage} limits the farm:", f"{slots} run where it queues, {grew}; {used}.")
+
+
+def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
+    """Name a queue that no host serves: those that would, and cannot now, or that there may be others."""
+    stage = stage_name(row.stage)
+    absent = [one.worker for one in report.hosts if one.is_absent and slots_of(one.worker).get(row.stage)]
+    waiting = f"{waiting_text(row.waiting)} for one"
+    left = report.hosts_left_out
+    rest = f"; {left} more {'host is' if left == 1 else 'hosts are'} not looked at here" if left else ""
+    if absent:
+        named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
+        which = "Each host shown" if left else "Each host"
+        gone = f"{named} {'has' if len(absent) == 1 else 'have'} them"
+        return Verdict(f"{which} with slots for {stage} is paused or away.", f"{waiting}: {gone}{rest}.")
+    shown = "No host of those shown has" if rest else "No host has"
+    return Verdict(f"{shown} a slot for {stage}.", f"{waiting}{rest}.")
 
 
 def waiting_text(count: int) -> str:

@@ -54,6 +54,25 @@ def test_the_page_names_the_bottleneck_with_its_evidence(ann: None, quiet: None)
     assert f"f02001 / {runs.number} PC1: runs for" in shown
 
 
+def test_a_queue_for_absent_hosts_names_them(ann: None, quiet: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    alpha = factories.worker("alpha", slots={"PC1": 1}, is_paused=True)
+    waits = factories.sector(factories.miner(2001), state="TICKET_ASSIGNED")
+    Job.objects.filter(sector=waits).update(sticky_worker=alpha)
+
+    shown = text_of(signed_in().get(reverse("sealing")))
+
+    assert "Each host with slots for PC1 is paused or away." in shown
+    assert "1 sector waits for one: alpha has them." in shown
+
+    monkeypatch.setattr("apps.sectors.sealing_report.HOSTS_MAX", 1)
+    factories.worker("beta", slots={"PC1": 1})
+    alpha.slots = {}
+    alpha.save()
+    shown = text_of(signed_in().get(reverse("sealing")))
+    assert "No host of those shown has a slot for PC1." in shown
+    assert "1 more host is not looked at here" in shown
+
+
 def test_filters_stand_in_the_address(ann: None, quiet: None) -> None:
     alpha, _done, _runs = farm()
     other = factories.miner(2002)

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+import apps.sectors.sealing_report as sealing_module
 from apps.miners.errors import MinerUnknown
 from apps.sectors.bottleneck import StageFigures, limit_of
 from apps.sectors.models import Job, Sector
@@ -140,6 +141,43 @@ def test_a_queue_without_any_slot_is_missing_one():
     waits("ALLOCATED", since_min=5)
 
     assert report().bottleneck.kind == "missing"
+
+
+def test_what_a_host_runs_that_is_not_shown_does_not_wait():
+    host(PC1=1)
+    damocles = factories.worker("other", slots={"PC1": 1}, seen_at=NOON, kinds=["damocles"])
+    waits("TICKET_ASSIGNED", since_min=9, held=damocles)
+    waits("TICKET_ASSIGNED", since_min=8, bound=damocles)
+
+    row = figures(report(), "PC1")
+
+    assert (row.running, row.waiting, row.waiting_before) == (0, 0, 0)
+
+
+def test_hosts_beyond_those_shown_keep_their_jobs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sealing_module, "HOSTS_MAX", 1)
+    host("alpha", PC1=1)
+    beyond = host("beta", PC1=1)
+    waits("TICKET_ASSIGNED", since_min=9, held=beyond)
+
+    found = report()
+
+    assert found.hosts_left_out == 1
+    assert figures(found, "PC1").waiting == 0
+    assert found.bottleneck.kind == "idle"
+
+
+def test_what_an_absent_host_holds_does_not_wait():
+    paused = factories.worker("held", slots={"PC1": 1}, seen_at=NOON, is_paused=True)
+    bare = factories.worker("bare", slots={}, seen_at=NOON)
+    for holder in (paused, paused, bare, bare):
+        waits("TICKET_ASSIGNED", since_min=9, held=holder)
+
+    found = report()
+
+    assert (figures(found, "PC1").running, figures(found, "PC1").waiting) == (2, 0)
+    assert found.bottleneck.kind == "idle"
+    assert {one.worker.name: one.is_absent for one in found.hosts} == {"held": True, "bare": False}
 
 
 def test_without_a_queue_nothing_is_named():
