@@ -155,7 +155,7 @@ class Sector(Named, Timestamped):
     files_lost_at = models.DateTimeField(null=True)
     """When its store was forgotten as lost; of no more meaning once a store has its files again."""
     lost_uid = models.CharField(max_length=100, blank=True)
-    """Identity of that store: a host may read it again."""
+    """Identity of that store until a host reads it again, also once another has the files."""
 
     precommit_batch = models.ForeignKey(
         Batch, null=True, on_delete=models.SET_NULL, related_name="precommits"

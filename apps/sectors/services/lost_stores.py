@@ -151,6 +151,11 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     return lost
 
 
+def is_forgotten(tenant_id: int, uid: str) -> bool:
+    """Return whether sectors lay in a store of this uid that was forgotten and not read since."""
+    return bool(uid) and Sector.objects.filter(tenant_id=tenant_id, lost_uid=uid).exists()
+
+
 def files_find(store: Store, *, actor: str, now: datetime) -> None:
     """Link the sectors that lay in a store before it was forgotten; call it in a transaction.
 
@@ -158,8 +163,10 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     """
     if not store.uid:
         return
-    rows = Sector.objects.filter(tenant_id=store.tenant_id, lost_uid=store.uid, store="")
-    known = list(rows.select_for_update().order_by("pk").values_list("pk", "uuid", "state"))
+    lost = Sector.objects.filter(tenant_id=store.tenant_id, lost_uid=store.uid)
+    rows = lost.filter(store="").select_for_update().order_by("pk")
+    known = list(rows.values_list("pk", "uuid", "state"))
+    lost.exclude(store="").update(lost_uid="")
     if not known:
         return
     live = [pk for pk, _, state in known if state not in ENDED]

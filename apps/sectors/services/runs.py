@@ -162,8 +162,7 @@ def _rebuild_take(
     """Return the event and the columns of a report of a rebuild: what it made must be what the chain has."""
     sector, inputs = run.sector, run_inputs(run.job)
     if "store" in columns:
-        found = {"store": columns["store"], "files_lost_at": None, "lost_uid": ""}
-        Sector.objects.filter(pk=sector.pk).update(**found)
+        Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"

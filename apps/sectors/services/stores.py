@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from apps.core.live import Change, publish
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
-from apps.sectors.services.lost_stores import files_find
+from apps.sectors.services.lost_stores import files_find, is_forgotten
 from apps.sectors.services.moves import move_note
 from apps.sectors.services.removals import store_left, store_leftovers_remove
 from apps.sectors.services.store_events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
@@ -48,6 +48,8 @@ def stores_note(worker: Worker, told: Sequence[AttachedStore], *, now: datetime)
             row = None
         if row is None:
             row = _attach(one, worker, now=now)
+        if row is None:
+            continue
         store = row.store
         if store.name != one.name and one.condition in READABLE:
             _rename(store, one.name, worker, now=now)
@@ -60,9 +62,16 @@ def stores_note(worker: Worker, told: Sequence[AttachedStore], *, now: datetime)
     return list(dict.fromkeys(readable))
 
 
-def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttachment:
+def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttachment | None:
+    """Create the row of an attachment; None for a store that was forgotten, until it can be read.
+
+    Else it would be back with the next heartbeat of the host that its disk died on.  Any other store is
+    listed whatever its condition: sectors may lie in it.
+    """
     store = Store.objects.filter(tenant_id=worker.tenant_id, uid=one.uid).first()
     if store is None:
+        if one.condition not in READABLE and is_forgotten(worker.tenant_id, one.uid):
+            return None
         name = one.name
         if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
             name = f"{name}{_apart(one.uid)}"

@@ -20,6 +20,7 @@ from apps.sectors.services.runs import hosts_of_run
 from apps.sectors.store_models import Store
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
@@ -141,6 +142,24 @@ def test_a_store_that_is_read_again_has_its_sectors_again():
     assert "with 2 sectors" in Store.objects.get().events.get(event="CHANGED").note
     stranger.refresh_from_db()
     assert stranger.store == ""
+
+
+def test_a_dead_disk_on_a_living_host_stays_forgotten():
+    store = lost()
+    worker = beat(Worker.objects.get(), told(condition=StoreCondition.AWAY, reason="it is dead"), at=now())
+    store_forget(store, confirm="disk", now=now(), by=principal())
+
+    beat(worker, told(condition=StoreCondition.AWAY, reason="it is dead"), told("good"), at=now())
+    assert [one.name for one in Store.objects.all()] == ["good"]
+    assert worker.attachments.get().path == "/mnt/good"
+    Sector.objects.exclude(number=1).update(store="good")  # made again
+    broken = told("new", condition=StoreCondition.AWAY)
+    beat(worker, told(condition=StoreCondition.AWAY), told("good"), broken, at=now())
+    assert [one.name for one in Store.objects.all()] == ["good", "new"]
+
+    beat(worker, told(), told("good"), at=now())
+    assert Sector.objects.get(number=1).store == "disk"
+    assert not Sector.objects.exclude(lost_uid="").exists()
 
 
 def test_a_namesake_of_another_tenant_keeps_its_sectors():
