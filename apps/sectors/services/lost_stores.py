@@ -19,9 +19,9 @@ from apps.sectors.errors import StoreRefused
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
+from apps.sectors.services.moves import moves_locked, moves_lose
 from apps.sectors.services.store_events import CHANGED, event_write
 from apps.sectors.store_models import Store
-from apps.sectors.store_selectors import moves_open
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE
 
@@ -119,8 +119,6 @@ def _refusal(store: Store, *, now: datetime) -> str:
     if now < read_at + LOST_AFTER:
         until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
         return f"a host read it at {read_at:%H:%M} UTC, it may come back: not to be forgotten until {until}"
-    if count := moves_open(store):
-        return f"{plural(count, 'sector')} move out of it or into it: cancel that first"
     return ""
 
 
@@ -128,20 +126,25 @@ def _refusal(store: Store, *, now: datetime) -> str:
 def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) -> LostStore:
     """Remove a store's row for good and mark its sectors; the store's name must be typed.
 
-    Raises BadValue for another name, StoreRefused while a host reads it, or read it lately, or sectors move.
+    Its open moves end.  Raises BadValue for another name, StoreRefused while a host reads it or has lately.
     """
+    moves = moves_locked(store)
     locked = Store.objects.select_for_update().get(pk=store.pk)
     if confirm.strip() != locked.name:
         raise BadValue(f"type {locked.name} to confirm", field="confirm")
     lost = lost_store(locked, now=now)
     if lost.refusal:
         raise StoreRefused(lost.refusal)
+    if moves:
+        moves_lose(moves, locked, now=now)
+        lost = lost_store(locked, now=now)
     rows = list(_lying_in(locked).select_for_update().order_by("pk").values_list("pk", flat=True))
     note = f"its store {locked.name} was lost"
     _timelines_write(rows, FILES_LOST, note=note, actor=by.actor, now=now)
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
     Sector.objects.filter(pk__in=rows).update(files_lost_at=now, updated_at=now)
     facts = {"uid": locked.uid, "proving": lost.proving, "under_way": lost.under_way, "bytes": lost.size}
+    facts["moves"] = len(moves)
     store_audit(by, "store.forget", locked.name, before=facts)
     uuid, tenant_id = str(locked.uuid), locked.tenant_id
     locked.delete()

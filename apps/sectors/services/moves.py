@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -132,7 +133,29 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
         _end(row, why="its host is retired", now=now)
 
 
-def _end(move: StoreMove, *, why: str, now: datetime) -> None:
+def moves_locked(store: Store) -> list[StoreMove]:
+    """Lock the open moves out of a store and into it; call it before the store's row is locked."""
+    rows = StoreMove.objects.select_for_update(of=("self",)).filter(state__in=OPEN_MOVES)
+    rows = rows.filter(Q(from_store=store) | Q(to_store=store)).order_by("pk")
+    return list(rows.select_related("worker", "from_store", "to_store", "sector"))
+
+
+def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> None:
+    """End moves of which one store is lost.
+
+    A sector whose old copy nobody was told to remove has that again; a removal that failed left an error.
+    """
+    for row in moves:
+        kept = row.from_store if row.to_store_id == lost.pk else row.to_store
+        if row.state == MoveState.COPIED and not row.error and kept == row.from_store:
+            here = Sector.objects.filter(pk=row.sector_id, tenant_id=lost.tenant_id, store=lost.name)
+            here.update(store=kept.name)
+            publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
+        _end(row, why=f"the store {lost.name} is lost", now=now, noted_in=kept)
+        publish(Change("store", str(kept.uuid), kept.tenant_id))
+
+
+def _end(move: StoreMove, *, why: str, now: datetime, noted_in: Store | None = None) -> None:
     """End a move without its host; what the host was told of it is withdrawn."""
     if move.state == MoveState.QUEUED:
         advance(move, "CANCEL", updated_at=now)
@@ -146,7 +169,7 @@ def _end(move: StoreMove, *, why: str, now: datetime) -> None:
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     note = f"sector {move.sector.number} to {move.to_store.name}: {error}"
-    event_write(move.from_store, move.state, actor=move.worker.name, note=note, now=now)
+    event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
 
 
 def moves_continue(worker: Worker, *, now: datetime) -> None:

@@ -13,12 +13,13 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused
-from apps.sectors.host_models import Worker
+from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.services.lost_stores import LOST_AFTER, lost_store, store_forget
 from apps.sectors.services.runs import hosts_of_run
-from apps.sectors.store_models import Store
+from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
+from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.stores import StoreCondition
 from tests import factories
@@ -160,6 +161,47 @@ def test_a_dead_disk_on_a_living_host_stays_forgotten():
     beat(worker, told(), told("good"), at=now())
     assert Sector.objects.get(number=1).store == "disk"
     assert not Sector.objects.exclude(lost_uid="").exists()
+
+
+MOVES = {
+    "QUEUED": ("", "", ""),
+    "COPYING": ("", "", "FAILED"),
+    "COPIED out": ("other", "other", "MOVED"),
+    "CLEARING out": ("other", "other", "MOVED"),
+    "COPIED in": ("disk", "other", "MOVED"),
+    "COPIED in half": ("disk", "", "MOVED"),
+    "CLEARING in": ("disk", "", "MOVED"),
+}
+"""Moves out of the lost store or into it: the sector's store before and after, and the event in the other."""
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_moves_of_a_lost_store_end_with_it(move: str) -> None:
+    (before, after, event), (state, _, way) = MOVES[move], move.partition(" ")
+    store = lost()
+    worker, sector = Worker.objects.get(), Sector.objects.get(number=1)
+    other = factories.store(worker, "other")
+    Sector.objects.filter(pk=sector.pk).update(store=before or "disk")
+    ways = (other, store) if way.startswith("in") else (store, other)
+    facts = {"state": state, "actor": "a", "error": "not removed" if way == "in half" else ""}
+    row = StoreMove.objects.create(
+        sector=sector, worker=worker, from_store=ways[0], to_store=ways[1], **facts
+    )
+    order = WorkerCommand.objects.create(
+        worker=worker, op=Operation.REMOVE_COPY, args={"move": str(row.uuid)}, actor="a"
+    )
+
+    found = store_forget(store, confirm="disk", now=now(), by=principal())
+
+    sector.refresh_from_db()
+    order.refresh_from_db()
+    assert (sector.store, sector.is_without_files) == (after, not after)
+    assert found.proving == (1 if after else 2)
+    assert not StoreMove.objects.exists()
+    assert [one.event for one in other.events.all()] == ([event] if event else [])
+    if event:
+        assert "the store disk is lost" in other.events.get().note
+        assert order.done_at is not None
 
 
 def test_a_namesake_of_another_tenant_keeps_its_sectors():
