@@ -79,15 +79,25 @@ def bottleneck_of(
     """Find what limits the farm."""
     queued = [one for one in stages if one.waiting]
     full = [one for one in queued if is_full(one)]
-    growing = [one for one in full if one.waiting > one.waiting_before]
     missing = [one for one in queued if not one.queue_slots]
-    if growing or full:
-        found = max(growing or full, key=lambda one: (one.queue_use or 0, one.waiting))
-        return _with_host(found, "growing" if growing else "full", slots, runs, waits)
+    if full:
+        found = max(full, key=_rank)
+        return _with_host(found, "growing" if is_growing(found) else "full", slots, runs, waits)
     if missing:
         return Bottleneck("missing", max(missing, key=lambda one: one.waiting))
     worked = [one for one in stages if one.use]
     return Bottleneck("idle", max(worked, key=lambda one: one.use or 0, default=None))
+
+
+def _rank(row: StageFigures) -> tuple[bool, bool, float, int]:
+    """Return how much a stage limits: slots full all the time before such that are taken just now."""
+    use = row.queue_use or 0.0
+    return (use >= FULL, is_growing(row), use, row.waiting)
+
+
+def is_growing(row: StageFigures) -> bool:
+    """Return whether more wait than when the window began."""
+    return row.waiting > row.waiting_before
 
 
 def is_full(row: StageFigures) -> bool:
@@ -140,8 +150,10 @@ def stage_means(runs: Iterable[StageRun]) -> dict[str, float]:
 def limit_of(slots: Mapping[str, int], means: Mapping[str, float]) -> tuple[float | None, str]:
     """Return how many sectors in a day one host's slots can make, and which stage limits them.
 
-    None while no stage of the host was ever measured; stages that take no time limit nothing.
+    None while a stage that it has slots for was not measured; stages that take no time limit nothing.
     """
-    rates = [(slots[stage] * DAY_S / means[stage], stage) for stage in SEALED_BY
-             if slots.get(stage) and means.get(stage)]  # fmt: skip
+    stages = [stage for stage in SEALED_BY if slots.get(stage)]
+    if any(stage not in means for stage in stages):
+        return None, ""
+    rates = [(slots[stage] * DAY_S / means[stage], stage) for stage in stages if means[stage]]
     return min(rates) if rates else (None, "")

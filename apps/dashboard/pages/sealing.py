@@ -254,7 +254,7 @@ def gain_text(report: SealingReport) -> str:
     slots = plural(limits.worker_slots, "slot")
     text = f"Most wait for {host.name}: {limits.worker_waiting} beyond its {slots} of {stage}."
     if limits.per_day is None or limits.more_per_day is None:
-        return f"{text} Its times are not known yet."
+        return f"{text} What one more slot gives is not known until every stage with slots has been measured."
     gain = limits.more_per_day - limits.per_day
     if gain < 0.05:
         return f"{text} One more slot gives nothing: {stage_name(limits.next_stage)} limits it then."
@@ -387,4 +387,5 @@ urlpatterns: Final = [
     path("sealing/", sealing, name="sealing"),
     path("sealing.csv", runs_csv, name="sealing-csv"),
 ]
-LIVE: Final = {"sealing": LivePage(dict.fromkeys(("head", "job", "worker"), (fragments,)))}
+LIVE: Final = {"sealing": LivePage({"head": (fragments,)})}
+"""Its figures are those of hours; every heartbeat of a host would render all of it anew."""

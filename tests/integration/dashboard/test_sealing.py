@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db
 
 def farm() -> tuple[Worker, Sector, Sector]:
     """Make a host with one slot of PC1, a run in it, one that runs, and one that waits."""
-    alpha = factories.worker("alpha", slots={"PC1": 1, "PC2": 1})
+    alpha = factories.worker("alpha", slots={"PC1": 1})
     miner = factories.miner(2001)
     done = factories.sector(miner, number=7, state="PC1_DONE")
     Sector.objects.filter(pk=done.pk).update(created_at=now() - timedelta(minutes=30))
@@ -131,8 +131,16 @@ def test_a_push_keeps_the_pages_filter() -> None:
     alpha, _done, _runs = farm()
     factories.worker("beta", slots={"PC1": 1})
 
-    frame = fragments_render({("job", "1")}, viewer=principal(), page=f"sealing:host={alpha.uuid}&hours=1")
+    page = f"sealing:host={alpha.uuid}&hours=1"
+    frame = fragments_render({("head", "1")}, viewer=principal(), page=page)
 
     assert "alpha" in frame
     assert "beta" not in frame
     assert 'id="f-sealing-gantt" hx-swap-oob="true"' in frame
+
+
+@pytest.mark.parametrize("kind", ["worker", "job"])
+def test_a_heartbeat_renders_nothing(kind: str) -> None:
+    alpha, _done, _runs = farm()
+
+    assert fragments_render({(kind, str(alpha.pk))}, viewer=principal(), page="sealing:") == ""

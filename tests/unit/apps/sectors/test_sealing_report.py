@@ -94,7 +94,7 @@ def test_use_counts_the_part_of_each_run_that_is_in_the_window():
 
 
 def test_a_stage_whose_queue_grows_beside_full_slots_limits_the_farm():
-    alpha = host(ADD_PIECE=1, PC1=1, PC2=2)
+    alpha = host(PC1=1, PC2=2)
     ran(alpha, "PC1", 50, 38, 26, minutes=12)
     ran(alpha, "PC2", 30, minutes=6)
     waits("TICKET_ASSIGNED", since_min=26, held=alpha)
@@ -110,6 +110,21 @@ def test_a_stage_whose_queue_grows_beside_full_slots_limits_the_farm():
     assert limits.per_day == pytest.approx(120)
     assert limits.more_per_day == pytest.approx(240)
     assert limits.next_stage == "PC1"
+
+
+def test_slots_full_all_the_time_limit_more_than_a_short_queue():
+    alpha = host(ADD_PIECE=1, PC1=1)
+    ran(alpha, "PC1", 48, 36, 24, 12, minutes=12)
+    waits("TICKET_ASSIGNED", since_min=90, held=alpha)
+    waits("TICKET_ASSIGNED", since_min=80, bound=alpha)
+    waits("ALLOCATED", since_min=1, held=alpha)
+    waits("ALLOCATED", since_min=1, bound=alpha)
+
+    limits = report().bottleneck
+
+    assert limits.figures is not None
+    assert (limits.figures.stage, limits.kind) == ("PC1", "full")
+    assert (limits.per_day, limits.more_per_day) == (None, None), "ADD_PIECE was not measured"
 
 
 def test_a_queue_that_does_not_grow_is_told_apart():
@@ -194,6 +209,8 @@ def test_without_a_queue_nothing_is_named():
 def test_a_host_is_limited_by_its_slowest_stage():
     assert limit_of({"PC1": 2, "PC2": 1}, {"PC1": 100.0, "PC2": 40.0}) == (86_400 * 2 / 100, "PC1")
     assert limit_of({"PC1": 2}, {}) == (None, "")
+    assert limit_of({"PC1": 2, "PC2": 1}, {"PC1": 100.0}) == (None, ""), "PC2 may limit it"
+    assert limit_of({"PC1": 2, "PC2": 1}, {"PC1": 100.0, "PC2": 0.0}) == (86_400 * 2 / 100, "PC1")
 
 
 def test_slots_of_hosts_that_claim_nothing_do_not_count():
