@@ -5,7 +5,7 @@ Reading is in `stage_runs`; what is here computes, so that it can be checked by 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -73,6 +73,8 @@ class HostLanes:
     lanes: tuple[Lane, ...]
     is_capped: bool
     """Whether it ran more in the window than is read."""
+    since: datetime
+    """From when on its runs are known: the window's begin; of a capped host, the end of its oldest read."""
     is_absent: bool = False
     """Paused or away: it claims nothing."""
 
@@ -101,12 +103,9 @@ class SealingReport:
     bottleneck: Bottleneck
     sectors: tuple[SectorEta, ...]
     finished: int
-    """Sectors that were finished in the window: their last stage ended."""
-
-    @property
-    def per_day(self) -> float:
-        """Finished sectors in a day at the window's pace."""
-        return self.finished * 86_400 / max((self.at - self.since).total_seconds(), 1)
+    """Sectors that were finished in the window, as far as is read: their last stage ended."""
+    per_day: float
+    """Finished sectors in a day: the sum of the hosts' paces, each over the time that is known of it."""
 
 
 def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
@@ -138,6 +137,10 @@ def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -
         for worker in shown
     )
     stages = stage_figures(hosts, runs, waits, slots=slots, since=since, now=now)
+    known = {host.worker.pk: host.since for host in hosts}
+    ended: Counter[int] = Counter(
+        run.worker for run in runs if run.stage == LAST and run.end > known[run.worker] and not run.is_error
+    )
     return SealingReport(
         at=now,
         since=since,
@@ -146,7 +149,10 @@ def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -
         stages=stages,
         bottleneck=bottleneck_of(stages, slots, runs, waits),
         sectors=sector_etas(sectors_in_work(viewer, miner=miner), stage_spans(viewer, miner=miner), now=now),
-        finished=sum(run.stage == LAST and run.end > since and not run.is_error for run in runs),
+        finished=ended.total(),
+        per_day=sum(
+            ended[host.worker.pk] * 86_400 / max((now - host.since).total_seconds(), 1) for host in hosts
+        ),
     )
 
 
@@ -200,7 +206,7 @@ def host_lanes(
             began = None if one is None else min(max(one.claimed, _free_at(row, one.claimed)), now)
             lanes.append(Lane(stage, place + 1, tuple(row), one, began))
     is_capped = len(mine) >= RUNS_OF_HOST and mine[0].end > since
-    return HostLanes(worker, tuple(lanes), is_capped)
+    return HostLanes(worker, tuple(lanes), is_capped, since=mine[0].end if is_capped else since)
 
 
 def _free_at(row: Sequence[StageRun], otherwise: datetime) -> datetime:
@@ -248,6 +254,7 @@ def stage_figures(
     open_by: dict[str, list[OpenStage]] = defaultdict(list)
     for one in waits:
         open_by[one.stage].append(one)
+    known_since = {host.worker.pk: host.since for host in hosts}
     slots_by = {
         stage: {worker: counts[stage] for worker, counts in slots.items() if counts.get(stage)}
         for stage in WORKER_STAGES
@@ -256,7 +263,14 @@ def stage_figures(
     known = {stage for stage in SEALED_BY if slots_by[stage]} | set(by_stage) | set(open_by)
     return tuple(
         _figures(
-            stage, by_stage[stage], lanes_by[stage], open_by[stage], slots_by[stage], since=since, now=now
+            stage,
+            by_stage[stage],
+            lanes_by[stage],
+            open_by[stage],
+            slots_by[stage],
+            known_since=known_since,
+            since=since,
+            now=now,
         )
         for stage in sorted(known, key=lambda stage: ORDER.get(stage, len(ORDER)))
     )
@@ -269,6 +283,7 @@ def _figures(
     waits: Sequence[OpenStage],
     slots: Mapping[int, int],
     *,
+    known_since: Mapping[int, datetime],
     since: datetime,
     now: datetime,
 ) -> StageFigures:
@@ -278,15 +293,15 @@ def _figures(
     good = [run for run in runs if not run.is_error]
     worked: dict[int, float] = defaultdict(float)
     for run in good:
-        worked[run.worker] += max((run.end - max(run.start, since)).total_seconds(), 0.0)
+        begin = max(run.start, known_since[run.worker])
+        worked[run.worker] += max((run.end - begin).total_seconds(), 0.0)
     for worker, lane in lanes:
-        worked[worker] += (now - max(lane.since or now, since)).total_seconds()
+        worked[worker] += (now - max(lane.since or now, known_since[worker])).total_seconds()
     bound = {one.bound for one in queue}
     waited_for = {worker for worker in slots if None in bound or worker in bound}
-    window = (now - since).total_seconds()
 
-    def use(of: Iterable[int]) -> float | None:
-        time = window * sum(slots[worker] for worker in of)
+    def use(of: Collection[int]) -> float | None:
+        time = sum(slots[worker] * (now - known_since[worker]).total_seconds() for worker in of)
         return min(sum(worked[worker] for worker in of) / time, 1.0) if time else None
 
     seconds = sorted(run.seconds for run in good)

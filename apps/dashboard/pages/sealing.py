@@ -28,6 +28,7 @@ from apps.dashboard.pages.hosts import worker_label
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.sealing_report import HOURS, SealingFilter, filter_read, sealing_report, slots_of
+from apps.sectors.stage_runs import RUNS_OF_HOST
 from poolsite.wire.jobs import STAGED
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ LABEL_SHARE: Final = 0.045
 NAMED: Final = 3
 """Hosts that a sentence names."""
 SEALS: Final = {str(kind) for kind in STAGED}
-COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome")
+COLUMNS: Final = ("host", "stage", "slot", "miner", "sector", "start", "end", "seconds", "outcome", "capped")
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,7 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
     return {
         "verdict": verdict_of(report),
         "gain": gain_text(report),
+        "capped": capped_text(report),
         "hosts": host_rows(report, wanted),
         "hosts_left_out": report.hosts_left_out,
         "axis": axis_of(report),
@@ -297,6 +299,22 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
         "sectors": sector_rows(report),
         "sectors_more": max(len(report.sectors) - SECTORS_SHOWN, 0),
     }
+
+
+def capped_text(report: SealingReport) -> str:
+    """Name the hosts that ran more than is read, and from when on they are known."""
+    named = [
+        f"{host.worker.name} (from {localtime(host.since).strftime('%H:%M')} on)"
+        for host in report.hosts
+        if host.is_capped
+    ]
+    if not named:
+        return ""
+    rest = f" and {plural(len(named) - NAMED, 'host')} more" if len(named) > NAMED else ""
+    return (
+        f"Only the newest {RUNS_OF_HOST} runs are read of {', '.join(named[:NAMED])}{rest}: use and sectors"
+        " a day are of that time; what was done and failed before is not counted."
+    )
 
 
 def query_of(wanted: SealingFilter, **change: str) -> str:
@@ -365,7 +383,8 @@ def csv_rows(hosts: Iterable[HostLanes], wanted: SealingFilter) -> Iterator[tupl
                 if wanted.miner in ("", run.miner):
                     times = (run.start.isoformat(), run.end.isoformat(), round(run.seconds, 3))
                     how = "failed" if run.is_error else "done"
-                    yield (host.worker.name, lane.stage, lane.number, run.miner, run.number, *times, how)
+                    slot = (host.worker.name, lane.stage, lane.number)
+                    yield (*slot, run.miner, run.number, *times, how, "yes" if host.is_capped else "no")
 
 
 def fragments(context: FragmentContext) -> Iterable[str]:

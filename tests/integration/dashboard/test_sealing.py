@@ -93,7 +93,22 @@ def test_runs_as_csv(ann: None, quiet: None) -> None:
 
     [run] = csv.DictReader(io.StringIO(text))
     assert (run["host"], run["stage"], run["slot"], run["sector"]) == ("alpha", "PC1", "1", "7")
-    assert (run["seconds"], run["outcome"]) == ("1200.0", "done")
+    assert (run["seconds"], run["outcome"], run["capped"]) == ("1200.0", "done", "no")
+
+
+def test_page_and_csv_tell_of_a_host_with_more_runs(
+    ann: None, quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("sealing_report", "stage_runs"):
+        monkeypatch.setattr(f"apps.sectors.{module}.RUNS_OF_HOST", 1)
+    farm()
+
+    answer = signed_in().get(reverse("sealing-csv"))
+    shown = text_of(signed_in().get(reverse("sealing")))
+
+    [run] = csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode()))  # type: ignore[attr-defined]
+    assert run["capped"] == "yes"
+    assert "runs are read of alpha (from " in shown
 
 
 def test_rest_has_the_same_figures() -> None:

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 import apps.sectors.sealing_report as sealing_module
+import apps.sectors.stage_runs as runs_module
 from apps.miners.errors import MinerUnknown
 from apps.sectors.bottleneck import StageFigures, limit_of
 from apps.sectors.models import Job, Sector
@@ -304,6 +305,21 @@ def test_so_many_runs_of_a_host_are_read_and_no_more():
 
     assert sum(len(lane.runs) for lane in found.hosts[0].lanes) == RUNS_OF_HOST
     assert found.hosts[0].is_capped
+
+
+def test_a_capped_hosts_use_and_pace_are_of_the_time_that_is_read(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sealing_module, "RUNS_OF_HOST", 3)
+    monkeypatch.setattr(runs_module, "RUNS_OF_HOST", 3)
+    alpha, beta = host(FINALIZE=1), host("beta", FINALIZE=1)
+    ran(alpha, "FINALIZE", 50, 40, 30, 20, 10)  # read: 30 minutes, in which 20 were worked
+    ran(beta, "FINALIZE", 45, 5)
+
+    found = report()
+
+    assert [one.is_capped for one in found.hosts] == [True, False]
+    assert figures(found, "FINALIZE").use == pytest.approx((20 + 20) / (30 + 60))
+    # Two in the half hour after the oldest that was read, and two in an hour.
+    assert found.per_day == pytest.approx(24 * (2 * 2 + 2))
 
 
 COPIES = """
