@@ -368,7 +368,7 @@ VENUS: Final = {
     "WorkerPing": "a heartbeat; the first leaves `worker.register`",
     "ReportAborted": "leaves `sector.abort`",
 }
-"""Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles.py drives them."""
+"""Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles*.py drive them."""
 
 
 def page(name: str, *args: Any, by: str = "ann", **form: str) -> Callable[[World], None]:

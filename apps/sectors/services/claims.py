@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
@@ -34,8 +35,6 @@ from poolsite.wire.jobs import STAGED, Claimed, JobKind
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from django.db.models import Q
-
     from apps.sectors.host_models import Worker
     from poolsite.wire.jobs import Assignment, Claim
 
@@ -61,12 +60,14 @@ KINDS: Final = Prepared(
 
 ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
 """The most urgent first; the index of new sectors has the same."""
+URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
+"""The same order in Django's words."""
 LIVE: Final = "job.state IN ('READY', 'LEASED')"
 """Of the few jobs that are not over: what the indexes of jobs hold."""
 CANDIDATES: Final = 16
 """Of each sort, before one is locked: more than other claims hold locked at the same moment."""
 CHOSEN_MAX: Final = 1_000
-"""Jobs to which one claim may be narrowed."""
+"""Sectors to which one claim may be narrowed."""
 NEXT: Final = Prepared(
     "job_next",
     f"""
@@ -143,7 +144,7 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=now, lock=True)
     free = dict(claim.stages)
     rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
-    chosen = None if among is None else _chosen(worker, among)
+    chosen = None if among is None else _chosen(worker, among, claim=claim, now=now)
     taken: list[Assignment] = []
     while len(taken) < claim.max:
         job = _next_job(
@@ -159,11 +160,13 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     return Claimed(jobs=tuple(taken))
 
 
-def _chosen(worker: Worker, among: Q) -> list[int]:
-    """Return the keys of the jobs, of those that are not over, that a claim is narrowed to."""
-    live = Job.objects.filter(among, state__in=(JobState.READY, JobState.LEASED))
-    mine = live.filter(miner__tenant_id=worker.tenant_id)
-    return list(mine.order_by("created_at", "pk").values_list("pk", flat=True)[:CHOSEN_MAX])
+def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:
+    """Return the keys of the sectors' jobs, the most urgent of what the worker may have, a claim is for."""
+    is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
+    is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)
+    free = Job.objects.filter(among, is_free, is_its, kind=JobKind.SEAL, stage__in=list(claim.stages))
+    mine = free.filter(miner__tenant_id=worker.tenant_id)
+    return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])
 
 
 def _next_job(

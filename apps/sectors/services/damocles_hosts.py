@@ -15,7 +15,6 @@ from apps.core.live import Change, publish
 from apps.sectors.errors import WorkerRetired
 from apps.sectors.host_models import DAMOCLES, Worker
 from apps.sectors.models import Job
-from apps.sectors.policy import sealing_policy
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.retirement import retire_when_drained
 from apps.sectors.states import JobState
@@ -46,19 +45,8 @@ class Ping:
 
 
 def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Worker:
-    """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired.
-
-    Without a name one that pinged from the same address lately, of several one that takes sectors: whose the
-    sector is, its first report says.
-    """
+    """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired."""
     source = principal.source[:100]
-    mine = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES])
-    if not name:
-        heard = now - timedelta(seconds=2 * sealing_policy().worker_away_s)
-        near = mine.filter(host=source, uid__startswith=NAMED, seen_at__gte=heard, retired_at=None)
-        found = near.order_by("is_draining", "is_paused", "pk").first()
-        if found is not None:
-            return found
     uid = (f"{NAMED}{name}" if name else f"{PLACE}{source}")[:100]
     facts = {
         "name": (name or f"damocles-worker at {source}")[:100],
@@ -77,13 +65,36 @@ def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Wor
     return row
 
 
+def damocles_taker(principal: Principal, *, now: datetime) -> Worker | None:
+    """Return the host that takes sectors for whoever asks from an address without a name.
+
+    Of those that told their names from there, however long ago, the one heard last of those that take any;
+    None where all were paused, drained or retired, as the one that asks is one of them.  Whose a sector is,
+    its first report says.  An address that no name was told from has a row of its own.
+    """
+    own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES])
+    near = list(own.filter(host=principal.source[:100], uid__startswith=NAMED).order_by("-seen_at", "pk"))
+    if near:
+        return next((worker for worker in near if _takes_sectors(worker)), None)
+    nameless = damocles_host(principal, now=now)
+    return nameless if _takes_sectors(nameless) else None
+
+
+def _takes_sectors(worker: Worker) -> bool:
+    """Return whether a host is to get new sectors."""
+    is_leaving = worker.retired_at is not None or worker.retire_asked_at is not None
+    return not (worker.is_paused or worker.is_draining or is_leaving)
+
+
 @transaction.atomic
 def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     """Note that a worker lives: its leases go on, and what it was told to do counts from here.
 
     Raises WorkerRetired.
     """
-    worker = Worker.objects.select_for_update().get(pk=damocles_host(principal, name=ping.name, now=now).pk)
+    host = damocles_host(principal, name=ping.name, now=now)
+    # Reports hold a job while its new event refers to this row: no lock on its key, or both wait for ever.
+    worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
     worker.version = ping.version[:100]
     worker.last_error = f"{ping.errors} of {ping.threads} threads have an error" if ping.errors else ""

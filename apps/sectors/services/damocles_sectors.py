@@ -24,7 +24,7 @@ from apps.sectors.params import comm_d_of
 from apps.sectors.restored import lease_token_next
 from apps.sectors.services.advance import SectorsInProgress, step_console, tickets_assign
 from apps.sectors.services.claims import jobs_claim
-from apps.sectors.services.damocles_hosts import damocles_host
+from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
 from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
 from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -173,8 +173,8 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
     One that it was given before, and never named since, is given again once its lease is over.
     Raises WorkerRetired.
     """
-    worker = damocles_host(principal, now=now)
-    if worker.is_paused or worker.is_draining:
+    worker = damocles_taker(principal, now=now)
+    if worker is None:
         return []
     among = Q(sector__pieces=[], sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
     among &= Q(sector__seal_proof__in=INTERACTIVE)

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import json
 from base64 import b64encode
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.urls import reverse
 
 from apps.chain.models import Head
 from apps.chain.selectors import network_current
 from apps.core import clock
-from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Job, Sector
-from apps.sectors.params import comm_d_of
-from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
-from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, Owner
 from tests import factories, people
-from tests.page_client import signed_in, text_of
+from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, ticketed
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -33,44 +26,6 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
-
-TICKET = bytes([7]) * 32
-SPEC: dict[str, Any] = {"AllowedMiners": [], "AllowedProofTypes": None}
-
-
-class Line:
-    """A damocles-worker's way in."""
-
-    def __init__(self, client: Client, token: str) -> None:
-        self.client, self.token = client, token
-
-    def answer(self, method: str, *params: Any) -> dict[str, Any]:
-        """Call a method; gives the whole answer."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": f"Venus.{method}", "params": params})
-        sent = self.client.post(
-            "/rpc/v0", body, content_type="application/json", headers=people.bearer(self.token)
-        )
-        found: dict[str, Any] = sent.json()
-        return found
-
-    def call(self, method: str, *params: Any) -> Any:
-        """Call a method; gives its result."""
-        answer = self.answer(method, *params)
-        assert "error" not in answer, answer
-        return answer["result"]
-
-    def code(self, method: str, *params: Any) -> int:
-        """Call a method that is refused; gives the code."""
-        return int(self.answer(method, *params)["error"]["code"])
-
-    def report(self, sector: dict[str, Any], step: str, level: str = "", instance: str = "w1") -> Any:
-        """Report a state."""
-        told = {
-            "Worker": {"Instance": instance, "Location": "/mnt/a"},
-            "StateChange": {"Prev": "Empty", "Next": step, "Event": "X"},
-            "Failure": {"Level": level, "Desc": "disk gone"} if level else None,
-        }
-        return self.call("ReportState", sector["ID"], told)
 
 
 @pytest.fixture
@@ -82,59 +37,6 @@ def line(client: Client) -> Line:
 def miner() -> Miner:
     factories.head(1000)
     return factories.miner(2001)
-
-
-def named(sector: Sector) -> dict[str, int]:
-    return {"Miner": sector.miner.actor_id or 0, "Number": sector.number}
-
-
-def precommit(sector: Sector, comm_r: bytes = bytes([9]) * 32, ticket: bytes = TICKET) -> list[Any]:
-    """What SubmitPreCommit takes."""
-    given = {"Ticket": b64encode(ticket).decode(), "Epoch": 100}
-    info = {"CommR": [*comm_r], "CommD": [*comm_d_of(sector)], "Ticket": given}
-    return [{"ID": named(sector), "ProofType": sector.seal_proof}, info, False]
-
-
-def ticketed(line: Line, miner: Miner) -> Sector:
-    """A sector that a worker was given, and that has its ticket."""
-    sector = factories.sector(miner)
-    given = line.call("AllocateSector", SPEC)
-    line.report(given, "TreeDBuilt")
-    job = Job.objects.get(sector=sector)
-    Sector.objects.filter(pk=sector.pk).update(state="TICKET_ASSIGNED", ticket=TICKET, ticket_epoch=100)
-    Job.objects.filter(pk=job.pk).update(state="READY", stage="PC1", worker=None)
-    sector.refresh_from_db()
-    return sector
-
-
-def test_only_pledged_sectors_of_zeros_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
-    factories.sector(miner, held_by=factories.worker())
-    factories.sector(miner, pieces=[{"size": 2048, "comm_p": "00", "payload": 5}])
-    factories.sector(factories.miner(2002, of="bob"))
-    assert line.call("AllocateSector", SPEC) is None
-    free = factories.sector(miner)
-
-    assert line.call("AllocateSector", SPEC | {"AllowedMiners": [2002]}) is None
-    assert line.call("AllocateSector", SPEC | {"AllowedProofTypes": [8]}) is None
-    given = line.call("AllocateSectorsBatch", SPEC, 5)
-
-    assert given == [{"ID": named(free), "ProofType": free.seal_proof}]
-    assert line.call("AllocateSectorsBatch", SPEC, 1) == []
-    assert line.code("AllocateSectorsBatch", SPEC, 0) == 1
-
-
-def test_an_allocation_that_nobody_heard_is_given_again(line: Line, miner: Miner) -> None:
-    sector = factories.sector(miner)
-    given = line.call("AllocateSector", SPEC)
-    assert line.call("AllocateSector", SPEC) is None
-
-    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
-
-    assert line.call("AllocateSector", SPEC) == given
-    assert line.call("AcquireDeals", given["ID"], {}) is None
-    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
-    assert line.call("AllocateSector", SPEC) is None, "its worker has begun"
-    assert DamoclesSector.objects.get().sector == sector
 
 
 def test_a_token_reaches_its_tenants_and_its_miners_sectors_alone(client: Client, miner: Miner) -> None:
@@ -151,7 +53,8 @@ def test_a_token_reaches_its_tenants_and_its_miners_sectors_alone(client: Client
     assert stranger.call("AllocateSector", SPEC) is None
     assert owner.call("AllocateSector", SPEC)["ID"] == named(mine)
     for other in (stranger, limited):
-        for method, more in (("AcquireDeals", [{}]), ("PollPreCommitState", []), ("ReportFinalized", [])):
+        calls: list[tuple[str, list[Any]]] = [("AcquireDeals", [{}]), ("PollPreCommitState", [])]
+        for method, more in [*calls, ("ReportFinalized", [])]:
             assert other.code(method, named(mine), *more) == 1, "on 11001 a worker with a wrong token wipes"
         assert other.code("GetInfo", 2001) == 1
     for refused in (reader, prover):
@@ -350,53 +253,6 @@ def test_a_person_who_paused_a_sector_goes_before_its_worker(line: Line, miner: 
     assert (sector.state, sector.paused_at is None) == ("ALLOCATED", False)
 
 
-def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Miner) -> None:
-    factories.sector(miner)
-    given = line.call("AllocateSector", SPEC)
-    assert Job.objects.filter(worker__name="damocles-worker at 127.0.0.1").exists()
-
-    line.report(given, "Allocated", instance="w1")
-    assert Job.objects.filter(worker__name="w1", sticky_worker__name="w1").exists()
-    line.report(given, "PieceAdded", instance="w2")
-
-    assert Job.objects.filter(worker__name="w2", sticky_worker__name="w2").exists()
-    moved = Job.objects.get().events.get(event="HOST_CHANGED")
-    assert (moved.is_error, moved.note) == (True, "w1 had it before, in /mnt/a")
-
-
-def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
-    assert line.call("AllocateSector", SPEC) is None
-    assert Worker.objects.get().name == "damocles-worker at 127.0.0.1"
-    factories.sector(miner)
-    info = {
-        "Name": "w1",
-        "Dest": "10.0.0.1:17890",
-        "Version": "v0.13.1",
-        "Summary": {"Threads": 2, "Errors": 1},
-    }
-    assert line.call("WorkerPing", info) is None
-    host = Worker.objects.get()
-    assert host.name == "w1", "the nameless one is gone"
-    assert host.last_error == "1 of 2 threads have an error"
-
-    worker_command(host, op=Operation.DRAIN, args={}, actor="ann")
-    line.call("WorkerPing", info)
-    assert line.call("AllocateSector", SPEC) is None
-    worker_command(host, op=Operation.RESUME, args={}, actor="ann")
-    worker_command(host, op=Operation.MEASURE, args={}, actor="ann")
-    line.call("WorkerPing", info)
-    assert line.call("AllocateSector", SPEC) is not None
-    assert WorkerCommand.objects.filter(done_at=None).count() == 0
-    assert WorkerCommand.objects.get(op="measure").error == "a damocles-worker does not take this order"
-
-    line.report({"ID": named(Sector.objects.get())}, "Allocated")
-    Job.objects.update(lease_until=clock.now() + timedelta(seconds=5))
-    line.call("WorkerPing", info)
-    assert Job.objects.filter(lease_until__gt=clock.now() + timedelta(seconds=60)).exists()
-    assert line.code("WorkerPing", info | {"Name": ""}) != 0
-    assert "worker dest is required" in line.answer("WorkerPing", info | {"Dest": ""})["error"]["message"]
-
-
 def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Line, miner: Miner) -> None:
     from apps.sectors.services.advance import SectorsInProgress
     from apps.sectors.services.damocles_sectors import damocles_follow
@@ -407,7 +263,7 @@ def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Lin
     Sector.objects.filter(pk=sector.pk).update(state="COMMIT_SENT")
     assert line.call("ReportFinalized", named(sector)) is None
     assert line.call("PollProofState", named(sector))["State"] == 2
-    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_LANDED")
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_LANDED", store="store")
 
     assert damocles_follow(SectorsInProgress.read(), now=clock.now()) == 1
 
@@ -441,16 +297,3 @@ def test_a_miner_is_shown(line: Line, miner: Miner) -> None:
         "WindowPoStProofType": 10,
         "SealProofType": miner.seal_proof,
     }
-
-
-def test_a_worker_stands_among_the_hosts_with_its_sectors(line: Line, miner: Miner) -> None:
-    sector = factories.sector(miner)
-    line.report(line.call("AllocateSector", SPEC), "PieceAdded")
-    people.person("ann", of="alice")
-    browser, host = signed_in("ann"), Worker.objects.get(name="w1")
-
-    assert "w1" in text_of(browser.get(reverse("hosts")))
-    shown = text_of(browser.get(reverse("host", args=[host.uuid])))
-    assert "w1" in shown
-    assert str(sector.number) in shown
-    assert "w1" in text_of(browser.get(reverse("sector", args=[sector.uuid])))

@@ -1,0 +1,176 @@
+"""damocles-workers as hosts: what they are given, by name and address; orders, pings."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from apps.core import clock
+from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.hosts import worker_command
+from poolsite.wire.hosts import Operation
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def line(client: Client) -> Line:
+    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
+
+
+@pytest.fixture
+def miner() -> Miner:
+    factories.head(1000)
+    return factories.miner(2001)
+
+
+def test_only_pledged_sectors_of_zeros_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
+    factories.sector(miner, held_by=factories.worker())
+    factories.sector(miner, pieces=[{"size": 2048, "comm_p": "00", "payload": 5}])
+    factories.sector(factories.miner(2002, of="bob"))
+    assert line.call("AllocateSector", SPEC) is None
+    free = factories.sector(miner)
+
+    assert line.call("AllocateSector", SPEC | {"AllowedMiners": [2002]}) is None
+    assert line.call("AllocateSector", SPEC | {"AllowedProofTypes": [8]}) is None
+    given = line.call("AllocateSectorsBatch", SPEC, 5)
+
+    assert given == [{"ID": named(free), "ProofType": free.seal_proof}]
+    assert line.call("AllocateSectorsBatch", SPEC, 1) == []
+    assert line.code("AllocateSectorsBatch", SPEC, 0) == 1
+
+
+def test_a_full_look_is_of_what_the_worker_may_have(line: Line, miner: Miner, monkeypatch: Any) -> None:
+    monkeypatch.setattr("apps.sectors.services.claims.CHOSEN_MAX", 1)
+    factories.sector(miner, held_by=factories.worker())
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+    factories.sector(miner, state="PC1_DONE")
+    factories.proof_job(miner, worker=factories.worker(), state="READY")
+    factories.sector(miner)
+    urgent = factories.sector(miner)
+    Job.objects.filter(sector=urgent).update(priority=5)
+
+    assert line.call("AllocateSector", SPEC)["ID"] == named(urgent)
+    assert line.call("AllocateSector", SPEC) is not None
+
+
+def test_an_allocation_that_nobody_heard_is_given_again(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert line.call("AllocateSector", SPEC) is None
+
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+
+    assert line.call("AllocateSector", SPEC) == given
+    assert line.call("AcquireDeals", given["ID"], {}) is None
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+    assert line.call("AllocateSector", SPEC) is None, "its worker has begun"
+    assert DamoclesSector.objects.get().sector == sector
+
+
+def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Miner) -> None:
+    factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert Job.objects.filter(worker__name="damocles-worker at 127.0.0.1").exists()
+
+    line.report(given, "Allocated", instance="w1")
+    assert Job.objects.filter(worker__name="w1", sticky_worker__name="w1").exists()
+    line.report(given, "PieceAdded", instance="w2")
+
+    assert Job.objects.filter(worker__name="w2", sticky_worker__name="w2").exists()
+    moved = Job.objects.get().events.get(event="HOST_CHANGED")
+    assert (moved.is_error, moved.note) == (True, "w1 had it before, in /mnt/a")
+
+
+INFO: dict[str, Any] = {"Name": "w1", "Dest": "10.0.0.1:17890"}
+
+
+def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
+    assert line.call("AllocateSector", SPEC) is None
+    assert Worker.objects.get().name == "damocles-worker at 127.0.0.1"
+    factories.sector(miner)
+    info = {
+        "Name": "w1",
+        "Dest": "10.0.0.1:17890",
+        "Version": "v0.13.1",
+        "Summary": {"Threads": 2, "Errors": 1},
+    }
+    assert line.call("WorkerPing", info) is None
+    host = Worker.objects.get()
+    assert host.name == "w1", "the nameless one is gone"
+    assert host.last_error == "1 of 2 threads have an error"
+
+    worker_command(host, op=Operation.DRAIN, args={}, actor="ann")
+    line.call("WorkerPing", info)
+    assert line.call("AllocateSector", SPEC) is None
+    worker_command(host, op=Operation.RESUME, args={}, actor="ann")
+    worker_command(host, op=Operation.MEASURE, args={}, actor="ann")
+    line.call("WorkerPing", info)
+    assert line.call("AllocateSector", SPEC) is not None
+    assert WorkerCommand.objects.filter(done_at=None).count() == 0
+    assert WorkerCommand.objects.get(op="measure").error == "a damocles-worker does not take this order"
+
+    line.report({"ID": named(Sector.objects.get())}, "Allocated")
+    Job.objects.update(lease_until=clock.now() + timedelta(seconds=5))
+    line.call("WorkerPing", info)
+    assert Job.objects.filter(lease_until__gt=clock.now() + timedelta(seconds=60)).exists()
+    assert line.code("WorkerPing", info | {"Name": ""}) != 0
+    assert "worker dest is required" in line.answer("WorkerPing", info | {"Dest": ""})["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    "how", [{"retired_at": clock.now()}, {"retire_asked_at": clock.now()}, {"is_paused": True}]
+)
+def test_a_host_long_unheard_that_takes_nothing_still_gets_nothing(
+    line: Line, miner: Miner, how: dict[str, Any]
+) -> None:
+    factories.sector(miner)
+    line.call("WorkerPing", INFO)
+    Worker.objects.update(**how, seen_at=clock.now() - timedelta(days=2))
+
+    assert line.call("AllocateSector", SPEC) is None
+    assert Worker.objects.count() == 1, "no nameless row takes its place"
+
+    line.call("WorkerPing", INFO | {"Name": "w2"})
+    assert line.call("AllocateSector", SPEC) is not None
+    assert Job.objects.get().worker == Worker.objects.get(name="w2")
+
+
+def test_a_ping_waits_for_no_report_of_its_worker(line: Line, miner: Miner) -> None:
+    line.call("WorkerPing", INFO)
+    row = Worker.objects.get()
+
+    with CaptureQueriesContext(connection) as seen:
+        line.call("WorkerPing", INFO)
+
+    locks = [one["sql"] for one in seen if " FOR " in one["sql"] and '"sectors_worker"' in one["sql"]]
+    assert [sql.endswith("FOR NO KEY UPDATE") for sql in locks] == [True], "an event's key share goes beside"
+    assert Worker.objects.get() == row
+
+
+def test_a_worker_stands_among_the_hosts_with_its_sectors(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    line.report(line.call("AllocateSector", SPEC), "PieceAdded")
+    people.person("ann", of="alice")
+    browser, host = signed_in("ann"), Worker.objects.get(name="w1")
+
+    assert "w1" in text_of(browser.get(reverse("hosts")))
+    shown = text_of(browser.get(reverse("host", args=[host.uuid])))
+    assert "w1" in shown
+    assert str(sector.number) in shown
+    assert "w1" in text_of(browser.get(reverse("sector", args=[sector.uuid])))
