@@ -335,10 +335,11 @@ def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) ->
 
 
 def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:
-    """Finish the sectors whose commit has landed after their worker was done with them."""
-    landed = {sector.pk: sector for sector in underway.sectors_in(SectorState.COMMIT_LANDED)}
-    done = DamoclesSector.objects.filter(sector__in=landed).exclude(finished_at=None) if landed else ()
-    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in done)
+    """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
+    stored = [sector for sector in underway.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
+    landed = {sector.pk: sector for sector in stored}
+    theirs = DamoclesSector.objects.filter(sector__in=landed) if landed else ()
+    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in theirs)
 
 
 def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:

@@ -59,6 +59,8 @@ class RpcMethod:
 
     is_answer: bool = False
     """Brings the answer to a request of ours: no call, which rates do not count."""
+    optional: int = 0
+    """How many of the last parameters may be left out; the handler has defaults for them."""
 
     @property
     def is_channel(self) -> bool:
@@ -174,11 +176,11 @@ def params_decode(name: str, method: RpcMethod, params: list[Json]) -> list[Any]
     """Read the positional parameters.  Raises RpcError with the fork's texts."""
     if method.is_raw:
         return params
-    if len(params) != len(method.params):
+    if not len(method.params) - method.optional <= len(params) <= len(method.params):
         message = f"(error code {CODE_PARAMS}) wrong param count (method '{name}'): "
         raise RpcError(f"{message}{len(params)} != {len(method.params)}", code=CODE_PARAMS, status=500)
     decoded = []
-    for param, value in zip(method.params, params, strict=True):
+    for param, value in zip(method.params, params, strict=False):
         try:
             decoded.append(param.decode(value))
         except (BadParam, RecursionError) as error:

@@ -128,7 +128,7 @@ def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bo
     return submit_persisted(call, name, store)
 
 
-def wait_seed(call: Call, name: SectorName, _proof_type: int) -> Json:
+def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
     """Give the sector's seed, or the seconds until it is there."""
     work = sealing_context_now()
     found = damocles_seed(call.principal, name, work=work)
@@ -197,8 +197,8 @@ def get_info(call: Call, miner_id: int) -> Json:
     }
 
 
-def _row(handler: Callable[..., Any], *params: Param) -> RpcMethod:
-    return RpcMethod("write", _gone_coded(handler), params, scope=SCOPE)
+def _row(handler: Callable[..., Any], *params: Param, optional: int = 0) -> RpcMethod:
+    return RpcMethod("write", _gone_coded(handler), params, optional=optional, scope=SCOPE)
 
 
 METHODS: Final[dict[str, RpcMethod]] = {
@@ -210,7 +210,7 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Venus.PollPreCommitState": _row(poll_pre_commit_state, SECTOR),
     "Venus.SubmitPersisted": _row(submit_persisted, SECTOR, NAME),
     "Venus.SubmitPersistedEx": _row(submit_persisted_ex, SECTOR, NAME, BOOL),
-    "Venus.WaitSeed": _row(wait_seed, SECTOR, COUNT),
+    "Venus.WaitSeed": _row(wait_seed, SECTOR, COUNT, optional=1),
     "Venus.SubmitProof": _row(submit_proof, SECTOR, PROOF, BOOL),
     "Venus.PollProofState": _row(poll_proof_state, SECTOR),
     "Venus.ReportState": _row(report_state, SECTOR, REPORT),

@@ -253,6 +253,40 @@ def test_a_person_who_paused_a_sector_goes_before_its_worker(line: Line, miner: 
     assert (sector.state, sector.paused_at is None) == ("ALLOCATED", False)
 
 
+def test_a_seed_is_asked_for_with_and_without_the_proof_type(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    Sector.objects.filter(pk=sector.pk).update(state="SEED_ASSIGNED", seed=bytes(32), seed_epoch=990)
+    Job.objects.update(stage="C1")
+
+    for more in ([], [5]):
+        assert line.call("WaitSeed", named(sector), *more)["Seed"]["Epoch"] == 990
+    for wrong in ([], [named(sector), 5, 5]):
+        assert line.code("WaitSeed", *wrong) == -32602
+
+
+def test_a_landed_sector_proves_though_its_worker_is_away(line: Line, miner: Miner) -> None:
+    from apps.sectors.services.advance import SectorsInProgress
+    from apps.sectors.services.damocles_sectors import damocles_follow
+
+    sector = ticketed(line, miner)
+    factories.sector(miner, state="COMMIT_LANDED", store="store")  # of the pool's own host
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_LANDED")
+    Job.objects.filter(sector=sector).update(stage="FINALIZE")
+    assert damocles_follow(SectorsInProgress.read(), now=clock.now()) == 0, "its files are in no store"
+
+    Sector.objects.filter(pk=sector.pk).update(store="store")
+    assert damocles_follow(SectorsInProgress.read(), now=clock.now()) == 1
+
+    sector.refresh_from_db()
+    assert sector.state == "PROVING"
+    assert line.call("PollProofState", named(sector))["State"] == 3, "its worker comes back"
+    assert line.report({"ID": named(sector)}, "ProofSubmitted", "Critical")["Finalized"] is False
+    assert line.call("ReportFinalized", named(sector)) is None
+    assert line.report({"ID": named(sector)}, "Finished")["Finalized"] is True
+    sector.refresh_from_db()
+    assert (sector.state, sector.paused_at, sector.error) == ("PROVING", None, "")
+
+
 def test_a_sector_that_was_finished_early_proves_when_its_commit_lands(line: Line, miner: Miner) -> None:
     from apps.sectors.services.advance import SectorsInProgress
     from apps.sectors.services.damocles_sectors import damocles_follow
