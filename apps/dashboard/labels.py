@@ -85,6 +85,7 @@ EVENTS: Final[dict[str, str]] = {
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
     "FILES_LOST": "Its files were lost with their store",
+    "STORE_FORGOTTEN": "Its store was forgotten: finalizing stores it anew",
     "FILES_FOUND": "Its store is read again",
     "REMOVE_FILES": "Its hosts were told to remove the files",
     "FILES_REMOVED": "The host removed the files",

@@ -313,15 +313,19 @@ class StageRunner:
         return self.stores.choose(**wanted, needs_bytes=size)
 
     def _finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        """Clear the sealing folder of a proven sector, once its files are whole in a store."""
-        files = paths.files
+        """Clear the sealing folder of a proven sector, once its files are whole in a store.
+
+        Where they were in none, the outputs name the one that has them now.
+        """
+        files, outputs = paths.files, StageOutputs()
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         if files.p_aux.exists():
             here = self.stores.holding(**sector)
             if not any(one.store.has(files, **sector, is_update=inputs.is_update) for one in here):
                 if away := self.stores.away():
                     raise StoreAway(f"the sector may lie in {away[0].name}, which is away: page Storage")
-                self._put(job_id, inputs, paths)
+                one = self._put(job_id, inputs, paths)
+                outputs = StageOutputs(store=one.name, store_uid=one.uid)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
             files.p_aux.unlink()
         sector_files_remove(files)
@@ -331,7 +335,7 @@ class StageRunner:
             path_remove(self.folder / "sealing" / "unsealed" / files.sealed.name)
         for spent in paths.job.glob("c1-*.json"):
             spent.unlink(missing_ok=True)
-        return StageOutputs()
+        return outputs
 
     def _key_clear(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the replica that data were encoded into, once the updated one is whole in the store."""

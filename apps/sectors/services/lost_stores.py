@@ -38,7 +38,9 @@ NAMED_MAX: Final = 200
 LOST_AFTER: Final = timedelta(hours=6)
 """Nobody has read a lost store for so long: a reboot, or a line that is cut, is over by then."""
 FILES_LOST: Final = "FILES_LOST"
-"""Event in the timeline of each of its sectors."""
+"""Event in the timeline of each of its sectors that are proving."""
+STORE_FORGOTTEN: Final = "STORE_FORGOTTEN"
+"""The same before that: its sealing folder still has the files, and finalizing stores them anew."""
 FILES_FOUND: Final = "FILES_FOUND"
 """The same when a host reads the store again."""
 ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
@@ -69,7 +71,7 @@ class LostStore:
 
     @property
     def sectors(self) -> int:
-        """How many will be without files."""
+        """How many lie there: the proving ones will be without files."""
         return self.proving + self.under_way
 
 
@@ -138,11 +140,15 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     if moves:
         moves_lose(moves, locked, now=now)
         lost = lost_store(locked, now=now)
-    rows = list(_lying_in(locked).select_for_update().order_by("pk").values_list("pk", flat=True))
+    lying = _lying_in(locked).select_for_update().order_by("pk")
+    rows = dict(lying.values_list("pk", "state"))
+    proving = [pk for pk, state in rows.items() if state == SectorState.PROVING]
     note = f"its store {locked.name} was lost"
-    _timelines_write(rows, FILES_LOST, note=note, actor=by.actor, now=now)
+    _timelines_write(proving, FILES_LOST, note=note, actor=by.actor, now=now)
+    _timelines_write([*rows.keys() - proving], STORE_FORGOTTEN, note=note, actor=by.actor, now=now)
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
-    Sector.objects.filter(pk__in=rows).update(files_lost_at=now, updated_at=now)
+    Sector.objects.filter(pk__in=proving).update(files_lost_at=now)
+    Sector.objects.filter(pk__in=list(rows)).update(updated_at=now)
     facts = {"uid": locked.uid, "proving": lost.proving, "under_way": lost.under_way, "bytes": lost.size}
     facts["moves"] = len(moves)
     store_audit(by, "store.forget", locked.name, before=facts)
@@ -185,5 +191,7 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
 
 def _timelines_write(sectors: Collection[int], event: str, *, note: str, actor: str, now: datetime) -> None:
     """Write an event for each of many sectors in one statement."""
+    if not sectors:
+        return
     with connection.cursor() as cursor:
         cursor.execute(MARK, [event, now, actor, note, list(sectors)])

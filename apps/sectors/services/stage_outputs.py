@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from apps.sectors.errors import BadReport
 from apps.sectors.params import pieces_column
 from apps.sectors.store_models import Store
+from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from apps.sectors.policy import SealingPolicy
@@ -24,6 +25,8 @@ def outputs_check(
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
         raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
     columns = outputs_columns(stage, outputs)
+    if stage.stage == Stage.FINALIZE and outputs.store:  # its store was lost: it was stored anew
+        columns["store"] = outputs.store
     if "store" in columns and outputs.store_uid:
         store = Store.objects.filter(tenant_id=tenant_id, uid=outputs.store_uid).first()
         columns["store"] = outputs.store if store is None else store.name

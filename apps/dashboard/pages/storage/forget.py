@@ -43,7 +43,7 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
-            said = f"{store.name} is forgotten; {plural(lost.sectors, 'sector')} without files"
+            said = f"{store.name} is forgotten; {plural(lost.proving, 'proving sector')} without files"
             return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")
     lost = lost_store(store, now=now(), most=COUNTED_MAX)
     return form_render(

@@ -14,17 +14,18 @@ from apps.core.clock import now
 from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.services.lost_stores import LOST_AFTER, lost_store, store_forget
 from apps.sectors.services.runs import hosts_of_run
 from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
 from poolsite.wire.hosts import Operation
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import JobKind, StageOutputs
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
+from tests.unit.apps.sectors.sealing import claim, host, report
 from tests.unit.apps.sectors.test_stores import beat, told
 
 if TYPE_CHECKING:
@@ -71,15 +72,34 @@ def test_a_forgotten_stores_sectors_are_marked_in_their_timelines():
 
     assert not Store.objects.filter(name="disk").exists()
     marked = Sector.objects.exclude(files_lost_at=None).order_by("number")
-    assert [(one.number, one.store) for one in marked] == [(1, ""), (2, ""), (3, "")]
+    assert [(one.number, one.store) for one in marked] == [(1, ""), (2, "")]
     assert Sector.objects.get(number=9).store == "other"
     assert Sector.objects.get(number=4).files_lost_at is None
     notes = JobEvent.objects.filter(event="FILES_LOST").values_list("job__sector__number", "note")
-    assert sorted(notes) == [(number, "its store disk was lost") for number in (1, 2, 3)]
+    assert sorted(notes) == [(number, "its store disk was lost") for number in (1, 2)]
     entry = AuditEntry.objects.get(action="store.forget")
     assert entry.target == "disk"
     assert entry.before is not None
     assert entry.before["proving"] == 2
+
+
+def test_a_sector_under_way_is_not_lost_and_finalizing_names_its_new_store():
+    store, sealer = lost(), beat(host("u1"), told("second", uid="uid-new"))
+    sector = factories.sector(
+        factories.miner(2002), number=7, state="COMMIT_LANDED", store="disk", held_by=sealer
+    )
+    Job.objects.filter(sector=sector).update(state="READY", worker=None)
+
+    store_forget(store, confirm="disk", now=now(), by=principal())
+
+    sector.refresh_from_db()
+    assert (sector.store, sector.is_without_files) == ("", False)
+    assert [one.event for one in sector.job.events.all()] == ["STORE_FORGOTTEN"]
+    [job] = claim(sealer)
+    named = StageOutputs(store="told", store_uid="uid-new")
+    report(job, "FINALIZE", state="COMMIT_LANDED", outputs=named)
+    sector.refresh_from_db()
+    assert (sector.state, sector.store, sector.is_without_files) == ("PROVING", "second", False)
 
 
 def test_a_lost_sector_can_be_made_again_anywhere():

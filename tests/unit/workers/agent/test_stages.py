@@ -22,6 +22,7 @@ from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
 from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.prover.loop import Prover
+from workers.storage.store import path_remove
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
@@ -120,10 +121,26 @@ def test_finalize_clears_the_sealing_folder_and_the_store_still_proves(
 ) -> None:
     known = sealed(runner)
 
-    run(runner, replace(known, stage="FINALIZE"))
+    outputs = run(runner, replace(known, stage="FINALIZE"))
 
+    assert outputs.store is None, "it is where it was persisted"
     left = {path.name for path in (runner.folder / "sealing").rglob("*") if path.is_file()}
     assert left == {"tree-d-of-zeros-2048", "tree-d-of-zeros-2048.sums"}, "of all empty sectors, made once"
+    window_post_check_of(runner, pool, known)
+
+
+def test_finalize_names_the_store_where_it_stored_a_sector_anew(
+    runner: StageRunner, pool: ProcessorPool
+) -> None:
+    known = sealed(runner)
+    [one] = runner.stores.attached()
+    for kind in ("sealed", "cache"):
+        path_remove(one.store.root / kind / "s-t01234-5")
+
+    outputs = run(runner, replace(known, stage="FINALIZE"))
+
+    assert (outputs.store, outputs.store_uid) == (one.name, one.uid)
+    assert outputs.store_uid
     window_post_check_of(runner, pool, known)
 
 
