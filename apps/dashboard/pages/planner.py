@@ -24,6 +24,8 @@ from apps.sectors.planner import COMMIT, DISK, SEED, STAGES, gains, simulate
 from apps.sectors.services.plans import KEYS, plan_costs, plan_read, plan_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
@@ -63,7 +65,9 @@ def limit_text(plan: Plan, outcome: Outcome) -> str:
     return f"{name_of(outcome.limit)}: {plural(plan.slots.get(outcome.limit, 0), 'slot')} on each host"
 
 
-def step_rows(values: dict[str, PlanValue], outcome: Outcome, wrong: BadValue | None) -> list[dict[str, Any]]:
+def step_rows(
+    values: dict[str, PlanValue], outcome: Outcome, wrong: Mapping[str, BadValue]
+) -> list[dict[str, Any]]:
     """Lay out the stages and waits with their fields."""
     rows = []
     for step in (*STAGES, SEED, COMMIT):
@@ -74,15 +78,20 @@ def step_rows(values: dict[str, PlanValue], outcome: Outcome, wrong: BadValue | 
                 "step": step,
                 "name": name_of(step),
                 "slots": None if slots is None else int(slots.value),
-                "seconds": f"{seconds.value:g}" if seconds.value < 1e6 else str(int(seconds.value)),
+                "seconds": seconds_text(seconds.value),
                 "time": formatting.duration(seconds.value),
                 "source": f"{source}, {plural(seconds.runs, 'run')}" if seconds.runs else source,
                 "use": outcome.use.get(step),
                 "is_limit": step == outcome.limit,
-                "error": wrong.reason if wrong is not None and wrong.field in field_names(step) else "",
+                "error": next((wrong[name].reason for name in field_names(step) if name in wrong), ""),
             }
         )
     return rows
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds so that what a form sends back is the same number."""
+    return str(int(seconds)) if seconds.is_integer() else repr(seconds)
 
 
 def field_names(step: str) -> tuple[str, str]:
@@ -170,6 +179,20 @@ def costs_of(miner: Miner | None, outcome: Outcome, data: PageData) -> tuple[Pla
     return costs, ""
 
 
+def plan_typed(
+    given: Mapping[str, str], present: Mapping[str, PlanValue]
+) -> tuple[Plan, dict[str, PlanValue], dict[str, BadValue]]:
+    """Return the plan with what is typed, and by field what was refused: the rest of it stays."""
+    wrong: dict[str, BadValue] = {}
+    for key, text in given.items():
+        try:
+            plan_read({key: text}, present)
+        except BadValue as refusal:
+            wrong[key] = refusal
+    plan, values = plan_read({key: text for key, text in given.items() if key not in wrong}, present)
+    return plan, values, wrong
+
+
 @require_safe
 @sign_in_required
 def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
@@ -178,12 +201,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
     given = {key: request.GET.get(key, "")[:20] for key in KEYS}
     miner = miner_chosen(viewer, data, request.GET.get("miner", "")[:40])
     present = plan_values(viewer, miner, network=data.network, now=data.at)
-    wrong: BadValue | None = None
-    try:
-        plan, values = plan_read(given, present)
-    except BadValue as refusal:
-        wrong = refusal
-        plan, values = plan_read({}, present)
+    plan, values, wrong = plan_typed(given, present)
     outcome = simulate(plan)
     costs, why = costs_of(miner, outcome, data)
     size = miner.sector_size if miner is not None else 0
@@ -194,7 +212,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         title=_("Planner"),
         section="planner",
         data=data,
-        wrong=wrong,
+        wrong=next(iter(wrong.values()), None),
         miners=[(one.address, one.name or one.address) for one in data.miners if one.address],
         miner="" if miner is None else miner.address,
         values={key: int(values[key].value) for key in ("hosts", "rooms")},

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue
-from apps.sectors.host_selectors import workers_visible
+from apps.sectors.host_selectors import worker_is_away, workers_visible
 from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
 from apps.sectors.sealing_report import HOSTS_MAX, percentile, slots_of
 from apps.sectors.services.prices import payers_of, pledge_price
@@ -103,16 +103,24 @@ class PlanCosts:
 def plan_values(
     viewer: Principal, miner: Miner | None, *, network: Network | None, now: datetime
 ) -> dict[str, PlanValue]:
-    """Return the numbers of the viewer's present farm, with where each comes from."""
-    hosts = [one for one in workers_visible(viewer) if str(JobKind.SEAL) in one.kinds][:HOSTS_MAX]
+    """Return the numbers of the viewer's present farm, with where each comes from.
+
+    Slots and disk are the mean of the hosts that are there; times also of those that are paused or away.
+    """
+    known = [
+        one
+        for one in workers_visible(viewer)
+        if str(JobKind.SEAL) in one.kinds and (miner is None or one.tenant_id == miner.tenant_id)
+    ][:HOSTS_MAX]
+    hosts = [one for one in known if not one.is_paused and not worker_is_away(one, now=now)]
     size = PUBLISHED_BYTES if miner is None else miner.sector_size
     found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "typed"), _rooms(hosts, size)]
     slots = [slots_of(host) for host in hosts]
     for stage in STAGES:
-        most = max((one.get(stage, 0) for one in slots), default=1)
-        found.append(PlanValue(f"slots_{stage}", most, "host" if hosts else "typed"))
+        each = _slots_each([one.get(stage, 0) for one in slots]) if hosts else 1
+        found.append(PlanValue(f"slots_{stage}", each, "host" if hosts else "typed"))
     seconds: dict[str, list[float]] = defaultdict(list)
-    for run in stage_runs(viewer, hosts, since=now):
+    for run in stage_runs(viewer, known, since=now):
         if not run.is_error:
             seconds[run.stage].append(run.seconds)
     for stage in STAGES:
@@ -126,11 +134,18 @@ def plan_values(
     return {one.key: one for one in found}
 
 
+def _slots_each(counts: Sequence[int]) -> int:
+    """Return a stage's slots of one host in the mean, whole; one at least where any host has one."""
+    total = sum(counts)
+    return max(round(total / len(counts)), 1) if total else 0
+
+
 def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
-    """Return for how many sectors the largest disk of a host has room."""
-    disk = max((int(host.hardware.get("disk_total_bytes", 0)) for host in hosts), default=0)
-    if not disk:
+    """Return for how many sectors the mean disk has room, of the hosts that told of theirs."""
+    told = [disk for host in hosts if (disk := int(host.hardware.get("disk_total_bytes", 0)))]
+    if not told:
         return PlanValue("rooms", 10, "typed")
+    disk = sum(told) // len(told)
     return PlanValue("rooms", min(max(10 * disk // (ROOM_TENTHS * size), 1), ROOMS_MAX), "host")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,6 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from apps.chain.client import chain_client
+from apps.core import clock
 from apps.messages.selectors.balances import spend_open
 from apps.sectors.planner import COMMIT, SEED, STAGES
 from apps.sectors.services.plans import plan_costs, plan_values
@@ -38,16 +40,21 @@ def miner_with_balance(balance: int) -> Miner:
 def test_present_numbers_come_from_hosts_history_and_network():
     miner = factories.miner(2001)
     alpha = factories.worker("alpha", slots={"PC1": 3}, hardware={"disk_total_bytes": 2048 * 33})
-    factories.worker("beta", slots={"PC1": 2})
+    factories.worker("beta", slots={"PC1": 1}, hardware={"disk_total_bytes": 2048 * 67})
+    factories.worker("held", slots={"PC1": 9}, is_paused=True)
+    factories.worker("gone", slots={"PC1": 9}, seen_at=clock.now() - timedelta(days=1))
+    factories.worker("other", of="bob", slots={"PC1": 9})
     sector = factories.sector(miner)
     factories.events(sector, [("PC1", "PC1", 40.0), ("PC1", "PC1", 60.0)], worker=alpha)
 
     network = network_by_name(factories.NETWORK)
-    values = plan_values(principal(), miner, network=network, now=sector.created_at)
+    operator = principal(is_operator=True)
+    values = plan_values(operator, miner, network=network, now=sector.created_at)
 
     got: dict[str, Any] = {key: (one.value, one.source) for key, one in values.items()}
     assert got["hosts"] == (2, "host")
-    assert got["slots_PC1"] == (3, "host")
+    assert got["slots_PC1"] == (2, "host"), "the mean of three and one"
+    assert got["rooms"] == (3, "host"), "50 sizes in the mean, 16.1 each"
     assert got["s_PC1"] == (50, "measured")
     assert values["s_PC1"].runs == 2
     assert got["s_PC2"] == (round(720 * 2048 / (32 << 30), 3), "published")
@@ -73,6 +80,23 @@ def test_nonsense_is_refused_beside_its_field(ann: None, quiet: None) -> None:
         shown = text_of(signed_in().get(reverse("planner"), wrong))
         assert "Not planned." in shown
         assert "must be" in shown
+
+
+def test_one_wrong_field_leaves_the_others(ann: None, quiet: None) -> None:
+    shown = text_of(signed_in().get(reverse("planner"), {"hosts": "7", "s_PC1": "nan", "slots_PC2": "many"}))
+
+    assert "must be seconds" in shown
+    assert "must be a whole number" in shown
+    assert 'name="hosts" type="number" min="0" value="7"' in shown
+
+
+def test_what_was_measured_stays_so_when_sent_back(ann: None, quiet: None) -> None:
+    alpha = factories.worker("alpha", slots={"PC1": 1})
+    factories.events(factories.sector(factories.miner(2001)), [("PC1", "PC1", 12345.678)], worker=alpha)
+    browser = signed_in()
+    assert 'value="12345.678"' in text_of(browser.get(reverse("planner")))
+
+    assert "measured, 1 run" in text_of(browser.get(reverse("planner"), {"s_PC1": "12345.678"}))
 
 
 def test_money_is_counted_by_the_day_until_it_is_gone(node: MinerNode) -> None:
