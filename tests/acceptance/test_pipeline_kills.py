@@ -1,0 +1,69 @@
+"""Kill -9 at each stage of what is done with proving sectors: the real processes of a running pool."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.acceptance.pipeline_walks import DATA, LAST, WALKS, Walk, piece_of, walk_through
+from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
+from tests.integration.pools import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.xdist_group("pool")
+
+ACTIVE_OF_ZEROS = (
+    "select uuid::text from sectors_sector sector"
+    " where active and state = 'PROVING' and key_comm_r is null and paused_at is null"
+    " and not exists (select 1 from sectors_pipelinerun run where run.sector_id = sector.id)"
+    " order by number limit 1"
+)
+
+
+def fresh_sector(pool: RunningPool) -> str:
+    """An active sector of zeros over which nothing was done; sealed now if there is none."""
+    rows = pool.rows_of(ACTIVE_OF_ZEROS)
+    if rows:
+        return str(rows[0][0])
+    [uuid] = pool.pledge(pool.wait_miner())
+    within_s = SEALED_S + 2 * PERIOD_S
+    wait_until(lambda: pool.sector(uuid).get("active"), within_s=within_s, what=pool.diagnosis)
+    return uuid
+
+
+@pytest.mark.slow
+def test_a_kill_in_each_pipeline_stops_none_and_sends_nothing_twice(shared_pool: RunningPool) -> None:
+    pool, rng = shared_pool, dice()
+    uuid = fresh_sector(pool)
+
+    for walk in WALKS:
+        state, _ = rng.choice(walk.stages)
+        walk_through(pool, walk, uuid, state=state, rng=rng)
+
+    assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == DATA
+    wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
+
+
+@pytest.fixture(scope="module")
+def walked_pool() -> Iterator[RunningPool]:
+    """A pool whose sectors go every walk."""
+    with RunningPool() as pool:
+        pool.wait_miner()
+        yield pool
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("walk", [*WALKS[:3], *LAST], ids=lambda walk: walk.name)
+def test_a_kill_in_any_state_of_a_pipeline_is_survived(walked_pool: RunningPool, walk: Walk) -> None:
+    pool, rng = walked_pool, dice()
+    for state, _ in walk.stages:
+        uuid = fresh_sector(pool)
+        walk_through(pool, walk, uuid, state=state, rng=rng)
+        if walk.name == "snap-up":  # and out of it again
+            for unsealing, _ in WALKS[3].stages:
+                walk_through(pool, WALKS[3], uuid, state=unsealing, rng=rng)
+                data = f"/api/v1/pieces/{piece_of(pool, uuid)}/data"
+                assert pool.ask("GET", data).content == DATA
