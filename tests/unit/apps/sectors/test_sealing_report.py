@@ -170,7 +170,7 @@ def test_what_a_host_runs_that_is_not_shown_does_not_wait():
     assert (row.running, row.waiting, row.waiting_before) == (0, 0, 0)
 
 
-def test_hosts_beyond_those_shown_keep_their_jobs(monkeypatch: pytest.MonkeyPatch):
+def test_hosts_beyond_those_shown_keep_their_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing_module, "HOSTS_MAX", 1)
     host("alpha", PC1=1)
     beyond = host("beta", PC1=1)
@@ -307,7 +307,7 @@ def test_so_many_runs_of_a_host_are_read_and_no_more():
     assert found.hosts[0].is_capped
 
 
-def test_a_capped_hosts_use_and_pace_are_of_the_time_that_is_read(monkeypatch: pytest.MonkeyPatch):
+def test_a_capped_hosts_use_and_pace_are_of_the_time_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sealing_module, "RUNS_OF_HOST", 3)
     monkeypatch.setattr(runs_module, "RUNS_OF_HOST", 3)
     alpha, beta = host(FINALIZE=1), host("beta", FINALIZE=1)
