@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import re
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,19 +12,16 @@ from django.urls import reverse
 from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
-from apps.messages.models import ExtraNode, Message
-from apps.messages.services.cancel import message_mark_bad
-from apps.sectors.models import Sector
+from apps.messages.models import ExtraNode
 from apps.sectors.services.steps import sector_stop
-from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
-from apps.wallets.models import Wallet
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Register
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
-from tests.messaging import Pool, pool_world
+from tests.audit_world import World
+from tests.messaging import pool_world
 from tests.page_client import signed_in
 
 if TYPE_CHECKING:
@@ -38,89 +33,6 @@ pytestmark = pytest.mark.django_db
 
 Body = dict[str, Any]
 SITE: Final = Path(__file__).parents[2]
-
-
-class World:
-    """A node, a sender with messages, a miner with a sector, a host; two callers."""
-
-    def __init__(self, pool: Pool, client: Client) -> None:
-        self.pool, self.client = pool, client
-        self.address = pool.address()
-        people.person("ann")
-        people.operator_person()
-        self.operator = people.operator_token()
-        self.alice = people.token("admin", of="alice")
-        for name in ("flying", "other"):
-            pool.push(name, self.address)
-        pool.choose()
-        pool.push("waiting", self.address)
-        self.miner = factories.miner(2001, of="alice")
-        self.sector = factories.sector(self.miner)
-        self.worker = factories.worker("box", of="alice")
-        self.store = factories.store(self.worker)
-        self.wallet = Wallet.objects.filter(address=self.address).first() or factories.wallet(self.address)
-
-    def other_store(self) -> str:
-        """A second store of alice's host, which proves too, and a proving sector in the first."""
-        self.worker.kinds = [str(JobKind.SEAL), str(JobKind.WINDOW_POST)]
-        other = factories.store(self.worker, "other")
-        factories.sector(self.miner, number=77, state="PROVING", store=self.store.name, comm_r=bytes(32))
-        return str(other.uuid)
-
-    def queued(self) -> str:
-        """A move that has not begun, out of the store that is returned."""
-        other = Store.objects.get(uuid=self.other_store())
-        sector = Sector.objects.get(number=77)
-        ways = {"from_store": self.store, "to_store": other, "worker": self.worker}
-        StoreMove.objects.create(sector=sector, actor="ann", **ways)
-        return str(self.store.uuid)
-
-    def forgotten(self) -> None:
-        """Forget a store that no host reads any more."""
-        self.rest("POST", f"stores/{self.unread()}/forget", {"confirm": self.store.name})
-
-    def unread(self) -> str:
-        """Return the key of a store that no host has any more, nor has read for a day."""
-        self.store.attachments.all().delete()
-        Store.objects.filter(pk=self.store.pk).update(told_at=clock.now() - timedelta(days=1))
-        return str(self.store.uuid)
-
-    def moved(self) -> None:
-        """Queue a move."""
-        self.rest("POST", f"stores/{self.store.uuid}/moves", {"to": self.other_store(), "count": 1})
-
-    def filled(self, text: str) -> str:
-        """Put in what only this world knows."""
-        text = text.replace("<address>", self.address).replace("<worker>", str(self.worker.uuid))
-        return text.replace("<other>", self.other_store()) if "<other>" in text else text
-
-    def uid(self, name: str) -> str:
-        """The key of one of alice's messages."""
-        return str(Message.objects.get(push_id=name).pk)
-
-    def failed(self, *, is_signed: bool) -> None:
-        """Return one up."""
-        name = "flying" if is_signed else "waiting"
-        message_mark_bad(message=Message.objects.get(push_id=name), now=clock.now())
-
-    def rest(self, method: str, path: str, body: Any = None, *, by: str = "") -> None:
-        """Ask over REST, or sophon-auth's routes."""
-        answer = self.client.generic(
-            method,
-            path if path.startswith("/") else f"/api/v1/{path}",
-            "" if body is None else json.dumps(body),
-            content_type="application/json",
-            headers=people.bearer(by or self.alice),
-        )
-        assert answer.status_code < 300, (path, answer.status_code, answer.content)
-
-    def rpc(self, method: str, *params: Any, by: str = "") -> None:
-        """Call a method."""
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        answer = self.client.post(
-            "/rpc/v0", body, content_type="application/json", headers=people.bearer(by or self.alice)
-        )
-        assert "error" not in answer.json(), answer.content
 
 
 @pytest.fixture

@@ -80,12 +80,12 @@ def _gone_coded(handler: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def allocate_sector(call: Call, wanted: Wanted) -> Json:
-    """Give a pledged sector; null while there is none."""
+    """Return a pledged sector; null while there is none."""
     return next(iter(allocate_sectors(call, wanted, 1)), None)
 
 
 def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
-    """Give several."""
+    """Return several pledged sectors."""
     if count < 1:
         raise RpcError("at least one sector is allocated each call")
     asked = replace(wanted, count=min(count, BATCH_MAX))
@@ -93,25 +93,25 @@ def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
 
 
 def acquire_deals(call: Call, name: SectorName, _spec: Json) -> None:
-    """Give no pieces: workers are given sectors of zeros alone."""
+    """Return no pieces: workers seal sectors of zeros alone."""
     damocles_begin(call.principal, name, now=clock.now())
 
 
 def assign_ticket(call: Call, name: SectorName) -> Json:
-    """Give the sector's ticket."""
+    """Return the sector's ticket."""
     sector = damocles_ticket(call.principal, name, work=sealing_context_now())
     return {"Ticket": forms.b64(bytes(sector.ticket or b"")), "Epoch": sector.ticket_epoch}
 
 
 def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew: bool) -> Json:
-    """Take the commitments of a replica."""
+    """Store the commitments of a replica for its pre-commit."""
     made = replace(made, seal_proof=one.seal_proof)
     result, words = damocles_precommit(call.principal, one.name, made, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
-    """Show where the pre-commit is."""
+    """Return where the pre-commit is."""
     state, words = precommit_standing(call.principal, name)
     return {"State": int(state), "Desc": words or None}
 
@@ -129,7 +129,7 @@ def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bo
 
 
 def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
-    """Give the sector's seed, or the seconds until it is there."""
+    """Return the sector's seed, or the seconds until it is there."""
     work = sealing_context_now()
     found = damocles_seed(call.principal, name, work=work)
     if not found.seed:
@@ -140,19 +140,19 @@ def wait_seed(call: Call, name: SectorName, _proof_type: int = 0) -> Json:
 
 
 def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json:
-    """Take the sector's proof."""
+    """Store the sector's proof for its commit."""
     result, words = damocles_proof(call.principal, name, proof, anew=anew, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
-    """Show where the commit is."""
+    """Return where the commit is."""
     state, words = proof_standing(call.principal, name)
     return {"State": int(state), "Desc": words or None}
 
 
 def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
-    """Take a worker's report; Finalized has it wipe the sector."""
+    """Store a worker's report; Finalized has it wipe the sector."""
     is_over, why = damocles_report(call.principal, name, reported, now=clock.now())
     return {"Id": forms.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
