@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 SOURCES: Final[dict[str, StrOrPromise]] = {
     "measured": _("measured"),
     "host": _("as the hosts have it"),
+    "mean": _("mean of hosts that differ"),
     "published": _("published for 32 GiB, by size"),
+    "guess": _("guess: a disk of 200 MiB/s"),
+    "assumed": _("assumed: no host has told"),
     "network": _("by the network"),
     "typed": _("typed"),
 }
@@ -81,6 +84,7 @@ def step_rows(
                 "seconds": seconds_text(seconds.value),
                 "time": formatting.duration(seconds.value),
                 "source": f"{source}, {plural(seconds.runs, 'run')}" if seconds.runs else source,
+                "slots_source": "" if slots is None or slots.source != "mean" else SOURCES[slots.source],
                 "use": outcome.use.get(step),
                 "is_limit": step == outcome.limit,
                 "error": next((wrong[name].reason for name in field_names(step) if name in wrong), ""),
@@ -107,7 +111,7 @@ def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
         if more <= outcome.per_day * LEAST_GAIN:
             continue
         name = GAIN_NAMES.get(gain.what) or f"One more slot of {name_of(gain.what)} on each host"
-        rows.append({"name": name, "per_day": f"{gain.per_day:.1f}", "more": f"+{more:.1f}"})
+        rows.append({"name": name, "per_day": f"{gain.per_day:,.1f}", "more": f"+{more:,.1f}"})
     return rows
 
 
@@ -218,7 +222,7 @@ def planner(request: HttpRequest, viewer: Principal) -> HttpResponse:
         values={key: int(values[key].value) for key in ("hosts", "rooms")},
         sources={key: SOURCES[values[key].source] for key in ("hosts", "rooms")},
         rows=step_rows(values, outcome, wrong),
-        per_day=f"{outcome.per_day:.1f}",
+        per_day=f"{outcome.per_day:,.1f}",
         per_day_size=per_day_size,
         limit=limit_text(plan, outcome),
         sector_time=formatting.time_left(outcome.sector_s)

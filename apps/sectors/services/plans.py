@@ -54,7 +54,10 @@ MOST: Final = {"hosts": 10_000, "rooms": ROOMS_MAX}
 SLOTS_MOST: Final = 1_000
 
 
-SOURCES: Final = ("measured", "host", "published", "network", "typed")
+GUESSED: Final = frozenset({Stage.PERSIST, Stage.FINALIZE})
+"""Stages whose published time is none: what a disk of 200 MiB/s would take."""
+
+SOURCES: Final = ("measured", "host", "mean", "published", "guess", "assumed", "network", "typed")
 """Where a number of a plan comes from."""
 
 
@@ -114,11 +117,12 @@ def plan_values(
     ][:HOSTS_MAX]
     hosts = [one for one in known if not one.is_paused and not worker_is_away(one, now=now)]
     size = PUBLISHED_BYTES if miner is None else miner.sector_size
-    found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "typed"), _rooms(hosts, size)]
+    found = [PlanValue("hosts", len(hosts) or 1, "host" if hosts else "assumed"), _rooms(hosts, size)]
     slots = [slots_of(host) for host in hosts]
     for stage in STAGES:
-        each = _slots_each([one.get(stage, 0) for one in slots]) if hosts else 1
-        found.append(PlanValue(f"slots_{stage}", each, "host" if hosts else "typed"))
+        counts = [one.get(stage, 0) for one in slots]
+        source = "assumed" if not hosts else "host" if len(set(counts)) == 1 else "mean"
+        found.append(PlanValue(f"slots_{stage}", _slots_each(counts) if hosts else 1, source))
     seconds: dict[str, list[float]] = defaultdict(list)
     for run in stage_runs(viewer, known, since=now):
         if not run.is_error:
@@ -129,7 +133,7 @@ def plan_values(
             found.append(PlanValue(f"s_{stage}", round(half, 3), "measured", len(measured)))
         else:
             scaled = round(PUBLISHED_S[stage] * size / PUBLISHED_BYTES, 3)
-            found.append(PlanValue(f"s_{stage}", scaled, "published"))
+            found.append(PlanValue(f"s_{stage}", scaled, "guess" if stage in GUESSED else "published"))
     found += _waits(viewer, miner, network)
     return {one.key: one for one in found}
 
@@ -144,7 +148,7 @@ def _rooms(hosts: Sequence[Worker], size: int) -> PlanValue:
     """Return for how many sectors the mean disk has room, of the hosts that told of theirs."""
     told = [disk for host in hosts if (disk := int(host.hardware.get("disk_total_bytes", 0)))]
     if not told:
-        return PlanValue("rooms", 10, "typed")
+        return PlanValue("rooms", 10, "assumed")
     disk = sum(told) // len(told)
     return PlanValue("rooms", min(max(10 * disk // (ROOM_TENTHS * size), 1), ROOMS_MAX), "host")
 

@@ -53,12 +53,21 @@ def test_present_numbers_come_from_hosts_history_and_network():
 
     got: dict[str, Any] = {key: (one.value, one.source) for key, one in values.items()}
     assert got["hosts"] == (2, "host")
-    assert got["slots_PC1"] == (2, "host"), "the mean of three and one"
+    assert got["slots_PC1"] == (2, "mean"), "of three and one"
+    assert got["slots_PC2"] == (0, "host"), "both alike"
     assert got["rooms"] == (3, "host"), "50 sizes in the mean, 16.1 each"
     assert got["s_PC1"] == (50, "measured")
     assert values["s_PC1"].runs == 2
     assert got["s_PC2"] == (round(720 * 2048 / (32 << 30), 3), "published")
+    assert got["s_PERSIST"][1] == "guess"
     assert got[f"s_{SEED}"] == ((network.pre_commit_challenge_delay + 6) * network.epoch_s, "network")
+
+
+def test_a_farm_without_hosts_is_assumed(ann: None, quiet: None) -> None:
+    shown = text_of(signed_in().get(reverse("planner"), {"s_PC1": "0.001", "s_PC2": "0.001"}))
+
+    assert "assumed: no host has told" in shown
+    assert "guess: a disk of 200 MiB/s" in shown
 
 
 def test_the_page_simulates_what_is_typed(ann: None, quiet: None) -> None:
