@@ -232,7 +232,8 @@ def noninteractive_params(
 def update_params(updates: Sequence[Updated], *, update_proof: int) -> bytes:
     """Return the parameters of ProveReplicaUpdates3, sorted by number.
 
-    Of several sectors each stands for itself: one that the chain refuses spoils no other.
+    Of several sectors each stands for itself: one that the chain refuses spoils no other.  A deal of which a
+    market is told is the exception, as its refusal ends the message: such a sector has one of its own.
     """
     ordered = sorted(updates, key=lambda one: one.number)
     return to_cbor(

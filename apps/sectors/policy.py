@@ -59,7 +59,7 @@ class SealingPolicy:
     aggregate_wait_s: int = 900
     """How long an aggregate is waited for before its sectors go with single proofs."""
     commit_batch_bytes: int = 60_000
-    """Most bytes of proofs in one message; a single larger proof still goes."""
+    """Most bytes of proofs in one message, of commits and of updates; a single larger one still goes."""
     terminate_wait_epochs: int = 1
     """How long the first termination of a batch waits for others."""
     terminate_batch_max: int = 100

@@ -41,7 +41,7 @@ UNPACK_MEMORY_BYTES = 16 << 20
 """What unpacking an aggregated proof may take besides its result."""
 
 MAX_CONTAINER_BYTES = 64 << 20
-"""Longest container that is looked at."""
+"""Longest container that is looked at, and most that an aggregate's containers may have in all."""
 
 Proof = TypeVar("Proof")
 
@@ -140,13 +140,16 @@ def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
     Raise BadProofContainer.
     """
     packed = _only_group(proof, kind=ContainerKind.AGGREGATE, registered_proof=seal_proof)
-    return tuple(map(_unpacked, packed))
+    proofs: list[bytes] = []
+    for one in packed:
+        proofs.append(_unpacked(one, at_most=MAX_CONTAINER_BYTES - sum(map(len, proofs))))
+    return tuple(proofs)
 
 
-def _unpacked(packed: bytes) -> bytes:
+def _unpacked(packed: bytes, *, at_most: int) -> bytes:
     reader = lzma.LZMADecompressor(memlimit=UNPACK_MEMORY_BYTES)
     try:
-        proof = reader.decompress(packed, max_length=MAX_CONTAINER_BYTES + 1)
+        proof = reader.decompress(packed, max_length=at_most + 1)
     except lzma.LZMAError as error:
         raise BadProofContainer(f"an aggregated proof cannot be unpacked: {error}") from None
     if not reader.eof or reader.unused_data:

@@ -14,6 +14,7 @@ import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.private_files import locked
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
@@ -84,10 +85,12 @@ def zeros_file(files: SectorFiles) -> Path:
 
 def _zeros_link(files: SectorFiles) -> bytes:
     """Link the tree of an empty sector, built when the first needs it; return the root."""
-    shared = zeros_file(files)
-    digest = _zeros_known(shared) or _zeros_write(shared, files.parameters)
+    shared, sums = zeros_file(files), Checksums(files.cache)
+    with locked(shared.with_name(f"{shared.name}.lock")):  # several sectors of a host may be the first
+        digest = _zeros_known(shared) or _zeros_write(shared, files.parameters)
+    if sums.known(files.tree_d) != digest:
+        sums.record(files.tree_d, digest)
     if not (files.tree_d.exists() and files.tree_d.samefile(shared)):
-        Checksums(files.cache).record(files.tree_d, digest)
         link_write(shared, files.tree_d)
     return sha254_zero(files.parameters.sector_bytes)
 

@@ -6,22 +6,20 @@ the way; afterwards opening it reads nothing, and the processes of a host share 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from poolsite.private_files import locked
 from workers.snark.arrays import silent
 from workers.snark.files import conversion_path
 from workers.snark.parameters import SECTIONS, KeyPoints, ParameterFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from workers.snark.arrays import Progress, Words
@@ -67,7 +65,7 @@ def converted_open(
     target = conversion_path(source.path, folder)
     if not target.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / f"{source.path.stem}.lock"):
+        with locked(folder / f"{source.path.stem}.lock"):
             if not target.exists():
                 _convert(source, target, threads=threads, progress=progress)
     return ConvertedParameters(target, source.name)
@@ -76,13 +74,6 @@ def converted_open(
 def converted_forget(source: ParameterFile, folder: Path) -> None:
     """Remove a conversion that turned out to be damaged; the next use makes it again."""
     shutil.rmtree(conversion_path(source.path, folder), ignore_errors=True)
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _convert(source: ParameterFile, target: Path, *, threads: int, progress: Progress) -> None:

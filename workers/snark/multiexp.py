@@ -119,8 +119,10 @@ def _pippenger(
 
     def window_sums(first: int) -> None:
         end, room = min(first + together, windows), rooms.get()
-        _windows(room, rows, digits[first:end], order, totals[first:end], 1 << bits - 1)
-        rooms.put(room)
+        try:
+            _windows(room, rows, digits[first:end], order, totals[first:end], 1 << bits - 1)
+        finally:
+            rooms.put(room)
 
     done = 0
     for _ in each_of(window_sums, range(0, windows, together), threads=threads):
@@ -212,10 +214,12 @@ def multiples(
 
     def work(first: int) -> None:
         place = free.get()
-        some = scalars[first : first + MULTIPLES_CHUNK]
-        _multiples(path, rows, place, some, bits)
-        out[first : first + len(some)] = path.points_of(rows[place : place + len(some)])
-        free.put(place)
+        try:
+            some = scalars[first : first + MULTIPLES_CHUNK]
+            _multiples(path, rows, place, some, bits)
+            out[first : first + len(some)] = path.points_of(rows[place : place + len(some)])
+        finally:
+            free.put(place)
 
     starts = range(0, len(scalars), MULTIPLES_CHUNK)
     for done, _ in enumerate(each_of(work, starts, threads=threads), 1):

@@ -6,7 +6,7 @@ Each is tried alone on the present state first, so that one that the chain would
 from __future__ import annotations
 
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,7 @@ from django.db.models import Min
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
+from apps.messages.errors import BadMessage
 from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import miner_principal, sender_choose
@@ -57,9 +58,8 @@ def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext
     restore_check(now=work.now)
     if miner.pk in miners_unrecovered():
         return
-    most = work.policy.update_batch_max
-    for at in range(0, len(good), most):
-        _write(miner, good[at : at + most], work, reason=reason)
+    for shared in _shared(good, most=work.policy.update_batch_max, most_bytes=work.policy.commit_batch_bytes):
+        _write(miner, shared, work, reason=reason)
 
 
 def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> tuple[list[Placed], str]:
@@ -122,7 +122,34 @@ def _placed(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> 
     return found
 
 
-def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Placed]:
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """An update that the chain would take alone."""
+
+    placed: Placed
+    size: int
+    """Bytes of parameters of its own message."""
+    is_notifying: bool
+    """Whether a market is told, whose refusal ends the whole message."""
+
+
+def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Placed]]:
+    """Return which updates share a message, each as full as its limits allow; one at least is in each."""
+    batches: list[list[Placed]] = [[one.placed] for one in tried if one.is_notifying]
+    batch: list[Placed] = []
+    room = most_bytes
+    for one in tried:
+        if one.is_notifying:
+            continue
+        if batch and (len(batch) == most or one.size > room):
+            batches.append(batch)
+            batch, room = [], most_bytes
+        batch.append(one.placed)
+        room -= one.size
+    return [*batches, batch] if batch else batches
+
+
+def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> list[Tried]:
     """Return those that the chain takes, each tried alone; the others have failed."""
     made = []
     for one in placed:
@@ -132,13 +159,20 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
             update_failed(one[0], error=f"the node refuses: {refusal.reason}", work=work)
     trials = messages_try(work.client, [message for _, message in made], work.head.key)
     good = []
-    for (one, _), trial in zip(made, trials, strict=True):
+    told = _notifying(miner, [one for one, _ in made])
+    for (one, message), trial in zip(made, trials, strict=True):
         if trial.is_good:
-            good.append(one)
+            good.append(Tried(one, len(message.params), one[0].sector.number in told))
         else:
             words = f"the chain would refuse the update: {trial.error}"
             update_failed(one[0], error=words, work=work)
     return good
+
+
+def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
+    """Return the numbers of the sectors with a deal of which a market is told."""
+    pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
+    return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
 
 
 def _message(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> Any:
@@ -175,8 +209,11 @@ def _write(miner: Miner, placed: Sequence[Placed], work: SealingContext, *, reas
     _push(miner, message, name=name, last=min(last for _, _, last in placed))
 
 
-def _push(miner: Miner, message: Any, *, name: str, last: int) -> None:
-    """Push the message; what is not taken now is pushed again with the next head."""
+def _push(miner: Miner, message: Any, *, name: str, last: int) -> str:
+    """Push the message; what is not taken now is pushed again with the next head.
+
+    Return why it will never be taken as it is; empty if it was, or may be.
+    """
     try:
         message_push(
             principal=miner_principal(miner),
@@ -192,6 +229,8 @@ def _push(miner: Miner, message: Any, *, name: str, last: int) -> None:
     except DomainError as error:
         log.warning("updates_not_pushed", message=name, reason=error.reason)
         PipelineRun.objects.filter(message_id=name).update(error=error.reason)
+        return error.reason if isinstance(error, BadMessage) else ""
+    return ""
 
 
 def update_push_again(run: PipelineRun, work: SealingContext) -> str:
@@ -208,8 +247,7 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     if len(placed) != len(runs):
         return "its deadline cannot be changed now"
     message, last = _message(miner, placed, work), min(last for _, _, last in placed)
-    _push(miner, message, name=run.message_id, last=last)
-    return ""
+    return _push(miner, message, name=run.message_id, last=last)
 
 
 def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:

@@ -319,3 +319,12 @@ def test_an_aggregated_proof_that_does_not_unpack_is_refused(item: bytes) -> Non
 
     with pytest.raises(BadProofContainer, match="aggregated proof"):
         aggregate_proofs(whole, seal_proof=5)
+
+
+def test_an_aggregate_unpacks_to_no_more_than_one_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("poolsite.filecoin.proof_container.MAX_CONTAINER_BYTES", 1 << 16)
+    half = bytes(1 << 15)
+
+    assert len(aggregate_proofs(aggregate_container(5, (half, half)), seal_proof=5)) == 2
+    with pytest.raises(BadProofContainer, match="cut short"):
+        aggregate_proofs(aggregate_container(5, (half, half, b"one more")), seal_proof=5)

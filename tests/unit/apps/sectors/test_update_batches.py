@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -14,7 +15,7 @@ from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.update_batches import updates_send
+from apps.sectors.services.update_batches import update_push_again, updates_send
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -77,18 +78,21 @@ def stored(of: Miner, number: int, *, expiration: int) -> PipelineRun:
     return PipelineRun.objects.select_related("sector__miner").get(pk=run.pk)
 
 
-def sent(
-    of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int], *, height: int = HEIGHT
-) -> list[tuple[str, bool, str]]:
-    """State, pause and error of each after a pass."""
-    work = SealingContext(
+def context(ends: dict[int, int], *, height: int = HEIGHT) -> SealingContext:
+    return SealingContext(
         client=cast("Any", Chain(ends)),
         network=NETWORK,
         head=factories.head(height),
         now=NOON,
         policy=SealingPolicy(),
     )
-    updates_send(of, runs, work)
+
+
+def sent(
+    of: Miner, runs: Sequence[PipelineRun], ends: dict[int, int], *, height: int = HEIGHT
+) -> list[tuple[str, bool, str]]:
+    """State, pause and error of each after a pass."""
+    updates_send(of, runs, context(ends, height=height))
     rows = PipelineRun.objects.order_by("sector__number")
     return [(run.state, run.paused_at is not None, run.error) for run in rows]
 
@@ -150,3 +154,43 @@ def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due() -> N
     factories.piece(of, sector_number=8, start_epoch=HEIGHT + 50)
 
     assert states(sent(of, again(runs), ends)) == ["UPDATE_SENT"] * 2
+
+
+def numbers_sent() -> list[list[int]]:
+    """Numbers of the sectors of each message, in the order of the messages."""
+    rows = PipelineRun.objects.exclude(message_id="").values_list("message_id", "sector__number")
+    shared: dict[str, list[int]] = defaultdict(list)
+    for message, number in rows.order_by("sector__number"):
+        shared[message].append(number)
+    return sorted(shared.values())
+
+
+def test_updates_share_messages_that_are_not_too_large() -> None:
+    of, runs, ends = waiting(5)
+    PipelineRun.objects.update(proof=bytes(25_000))
+
+    sent(of, again(runs), ends)
+
+    assert numbers_sent() == [[7, 8], [9, 10], [11]]
+    assert Message.objects.filter(kind="snap_up").count() == 3
+    assert max(len(row.params) for row in Message.objects.all()) < 60_000
+
+
+def test_an_update_of_which_a_market_is_told_goes_alone() -> None:
+    of, runs, ends = waiting(3)
+    factories.piece(of, state="PACKED", sector_number=8, offset=0, deal=5)
+
+    sent(of, runs, ends)
+
+    assert numbers_sent() == [[7, 9], [8]]
+
+
+def test_an_update_too_large_for_any_message_says_so() -> None:
+    of, runs, ends = waiting(1)
+    PipelineRun.objects.update(proof=bytes(70_000))
+
+    sent(of, again(runs), ends)
+
+    [run] = PipelineRun.objects.select_related("sector__miner")
+    assert (run.state, Message.objects.count()) == ("UPDATE_SENT", 0)
+    assert "message too big" in update_push_again(run, context(ends))

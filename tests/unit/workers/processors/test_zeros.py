@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.filecoin.sha254 import sha254_zero
+from workers.processors import tree_d
 from workers.processors.add_piece import pieces_stage
 from workers.processors.pieces import unpadded_size
 from workers.processors.tasks import PieceSource
@@ -20,6 +23,8 @@ from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from poolsite.filecoin.porep.parameters import SealParameters
 
 PARAMETERS = seal_parameters(RegisteredSealProof.STACKED_DRG_2KIB_V1_1)
 SIZE = PARAMETERS.sector_bytes
@@ -52,6 +57,37 @@ def test_the_tree_is_made_once_and_linked(tmp_path: Path) -> None:
 
     one.tree_d.unlink()
     assert other.tree_d_nodes()[-1].tobytes() == sha254_zero(SIZE)
+
+
+def test_sectors_that_begin_together_make_one_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = []
+    make = tree_d._zeros_write
+
+    def slowly(shared: Path, parameters: SealParameters) -> str:
+        written.append(shared)
+        time.sleep(0.2)
+        return make(shared, parameters)
+
+    monkeypatch.setattr(tree_d, "_zeros_write", slowly)
+    empty = str(staged(tmp_path, 1))
+    each = [files_of(tmp_path, number) for number in range(4)]
+    with ThreadPoolExecutor(len(each)) as threads:
+        roots = list(threads.map(lambda files: tree_d_build(files, empty), each))
+
+    assert roots == [sha254_zero(SIZE)] * len(each)
+    assert len(written) == 1
+    for files in each:
+        Checksums(files.cache).check(files.tree_d)
+
+
+def test_a_digest_that_was_not_noted_is_noted_again(tmp_path: Path) -> None:
+    files = files_of(tmp_path, 1)
+    empty = str(staged(tmp_path, 1))
+    tree_d_build(files, empty)
+    Checksums(files.cache).record(files.tree_d, "of a file that was cut off")
+
+    tree_d_build(files, empty)
+    Checksums(files.cache).check(files.tree_d)
 
 
 def test_written_zeros_and_data_have_trees_of_their_own(tmp_path: Path) -> None:

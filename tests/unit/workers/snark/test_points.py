@@ -52,6 +52,25 @@ def some_points(group):
     return multiples(group, base_row(group), scalar_rows(rng.randrange(1, MODULUS) for _ in range(12)))
 
 
+@pytest.mark.timeout(60, func_only=True)
+@pytest.mark.parametrize("step", ["_windows", "_multiples"])
+def test_a_failed_part_ends_the_sum(some_points, group, monkeypatch, step):
+    """A thread that failed gives its memory back: the next part would wait for it for ever."""
+
+    def failing(*_args):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(f"workers.snark.multiexp.{step}", failing)
+    monkeypatch.setattr("workers.snark.multiexp.MULTIPLES_CHUNK", 4)
+    rng = random.Random(4)
+    scalars = scalar_rows(rng.randrange(1, MODULUS) for _ in range(12))
+
+    with pytest.raises(MemoryError):
+        multiexp(group, some_points, scalars) if step == "_windows" else multiples(
+            group, base_row(group), scalars
+        )
+
+
 def test_multiples_of_a_point_equal_the_twin(group):
     base = base_row(group)
     made = multiples(group, base, scalar_rows(EDGES))
