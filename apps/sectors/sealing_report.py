@@ -15,10 +15,10 @@ from apps.miners.selectors import miner_get
 from apps.sectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of
 from apps.sectors.host_selectors import worker_is_away, workers_visible
 from apps.sectors.stage_runs import (
-    RUNS_OF_HOST,
     InWork,
     OpenStage,
     StageRun,
+    StageRuns,
     sectors_in_work,
     stage_runs,
     stage_spans,
@@ -126,20 +126,23 @@ def sealing_report(viewer: Principal, wanted: SealingFilter, *, now: datetime) -
     ]
     shown = everyone[:HOSTS_MAX]
     since = now - timedelta(hours=wanted.hours)
-    runs = stage_runs(viewer, shown, since=since)
+    read = stage_runs(viewer, shown, since=since)
+    runs = read.runs
     absent = {worker.pk for worker in shown if worker.is_paused or worker_is_away(worker, now=now)}
     slots = {worker.pk: {} if worker.pk in absent else slots_of(worker) for worker in shown}
     waits = waits_here(
         stages_open(viewer), slots.keys(), {worker.pk for worker in visible}, is_chosen=bool(wanted.host)
     )
     hosts = tuple(
-        replace(host_lanes(worker, runs, waits, since=since, now=now), is_absent=worker.pk in absent)
+        replace(host_lanes(worker, read, waits, since=since, now=now), is_absent=worker.pk in absent)
         for worker in shown
     )
     stages = stage_figures(hosts, runs, waits, slots=slots, since=since, now=now)
     known = {host.worker.pk: host.since for host in hosts}
     ended: Counter[int] = Counter(
-        run.worker for run in runs if run.stage == LAST and run.end > known[run.worker] and not run.is_error
+        run.worker
+        for run in runs
+        if run.stage == LAST and run.is_new and run.end > known[run.worker] and not run.is_error
     )
     return SealingReport(
         at=now,
@@ -180,15 +183,14 @@ def slots_of(worker: Worker) -> dict[str, int]:
 
 def host_lanes(
     worker: Worker,
-    runs: Sequence[StageRun],
+    read: StageRuns,
     waits: Sequence[OpenStage],
     *,
     since: datetime,
     now: datetime,
 ) -> HostLanes:
     """Lay what a host ran into its slots: each run into the first that was free when it began."""
-    mine = [run for run in runs if run.worker == worker.pk]
-    inside = [run for run in mine if run.end > since]
+    inside = [run for run in read.runs if run.worker == worker.pk and run.end > since]
     held = [one for one in waits if one.holder == worker.pk]
     lanes: list[Lane] = []
     slots = slots_of(worker)
@@ -205,8 +207,8 @@ def host_lanes(
             one = placed.get(place)
             began = None if one is None else min(max(one.claimed, _free_at(row, one.claimed)), now)
             lanes.append(Lane(stage, place + 1, tuple(row), one, began))
-    is_capped = len(mine) >= RUNS_OF_HOST and mine[0].end > since
-    return HostLanes(worker, tuple(lanes), is_capped, since=mine[0].end if is_capped else since)
+    read_since = max(read.read_since.get(worker.pk, since), since)
+    return HostLanes(worker, tuple(lanes), is_capped=read_since > since, since=read_since)
 
 
 def _free_at(row: Sequence[StageRun], otherwise: datetime) -> datetime:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -12,12 +13,14 @@ from django.db.models import Q
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.selectors import sectors_visible
 from apps.sectors.states import JobState
+from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.jobs import STAGED
 from poolsite.wire.pipeline import FINAL_STATES, WORKER_STAGES, SectorState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
+    from uuid import UUID
 
     from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
@@ -32,7 +35,10 @@ FINISHED: Final = 40
 IN_WORK_MAX: Final = 500
 """Sectors in progress whose end is estimated, the oldest."""
 RUNS: Final = """\
-SELECT ran.worker_id, ran.stage, ran.at, ran.ms, ran.is_error, sector.uuid, sector.number, miner.actor_id,
+SELECT (%(all_tenants)s OR miner.tenant_id = %(tenant)s)
+       AND (cardinality(%(actors)s::bigint[]) = 0 OR miner.actor_id = ANY(%(actors)s::bigint[])),
+       ran.worker_id, ran.stage, ran.at, ran.ms, ran.is_error, sector.uuid, sector.number, miner.actor_id,
+       sector.seal_proof, run.id,
        CASE WHEN ran.at > %(since)s THEN coalesce(
            (SELECT max(earlier.at) FROM sectors_jobevent earlier
              WHERE earlier.job_id = ran.job_id AND earlier.id + 0 < ran.id), job.created_at) END
@@ -45,10 +51,11 @@ JOIN sectors_job job ON job.id = ran.job_id
 JOIN miners_miner miner ON miner.id = job.miner_id
 LEFT JOIN sectors_pipelinerun run ON run.job_id = job.id
 LEFT JOIN sectors_sector sector ON sector.id = coalesce(job.sector_id, run.sector_id)
-WHERE (%(all_tenants)s OR miner.tenant_id = %(tenant)s)
-  AND (cardinality(%(actors)s::bigint[]) = 0 OR miner.actor_id = ANY(%(actors)s::bigint[]))
 """
-"""The sum keeps the look for a job's earlier event from going through the whole table by its key."""
+"""First whether the viewer may see it: what he may not see counts for how far back a host was read.
+
+The sum keeps the look for a job's earlier event from going through the whole table by its key.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,10 @@ class StageRun:
     """Uuid; empty for work that belongs to no sector."""
     number: int | None
     miner: str
+    sector_size: int = 0
+    """0 for work that belongs to no sector."""
+    is_new: bool = True
+    """Of a sector that is being sealed, not of one that changes, as a rebuild does."""
     is_error: bool = False
     """It failed; when it began nobody wrote down, so that start and end are one."""
     arrived: datetime | None = None
@@ -72,6 +83,16 @@ class StageRun:
     def seconds(self) -> float:
         """How long it took."""
         return (self.end - self.start).total_seconds()
+
+
+@dataclass(frozen=True, slots=True)
+class StageRuns:
+    """What was read of some hosts."""
+
+    runs: list[StageRun]
+    """Those that the viewer may see, oldest first."""
+    read_since: dict[int, datetime]
+    """Hosts that ran more than is read: when the oldest run that was read ended, whoever's it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +126,8 @@ class InWork:
     is_paused: bool
 
 
-def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -> list[StageRun]:
-    """Return the newest runs of these hosts, oldest first; when one came to its host only after `since`."""
+def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -> StageRuns:
+    """Return the newest runs of these hosts; when one came to its host only after `since`."""
     asked: dict[str, Any] = {
         "hosts": [host.pk for host in hosts],
         "most": RUNS_OF_HOST,
@@ -115,25 +136,26 @@ def stage_runs(viewer: Principal, hosts: Iterable[Worker], *, since: datetime) -
         "tenant": viewer.own_id,
         "actors": list(viewer.miners),
     }
+    read: dict[int, list[datetime]] = defaultdict(list)
+    runs: list[StageRun] = []
     with connection.cursor() as cursor:
         cursor.execute(RUNS, asked)
-        rows = cursor.fetchall()
-    runs = [
-        StageRun(
-            worker=worker,
-            stage=stage,
-            start=at - timedelta(milliseconds=ms or 0),
-            end=at,
-            sector="" if uuid is None else str(uuid),
-            number=number,
-            miner="" if actor_id is None else f"f0{actor_id}",
-            is_error=is_error,
-            arrived=arrived,
-        )
-        for worker, stage, at, ms, is_error, uuid, number, actor_id, arrived in rows
-        if stage in WORKER_STAGES
-    ]
-    return sorted(runs, key=lambda run: (run.end, run.start))
+        for is_visible, worker, stage, at, ms, is_error, *work, arrived in cursor.fetchall():
+            read[worker].append(at)
+            if is_visible and stage in WORKER_STAGES:
+                begun = at - timedelta(milliseconds=ms or 0)
+                runs.append(StageRun(worker, stage, begun, at, *_work(*work), is_error, arrived))
+    runs.sort(key=lambda run: (run.end, run.start))
+    return StageRuns(runs, {host: min(ends) for host, ends in read.items() if len(ends) >= RUNS_OF_HOST})
+
+
+def _work(
+    uuid: UUID | None, number: int | None, actor_id: int | None, seal_proof: int | None, run_id: int | None
+) -> tuple[str, int | None, str, int, bool]:
+    """Return the fields of a run that say what it was for."""
+    size = 0 if seal_proof is None else RegisteredSealProof(seal_proof).sector_size
+    miner = "" if actor_id is None else f"f0{actor_id}"
+    return "" if uuid is None else str(uuid), number, miner, size, run_id is None
 
 
 def stages_open(viewer: Principal) -> list[OpenStage]:

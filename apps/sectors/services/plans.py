@@ -108,7 +108,8 @@ def plan_values(
 ) -> dict[str, PlanValue]:
     """Return the numbers of the viewer's present farm, with where each comes from.
 
-    Slots and disk are the mean of the hosts that are there; times also of those that are paused or away.
+    Slots and disk are the mean of the hosts that are there; times also of those that are paused or away, of
+    sectors of this size alone.
     """
     known = [
         one
@@ -124,8 +125,8 @@ def plan_values(
         source = "assumed" if not hosts else "host" if len(set(counts)) == 1 else "mean"
         found.append(PlanValue(f"slots_{stage}", _slots_each(counts) if hosts else 1, source))
     seconds: dict[str, list[float]] = defaultdict(list)
-    for run in stage_runs(viewer, known, since=now):
-        if not run.is_error:
+    for run in stage_runs(viewer, known, since=now).runs:
+        if run.sector_size == size and not run.is_error:
             seconds[run.stage].append(run.seconds)
     for stage in STAGES:
         measured = sorted(seconds[stage])

@@ -15,6 +15,7 @@ from apps.messages.selectors.balances import spend_open
 from apps.sectors.planner import COMMIT, SEED, STAGES
 from apps.sectors.services.plans import plan_costs, plan_values
 from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.sector import RegisteredSealProof
 from tests import factories
 from tests.factories import DEPOSIT, FIL, PLEDGE
 from tests.page_client import signed_in, text_of
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 
+PROOF_8MIB = int(RegisteredSealProof.STACKED_DRG_8MIB_V1_1)
 HOUR: dict[str, Any] = {f"s_{step}": "0" for step in (*STAGES, SEED, COMMIT)} | {"s_PC1": "3600"}
 """An hour of PC1 and nothing else."""
 
@@ -46,6 +48,8 @@ def test_present_numbers_come_from_hosts_history_and_network():
     factories.worker("other", of="bob", slots={"PC1": 9})
     sector = factories.sector(miner)
     factories.events(sector, [("PC1", "PC1", 40.0), ("PC1", "PC1", 60.0)], worker=alpha)
+    larger = factories.sector(factories.miner(2002, seal_proof=PROOF_8MIB), seal_proof=PROOF_8MIB)
+    factories.events(larger, [("PC1", "PC1", 9_000.0)], worker=alpha)
 
     network = network_by_name(factories.NETWORK)
     operator = principal(is_operator=True)

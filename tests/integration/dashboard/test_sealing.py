@@ -99,8 +99,7 @@ def test_runs_as_csv(ann: None, quiet: None) -> None:
 def test_page_and_csv_tell_of_a_host_with_more_runs(
     ann: None, quiet: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("sealing_report", "stage_runs"):
-        monkeypatch.setattr(f"apps.sectors.{module}.RUNS_OF_HOST", 1)
+    monkeypatch.setattr("apps.sectors.stage_runs.RUNS_OF_HOST", 1)
     farm()
 
     answer = signed_in().get(reverse("sealing-csv"))

@@ -13,20 +13,23 @@ import apps.sectors.sealing_report as sealing_module
 import apps.sectors.stage_runs as runs_module
 from apps.miners.errors import MinerUnknown
 from apps.sectors.bottleneck import StageFigures, limit_of
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.sealing_report import (
     SealingFilter,
     SealingReport,
     percentile,
     sealing_report,
 )
+from apps.sectors.services.runs import run_begin
 from apps.sectors.stage_runs import RUNS_OF_HOST
+from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.people import principal
 from tests.query_plans import blocks_of
 from tests.unit.apps.sectors.sealing import NOON
 
 if TYPE_CHECKING:
+    from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
@@ -39,10 +42,17 @@ def host(name: str = "alpha", **slots: int) -> Worker:
     return factories.worker(name, slots=slots or SLOTS, seen_at=NOON)
 
 
-def ran(worker: Worker, stage: str, *ends_min: float, minutes: float = 10, **overrides: Any) -> None:
+def ran(
+    worker: Worker,
+    stage: str,
+    *ends_min: float,
+    minutes: float = 10,
+    of: Miner | None = None,
+    **overrides: Any,
+) -> None:
     """Let a host have ended runs so many minutes before noon, each after ten minutes of it."""
     for before in ends_min:
-        sector = factories.sector(factories.miner())
+        sector = factories.sector(of or factories.miner())
         at = NOON - timedelta(minutes=before)
         Sector.objects.filter(pk=sector.pk).update(created_at=at - timedelta(minutes=minutes))
         sector.created_at = at - timedelta(minutes=minutes)
@@ -308,7 +318,6 @@ def test_so_many_runs_of_a_host_are_read_and_no_more():
 
 
 def test_a_capped_hosts_use_and_pace_are_of_the_time_that_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sealing_module, "RUNS_OF_HOST", 3)
     monkeypatch.setattr(runs_module, "RUNS_OF_HOST", 3)
     alpha, beta = host(FINALIZE=1), host("beta", FINALIZE=1)
     ran(alpha, "FINALIZE", 50, 40, 30, 20, 10)  # read: 30 minutes, in which 20 were worked
@@ -320,6 +329,33 @@ def test_a_capped_hosts_use_and_pace_are_of_the_time_that_is_read(monkeypatch: p
     assert figures(found, "FINALIZE").use == pytest.approx((20 + 20) / (30 + 60))
     # Two in the half hour after the oldest that was read, and two in an hour.
     assert found.per_day == pytest.approx(24 * (2 * 2 + 2))
+
+
+def test_a_viewer_sees_that_a_host_ran_more_than_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs_module, "RUNS_OF_HOST", 3)
+    alpha = host(FINALIZE=1)
+    ran(alpha, "FINALIZE", 50, 40, 5)
+    other = factories.miner(of="bob")
+    ran(alpha, "FINALIZE", 20, 10, of=other)  # read are those of 20, 10 and 5 minutes ago
+
+    found = report()
+
+    assert [one.is_capped for one in found.hosts] == [True]
+    assert found.finished == 1
+    assert found.per_day == pytest.approx(24 * 3)
+
+
+def test_a_rebuilt_sector_is_no_new_one() -> None:
+    alpha = host(FINALIZE=1)
+    ran(alpha, "FINALIZE", 50)
+    sector = factories.sector(factories.miner(), state="PROVING")
+    run = run_begin(sector, kind=JobKind.REBUILD, state="LOST", actor="ann", now=NOON, hosts=[], pieces=[])
+    JobEvent.objects.create(job=run.job, event="FINALIZE", stage="FINALIZE", at=NOON, ms=1000, worker=alpha)
+
+    found = report()
+
+    assert found.finished == 1
+    assert figures(found, "FINALIZE").runs == 2
 
 
 COPIES = """
