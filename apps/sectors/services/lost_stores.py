@@ -16,12 +16,14 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.sectors.errors import StoreRefused
+from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.moves import moves_locked, moves_lose
 from apps.sectors.services.store_events import CHANGED, event_write
 from apps.sectors.store_models import Store
+from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import READABLE
 
@@ -37,6 +39,8 @@ NAMED_MAX: Final = 200
 """Sectors of a lost store that are named; the sums are of all."""
 LOST_AFTER: Final = timedelta(hours=6)
 """Nobody has read a lost store for so long: a reboot, or a line that is cut, is over by then."""
+MOUNTED_WITHIN: Final = timedelta(minutes=10)
+"""A host has its disks so long after its worker began."""
 FILES_LOST: Final = "FILES_LOST"
 """Event in the timeline of each of its sectors that are proving."""
 STORE_FORGOTTEN: Final = "STORE_FORGOTTEN"
@@ -163,6 +167,18 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
 def is_forgotten(tenant_id: int, uid: str) -> bool:
     """Return whether sectors lay in a store of this uid that was forgotten and not read since."""
     return bool(uid) and Sector.objects.filter(tenant_id=tenant_id, lost_uid=uid).exists()
+
+
+def forgotten_detach(worker: Worker, uid: str, *, now: datetime) -> None:
+    """Order a host to detach a store that was forgotten and that it cannot read: else it waits for it.
+
+    As long as a store is away a host removes and finalizes nothing that may lie in it.  A host that has
+    just begun may mount its disks yet.
+    """
+    if now < worker.registered_at + MOUNTED_WITHIN:
+        return
+    if not worker.commands.filter(op=Operation.DETACH, args__uid=uid, done_at=None).exists():
+        WorkerCommand.objects.create(worker=worker, op=Operation.DETACH, args={"uid": uid}, actor="console")
 
 
 def files_find(store: Store, *, actor: str, now: datetime) -> None:

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from apps.core.live import Change, publish
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
-from apps.sectors.services.lost_stores import files_find, is_forgotten
+from apps.sectors.services.lost_stores import files_find, forgotten_detach, is_forgotten
 from apps.sectors.services.moves import move_note
 from apps.sectors.services.removals import store_left, store_leftovers_remove
 from apps.sectors.services.store_events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
@@ -71,6 +71,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
     store = Store.objects.filter(tenant_id=worker.tenant_id, uid=one.uid).first()
     if store is None:
         if one.condition not in READABLE and is_forgotten(worker.tenant_id, one.uid):
+            forgotten_detach(worker, one.uid, now=now)
             return None
         name = one.name
         if Store.objects.filter(tenant_id=worker.tenant_id, name=name).exists():
@@ -79,6 +80,7 @@ def _attach(one: AttachedStore, worker: Worker, *, now: datetime) -> StoreAttach
         store, _ = Store.objects.get_or_create(tenant_id=worker.tenant_id, uid=one.uid, defaults=defaults)
     event_write(store, ATTACHED, actor=worker.name, note=one.path, now=now)
     if one.condition in READABLE:
+        worker.commands.filter(op=Operation.DETACH, args__uid=one.uid, done_at=None, actor="console").delete()
         files_find(store, actor=worker.name, now=now)
     store_leftovers_remove(worker, store)
     return StoreAttachment.objects.create(

@@ -183,6 +183,24 @@ def test_a_dead_disk_on_a_living_host_stays_forgotten():
     assert not Sector.objects.exclude(lost_uid="").exists()
 
 
+def test_a_host_detaches_a_dead_disk_once_its_store_is_forgotten():
+    """Away, it keeps the host from removing and finalizing anything."""
+    worker, dead = host("u1"), told(condition=StoreCondition.AWAY)
+    store = lost()
+    store_forget(store, confirm="disk", now=now(), by=principal())
+    orders = WorkerCommand.objects.filter(op=Operation.DETACH, args__uid="uid-disk", worker=worker)
+
+    beat(worker, dead, at=worker.registered_at + timedelta(minutes=9))
+    assert not orders.exists(), "its disks may be mounted yet"
+    for minutes in (10, 11):
+        beat(worker, dead, at=worker.registered_at + timedelta(minutes=minutes))
+    assert orders.get().done_at is None
+
+    beat(worker, told(), at=worker.registered_at + timedelta(minutes=12))
+    assert not orders.exists(), "it reads it again"
+    assert Store.objects.get().name == "disk"
+
+
 MOVES = {
     "QUEUED": ("", "", ""),
     "COPYING": ("", "", "FAILED"),
