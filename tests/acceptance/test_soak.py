@@ -104,6 +104,7 @@ def test_what_a_crowded_machine_keeps_from_being_judged_is_reported(
     made.disturber, made.pool = SimpleNamespace(done=[]), SimpleNamespace(rows_of=lambda *_: [])  # type: ignore[assignment]  # nothing was disturbed
     made.first = made.seen = 10
     made.windows, made.wins, made.unjudged, made.is_strict = Tally(), Tally(), Unjudged(), is_strict
+    made.undisturbed = 0
     lost = SimpleNamespace(miner="f01000", open=12, close=22, missed=True)
     audit = SimpleNamespace(read=lambda *_: None, windows=lambda *_: [lost], wins=lambda *_: [])
     made.audit = SimpleNamespace(**vars(audit), time_of=float)  # type: ignore[assignment]  # a chain of two windows

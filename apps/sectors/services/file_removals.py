@@ -17,6 +17,7 @@ from apps.sectors.models import JobEvent, Sector
 from apps.sectors.services.advance import by_miner
 from apps.sectors.services.removals import files_remove, hosts_with_files
 from apps.sectors.services.steps import job_locked
+from apps.sectors.states import OPEN_MOVES
 from apps.users.services.audit import audit_record
 from poolsite.wire.pipeline import RUN_FINAL, SectorState
 
@@ -81,6 +82,8 @@ def _refusal(sector: Sector, work: SealingContext) -> str:
         return "it is being sealed"
     if sector.runs.exclude(state__in=RUN_FINAL).exists():
         return "its snap-up or rebuild is under way: abort that first"
+    if sector.moves.filter(state__in=OPEN_MOVES).exists():
+        return "it moves to another store: cancel that first"
     return _early(sector, work)
 
 
@@ -144,7 +147,9 @@ def removals_request(
 def _order(sector: Sector, *, by: Principal, work: SealingContext, reason: str) -> bool:
     """Order the removal from the hosts of one sector; return False if that was done already."""
     job, fresh = job_locked(sector.pk)
-    if fresh.removal_asked_at is not None or fresh.state != sector.state:
+    Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)  # as a move does that begins
+    is_moving = fresh.moves.filter(state__in=OPEN_MOVES).exists()
+    if fresh.removal_asked_at is not None or fresh.state != sector.state or is_moving:
         return False
     Sector.objects.filter(pk=fresh.pk).update(removal_asked_at=work.now, updated_at=work.now)
     JobEvent.objects.create(

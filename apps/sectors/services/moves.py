@@ -57,7 +57,10 @@ def moves_begin(
     """
     worker = mover(source, target, now=now)
     rows = Sector.objects.select_for_update(of=("self",)).filter(
-        tenant_id=source.tenant_id, store=source.name, state=SectorState.PROVING
+        tenant_id=source.tenant_id,
+        store=source.name,
+        state=SectorState.PROVING,
+        removal_asked_at=None,
     )
     rows = rows.exclude(moves__state__in=OPEN_MOVES).exclude(
         pk__in=PipelineRun.objects.exclude(state__in=FINAL).values("sector_id")
@@ -87,6 +90,12 @@ def unchanged_require(sector: Sector) -> None:
         raise RunUnderWay("data go into it, or it is made again, already", field="sector")
     if sector.moves.filter(state__in=OPEN_MOVES).exists():
         raise RunUnderWay("it moves to another store: try again when it is there", field="sector")
+
+
+def unchanged_lock(sector: Sector) -> None:
+    """Refuse as `unchanged_require` does, and keep moves from beginning until the transaction ends."""
+    Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=sector.pk)
+    unchanged_require(sector)
 
 
 def mover(source: Store, target: Store, *, now: datetime) -> Worker:
@@ -208,9 +217,10 @@ def _is_begun(row: StoreMove, *, now: datetime) -> bool:
 
 
 def _is_read(move: StoreMove) -> bool:
-    """Return whether a proof that began before the sector's row changed may still read the old copy."""
-    proofs = Job.objects.filter(miner=move.sector.miner_id, kind__in=PROOFS, state=JobState.LEASED)
-    return proofs.filter(created_at__lt=move.updated_at).exists()
+    """Return whether a proof or unsealing from before the sector's row changed may read the old copy."""
+    readers = Q(kind__in=PROOFS) | Q(kind=JobKind.UNSEAL, inputs__sector=str(move.sector.uuid))
+    jobs = Job.objects.filter(readers, miner=move.sector.miner_id, state=JobState.LEASED)
+    return jobs.filter(created_at__lt=move.updated_at).exists()
 
 
 def _order(move: StoreMove, op: Operation) -> None:

@@ -12,7 +12,7 @@ from apps.sectors.errors import NotRebuildable, PiecesGone, RunUnderWay
 from apps.sectors.host_models import Worker
 from apps.sectors.params import has_data
 from apps.sectors.restored import read_back_require
-from apps.sectors.services.moves import unchanged_require
+from apps.sectors.services.moves import unchanged_lock, unchanged_require
 from apps.sectors.services.runs import hosts_of_run, run_begin
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.sha254 import sha254_zero
@@ -73,6 +73,7 @@ def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | No
     rebuild_plan(sector)
     try:
         with transaction.atomic():
+            unchanged_lock(sector)
             run = run_begin(
                 sector,
                 kind=JobKind.REBUILD,

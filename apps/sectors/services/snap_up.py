@@ -29,7 +29,7 @@ from apps.sectors.params import has_data, pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove, proof_form_for
 from apps.sectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.run_models import PipelineRun
-from apps.sectors.services.moves import unchanged_require
+from apps.sectors.services.moves import unchanged_lock, unchanged_require
 from apps.sectors.services.packing import PackedSector, is_due, pieces_plan
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.prices import gas_cost
@@ -199,6 +199,7 @@ def snap_up_begin(
 def _begin(
     sector: Sector, packed: PackedSector, *, by: Principal | None, work: SealingContext, key: str | None
 ) -> PipelineRun:
+    unchanged_lock(sector)
     keys = [piece.pk for piece in packed.pieces]
     locked = Piece.objects.select_for_update().filter(pk__in=keys, state=PieceState.READY).order_by("pk")
     if len(locked) != len(keys):

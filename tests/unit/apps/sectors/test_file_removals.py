@@ -11,6 +11,7 @@ from apps.sectors.models import Job, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.file_removals import removals_plan
 from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.store_models import StoreMove
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
@@ -73,3 +74,12 @@ def test_files_of_an_active_sector_stay() -> None:
     no_place = NodeRefused(1, "sector 7 not due at any deadline")
 
     assert refusal(expired(active=True), no_place) == "the chain had it as active a moment ago"
+
+
+def test_files_of_a_sector_that_moves_stay() -> None:
+    row, no_place = expired(), NodeRefused(1, "sector 7 not due at any deadline")
+    worker = factories.worker("mover")
+    ways = {"from_store": factories.store(worker, "a"), "to_store": factories.store(worker, "b")}
+    StoreMove.objects.create(sector=row, worker=worker, state="COPYING", actor="ann", **ways)
+
+    assert refusal(row, no_place) == "it moves to another store: cancel that first"

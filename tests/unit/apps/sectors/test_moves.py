@@ -14,7 +14,7 @@ from apps.sectors.models import Job, Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.moves import moves_begin, moves_cancel
-from apps.sectors.services.rebuild import rebuild_plan
+from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_orders import store_detach
 from apps.sectors.services.transfer import unfinished_check
@@ -219,6 +219,38 @@ def test_a_sector_either_moves_or_changes(worker: Worker) -> None:
     assert beat(worker) == []
     move = StoreMove.objects.get()
     assert (move.state, move.error) == ("CANCELLED", "the sector is being changed meanwhile")
+
+
+def test_a_move_that_begins_meanwhile_keeps_a_rebuild_from_beginning(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = with_seal(sector())
+    monkeypatch.setattr("apps.sectors.services.rebuild.rebuild_plan", lambda _sector: begin())
+
+    with pytest.raises(RunUnderWay, match="moves to another store"):
+        rebuild_begin(row, by=principal(), now=NOON)
+    assert not PipelineRun.objects.exists()
+
+
+def test_the_old_copy_waits_for_an_unsealing(worker: Worker) -> None:
+    row = sector()
+    fields: dict[str, Any] = {"kind": JobKind.UNSEAL, "miner": row.miner, "stage": "UNSEAL", "lease_s": 60}
+    fields |= {"state": "LEASED", "worker": worker, "inputs": {"sector": str(row.uuid)}}
+    job = Job.objects.create(**fields)
+    Job.objects.filter(pk=job.pk).update(created_at=NOON - timedelta(minutes=1))
+    begin()
+    beat(worker)
+
+    assert beat(worker) == [], "it reads the old copy"
+    Job.objects.filter(pk=job.pk).update(state="DONE")
+    assert beat(worker) == [("remove_copy", "7")]
+
+
+def test_a_sector_whose_files_are_to_go_does_not_move(worker: Worker) -> None:
+    sector(removal_asked_at=NOON)
+
+    with pytest.raises(StoreRefused, match="none of them"):
+        begin()
 
 
 def with_seal(row: SectorRow) -> SectorRow:
