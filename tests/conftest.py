@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 ADDRESS = "POOLSITE_TEST_PGHOST"
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""The hundreds of processes that tests start compile our sources once, and not each anew: 3 s of a core."""
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """With xdist, start the server in the controller: several workers must share one."""

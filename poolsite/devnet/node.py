@@ -380,6 +380,9 @@ class Devnet:
             if self.faults.mining == "on-demand" and self.is_wanted:
                 self.mine_one()
                 continue
+            if self.faults.mining == "paused":
+                self._stopping.wait(MAX_WAIT_S)
+                continue
             rest = self.clock.wall_seconds(self.due() - self.clock.now())
             if rest > 0 or self.faults.mining != "auto":
                 self._stopping.wait(min(max(rest, MIN_WAIT_S), MAX_WAIT_S))

@@ -15,7 +15,7 @@ import psycopg2
 
 from poolsite.embedded.paths import PoolPaths
 from tests.acceptance.chain import Chain, NodeRefused
-from tests.integration.pools import SITE, Pool, wait_until
+from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +73,8 @@ class RunningPool(Pool):
         headers = {"Authorization": f"Bearer {token or self.operator['admin_token']}"}
         if "content" in how:
             headers["Content-Type"] = "application/json"
-        return httpx.request(
-            method, f"http://127.0.0.1:{self.port}{path}", headers=headers, timeout=20, **how
-        )
+        url = f"http://127.0.0.1:{self.port}{path}"
+        return httpx.request(method, url, headers=headers, timeout=20, verify=NO_CERTIFICATES, **how)
 
     def read(self, path: str) -> Any:
         """The answer of a GET that must succeed."""

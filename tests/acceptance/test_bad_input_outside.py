@@ -22,7 +22,7 @@ from tests.acceptance.pool import RunningPool
 from tests.acceptance.scene import Scene
 from tests.factories import MinerNode
 from tests.fake_node import served
-from tests.integration.pools import SITE, crowding, wait_until
+from tests.integration.pools import NO_CERTIFICATES, SITE, crowding, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +57,14 @@ def scene(pool: RunningPool) -> Iterator[Scene]:
     def ask(method: str, path: str, body: str, headers: dict[str, str]) -> httpx.Response:
         kind = {"Content-Type": "application/json"} if body else {}
         url = f"http://127.0.0.1:{pool.port}{path}"
-        return httpx.request(method, url, content=body.encode(), headers={**headers, **kind}, timeout=60)
+        return httpx.request(
+            method,
+            url,
+            content=body.encode(),
+            headers={**headers, **kind},
+            timeout=60,
+            verify=NO_CERTIFICATES,
+        )
 
     with served(MinerNode()) as node:
         made = subprocess.run(

@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from poolsite.embedded.pool import COMPAT_PORTS
-from tests.integration.pools import SITE, Pool, port_free, wait_until
+from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, port_free, wait_until
 from tests.wire.auth.test_recordings import CLI, JWT, LOCAL, Replay, masked
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class AtPort:
     ) -> httpx.Response:
         """Send one request."""
         sent = {**headers, "Content-Type": content_type} if content_type else headers
-        return httpx.request(method, self.url + path, content=body.encode(), headers=sent, timeout=20)
+        return httpx.request(
+            method, self.url + path, content=body.encode(), headers=sent, timeout=20, verify=NO_CERTIFICATES
+        )
 
 
 def test_sophon_auths_command_line_is_answered_at_its_port(pool: OldPorts) -> None:
@@ -98,7 +100,9 @@ def called(port: int, method: str, *params: Any, token: str) -> Any:
     """Call a method over POST; gives the result."""
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
     headers = {"Authorization": f"Bearer {token}"}
-    answer = httpx.post(f"http://127.0.0.1:{port}/rpc/v0", json=body, headers=headers, timeout=20)
+    answer = httpx.post(
+        f"http://127.0.0.1:{port}/rpc/v0", json=body, headers=headers, timeout=20, verify=NO_CERTIFICATES
+    )
     assert answer.status_code == 200, answer.text
     return answer.json()["result"]
 
@@ -134,7 +138,9 @@ def test_each_opened_port_answers_a_method_of_its_program(pool: OldPorts, name: 
 
     def answered() -> bool:
         url = f"http://127.0.0.1:{pool.moved[name]}/rpc/v0"
-        answer = httpx.post(url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+        answer = httpx.post(
+            url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20, verify=NO_CERTIFICATES
+        )
         return answer.status_code == 200 and "result" in answer.json()
 
     wait_until(answered, within_s=60, what=f"{method} at {name}'s port")

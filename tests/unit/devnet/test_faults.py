@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,7 @@ from poolsite.devnet.consensus import tipset_execute
 from poolsite.devnet.faults import BadFault
 from poolsite.devnet.forks import NoReorg, head_back, reorg
 from poolsite.devnet.mempool import MessageRejected
+from poolsite.devnet.node import MAX_WAIT_S
 from poolsite.devnet.rpc.dispatch import LOTUS, PERMS, Dispatcher
 from poolsite.devnet.rpc.fault_injection import foreign_message
 from poolsite.devnet.rpc.methods import METHODS_V1
@@ -390,3 +392,17 @@ async def test_the_clock_is_set_on(node):
     assert node.head.tipset.min_timestamp >= later
     assert "never goes back" in (await call(node, "Devnet.SetTime", 5))["error"]["message"]
     assert "too far" in (await call(node, "Devnet.SetTime", 10**15))["error"]["message"]
+
+
+def test_paused_an_overdue_block_is_no_reason_to_look_again_soon(node, monkeypatch):
+    waits: list[float] = []
+    stopping = SimpleNamespace(is_set=lambda: bool(waits), wait=waits.append, set=lambda: None)
+    monkeypatch.setattr(node, "_stopping", stopping)
+    node.faults.set_json({"mining": "paused"})
+    node.clock.skip(100 * node.network.epoch_s)
+    height = node.head.height
+
+    node.run()
+
+    assert waits == [MAX_WAIT_S]
+    assert node.head.height == height
