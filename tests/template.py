@@ -48,11 +48,14 @@ def modules(names: Iterable[str]) -> list[Path]:
     return [file for file in files if file.exists()]
 
 
-def key(programs: Path) -> str:
-    """Return the name of the database that these sources, packages and this PostgreSQL make."""
+def key() -> str:
+    """Return the name of the database that these sources and packages make, PostgreSQL among them.
+
+    Wherever they are: a new clone finds what an older one has made.
+    """
     digest = hashlib.sha256()
     packages = (f"{found.name} {found.version}" for found in importlib.metadata.distributions())
-    for line in (sys.version, str(programs), *sorted(packages)):
+    for line in (sys.version, *sorted(packages)):
         digest.update(f"{line}\n".encode())
     for path in sources():
         digest.update(f"{path.relative_to(SITE)}\n".encode() + path.read_bytes())
@@ -77,12 +80,12 @@ def fill(programs: Path, place: Mapping[str, str]) -> None:
         cwd=SITE,
     )
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        keep(programs, env, kept_file(programs))
+        keep(programs, env, kept_file())
 
 
 def restore(programs: Path, place: Mapping[str, str]) -> bool:
     """Fill the empty database at `place` with what is kept; False if nothing is."""
-    kept = kept_file(programs)
+    kept = kept_file()
     if not kept.exists():
         return False
     words = ("-qX", "-v", "ON_ERROR_STOP=1", "-1", "-o", os.devnull, "-f", kept)
@@ -90,9 +93,9 @@ def restore(programs: Path, place: Mapping[str, str]) -> bool:
     return True
 
 
-def kept_file(programs: Path) -> Path:
+def kept_file() -> Path:
     """Return where the database of these sources is kept, if it is."""
-    return folder() / f"template-{key(programs)}.sql"
+    return folder() / f"template-{key()}.sql"
 
 
 def keep(programs: Path, env: Mapping[str, str], kept: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import shutil
+import sys
+from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection
@@ -10,7 +12,8 @@ from django.db.migrations.executor import MigrationExecutor
 
 from tests import template
 
-PROGRAMS = Path("/of/postgres")
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -34,28 +37,42 @@ def written(path: Path, text: str) -> None:
     "at", ["apps/some/migrations/0001_initial.py", "apps/core/fields.py", "poolsite/width.py"]
 )
 def test_another_word_in_what_a_migration_uses_makes_another_database(sources: Path, at: str) -> None:
-    before = template.key(PROGRAMS)
+    before = template.key()
 
     (sources / at).write_text((sources / at).read_text() + "# more\n")
 
-    assert template.key(PROGRAMS) != before
+    assert template.key() != before
 
 
 @pytest.mark.parametrize("at", ["apps/some/migrations/0002_more.py", "apps/some/models.py"])
 def test_another_file_makes_another_database(sources: Path, at: str) -> None:
-    before = template.key(PROGRAMS)
+    before = template.key()
 
     written(sources / at, "")
 
-    assert template.key(PROGRAMS) != before
+    assert template.key() != before
 
 
 def test_what_no_migration_uses_changes_nothing(sources: Path) -> None:
-    before = template.key(PROGRAMS)
+    before = template.key()
 
     written(sources / "apps/some/views.py", "")
 
-    assert template.key(PROGRAMS) == before
+    assert template.key() == before
+
+
+def test_a_new_clone_of_the_same_sources_finds_the_database(
+    sources: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = template.key()
+
+    clone = tmp_path_factory.mktemp("elsewhere") / "clone"
+    shutil.copytree(sources, clone)
+    monkeypatch.setattr(template, "SITE", clone)
+    monkeypatch.setattr(sys, "prefix", str(clone / ".venv"))
+    monkeypatch.setattr(sys, "executable", str(clone / ".venv/bin/python"))
+
+    assert template.key() == before
 
 
 @pytest.mark.django_db
