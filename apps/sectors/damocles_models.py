@@ -13,6 +13,8 @@ class DamoclesSector(Timestamped):
     sector = models.OneToOneField("sectors.Sector", on_delete=models.CASCADE, related_name="damocles")
     begun_at = models.DateTimeField(null=True)
     """When its worker first named it; None: it was allocated, and nobody may have heard the answer."""
+    named_at = models.DateTimeField(null=True)
+    """When its worker last named it, in any call."""
     location = models.CharField(max_length=500, blank=True)
     """The sealing thread's folder."""
     step = models.CharField(max_length=40, blank=True)
@@ -24,6 +26,10 @@ class DamoclesSector(Timestamped):
     reserved_store = models.CharField(max_length=110, blank=True)
     reserved_bytes = models.BigIntegerField(default=0)
     """What is kept free in that store until the files are there."""
+    look = models.ForeignKey("sectors.Job", null=True, on_delete=models.SET_NULL, related_name="+")
+    """The job by which a prover looks at the files in the store that the worker named."""
+    looked_at = models.DateTimeField(null=True)
+    """When they were found whole there; None: nobody has seen them yet."""
     finished_at = models.DateTimeField(null=True)
     """When the worker was done with it; it may have wiped its folder since."""
 

@@ -12,6 +12,8 @@ from apps.users.models import Tenant
 
 DAMOCLES: Final = "damocles"
 """Kind of a damocles-worker: it seals by the JSON-RPC of damocles-manager and takes no other jobs."""
+NAMELESS: Final = "damocles-at:"
+"""How the uid of a damocles-worker begins that has not told its name yet."""
 
 
 class Worker(Named, Timestamped):

@@ -10,7 +10,7 @@ from django.db.models.functions import Greatest
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.errors import MinerNotReady
 from apps.miners.selectors import miners_active
-from apps.sectors.host_models import HostInventory, Worker
+from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Sector
 from poolsite.wire.jobs import JobKind
 
@@ -51,7 +51,9 @@ def hosts_unreported(recovery: Recovery) -> QuerySet[Worker]:
     """Return the sealing hosts that have not said since the restore what they have on their disks."""
     if recovery.sectors_since is None:
         return Worker.objects.none()
-    hosts = Worker.objects.filter(kinds__contains=[str(JobKind.SEAL)], retired_at=None)
+    seals = Q(kinds__contains=[str(JobKind.SEAL)])
+    seals |= Q(kinds__contains=[DAMOCLES]) & ~Q(uid__startswith=NAMELESS)
+    hosts = Worker.objects.filter(seals, retired_at=None)
     return hosts.exclude(inventory__told_at__gte=recovery.sectors_since).order_by("name", "pk")
 
 
@@ -73,10 +75,17 @@ def lease_token_next() -> Greatest:
 
 
 def must_register(worker: Worker, recovery: Recovery | None = None) -> bool:
-    """Return whether a host has to register again, since it has not reported its disk since a restore."""
-    if str(JobKind.SEAL) not in worker.kinds:
+    """Return whether a host gets nothing before it has reported its disk, as it has not since a restore.
+
+    A damocles-worker has no inventory to report: it is waited for as long as sectors are read back
+    (`damocles_ping`), and not when somebody has ended that.
+    """
+    if str(JobKind.SEAL) in worker.kinds:
+        since = (recovery or recovery_row()).restored_at
+    elif DAMOCLES in worker.kinds:
+        since = (recovery or recovery_row()).sectors_since
+    else:
         return False
-    restored_at = (recovery or recovery_row()).restored_at
-    if restored_at is None:
+    if since is None:
         return False
-    return not HostInventory.objects.filter(worker=worker, told_at__gte=restored_at).exists()
+    return not HostInventory.objects.filter(worker=worker, told_at__gte=since).exists()

@@ -10,16 +10,20 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import F
 
 from apps.core.live import Change, publish
+from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors import WorkerRetired
-from apps.sectors.host_models import DAMOCLES, Worker
+from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Job
+from apps.sectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.retirement import retire_when_drained
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import Operation
+from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -28,8 +32,6 @@ if TYPE_CHECKING:
 
 BOOT: Final = "damocles"
 """damocles-workers do not say when they were started."""
-PLACE: Final = "damocles-at:"
-"""How the uid of a worker begins that has not told its name yet."""
 NAMED: Final = "damocles:"
 
 
@@ -42,12 +44,14 @@ class Ping:
     threads: int = 0
     errors: int = 0
     """Threads with an error."""
+    busy: int | None = None
+    """Threads that have a sector, or other work; None: it did not say."""
 
 
 def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Worker:
     """Return the row of a damocles-worker, which its first word makes.  Raises WorkerRetired."""
     source = principal.source[:100]
-    uid = (f"{NAMED}{name}" if name else f"{PLACE}{source}")[:100]
+    uid = (f"{NAMED}{name}" if name else f"{NAMELESS}{source}")[:100]
     facts = {
         "name": (name or f"damocles-worker at {source}")[:100],
         "host": source,
@@ -100,16 +104,41 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     worker.last_error = f"{ping.errors} of {ping.threads} threads have an error" if ping.errors else ""
     _commands_obey(worker, now=now)
     worker.save()
-    held = Job.objects.filter(worker=worker, state=JobState.LEASED, sector__damocles__begun_at__isnull=False)
-    is_busy = False
-    for job in held.select_for_update(of=("self",)).order_by("pk"):
-        is_busy = True
-        job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
-        job.save(update_fields=["lease_until", "heard_at"])
+    is_busy = _leases_renew(worker, busy=ping.busy, now=now)
+    _disk_note(worker, busy=ping.busy, now=now)
     retire_when_drained(worker, is_busy=is_busy, now=now)
-    nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{PLACE}{worker.host}"[:100])
+    nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
     nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
+
+
+def _leases_renew(worker: Worker, *, busy: int | None, now: datetime) -> bool:
+    """Prolong the leases of as many sectors as the worker has threads at work, those named last.
+
+    A ping names no sector: one that no thread has any more, as its folder is lost, is not held for ever.
+    """
+    held = Job.objects.filter(worker=worker, state=JobState.LEASED, sector__damocles__begun_at__isnull=False)
+    newest = held.order_by(F("sector__damocles__named_at").desc(nulls_last=True), "pk")
+    alive = list(newest.values_list("pk", flat=True)[:busy])
+    for job in Job.objects.filter(pk__in=alive).select_for_update(of=("self",)).order_by("pk"):
+        if job.state == JobState.LEASED and job.worker_id == worker.pk:
+            job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
+            job.save(update_fields=["lease_until", "heard_at"])
+    return bool(alive)
+
+
+def _disk_note(worker: Worker, *, busy: int | None, now: datetime) -> None:
+    """Note, after a restore, that all that a worker has is known: each busy thread has named its sector."""
+    recovery = sectors_recovery()
+    if recovery is None or busy is None or not must_register(worker, recovery):
+        return
+    told = {"sector__damocles__named_at__gte": recovery.sectors_since, "sector__damocles__finished_at": None}
+    known = Job.objects.filter(sticky_worker=worker, **told).exclude(sector__state__in=FINAL_STATES)
+    if known.count() >= busy:
+        HostInventory.objects.update_or_create(
+            worker=worker, defaults={"told_at": now, "sectors": [], "stored": []}
+        )
+        publish(RECOVERY_CHANGE)
 
 
 def _commands_obey(worker: Worker, *, now: datetime) -> None:

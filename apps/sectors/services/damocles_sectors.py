@@ -21,7 +21,7 @@ from apps.sectors.errors import NotDamocles, NotThatFar, SectorGone
 from apps.sectors.host_models import DAMOCLES
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
-from apps.sectors.restored import lease_token_next
+from apps.sectors.restored import lease_token_next, must_register, sectors_recovery
 from apps.sectors.services.advance import SectorsInProgress, step_console, tickets_assign
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
@@ -87,6 +87,7 @@ class Held:
     sector: Sector
     job: Job
     told: DamoclesSector
+    principal: Principal
     now: datetime
 
     @property
@@ -113,6 +114,8 @@ class Held:
         """Have the worker hold the job while the next step is its own."""
         self.told.begun_at = self.told.begun_at or self.now
         self.told.save()
+        if self.job.sticky_worker is None:  # it was given out, and is named for the first time
+            self.bind(self.job.worker or damocles_host(self.principal, now=self.now))
         until = self.now + timedelta(seconds=self.job.lease_s)
         is_its = NEXT_STAGE[self.sector.state].owner is Owner.WORKER
         if self.job.state == JobState.READY and is_its:
@@ -129,13 +132,23 @@ class Held:
         elif self.job.state == JobState.LEASED:
             Job.objects.filter(pk=self.job.pk).update(lease_until=until, heard_at=self.now)
 
-    def forward(self, state: str, **outcomes: Any) -> None:
-        """Take the worker's steps up to a state, with the columns that they fill; the chain's are not its."""
+    def bind(self, worker: Worker) -> None:
+        """Have a worker be the one that has the sector's files."""
+        self.job.sticky_worker = worker
+        if self.job.worker_id is not None:
+            self.job.worker = worker
+        self.job.save(update_fields=["sticky_worker", "worker"])
+
+    def forward(self, state: str, **outcomes: Any) -> bool:
+        """Take the worker's steps up to a state, with the columns that they fill; the chain's are not its.
+
+        Returns whether the sector is there: a step of the chain may come before, or a pause.
+        """
         single = self.rank + 1 == stage_rank(NEXT_STAGE[state].stage)
         while self.is_before(state) and self.sector.paused_at is None:
             step = NEXT_STAGE[self.sector.state]
             if step.owner is not Owner.WORKER:
-                return
+                return False
             self.lease()
             data = {name: outcomes[name] for name in step.outputs if name in outcomes}
             if step.stage == Stage.TREE_D:
@@ -147,6 +160,7 @@ class Held:
             sector_step(
                 self.sector, step.event, job=self.job, now=self.now, actor=actor, report=report, **data
             )
+        return not self.is_before(state)
 
     def note(self, event: str, note: str, *, is_error: bool = False) -> None:
         """Write something into the sector's timeline that moves nothing."""
@@ -170,11 +184,12 @@ class Held:
 def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> list[Sector]:
     """Lease pledged sectors of zeros that nobody has begun, to the worker that asks.
 
-    One that it was given before, and never named since, is given again once its lease is over.
+    A sector is bound to nobody before a worker names it: if the answer was lost it is given out again, to
+    any host, once the lease is over.  After a restore a worker gets none before all that it has is known.
     Raises WorkerRetired.
     """
     worker = damocles_taker(principal, now=now)
-    if worker is None:
+    if worker is None or must_register(worker):
         return []
     among = Q(sector__pieces=[], sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
     among &= Q(sector__seal_proof__in=INTERACTIVE)
@@ -191,10 +206,12 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
         max=count,
     )
     jobs = jobs_claim(worker, claim, now=now, among=among).jobs
-    sectors = list(Sector.objects.filter(job__uuid__in=[job.id for job in jobs]).order_by("number"))
+    given = Job.objects.filter(uuid__in=[job.id for job in jobs])
+    given.update(sticky_worker=None)
+    sectors = list(Sector.objects.filter(job__in=given).select_related("miner").order_by("number"))
     for sector in sectors:
         DamoclesSector.objects.get_or_create(sector=sector)
-    return [Sector.objects.select_related("miner").get(pk=sector.pk) for sector in sectors]
+    return sectors
 
 
 def sector_find(principal: Principal, name: SectorName) -> Sector:
@@ -218,16 +235,47 @@ def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[H
     found = sector_find(principal, name)
     with transaction.atomic():
         job, sector = job_locked(found.pk)
+        if _is_forgotten(job, sector):
+            DamoclesSector.objects.get_or_create(sector=sector)
         told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
-        if told is None or (job.sticky_worker is not None and DAMOCLES not in job.sticky_worker.kinds):
+        if told is None or not _is_theirs(job.sticky_worker):
             raise NotDamocles(f"{name} is not sealed by a damocles-worker")
-        yield Held(sector, job, told, now)
+        told.named_at = now
+        told.save(update_fields=["named_at"])
+        yield Held(sector, job, told, principal, now)
+
+
+def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> tuple[Sector, DamoclesSector]:
+    """Return a sector that a damocles-worker seals, as it is, for a worker that only asks.
+
+    Raises NotDamocles.
+    """
+    sector = sector_find(principal, name)
+    rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
+    told = rows.select_related("sector__job__sticky_worker").first()
+    if told is None or not _is_theirs(told.sector.job.sticky_worker):
+        raise NotDamocles(f"{name} is not sealed by a damocles-worker")
+    DamoclesSector.objects.filter(pk=told.pk).update(named_at=now)
+    return sector, told
+
+
+def _is_theirs(worker: Worker | None) -> bool:
+    """Return whether a sector that is bound to this host, or to none, may be a damocles-worker's."""
+    return worker is None or DAMOCLES in worker.kinds
+
+
+def _is_forgotten(job: Job, sector: Sector) -> bool:
+    """Return whether a sector may have been given out after the backup that was read in."""
+    recovery = sectors_recovery()
+    is_bare = sector.state == SectorState.ALLOCATED and job.sticky_worker is None and job.worker is None
+    since = None if recovery is None else recovery.restored_at
+    return is_bare and since is not None and sector.created_at < since
 
 
 def damocles_begin(principal: Principal, name: SectorName, *, now: datetime) -> Sector:
     """Note that a worker has begun with a sector that it was given.  Raises SectorGone, NotDamocles."""
     with held(principal, name, now=now) as one:
-        _living_require(one, name)
+        living_require(one, name)
         one.lease()
         return one.sector
 
@@ -238,7 +286,7 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
     Raises SectorGone, NotDamocles, NotThatFar.
     """
     with held(principal, name, now=work.now) as one:
-        _living_require(one, name)
+        living_require(one, name)
         one.go_on()
         one.lease()
         one.forward(SectorState.TREE_D_BUILT)
@@ -288,10 +336,7 @@ def _host_note(one: Held, worker: Worker) -> None:
     before = one.job.sticky_worker
     if before == worker:
         return
-    one.job.sticky_worker = worker
-    if one.job.worker_id is not None:
-        one.job.worker = worker
-    one.job.save(update_fields=["sticky_worker", "worker"])
+    one.bind(worker)
     if before is not None and one.told.location:
         one.note(HOST_CHANGED, f"{before.name} had it before, in {one.told.location}", is_error=True)
 
@@ -338,8 +383,9 @@ def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:
     """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
     stored = [sector for sector in underway.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
     landed = {sector.pk: sector for sector in stored}
-    theirs = DamoclesSector.objects.filter(sector__in=landed) if landed else ()
-    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in theirs)
+    begun = DamoclesSector.objects.exclude(begun_at=None)
+    theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])
+    return sum(step_console(landed[row.sector_id], "FINALIZE", now=now) for row in (theirs if landed else ()))
 
 
 def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
@@ -364,7 +410,7 @@ def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: 
         sector_abort(one.sector, actor=actor, reason=reason[:500], now=now, by=principal)
 
 
-def _living_require(one: Held, name: SectorName) -> None:
+def living_require(one: Held, name: SectorName) -> None:
     """Raise SectorGone for a sector that is over."""
     if one.sector.state in GONE:
         raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 
 from apps.sectors.damocles_models import DamoclesSector
-from apps.sectors.services.damocles_sectors import held
+from apps.sectors.services.damocles_sectors import held, living_require
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import attachments_of, provers_of_store, store_standing, stores_visible
+from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from django.db.models import QuerySet
 
     from apps.sectors.services.damocles_sectors import SectorName
     from apps.users.principals import Principal
@@ -35,9 +38,10 @@ def damocles_reserve(
 ) -> Store | None:
     """Reserve room for a sector in one of the worker's stores; asked again, in the same one.
 
-    None while no store takes it.  Raises NotDamocles.
+    None while no store takes it.  Raises NotDamocles, SectorGone.
     """
     with held(principal, name, now=now) as one:
+        living_require(one, name)
         one.go_on()
         one.lease()
         Store.objects.select_for_update().filter(tenant_id=principal.own_id).order_by("pk").first()
@@ -70,8 +74,19 @@ def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
         or not store.rules.get("can_store", True)
     ):
         return False
-    others = DamoclesSector.objects.filter(
-        reserved_store=store.name, sector__tenant_id=store.tenant_id
-    ).exclude(sector__number=name.number, sector__miner__actor_id=name.miner_id)
+    others = reserved_in(store).exclude(sector__number=name.number, sector__miner__actor_id=name.miner_id)
     taken = others.aggregate(sum=Sum("reserved_bytes"))["sum"] or 0
     return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))
+
+
+def reserved_in(store: Store) -> QuerySet[DamoclesSector]:
+    """Return the sectors whose files are still to come into a store.
+
+    Not those that are over, however they ended, nor those that lie there: its host counts them as used.
+    """
+    rows = DamoclesSector.objects.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
+    return (
+        rows.filter(finished_at=None)
+        .exclude(sector__state__in=FINAL_STATES)
+        .exclude(sector__store=F("reserved_store"))
+    )

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apps.chain.selectors import head_current, network_current
-from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.errors import BadReport, NotThatFar
 from apps.sectors.models import Sector, SectorProof
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.advance import SectorsInProgress, seeds_assign, ticket_life
-from apps.sectors.services.damocles_sectors import GONE, Held, held, sector_find
+from apps.sectors.services.damocles_files import files_mended, files_wait, look_begin
+from apps.sectors.services.damocles_sectors import GONE, Held, damocles_told, held
 from apps.sectors.services.reports import proof_check
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import provers_of_store
@@ -69,7 +69,8 @@ def damocles_precommit(
             return refusal
         columns = {"comm_d": made.comm_d, "comm_r": made.comm_r}
         if is_first:
-            one.forward(SectorState.PERSISTED, **columns, store="")
+            if not one.forward(SectorState.PERSISTED, **columns, store=""):
+                raise NotThatFar(f"{name} is {one.sector.state}: the console's step comes first")
         else:
             Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
             one.note("REPLACED", "its worker has submitted other commitments")
@@ -108,9 +109,13 @@ def _is_stale(sector: Sector, epoch: int) -> bool:
     return head is not None and epoch <= head.height - ticket_life(sector, network_current())
 
 
-def precommit_standing(principal: Principal, name: SectorName) -> Standing:
-    """Return where a sector's pre-commit is.  Raises NotDamocles."""
-    sector = sector_find(principal, name)
+def precommit_standing(principal: Principal, name: SectorName, *, now: datetime) -> Standing:
+    """Return where a sector's pre-commit is.  Raises NotDamocles.
+
+    One that went back behind its submission is to be submitted again: only then what the worker has is
+    compared with what the sector is now, and it gives up only what the chain takes no more.
+    """
+    sector, _ = damocles_told(principal, name, now=now)
     if sector.state in GONE:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
     if not _is_before(sector, SectorState.PRECOMMIT_LANDED):
@@ -118,7 +123,9 @@ def precommit_standing(principal: Principal, name: SectorName) -> Standing:
     if _is_before(sector, SectorState.PERSISTED):
         if sector.comm_r is None:
             return OnChainState.NOT_FOUND, "no pre-commit was submitted"
-        return OnChainState.SHOULD_ABORT, "the ticket became too old before the pre-commit was sent"
+        if sector.paused_at is not None:
+            return OnChainState.PENDING, sector.error
+        return OnChainState.FAILED, f"the sector went back, it is {sector.state}: submit the pre-commit again"
     sent = sector.state == SectorState.PRECOMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
 
@@ -126,6 +133,7 @@ def precommit_standing(principal: Principal, name: SectorName) -> Standing:
 def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, now: datetime) -> bool:
     """Note in which store a worker has put a sector's files; False for a store that is not known.
 
+    A prover looks at them there: until it has found them whole nothing is committed.
     Raises NotDamocles, NotThatFar.
     """
     store = Store.objects.filter(tenant_id=principal.own_id, name=store_name).first()
@@ -133,6 +141,7 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
         return False
     with held(principal, name, now=now) as one:
         one.go_on()
+        files_mended(one)
         sector = one.sector
         if one.is_before(SectorState.PERSISTED):
             raise NotThatFar(f"{name} is {sector.state}: its commitments were not submitted")
@@ -145,8 +154,8 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
         Sector.objects.filter(pk=sector.pk).update(store=store.name, updated_at=now)
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
-        one.told.save()
         one.note("STORED", f"in store {store.name}")
+        look_begin(one)
     return True
 
 
@@ -160,7 +169,10 @@ class SeedAnswer:
 
 
 def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContext) -> SeedAnswer:
-    """Return a sector's seed, or how long it takes.  Raises NotDamocles, NotThatFar."""
+    """Return a sector's seed, or how long it takes; none before a prover has seen the sector's files.
+
+    Raises NotDamocles, NotThatFar.
+    """
     with held(principal, name, now=work.now) as one:
         one.go_on()
         sector = one.sector
@@ -175,6 +187,8 @@ def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContex
             now=work.now,
         )
     with held(principal, name, now=work.now) as one:
+        if one.sector.store and files_wait(one):
+            return SeedAnswer(wait_epochs=1)
         sector = one.sector
         if sector.seed is None or sector.seed_epoch is None:
             wait = work.network.pre_commit_challenge_delay + work.network.confidences.seed
@@ -200,28 +214,36 @@ def damocles_proof(
             return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
         one.lease()
         if one.is_before(SectorState.C2_DONE):
-            return _proof_first(one, proof)
-        known = SectorProof.objects.filter(sector=sector).first()
-        if known is not None and bytes(known.proof) == proof:
-            return SubmitResult.ACCEPTED, ""
-        if not anew or sector.state != SectorState.C2_DONE:
-            return SubmitResult.MISMATCHED, "another proof was submitted for this sector before"
-        return _proof_take(sector, proof)
+            taken = _proof_first(one, proof)
+        else:
+            taken = _proof_again(one, proof, anew=anew)
+    if isinstance(taken, str):  # after the transaction: what was found out about the files stays
+        raise NotThatFar(taken)
+    return taken
 
 
-def _proof_first(one: Held, proof: bytes) -> Submitted:
-    """Take the first proof for a seed.  Raises NotThatFar."""
+def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
+    """Compare a proof with the one that was submitted, or put it in its place."""
+    sector = one.sector
+    known = SectorProof.objects.filter(sector=sector).first()
+    if known is not None and bytes(known.proof) == proof:
+        return SubmitResult.ACCEPTED, ""
+    if not anew or sector.state != SectorState.C2_DONE:
+        return SubmitResult.MISMATCHED, "another proof was submitted for this sector before"
+    return _proof_take(sector, proof)
+
+
+def _proof_first(one: Held, proof: bytes) -> Submitted | str:
+    """Take the first proof for a seed; returns for what it has to wait.  Raises NotThatFar."""
     if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
         return SubmitResult.MISMATCHED, SEED_AGAIN
-    if not one.sector.store:
-        raise NotThatFar(f"sector {one.sector.number} lies in no store yet: submit where its files are first")
-    if one.sector.paused_at is not None:
-        if not one.told.is_failed_there:
-            raise NotThatFar(f"the sector waits: {one.sector.error}")
-        one.go_on()
+    one.go_on()
+    waits = files_wait(one)
+    if waits or one.sector.paused_at is not None:
+        return f"sector {one.sector.number} waits: {waits or one.sector.error}"
     taken = _proof_take(one.sector, proof)
-    if taken[0] is SubmitResult.ACCEPTED:
-        one.forward(SectorState.C2_DONE)
+    if taken[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
+        raise NotThatFar(f"sector {one.sector.number} is {one.sector.state}: the console's step comes first")
     return taken
 
 
@@ -236,18 +258,22 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
     return SubmitResult.ACCEPTED, ""
 
 
-def proof_standing(principal: Principal, name: SectorName) -> Standing:
+def proof_standing(principal: Principal, name: SectorName, *, now: datetime) -> Standing:
     """Return where a sector's commit is.  Raises NotDamocles."""
-    sector = sector_find(principal, name)
+    sector, told = damocles_told(principal, name, now=now)
     if sector.state in GONE:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
     if not _is_before(sector, SectorState.COMMIT_LANDED):
         return OnChainState.LANDED, ""
     if _is_before(sector, SectorState.C2_DONE):
-        told = DamoclesSector.objects.filter(sector=sector).first()
-        if told is None or told.seed_epoch is None:
+        known = SectorProof.objects.filter(sector=sector).first()
+        if told.seed_epoch is None or known is None:
             return OnChainState.NOT_FOUND, "no proof was submitted"
-        return OnChainState.PERM_FAILED, SEED_AGAIN
+        if told.seed_epoch != sector.seed_epoch:
+            return OnChainState.PERM_FAILED, SEED_AGAIN
+        if sector.paused_at is not None:
+            return OnChainState.PENDING, sector.error
+        return OnChainState.FAILED, f"the sector went back, it is {sector.state}: submit the proof again"
     sent = sector.state == SectorState.COMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
 

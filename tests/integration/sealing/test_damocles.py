@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def outside(world: World) -> DamoclesWorker:
     """A damocles-worker in a pool whose own sealer takes no sectors."""
-    world.hosts_work = lambda: None  # type: ignore[method-assign]  # the prover's work comes later
+    world.hosts_work = world.prover_works  # type: ignore[method-assign]
     factories.store(Worker.objects.get(name="prover-1"), world.store.name())
     return DamoclesWorker(world, token("write", of="alice", scopes=["sealer"]))
 
@@ -68,7 +68,7 @@ def test_a_sector_is_sealed_by_a_damocles_worker_and_proves_itself(
     assert steps == [(event, NAME) for event in events]
     assert job.events.get(event="FINALIZE").actor == "console", "it proves whether its worker comes back"
     assert DamoclesSector.objects.get().finished_at is not None, "and that came"
-    del world.hosts_work  # the pool's own prover again
+    del world.hosts_work  # the pool's own hosts again
     world.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW, stride=SKIP)
     assert active_on_chain(world, miner) == [sector.number]
 

@@ -245,6 +245,10 @@ class World:
             self.agent.tick()
             if not self.agent.held:
                 break
+        self.prover_works()
+
+    def prover_works(self) -> None:
+        """Let the prover do all that it can do now."""
         while self.proves:
             jobs: tuple[Assignment, ...] = self.prover._claim(5, *self.besides)
             if not jobs:

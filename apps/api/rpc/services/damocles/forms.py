@@ -136,11 +136,13 @@ def ping(value: Json) -> Ping:
     if not dest:
         raise BadParam("worker dest is required")
     summary = fields(found["summary"]) if found.get("summary") is not None else {}
+    threads, empty = whole(summary.get("threads") or 0), summary.get("empty")
     return Ping(
         name=name,
         version=short(found.get("version")),
-        threads=whole(summary.get("threads") or 0),
+        threads=threads,
         errors=whole(summary.get("errors") or 0),
+        busy=None if empty is None else max(threads - whole(empty), 0),
     )
 
 

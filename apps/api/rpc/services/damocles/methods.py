@@ -112,7 +112,7 @@ def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
     """Return where the pre-commit is."""
-    state, words = precommit_standing(call.principal, name)
+    state, words = precommit_standing(call.principal, name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
@@ -147,7 +147,7 @@ def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
     """Return where the commit is."""
-    state, words = proof_standing(call.principal, name)
+    state, words = proof_standing(call.principal, name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 

@@ -10,6 +10,7 @@ import pytest
 from apps.chain.models import Head
 from apps.chain.selectors import network_current
 from apps.core import clock
+from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
@@ -75,6 +76,8 @@ def test_another_hosts_sector_is_refused_and_nothing_of_it_changes(line: Line, m
 
     assert line.code("AssignTicket", named(sector)) == 1
     assert line.code("ReportAborted", named(sector), "mine") == 1
+    for method in ("PollPreCommitState", "PollProofState"):
+        assert line.code(method, named(sector)) == 1
     sector.refresh_from_db()
     assert sector.state == "ALLOCATED"
 
@@ -111,6 +114,51 @@ def test_submitted_commitments_are_compared(line: Line, miner: Miner) -> None:
     assert (sector.state, bytes(sector.comm_r or b"")) == ("PERSISTED", bytes([8]) * 32)
 
 
+@pytest.mark.parametrize("back_to", ["PC2_DONE", "ALLOCATED"])
+def test_a_sector_that_went_back_is_submitted_again(line: Line, miner: Miner, back_to: str) -> None:
+    sector = ticketed(line, miner)
+    line.call("SubmitPreCommit", *precommit(sector))
+    sector_stop(sector, actor="ann", now=clock.now())
+    sector_retry(sector, actor="ann", now=clock.now(), state=back_to)
+
+    assert line.call("PollPreCommitState", named(sector))["State"] == 5, (
+        "on 7 its worker would wipe the files"
+    )
+
+    again = precommit(sector)
+    again[2] = True
+    if back_to == "ALLOCATED":  # up to its ticket, which the console has to draw first
+        message = line.answer("SubmitPreCommit", *again)["error"]["message"]
+        assert "TREE_D_BUILT: the console's step comes first" in message
+        sector.refresh_from_db()
+        assert sector.state == "ALLOCATED"
+    else:
+        assert line.call("SubmitPreCommit", *again)["Res"] == 1
+        assert line.call("PollPreCommitState", named(sector))["State"] == 1
+
+
+def test_a_proof_that_went_back_is_submitted_again(line: Line, miner: Miner) -> None:
+    sector = ticketed(line, miner)
+    line.call("SubmitPreCommit", *precommit(sector))
+    factories.store(factories.worker(kinds=[JobKind.WINDOW_POST]), "store")
+    columns = {"state": "SEED_ASSIGNED", "seed": bytes(32), "seed_epoch": 990, "store": "store"}
+    Sector.objects.filter(pk=sector.pk).update(**columns)
+    Job.objects.update(state="READY", stage="C1")
+    DamoclesSector.objects.update(looked_at=clock.now())
+    line.call("WaitSeed", named(sector), 5)
+    proof = {"Proof": b64encode(b"proof").decode()}
+    line.call("SubmitProof", named(sector), proof, False)
+    sector_stop(sector, actor="ann", now=clock.now())
+    sector_retry(sector, actor="ann", now=clock.now(), state="C1_DONE")
+
+    assert line.call("PollProofState", named(sector))["State"] == 5
+
+    assert line.call("SubmitProof", named(sector), proof, True)["Res"] == 1
+    assert line.call("PollProofState", named(sector))["State"] == 1
+    Sector.objects.filter(pk=sector.pk).update(state="SEED_ASSIGNED", seed_epoch=991)
+    assert line.call("PollProofState", named(sector))["State"] == 6
+
+
 def test_only_a_ticket_that_no_chain_takes_any_more_is_rejected(line: Line, miner: Miner) -> None:
     sector = ticketed(line, miner)
     life = network_current().max_precommit_randomness_lookback
@@ -142,6 +190,7 @@ def test_a_proof_waits_for_its_files_and_is_compared(line: Line, miner: Miner) -
     assert line.call("StoreReserveSpace", named(sector), 4096, ["other"]) is None
     assert line.call("StoreReserveSpace", named(sector), 4096, ["store"])["Path"] == "/mnt/store"
     assert line.call("SubmitPersisted", named(sector), "store") is True
+    DamoclesSector.objects.update(looked_at=clock.now())  # test_damocles_files has it looked at
     Sector.objects.filter(pk=sector.pk).update(seed=bytes([1]) * 32, seed_epoch=991)
     assert "has changed" in line.call("SubmitProof", named(sector), proof, False)["Desc"]
     line.call("WaitSeed", named(sector), 5)

@@ -11,14 +11,22 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from apps.core import clock
+from apps.messages.services.recovery import detect
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
+from apps.sectors.number_models import SectorNumbers
+from apps.sectors.restored import hosts_unreported, sectors_recovery
+from apps.sectors.services.advance import SectorsInProgress
+from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.damocles_sectors import damocles_follow
 from apps.sectors.services.hosts import worker_command
 from poolsite.wire.hosts import Operation
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named
+from tests.unit.apps.sectors.sealing import claim, host
 
 if TYPE_CHECKING:
     from django.test import Client
@@ -26,6 +34,8 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
+
+INFO: dict[str, Any] = {"Name": "w1", "Dest": "10.0.0.1:17890"}
 
 
 @pytest.fixture
@@ -83,6 +93,102 @@ def test_an_allocation_that_nobody_heard_is_given_again(line: Line, miner: Miner
     assert DamoclesSector.objects.get().sector == sector
 
 
+def test_a_sector_that_was_given_and_never_named_goes_to_any_host(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    line.call("AllocateSector", SPEC)  # nobody heard the answer
+    later = clock.now() + timedelta(seconds=91)
+    line.call("WorkerPing", INFO)
+    Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+
+    assert line.call("AllocateSector", SPEC) is not None, "the same worker by its name"
+    line.call("WorkerPing", INFO)
+    assert Worker.objects.count() == 1, "the nameless row is gone"
+    leases_sweep(now=later)
+    own = host(at=later)
+    assert [job.seal.number for job in claim(own, at=later) if job.seal] == [sector.number]
+
+    assert line.code("AcquireDeals", named(sector), {}) == 1, "the pool's own host has it now"
+    assert line.code("PollPreCommitState", named(sector)) == 1
+    Sector.objects.filter(pk=sector.pk).update(state="COMMIT_LANDED", store="store")
+    assert damocles_follow(SectorsInProgress.read(), now=clock.now()) == 0, "its own host finalizes it"
+
+
+def test_a_sector_that_is_named_late_is_bound_then(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    line.call("AllocateSector", SPEC)
+    leases_sweep(now=clock.now() + timedelta(seconds=91))
+
+    line.call("AcquireDeals", named(sector), {})
+    job = Job.objects.get()
+    assert job.state == "LEASED"
+    assert job.worker == job.sticky_worker == Worker.objects.get()
+    assert line.call("AllocateSector", SPEC) is None
+
+    line.report({"ID": named(sector)}, "Allocated")
+    assert Job.objects.filter(worker__name="w1", sticky_worker__name="w1").exists()
+
+
+def pinged(line: Line, *, busy: int) -> None:
+    line.call("WorkerPing", INFO | {"Summary": {"Threads": 4, "Empty": 4 - busy, "Errors": 0}})
+
+
+def test_a_ping_prolongs_as_many_leases_as_threads_are_at_work(line: Line, miner: Miner) -> None:
+    sectors = [factories.sector(miner) for _ in range(3)]
+    for sector in sectors:
+        line.call("AllocateSector", SPEC)
+        line.report({"ID": named(sector)}, "Allocated")
+    line.report({"ID": named(sectors[0])}, "PieceAdded")
+    soon = clock.now() + timedelta(seconds=5)
+
+    def renewed(busy: int) -> list[int]:
+        Job.objects.update(lease_until=soon)
+        pinged(line, busy=busy)
+        kept = Sector.objects.filter(job__lease_until__gt=soon)
+        return sorted(kept.values_list("number", flat=True))
+
+    assert renewed(0) == []
+    assert renewed(1) == [sectors[0].number], "the one that it named last"
+    assert renewed(2) == sorted([sectors[0].number, sectors[2].number])
+    assert len(renewed(4)) == 3
+
+
+def test_after_a_restore_nothing_is_given_before_all_is_known(line: Line, miner: Miner) -> None:
+    held, lost = factories.sector(miner), factories.sector(miner)
+    line.call("WorkerPing", INFO)
+    line.call("AllocateSector", SPEC)
+    line.report({"ID": named(held)}, "Allocated")
+    recovery_begin("restored", now=clock.now())
+    SectorNumbers.objects.update_or_create(miner=miner, defaults={"read_back_at": clock.now()})
+    recovery = sectors_recovery()
+    assert recovery is not None
+
+    assert line.call("AllocateSector", SPEC) is None
+    assert [row.name for row in hosts_unreported(recovery)] == ["w1"]
+    pinged(line, busy=2)
+    assert line.call("AllocateSector", SPEC) is None
+    line.report({"ID": named(held)}, "PieceAdded")
+    pinged(line, busy=2)
+    assert line.call("AllocateSector", SPEC) is None, "one thread has not named its sector since"
+
+    line.report({"ID": named(lost)}, "PieceAdded")  # it was given out after the backup
+    pinged(line, busy=2)
+    assert not hosts_unreported(recovery).exists()
+    assert Job.objects.get(sector=lost).sticky_worker == Worker.objects.get(name="w1")
+    free = factories.sector(miner)
+    assert line.call("AllocateSector", SPEC)["ID"] == named(free)
+
+
+def test_a_restore_that_a_claim_notices_gives_nothing(
+    line: Line, miner: Miner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.sector(miner)
+    line.call("WorkerPing", INFO)
+    monkeypatch.setattr(detect, "_difference", lambda *_: "another cluster")
+
+    assert line.call("AllocateSector", SPEC) is None
+    assert Job.objects.get().lease_token == 0
+
+
 def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Miner) -> None:
     factories.sector(miner)
     given = line.call("AllocateSector", SPEC)
@@ -95,9 +201,6 @@ def test_a_host_is_known_by_its_name_and_keeps_its_sectors(line: Line, miner: Mi
     assert Job.objects.filter(worker__name="w2", sticky_worker__name="w2").exists()
     moved = Job.objects.get().events.get(event="HOST_CHANGED")
     assert (moved.is_error, moved.note) == (True, "w1 had it before, in /mnt/a")
-
-
-INFO: dict[str, Any] = {"Name": "w1", "Dest": "10.0.0.1:17890"}
 
 
 def test_a_host_that_is_drained_gets_nothing_new_and_lives_by_its_pings(line: Line, miner: Miner) -> None:
