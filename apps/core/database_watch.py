@@ -1,13 +1,15 @@
 """Answering while the database hangs: a frozen server or a cut cable is no error, the thread just waits.
 
-When a request waits for long, a session of our own is tried.  If it does not open in time, all who wait are
-answered 503, but for callers of JSON-RPC, and whoever comes until one does is answered so at once and takes
-no thread.
+When a request waits for long, a session of our own is tried, and a second one when that is slow.  If neither
+opens in time, all who wait are answered 503, but for callers of JSON-RPC, and whoever comes until one does is
+answered so at once and takes no thread.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
@@ -37,7 +39,9 @@ log = structlog.get_logger(__name__)
 PATIENCE_S: Final = 5.0
 """A request that has waited so long makes us ask; longer than a host's question for work is held."""
 ANSWER_S: Final = 3.0
-"""Within this time a server that works opens a session."""
+"""Within this time a server that works opens a session; on a busy machine a single one may take longer."""
+AGAIN_S: Final = 0.25
+"""Pause between two looks while the database hangs: who comes then is refused, so no longer than it does."""
 NEEDS_NONE: Final = ("/static/", "/healthz")
 """Addresses that are answered without the database."""
 RPC: Final = "/rpc/"
@@ -93,7 +97,7 @@ class DatabaseWatch:
         self.waiting: set[WaitingRequest] = set()
         self.is_hanging = False
         self._looking: asyncio.Task[None] | None = None
-        self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database-watch")
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="database-watch")
         """Of its own: the event loop's threads may all wait for something else."""
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -116,7 +120,7 @@ class DatabaseWatch:
     async def _look(self) -> None:
         """Probe the database when a request has waited for long, and until it answers again."""
         while self.waiting or self.is_hanging:
-            await asyncio.sleep(self.patience_s / 2)
+            await asyncio.sleep(min(AGAIN_S, self.patience_s / 2) if self.is_hanging else self.patience_s / 2)
             before = asyncio.get_running_loop().time() - self.patience_s
             late = [one for one in self.waiting if not one.is_answered and one.look_since <= before]
             if not late and not self.is_hanging:
@@ -139,16 +143,24 @@ class DatabaseWatch:
             log.warning("caller_not_told", path=request.scope["path"], reason=str(error)[:200])
 
     async def _is_silent(self) -> bool:
-        """Return whether the server opens no session; one that refuses it does answer."""
-        trying = self._threads.submit(session_try, timeout_s=self.answer_s)
+        """Return whether the server opens neither of two sessions; one that refuses them does answer.
+
+        The second is tried beside the first: a slow answer to one counts all the same.
+        """
+        trying: list[asyncio.Future[None]] = []
         try:
-            async with asyncio.timeout(self.answer_s):
-                await asyncio.wrap_future(trying)
-        except TimeoutError:
-            return True
-        except psycopg2.Error:
-            return False
-        return False
+            for _ in range(1 if self.is_hanging else 2):
+                one = self._threads.submit(session_try, timeout_s=2 * self.answer_s)
+                trying.append(asyncio.wrap_future(one))
+                ended, _ = await asyncio.wait(
+                    trying, timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED
+                )
+                if ended:
+                    return all(isinstance(each.exception(), TimeoutError) for each in ended)
+        finally:
+            for each in trying:
+                each.cancel()
+        return True
 
 
 def has_body(scope: dict[str, Any]) -> bool:
@@ -158,6 +170,14 @@ def has_body(scope: dict[str, Any]) -> bool:
 
 
 def session_try(*, timeout_s: float) -> None:
-    """Open a session and close it.  Raises OperationalError."""
-    whole_s = max(2, round(timeout_s) + 1)  # libpq knows whole seconds, from two up
-    psycopg2.connect(**database_params() | {"connect_timeout": whole_s, "application_name": "watch"}).close()
+    """Open a session and close it.  Raises OperationalError if it is refused, TimeoutError."""
+    whole_s = max(2, math.ceil(timeout_s))  # libpq knows whole seconds, from two up
+    begun = time.monotonic()
+    try:
+        psycopg2.connect(
+            **database_params() | {"connect_timeout": whole_s, "application_name": "watch"}
+        ).close()
+    except psycopg2.OperationalError as error:
+        if time.monotonic() - begun >= whole_s:
+            raise TimeoutError from error
+        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -211,6 +212,56 @@ def test_a_slow_answer_is_waited_for_while_the_database_answers() -> None:
         assert not watch.is_hanging
 
     run(test, answer_s=10)
+
+
+def test_one_slow_answer_of_the_database_refuses_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_s = 0.2
+    opened: list[float] = []
+
+    def slow(*, timeout_s: float) -> None:
+        time.sleep(1.5 * answer_s)
+        opened.append(timeout_s)
+
+    monkeypatch.setattr("apps.core.database_watch.session_try", slow)
+
+    async def test(app: App, watch: DatabaseWatch) -> None:
+        waits = Call(watch)
+        while not opened:
+            await asyncio.sleep(0.01)
+            assert not watch.is_hanging
+        comes = Call(watch)
+        app.go_on.set()
+
+        assert [await waits.answer(), await comes.answer()] == [(200, "1"), (200, "2")]
+
+    run(test, answer_s=answer_s)
+
+
+def test_who_comes_is_served_as_soon_as_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[bool] = []
+
+    def hangs_twice(*, timeout_s: float) -> None:
+        tries.append(True)
+        if len(tries) <= 2:
+            raise TimeoutError
+
+    monkeypatch.setattr("apps.core.database_watch.session_try", hangs_twice)
+
+    async def test(app: App, watch: DatabaseWatch) -> None:
+        watch.patience_s = 5
+        call = Call(watch)
+        await asyncio.sleep(0)
+        for one in watch.waiting:
+            one.look_since -= 60
+        assert (await call.answer())[0] == 503
+        begun = asyncio.get_running_loop().time()
+        while watch.is_hanging:
+            await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() - begun < watch.patience_s / 2
+        app.go_on.set()
+        assert (await Call(watch).answer())[0] == 200
+
+    run(test)
 
 
 @pytest.mark.django_db
