@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +11,7 @@ from django.db import transaction
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.live import Change, publish
+from apps.core.locks import lock_in_turn, try_lock
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 TRY_AGAIN_S: Final = 30
 """Pause after files were found bad, before they are looked at again."""
 
+RECOVERY_LOCK: Final = 0x5243
+"""Lock class of one miner's recoveries."""
+TURN_S: Final = 5.0
+"""Longest wait for a pass that moves the same ones; the next head follows."""
 OPEN: Final = (RecoveryState.CHECKING, RecoveryState.GOOD, RecoveryState.SENT, RecoveryState.LANDED)
 
 
@@ -153,18 +159,38 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
 
 
 def recoveries_advance(context: ProvingContext) -> None:
-    """Move every recovery that is under way."""
-    if not Recovery.objects.filter(state__in=OPEN).exists():  # reading them with their jobs costs much more
-        return
-    rows = list(
-        Recovery.objects.filter(state__in=OPEN).select_related("miner__tenant", "job__miner").order_by("pk")
-    )
-    messages = messages_by_ids([row.message_id for row in rows if row.message_id])
-    for_each_isolated(
-        rows,
-        lambda row: recovery_move(row, messages.get(row.message_id), context),
-        event="recovery_not_moved",
-    )
+    """Move every recovery that is under way.
+
+    Two passes meet here, as in `posts_advance`.  A miner's recoveries are moved by one of them at a time,
+    since only one of its declarations brings the miner's debt; the other pass looks at them anew afterwards.
+    """
+    rows = list(Recovery.objects.filter(state__in=OPEN).order_by("pk").only("pk", "miner"))
+    at_work: list[Recovery] = []
+
+    def move(row: Recovery) -> None:
+        with try_lock(RECOVERY_LOCK, str(row.miner_id)) as is_mine:
+            if is_mine:
+                _move_now(row, context)
+            else:
+                at_work.append(row)
+
+    def move_in_turn(row: Recovery) -> None:
+        wait_s = until - time.monotonic()
+        with lock_in_turn(RECOVERY_LOCK, str(row.miner_id), wait_s=wait_s) as is_mine:
+            if is_mine:
+                _move_now(row, context)
+
+    for_each_isolated(rows, move, event="recovery_not_moved")
+    until = time.monotonic() + TURN_S
+    for_each_isolated(at_work, move_in_turn, event="recovery_not_moved")
+
+
+def _move_now(row: Recovery, context: ProvingContext) -> None:
+    """Take the next step of a recovery from where it is now: another pass may have moved it."""
+    rows = Recovery.objects.filter(pk=row.pk, state__in=OPEN).select_related("miner__tenant", "job__miner")
+    for fresh in rows:
+        message = messages_by_ids([fresh.message_id]).get(fresh.message_id) if fresh.message_id else None
+        recovery_move(fresh, message, context)
 
 
 def recovery_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:

@@ -20,6 +20,7 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
 from poolsite.filecoin.codec import from_cbor
 from tests import factories
+from tests.unit.apps.core.test_locks import elsewhere
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.test_rescues import faulty, look, miner
 from tests.unit.apps.proving.test_retries import asked, done, failed
@@ -244,3 +245,14 @@ def test_debt_goes_with_one_of_the_messages_that_are_on_their_way() -> None:
     recoveries_advance(look(OneDeadline(), 963))
     first.refresh_from_db()
     assert Message.objects.get(pk=first.message_id).value == 5, "nothing on its way brings it any more"
+
+
+def test_a_pass_moves_nothing_of_a_miner_that_another_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, row = begun()
+    done(row.job)
+    monkeypatch.setattr(recoveries, "TURN_S", 0.1)
+
+    with elsewhere(recoveries.RECOVERY_LOCK, str(row.miner_id)):
+        assert advanced().state == RecoveryState.CHECKING
+
+    assert advanced().state == RecoveryState.SENT
