@@ -396,7 +396,9 @@ class Job(Named, Timestamped):
                 fields=["kind", "miner"], name="jobs_ready", condition=models.Q(state=JobState.READY)
             ),
             # Not by `lease_until`: heartbeats write that, which touches no index as long as none has it.
-            models.Index(fields=["worker"], name="jobs_leased", condition=models.Q(state=JobState.LEASED)),
+            models.Index(
+                fields=["kind", "worker"], name="jobs_leased", condition=models.Q(state=JobState.LEASED)
+            ),
             models.Index(
                 fields=["sticky_worker"],
                 name="jobs_of_host",

@@ -41,6 +41,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('state', 'LEASED')), fields=['worker'], name='jobs_leased'),
+            index=models.Index(condition=models.Q(('state', 'LEASED')), fields=['kind', 'worker'], name='jobs_leased'),
         ),
     ]
