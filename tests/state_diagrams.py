@@ -28,6 +28,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     from apps.messages.states import TRANSITIONS as MESSAGES
     from apps.miners.states import ROLE_TRANSITIONS
     from apps.miners.states import TRANSITIONS as MINERS
+    from apps.pieces.states import DELIVERY_TRANSITIONS
     from apps.pieces.states import TRANSITIONS as PIECES
     from apps.proving.states import (
         ATTEMPT_TRANSITIONS,
@@ -59,6 +60,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Miners": ("apps/miners/states.py", MINERS),
         "Roles of hosts": ("apps/miners/states.py", ROLE_TRANSITIONS),
         "Pieces": ("apps/pieces/states.py", PIECES),
+        "Deliveries of pieces": ("apps/pieces/states.py", DELIVERY_TRANSITIONS),
         "Proofs of windows": ("apps/proving/states.py", POST_TRANSITIONS),
         "Attempts at a proof": ("apps/proving/states.py", ATTEMPT_TRANSITIONS),
         "Recoveries": ("apps/proving/states.py", RECOVERY_TRANSITIONS),

@@ -9,7 +9,7 @@ from django.db import models
 from apps.core.fields import CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
-from apps.pieces.states import TRANSITIONS, UNCOMMITTED, PieceState
+from apps.pieces.states import DELIVERY_TRANSITIONS, TRANSITIONS, UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 
@@ -89,3 +89,40 @@ class Piece(Named, Timestamped):
     def terms(self) -> tuple[int | None, ...]:
         """Under what it is to be activated."""
         return (self.client, self.allocation, self.deal)
+
+
+class PieceDelivery(Named, Timestamped):
+    """Bytes of a piece that a market wants to have; asked for again in the same words it is the same."""
+
+    TRANSITIONS: ClassVar[dict[str, dict[str, str]]] = DELIVERY_TRANSITIONS
+
+    piece = models.ForeignKey(Piece, on_delete=models.CASCADE, related_name="deliveries")
+    state = models.CharField(max_length=16, choices=DeliveryState.choices, default=DeliveryState.WAITING)
+    digest = models.CharField(max_length=64, unique=True)
+    """Of what was asked and where to."""
+    first = models.BigIntegerField()
+    """Unpadded bytes from the piece's beginning."""
+    num_bytes = models.BigIntegerField()
+    """Zeros follow where the raw bytes end."""
+    target = models.TextField()
+    """Encrypted: where the bytes go, which may hold a key."""
+    shown = models.CharField(max_length=300)
+    """The same without what may be a key."""
+    actor = models.CharField(max_length=200)
+    attempts = models.IntegerField(default=0)
+    not_before = models.DateTimeField(null=True)
+    """It is tried again from then on."""
+    until = models.DateTimeField()
+    """Given up then, if nobody asks again."""
+    told_at = models.DateTimeField(null=True)
+    """When the market was first told how it ended."""
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["state"], name="deliveries_waiting", condition=models.Q(state="WAITING"))
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.num_bytes} bytes of {self.piece} to {self.shown}"

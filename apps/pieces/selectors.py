@@ -6,12 +6,12 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from django.db.models import Count
+from django.db.models import Count, Q
 
 from apps.miners.selectors import miner_get
 from apps.pieces.errors import PieceUnknown
-from apps.pieces.models import Piece
-from apps.pieces.states import UNCOMMITTED, PieceState
+from apps.pieces.models import Piece, PieceDelivery
+from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:
@@ -99,6 +99,24 @@ def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
 def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:
     """Return the pieces in a sector, in order of place."""
     return list(Piece.objects.filter(miner=miner, sector_number=number).order_by("offset"))
+
+
+def piece_placed(miner: Miner, number: int, piece_cid: str) -> Piece:
+    """Return the piece of a commitment that lies in a sector.  Raises PieceUnknown."""
+    rows = Piece.objects.filter(miner=miner, sector_number=number, piece_cid=piece_cid)
+    piece = rows.exclude(offset=None).select_related("miner__tenant").order_by("-has_data", "pk").first()
+    if piece is None:
+        raise PieceUnknown(f"{piece_cid} in sector {number} of {miner}")
+    return piece
+
+
+def deliveries_due(*, now: datetime) -> list[PieceDelivery]:
+    """Return the deliveries whose bytes are here, or that have waited for them too long."""
+    rows = PieceDelivery.objects.filter(
+        Q(not_before=None) | Q(not_before__lte=now), state=DeliveryState.WAITING
+    )
+    rows = rows.filter(Q(piece__has_data=True) | Q(until__lte=now))
+    return list(rows.select_related("piece__miner__tenant").order_by("pk"))
 
 
 def pieces_unfinished(*, received_before: datetime) -> list[Piece]:

@@ -48,7 +48,7 @@ def url_opened(url: str) -> Iterator[HTTPResponse]:
     try:
         for _ in range(REDIRECTS_MAX):
             url_check(url)
-            connection = _connect(url)
+            connection = url_connect(url)
             parts = urlsplit(url)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             connection.request(
@@ -72,12 +72,17 @@ def url_opened(url: str) -> Iterator[HTTPResponse]:
             connection.close()
 
 
-def _connect(url: str) -> HTTPConnection:
-    """Connect to the address that was looked up here, so that no second look-up gives another."""
+def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
+    """Connect to the address that was looked up here, so that no second look-up gives another.
+
+    Raises SourceAway if it is not a public one, unless that is fine.
+    """
     parts = urlsplit(url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
     port = parts.port or (443 if is_secure else 80)
-    sock = socket.create_connection((_public_address(host, port), port), timeout=CONNECT_S)
+    sock = socket.create_connection(
+        (_address(host, port, is_private_fine=is_private_fine), port), timeout=CONNECT_S
+    )
     sock.settimeout(IDLE_S)
     if not is_secure:
         plain = HTTPConnection(host, port)
@@ -89,10 +94,11 @@ def _connect(url: str) -> HTTPConnection:
     return secure
 
 
-def _public_address(host: str, port: int) -> str:
+def _address(host: str, port: int, *, is_private_fine: bool) -> str:
     """Return an address of a host.  Raises SourceAway if it is not a public one."""
+    is_private_fine = is_private_fine or settings.PIECE_URLS_PRIVATE
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     for *_, (address, *_rest) in found:
-        if settings.PIECE_URLS_PRIVATE or ipaddress.ip_address(address).is_global:
+        if is_private_fine or ipaddress.ip_address(address).is_global:
             return str(address)
     raise SourceAway("its host has no public address")

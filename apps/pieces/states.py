@@ -7,6 +7,23 @@ from typing import Final
 from django.db import models
 
 
+class DeliveryState(models.TextChoices):
+    """Where bytes are that a market asked for."""
+
+    WAITING = "WAITING", "Waiting"
+    """For a sealing host that unseals them, or for their turn."""
+    DELIVERED = "DELIVERED", "Delivered"
+    FAILED = "FAILED", "Failed"
+
+
+DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    DeliveryState.WAITING: {"DELIVER": DeliveryState.DELIVERED, "FAIL": DeliveryState.FAILED},
+    DeliveryState.DELIVERED: {"REPEAT": DeliveryState.WAITING},
+    DeliveryState.FAILED: {"REPEAT": DeliveryState.WAITING},
+}
+"""From a state and an event to the next.  REPEAT: the market asks once more, later."""
+
+
 class PieceState(models.TextChoices):
     """Where a piece is between its upload and the chain."""
 

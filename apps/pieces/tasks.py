@@ -1,4 +1,4 @@
-"""What a head moves here: downloads, commitments, uploads that nobody ends."""
+"""What a head moves here: downloads, commitments, uploads that nobody ends, deliveries."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from celery import shared_task
 
 from apps.core import clock
 from apps.core.locks import single_flight
+from apps.pieces.services.deliveries import deliveries_send
 from apps.pieces.services.retention import pieces_tidy
 
 
@@ -14,3 +15,10 @@ from apps.pieces.services.retention import pieces_tidy
 def pieces_tidy_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Download, compute, clear away."""
     pieces_tidy(now=clock.now())
+
+
+@shared_task(name="pieces.deliver")
+@single_flight
+def pieces_deliver_task(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Send what markets want: beside the rest, as one of them may be slow."""
+    deliveries_send(now=clock.now())

@@ -267,8 +267,9 @@ GATEWAY: Final = {
     "SupportNewAccount": "a signer names an account; the approval leaves the line",
     "WalletSign": "a signature is in the sign records",
     "ComputeProof": "a question to a prover",
-    "SectorsUnsealPiece": "a question to a market",
+    "SectorsUnsealPiece": "a question to a storage; where the pool does it, it leaves `piece.deliver`",
     "RegisterReverse": "leaves `gateway.reverse`",
+    "IsUnsealed": "reads",
 }
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -18,14 +20,16 @@ from apps.users.models import (
 )
 from apps.users.selectors import USE_NOTED_EVERY, token_digest
 from apps.users.services.access import access_change_publish
-from apps.users.states import PERMS
+from apps.users.states import PERMS, Perm
 from poolsite.filecoin.jwt import Claims, token_sign
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
 
+LENT: Final = timedelta(hours=7)
+"""A lent token lasts no longer, should we be killed."""
 SECRET_BYTES: Final = 32
 """Every token has a secret of its own; it is forgotten once the text is made."""
 
@@ -75,6 +79,18 @@ def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
     """Create the row of a token whose text exists: issued here, or imported."""
     data["scopes"] = list(data.get("scopes") or ())
     return Token.objects.create(tenant=tenant, perm=perm, digest=token_digest(text), hint=text[-8:], **data)
+
+
+@contextmanager
+def token_lent(*, tenant: Tenant, name: str, scope: str) -> Iterator[str]:
+    """Return the text of a token that another program is shown to know us by; it is gone afterwards."""
+    expires_at = clock.now() + LENT
+    text = token_issue(tenant=tenant, name=name, perm=Perm.WRITE, scopes=[scope], expires_at=expires_at)
+    try:
+        yield text
+    finally:
+        Token.objects.filter(digest=token_digest(text)).delete()
+        access_change_publish()
 
 
 def token_revoke(token: Token) -> None:

@@ -1,4 +1,4 @@
-"""`Gateway.*` of miners: provers and storages listen, services have them prove and unseal.
+"""`Gateway.*` of miners: provers and storages listen, services have them prove.
 
 Source: filecoin-project/venus venus-shared/api/gateway/v2; sophon-gateway proofevent/, marketevent/.
 """
@@ -18,12 +18,11 @@ from apps.gateway.hedging import is_repeatable
 from apps.gateway.hub_client import Deadline, HubRequest, hub_database
 from apps.gateway.hub_node import hub_node
 from apps.gateway.providers import MinerProvider
-from apps.gateway.routes import market_route, proof_route
+from apps.gateway.routes import proof_route
 from apps.gateway.states import Purpose
 from apps.miners.selectors import winning_account
 from apps.users.selectors import miner_granted, miner_owner, miners_owners
 from poolsite.filecoin.address import ID, Address
-from poolsite.filecoin.cids import Cid, cid_to_json
 from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import address
 
@@ -38,8 +37,10 @@ log = structlog.get_logger(__name__)
 PROOF_S: Final = 300.0
 """sophon-gateway's RequestTimeout."""
 HOST_MAX: Final = 100
-UNSEAL_S: Final = 7 * 3600.0
-"""Its timeout for pieces that must be unsealed first."""
+
+
+class NoConnection(NoAnswer):
+    """Nobody listens for the miner."""
 
 
 async def listen_proof(call: Call, policy: dict[str, Json]) -> AsyncIterator[Json]:
@@ -104,25 +105,6 @@ async def compute_proof(
     )
 
 
-async def sectors_unseal_piece(
-    call: Call, miner: Address, piece: Cid, sector: int, offset: int, size: int, dest: str
-) -> Json:
-    """Unseal a piece by a miner's storage; the answer is the state it is in."""
-    await miner_check(call, miner)
-    payload = {
-        "PieceCid": cid_to_json(piece),
-        "Miner": str(miner),
-        "Sid": sector,
-        "Offset": offset,
-        "Size": size,
-        "Dest": dest,
-    }
-    owner = await hub_database(miner_owner, actor_id=miner.actor_id)
-    return await provider_request(
-        owner, market_route(miner.actor_id), miner, "SectorsUnsealPiece", payload, seconds=UNSEAL_S
-    )
-
-
 async def miner_check(call: Call, miner: Address) -> None:
     """Refuse another tenant's miner, and one that the token is not for."""
     if not call.principal.may_mine(miner.actor_id):
@@ -136,9 +118,12 @@ async def miner_check(call: Call, miner: Address) -> None:
 async def provider_request(
     account: str, route: str, miner: Address, method: str, payload: Json, *, seconds: float
 ) -> Json:
-    """Query a provider of the miner's tenant: it may have been another tenant's before."""
+    """Query a provider of the miner's tenant: it may have been another tenant's before.
+
+    Raises NoConnection, NoAnswer, ProviderRefused.
+    """
     try:
         request = HubRequest(route, [account], method, payload, is_repeatable=is_repeatable(method))
         return await hub_node().request(request, deadline=Deadline(seconds))
     except NoProvider:
-        raise NoAnswer(f"no connections for this miner {miner}") from None
+        raise NoConnection(f"no connections for this miner {miner}") from None

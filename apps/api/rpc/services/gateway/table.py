@@ -21,8 +21,8 @@ from apps.api.rpc.services.gateway.miners import (
     compute_proof,
     listen_market,
     listen_proof,
-    sectors_unseal_piece,
 )
+from apps.api.rpc.services.gateway.unsealing import SECTOR_REF, is_unsealed, sectors_unseal_piece
 from apps.api.rpc.services.gateway.wallets import (
     add_new_address,
     has_wallet,
@@ -98,8 +98,9 @@ METHODS: Final[dict[str, RpcMethod]] = {
         "read", response, (OBJECT,), scope="prover", void=True, is_answer=True
     ),
     "Gateway.SectorsUnsealPiece": RpcMethod(
-        "admin", sectors_unseal_piece, (ADDRESS, CID, NUMBER, NUMBER, NUMBER, TEXT)
+        "admin", sectors_unseal_piece, (ADDRESS, CID, SECTOR_REF, NUMBER, NUMBER, TEXT)
     ),
+    "Gateway.IsUnsealed": RpcMethod("admin", is_unsealed, (ADDRESS, CID, SECTOR_REF, NUMBER, NUMBER)),
     "Gateway.ListMarketConnectionsState": RpcMethod("admin", list_market_connections_state),
     "Gateway.RegisterReverse": RpcMethod(
         "admin", register_reverse, (TEXT, TEXT), operator_only=True, void=True

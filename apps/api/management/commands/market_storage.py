@@ -1,0 +1,51 @@
+"""`manage.py market_storage`: be the storage of our miners at somebody else's gateway, until Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.market_storage import MarketStorage
+from apps.chain.addresses import node_address
+from apps.core.errors import DomainError
+from apps.miners.selectors import miner_get, miners_active
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Dials for ever; a restart loses nothing, as the market asks again."""
+
+    help = "Have a market behind another gateway get unsealed pieces of our miners' sectors."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """A token in a file is in no list of processes."""
+        parser.add_argument("gateway", help="wss://host:45132, /ip4/…/tcp/45132 or TOKEN:/ip4/…")
+        parser.add_argument("--token-file", help="a file that holds the gateway's token")
+        parser.add_argument("--miner", action="append", default=[], help="f0 address; all if none is named")
+
+    def handle(self, *_args: Any, **given: Any) -> None:
+        """Serve until it is stopped."""
+        try:
+            address = node_address(given["gateway"])
+            named = [miner_get(SYSTEM, one) for one in given["miner"]] or list(miners_active())
+        except DomainError as error:
+            raise CommandError(error.reason) from None
+        if given["token_file"]:
+            try:
+                token = Path(given["token_file"]).read_text().strip()
+            except OSError as error:
+                raise CommandError(f"{given['token_file']}: {error.strerror}") from None
+            address = type(address)(http_url=address.http_url, ws_url=address.ws_url, token=token)
+        if not named:
+            raise CommandError("there is no miner here yet")
+        miners = [one.address for one in named]
+        self.stdout.write(f"{', '.join(miners)} at {address.http_url}; Ctrl-C ends it")
+        with suppress(KeyboardInterrupt):
+            asyncio.run(MarketStorage(address, miners).run())

@@ -1,0 +1,113 @@
+"""`manage.py unseal`: what lies in a sector; its bytes into a file here or to where a market wants them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.gateway.reverse import DROPLET, reverse_of
+from apps.miners.selectors import miner_get
+from apps.pieces.data import PieceRange, piece_data
+from apps.pieces.errors import PieceSealed
+from apps.pieces.selectors import piece_placed, pieces_of_sector
+from apps.sectors.services.deliveries import ENDED, FAILED, UnsealOrder, piece_deliver
+from apps.sectors.services.unsealing import unseal_request
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.fr32 import unpadded_bytes
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from apps.pieces.data import PieceBytes
+    from apps.pieces.models import Piece
+
+ASK_EVERY_S: Final = 1.0
+
+
+class Command(BaseCommand):
+    """Waits until the bytes are there; asked again after Ctrl-C it goes on with the same job."""
+
+    help = "List a sector's pieces; with --output or --to, unseal one: `unseal f01000 7 --output file.car`."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("miner", help="address of the miner, such as f01000")
+        parser.add_argument("number", type=int, help="the sector's number")
+        parser.add_argument("--piece", help="its commitment; needed where the sector has several")
+        parser.add_argument("--offset", type=int, default=0, help="bytes from the piece's beginning")
+        parser.add_argument("--size", type=int, help="bytes; without it all")
+        where = parser.add_mutually_exclusive_group()
+        where.add_argument("--output", help="a file that is made here, with the raw bytes")
+        where.add_argument("--to", help="http://…, https://… or market://…, with zeros behind the raw bytes")
+
+    def handle(self, *_args: Any, **given: Any) -> None:
+        """List, or bring the bytes."""
+        try:
+            miner = miner_get(SYSTEM, given["miner"])
+            if not given["output"] and not given["to"]:
+                for piece in pieces_of_sector(miner, given["number"]):
+                    kept = "kept unsealed" if piece.is_readable else "sealed"
+                    self.stdout.write(f"{piece.offset} {piece.piece_cid} {piece.payload_size} bytes, {kept}")
+                return
+            piece = piece_placed(miner, given["number"], given["piece"] or self._only(miner, given["number"]))
+            if given["output"]:
+                self._file(piece, Path(given["output"]), first=given["offset"], size=given["size"])
+            else:
+                self._deliver(piece, given)
+        except DomainError as refusal:
+            raise CommandError(refusal.reason) from None
+
+    def _only(self, miner: Any, number: int) -> str:
+        pieces = pieces_of_sector(miner, number)
+        if len(pieces) != 1:
+            raise CommandError(f"sector {number} holds {len(pieces)} pieces here: name one by --piece")
+        return str(pieces[0].piece_cid)
+
+    def _file(self, piece: Piece, path: Path, *, first: int, size: int | None) -> None:
+        raw = piece.payload_size or 0
+        count = raw - first if size is None else size
+        if first < 0 or count < 1 or first + count > raw:
+            raise CommandError(f"the piece has {raw} bytes")
+        found = self._bytes(piece, PieceRange(first, count))
+        try:
+            with path.open("xb") as file:
+                for chunk in found.chunks:
+                    file.write(chunk)
+        except OSError as error:
+            raise CommandError(f"{path}: {error.strerror}") from None
+        self.stdout.write(f"{count} bytes in {path}")
+
+    def _bytes(self, piece: Piece, wanted: PieceRange) -> PieceBytes:
+        while True:
+            piece.refresh_from_db()
+            try:
+                return piece_data(piece, wanted)
+            except PieceSealed:
+                unseal_request(piece, now=clock.now())
+                time.sleep(ASK_EVERY_S)
+
+    def _deliver(self, piece: Piece, given: dict[str, Any]) -> None:
+        room = unpadded_bytes(piece.padded_size)
+        order = UnsealOrder(
+            miner=given["miner"],
+            number=given["number"],
+            piece_cid=str(piece.piece_cid),
+            offset=unpadded_bytes(piece.offset or 0) + given["offset"],
+            size=room - given["offset"] if given["size"] is None else given["size"],
+            dest=given["to"],
+        )
+        said = ""
+        while said not in ENDED.values():
+            state = piece_deliver(order, market=reverse_of(DROPLET), by=SYSTEM, now=clock.now())
+            if state != said:
+                self.stdout.write(state)
+                said = state
+                continue
+            time.sleep(ASK_EVERY_S)
+        if said == FAILED:
+            raise CommandError(piece.deliveries.latest("updated_at").error)

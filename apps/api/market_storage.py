@@ -1,0 +1,191 @@
+"""The pool as a storage at somebody else's gateway: a market there has our sectors' pieces unsealed.
+
+Source: ipfs-force-community/sophon-gateway marketevent/; filecoin-project/go-jsonrpc websocket.go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from websockets.exceptions import WebSocketException
+
+from apps.chain.sockets import socket_open
+from apps.core import clock
+from apps.core.errors import DomainError
+from apps.gateway.hub_client import hub_database
+from apps.gateway.reverse import DROPLET, reverse_of
+from apps.miners.selectors import miner_get, miner_principal
+from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
+from apps.users.principals import SYSTEM
+from poolsite.wire.jsonrpc.client import ClientSession
+from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE, Json, RpcError
+from poolsite.wire.jsonrpc.parameters import BadParam, cid, fields, number, text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from websockets.asyncio.client import ClientConnection
+
+    from apps.chain.addresses import NodeAddress
+
+log = structlog.get_logger(__name__)
+
+CALL_S: Final = 30.0
+PAUSE_S: Final = 1.0
+"""Before a channel that was closed is opened again, as sophon-gateway's own clients have it."""
+PAUSE_MAX_S: Final = 30.0
+"""The longest pause before a gateway that is away or refuses is tried again."""
+REASON_MAX: Final = 300
+
+
+class MarketStorage:
+    """One gateway, dialled for ever."""
+
+    def __init__(self, gateway: NodeAddress, miners: Sequence[str]) -> None:
+        self.gateway = gateway
+        self.miners = miners
+        """Addresses of the miners whose pieces are unsealed for it."""
+
+    async def run(self) -> None:
+        """Dial again whenever the socket ends, until cancelled."""
+        pause_s = PAUSE_S
+        headers = {
+            "Authorization": f"Bearer {self.gateway.token}",
+            "X-VENUS-API-NAMESPACE": "gateway.IGateway",
+        }
+        while True:
+            try:
+                socket = await socket_open(self.gateway.ws_url, headers)
+                try:
+                    session = StorageSession(socket, self.gateway)
+                    await session.run(self.miners)
+                finally:
+                    await socket.close()
+                pause_s = PAUSE_S
+            except (WebSocketException, OSError, TimeoutError) as error:
+                log.warning("market_gateway_away", url=self.gateway.http_url, reason=str(error)[:REASON_MAX])
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, PAUSE_MAX_S)
+
+
+class StorageSession(ClientSession):
+    """One socket to a gateway."""
+
+    def __init__(self, socket: ClientConnection, gateway: NodeAddress) -> None:
+        super().__init__(socket.send)
+        self.socket = socket
+        self.gateway = gateway
+        self.channels: dict[int, str] = {}
+        """Number of a channel → miner."""
+        self.closed: dict[int, asyncio.Event] = {}
+        self.early: list[tuple[int, Json]] = []
+        """Events that came before their channel's miner was known."""
+        self.tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, miners: Sequence[str]) -> None:
+        """Listen for each miner until the socket ends."""
+        for miner in miners:
+            self.spawn(self.listen_forever(miner))
+        try:
+            async for data in self.socket:
+                self.frame_handle(data)
+        finally:
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    def spawn(self, work: Any) -> None:
+        """Do something beside the reading."""
+        task = asyncio.create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def listen_forever(self, miner: str) -> None:
+        """Open a miner's channel, and again when the gateway closes it."""
+        while True:
+            try:
+                channel = await self.call("Gateway.ListenMarketEvent", {"Miner": miner}, timeout_s=CALL_S)
+            except (RpcError, TimeoutError) as error:
+                log.warning(
+                    "market_channel_refused", url=self.gateway.http_url, miner=miner, reason=str(error)
+                )
+                await asyncio.sleep(PAUSE_MAX_S)
+                continue
+            closed = self.closed[channel] = asyncio.Event()
+            self.channels[channel] = miner
+            early = [event for at, event in self.early if at == channel]
+            self.early = [one for one in self.early if one[0] != channel]
+            for event in early:
+                self.spawn(self.handle(miner, event))
+            await closed.wait()
+            await asyncio.sleep(PAUSE_S)
+
+    def frame_handle(self, data: str | bytes) -> None:
+        """Take one frame: an answer, or an event of one of our channels."""
+        try:
+            found = self.receive(data)
+        except ValueError:
+            log.warning("market_frame_unread", url=self.gateway.http_url)
+            return
+        if found is None or not isinstance(found[1][0], int):
+            return
+        method, params = found
+        channel = params[0]
+        if method == CHANNEL_CLOSE and channel in self.closed:
+            self.channels.pop(channel, None)
+            self.closed.pop(channel).set()
+        elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
+            if channel in self.channels:
+                self.spawn(self.handle(self.channels[channel], params[1]))
+            else:
+                self.early = [*self.early[-30:], (channel, params[1])]
+
+    async def handle(self, miner: str, event: dict[str, Json]) -> None:
+        """Answer one event."""
+        if event.get("Method") == "InitConnect":
+            log.info("market_connected", url=self.gateway.http_url, miner=miner)
+            return
+        answer = {"Id": event.get("Id"), "Payload": None, "Error": ""}
+        try:
+            if event.get("Method") != "SectorsUnsealPiece":
+                raise BadParam(f"unexpect market event type {str(event.get('Method'))[:40]}")
+            order = order_read(event.get("Payload"), miner=miner)
+            state = await hub_database(order_take, order, gateway=self.gateway.http_url)
+            answer["Payload"] = base64.b64encode(json.dumps(state).encode()).decode()
+        except (DomainError, BadParam) as error:
+            log.warning("market_order_refused", miner=miner, reason=str(error)[:REASON_MAX])
+            answer["Error"] = str(error)[:REASON_MAX]
+        try:
+            await self.call("Gateway.ResponseMarketEvent", answer, timeout_s=CALL_S)
+        except (RpcError, TimeoutError, WebSocketException) as error:
+            log.warning("market_answer_not_taken", request=event.get("Id"), reason=str(error)[:REASON_MAX])
+
+
+def order_read(payload: Json, *, miner: str) -> UnsealOrder:
+    """Read an UnsealRequest; it is the channel's miner that is meant.  Raises BadParam."""
+    try:
+        given = fields(json.loads(base64.b64decode(text(payload), validate=True)))
+    except (ValueError, RecursionError):
+        raise BadParam("the request is not base64 of JSON") from None
+    if text(given.get("miner")).lstrip("ft") != miner.lstrip("ft"):
+        raise BadParam(f"this channel is for {miner}")
+    return UnsealOrder(
+        miner=miner,
+        number=number(given.get("sid")),
+        piece_cid=str(cid(given.get("piececid"))),
+        offset=number(given.get("offset")),
+        size=number(given.get("size")),
+        dest=text(given.get("dest")),
+    )
+
+
+def order_take(order: UnsealOrder, *, gateway: str) -> str:
+    """Have it delivered for the miner's tenant.  Raises DomainError."""
+    miner = miner_get(SYSTEM, order.miner)
+    by = replace(miner_principal(miner), actor=f"market at {gateway}"[:200])
+    return piece_deliver(order, market=reverse_of(DROPLET), by=by, now=clock.now())

@@ -1,0 +1,261 @@
+"""Bytes to a market: where to, which bytes, tried again, told, and with whose token."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.miners.errors import MinerUnknown
+from apps.pieces.destinations import target_of
+from apps.pieces.errors import PieceUnknown
+from apps.pieces.files import piece_path
+from apps.pieces.models import PieceDelivery
+from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
+from apps.sectors.models import Job
+from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
+from apps.sectors.states import JobState
+from apps.users.models import AuditEntry, Token
+from tests import factories, people
+from tests.piece_store import PieceStore, piece_store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from apps.pieces.models import Piece
+
+pytestmark = pytest.mark.django_db
+
+DATA = bytes(range(100))
+SIZE = 127
+"""Unpadded bytes of the piece's place."""
+
+
+@pytest.fixture
+def market(settings: Any) -> Iterator[PieceStore]:
+    settings.PIECE_URLS_PRIVATE = True
+    with piece_store() as store:
+        yield store
+
+
+@pytest.fixture
+def piece(settings: Any, tmp_path: Path) -> Piece:
+    """In sector 7, second of two places."""
+    settings.PIECES_DIR = str(tmp_path)
+    miner = factories.miner(2001, of="alice")
+    factories.sector(miner, number=7, state="PROVING", store="store", comm_d=bytes(32), comm_r=bytes(32))
+    row = factories.piece(miner, state="ACTIVE", sector_number=7, offset=128)
+    piece_path(row).write_bytes(DATA)
+    return row
+
+
+def ask(piece: Piece, dest: str, **other: Any) -> str:
+    by = other.pop("by", None) or people.principal()
+    market, now = other.pop("market", ""), other.pop("now", None) or clock.now()
+    known = {"miner": "f02001", "number": 7, "piece_cid": piece.piece_cid, "offset": SIZE, "size": SIZE}
+    return piece_deliver(UnsealOrder(**{**known, "dest": dest, **other}), market=market, by=by, now=now)
+
+
+def test_a_kept_piece_is_sent_once_and_its_end_is_told(piece: Piece, market: PieceStore) -> None:
+    url = f"{market.url}/up?key=secret"
+
+    words = [ask(piece, url), ask(piece, url)]
+    deliveries_send(now=clock.now())
+    deliveries_send(now=clock.now())
+
+    assert words == ["uploading"] * 2
+    assert market.puts == [("/up?key=secret", "", DATA + bytes(SIZE - len(DATA)))]
+    later = clock.now() + 2 * TOLD
+    assert [ask(piece, url), ask(piece, url), ask(piece, url, now=later)] == ["finished"] * 2 + ["uploading"]
+    deliveries_send(now=clock.now())
+    assert len(market.puts) == 2
+    row = PieceDelivery.objects.get()
+    deliveries_send(now=clock.now() + timedelta(days=31))
+    assert not PieceDelivery.objects.exists()
+    assert "secret" not in f"{row.target} {row.shown} {AuditEntry.objects.latest('pk').after}"
+
+
+@pytest.mark.parametrize(
+    ("offset", "size", "sent"), [(0, 5, DATA[:5]), (95, 10, DATA[95:] + bytes(5)), (120, 7, bytes(7))]
+)
+def test_a_range_of_a_piece_is_sent(
+    piece: Piece, market: PieceStore, offset: int, size: int, sent: bytes
+) -> None:
+    ask(piece, market.url, offset=SIZE + offset, size=size)
+    deliveries_send(now=clock.now())
+
+    assert [body for _, _, body in market.puts] == [sent]
+
+
+def test_a_sealed_piece_waits_for_a_host_and_is_then_sent(piece: Piece, market: PieceStore) -> None:
+    factories.worker(stores=["store"])
+    type(piece).objects.update(has_data=False)
+
+    words = [ask(piece, market.url), ask(piece, market.url)]
+    job = Job.objects.get(kind="unseal")
+    Job.objects.filter(pk=job.pk).update(state=JobState.LEASED)
+    words.append(ask(piece, market.url))
+    deliveries_send(now=clock.now())
+    assert (words, market.puts) == (["set_up", "set_up", "unsealing"], [])
+    type(piece).objects.update(has_data=True)
+    deliveries_send(now=clock.now())
+
+    assert (len(market.puts), ask(piece, market.url)) == (1, "finished")
+
+
+def test_a_piece_that_no_host_can_unseal_has_failed(piece: Piece, market: PieceStore) -> None:
+    factories.worker(stores=["store"])
+    type(piece).objects.update(has_data=False)
+    ask(piece, market.url)
+    Job.objects.filter(kind="unseal").update(state=JobState.FAILED, error="comm_d", updated_at=clock.now())
+
+    assert [ask(piece, market.url), ask(piece, market.url)] == ["failed"] * 2
+    assert PieceDelivery.objects.get().error == "it could not be unsealed: comm_d"
+    assert ask(piece, market.url, now=clock.now() + 2 * FAILED_KEPT) == "set_up"
+
+
+def test_a_delivery_is_given_up_after_some_hours(piece: Piece, market: PieceStore) -> None:
+    factories.worker(stores=["store"])
+    type(piece).objects.update(has_data=False)
+    ask(piece, market.url)
+
+    deliveries_send(now=clock.now() + WAIT_MAX + timedelta(minutes=1))
+
+    assert PieceDelivery.objects.get().state == "FAILED"
+
+
+@pytest.mark.parametrize(("status", "tries"), [(503, ATTEMPTS_MAX), (429, ATTEMPTS_MAX), (403, 1)])
+def test_what_may_pass_is_tried_again(piece: Piece, market: PieceStore, status: int, tries: int) -> None:
+    market.status, now = status, clock.now()
+    ask(piece, market.url)
+
+    deliveries_send(now=now)
+    deliveries_send(now=now)
+    assert len(market.puts) == 1, "not before its pause is over"
+    for hour in range(1, 7):
+        deliveries_send(now=now + timedelta(hours=hour))
+
+    assert len(market.puts) == tries
+    row = PieceDelivery.objects.get()
+    assert (row.state, row.error.strip()) == ("FAILED", f"it answered {status}")
+
+
+def test_a_registered_market_gets_a_token_that_is_gone_then(
+    piece: Piece, settings: Any, market: PieceStore
+) -> None:
+    settings.PIECE_URLS_PRIVATE = False
+
+    ask(piece, "market://main/the-piece", market=market.url)
+    ask(piece, f"{market.url}/elsewhere")
+    deliveries_send(now=clock.now())
+
+    [(path, authorization, body)] = market.puts
+    assert (path, body[:100]) == ("/resource?resource-id=the-piece&store=main", DATA)
+    assert authorization.startswith("Bearer ")
+    assert not Token.objects.filter(scopes=["market"]).exists()
+    other = PieceDelivery.objects.exclude(state="DELIVERED").get()
+    assert other.error == "its host has no public address", "of nobody's registration"
+
+
+@pytest.mark.parametrize(
+    ("dest", "market", "url", "token"),
+    [
+        ("http://h/p?a=1", "", "http://h/p?a=1", ""),
+        (
+            "market://s/c?host=h:1&scheme=https&token=t",
+            "http://m",
+            "https://h:1/resource?resource-id=c&store=s",
+            "t",
+        ),
+        ("market://s/c", "http://m:2", "http://m:2/resource?resource-id=c&store=s", ""),
+        ("market://a%26b/c", "http://m", "http://m/resource?resource-id=c&store=a%2526b", ""),
+    ],
+)
+def test_destinations_are_read(dest: str, market: str, url: str, token: str) -> None:
+    target = target_of(dest, market=market)
+
+    assert (target.url, target.token) == (url, token)
+    assert target.is_registered == (market != "" and url.startswith(market))
+
+
+@pytest.mark.parametrize(
+    "dest",
+    [
+        "",
+        "file:///etc/passwd",
+        "store://a/b",
+        "market://s/c",
+        "market:///c?host=h",
+        "http://u:p@h/",
+        "http://[",
+        "market://s/c?host=h/x@y&scheme=file",
+    ],
+)
+def test_what_is_no_destination_is_refused(dest: str) -> None:
+    with pytest.raises(BadValue):
+        target_of(dest, market="")
+
+
+@pytest.mark.parametrize(
+    ("offset", "size"), [(0, SIZE), (SIZE - 1, 2), (SIZE, SIZE + 1), (SIZE, 0), (SIZE, -1)]
+)
+def test_bytes_of_another_piece_are_not_sent(piece: Piece, offset: int, size: int) -> None:
+    with pytest.raises(BadValue, match="are not in a piece of 127"):
+        ask(piece, "http://h", offset=offset, size=size)
+
+
+def test_of_what_is_not_the_callers_nothing_is_told(piece: Piece) -> None:
+    with pytest.raises(MinerUnknown):
+        ask(piece, "http://h", by=people.principal("mallory"))
+    with pytest.raises(PieceUnknown):
+        ask(piece, "http://h", number=8)
+
+
+def said(*words: str) -> str:
+    out = StringIO()
+    call_command("unseal", "f02001", "7", *words, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_lists_a_sector_and_writes_a_file(
+    piece: Piece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.worker(stores=["store"])
+    type(piece).objects.update(has_data=False)
+    out = tmp_path / "out"
+
+    def unsealed(_seconds: float) -> None:
+        assert Job.objects.filter(kind="unseal").count() == 1
+        type(piece).objects.update(has_data=True)
+
+    monkeypatch.setattr("apps.api.management.commands.unseal.time.sleep", unsealed)
+    assert said() == f"128 {piece.piece_cid} 100 bytes, sealed\n"
+    said("--output", str(out), "--offset", "10", "--size", "5")
+    assert out.read_bytes() == DATA[10:15]
+    with pytest.raises(CommandError, match="File exists"):
+        said("--output", str(out))
+    with pytest.raises(CommandError, match="the piece has 100 bytes"):
+        said("--output", str(tmp_path / "more"), "--offset", "99", "--size", "2")
+    factories.piece(piece.miner, state="ACTIVE", sector_number=7, offset=0)
+    with pytest.raises(CommandError, match="holds 2 pieces here: name one by --piece"):
+        said("--output", str(out))
+
+
+def test_the_command_brings_bytes_to_a_market(
+    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sent(_seconds: float) -> None:
+        deliveries_send(now=clock.now())
+
+    monkeypatch.setattr("apps.api.management.commands.unseal.time.sleep", sent)
+    assert said("--to", market.url, "--offset", "90").split() == ["uploading", "finished"]
+    assert [body for _, _, body in market.puts] == [DATA[90:] + bytes(SIZE - 100)]
+    market.status = 403
+    with pytest.raises(CommandError, match="it answered 403"):
+        said("--to", f"{market.url}/refused")
