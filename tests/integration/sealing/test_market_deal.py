@@ -1,4 +1,4 @@
-"""A deal of the built-in market: published on the chain, its data sealed, and the market told of it."""
+"""Deals of the built-in market: published on the chain, their data sealed, and the market told of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.pieces.models import Piece
+from apps.sectors.models import Sector
 from poolsite.filecoin.actors.market import (
     AddBalanceParams,
     DealProposal,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tests.integration.sealing.world import World
 
 GAS = 500_000_000
+OTHER = bytes(number % 241 for number in range(1000))
 
 
 @pytest.fixture(autouse=True)
@@ -41,8 +43,11 @@ def at_once(settings: Any, tmp_path: Path) -> None:
     settings.SEALING = {"pack_wait_s": 0}
 
 
-def deal_published(world: World, miner: Miner, piece: Piece, *, start: int) -> int:
-    """A deal between a client and the miner over a piece, as PublishStorageDeals gives its number."""
+def deal_published(world: World, miner: Miner, piece: Piece, *, start: int, label: str) -> int:
+    """A deal between a client and the miner over a piece, as PublishStorageDeals gives its number.
+
+    The market takes no proposal twice, so that two over one piece differ in their label.
+    """
     node = world.node.devnet
     send = partial(chain_send, node)
     worker = Person(world.keys[world.worker], address_parse(world.worker))
@@ -58,7 +63,7 @@ def deal_published(world: World, miner: Miner, piece: Piece, *, start: int) -> i
         verified_deal=False,
         client=STRANGER.address,
         provider=provider,
-        label="a label",
+        label=label,
         start_epoch=start,
         end_epoch=start + MIN_DURATION,
         storage_price_per_epoch=10**9,
@@ -72,19 +77,34 @@ def deal_published(world: World, miner: Miner, piece: Piece, *, start: int) -> i
     return int(number)
 
 
-def test_a_published_deal_is_sealed_and_begins(world: World) -> None:
+@pytest.mark.parametrize("datas", [(LARGE, OTHER), (LARGE, LARGE)], ids=["two-pieces", "one-piece-twice"])
+def test_two_published_deals_are_sealed_into_one_sector_and_begin(
+    world: World, datas: tuple[bytes, bytes]
+) -> None:
     miner = world.miner_create()
-    piece = add(world, miner, LARGE)
     start = world.height + 4 * PERIOD
-    deal = deal_published(world, miner, piece, start=start)
-    Piece.objects.filter(pk=piece.pk).update(deal=deal, start_epoch=start)
+    offered = [add(world, miner, data) for data in dict.fromkeys(datas)]
+    deals = [
+        deal_published(world, miner, offered[number % len(offered)], start=start, label=f"deal {number}")
+        for number in range(len(datas))
+    ]
+    Piece.objects.all().delete()
+    pieces = [
+        add(world, miner, data, deal=deal, start_epoch=start) for data, deal in zip(datas, deals, strict=True)
+    ]
 
-    world.until(lambda: Piece.objects.get().state == "ACTIVE", epochs=3 * PERIOD, stride=SKIP)
+    world.until(
+        lambda: set(Piece.objects.values_list("state")) == {("ACTIVE",)}, epochs=3 * PERIOD, stride=SKIP
+    )
 
-    row = world.ask("StateMarketStorageDeal", deal, None)
-    sector = Piece.objects.get().sector_number
-    assert (row["Proposal"]["PieceCID"]["/"], row["State"]["SectorNumber"]) == (piece.piece_cid, sector)
-    assert 0 < row["State"]["SectorStartEpoch"] <= start
+    sector = Sector.objects.get().number
+    for piece, deal in zip(pieces, deals, strict=True):
+        row = world.ask("StateMarketStorageDeal", deal, None)
+        assert (row["Proposal"]["PieceCID"]["/"], row["State"]["SectorNumber"]) == (piece.piece_cid, sector)
+        assert 0 < row["State"]["SectorStartEpoch"] <= start
+    placed = Piece.objects.order_by("offset").values_list("sector_number", "offset", "deal")
+    assert [(number, offset) for number, offset, _ in placed] == [(sector, 0), (sector, 1024)]
+    assert {deal for _, _, deal in placed} == set(deals)
     info = world.ask("StateSectorGetInfo", miner.address, sector, None)
     assert (int(info["DealWeight"]) > 0, int(info["VerifiedDealWeight"])) == (True, 0)
-    assert data_of(world, piece) == LARGE
+    assert [data_of(world, piece) for piece in pieces] == list(datas)
