@@ -291,7 +291,11 @@ class World:
 
     # The pool's things
 
-    def miner_create(self, message_id: str = "bootstrap-miner") -> Miner:
+    def miner_create(
+        self,
+        message_id: str = "bootstrap-miner",
+        seal_proof: RegisteredSealProof = RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+    ) -> Miner:
         """Make the pool's miner on the chain; another one by another message."""
         self.epoch(2)
         miner = create_miner_push(
@@ -299,7 +303,7 @@ class World:
             name="pool",
             owner=self.owner,
             worker=self.worker,
-            seal_proof=RegisteredSealProof.STACKED_DRG_2KIB_V1_1,
+            seal_proof=seal_proof,
             deposit=2 * FIL,
             message_id=message_id,
         )
