@@ -24,7 +24,8 @@ KILLED: Final[dict[Owner, tuple[str, ...]]] = {
 BACK_S: Final = 60.0
 WALK_S: Final = SEALED_S + 2 * PERIOD_S
 """A walk ends within this on a busy machine: an update waits for its deadline, and for finality."""
-DATA: Final = bytes(range(256)) * 6
+DATA: Final = bytes(range(256)) * 3
+"""Half a sector: a piece that fills one is packed with the next head, and waits for no snap-up."""
 
 
 @dataclass(frozen=True, slots=True)

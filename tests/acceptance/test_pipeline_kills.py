@@ -9,6 +9,7 @@ import pytest
 from tests.acceptance.pipeline_walks import DATA, LAST, WALKS, Walk, piece_of, walk_through
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import wait_until
+from tests.piece_store import piece_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,11 @@ ACTIVE_OF_ZEROS = (
     " where active and state = 'PROVING' and key_comm_r is null and paused_at is null"
     " and not exists (select 1 from sectors_pipelinerun run where run.sector_id = sector.id)"
     " order by number limit 1"
+)
+
+PLACE = (
+    "select piece.sector_number, piece.offset from pieces_piece piece join sectors_sector sector"
+    " on sector.miner_id = piece.miner_id and sector.number = piece.sector_number where sector.uuid = %s"
 )
 
 
@@ -44,7 +50,29 @@ def test_a_kill_in_each_pipeline_stops_none_and_sends_nothing_twice(shared_pool:
         walk_through(pool, walk, uuid, state=state, rng=rng)
 
     assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == DATA
+    market_served(pool, uuid, killed=rng.choice(("sealer", "tasks", "tasks-slow")))
     wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
+
+
+def market_served(pool: RunningPool, uuid: str, *, killed: str) -> None:
+    """A market asks over the gateway for a range of what is sealed, and has it though a process dies."""
+    assert pool.ask("DELETE", f"/api/v1/sectors/{uuid}/unsealed").status_code < 300
+    [(number, offset)] = pool.rows_of(PLACE, uuid)
+    with piece_store() as market:
+        assert "error" not in pool.rpc("Gateway.RegisterReverse", "DROPLET", market.url)
+        piece = {"/": piece_of(pool, uuid)}
+        order = [pool.miner(), piece, number, offset * 127 // 128 + 100, 800, "market://main/piece"]
+        assert pool.rpc("Gateway.SectorsUnsealPiece", *order)["result"] == "set_up"
+        pool.kill(killed)
+        wait_until(
+            lambda: pool.rpc("Gateway.SectorsUnsealPiece", *order).get("result") == "finished",
+            within_s=SEALED_S,
+            what=pool.diagnosis,
+        )
+        pool.rpc("Gateway.RegisterReverse", "DROPLET", "")
+    path, authorization, body = market.puts[-1]
+    assert (path, body) == ("/resource?resource-id=piece&store=main", (DATA + bytes(800))[100:900])
+    assert authorization.startswith("Bearer ")
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
+from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.test_life import money
 from tests.integration.sealing.test_restored import SECTOR_TABLES
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
@@ -33,7 +34,7 @@ from tests.people import person, principal
 from tests.unit.apps.messages.test_recovery import Dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from apps.miners.models import Miner
     from tests.integration.sealing.world import World
@@ -41,10 +42,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
 TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
-
-
-class Killed(BaseException):
-    """The process ends here; no code of its own catches it."""
 
 
 def plan_of(sectors: Sequence[Sector], request: ChangeRequest) -> ChangePlan:
@@ -169,29 +166,7 @@ def test_a_termination_that_was_not_sent_can_be_cancelled(
     assert sent(Method.TERMINATE_SECTORS) == []
 
 
-class Kills:
-    """Kill the process once before and once after each of the writes, in the order in which they come."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.left = {(name, after) for name in WRITES for after in (False, True)}
-        for name in WRITES:
-            monkeypatch.setattr(change_batches, name, self.dying(name, getattr(change_batches, name)))
-
-    def dying(self, name: str, plain: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **named: Any) -> Any:
-            if (name, False) in self.left:
-                self.left.remove((name, False))
-                raise Killed
-            answer = plain(*args, **named)
-            if (name, True) in self.left:
-                self.left.remove((name, True))
-                raise Killed
-            return answer
-
-        return call
-
-
-WRITES = ["change_step", "message_push", "batch_sent", "advance"]
+WRITES = [(change_batches, name) for name in ("change_step", "message_push", "batch_sent", "advance")]
 
 
 @pytest.mark.parametrize("kind", [ChangeKind.TERMINATE, ChangeKind.EXTEND])
@@ -207,7 +182,7 @@ def test_a_kill_at_each_write_leaves_one_message(
         return not (open_.exists() or SectorChange.objects.exclude(state=f"{kind}_LANDED").exists())
 
     ask(sectors, request)
-    kills = Kills(monkeypatch)
+    kills = Kills(monkeypatch, WRITES)
     for _ in range(2 * PERIOD):
         if done():
             break

@@ -11,8 +11,10 @@ from apps.pieces.models import Piece
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.services import run_messages, update_batches
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
+from tests.integration.sealing.kills import Kills, kills_survived
 from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from workers.storage.store import path_remove
@@ -136,13 +138,23 @@ def test_another_ticket_gives_another_comm_r_and_stores_nothing(
     assert ended.json()["state"] == "REBUILD_ABORTED"
 
 
+WRITES = [
+    (update_batches, "run_console_step"),
+    (update_batches, "message_push"),
+    (run_messages, "run_console_step"),
+    (run_messages, "run_move"),
+]
+
+
 def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(
-    world: World, lone: tuple[Miner, Sector]
+    world: World, lone: tuple[Miner, Sector], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Kills at every stage of snap-up, rebuild of what was snapped, and unsealing of it."""
+    """Kills at each stage of snap-up, the console too, rebuild of what was snapped, and unsealing of it."""
     miner, sector = lone
     piece = add(world, miner, LARGE)
     runs = killed_often(world)
+    kills = Kills(monkeypatch, WRITES)
+    kills_survived(world)
 
     assert act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
     run_reach(world, "SNAPPED")
@@ -165,7 +177,8 @@ def test_a_host_killed_before_each_report_does_no_stage_of_a_run_twice(
     assert {name: count for name, count in runs.items() if name != "window_post"} == once | twice | {
         "add_piece": 3
     }
-    assert Message.objects.filter(kind="snap_up").count() == 1
+    assert list(Message.objects.filter(kind="snap_up").values_list("exit_code", flat=True)) == [0]
+    assert kills.left == set()
     assert not list((world.folder / "sealer" / "sealing").glob(f"*/{replica.name}"))
 
 
