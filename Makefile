@@ -28,7 +28,7 @@ help:
 	@echo "make soak    run the long tests: kills at every point, a week of accidents, bare environments"
 	@echo "make week    run the week of accidents alone (28 min; POOLSITE_SOAK_MINERS=5 _SECTORS=40 _PERIODS=7 _NETWORK=soak)"
 	@echo "make screens take pictures of the running pool's pages into var/screens/, and the documentation's into docs/screens/"
-	@echo "make params  make the small chain's PoRep parameters (1.1 GB, many minutes), so that sectors are sealed by Groth16"
+	@echo "make params  make the small chain's parameters of PoReps and updates (1.8 GB, many minutes), so that both are Groth16"
 	@echo "make reset   remove the pool's state, after asking"
 
 environment:
@@ -111,6 +111,7 @@ signer: worker-environment
 # Parameters from a known seed: for the small chain alone, and marked so.
 params: environment
 	@$(VENV) -m workers params prepare porep --size 2KiB --seed poolsite-devnet
+	@$(VENV) -m workers params prepare update --size 2KiB --seed poolsite-devnet
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset

@@ -48,6 +48,9 @@ KERNEL_STAGES: Final = (
 COMPILE_PROGRESS_FILE: Final = "compile_progress.json"
 """In a worker's folder: how far its kernel child has compiled."""
 
+ONLY: Final = "only"
+"""Word of `--slots`."""
+
 DEFAULT_STORE: Final = Path("var/store")
 CONFIG_FILE: Final = "config.toml"
 """In a worker's folder: what stays, as `[slots]`."""
@@ -166,7 +169,9 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     """Read the command line and `config.toml` of a sealing worker.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
     common_arguments(parser, folder="var/sealer")
-    parser.add_argument("--slots", default="", help="stages at a time, as pc1=2,pc2=1")
+    parser.add_argument(
+        "--slots", default="", help="stages at a time, as pc1=2,pc2=1; with `only` no others, as only,c2=2"
+    )
     given = parser.parse_args(argv)
     file = file_settings(given.dir / CONFIG_FILE)
     damocles = damocles_settings(given.dir / CONFIG_FILE, file)
@@ -286,10 +291,12 @@ def token_read(path: Path) -> str:
 
 
 def slots_parse(text: str) -> dict[str, Any]:
-    """Read `pc1=2,pc2=1`.  Raises BadConfig."""
-    pairs = [part.partition("=") for part in text.split(",") if part.strip()]
+    """Read `pc1=2,pc2=1`; after `only` the stages that are not named have no slot.  Raises BadConfig."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    others = dict.fromkeys(map(str.lower, WORKER_STAGES), 0) if ONLY in parts else {}
+    pairs = [part.partition("=") for part in parts if part != ONLY]
     try:
-        return {name.strip(): int(count) for name, _, count in pairs}
+        return others | {name.strip().lower(): int(count) for name, _, count in pairs}
     except ValueError:
         raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
 

@@ -106,6 +106,15 @@ class WorkerRetired(Conflict):
         super().__init__(f"worker {name} was taken out of service", field="worker_id")
 
 
+class C1Missing(NotFound):
+    """The console has no output of C1 for this job."""
+
+    code = "c1_missing"
+
+    def __init__(self) -> None:
+        super().__init__("the output of C1 is not here", field="job")
+
+
 class BadReport(BadValue):
     """A report lacks something or names something that does not fit."""
 

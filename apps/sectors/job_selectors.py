@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import pieces_of
+from apps.sectors.proof_forms import takes_containers_here
 from apps.sectors.run_models import PipelineRun
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.codec import document_decode
@@ -22,7 +23,7 @@ from poolsite.wire.jobs import (
     SectorCheckInputs,
     WindowPostInputs,
 )
-from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState
+from poolsite.wire.pipeline import UNSEAL_STAGES, RebuildState, Stage
 
 if TYPE_CHECKING:
     from django.db.models import Q
@@ -47,7 +48,25 @@ def seal_inputs(sector: Sector) -> SealInputs:
         seed_epoch=sector.seed_epoch,
         comm_d=_bytes(sector.comm_d),
         comm_r=_bytes(sector.comm_r),
+        needs_groth16=not takes_containers_here(),
     )
+
+
+def sealing_inputs(job: Job, sector: Sector) -> SealInputs:
+    """Return what the host that holds a sector's job needs for the next stage."""
+    inputs = seal_inputs(sector)
+    travels = c2_is_elsewhere(job) if job.stage == Stage.C1 else is_guest(job)
+    return replace(inputs, c1_travels=True) if travels else inputs
+
+
+def c2_is_elsewhere(job: Job) -> bool:
+    """Return whether the host that holds a job has no slot for C2: another one does it."""
+    return job.worker is not None and job.worker.slots.get(str(Stage.C2)) == 0
+
+
+def is_guest(job: Job) -> bool:
+    """Return whether a job is with a host that has none of the sector's files."""
+    return job.is_portable and job.worker_id is not None and job.worker_id != job.sticky_worker_id
 
 
 def unseal_inputs(job: Job) -> SealInputs:
@@ -112,7 +131,7 @@ def job_assignment(job: Job) -> Assignment:
     kind = JobKind(job.kind)
     seal = None
     if job.sector is not None and kind is JobKind.SEAL:
-        seal = seal_inputs(job.sector)
+        seal = sealing_inputs(job, job.sector)
     elif kind is JobKind.UNSEAL:
         seal = unseal_inputs(job)
     elif kind in RUN_KINDS:

@@ -362,7 +362,9 @@ class Job(Named, Timestamped):
     sticky_worker = models.ForeignKey(
         Worker, null=True, on_delete=models.SET_NULL, related_name="sticky_jobs"
     )
-    """Whose disk holds the sector's files; only it may claim."""
+    """Whose disk holds the sector's files; only it may claim, unless the job is portable."""
+    is_portable = models.BooleanField(default=False)
+    """Whether the console has all that the next stage needs, so that any host may do it."""
     lease_token = models.BigIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     lease_s = models.IntegerField()
@@ -408,6 +410,11 @@ class Job(Named, Timestamped):
                 fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
                 name="jobs_new",
                 condition=models.Q(state__in=["READY", "LEASED"], kind="seal", sticky_worker=None),
+            ),
+            models.Index(
+                fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
+                name="jobs_portable",
+                condition=models.Q(state__in=["READY", "LEASED"], is_portable=True),
             ),
         ]
 

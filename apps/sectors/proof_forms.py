@@ -16,9 +16,10 @@ from apps.sectors.errors import ProofFormMissing
 from apps.sectors.host_models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, network_is_public
-from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
+from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
 from poolsite.wire.hosts import TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,20 @@ def proof_form_check(network: Network, proof: bytes) -> None:
         raise ProofFormMissing(network.name, network.proof_form)
 
 
+def update_error(hardware: dict[str, Any]) -> str:
+    """Return why a host can prove no replica update; empty if it can, as far as it has said."""
+    return str(hardware.get("update_error", ""))
+
+
+def is_checked_here(proof: bytes) -> bool:
+    """Return whether a host's proof is checked when it is handed in.
+
+    Our own chain checks a container itself, within seconds and at no cost; a Groth16 proof that does not hold
+    would end as a message that nobody can explain.
+    """
+    return not takes_containers_here() or (not is_container(proof) and has_groth16_size(proof))
+
+
 def takes_containers_here() -> bool:
     """Return whether the pool's own network takes containers of vanilla proofs, as far as that is known."""
     network = _network_here()
@@ -106,7 +121,12 @@ def _programs_missing(network: Network) -> list[str]:
         return []
     forms = [str(form) for form in forms_accepted(network)]
     makers = Worker.objects.filter(retired_at=None, hardware__proofs__has_any_keys=forms)
-    kinds = {kind for kinds in makers.values_list("kinds", flat=True) for kind in kinds}
+    kinds = {
+        kind
+        for kinds, slots in makers.values_list("kinds", "slots")
+        for kind in kinds
+        if kind != JobKind.SEAL or slots.get(str(Stage.C2), 1)  # without one it leaves the proof to others
+    }
     if DAMOCLES in kinds:
         kinds.add(str(JobKind.SEAL))
     return [program for kind, program in PROGRAMS.items() if kind not in kinds]

@@ -261,6 +261,8 @@ def sector_wait(
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
         return SectorWait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
+        if sector.job.is_portable:
+            return SectorWait("any host with a free slot for it: the console has what it needs")
         return _host_wait(sector.job.sticky_worker, now=now)
     return None
 

@@ -181,7 +181,7 @@ def _open_stage(job: Job) -> OpenStage:
     return OpenStage(
         stage=job.stage,
         holder=job.worker_id if is_leased else None,
-        bound=job.worker_id if is_leased else job.sticky_worker_id,
+        bound=job.worker_id if is_leased else None if job.is_portable else job.sticky_worker_id,
         arrived=arrived,
         claimed=max(arrived, job.updated_at),
         sector="" if sector is None else str(sector.uuid),

@@ -24,6 +24,7 @@ from poolsite.filecoin.groth16.public_inputs import (
     update_public_inputs,
 )
 from poolsite.filecoin.groth16.verification import (
+    PROOF_BYTES,
     BadGroth16Proof,
     BadVerifyingKey,
     partitions_form_check,
@@ -67,6 +68,11 @@ class KeyMissing(BadGroth16Proof):
 def is_container(proof: bytes) -> bool:
     """Return whether bytes are our container of vanilla proofs, by their tag."""
     return proof.startswith(PREFIX)
+
+
+def has_groth16_size(proof: bytes) -> bool:
+    """Return whether bytes may be Groth16 proofs, one for each partition."""
+    return bool(proof) and not len(proof) % PROOF_BYTES
 
 
 @dataclass(frozen=True, slots=True)

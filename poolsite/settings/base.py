@@ -162,6 +162,8 @@ DISK_RESERVE_BYTES = env_number("DISK_RESERVE_BYTES", 2 * 1024**3)
 
 PIECES_DIR = env_text("PIECES_DIR", str(VAR / "pieces"))
 """Where the raw bytes of pieces are kept; shared by all web and task processes."""
+C1_DIR = env_text("C1_DIR", str(VAR / "c1"))
+"""Where the output of C1 lies until another host has made C2 of it; shared by all web and task processes."""
 PIECE_COMMITMENT_COMMAND = [sys.executable, "-m", "workers", "commp"]
 """Prints the commitment of a file as JSON (`comm_p`, `piece_size`)."""
 PIECE_COMMITMENT_S = env_number("PIECE_COMMITMENT_S", 1800)

@@ -114,6 +114,8 @@ class Hardware(Document, frozen=True, kw_only=True):
     """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
     parameters_error: Text = ""
     """What is missing for the form of proof that it was told to make."""
+    update_error: Text = ""
+    """Why it can prove no replica update; empty: it can, or seals nothing."""
     removing_bytes: Int = 0
     """Bytes of sectors that are over and that it is removing."""
 

@@ -111,6 +111,11 @@ class SealInputs(Document, frozen=True, kw_only=True):
     """It is about the replica that data were encoded into; `comm_d` and `comm_r` are of the one before."""
     comm_d_new: bytes | None = None
     comm_r_new: bytes | None = None
+    needs_groth16: bool = False
+    """Whether the pool's network takes no container of vanilla proofs."""
+    c1_travels: bool = False
+    """Of C1: its output goes to the console, as another host does C2.  Of C2: it comes from there, and no
+    file of the sector lies on this host."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.offset <= self.offset + self.num_bytes <= self.sector_size // 128 * 127:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import NEXT_STAGE
+from workers.agent.paths import is_guest
 
 if TYPE_CHECKING:
     from workers.agent.journal import Journal
@@ -26,7 +27,7 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
     found = []
     for job_id in journal.newest(SECTORS_MAX):
         work = journal.work_read(job_id)
-        if work is None or work.inputs.state not in NEXT_STAGE:
+        if work is None or work.inputs.state not in NEXT_STAGE or is_guest(work.inputs):
             continue
         outputs = journal.outputs_read(job_id, work.id)
         if outputs is not None:

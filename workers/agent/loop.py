@@ -14,9 +14,10 @@ import structlog
 from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
-from poolsite.wire.jobs import STAGED, Claim, Event, Fail, Level, Progress
+from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress
 from poolsite.wire.pipeline import WORKER_STAGES, SnapStage, Stage, UnsealStage
 from workers.agent.journal import Work
+from workers.agent.paths import is_guest
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
@@ -103,6 +104,8 @@ class Agent:
         self.claim_after = 0.0
         self.is_able = True
         """Return whether the host can make the proof that its sectors end in; without, nothing is claimed."""
+        self.can_update = True
+        """Whether it can prove that data were put into a sector; without, no snap-up is claimed."""
 
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
@@ -136,7 +139,7 @@ class Agent:
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
-            kinds=STAGED,
+            kinds=tuple(kind for kind in STAGED if self.can_update or kind is not JobKind.SNAP_UP),
             stages=free,
             new_sectors=self.rooms_free(),
             max=min(sum(free.values()), CLAIM_MAX),
@@ -319,8 +322,10 @@ class Agent:
         self._drop(job, why=failure.error)
 
     def _drop(self, job: HeldJob, *, why: str) -> None:
-        """Hold a job no longer; its files and its record stay for the next claim."""
+        """Hold a job no longer; its files and its record stay for the next claim, a guest's do not."""
         self.held.pop(job.id, None)
         self.leases.release(job.id)
+        if is_guest(job.inputs) and not self.journal.is_worked_on(job.id):
+            self.journal.forget(job.id)  # the console has what it was made of
         if why:
             log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)

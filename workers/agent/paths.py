@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
-from poolsite.wire.pipeline import REBUILDING, UNSEAL_STAGES
+from poolsite.wire.pipeline import REBUILDING, UNSEAL_STAGES, Stage
 from workers.processors.errors import BadInput
 from workers.storage.sector import SectorFiles, sector_name
 
@@ -75,6 +75,11 @@ def sealing_paths(root: Path, job: Path, *, store: Store | None, inputs: SealInp
         return SealingPaths(parameters, plain, key=plain, staged=root / "unsealed" / name, job=job)
     key = plain if inputs.state in REBUILD_STATES else stored
     return SealingPaths(parameters, updated, key=key, staged=root / "update-unsealed" / name, job=job)
+
+
+def is_guest(inputs: SealInputs) -> bool:
+    """Return whether a stage is done here for a sector whose files lie on another host."""
+    return inputs.c1_travels and inputs.stage == Stage.C2
 
 
 def is_synthetic(inputs: SealInputs, paths: SealingPaths) -> bool:

@@ -107,8 +107,16 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
-    kinds = () if "c2" in config.processors else (CircuitKind.POREP,)
-    proofs = HostProofs(Snark(config.snark), kinds, config.sector_bytes)
+    # A host without slots for a proof, or with a program of its own for it, needs no parameters of it.
+    made = {
+        task for task in ("c2", "snap_prove") if task not in config.processors and config.slots[task.upper()]
+    }
+    proofs = HostProofs(
+        Snark(config.snark),
+        (CircuitKind.POREP,) if "c2" in made else (),
+        config.sector_bytes,
+        has_updates="snap_prove" in made,
+    )
     if proofs.error():
         log.error("parameters_missing", reason=proofs.error())
     bell = WorkBell(console, leases)
@@ -133,8 +141,14 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             leases.require_accepted()
             children.tick()
             leases.kernels_report(**asdict(compiling.read()))
-            leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
-            agent.is_able = bool(proofs.forms())
+            no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
+            leases.proofs_report(
+                proofs.forms(),
+                parameters=proofs.progress,
+                error=proofs.error(),
+                update_error=no_updates,
+            )
+            agent.is_able, agent.can_update = bool(proofs.forms()), not no_updates
             stop.wait(agent.tick() if leases.registered is not None else 0.1)
     finally:
         bell.stop()

@@ -26,7 +26,14 @@ from poolsite.wire.pipeline import (
     UnsealStage,
 )
 from workers.agent.journal import Failure, Journal, Work
-from workers.agent.paths import REBUILD_STATES, SealingPaths, is_synthetic, required, sealing_paths
+from workers.agent.paths import (
+    REBUILD_STATES,
+    SealingPaths,
+    is_guest,
+    is_synthetic,
+    required,
+    sealing_paths,
+)
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
@@ -48,7 +55,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.wire.jobs import SealInputs
-    from poolsite.wire.pipeline import StageSpec
     from workers.processors.pool import ProcessorPool
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
@@ -110,6 +116,7 @@ TASK_FIELDS: Final[dict[str, Callable[[SealInputs, SealingPaths], Any]]] = {
     "offset": lambda inputs, _: inputs.offset,
     "num_bytes": lambda inputs, _: inputs.num_bytes,
     "c1_json": lambda _inputs, _paths: None,
+    "needs_groth16": lambda inputs, _: inputs.needs_groth16,
     "c1_path": lambda inputs, paths: str(paths.c1_output(inputs)),
 }
 """What a task's field of this name gets, in the words of the processor protocol."""
@@ -169,7 +176,7 @@ class StageRunner:
             told = Progress(token=work.token, stage=inputs.stage, done=done, total=max(total, 1))
             self.journal.progress_write(job_id, told)
 
-        self._prepare(spec, inputs, paths)
+        self._prepare(job_id, work, paths)
         if spec.stage == UnsealStage.UPLOAD:
             return self._upload(job_id, work.token, paths)
         if spec.stage in self.files_only:
@@ -190,11 +197,18 @@ class StageRunner:
         # Out of an updated sector data come by another way than out of one that was sealed with them.
         is_decoded = spec.stage == UnsealStage.UNSEAL and inputs.is_update
         output = call("snap_decode" if is_decoded else spec.task)
-        if spec.stage == Stage.PC1:
-            write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
-        elif spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
+        if spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
             call("synthetic", replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r))
-        elif spec.stage == Stage.ADD_PIECE and kind_of(inputs) is SectorKind.DEALS:
+        return self._conclude(job_id, work, paths, output)
+
+    def _conclude(self, job_id: str, work: Work, paths: SealingPaths, output: Any) -> StageOutputs:
+        """Do with a stage's output what the next one needs, and return what the console is told."""
+        inputs = work.inputs
+        if inputs.stage == Stage.PC1:
+            write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
+        elif inputs.stage == Stage.C1 and inputs.c1_travels:
+            self._c1_hand_over(job_id, work.token, paths.c1_output(inputs))
+        elif inputs.stage == Stage.ADD_PIECE and kind_of(inputs) is SectorKind.DEALS:
             pieces_check(output.piece_infos, inputs, paths)
             return replace(outputs_of(output), pieces=inputs.pieces)
         return outputs_of(output)
@@ -211,26 +225,47 @@ class StageRunner:
         paths.staged.unlink(missing_ok=True)  # its tree has the data
         return StageOutputs(comm_d=output.comm_d_new, comm_r=output.comm_r_new)
 
-    def _prepare(self, spec: StageSpec, inputs: SealInputs, paths: SealingPaths) -> None:
+    def _prepare(self, job_id: str, work: Work, paths: SealingPaths) -> None:
         """See to it that a stage finds what it needs.  Raises BadInput, TemporaryError, StoreAway."""
-        if spec.stage == Stage.PC1:
+        inputs = work.inputs
+        if inputs.stage == Stage.PC1:
             labels_check(paths, required(inputs.ticket, "ticket"))
-        elif spec.stage == Stage.ADD_PIECE:
+        elif inputs.stage == Stage.ADD_PIECE:
             self._pieces_fetch(inputs, paths)
-        elif spec.stage == Stage.C2 and not paths.c1_output(inputs).exists():
-            raise BadInput("the output of C1 is not on this host: go back to C1")
+        elif inputs.stage == Stage.C2 and not paths.c1_output(inputs).exists():
+            if not inputs.c1_travels:
+                raise BadInput("the output of C1 is not on this host: go back to C1")
+            self._c1_fetch(job_id, work.token, paths.c1_output(inputs))
+
+    def _c1_fetch(self, job_id: str, token: int, path: Path) -> None:
+        """Bring what C1 gave on another host here.  Raises TemporaryError, BadInput."""
+        try:
+            self._line().data_fetch(job_id, path, token=token)
+        except ConsoleAway as error:
+            raise TemporaryError(str(error)) from None
+        except ConsoleRefused as error:
+            raise BadInput(f"the console has no output of C1: {error}: go back to C1") from None
+
+    def _c1_hand_over(self, job_id: str, token: int, path: Path) -> None:
+        """Bring what C1 gave to the console, for the host that does C2.  Raises TemporaryError."""
+        try:
+            self._line().data_upload(job_id, path, token=token)
+        except (ConsoleAway, ConsoleRefused) as error:
+            raise TemporaryError(f"the output of C1 does not come to the console: {error}") from None
+
+    def _line(self) -> Console:
+        if self.console is None:
+            raise BadInput("this host has no console to bring bytes to or from")
+        return self.console
 
     def _pieces_fetch(self, inputs: SealInputs, paths: SealingPaths) -> None:
         """Bring the raw bytes of clients' pieces here.  Raises TemporaryError, BadPiece."""
         wanted = [piece for piece in inputs.pieces if piece.payload_size]
         missing = [piece for piece in wanted if not paths.piece(piece).exists()]
-        if missing and self.console is None:
-            raise BadInput("this host has no console to fetch pieces from")
         space_check(paths.job, sum(piece.payload_size for piece in missing))
         for piece in missing:
-            assert self.console is not None
             try:
-                self.console.piece_fetch(
+                self._line().piece_fetch(
                     str(commd_cid(piece.comm_p)), paths.piece(piece), size=piece.payload_size
                 )
             except ConsoleAway as error:
@@ -242,10 +277,8 @@ class StageRunner:
 
     def _upload(self, job_id: str, token: int, paths: SealingPaths) -> StageOutputs:
         """Give the console what was unsealed.  Raises TemporaryError, BadFile."""
-        if self.console is None:
-            raise BadInput("this host has no console to give bytes to")
         try:
-            self.console.data_upload(job_id, paths.unsealed, token=token)
+            self._line().data_upload(job_id, paths.unsealed, token=token)
         except FileNotFoundError:
             raise BadFile("what was unsealed is not on this host any more") from None
         except ConsoleAway as error:
@@ -261,7 +294,7 @@ class StageRunner:
         paths = sealing_paths(
             self.folder / "sealing", self.journal.folder(job_id), store=store, inputs=inputs
         )
-        if inputs.stage not in UNSEAL_STAGES:
+        if inputs.stage not in UNSEAL_STAGES and not is_guest(inputs):
             for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         return paths

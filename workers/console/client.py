@@ -141,8 +141,27 @@ class Console:
             raise ConsoleAway(f"{got} of {size} bytes of {piece_cid} came")
         part.rename(path)
 
+    def data_fetch(self, job_id: str, path: Path, *, token: int) -> None:
+        """Download what C1 gave on another host.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        part = path.with_name(f"{path.name}.part")
+        headers = {"Lease-Token": str(token)}
+        try:
+            with self._client.stream("GET", f"/api/v1/jobs/{job_id}/data", headers=headers) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    _read(answer)
+                with part.open("wb") as file:
+                    for chunk in answer.iter_bytes(CHUNK_BYTES):
+                        file.write(chunk)
+                size = int(answer.headers.get("Content-Length", -1))
+        except httpx.HTTPError as error:
+            raise ConsoleAway(f"the download for job {job_id} broke off: {type(error).__name__}") from None
+        if part.stat().st_size != size:
+            raise ConsoleAway(f"{part.stat().st_size} of {size} bytes for job {job_id} came")
+        part.rename(path)
+
     def data_upload(self, job_id: str, path: Path, *, token: int) -> None:
-        """Upload what was unsealed for a job.  Raises ConsoleAway, ConsoleRefused, OSError."""
+        """Upload what was unsealed, or what C1 gave.  Raises ConsoleAway, ConsoleRefused, OSError."""
         with path.open("rb") as file:
             size = os.fstat(file.fileno()).st_size
             headers = {"Lease-Token": str(token), "Content-Length": str(size)}

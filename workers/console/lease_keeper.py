@@ -87,7 +87,7 @@ class LeaseKeeper:
         self.kernels = 0, 0
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
-        self.parameters_error = ""
+        self.parameters_error = self.update_error = ""
         self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
@@ -193,6 +193,7 @@ class LeaseKeeper:
             parameters_done=self.parameters[0],
             parameters_total=self.parameters[1],
             parameters_error=self.parameters_error[:ERROR_MAX],
+            update_error=self.update_error[:ERROR_MAX],
             removing_bytes=self.removing_bytes(),
             **self.machine(),
         )
@@ -203,11 +204,15 @@ class LeaseKeeper:
     def _settings_now(self) -> tuple[Setting, ...]:
         return self.settings.described() if self.settings is not None else ()
 
-    def proofs_report(self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str) -> None:
+    def proofs_report(
+        self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str, update_error: str = ""
+    ) -> None:
         """Report with the next heartbeat which forms of proof the host makes now."""
         with self._lock:
-            self._has_news |= (self.proofs, self.parameters_error) != (forms, error)
-            self.proofs, self.parameters, self.parameters_error = forms, parameters, error
+            told = (self.proofs, self.parameters_error, self.update_error)
+            self._has_news |= told != (forms, error, update_error)
+            self.proofs, self.parameters = forms, parameters
+            self.parameters_error, self.update_error = error, update_error
 
     def kernels_report(self, *, done: int, total: int) -> None:
         """Report with the next heartbeat how many kernels are compiled."""

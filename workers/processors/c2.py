@@ -25,7 +25,7 @@ def run(task: C2Task, *, progress: Progress = no_progress) -> C2Output:
     except BadProofJson as error:
         raise BadInput(str(error)) from None
     parameters = parameters_named(output.registered_proof)
-    if takes_groth16(porep_spec(parameters)):
+    if takes_groth16(porep_spec(parameters), is_needed=task.needs_groth16):
         from workers.processors.snark import porep_snark  # only who makes them loads the kernels
 
         inputs = PoRepPublicInputs(output.replica_id, output.comm_d, output.comm_r, output.seed)

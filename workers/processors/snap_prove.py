@@ -42,7 +42,7 @@ def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOu
     new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
     proofs = snap_prove(old, new, **commitments, progress=progress)
     update = update_parameters_of(parameters)
-    if takes_groth16(update_spec(update)):
+    if takes_groth16(update_spec(update), is_needed=task.needs_groth16):
         from workers.processors.snark import update_snark  # only who makes them loads the kernels
 
         public = UpdatePublicInputs(**commitments)

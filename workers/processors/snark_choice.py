@@ -73,9 +73,13 @@ def takes_groth16(
 class HostProofs:
     """The forms of proof that a host makes now."""
 
-    def __init__(self, snark: Snark, kinds: Sequence[CircuitKind], sector_bytes: int) -> None:
+    def __init__(
+        self, snark: Snark, kinds: Sequence[CircuitKind], sector_bytes: int, *, has_updates: bool = False
+    ) -> None:
         self.snark = snark
         self.specs = [spec_for(kind, sector_bytes) for kind in kinds]
+        self.update_spec = spec_for(CircuitKind.UPDATE, sector_bytes) if has_updates else None
+        """Of replica updates, where the host proves them itself: a host may seal without."""
         self.progress = 0, 0
         """Steps of making parameters that are done, and their number."""
         self._looked_at = 0.0
@@ -85,8 +89,19 @@ class HostProofs:
         """Return the forms; with none of them nothing may be claimed."""
         return self._look()[0]
 
+    def update_error(self, *, needs_groth16: bool) -> str:
+        """Return why the host can prove no replica update in a form that it makes and the chain takes."""
+        if self.update_spec is None:
+            return ""
+        if self.snark is Snark.EXTERNAL and needs_groth16:
+            return "it runs with --snark external, and its [processors] names no snap_prove"
+        if self.snark is Snark.GROTH16 or (self.snark is Snark.AUTO and needs_groth16):
+            return _missing([self.update_spec])
+        return ""
+
     def _groth16(self) -> str:
-        return TOXIC_GROTH16 if any(toxic_path(spec).exists() for spec in self.specs) else "groth16"
+        specs = self.specs if self.update_spec is None else [*self.specs, self.update_spec]
+        return TOXIC_GROTH16 if any(toxic_path(spec).exists() for spec in specs) else "groth16"
 
     def error(self) -> str:
         """Return what is missing for the form that was asked for."""
@@ -106,10 +121,16 @@ class HostProofs:
         if self.snark is Snark.AUTO:
             is_ready = all(map(is_converted, self.specs))
             return (("vanilla", self._groth16()) if is_ready else ("vanilla",)), ""
-        missing = []
-        for spec in self.specs:
-            try:
-                parameters_path(spec)
-            except ParametersMissing as error:
-                missing.append(str(error))
-        return (() if missing else (self._groth16(),)), "; ".join(missing)
+        missing = _missing(self.specs)
+        return (() if missing else (self._groth16(),)), missing
+
+
+def _missing(specs: Sequence[CircuitSpec]) -> str:
+    """Return which parameter files are not there; empty if all are."""
+    missing = []
+    for spec in specs:
+        try:
+            parameters_path(spec)
+        except ParametersMissing as error:
+            missing.append(str(error))
+    return "; ".join(missing)

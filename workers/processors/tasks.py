@@ -181,6 +181,8 @@ class C2Task(Message, frozen=True):
     prover_id: Octets
     sector_id: Int
     miner_id: Int
+    needs_groth16: bool = False
+    """Whether the chain takes nothing else."""
 
 
 class C2Output(Message, frozen=True):
@@ -270,7 +272,7 @@ class WinningPostTask(Message, frozen=True):
     """The sectors that the chain named: one."""
     seed: Octets
     needs_groth16: bool = False
-    """Return whether the chain takes nothing else."""
+    """Whether the chain takes nothing else."""
 
 
 class WinningPostOutput(Message, frozen=True):
@@ -333,6 +335,8 @@ class SnapProveTask(Message, frozen=True):
     comm_r_old: Octets
     comm_r_new: Octets
     comm_d_new: Octets
+    needs_groth16: bool = False
+    """Whether the chain takes nothing else."""
 
 
 class SnapProveOutput(Message, frozen=True):

@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from apps.api.errors import RangeUnsatisfiable, WrongType, error_body
 from apps.api.v1.pagination import header_number, number
 from apps.api.v1.serializers import AddressField, InputSerializer
-from apps.api.v1.views import PoolView, created
+from apps.api.v1.views import PoolView, RawRenderer, created
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
@@ -46,13 +46,6 @@ UNSEAL_AGAIN_S: Final = 5
 """After which a caller asks again for bytes that are unsealed."""
 SPAN: Final = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
 RANGE: Final = re.compile(r"bytes=(\d{0,15})-(\d{0,15})")
-
-
-class RawRenderer(JSONRenderer):
-    """Answer `Accept: application/octet-stream`; refusals are JSON all the same."""
-
-    media_type = "application/octet-stream"
-    format = "raw"
 
 
 class PieceOutput(serializers.Serializer[Any]):

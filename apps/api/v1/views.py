@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.parsers import JSONParser
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
@@ -51,6 +52,13 @@ class BodyParser(JSONParser):
             return json_read(stream.read().decode())
         except (ValueError, RecursionError) as error:
             raise Malformed(f"the body is not JSON: {error}") from None
+
+
+class RawRenderer(JSONRenderer):
+    """Answer `Accept: application/octet-stream`; refusals are JSON all the same."""
+
+    media_type = "application/octet-stream"
+    format = "raw"
 
 
 class PoolView(APIView):

@@ -18,6 +18,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from msgspec.structs import replace
 from rest_framework import serializers
 from rest_framework.permissions import BasePermission
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -25,14 +26,15 @@ from apps.api.job_wait import holding_of
 from apps.api.v1.access import caller_of
 from apps.api.v1.pagination import header_number
 from apps.api.v1.serializers import InputSerializer
-from apps.api.v1.views import PoolView, created
+from apps.api.v1.views import PoolView, RawRenderer, created
 from apps.api.v1.wire_schema import document_schema
 from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
-from apps.core.streams import STREAM_MAX_BYTES
+from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.sectors.host_record import log_is_watched
 from apps.sectors.host_selectors import worker_of
+from apps.sectors.services.c1_outputs import c1_give, c1_take, is_sealing
 from apps.sectors.services.claims import jobs_claim, kinds_free
 from apps.sectors.services.hosts import worker_heartbeat, worker_register
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
@@ -75,7 +77,7 @@ SCOPE_OF_KIND: Final = {
 """Scope that a token needs for jobs of a kind."""
 
 REPORT_MAX_BYTES: Final = 8 << 20
-"""A report carries a proof; C1 outputs never travel."""
+"""A report carries a proof; the output of C1 has a way of its own (`DataView`)."""
 
 
 class MayWork(BasePermission):
@@ -299,9 +301,24 @@ class ReleaseView(WorkerView):
 
 
 class DataView(WorkerView):
-    """`/jobs/{id}/data`: the bytes that a host unsealed."""
+    """`/jobs/{id}/data`: the bytes that a host unsealed, or what C1 gave where another host does C2."""
 
     body_max_bytes = STREAM_MAX_BYTES
+    perms = {**PoolView.perms, "GET": "write"}
+    filters = ()
+    renderer_classes = [JSONRenderer, RawRenderer]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("Lease-Token", int, OpenApiParameter.HEADER, required=True)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, uuid: str) -> Any:
+        """Return what C1 gave, for the host that does C2."""
+        found = c1_give(uuid, token=self.lease_token(request), tenant_id=self.tenant_id)
+        answer = DiskAnswer(found.chunks)
+        answer["Content-Type"] = "application/octet-stream"
+        answer["Content-Length"] = str(found.size)
+        return answer
 
     @extend_schema(
         parameters=[OpenApiParameter("Lease-Token", int, OpenApiParameter.HEADER, required=True)],
@@ -309,10 +326,15 @@ class DataView(WorkerView):
         responses={204: None},
     )
     def put(self, request: Request, uuid: str) -> Response:
-        """Take them, if they are the piece's that was asked for."""
-        token = header_number(request, "Lease-Token")
-        unsealed_take(uuid, request._request, token=-1 if token is None else token, tenant_id=self.tenant_id)
+        """Take them, if they are the piece's that was asked for; of C1 whatever its host made."""
+        take = c1_take if is_sealing(uuid) else unsealed_take
+        take(uuid, request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)
+
+    def lease_token(self, request: Request) -> int:
+        """Return the lease that a request names; none is one that nobody has."""
+        token = header_number(request, "Lease-Token")
+        return -1 if token is None else token
 
 
 urlpatterns = [

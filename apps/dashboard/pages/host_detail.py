@@ -29,6 +29,7 @@ from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_record import host_record, log_watch
 from apps.sectors.host_selectors import host_report, sectors_stored_only_on, worker_get
+from apps.sectors.proof_forms import update_error
 from apps.sectors.services.host_settings import (
     SETTABLE,
     settings_wanted,
@@ -217,6 +218,8 @@ def host_facts(worker: Worker) -> Iterable[Fact]:
     yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
     yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
     yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
+    if error := update_error(hardware):
+        yield Fact(_("Data into sectors"), error)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
     yield Fact(_("Restarts"), formatting.whole(worker.restarts))
     yield Fact(_("Started"), str(time_html(worker.registered_at)))

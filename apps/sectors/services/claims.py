@@ -86,6 +86,11 @@ WITH candidate AS (
    ORDER BY {ORDER} LIMIT {CANDIDATES})
   UNION ALL
   (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
+     AND miner.tenant_id = $2 AND job.is_portable AND job.stage = ANY($5) AND job.sticky_worker_id <> $3
+     AND $13 AND job.miner_id <> ALL($7) AND job.miner_id <> ALL($9) AND $14 IS NULL
+   ORDER BY {ORDER} LIMIT {CANDIDATES})
+  UNION ALL
+  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
      AND miner.tenant_id = $2 AND job.kind = ANY($4) AND ($14 IS NULL OR job.id = ANY($14))
      AND CASE WHEN job.kind IN ('unseal', 'snap_up', 'rebuild')
          THEN job.stage = ANY($5) AND job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($7)
@@ -114,12 +119,12 @@ ORDER BY {ORDER} LIMIT 1 FOR UPDATE OF job SKIP LOCKED""",  # noqa: S608  # cons
 )
 """The most urgent job that a host may have now, locked: `_next_job` gives the values in their order.
 
-Three questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
+Four questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
 there is room; $8: of a restored backup only later ones, while hosts may still report that they have begun
-one), and other work ($4) that is offered to it or to all. $7 are miners that are not read back; $9 to $12
-those for which its roles bar it from sealing, from clients' data, from windows and from all that a backup
-prover may do. $14: to which jobs the claim is narrowed. What another claim has locked is passed over; one
-that it changed meanwhile is not taken.
+one), sectors of other hosts for whose next stage the console has all that is needed, and other work ($4)
+that is offered to it or to all. $7 are miners that are not read back; $9 to $12 those for which its roles
+bar it from sealing, from clients' data, from windows and from all that a backup prover may do. $14: to which
+jobs the claim is narrowed. What another claim has locked is passed over; one that it changed is not taken.
 """
 
 
@@ -132,11 +137,13 @@ def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
 def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None = None) -> Claimed:
     """Lease up to `claim.max` jobs to `worker`, the most urgent first; `among` are those that it takes.
 
-    A sector whose files lie on a host is offered to that host alone; where its miner has roles, a new one and
-    proofs go to hosts that hold the role, which nobody moves meanwhile.  While the console's disk is full no
-    new sector begins; those in progress and proofs go on.  Two workers never get the same job: rows that
-    another claim has locked are passed over.  Where the network takes proofs that the worker does not
-    make there is no work.  Raises WorkerReplaced, WorkerRetired.
+    A sector whose files lie on a host is offered to that host alone, but for its C2 where that host has no
+    slot for it; where its miner has roles, a new one and proofs go to hosts that hold the role, which nobody
+    moves meanwhile.  While the console's disk is full no new sector begins; those in progress and proofs go
+    on.  Two workers never get the same job: rows that another claim has locked are passed over.  Where the
+    network takes proofs that the worker does not make there is no work.
+
+    Raises WorkerReplaced, WorkerRetired.
     """
     boot_check(worker, claim.boot_id)
     if not WAITING.rows([now, worker.tenant_id]) or not makes_proofs_here(worker.hardware):
@@ -225,7 +232,9 @@ def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -
 
 
 def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
-    data: dict[str, Any] = {"sticky_worker": worker} if job.kind == JobKind.SEAL else proof_claim_columns()
+    data: dict[str, Any] = {} if job.kind == JobKind.SEAL else proof_claim_columns()
+    if job.kind == JobKind.SEAL and not job.is_portable:
+        data["sticky_worker"] = worker
     advance(
         job,
         "CLAIM",

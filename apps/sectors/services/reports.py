@@ -24,11 +24,11 @@ from apps.sectors.errors import (
     StateDiffers,
 )
 from apps.sectors.host_selectors import is_uuid
-from apps.sectors.job_selectors import lease_over_text, seal_inputs
+from apps.sectors.job_selectors import lease_over_text, seal_inputs, sealing_inputs
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.params import comm_d_of, has_data
 from apps.sectors.policy import pause_after, sealing_policy
-from apps.sectors.proof_forms import proof_verifier, takes_containers_here
+from apps.sectors.proof_forms import is_checked_here, proof_verifier
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.runs import run_answer, run_failed, run_report
 from apps.sectors.services.stage_outputs import outputs_check
@@ -130,11 +130,8 @@ def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
 
 
 def proof_check(sector: Sector, proof: bytes) -> None:
-    """Check a PoRep where the chain takes Groth16 alone.  Raises BadReport.
-
-    Our own chain checks the container itself, within seconds and at no cost.
-    """
-    if takes_containers_here():
+    """Check a PoRep before it goes into a message.  Raises BadReport."""
+    if not is_checked_here(proof):
         return
     inputs = seal_inputs(sector)
     try:
@@ -164,7 +161,7 @@ def _answer(job: Job, sector: Sector) -> EventAnswer:
     return EventAnswer(
         state=sector.state,
         seq=job.seq,
-        seal=seal_inputs(sector) if goes_on else None,
+        seal=sealing_inputs(job, sector) if goes_on else None,
         is_done=step.owner is Owner.NOBODY,
     )
 

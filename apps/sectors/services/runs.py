@@ -15,7 +15,7 @@ from apps.sectors.job_selectors import run_inputs
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import proof_verifier, takes_containers_here
+from apps.sectors.proof_forms import is_checked_here, proof_verifier, update_error
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.placements import pieces_unplace
 from apps.sectors.services.removals import sealing_folder_clear
@@ -79,18 +79,25 @@ def run_begin(
 def hosts_of_run(sector: Sector, *, kind: str) -> list[int]:
     """Return the keys of the sealing hosts that may begin: those of the sector's store.  Raises NoHost.
 
-    A lost replica any host may make again where nobody has the store any more.
+    A lost replica any host may make again where nobody has the store any more.  Data go into a sector where
+    a host can prove that they did: another is not begun with, as its pieces would wait in it.
     """
     hosts = Worker.objects.filter(
         tenant_id=sector.miner.tenant_id, retired_at=None, kinds__contains=[str(kind)]
     )
-    keys = hosts.order_by("pk").values_list("pk", flat=True)
-    found = list(keys.filter(stores__contains=[sector.store])) if sector.store else []
+    rows = list(hosts.order_by("pk"))
+    found = [host for host in rows if sector.store in host.stores] if sector.store else []
     if not found and kind == JobKind.REBUILD:
-        found = list(keys)
+        found = rows
     if not found:
         raise NoHost(f"no sealing host has its store {sector.store}".rstrip(), field="sector")
-    return found
+    if kind == JobKind.SNAP_UP:
+        able = [host for host in found if not update_error(host.hardware)]
+        if not able:
+            words = f"{found[0].name} cannot prove the update: {update_error(found[0].hardware)}"
+            raise NoHost(words, field="sector")
+        found = able
+    return [host.pk for host in found]
 
 
 def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:
@@ -136,8 +143,8 @@ def _snap_take(
 
 
 def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
-    """Check the proof where the chain takes Groth16 alone.  Raises BadReport."""
-    if takes_containers_here():
+    """Check a proof before it goes into a message.  Raises BadReport."""
+    if not is_checked_here(proof):
         return
     try:
         proof_verifier().update(

@@ -12,6 +12,7 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
+from apps.sectors.c1_files import c1_forget, c1_is_here
 from apps.sectors.errors import CommitOnItsWay, NotPaused
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import has_data
@@ -19,7 +20,7 @@ from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.removals import files_remove
 from apps.sectors.states import PAUSED_BY, BatchState, JobState
 from poolsite.wire.jobs import Level
-from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorState, stage_rank
+from poolsite.wire.pipeline import BACK_TO, NEXT_STAGE, Owner, SectorEvent, SectorState, stage_rank
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -43,6 +44,8 @@ def sector_step(
     Call it in a transaction that holds the job's row lock (`job_locked`).  Raises WrongState, LostRace.
     """
     before, stage = sector.state, sector.stage
+    if before in (SectorState.SEED_ASSIGNED, SectorState.C1_DONE) and event != SectorEvent.C1:
+        c1_forget(job, sector)
     advance(
         sector,
         event,
@@ -80,6 +83,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
         "rank": stage_rank(step.stage),
         "attempts": 0,
         "error": "",
+        "is_portable": sector.state == SectorState.C1_DONE and c1_is_here(job, sector),
         "updated_at": now,
     }
     if report is not None:
@@ -89,7 +93,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
         advance(job, "WAIT", **data, **over)
     elif step.owner is Owner.NOBODY:
         advance(job, "FAIL" if sector.state == SectorState.ABORTED else "DONE", **data, **over)
-    elif report is not None and job.worker_id is not None:
+    elif report is not None and job.worker_id is not None and not data["is_portable"]:
         until = now + timedelta(seconds=job.lease_s)
         advance(job, "GO_ON", **data, lease_until=until, heard_at=now)
     elif job.state in (JobState.LEASED, JobState.READY):

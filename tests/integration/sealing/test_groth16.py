@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.chain.client import chain_client
 from apps.core import clock
+from apps.messages.models import Message
 from apps.miners.onchain import numbers_allocated
 from apps.proving.models import WindowPost
 from apps.sectors.models import Sector, SectorProof
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.pledge import pledge_create
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
 from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.proof_verifier import is_container
 from tests.integration.sealing.conftest import STAGES
+from tests.integration.sealing.test_pieces import LARGE, add
+from tests.integration.sealing.test_snap_up import act, run_reach
 from tests.integration.sealing.world import World
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.pool import ChildSpec, ProcessorPool
@@ -45,6 +49,28 @@ def proving(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterat
     yield made
     made.close()
     kernels.close()
+
+
+@pytest.mark.slow
+def test_data_go_into_a_sector_with_a_groth16_proof_of_ours(
+    proving: World, settings: Any, tmp_path: Path
+) -> None:
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    settings.SEALING = {"pack_wait_s": 10_000}
+    sector = sector_of(proving)
+    proving.until(lambda: fresh(sector).active, epochs=PERIOD + WINDOW, stride=SKIP)
+    update = spec_for(CircuitKind.UPDATE, 2 * KIB)
+    toxic_make(update, "devnet", threads=2)
+    key_open(update, threads=2)
+
+    piece = add(proving, sector.miner, LARGE)
+    assert act(proving, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
+    run_reach(proving, "UPDATE_LANDED")
+
+    assert len(bytes(PipelineRun.objects.get().proof or b"")) == GROTH16_BYTES
+    assert list(Message.objects.filter(kind="snap_up").values_list("exit_code", flat=True)) == [0]
+    proving.epoch(PERIOD, stride=SKIP)
+    assert fresh(sector).active
 
 
 def sector_of(world: World) -> Sector:

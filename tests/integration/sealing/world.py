@@ -168,6 +168,8 @@ class World:
         self.stores.open()
         self.console = self.line_to_console("write")
         self.agent = self.sealer()
+        self.others: list[Agent] = []
+        """Further sealing hosts."""
         self.prover = self.prover_make()
 
     def close(self) -> None:
@@ -204,20 +206,22 @@ class World:
         )
         return console
 
-    def sealer(self) -> Agent:
-        """A sealing host that has just been started."""
+    def sealer(
+        self, folder: str = "sealer", *, name: str = "sealer-1", slots: dict[str, int] | None = None
+    ) -> Agent:
+        """A sealing host that has just been started, with the usual slots but for those that are named."""
         config = SealerConfig(
-            folder=self.folder / "sealer",
+            folder=self.folder / folder,
             stores=(self.store.root,),
             console="",
             token="",
-            name="sealer-1",
+            name=name,
             settings=HostSettings(
-                self.folder / "sealer", {"default": slots_default() | {SECTOR_ROOM: 1 << 20, SECTORS_MAX: 0}}
+                self.folder / folder, {"default": slots_default() | {SECTOR_ROOM: 1 << 20, SECTORS_MAX: 0}}
             ),
             snark="vanilla",
         )
-        leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=dict(DEFAULT_SLOTS))
+        leases = LeaseKeeper(config, self.console, kinds=STAGED, slots=DEFAULT_SLOTS | (slots or {}))
         journal = Journal(config.folder / "jobs")
         leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, self.stores)
         leases.stores = (self.store.name(),)
@@ -241,9 +245,11 @@ class World:
     def hosts_work(self) -> None:
         """Let sealer and prover do all that they can do now."""
         for _ in range(60):
-            self.agent.claim_after = 0.0
-            self.agent.tick()
-            if not self.agent.held:
+            agents = (self.agent, *self.others)
+            for agent in agents:
+                agent.claim_after = 0.0
+                agent.tick()
+            if not any(agent.held for agent in agents):
                 break
         self.prover_works()
 

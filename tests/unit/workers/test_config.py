@@ -25,6 +25,12 @@ def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
     config = sealer_config(arguments(tmp_path, "--slots", "pc2=4"))
 
     assert (config.slots["PC1"], config.slots["PC2"], config.slots["C1"]) == (7, 4, 1)
+
+
+def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
+    config = sealer_config(arguments(tmp_path, "--slots", "only,c2=2"))
+
+    assert {stage: count for stage, count in config.slots.items() if count} == {"C2": 2}
     assert config.token == "t"
     assert "t" not in repr(config).split("token")[0] or "token=" not in repr(config)
 

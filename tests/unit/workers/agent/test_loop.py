@@ -187,6 +187,29 @@ def test_while_the_console_is_away_the_same_report_is_sent_again(host: Host, mon
     assert host.agent.held == {}
 
 
+def test_without_parameters_of_updates_no_snap_up_is_claimed(host: Host) -> None:
+    host.agent.can_update = False
+    host.agent.tick()
+
+    claims = [said for what, said in host.console.said if what == "claim"]
+    assert JobKind.SEAL in claims[-1].kinds
+    assert JobKind.SNAP_UP not in claims[-1].kinds
+
+
+def test_a_guests_record_goes_with_the_job(host: Host) -> None:
+    given = replace(inputs("C2"), c1_travels=True)
+    host.console.jobs.append(Assignment(id="j1", kind=JobKind.SEAL, token=4, seq=7, lease_s=90, seal=given))
+    host.agent.tick()
+    host.agent.tick()
+    host.done(StageOutputs(proof=b"p"))
+    host.console.answers = [EventAnswer(state="C2_DONE", seq=8)]
+
+    host.agent.tick()
+
+    assert host.agent.held == {}
+    assert host.journal.jobs() == []
+
+
 def test_a_fenced_report_drops_the_job_and_keeps_its_files(host: Host) -> None:
     host.take()
     host.done()

@@ -38,6 +38,7 @@ pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
 WINDOW = spec_for(CircuitKind.WINDOW_POST, 2 * KIB)
 WINNING = spec_for(CircuitKind.WINNING_POST, 2 * KIB)
+UPDATE = spec_for(CircuitKind.UPDATE, 2 * KIB)
 SEED = b"\x07" * 32
 
 
@@ -154,6 +155,23 @@ def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
     toxic_path(WINDOW).write_text("{}")
     monkeypatch.setattr(host, "_looked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16_toxic",), "")
+
+
+def test_host_says_when_it_can_prove_no_update(folder, monkeypatch):
+    def error(snark, *, needs_groth16):
+        host = HostProofs(Snark(snark), (), 2 * KIB, has_updates=True)
+        return host.update_error(needs_groth16=needs_groth16)
+
+    named = f"{UPDATE.parameters_name}, 655,789,464 bytes, looked for in {folder}"
+    for needs_groth16 in (False, True):
+        assert named in error("groth16", needs_groth16=needs_groth16)
+        assert (named in error("auto", needs_groth16=needs_groth16)) is needs_groth16
+        assert ("snap_prove" in error("external", needs_groth16=needs_groth16)) is needs_groth16
+    assert HostProofs(Snark.GROTH16, (), 2 * KIB).update_error(needs_groth16=True) == ""
+    (folder / UPDATE.parameters_name).write_bytes(b"")
+    assert error("groth16", needs_groth16=True) == ""
+    toxic_path(UPDATE).write_text("{}")
+    assert HostProofs(Snark.GROTH16, (), 2 * KIB, has_updates=True).forms() == ("groth16_toxic",)
 
 
 @pytest.mark.parametrize(

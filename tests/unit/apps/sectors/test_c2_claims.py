@@ -1,0 +1,148 @@
+"""Who gets a sector's C2: its host, or where that has no slot for it another one of the tenant."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.sectors.c1_files import c1_is_here
+from apps.sectors.errors import C1Missing, LeaseLost
+from apps.sectors.models import Job, Sector
+from apps.sectors.selectors import sector_wait
+from apps.sectors.services.c1_outputs import c1_give, c1_take
+from apps.sectors.services.steps import job_locked, sector_step
+from poolsite.wire.pipeline import WORKER_STAGES
+from tests import factories
+from tests.people import tenant
+from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host, report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apps.sectors.host_models import Worker
+    from poolsite.wire.jobs import Assignment
+
+pytestmark = pytest.mark.django_db
+
+NO_C2 = dict.fromkeys(WORKER_STAGES, 9) | {"C2": 0}
+C1 = b'{"vanilla": "proofs"}'
+
+
+@pytest.fixture(autouse=True)
+def folder(settings: Any, tmp_path: Path) -> None:
+    settings.C1_DIR = str(tmp_path)
+
+
+def at_c1(worker: Worker) -> Assignment:
+    """A sector whose host has claimed its C1."""
+    factories.sector(factories.miner(), state="SEED_ASSIGNED", held_by=worker, seed=DIGEST, seed_epoch=9)
+    Job.objects.update(state="READY", worker=None, sticky_worker=worker, stage="C1")
+    (job,) = claim(worker)
+    return job
+
+
+def handed_over(worker: Worker) -> Assignment:
+    """A sector whose C1 is done, with its output on the console."""
+    job = at_c1(worker)
+    c1_take(job.id, io.BytesIO(C1), token=job.token, tenant_id=tenant("alice").pk)
+    answer = report(job, "C1", state="SEED_ASSIGNED")
+    assert (answer.seal, answer.is_done) == (None, False)
+    return job
+
+
+def test_a_host_without_a_slot_hands_its_output_over_and_another_goes_on() -> None:
+    first, second = host("u1", slots=NO_C2), host("u2")
+
+    handed_over(first)
+    (taken,) = claim(second, new_sectors=0)
+
+    assert taken.seal is not None
+    assert (taken.seal.stage, taken.seal.c1_travels) == ("C2", True)
+    given = c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+    assert (given.size, b"".join(given.chunks)) == (len(C1), C1)
+    row = Job.objects.get()
+    assert (row.worker, row.sticky_worker) == (second, first)
+
+
+def test_a_host_with_a_slot_goes_on_by_itself() -> None:
+    worker = host("u1")
+    job = at_c1(worker)
+    assert job.seal is not None
+    assert not job.seal.c1_travels
+
+    answer = report(job, "C1", state="SEED_ASSIGNED")
+
+    assert answer.seal is not None
+    assert (answer.seal.stage, answer.seal.c1_travels) == ("C2", False)
+    assert not Job.objects.get().is_portable
+
+
+@pytest.mark.parametrize(
+    ("of", "change"),
+    [
+        ("bob", {}),
+        ("alice", {"stages": NO_C2}),
+        ("alice", {"kinds": ()}),
+    ],
+)
+def test_nobody_gets_it_who_may_not_or_cannot(of: str, change: dict[str, Any]) -> None:
+    handed_over(host("u1", slots=NO_C2))
+
+    assert claim(host("u2", of=of), new_sectors=0, **change) == ()
+
+
+def test_after_c2_the_sector_is_its_own_hosts_again(django_capture_on_commit_callbacks: Any) -> None:
+    first, second = host("u1", slots=NO_C2), host("u2")
+    handed_over(first)
+    (taken,) = claim(second, new_sectors=0)
+
+    with django_capture_on_commit_callbacks(execute=True):
+        report(taken, "C2", state="C1_DONE")
+
+    job, sector = job_locked(Sector.objects.get().pk)
+    assert (sector.state, job.is_portable, c1_is_here(job, sector)) == ("C2_DONE", False, False)
+    sector_step(sector, "SEND_COMMIT", job=job, now=NOON)
+    sector_step(sector, "LAND_COMMIT", job=job, now=NOON)
+    assert claim(second, new_sectors=0) == ()
+    assert [one.seal.stage for one in claim(first) if one.seal is not None] == ["FINALIZE"]
+
+
+def test_another_seed_takes_it_back_from_the_guest(django_capture_on_commit_callbacks: Any) -> None:
+    first, second = host("u1", slots=NO_C2), host("u2")
+    handed_over(first)
+    (taken,) = claim(second, new_sectors=0)
+
+    job, sector = job_locked(Sector.objects.get().pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        sector_step(sector, "RESEED", job=job, now=NOON, seed=None, seed_epoch=None)
+        sector_step(sector, "ASSIGN_SEED", job=job, now=NOON, seed=bytes(32), seed_epoch=12)
+
+    (again,) = claim(first)
+    assert again.seal is not None
+    assert again.seal.stage == "C1"
+    with pytest.raises(LeaseLost):
+        report(taken, "C2", state="C1_DONE")
+    with pytest.raises(LeaseLost):
+        c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+
+
+def test_a_lost_file_is_said_to_the_guest(tmp_path: Path) -> None:
+    handed_over(host("u1", slots=NO_C2))
+    (taken,) = claim(host("u2"), new_sectors=0)
+    for path in tmp_path.iterdir():
+        path.unlink()
+
+    with pytest.raises(C1Missing):
+        c1_give(taken.id, token=taken.token, tenant_id=tenant("alice").pk)
+
+
+def test_a_sector_says_that_any_host_may_go_on() -> None:
+    handed_over(host("u1", slots=NO_C2))
+    sector = Sector.objects.select_related("job__sticky_worker").get()
+
+    wait = sector_wait(sector, height=10, challenge_delay=150, seed_confidence=5, now=NOON)
+
+    assert wait is not None
+    assert wait.what == "any host with a free slot for it: the console has what it needs"
