@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.http import HttpResponse, JsonResponse
@@ -102,5 +103,7 @@ def caller_digest(request: HttpRequest) -> str:
 
 
 def request_digest(request: HttpRequest) -> str:
-    """Return the digest of a request's route and body."""
-    return hashlib.sha256(f"{request.method} {request.path}\0".encode() + request.body).hexdigest()
+    """Return the digest of a request's route, parameters and body: a dry run is not what it prices."""
+    words = sorted((name, text) for name, text in request.GET.items() if name != "token")
+    route = f"{request.method} {request.path}" + (f"?{urlencode(words)}" if words else "")
+    return hashlib.sha256(f"{route}\0".encode() + request.body).hexdigest()

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
@@ -59,7 +60,7 @@ class MinerAddressesOutput(serializers.Serializer[Any]):
 
 
 class AddressChangeInput(InputSerializer):
-    """What changes; with `dry_run` only what it would do and cost."""
+    """What changes; with `dry_run`, here or in the query, only what it would do and cost."""
 
     change = serializers.ChoiceField(choices=AddressChange.values)
     addresses = serializers.ListField(
@@ -125,6 +126,7 @@ class MinerAddressesView(PoolView):
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     whole_methods = ("POST",)
     confirmed_methods = ("POST",)
+    write_parameters = PARAMETERS
     asks_network = True
     filters = ()
 
@@ -137,13 +139,14 @@ class MinerAddressesView(PoolView):
     @extend_schema(
         request=AddressChangeInput,
         responses={200: AddressChangeOutput, 201: AddressChangeOutput},
-        parameters=[OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
     )
     def post(self, request: Request, address: str) -> Response:
         """Push a change's message, or say what it would cost."""
         body = AddressChangeInput(data=request.data)
         body.is_valid(raise_exception=True)
         data = body.validated_data
+        only_priced = is_dry_run(request) or data["dry_run"]
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
             raise NetworkUnknown("no node has answered yet")
@@ -162,7 +165,7 @@ class MinerAddressesView(PoolView):
             "method": int(plan.item.method),
             **price_body(plan.run),
         }
-        if data["dry_run"]:
+        if only_priced:
             return Response({"message": None, **shown})
         message = change_push(miner, wish, principal=self.principal, client=client, head=head)
         return created({"message": str(message.pk), **shown})

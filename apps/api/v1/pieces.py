@@ -136,6 +136,7 @@ class UploadView(PoolView):
     """A route whose body is read as it comes; the same bytes again are the same piece, without any key."""
 
     body_max_bytes = STREAM_MAX_BYTES
+    write_parameters = None
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer without a digest of the body, and never parse it."""

@@ -10,9 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_changes import head_needed
 from apps.api.v1.pagination import number
-from apps.api.v1.serializers import InputSerializer, writable
+from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
-DRY_RUN = OpenApiParameter("dry_run", bool, description="say what it does and costs, and do nothing")
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
 
@@ -190,6 +190,7 @@ class ChangingView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign", "DELETE": "sign"}
     confirmed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    write_parameters = PARAMETERS
     asks_network = True
 
     def change(self, sectors: Sequence[Sector], wanted: ChangeRequest) -> Response:
@@ -202,18 +203,6 @@ class ChangingView(PoolView):
             sectors, wanted, by=self.principal, client=client, head=head, network=network, now=clock.now()
         )
         return created(plan_body(plan, made))
-
-
-def is_dry_run(request: Request) -> bool:
-    """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
-    words = {"": False, "0": False, "false": False, "1": True, "true": True}
-    unknown = set(request.query_params) - {"dry_run", "token"}
-    if unknown:
-        raise BadValue("there is no such parameter", field=writable(sorted(unknown)[0]))
-    word = request.query_params.get("dry_run", "").lower()
-    if word not in words:
-        raise BadValue("must be true or false", field="dry_run")
-    return words[word]
 
 
 class SectorTerminateView(ChangingView):

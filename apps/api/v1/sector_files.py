@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.sector_changes import DRY_RUN, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors import sector_get, sectors_picked
@@ -58,6 +58,7 @@ class RemovingView(PoolView):
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     confirmed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    write_parameters = PARAMETERS
     asks_network = True
 
     def remove(self, sectors: Sequence[Sector], *, reason: str) -> Response:

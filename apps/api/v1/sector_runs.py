@@ -10,10 +10,10 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
-from apps.core.errors import BadValue
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.rebuild import RebuildPlan, rebuild_begin, rebuild_plan
 from apps.sectors.services.runs import run_abort, run_open, run_retry
@@ -26,7 +26,6 @@ from poolsite.wire.pipeline import RUN_STATES
 if TYPE_CHECKING:
     from apps.sectors.run_models import PipelineRun
 
-DRY_RUN = OpenApiParameter("dry_run", bool, description="say what it costs, and change nothing")
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 PIECES_MAX = 1_000
 
@@ -65,11 +64,15 @@ class SnapUpPriceOutput(serializers.Serializer[Any]):
 
 
 class RebuildPlanOutput(serializers.Serializer[Any]):
-    """Who would make the replica again, of what; a rebuild sends no message of its own."""
+    """Who would make the replica again, of what; the one message is the recovery of a faulty sector."""
 
     hosts = serializers.ListField(child=serializers.CharField())
     payload_bytes = serializers.IntegerField()
     is_update = serializers.BooleanField()
+    pledge = serializers.CharField(help_text="attoFIL: always 0, what is locked stays locked")
+    gas = serializers.CharField(
+        help_text="attoFIL of the recovery's message; 0 of a sector that is not faulty"
+    )
 
 
 class SnapUpInput(InputSerializer):
@@ -123,16 +126,13 @@ def price_body(price: SnapUpPrice) -> dict[str, Any]:
 
 def plan_body(plan: RebuildPlan) -> dict[str, Any]:
     """Write what a rebuild would do."""
-    return {"hosts": list(plan.hosts), "payload_bytes": plan.payload, "is_update": plan.is_update}
-
-
-def is_dry_run(request: Request) -> bool:
-    """Return whether only the price is wanted.  Raises BadValue."""
-    words = {"true": True, "1": True, "false": False, "0": False, "": False}
-    wish = request.query_params.get("dry_run", "").lower()
-    if wish not in words:
-        raise BadValue("must be true or false", field="dry_run")
-    return words[wish]
+    return {
+        "hosts": list(plan.hosts),
+        "payload_bytes": plan.payload,
+        "is_update": plan.is_update,
+        "pledge": "0",
+        "gas": str(plan.gas),
+    }
 
 
 class SectorRunsView(PoolView):
@@ -149,6 +149,7 @@ class SectorRunsView(PoolView):
 class SectorSnapUpView(PoolView):
     """`/sectors/{uuid}/snap-up`: clients' data into a committed sector."""
 
+    write_parameters = PARAMETERS
     asks_network = True
 
     @extend_schema(
@@ -170,6 +171,8 @@ class SectorSnapUpView(PoolView):
 
 class SectorRebuildView(PoolView):
     """`/sectors/{uuid}/rebuild`: a lost replica once more."""
+
+    write_parameters = PARAMETERS
 
     @extend_schema(
         request=None, responses={201: RunOutput, 200: RebuildPlanOutput}, parameters=[DRY_RUN, KEY]

@@ -10,7 +10,8 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.v1.sector_runs import DRY_RUN, KEY, is_dry_run
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.sector_runs import KEY
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.sectors.selectors import sectors_picked
@@ -65,6 +66,7 @@ class SectorsSnapUpView(PoolView):
     """`/sectors:snap-up`: clients' data into many committed sectors."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
     asks_network = True
 
     @extend_schema(request=SnapUpsInput, parameters=[DRY_RUN, KEY], responses=SnapUpsOutput)

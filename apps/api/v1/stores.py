@@ -10,9 +10,9 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.hosts import CommandOutput
 from apps.api.v1.pagination import cursor_read, cursor_write, number
-from apps.api.v1.sector_changes import DRY_RUN, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
@@ -307,6 +307,7 @@ class LostStoreOutput(serializers.Serializer[Any]):
 class StoreForgetView(PoolView):
     """`/stores/{uuid}/forget`: a store is lost with all that lay in it."""
 
+    write_parameters = PARAMETERS
     whole_methods = ("POST",)
     confirmed_methods = ("POST",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}

@@ -91,6 +91,8 @@ class PoolView(APIView):
     """Methods for which a person must have proved lately who they are."""
     filters: ClassVar[tuple[str, ...] | None] = None
     """Parameters that a GET may have besides the token; None where the view itself looks at them."""
+    write_parameters: ClassVar[tuple[str, ...] | None] = ()
+    """The same of a method that writes: without a refusal a misspelt `dry_run` would be the act itself."""
     asks_network: ClassVar[bool] = False
     """Whether a POST waits for a node or a signer: see `answered_once`."""
     body_max_bytes: ClassVar[int] = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 4 * 1024 * 1024
@@ -115,10 +117,12 @@ class PoolView(APIView):
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > self.body_max_bytes:
             raise BodyTooLarge(f"the body may have at most {self.body_max_bytes} bytes")
-        if request.method in ("GET", "HEAD") and self.filters is not None:
-            unknown = sorted(set(request.query_params) - {*self.filters, "token"})
-            if unknown:
-                raise BadValue("there is no such filter", field=writable(unknown[0]))
+        reads = request.method in ("GET", "HEAD")
+        known = self.filters if reads else self.write_parameters
+        unknown = sorted(set(request.query_params) - {*known, "token"}) if known is not None else ()
+        if unknown:
+            what = "filter" if reads else "parameter"
+            raise BadValue(f"there is no such {what}", field=writable(unknown[0]))
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""

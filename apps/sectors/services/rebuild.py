@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 
+from apps.chain.selectors import head_current
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.errors import NotRebuildable, PiecesGone, RunUnderWay
 from apps.sectors.host_models import Worker
 from apps.sectors.params import has_data
 from apps.sectors.restored import read_back_require
 from apps.sectors.services.moves import unchanged_lock, unchanged_require
+from apps.sectors.services.prices import gas_cost
 from apps.sectors.services.runs import hosts_of_run, run_begin
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.gas_model import declare_recovered_gas
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import RebuildState, SectorState
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class RebuildPlan:
-    """What a rebuild makes; it sends no message of its own, the recovery is declared as any other."""
+    """What a rebuild makes; it locks no pledge, and a faulty sector's recovery is declared as any other."""
 
     hosts: tuple[str, ...]
     """Sealing hosts that may do it."""
@@ -37,6 +40,8 @@ class RebuildPlan:
     """Raw bytes of clients that go in again."""
     is_update: bool
     """A replica of zeros is made first, then the data are encoded into it."""
+    gas: int
+    """attoFIL of the recovery's message; 0 if the chain has the sector as active."""
 
 
 def rebuild_plan(sector: Sector) -> RebuildPlan:
@@ -62,7 +67,16 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
         hosts=tuple(names.values_list("name", flat=True)),
         payload=sum(piece.get("payload", 0) for piece in sector.pieces),
         is_update=sector.key_comm_r is not None,
+        gas=_recovery_gas(sector),
     )
+
+
+def _recovery_gas(sector: Sector) -> int:
+    """Return attoFIL for declaring this sector alone as recovered; others of its deadline share the cost."""
+    head = head_current()
+    if sector.active or head is None:
+        return 0
+    return gas_cost(declare_recovered_gas(1), base_fee=int(head.base_fee))
 
 
 def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | None = None) -> PipelineRun:

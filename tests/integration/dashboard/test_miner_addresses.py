@@ -72,9 +72,9 @@ def head_at(node: MinerNode, height: int) -> None:
     factories.head(height, key=node.head.cid, cids=[node.head.cid])
 
 
-def rest(body: Any, *, token: str = "", key: str = "") -> Any:
+def rest(body: Any, *, token: str = "", key: str = "", query: str = "") -> Any:
     return Client().post(
-        "/api/v1/miners/f02001/addresses",
+        f"/api/v1/miners/f02001/addresses{query}",
         json.dumps(body),
         content_type="application/json",
         headers=people.bearer(token or people.token("sign")) | ({"Idempotency-Key": key} if key else {}),
@@ -94,6 +94,15 @@ def test_rest_prices_a_change_and_sends_nothing_in_a_dry_run(info: dict[str, Any
     assert body["says"] == "control addresses: f0103, f0104"
     assert int(body["cost_max"]) > int(body["cost_expected"]) > 0
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("query", ["?dry_run=true", "?dryrun=true", "?dry_run=yes"])
+def test_no_dry_run_in_the_query_sends_the_message(info: dict[str, Any], query: str) -> None:
+    answer = rest({"change": "control", "addresses": [NEW, SECP]}, query=query, key="k")
+
+    assert answer.status_code == (200 if query == "?dry_run=true" else 400), answer.content
+    assert not Message.objects.exists()
+    assert rest({"change": "control", "addresses": [NEW]}, query="?dry_run=false").status_code == 201
 
 
 def test_control_addresses_change_at_once_and_once(info: dict[str, Any]) -> None:

@@ -106,7 +106,9 @@ def test_a_lost_replica_is_made_again_and_proves(world: World, lone: tuple[Miner
     world.until(lambda: not fresh(sector).active, epochs=2 * PERIOD, stride=SKIP)
 
     plan = act(world, sector, "rebuild?dry_run=true")
-    assert plan.json() == {"hosts": ["sealer-1"], "payload_bytes": 0, "is_update": False}
+    priced = plan.json()
+    assert int(priced.pop("gas")) > 0
+    assert priced == {"hosts": ["sealer-1"], "payload_bytes": 0, "is_update": False, "pledge": "0"}
     assert act(world, sector, "rebuild").status_code == 201
     assert act(world, sector, "rebuild").json()["code"] == "run_under_way"
     world.hosts_work()

@@ -102,7 +102,12 @@ def rebuild_question(row: Sector) -> ConfirmPage:
             "replaced unless CommR is the chain's. A faulty sector is declared recovered then."
         ),
         label=_("Rebuild"),
-        facts=(("Made of", made), ("Hosts", ", ".join(plan.hosts)), ("Store", row.store)),
+        facts=(
+            ("Made of", made),
+            ("Hosts", ", ".join(plan.hosts)),
+            ("Store", row.store),
+            ("Gas", f"{formatting.fil(plan.gas)} FIL"),
+        ),
         **_page(row),
     )
 

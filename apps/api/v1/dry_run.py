@@ -1,0 +1,25 @@
+"""The price of a request before it is carried out: one reading of `?dry_run=true` for all routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from drf_spectacular.utils import OpenApiParameter
+
+from apps.core.errors import BadValue
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+
+DRY_RUN: Final = OpenApiParameter("dry_run", bool, description="say what it does and costs, and do nothing")
+PARAMETERS: Final = ("dry_run",)
+"""`write_parameters` of a view that has a dry run: a misspelt one is refused before it acts."""
+WORDS: Final = {"": False, "0": False, "false": False, "1": True, "true": True}
+
+
+def is_dry_run(request: Request) -> bool:
+    """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
+    word = request.query_params.get("dry_run", "").lower()
+    if word not in WORDS:
+        raise BadValue("must be true or false", field="dry_run")
+    return WORDS[word]
