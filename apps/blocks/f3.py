@@ -1,6 +1,6 @@
 """What the nodes say of fast finality (F3) and of our miners' part in it; shared with the pages for a while.
 
-Source: lotus api/api_full.go F3IsRunning, F3GetProgress, F3ListParticipants.
+Source: lotus api/api_full.go F3IsRunning, F3GetProgress, F3ListParticipants, F3GetLatestCertificate.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class F3Participation:
     miners: tuple[int, ...] = ()
     """Numbers of the actors that it takes part for."""
     reason: str = ""
+    finalized: int | None = None
+    """Height of the newest tipset with a certificate; None where the node has none yet."""
 
 
 def f3_ask(link: NodeLink) -> F3Participation:
@@ -46,12 +48,14 @@ def f3_ask(link: NodeLink) -> F3Participation:
         if not ask("F3IsRunning"):
             return F3Participation(is_running=False)
         progress, participants = ask("F3GetProgress"), ask("F3ListParticipants")
+        certificate = ask("F3GetLatestCertificate")
         assert isinstance(progress, dict)
         assert isinstance(participants, list)
         return F3Participation(
             is_running=True,
             instance=int(progress["ID"]),
             miners=tuple(int(one["MinerID"]) for one in participants),
+            finalized=_finalized(certificate),
         )
     except NodeRefused as refusal:
         reason = "this node has no F3" if refusal.is_unknown_method else refusal.reason
@@ -60,6 +64,12 @@ def f3_ask(link: NodeLink) -> F3Participation:
         return F3Participation(is_running=False, reason=error.reason[:200])
     except (AssertionError, KeyError, TypeError, ValueError):
         return F3Participation(is_running=False, reason="the node's answer cannot be read")
+
+
+def _finalized(certificate: object) -> int | None:
+    """Return the height that a certificate makes final; None without one."""
+    chain = certificate.get("ECChain") if isinstance(certificate, dict) else None
+    return int(chain[-1]["Epoch"]) if chain else None
 
 
 def f3_share(links: Mapping[str, NodeLink]) -> None:

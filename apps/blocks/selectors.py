@@ -24,6 +24,7 @@ from apps.gateway.routes import host_account
 from apps.miners.models import Miner
 from apps.miners.selectors import miners_visible, winning_hosts
 from apps.miners.states import MinerState
+from apps.sectors.models import Sector
 from apps.users.models import MinerGrant, SignerGrant
 
 if TYPE_CHECKING:
@@ -40,6 +41,8 @@ UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 """Rounds of which nobody knows whether they would have been won."""
 
 
+FIRST_ROUND: Final = timedelta(hours=1)
+"""After its first power a miner waits for the lookback of the election."""
 LUCK_DAYS: Final = (1, 7, 30)
 """Spans of luck, in days: a short one shows a drought early, a long one a small lack."""
 LUCK_SHARED_S: Final = 60
@@ -138,6 +141,28 @@ def miners_on(miners: Iterable[Miner]) -> set[int]:
         actor_id__in=[actor_id for actor_id, _ in rows], open_mining=True, deleted_at=None
     )
     return {rows[key] for key in grants.values_list("actor_id", "tenant_id") if key in rows}
+
+
+def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) -> list[Miner]:
+    """Return those of these miners whose people want blocks and that have no round since an epoch.
+
+    A miner that has never had one counts once it has been proving for `FIRST_ROUND`.
+    """
+    wanted = miners_on(miners)
+    drawn = set(
+        Round.objects.filter(miner__in=wanted, epoch__gt=since_epoch)
+        .order_by()
+        .values_list("miner_id", flat=True)
+        .distinct()
+    )
+    silent = [miner for miner in miners if miner.pk in wanted - drawn]
+    if not silent:
+        return []
+    earlier = Round.objects.filter(miner=OuterRef("pk"))
+    proving = Sector.objects.filter(miner=OuterRef("pk"), active=True, active_since__lt=now - FIRST_ROUND)
+    due = Miner.objects.filter(Exists(earlier) | Exists(proving), pk__in=[miner.pk for miner in silent])
+    keys = set(due.values_list("pk", flat=True))
+    return [miner for miner in silent if miner.pk in keys]
 
 
 def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dict[int, dict[int, Luck]]:

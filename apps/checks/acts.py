@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
+    from apps.sectors.run_models import PipelineRun
 
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""
@@ -61,6 +62,18 @@ def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
         for row in sectors
         if row.paused_at is not None
     )[:ACTS_MAX]
+
+
+def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:
+    """Go on with runs that stopped, at the same stage."""
+    return tuple(
+        Act(
+            Link("sector-run-retry", (str(row.sector.uuid), row.kind)),
+            "Retry",
+            f"{row.sector.miner.address} / {row.sector.number}",
+        )
+        for row in runs[:ACTS_MAX]
+    )
 
 
 def funds_send(to: str, name: str, *, label: str = "Send FIL to", value: int = 0) -> Act:

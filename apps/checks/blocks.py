@@ -77,6 +77,23 @@ def undrawn(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def unbegun(data: CheckData) -> Iterator[Finding]:
+    """Miners whose rounds nobody draws: the block process is down, or has no node to draw them with."""
+    miners = sorted(data.unbegun, key=lambda miner: -miner.qa_power)
+    for group in grouped(miners):
+        per_day = sum(data.reward_per_day(miner) for miner in group)
+        wins = per_day / data.reward_per_win if data.reward_per_win else 0.0
+        expected = f"; {wins:.2f} wins are expected in a day" if wins else ""
+        yield Finding(
+            f"rounds-unbegun-{group[0].address or group[0].pk}",
+            f"no round of {named([miner_name(miner) for miner in group])} is drawn",
+            f"no block can be won: is the process blocks running, and a node in sync?{expected}",
+            count=len(group),
+            per_day=per_day,
+            acts=(miner_warm_up(group[0]),) if len(group) == 1 else (),
+        )
+
+
 def rare(data: CheckData) -> Iterator[Finding]:
     """Miners with fewer wins than chance explains: by wrong power, a wrong key, or a chain of their own."""
     limit = RARE / max(sum(len(of_miner) for of_miner in data.lucks.values()), 1)

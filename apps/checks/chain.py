@@ -13,6 +13,10 @@ from apps.checks.text import grouped, named
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural, time_left
 
+F3_LAG: Final = 30
+"""Epochs between the head and the newest certificate."""
+SKEW_S: Final = 1.0
+"""The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
 LATE_LEAST_S: Final = 60
 """On a devnet with epochs of seconds a head is late for a moment again and again."""
 
@@ -101,6 +105,36 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
             count=len(group),
             due_s=data.clock.starts_at(ready.upgrade.height) if data.clock is not None else None,
             due_label="until the upgrade",
+        )
+
+
+def f3_stalled(data: CheckData) -> Iterator[Finding]:
+    """Fast finality runs and has not moved for long: exchanges and bridges wait, rewards of F3 may follow."""
+    if data.head is None:
+        return
+    heights = [one.finalized for one in data.f3.values() if one.is_running and one.finalized is not None]
+    lag = data.head.height - max(heights, default=data.head.height)
+    if lag > F3_LAG:
+        yield Finding(
+            "f3",
+            f"F3 is {plural(lag, 'epoch')} behind",
+            f"the newest certificate of all nodes is for epoch {max(heights)}; blocks are made all the same",
+        )
+
+
+def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
+    """This machine's clock is behind: a block came before the time that it bears."""
+    head, network = data.head, data.network
+    if head is None or network is None or network.is_devnet:
+        return  # an accelerated chain has a clock of its own
+    early = head.timestamp - head.arrived_at.timestamp()
+    if early > SKEW_S:
+        yield Finding(
+            "clock",
+            f"this machine's clock is {early:.1f} s behind",
+            f"head {head.height} came before the time that it bears; nodes take blocks up to 1 s early, "
+            "and a late one is on no chain: set the clock by NTP",
+            per_day=sum(data.reward_per_day(miner) for miner in data.miners),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
-from apps.blocks.selectors import lucks_shared, rounds_undrawn, wins_lost
+from apps.blocks.f3 import f3_read
+from apps.blocks.selectors import lucks_shared, miners_unbegun, rounds_undrawn, wins_lost
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
@@ -35,10 +37,12 @@ from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
+    from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
     from apps.blocks.models import Round
     from apps.blocks.selectors import Undrawn
@@ -65,6 +69,9 @@ if TYPE_CHECKING:
 SENDERS_MAX: Final = 1_000
 """Senders that are counted one by one."""
 UNDRAWN_SHOWN: Final = timedelta(minutes=10)
+UNBEGUN_EPOCHS: Final = 3
+UNBEGUN_S: Final = 60
+"""A service that is restarted has drawn again by then, on a chain of short epochs too."""
 FAILED_MAX: Final = 20
 """Failed messages that are counted; of more the check says "over"."""
 
@@ -142,6 +149,20 @@ class CheckData:
     def lucks(self) -> dict[int, dict[int, Luck]]:
         """The luck of the miners with power in some spans, by the miner's pk and the days."""
         return lucks_shared([miner for miner in self.miners if miner.qa_power], now=self.at)
+
+    @cached_property
+    def f3(self) -> dict[str, F3Participation]:
+        """What each node said last of fast finality."""
+        return f3_read()
+
+    @cached_property
+    def unbegun(self) -> list[Miner]:
+        """The miners that blocks are to be made for and whose rounds are not drawn."""
+        if self.head is None or self.network is None:
+            return []
+        powered = [miner for miner in self.miners if miner.qa_power]
+        epochs = max(UNBEGUN_EPOCHS, -(-UNBEGUN_S // max(self.network.epoch_s, 1)))
+        return miners_unbegun(powered, since_epoch=self.head.height - epochs, now=self.at) if powered else []
 
     @cached_property
     def disputes(self) -> list[Dispute]:
@@ -262,6 +283,18 @@ class CheckData:
             return 0
         epochs = 86_400 // self.network.epoch_s
         return expected_reward(self.reward.reward, self.reward.power, miner.qa_power, epochs=epochs)
+
+    def rewards_of(self, sectors: Iterable[Sector]) -> int:
+        """Return the block rewards that these active sectors bring in a day, by their miners' average."""
+        counts = Counter(sector.miner_id for sector in sectors)
+        miners = {miner.pk: miner for miner in self.miners}
+        return sum(
+            self.reward_per_day(miners[key])
+            * min(count, miners[key].active_sectors)
+            // max(miners[key].active_sectors, 1)
+            for key, count in counts.items()
+            if key in miners
+        )
 
     def fault_fee_per_day(self, miner: Miner, sectors: int) -> int:
         """Return what so many faulty sectors of a miner cost each day, in attoFIL; 0 if it is not known.

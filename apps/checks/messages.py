@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from apps.checks.acts import ACTS_MAX, funds_send, message_mend, message_name, senders_resume
 from apps.checks.data import FAILED_MAX
+from apps.checks.exposure import at_stake_per_day, deposits_in, first_close, held_by_stuck, miners_served
 from apps.checks.results import REASON_MAX, Finding, Link
-from apps.checks.text import grouped, named
-from apps.core.formatting import plural, shortened, time_left, whole
+from apps.checks.text import grouped, miner_name, named
+from apps.core.formatting import fee_text, plural, shortened, time_left, whole
 from apps.gateway.models import ProverConnection, SignerConnection
 from apps.gateway.states import Purpose
 from apps.messages.selectors.failed import FAILED_HOURS
 from apps.messages.selectors.foreign import is_used_elsewhere
 from apps.messages.selectors.recovery import unmatched_open
+from apps.messages.selectors.stuck import messages_priced_out
 from apps.messages.states import SenderState, Wait
 from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.address import id_address
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from apps.checks.results import Act
     from apps.messages.models import Message, Sender
 
+COUNTED_MAX: Final = 200
+"""Messages below the base fee that are counted; of more the check says "over"."""
 FAILED_SHOWN: Final = timedelta(hours=1)
 """A signer's failed request is named for so long."""
 RUNWAY_DAYS: Final = 3
@@ -73,6 +77,7 @@ def stuck(data: CheckData) -> Iterator[Finding]:
         why,
         link=Link("message", (first.pk,)),
         count=count,
+        at_risk=held_by_stuck(data),
         acts=message_mend(first, data),
     )
 
@@ -92,7 +97,28 @@ def failed(data: CheckData) -> Iterator[Finding]:
         f"{_what(data, first)}: {why}"[:REASON_MAX],
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
+        at_risk=sum(int(row.value) for row in rows) + deposits_in(data, [row.pk for row in rows]),
     )
+
+
+def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
+    """Signed messages that no block takes, as the base fee rose above what they pay at most."""
+    if data.head is None:
+        return
+    rows = messages_priced_out(data.viewer, base_fee=int(data.head.base_fee))
+    found = list(rows[: COUNTED_MAX + 1])
+    if found:
+        first, count = found[0], len(found)
+        many = f"over {whole(COUNTED_MAX)} messages" if count > COUNTED_MAX else plural(count, "message")
+        cap, base = fee_text(int(first.gas_fee_cap)), fee_text(int(data.head.base_fee))
+        yield Finding(
+            "priced-out",
+            f"{many} {'pays' if count == 1 else 'pay'} less than the base fee",
+            f"{_what(data, first)} pays {cap} at most, the base fee is {base}"[:REASON_MAX],
+            link=Link("message", (first.pk,)) if count == 1 else None,
+            count=count,
+            at_risk=sum(int(row.value) for row in found),
+        )
 
 
 def _senders(
@@ -150,11 +176,13 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
         left, first = short[0]
         names = [wallet.label or shortened(wallet.address) for _, wallet in short]
         rows = zip((wallet.address for _, wallet in short), names, strict=True)
+        served = miners_served(data, {wallet.address for _, wallet in short}, controls=True)
         yield Finding(
             "runway",
             f"{plural(len(short), 'balance')} short",
             f"{named(names)}: enough for less than {RUNWAY_DAYS} days of gas; send it funds",
             count=len(short),
+            per_day=at_stake_per_day(data, served),
             due_s=int(data.at.timestamp()) + left,
             due_label=f"until {first.label or shortened(first.address)} is empty",
             acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
@@ -166,8 +194,20 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
     away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
-        say = f"{plural(len(away), 'address', 'addresses')} without a signer"
-        yield Finding("signer", say, f"messages of {named(names)} wait", count=len(away))
+        served = miners_served(data, {wallet.address for wallet in away})
+        due = first_close(data, served)
+        why = f"messages of {named(names)} wait"
+        if served:
+            why += f"; no window of {named([miner_name(one) for one in served])} is proven, no block is made"
+        yield Finding(
+            "signer",
+            f"{plural(len(away), 'address', 'addresses')} without a signer",
+            why[:REASON_MAX],
+            count=len(away),
+            per_day=at_stake_per_day(data, served),
+            due_s=due,
+            due_label="until a window closes" if due is not None else "",
+        )
 
 
 def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:

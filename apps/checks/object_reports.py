@@ -28,6 +28,8 @@ OF_MINER: Final = (
     "windows_at_risk",
     "roles_unheld",
     "fee_debt",
+    "worker_change_pending",
+    "rounds_unbegun",
     "wins_lost",
     "rounds_undrawn",
     "wins_rare",
@@ -64,9 +66,9 @@ def report_of_sector(data: CheckData, sector: Sector) -> Report:
     """Return what the checks find of one sector; those that cannot fail in its state are not run."""
     names = ["sectors_paused"] if sector.paused_at is not None else []
     if sector.state == SectorState.PROVING:
-        names.append("sectors_expiring")
+        names += ["sectors_expiring", "runs_stopped", "changes_failed", "moves_failed"]
     elif sector.precommit_epoch is not None and sector.state not in FINAL_STATES:
-        names.append("deposits_expiring")
+        names += ["deposits_expiring", "seed_ready"]
     elif sector.ticket_epoch is not None and sector.state in UNCOMMITTED:
         names.append("tickets_expiring")
     rows = Sector.objects.filter(pk=sector.pk).select_related("miner")
@@ -92,6 +94,7 @@ def report_of_message(data: CheckData, message: Message) -> Report:
     own = narrowed(
         data,
         messages_waiting=Waiting(signed=0, queued=0, stuck=int(stuck)),
+        stuck_messages=data.stuck_messages.filter(pk=message.pk),
         first_stuck=message if stuck else None,
         failed_messages=[message] if is_failed(message, now=data.at) else [],
     )

@@ -202,6 +202,22 @@ def _deadlines_findings(
         )
 
 
+def worker_change_pending(data: CheckData) -> Iterator[Finding]:
+    """Workers that were asked for and that nobody has confirmed yet: the old key goes on signing."""
+    for group in grouped([miner for miner in data.miners if miner.new_worker]):
+        first = group[0]
+        at = first.new_worker_epoch or 0
+        is_due = data.head is not None and data.head.height >= at
+        yield Finding(
+            f"worker-{first.address}",
+            f"the worker of {named([miner_name(miner) for miner in group])} is to change",
+            f"{first.new_worker} can be confirmed {'since' if is_due else 'from'} epoch {at}; "
+            "until then the old key signs proofs and blocks",
+            link=Link("miner-addresses", (first.address,)) if len(group) == 1 else None,
+            count=len(group),
+        )
+
+
 def fee_debts(data: CheckData) -> Iterator[Finding]:
     """Miners that owe the chain fees: they can neither pre-commit nor withdraw."""
     owing = sorted((miner for miner in data.miners if miner.fee_debt), key=lambda miner: -miner.fee_debt)

@@ -46,6 +46,7 @@ class Topic(StrEnum):
     WALLETS = "wallets"
     HOSTS = "hosts"
     STORES = "stores"
+    PIECES = "pieces"
     PROCESSES = "processes"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from apps.checks.exposure import first_close
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import time_left
@@ -57,9 +58,4 @@ def _per_day(miner: Miner, data: CheckData) -> int:
 
 def _closes_first(miners: Sequence[Miner], data: CheckData) -> int | None:
     """Return when the first window with sectors closes for which no host proves."""
-    if data.clock is None:
-        return None
-    keys = {miner.pk for miner in miners if _does(miner, data, RoleKind.WINDOW)}
-    closes = [row.close_epoch for (pk, _), row in data.deadlines.items() if pk in keys and row.live]
-    first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
-    return None if first is None else data.clock.starts_at(first)
+    return first_close(data, [miner for miner in miners if _does(miner, data, RoleKind.WINDOW)])

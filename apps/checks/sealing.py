@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Q
+from django.db.models import Q
 
 from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
+from apps.checks.exposure import deposits_of
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
@@ -32,6 +33,9 @@ UNCOMMITTED: Final = states_with(SectorEvent.RETICKET)
 """States with a ticket that no pre-commit has used yet."""
 TICKET_PART: Final = 10
 """A ticket is named when this part of its life is left."""
+SEED_LATE: Final = 20
+"""Epochs after a seed in which it is read at every head: then something keeps it from being read."""
+SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
 COUNTED_MAX: Final = 1_000
@@ -115,7 +119,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
         "and is not proved yet",
         link=Link("sector", (str(first.uuid),)),
         count=len(late),
-        at_risk=sum(data.reward.deposit(row.sector_size) for row in late) if data.reward else 0,
+        at_risk=deposits_of(data, [row.sector_size for row in late]),
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
         due_label="until the deposit is lost",
         acts=sectors_retry(late),
@@ -145,6 +149,30 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def seed_ready(data: CheckData) -> Iterator[Finding]:
+    """Pre-committed sectors with a seed that nobody reads: their deposit is at stake."""
+    if data.clock is None or data.network is None or data.head is None:
+        return
+    before = data.head.height - data.network.pre_commit_challenge_delay - SEED_LATE
+    rows = data.sectors.filter(
+        state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=before, paused_at=None
+    ).order_by("precommit_epoch")
+    late = list(rows[:COUNTED_MAX])
+    if late:
+        first = late[0]
+        ready = (first.precommit_epoch or 0) + data.network.pre_commit_challenge_delay
+        yield Finding(
+            "seeds",
+            f"{plural(len(late), 'sector')} {'waits' if len(late) == 1 else 'wait'} with a seed",
+            f"{first.miner.address} / {first.number}: its seed is there since epoch {ready}; {SEED_TEXT}",
+            link=Link("sector", (str(first.uuid),)),
+            count=len(late),
+            at_risk=deposits_of(data, [row.sector_size for row in late]),
+            due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
+            due_label="until the deposit is lost",
+        )
+
+
 def expires_soon(data: CheckData) -> Q:
     """The condition for sealed sectors whose life ends within `EXPIRING_S`; nothing without a chain."""
     if data.clock is None:
@@ -155,12 +183,20 @@ def expires_soon(data: CheckData) -> Q:
 
 def sectors_expiring(data: CheckData) -> Iterator[Finding]:
     """Sealed sectors whose life ends soon."""
-    rows = data.sectors.select_related(None).order_by().filter(expires_soon(data))
-    count = rows[: COUNTED_MAX + 1].count()
-    if count:
+    rows = data.sectors.select_related(None).order_by("expiration").filter(expires_soon(data))
+    found = list(rows.only("miner", "expiration")[: COUNTED_MAX + 1])
+    if found and data.clock is not None:
+        count = len(found)
         many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
-        say = f"{many} {'expires' if count == 1 else 'expire'} within 30 d"
-        yield Finding("expiring", say, "extend them, or let them end and free their pledge", count=count)
+        yield Finding(
+            "expiring",
+            f"{many} {'expires' if count == 1 else 'expire'} within 30 d",
+            "extend them, or let them end and free their pledge",
+            count=count,
+            per_day=data.rewards_of(found),
+            due_s=data.clock.starts_at(found[0].expiration or 0),
+            due_label="until it ends" if count == 1 else "until the first ends",
+        )
 
 
 def targets_paused(data: CheckData) -> Iterator[Finding]:
@@ -199,18 +235,30 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
     away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
     if away:
         silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
-        why = f"last seen {time_left(silent)} ago; {_bound_text(data, away)}"
-        yield Finding("away", f"{named([worker.name for worker in away])} away", why, count=len(away))
+        sizes, count = _bound(data, away)
+        why = f"last seen {time_left(silent)} ago; {_bound_text(count, len(sizes))}"
+        yield Finding(
+            "away",
+            f"{named([worker.name for worker in away])} away",
+            why,
+            count=len(away),
+            at_risk=deposits_of(data, sizes),
+        )
 
 
-def _bound_text(data: CheckData, away: Sequence[Worker]) -> str:
+def _bound(data: CheckData, away: Sequence[Worker]) -> tuple[list[int], int]:
+    """Return the sizes of the sectors with a deposit that wait for silent hosts, and how many wait at all."""
+    rows = sectors_bound(data.viewer, away).select_related(None).order_by()
+    bound = list(rows.values_list("precommit_epoch", "sector_size"))
+    return [size for epoch, size in bound if epoch is not None], len(bound)
+
+
+def _bound_text(count: int, paid: int) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
-    bound = sectors_bound(data.viewer, away).aggregate(count=Count("pk"), paid=Count("precommit_epoch"))
-    if not bound["count"]:
+    if not count:
         return "no sector waits for it, its other jobs go elsewhere"
-    at_stake = f", {bound['paid']} with a deposit on the chain" if bound["paid"] else ""
-    in_progress = plural(bound["count"], "sector")
-    return f"{in_progress} under way{at_stake}: no other host has the files, so start it again"
+    at_stake = f", {paid} with a deposit on the chain" if paid else ""
+    return f"{plural(count, 'sector')} under way{at_stake}: no other host has the files, so start it again"
 
 
 def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, messages, proving, roles, sealing, stores
+from apps.checks import blocks, chain, messages, proving, roles, sealing, stopped, stores
 from apps.checks.results import Check, Link, Severity, Topic
+from apps.checks.table_sectors import SECTOR_CHECKS
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
 
@@ -47,6 +48,25 @@ CHECKS: Final[tuple[Check, ...]] = (
         (Topic.CHAIN,),
         WARNING,
         chain.nodes_away,
+        Link("chain"),
+        "Nodes",
+        operator_only=True,
+    ),
+    Check(
+        "f3_stalled",
+        "F3 finalizes the chain",
+        (Topic.CHAIN,),
+        WARNING,
+        chain.f3_stalled,
+        Link("chain"),
+        "Nodes",
+    ),
+    Check(
+        "pool_clock_skew",
+        "The machine's clock is right",
+        (Topic.CHAIN, Topic.BLOCKS),
+        CRITICAL,
+        chain.pool_clock_skew,
         Link("chain"),
         "Nodes",
         operator_only=True,
@@ -134,32 +154,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Miner",
     ),
     Check(
-        "deposits_expiring",
-        "No deposit is lost within 48 h",
-        (Topic.SECTORS,),
-        CRITICAL,
-        sealing.deposits_expiring,
-        Link("sectors", query="state=work"),
-        "Sector",
-    ),
-    Check(
-        "tickets_expiring",
-        "No ticket expires before its pre-commit",
-        (Topic.SECTORS,),
+        "worker_change_pending",
+        "No change of a worker waits for its confirmation",
+        (Topic.MINERS,),
         WARNING,
-        sealing.tickets_expiring,
-        Link("sectors", query="state=work"),
-        "Sector",
+        proving.worker_change_pending,
+        Link("miners"),
+        "Addresses",
     ),
-    Check(
-        "sectors_paused",
-        "No sector waits for a decision",
-        (Topic.SECTORS,),
-        WARNING,
-        sealing.sectors_paused,
-        Link("sectors", query="state=paused"),
-        "Decide",
-    ),
+    *SECTOR_CHECKS,
     Check(
         "recovery",
         "The pool is not in recovery after a restore",
@@ -195,6 +198,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         messages.failed,
         Link("messages"),
         "Messages",
+    ),
+    Check(
+        "base_fee_above_cap",
+        "Every signed message pays the base fee",
+        (Topic.MESSAGES, Topic.GAS),
+        WARNING,
+        messages.base_fee_above_cap,
+        Link("messages", query="state=open"),
+        "Doctor",
     ),
     Check(
         "nonce_gaps",
@@ -260,6 +272,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Blocks",
     ),
     Check(
+        "rounds_unbegun",
+        "Rounds are drawn for every miner that wants blocks",
+        (Topic.BLOCKS, Topic.MINERS),
+        CRITICAL,
+        blocks.unbegun,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
         "rounds_undrawn",
         "Every round of the last 10 min was drawn",
         (Topic.BLOCKS, Topic.MINERS),
@@ -310,6 +331,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         (Topic.STORES, Topic.HOSTS),
         WARNING,
         stores.stores_unwritable,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
+        "moves_failed",
+        "No move between stores failed within 24 h",
+        (Topic.STORES, Topic.SECTORS),
+        WARNING,
+        stopped.moves_failed,
         Link("stores"),
         "Storage",
     ),

@@ -96,11 +96,14 @@ def found_of(report: Report, data: PageData, *, reasons: bool = False) -> Object
 def todo_sum(data: PageData) -> str:
     """Return what all findings cost together, for the head of the list.
 
-    Several findings may be about the same sector: together they never cost more than all sectors would.
+    Several findings may be about the same sector or block: together they never cost more than all would.
     """
     per_day = data.report.per_day
     if per_day:
-        per_day = min(per_day, sum(data.fault_fee_per_day(row, row.live_sectors) for row in data.miners))
+        most = (
+            data.fault_fee_per_day(row, row.live_sectors) + data.reward_per_day(row) for row in data.miners
+        )
+        per_day = min(per_day, sum(most))
     return cost_text(per_day, data.report.at_risk)
 
 

@@ -49,6 +49,10 @@ class Miner(Named, Timestamped):
     control_ids = models.JSONField(default=list)
     """The same as the chain has them, by which a change shows."""
     beneficiary = AddressField(blank=True, default="")
+    new_worker = models.CharField(max_length=128, blank=True, default="")
+    """The worker that was asked for and is not confirmed yet, as f0; empty if there is none."""
+    new_worker_epoch = models.BigIntegerField(null=True)
+    """From when on it can be confirmed."""
     peer_id = models.CharField(max_length=128, blank=True)
 
     seal_proof = models.SmallIntegerField()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apps.chain.errors import NodeRefused
-from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR
+from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR, address_format, address_parse
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
 from poolsite.filecoin.cbor import BadCbor, decode
 from poolsite.filecoin.cids import Cid, cid_from_json
@@ -43,6 +43,9 @@ class MinerFacts:
     worker_id: str
     control_ids: tuple[str, ...]
     beneficiary: str
+    new_worker: str
+    """That was asked for and is not confirmed yet; empty if there is none."""
+    new_worker_epoch: int | None
     peer_id: str
     post_proof: int
     sector_size: int
@@ -73,6 +76,12 @@ class PartitionFacts:
     recovering: BitField
 
 
+def address_named(value: Any) -> str:
+    """Return an address; empty for none, which nodes write as null or `<empty>`."""
+    is_named = isinstance(value, str) and value.startswith(("f", "t"))
+    return address_format(address_parse(value)) if is_named else ""
+
+
 def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
     """Fetch everything about a miner in one request.  Raises NodeRefused, NodeUnavailable."""
     tipset = _key_json(key)
@@ -95,6 +104,7 @@ def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
     info, power, actor, available, _, count, deadline = answers
     own = power["MinerPower"]
     root = _root(actor)
+    new_worker = address_named(info.get("NewWorker"))
     return MinerFacts(
         state_root=root,
         deadlines_root=str(cid_from_json(inner.get("Deadlines")) or root),
@@ -102,6 +112,8 @@ def miner_facts(client: ChainClient, address: str, key: str) -> MinerFacts:
         worker_id=info["Worker"],
         control_ids=tuple(info["ControlAddresses"] or ()),
         beneficiary=info.get("Beneficiary") or info["Owner"],
+        new_worker=new_worker,
+        new_worker_epoch=int(info.get("WorkerChangeEpoch", -1)) if new_worker else None,
         peer_id=info.get("PeerId") or "",
         post_proof=_proof_number(info["WindowPoStProofType"]),
         sector_size=int(info["SectorSize"]),

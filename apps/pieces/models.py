@@ -70,6 +70,7 @@ class Piece(Named, Timestamped):
             models.Index(
                 fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
             ),
+            models.Index(fields=["miner"], name="pieces_failed", condition=models.Q(state="FAILED")),
         ]
 
     def __str__(self) -> str:

@@ -65,6 +65,12 @@ def pieces_counts(viewer: Principal) -> dict[str, int]:
     return dict(rows.values_list("state").annotate(Count("pk")))
 
 
+def pieces_failed(viewer: Principal, *, limit: int) -> list[Piece]:
+    """Return the pieces that will be in no sector and that nobody has removed yet, newest first."""
+    rows = pieces_visible(viewer).filter(state=PieceState.FAILED)
+    return list(rows.order_by("-pk")[:limit])
+
+
 def piece_get(viewer: Principal, piece_cid: str) -> Piece:
     """Return the piece of a commitment; of several, one whose bytes are kept, the oldest.
 

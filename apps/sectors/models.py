@@ -294,7 +294,12 @@ class SectorChange(Named, Timestamped):
                 fields=["state"],
                 name="changes_queued",
                 condition=models.Q(state__in=["TERMINATE_QUEUED", "EXTEND_QUEUED"]),
-            )
+            ),
+            models.Index(
+                fields=["updated_at"],
+                name="changes_failed",
+                condition=models.Q(state__in=["TERMINATE_FAILED", "EXTEND_FAILED"]),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -415,6 +420,11 @@ class Job(Named, Timestamped):
                 fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
                 name="jobs_portable",
                 condition=models.Q(state__in=["READY", "LEASED"], is_portable=True),
+            ),
+            models.Index(
+                fields=["updated_at"],
+                name="jobs_unseal_failed",
+                condition=models.Q(state="FAILED", kind="unseal"),
             ),
         ]
 

@@ -26,7 +26,7 @@ from poolsite.wire.pipeline import (
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -281,6 +281,12 @@ def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sect
     """Return the sectors under way whose files lie on these hosts alone."""
     rows = sectors_visible(viewer).exclude(state__in=FINAL_STATES)
     return rows.filter(job__sticky_worker__in=list(workers))
+
+
+def sectors_in_messages(rows: QuerySet[Sector], keys: Collection[str]) -> QuerySet[Sector]:
+    """Return those of these sectors with a deposit on the chain that these messages are to commit."""
+    found = rows.select_related(None).order_by().filter(commit_batch__message_id__in=keys)
+    return found.exclude(precommit_epoch=None).exclude(state__in=FINAL_STATES)
 
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:

@@ -120,7 +120,8 @@ class StoreMove(Named, Timestamped):
             )
         ]
         indexes = [
-            models.Index(fields=["worker"], name="moves_open", condition=models.Q(state__in=OPEN_MOVES))
+            models.Index(fields=["worker"], name="moves_open", condition=models.Q(state__in=OPEN_MOVES)),
+            models.Index(fields=["updated_at"], name="moves_failed", condition=models.Q(state="FAILED")),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
@@ -27,6 +28,7 @@ from apps.dashboard.pagination import ROWS, Facet, cursor_read, page_of
 from apps.dashboard.pickers import picker
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
+from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page, upload_get
 from apps.pieces.services.uploads import piece_remove
 from apps.pieces.states import PieceState
@@ -147,15 +149,13 @@ def list_context(pieces: Sequence[Piece], viewer: Principal) -> list[PieceRow]:
 def list_verdict_of(data: PageData) -> Verdict:
     """Return in one sentence how the pieces stand."""
     counts = pieces_counts(data.viewer)
-    failed = counts.get(PieceState.FAILED, 0)
     waiting = counts.get(PieceState.READY, 0)
     sealing = counts.get(PieceState.PACKED, 0)
     active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
-    if failed:
-        return Verdict(f"{plural(failed, 'piece')} failed.", "The list says why; send the data again.")
+    calm = Verdict("Nothing is in progress:", f"{active} active.")
     if waiting or sealing:
-        return Verdict(f"{plural(waiting + sealing, 'piece')} in progress:", f"{sealing} being sealed.")
-    return Verdict("Nothing is in progress:", f"{active} active.")
+        calm = Verdict(f"{plural(waiting + sealing, 'piece')} in progress:", f"{sealing} being sealed.")
+    return verdict_by(data.report_of(Topic.PIECES), calm)
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
@@ -265,4 +265,4 @@ urlpatterns: Final = [
     path("pieces/<uuid:key>/unseal/", unseal, name="piece-unseal"),
     path("pieces/<uuid:key>/remove/", remove, name="piece-remove"),
 ]
-LIVE: Final = {"pieces": LivePage({"piece": (list_verdict,)}, rows={"piece": rows})}
+LIVE: Final = {"pieces": LivePage({"piece": (list_verdict,)}, rows={"piece": rows}, findings=list_verdict)}

@@ -23,6 +23,7 @@ SHOWN: Final = (
     "push_id",
     "to",
     "from_addr",
+    "value",
     "method",
     "kind",
     "state",

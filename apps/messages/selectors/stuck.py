@@ -90,6 +90,12 @@ def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | N
     return messages_open(viewer).filter(is_stuck(head, network)).order_by("priority", "created_at")
 
 
+def messages_priced_out(viewer: Principal, *, base_fee: int) -> QuerySet[Message]:
+    """Return the signed messages that pay less than the base fee, those with a deadline on chain first."""
+    rows = messages_open(viewer).filter(state=MessageState.FILLED, gas_fee_cap__lt=base_fee)
+    return rows.order_by("priority", "created_at")
+
+
 def messages_waiting(viewer: Principal, *, head: Head | None, network: Network | None) -> Waiting:
     """Count what has not landed; the index holds open messages only."""
     rows = messages_open(viewer).select_related(None).order_by()

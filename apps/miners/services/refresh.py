@@ -210,6 +210,8 @@ def _columns(facts: MinerFacts, *, period: int) -> dict[str, Any]:
         "proving_period_start": period,
         "current_deadline": facts.deadline.index,
         "peer_id": facts.peer_id,
+        "new_worker": facts.new_worker,
+        "new_worker_epoch": facts.new_worker_epoch,
     }
 
 

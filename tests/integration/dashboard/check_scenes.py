@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from apps.blocks.f3 import F3Participation
 from apps.blocks.models import Round
 from apps.blocks.states import RoundState
+from apps.chain.chain_status import network_known
 from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.checks.models import AlertChannel, Notification
@@ -18,12 +21,20 @@ from apps.messages.services.recovery.detect import recovery_begin
 from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Role
 from apps.miners.states import RoleKind, RoleState
+from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
-from apps.sectors.models import Sector
+from apps.sectors.models import Job, Sector, SectorChange
+from apps.sectors.services.rebuild import rebuild_begin
+from apps.sectors.services.runs import run_failed
 from apps.sectors.services.stores import stores_note
-from apps.sectors.store_models import Store
+from apps.sectors.states import JobState, MoveState
+from apps.sectors.store_models import Store, StoreMove
 from apps.sectors.target_models import SealTarget
+from apps.users.models import MinerGrant
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import STAGED, JobKind
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests import factories
@@ -57,6 +68,18 @@ def nodes_foreign(_: Any) -> None:
 def nodes_unhealthy(_: Any) -> None:
     Node.objects.create(url="http://two", name="two", state=NodeState.HEALTHY)
     Node.objects.create(url="http://one", name="one", state=NodeState.AWAY)
+
+
+def f3_stalled(monkeypatch: Any) -> None:
+    said = F3Participation(is_running=True, instance=7, finalized=960)
+    monkeypatch.setattr("apps.checks.data.f3_read", lambda: {"one": said})
+
+
+def pool_clock_skew(monkeypatch: Any) -> None:
+    known = network_known()
+    assert known is not None
+    monkeypatch.setattr("apps.checks.data.network_known", lambda: replace(known, name="calibrationnet"))
+    factories.head(1001, timestamp=int(now().timestamp()) + 5)
 
 
 def upgrade_unready(_: Any) -> None:
@@ -138,9 +161,17 @@ def fee_debt(_: Any) -> None:
     factories.miner(fee_debt=10**18)
 
 
+def worker_change_pending(_: Any) -> None:
+    factories.miner(new_worker="f0103", new_worker_epoch=1100)
+
+
 def deposits_expiring(_: Any) -> None:
     factories.head(10_000_000)
     factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=1000)
+
+
+def seed_ready(_: Any) -> None:
+    factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=900)
 
 
 def tickets_expiring(_: Any) -> None:
@@ -150,6 +181,47 @@ def tickets_expiring(_: Any) -> None:
 
 def sectors_paused(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PC1_DONE, paused_at=now(), error="no space")
+
+
+def proven(**data: Any) -> Sector:
+    """A sector that proves, on a host that may work on it."""
+    factories.worker("host-a", stores=["store-1"], kinds=[str(kind) for kind in STAGED])
+    facts = {"ticket": bytes(32), "comm_r": bytes([1]) * 32, "comm_d": sha254_zero(2048)}
+    return factories.sector(
+        factories.miner(), state=SectorState.PROVING, active=True, store="store-1", **facts, **data
+    )
+
+
+def runs_stopped(_: Any) -> None:
+    run = rebuild_begin(proven(), by=SYSTEM, now=now())
+    run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
+
+
+def changes_failed(_: Any) -> None:
+    SectorChange.objects.create(
+        sector=proven(expiration=200_000),
+        kind="EXTEND",
+        state="EXTEND_FAILED",
+        queued_height=900,
+        actor="ann",
+        error="exit code 16",
+    )
+
+
+def pieces_failed(_: Any) -> None:
+    factories.piece(factories.miner(), state=PieceState.FAILED, error="it has another commitment")
+
+
+def unseals_failed(_: Any) -> None:
+    Job.objects.create(
+        kind=JobKind.UNSEAL,
+        miner=factories.miner(),
+        state=JobState.FAILED,
+        stage="UNSEAL",
+        lease_s=60,
+        inputs={"piece": "one"},
+        error="the replica cannot be read",
+    )
 
 
 def recovery(_: Any) -> None:
@@ -169,6 +241,11 @@ def messages_stuck(_: Any) -> None:
 
 def messages_failed(_: Any) -> None:
     factories.message("bad", state=MessageState.FAILED, error="marked as failed")
+
+
+def base_fee_above_cap(_: Any) -> None:
+    flight = {"nonce": 0, "filled_at": now(), "published_at": now(), "gas_fee_cap": 1}
+    factories.message("cheap", state=MessageState.FILLED, wait="", **flight)
 
 
 def nonce_gaps(_: Any) -> None:
@@ -212,6 +289,12 @@ def wins_lost(_: Any) -> None:
     round_of(state=RoundState.PROOF_TIMEOUT, win_count=1, sector=4, reason="no answer in time")
 
 
+def rounds_unbegun(_: Any) -> None:
+    round_of(epoch=900, base_height=899, at=epochs_ago(100), state=RoundState.NO_WIN, expected=0.0)
+    miner = Round.objects.get().miner
+    MinerGrant.objects.create(actor_id=miner.actor_id, tenant=miner.tenant, open_mining=True)
+
+
 def rounds_undrawn(_: Any) -> None:
     round_of(state=RoundState.SIGNER_AWAY, reason="no signer of the worker is connected")
 
@@ -243,6 +326,21 @@ def attached(condition: StoreCondition, **told: Any) -> None:
 
 def stores_unwritable(_: Any) -> None:
     attached(StoreCondition.FULL, reason="1.0 GiB free, a sector needs 33.0 GiB: attach another store")
+
+
+def moves_failed(_: Any) -> None:
+    host = factories.worker("box")
+    from_store, to_store = (factories.store(host, name) for name in ("old", "new"))
+    sector = factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="old")
+    StoreMove.objects.create(
+        sector=sector,
+        worker=host,
+        from_store=from_store,
+        to_store=to_store,
+        state=MoveState.FAILED,
+        actor="ann",
+        error="no space left",
+    )
 
 
 def stores_filling(_: Any) -> None:
@@ -305,6 +403,8 @@ SCENES: dict[str, Callable[[Any], None]] = {
         nodes_unreadable,
         nodes_foreign,
         nodes_unhealthy,
+        f3_stalled,
+        pool_clock_skew,
         upgrade_unready,
         sectors_faulty,
         recoveries_capped,
@@ -314,13 +414,20 @@ SCENES: dict[str, Callable[[Any], None]] = {
         roles_unheld,
         disputes_lost,
         fee_debt,
+        worker_change_pending,
         deposits_expiring,
+        seed_ready,
         tickets_expiring,
         sectors_paused,
+        runs_stopped,
+        changes_failed,
+        pieces_failed,
+        unseals_failed,
         recovery,
         sector_recovery,
         messages_stuck,
         messages_failed,
+        base_fee_above_cap,
         nonce_gaps,
         senders_foreign,
         senders_paused,
@@ -328,12 +435,14 @@ SCENES: dict[str, Callable[[Any], None]] = {
         signers_away,
         requests_failed,
         wins_lost,
+        rounds_unbegun,
         rounds_undrawn,
         wins_rare,
         winning_proofs_failed,
         hosts_away,
         stores_away,
         stores_unwritable,
+        moves_failed,
         stores_filling,
         hosts_disk,
         hosts_paused,

@@ -24,6 +24,7 @@ from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.models import Miner
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
+from apps.sectors.run_models import PipelineRun
 from apps.users.models import AuditEntry, SignerGrant
 from apps.users.principals import SYSTEM
 from apps.users.states import Role
@@ -44,10 +45,12 @@ ACTS: dict[str, tuple[str, ...]] = {
     "nodes_foreign": ("Unbind the pool…",),
     "fee_debt": ("Pay debt of alice-",),
     "sectors_paused": ("Retry f0",),
+    "runs_stopped": ("Retry f0",),
     "messages_stuck": ("Retry Send",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),
     "wins_lost": ("Warm up alice-",),
+    "rounds_unbegun": ("Warm up alice-",),
     "rounds_undrawn": ("Warm up alice-",),
     "wins_rare": ("Warm up alice-",),
     "hosts_paused": ("Resume idle",),
@@ -56,6 +59,7 @@ ACTS: dict[str, tuple[str, ...]] = {
 """What each check's scene has a button for; no other check has a click that would mend it."""
 DONE: dict[str, Callable[[], bool]] = {
     "sectors_paused": lambda: Sector.objects.get().paused_at is None,
+    "runs_stopped": lambda: PipelineRun.objects.get().paused_at is None,
     "messages_stuck": lambda: Message.objects.get().attempts == 0,
     "senders_paused": lambda: Sender.objects.get().state == SenderState.ALIVE,
     "hosts_paused": lambda: WorkerCommand.objects.filter(op="resume").exists(),
@@ -65,7 +69,7 @@ DONE: dict[str, Callable[[], bool]] = {
 }
 """What the click of each has done."""
 SHOWS: dict[str, str] = dict.fromkeys(
-    ("wins_lost", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
+    ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
 )
 """What the page shows that the click of each leads to, instead of a change."""
 

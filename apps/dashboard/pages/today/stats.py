@@ -25,6 +25,8 @@ CHAIN_CHECKS: Final = (
     "nodes_unreadable",
     "nodes_foreign",
     "nodes_unhealthy",
+    "f3_stalled",
+    "pool_clock_skew",
     "upgrade_unready",
 )
 

@@ -1,0 +1,72 @@
+"""What is at stake behind an address or a message: attoFIL by the chain's formulas, and until when."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from django.db.models import Q, Sum
+
+from apps.messages.selectors import messages_open
+from apps.messages.states import MessageState
+from apps.sectors.selectors import sectors_in_messages
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from apps.checks.data import CheckData
+    from apps.miners.models import Miner
+
+
+def miners_served(data: CheckData, addresses: Collection[str], *, controls: bool = False) -> list[Miner]:
+    """Return the miners whose worker, or one of whose control addresses, is among these."""
+    wanted = set(addresses)
+    return [
+        miner
+        for miner in data.miners
+        if miner.worker in wanted or (controls and not wanted.isdisjoint(miner.control))
+    ]
+
+
+def at_stake_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
+    """Return what a day without proofs and blocks costs these miners."""
+    return sum(data.fault_fee_per_day(one, one.active_sectors) + data.reward_per_day(one) for one in miners)
+
+
+def first_close(data: CheckData, miners: Iterable[Miner]) -> int | None:
+    """Return when the first window with sectors of these miners closes; None if none is ahead."""
+    if data.clock is None:
+        return None
+    keys = {miner.pk for miner in miners}
+    closes = [row.close_epoch for (pk, _), row in data.deadlines.items() if pk in keys and row.live]
+    first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
+    return None if first is None else data.clock.starts_at(first)
+
+
+def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
+    """Return the deposits of pre-committed sectors of these sizes."""
+    if data.reward is None:
+        return 0
+    return sum(count * data.reward.deposit(size) for size, count in Counter(sizes).items())
+
+
+def held_by_stuck(data: CheckData) -> int:
+    """Return what stuck messages and those in flight behind them carry, and their batches' deposits."""
+    stuck = list(data.stuck_messages.select_related(None).order_by().values_list("pk", "from_addr", "nonce"))
+    first: dict[str, int] = {}
+    for _, sender, nonce in stuck:
+        if nonce is not None:
+            first[sender] = min(first.get(sender, nonce), nonce)
+    wanted = Q(pk__in=[key for key, _, _ in stuck])
+    for sender, nonce in first.items():
+        wanted |= Q(from_addr=sender, state=MessageState.FILLED, nonce__gte=nonce)
+    rows = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
+    value = int(rows.aggregate(value=Sum("value"))["value"] or 0)
+    return value + deposits_in(data, list(rows.values_list("pk", flat=True)))
+
+
+def deposits_in(data: CheckData, keys: Sequence[str]) -> int:
+    """Return the deposits of the sectors that wait to be committed by these messages."""
+    if data.reward is None or not keys:
+        return 0
+    return deposits_of(data, sectors_in_messages(data.sectors, keys).values_list("sector_size", flat=True))

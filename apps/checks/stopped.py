@@ -1,0 +1,121 @@
+"""Checks of what was asked for of proven sectors and of clients' data, and did not come about."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from apps.checks.acts import runs_retry
+from apps.checks.results import REASON_MAX, Finding, Link
+from apps.core.formatting import fil, plural
+from apps.pieces.selectors import pieces_failed as pieces_failed_of
+from apps.sectors.stopped_work import changes_failed as changes_failed_of
+from apps.sectors.stopped_work import moves_failed as moves_failed_of
+from apps.sectors.stopped_work import runs_stopped as runs_stopped_of
+from apps.sectors.stopped_work import unseals_failed as unseals_failed_of
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline.changes import ChangeKind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from apps.checks.data import CheckData
+    from apps.sectors.models import Sector
+
+SHOWN: Final = timedelta(hours=24)
+"""A failure that asks for no decision is named for so long."""
+CHANGES_SHOWN: Final = timedelta(days=7)
+"""A termination or an extension that failed: it was a decision, which still stands."""
+COUNTED_MAX: Final = 1_000
+RUNS: Final = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}
+CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "extension"}
+
+
+def _named(sector: Sector, error: str) -> str:
+    """`f01000 / 7: no space left`."""
+    return f"{sector.miner.address} / {sector.number}: {error or 'no reason was told'}"
+
+
+def runs_stopped(data: CheckData) -> Iterator[Finding]:
+    """Snap-ups and rebuilds that stopped: their pieces or a faulty sector wait for a decision."""
+    rows = list(runs_stopped_of(data.sectors)[:COUNTED_MAX])
+    for kind, word in RUNS.items():
+        stopped = [row for row in rows if row.kind == kind]
+        if not stopped:
+            continue
+        first = stopped[0]
+        # What a sector without files costs stands in the sum already, under the faults.
+        faulty = [row.sector for row in stopped if kind == JobKind.REBUILD and not row.sector.active]
+        cost = sum(data.fault_fee_per_day(sector.miner, 1) for sector in faulty)
+        fee = f"; until it is done the faults cost {fil(cost)} FIL a day" if cost else ""
+        yield Finding(
+            f"runs-{kind}",
+            f"{plural(len(stopped), word)} stopped",
+            f"{_named(first.sector, first.error)[: REASON_MAX - len(fee)]}{fee}",
+            link=Link("sector", (str(first.sector.uuid),)),
+            count=len(stopped),
+            acts=runs_retry(stopped),
+        )
+
+
+def changes_failed(data: CheckData) -> Iterator[Finding]:
+    """Terminations and extensions that the chain refused: the sectors go on as before."""
+    rows = list(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN)[:COUNTED_MAX])
+    for kind, word in CHANGES.items():
+        failed = [row for row in rows if row.kind == kind]
+        if not failed:
+            continue
+        first = failed[0].sector
+        ends = first.expiration if kind == ChangeKind.EXTEND and data.clock is not None else None
+        yield Finding(
+            f"changes-{kind.lower()}",
+            f"{plural(len(failed), word)} failed",
+            _named(first, failed[0].error)[:REASON_MAX],
+            link=Link("sector", (str(first.uuid),)),
+            count=len(failed),
+            per_day=data.rewards_of([row.sector for row in failed]) if kind == ChangeKind.EXTEND else 0,
+            due_s=data.clock.starts_at(ends) if ends is not None and data.clock is not None else None,
+            due_label="until it ends" if len(failed) == 1 else "until the first ends",
+        )
+
+
+def moves_failed(data: CheckData) -> Iterator[Finding]:
+    """Sectors that did not reach another store; the old copy still counts."""
+    rows = list(moves_failed_of(data.sectors, since=data.at - SHOWN)[:COUNTED_MAX])
+    if rows:
+        first = rows[0]
+        way = f"from {first.from_store} to {first.to_store}"
+        yield Finding(
+            "moves",
+            f"{plural(len(rows), 'move')} between stores failed",
+            f"{_named(first.sector, first.error)}; {way}"[:REASON_MAX],
+            link=Link("store", (str(first.from_store.uuid),)),
+            count=len(rows),
+        )
+
+
+def unseals_failed(data: CheckData) -> Iterator[Finding]:
+    """Clients' data that were asked for and could not be unsealed."""
+    rows = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
+    if rows:
+        first = rows[0]
+        why = f"{first.miner.address}: {first.error or 'no reason was told'}"
+        say = f"{plural(len(rows), 'piece')} could not be unsealed"
+        yield Finding("unseals", say, why[:REASON_MAX], count=len(rows))
+
+
+def pieces_failed(data: CheckData) -> Iterator[Finding]:
+    """Clients' data that will be in no sector; what the client paid for is not delivered."""
+    rows = pieces_failed_of(data.viewer, limit=COUNTED_MAX)
+    if rows:
+        first = rows[0]
+        starts = [row.start_epoch for row in rows if row.start_epoch is not None]
+        due = min((epoch for epoch in starts if data.head and epoch > data.head.height), default=None)
+        yield Finding(
+            "pieces",
+            f"{plural(len(rows), 'piece')} failed",
+            f"{first}: {first.error or 'no reason was told'}"[:REASON_MAX],
+            count=len(rows),
+            due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,
+            due_label="until the first has to be active",
+        )

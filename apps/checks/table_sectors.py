@@ -1,0 +1,85 @@
+"""The rows of the table that are about sectors in progress, and about what was asked for of proven ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from apps.checks import sealing, stopped
+from apps.checks.results import Check, Link, Severity, Topic
+
+CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
+
+SECTOR_CHECKS: Final[tuple[Check, ...]] = (
+    Check(
+        "deposits_expiring",
+        "No deposit is lost within 48 h",
+        (Topic.SECTORS,),
+        CRITICAL,
+        sealing.deposits_expiring,
+        Link("sectors", query="state=work"),
+        "Sector",
+    ),
+    Check(
+        "seed_ready",
+        "No sector waits long after its seed",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.seed_ready,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "tickets_expiring",
+        "No ticket expires before its pre-commit",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.tickets_expiring,
+        Link("sectors", query="state=work"),
+        "Sector",
+    ),
+    Check(
+        "sectors_paused",
+        "No sector waits for a decision",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.sectors_paused,
+        Link("sectors", query="state=paused"),
+        "Decide",
+    ),
+    Check(
+        "runs_stopped",
+        "No snap-up or rebuild waits for a decision",
+        (Topic.SECTORS, Topic.PIECES),
+        WARNING,
+        stopped.runs_stopped,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "changes_failed",
+        "No termination or extension failed within 7 d",
+        (Topic.SECTORS,),
+        WARNING,
+        stopped.changes_failed,
+        Link("sectors"),
+        "Sector",
+    ),
+    Check(
+        "pieces_failed",
+        "No piece failed",
+        (Topic.PIECES,),
+        WARNING,
+        stopped.pieces_failed,
+        Link("pieces", query="state=FAILED"),
+        "Pieces",
+    ),
+    Check(
+        "unseals_failed",
+        "Every piece that was asked for within 24 h could be unsealed",
+        (Topic.PIECES,),
+        WARNING,
+        stopped.unseals_failed,
+        Link("pieces", query="state=ACTIVE"),
+        "Pieces",
+    ),
+)

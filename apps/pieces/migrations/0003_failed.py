@@ -1,0 +1,15 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('pieces', '0002_same_piece_other_terms'),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name='piece',
+            index=models.Index(condition=models.Q(('state', 'FAILED')), fields=['miner'], name='pieces_failed'),
+        ),
+    ]

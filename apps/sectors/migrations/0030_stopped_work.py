@@ -1,0 +1,23 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('sectors', '0029_lost_uid'),
+    ]
+
+    operations = [
+        migrations.AddIndex(
+            model_name='sectorchange',
+            index=models.Index(condition=models.Q(('state__in', ['TERMINATE_FAILED', 'EXTEND_FAILED'])), fields=['updated_at'], name='changes_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='job',
+            index=models.Index(condition=models.Q(('kind', 'unseal'), ('state', 'FAILED')), fields=['updated_at'], name='jobs_unseal_failed'),
+        ),
+        migrations.AddIndex(
+            model_name='storemove',
+            index=models.Index(condition=models.Q(('state', 'FAILED')), fields=['updated_at'], name='moves_failed'),
+        ),
+    ]

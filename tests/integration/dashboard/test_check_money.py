@@ -1,0 +1,147 @@
+"""What a finding puts at risk, in FIL, and until when: by the chain's formulas, counted once."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.checks.data import CheckData
+from apps.checks.evaluate import evaluate
+from apps.core.clock import now
+from apps.messages.states import MessageState, Wait
+from apps.miners.models import RewardEstimate
+from apps.sectors.models import Batch, Sector, SectorChange
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.fixed_point import PRECISION
+from poolsite.filecoin.power import Estimate
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+
+if TYPE_CHECKING:
+    from apps.checks.results import Finding
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def priced(quiet: None) -> None:
+    """The chain's estimates are known."""
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
+    RewardEstimate.objects.create(
+        reward_position=reward.position,
+        reward_velocity=reward.velocity,
+        power_position=power.position,
+        power_velocity=power.velocity,
+        height=1000,
+    )
+
+
+def only(name: str) -> Finding:
+    """The one finding of a check."""
+    result = evaluate(CheckData(SYSTEM)).result(name)
+    assert result is not None
+    [finding] = result.findings
+    return finding
+
+
+def deposit() -> int:
+    return RewardEstimate.objects.get().deposit(factories.SECTOR_BYTES)
+
+
+def test_a_stuck_message_counts_what_it_carries_and_holds_up():
+    old, cap = now() - timedelta(hours=1), {"state": MessageState.FILLED, "gas_fee_cap": 10**18}
+    refused = {"wait": Wait.NODE_REFUSES, "filled_at": old, "published_at": old}
+    factories.message("nonce 4", nonce=4, value=10**18, **cap, **refused)
+    factories.message("nonce 5", nonce=5, value=2 * 10**18, **cap)
+    factories.message("of another", from_addr=factories.bls(9), nonce=1, value=10**20, **cap)
+    miner = factories.miner()
+    batch = factories.batch(miner, "COMMIT", message_id="nonce 5")
+    factories.sector(miner, state=SectorState.COMMIT_SENT, precommit_epoch=990, commit_batch=batch)
+
+    assert only("messages_stuck").at_risk == 3 * 10**18 + deposit()
+
+
+def test_a_failed_message_counts_its_value():
+    factories.message("bad", state=MessageState.FAILED, value=7 * 10**17)
+
+    assert only("messages_failed").at_risk == 7 * 10**17
+
+
+def test_a_host_that_is_away_counts_the_deposits_that_wait_for_it():
+    host = factories.worker("gone", seen_at=now() - timedelta(hours=1))
+    miner = factories.miner()
+    for epoch in (None, 990, 991):
+        factories.sector(miner, state=SectorState.SEED_ASSIGNED, precommit_epoch=epoch, held_by=host)
+
+    found = only("hosts_away")
+
+    assert found.at_risk == 2 * deposit() > 0
+    assert "3 sectors under way, 2 with a deposit" in found.reason
+
+
+def test_a_worker_without_a_signer_puts_its_windows_and_blocks_at_risk():
+    wallet = factories.wallet(seen_at=None)
+    miner = factories.miner(
+        worker=wallet.address, active_sectors=4, has_min_power=True, qa_power=4 * 2048, raw_power=4 * 2048
+    )
+    factories.miner(worker=factories.bls(77), active_sectors=4)
+    factories.deadline(miner, 3, live=4, open_epoch=1030)
+    data = CheckData(SYSTEM)
+
+    found = only("signers_away")
+
+    assert found.per_day == data.fault_fee_per_day(miner, 4) + data.reward_per_day(miner)
+    assert data.fault_fee_per_day(miner, 4) > 0
+    assert data.reward_per_day(miner) > 0
+    assert data.clock is not None
+    assert found.due_s == data.clock.starts_at(1040)
+    assert str(miner.name) in found.reason
+
+
+def test_a_short_balance_puts_at_risk_what_its_address_sends_for():
+    wallet = factories.wallet(balance=10**12)
+    factories.sender(wallet.address)
+    factories.spend(wallet.address)
+    miner = factories.miner(worker=factories.bls(77), control=[wallet.address], active_sectors=4)
+
+    assert only("balances_short").per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 4) > 0
+
+
+def test_sectors_that_end_count_the_rewards_that_they_bring():
+    miner = factories.miner(active_sectors=4, has_min_power=True, qa_power=4 * 2048, raw_power=4 * 2048)
+    for end in (1600, 1500):
+        factories.sector(miner, state=SectorState.PROVING, active=True, expiration=end)
+    data = CheckData(SYSTEM)
+
+    found = only("sectors_expiring")
+
+    assert found.per_day == data.reward_per_day(miner) // 2 > 0
+    assert data.clock is not None
+    assert (found.due_s, found.due_label) == (data.clock.starts_at(1500), "until the first ends")
+
+
+def test_a_seed_that_nobody_reads_counts_the_deposit():
+    factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=900)
+
+    found = only("seed_ready")
+
+    assert found.at_risk == deposit()
+    assert found.due_label == "until the deposit is lost"
+
+
+def test_a_change_that_was_asked_for_again_is_named_no_more():
+    miner = factories.miner()
+    sector = factories.sector(miner, state=SectorState.PROVING, active=True, expiration=200_000)
+    common = {"sector": sector, "kind": "TERMINATE", "queued_height": 900, "actor": "ann"}
+    SectorChange.objects.create(state="TERMINATE_FAILED", error="exit code 16", **common)
+    assert "termination failed" in only("changes_failed").say
+
+    SectorChange.objects.create(state="TERMINATE_QUEUED", **common)
+
+    result = evaluate(CheckData(SYSTEM)).result("changes_failed")
+    assert result is not None
+    assert result.findings == ()
+    assert Sector.objects.count() == 1
+    assert not Batch.objects.exists()
