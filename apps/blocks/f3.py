@@ -48,14 +48,13 @@ def f3_ask(link: NodeLink) -> F3Participation:
         if not ask("F3IsRunning"):
             return F3Participation(is_running=False)
         progress, participants = ask("F3GetProgress"), ask("F3ListParticipants")
-        certificate = ask("F3GetLatestCertificate")
         assert isinstance(progress, dict)
         assert isinstance(participants, list)
         return F3Participation(
             is_running=True,
             instance=int(progress["ID"]),
             miners=tuple(int(one["MinerID"]) for one in participants),
-            finalized=_finalized(certificate),
+            finalized=_finalized(link),
         )
     except NodeRefused as refusal:
         reason = "this node has no F3" if refusal.is_unknown_method else refusal.reason
@@ -66,8 +65,12 @@ def f3_ask(link: NodeLink) -> F3Participation:
         return F3Participation(is_running=False, reason="the node's answer cannot be read")
 
 
-def _finalized(certificate: object) -> int | None:
-    """Return the height that a certificate makes final; None without one."""
+def _finalized(link: NodeLink) -> int | None:
+    """Return the height that the newest certificate makes final; None without one."""
+    try:
+        certificate = link.call("F3GetLatestCertificate", [], timeout_s=ANSWER_S)
+    except (NodeRefused, NodeUnavailable):
+        return None
     chain = certificate.get("ECChain") if isinstance(certificate, dict) else None
     return int(chain[-1]["Epoch"]) if chain else None
 

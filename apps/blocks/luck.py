@@ -39,6 +39,11 @@ def luck_of(wins: int, expected: float) -> Luck:
     )
 
 
+def epochs_to_win(expected: float) -> float | None:
+    """Return the mean number of epochs to the next win at so many expected wins an epoch; None for none."""
+    return -1 / math.expm1(-expected) if expected > 0 else None
+
+
 def term(count: int, expected: float) -> float:
     """Return the probability of exactly so many wins; by logarithms, since the factors overflow."""
     if expected <= 0:

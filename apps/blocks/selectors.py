@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
@@ -12,20 +13,22 @@ from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, Sum,
 from django.db.models.functions import Extract, Floor, TruncDay
 from redis.exceptions import RedisError
 
-from apps.blocks.luck import Luck, luck_of
+from apps.blocks.luck import Luck, epochs_to_win, luck_of
 from apps.blocks.models import Block, MiningDay, Round
-from apps.blocks.states import LOSSES, RoundState
+from apps.blocks.states import LOSSES, NotDrawn, RoundState, WhyNot
+from apps.chain.chain_status import network_known
 from apps.chain.link import link_to
-from apps.chain.selectors import nodes_enabled, nodes_for_reading
+from apps.chain.selectors import head_current, nodes_enabled, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
 from apps.core import clock
 from apps.core.errors import NotFound
 from apps.gateway.routes import host_account
 from apps.miners.models import Miner
-from apps.miners.selectors import miners_visible, winning_hosts
+from apps.miners.selectors import miners_visible, reward_estimate, winning_hosts
 from apps.miners.states import MinerState
 from apps.sectors.models import Sector
 from apps.users.models import MinerGrant, SignerGrant
+from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.chain.link import NodeLink
+    from apps.miners.models import RewardEstimate
     from apps.users.principals import Principal
 
 VESTING_PERCENT: Final = 75
@@ -41,6 +45,9 @@ UNDRAWN: Final = Q(win_count=0) & ~Q(state=RoundState.NO_WIN)
 """Rounds of which nobody knows whether they would have been won."""
 
 
+UNBEGUN_EPOCHS: Final = 3
+UNBEGUN_S: Final = 60
+"""A service that is restarted has drawn again by then, on a chain of short epochs too."""
 FIRST_ROUND: Final = timedelta(hours=1)
 """After its first power a miner waits for the lookback of the election."""
 LUCK_DAYS: Final = (1, 7, 30)
@@ -163,6 +170,76 @@ def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) 
     due = Miner.objects.filter(Exists(earlier) | Exists(proving), pk__in=[miner.pk for miner in silent])
     keys = set(due.values_list("pk", flat=True))
     return [miner for miner in silent if miner.pk in keys]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether a miner takes part in the election now, and when it may expect to win."""
+
+    is_on: bool
+    why_not: str
+    """Of `NotDrawn`; empty while its rounds are drawn."""
+    expected: float
+    """Wins an epoch."""
+    to_win_s: float | None
+    """Mean time to the next win; None while none is to be expected."""
+
+    @property
+    def reason(self) -> str:
+        """Why not, in words."""
+        return str(NotDrawn(self.why_not).label) if self.why_not else ""
+
+
+def standing_of(
+    miner: Miner,
+    *,
+    is_on: bool,
+    latest: Round | None,
+    is_unbegun: bool,
+    reward: RewardEstimate | None,
+    epoch_s: float,
+) -> Standing:
+    """Return how a miner stands, by its newest round; without one by the chain's estimate of power."""
+    expected = 0.0
+    if miner.has_min_power and latest is not None and latest.expected:
+        expected = latest.expected
+    elif miner.has_min_power and reward is not None and reward.power.value:
+        expected = BLOCKS_PER_EPOCH * miner.qa_power / reward.power.value
+    why = _why_not(miner, is_on=is_on, latest=latest, is_unbegun=is_unbegun)
+    mean = None if why else epochs_to_win(expected)
+    return Standing(is_on, why, expected, None if mean is None else mean * epoch_s)
+
+
+def _why_not(miner: Miner, *, is_on: bool, latest: Round | None, is_unbegun: bool) -> str:
+    found = (
+        (miner.actor_id is None or miner.state != MinerState.ACTIVE, NotDrawn.NOT_ACTIVE),
+        (not is_on, NotDrawn.MINING_OFF),
+        (not miner.qa_power, NotDrawn.NO_POWER),
+        (not miner.has_min_power, NotDrawn.BELOW_MINIMUM),
+        (is_unbegun, NotDrawn.NOT_BEGUN),
+        (latest is not None and latest.why_not == WhyNot.BARRED, NotDrawn.BARRED),
+        (latest is not None and latest.why_not == WhyNot.NO_POWER, NotDrawn.NO_POWER),
+    )
+    return next((str(why) for holds, why in found if holds), "")
+
+
+def mining_standing(miner: Miner, *, now: datetime) -> Standing:
+    """Return how one miner stands."""
+    head, network = head_current(), network_known()
+    since = None if head is None or network is None else head.height - undrawn_epochs(network.epoch_s)
+    return standing_of(
+        miner,
+        is_on=bool(miners_on([miner])),
+        latest=rounds_of(miner).first(),
+        is_unbegun=since is not None and bool(miners_unbegun([miner], since_epoch=since, now=now)),
+        reward=reward_estimate(),
+        epoch_s=30.0 if network is None else network.epoch_s,
+    )
+
+
+def undrawn_epochs(epoch_s: float) -> int:
+    """Return after how many epochs without a round nobody draws them."""
+    return max(UNBEGUN_EPOCHS, math.ceil(UNBEGUN_S / max(epoch_s, 1)))
 
 
 def lucks(miners: Iterable[Miner], *, now: datetime, days: Sequence[int]) -> dict[int, dict[int, Luck]]:

@@ -62,6 +62,17 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next.  All other states are final, and most rounds are written in one."""
 
 
+class NotDrawn(models.TextChoices):
+    """Why no round of a miner is drawn now, or why its draw can be no win."""
+
+    NOT_ACTIVE = "not_active", "it is not on the chain, or not in use"
+    MINING_OFF = "mining_off", "its people stopped making blocks"
+    NO_POWER = "no_power", "it has no power: its first sector is not proven yet"
+    BELOW_MINIMUM = "below_minimum", "its power is below the least that the network lets mine"
+    BARRED = "barred", "it is in debt, or barred by a consensus fault"
+    NOT_BEGUN = "not_begun", "no round was drawn lately: is the process blocks running, a node in sync?"
+
+
 class WhyNot(models.TextChoices):
     """Why a miner may not mine at an epoch."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.blocks.f3 import f3_read
-from apps.blocks.selectors import lucks_shared, miners_unbegun, rounds_undrawn, wins_lost
+from apps.blocks.selectors import lucks_shared, miners_unbegun, rounds_undrawn, undrawn_epochs, wins_lost
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
@@ -69,9 +69,6 @@ if TYPE_CHECKING:
 SENDERS_MAX: Final = 1_000
 """Senders that are counted one by one."""
 UNDRAWN_SHOWN: Final = timedelta(minutes=10)
-UNBEGUN_EPOCHS: Final = 3
-UNBEGUN_S: Final = 60
-"""A service that is restarted has drawn again by then, on a chain of short epochs too."""
 FAILED_MAX: Final = 20
 """Failed messages that are counted; of more the check says "over"."""
 
@@ -161,8 +158,8 @@ class CheckData:
         if self.head is None or self.network is None:
             return []
         powered = [miner for miner in self.miners if miner.qa_power]
-        epochs = max(UNBEGUN_EPOCHS, -(-UNBEGUN_S // max(self.network.epoch_s, 1)))
-        return miners_unbegun(powered, since_epoch=self.head.height - epochs, now=self.at) if powered else []
+        since = self.head.height - undrawn_epochs(self.network.epoch_s)
+        return miners_unbegun(powered, since_epoch=since, now=self.at) if powered else []
 
     @cached_property
     def disputes(self) -> list[Dispute]:

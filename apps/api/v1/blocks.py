@@ -13,14 +13,16 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors import blocks_of, miners_on, rounds_of
+from apps.blocks.selectors import blocks_of, mining_standing, rounds_of
 from apps.blocks.services.mining import mining_set
-from apps.blocks.states import RoundState, WhyNot
+from apps.blocks.states import NotDrawn, RoundState, WhyNot
 from apps.blocks.warm_up import warm_up
+from apps.core import clock
 from apps.miners.selectors import miner_get
 
 if TYPE_CHECKING:
     from apps.blocks.models import Block, Round
+    from apps.miners.models import Miner
 
 PAGE_DEFAULT = 100
 PAGE_MAX = 1_000
@@ -57,6 +59,9 @@ class RoundPage(serializers.Serializer[Any]):
 
     results = RoundOutput(many=True)
     next = serializers.CharField(allow_null=True)
+    why_not_now = serializers.CharField(
+        help_text="why no round is drawn now, of which there is no row: as `why_not` of `/mining`"
+    )
 
 
 class BlockOutput(serializers.Serializer[Any]):
@@ -90,6 +95,23 @@ class MiningOutput(serializers.Serializer[Any]):
 
     miner = serializers.CharField()
     on = serializers.BooleanField()
+    why_not = serializers.CharField(help_text=f"empty while rounds are drawn; {', '.join(NotDrawn.values)}")
+    reason = serializers.CharField(help_text="the same in words")
+    expected = serializers.FloatField(help_text="wins an epoch, by the share of the network's power")
+    expected_time_to_win_s = serializers.FloatField(allow_null=True, help_text="mean, from now")
+
+
+def mining_body(miner: Miner) -> dict[str, Any]:
+    """Write how a miner stands in the election."""
+    now = mining_standing(miner, now=clock.now())
+    return {
+        "miner": miner.address,
+        "on": now.is_on,
+        "why_not": now.why_not,
+        "reason": now.reason,
+        "expected": now.expected,
+        "expected_time_to_win_s": None if now.to_win_s is None else round(now.to_win_s, 1),
+    }
 
 
 def round_body(row: Round) -> dict[str, Any]:
@@ -141,7 +163,7 @@ class MinerRoundsView(PoolView):
         responses=RoundPage,
     )
     def get(self, request: Request, address: str) -> Response:
-        """List rounds, newest first; those without a win are kept for a day."""
+        """List rounds, newest first; those without a win are kept for `BLOCK_ROUNDS_KEPT_H` hours."""
         miner = miner_get(self.principal, address)
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         last = min(
@@ -151,7 +173,10 @@ class MinerRoundsView(PoolView):
         first = number(request, "from", least=0, default=0, most=EPOCH_MAX)
         rows = list(rounds_of(miner, first=first, last=last)[: limit + 1])
         more = str(rows[limit].epoch) if len(rows) > limit else None
-        return Response({"results": [round_body(row) for row in rows[:limit]], "next": more})
+        why = mining_standing(miner, now=clock.now()).why_not
+        return Response(
+            {"results": [round_body(row) for row in rows[:limit]], "next": more, "why_not_now": why}
+        )
 
 
 class MinerBlocksView(PoolView):
@@ -183,7 +208,7 @@ class MinerMiningView(PoolView):
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show whether blocks are made."""
         miner = miner_get(self.principal, address)
-        return Response({"miner": miner.address, "on": bool(miners_on([miner]))})
+        return Response(mining_body(miner))
 
     @extend_schema(operation_id="v1_miners_mining_set", request=MiningInput, responses=MiningOutput)
     def put(self, request: Request, address: str) -> Response:
@@ -192,7 +217,7 @@ class MinerMiningView(PoolView):
         body.is_valid(raise_exception=True)
         miner = miner_get(self.principal, address)
         mining_set(miner, is_on=body.validated_data["on"], principal=self.principal)
-        return Response({"miner": miner.address, "on": body.validated_data["on"]})
+        return Response(mining_body(miner))
 
 
 class WarmUpOutput(serializers.Serializer[Any]):

@@ -31,9 +31,9 @@ class Pages(LimitOffsetPagination):
 
 
 def number(request: Request, name: str, *, least: int, default: int, most: int) -> int:
-    """Read one number of the query; larger ones are cut to `most`."""
-    text: Any = request.query_params.get(name)
-    if text is None:
+    """Read one number of the query, where an empty one is none; larger ones are cut to `most`."""
+    text: Any = request.query_params.get(name, "")
+    if text == "":
         return default
     if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:
         raise BadValue(f"must be a whole number of at least {least}", field=name)

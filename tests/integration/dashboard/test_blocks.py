@@ -121,8 +121,22 @@ class Link:
     ("answers", "said"),
     [
         (
-            {"F3IsRunning": True, "F3GetProgress": {"ID": 7}, "F3ListParticipants": [{"MinerID": 9}]},
-            F3Participation(is_running=True, instance=7, miners=(9,)),
+            {
+                "F3IsRunning": True,
+                "F3GetProgress": {"ID": 7},
+                "F3ListParticipants": [{"MinerID": 9}],
+                "F3GetLatestCertificate": {"GPBFTInstance": 6, "ECChain": [{"Epoch": 11}, {"Epoch": 12}]},
+            },
+            F3Participation(is_running=True, instance=7, miners=(9,), finalized=12),
+        ),
+        (
+            {
+                "F3IsRunning": True,
+                "F3GetProgress": {"ID": 7},
+                "F3ListParticipants": [],
+                "F3GetLatestCertificate": NodeRefused(-32601, "method not found"),
+            },
+            F3Participation(is_running=True, instance=7),
         ),
         ({"F3IsRunning": False}, F3Participation(is_running=False)),
         (

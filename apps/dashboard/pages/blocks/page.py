@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.blocks.selectors import (
+    Standing,
     lucks_shared,
     miners_on,
     mining_course,
@@ -21,11 +22,13 @@ from apps.blocks.selectors import (
     rewards_since,
     rounds_latest,
     rounds_won,
+    standing_of,
     wins_count,
 )
 from apps.blocks.services.mining import mining_set
-from apps.blocks.states import RoundState
+from apps.blocks.states import NotDrawn, RoundState
 from apps.checks.results import Topic
+from apps.checks.text import named
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -110,6 +113,10 @@ class MinerBlocks:
     href: str
     strip: Strip
     luck: LuckBand
+    to_win: str
+    """Mean time to the next win."""
+    why_not: str
+    """Why its rounds are not drawn, in words."""
     is_on: bool
     may_set: bool
     set_href: str
@@ -153,7 +160,9 @@ def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
     return strip(entries, now=1.0, label=f"the last {len(entries)} epochs: {plural(won, 'win')}")
 
 
-def miner_blocks(miner: Miner, *, strip: Strip, luck: Luck, is_on: bool, data: PageData) -> MinerBlocks:
+def miner_blocks(
+    miner: Miner, *, strip: Strip, luck: Luck, standing: Standing, data: PageData
+) -> MinerBlocks:
     """Lay out one miner."""
     return MinerBlocks(
         key=str(miner.uuid),
@@ -161,7 +170,9 @@ def miner_blocks(miner: Miner, *, strip: Strip, luck: Luck, is_on: bool, data: P
         href=reverse("miner", args=[miner.address]),
         strip=strip,
         luck=luck_band(luck),
-        is_on=is_on,
+        to_win=formatting.time_left(standing.to_win_s),
+        why_not=standing.reason,
+        is_on=standing.is_on,
         may_set=data.viewer.may("write"),
         set_href=reverse("blocks-mining", args=[miner.uuid]),
         warm_up_href=reverse("blocks-warm-up", args=[miner.uuid]),
@@ -180,11 +191,25 @@ def miners_blocks(data: PageData) -> list[MinerBlocks]:
             miner,
             strip=rounds_strip(rows.get(miner.pk, ()), last=last),
             luck=lucks[miner.pk][LUCK_SHOWN],
-            is_on=miner.pk in is_on,
+            standing=standing_of(
+                miner,
+                is_on=miner.pk in is_on,
+                latest=next(iter(reversed(rows.get(miner.pk, ()))), None),
+                is_unbegun=miner in data.unbegun,
+                reward=data.reward,
+                epoch_s=30.0 if data.network is None else data.network.epoch_s,
+            ),
             data=data,
         )
         for miner in miners
     ]
+
+
+def powerless_text(data: PageData) -> str:
+    """Name the miners without power, of whose rounds there is no row."""
+    names = [miner.name or str(miner) for miner in data.miners if not miner.qa_power]
+    why = NotDrawn.NO_POWER.label
+    return f"{named(names)}: {why}" if names else ""
 
 
 def win_row(row: Round) -> WinRow:
@@ -262,7 +287,8 @@ def finality_text(said: F3Participation, names: dict[str, str]) -> str:
         return said.reason or say("F3 does not run at this node")
     own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
     part = f"takes part for {', '.join(own)}" if own else "takes part for none of these miners"
-    return f"runs, instance {said.instance}; {part}"
+    final = "" if said.finalized is None else f"final up to epoch {formatting.whole(said.finalized)}; "
+    return f"runs, instance {said.instance}; {final}{part}"
 
 
 def verdict(context: FragmentContext) -> Iterable[str]:
@@ -270,7 +296,9 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def miners_fragment(context: FragmentContext) -> Iterable[str]:
-    yield fragment("blocks/_miners.html", miners=miners_blocks(context.data))
+    yield fragment(
+        "blocks/_miners.html", miners=miners_blocks(context.data), powerless=powerless_text(context.data)
+    )
 
 
 def wins_fragment(context: FragmentContext) -> Iterable[str]:
@@ -291,6 +319,7 @@ def blocks(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=data,
         verdict=verdict_of(data),
         miners=miners_blocks(data),
+        powerless=powerless_text(data),
         wins=win_rows(data),
         finality=finality_facts(data),
         **course_of(data),

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
+from apps.chain.selectors import network_current
 from apps.core.clock import now
-from apps.users.models import AuditEntry
+from apps.miners.models import Miner
+from apps.users.models import AuditEntry, MinerGrant
 from apps.users.services.grants import miner_grant
 from tests import factories, people
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +85,39 @@ def test_rounds_between_two_epochs(miner, ask):
 
     assert [row["height"] for row in rows] == [13, 12, 11]
     assert ask("rounds?form=11").status_code == 400
+    every = ask("rounds?from=&to=&limit=")
+    assert every.status_code == 200, every.content
+    assert len(every.json()["results"]) == 6
+
+
+@pytest.mark.parametrize(
+    ("power", "is_on", "why"),
+    [
+        ({"qa_power": 0}, True, "no_power"),
+        ({"qa_power": 4096, "has_min_power": False}, True, "below_minimum"),
+        ({"qa_power": 4096, "has_min_power": True}, False, "mining_off"),
+        ({"qa_power": 4096, "has_min_power": True}, True, ""),
+    ],
+)
+def test_a_miner_that_is_not_drawn_is_told_why(miner, ask, power, is_on, why):
+    factories.head(16)
+    Miner.objects.filter(pk=miner.pk).update(**power)
+    MinerGrant.objects.update(open_mining=is_on)
+
+    found = ask("mining").json()
+
+    assert (found["why_not"], bool(found["reason"])) == (why, bool(why))
+    assert ask("rounds").json()["why_not_now"] == why
+    wait = found["expected_time_to_win_s"]
+    # A quarter of a win an epoch: 4.5 epochs in the mean, as the wins of one epoch are Poisson distributed.
+    assert wait is None if why else wait == pytest.approx(4.52 * network_current().epoch_s, rel=0.01)
+
+
+def test_rounds_that_nobody_draws_are_told(miner, ask):
+    Miner.objects.filter(pk=miner.pk).update(qa_power=4096, has_min_power=True)
+    factories.head(1000)
+
+    assert ask("mining").json()["why_not"] == "not_begun"
 
 
 def test_blocks_with_outcome_and_reward(miner, ask):
@@ -108,7 +140,8 @@ def test_others_see_no_miner(miner, ask):
 
 
 def test_mining_stops_and_starts_with_a_line_each(miner, ask):
-    assert ask("mining").json() == {"miner": "f02001", "on": True}
+    found = ask("mining").json()
+    assert (found["miner"], found["on"]) == ("f02001", True)
     assert ask("mining", method="PUT", body={"on": False}, perm="read").status_code == 403
     for is_on in (False, False, True):
         assert ask("mining", method="PUT", body={"on": is_on}).json()["on"] is is_on
