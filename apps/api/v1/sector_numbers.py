@@ -54,6 +54,9 @@ class LeaseOutput(serializers.Serializer[Any]):
     """Numbers that a sealer may use until then."""
 
     lease_id = serializers.UUIDField()
+    token = serializers.IntegerField(
+        help_text="grows with each lease: a store that keeps the highest refuses who comes with an older one"
+    )
     numbers = serializers.ListField(child=serializers.IntegerField())
     expires_at = serializers.DateTimeField()
 
@@ -147,6 +150,7 @@ class SectorNumbersAllocateView(PoolView):
         return created(
             {
                 "lease_id": str(row.uuid),
+                "token": row.pk,
                 "numbers": list(bitfield_of_runs(row.runs)),
                 "expires_at": row.expires_at,
             }

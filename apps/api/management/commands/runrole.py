@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get, roles_of
+from apps.miners.selectors import miner_get, miners_visible, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.services.roles import host_role_give, host_role_remove, host_roles_renew
@@ -23,6 +23,7 @@ from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Collection
 
     from apps.miners.models import Miner
 
@@ -60,6 +61,21 @@ def ip_port(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def only_miner() -> str:
+    """Return the one miner of the pool: filguard's flags name none.  Raises CommandError."""
+    found = [miner.address for miner in miners_visible(SYSTEM) if miner.address]
+    if len(found) != 1:
+        known = ", ".join(found[:5]) or "none"
+        raise CommandError(f"say for which miner, by --miner=f0…: there are {len(found)} here: {known}")
+    return found[0]
+
+
+def kinds_wanted(options: dict[str, Any]) -> set[RoleKind]:
+    """Return the roles that the flags ask for."""
+    wanted = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
+    return wanted | {RoleKind.ALLOCATOR} if options["sctype"] == "alloce" else wanted
+
+
 class Command(BaseCommand):
     """Assign this host its roles, hold them until SIGTERM, and print what changes."""
 
@@ -67,7 +83,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define filguard's flags as it does: `--p2p=false`; one without a value is on."""
-        parser.add_argument("--miner", required=True, help="address of the miner, such as f01000")
+        parser.add_argument("--miner", help="address of the miner, such as f01000; where there are several")
         parser.add_argument("--host", default=socket.gethostname()[:100], help="name of this machine")
         for flag, what in (
             ("window-post", "compute WindowPoSt"),
@@ -83,7 +99,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="set the roles and end")
 
     def handle(self, *_args: Any, **options: Any) -> None:
-        """Run; SIGTERM hands back the roles that only this process holds."""
+        """Run; SIGTERM hands back the roles of this machine."""
         if (options["sctype"] is None) != (options["sclisten"] is None):
             raise CommandError("--sctype and --sclisten go together")
         stop = threading.Event()
@@ -91,7 +107,7 @@ class Command(BaseCommand):
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: stop.set())
         try:
-            miner = miner_get(SYSTEM, options["miner"])
+            miner = miner_get(SYSTEM, options["miner"] or only_miner())
             self._roles_set(miner, options)
             self._told: dict[str, str] = {}
             self._tell(miner, options["host"])
@@ -103,9 +119,7 @@ class Command(BaseCommand):
     def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
         """Assign and remove roles as the flags say, and print filguard's notices."""
         host, now = options["host"], clock.now()
-        wanted = {kind for flag, kinds in ROLES.items() if options[flag] for kind in kinds}
-        if options["sctype"] == "alloce":
-            wanted.add(RoleKind.ALLOCATOR)
+        wanted = kinds_wanted(options)
         for flag, notice in NOTICES.items():
             if not options[flag]:
                 self.stdout.write(notice)
@@ -119,6 +133,7 @@ class Command(BaseCommand):
 
     def _run(self, miner: Miner, options: dict[str, Any], stop: threading.Event) -> None:
         host, server = options["host"], None
+        kinds = kinds_wanted(options)
         if options["sctype"] == "alloce":
             counter = SectorCounter(miner.address, host, lambda: self._token(miner, host))
             try:
@@ -136,8 +151,15 @@ class Command(BaseCommand):
             if server is not None:
                 server.shutdown()
                 server.server_close()
-                host_role_remove(miner, host=host, kind=RoleKind.ALLOCATOR, principal=SYSTEM, now=clock.now())
+            self._release(miner, host, kinds)
             self.stdout.write("ended")
+
+    def _release(self, miner: Miner, host: str, kinds: Collection[RoleKind]) -> None:
+        """Hand back what this machine did, as filguard's miner does by ending: those on standby take over."""
+        has = {row.kind for row in roles_of(miner) if row.host == host}
+        for kind in sorted(has & set(kinds)):
+            host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())
+            self.stdout.write(f"{kind}: handed back")
 
     def _step(self, miner: Miner, host: str) -> None:
         """Prolong what this process holds; a database that is away is tried again."""

@@ -82,6 +82,37 @@ def test_bad_flags_are_refused(line: str, words: str) -> None:
 
 
 @pytest.mark.django_db
+def test_pasted_flags_need_no_miner_where_there_is_one() -> None:
+    factories.miner(2001)
+    call_command("runrole", "--host=h", "--once", *POST_MINER.split()[1:], stdout=io.StringIO())
+    assert kinds_of("h") == {"window", "winning", "allocator"}
+
+    factories.miner(2002)
+    with pytest.raises(CommandError, match="for which miner, by --miner=f0…: there are 2 here"):
+        call_command("runrole", "--host=h", "--once", stdout=io.StringIO())
+
+
+@pytest.mark.django_db
+def test_a_clean_stop_hands_back_every_role(monkeypatch: pytest.MonkeyPatch) -> None:
+    miner = factories.miner(2001)
+    asked = threading.Event()
+    monkeypatch.setattr("apps.api.management.commands.runrole.signal.signal", lambda *_: None)
+    monkeypatch.setattr("apps.api.management.commands.runrole.threading.Event", lambda: asked)
+    asked.set()  # as SIGTERM does
+    other = factories.role(miner, "standby", RoleKind.WINDOW, is_held=False)
+    out = io.StringIO()
+
+    call_command("runrole", "--miner=f02001", "--host=h", "--p2p=false", stdout=out)
+
+    assert "window: handed back" in out.getvalue()
+    assert "winning: handed back" in out.getvalue()
+    assert kinds_of("h") == set()
+    host_roles_renew(miner.tenant_id, "standby", [RoleKind.WINDOW], now=clock.now())
+    other.refresh_from_db()
+    assert other.state == RoleState.HELD
+
+
+@pytest.mark.django_db
 def test_unknown_miner_is_refused() -> None:
     with pytest.raises(CommandError, match="there is no miner f02002 here"):
         runrole(WINDOW_MINER, miner="f02002")
