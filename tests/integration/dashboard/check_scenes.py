@@ -186,7 +186,7 @@ def sectors_paused(_: Any) -> None:
 def proven(**data: Any) -> Sector:
     """A sector that proves, on a host that may work on it."""
     factories.worker("host-a", stores=["store-1"], kinds=[str(kind) for kind in STAGED])
-    facts = {"ticket": bytes(32), "comm_r": bytes([1]) * 32, "comm_d": sha254_zero(2048)}
+    facts: dict[str, Any] = {"ticket": bytes(32), "comm_r": bytes([1]) * 32, "comm_d": sha254_zero(2048)}
     return factories.sector(
         factories.miner(), state=SectorState.PROVING, active=True, store="store-1", **facts, **data
     )
@@ -244,7 +244,7 @@ def messages_failed(_: Any) -> None:
 
 
 def base_fee_above_cap(_: Any) -> None:
-    flight = {"nonce": 0, "filled_at": now(), "published_at": now(), "gas_fee_cap": 1}
+    flight: dict[str, Any] = {"nonce": 0, "filled_at": now(), "published_at": now(), "gas_fee_cap": 1}
     factories.message("cheap", state=MessageState.FILLED, wait="", **flight)
 
 
@@ -292,7 +292,7 @@ def wins_lost(_: Any) -> None:
 def rounds_unbegun(_: Any) -> None:
     round_of(epoch=900, base_height=899, at=epochs_ago(100), state=RoundState.NO_WIN, expected=0.0)
     miner = Round.objects.get().miner
-    MinerGrant.objects.create(actor_id=miner.actor_id, tenant=miner.tenant, open_mining=True)
+    MinerGrant.objects.create(actor_id=miner.actor_id or 0, tenant=miner.tenant, open_mining=True)
 
 
 def rounds_undrawn(_: Any) -> None:

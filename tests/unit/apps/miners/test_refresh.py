@@ -36,6 +36,7 @@ class Actors:
     refused: set[str] = field(default_factory=set)
     is_away: bool = False
     gives_objects: bool = True
+    info: dict[str, Any] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -75,6 +76,7 @@ class Actors:
             "WindowPoStProofType": 10,
             "SectorSize": 2048,
             "WindowPoStPartitionSectors": 2,
+            **self.info,
         }
 
     def do_StateMinerPower(self, _miner: str, _key: Any) -> Any:
@@ -145,6 +147,23 @@ def test_one_whose_state_moved_is_read_and_the_others_are_not() -> None:
     assert chain.calls.count("StateMinerPower") == 1
     assert "ChainReadObj" not in chain.calls, "its deadlines stayed"
     assert ChainRoots.objects.get(miner=miners[1]).state == factories.cid("second")
+
+
+@pytest.mark.parametrize("none", [None, "<empty>"])
+def test_a_worker_that_is_to_come_is_kept_until_it_is_confirmed(none: str | None) -> None:
+    [miner], chain = read_once(1)
+    chain.info = {"NewWorker": "t0103", "WorkerChangeEpoch": 1900}
+    chain.states[miner.address] = "asked for"
+    refresh(chain, height=1001)
+    miner.refresh_from_db()
+    assert (miner.new_worker, miner.new_worker_epoch) == ("f0103", 1900)
+
+    chain.info = {"NewWorker": none, "WorkerChangeEpoch": -1}
+    chain.states[miner.address] = "confirmed"
+    refresh(chain, height=1002)
+
+    miner.refresh_from_db()
+    assert (miner.new_worker, miner.new_worker_epoch) == ("", None)
 
 
 @pytest.mark.parametrize("gives_objects", [True, False])
