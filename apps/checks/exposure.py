@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q, Sum
 
 from apps.messages.selectors import messages_open
 from apps.messages.states import MessageState
+from apps.miners.selectors import sender_choose
+from apps.miners.states import Use
 from apps.sectors.selectors import sectors_in_messages
 
 if TYPE_CHECKING:
@@ -17,20 +19,25 @@ if TYPE_CHECKING:
     from apps.checks.data import CheckData
     from apps.miners.models import Miner
 
+STUCK_MAX: Final = 1_000
+"""Stuck messages whose value is added up."""
 
-def miners_served(data: CheckData, addresses: Collection[str], *, controls: bool = False) -> list[Miner]:
-    """Return the miners whose worker, or one of whose control addresses, is among these."""
+
+def provers_of(data: CheckData, addresses: Collection[str]) -> list[Miner]:
+    """Return the miners whose proofs are sent from one of these addresses."""
     wanted = set(addresses)
-    return [
-        miner
-        for miner in data.miners
-        if miner.worker in wanted or (controls and not wanted.isdisjoint(miner.control))
-    ]
+    near = [one for one in data.miners if not wanted.isdisjoint((one.worker, one.owner, *one.control))]
+    return [one for one in near if sender_choose(one, Use.POST).address in wanted]
 
 
-def at_stake_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
-    """Return what a day without proofs and blocks costs these miners."""
-    return sum(data.fault_fee_per_day(one, one.active_sectors) + data.reward_per_day(one) for one in miners)
+def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
+    """Return what a day without proofs costs these miners."""
+    return sum(data.fault_fee_per_day(one, one.active_sectors) for one in miners)
+
+
+def rewards_per_day(data: CheckData, addresses: Collection[str]) -> int:
+    """Return what a day without blocks costs the miners whose blocks one of these addresses signs."""
+    return sum(data.reward_per_day(one) for one in data.miners if one.worker in addresses)
 
 
 def first_close(data: CheckData, miners: Iterable[Miner]) -> int | None:
@@ -52,7 +59,8 @@ def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
 
 def held_by_stuck(data: CheckData) -> int:
     """Return what stuck messages and those in flight behind them carry, and their batches' deposits."""
-    stuck = list(data.stuck_messages.select_related(None).order_by().values_list("pk", "from_addr", "nonce"))
+    rows = data.stuck_messages.select_related(None).order_by()
+    stuck = list(rows.values_list("pk", "from_addr", "nonce")[:STUCK_MAX])
     first: dict[str, int] = {}
     for _, sender, nonce in stuck:
         if nonce is not None:
@@ -60,9 +68,9 @@ def held_by_stuck(data: CheckData) -> int:
     wanted = Q(pk__in=[key for key, _, _ in stuck])
     for sender, nonce in first.items():
         wanted |= Q(from_addr=sender, state=MessageState.FILLED, nonce__gte=nonce)
-    rows = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
-    value = int(rows.aggregate(value=Sum("value"))["value"] or 0)
-    return value + deposits_in(data, list(rows.values_list("pk", flat=True)))
+    held = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
+    value = int(held.aggregate(value=Sum("value"))["value"] or 0)
+    return value + deposits_in(data, list(held.values_list("pk", flat=True)))
 
 
 def deposits_in(data: CheckData, keys: Sequence[str]) -> int:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from apps.checks.acts import ACTS_MAX, funds_send, message_mend, message_name, senders_resume
 from apps.checks.data import FAILED_MAX
-from apps.checks.exposure import at_stake_per_day, deposits_in, first_close, held_by_stuck, miners_served
+from apps.checks.exposure import (
+    deposits_in,
+    fees_per_day,
+    first_close,
+    held_by_stuck,
+    provers_of,
+    rewards_per_day,
+)
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fee_text, plural, shortened, time_left, whole
@@ -176,13 +183,13 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
         left, first = short[0]
         names = [wallet.label or shortened(wallet.address) for _, wallet in short]
         rows = zip((wallet.address for _, wallet in short), names, strict=True)
-        served = miners_served(data, {wallet.address for _, wallet in short}, controls=True)
+        served = provers_of(data, {wallet.address for _, wallet in short})
         yield Finding(
             "runway",
             f"{plural(len(short), 'balance')} short",
             f"{named(names)}: enough for less than {RUNWAY_DAYS} days of gas; send it funds",
             count=len(short),
-            per_day=at_stake_per_day(data, served),
+            per_day=fees_per_day(data, served),
             due_s=int(data.at.timestamp()) + left,
             due_label=f"until {first.label or shortened(first.address)} is empty",
             acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
@@ -194,17 +201,18 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
     away = [wallet for wallet in data.wallets if not wallet.is_served(data.at)]
     if away:
         names = [wallet.label or shortened(wallet.address) for wallet in away]
-        served = miners_served(data, {wallet.address for wallet in away})
+        addresses = {wallet.address for wallet in away}
+        served = provers_of(data, addresses)
         due = first_close(data, served)
         why = f"messages of {named(names)} wait"
         if served:
-            why += f"; no window of {named([miner_name(one) for one in served])} is proven, no block is made"
+            why += f", the proofs of {named([miner_name(one) for one in served])} among them"
         yield Finding(
             "signer",
             f"{plural(len(away), 'address', 'addresses')} without a signer",
             why[:REASON_MAX],
             count=len(away),
-            per_day=at_stake_per_day(data, served),
+            per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
             due_s=due,
             due_label="until a window closes" if due is not None else "",
         )

@@ -422,7 +422,7 @@ class Job(Named, Timestamped):
                 condition=models.Q(state__in=["READY", "LEASED"], is_portable=True),
             ),
             models.Index(
-                fields=["updated_at"],
+                fields=["miner"],
                 name="jobs_unseal_failed",
                 condition=models.Q(state="FAILED", kind="unseal"),
             ),

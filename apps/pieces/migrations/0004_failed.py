@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('pieces', '0002_same_piece_other_terms'),
+        ('pieces', '0003_deliveries'),
     ]
 
     operations = [

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sectors', '0029_lost_uid'),
+        ('sectors', '0031_portable_jobs'),
     ]
 
     operations = [
@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='job',
-            index=models.Index(condition=models.Q(('kind', 'unseal'), ('state', 'FAILED')), fields=['updated_at'], name='jobs_unseal_failed'),
+            index=models.Index(condition=models.Q(('kind', 'unseal'), ('state', 'FAILED')), fields=['miner'], name='jobs_unseal_failed'),
         ),
         migrations.AddIndex(
             model_name='storemove',
