@@ -54,8 +54,8 @@ def updated(tmp_path):
 
 def prove_task(task, update):
     paths = (task.new_replica_path, task.new_cache_path, task.sector_path, task.sector_cache_path)
-    commitments = (bytes.fromhex(update[key]) for key in ("comm_r_old", "comm_r_new", "comm_d_new"))
-    return SnapProveTask(task.registered_proof, *paths, *commitments)
+    old, new, data = (bytes.fromhex(update[key]) for key in ("comm_r_old", "comm_r_new", "comm_d_new"))
+    return SnapProveTask(task.registered_proof, *paths, old, new, data)
 
 
 def vanilla_proofs(sector, task, update):
