@@ -10,3 +10,9 @@ class SectorsConfig(AppConfig):
 
     name = "apps.sectors"
     label = "sectors"
+
+    def ready(self) -> None:
+        """Check the pool's values of the policy.  Raises ImproperlyConfigured."""
+        from apps.sectors.policy import policy_check  # settings are there now
+
+        policy_check()

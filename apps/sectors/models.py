@@ -59,7 +59,7 @@ class Pledge(Named, Timestamped):
 
 
 class BatchSettings(Timestamped):
-    """When a miner's sectors go to the chain, and how many together; None: as the pool has it."""
+    """How a miner's sectors are filled, paid for and sent to the chain; None: as the pool has it."""
 
     miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="batch_settings")
     precommit_batch_max = models.IntegerField(null=True)
@@ -76,6 +76,18 @@ class BatchSettings(Timestamped):
     update_wait_epochs = models.IntegerField(null=True)
     base_fee_max = AttoFilField(null=True)
     aggregate_commits = models.BooleanField(null=True)
+    precommit_slack_epochs = models.IntegerField(null=True)
+    commit_batch_bytes = models.IntegerField(null=True)
+    aggregate_wait_s = models.IntegerField(null=True)
+    pack_wait_s = models.IntegerField(null=True)
+    pack_start_slack_epochs = models.IntegerField(null=True)
+    snap_up_first = models.BooleanField(null=True)
+    send_funds = models.BooleanField(null=True)
+    funds_margin_percent = models.IntegerField(null=True)
+    sector_life_epochs = models.IntegerField(null=True)
+    attempts_max = models.IntegerField(null=True)
+    pause_s = models.IntegerField(null=True)
+    pause_max_s = models.IntegerField(null=True)
 
     def __str__(self) -> str:
         return f"batches of {self.miner}"
@@ -98,6 +110,8 @@ class Batch(Named, Timestamped):
     params = models.BinaryField()
     """Kept as they were made, so that pushing again after a crash pushes the same message."""
     value = AttoFilField(default=0)
+    from_balance = AttoFilField(default=0)
+    """Of deposits and pledge, what the miner's available balance pays; the message carries the rest."""
     is_aggregate = models.BooleanField(default=False)
     """Whether one proof stands for all of its commits."""
     gas_saved = models.BigIntegerField(default=0)

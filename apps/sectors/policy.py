@@ -1,12 +1,16 @@
-"""The numbers by which sealing is run: leases, back-offs, batch waits.  `settings.SEALING` changes them."""
+"""The numbers by which sealing is run: leases, back-offs, batch waits.
+
+The variable SEALING changes them for the pool; `BatchSettings` those of a miner's sectors for that miner.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +72,65 @@ class SealingPolicy:
     base_fee_max: int = 0
     """Batches wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
     send_funds: bool = True
-    """Whether the messages carry deposit and pledge; otherwise the miner's own balance pays."""
+    """Whether messages carry what the miner's available balance lacks for deposit and pledge."""
     funds_margin_percent: int = 10
     """Sent on top of the pledge, since it grows until the message lands; what is over stays the miner's."""
     sector_life_epochs: int = 540 * 2880
     """Wished length of a sector's life, clipped to what the network allows."""
 
 
-BATCH_FIELDS: Final = (
-    "precommit_batch_max",
-    "precommit_wait_epochs",
-    "precommit_backlog_epochs",
-    "commit_batch_max",
-    "commit_wait_epochs",
-    "commit_backlog_epochs",
-    "terminate_batch_max",
-    "terminate_wait_epochs",
-    "extend_batch_max",
-    "extend_wait_epochs",
-    "update_batch_max",
-    "update_wait_epochs",
-    "base_fee_max",
-    "aggregate_commits",
-)
-"""What a miner may have otherwise than the pool (`BatchSettings`)."""
+DAY: Final = 2_880
+"""Epochs of mainnet."""
+LIMITS: Final[dict[str, tuple[int, int]]] = {
+    "precommit_batch_max": (1, 256),
+    "precommit_wait_epochs": (0, DAY),
+    "precommit_backlog_epochs": (0, DAY),
+    "precommit_slack_epochs": (0, DAY),
+    "commit_batch_max": (1, 819),
+    "commit_wait_epochs": (0, DAY),
+    "commit_backlog_epochs": (0, DAY),
+    "commit_batch_bytes": (1, 60_000),
+    "aggregate_wait_s": (0, 86_400),
+    "terminate_batch_max": (1, 3_000),
+    "terminate_wait_epochs": (0, DAY),
+    "extend_batch_max": (1, 3_000),
+    "extend_wait_epochs": (0, DAY),
+    "update_batch_max": (1, 256),
+    "update_wait_epochs": (0, DAY),
+    "pack_wait_s": (0, 30 * 86_400),
+    "pack_start_slack_epochs": (0, 90 * DAY),
+    "sector_life_epochs": (0, 5 * 365 * DAY),
+    "funds_margin_percent": (0, 100),
+    "attempts_max": (1, 100),
+    "pause_s": (0, 3_600),
+    "pause_max_s": (0, 86_400),
+}
+"""Counts that a miner may have otherwise than the pool (`BatchSettings`), with the least and the largest."""
+FLAGS: Final = ("aggregate_commits", "snap_up_first", "send_funds")
+BATCH_FIELDS: Final = (*LIMITS, "base_fee_max", *FLAGS)
+"""All that a miner may have otherwise."""
 
 
 def sealing_policy() -> SealingPolicy:
     """Return the policy in force."""
-    return dataclasses.replace(SealingPolicy(), **getattr(settings, "SEALING", {}))
+    return dataclasses.replace(SealingPolicy(), **settings.SEALING)
+
+
+def policy_check() -> None:
+    """Refuse a variable SEALING that names what is not there, or a value that cannot be.
+
+    Raises ImproperlyConfigured.
+    """
+    known: dict[str, Any] = dataclasses.asdict(SealingPolicy())
+    for name, value in settings.SEALING.items():
+        if name not in known:
+            raise ImproperlyConfigured(f"SEALING: there is no {name}; there are {', '.join(known)}")
+        least, most = LIMITS.get(name, (0, 2**63 - 1))
+        is_flag = isinstance(known[name], bool)
+        is_alike = isinstance(value, bool) if is_flag else type(value) is int
+        if not is_alike or not (is_flag or least <= value <= most):
+            wanted = "true or false" if is_flag else f"a number from {least} to {most}"
+            raise ImproperlyConfigured(f"SEALING: {name} must be {wanted}")
 
 
 def pause_after(attempts: int, policy: SealingPolicy) -> int:

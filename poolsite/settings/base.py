@@ -160,6 +160,8 @@ DISK_LOW_SHARE = 0.1
 DISK_RESERVE_BYTES = env_number("DISK_RESERVE_BYTES", 2 * 1024**3)
 """Room on the disk of VAR below which nothing new is pledged or claimed."""
 
+SEALING = env_object("SEALING")
+"""The pool's own values of `SealingPolicy`; checked when it starts."""
 PIECES_DIR = env_text("PIECES_DIR", str(VAR / "pieces"))
 """Where the raw bytes of pieces are kept; shared by all web and task processes."""
 C1_DIR = env_text("C1_DIR", str(VAR / "c1"))
@@ -228,6 +230,7 @@ SPECTACULAR_SETTINGS = {
         "MessageState": "apps.messages.states.MessageState.values",
         "MinerState": "apps.miners.states.MinerState.values",
         "NodeState": "apps.chain.states.NodeState.values",
+        "PiecePurpose": "apps.pieces.states.PiecePurpose.values",
         "PieceState": "apps.pieces.states.PieceState.values",
         "PlanSource": "apps.sectors.services.plans.SOURCES",
         "ReservationState": "apps.sectors.states.ReservationState.values",

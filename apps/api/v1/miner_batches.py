@@ -1,4 +1,4 @@
-"""A miner's settings of its batches over REST."""
+"""A miner's settings over REST: how its sectors are filled, paid for and sent to the chain."""
 
 from __future__ import annotations
 
@@ -13,40 +13,69 @@ from rest_framework.response import Response
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors import miner_get
-from apps.sectors.policy import BATCH_FIELDS, sealing_policy
+from apps.sectors.policy import BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors import batch_policy
-from apps.sectors.services.batch_settings import EPOCHS_MOST, batch_settings_set
+from apps.sectors.services.batch_settings import batch_settings_set
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
 
 
-def _count(help_text: str) -> serializers.IntegerField:
+def _count(name: str, help_text: str) -> serializers.IntegerField:
+    least, most = LIMITS[name]
     return serializers.IntegerField(
-        required=False, allow_null=True, min_value=0, max_value=EPOCHS_MOST * 2, help_text=help_text
+        required=False, allow_null=True, min_value=least, max_value=most, help_text=help_text
     )
 
 
 class BatchSettingsInput(InputSerializer):
     """What is named is set; null: as the pool has it."""
 
-    precommit_batch_max = _count("sectors of one message")
-    precommit_wait_epochs = _count("how long the first sector waits for others")
-    precommit_backlog_epochs = _count("how long it waits while others are about to come")
-    commit_batch_max = _count("sectors of one message")
-    commit_wait_epochs = _count("how long the first sector waits for others")
-    commit_backlog_epochs = _count("how long it waits while others are about to come")
-    terminate_batch_max = _count("sectors of one message")
-    terminate_wait_epochs = _count("how long the first sector waits for others")
-    extend_batch_max = _count("sectors of one message")
-    extend_wait_epochs = _count("how long the first sector waits for others")
-    update_batch_max = _count("sectors of one message")
-    update_wait_epochs = _count("how long the first sector waits for others")
+    precommit_batch_max = _count("precommit_batch_max", "sectors of one message")
+    precommit_wait_epochs = _count("precommit_wait_epochs", "how long the first sector waits for others")
+    precommit_backlog_epochs = _count(
+        "precommit_backlog_epochs", "how long it waits while others are about to come"
+    )
+    commit_batch_max = _count("commit_batch_max", "sectors of one message")
+    commit_wait_epochs = _count("commit_wait_epochs", "how long the first sector waits for others")
+    commit_backlog_epochs = _count(
+        "commit_backlog_epochs", "how long it waits while others are about to come"
+    )
+    terminate_batch_max = _count("terminate_batch_max", "sectors of one message")
+    terminate_wait_epochs = _count("terminate_wait_epochs", "how long the first sector waits for others")
+    extend_batch_max = _count("extend_batch_max", "sectors of one message")
+    extend_wait_epochs = _count("extend_wait_epochs", "how long the first sector waits for others")
+    update_batch_max = _count("update_batch_max", "sectors of one message")
+    update_wait_epochs = _count("update_wait_epochs", "how long the first sector waits for others")
+    precommit_slack_epochs = _count(
+        "precommit_slack_epochs", "left of the oldest ticket's or pre-commit's life: its batch goes at once"
+    )
+    commit_batch_bytes = _count("commit_batch_bytes", "proofs of one message; a single larger one still goes")
+    aggregate_wait_s = _count("aggregate_wait_s", "how long the one proof is waited for")
+    pack_wait_s = _count("pack_wait_s", "how long a piece waits for others that fill its new sector")
+    pack_start_slack_epochs = _count(
+        "pack_start_slack_epochs", "left until a piece must be active: its sector is begun"
+    )
+    sector_life_epochs = _count(
+        "sector_life_epochs", "wished life of a new sector, clipped to what the network takes"
+    )
+    funds_margin_percent = _count(
+        "funds_margin_percent", "on top of the pledge, as it grows until the message lands"
+    )
+    attempts_max = _count("attempts_max", "temporary failures of one stage before it is paused")
+    pause_s = _count("pause_s", "after a temporary failure; doubles with each")
+    pause_max_s = _count("pause_max_s", "the longest of these pauses")
     aggregate_commits = serializers.BooleanField(
         required=False,
         allow_null=True,
         help_text="one proof for four commits and more, if cheaper",
+    )
+    snap_up_first = serializers.BooleanField(
+        required=False, allow_null=True, help_text="pieces go into committed sectors where there are any"
+    )
+    send_funds = serializers.BooleanField(
+        required=False, allow_null=True, help_text="messages carry what the miner's own balance lacks"
     )
     base_fee_max = AmountField(
         required=False,
@@ -70,8 +99,20 @@ class BatchPolicyOutput(serializers.Serializer[Any]):
     extend_wait_epochs = serializers.IntegerField()
     update_batch_max = serializers.IntegerField()
     update_wait_epochs = serializers.IntegerField()
+    precommit_slack_epochs = serializers.IntegerField()
+    commit_batch_bytes = serializers.IntegerField()
+    aggregate_wait_s = serializers.IntegerField()
+    pack_wait_s = serializers.IntegerField()
+    pack_start_slack_epochs = serializers.IntegerField()
+    sector_life_epochs = serializers.IntegerField()
+    funds_margin_percent = serializers.IntegerField()
+    attempts_max = serializers.IntegerField()
+    pause_s = serializers.IntegerField()
+    pause_max_s = serializers.IntegerField()
     base_fee_max = AmountField()
     aggregate_commits = serializers.BooleanField()
+    snap_up_first = serializers.BooleanField()
+    send_funds = serializers.BooleanField()
 
 
 class BatchSettingsOutput(serializers.Serializer[Any]):
@@ -99,7 +140,7 @@ def policy_body(policy: SealingPolicy) -> dict[str, Any]:
 
 
 class MinerBatchesView(PoolView):
-    """`/miners/{address}/batches`: when its sectors go to the chain, and how many together."""
+    """`/miners/{address}/batches`: how its sectors are filled, paid for and sent to the chain."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"PATCH": "sign"}
     filters = ()

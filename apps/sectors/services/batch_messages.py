@@ -5,6 +5,7 @@ Pushing may happen any number of times, since the message's id is the batch's.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -20,6 +21,7 @@ from apps.messages.states import MessageState
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
 from apps.sectors.services.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing_context import (
@@ -210,6 +212,7 @@ def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: Sealin
     fresh = Sector.objects.select_related("miner").get(pk=sector.pk)
     fresh.attempts = attempts - 1
     Sector.objects.filter(pk=sector.pk).update(attempts=attempts - 1)
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
     if attempts >= work.policy.attempts_max:
         console_failure(fresh, error=error, level=Level.PERMANENT, now=work.now)
     else:

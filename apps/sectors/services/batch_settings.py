@@ -1,32 +1,21 @@
-"""A miner's own settings of its batches: how many sectors share a message, how long they wait for it."""
+"""A miner's own settings: how its sectors are filled and paid for, and how they share messages."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.sectors.models import BatchSettings
-from apps.sectors.policy import BATCH_FIELDS
+from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import FIL
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.users.principals import Principal
-
-MOST: Final[dict[str, int]] = {
-    "precommit_batch_max": 256,
-    "commit_batch_max": 819,
-    "terminate_batch_max": 3_000,
-    "extend_batch_max": 3_000,
-    "update_batch_max": 256,
-    "base_fee_max": FIL,
-}
-"""The largest value of a field; of what is not named: epochs of a day of mainnet's."""
-EPOCHS_MOST: Final = 2_880
 
 
 def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by: Principal) -> BatchSettings:
@@ -39,12 +28,9 @@ def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by
     for name, value in values.items():
         if name not in BATCH_FIELDS:
             raise BadValue("there is no such setting", field=name)
-        if name == "aggregate_commits":
+        if name in FLAGS:
             continue
-        least, most = (
-            (1 if name.endswith("_max") and name != "base_fee_max" else 0),
-            MOST.get(name, EPOCHS_MOST),
-        )
+        least, most = LIMITS.get(name, (0, FIL))
         if value is not None and not least <= value <= most:
             raise BadValue(f"must be from {least} to {most}", field=name)
     with transaction.atomic():

@@ -20,8 +20,8 @@ from apps.miners.states import Use
 from apps.sectors.models import Sector
 from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
-from apps.sectors.policy import sealing_policy
 from apps.sectors.proof_forms import proof_form_for
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.sealing_context import KINDS
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
@@ -103,7 +103,7 @@ class Payer:
 def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Network) -> PledgePrice:
     """Return the price of one sector by a node.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     proof_form_for(network)
-    policy = sealing_policy()
+    policy = batch_policy(miner)
     expiration = expiration_choose(height=head.height, wished=policy.sector_life_epochs, network=network)
     life = expiration - head.height
     size = miner.sector_size

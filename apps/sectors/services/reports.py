@@ -29,6 +29,7 @@ from apps.sectors.models import Job, JobEvent, Sector, SectorProof
 from apps.sectors.params import comm_d_of, has_data
 from apps.sectors.policy import pause_after, sealing_policy
 from apps.sectors.proof_forms import is_checked_here, proof_verifier
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.hosts import progress_store
 from apps.sectors.services.runs import run_answer, run_failed, run_report
 from apps.sectors.services.stage_outputs import outputs_check
@@ -245,7 +246,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
     job = job_for_report(job_id, token=fail.token, tenant_id=tenant_id)
     if job.state != JobState.LEASED:
         raise LeaseLost
-    policy = sealing_policy()
+    policy = batch_policy(job.miner)
     attempts = job.attempts + 1
     again = fail.level is Level.TEMPORARY and attempts < policy.attempts_max
     actor = job.worker.name if job.worker is not None else ""

@@ -1,4 +1,4 @@
-"""A miner's settings of its batches, beside what the pool has."""
+"""A miner's settings beside the pool's: how its sectors are filled, paid for and sent to the chain."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
-from apps.sectors.policy import BATCH_FIELDS, sealing_policy
+from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
 from apps.sectors.services.batch_settings import batch_settings_set
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
@@ -40,6 +40,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
             ("precommit_batch_max", _("Sectors in one message")),
             ("precommit_wait_epochs", _("Wait for others, epochs")),
             ("precommit_backlog_epochs", _("Wait under a backlog, epochs")),
+            ("precommit_slack_epochs", _("Go at once with so few epochs of a ticket or deposit left")),
         ),
     ),
     (
@@ -48,6 +49,8 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
             ("commit_batch_max", _("Sectors in one message")),
             ("commit_wait_epochs", _("Wait for others, epochs")),
             ("commit_backlog_epochs", _("Wait under a backlog, epochs")),
+            ("commit_batch_bytes", _("Bytes of proofs in one message")),
+            ("aggregate_wait_s", _("Wait for the one proof, seconds")),
         ),
     ),
     (
@@ -71,7 +74,39 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
             ("update_wait_epochs", _("Wait for others, epochs")),
         ),
     ),
+    (
+        _("Clients' data"),
+        (
+            ("pack_wait_s", _("A piece waits for others, seconds")),
+            ("pack_start_slack_epochs", _("Begin with so few epochs until a piece must be active")),
+        ),
+    ),
+    (
+        _("Life and pledge"),
+        (
+            ("sector_life_epochs", _("Wished life of new sectors, epochs")),
+            ("funds_margin_percent", _("Sent on top of the pledge, per cent")),
+        ),
+    ),
+    (
+        _("Failures"),
+        (
+            ("attempts_max", _("Temporary failures of a stage before it is paused")),
+            ("pause_s", _("First pause after one, seconds")),
+            ("pause_max_s", _("Longest pause, seconds")),
+        ),
+    ),
 )
+CHOICES: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
+    "aggregate_commits": (_("One proof for four commits and more"), _("where cheaper"), _("never")),
+    "snap_up_first": (_("Pieces that are due"), _("committed sectors first"), _("new sectors")),
+    "send_funds": (
+        _("Deposits and pledge"),
+        _("the miner's balance, then the sender"),
+        _("the miner's balance alone"),
+    ),
+}
+"""Of what is chosen: label, word for yes and for no."""
 
 
 class Own(Text):
@@ -105,15 +140,28 @@ class BatchesForm(PageForm):
     base_fee_max = Amount(is_fee=True)
     base_fee_own = Text()
     """Set: the base fee's limit is the miner's own, 0 meaning none."""
+    precommit_slack_epochs = Own()
+    commit_batch_bytes = Own()
+    aggregate_wait_s = Own()
+    pack_wait_s = Own()
+    pack_start_slack_epochs = Own()
+    sector_life_epochs = Own()
+    funds_margin_percent = Own()
+    attempts_max = Own()
+    pause_s = Own()
+    pause_max_s = Own()
     aggregate_commits = Text()
+    snap_up_first = Text()
+    send_funds = Text()
     porep = Text()
     """How new sectors are sealed."""
 
     def values(self) -> dict[str, int | bool | None]:
         """Return what is to be set."""
         given = {name: self.cleaned_data[name] for name in BATCH_FIELDS}
-        word = self.cleaned_data["aggregate_commits"]
-        given["aggregate_commits"] = word == "yes" if word in YES_NO else None
+        for name in FLAGS:
+            word = self.cleaned_data[name]
+            given[name] = word == "yes" if word in YES_NO else None
         if not self.cleaned_data["base_fee_own"]:
             given["base_fee_max"] = None
         return given
@@ -129,8 +177,8 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
     is_own = own["base_fee_max"] is not None
     form = BatchesForm.of(
         request,
-        **{name: "" if own[name] is None else str(own[name]) for name in BATCH_FIELDS[:-2]},
-        aggregate_commits="" if own["aggregate_commits"] is None else YES_NO[not own["aggregate_commits"]],
+        **{name: "" if own[name] is None else str(own[name]) for name in LIMITS},
+        **{name: "" if own[name] is None else YES_NO[not own[name]] for name in FLAGS},
         base_fee_max=own["base_fee_max"] or 0,
         base_fee_own="1" if is_own else "",
         porep=str(porep_of(miner)),
@@ -163,7 +211,10 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
             for title, fields in GROUPS
         ],
         pool_base_fee=formatting.fee_text(pool.base_fee_max) if pool.base_fee_max else _("no limit"),
-        pool_aggregates=pool.aggregate_commits,
+        choices=[
+            (name, label, (yes, no), yes if getattr(pool, name) else no, form[name].shown)
+            for name, (label, yes, no) in CHOICES.items()
+        ],
         poreps=[
             (str(rule), POREPS[rule]) for rule in (porep_choices(miner, data.network) if data.network else ())
         ],

@@ -1,0 +1,44 @@
+"""The pool's own values of sealing: what may stand in the variable SEALING."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.sectors.policy import BATCH_FIELDS, LIMITS, SealingPolicy, policy_check, sealing_policy
+
+
+def test_the_variable_changes_the_defaults(settings: Any) -> None:
+    settings.SEALING = {"pack_wait_s": 600, "snap_up_first": True}
+    policy_check()
+
+    assert (sealing_policy().pack_wait_s, sealing_policy().snap_up_first) == (600, True)
+    assert sealing_policy().precommit_batch_max == SealingPolicy().precommit_batch_max
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"pack_wait": 1}, "there is no pack_wait"),
+        ({"pack_wait_s": -1}, "pack_wait_s must be a number from 0"),
+        ({"pack_wait_s": "600"}, "pack_wait_s must be a number"),
+        ({"pack_wait_s": True}, "pack_wait_s must be a number"),
+        ({"snap_up_first": 1}, "snap_up_first must be true or false"),
+        ({"precommit_batch_max": 257}, "from 1 to 256"),
+    ],
+)
+def test_what_cannot_be_stops_the_start_by_name(settings: Any, given: Any, words: str) -> None:
+    settings.SEALING = given
+
+    with pytest.raises(ImproperlyConfigured, match=words):
+        policy_check()
+
+
+def test_defaults_lie_within_what_a_miner_may_have() -> None:
+    policy = SealingPolicy()
+
+    for name, (least, most) in LIMITS.items():
+        assert least <= getattr(policy, name) <= most, name
+    assert all(hasattr(policy, name) for name in BATCH_FIELDS)
