@@ -71,6 +71,12 @@ class PieceInSector(Conflict):
     code = "piece_in_sector"
 
 
+class PieceOver(Conflict):
+    """A piece that has failed goes into no sector any more."""
+
+    code = "piece_over"
+
+
 class CommitmentFailed(DomainError):
     """The program that computes commitments did not end well."""
 

@@ -9,7 +9,14 @@ from django.db import models
 from apps.core.fields import CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
-from apps.pieces.states import DELIVERY_TRANSITIONS, TRANSITIONS, UNCOMMITTED, DeliveryState, PieceState
+from apps.pieces.states import (
+    DELIVERY_TRANSITIONS,
+    TRANSITIONS,
+    UNCOMMITTED,
+    DeliveryState,
+    PiecePurpose,
+    PieceState,
+)
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 
@@ -47,6 +54,7 @@ class Piece(Named, Timestamped):
     """Of the built-in market, which is notified when the piece is activated."""
     start_epoch = models.BigIntegerField(null=True)
     """Until when it must be active."""
+    purpose = models.CharField(max_length=8, choices=PiecePurpose.choices, default=PiecePurpose.ANY)
 
     sector_number = models.BigIntegerField(null=True)
     offset = models.BigIntegerField(null=True)

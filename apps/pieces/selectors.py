@@ -83,6 +83,23 @@ def piece_get(viewer: Principal, piece_cid: str) -> Piece:
     return piece
 
 
+def piece_status(viewer: Principal, piece_cid: str) -> Piece:
+    """Return the piece of a commitment, or where none lives the last one that failed under it.
+
+    Raises PieceUnknown.
+    """
+    try:
+        return piece_get(viewer, piece_cid)
+    except PieceUnknown:
+        if not _is_cid(piece_cid):
+            raise
+        named = Q(piece_cid=piece_cid) | Q(announced_cid=piece_cid)
+        failed = pieces_visible(viewer).filter(named, state=PieceState.FAILED).order_by("-pk").first()
+        if failed is None:
+            raise
+        return failed
+
+
 def upload_get(viewer: Principal, name: str) -> Piece:
     """Return a piece by the uuid of its upload.  Raises PieceUnknown."""
     piece = pieces_visible(viewer).filter(uuid=name).first() if _is_uuid(name) else None

@@ -24,6 +24,15 @@ DELIVERY_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next.  REPEAT: the market asks once more, later."""
 
 
+class PiecePurpose(models.TextChoices):
+    """Into which sectors a piece goes."""
+
+    ANY = "any", "New or committed sectors"
+    """A new sector is begun when it is due; where the miner's settings say so, a committed one first."""
+    SNAP_UP = "snap-up", "Committed sectors only"
+    """It waits for a snap-up, and no new sector is begun for it."""
+
+
 class PieceState(models.TextChoices):
     """Where a piece is between its upload and the chain."""
 
@@ -53,5 +62,7 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next.  REFUSE: its allocation or deal is not good any more; UNPACK
 follows an aborted sector, DEACTIVATE one that the chain has as active no more."""
 
+UNPLACED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.READY)
+"""In no sector yet, and able to go into one."""
 UNCOMMITTED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.FAILED)
 """Before the commitment is known to be right."""

@@ -16,9 +16,20 @@
   };
   const wait = (seconds) => new Promise((done) => setTimeout(done, 1000 * seconds));
 
+  const TERMS = ["client", "allocation", "deal", "start_epoch", "purpose"];
+  const typed = (name) => form.elements[name].value.trim();
+  const terms = () => Object.fromEntries(TERMS.map((name) => [name, typed(name)]).filter(([, text]) => text));
+
+  const download = (miner, url, announced) => {
+    const body = JSON.stringify({ url, ...terms(), ...(announced && { piece_cid: announced }) });
+    const headers = { "Content-Type": "application/json" };
+    return ask(`miners/${encodeURIComponent(miner)}/pieces:fetch`, { method: "POST", headers, body });
+  };
+
   const send = async (miner, file, announced) => {
     const headers = { "Upload-Length": String(file.size), ...(announced && { "Piece-Cid": announced }) };
-    let piece = await ask(`miners/${encodeURIComponent(miner)}/pieces`, { method: "POST", headers });
+    const query = new URLSearchParams(terms());
+    let piece = await ask(`miners/${encodeURIComponent(miner)}/pieces?${query}`, { method: "POST", headers });
     const path = `pieces/uploads/${piece.uuid}`;
     for (let failures = 0; piece.received < file.size && piece.state === "UPLOADING";) {
       const at = piece.received, end = Math.min(at + PART, file.size);
@@ -41,9 +52,11 @@
     button.disabled = true;
     say("Sending…", "run");
     try {
-      const piece = await send(form.elements.miner.value, form.elements.file.files[0], form.elements.announced.value.trim());
-      say(`Uploaded: ${piece.piece_cid}`, "ok");
-      form.elements.file.value = form.elements.announced.value = "";
+      const miner = form.elements.miner.value, file = form.elements.file.files[0], url = typed("url");
+      if (!file === !url) throw new Error("choose a file or write a URL");
+      const piece = await (url ? download(miner, url, typed("announced")) : send(miner, file, typed("announced")));
+      say(url ? "The console downloads it" : `Uploaded: ${piece.piece_cid}`, "ok");
+      for (const name of ["file", "url", "announced"]) form.elements[name].value = "";
     } catch (error) {
       say(`Not uploaded: ${error.message}`, "bad");
     } finally {

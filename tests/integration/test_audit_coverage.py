@@ -183,6 +183,7 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/pieces:fetch": "tests/unit/apps/api/v1/test_pieces.py",
     "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
     "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",
@@ -335,6 +336,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "sender-act": page("sender-act", lambda w: w.address, "pause"),
     "blocks-mining": stop_mining_by_page,
     "piece-remove": page("piece-remove", lambda w: factories.piece(w.miner).uuid),
+    "piece-purpose": page("piece-purpose", lambda w: factories.piece(w.miner).uuid, purpose="snap-up"),
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
 }
 """What forms do to messages, sectors, hosts, wallets, senders and miners."""

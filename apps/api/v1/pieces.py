@@ -24,16 +24,17 @@ from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
 from apps.miners.selectors import miner_get
 from apps.pieces.data import PieceRange, piece_data
 from apps.pieces.errors import PieceSealed
-from apps.pieces.selectors import PieceFilter, piece_get, pieces_page, upload_get
+from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page, upload_get
 from apps.pieces.services.retention import piece_fetch_begin
 from apps.pieces.services.uploads import (
     PieceSpec,
     part_upload,
+    piece_purpose_set,
     piece_remove,
     piece_upload,
     upload_begin,
 )
-from apps.pieces.states import PieceState
+from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.services.unsealing import unseal_request
 from poolsite.filecoin.address import ID, address_parse
 
@@ -66,6 +67,7 @@ class PieceOutput(serializers.Serializer[Any]):
     allocation = serializers.IntegerField(allow_null=True)
     deal = serializers.IntegerField(allow_null=True)
     start_epoch = serializers.IntegerField(allow_null=True)
+    purpose = serializers.ChoiceField(choices=PiecePurpose.values, help_text="into which sectors it goes")
     source_url = serializers.CharField()
     error = serializers.CharField()
     created_at = serializers.DateTimeField()
@@ -87,6 +89,9 @@ class TermsInput(InputSerializer):
         required=False, min_value=0, max_value=2**63 - 1, help_text="of the built-in market"
     )
     start_epoch = serializers.IntegerField(required=False, min_value=0, max_value=2**53)
+    purpose = serializers.ChoiceField(
+        choices=PiecePurpose.values, required=False, help_text="`snap-up`: into committed sectors only"
+    )
 
     def validate_client(self, value: str) -> int:
         """Read the actor's id."""
@@ -94,6 +99,12 @@ class TermsInput(InputSerializer):
         if parsed.protocol != ID:
             raise serializers.ValidationError("must be an f0 address")
         return int(parsed.actor_id)
+
+
+class PurposeInput(InputSerializer):
+    """Into which sectors a piece goes."""
+
+    purpose = serializers.ChoiceField(choices=PiecePurpose.values)
 
 
 class FetchInput(TermsInput):
@@ -109,6 +120,7 @@ TERMS: Final = [
     OpenApiParameter("allocation", int),
     OpenApiParameter("deal", int),
     OpenApiParameter("start_epoch", int),
+    OpenApiParameter("purpose", str, enum=PiecePurpose.values),
     OpenApiParameter("Piece-Cid", str, OpenApiParameter.HEADER),
     OpenApiParameter("Piece-Size", int, OpenApiParameter.HEADER, description="padded bytes"),
 ]
@@ -116,7 +128,7 @@ TERMS: Final = [
 
 def piece_body(piece: Piece) -> dict[str, Any]:
     """Write one piece."""
-    names = ("payload_size", "state", "received", "offset", "allocation", "deal", "start_epoch", "source_url")
+    names = ("payload_size", "state", "received", "offset", "allocation", "deal", "start_epoch")
     return {
         "uuid": str(piece.uuid),
         "miner": piece.miner.address,
@@ -126,6 +138,8 @@ def piece_body(piece: Piece) -> dict[str, Any]:
         "active": piece.state == PieceState.ACTIVE,
         "kept": bool(piece.piece_cid) and piece.has_data,
         "client": None if piece.client is None else f"f0{piece.client}",
+        "purpose": piece.purpose,
+        "source_url": piece.source_url,
         "error": piece.error,
         "created_at": piece.created_at,
         **{name: getattr(piece, name) for name in names},
@@ -229,6 +243,20 @@ class PieceUploadView(UploadView):
         return Response(status=204)
 
 
+class PiecePurposeView(PoolView):
+    """`/pieces/uploads/{uuid}/purpose`: into which sectors a piece goes, until it is in one."""
+
+    @extend_schema(request=PurposeInput, responses=PieceOutput)
+    def put(self, request: Request, uuid: str) -> Response:
+        """Set it."""
+        body = PurposeInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        piece = upload_get(self.principal, uuid)
+        return Response(
+            piece_body(piece_purpose_set(piece, body.validated_data["purpose"], by=self.principal))
+        )
+
+
 def _offset(request: Request) -> int:
     """Return where a part begins.  Raises BadValue."""
     offset = header_number(request, "Upload-Offset")
@@ -276,8 +304,8 @@ class PieceView(PoolView):
 
     @extend_schema(responses=PieceOutput)
     def get(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
-        """Show where it is."""
-        return Response(piece_body(piece_get(self.principal, piece_cid)))
+        """Show where it is; of one that failed, why."""
+        return Response(piece_body(piece_status(self.principal, piece_cid)))
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request, piece_cid: str) -> Response:  # noqa: ARG002  # DRF's signature
@@ -345,6 +373,7 @@ urlpatterns = [
     path("miners/<str:address>/pieces:fetch", MinerPiecesFetchView.as_view(), name="v1-miner-pieces-fetch"),
     path("pieces", PiecesView.as_view(), name="v1-pieces"),
     path("pieces/uploads/<str:uuid>", PieceUploadView.as_view(), name="v1-piece-upload"),
+    path("pieces/uploads/<str:uuid>/purpose", PiecePurposeView.as_view(), name="v1-piece-purpose"),
     path("pieces/<str:piece_cid>", PieceView.as_view(), name="v1-piece"),
     path("pieces/<str:piece_cid>/data", PieceDataView.as_view(), name="v1-piece-data"),
 ]

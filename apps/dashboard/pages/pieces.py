@@ -30,8 +30,8 @@ from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page, upload_get
-from apps.pieces.services.uploads import piece_remove
-from apps.pieces.states import PieceState
+from apps.pieces.services.uploads import piece_purpose_set, piece_remove
+from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.sectors.selectors import sectors_by_numbers
 from apps.sectors.services.unsealing import unseal_request
 
@@ -67,6 +67,15 @@ FILTERS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class PurposeAct:
+    """How a piece gets the other purpose."""
+
+    href: str
+    purpose: str
+    label: StrOrPromise
+
+
+@dataclass(frozen=True, slots=True)
 class PieceRow:
     """One piece in the list."""
 
@@ -91,6 +100,7 @@ class PieceRow:
     """Where its bytes are; empty while there are none to be had."""
     unseal_href: str
     remove_href: str
+    purpose: PurposeAct | None
     made: str
 
 
@@ -103,7 +113,21 @@ def terms_text(piece: Piece) -> str:
         parts.append(f"deal {piece.deal}")
     if piece.start_epoch is not None:
         parts.append(f"active by epoch {formatting.whole(piece.start_epoch)}")
+    if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
+        parts.append("for a snap-up")
     return "; ".join(parts)
+
+
+def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
+    """Return how a piece that is in no sector gets the other purpose; None for others."""
+    if piece.state not in UNPLACED or not viewer.may("write"):
+        return None
+    is_kept = piece.purpose == PiecePurpose.SNAP_UP
+    return PurposeAct(
+        href=reverse("piece-purpose", args=[piece.uuid]),
+        purpose=str(PiecePurpose.ANY if is_kept else PiecePurpose.SNAP_UP),
+        label=_("Allow new sectors") if is_kept else _("For snap-up"),
+    )
 
 
 def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRow:
@@ -135,6 +159,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         remove_href=reverse("piece-remove", args=[piece.uuid])
         if may_write and piece.sector_number is None
         else "",
+        purpose=purpose_act(piece, viewer),
         made=time_html(piece.created_at),
     )
 
@@ -172,6 +197,11 @@ class UploadForm(PageForm):
     """Whose sectors a file goes into; static/js/piece_upload.js sends it over REST."""
 
     miner = Text()
+    client = Text()
+    allocation = Text()
+    deal = Text()
+    start_epoch = Text()
+    url = Text()
 
 
 @require_safe
@@ -211,6 +241,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
         here=reverse("pieces"),
         form=UploadForm(),
         miners=picker(viewer, "miner"),
+        purposes=[(str(one), one.label) for one in PiecePurpose],
         can_upload=viewer.may("write"),
         error=error,
     )
@@ -259,10 +290,21 @@ def remove(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
     return _acted(request, viewer, key, lambda piece: piece_remove(piece, by=viewer))
 
 
+@require_POST
+@sign_in_required
+def purpose(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Set into which sectors a piece goes."""
+    if not viewer.may("write"):
+        raise Http404
+    wanted = request.POST.get("purpose", "")
+    return _acted(request, viewer, key, lambda piece: piece_purpose_set(piece, wanted, by=viewer))
+
+
 NAV: Final = NavItem("pieces", _("Pieces"), "storage", place=(1, 8))
 urlpatterns: Final = [
     path("pieces/", pieces, name="pieces"),
     path("pieces/<uuid:key>/unseal/", unseal, name="piece-unseal"),
+    path("pieces/<uuid:key>/purpose/", purpose, name="piece-purpose"),
     path("pieces/<uuid:key>/remove/", remove, name="piece-remove"),
 ]
 LIVE: Final = {"pieces": LivePage({"piece": (list_verdict,)}, rows={"piece": rows}, findings=list_verdict)}

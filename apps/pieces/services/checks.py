@@ -14,6 +14,7 @@ from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.files import piece_opened, piece_path, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
+from apps.pieces.states import UNPLACED, PiecePurpose
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -84,6 +85,10 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
                 has_data=True, payload_size=piece.payload_size, updated_at=clock.now()
             )
             same.refresh_from_db()
+        if piece.purpose != PiecePurpose.ANY:  # asked for this time; nothing said changes nothing
+            unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
+            unplaced.update(purpose=piece.purpose, updated_at=clock.now())
+            same.refresh_from_db(fields=["purpose"])
         audit_record(principal=by, action="piece.repeat", target=str(same), after={"miner": str(same.miner)})
     _drop(piece)
     return same

@@ -18,11 +18,11 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
-from apps.pieces.errors import BadOffset, PieceEmpty, PieceInSector, PieceTooLarge, UploadCut
+from apps.pieces.errors import BadOffset, PieceEmpty, PieceInSector, PieceOver, PieceTooLarge, UploadCut
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
-from apps.pieces.states import PieceState
+from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.cids import BadCid, cid_parse, cid_to_commd
 from poolsite.filecoin.fr32 import unpadded_bytes
@@ -45,6 +45,7 @@ class PieceSpec:
     allocation: int | None = None
     deal: int | None = None
     start_epoch: int | None = None
+    purpose: str = PiecePurpose.ANY
 
 
 def piece_changed(piece: Piece) -> None:
@@ -57,6 +58,8 @@ def spec_check(miner: Miner, spec: PieceSpec) -> None:
 
     Raises MinerNotReady, BadValue, PieceTooLarge, PieceEmpty, DiskFull.
     """
+    if spec.purpose not in PiecePurpose.values:
+        raise BadValue(f"must be one of {', '.join(PiecePurpose.values)}", field="purpose")
     if miner.state != MinerState.ACTIVE:
         raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
     if spec.piece_cid:
@@ -98,6 +101,7 @@ def upload_begin(
             allocation=spec.allocation,
             deal=spec.deal,
             start_epoch=spec.start_epoch,
+            purpose=spec.purpose,
             is_resumable=is_resumable,
             source_url=source_url,
             actor=by.actor[:200],
@@ -194,3 +198,27 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
             raise PieceInSector(f"it is in sector {fresh.sector_number}")
         piece_discard(piece)
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
+
+
+def piece_purpose_set(piece: Piece, purpose: str, *, by: Principal) -> Piece:
+    """Set into which sectors a piece goes while it is in none.  Raises BadValue, PieceInSector, PieceOver."""
+    if purpose not in PiecePurpose.values:
+        raise BadValue(f"must be one of {', '.join(PiecePurpose.values)}", field="purpose")
+    with transaction.atomic():
+        fresh = Piece.objects.select_for_update().get(pk=piece.pk)
+        if fresh.sector_number is not None:
+            raise PieceInSector(f"it is in sector {fresh.sector_number}")
+        if fresh.state not in UNPLACED:
+            raise PieceOver(f"it has failed: {fresh.error}")
+        if fresh.purpose != purpose:
+            Piece.objects.filter(pk=piece.pk).update(purpose=purpose, updated_at=clock.now())
+            audit_record(
+                principal=by,
+                action="piece.purpose",
+                target=str(piece),
+                before={"purpose": fresh.purpose},
+                after={"purpose": purpose},
+            )
+            piece_changed(piece)
+    piece.refresh_from_db(fields=["purpose", "state", "sector_number"])
+    return piece

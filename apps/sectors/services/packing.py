@@ -1,8 +1,11 @@
-"""Clients' pieces into new sectors: largest first, so that each lies aligned and no room is lost between."""
+"""Clients' pieces into new sectors: largest first, so that each lies aligned and no room is lost between.
+
+Pieces that are for a snap-up alone are left to it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -20,10 +23,11 @@ from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_refusal
-from apps.pieces.states import PieceState
+from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.pledge import sectors_begin
 
@@ -74,19 +78,22 @@ def pieces_plan(pieces: Sequence[Piece], *, sector_size: int) -> list[PackedSect
 
 def pieces_pack(work: SealingContext) -> None:
     """Begin a sector for the pieces that are due, of each miner; one in trouble stops no other."""
-    waiting = Piece.objects.filter(state=PieceState.READY, miner__state=MinerState.ACTIVE)
+    waiting = Piece.objects.filter(
+        state=PieceState.READY, purpose=PiecePurpose.ANY, miner__state=MinerState.ACTIVE
+    )
     miners = Miner.objects.filter(pk__in=waiting.values("miner")).exclude(pk__in=miners_unrecovered())
     if not miners or not can_prove(work.network) or disk_space().level is DiskLevel.FULL:
         return
     for_each_isolated(
-        list(miners.select_related("tenant").order_by("pk")),
+        list(miners.select_related("tenant", "batch_settings").order_by("pk")),
         lambda miner: _miner_pack(miner, work),
         event="pieces_not_packed",
     )
 
 
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
-    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
     pieces = list(rows.select_related("miner").order_by("pk"))
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
         if not is_due(packed, work):
@@ -121,7 +128,8 @@ def sector_pack(
 ) -> Sector | None:
     """Begin one sector and place its pieces in it, both or neither; None if a piece went elsewhere."""
     keys = [piece.pk for piece in packed.pieces]
-    locked = Piece.objects.select_for_update().filter(pk__in=keys, state=PieceState.READY).order_by("pk")
+    free = Piece.objects.filter(pk__in=keys, state=PieceState.READY, purpose=PiecePurpose.ANY)
+    locked = free.select_for_update().order_by("pk")
     if len(locked) != len(keys):
         return None
     filled = pieces_filled(packed.pieces, sector_size=miner.sector_size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,6 +29,7 @@ from apps.sectors.params import has_data, pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove, proof_form_for
 from apps.sectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.selectors import batch_policy
 from apps.sectors.services.moves import unchanged_lock, unchanged_require
 from apps.sectors.services.packing import PackedSector, is_due, pieces_plan
 from apps.sectors.services.placements import piece_place
@@ -226,18 +227,21 @@ def _begin(
 
 def pieces_snap(work: SealingContext) -> None:
     """Assign the pieces that are due to committed sectors, where that is wished and there are any."""
-    if not work.policy.snap_up_first or not can_prove(work.network):
+    if not can_prove(work.network):
         return
     waiting = Piece.objects.filter(state=PieceState.READY, miner__state=MinerState.ACTIVE)
     miners = Miner.objects.filter(pk__in=waiting.values("miner")).exclude(pk__in=miners_unrecovered())
     for_each_isolated(
-        list(miners.select_related("tenant").order_by("pk")),
+        list(miners.select_related("tenant", "batch_settings").order_by("pk")),
         lambda miner: _miner_snap(miner, work),
         event="pieces_not_snapped",
     )
 
 
 def _miner_snap(miner: Miner, work: SealingContext) -> None:
+    work = replace(work, policy=batch_policy(miner, work.policy))
+    if not work.policy.snap_up_first:
+        return
     rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
     pieces = list(rows.select_related("miner").order_by("pk"))
     due = [packed for packed in pieces_plan(pieces, sector_size=miner.sector_size) if is_due(packed, work)]

@@ -7,6 +7,7 @@ import pytest
 from apps.dashboard.pages.pieces import list_context
 from apps.users.principals import SYSTEM
 from tests import factories
+from tests.page_client import signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -20,3 +21,21 @@ def test_a_piece_links_to_its_sector_and_one_without_to_none() -> None:
     rows = list_context([packed, waiting], SYSTEM)
 
     assert [(row.sector, row.sector_href) for row in rows] == [("0", f"/sectors/{sector.uuid}/"), ("–", "")]
+
+
+def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    waiting, active = (
+        factories.piece(miner),
+        factories.piece(miner, state="ACTIVE", sector_number=1, offset=0),
+    )
+
+    rows = list_context([waiting, active], SYSTEM)
+    assert [row.purpose and row.purpose.purpose for row in rows] == ["snap-up", None]
+    assert signed_in().post(f"/pieces/{waiting.uuid}/purpose/", {"purpose": "snap-up"}).status_code == 302
+
+    waiting.refresh_from_db()
+    [row] = list_context([waiting], SYSTEM)
+    assert (row.say, row.purpose and row.purpose.purpose) == ("for a snap-up", "any")
+    refused = signed_in().post(f"/pieces/{active.uuid}/purpose/", {"purpose": "snap-up"})
+    assert "is in sector 1" in text_of(refused)

@@ -9,7 +9,7 @@ import pytest
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import BatchSettings, JobEvent, Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import update_batches
 from poolsite.devnet.forks import reorg
@@ -116,11 +116,27 @@ def test_an_update_that_left_the_chain_is_taken_back_and_lands_again(
     assert Piece.objects.get().state == "ACTIVE"
 
 
+def test_a_full_sectors_piece_waits_for_its_snap_up_where_it_says_so(
+    world: World, lone: tuple[Miner, Sector], settings: Any
+) -> None:
+    miner, sector = lone
+    settings.SEALING = {"pack_wait_s": 0}
+    piece = add(world, miner, bytes(number % 251 for number in range(2032)), purpose="snap-up")
+
+    world.epoch(3)
+    assert Sector.objects.filter(miner=miner).count() == 1, "no new sector is begun for it"
+    assert act(world, sector, "snap-up", json={}).status_code == 201
+    assert PipelineRun.objects.get().sector_id == sector.pk
+
+    piece.refresh_from_db()
+    assert (piece.state, piece.sector_number) == ("PACKED", sector.number)
+
+
 def test_pieces_go_into_committed_sectors_first_where_that_is_wished(
-    world: World, pair: tuple[Miner, list[Sector]], settings: Any
+    world: World, pair: tuple[Miner, list[Sector]]
 ) -> None:
     miner, sectors = pair
-    settings.SEALING = {"pack_wait_s": 0, "snap_up_first": True}
+    BatchSettings.objects.create(miner=miner, pack_wait_s=0, snap_up_first=True)
     whole = bytes(number % 251 for number in range(2032))
 
     for turn in range(3):

@@ -300,3 +300,62 @@ def test_commitments_are_those_of_the_plain_tree():
     assert comm_p(b"x", 128) == root
     grown = comm_d_from_pieces(256, [PieceSize(128, root), PieceSize(128, sha254_zero(128))])
     assert comm_p(b"x", 256) == grown
+
+
+def purpose(client: Client, piece: Any, value: str) -> Any:
+    return client.put(
+        f"/api/v1/pieces/uploads/{piece.uuid}/purpose",
+        {"purpose": value},
+        content_type="application/json",
+        headers=people.bearer(people.token("write")),
+    )
+
+
+def test_a_piece_says_into_which_sectors_it_goes_until_it_is_in_one(client, miner):
+    body = send(client, b"x", path="miners/f02001/pieces?purpose=snap-up").json()
+    row = Piece.objects.get()
+
+    assert (body["purpose"], row.purpose) == ("snap-up", "snap-up")
+    assert purpose(client, row, "any").json()["purpose"] == "any"
+    entry = AuditEntry.objects.get(action="piece.purpose")
+    assert (entry.before, entry.after) == ({"purpose": "snap-up"}, {"purpose": "any"})
+    assert purpose(client, row, "sold").json()["field"] == "purpose"
+    assert send(client, b"x", path="miners/f02001/pieces?purpose=snap-up").json()["purpose"] == "snap-up"
+    assert send(client, b"x").json()["purpose"] == "snap-up", "nothing said changes nothing"
+    assert send(client, b"y", path="miners/f02001/pieces?purpose=sold").status_code == 400
+
+    packed = factories.piece(miner, state="PACKED", sector_number=3, offset=0)
+    failed = factories.piece(miner, state="FAILED", error="the deal is over")
+    assert purpose(client, packed, "snap-up").json()["code"] == "piece_in_sector"
+    assert purpose(client, failed, "snap-up").json()["code"] == "piece_over"
+
+
+def test_a_download_and_parts_have_a_purpose_too(client, miner, settings):
+    settings.PIECE_URLS_PRIVATE = True
+    fetched = client.post(
+        "/api/v1/miners/f02001/pieces:fetch",
+        {"url": "http://127.0.0.1:9/a", "purpose": "snap-up"},
+        content_type="application/json",
+        headers=people.bearer(people.token("write")),
+    )
+    begun = send(client, b"", path="miners/f02001/pieces?purpose=snap-up", **{"Upload-Length": "5"})
+
+    assert [fetched.json()["purpose"], begun.json()["purpose"]] == ["snap-up", "snap-up"]
+
+
+def test_a_failed_piece_answers_by_its_commitment_until_one_lives(client, miner):
+    reader = people.bearer(people.token("read"))
+    refused = factories.piece(miner, state="FAILED", error="the deal is over", announced_cid="")
+    Piece.objects.filter(pk=refused.pk).update(piece_cid=factories.piece_cid(9))
+    announced = factories.piece_cid(8)
+    factories.piece(miner, state="FAILED", error="not fetched", announced_cid=announced)
+
+    found = client.get(f"/api/v1/pieces/{factories.piece_cid(9)}", headers=reader).json()
+    assert (found["state"], found["error"], found["active"]) == ("FAILED", "the deal is over", False)
+    assert client.get(f"/api/v1/pieces/{announced}", headers=reader).json()["error"] == "not fetched"
+    assert client.get(f"/api/v1/pieces/{announced}/data", headers=reader).status_code == 404
+    stranger = people.bearer(people.token("read", of="bob"))
+    assert client.get(f"/api/v1/pieces/{announced}", headers=stranger).status_code == 404
+
+    factories.piece(miner, piece_cid=announced)
+    assert client.get(f"/api/v1/pieces/{announced}", headers=reader).json()["state"] == "READY"
