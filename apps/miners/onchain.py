@@ -186,6 +186,21 @@ def numbers_allocated(client: ChainClient, address: str, key: str | None = None)
     return [range(start, end) for start, end in field.ranges]
 
 
+def available_read(client: ChainClient, address: str, key: str) -> int:
+    """Return what a miner may spend at once: what has vested since its last message does not count yet.
+
+    Source: builtin-actors actors/miner/src/state.rs get_available_balance.  Raises NodeRefused.
+    """
+    answer = client.call_many([("StateReadState", [address, _key_json(key)])])[0]
+    if isinstance(answer, NodeRefused):
+        raise answer
+    inner = answer.get("State") or {}
+    names = ("LockedFunds", "PreCommitDeposits", "InitialPledge", "FeeDebt")
+    if any(name not in inner for name in names):
+        raise NodeRefused(0, "it does not tell the miner's funds")
+    return max(int(answer["Balance"]) - sum(int(inner[name]) for name in names), 0)
+
+
 def deposits_locked(client: ChainClient, address: str, key: str) -> int | None:
     """Return what all pre-commits of a miner have locked, in attoFIL; None where the node does not tell.
 

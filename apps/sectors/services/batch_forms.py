@@ -81,7 +81,7 @@ def commit_form(
         trial_message(
             to=miner.address,
             from_=sender,
-            value=sum(part.value for part in form.parts),
+            value=work.sent(sum(part.value for part in form.parts)),
             method=COMMIT.method,
             params=batch_params(COMMIT, form, all_or_none=True),
         )

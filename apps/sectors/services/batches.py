@@ -38,6 +38,13 @@ from apps.sectors.services.advance import SectorsInProgress, by_miner, step_cons
 from apps.sectors.services.aggregates import aggregate_end, aggregates_held
 from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form, pledge_value
 from apps.sectors.services.batch_messages import batch_push
+from apps.sectors.services.miner_funds import (
+    balance_free,
+    balance_lock,
+    balance_read,
+    balance_take,
+    funds_text,
+)
 from apps.sectors.services.noninteractive import noninteractive_form
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.reconcile import landed_reconcile
@@ -186,6 +193,9 @@ def _close(
     miner: Miner, sectors: Sequence[Sector], *, kind: BatchRules, reason: str, work: SealingContext
 ) -> bool:
     """Try each sector alone, then write the batch with those that the chain would take."""
+    available = balance_read(miner, work)
+    free = balance_free(miner, available, height=work.head.height)
+    work = replace(work, available=available, free=free)
     sender = sender_choose(miner, kind.use).address
     try:
         if not sectors[0].is_interactive:
@@ -202,7 +212,7 @@ def _close(
         trial_message(
             to=miner.address,
             from_=sender,
-            value=part.value,
+            value=work.sent(part.value),
             method=kind.method,
             params=batch_params(kind, BatchForm([part]), all_or_none=True),
         )
@@ -275,6 +285,7 @@ def _write(
     """
     name = uuid.uuid4()
     with transaction.atomic():
+        balance_lock(miner, work)
         kept: list[tuple[BatchEntry, Sector]] = []
         locked = []
         for part in sorted(form.parts, key=lambda one: one.sector.pk):  # one order for all: no deadlock
@@ -286,6 +297,8 @@ def _write(
         if not kept or (form.aggregate and len(kept) != len(form.parts)):
             return False
         chosen = [part for part, _ in kept]
+        needed = sum(part.value for part in chosen)
+        own = balance_take(miner, needed, work)
         batch = Batch.objects.create(
             uuid=name,
             miner=miner,
@@ -296,17 +309,17 @@ def _write(
             sender=sender,
             method=kind.method,
             params=batch_params(kind, replace(form, parts=chosen), all_or_none=len(chosen) == 1),
-            value=sum(part.value for part in chosen),
+            value=needed - own,
+            from_balance=own,
             is_aggregate=bool(form.aggregate),
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
             aggregate_end(miner, chosen[0].sector.seal_proof, why="its batch was written")
         reference: dict[str, Any] = {kind.column: batch}
+        note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(kept, locked, strict=True):
-            sector_step(
-                sector, kind.send, job=job, now=work.now, actor="console", note=form.text, **reference
-            )
+            sector_step(sector, kind.send, job=job, now=work.now, actor="console", note=note, **reference)
         publish(Change("batch", batch.pk, miner.tenant_id))
     batch_push(batch, network=work.network)
     return True

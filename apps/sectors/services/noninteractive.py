@@ -108,7 +108,7 @@ def _is_taken(miner: Miner, form: BatchForm, *, sender: str, work: SealingContex
     message = trial_message(
         to=miner.address,
         from_=sender,
-        value=sum(part.value for part in form.parts),
+        value=work.sent(sum(part.value for part in form.parts)),
         method=COMMIT_NI.method,
         params=batch_params(COMMIT_NI, form, all_or_none=True),
     )

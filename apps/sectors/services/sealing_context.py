@@ -38,6 +38,14 @@ class SealingContext:
     head: Head
     now: datetime
     policy: SealingPolicy
+    available: int = 0
+    """attoFIL of the balance of the miner whose batch is made; 0 where it pays nothing."""
+    free: int = 0
+    """Of these, what no other batch counts on."""
+
+    def sent(self, needed: int) -> int:
+        """Return what a message carries that needs so much for deposits and pledge."""
+        return max(needed - self.free, 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,11 @@ class SomeSectors:
     refuses: dict[str, str] = field(default_factory=dict)
     """Miner to the words in which the node refuses every question about it."""
     trials: int = 0
+    deposit: int = 1
+    available: int = 0
+    """attoFIL of every miner's balance that nothing has locked."""
+    values: list[int] = field(default_factory=list)
+    """What the messages carried that were tried."""
 
     def precommit(self, sector: Sector, *, epoch: int) -> None:
         """Let the chain have a sector's pre-commit."""
@@ -66,10 +71,15 @@ class SomeSectors:
         return None
 
     def do_StateMinerPreCommitDepositForPower(self, _miner: str, _info: Any, _key: Any) -> Any:
-        return "1"
+        return str(self.deposit)
 
-    def do_StateCall(self, _message: Any, _key: Any) -> Any:
+    def do_StateReadState(self, _miner: str, _key: Any) -> Any:
+        state = {"LockedFunds": "7", "PreCommitDeposits": "0", "InitialPledge": "0", "FeeDebt": "0"}
+        return {"Balance": str(self.available + 7), "State": state}
+
+    def do_StateCall(self, message: Any, _key: Any) -> Any:
         self.trials += 1
+        self.values.append(int(message["Value"]))
         return {"MsgRct": {"ExitCode": 0}, "Error": ""}
 
     def state_get_randomness_from_tickets(self, _tag: int, _epoch: int, *, entropy: bytes, key: str) -> bytes:

@@ -1,0 +1,115 @@
+"""Deposits and pledge: what the miner's own balance pays, and what its messages carry."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from apps.messages.models import Message
+from apps.sectors.models import Batch, BatchSettings, JobEvent
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services import batches
+from apps.sectors.services.batch_messages import batches_watch
+from apps.sectors.services.batches import batches_close
+from apps.sectors.services.miner_funds import balance_free
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.states import BatchState
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+
+def work(chain: SomeSectors, height: int = 200) -> SealingContext:
+    return SealingContext(
+        client=cast("Any", chain),
+        network=NETWORK,
+        head=factories.head(height),
+        now=NOON,
+        policy=SealingPolicy(),
+    )
+
+
+def paying() -> Any:
+    """A miner with a wallet to send from."""
+    return factories.miner(worker=factories.wallet().address)
+
+
+def stored(miner: Any, count: int) -> None:
+    for _ in range(count):
+        factories.sector(
+            miner, state="PERSISTED", ready_height=190, ticket_epoch=190, comm_d=DIGEST, comm_r=DIGEST
+        )
+
+
+@pytest.mark.parametrize(
+    ("available", "value", "own"), [(0, 200, 0), (30, 170, 30), (200, 0, 200), (999, 0, 200)]
+)
+def test_a_message_carries_only_what_the_balance_lacks(available: int, value: int, own: int) -> None:
+    stored(paying(), 2)
+    chain = SomeSectors(deposit=100, available=available)
+
+    batches_close(work(chain))
+
+    batch = Batch.objects.get()
+    assert (batch.value, batch.from_balance) == (value, own)
+    assert int(Message.objects.get().value) == value
+    assert chain.values == [max(100 - available, 0)] * 2, "each is tried with what it would carry alone"
+    [note] = set(JobEvent.objects.filter(event="SEND_PRECOMMIT").values_list("note", flat=True))
+    sent = f"{value} aFIL" if value else "0 FIL"
+    assert note == (f"{own} aFIL of the miner's balance, {sent} sent with it" if own else "")
+
+
+def test_two_batches_do_not_count_on_the_same_balance() -> None:
+    miner, chain = paying(), SomeSectors(deposit=100, available=130)
+    stored(miner, 1)
+    batches_close(work(chain))
+    stored(miner, 1)
+    batches_close(work(chain, 203))
+
+    assert list(Batch.objects.order_by("pk").values_list("from_balance", "value")) == [(100, 0), (30, 70)]
+    Batch.objects.update(state=BatchState.LANDED, landed_height=205)
+    assert balance_free(miner, 130, height=205) == 0, "at the head of their message it is not paid yet"
+    assert balance_free(miner, 130, height=206) == 130
+
+
+def test_a_batch_written_meanwhile_is_seen_when_this_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    miner, chain = paying(), SomeSectors(deposit=100, available=130)
+    stored(miner, 1)
+    lock = batches.balance_lock
+
+    def locked(*args: Any) -> None:
+        factories.batch(miner, from_balance=90)  # another task, between trial and writing
+        lock(*args)
+
+    monkeypatch.setattr(batches, "balance_lock", locked)
+    batches_close(work(chain))
+
+    assert list(Batch.objects.order_by("pk").values_list("from_balance", flat=True)) == [90, 40]
+
+
+def test_a_kill_before_the_push_leads_to_the_same_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored(paying(), 1)
+    chain = SomeSectors(deposit=100, available=30)
+    monkeypatch.setattr(batches, "batch_push", lambda *_args, **_named: None)
+    batches_close(work(chain))
+    chain.available = 10_000
+
+    batches_watch(work(chain, 202))
+
+    assert [int(message.value) for message in Message.objects.all()] == [70]
+
+
+def test_a_miner_that_pays_all_by_itself_sends_nothing() -> None:
+    miner = paying()
+    BatchSettings.objects.create(miner=miner, send_funds=False)
+    stored(miner, 1)
+
+    batches_close(work(SomeSectors(deposit=100, available=30)))
+
+    assert (Batch.objects.get().value, Batch.objects.get().from_balance) == (0, 0)
