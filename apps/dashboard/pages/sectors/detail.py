@@ -21,6 +21,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import MessageRow, message_row
 from apps.dashboard.pages.miners.detail import transferred_fragment
 from apps.dashboard.pages.sectors.change_rows import change_actions, change_event, change_text
+from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
@@ -64,19 +65,6 @@ if TYPE_CHECKING:
     from apps.messages.models import Message
     from apps.sectors.models import JobEvent, Sector, SectorChange
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class Clock:
-    """One of a sector's clocks."""
-
-    key: str
-    label: str
-    value: str
-    foot: str
-    unit: str = ""
-    tone: str = ""
-    until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,18 +178,7 @@ def batch_text(sector: Sector, data: PageData) -> str:
 
 def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
     """The epochs that matter to a sector."""
-    yield Clock(
-        "ticket",
-        "Ticket",
-        formatting.whole(sector.ticket_epoch),
-        "epoch it was drawn at" if sector.ticket_epoch is not None else "drawn before PC1",
-    )
-    yield Clock(
-        "seed",
-        "Seed",
-        formatting.whole(sector.seed_epoch),
-        "epoch of the challenge" if sector.seed_epoch is not None else "comes after the pre-commit",
-    )
+    yield from sealing_clocks(sector, data)
     key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
     deadline = data.deadlines.get(key) if key is not None else None
     if sector.state == SectorState.TERMINATED:
@@ -371,6 +348,16 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("messages/_facts.html", facts=sector.facts, title="Facts", key="sector-facts")
 
 
+def clocks_fragment(context: FragmentContext) -> Iterable[str]:
+    """The clocks of a sector that is being sealed: their tones follow the head."""
+    try:
+        row = sector_get(context.viewer, context.key)
+    except SectorUnknown:
+        return
+    if row.state not in FINAL_STATES:
+        yield fragment("sectors/_clocks.html", clocks=tuple(sector_clocks(row, context.data)))
+
+
 @require_safe
 @sign_in_required
 def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
@@ -404,6 +391,7 @@ LIVE: Final = {
             **dict.fromkeys(
                 ("sector", "deadline", "message", "messages", "batch", "job"), (detail_fragment,)
             ),
+            "head": (clocks_fragment,),
             MOVED: (sector_transferred,),
         }
     )

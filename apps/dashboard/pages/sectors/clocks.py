@@ -1,0 +1,121 @@
+"""The clocks of a sector that is sealed: until when the chain takes its ticket and keeps its deposit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.checks.sealing import DEPOSIT_S, TICKET_PART
+from apps.core import formatting
+from apps.sectors.services.advance import ticket_life
+from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.chain.chain_status import EpochClock
+    from apps.dashboard.page_data import PageData
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+BEFORE_PRECOMMIT: Final = frozenset((*states_with(SectorEvent.RETICKET), SectorState.PRECOMMIT_SENT))
+"""A ticket that no pre-commit on the chain has used yet."""
+BEFORE_COMMIT: Final = frozenset(
+    (SectorState.PRECOMMIT_LANDED, *states_with(SectorEvent.RESEED), SectorState.COMMIT_SENT)
+)
+"""A deposit that waits for its proof."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One of a sector's clocks."""
+
+    key: str
+    label: str
+    value: str
+    foot: str
+    unit: str = ""
+    tone: str = ""
+    until: int | None = None
+
+
+def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
+    """Return ticket, seed and deposit: the time that is left where it runs, else what became of them."""
+    state = SectorState(sector.state)
+    clock, network = data.clock, data.network
+    ticket, paid = sector.ticket_epoch, sector.precommit_epoch
+    if clock is None or network is None:
+        yield from _still(sector)
+        return
+    if ticket is not None and state in BEFORE_PRECOMMIT:
+        life = ticket_life(sector, network)
+        yield _expiring("ticket", "Ticket expires in", ticket, life, amber=life // TICKET_PART, clock=clock)
+    else:
+        yield _ticket(sector)
+    if paid is not None and state == SectorState.PRECOMMIT_LANDED and sector.is_interactive:
+        yield _seed_coming(paid, network, clock)
+    else:
+        yield _seed(sector)
+    if paid is not None and state in BEFORE_COMMIT and sector.is_interactive:
+        life = network.max_prove_commit_duration
+        amber = min(DEPOSIT_S // network.epoch_s, life // 10)
+        yield _expiring("deposit", "Deposit lost in", paid, life, amber=amber, clock=clock)
+    else:
+        yield _deposit(sector)
+
+
+def _expiring(key: str, label: str, since: int, life: int, *, amber: int, clock: EpochClock) -> Clock:
+    """Return a life that ends: amber from where it is a to-do on, red in the last third of that."""
+    end = since + life
+    left = end - clock.epoch
+    tone = "bad" if 3 * left <= amber else "warn" if left <= amber else "ok"
+    return Clock(
+        key,
+        label,
+        formatting.time_left(clock.left_s(end)) if left > 0 else "over",
+        f"at epoch {formatting.whole(end)}, began at {formatting.whole(since)}",
+        tone=tone,
+        until=clock.starts_at(end) if left > 0 else None,
+    )
+
+
+def _seed_coming(paid: int, network: Network, clock: EpochClock) -> Clock:
+    epoch = paid + network.pre_commit_challenge_delay
+    read = epoch + network.confidences.seed
+    if read <= clock.epoch:
+        foot = f"drawn at epoch {formatting.whole(epoch)}, about to be read"
+        return Clock("seed", "Seed", formatting.whole(epoch), foot)
+    return Clock(
+        "seed",
+        "Seed comes in",
+        formatting.time_left(clock.left_s(read)),
+        f"drawn at epoch {formatting.whole(epoch)}",
+        until=clock.starts_at(read),
+    )
+
+
+def _still(sector: Sector) -> Iterable[Clock]:
+    """Return the three while no chain can be read."""
+    return (_ticket(sector), _seed(sector), _deposit(sector))
+
+
+def _ticket(sector: Sector) -> Clock:
+    foot = "epoch it was drawn at" if sector.ticket_epoch is not None else "drawn before PC1"
+    return Clock("ticket", "Ticket", formatting.whole(sector.ticket_epoch), foot)
+
+
+def _seed(sector: Sector) -> Clock:
+    if not sector.is_interactive:
+        return Clock("seed", "Seed", formatting.NOTHING, "none: it is sealed non-interactively")
+    foot = "epoch of the challenge" if sector.seed_epoch is not None else "comes after the pre-commit"
+    return Clock("seed", "Seed", formatting.whole(sector.seed_epoch), foot)
+
+
+def _deposit(sector: Sector) -> Clock:
+    if not sector.is_interactive:
+        foot = "none without a pre-commit"
+    elif sector.precommit_epoch is None:
+        foot = "locked by the pre-commit"
+    else:
+        foot = "returned when the commit landed"
+    return Clock("deposit", "Deposit", formatting.NOTHING, foot)
