@@ -42,11 +42,13 @@ class Facet:
     icon: str = ""
 
 
-def facets_of(here: str, states: Iterable[tuple[str, str, str, str]], *, state: str, q: str) -> list[Facet]:
+def facets_of(
+    here: str, states: Iterable[tuple[str, str, str, str]], *, state: str, q: str, **others: str
+) -> list[Facet]:
     """Return a list's filters, of key, label, tone and icon, with their addresses; a search goes along."""
     found = []
     for key, label, tone, icon in states:
-        kept = {name: value for name, value in (("state", key), ("q", q)) if value}
+        kept = {name: value for name, value in {"state": key, "q": q, **others}.items() if value}
         href = f"{here}?{urlencode(kept)}" if kept else here
         found.append(Facet(key=key, label=label, href=href, on=key == state, tone=tone, icon=icon))
     return found

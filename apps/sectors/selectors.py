@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from django.db.models import Count, Prefetch, Q
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import ChangeUnknown, SectorUnknown
-from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.host_selectors import is_uuid, worker_is_away, workers_visible
 from apps.sectors.models import Batch, JobEvent, Sector, SectorChange
 from apps.sectors.number_models import NumberReservation, SectorNumbers
 from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 
+NAMED: Final = re.compile(r"[ft]0(\d{1,18})-(\d{1,18})", re.ASCII)
+"""A sector by its miner and number."""
+
+
 def sectors_visible(viewer: Principal) -> QuerySet[Sector]:
     """Return the sectors that this caller may know of, newest first, with miner and job."""
     sectors = Sector.objects.select_related("miner__tenant", "job__worker", "job__sticky_worker").order_by(
@@ -61,6 +66,10 @@ class SectorFilter:
     """What a list of sectors is narrowed to; None leaves a question open."""
 
     miner: str = ""
+    number: int | None = None
+    host: str = ""
+    """Name of the host that seals it, or that sealed it last."""
+    store: str = ""
     states: tuple[str, ...] = ()
     is_active: bool | None = None
     is_paused: bool | None = None
@@ -75,6 +84,12 @@ def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list
     rows = with_batches(rows).prefetch_related("miner", "job__worker", "job__sticky_worker")
     if wanted.miner:
         rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+    if wanted.number is not None:
+        rows = rows.filter(number=wanted.number)
+    if wanted.host:
+        rows = rows.filter(of_host(viewer, wanted.host))
+    if wanted.store:
+        rows = rows.filter(store=wanted.store)
     if wanted.states:
         rows = rows.filter(state__in=wanted.states)
     if wanted.is_active is not None:
@@ -86,12 +101,25 @@ def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list
     return list(rows[:limit])
 
 
-def sector_get(viewer: Principal, uuid: str) -> Sector:
-    """Return one sector.  Raises SectorUnknown if there is none, or not for this caller."""
+def of_host(viewer: Principal, name: str) -> Q:
+    """Return the condition for sectors that a host of this name seals, or sealed last."""
+    hosts = list(workers_visible(viewer).filter(name=name[:100]).values_list("pk", flat=True))
+    return Q(job__worker__in=hosts) | Q(job__sticky_worker__in=hosts)
+
+
+def sector_get(viewer: Principal, name: str) -> Sector:
+    """Return one sector by its uuid, or by miner and number as `f01004-12`.
+
+    Raises SectorUnknown if there is none, or not for this caller.
+    """
     rows = with_batches(sectors_visible(viewer))
-    sector = rows.filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if is_uuid(name):
+        sector = rows.filter(uuid=name).first()
+    else:
+        found = NAMED.fullmatch(name)
+        sector = rows.filter(miner__actor_id=int(found[1]), number=int(found[2])).first() if found else None
     if sector is None:
-        raise SectorUnknown(uuid)
+        raise SectorUnknown(name[:100])
     return sector
 
 

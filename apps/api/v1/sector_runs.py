@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -149,6 +149,7 @@ class SectorRunsView(PoolView):
 class SectorSnapUpView(PoolView):
     """`/sectors/{uuid}/snap-up`: clients' data into a committed sector."""
 
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     write_parameters = PARAMETERS
     asks_network = True
 
@@ -172,6 +173,7 @@ class SectorSnapUpView(PoolView):
 class SectorRebuildView(PoolView):
     """`/sectors/{uuid}/rebuild`: a lost replica once more."""
 
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     write_parameters = PARAMETERS
 
     @extend_schema(
@@ -189,6 +191,7 @@ class SectorRebuildView(PoolView):
 class RunView(PoolView):
     """A run that is under way."""
 
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     kind: JobKind
 
 

@@ -235,6 +235,9 @@ class SectorsView(PoolView):
         operation_id="v1_sectors_list",
         parameters=[
             OpenApiParameter("miner", str),
+            OpenApiParameter("number", int),
+            OpenApiParameter("host", str, description="name of the host that seals it, or sealed it last"),
+            OpenApiParameter("store", str, description="name of the store with its files"),
             OpenApiParameter("state", str, many=True),
             OpenApiParameter("stage", str, many=True),
             OpenApiParameter("active", bool),
@@ -247,7 +250,19 @@ class SectorsView(PoolView):
     def get(self, request: Request) -> Response:
         """List sectors, newest first; `cursor` is the `next` of the page before."""
         query = request.query_params
-        known = {"miner", "state", "stage", "active", "paused", "cursor", "limit", "token"}
+        known = {
+            "miner",
+            "number",
+            "host",
+            "store",
+            "state",
+            "stage",
+            "active",
+            "paused",
+            "cursor",
+            "limit",
+            "token",
+        }
         unknown = set(query) - known
         if unknown:
             raise BadValue("there is no such filter", field=sorted(unknown)[0])
@@ -255,6 +270,11 @@ class SectorsView(PoolView):
         before = number(request, "cursor", least=1, default=0, most=10**12)
         wanted = SectorFilter(
             miner=query.get("miner", ""),
+            number=number(request, "number", least=0, default=0, most=2**63 - 1)
+            if "number" in query
+            else None,
+            host=query.get("host", ""),
+            store=query.get("store", ""),
             states=_states(query.getlist("state"), query.getlist("stage")),
             is_active=_flag(query.get("active"), "active"),
             is_paused=_flag(query.get("paused"), "paused"),

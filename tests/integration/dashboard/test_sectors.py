@@ -6,9 +6,12 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.changes import ChangeForm, picked
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.removals import removals_note
 from apps.sectors.services.steps import sector_abort
+from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.demo_data import busy_pool
@@ -207,3 +210,41 @@ def test_sectors_are_found_by_number(ann, q, numbers):
     answer = signed_in().get("/sectors/", {"q": q})
 
     assert {line.row.number for line in answer.context["sectors"]} == numbers
+
+
+def test_the_list_is_narrowed_by_miner_host_and_store_and_bulk_acts_too(ann):
+    miner, host = (
+        factories.miner(2001, of="alice"),
+        factories.worker("seal-7"),
+    )
+    one = factories.sector(miner, state="PROVING", active=True, store="disk-2", number=71)
+    two = factories.sector(miner, state="PC1_DONE", held_by=host, number=72)
+    other = factories.sector(factories.miner(2002, of="alice"), state="PROVING", active=True, number=73)
+    page, browser = reverse("sectors"), signed_in()
+
+    def shown(query: str) -> set[str]:
+        text = text_of(browser.get(f"{page}?{query}"))
+        return {str(row.number) for row in (one, two, other) if f'/sectors/{row.uuid}/"' in text}
+
+    assert shown("") == {"71", "72", "73"}
+    assert shown("miner=f02001") == {"71", "72"}
+    assert shown("host=seal-7") == {"72"}
+    assert shown("store=disk-2") == {"71"}
+    assert shown("miner=f09999") == set()
+    text = text_of(browser.get(f"{page}?store=disk-2"))
+    assert "state=active&amp;store=disk-2" in text, "a facet keeps the others"
+    assert '<input type="hidden" name="store" value="disk-2">' in text, "what is done to all that match"
+    lines = text_of(browser.get(reverse("sectors-csv") + "?store=disk-2")).splitlines()
+    assert [line.split(",")[2] for line in lines[1:]] == ["71"]
+
+
+def test_what_is_done_to_all_that_match_keeps_to_the_filter(ann):
+    miner = factories.miner(2001, of="alice")
+    one, _ = (
+        factories.sector(miner, state="PROVING", active=True, store=name) for name in ("disk-2", "disk-3")
+    )
+    form = ChangeForm({"all": "1", "store": "disk-2"})
+    assert form.is_valid()
+
+    assert picked(form, SYSTEM, PageData(SYSTEM)) == [one]
+    assert ("store", "disk-2") in form.kept()

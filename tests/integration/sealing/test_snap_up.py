@@ -36,7 +36,8 @@ def waiting(settings: Any, tmp_path: Path) -> None:
 
 
 def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
-    return world.console._client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
+    client = world.line_to_console(options.pop("perm", "sign"))._client
+    return client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
 
 
 def run_reach(world: World, state: str) -> None:
@@ -203,3 +204,12 @@ def test_an_aborted_snap_up_leaves_the_sector_and_frees_its_pieces(
     assert (piece.state, piece.sector_number) == ("READY", None)
     assert WorkerCommand.objects.get(op="remove").args["keeps_store"] == "yes"
     assert fresh(sector).active
+
+
+def test_what_locks_pledge_or_replaces_files_needs_the_level_of_signing(
+    world: World, lone: tuple[Miner, Sector]
+) -> None:
+    _, sector = lone
+
+    for verb in ("snap-up", "rebuild", "snap-up/retry", "snap-up/abort", "rebuild/retry", "rebuild/abort"):
+        assert act(world, sector, verb, perm="write", json={}).status_code == 403

@@ -21,7 +21,7 @@ from apps.dashboard.forms import PageForm, Text, Ticks, Whole
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.addresses import head_required
-from apps.dashboard.pages.sectors.listing import filtered
+from apps.dashboard.pages.sectors.listing import ListFilter, narrowed
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.expiration_selectors import sectors_ending
@@ -55,6 +55,8 @@ class ChangeForm(PageForm):
     state = Text()
     q = Text()
     miner = Text()
+    host = Text()
+    store = Text()
     ends_from = Whole()
     ends_to = Whole()
     days = Whole()
@@ -72,7 +74,7 @@ class ChangeForm(PageForm):
         given = self.cleaned_data
         if given["id"] and not given["all"]:
             return [("id", one) for one in given["id"]]
-        names = ("all", "state", "q", "miner", "ends_from", "ends_to")
+        names = ("all", "state", "q", "miner", "host", "store", "ends_from", "ends_to")
         return [(name, str(given[name])) for name in names if given[name]]
 
 
@@ -86,8 +88,7 @@ def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
     if given["ends_to"]:
         rows = sectors_ending(viewer, miner=given["miner"], start=given["ends_from"], stop=given["ends_to"])
     elif given["all"]:
-        rows = filtered(sectors_visible(viewer), state=given["state"], q=given["q"], data=data)
-        rows = rows.filter(state=SectorState.PROVING)
+        rows = narrowed(viewer, ListFilter.of(given), data=data).filter(state=SectorState.PROVING)
     else:
         rows = sectors_visible(viewer).none()
     return list(rows[:CHANGES_MAX])

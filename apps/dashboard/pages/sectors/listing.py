@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
@@ -25,13 +25,15 @@ from apps.dashboard.pagination import ROWS, cursor_read, facets_of, page_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get
 from apps.sectors.host_selectors import is_uuid
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors import of_host, sectors_visible
 from apps.sectors.states import PAUSED_BY, JobState
 from poolsite.wire.pipeline import FINAL_STATES, NEXT_STAGE, Owner, SectorState, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
@@ -199,6 +201,8 @@ STATES: Final = (
     ("aborted", "Aborted", "", ""),
 )
 """Filters of the list: key, label, tone, icon."""
+PLACES: Final = (("miner", _("Miner")), ("host", _("Host")), ("store", _("Store")))
+"""Further filters: name and label."""
 COLUMNS: Final = (
     "id",
     "miner",
@@ -228,8 +232,47 @@ CSV_FIELDS: Final = (
 """What the columns are made of: a row's other fields are not read, least of all its batches' params."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListFilter:
+    """What the list is narrowed to; the URL has it, so that it is the saved view."""
+
+    state: str = ""
+    q: str = ""
+    miner: str = ""
+    host: str = ""
+    store: str = ""
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> ListFilter:
+        """Read it from a query or a form."""
+        return cls(**{name: str(given.get(name) or "").strip()[:110] for name in cls.__slots__})
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """Return what is narrowed."""
+        return {name: value for name in self.__slots__ if (value := getattr(self, name))}
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Return what stands beside state and search."""
+        return {"miner": self.miner, "host": self.host, "store": self.store}
+
+
+def narrowed(viewer: Principal, wanted: ListFilter, *, data: PageData) -> QuerySet[Sector]:
+    """Return the viewer's sectors that fit."""
+    rows = filtered(sectors_visible(viewer), state=wanted.state, q=wanted.q, data=data)
+    if wanted.miner:
+        try:
+            rows = rows.filter(miner=miner_get(viewer, wanted.miner))
+        except MinerUnknown:
+            return rows.none()
+    if wanted.host:
+        rows = rows.filter(of_host(viewer, wanted.host))
+    return rows.filter(store=wanted.store) if wanted.store else rows
+
+
 def filtered(rows: QuerySet[Sector], *, state: str, q: str, data: PageData) -> QuerySet[Sector]:
-    """Apply the list's filters; each has an index."""
+    """Apply state and search; each has an index."""
     if state == "work":
         rows = rows.exclude(state__in=FINAL_STATES)
     elif state == "paused":
@@ -266,10 +309,11 @@ def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
 @sign_in_required
 def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, newest first."""
-    state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
+    wanted = ListFilter.of(request.GET)
+    state, q = wanted.state, wanted.q
     cursor = cursor_read(request.GET.get("after", ""))
     data = PageData(viewer)
-    rows = filtered(sectors_visible(viewer), state=state, q=q, data=data)
+    rows = narrowed(viewer, wanted, data=data)
     if cursor:
         rows = rows.filter(pk__lt=int(cursor))
     shown, pager = page_of(
@@ -289,12 +333,15 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         sectors=list_context(shown, data),
         pager=pager,
         verdict=list_verdict_of(data),
-        facets=facets_of(here, STATES, state=state, q=q),
-        filtered=bool(state or q),
+        facets=facets_of(here, STATES, state=state, q=q, **wanted.places),
+        filtered=bool(wanted.kept),
         state=state,
         q=q,
+        others=[one for one in wanted.places.items() if one[1]],
+        places=[(name, label, getattr(wanted, name)) for name, label in PLACES],
+        is_placed=any(wanted.places.values()),
         here=here,
-        csv=reverse("sectors-csv") + "?" + urlencode({"state": state, "q": q}),
+        csv=reverse("sectors-csv") + "?" + urlencode(wanted.kept),
         can_pledge=viewer.may("sign"),
         may_pick=viewer.may("sign"),
         bulk=bulk_acts(state) if viewer.may("sign") else (),
@@ -307,12 +354,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
     """The filtered list as CSV."""
-    rows = filtered(
-        sectors_visible(viewer).select_related(None),
-        state=request.GET.get("state", ""),
-        q=request.GET.get("q", "").strip(),
-        data=PageData(viewer),
-    )
+    rows = narrowed(viewer, ListFilter.of(request.GET), data=PageData(viewer)).select_related(None)
     fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
     cells = (
         (
