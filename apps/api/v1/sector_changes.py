@@ -21,6 +21,7 @@ from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.selectors import change_get, changes_visible, sector_get, sectors_picked
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
+from apps.sectors.services.change_signing import signers_refusal
 from apps.sectors.services.changes import CHANGES_MAX, change_cancel, changes_request
 from poolsite.wire.pipeline.changes import ChangeKind, ChangeState
 
@@ -115,6 +116,9 @@ class ChangePriceOutput(serializers.Serializer[Any]):
     messages = serializers.IntegerField()
     sends_at = serializers.IntegerField()
     error = serializers.CharField()
+    signer = serializers.CharField(
+        help_text="of a dry run: why a signer would not sign it; empty if it would"
+    )
     sectors = SectorPriceOutput(many=True)
     changes = ChangeOutput(many=True)
 
@@ -180,6 +184,7 @@ def plan_body(plan: ChangePlan, changes: Sequence[SectorChange] = ()) -> dict[st
         "messages": plan.messages,
         "sends_at": plan.sends_at,
         "error": plan.trial_error,
+        "signer": "",
         "sectors": [price_body(one) for one in plan.sectors],
         "changes": [change_body(row) for row in changes],
     }
@@ -198,7 +203,7 @@ class ChangingView(PoolView):
         head, network, client = head_needed(), network_current(), chain_client()
         if is_dry_run(self.request):
             plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
-            return Response(plan_body(plan))
+            return Response(plan_body(plan) | {"signer": signers_refusal(plan, by=self.principal)})
         plan, made = changes_request(
             sectors, wanted, by=self.principal, client=client, head=head, network=network, now=clock.now()
         )

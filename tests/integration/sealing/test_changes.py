@@ -18,13 +18,14 @@ from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.restored import sectors_recovery
-from apps.sectors.services import change_batches
+from apps.sectors.services import change_batches, change_signing
 from apps.sectors.services.change_plans import METHODS, ChangePlan, ChangeRequest, changes_plan
 from apps.sectors.services.changes import change_cancel, changes_request
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
+from poolsite.wire.policy import MessageVerdict
 from tests.integration.sealing.kills import Killed, Kills
 from tests.integration.sealing.test_life import money
 from tests.integration.sealing.test_restored import SECTOR_TABLES
@@ -334,12 +335,26 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
     assert fresh(sectors[0]).state == "PROVING"
 
 
-def test_rest_asks_with_the_price_first(world: World, pair: tuple[Miner, list[Sector]]) -> None:
-    _, (one, _other) = pair
+def test_rest_asks_with_the_price_first(
+    world: World, pair: tuple[Miner, list[Sector]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    miner, (one, _other) = pair
+    asked = []
+
+    def tried(_by: Any, sender: str, message: Any) -> MessageVerdict:
+        asked.append((sender, message.method, str(message.to)))
+        return MessageVerdict(words="terminate", rule="", error="no rule allows it")
+
     client = world.line_to_console("sign")._client
     path = f"/api/v1/sectors/{one.uuid}/terminate"
 
     price = client.post(path, params={"dry_run": "true"}, json={}).json()
+    assert "was not asked: " in price["signer"], "no signer is connected"
+    monkeypatch.setattr(change_signing, "policy_try", tried)
+    price = client.post(path, params={"dry_run": "true"}, json={}).json()
+    [(sender, method, to)] = asked
+    assert (method, to) == (Method.TERMINATE_SECTORS, miner.address)
+    assert price["signer"] == f"the signer of {sender} would refuse miner.TerminateSectors: no rule allows it"
     assert SectorChange.objects.count() == 0
     assert int(price["fee"]) > 0
     with TestCase.captureOnCommitCallbacks(execute=True):
