@@ -14,13 +14,16 @@ from apps.api.v1.views import PoolView
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
 from apps.core import clock
-from apps.core.errors import DomainError
+from apps.core.errors import BadValue, DomainError
 from apps.miners.selectors import miner_get
 from apps.sectors.planner import gains, simulate
 from apps.sectors.services.plans import KEYS, SOURCES, plan_costs, plan_read, plan_values
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from apps.sectors.services.plans import PlanCosts
+    from apps.users.principals import Principal
 
 
 class PlanValueOutput(serializers.Serializer[Any]):
@@ -93,6 +96,45 @@ def costs_body(costs: PlanCosts) -> dict[str, Any]:
     }
 
 
+def planner_body(viewer: Principal, address: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the viewer's farm would make with what is given instead of its present numbers.
+
+    Raises BadValue, MinerUnknown.
+    """
+    unknown = sorted(set(given) - {"miner", "token", *KEYS})
+    if unknown:
+        raise BadValue("there is no such number", field=unknown[0])
+    miner = miner_get(viewer, address) if address else None
+    head = head_current()
+    network = None if head is None else network_current()
+    present = plan_values(viewer, miner, network=network, now=clock.now())
+    plan, values = plan_read({key: given.get(key) or "" for key in KEYS}, present)
+    outcome = simulate(plan)
+    costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
+    if miner is not None and head is not None and network is not None:
+        try:
+            found = plan_costs(
+                miner, per_day=outcome.per_day, client=chain_client(), head=head, network=network
+            )
+            costs, why = costs_body(found), ""
+        except DomainError as refusal:
+            why = refusal.reason
+    return {
+        "values": [
+            {"key": one.key, "value": one.value, "origin": one.source, "runs": one.runs}
+            for one in values.values()
+        ],
+        "per_day": outcome.per_day,
+        "bytes_per_day": 0 if miner is None else int(outcome.per_day * miner.sector_size),
+        "sector_s": outcome.sector_s,
+        "limit": outcome.limit,
+        "use": dict(outcome.use),
+        "gains": [{"what": gain.what, "per_day": gain.per_day} for gain in gains(plan)],
+        "costs": costs,
+        "costs_error": why,
+    }
+
+
 class PlannerView(PoolView):
     """`/planner`: what page *Planner* shows."""
 
@@ -108,38 +150,8 @@ class PlannerView(PoolView):
     )
     def get(self, request: Request) -> Response:
         """Simulate the caller's farm, with what is given instead of its present numbers."""
-        address = request.query_params.get("miner", "")
-        miner = miner_get(self.principal, address) if address else None
-        head = head_current()
-        network = None if head is None else network_current()
-        present = plan_values(self.principal, miner, network=network, now=clock.now())
-        plan, values = plan_read({key: request.query_params.get(key, "") for key in KEYS}, present)
-        outcome = simulate(plan)
-        costs, why = None, "no miner is given" if miner is None else "no node has answered yet"
-        if miner is not None and head is not None and network is not None:
-            try:
-                found = plan_costs(
-                    miner, per_day=outcome.per_day, client=chain_client(), head=head, network=network
-                )
-                costs, why = costs_body(found), ""
-            except DomainError as refusal:
-                why = refusal.reason
-        return Response(
-            {
-                "values": [
-                    {"key": one.key, "value": one.value, "origin": one.source, "runs": one.runs}
-                    for one in values.values()
-                ],
-                "per_day": outcome.per_day,
-                "bytes_per_day": 0 if miner is None else int(outcome.per_day * miner.sector_size),
-                "sector_s": outcome.sector_s,
-                "limit": outcome.limit,
-                "use": dict(outcome.use),
-                "gains": [{"what": gain.what, "per_day": gain.per_day} for gain in gains(plan)],
-                "costs": costs,
-                "costs_error": why,
-            }
-        )
+        query = request.query_params
+        return Response(planner_body(self.principal, query.get("miner", ""), query))
 
 
 urlpatterns = [path("planner", PlannerView.as_view(), name="v1-planner")]

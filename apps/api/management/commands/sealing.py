@@ -7,15 +7,27 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.v1.hosts import detail_body
-from apps.api.v1.miners import miner_body
+from apps.chain.chain_status import network_known
+from apps.chain.selectors import head_current
+from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get, miners_visible
+from apps.core.formatting import amount_text, fee_text, size
+from apps.miners.selectors import miner_get, miners_visible, reward_estimate
 from apps.sectors.host_selectors import workers_visible
 from apps.sectors.selectors import sectors_visible
 from apps.users.principals import SYSTEM
+from apps.wallets.selectors import wallets_visible
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+    from collections.abc import Iterator
+
+    from apps.miners.models import Miner
+
+SYNC_OK = 1.5
+SYNC_SLOW = 5
+"""Epochs behind the clock up to which the chain counts as synced, and as slow.  Source: lotus-miner info."""
 
 
 class Command(BaseCommand):
@@ -54,13 +66,64 @@ class Command(BaseCommand):
             miners = [miner_get(SYSTEM, address)] if address else list(miners_visible(SYSTEM))
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
+        for line in chain_lines():
+            self.stdout.write(line)
         for miner in miners:
-            for name, value in miner_body(miner).items():
-                self.stdout.write(f"{name}: {value}")
-            states: dict[str, int] = {}
-            rows = sectors_visible(SYSTEM).select_related(None).order_by().filter(miner=miner)
-            for state in rows.values_list("state", flat=True).iterator():
-                states[state] = states.get(state, 0) + 1
-            for state, count in sorted(states.items()):
-                self.stdout.write(f"sectors {state}: {count}")
             self.stdout.write("")
+            for line in miner_lines(miner):
+                self.stdout.write(line)
+
+
+def chain_lines() -> Iterator[str]:
+    """Return how far the chain is, and its base fee."""
+    head, network = head_current(), network_known()
+    if head is None or network is None:
+        yield "Chain: no head is known yet"
+        return
+    behind = (clock.now().timestamp() - head.timestamp) / network.epoch_s
+    sync = "ok" if behind < SYNC_OK else "slow" if behind < SYNC_SLOW else f"behind by {behind:.0f} epochs"
+    yield f"Chain: sync {sync}, epoch {head.height}, base fee {fee_text(int(head.base_fee))}"
+
+
+def miner_lines(miner: Miner) -> Iterator[str]:
+    """Return a miner's power, balances and sectors, in the order of lotus-miner's `info`."""
+    size_of = miner.sector_size
+    yield f"Miner: {miner.address or miner.uuid} ({_bytes(size_of)} sectors) {miner.name}".rstrip()
+    estimate = reward_estimate()
+    total = 0 if estimate is None else estimate.power.value
+    share = f" / {_bytes(total)} ({100 * int(miner.qa_power) / total:.4f} %)" if total else ""
+    yield f"Power: {_bytes(int(miner.qa_power))}{share}"
+    yield f"  Raw: {_bytes(int(miner.raw_power))}"
+    yield f"  Committed: {_bytes(miner.live_sectors * size_of)}"
+    proving = miner.live_sectors - miner.faulty_sectors
+    faulty = f" ({_bytes(miner.faulty_sectors * size_of)} faulty)" if miner.faulty_sectors else ""
+    yield f"  Proving: {_bytes(proving * size_of)}{faulty}"
+    if not miner.has_min_power:
+        yield "Below minimum power threshold, no blocks will be won"
+    yield f"Miner balance: {amount_text(int(miner.balance))}"
+    yield f"  PreCommit: {amount_text(int(miner.deposits))}"
+    yield f"  Pledge: {amount_text(int(miner.pledge))}"
+    yield f"  Vesting: {amount_text(int(miner.locked))}"
+    yield f"  Available: {amount_text(int(miner.available))}"
+    if int(miner.fee_debt):
+        yield f"  Debt: {amount_text(int(miner.fee_debt))}"
+    spendable = max(int(miner.available), 0)
+    rows = wallets_visible(SYSTEM).filter(address__in=[miner.worker, *miner.control])
+    balances = dict(rows.values_list("address", "balance"))
+    for label, address in (("Worker", miner.worker), *(("Control", one) for one in miner.control)):
+        held = balances.get(address)
+        spendable += int(held or 0)
+        yield f"{label} balance: {amount_text(None if held is None else int(held))} {address}"
+    yield f"Total spendable: {amount_text(spendable)}"
+    states: dict[str, int] = {}
+    own = sectors_visible(SYSTEM).select_related(None).order_by().filter(miner=miner)
+    for state in own.values_list("state", flat=True).iterator():
+        states[state] = states.get(state, 0) + 1
+    yield "Sectors:"
+    yield f"  Total: {sum(states.values())}"
+    for state in [str(one) for one in SectorState if str(one) in states]:
+        yield f"  {state}: {states[state]}"
+
+
+def _bytes(count: int) -> str:
+    return " ".join(size(count))

@@ -1,4 +1,4 @@
-"""`manage.py stores`: which stores there are, what one holds, and forgetting one that is lost."""
+"""`manage.py stores`: list and show; attach, detach, change, move, and forget one that is lost."""
 
 from __future__ import annotations
 
@@ -6,27 +6,50 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.words import checked, refusals_told, values_of
+from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.sectors.host_selectors import workers_visible
 from apps.sectors.services.lost_stores import lost_store, store_forget
-from apps.sectors.store_selectors import store_sector_counts, store_standing, stores_visible
+from apps.sectors.services.moves import moves_begin
+from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
+from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from apps.sectors.host_models import Worker
     from apps.sectors.store_models import Store
 
 
-class Command(BaseCommand):
-    """List stores, show one, or forget one."""
+ORDERS = ("attach", "detach", "change", "move")
+"""What hosts carry out."""
 
-    help = "stores: list, show NAME, forget NAME (without --confirm NAME it only says what is lost)"
+
+class Command(BaseCommand):
+    """List stores, show one, have hosts change one, or forget one."""
+
+    help = (
+        "list; show NAME; attach /path --host HOST [--new]; detach NAME --host HOST; "
+        "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
+        "forget NAME (without --confirm NAME it only says what is lost)"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "forget"])
-        parser.add_argument("name", nargs="?", default="", help="name or uuid of the store")
+        parser.add_argument("act", choices=["list", "show", *ORDERS, "forget"])
+        parser.add_argument(
+            "name", nargs="?", default="", help="name or uuid of the store; of attach: the path"
+        )
+        parser.add_argument("values", nargs="*", help="of change: name=value as REST has them")
+        parser.add_argument("--host", default="", help="of attach, detach: name or id of the host")
+        parser.add_argument(
+            "--new", action="store_true", help="of attach: mark an empty folder as a new store"
+        )
+        parser.add_argument("--to", default="", help="of move: the other store")
+        parser.add_argument("--count", type=int, default=0, help="of move: how many sectors")
         parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
         parser.add_argument("--confirm", default="", help="of forget: the store's name once more")
 
@@ -37,6 +60,10 @@ class Command(BaseCommand):
             for store in stores_visible(SYSTEM, now=now):
                 standing = store_standing(store, now=now).condition
                 self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {standing} {store.sectors}")
+            return
+        if options["act"] in ORDERS:
+            with refusals_told():
+                self._order(options)
             return
         store = self._store(options["name"], options["tenant"])
         if options["act"] == "show":
@@ -55,6 +82,37 @@ class Command(BaseCommand):
         for sector in lost.named:
             self.stdout.write(f"sector: {sector.miner.address} {sector.number} {sector.state}")
         self.stdout.write(f"forgotten: {'yes' if options['confirm'] else 'no, it was only asked'}")
+
+    def _order(self, options: dict[str, Any]) -> None:
+        """Have hosts do it; they say what came of it with their next heartbeats."""
+        now, act = clock.now(), options["act"]
+        if act == "attach":
+            worker = self._host(options["host"])
+            order = store_attach(worker, options["name"], is_new=options["new"], by=SYSTEM)
+            self.stdout.write(f"ordered: {worker.name} attaches {options['name']}, order {order.uuid}")
+            return
+        store = self._store(options["name"], options["tenant"])
+        if act == "detach":
+            row = attachment_get(store, str(self._host(options["host"]).uuid))
+            order = store_detach(row, now=now, by=SYSTEM)
+            self.stdout.write(f"ordered: {row.worker.name} detaches {store.name}, order {order.uuid}")
+        elif act == "change":
+            given = values_of(options["values"])
+            if given.get("labels") is not None:
+                given["labels"] = [one for one in given["labels"].split(",") if one]
+            store_change(store, StoreChanges(**checked(StoreInput, given)), now=now, by=SYSTEM)
+            self.stdout.write(f"ordered: {store.name} {' '.join(options['values'])}")
+        else:
+            target = self._store(options["to"], options["tenant"])
+            made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
+            for move in made:
+                self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
+
+    def _host(self, name: str) -> Worker:
+        rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]
+        if len(rows) != 1:
+            raise CommandError(f"{len(rows)} hosts are called {name}: name its id")
+        return rows[0]
 
     def _store(self, name: str, tenant: str) -> Store:
         rows = [

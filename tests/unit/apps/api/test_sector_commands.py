@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
-from apps.sectors.models import Job, Sector
+from apps.miners.models import Miner
+from apps.sectors.failures import fingerprint
+from apps.sectors.models import BatchSettings, Job, Sector
+from apps.sectors.target_models import SealTarget
 from apps.users.models import AuditEntry
+from poolsite.filecoin.amounts import FIL
 from tests import factories
+from tests.people import bearer, token
+
+if TYPE_CHECKING:
+    from django.test import Client
 
 pytestmark = pytest.mark.django_db
+
+
+LOTUS_ORDER = [
+    *("Chain", "Miner", "Power", "Raw", "Committed", "Proving", "Miner balance", "PreCommit", "Pledge"),
+    *("Vesting", "Available", "Worker balance", "Total spendable", "Sectors", "Total"),
+]
 
 
 def said(*words: str, **options: Any) -> str:
@@ -78,8 +92,121 @@ def test_what_hosts_do_and_how_a_miner_stands_is_shown() -> None:
 
     assert "sealer-9: " in said("sealing", "jobs")
     assert "name: sealer-9" in said("sealing", "workers")
+    factories.sector(miner, number=8, state="PROVING")
+    factories.network()
+    factories.head(100)
+    Miner.objects.filter(pk=miner.pk).update(
+        raw_power=4096,
+        qa_power=8192,
+        live_sectors=2,
+        faulty_sectors=1,
+        balance=3 * FIL,
+        deposits=FIL,
+        available=FIL,
+    )
     shown = said("sealing", "info", "f02001")
-    assert "address: f02001" in shown
-    assert "sectors PC1_DONE: 1" in shown
+    words = [line.strip().split(":")[0] for line in shown.splitlines() if line]
+    assert [word for word in words if word in LOTUS_ORDER] == LOTUS_ORDER
+    assert "Miner: f02001 (2 KiB sectors)" in shown
+    assert "Proving: 2 KiB (2 KiB faulty)" in shown
+    assert "PreCommit: 1.0000 FIL" in shown
+    assert "  PROVING: 1" in shown
     with pytest.raises(CommandError):
         said("sealing", "info", "f0999")
+
+
+def test_a_target_and_a_miners_settings_are_set_and_shown() -> None:
+    factories.miner(2001)
+
+    shown = said("miners", "target", "f02001", "in_work=3", "balance_min=5")
+    assert "in_work: 3" in shown
+    assert "balance_min: 5" in shown
+    assert SealTarget.objects.get().in_work == 3
+    assert said("miners", "target", "f02001") == shown
+    with pytest.raises(CommandError, match="one of them"):
+        said("miners", "target", "f02001", "in_work=3", "day_bytes=4096")
+    assert said("miners", "target", "f02001", "end").strip() == "target: none"
+    assert not SealTarget.objects.exists()
+
+    shown = said("miners", "batches", "f02001", "pack_wait_s=600", "snap_up_first=true")
+    assert "in_force.pack_wait_s: 600" in shown
+    assert "pool.pack_wait_s: 60" in shown
+    assert BatchSettings.objects.get().snap_up_first is True
+    said("miners", "batches", "f02001", "pack_wait_s=null")
+    assert BatchSettings.objects.get().pack_wait_s is None
+    for wrong in ("pack_wait_s=-1", "no_such=1", "pack_wait_s"):
+        with pytest.raises(CommandError):
+            said("miners", "batches", "f02001", wrong)
+    acts = set(AuditEntry.objects.values_list("action", flat=True))
+    assert acts == {"miner.target", "miner.target-remove", "miner.batches"}
+
+
+def test_failures_are_listed_and_a_group_goes_on() -> None:
+    miner = factories.miner(2001)
+    for number in (7, 8):
+        row = factories.sector(miner, number=number, state="PC1_DONE", paused_at=now(), error="disk full")
+        Job.objects.filter(sector=row).update(state="PAUSED")
+
+    shown = said("failures", "list")
+    key = fingerprint("PC2", "disk full")
+    assert f"fingerprint: {key}" in shown
+    assert "count: 2" in shown
+    assert said("failures", "retry", key).splitlines() == ["f02001 / 8: retried", "f02001 / 7: retried"]
+    assert not Sector.objects.exclude(paused_at=None).exists()
+    with pytest.raises(CommandError):
+        said("failures", "retry", key)
+    with pytest.raises(CommandError, match="fingerprint"):
+        said("failures", "retry")
+
+
+def test_pieces_are_listed_shown_and_given_a_purpose() -> None:
+    miner = factories.miner(2001)
+    waiting = factories.piece(miner)
+    factories.piece(miner, state="ACTIVE", sector_number=7, offset=0)
+
+    assert len(said("pieces", "list", miner="f02001").splitlines()) == 2
+    assert said("pieces", "list", state="READY").split()[1:] == [waiting.piece_cid, "READY", "any"]
+    assert "purpose: snap-up" in said("pieces", "purpose", waiting.piece_cid, "snap-up")
+    assert "state: READY" in said("pieces", "show", waiting.piece_cid)
+    with pytest.raises(CommandError, match="must be one of"):
+        said("pieces", "purpose", waiting.piece_cid, "sold")
+    with pytest.raises(CommandError, match="there is no piece"):
+        said("pieces", "unseal", factories.piece_cid(250))
+
+
+def test_a_lost_copy_is_unsealed_by_a_host_of_the_sectors_store() -> None:
+    miner = factories.miner(2001)
+    factories.worker("sealer-9", stores=["disk-1"], kinds=["seal", "unseal"])
+    factories.sector(miner, number=7, state="PROVING", active=True, store="disk-1", comm_d=bytes(32))
+    piece = factories.piece(miner, state="ACTIVE", sector_number=7, offset=0, has_data=False)
+
+    assert "kept: False" in said("pieces", "unseal", piece.piece_cid)
+    assert Job.objects.filter(kind="unseal").count() == 1
+
+
+def test_hosts_are_ordered_to_attach_detach_change_and_move() -> None:
+    factories.miner(2001)
+    worker = factories.worker("sealer-9")
+
+    assert "sealer-9 attaches /a" in said("stores", "attach", "/a", host="sealer-9", new=True)
+    assert worker.commands.get().args == {"path": "/a", "init": "yes"}
+    with pytest.raises(CommandError, match="0 hosts are called"):
+        said("stores", "attach", "/a", host="nobody")
+    with pytest.raises(CommandError, match="absolute path"):
+        said("stores", "attach", "a", host="sealer-9")
+    for words in (["detach", "nowhere"], ["change", "nowhere", "weight=2"], ["move", "nowhere"]):
+        with pytest.raises(CommandError, match="0 stores are called nowhere"):
+            said("stores", *words, host="sealer-9")
+
+
+def test_the_planner_answers_as_rest_does(client: Client) -> None:
+    factories.miner(2001)
+    words = ("hosts=2", "slots_PC1=3", "s_PC1=100")
+
+    shown = said("planner", "f02001", *words)
+    query = "&".join(("miner=f02001", *words))
+    body = client.get(f"/api/v1/planner?{query}", headers=bearer(token("read"))).json()
+    assert f"per_day: {body['per_day']}" in shown
+    assert f"limit: {body['limit']}" in shown
+    with pytest.raises(CommandError, match="no such number"):
+        said("planner", "hots=2")

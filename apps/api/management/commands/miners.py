@@ -1,0 +1,62 @@
+"""`manage.py miners`: a miner's target and its settings, as its pages and REST set them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.management.words import checked, facts, refusals_told, values_of
+from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
+from apps.api.v1.miner_targets import TargetInput, target_body
+from apps.core import clock
+from apps.miners.selectors import miner_get
+from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.services.targets import target_remove, target_set
+from apps.sectors.target_selectors import target_get
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from apps.miners.models import Miner
+
+
+class Command(BaseCommand):
+    """Show what is set; set what is named."""
+
+    help = (
+        "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
+        "batches f01000 [pack_wait_s=600 base_fee_max=null]"
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("what", choices=["target", "batches"])
+        parser.add_argument("miner", help="its address, such as f01000")
+        parser.add_argument(
+            "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`"
+        )
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Set it, then write a line for each value."""
+        with refusals_told():
+            miner, words = miner_get(SYSTEM, options["miner"]), options["values"]
+            body = self._target(miner, words) if options["what"] == "target" else self._batches(miner, words)
+        for line in facts(body):
+            self.stdout.write(line)
+
+    def _target(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        if words == ["end"]:
+            target_remove(miner, by=SYSTEM)
+            return {"target": "none"}
+        if words:
+            target_set(miner, checked(TargetInput, values_of(words)), by=SYSTEM, now=clock.now())
+        return target_body(target_get(miner))
+
+    def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        if words == ["end"]:
+            raise CommandError("settings have no end: write name=null")
+        if words:
+            batch_settings_set(miner, checked(BatchSettingsInput, values_of(words)), by=SYSTEM)
+        return settings_body(miner_get(SYSTEM, str(miner.uuid)))

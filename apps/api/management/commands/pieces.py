@@ -1,0 +1,63 @@
+"""`manage.py pieces`: where clients' data are, unsealing it, and into which sectors it goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.management.words import facts, refusals_told
+from apps.api.v1.pieces import piece_body
+from apps.core import clock
+from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
+from apps.pieces.services.uploads import piece_purpose_set
+from apps.pieces.states import PiecePurpose
+from apps.sectors.services.unsealing import unseal_request
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+PAGE = 1_000
+
+
+class Command(BaseCommand):
+    """List pieces, show one, have one unsealed, or change where it goes."""
+
+    help = "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("act", choices=["list", "show", "unseal", "purpose"])
+        parser.add_argument("piece", nargs="?", default="", help="its commitment")
+        parser.add_argument("purpose", nargs="?", default="", help=f"one of {', '.join(PiecePurpose.values)}")
+        parser.add_argument("--miner", default="", help="of list: only this miner's")
+        parser.add_argument("--state", default="", help="of list: only those in this state")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Do it and write a line for each fact."""
+        if options["act"] != "list" and not options["piece"]:
+            raise CommandError("name the piece by its commitment")
+        with refusals_told():
+            if options["act"] == "list":
+                self._list(options)
+                return
+            if options["act"] == "unseal":
+                unseal_request(piece_get(SYSTEM, options["piece"]), now=clock.now())
+            elif options["act"] == "purpose":
+                piece_purpose_set(piece_get(SYSTEM, options["piece"]), options["purpose"], by=SYSTEM)
+            for line in facts(piece_body(piece_status(SYSTEM, options["piece"]))):
+                self.stdout.write(line)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        before: int | None = None
+        while True:
+            wanted = PieceFilter(miner=options["miner"], state=options["state"], before=before)
+            rows = pieces_page(SYSTEM, wanted, limit=PAGE)
+            for row in rows:
+                place = "" if row.sector_number is None else f" in {row.miner} / {row.sector_number}"
+                why = f": {row.error}" if row.error else ""
+                self.stdout.write(f"{row.uuid} {row} {row.state} {row.purpose}{place}{why}")
+            if len(rows) < PAGE:
+                return
+            before = rows[-1].pk

@@ -1,0 +1,33 @@
+"""`manage.py planner`: what hosts would make in a day, as page *Planner* shows it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand
+
+from apps.api.management.words import facts, refusals_told, values_of
+from apps.api.v1.planner import planner_body
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Simulate the farm; what is not named is as it is now."""
+
+    help = "[f01000] [hosts=2 slots_PC1=4 s_PC1=9000 …]: the names are those of /api/v1/planner"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("words", nargs="*", help="the miner's address, then name=value")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Write a line for each fact."""
+        words = list(options["words"])
+        address = words.pop(0) if words and "=" not in words[0] else ""
+        with refusals_told():
+            body = planner_body(SYSTEM, address, values_of(words))
+        for line in facts(body):
+            self.stdout.write(line)

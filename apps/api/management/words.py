@@ -1,0 +1,63 @@
+"""What commands share: values as `name=value`, and lines of facts."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+from rest_framework.exceptions import ValidationError
+
+from apps.core.errors import DomainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from apps.api.v1.serializers import InputSerializer
+
+
+def values_of(words: Sequence[str]) -> dict[str, Any]:
+    """Read `name=value`, `null` being none.  Raises CommandError."""
+    found: dict[str, Any] = {}
+    for word in words:
+        name, sign, value = word.partition("=")
+        if not sign or not name:
+            raise CommandError(f"{word} is no name=value")
+        found[name] = None if value == "null" else value
+    return found
+
+
+def checked(kind: type[InputSerializer], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as REST would take them.  Raises CommandError."""
+    body = kind(data=dict(given))
+    try:
+        body.is_valid(raise_exception=True)
+    except ValidationError as error:
+        raise CommandError(json.dumps(error.detail, default=str)) from None
+    except DomainError as refusal:
+        raise CommandError(
+            f"{refusal.field}: {refusal.reason}" if refusal.field else refusal.reason
+        ) from None
+    return dict(body.validated_data)
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Pass on what a service refuses as a command's error."""
+    try:
+        yield
+    except DomainError as refusal:
+        raise CommandError(refusal.reason) from None
+
+
+def facts(body: Mapping[str, Any], *, under: str = "") -> Iterator[str]:
+    """Return a line for each fact of a body."""
+    for name, value in body.items():
+        if isinstance(value, dict):
+            yield from facts(value, under=f"{under}{name}.")
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for row in value:
+                yield f"{under}{name}: " + ", ".join(f"{key} {cell}" for key, cell in row.items())
+        else:
+            yield f"{under}{name}: {value}"
