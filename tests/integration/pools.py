@@ -56,11 +56,12 @@ def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]
     """
     begin = time.monotonic()
     while time.monotonic() - begin < within_s * crowding():
-        asked = time.monotonic()
+        before_s = time.thread_time()
         if condition():
             return time.monotonic() - begin
-        # a question to a pool is work of several processes: they have most of the time for what is waited for
-        time.sleep(min(max(0.02, 5 * (time.monotonic() - asked)), LONGEST_PAUSE_S))
+        # a question to a pool is work of several processes: they have most of the time for what is awaited;
+        # a look at a file is none, and a crowded machine makes neither rarer
+        time.sleep(min(max(0.02, 30 * (time.thread_time() - before_s)), LONGEST_PAUSE_S))
     raise AssertionError(f"not within {within_s} s: {what() if callable(what) else what}")
 
 
