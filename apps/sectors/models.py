@@ -58,41 +58,6 @@ class Pledge(Named, Timestamped):
         return f"{self.count} sectors for {self.miner}"
 
 
-class BatchSettings(Timestamped):
-    """How a miner's sectors are filled, paid for and sent to the chain; None: as the pool has it."""
-
-    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="batch_settings")
-    precommit_batch_max = models.IntegerField(null=True)
-    precommit_wait_epochs = models.IntegerField(null=True)
-    precommit_backlog_epochs = models.IntegerField(null=True)
-    commit_batch_max = models.IntegerField(null=True)
-    commit_wait_epochs = models.IntegerField(null=True)
-    commit_backlog_epochs = models.IntegerField(null=True)
-    terminate_batch_max = models.IntegerField(null=True)
-    terminate_wait_epochs = models.IntegerField(null=True)
-    extend_batch_max = models.IntegerField(null=True)
-    extend_wait_epochs = models.IntegerField(null=True)
-    update_batch_max = models.IntegerField(null=True)
-    update_wait_epochs = models.IntegerField(null=True)
-    base_fee_max = AttoFilField(null=True)
-    aggregate_commits = models.BooleanField(null=True)
-    precommit_slack_epochs = models.IntegerField(null=True)
-    commit_batch_bytes = models.IntegerField(null=True)
-    aggregate_wait_s = models.IntegerField(null=True)
-    pack_wait_s = models.IntegerField(null=True)
-    pack_start_slack_epochs = models.IntegerField(null=True)
-    snap_up_first = models.BooleanField(null=True)
-    send_funds = models.BooleanField(null=True)
-    funds_margin_percent = models.IntegerField(null=True)
-    sector_life_epochs = models.IntegerField(null=True)
-    attempts_max = models.IntegerField(null=True)
-    pause_s = models.IntegerField(null=True)
-    pause_max_s = models.IntegerField(null=True)
-
-    def __str__(self) -> str:
-        return f"batches of {self.miner}"
-
-
 class Batch(Named, Timestamped):
     """Sectors that go to the chain in one message, whose id is derived from this row's."""
 

@@ -8,8 +8,8 @@ from django.db import transaction
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.sectors.models import BatchSettings
 from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS
+from apps.sectors.target_models import BatchSettings
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.amounts import FIL
 

@@ -9,9 +9,10 @@ import pytest
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
-from apps.sectors.models import BatchSettings, JobEvent, Sector
+from apps.sectors.models import JobEvent, Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import update_batches
+from apps.sectors.target_models import BatchSettings
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from tests.integration.sealing.test_changes import on_chain

@@ -11,8 +11,8 @@ from django.core.management import CommandError, call_command
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.sectors.failures import fingerprint
-from apps.sectors.models import BatchSettings, Job, Sector
-from apps.sectors.target_models import SealTarget
+from apps.sectors.models import Job, Sector
+from apps.sectors.target_models import BatchSettings, SealTarget
 from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
 from tests import factories

@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from apps.messages.models import Message
-from apps.sectors.models import Batch, BatchSettings, JobEvent
+from apps.sectors.models import Batch, JobEvent
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services import batches
 from apps.sectors.services.batch_messages import batches_watch
@@ -15,6 +15,7 @@ from apps.sectors.services.batches import batches_close
 from apps.sectors.services.miner_funds import balance_free
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchState
+from apps.sectors.target_models import BatchSettings
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
