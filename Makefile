@@ -81,6 +81,7 @@ bench: test-environment
 bench-rust: test-environment
 	@$(VENV) -m tests.bench.rust_proofs
 	@$(VENV) -m tests.bench.rust_sector 512MiB
+	@$(VENV) -m tests.bench.rust_groth16
 
 soak: test-environment browser
 	@$(VENV) -m pytest -m "slow"

@@ -2,7 +2,10 @@
 //! Names are those of `python -m workers bench`.
 //!
 //! With arguments `BYTES PIECE FOLDER` it seals one sector of that many bytes in FOLDER, on all cores it
-//! may use: wall seconds and CPU seconds of each stage, and comm_r as a name.
+//! may use: wall seconds and CPU seconds of each stage, and comm_r as a name.  With `groth16 FOLDER COMM_R
+//! COMM_D KIND…` it proves a sector that we have sealed, and checks our proofs of it (`groth16.rs`).
+
+mod groth16;
 
 use std::fs::{create_dir_all, File};
 use std::io::{Read, Write};
@@ -212,7 +215,10 @@ fn main() -> Result<()> {
     match arguments.as_slice() {
         [] => {}
         [size, piece, folder] => return whole_sector(size.parse()?, Path::new(piece), Path::new(folder)),
-        _ => bail!("wants no arguments, or BYTES PIECE FOLDER"),
+        [word, folder, comm_r, comm_d, kinds @ ..] if word == "groth16" => {
+            return groth16::run(Path::new(folder), comm_r, comm_d, kinds)
+        }
+        _ => bail!("wants no arguments, BYTES PIECE FOLDER, or groth16 FOLDER COMM_R COMM_D KIND…"),
     }
     bytes_rates()?;
     poseidon!("poseidon arity 2", U2, 2);

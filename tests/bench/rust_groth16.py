@@ -1,0 +1,144 @@
+"""Groth16 by bellperson and by us in one run: one sector, one set of parameter files, each checks the other.
+
+Both prove WindowPoSt, WinningPoSt and PoRep of a sector of 2 KiB that we sealed, with parameters that we made
+(`tests.bench snark` makes the same), one after the other on one core: CPU time, the best of several.  Who
+refuses the other's proof, or takes one for another statement, ends the run.
+Run: python -m tests.bench.rust_groth16 [window] [winning] [porep]
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
+from tests.bench.__main__ import machine
+from tests.bench.rust_proofs import TARGET_VARIABLE, Figures, build, measured, paired
+from tests.bench.rust_sector import SEED, TICKET
+from workers.kernels.cache import cache_base
+
+RANDOMNESS: Final = "04" * 32
+PROOFS: Final = {
+    "window": ("WindowPoSt proof", ("--randomness", RANDOMNESS), "", 3),
+    "winning": ("WinningPoSt proof", ("--randomness", RANDOMNESS), "", 3),
+    "porep": ("PoRep proof", (), "c1.json", 1),
+}
+"""By the word of `workers prove`: line, options, what of the sector it takes, passes after the first."""
+CIRCUITS: Final = {"window": "window_post", "winning": "winning_post", "porep": "porep"}
+
+
+class Disagreement(Exception):
+    """One side refuses what the other proved, or takes what it did not."""
+
+
+def ran(*words: str, environment: dict[str, str]) -> str:
+    """Run `python -m workers`; return what it printed."""
+    command = [sys.executable, "-m", "workers", *words]
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
+def proven(what: str, sector: Path, out: Path) -> float:
+    """Prove in this process, write the best proof's JSON and bytes; return the CPU seconds of a pass."""
+    from workers.processors import prove
+
+    name, options, file, passes = PROOFS[what]
+    best = float("inf")
+    for turn in range(passes + 1):
+        said = io.StringIO()
+        begun = time.process_time()
+        with contextlib.redirect_stdout(said):
+            if prove.main([what, *options, str(sector / file)]):
+                raise Disagreement(f"our {name} cannot be made")
+        if turn:  # the first one compiles
+            best = min(best, time.process_time() - begun)
+    (out / f"{what}.json").write_text(said.getvalue())
+    (out / f"{what}.proof").write_bytes(base64.b64decode(json.loads(said.getvalue())["proof"]))
+    return best
+
+
+def ours(kinds: list[str], folder: Path, *, core: int, environment: dict[str, str]) -> Figures:
+    """Prove each in a child of its own on one core."""
+    figures, sector, out = Figures(), folder / "sector", folder / "ours"
+    for what in kinds:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.rust_groth16", "prove", what, str(sector), str(out)],
+            env=environment | {"POOLSITE_SNARK": "groth16"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+        )
+        figures[PROOFS[what][0]] = (float(done.stdout.splitlines()[-1]), "s")
+    return figures
+
+
+def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) -> None:
+    """Check the proofs of theirs, and that they hold for nothing else.  Raises Disagreement."""
+    good, bad = [], []
+    for what in kinds:
+        statement: dict[str, Any] = json.loads((folder / "ours" / f"{what}.json").read_text())
+        statement["proof"] = base64.b64encode((folder / "theirs" / f"{what}.proof").read_bytes()).decode()
+        good.append(folder / f"{what}.json")
+        good[-1].write_text(json.dumps(statement))
+        field = "seed" if what == "porep" else "randomness"
+        bad.append(folder / f"{what}-other.json")
+        bad[-1].write_text(json.dumps(statement | {field: "05" * 32}))
+    told = json.loads(ran("verify", *map(str, good), environment=environment))
+    if told["errors"]:
+        raise Disagreement(f"our verifier refuses theirs: {told['errors']}")
+    for path in bad:
+        command = [sys.executable, "-m", "workers", "verify", str(path)]
+        done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
+        if not done.returncode:
+            raise Disagreement(f"our verifier takes {path.name}, which is about something else")
+
+
+def main(kinds: list[str]) -> int:
+    """Build, seal, prove with both, check crosswise; 1 without cargo or where they disagree."""
+    cargo = shutil.which("cargo")
+    if cargo is None:
+        sys.stderr.write("bench-rust: there is no cargo on this machine; see https://rustup.rs\n")
+        return 1
+    base, parameters = cache_base().parent / "rust", cache_base() / "bench-parameters"
+    base.mkdir(parents=True, exist_ok=True)
+    program = build(cargo, Path(os.environ.get(TARGET_VARIABLE) or base / "target"))
+    core = max(os.sched_getaffinity(0))
+    environment = os.environ | {FOLDER_VARIABLE: str(parameters), VAR_VARIABLE: str(parameters / "state")}
+    for kind in kinds:
+        ran("params", "prepare", CIRCUITS[kind], "--size", "2KiB", "--seed", "bench", environment=environment)
+    os.environ.update(environment)  # the reference reads the same files
+    with TemporaryDirectory(dir=base) as name:
+        folder = Path(name)
+        (folder / "ours").mkdir()
+        words = ("--size", "2KiB", "--miner", "f01000", "--number", "1", "--ticket", TICKET, "--seed", SEED)
+        sealed = json.loads(ran("seal", *words, "--out", str(folder / "sector"), environment=environment))
+        sys.stderr.write(f"load {os.getloadavg()[0]:.1f}\n")
+        made = ours(kinds, folder, core=core, environment=environment)
+        command = [str(program), "groth16", str(folder), sealed["comm_r"], sealed["comm_d"], *kinds]
+        peers = measured(command, core, folder=base)
+        try:
+            theirs_check(kinds, folder, environment)
+        except Disagreement as error:
+            sys.stderr.write(f"bench-rust: {error}\n")
+            return 1
+    sys.stdout.write(f"{machine()}\n{'':<34}{'here':>14}{'rust':>14}\n")
+    sys.stdout.write("\n".join(paired(made, peers)) + "\n")
+    sys.stdout.write(f"{len(kinds)} of our proofs hold there, {len(kinds)} of theirs here\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["prove"]:
+        sys.stdout.write(f"{proven(sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))}\n")
+        sys.exit(0)
+    sys.exit(main(sys.argv[1:] or list(PROOFS)))
