@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -51,8 +51,9 @@ def deposit() -> int:
 
 
 def test_a_stuck_message_counts_what_it_carries_and_holds_up():
-    old, cap = now() - timedelta(hours=1), {"state": MessageState.FILLED, "gas_fee_cap": 10**18}
-    refused = {"wait": Wait.NODE_REFUSES, "filled_at": old, "published_at": old}
+    old = now() - timedelta(hours=1)
+    cap: dict[str, Any] = {"state": MessageState.FILLED, "gas_fee_cap": 10**18}
+    refused: dict[str, Any] = {"wait": Wait.NODE_REFUSES, "filled_at": old, "published_at": old}
     factories.message("nonce 4", nonce=4, value=10**18, **cap, **refused)
     factories.message("nonce 5", nonce=5, value=2 * 10**18, **cap)
     factories.message("of another", from_addr=factories.bls(9), nonce=1, value=10**20, **cap)
