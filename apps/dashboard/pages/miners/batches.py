@@ -194,7 +194,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
                     porep_set(miner, porep, network=data.network, by=viewer)
                 batch_settings_set(miner, form.values(), by=viewer)
             return redirect("miner-batches", address)
-    pool = sealing_policy()
+    pool, typed = sealing_policy(), form.typed
     return form_render(
         request,
         viewer,
@@ -212,7 +212,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         ],
         pool_base_fee=formatting.fee_text(pool.base_fee_max) if pool.base_fee_max else _("no limit"),
         choices=[
-            (name, label, (yes, no), yes if getattr(pool, name) else no, form[name].shown)
+            (name, label, (yes, no), yes if getattr(pool, name) else no, typed[name])
             for name, (label, yes, no) in CHOICES.items()
         ],
         poreps=[

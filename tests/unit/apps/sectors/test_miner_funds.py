@@ -12,7 +12,7 @@ from apps.sectors.policy import SealingPolicy
 from apps.sectors.services import batches
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
-from apps.sectors.services.miner_funds import balance_free
+from apps.sectors.services.miner_funds import balance_free, balance_lock
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchState
 from apps.sectors.target_models import BatchSettings
@@ -82,11 +82,10 @@ def test_two_batches_do_not_count_on_the_same_balance() -> None:
 def test_a_batch_written_meanwhile_is_seen_when_this_one_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
     miner, chain = paying(), SomeSectors(deposit=100, available=130)
     stored(miner, 1)
-    lock = batches.balance_lock
 
     def locked(*args: Any) -> None:
         factories.batch(miner, from_balance=90)  # another task, between trial and writing
-        lock(*args)
+        balance_lock(*args)
 
     monkeypatch.setattr(batches, "balance_lock", locked)
     batches_close(work(chain))
