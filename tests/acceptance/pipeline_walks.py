@@ -180,6 +180,8 @@ def walk_through(pool: RunningPool, walk: Walk, uuid: str, *, state: str, rng: r
     owner = dict(walk.stages)[state]
     name = rng.choice(KILLED[owner])
     messages = sent(pool, walk)
+    # A busy machine misses windows, and kills do: it is declared recovered and proven again.
+    wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
     walk.begin(pool, uuid)
     wait_until(
         lambda: walk.has_come_to(pool, uuid, state),
