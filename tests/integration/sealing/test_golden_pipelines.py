@@ -28,11 +28,8 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.integration.sealing.test_pieces import data_of
-from tests.integration.sealing.test_snap_up import act, run_reach
-from tests.integration.sealing.world import PERIOD, SKIP, fresh, pledged
 from tests.piece_store import piece_store
 from tests.unit.workers.processors.sealing import digest, golden, stream
-from workers.storage.store import path_remove
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,33 +160,3 @@ def test_pipelines_make_the_bytes_of_the_reference(world: World, name: str, proo
     assert (run.state, run.error) == ("SNAP_STORED", "")
     assert bytes(run.comm_r or b"").hex() == update["comm_r_new"]
     assert digest(world.store.root / "update" / NAME) == update["new_replica_sha256"]
-
-
-@pytest.mark.slow
-def test_eight_mebibytes_go_in_and_out_of_a_proven_sector(world: World) -> None:
-    """Snap-up on the chain, unsealed whole and in ranges, lost, rebuilt."""
-    miner = world.miner_create(seal_proof=MIB8[0])
-    [sector] = pledged(world, miner)
-    world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=SKIP)
-    data = stream("eight", unpadded_bytes(miner.sector_size))
-    answer = world.console._client.post(f"/api/v1/miners/{miner.address}/pieces", content=data)
-    assert answer.status_code == 201, answer.text
-    piece = Piece.objects.get()
-
-    assert act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
-    run_reach(world, "SNAPPED")
-    replica = world.store.root / "update" / f"s-t0{miner.actor_id}-{sector.number}"
-    before = digest(replica)
-    path_remove(replica)
-    path_remove(world.store.root / "update-cache" / replica.name)
-    assert act(world, sector, "rebuild").status_code == 201
-    world.hosts_work()
-    assert PipelineRun.objects.first().state == "REBUILD_CLEARED"  # type: ignore[union-attr]  # there are two
-    assert digest(replica) == before
-    world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
-    assert world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data").status_code == 202
-    world.hosts_work()
-
-    assert data_of(world, piece) == data
-    assert data_of(world, piece, Range="bytes=8000000-8000999") == data[8_000_000:8_001_000]
-    world.until(lambda: fresh(sector).active, epochs=3 * PERIOD, stride=SKIP)
