@@ -84,7 +84,7 @@ class Command(BaseCommand):
         self.stdout.write(f"forgotten: {'yes' if options['confirm'] else 'no, it was only asked'}")
 
     def _order(self, options: dict[str, Any]) -> None:
-        """Have hosts do it; they say what came of it with their next heartbeats."""
+        """Order hosts to do it; what came of it comes with their next heartbeats."""
         now, act = clock.now(), options["act"]
         if act == "attach":
             worker = self._host(options["host"])
