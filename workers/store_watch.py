@@ -12,20 +12,24 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from msgspec.structs import replace
 
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import Operation
+from poolsite.wire.store_checks import CheckedSector, ScannedSectors, ScannedStore
 from poolsite.wire.stores import READABLE, StoreCondition
-from workers.storage.moves import moved_sector, sector_copy, sector_remove
+from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sizes import stored_bytes
+from workers.storage.store_check import checked_one, sector_check, sectors_scan
 from workers.storage.store_look import SectorCounts, store_look, told
 from workers.storage.store_mark import BadMark
 from workers.storage.stores import NotAttached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from poolsite.wire.hosts import Command
     from poolsite.wire.stores import AttachedStore
+    from workers.storage.store import Store
     from workers.storage.stores import Attachment, Stores
 
 log = structlog.get_logger(__name__)
@@ -36,6 +40,11 @@ HANGS_S: Final = 20.0
 """A look that has not ended by then: the store does not answer."""
 FIRST_S: Final = 2.0
 """Longest wait for the first looks, before a worker registers."""
+MOVES: Final = {
+    Operation.COPY_SECTOR: sector_copy,
+    Operation.REMOVE_COPY: sector_remove,
+    Operation.DROP_COPY: copy_drop,
+}
 FINISHED_MAX: Final = 100
 """Orders whose end is remembered, should the console ask again."""
 
@@ -54,6 +63,10 @@ class StoreWatch:
         self._is_stopped = threading.Event()
         self._wanted = threading.Event()
         self._moving = threading.Lock()
+        self._checking = threading.Lock()
+        self._checked: dict[str, CheckedSector] = {}
+        self._scanned: dict[str, ScannedStore] = {}
+        """By command: what was found, until the console has it."""
         self._orders: dict[str, str | None] = {}
         """By command: None while it is carried out, then why it could not be; empty: it was."""
 
@@ -135,10 +148,62 @@ class StoreWatch:
             self.stores.detach(args["uid"])
         elif command.op is Operation.SET_STORE:
             self.stores.change(args["uid"], args)
+        elif command.op is Operation.CHECK_SECTOR:
+            self._check(command)
+        elif command.op is Operation.SCAN_STORE:
+            self._scan(command)
         else:
             with self._moving:  # one after the other: disks are read and written in one go
-                act = sector_copy if command.op is Operation.COPY_SECTOR else sector_remove
-                act(self.stores, moved_sector(args))
+                MOVES[command.op](self.stores, moved_sector(args))
+
+    def _check(self, command: Command) -> None:
+        """Read a sector's files; one sector after the other, beside moves."""
+        one = checked_one(command.args)
+        with self._checking:
+            files = sector_check(self._attached_store(one.uid), one, is_wanted=self._goes_on)
+            self._attached_store(one.uid)  # what is missing went with the disk
+        with self._lock:
+            self._checked[command.id] = CheckedSector(command=command.id, files=tuple(files))
+
+    def _scan(self, command: Command) -> None:
+        uid = command.args["uid"]
+        whole, half = sectors_scan(self._attached_store(uid).root)
+        self._attached_store(uid)
+        found = tuple(
+            ScannedSectors(
+                miner_id=miner_id,
+                whole=tuple(bitfield_to_json(bitfield_of(whole.get(miner_id, ())))),
+                half=tuple(bitfield_to_json(bitfield_of(half.get(miner_id, ())))),
+            )
+            for miner_id in sorted(whole.keys() | half.keys())
+        )
+        with self._lock:
+            self._scanned[command.id] = ScannedStore(command=command.id, miners=found)
+
+    def _attached_store(self, uid: str) -> Store:
+        """Return an attached store that is there.  Raises NotAttached, StoreAway."""
+        one = self.stores.of_uid(uid)
+        if one is None:
+            raise NotAttached("this host does not have the store attached")
+        return one.require()
+
+    def _goes_on(self) -> bool:
+        return not self._is_stopped.is_set()
+
+    def found(self, commands: Iterable[str]) -> tuple[tuple[CheckedSector, ...], tuple[ScannedStore, ...]]:
+        """Return what these checks and scans have found."""
+        with self._lock:
+            return (
+                tuple(self._checked[one] for one in commands if one in self._checked),
+                tuple(self._scanned[one] for one in commands if one in self._scanned),
+            )
+
+    def told(self, commands: Iterable[str]) -> None:
+        """Forget what these have found: the console has it."""
+        with self._lock:
+            for one in commands:
+                self._checked.pop(one, None)
+                self._scanned.pop(one, None)
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():

@@ -302,7 +302,7 @@ class CheckRun(Named, Timestamped):
     open_epoch = models.BigIntegerField()
     """Of the window that it is for."""
     partitions = models.JSONField(default=list)
-    store = models.CharField(max_length=100, blank=True)
+    store = models.CharField(max_length=110, blank=True)
     """Where the files should lie; empty: in whichever store the host has."""
     sectors = models.JSONField(default=list)
     """Numbers, while it runs."""
@@ -335,13 +335,15 @@ class SectorCheck(models.Model):
     miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="sector_checks")
     number = models.BigIntegerField()
     deadline_index = models.IntegerField()
-    store = models.CharField(max_length=100, blank=True)
+    store = models.CharField(max_length=110, blank=True)
     host = models.CharField(max_length=100, blank=True)
     """Who looked."""
     is_good = models.BooleanField()
     path = models.CharField(max_length=300, blank=True)
     """Of the sealed file, where it is bad."""
     reason = models.CharField(max_length=300, blank=True)
+    good_in = models.CharField(max_length=110, blank=True)
+    """Another store, of which a proof reads it; only a look into this one says that it is good again."""
     checked_at = models.DateTimeField()
     height = models.BigIntegerField()
     """The head's when it was found; of several looks close together, at the first."""

@@ -129,7 +129,7 @@ class Sector(Named, Timestamped):
     ticket_epoch = models.BigIntegerField(null=True)
     seed = models.BinaryField(null=True)
     seed_epoch = models.BigIntegerField(null=True)
-    store = models.CharField(max_length=100, blank=True)
+    store = models.CharField(max_length=110, blank=True)
     """Name of the store that holds the files."""
     files_lost_at = models.DateTimeField(null=True)
     """When its store was forgotten as lost; of no more meaning once a store has its files again."""

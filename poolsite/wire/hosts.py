@@ -11,6 +11,7 @@ from typing import Final
 
 from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 from poolsite.wire.jobs import NAME_MAX, JobKind, Progress, SealInputs, StageOutputs
+from poolsite.wire.store_checks import CheckedSector, ScannedStore
 from poolsite.wire.stores import AttachedStore, attached_check
 
 VERSION: Final = "poolsite/0.1.0"
@@ -57,11 +58,21 @@ class Operation(StrEnum):
     "number": "7", "seal_proof": "8", "comm_r": hex, "from": uid, "to": uid}."""
     REMOVE_COPY = "remove_copy"
     """Remove it from the first store, with the same words."""
+    DROP_COPY = "drop_copy"
+    """Remove from the second store what was copied so far, as the move has ended, with the same words."""
+    CHECK_SECTOR = "check_sector"
+    """Compare a sector's files in a store with their sums, as {"uid": …, "miner_id": "1000", "number": "7",
+    "seal_proof": "8", "comm_r": hex, "bytes_s": "104857600"}; with `quick` names, sizes and comm_r alone."""
+    SCAN_STORE = "scan_store"
+    """Tell which sectors lie in a store, as {"uid": its identity}."""
 
 
+MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)
+"""Those of a sector on its way to another store."""
 STORE_OPERATIONS: Final = (
     *(Operation.ATTACH, Operation.DETACH, Operation.SET_STORE),
-    *(Operation.COPY_SECTOR, Operation.REMOVE_COPY),
+    *MOVE_OPERATIONS,
+    *(Operation.CHECK_SECTOR, Operation.SCAN_STORE),
 )
 """What pages and programs order by the store, not as a plain command."""
 
@@ -151,6 +162,8 @@ class StoredNumbers(Document, frozen=True, kw_only=True):
     miner_id: Int
     store: Text = ""
     """Its name; empty: the host has one alone."""
+    uid: Text = ""
+    """Its identity; two stores may have one name."""
     runs: tuple[Int, ...]
     """Numbers as run lengths, the first of them without."""
 
@@ -236,6 +249,10 @@ class Heartbeat(Document, frozen=True, kw_only=True):
     done_commands: tuple[Text, ...] = ()
     command_errors: dict[Text, Text] = {}
     """Of done commands, those that could not be done: why, by their id."""
+    checked: tuple[CheckedSector, ...] = ()
+    """Of done commands, what checks of sectors' files have found."""
+    scanned: tuple[ScannedStore, ...] = ()
+    """Of done commands, what lies in the stores that were scanned."""
     attached: tuple[AttachedStore, ...] | None = None
     """Its stores now; None: as before."""
     last_error: Text = ""

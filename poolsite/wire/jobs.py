@@ -164,6 +164,8 @@ class SectorCheckInputs(Document, frozen=True, kw_only=True):
     sectors: tuple[ProvenSector, ...]
     per_second: Int
     """Most sectors in a second, so that a check never takes the disks from a proof; 0: as fast as it goes."""
+    store: Text = ""
+    """Identity of the store that is looked into; empty: whichever has them."""
 
     def __post_init__(self) -> None:
         _digest_check("randomness", self.randomness)
@@ -198,6 +200,8 @@ class BadSector(Document, frozen=True, kw_only=True):
     path: Text
     """Where its sealed file should lie."""
     reason: Text
+    elsewhere: Text = ""
+    """Identity of another store of the host that has it whole; empty: none has."""
 
     def __post_init__(self) -> None:
         for name, value in (("path", self.path), ("reason", self.reason)):

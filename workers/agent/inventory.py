@@ -39,7 +39,12 @@ def sectors_here(journal: Journal) -> tuple[SectorOnHost, ...]:
 def stored_here(stores: Stores) -> tuple[StoredNumbers, ...]:
     """Return the numbers of the sectors in the stores that can be read."""
     return tuple(
-        StoredNumbers(miner_id=miner_id, runs=tuple(bitfield_to_json(bitfield_of(numbers))), store=one.name)
+        StoredNumbers(
+            miner_id=miner_id,
+            runs=tuple(bitfield_to_json(bitfield_of(numbers))),
+            store=one.name,
+            uid=one.uid,
+        )
         for one in stores.here()
         for miner_id, numbers in sorted(one.store.numbers().items())
     )

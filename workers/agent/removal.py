@@ -16,6 +16,7 @@ import structlog
 
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway, path_remove
+from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,6 +119,7 @@ class Removals:
                     path_remove(path)
                 if left := self.files(sector):
                     raise OSError(f"{left[0]} cannot be removed")
+                self.stores.release(sector.job_id)
                 self.journal.clear(sector.job_id)
                 log.info("files_removed", job=sector.job_id, sector=sector.number, bytes=size)
                 return True
@@ -129,6 +131,7 @@ class Removals:
         stored = () if sector.keeps_store else tuple(one.store.root for one in self.stores.here())
         roots = (sealing, *stored)
         paths = [root / kind / name for root in roots for kind in KINDS]
+        paths += [SectorSums(root, name).path for root in roots]
         # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
         paths += [*sealing.glob(f"cache/{name}.*"), *sealing.glob(f"update-cache/{name}.*")]
         return [path for path in paths if path.exists()]

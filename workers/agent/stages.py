@@ -49,6 +49,7 @@ from workers.storage.files import (
 )
 from workers.storage.store import StoreAway, kept_files, path_remove
 from workers.storage.store_mark import BadMark, StoreRefuses
+from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -378,6 +379,7 @@ class StageRunner:
         if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
             raise BadFile("the updated replica is not in the store: the one before it stays")
         sector_files_remove(paths.key)
+        SectorSums(store.root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
         return StageOutputs()
 
 

@@ -291,6 +291,7 @@ class LeaseKeeper:
             self._has_news = False
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
+        checked, scanned = ((), ()) if self.watch is None else self.watch.found(done)
         needs_log = self._wants_log or (error != self._error_told and bool(error))
         answer = self.console.heartbeat(
             self.worker_id,
@@ -302,6 +303,8 @@ class LeaseKeeper:
                 is_paused=self.is_paused,
                 done_commands=done,
                 command_errors=errors,
+                checked=checked,
+                scanned=scanned,
                 attached=self._attached(),
                 last_error=error,
                 settings=settings if settings != self._settings_told else (),
@@ -314,6 +317,8 @@ class LeaseKeeper:
                 f"the console {self.config.console} has retired this host: nothing is left to do here"
             )
         self._settings_told, self._error_told = settings, error
+        if self.watch is not None:
+            self.watch.told(done)
         with self._lock:
             self._has_news |= answer.wants_log and not self._wants_log
             self._wants_log = answer.wants_log

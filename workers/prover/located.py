@@ -27,9 +27,18 @@ class Located:
     """Stores that were looked through."""
 
 
-def sectors_locate(stores: Stores, miner_id: int, sectors: Iterable[ProvenSector]) -> Located:
-    """Return the places of sectors' files.  Raises UnknownSealProof."""
+def sectors_locate(
+    stores: Stores, miner_id: int, sectors: Iterable[ProvenSector], *, uid: str = ""
+) -> Located:
+    """Return the places of sectors' files, with `uid` in that store alone.
+
+    Raises UnknownSealProof, OSError if that store is not there.
+    """
     here, away = stores.here(), stores.away()
+    if uid:
+        here, away = [one for one in here if one.uid == uid], []
+        if not here:
+            raise OSError("the store that is to be checked is away")
     replicas, unreachable = [], set()
     for sector in sectors:
         parameters = seal_parameters(sector.seal_proof)
@@ -85,6 +94,11 @@ class OtherPlaces:
         if files is None or files.comm_r != sector.comm_r or not files.sealed.exists():
             return None
         return Replica(number, sector.comm_r, str(files.cache), str(files.sealed))
+
+
+def store_having(stores: Iterable[Attachment], file: str) -> str:
+    """Return the identity of the store that a file lies in; empty: none of these."""
+    return next((one.uid for one in stores if Path(file).is_relative_to(one.path)), "")
 
 
 def _has_one(store: Attachment, files: Collection[str]) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof
 from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
@@ -16,7 +17,7 @@ from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
-from workers.prover.located import OtherPlaces, sectors_locate
+from workers.prover.located import OtherPlaces, sectors_locate, store_having
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
 
 if TYPE_CHECKING:
@@ -203,7 +204,8 @@ class Prover:
 
     def _check(self, assignment: Assignment, inputs: SectorCheckInputs) -> Complete:
         """Look at the files of sectors; what is wrong is kept from a store that went away meanwhile."""
-        begun, located = time.monotonic(), sectors_locate(self.stores, inputs.miner_id, inputs.sectors)
+        begun = time.monotonic()
+        located = sectors_locate(self.stores, inputs.miner_id, inputs.sectors, uid=inputs.store)
         if located.unreachable:
             away = ", ".join(one.name for one in self.stores.away())
             raise OSError(f"{away} is away, where some of the sectors may lie")
@@ -222,6 +224,7 @@ class Prover:
             )
 
         replicas, output = located.replicas, checked(located.replicas)
+        first = {bad.sector_id: bad.reason for bad in output.bad}
         others = OtherPlaces(self.stores, inputs.miner_id, inputs.sectors)
         while moved := others.after(replicas, {bad.sector_id for bad in output.bad}):
             again = {bad.sector_id for bad in output.bad}
@@ -232,13 +235,21 @@ class Prover:
         took = int((time.monotonic() - begun) * 1000)
         log.info("checked", job=assignment.id, sectors=len(inputs.sectors), bad=len(output.bad), ms=took)
         reasons = {bad.sector_id: bad.reason for bad in output.bad}
+        bad = _located(replicas, reasons)
+        if inputs.store:  # what another store has makes nothing good in this one
+            elsewhere = {one.sector_id: one.sealed_file for one in replicas if one.sector_id not in reasons}
+            here = self.stores.here()
+            bad = tuple(
+                replace(one, elsewhere=store_having(here, elsewhere.get(one.number, "")))
+                for one in _located(located.replicas, first)
+            )
         return Complete(
             token=assignment.token,
             proof=b"",
-            faults=tuple(reasons),
+            faults=tuple(one.number for one in bad),
             ms=took,
             read_ms=took,
-            bad=_located(replicas, reasons),
+            bad=bad,
         )
 
     def _aggregate(self, assignment: Assignment, inputs: AggregateInputs) -> Complete:

@@ -7,6 +7,7 @@ came from elsewhere has none, and then there is nothing to check against.
 from __future__ import annotations
 
 import json
+import os
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,16 @@ def file_digest(path: Path) -> str:
         while part := file.read(READ_BYTES):
             digest.update(part)
     return digest.hexdigest()
+
+
+def disk_digest(path: Path) -> str:
+    """Return the SHA-256 of what the disk has of a file, whatever memory has of it."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+    return file_digest(path)
 
 
 class Checksums:

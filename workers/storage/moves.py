@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
-from workers.storage.checksums import file_digest
+from workers.storage.checksums import disk_digest, file_digest
 from workers.storage.files import DamagedFile, copy_file, space_check, temporary_name, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
 from workers.storage.stores import NotAttached
+from workers.storage.sums import FileSum, SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 MOVES: Final = "moves"
 """In a worker's folder: of each copy that is under way, the digests of what was verified."""
+BEGUN: Final = ""
+"""Instead of the digest of a file that is being copied and was not there before."""
 LAST: Final = ("update", "sealed")
 """Folders whose file is copied last and removed first: by it a sector counts as being in a store."""
 
@@ -80,16 +83,25 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     files = sector_files(Path(source.path), sector.name)
     path = stores.folder / MOVES / sector.move
     path.parent.mkdir(parents=True, exist_ok=True)
-    noted = _noted(path)
-    size = sum((Path(source.path) / file).stat().st_size for file in files if file not in noted)
+    noted, recorded = _noted(path), SectorSums(Path(source.path), sector.name).read()
+    todo = [Path(source.path) / file for file in files if noted.get(file, BEGUN) == BEGUN]
+    size = sum(file.stat().st_size for file in todo)
     try:
         space_check(Path(target.path), size)
         stores.reserve(f"move-{sector.move}", target, size)
         for file in files:
-            if not _is_there(Path(target.path) / file, Path(source.path) / file, noted.get(file)):
-                noted[file] = _file_copy(Path(source.path) / file, Path(target.path) / file)
-                write_file(path, json.dumps(noted).encode())
+            copy = Path(target.path) / file
+            if not _is_there(copy, Path(source.path) / file, noted.get(file)):
+                if not copy.exists():  # so that a kill leaves nothing that nobody knows of
+                    _note(path, noted | {file: BEGUN})
+                noted[file] = _file_copy(Path(source.path) / file, copy)
+                if (sum_of := recorded.get(file)) is not None and sum_of.digest != noted[file]:
+                    raise DamagedFile(f"{source.path}/{file} is not what was recorded: check the sector")
+                _note(path, noted)
         _replica_check(target.require(), sector)
+        root = Path(target.path)
+        sums = {file: FileSum((root / file).stat().st_size, noted[file]) for file in files}
+        SectorSums(root, sector.name).record(sums)
     except OSError as error:
         left = _copy_undo(source, target, sector, files=files, path=path)
         raise type(error)(f"{error}; {left} in {target.path}") from error
@@ -106,24 +118,26 @@ def _copy_undo(
     A file that was there before and was not written by this move is left alone.
     """
     noted = _noted(path)
-    begun = [str(temporary_name(Path(file))) for file in files if file not in noted]
+    copied = sum(digest != BEGUN for digest in noted.values())
+    begun = [str(temporary_name(Path(file))) for file in files if noted.get(file, BEGUN) == BEGUN]
     try:
         _replica_check(source.require(), sector)
         root = target.require().root
         for file in (*reversed(list(noted)), *begun):
             (root / file).unlink(missing_ok=True)
+        SectorSums(root, sector.name).forget(noted)
         for kind in SECTOR_KINDS:
             with suppress(FileNotFoundError, NotADirectoryError):
                 (Path(target.path) / kind / sector.name).rmdir()
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("half_copy_left", sector=sector.number, target=target.name, reason=str(error)[:200])
-        return f"{len(noted)} of {len(files)} files that were copied are left"
+        return f"{copied} of {len(files)} files that were copied are left"
     return "nothing of the copy is left"
 
 
 def sector_remove(stores: Stores, sector: MovedSector) -> None:
-    """Remove a sector from its old store, if the new one has it whole.
+    """Remove a sector from its old store, if the new one has every file with the same sum.
 
     Raises NotAttached, DamagedFile, OSError.
     """
@@ -131,16 +145,34 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
     _replica_check(target.require(), sector)
     root = source.require().root
     _apart_check(root, Path(target.path), sector)
+    noted = _noted(stores.folder / MOVES / sector.move)
     for file in sector_files(root, sector.name):
         copy = Path(target.path) / file
         if not copy.is_file() or copy.stat().st_size != (root / file).stat().st_size:
             raise DamagedFile(f"{copy} is not what {root / file} is: it was not copied, so that one stays")
+        if disk_digest(copy) != (noted.get(file) or file_digest(root / file)):
+            raise DamagedFile(f"{copy} has another sum than {root / file}, which stays: check the disk")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
         path_remove(root / kind / sector.name)
     if left := sector_files(root, sector.name):
         raise OSError(f"{root / left[0]} cannot be removed")
+    SectorSums(root, sector.name).remove()
     (stores.folder / MOVES / sector.move).unlink(missing_ok=True)
     log.info("sector_removed", sector=sector.number, store=source.name)
+
+
+def copy_drop(stores: Stores, sector: MovedSector) -> None:
+    """Remove what this host has made of a copy that is not wanted any more, where the old copy is whole.
+
+    Raises NotAttached, DamagedFile.
+    """
+    source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
+    path = stores.folder / MOVES / sector.move
+    stores.release(f"move-{sector.move}")
+    files = sector_files(Path(source.path), sector.name)
+    left = _copy_undo(source, target, sector, files=files, path=path)
+    if path.exists():
+        raise DamagedFile(f"{left} in {target.path}: the old copy is not there whole")
 
 
 def sector_files(root: Path, name: str) -> list[str]:
@@ -189,12 +221,7 @@ def _file_copy(source: Path, target: Path) -> str:
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = file_digest(source)
     copy_file(source, target, size_bytes=source.stat().st_size, digest=digest)
-    handle = os.open(target, os.O_RDONLY)
-    try:
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)  # what the disk has, not what memory has
-    finally:
-        os.close(handle)
-    if file_digest(target) != digest:
+    if disk_digest(target) != digest:
         target.unlink()
         raise DamagedFile(f"{target} is not what was written: check the disk")
     return digest
@@ -202,7 +229,11 @@ def _file_copy(source: Path, target: Path) -> str:
 
 def _is_there(target: Path, source: Path, digest: str | None) -> bool:
     """Return whether a file was verified before and is still there."""
-    return digest is not None and target.exists() and target.stat().st_size == source.stat().st_size
+    return digest not in (None, BEGUN) and target.exists() and target.stat().st_size == source.stat().st_size
+
+
+def _note(path: Path, noted: Mapping[str, str]) -> None:
+    write_file(path, json.dumps(noted).encode())
 
 
 def _noted(path: Path) -> dict[str, str]:

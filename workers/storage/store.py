@@ -19,6 +19,7 @@ from workers.storage.checksums import Checksums
 from workers.storage.files import copy_file, is_complete, write_file
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store_mark import StoreMark, mark_read
+from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,11 +114,16 @@ class Store:
         target.cache.mkdir(parents=True, exist_ok=True)
         target.sealed.parent.mkdir(parents=True, exist_ok=True)
         known = Checksums(source.cache).known
-        for kept in kept_files(source):
-            size = kept.stat().st_size
-            copy_file(kept, target.cache / kept.name, size_bytes=size, digest=known(kept))
-        size = source.parameters.sector_bytes
-        copy_file(source.sealed, target.sealed, size_bytes=size, digest=known(source.sealed))
+        sizes = {kept: kept.stat().st_size for kept in kept_files(source)}
+        copies = {kept: target.cache / kept.name for kept in sizes}
+        sizes[source.sealed], copies[source.sealed] = source.parameters.sector_bytes, target.sealed
+        names = {file: str(copy.relative_to(self.root)) for file, copy in copies.items()}
+        sums = SectorSums(self.root, target.sealed.name)
+        sums.forget(names.values())
+        for file, size in sizes.items():
+            copy_file(file, copies[file], size_bytes=size, digest=known(file))
+        digests = {file: known(file) for file in sizes if file.stat().st_size == sizes[file]}
+        sums.record({names[file]: FileSum(sizes[file], digest) for file, digest in digests.items() if digest})
         return target
 
     def has(self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False) -> bool:

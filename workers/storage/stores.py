@@ -20,6 +20,7 @@ from workers.storage.sector import sector_name
 from workers.storage.sizes import size_words
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, uid_of_mark
+from workers.storage.sums import SUMS
 from workers.storage.used import SECTOR_KINDS, UsedBytes
 
 if TYPE_CHECKING:
@@ -307,7 +308,7 @@ class Stores:
         write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
 
 
-KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, "lost+found"})
+KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, "lost+found"})
 """What a folder may have that is to be a new store."""
 
 

@@ -15,6 +15,7 @@ from apps.proving.services.jobs import BadProof, job_cancel, job_is_lapsed, job_
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector
 from apps.sectors.states import JobState
+from apps.sectors.store_models import Store
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -56,8 +57,8 @@ def _fail(run: CheckRun, words: str, context: ProvingContext) -> None:
 
 
 def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
-    bad = bad_sectors(job)
-    numbers = list(run.sectors)
+    bad, others = _counted(run, bad_sectors(job))
+    numbers = [number for number in run.sectors if number not in others]
     error = "" if bad or run.kind != CheckKind.DRY_RUN else _proof_error(job)
     with transaction.atomic():
         data: dict[str, Any] = {"bad": bad, "sectors": [], "error": error, "updated_at": context.now}
@@ -67,6 +68,7 @@ def _take(run: CheckRun, job: Job, context: ProvingContext) -> None:
         advance(run, "DONE", host=str(job.result.get("worker") or "")[:100], **times, **data)
         if not error:
             results_store(run, bad, numbers, context)
+            SectorCheck.objects.filter(miner=run.miner, store=run.store, number__in=others).delete()
     job_strip(job)
     _publish(run)
 
@@ -78,6 +80,32 @@ def bad_sectors(job: Job) -> list[dict[str, Any]]:
     unknown = {int(number) for number in job.result.get("unreachable", ())}
     faults = sorted({int(number) for number in job.result.get("faults", ())} - unknown)
     return [{"number": number, **plain, **told.get(number, {})} for number in faults]
+
+
+def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], set[int]]:
+    """Return the bad sectors, and the numbers of those that need not lie in this store.
+
+    Those lie in another one by their rows, or in any while no row says where.  A sector's own store is named
+    as bad whatever another has: its loss would show only with that copy's.
+    """
+    rows = Sector.objects.filter(miner=run.miner, number__in=[one["number"] for one in bad])
+    lie = dict(rows.exclude(store="").values_list("number", "store"))
+    uids = {one.get("elsewhere", "") for one in bad} - {""}
+    known = Store.objects.filter(tenant_id=run.miner.tenant_id, uid__in=uids)
+    names = dict(known.values_list("uid", "name"))
+    counted: list[dict[str, Any]] = []
+    others: set[int] = set()
+    for one in bad:
+        name = names.get(one.pop("elsewhere", ""), "")
+        at = lie.get(one["number"], "" if name else run.store)
+        if run.store and at != run.store:
+            others.add(int(one["number"]))
+        elif name:
+            reason = f"{one['reason'][:180]}; {name} has a good copy"
+            counted.append(one | {"reason": reason, "good_in": name})
+        else:
+            counted.append(one)
+    return counted, others
 
 
 def _proof_error(job: Job) -> str:
@@ -110,6 +138,7 @@ def results_store(
         )
         if number in found:
             row.path, row.reason = found[number]["path"][:300], found[number]["reason"][:300]
+            row.good_in = found[number].get("good_in", "")
             before = known.get(number)
             row.bad_since, row.bad_times = height, 1
             if before is not None:
@@ -128,6 +157,7 @@ def results_store(
             "is_good",
             "path",
             "reason",
+            "good_in",
             "checked_at",
             "height",
             "bad_since",
@@ -149,7 +179,7 @@ def proof_results_store(
         )
     )
     for store in stores:
-        known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False)
+        known_bad = SectorCheck.objects.filter(miner=post.miner, store=store, is_good=False, good_in="")
         cured = set() if bad else set(known_bad.values_list("number", flat=True)) & set(numbers)
         # A sector that lies in none of the host's stores, as far as is known, counts for the first.
         is_first = store == stores[0]

@@ -23,10 +23,11 @@ from apps.proving.services.jobs import check_job_create, proof_window, sectors_o
 from apps.proving.states import CheckKind, CheckState
 from apps.sectors.models import Sector
 from apps.sectors.policy import sealing_policy
+from apps.sectors.store_models import Store
 from poolsite.wire.jobs import JobKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from apps.miners.models import Miner
     from apps.proving.services.proving_context import ProvingContext
@@ -149,6 +150,12 @@ def stores_of(miner: Miner, numbers: Iterable[int], provers: Iterable[Worker]) -
     return {number: (known[number],) if number in known else anywhere for number in numbers}
 
 
+def store_uids(miner: Miner, names: Collection[str]) -> dict[str, str]:
+    """Return the identities of a miner's stores, by name."""
+    rows = Store.objects.filter(tenant_id=miner.tenant_id, name__in=names)
+    return dict(rows.values_list("name", "uid"))
+
+
 def _begin(
     deadline: Deadline, runs: Sequence[CheckRun], provers: list[Worker], context: ProvingContext
 ) -> int:
@@ -161,6 +168,7 @@ def _begin(
     onchain = sectors_onchain(context.client, deadline.miner, numbers, context.head.key)
     window = proof_window(deadline.index, deadline.cutoff_epoch, context)
     pace = proving_policy(deadline.miner_id).check_per_s
+    uids = store_uids(deadline.miner, {run.store for run in able})
     with transaction.atomic():
         # Two tasks may be here at once: the second waits for the first and finds its rows.
         row = Deadline.objects.select_for_update().get(pk=deadline.pk)
@@ -180,6 +188,7 @@ def _begin(
                 window=window,
                 now=context.now,
                 offered_to=[prover.pk for prover in provers if run.store in prover.stores],
+                store=uids.get(run.store, ""),
             )
             run.save()
             begun += 1

@@ -116,6 +116,7 @@ def check_job_create(
     window: Window,
     now: datetime,
     offered_to: Sequence[int] | None,
+    store: str = "",
 ) -> Job:
     """Write a job that looks at sectors' files; proofs and their re-checks go first."""
     inputs = SectorCheckInputs(
@@ -124,6 +125,7 @@ def check_job_create(
         randomness=secrets.token_bytes(DIGEST_BYTES),
         sectors=tuple(sectors),
         per_second=per_second,
+        store=store,
     )
     return Job.objects.create(
         kind=JobKind.SECTOR_CHECK,

@@ -11,7 +11,7 @@ from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.miners.onchain import partitions_read
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
-from apps.proving.services.checks import checkers_online, stores_of
+from apps.proving.services.checks import checkers_online, store_uids, stores_of
 from apps.proving.services.jobs import Window, check_job_create, job_create, sectors_onchain
 from apps.proving.services.proof_coverage import proof_order, sectors_to_prove
 from apps.proving.states import CheckKind, CheckState, PostState
@@ -62,6 +62,7 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
             window=_soon(deadline, TEST_S, context),
             now=context.now,
             offered_to=places,
+            store=store_uids(miner, [run.store]).get(run.store, ""),
         )
         run.save()
         after = {"sector": number, "deadline": deadline.index}

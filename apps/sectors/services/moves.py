@@ -20,7 +20,7 @@ from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Job, Sector
 from apps.sectors.run_models import FINAL, PipelineRun
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.store_events import event_write
+from apps.sectors.services.store_events import CHANGED, FAILED, event_write
 from apps.sectors.states import OPEN_MOVES, JobState, MoveState
 from apps.sectors.store_models import Store, StoreMove
 from apps.sectors.store_selectors import hosts_of_store, provers_of_store
@@ -139,7 +139,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
     """End all moves of a host that is retired; call it in a transaction."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
-        _end(row, why="its host is retired", now=now)
+        _end(row, why="its host is retired", now=now, comes_back=False)
 
 
 def moves_locked(store: Store) -> list[StoreMove]:
@@ -164,19 +164,29 @@ def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> N
         publish(Change("store", str(kept.uuid), kept.tenant_id))
 
 
-def _end(move: StoreMove, *, why: str, now: datetime, noted_in: Store | None = None) -> None:
-    """End a move without its host; what the host was told of it is withdrawn."""
+def _end(
+    move: StoreMove, *, why: str, now: datetime, noted_in: Store | None = None, comes_back: bool = True
+) -> None:
+    """End a move without its host; what the host was told of it is withdrawn.
+
+    Once it is back it removes what it had copied so far.
+    """
+    comes_back &= move.worker.retired_at is None
     if move.state == MoveState.QUEUED:
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
         error = f"{why}: the copy was not finished, what there is of it is left in {move.to_store.name}"
+        if comes_back:
+            error += " until that host is back"
         advance(move, "FAIL", error=error, updated_at=now)
     else:
         error = f"{why}: the old copy is left in {move.from_store.name}"
         advance(move, "END", error=error, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
+    if move.state == MoveState.FAILED and comes_back:
+        _order(move, Operation.DROP_COPY)
     note = f"sector {move.sector.number} to {move.to_store.name}: {error}"
     event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
 
@@ -192,13 +202,19 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
     rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
     known = list(rows[:LOOKED_AT])
-    told = ours.filter(state__in=TOLD).count() if known else 0
+    if not known:
+        return
+    told = ours.filter(state__in=TOLD).count()
+    drops = worker.commands.filter(op=Operation.DROP_COPY, done_at=None)
+    dropped = set(drops.values_list("args__sector", flat=True))
     proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:
         if told >= AT_ONCE:
             return
         if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=FINAL).exists():
             advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
+        elif str(row.sector.uuid) in dropped:
+            continue  # a new copy would be removed with what an earlier move left
         elif proven[row.to_store_id] and _is_begun(row, now=now):
             told += 1
 
@@ -227,6 +243,7 @@ def _order(move: StoreMove, op: Operation) -> None:
     sector = move.sector
     args = {
         "move": str(move.uuid),
+        "sector": str(sector.uuid),
         "miner_id": str(sector.miner.actor_id),
         "number": str(sector.number),
         "seal_proof": str(sector.seal_proof),
@@ -245,6 +262,11 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
     )
     move = rows.filter(uuid=uuid, worker=command.worker_id).first() if is_uuid(uuid) else None
     if move is None:
+        return
+    if command.op == Operation.DROP_COPY:
+        note = f"sector {move.sector.number}: {error or 'what was copied of it is removed'}"
+        event = FAILED if error else CHANGED
+        event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
         return
     if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
         advance(move, "FAIL" if error else "END", error=error, updated_at=now)

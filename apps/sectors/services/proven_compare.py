@@ -60,14 +60,15 @@ def places_compare(
     read_stores: Collection[str],
     since: datetime,
     work: SealingContext,
+    has_uids: bool = False,
 ) -> int:
     """Update in which stores proven sectors lie that were moved after the backup; return how many changed.
 
     `stored` has by store the numbers that hosts found, `read_stores` the stores that they looked into: what
-    is not found in one of those has left it.  Sectors moved since the restore are newer than both.  Hosts
-    tell the names of marks: one that is not a single store's says nothing of where files lie.
+    is not found in one of those has left it.  Sectors moved since the restore are newer than both.  Unless
+    hosts tell identities, they tell the names of marks: a shared one says nothing of where files lie.
     """
-    shared = names_shared(miner.tenant_id)
+    shared = set() if has_uids else names_shared(miner.tenant_id)
     stored = {name: numbers for name, numbers in stored.items() if name not in shared}
     read_stores = set(read_stores) - shared
     rows = Sector.objects.filter(miner=miner, state=SectorState.PROVING).exclude(store="")

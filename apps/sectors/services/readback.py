@@ -40,6 +40,7 @@ from apps.sectors.services.reported_batches import batches_import, batches_settl
 from apps.sectors.services.reported_changes import changes_import
 from apps.sectors.services.reported_updates import updates_import
 from apps.sectors.services.sealing_context import COMMIT, PRE_COMMIT
+from apps.sectors.store_models import Store
 from poolsite.filecoin.bitfield import (
     BitField,
     bitfield_from_json,
@@ -84,6 +85,8 @@ class MinerImport:
     to a taken name."""
     read_stores: set[str] = field(default_factory=set)
     """Names of the stores that hosts had looked into when they told."""
+    has_uids: bool = True
+    """Whether hosts told all of it by the stores' identities, not by names that two may share."""
     live: BitField = field(default_factory=BitField)
     """Proven sectors that the chain has not ended."""
     count: int = 0
@@ -176,7 +179,12 @@ def _miner_import(miner: Miner, *, recovery: Recovery, work: SealingContext) -> 
         job.count += proven_compare(job.miner, live=job.live, work=work)
     clear = {name: numbers for name, numbers in job.stored.items() if name not in job.unclear}
     job.count += places_compare(
-        miner, clear, read_stores=job.read_stores - job.unclear, since=recovery.restored_at, work=work
+        miner,
+        clear,
+        read_stores=job.read_stores - job.unclear,
+        since=recovery.restored_at,
+        work=work,
+        has_uids=job.has_uids,
     )
     ActiveSectors.objects.filter(miner=miner).update(compared_height=None)
     row, _ = SectorNumbers.objects.get_or_create(miner=miner)
@@ -198,6 +206,8 @@ def _inventories_read(job: MinerImport) -> BitField:
     reported = HostInventory.objects.filter(
         worker__tenant_id=job.miner.tenant_id, told_at__gte=job.restored_at
     )
+    known = Store.objects.filter(tenant_id=job.miner.tenant_id).exclude(uid="")
+    by_uid = dict(known.values_list("uid", "name"))
     for inventory in reported.select_related("worker").order_by("told_at"):
         for item in inventory.sectors:
             told = document_decode(SectorOnHost, item)
@@ -212,9 +222,12 @@ def _inventories_read(job: MinerImport) -> BitField:
         for item in inventory.stored:
             stored = document_decode(StoredNumbers, item)
             if stored.miner_id == job.miner.actor_id:
-                name = stored.store or next(iter(inventory.worker.stores), "")
-                if name not in unseen:
-                    job.unclear.add(name)
+                name = by_uid.get(stored.uid, "")
+                if not name:
+                    job.has_uids = False
+                    name = stored.store or next(iter(inventory.worker.stores), "")
+                    if name not in unseen:
+                        job.unclear.add(name)
                 unseen.discard(name)
                 numbers = bitfield_from_json(list(stored.runs))
                 job.stored[name] = job.stored.get(name, BitField()) | numbers

@@ -16,7 +16,7 @@ from apps.sectors.services.moves import move_note
 from apps.sectors.services.removals import store_left, store_leftovers_remove
 from apps.sectors.services.store_events import ATTACHED, CHANGED, DETACHED, FAILED, event_write
 from apps.sectors.store_models import Store, StoreAttachment, StoreSample
-from poolsite.wire.hosts import STORE_OPERATIONS, Operation
+from poolsite.wire.hosts import MOVE_OPERATIONS, STORE_OPERATIONS, Operation
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def orders_note(worker: Worker, done: Collection[str], errors: Mapping[str, str]
     """Note which orders a host could not carry out, and what became of those for stores."""
     for command in worker.commands.filter(uuid__in=done, done_at=None, op__in=STORE_OPERATIONS):
         error = errors.get(str(command.uuid), "")[:1_000]
-        if command.op in (Operation.COPY_SECTOR, Operation.REMOVE_COPY):
+        if command.op in MOVE_OPERATIONS:
             move_note(command, error=error, now=now)
         if error:
             WorkerCommand.objects.filter(pk=command.pk).update(error=error)

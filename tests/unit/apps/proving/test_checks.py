@@ -9,15 +9,16 @@ import pytest
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState
-from apps.proving.models import CheckRun, Deadline, FaultDeclaration, Partition, SectorCheck
+from apps.proving.models import CheckRun, Deadline, FaultDeclaration, Partition, SectorCheck, WindowPost
 from apps.proving.services import fault_declarations
-from apps.proving.services.check_results import checks_collect
+from apps.proving.services.check_results import checks_collect, proof_results_store
 from apps.proving.services.checks import checks_begin
 from apps.proving.services.fault_declarations import declarations_advance, declarations_begin
 from apps.proving.states import CheckKind, DeclarationState
-from apps.sectors.models import Job
+from apps.sectors.models import Job, Sector
 from apps.sectors.services.reports import job_complete
 from apps.sectors.states import JobState
+from apps.sectors.store_models import Store
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsParams
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.filecoin.codec import from_cbor
@@ -59,7 +60,12 @@ def checker(name: str = "p", *, stores: Sequence[str] = ("store-1",)) -> Worker:
 
 
 def looked(
-    host: Worker, bad: Sequence[int] = (), *, height: int, chain: OneDeadline | None = None
+    host: Worker,
+    bad: Sequence[int] = (),
+    *,
+    height: int,
+    chain: OneDeadline | None = None,
+    elsewhere: str = "",
 ) -> set[int]:
     """A head: looks begin, the host does what it is given, and it is taken; gives what was asked of it."""
     context = look(chain or OneDeadline(), height)
@@ -69,7 +75,11 @@ def looked(
         assert job.sector_check is not None
         here = {sector.number for sector in job.sector_check.sectors}
         asked |= here
-        found = tuple(BadSector(number=n, path=f"/s/{n}", reason="is missing") for n in bad if n in here)
+        found = tuple(
+            BadSector(number=n, path=f"/s/{n}", reason="is missing", elsewhere=elsewhere)
+            for n in bad
+            if n in here
+        )
         told = Complete(
             token=job.token, proof=b"", faults=tuple(one.number for one in found), bad=found, ms=7
         )
@@ -145,6 +155,42 @@ def test_sector_of_unknown_store_is_looked_for_in_all() -> None:
 
     assert set(SectorCheck.objects.values_list("store", "is_good")) == {("store-1", False), ("store-2", True)}
     assert passed(AGAIN) == [], "one store has it"
+
+
+def test_a_lost_file_is_bad_though_another_store_has_a_copy() -> None:
+    of, host = waiting((1, 2)), checker(stores=["a", "b"])
+    for name in "ab":
+        Store.objects.create(tenant=of.tenant, uid=f"uid-{name}", name=name)
+    for number in (1, 2):
+        factories.sector(of, number=number, state="PROVING", store="a")
+
+    assert looked(host, (2,), height=AHEAD, elsewhere="uid-b") == {1, 2}
+
+    [row] = SectorCheck.objects.filter(is_good=False)
+    assert (row.number, row.store, row.good_in) == (2, "a", "b")
+    assert row.reason == "is missing; b has a good copy"
+    job = factories.proof_job(of, worker=host, result={"stores": ["a", "b"], "worker": "p"})
+    post = WindowPost(miner=of, deadline_index=row.deadline_index)
+    proof_results_store(post, job, [1, 2], look(OneDeadline(), AHEAD))
+    row.refresh_from_db()
+    assert not row.is_good, "a proof that reads the copy makes nothing good"
+    assert looked(host, height=AGAIN) == {2}
+    row.refresh_from_db()
+    assert (row.is_good, row.good_in) == (True, "")
+
+
+def test_a_sector_that_moved_while_it_was_looked_at_is_not_bad() -> None:
+    of, host = waiting((1,)), checker(stores=["a", "b"])
+    for name in "ab":
+        Store.objects.create(tenant=of.tenant, uid=f"uid-{name}", name=name)
+    row = factories.sector(of, number=1, state="PROVING", store="a")
+    context = look(OneDeadline(), AHEAD)
+    checks_begin(context)
+    Sector.objects.filter(pk=row.pk).update(store="b")
+
+    looked(host, (1,), height=AHEAD, elsewhere="uid-b")
+
+    assert not SectorCheck.objects.filter(is_good=False).exists()
 
 
 def test_without_a_host_in_charge_the_next_head_tries_again() -> None:

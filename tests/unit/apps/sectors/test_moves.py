@@ -9,7 +9,7 @@ import pytest
 
 from apps.miners.errors import TransferRefused
 from apps.sectors.errors import RunUnderWay, StoreRefused
-from apps.sectors.host_models import WorkerCommand
+from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.hosts import worker_heartbeat
@@ -31,11 +31,11 @@ from tests.unit.apps.sectors.sealing import NOON, host
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector as SectorRow
 
 pytestmark = pytest.mark.django_db
 
+UNTIL = " until that host is back"
 BOTH = (JobKind.SEAL, JobKind.WINDOW_POST)
 
 
@@ -332,11 +332,31 @@ def test_moves_of_a_host_that_is_gone_end(worker: Worker, is_retired: bool) -> N
     assert [row.state for row in rows] == ["MOVED", "FAILED", "MOVED", "CANCELLED"]
     assert [row.error.partition(": ")[2] for row in rows] == [
         "the old copy is left in a",
-        "the copy was not finished, what there is of it is left in b",
+        f"the copy was not finished, what there is of it is left in b{'' if is_retired else UNTIL}",
         "the old copy is left in a",
         "",
     ]
-    assert not worker.commands.filter(done_at=None).exists()
+    left = [(one.op, one.args["number"]) for one in worker.commands.filter(done_at=None)]
+    assert left == ([] if is_retired else [("drop_copy", "1")])
+
+
+def test_a_half_copy_goes_before_the_sector_is_copied_there_again(worker: Worker) -> None:
+    sector()
+    begin()
+    beat(worker)
+    later = NOON + timedelta(minutes=5)
+    moves_cancel(stores()[0], by=principal(), now=later)
+    Worker.objects.filter(pk=worker.pk).update(seen_at=later)
+    moves_begin(*stores(), numbers=1, now=later, by=principal())
+
+    answer = worker_heartbeat(
+        worker, Heartbeat(boot_id=worker.boot_id, attached=(told("a"), told("b"))), now=later
+    )
+    assert [str(one.op) for one in answer.commands] == ["drop_copy"]
+    assert beat(worker, at=later) == [("copy_sector", "7")]
+
+    notes = Store.objects.get(name="b").events.values_list("note", flat=True)
+    assert "sector 7: what was copied of it is removed" in notes
 
 
 def test_a_sector_of_another_tenant_is_not_switched(worker: Worker) -> None:

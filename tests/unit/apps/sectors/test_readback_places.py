@@ -119,6 +119,20 @@ def test_a_name_that_two_marks_share_renames_nothing(miner: Miner) -> None:
     assert places() == {1: "a", 2: "a", 3: "a fresh000"}
 
 
+def test_by_their_identities_stores_of_one_name_are_told_apart(miner: Miner) -> None:
+    Store.objects.create(tenant=miner.tenant, uid="fresh000-1", name="a fresh000")
+    other = replace(told("a"), uid="fresh000-1", path="/other")
+    actor = miner.actor_id or 0
+    here = StoredNumbers(miner_id=actor, runs=(1, 2), store="a", uid="uid-a")
+    there = StoredNumbers(miner_id=actor, runs=(3, 1), store="a", uid="fresh000-1")
+    host("u1", attached=(told("a"),), stored=(here,))
+    host("u2", attached=(other,), stored=(there,))
+
+    recover()
+
+    assert places() == {1: "a", 2: "a", 3: "a fresh000"}
+
+
 @pytest.mark.parametrize("same_host", [False, True])
 def test_a_mark_renamed_to_a_taken_name_renames_nothing(miner: Miner, same_host: bool) -> None:
     Sector.objects.filter(number=3).update(store="old")

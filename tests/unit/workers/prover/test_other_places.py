@@ -22,6 +22,7 @@ from poolsite.wire.jobs import (
 )
 from tests.unit.workers.processors.sealing import sealing
 from workers.processors import sector_check, window_post, winning_post
+from workers.prover.located import sectors_locate
 from workers.prover.loop import Prover
 from workers.prover.winning import compute_proof
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
@@ -112,6 +113,29 @@ def test_a_check_finds_nothing_wrong_with_a_moved_sector(moving: Moving) -> None
     done = moving.result(moving.remove, sector_check=inputs)
 
     assert (done.faults, len(moving.read)) == ((), 2)
+
+
+def test_a_good_second_copy_does_not_hide_a_loss(moving: Moving, tmp_path: Path) -> None:
+    inputs = SectorCheckInputs(
+        miner_id=MINER,
+        post_proof=10,
+        randomness=SEED,
+        sectors=(moving.proven,),
+        per_second=0,
+        store=moving.sector.from_uid,
+    )
+
+    done = moving.result(lambda: (tmp_path / "a/sealed/s-t01000-1").unlink(), sector_check=inputs)
+
+    [bad] = done.bad
+    assert (done.faults, bad.number, bad.elsewhere) == ((1,), 1, moving.sector.to_uid)
+    assert bad.path == str(tmp_path / "a/sealed/s-t01000-1")
+
+
+def test_a_check_of_a_store_that_is_away_says_nothing(moving: Moving, tmp_path: Path) -> None:
+    (tmp_path / "a").rename(tmp_path / "gone")
+    with pytest.raises(OSError, match="is away"):
+        sectors_locate(moving.stores, MINER, [moving.proven], uid=moving.sector.from_uid)
 
 
 def test_a_win_is_proved_from_the_new_store(moving: Moving) -> None:

@@ -9,9 +9,15 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.storage import moves
-from workers.storage.checksums import file_digest
 from workers.storage.files import DamagedFile, NotEnoughSpace, temporary_name
-from workers.storage.moves import MovedSector, moved_sector, sector_copy, sector_files, sector_remove
+from workers.storage.moves import (
+    MovedSector,
+    copy_drop,
+    moved_sector,
+    sector_copy,
+    sector_files,
+    sector_remove,
+)
 from workers.storage.sizes import size_words
 from workers.storage.store import StoreAway
 from workers.storage.stores import NotAttached, Stores
@@ -98,10 +104,7 @@ def test_killed_after_any_file_the_copy_goes_on_there(
 def test_a_disk_that_keeps_other_bytes_is_found_out(
     stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = file_digest
-    monkeypatch.setattr(
-        moves, "file_digest", lambda path: "rot" if path.is_relative_to(tmp_path / "b") else real(path)
-    )
+    monkeypatch.setattr(moves, "disk_digest", lambda _path: "rot")
 
     with pytest.raises(DamagedFile, match="is not what was written"):
         sector_copy(stores, sector_of(stores))
@@ -177,6 +180,66 @@ def test_what_was_not_copied_is_not_removed(stores: Stores, tmp_path: Path) -> N
         sector_remove(stores, sector)
 
     assert has(tmp_path / "a")
+
+
+@pytest.mark.parametrize("has_notes", [True, False])
+def test_the_old_copy_stays_if_the_new_one_has_another_sum(
+    stores: Stores, tmp_path: Path, has_notes: bool
+) -> None:
+    sector = sector_of(stores)
+    sector_copy(stores, sector)
+    if not has_notes:
+        shutil.rmtree(tmp_path / "worker" / "moves")
+    copy = tmp_path / "b" / "sealed" / NAME
+    copy.write_bytes(copy.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(DamagedFile, match="has another sum"):
+        sector_remove(stores, sector)
+
+    assert has(tmp_path / "a")
+
+
+@pytest.mark.parametrize("stop", range(3))
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_a_killed_copy_left_is_removed_once_the_move_has_ended(
+    stores: Stores, tmp_path: Path, stop: int, is_named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = moves._file_copy
+    copied: list[str] = []
+
+    def until_killed(source: Path, target: Path) -> str:
+        if len(copied) == stop:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            (target if is_named else temporary_name(target)).write_bytes(b"half")
+            raise KeyboardInterrupt
+        copied.append(target.name)
+        return real(source, target)
+
+    monkeypatch.setattr(moves, "_file_copy", until_killed)
+    with pytest.raises(KeyboardInterrupt):
+        sector_copy(stores, sector_of(stores))
+    stores.reserve("move-m-1", stores.attached()[1], 2048)
+    neighbour = tmp_path / "b" / "sealed" / f"{NAME}0"
+    neighbour.parent.mkdir(exist_ok=True)
+    neighbour.write_bytes(b"stays")
+
+    copy_drop(stores, sector_of(stores))
+
+    assert has(tmp_path / "a")
+    assert [path.name for path in (tmp_path / "b").rglob(f"*{NAME}*")] == [neighbour.name]
+    assert stores.reserved_bytes(sector_of(stores).to_uid) == 0
+    assert not list((tmp_path / "worker" / "moves").iterdir())
+
+
+def test_a_half_copy_is_not_dropped_if_the_old_one_is_not_whole(stores: Stores, tmp_path: Path) -> None:
+    sector = sector_of(stores)
+    sector_copy(stores, sector)
+    (tmp_path / "a" / "sealed" / NAME).write_bytes(b"short")
+
+    with pytest.raises(DamagedFile, match="3 of 3 files that were copied are left"):
+        copy_drop(stores, sector)
+
+    assert has(tmp_path / "b")
 
 
 @pytest.mark.parametrize("kind", ["sealed", "cache"])

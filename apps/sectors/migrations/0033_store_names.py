@@ -1,0 +1,16 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('sectors', '0032_stopped_work'),
+    ]
+
+    operations = [
+        migrations.AlterField(
+            model_name='sector',
+            name='store',
+            field=models.CharField(blank=True, max_length=110),
+        ),
+    ]

@@ -1,0 +1,219 @@
+"""A check names each file that is not what was recorded; a scan tells what lies in a store."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.hosts import Command, Operation
+from poolsite.wire.store_checks import FileState
+from workers.agent.journal import Journal
+from workers.agent.removal import AbortedSector, Removals
+from workers.storage.checksums import Checksums, file_digest
+from workers.storage.files import DamagedFile
+from workers.storage.moves import MovedSector, sector_copy, sector_remove
+from workers.storage.sector import SectorFiles
+from workers.storage.store import Store
+from workers.storage.store_check import CheckedOne, paced_digest, sector_check, sectors_scan
+from workers.storage.stores import Stores
+from workers.storage.sums import SectorSums
+from workers.store_watch import StoreWatch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAME = "s-t01000-7"
+PROOF = 5
+SEALED = f"sealed/{NAME}"
+P_AUX, TREE = f"cache/{NAME}/p_aux", f"cache/{NAME}/sc-02-data-tree-r-last.dat"
+T_AUX = f"cache/{NAME}/t_aux"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> SectorFiles:
+    """Sector 7 as it was sealed, with the digests that were taken then."""
+    made = SectorFiles(seal_parameters(PROOF), tmp_path / "cache" / NAME, tmp_path / "sealed" / NAME)
+    made.cache.mkdir(parents=True)
+    made.sealed.parent.mkdir()
+    made.sealed.write_bytes(bytes(range(256)) * 8)
+    made.p_aux.write_bytes(bytes(32) + bytes([1]) * 31 + b"\0")
+    made.t_aux.write_bytes(b"t")
+    made.tree_r_last(0).write_bytes(bytes(32 * made.tree_r_last_nodes))
+    known = (made.sealed, made.p_aux, made.tree_r_last(0))
+    Checksums(made.cache).record_all({path: file_digest(path) for path in known})
+    return made
+
+
+@pytest.fixture
+def stores(tmp_path: Path, source: SectorFiles) -> Stores:
+    """Two stores; the sector lies in the first."""
+    made = Stores(tmp_path / "worker", (tmp_path / "a", tmp_path / "b"))
+    made.open()
+    made.attached()[0].store.persist(source, miner_id=1000, number=7)
+    return made
+
+
+def order(stores: Stores) -> CheckedOne:
+    files = stores.attached()[0].store.files(seal_parameters(PROOF), miner_id=1000, number=7)
+    return CheckedOne(1000, 7, PROOF, files.comm_r or b"", stores.attached()[0].uid, 0, is_quick=False)
+
+
+def checked(root: Path, one: CheckedOne) -> dict[str, FileState]:
+    return {file.name: file.state for file in sector_check(Store(root), one, is_wanted=lambda: True)}
+
+
+def test_sums_are_recorded_as_files_are_stored_or_first_read(stores: Stores, tmp_path: Path) -> None:
+    first = checked(tmp_path / "a", order(stores))
+
+    assert first.pop(T_AUX) is FileState.NOTED
+    assert first == {SEALED: FileState.GOOD, P_AUX: FileState.GOOD, TREE: FileState.GOOD}
+    assert set(checked(tmp_path / "a", order(stores)).values()) == {FileState.GOOD}
+
+
+@pytest.mark.parametrize("name", [SEALED, P_AUX, TREE, T_AUX])
+def test_one_changed_bit_of_the_same_size_is_found(stores: Stores, tmp_path: Path, name: str) -> None:
+    one = order(stores)
+    checked(tmp_path / "a", one)
+    path = tmp_path / "a" / name
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+    found = checked(tmp_path / "a", one)
+
+    assert found.pop(name) is (FileState.WRONG_COMM_R if name == P_AUX else FileState.DIFFERS)
+    assert set(found.values()) == {FileState.GOOD}
+
+
+def test_missing_and_short_files_are_named(stores: Stores, tmp_path: Path) -> None:
+    one = order(stores)
+    checked(tmp_path / "a", one)
+    (tmp_path / "a" / SEALED).write_bytes(b"short")
+    (tmp_path / "a" / TREE).unlink()
+    (tmp_path / "a" / T_AUX).unlink()
+    late = tmp_path / "a" / "unsealed" / NAME
+    late.parent.mkdir()
+    late.write_bytes(b"data")
+
+    found = checked(tmp_path / "a", one)
+
+    assert (found[SEALED], found[TREE]) == (FileState.WRONG_SIZE, FileState.MISSING)
+    assert (found[T_AUX], found[f"unsealed/{NAME}"]) == (FileState.MISSING, FileState.NOTED)
+    late.unlink()
+    assert f"unsealed/{NAME}" not in checked(tmp_path / "a", one), "an unsealed copy may go"
+
+
+def test_a_disk_that_refuses_to_read_a_file_is_named(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.read
+
+    def refusing(handle: int, count: int) -> bytes:
+        if os.readlink(f"/proc/self/fd/{handle}").endswith(SEALED):
+            raise OSError(5, "Input/output error")
+        return real(handle, count)
+
+    monkeypatch.setattr("workers.storage.store_check.os.read", refusing)
+
+    assert checked(tmp_path / "a", order(stores))[SEALED] is FileState.UNREADABLE
+
+
+def test_a_quick_check_reads_no_large_file_and_compares_comm_r(stores: Stores, tmp_path: Path) -> None:
+    one = replace(order(stores), is_quick=True)
+    assert set(checked(tmp_path / "a", one).values()) == {FileState.NOT_READ}
+
+    other = replace(one, comm_r=bytes(32))
+    assert checked(tmp_path / "a", other)[P_AUX] is FileState.WRONG_COMM_R
+    with pytest.raises(DamagedFile):
+        checked(tmp_path / "a", replace(one, seal_proof=99))
+
+
+def test_a_moved_sector_has_its_sums_with_it(stores: Stores, tmp_path: Path) -> None:
+    one, (first, second) = order(stores), stores.attached()
+    sector = MovedSector("m", 1000, 7, PROOF, one.comm_r, first.uid, second.uid)
+    sector_copy(stores, sector)
+    sector_remove(stores, sector)
+
+    assert set(checked(tmp_path / "b", one).values()) == {FileState.GOOD}
+    assert not list((tmp_path / "a" / "sums").iterdir())
+
+
+def test_damaged_files_are_not_copied_under_a_new_sum(stores: Stores, tmp_path: Path) -> None:
+    one, (first, second) = order(stores), stores.attached()
+    path = tmp_path / "a" / SEALED
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    with pytest.raises(DamagedFile, match="is not what was recorded"):
+        sector_copy(stores, MovedSector("m", 1000, 7, PROOF, one.comm_r, first.uid, second.uid))
+
+    assert not list((tmp_path / "b").rglob(NAME))
+
+
+def test_what_is_stored_anew_has_new_sums(stores: Stores, source: SectorFiles, tmp_path: Path) -> None:
+    source.sealed.write_bytes(bytes(2048))
+    Checksums(source.cache).record(source.sealed, file_digest(source.sealed))
+
+    stores.attached()[0].store.persist(source, miner_id=1000, number=7)
+
+    assert checked(tmp_path / "a", order(stores))[SEALED] is FileState.GOOD
+
+
+def test_removing_a_sector_removes_its_sums(stores: Stores, tmp_path: Path) -> None:
+    removals = Removals(folder=tmp_path / "worker", stores=stores, journal=Journal(tmp_path / "jobs"))
+    assert SectorSums(tmp_path / "a", NAME).path in removals.files(AbortedSector("j", 1000, 7))
+
+
+def test_reading_keeps_the_pace(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(1 << 20))
+    begun = time.monotonic()
+
+    paced_digest(path, bytes_s=2 << 20, is_wanted=lambda: True)
+
+    assert time.monotonic() - begun >= 0.5
+    with pytest.raises(InterruptedError):
+        paced_digest(path, bytes_s=1, is_wanted=lambda: False)
+
+
+def test_a_scan_tells_whole_and_half_sectors_apart(stores: Stores, tmp_path: Path) -> None:
+    root = stores.attached()[0].store.root
+    for kind, name in (("update", "s-t01000-8"), ("sealed", "s-t01001-9")):
+        (root / kind).mkdir(exist_ok=True)
+        (root / kind / name).write_bytes(b"x")
+    (root / "update-cache" / "s-t01000-8").mkdir(parents=True)
+    (root / "update-cache" / "s-t01000-8" / "p_aux").write_bytes(b"x")
+    (root / "sealed" / "s-t01000-10.tmp").write_bytes(b"x")
+    (root / "cache" / "s-t01000-11").mkdir()
+    (root / "cache" / "strange").mkdir()
+    (root / "unsealed").mkdir()
+    (root / "unsealed" / "s-t01000-12").write_bytes(b"x")
+
+    whole, half = sectors_scan(root)
+
+    assert ({key: sorted(one) for key, one in whole.items()}, half[1001]) == ({1000: [7, 8]}, [9])
+    assert sorted(half[1000]) == [10, 11]
+
+
+def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> None:
+    watch, one = StoreWatch(stores, sector_bytes=2048), order(stores)
+    args = {"uid": one.uid, "miner_id": "1000", "number": "7", "seal_proof": str(PROOF)}
+    check = Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()})
+    scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": one.uid})
+    for command in (check, scan):
+        watch._carry_out(command)
+        assert watch.order(command) == ""
+
+    [of_sector], [of_store] = watch.found(["c", "s", "x"])
+    assert (len(of_sector.files), of_store.miners[0].whole) == (4, (7, 1))
+    watch.told(["c", "s"])
+    assert watch.found(["c", "s"]) == ((), ())
+
+    stores.detach(one.uid)
+    again = Command(id="again", op=scan.op, args=scan.args)
+    watch._carry_out(again)
+    assert "does not have the store" in str(watch.order(again))

@@ -1,0 +1,200 @@
+"""Check of a sector's files in a store: read at a set pace, each sum compared with the recorded one."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
+from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.wire.store_checks import FILES_MAX, CheckedFile, FileState
+from workers.storage.checksums import READ_BYTES
+from workers.storage.files import DamagedFile
+from workers.storage.moves import sector_files
+from workers.storage.sector import sector_name
+from workers.storage.store import NAME, kept_files
+from workers.storage.sums import FileSum, SectorSums
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from workers.storage.sector import SectorFiles
+    from workers.storage.store import Store
+
+P_AUX_BYTES: Final = 2 * NODE_BYTES
+OPTIONAL: Final = "t_aux"
+"""Of the kept files: nothing that is proven needs it."""
+REPLICAS: Final = (("sealed", "cache"), ("update", "update-cache"))
+"""Folders of a replica and of its cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOne:
+    """What an order to check names."""
+
+    miner_id: int
+    number: int
+    seal_proof: int
+    comm_r: bytes
+    uid: str
+    bytes_s: int
+    """Most bytes that are read in a second; 0: as fast as it goes."""
+    is_quick: bool
+    """Names, sizes and comm_r alone."""
+
+    @property
+    def name(self) -> str:
+        """Return the name of its files."""
+        return sector_name(self.miner_id, self.number)
+
+
+def checked_one(args: Mapping[str, str]) -> CheckedOne:
+    """Read what an order names.  Raises KeyError, ValueError."""
+    return CheckedOne(
+        int(args["miner_id"]),
+        int(args["number"]),
+        int(args["seal_proof"]),
+        bytes.fromhex(args["comm_r"]),
+        args["uid"],
+        int(args.get("bytes_s", "0")),
+        "quick" in args,
+    )
+
+
+def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]) -> list[CheckedFile]:
+    """Return what every file of a sector is found to be; sums that nobody had recorded are.
+
+    Raises DamagedFile for an unknown proof type, OSError if the store goes away.
+    """
+    try:
+        parameters = seal_parameters(one.seal_proof)
+    except UnknownSealProof as error:
+        raise DamagedFile(str(error)) from None
+    known = {"miner_id": one.miner_id, "number": one.number}
+    files = store.proven_files(parameters, **known, comm_r=one.comm_r)
+    sizes = {str(path.relative_to(store.root)): size for path, size in _needed(files)}
+    sums = SectorSums(store.root, one.name)
+    there = sector_files(store.root, one.name)
+    known_sums = sums.read().items()  # an unsealed file may go at any time
+    recorded = {name: was for name, was in known_sums if name in there or not name.startswith("unsealed/")}
+    found: list[CheckedFile] = []
+    fresh: dict[str, FileSum] = {}
+    for name in sorted({*sizes, *recorded, *there})[:FILES_MAX]:
+        path = store.root / name
+        size = _size(path)
+        if size is None:
+            state = FileState.MISSING
+        elif size != sizes.get(name, size):
+            state = FileState.WRONG_SIZE
+        elif path == files.p_aux and files.comm_r != one.comm_r:
+            state = FileState.WRONG_COMM_R
+        elif one.is_quick:
+            state = FileState.NOT_READ
+        else:
+            digest = _digest(path, one, is_wanted)
+            state = _compared(digest, size, recorded.get(name))
+            if state is FileState.NOTED:
+                fresh[name] = FileSum(size, digest)
+        found.append(CheckedFile(name=name, state=state, size=size or 0))
+    try:
+        sums.record(fresh)
+    except OSError:  # a disk that is mounted read-only: nothing can be kept there
+        found = [_not_kept(file) if file.state is FileState.NOTED else file for file in found]
+    return found
+
+
+def _digest(path: Path, one: CheckedOne, is_wanted: Callable[[], bool]) -> str:
+    """Return a file's sum; empty: the disk refuses to read it."""
+    try:
+        return paced_digest(path, bytes_s=one.bytes_s, is_wanted=is_wanted)
+    except InterruptedError:
+        raise
+    except OSError:
+        return ""
+
+
+def _compared(digest: str, size: int, recorded: FileSum | None) -> FileState:
+    if not digest:
+        return FileState.UNREADABLE
+    if recorded is None:
+        return FileState.NOTED
+    if recorded.size != size:
+        return FileState.WRONG_SIZE
+    return FileState.GOOD if recorded.digest == digest else FileState.DIFFERS
+
+
+def _not_kept(file: CheckedFile) -> CheckedFile:
+    return CheckedFile(name=file.name, state=FileState.NOT_KEPT, size=file.size)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _needed(files: SectorFiles) -> Iterator[tuple[Path, int]]:
+    """Return the files that a proof needs, with their sizes."""
+    yield files.sealed, files.parameters.sector_bytes
+    tree = NODE_BYTES * files.tree_r_last_nodes
+    for path in kept_files(files):
+        if path.name != OPTIONAL:
+            yield path, P_AUX_BYTES if path == files.p_aux else tree
+
+
+def paced_digest(path: Path, *, bytes_s: int, is_wanted: Callable[[], bool]) -> str:
+    """Return the SHA-256 of what the disk has of a file, read no faster than was asked.
+
+    Memory is not filled with it: proofs need the cache.  Raises InterruptedError once it is not wanted.
+    """
+    digest, done, begun = sha256(), 0, time.monotonic()
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        while part := os.read(handle, READ_BYTES):
+            digest.update(part)
+            os.posix_fadvise(handle, done, len(part), os.POSIX_FADV_DONTNEED)
+            done += len(part)
+            while bytes_s and (wait := begun + done / bytes_s - time.monotonic()) > 0 and is_wanted():
+                time.sleep(min(wait, 1.0))
+            if not is_wanted():
+                raise InterruptedError("the check is not wanted any more")
+    finally:
+        os.close(handle)
+    return digest.hexdigest()
+
+
+def sectors_scan(root: Path) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Return the numbers of whole and of half sectors in a store, by miner.  Raises OSError.
+
+    A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one.
+    """
+    names = sorted({name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)})
+    whole: dict[int, list[int]] = {}
+    half: dict[int, list[int]] = {}
+    for name in names:
+        miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
+        into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half
+        into.setdefault(miner_id, []).append(number)
+    return whole, half
+
+
+def _is_whole(root: Path, name: str, replica: str, cache: str) -> bool:
+    return (root / replica / name).is_file() and (root / cache / name / "p_aux").is_file()
+
+
+def _names(folder: Path) -> Iterator[str]:
+    """Return the sectors' names in a folder; a file that is being written counts as the sector's."""
+    try:
+        entries = [entry.name for entry in os.scandir(folder)]
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        name = entry.removesuffix(".tmp")
+        if NAME.fullmatch(name):
+            yield name
