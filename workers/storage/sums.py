@@ -56,7 +56,9 @@ class SectorSums:
             for name, one in known.items()
             if name not in names and name.partition("/")[0] not in folders
         }
-        if kept != known:
+        if not kept:
+            self.remove()
+        elif kept != known:
             self._write(kept)
 
     def remove(self) -> None:
