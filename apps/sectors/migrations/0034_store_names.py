@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('sectors', '0032_stopped_work'),
+        ('sectors', '0033_settings_of_sealing'),
     ]
 
     operations = [
