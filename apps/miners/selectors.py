@@ -49,6 +49,12 @@ def miner_get(viewer: Principal, address: str) -> Miner:
     return row
 
 
+def sector_bytes_usual(tenant_id: int) -> int:
+    """Return the sector size of a tenant's miner with most power, of equals the newest; 0 without one."""
+    rows = Miner.objects.filter(tenant_id=tenant_id).order_by("-raw_power", "-pk")
+    return rows.values_list("sector_size", flat=True).first() or 0
+
+
 def _named(text: str) -> Q:
     try:
         return Q(uuid=uuid.UUID(text))

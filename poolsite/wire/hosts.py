@@ -228,6 +228,8 @@ class Registered(Document, frozen=True, kw_only=True):
     poll_ms: Int
     """Pause between claims while there is nothing to do."""
     commands: tuple[Command, ...] = ()
+    sector_bytes: Int = 0
+    """Sector size of the tenant's miner with most power; 0: it has none."""
 
 
 class HeldJob(Document, frozen=True, kw_only=True):

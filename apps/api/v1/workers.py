@@ -32,6 +32,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.liveness import heartbeat_send
 from apps.core.streams import STREAM_MAX_BYTES, DiskAnswer
+from apps.miners.selectors import sector_bytes_usual
 from apps.sectors.host_record import log_is_watched
 from apps.sectors.host_selectors import worker_of
 from apps.sectors.services.c1_outputs import c1_give, c1_take, is_sealing
@@ -161,6 +162,9 @@ class JoinOutput(serializers.Serializer[Any]):
     """The host's own token, which is shown this once."""
 
     token = serializers.CharField()
+    sector_bytes = serializers.IntegerField(
+        help_text="That of the tenant's miner with most power; 0: it has none."
+    )
 
 
 class JoinView(PoolView):
@@ -175,7 +179,9 @@ class JoinView(PoolView):
         body = JoinInput(data=request.data)
         body.is_valid(raise_exception=True)
         text = host_join(by=self.principal, uid=body.validated_data["uid"], name=body.validated_data["name"])
-        return created({"token": text})
+        tenant_id = self.principal.tenant_id
+        size = sector_bytes_usual(tenant_id) if tenant_id is not None else 0
+        return created({"token": text, "sector_bytes": size})
 
 
 class RegisterView(WorkerView):

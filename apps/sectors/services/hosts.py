@@ -15,6 +15,7 @@ from apps.core.live import Change, publish, publish_all
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
+from apps.miners.selectors import sector_bytes_usual
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import HostInventory, HostReport, Worker, WorkerCommand
 from apps.sectors.host_selectors import is_uuid
@@ -112,6 +113,7 @@ def worker_register(
         lease_s=policy.lease_s,
         poll_ms=policy.poll_ms,
         commands=commands_open(worker),
+        sector_bytes=sector_bytes_usual(tenant_id),
     )
 
 
