@@ -9,18 +9,23 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from celery import bootsteps
 
 from workers.agent.stages import StageRunner
 from workers.broker import STAGE_TASK, app
 from workers.config import COMPILE_PROGRESS_FILE, KERNEL_STAGES
 from workers.console.client import Console
-from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
-from workers.processors.pool import ChildSpec, ProcessorPool
-from workers.processors.snark_choice import SNARK_VARIABLE, Snark
+from workers.processors.admission import Admission
+from workers.processors.pool import ProcessorPool
+from workers.processors.snark_choice import Snark
+from workers.stage_processors import LOCATIONS_VARIABLE, PROCESSORS_VARIABLE, HostProcessors, Location
 from workers.storage.stores import Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["app"]
 
@@ -31,24 +36,19 @@ CONSOLE_VARIABLE: Final = "POOLSITE_SEALER_CONSOLE"
 TOKEN_VARIABLE: Final = "POOLSITE_SEALER_TOKEN"  # noqa: S105  # the name of a variable
 """Environment of our own process, which its user alone can read: the raw bytes of pieces are fetched here."""
 FORM_VARIABLE: Final = "POOLSITE_SEALER_SNARK"
-PROCESSORS_VARIABLE: Final = "POOLSITE_SEALER_PROCESSORS"
-"""JSON: stage to the command of an own binary."""
 
 
-def specs_of(processors: dict[str, list[str]], *, compiling: Path) -> list[ChildSpec]:
-    """Return one child for all stages of ours, and one for each own binary.
+def pool_of(environment: Mapping[str, str], folder: Path) -> ProcessorPool:
+    """Return the kernel children that the sealer has named in our environment."""
+    host = msgspec.json.decode(environment.get(PROCESSORS_VARIABLE, "{}"), type=HostProcessors)
+    snark = environment.get(FORM_VARIABLE, Snark.VANILLA)
+    specs = host.specs(KERNEL_STAGES, compiling=folder / COMPILE_PROGRESS_FILE, snark=snark)
+    return ProcessorPool(specs, admission=Admission(locks=host.locks, staggered_s=host.staggered_s))
 
-    Ours says in the file `compiling` how many of its kernels are compiled.
-    """
-    foreign = [
-        ChildSpec(stages=(stage,), command=tuple(command)) for stage, command in sorted(processors.items())
-    ]
-    ours = tuple(stage for stage in KERNEL_STAGES if stage not in processors)
-    environment = {
-        COMPILE_PROGRESS_VARIABLE: str(compiling),
-        SNARK_VARIABLE: os.environ.get(FORM_VARIABLE, Snark.VANILLA),
-    }
-    return [*foreign, ChildSpec(stages=ours, environment=environment)] if ours else foreign
+
+def locations_of(environment: Mapping[str, str]) -> list[Location]:
+    """Return the sealing threads' folders that the sealer has named in our environment."""
+    return msgspec.json.decode(environment.get(LOCATIONS_VARIABLE, "[]"), type=list[Location])
 
 
 class Host:
@@ -64,11 +64,16 @@ class Host:
         with self.lock:
             if self.runner is None:
                 folder = Path(os.environ[FOLDER_VARIABLE])
-                processors = json.loads(os.environ.get(PROCESSORS_VARIABLE, "{}"))
-                self.pool = ProcessorPool(specs_of(processors, compiling=folder / COMPILE_PROGRESS_FILE))
+                self.pool = pool_of(os.environ, folder)
                 stores = Stores(folder, read_only=json.loads(os.environ.get(READ_ONLY_VARIABLE, "[]")))
                 console = Console(os.environ[CONSOLE_VARIABLE], os.environ[TOKEN_VARIABLE])
-                self.runner = StageRunner(folder=folder, stores=stores, pool=self.pool, console=console)
+                self.runner = StageRunner(
+                    folder=folder,
+                    stores=stores,
+                    pool=self.pool,
+                    console=console,
+                    locations=locations_of(os.environ),
+                )
             return self.runner
 
     def close(self) -> None:

@@ -9,26 +9,20 @@ import argparse
 import os
 import secrets
 import socket
-import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.wire.hosts import SETTING_MAX
+from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
-from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
-from workers.host_settings import (
-    SECTOR_ROOM,
-    SECTORS_MAX,
-    SLOTS,
-    HostSettings,
-    merge,
-    slots_default,
-    slots_named,
-)
-from workers.storage.sizes import labelling_bytes, size_words
+from workers.config_mistakes import BadConfig, near_of
+from workers.host_file import HostFile, host_file
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, merge, slots_default, slots_named
+from workers.host_sums import HostAsks
+from workers.stage_processors import HostProcessors, Location, StageProcessor
+from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +48,10 @@ ONLY: Final = "only"
 DEFAULT_STORE: Final = Path("var/store")
 CONFIG_FILE: Final = "config.toml"
 """In a worker's folder: what stays, as `[slots]`."""
+FIELD_FILE: Final = "worker.toml"
+"""The same, as a damocles-worker names it."""
+SIZE_FILE: Final = "sector_bytes"
+"""In a worker's folder: the sector size of the pool's miners, as the console told it last."""
 TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
 """In a worker's folder: the token that it got when it joined."""
 
@@ -65,12 +63,6 @@ PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
 
 HOST_MAX: Final = 100
 """Characters of a machine's name."""
-MEMORY_SHARE: Final = 0.9
-"""Of a machine's memory, what labels may take: the rest is for the system, trees and proofs."""
-
-
-class BadConfig(ValueError):
-    """A setting that cannot be used; the text is one sentence for the terminal."""
 
 
 def host_name() -> str:
@@ -99,8 +91,12 @@ class HostConfig:
     """The machine, by which roles are given; programs of one machine have the same."""
     snark: str = "vanilla"
     """Form of the proofs: one of SNARKS."""
+    file: Path = Path(CONFIG_FILE)
+    """What it reads at its start, where that is there."""
     sector_bytes: int = 2 << 10
-    """Size of the sectors whose Groth16 parameters the host needs."""
+    """Size of the sectors that the host has memory, disk and Groth16 parameters for."""
+    is_size_told: bool = True
+    """Whether command or file says it; otherwise it is what the console told last of the pool's miners."""
     parameter_seed: str = ""
     """Missing parameters are made from it: toxic, for a chain of one's own; empty: never."""
     processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -118,6 +114,10 @@ class SealerConfig(HostConfig):
 
     settings: HostSettings
     """Slots by stage and what else the console may set."""
+    children: HostProcessors = field(default_factory=HostProcessors)
+    """Processors that have a child of their own."""
+    locations: tuple[Location, ...] = ()
+    """Sealing threads of a damocles-worker's file; empty: all sectors are sealed in `folder`."""
     notes: tuple[str, ...] = ()
     """What of a damocles-worker's file is not obeyed."""
 
@@ -149,6 +149,9 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     """Add what sealer and prover both take."""
     parser.add_argument("--dir", type=Path, default=Path(folder), help="the worker's own folder")
     parser.add_argument(
+        "--config", type=Path, help=f"its file; otherwise {CONFIG_FILE} or {FIELD_FILE} in --dir"
+    )
+    parser.add_argument(
         "--store",
         type=Path,
         action="append",
@@ -161,82 +164,88 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     parser.add_argument("--name", default="", help="name on the console's pages")
     parser.add_argument("--host", default="", help="name of this machine, for its roles; default: its own")
     parser.add_argument("--snark", choices=SNARKS, default="auto", help="form of the proofs (docs/snark.md)")
-    parser.add_argument("--sector-size", default="", help="2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
+    parser.add_argument(
+        "--sector-size", default="", help="2KiB, 8MiB, … 64GiB; default: what the pool's miners have"
+    )
     parser.add_argument("--parameter-seed", default="", help="make missing parameters from it: TOXIC")
 
 
 def sealer_config(argv: Sequence[str]) -> SealerConfig:
-    """Read the command line and `config.toml` of a sealing worker.  Raises BadConfig."""
+    """Read the command line and the file of a sealing worker.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers sealer", description="Seal sectors for a pool.")
     common_arguments(parser, folder="var/sealer")
     parser.add_argument(
         "--slots", default="", help="stages at a time, as pc1=2,pc2=1; with `only` no others, as only,c2=2"
     )
     given = parser.parse_args(argv)
-    file = file_settings(given.dir / CONFIG_FILE)
-    damocles = damocles_settings(given.dir / CONFIG_FILE, file)
+    path = config_path(given.dir, given.config)
+    file = host_file(path, is_named=given.config is not None)
+    damocles = file.damocles
     own: Levels = {
         "default": slots_default() | {SECTORS_MAX: 0, SECTOR_ROOM: 64 << 20},
-        "proposed": _settings_read(file.get("proposed", {})),
-        "file": damocles.settings | _settings_read(file),
+        "proposed": file.proposed,
+        "file": damocles.settings | file.settings,
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
     given.name = given.name or damocles.name
     given.store = given.store or [Path(place) for place in damocles.stores]
+    given.sector_size = given.sector_size or damocles.sector_size
     common = _common_read(given, file, program="sealer")
-    common["processors"] |= damocles.processors
+    children = HostProcessors(
+        children=(
+            *(StageProcessor(stage=stage, command=command) for stage, command in file.processors.items()),
+            *damocles.processors.children,
+        ),
+        locks=damocles.processors.locks,
+        staggered_s=damocles.processors.staggered_s,
+    )
+    common["processors"] = children.foreign
     common["read_only_stores"] = frozenset(Path(place).resolve() for place in damocles.read_only)
-    ram_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-    def check(values: dict[str, int]) -> None:
-        slots_check(values[f"{SLOTS}PC1"], sector_bytes=common["sector_bytes"], ram_bytes=ram_bytes)
-
-    check({key: value for key, (value, _) in merge(own).items()})
-    settings = HostSettings(common["folder"], own, check=check)
-    return SealerConfig(**common, settings=settings, notes=tuple(damocles.notes))
-
-
-def damocles_settings(path: Path, data: dict[str, Any]) -> DamoclesFile:
-    """Return what of a damocles-worker's tables in a file this host obeys.  Raises BadConfig."""
-    if not is_damocles(data):
-        return DamoclesFile()
-    try:
-        return damocles_read(data, path.read_text(), cpus=os.cpu_count() or 1)
-    except BadFile as error:
-        raise BadConfig(f"{path}, {error}") from None
-
-
-def _settings_read(table: dict[str, Any]) -> dict[str, int]:
-    """Return the settings of a table of the file that the console may set, too.  Raises BadConfig."""
-    plain = {name: table[name] for name in (SECTORS_MAX, SECTOR_ROOM) if name in table}
-    for name, value in plain.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= SETTING_MAX:
-            raise BadConfig(f"{name} must be a whole number from 0 to {SETTING_MAX}")
-    return slots_named(slots_read(table.get("slots", {}))) | plain
+    asks = HostAsks(
+        path=str(path),
+        sector_bytes=common["sector_bytes"],
+        snark=common["snark"],
+        children=children,
+    )
+    asks.check({key: value for key, (value, _) in merge(own).items()})
+    return SealerConfig(
+        **common,
+        settings=HostSettings(common["folder"], own, check=asks.check),
+        notes=tuple(damocles.notes),
+        children=children,
+        locations=tuple(Location(place, plan) for place, plan in damocles.locations),
+    )
 
 
 def prover_config(argv: Sequence[str]) -> HostConfig:
-    """Read the command line and `config.toml` of a prover.  Raises BadConfig."""
+    """Read the command line and the file of a prover.  Raises BadConfig."""
     parser = argparse.ArgumentParser(prog="python -m workers prover", description="Prove sectors for a pool.")
     common_arguments(parser, folder="var/prover")
     given = parser.parse_args(argv)
-    file = file_settings(given.dir / CONFIG_FILE)
-    return HostConfig(**_common_read(given, file, program="prover"))
+    path = config_path(given.dir, given.config)
+    return HostConfig(
+        **_common_read(given, host_file(path, is_named=given.config is not None), program="prover")
+    )
 
 
-def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: str) -> dict[str, Any]:
+def config_path(folder: Path, named: Path | None) -> Path:
+    """Return a worker's file: the one that the command names, or that in its folder.  Raises BadConfig."""
+    if named is not None:
+        return named
+    ours, field = folder / CONFIG_FILE, folder / FIELD_FILE
+    if ours.exists() and field.exists():
+        raise BadConfig(f"{ours} and {field} are both there: keep one of them, or name one by --config")
+    return field if field.exists() else ours
+
+
+def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
-    processors = {
-        str(name): tuple(map(str, command))
-        for name, command in file.get("processors", {}).items()
-        if isinstance(command, list) and not any(isinstance(part, dict) for part in command)
-    }
-    path, own = given.dir / CONFIG_FILE, given.dir / TOKEN_FILE
+    processors, own = file.processors, given.dir / TOKEN_FILE
     if given.token_file is None and not given.token and not own.exists():
         raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
     for stage in PROOF_STAGES[program]:
-        if given.snark == "external" and stage not in processors:
-            raise BadConfig(f"--snark external needs [processors] {stage} = [...] in {path}")
+        if given.snark == "external" and stage not in (*processors, *file.damocles.processors.foreign):
+            raise BadConfig(f"--snark external needs [processors] {stage} = [...] in {file.path}")
     if given.snark == "groth16" and not given.sector_size:
         raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
     return {
@@ -248,10 +257,27 @@ def _common_read(given: argparse.Namespace, file: dict[str, Any], *, program: st
         "name": given.name or f"{program}-{(given.host or host_name())[:60]}",
         "host": given.host[:HOST_MAX] or host_name(),
         "snark": given.snark,
-        "sector_bytes": sector_size_read(given.sector_size or "2KiB"),
+        "file": file.path,
+        "sector_bytes": sector_size_read(given.sector_size or str(size_noted(given.dir) or SECTOR_SIZES[0])),
+        "is_size_told": bool(given.sector_size),
         "parameter_seed": given.parameter_seed,
         "processors": processors,
     }
+
+
+def size_noted(folder: Path) -> int:
+    """Return the sector size that the console told last; 0 where it has told none."""
+    try:
+        size = int((folder / SIZE_FILE).read_text())
+    except (OSError, ValueError):
+        return 0
+    return size if size in SECTOR_SIZES else 0
+
+
+def size_note(folder: Path, sector_bytes: int) -> None:
+    """Write down the sector size that the console tells; 0: it tells none."""
+    if sector_bytes in SECTOR_SIZES:
+        write_file(folder / SIZE_FILE, str(sector_bytes).encode())
 
 
 def sector_size_read(text: str) -> int:
@@ -260,16 +286,6 @@ def sector_size_read(text: str) -> int:
         if text in (str(size), f"{size >> 10}KiB", f"{size >> 20}MiB", f"{size >> 30}GiB") and text[0] != "0":
             return size
     raise BadConfig(f"--sector-size is {text!r}: write 2KiB, 8MiB, 512MiB, 32GiB or 64GiB")
-
-
-def file_settings(path: Path) -> dict[str, Any]:
-    """Read a TOML file; an absent one says nothing.  Raises BadConfig."""
-    try:
-        return tomllib.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise BadConfig(f"{path} cannot be read: {error}") from None
 
 
 def console_read(url: str) -> str:
@@ -301,25 +317,14 @@ def slots_parse(text: str) -> dict[str, Any]:
         raise BadConfig(f"--slots is {text!r}: write stage=number, as pc1=2,pc2=1") from None
 
 
-def slots_check(count: int, *, sector_bytes: int, ram_bytes: int) -> None:
-    """Raise BadConfig if the slots of PC1 together ask for more memory than the machine has."""
-    one = labelling_bytes(sector_bytes)
-    if count * one > ram_bytes:
-        raise BadConfig(
-            f"slots: pc1 = {count} asks for {count} times {size_words(one)} of memory, in all"
-            f" {size_words(count * one)}, for sectors of {size_words(sector_bytes)}; this machine has"
-            f" {size_words(ram_bytes)}: write pc1 = {int(ram_bytes * MEMORY_SHARE) // one} at most"
-        )
-
-
 def slots_read(given: dict[str, Any]) -> dict[str, int]:
-    """Check slot numbers by stage.  Raises BadConfig."""
+    """Check slots of the command line by stage.  Raises BadConfig."""
     slots = {}
     for name, count in given.items():
         stage = name.upper()
         if stage not in WORKER_STAGES:
-            raise BadConfig(f"there is no stage {name!r}; there are {', '.join(WORKER_STAGES)}")
-        if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= 10_000:
-            raise BadConfig(f"slots of {name} must be a whole number from 0 to 10000")
+            raise BadConfig(f"--slots: there is no stage {name!r}: {near_of(stage, WORKER_STAGES)}")
+        if not 0 <= count <= SLOTS_MAX:
+            raise BadConfig(f"--slots: {name} is {count}: write a whole number from 0 to {SLOTS_MAX}")
         slots[stage] = count
     return slots

@@ -84,6 +84,11 @@ def table(value: Any) -> str:
     return "" if isinstance(value, dict) else "write a table"
 
 
+def is_tables(value: Any) -> bool:
+    """Return whether a value is an array with tables."""
+    return isinstance(value, list) and any(isinstance(one, dict) for one in value)
+
+
 def anything(_value: Any) -> str:
     """Check nothing."""
     return ""
@@ -104,9 +109,24 @@ SEALING: Final = {
     "request_task_max_retries": number,
     "verify_after_pc2": flag,
 }
+CONSOLES: Final = "the console decides what a sector holds: pages Pledge and Pieces"
+PACE: Final = "the host asks the console again as often as that says"
+SEALING_HERE: Final = {
+    "allowed_miners": "give the miners' sealing to this host, page Roles",
+    "allowed_sizes": "a host seals what the pool's miners have; --sector-size is the size it plans for",
+    **dict.fromkeys(("enable_deals", "disable_cc", "max_deals", "min_deal_space"), CONSOLES),
+    "max_retries": "a stage that fails is tried again by the console's rule, page Sectors",
+    **dict.fromkeys(
+        ("seal_interval", "recover_interval", "rpc_polling_interval", "request_task_max_retries"), PACE
+    ),
+    "ignore_proof_check": "a sector is done once its proof has landed",
+    "verify_after_pc2": "every proof is verified before it is sent",
+}
+"""Keys of [sealing] that are not obeyed, and what stands for them."""
 THREAD: Final = {"location": place, "plan": plan, "sealing": table}
 ATTACHED: Final = {"name": text, "location": place, "readonly": flag}
 LIMITATION: Final = {"concurrent": table, "staggered": table}
+CGROUP: Final = {"group_name": text, "cpuset": cpuset}
 PROCESSOR: Final = {
     "bin": text,
     "args": texts,

@@ -23,7 +23,9 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hosts import Disk
-from workers.config import DEFAULT_SLOTS, MEMORY_SHARE, BadConfig, sector_size_read
+from workers.config import DEFAULT_SLOTS, sector_size_read
+from workers.config_mistakes import BadConfig
+from workers.host_sums import MEMORY_SHARE
 from workers.storage.sizes import labelling_bytes, size_words
 
 SEAL_PROOFS: Final = range(5, 10)

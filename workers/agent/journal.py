@@ -152,7 +152,15 @@ class Journal:
 
     def unfinished(self) -> int:
         """Count the jobs that have a record and were not aborted."""
-        return sum((path / WORK).exists() and not (path / REMOVED).exists() for path in self.root.iterdir())
+        return len(self.unfinished_jobs())
+
+    def unfinished_jobs(self) -> list[str]:
+        """Return them."""
+        return [
+            path.name
+            for path in self.root.iterdir()
+            if (path / WORK).exists() and not (path / REMOVED).exists()
+        ]
 
     def jobs(self) -> list[str]:
         """Return the jobs that have a record."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.jobs import Assignment, EventAnswer, SealInputs
     from workers.agent.journal import Failure, Journal
+    from workers.agent.places import SealingPlaces
     from workers.config import SealerConfig
     from workers.console.client import Console
     from workers.console.lease_keeper import LeaseKeeper
@@ -92,6 +93,8 @@ class Agent:
         watch: StoreWatch | None = None,
     ) -> None:
         self.config = config
+        self.places: SealingPlaces | None = None
+        """Has the folders of sealing threads, where the host's file names some."""
         self.uncompiled_stages = uncompiled_stages
         """Gives the stages whose kernels are still being compiled: nothing is claimed for them."""
         self.console = console
@@ -180,7 +183,11 @@ class Agent:
         if self.leases.is_draining:
             return 0
         settings = self.config.settings
-        room = self.leases.hardware().disk_free_bytes // max(settings.get(SECTOR_ROOM), 1)
+        room_bytes = max(settings.get(SECTOR_ROOM), 1)
+        if self.places is not None and self.places.locations:
+            room = self.places.rooms(room_bytes)
+        else:
+            room = self.leases.hardware().disk_free_bytes // room_bytes
         if most := settings.get(SECTORS_MAX):
             room = min(room, max(most - self.journal.unfinished(), 0))
         if self.watch is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from workers.agent.places import KINDS
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway, path_remove
 from workers.storage.sums import SectorSums
@@ -24,15 +25,11 @@ if TYPE_CHECKING:
 
     from poolsite.wire.hosts import Command
     from workers.agent.journal import Journal
+    from workers.agent.places import SealingPlaces
     from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 
-KINDS: Final = (
-    *("cache", "sealed", "unsealed"),
-    *("update-cache", "update", "update-unsealed"),
-)
-"""Folders of a sealing folder or a store in which a sector has a file or folder of its name."""
 LOOK_S: Final = 1.0
 """Patience for the stage that runs, before its lock is tried again."""
 
@@ -58,8 +55,8 @@ def aborted_sector(args: dict[str, str]) -> AbortedSector:
 class Removals:
     """Removes aborted sectors' files in a thread of its own: half a TiB takes a while."""
 
-    def __init__(self, *, folder: Path, stores: Stores, journal: Journal) -> None:
-        self.folder, self.stores, self.journal = folder, stores, journal
+    def __init__(self, *, places: SealingPlaces, stores: Stores, journal: Journal) -> None:
+        self.places, self.stores, self.journal = places, stores, journal
         self._is_stopped = threading.Event()
         self._lock = threading.Lock()
         self._bytes: dict[str, int] = {}
@@ -126,14 +123,18 @@ class Removals:
         return False
 
     def files(self, sector: AbortedSector) -> list[Path]:
-        """Return the files and folders of a sector in the sealing folder and in the stores."""
-        name, sealing = sector_name(sector.miner_id, sector.number), self.folder / "sealing"
+        """Return the files and folders of a sector in the sealing folders and in the stores.
+
+        Raises StoreAway.
+        """
+        name, sealing = sector_name(sector.miner_id, sector.number), self.places.roots(sector.job_id)
         stored = () if sector.keeps_store else tuple(one.store.root for one in self.stores.here())
-        roots = (sealing, *stored)
+        roots = (*sealing, *stored)
         paths = [root / kind / name for root in roots for kind in KINDS]
         paths += [SectorSums(root, name).path for root in roots]
         # Labels of another ticket that were put aside; the dot keeps sector 50 out of 5.
-        paths += [*sealing.glob(f"cache/{name}.*"), *sealing.glob(f"update-cache/{name}.*")]
+        for root in sealing:
+            paths += [*root.glob(f"cache/{name}.*"), *root.glob(f"update-cache/{name}.*")]
         return [path for path in paths if path.exists()]
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import structlog
 
 from poolsite.wire.jobs import STAGED
@@ -21,14 +22,16 @@ from workers.agent.children import ChildCommand, Children, ProgramMissing, broke
 from workers.agent.inventory import sectors_here, stored_here
 from workers.agent.journal import Journal
 from workers.agent.loop import Agent
+from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, BadConfig, sealer_config
+from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config
+from workers.config_mistakes import BadConfig
 from workers.console.client import Console
-from workers.console.join import joined, secret_write
+from workers.console.join import joined, secret_write, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.log_tail import log_tail
-from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.machine import config_text, machine_look
@@ -36,6 +39,7 @@ from workers.machine_report import RATES_FILE, MachineReport, rates_write
 from workers.processors.compile_progress import HostCompileProgress
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.snark.files import CircuitKind
+from workers.stage_processors import LOCATIONS_VARIABLE, PROCESSORS_VARIABLE
 from workers.storage.store_mark import BadMark
 from workers.storage.stores import Stores
 from workers.store_watch import StoreWatch, disk_folders
@@ -73,7 +77,8 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
             "POOLSITE_SEALER_READ_ONLY": json.dumps(sorted(map(str, config.read_only_stores))),
             "POOLSITE_SEALER_CONSOLE": config.console,
             "POOLSITE_SEALER_TOKEN": config.token,
-            "POOLSITE_SEALER_PROCESSORS": json.dumps(config.processors),
+            LOCATIONS_VARIABLE: msgspec.json.encode(config.locations).decode(),
+            PROCESSORS_VARIABLE: msgspec.json.encode(config.children).decode(),
             "POOLSITE_SEALER_SNARK": config.snark,
         },
         # A warm stop would wait for the stages; every stage can be done again.
@@ -82,8 +87,14 @@ def celery_command(config: SealerConfig, broker: str) -> ChildCommand:
     )
 
 
+def sealing_folders(config: SealerConfig) -> tuple[Path, ...]:
+    """Return the folders in which sectors are sealed, as far as they are there."""
+    locations = (Path(one.path) for one in config.locations)
+    return (config.folder, *(path for path in locations if path.is_dir()))
+
+
 def run(config: SealerConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Call it from the main thread.
+    """Work until `stop` is set, or the console tells another sector size.  Call it from the main thread.
 
     Raises ProgramMissing, TokenRefused, BadMark.
     """
@@ -97,15 +108,16 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
-    machine = MachineReport(config.folder, lambda: (config.folder, *disk_folders(stores)))
+    machine = MachineReport(config.folder, lambda: (*sealing_folders(config), *disk_folders(stores)))
     leases.machine, leases.disks_measure = machine.hardware, machine.measure
     leases.log_tail = partial(log_tail, config.folder / "log")
     leases.watch_stores(watch)
     journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
-    removals = Removals(folder=config.folder, stores=stores, journal=journal)
+    places = SealingPlaces(config.folder, journal, config.locations)
+    removals = Removals(places=places, stores=stores, journal=journal)
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
-    ours = [stage for stage in KERNEL_STAGES if stage not in config.processors]
+    ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     # A host without slots for a proof, or with a program of its own for it, needs no parameters of it.
     made = {
@@ -130,6 +142,8 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         bell=bell,
         watch=watch,
     )
+    agent.places = places
+    is_size_known = False
     try:
         watch.start()
         children.tick()
@@ -139,6 +153,10 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
         bell.start()
         while not stop.is_set():
             leases.require_accepted()
+            if not is_size_known and leases.registered is not None:
+                is_size_known = True
+                if size_learned(config, leases.sector_bytes):
+                    return
             children.tick()
             leases.kernels_report(**asdict(compiling.read()))
             no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
@@ -167,7 +185,7 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
     """
     config = joined(config, stop=stop)
     path = config.folder / CONFIG_FILE
-    if not config.join_token or path.exists():
+    if not config.join_token or config.file.exists():
         return config
     machine = machine_look((config.folder, *config.stores))
     rates_write(config.folder / RATES_FILE, machine.disks)
@@ -186,7 +204,13 @@ def main(argv: list[str] | None = None) -> int:
             stop = stop_on_signal()
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)
-            run(configured(config, arguments, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, ProgramMissing, TokenRefused, BadMark) as error:
+            config = configured(config, arguments, stop=stop)
+            run(config, stop=stop)
+            while not stop.is_set():  # the console has told the sector size: once, before any work
+                config = joined(sealer_config(arguments), stop=stop)
+                run(config, stop=stop)
+    except BadConfig as error:
+        return refuse(str(error), code=MISCONFIGURED)
+    except (AlreadyRunning, ProgramMissing, TokenRefused, BadMark) as error:
         return refuse(str(error))
     return 0

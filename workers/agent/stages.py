@@ -34,6 +34,7 @@ from workers.agent.paths import (
     required,
     sealing_paths,
 )
+from workers.agent.places import SealingPlaces
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 
     from poolsite.wire.jobs import SealInputs
     from workers.processors.pool import ProcessorPool
+    from workers.stage_processors import Location
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
     from workers.storage.stores import Attachment, Stores
@@ -127,7 +129,13 @@ class StageRunner:
     """Runs the stages that the journal asks for, each in the kernel children of `pool`."""
 
     def __init__(
-        self, *, folder: Path, stores: Stores, pool: ProcessorPool, console: Console | None = None
+        self,
+        *,
+        folder: Path,
+        stores: Stores,
+        pool: ProcessorPool,
+        console: Console | None = None,
+        locations: Sequence[Location] = (),
     ) -> None:
         self.console = console
         """Has the raw bytes of pieces."""
@@ -135,6 +143,7 @@ class StageRunner:
         self.stores = stores
         self.pool = pool
         self.journal = Journal(folder / "jobs")
+        self.places = SealingPlaces(folder, self.journal, locations)
         self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
             Stage.PERSIST: self._persist,
             Stage.FINALIZE: self._finalize,
@@ -292,10 +301,11 @@ class StageRunner:
         """Return where a sector is sealed, with the folders made.  Raises StoreAway."""
         is_stored = inputs.stage in UNSEAL_STAGES or (inputs.is_update and inputs.state not in REBUILD_STATES)
         store = self._store_of(inputs) if is_stored else None
-        paths = sealing_paths(
-            self.folder / "sealing", self.journal.folder(job_id), store=store, inputs=inputs
-        )
-        if inputs.stage not in UNSEAL_STAGES and not is_guest(inputs):
+        # Bytes are unsealed in the store, and a guest's proof is made from its job's folder alone.
+        is_elsewhere = inputs.stage in UNSEAL_STAGES or is_guest(inputs)
+        root = self.folder if is_elsewhere else self.places.root(job_id, inputs)
+        paths = sealing_paths(root, self.journal.folder(job_id), store=store, inputs=inputs)
+        if not is_elsewhere:
             for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         return paths
@@ -366,7 +376,7 @@ class StageRunner:
         paths.staged.unlink(missing_ok=True)
         if inputs.state in REBUILD_STATES:
             sector_files_remove(paths.key)
-            path_remove(self.folder / "sealing" / "unsealed" / files.sealed.name)
+            path_remove(self.places.root(job_id, inputs) / "unsealed" / files.sealed.name)
         for spent in paths.job.glob("c1-*.json"):
             spent.unlink(missing_ok=True)
         return outputs

@@ -70,12 +70,16 @@ class Console:
         """Hang up."""
         self._client.close()
 
-    def join(self, *, uid: str, name: str) -> str:
-        """Return the host's own token in exchange for the join token that this line holds."""
+    def join(self, *, uid: str, name: str) -> tuple[str, int]:
+        """Return the host's own token in exchange for the join token that this line holds.
+
+        With it the sector size of the pool's miners; 0 where the console does not tell.
+        """
         answer = self._post("/api/v1/workers:join", {"uid": uid, "name": name})
         if not isinstance(answer, dict) or not isinstance(answer.get("token"), str):
             raise ConsoleAway("the console's answer has no token")
-        return str(answer["token"])
+        size = answer.get("sector_bytes")
+        return str(answer["token"]), size if isinstance(size, int) else 0
 
     def register(self, register: Register) -> Registered:
         """Introduce this start of the worker."""

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import structlog
 
-from workers.config import TOKEN_FILE, BadConfig, HostConfig, token_read
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
+from workers.config import TOKEN_FILE, HostConfig, size_note, size_noted, token_read
+from workers.config_mistakes import BadConfig
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.console.lease_keeper import RETRY_PAUSES_S, TokenRefused
 
@@ -29,36 +31,54 @@ JOINED_FILE: Final = "joined"
 def joined(config: C, *, stop: threading.Event) -> C:
     """Return the configuration with the host's own token, however long the console is away.
 
-    Raises TokenRefused, BadConfig.
+    The sector size is the pool's, where neither command nor file says one.  Raises TokenRefused, BadConfig.
     """
     if not config.join_token:
         return config
     digest = hashlib.sha256(config.join_token.encode()).hexdigest()
     mark = config.folder / JOINED_FILE
     if not mark.exists() or mark.read_text().strip() != digest:
-        secret_write(config.folder / TOKEN_FILE, _exchange(config, stop))
+        token, sector_bytes = _exchange(config, stop)
+        secret_write(config.folder / TOKEN_FILE, token)
+        size_note(config.folder, sector_bytes)
         secret_write(mark, digest)  # last: killed before it, the host asks again and gets another token
-    return replace(config, token=token_read(config.folder / TOKEN_FILE))
+    size = config.sector_bytes if config.is_size_told else size_noted(config.folder)
+    return replace(
+        config, token=token_read(config.folder / TOKEN_FILE), sector_bytes=size or config.sector_bytes
+    )
 
 
-def _exchange(config: HostConfig, stop: threading.Event) -> str:
-    """Return the token that the console gives for the join token.  Raises TokenRefused, BadConfig."""
+def size_learned(config: HostConfig, told_bytes: int) -> bool:
+    """Note the sector size that the console tells, for the next start.
+
+    Return whether the host was started for another one.
+    """
+    if config.is_size_told or told_bytes not in SECTOR_SIZES or told_bytes == config.sector_bytes:
+        return False
+    size_note(config.folder, told_bytes)
+    log.info("sector_size_learned", sector_bytes=told_bytes)
+    return True
+
+
+def _exchange(config: HostConfig, stop: threading.Event) -> tuple[str, int]:
+    """Return what the console gives for the join token.  Raises TokenRefused, BadConfig."""
     console = Console(config.console, config.join_token)
     pauses = list(RETRY_PAUSES_S)
     try:
         while not stop.is_set():
             try:
-                token = console.join(uid=config.uid, name=config.name)
+                answer = console.join(uid=config.uid, name=config.name)
             except ConsoleAway as error:
                 log.warning("not_joined", reason=str(error))
                 stop.wait(pauses.pop(0) if len(pauses) > 1 else pauses[0])
             except ConsoleRefused as error:
                 raise TokenRefused(
-                    f"{config.console} does not take this join token: {error.reason}"
+                    f"{config.console} does not take this join token: {error.reason}. --token takes one of"
+                    " the page Hosts, Join a host; one of the page Tokens goes into a file, for --token-file"
                 ) from None
             else:
                 log.info("joined", console=config.console, name=config.name)
-                return token
+                return answer
     finally:
         console.close()
     raise BadConfig("stopped before the console had answered")

@@ -119,6 +119,11 @@ class LeaseKeeper:
         return "" if self.registered is None else self.registered.worker_id
 
     @property
+    def sector_bytes(self) -> int:
+        """Return the sector size of the pool's miners; 0: not told."""
+        return 0 if self.registered is None else self.registered.sector_bytes
+
+    @property
     def poll_s(self) -> float:
         """Pause between claims while there is nothing to do."""
         return 1.0 if self.registered is None else self.registered.poll_ms / 1000

@@ -7,11 +7,15 @@ import signal
 import sys
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+MISCONFIGURED: Final = 2
+"""Exit code of a start that its command line or file forbids, as of a command line that cannot be parsed."""
 
 
 class AlreadyRunning(Exception):
@@ -26,7 +30,10 @@ def owned(folder: Path, *, name: str) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AlreadyRunning(f"a {name} is already running in {folder}") from None
+            raise AlreadyRunning(
+                f"a {name} is already running in {folder} (`make up` has one): stop it, or give this one a"
+                " folder of its own, --dir FOLDER (DIR=FOLDER for make)"
+            ) from None
         yield
 
 
@@ -38,7 +45,7 @@ def stop_on_signal() -> threading.Event:
     return stop
 
 
-def refuse(reason: str) -> int:
+def refuse(reason: str, *, code: int = 1) -> int:
     """Print why on the terminal; return the exit code."""
     sys.stderr.write(f"{reason}\n")
-    return 1
+    return code

@@ -20,6 +20,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
+from workers.processors.admission import Admission, Place
 from workers.processors.errors import (
     BadInput,
     CallGivenUp,
@@ -53,6 +54,8 @@ CHECK_EVERY_S = 5.0
 """How often `keep_running` looks for a child that has ended."""
 STOP_S = 5.0
 """How long a child may take to leave after its stdin was closed."""
+AVOID_S = 60.0
+"""How long a child that did not get ready is asked only where the others of its stage are busy."""
 
 
 def always() -> bool:
@@ -68,8 +71,19 @@ class ChildSpec:
     """Stages that it runs."""
     command: tuple[str, ...] = ()
     """The program and its arguments; empty: ours."""
+    around: tuple[str, ...] = ()
+    """What starts the program on certain cores, as ("taskset", "-c", "0-7")."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Added to the parent's."""
+    inherits_environment: bool = True
+    """False: `environment` is all of it."""
+    capacity: int = 0
+    """Tasks at a time; 0: any number."""
+    locks: tuple[str, ...] = ()
+    """Names that a task holds while it runs, of the pool's locks."""
+    weight: int = 1
+    restarts: bool = True
+    """False: once it has ended it stays so."""
     niceness: int = 0
     """By how much it gives way to others on this machine's cores, as `nice` counts."""
     ready_s: float = READY_S
@@ -77,7 +91,8 @@ class ChildSpec:
 
     def argv(self) -> list[str]:
         """Return the command line."""
-        return list(self.command) or [sys.executable, "-m", "workers.processors", *self.stages]
+        ours = (sys.executable, "-m", "workers.processors", *self.stages)
+        return [*self.around, *(self.command or ours)]
 
     def greetings(self) -> set[str]:
         """Return the first lines that mean the child is ready."""
@@ -107,7 +122,7 @@ class ProcessorChild:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env={**os.environ, **spec.environment},
+            env={**(os.environ if spec.inherits_environment else {}), **spec.environment},
             start_new_session=True,
         )
         if spec.niceness:
@@ -274,25 +289,41 @@ class ProcessorChild:
 
 
 class ProcessorPool:
-    """The children of one host: every stage goes to the child that runs it, started at its first use."""
+    """The children of one host: every task goes to a child of its stage, started at its first use.
+
+    Of several children of one stage the least loaded one that is free gets it.
+    """
 
     def __init__(
-        self, specs: Sequence[ChildSpec], *, open_log: Callable[[ChildSpec], IO[bytes]] | None = None
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        admission: Admission | None = None,
+        open_log: Callable[[ChildSpec], IO[bytes]] | None = None,
     ) -> None:
-        self._specs = {name: spec for spec in specs for name in spec.stages}
+        self._specs = tuple(specs)
+        self._places: dict[str, list[Place]] = {}
+        for number, spec in enumerate(specs):
+            place = Place(number=number, capacity=spec.capacity, locks=spec.locks, weight=spec.weight)
+            for name in spec.stages:
+                self._places.setdefault(name, []).append(place)
+        self._admission = admission or Admission()
         self._open_log = open_log
-        self._children: dict[tuple[str, ...], ProcessorChild] = {}
-        self._leaving: list[ProcessorChild] = []
-        self._started: dict[tuple[str, ...], float] = {}
-        self._starting = {spec.stages: threading.Lock() for spec in specs}
+        self._children: dict[int, ProcessorChild] = {}
+        """By the number of their spec, as the next four."""
+        self._started: dict[int, float] = {}
+        self._failed: dict[int, float] = {}
+        """When a child did not get ready."""
+        self._starting = [threading.Lock() for _ in specs]
         """One for each child: a start may have to pause, and no other child's caller waits for that."""
+        self._leaving: list[ProcessorChild] = []
         self._lock = threading.Lock()
         self._closed = threading.Event()
 
     @property
     def stages(self) -> tuple[str, ...]:
         """Return the stages that can be called."""
-        return tuple(self._specs)
+        return tuple(self._places)
 
     def call(
         self,
@@ -302,7 +333,7 @@ class ProcessorPool:
         progress: Progress = no_progress,
         is_wanted: Callable[[], bool] = always,
     ) -> Any:
-        """Run a stage in its child; a dead child is started again first.
+        """Run a stage in a child of it, once one is free; a dead child is started again first.
 
         A call that is not wanted any more ends at once, and the child with it: it may hang.  What else runs
         there goes on to its end, new calls have a new child.
@@ -311,13 +342,15 @@ class ProcessorPool:
         """
         if not is_wanted():
             raise CallGivenUp(f"{stage}: given up")
-        child = self._child(stage)
-        return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
+        places = self._usable(stage)
+        with self._admission.admitted(stage, places, is_wanted=is_wanted, avoided=self._avoided) as place:
+            child = self._child(place.number)
+            return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 
     def precompile(self) -> None:
         """Start all children and wait until their kernels are compiled.  Raises ChildNotReady."""
-        for stage in self._specs:
-            self._child(stage)
+        for number in range(len(self._specs)):
+            self._child(number)
 
     def keep_running(self) -> None:
         """Start all children, and whichever has ended again, until the pool is closed.
@@ -326,35 +359,65 @@ class ProcessorPool:
         killed, or met a full disk, while it compiled.
         """
         while not self._closed.is_set():
-            for spec in {spec.stages: spec for spec in self._specs.values()}.values():
+            for number, spec in enumerate(self._specs):
+                if self._is_over(number):
+                    continue
                 try:
-                    self._child(spec.stages[0])
+                    self._child(number)
                 except (ChildNotReady, ChildLost, OSError) as error:
                     if not self._closed.is_set():
                         log.warning("%s: %s", "+".join(spec.stages), error)
             self._closed.wait(CHECK_EVERY_S)
 
-    def _child(self, stage: str) -> ProcessorChild:
-        spec = self._specs.get(stage)
-        if spec is None:
+    def _usable(self, stage: str) -> list[Place]:
+        """Return the children of a stage that may still be asked.  Raises BadInput, ChildLost."""
+        places = self._places.get(stage)
+        if not places:
             raise BadInput(f"no processor for stage {stage}")
-        with self._starting[spec.stages]:
-            child = self._children.get(spec.stages)
+        usable = [place for place in places if not self._is_over(place.number)]
+        if not usable:
+            raise ChildLost(
+                f"{stage}: its processor has ended and auto_restart is false: start the host again"
+            )
+        return usable
+
+    def _is_over(self, number: int) -> bool:
+        """Return whether a child has ended that is not to be started again."""
+        child = self._children.get(number)
+        return child is not None and not child.is_there and not self._specs[number].restarts
+
+    def _avoided(self) -> frozenset[int]:
+        now = time.monotonic()
+        return frozenset(number for number, at in list(self._failed.items()) if now - at < AVOID_S)
+
+    def _child(self, number: int) -> ProcessorChild:
+        with self._starting[number]:
+            child = self._children.get(number)
             if child is None or not child.is_alive:
-                child = self._start(spec, child)
-        child.wait_ready()
+                child = self._start(number, child)
+        try:
+            child.wait_ready()
+        except ChildNotReady:
+            self._failed[number] = time.monotonic()
+            raise
+        self._failed.pop(number, None)
         return child
 
-    def _start(self, spec: ChildSpec, last: ProcessorChild | None) -> ProcessorChild:
-        pause = self._started.get(spec.stages, -RESTART_PAUSE_S) + RESTART_PAUSE_S - time.monotonic()
+    def _start(self, number: int, last: ProcessorChild | None) -> ProcessorChild:
+        spec = self._specs[number]
+        pause = self._started.get(number, -RESTART_PAUSE_S) + RESTART_PAUSE_S - time.monotonic()
         self._closed.wait(max(pause, 0))
         with self._lock:
             if self._closed.is_set():
                 raise ChildLost("the pool is closed")
             self._leaving = [one for one in (*self._leaving, last) if one is not None and one.is_there]
-            self._started[spec.stages] = time.monotonic()
-            child = ProcessorChild(spec, log=None if self._open_log is None else self._open_log(spec))
-            self._children[spec.stages] = child
+            self._started[number] = time.monotonic()
+            try:
+                child = ProcessorChild(spec, log=None if self._open_log is None else self._open_log(spec))
+            except OSError:
+                self._failed[number] = time.monotonic()
+                raise
+            self._children[number] = child
         return child
 
     def close(self) -> None:

@@ -12,12 +12,13 @@ import structlog
 from msgspec.structs import replace
 
 from poolsite.wire.jobs import JobKind
-from workers.config import COMPILE_PROGRESS_FILE, BadConfig, prover_config
+from workers.config import COMPILE_PROGRESS_FILE, prover_config
+from workers.config_mistakes import BadConfig
 from workers.console.client import Console
-from workers.console.join import joined
+from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
 from workers.console.log_tail import log_tail
-from workers.console.process import AlreadyRunning, owned, refuse, stop_on_signal
+from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
@@ -53,7 +54,7 @@ KINDS = (CircuitKind.WINDOW_POST,)
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set.  Raises TokenRefused, BadMark."""
+    """Work until `stop` is set, or the console tells another sector size.  Raises TokenRefused, BadMark."""
     console = Console(config.console, config.token)
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
     stores.open()
@@ -93,6 +94,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 
+    is_size_known = False
     gateway = ProofLine(
         url=gateway_url(config.console),
         token=config.token,
@@ -112,6 +114,10 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
             preparation.start()
         while not stop.is_set():
             leases.require_accepted()
+            if not is_size_known and leases.registered is not None:
+                is_size_known = True
+                if size_learned(config, leases.sector_bytes):
+                    return
             told = compiling.read()
             leases.kernels_report(**asdict(told))
             leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
@@ -153,11 +159,16 @@ def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> l
 def main(argv: list[str] | None = None) -> int:
     """Run a prover until SIGTERM or SIGINT; gives the exit code."""
     try:
-        config = prover_config(sys.argv[1:] if argv is None else argv)
+        arguments = sys.argv[1:] if argv is None else argv
+        config = prover_config(arguments)
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
             stop = stop_on_signal()
             run(joined(config, stop=stop), stop=stop)
-    except (BadConfig, AlreadyRunning, TokenRefused, BadMark) as error:
+            while not stop.is_set():  # the console has told the sector size: once, before any work
+                run(joined(prover_config(arguments), stop=stop), stop=stop)
+    except BadConfig as error:
+        return refuse(str(error), code=MISCONFIGURED)
+    except (AlreadyRunning, TokenRefused, BadMark) as error:
         return refuse(str(error))
     return 0

@@ -21,6 +21,7 @@ from tests.integration.sealing.test_changes import TERMINATE, ask
 from tests.integration.sealing.world import PERIOD, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal
+from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def files_of(world: World, sector: Sector) -> list[Path]:
 
 def hosts_remove(world: World) -> None:
     """Send a heartbeat of the host and carry out its orders in their thread, as the product does."""
-    removals = Removals(folder=world.folder / "sealer", stores=world.stores, journal=world.agent.journal)
+    journal = world.agent.journal
+    places = SealingPlaces(world.folder / "sealer", journal)
+    removals = Removals(places=places, stores=world.stores, journal=journal)
     world.agent.leases.files_remove = removals.remove
     end = time.monotonic() + 60
     while WorkerCommand.objects.filter(op="remove", done_at=None).exists():

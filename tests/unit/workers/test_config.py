@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.config import BadConfig, prover_config, sealer_config, uid_of
+from workers.agent.sealer import main
+from workers.config import prover_config, sealer_config, uid_of
+from workers.config_mistakes import BadConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +40,37 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "more", "words"),
     [
-        ("[slots]\npc9 = 1", [], "there is no stage 'pc9'"),
-        ("[slots]\npc1 = -1", [], "must be a whole number"),
-        ("[slots]\npc1 = true", [], "must be a whole number"),
-        ("[slots", [], "cannot be read"),
+        ("[slots]\npc9 = 1", [], "config.toml, line 2: slots.pc9 is no stage: did you mean pc2"),
+        ("\n[slots]\npc1 = -1", [], "config.toml, line 3: slots.pc1 is -1: write a whole number from 0 to"),
+        ("[slots]\npc1 = true", [], "line 2: slots.pc1 is True: write a whole number"),
+        ("[slots", [], "config.toml cannot be read: .*line 1"),
+        ("slots = 3", [], r"line 1: slots is no table: write \[slots\] on a line of its own"),
+        ("[slot]\npc1 = 1", [], "line 1: slot is unknown: did you mean slots"),
+        ("pc1 = 1", [], "line 1: pc1 is unknown: there are slots, proposed"),
+        (
+            "[[sealing_threads]]\nlocation = '/a'",
+            [],
+            "line 1: sealing_threads is unknown: did you mean sealing_thread",
+        ),
+        ("[processor]\npc1 = 1", [], "line 1: processor is unknown: did you mean processors"),
+        ("processors = 3", [], r"line 1: processors is no table: write \[processors\]"),
+        ("[processors]\npc9 = ['/a']", [], "line 2: processors.pc9 is no stage: did you mean pc2"),
+        (
+            "[processors]\npc1 = '/a'",
+            [],
+            r"line 2: processors.pc1 is '/a': write a program and its arguments, as pc1",
+        ),
+        (
+            "[processors.pc1]\nbin = '/a'",
+            [],
+            r"line 1: .*is no array of tables: write \[\[processors.pc1\]\]",
+        ),
+        ("proposed = 1", [], r"line 1: proposed is no table: write \[proposed\]"),
+        ("[proposed]\nsectors = 1", [], "line 2: proposed.sectors is unknown: did you mean sectors_max"),
+        ("[proposed.slots]\npc1 = 1.5", [], "line 2: proposed.slots.pc1 is 1.5: write a whole number"),
+        ("sectors_max = 'a'", [], "line 1: sectors_max is 'a': write a whole number"),
+        ("", ["--config", "/nonexistent.toml"], "/nonexistent.toml is not there: check --config"),
+        ("", ["--slots", "pc9=1"], "--slots: there is no stage 'pc9': did you mean PC2"),
         ("", ["--slots", "pc1=x"], "write stage=number"),
         ("", ["--snark", "external"], "--snark external needs"),
         ("", ["--snark", "groth16"], "--snark groth16 needs --sector-size"),
@@ -58,6 +87,30 @@ def test_what_cannot_be_used_is_said_in_a_sentence(
 
     with pytest.raises(BadConfig, match=words):
         sealer_config(arguments(tmp_path, *more))
+
+
+def test_a_mistake_ends_the_program_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.toml").write_text("slots = 3\n")
+
+    assert main(arguments(tmp_path)) == 2
+    assert "config.toml, line 1: slots is no table" in capsys.readouterr().err
+
+
+def test_a_named_file_stands_for_that_in_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text("[slots]\npc1 = 1\n")
+    (tmp_path / "other.toml").write_text("[slots]\npc1 = 3\n")
+
+    assert sealer_config(arguments(tmp_path, "--config", str(tmp_path / "other.toml"))).slots["PC1"] == 3
+
+
+def test_two_files_in_the_folder_are_one_too_many(tmp_path: Path) -> None:
+    for name in ("config.toml", "worker.toml"):
+        (tmp_path / name).write_text("")
+
+    with pytest.raises(BadConfig, match=r"config.toml and .*worker.toml are both there: keep one"):
+        sealer_config(arguments(tmp_path))
 
 
 def test_prover_takes_an_own_binary_and_a_sector_size(tmp_path: Path) -> None:

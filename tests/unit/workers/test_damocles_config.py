@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from workers.config import BadConfig, sealer_config
+from workers.config import sealer_config
+from workers.config_mistakes import BadConfig
 from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
+from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,8 +57,9 @@ concurrent = 3
 
 @pytest.fixture(autouse=True)
 def programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All programs are installed."""
+    """All programs are installed, and the folders of all sealing threads are there."""
     monkeypatch.setattr("shutil.which", lambda program: f"/usr/bin/{program}")
+    monkeypatch.setattr("workers.damocles_config.is_folder", lambda _location: True)
 
 
 def read(text: str, *, cpus: int = 64) -> DamoclesFile:
@@ -68,13 +70,120 @@ def test_what_a_host_obeys_of_the_file_is_what_the_file_means() -> None:
     file = read(FILE)
 
     assert (file.name, file.stores, file.read_only) == ("seal-7", ["/mnt/p1", "/mnt/old"], ["/mnt/old"])
-    assert file.settings == {"sectors_max": 2, "slots.PC1": 2, "slots.PERSIST": 1, "slots.C2": 3}
-    pinned = ("env", "FIL_PROOFS_MAXIMIZE_CACHING=1", "numactl", "--preferred=0", "taskset", "-c", "0-7")
-    assert file.processors == {
-        "pc1": (*pinned, sys.executable, "-m", "workers.processors", "pc1"),
-        "c2": ("/usr/local/bin/c2", "--gpu", "1"),
+    plans = {"slots.SNAP_ENCODE": 0, "slots.SNAP_PROVE": 0, "slots.UNSEAL": 0}
+    assert file.settings == {"sectors_max": 2, "slots.PC1": 2, "slots.PERSIST": 1, "slots.C2": 3} | plans
+    assert file.locations == [("/mnt/nvme1/1", "sealer"), ("/mnt/nvme1/2", "sealer")]
+    assert file.processors == HostProcessors(
+        children=(
+            StageProcessor(
+                stage="pc1",
+                around=("numactl", "--preferred=0", "taskset", "-c", "0-7"),
+                environment={"FIL_PROOFS_MAXIMIZE_CACHING": "1"},
+            ),
+            StageProcessor(stage="pc2", locks=("gpu1",)),
+            StageProcessor(stage="c2", command=("/usr/local/bin/c2", "--gpu", "1"), concurrent=3),
+        ),
+        locks={"gpu1": 1},
+        staggered_s={"pc1": 300.0},
+    )
+
+
+def test_one_stage_has_a_processor_for_each_numa_node() -> None:
+    nodes = [
+        f"[[processors.pc1]]\nbin = '/opt/pc1'\nnuma_preferred = {node}\ncgroup.cpuset = '{cpus}'\nnice = 5\n"
+        f"concurrent = {room}\nenvs = {{ HUGEPAGE_FILES_PATH = '/mnt/huge_{node}' }}\n"
+        for node, cpus, room in ((0, "0-7", 2), (1, "8-15", 3))
+    ]
+
+    file = read("".join(nodes))
+
+    assert file.settings == {"slots.PC1": 5}
+    assert [
+        (one.command, one.around, one.environment, one.concurrent) for one in file.processors.children
+    ] == [
+        (
+            ("/opt/pc1", "processor", "pc1"),
+            ("nice", "-n", "5", "numactl", f"--preferred={node}", "taskset", "-c", cpus),
+            {"HUGEPAGE_FILES_PATH": f"/mnt/huge_{node}"},
+            room,
+        )
+        for node, cpus, room in ((0, "0-7", 2), (1, "8-15", 3))
+    ]
+
+
+def test_a_limit_of_the_stage_counts_beside_those_of_its_processors() -> None:
+    limit = "[processors.limitation.concurrent]\npc2 = {}\n[[processors.pc2]]\nconcurrent = 1\n"
+
+    assert read(limit.format(9) + "[[processors.pc2]]\nconcurrent = 1").settings == {"slots.PC2": 2}
+    assert read(limit.format(1) + "[[processors.pc2]]\nconcurrent = 1").settings == {"slots.PC2": 1}
+    assert read("[[processors.pc2]]\n[[processors.pc2]]").settings == {"slots.PC2": 2}
+
+
+def test_own_binaries_get_the_words_of_a_damocles_worker() -> None:
+    file = read(
+        "[[processors.add_pieces]]\nbin = '/opt/damocles-worker'\nstable_wait = '1min 30s'\n"
+        "auto_restart = false\nweight = 2\ninherit_envs = false"
+    )
+
+    (child,) = file.processors.children
+    assert child.command == ("/opt/damocles-worker", "processor", "add_pieces")
+    assert (child.stage, child.ready_s, child.restarts, child.weight) == ("add_piece", 90.0, False, 2)
+    assert not child.inherits_environment
+
+
+def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
+    threads = "".join(
+        f"[[sealing_thread]]\nlocation = '/a/{number}'\nplan = '{plan}'\n"
+        for number, plan in enumerate(("sealer", "snapup", "snapup", "rebuild", "wdpost"))
+    )
+
+    file = read(threads + "[processors.limitation.concurrent]\nsnap_prove = 1")
+
+    assert file.settings == {
+        "sectors_max": 4,
+        "slots.SNAP_ENCODE": 3,
+        "slots.SNAP_PROVE": 1,
+        "slots.UNSEAL": 0,
     }
-    assert any("staggered" in note for note in file.notes)
+    assert any("plan wdpost" in note for note in file.notes)
+    assert any("no [[sealing_thread]] has plan unseal: slots of unseal are 0" in note for note in file.notes)
+    assert any("begins no new sector" in one for one in read(threads.replace("'sealer'", "'snapup'")).notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[sealing]\nallowed_miners = [1000]", "allowed_miners of [sealing] is not obeyed: give the miners'"),
+        ("[sealing]\nallowed_sizes = ['32GiB', '64GiB']", "allowed_sizes of [sealing] is not obeyed: a host"),
+        ("[sealing]\nmax_retries = 3", "max_retries of [sealing] is not obeyed: a stage that fails"),
+        (
+            "[[sealing_thread]]\nlocation = '/a'\nsealing.max_deals = 3",
+            "max_deals of [[sealing_thread]] 1 is not obeyed: the console decides",
+        ),
+        ("[worker]\nping_interval = '30s'", "worker.ping_interval is not obeyed: the console says how often"),
+        (
+            "[processors.limitation.staggered]\ntransfer = '1s'",
+            "the staggered start of transfer is not obeyed",
+        ),
+        ("[processors.static_tree_d]\n32GiB = '/a'", "processors.static_tree_d is not obeyed"),
+        ("[[processors.transfer]]\ncgroup.cpuset = '0'", "cgroup of [[processors.transfer]] is not obeyed"),
+        (
+            "[[processors.pc2]]\nstable_wait = '5s'\nnice = 1",
+            "stable_wait of [[processors.pc2]] is not obeyed",
+        ),
+        (
+            "[[processors.pc2]]\nargs = ['a']\nnice = 1",
+            "args of [[processors.pc2]] are not obeyed without bin",
+        ),
+        (
+            "[[processors.pc2]]\ncgroup.group_name = 'g'\ncgroup.cpuset = '1'",
+            "cgroup.group_name of [[processors.pc2]] is not obeyed",
+        ),
+        ("[[processors.window_post]]\nbin = 'a'", "[[processors.window_post]] is not obeyed"),
+    ],
+)
+def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
+    assert any(words in note for note in read(text).notes)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +225,9 @@ def test_what_a_host_obeys_of_the_file_is_what_the_file_means() -> None:
         ("[[processors.pc1]]\ncgroup.cpuset = '0-8'", "line 2: .*names core 8: this machine has cores 0-7"),
         ("[[processors.pc1]]\nnice = 20", "line 2: .*from -20 to 19"),
         (
-            "[[processors.pc1]]\ncgroup.cpuset = '0-5'\n[[processors.pc2]]\ncgroup.cpuset = '2-7'",
-            "6 of pc1 .* \\+ 6 of pc2 .* = 12 cores, and this machine has 8: make",
+            "[[processors.transfer]]\nbin = 'a'",
+            "line 2: .*copies into stores, .*its sum: leave bin out",
         ),
-        ("[[processors.c2]]\nbin = 'a'\n[[processors.c2]]\nbin = 'b'", "line 3: .*two processors"),
-        ("[[processors.transfer]]\nbin = 'a'", "line 1: .*without bin"),
     ],
 )
 def test_each_mistake_is_named_by_line_key_and_remedy(text: str, words: str) -> None:
@@ -128,16 +235,17 @@ def test_each_mistake_is_named_by_line_key_and_remedy(text: str, words: str) -> 
         read(text, cpus=8)
 
 
-def test_a_damocles_file_is_a_config_and_an_empty_one_says_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["config.toml", "worker.toml"])
+def test_a_damocles_file_is_a_config_and_an_empty_one_says_nothing(tmp_path: Path, name: str) -> None:
     (tmp_path / "token").write_text("t\n")
-    (tmp_path / "config.toml").write_text(FILE.replace('"0-7"', '"0"'))
+    (tmp_path / name).write_text(FILE.replace('"0-7"', '"0"'))
 
     config = sealer_config(["--dir", str(tmp_path)])
 
     assert (config.name, [store.name for store in config.stores]) == ("seal-7", ["p1", "old"])
     assert (config.slots["PC1"], config.settings.get("sectors_max")) == (2, 2)
     assert config.processors["c2"] == ("/usr/local/bin/c2", "--gpu", "1")
-    (tmp_path / "config.toml").write_text("")
+    (tmp_path / name).write_text("")
     assert sealer_config(["--dir", str(tmp_path)]).settings.get("sectors_max") == 0
 
 
@@ -154,6 +262,21 @@ def test_a_program_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
     with pytest.raises(BadFile, match=r"line 2: .*numa_preferred needs numactl: install it"):
         read("[[processors.pc1]]\nnuma_preferred = 1")
+
+
+def test_a_thread_whose_folder_is_missing_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.damocles_config.is_folder", lambda _location: False)
+
+    with pytest.raises(BadFile, match=r"line 2: .*no such folder: mount its disk, or make it by mkdir -p /a"):
+        read("[[sealing_thread]]\nlocation = '/a'")
+
+
+def test_the_only_size_that_is_allowed_is_the_hosts(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t\n")
+    (tmp_path / "worker.toml").write_text("[sealing]\nallowed_sizes = ['8MiB']\n")
+
+    assert sealer_config(["--dir", str(tmp_path)]).sector_bytes == 8 << 20
+    assert sealer_config(["--dir", str(tmp_path), "--sector-size", "2KiB"]).sector_bytes == 2 << 10
 
 
 def test_our_own_tables_are_no_damocles_file() -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import tomllib
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from poolsite.wire.hosts import Disk
 from workers import machine
-from workers.config import BadConfig, sealer_config, slots_check
+from workers.config import sealer_config
+from workers.config_mistakes import BadConfig
+from workers.host_sums import HostAsks
 from workers.machine import Machine, config_text, disk_measure, gpus_here, machine_look, slots_propose
+from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,5 +85,56 @@ def test_the_proposed_file_is_taken(tmp_path: Path) -> None:
 
 
 def test_slots_that_ask_for_too_much_are_refused_with_the_sum() -> None:
-    with pytest.raises(BadConfig, match=r"pc1 = 9 .*in all 576.0 GiB.*has 512.0 GiB: write pc1 = 7 at most"):
-        slots_check(9, sector_bytes=32 * GIB, ram_bytes=512 * GIB)
+    words = "9 times 64.0 GiB of pc1 ask for 576.0 GiB .*has 512.0 GiB: write pc1 = 7 at most"
+    with pytest.raises(BadConfig, match=words):
+        asks().check({"slots.PC1": 9})
+
+
+def asks(*children: StageProcessor, snark: str = "auto", locks: dict[str, int] | None = None) -> HostAsks:
+    """A machine of 32 cores with a GPU, for sectors of 32 GiB."""
+    return HostAsks(
+        path="config.toml",
+        sector_bytes=32 * GIB,
+        snark=snark,
+        children=HostProcessors(children=children, locks=locks or {}),
+        cpus=32,
+        ram_bytes=512 * GIB,
+        gpus=1,
+    )
+
+
+def pinned(stage: str, cpus: str, **more: Any) -> StageProcessor:
+    return StageProcessor(stage=stage, around=("taskset", "-c", cpus), **more)
+
+
+def test_memory_of_all_stages_is_added_up() -> None:
+    slots = {"slots.PC1": 6, "slots.C2": 4}
+
+    asks().check(slots)
+    with pytest.raises(BadConfig, match=r"6 times 64.0 GiB of pc1 \+ 4 times 35.4 GiB of c2 .*pc1 = 4 at"):
+        asks(snark="groth16").check(slots)
+    asks(StageProcessor(stage="c2", command=("/opt/c2",)), snark="groth16").check(slots)
+
+
+def test_cores_of_processors_and_slots_are_added_up() -> None:
+    full = (pinned("pc1", "0-15"), pinned("pc1", "16-31"))
+    asks(*full).check({"slots.PC1": 4})
+    with pytest.raises(BadConfig, match=r"16 of pc1 \+ 16 of pc1 \+ 4 of c2 = 36 cores, .*has 32: make"):
+        asks(*full, pinned("c2", "0-3")).check({})
+    small = replace(asks(pinned("pc2", "0-30")), sector_bytes=2 << 10)
+    with pytest.raises(BadConfig, match=r"31 of pc2 \+ 2 for 17 slots of pc1 .* = 33 cores"):
+        small.check({"slots.PC1": 17})
+
+
+def test_processors_of_one_lock_share_their_cores() -> None:
+    both = (pinned("pc2", "0-31", locks=("gpu1",)), pinned("c2", "0-31", locks=("gpu1",)))
+
+    asks(*both, locks={"gpu1": 1}).check({})
+    with pytest.raises(BadConfig, match="= 64 cores"):
+        asks(*both, locks={"gpu1": 2}).check({})
+
+
+def test_a_gpu_that_is_not_there_is_named() -> None:
+    asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0"})).check({})
+    with pytest.raises(BadConfig, match="of c2 asks for GPU 1, and this machine has GPUs 0-0: mend CUDA"):
+        asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0,1"})).check({})

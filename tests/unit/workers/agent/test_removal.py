@@ -10,6 +10,7 @@ import pytest
 
 from poolsite.wire.hosts import Command, Operation
 from workers.agent.journal import Journal
+from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.storage.store import Store
 from workers.storage.stores import Stores
@@ -26,7 +27,8 @@ def removals(tmp_path: Path) -> Removals:
     store = Store(tmp_path / "store")
     stores = Stores(tmp_path, (store.root,))
     stores.open()
-    return Removals(folder=tmp_path, stores=stores, journal=Journal(tmp_path / "jobs"))
+    journal = Journal(tmp_path / "jobs")
+    return Removals(places=SealingPlaces(tmp_path, journal), stores=stores, journal=journal)
 
 
 def sector_write(folder: Path, name: str) -> list[Path]:

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from workers.config import BadConfig, sealer_config
+from workers.config import sealer_config
+from workers.config_mistakes import BadConfig
 from workers.console import join
 from workers.console.client import ConsoleAway, ConsoleRefused
-from workers.console.join import joined
+from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import TokenRefused
+from workers.console.process import AlreadyRunning, owned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +28,12 @@ class Line:
     def __init__(self, url: str, token: str) -> None:
         self.token = token
 
-    def join(self, *, uid: str, name: str) -> str:
+    def join(self, *, uid: str, name: str) -> tuple[str, int]:
         self.asked.append((self.token, uid, name))
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return str(answer)
+        return answer if isinstance(answer, tuple) else (str(answer), 0)
 
     def close(self) -> None:
         pass
@@ -93,7 +95,9 @@ def test_a_kill_before_the_mark_asks_again(
 def test_what_the_console_refuses_is_said(line: type[Line], tmp_path: Path) -> None:
     line.answers[:] = [ConsoleRefused(status=409, code="join_token_used", reason="another host", field="")]
 
-    with pytest.raises(TokenRefused, match="https://pool does not take this join token: another host"):
+    with pytest.raises(
+        TokenRefused, match=r"https://pool does not take this join token: another host\. .*Join a"
+    ):
         joined(config_of(tmp_path, "--token", "once"), stop=threading.Event())
     assert not (tmp_path / "token").exists()
 
@@ -101,3 +105,31 @@ def test_what_the_console_refuses_is_said(line: type[Line], tmp_path: Path) -> N
 def test_without_any_token_it_says_where_there_is_one(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="give --token"):
         config_of(tmp_path)
+
+
+def test_the_pools_sector_size_is_the_hosts_unless_it_says_one(line: type[Line], tmp_path: Path) -> None:
+    line.answers[:] = [("own", 8 << 20)]
+    stop = threading.Event()
+
+    assert joined(config_of(tmp_path, "--token", "once"), stop=stop).sector_bytes == 8 << 20
+    assert config_of(tmp_path).sector_bytes == 8 << 20
+    told = config_of(tmp_path, "--token", "once", "--sector-size", "2KiB")
+    assert joined(told, stop=stop).sector_bytes == 2 << 10
+    assert not size_learned(told, 8 << 20)
+
+
+def test_another_size_that_is_told_later_is_for_the_next_start(line: type[Line], tmp_path: Path) -> None:
+    line.answers[:] = ["own"]
+    config = joined(config_of(tmp_path, "--token", "once"), stop=threading.Event())
+
+    assert [size_learned(config, size) for size in (0, 2 << 10, 7, 512 << 20)] == [False] * 3 + [True]
+    assert config_of(tmp_path).sector_bytes == 512 << 20
+
+
+def test_a_second_program_in_a_folder_says_how_to_give_it_another(tmp_path: Path) -> None:
+    with (
+        owned(tmp_path, name="sealer"),
+        pytest.raises(AlreadyRunning, match="own, --dir FOLDER"),
+        owned(tmp_path, name="sealer"),
+    ):
+        pass

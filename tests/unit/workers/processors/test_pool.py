@@ -192,10 +192,10 @@ def test_what_runs_beside_a_call_that_is_given_up_goes_on_to_its_end(tmp_path, o
     first = threading.Thread(target=hangs)
     second = threading.Thread(target=lambda: answers.append(pool.call("tree_d", task_named(go))))
     first.start()
-    while not pool._children[("tree_d",)]._calls:
+    while not pool._children[0]._calls:
         time.sleep(0.01)
     second.start()
-    while len(pool._children[("tree_d",)]._calls) < 2:
+    while len(pool._children[0]._calls) < 2:
         time.sleep(0.01)
     given_up.set()
     first.join()
@@ -381,3 +381,70 @@ def test_keep_running_ends_with_the_pool(tmp_path, open_pool, quick_looks):
     keeper.join(60)
     assert not keeper.is_alive()
     assert pids_of(pool) == ()
+
+
+NAMED = """
+print("c2 processor ready", flush=True)
+request = json.loads(sys.stdin.readline())
+until = time.monotonic() + 60
+while len(os.listdir(os.environ["MEET"])) < int(os.environ["OF"]) and time.monotonic() < until:
+    open(os.path.join(os.environ["MEET"], os.environ["NAME"]), "w").close()
+    time.sleep(0.01)
+proof = list(os.environ["NAME"].encode())
+print(json.dumps({"id": request["id"], "err_msg": None, "output": {"proof": proof}}), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_two_processors_of_one_stage_work_side_by_side(tmp_path, open_pool):
+    (tmp_path / "meet").mkdir()
+    (tmp_path / "c1.json").write_text("{}")
+    task = C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)
+    shared = {"MEET": str(tmp_path / "meet"), "OF": "2"}
+    pool = open_pool(
+        *(
+            foreign(tmp_path, NAMED, stages=("c2",), capacity=1, environment={**shared, "NAME": name})
+            for name in ("gpu0", "gpu1")
+        )
+    )
+    proofs = []
+    threads = [threading.Thread(target=lambda: proofs.append(pool.call("c2", task).proof)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert sorted(proofs) == [b"gpu0", b"gpu1"]
+
+
+def test_a_processor_that_is_not_started_anew_leaves_its_work_to_the_other(tmp_path, open_pool):
+    (tmp_path / "meet").mkdir()
+    (tmp_path / "c1.json").write_text("{}")
+    task = C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)
+    first = foreign(tmp_path, 'print("c2 processor ready", flush=True)', stages=("c2",), restarts=False)
+    other = tmp_path / "other"
+    other.mkdir()
+    environment = {"MEET": str(tmp_path / "meet"), "OF": "0", "NAME": "gpu1"}
+    pool = open_pool(first, foreign(other, NAMED, stages=("c2",), environment=environment))
+    alone = open_pool(first)
+
+    for one in (pool, alone):
+        with pytest.raises(ChildLost):
+            one.call("c2", task)
+    while any(child.is_there for one in (pool, alone) for child in (one._children[0],)):
+        time.sleep(0.01)
+
+    assert pool.call("c2", task).proof == b"gpu1"
+    with pytest.raises(ChildLost, match="auto_restart is false: start the host anew"):
+        alone.call("c2", task)
+
+
+def test_our_own_program_on_certain_cores_is_no_foreign_one(tmp_path, open_pool):
+    """It gets the path of what c1 gave, not the text."""
+    (tmp_path / "c1.json").write_text(golden_text("api_c1_2k_v1_1"))
+    spec = ChildSpec(("c2",), around=("taskset", "-c", "0"))
+
+    proof = open_pool(spec).call("c2", C2Task(None, str(tmp_path / "c1.json"), bytes(32), 1, 1000)).proof
+
+    assert spec.argv()[:3] == ["taskset", "-c", "0"]
+    assert proof.startswith(b"devnet-proof/1")

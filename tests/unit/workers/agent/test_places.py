@@ -1,0 +1,108 @@
+"""A folder of its own for each sealing thread of a damocles-worker's file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from poolsite.wire.jobs import SealInputs
+from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
+from workers.agent import places
+from workers.agent.journal import Journal, Work
+from workers.agent.places import SealingPlaces
+from workers.stage_processors import Location
+from workers.storage.store import StoreAway
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATE = next(state for state, spec in NEXT_STAGE.items() if spec.stage == Stage.ADD_PIECE)
+
+
+def inputs(number: int, *, state: str = STATE, stage: str = Stage.ADD_PIECE) -> SealInputs:
+    return SealInputs(miner_id=1000, number=number, seal_proof=5, sector_size=2048, state=state, stage=stage)
+
+
+class Host:
+    """A host with sealing threads."""
+
+    def __init__(self, folder: Path, *plans: str) -> None:
+        self.folder, self.journal = folder, Journal(folder / "jobs")
+        self.locations = [Location(str(folder / f"disk{number}"), plan) for number, plan in enumerate(plans)]
+        for one in self.locations:
+            (folder / one.path).mkdir()
+
+    @property
+    def places(self) -> SealingPlaces:
+        """As another process of the host has them."""
+        return SealingPlaces(self.folder, self.journal, self.locations)
+
+    def begin(self, job: str, given: SealInputs) -> str:
+        """Choose a place for a sector whose stage is written down."""
+        self.journal.work_write(job, Work(token=1, inputs=given))
+        return self.places.root(job, given).parent.name
+
+
+def test_each_sector_has_a_thread_to_itself_and_keeps_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+
+    assert [host.begin("j1", inputs(1)), host.begin("j2", inputs(2))] == ["disk0", "disk1"]
+    assert [host.begin("j2", inputs(2)), host.begin("j1", inputs(1))] == ["disk1", "disk0"]
+    host.journal.forget("j1")
+    assert host.begin("j3", inputs(3)) == "disk0"
+
+
+def test_a_thread_of_the_sectors_plan_comes_first(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "snapup")
+    update = inputs(1, state=SnapState.PIECES_ASSIGNED, stage=SnapStage.SNAP_ENCODE)
+
+    assert host.begin("j1", update) == "disk1"
+    assert host.begin("j2", inputs(2)) == "disk0"
+
+
+def test_a_sector_is_found_where_its_files_lie(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    old = tmp_path / "sealing" / "cache" / "s-t01000-7"
+    old.mkdir(parents=True)
+
+    assert host.places.root("j7", inputs(7)) == tmp_path / "sealing"
+    host.begin("j1", inputs(1))
+    (tmp_path / "disk0" / "sealing" / "sealed").mkdir()
+    (tmp_path / "disk0" / "sealing" / "sealed" / "s-t01000-1").touch()
+    (tmp_path / "jobs" / "j1" / "place").unlink()
+    assert host.begin("j1", inputs(1)) == "disk0"
+
+
+def test_nothing_is_written_under_a_disk_that_is_away(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer")
+    host.begin("j1", inputs(1))
+    (tmp_path / "disk0").rename(tmp_path / "gone")
+
+    with pytest.raises(StoreAway, match=r"disk0/sealing is not there.*is its disk mounted"):
+        host.begin("j1", inputs(1))
+    with pytest.raises(StoreAway, match="no location of a sealing thread is there"):
+        host.begin("j2", inputs(2))
+    with pytest.raises(StoreAway, match="disk0 is not there, and may have files"):
+        host.places.roots("j9")
+    assert not (tmp_path / "disk0").exists()
+
+
+def test_free_threads_with_room_on_their_disks_are_rooms(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, "sealer", "sealer", "sealer", "snapup")
+    free = host.places.rooms(1)
+    host.begin("j1", inputs(1))
+
+    assert (free, host.places.rooms(1), host.places.rooms(1 << 60)) == (3, 2, 0)
+    disk = type("Disk", (), {"f_bavail": 15, "f_frsize": 1})
+    monkeypatch.setattr(places.os, "statvfs", lambda _path: disk)
+    assert host.places.rooms(10) == 1  # both are on one disk
+
+
+def test_without_threads_all_is_sealed_in_the_own_folder(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+
+    assert host.places.root("j1", inputs(1)) == tmp_path / "sealing"
+    assert host.places.roots("j1") == [tmp_path / "sealing"]

@@ -1,0 +1,122 @@
+"""A worker's file (`config.toml`, or a damocles-worker's): each mistake by line, key and remedy."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX
+from poolsite.wire.pipeline import WORKER_STAGES
+from workers.config_mistakes import BadConfig, BadFile, FileChecks, lines_of, near_of
+from workers.damocles_config import LIMITS, TABLES, DamoclesFile, damocles_read, is_damocles
+from workers.damocles_keys import is_tables
+from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, slots_named
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from workers.config_mistakes import Path as KeyPath
+
+OWN_STAGES: Final = (
+    *(spec.task for spec in WORKER_STAGES.values() if spec.task),
+    *("synthetic", "snap_decode", "window_post", "winning_post", "sector_check", "aggregate"),
+)
+"""Stages that `[processors]` may give an own binary, on a sealing host or a prover."""
+NUMBERS: Final = (SECTORS_MAX, SECTOR_ROOM)
+KNOWN: Final = ("slots", "proposed", *TABLES, *NUMBERS)
+"""Tables and keys on the top level."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFile:
+    """What a worker's file says."""
+
+    path: Path
+    settings: dict[str, int] = field(default_factory=dict)
+    proposed: dict[str, int] = field(default_factory=dict)
+    """Of `[proposed]`."""
+    processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Own binaries of our own `[processors]`."""
+    damocles: DamoclesFile = field(default_factory=DamoclesFile)
+
+
+def host_file(path: Path, *, is_named: bool = False) -> HostFile:
+    """Read a worker's file; an absent one says nothing, unless the command names it.  Raises BadConfig."""
+    try:
+        text = path.read_text()
+        data = tomllib.loads(text)
+    except FileNotFoundError:
+        if is_named:
+            raise BadConfig(f"{path} is not there: check --config") from None
+        return HostFile(path)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadConfig(f"{path} cannot be read: {error}") from None
+    checks = _OwnTables(lines_of(text))
+    try:
+        checks.top(data)
+        return HostFile(
+            path,
+            settings=checks.settings(data, ()),
+            proposed=checks.proposed(data),
+            processors=checks.processors(data),
+            damocles=damocles_read(data, text, cpus=os.cpu_count() or 1)
+            if is_damocles(data)
+            else DamoclesFile(),
+        )
+    except BadFile as error:
+        raise BadConfig(f"{path}, {error}") from None
+
+
+class _OwnTables(FileChecks):
+    """Our own tables of a file."""
+
+    def top(self, data: dict[str, Any]) -> None:
+        """Check the names on the top level.  Raises BadFile."""
+        for name in data:
+            if name not in KNOWN:
+                raise self.wrong((name,), "is unknown", near_of(name, KNOWN))
+
+    def proposed(self, data: dict[str, Any]) -> dict[str, int]:
+        """Return the settings of `[proposed]`.  Raises BadFile."""
+        table = self.table(data, ("proposed",))
+        for name in table:
+            if name not in ("slots", *NUMBERS):
+                raise self.wrong(("proposed", name), "is unknown", near_of(name, ("slots", *NUMBERS)))
+        return self.settings(table, ("proposed",))
+
+    def settings(self, table: dict[str, Any], path: KeyPath) -> dict[str, int]:
+        """Return the settings of a table that the console may set, too.  Raises BadFile."""
+        plain = {name: table[name] for name in NUMBERS if name in table}
+        for key, value in plain.items():
+            self.number((*path, key), value, most=SETTING_MAX)
+        slots = self.table(table, (*path, "slots"))
+        for name, value in slots.items():
+            if name.upper() not in WORKER_STAGES:
+                stages = [stage.lower() for stage in WORKER_STAGES]
+                raise self.wrong((*path, "slots", name), "is no stage", near_of(name.lower(), stages))
+            self.number((*path, "slots", name), value, most=SLOTS_MAX)
+        return slots_named({name.upper(): value for name, value in slots.items()}) | plain
+
+    def number(self, path: KeyPath, value: Any, *, most: int) -> None:
+        """Check a whole number.  Raises BadFile."""
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+            raise self.wrong(path, f"is {value!r}", f"write a whole number from 0 to {most}")
+
+    def processors(self, data: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+        """Return the own binaries of our own `[processors]`.  Raises BadFile."""
+        found = {}
+        for name, value in self.table(data, ("processors",)).items():
+            path: KeyPath = ("processors", name)
+            if name in LIMITS or is_tables(value):
+                continue  # a damocles-worker's
+            if isinstance(value, dict):
+                raise self.wrong(path, "is no array of tables", f"write [[processors.{name}]]")
+            if name not in OWN_STAGES:
+                raise self.wrong(path, "is no stage", near_of(name, dict.fromkeys(OWN_STAGES)))
+            if not isinstance(value, list) or not value or not all(isinstance(part, str) for part in value):
+                remedy = f'write a program and its arguments, as {name} = ["/usr/local/bin/{name}", "--fast"]'
+                raise self.wrong(path, f"is {value!r}", remedy)
+            found[name] = tuple(value)
+        return found

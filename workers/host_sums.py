@@ -1,0 +1,135 @@
+"""What a host's slots and processors ask for together, refused with the sum where the machine has less."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from workers.config_mistakes import BadConfig
+from workers.damocles_processors import cpus_of
+from workers.host_settings import SLOTS
+from workers.storage.sizes import labelling_bytes, size_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from workers.stage_processors import HostProcessors, StageProcessor
+
+MEMORY_SHARE: Final = 0.9
+"""Of a machine's memory, what slots may be proposed for: the rest is for the system and mapped files."""
+LANES: Final = 16
+"""Sectors that one core labels side by side at most."""
+SMALL_PROOF_BYTES: Final = 3 << 30
+LARGE_PROOF_BYTES: Final = 38_000_000_000
+"""Memory of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
+(docs/snark.md)."""
+GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
+"""Variables that name GPUs by number."""
+
+
+def ram_here() -> int:
+    """Return this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostAsks:
+    """Checks what a host is asked for."""
+
+    path: str
+    """Of the file that may say otherwise."""
+    sector_bytes: int
+    snark: str
+    children: HostProcessors
+    cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
+    ram_bytes: int = field(default_factory=ram_here)
+    gpus: int | None = None
+    """None: those that the driver tells."""
+
+    def check(self, values: Mapping[str, int]) -> None:
+        """Raise BadConfig if slots and processors ask for more than there is."""
+        self._memory(values)
+        self._cores(values)
+        self._gpus()
+
+    def _memory(self, values: Mapping[str, int]) -> None:
+        asks = {stage: need for stage, need in self.memory_of_slots().items() if values.get(SLOTS + stage)}
+        total = sum(values[SLOTS + stage] * need for stage, need in asks.items())
+        if total <= self.ram_bytes:
+            return
+        parts = " + ".join(
+            f"{values[SLOTS + stage]} times {size_words(need)} of {stage.lower()}"
+            for stage, need in asks.items()
+        )
+        rest = total - values[f"{SLOTS}PC1"] * asks.get("PC1", 0)
+        most = max(int(self.ram_bytes * MEMORY_SHARE) - rest, 0) // labelling_bytes(self.sector_bytes)
+        raise BadConfig(
+            f"slots: {parts} ask for {size_words(total)} of memory for sectors of"
+            f" {size_words(self.sector_bytes)}; this machine has {size_words(self.ram_bytes)}:"
+            f" write pc1 = {most} at most in [slots] of {self.path}, or --sector-size for smaller sectors"
+        )
+
+    def memory_of_slots(self) -> dict[str, int]:
+        """Return the memory of one slot of each stage that keeps much; the others map files."""
+        needs = {} if self._is_foreign("pc1") else {"PC1": labelling_bytes(self.sector_bytes)}
+        if self.snark == "groth16":
+            proof = LARGE_PROOF_BYTES if self.sector_bytes >= 32 << 30 else SMALL_PROOF_BYTES
+            for task, stage in (("c2", "C2"), ("snap_prove", "SNAP_PROVE")):
+                if not self._is_foreign(task):
+                    needs[stage] = proof
+        return needs
+
+    def _is_foreign(self, task: str) -> bool:
+        return task in self.children.foreign
+
+    def _cores(self, values: Mapping[str, int]) -> None:
+        parts, total = [], 0
+        for number, one in enumerate(self.children.children):
+            cores = len(pinned(one))
+            if cores and not any(self._takes_turns(one, other) for other in self.children.children[:number]):
+                parts.append(f"{cores} of {one.stage}")
+                total += cores
+        slots = values.get(f"{SLOTS}PC1", 0)
+        if "pc1" not in self.children.stages and slots:
+            cores = -(-slots // LANES)
+            parts.append(f"{cores} for {slots} slots of pc1 ({LANES} sectors on a core)")
+            total += cores
+        if total > self.cpus:
+            raise BadConfig(
+                f"{self.path}: {' + '.join(parts)} = {total} cores, and this machine has {self.cpus}:"
+                " make the cpusets smaller, leave them out, or give pc1 fewer slots"
+            )
+
+    def _takes_turns(self, one: StageProcessor, other: StageProcessor) -> bool:
+        """Return whether two processors share their cores, but never run at once."""
+        shared = set(one.locks) & set(other.locks)
+        is_alone = any(self.children.locks.get(lock, 1) == 1 for lock in shared)
+        return is_alone and pinned(one) <= pinned(other)
+
+    def _gpus(self) -> None:
+        for one in self.children.children:
+            lists = [name for name in GPU_LISTS if name in one.environment]
+            named = [int(gpu) for name in lists for gpu in re.findall(r"\b\d+\b", one.environment[name])]
+            there = 0 if not named else gpus_there() if self.gpus is None else self.gpus
+            if named and max(named) >= there:
+                has = f"has GPUs 0-{there - 1}" if there else "has no GPU whose driver is loaded"
+                raise BadConfig(
+                    f"{self.path}: a processor of {one.stage} asks for GPU {max(named)}, and this machine"
+                    f" {has}: mend {' or '.join(lists)} in its envs"
+                )
+
+
+def pinned(one: StageProcessor) -> set[int]:
+    """Return the cores that a processor is started on; empty: any."""
+    if "taskset" not in one.around:
+        return set()
+    return cpus_of(one.around[one.around.index("-c", one.around.index("taskset")) + 1])
+
+
+def gpus_there() -> int:
+    """Return how many GPUs the driver tells of."""
+    from workers.machine import gpus_here  # it reads what this file checks
+
+    return len(gpus_here())
