@@ -73,6 +73,7 @@ class World:
     def filled(self, text: str) -> str:
         """Put in what only this world knows."""
         text = text.replace("<address>", self.address).replace("<worker>", str(self.worker.uuid))
+        text = text.replace("<tenant>", str(self.worker.tenant_id))
         return text.replace("<other>", self.other_store()) if "<other>" in text else text
 
     def uid(self, name: str) -> str:

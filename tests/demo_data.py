@@ -287,6 +287,7 @@ FORMS = (
     "account",
     "account-confirm",
     "store-attach",
+    "host-settings",
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid as uuids
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -28,6 +29,21 @@ if TYPE_CHECKING:
 
 WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND tenant_id = %s"  # noqa: S608
 """Written out: every request of a host asks for it."""
+
+
+WORKER_STATES: Final = ("here", "away", "paused", "draining")
+"""Words by which a list of workers can be asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkersWanted:
+    """Which workers a list is to have."""
+
+    state: str = ""
+    """One of WORKER_STATES; empty: all."""
+    group: str = ""
+    name: str = ""
+    """A part of its name or its machine's."""
 
 
 def workers_visible(viewer: Principal) -> QuerySet[Worker]:
@@ -91,6 +107,43 @@ def shared_settings_of(worker: Worker) -> dict[str, SharedSettings]:
         mine |= Q(tenant_id=worker.tenant_id, group=worker.group)
     rows = SharedSettings.objects.filter(mine)
     return {"pool" if row.tenant_id is None else "group" if row.group else "tenant": row for row in rows}
+
+
+def host_groups(viewer: Principal) -> list[tuple[int, str, str]]:
+    """Return the tenants and groups of the viewer's hosts: key and name of the tenant, and the group."""
+    rows = workers_visible(viewer).select_related(None).prefetch_related(None)
+    found = rows.order_by("tenant__name", "group").values_list("tenant_id", "tenant__name", "group")
+    return list(found.distinct())
+
+
+def workers_page(
+    viewer: Principal,
+    wanted: WorkersWanted,
+    *,
+    before: tuple[datetime, str] | None,
+    limit: int,
+    now: datetime,
+) -> list[Worker]:
+    """Return a page of workers, the newest first, older than the row that `before` names."""
+    rows = workers_visible(viewer).order_by("-created_at", "-pk")
+    away = Q(seen_at__lt=now - timedelta(seconds=sealing_policy().worker_away_s))
+    states = {
+        "": Q(),
+        "away": away,
+        "here": ~away,
+        "paused": Q(is_paused=True),
+        "draining": Q(is_draining=True),
+    }
+    rows = rows.filter(states[wanted.state])
+    if wanted.name:
+        rows = rows.filter(Q(name__icontains=wanted.name) | Q(host__icontains=wanted.name))
+    if wanted.group:
+        rows = rows.filter(group=wanted.group)
+    if before is not None:
+        moment, pk = before
+        key = int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 18 else 0
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, pk__lt=key))
+    return list(rows[:limit])
 
 
 def shared_settings_visible(viewer: Principal) -> QuerySet[SharedSettings]:

@@ -324,6 +324,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),
     "host-setting": page("host-setting", lambda w: w.worker.uuid, key="slots.PC1", value="2"),
+    "host-settings": page("host-settings", place="<tenant>|", key="slots.PC1", value="2"),
     "host-group": page("host-group", lambda w: w.worker.uuid, group="a"),
     "store-attach": page("store-attach", worker="<worker>", folder="/a", kind="new"),
     "store-change": page("store-change", lambda w: w.store.uuid, weight="2"),

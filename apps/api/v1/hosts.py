@@ -5,16 +5,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.pagination import cursor_read, cursor_write, number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
+from apps.core.errors import BadValue
 from apps.sectors.host_record import host_record, log_watch
-from apps.sectors.host_selectors import host_report, worker_get, worker_is_away, workers_visible
+from apps.sectors.host_selectors import (
+    WORKER_STATES,
+    WorkersWanted,
+    host_report,
+    worker_get,
+    worker_is_away,
+    workers_page,
+)
 from apps.sectors.services.host_settings import settings_wanted
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.retirement import worker_retire, worker_retire_drained
@@ -87,9 +96,10 @@ class LogOutput(serializers.Serializer[Any]):
 
 
 class WorkerList(serializers.Serializer[Any]):
-    """The workers by name."""
+    """Workers, the newest first."""
 
     results = WorkerOutput(many=True)
+    cursor = serializers.CharField(allow_null=True)
 
 
 class CommandInput(InputSerializer):
@@ -163,12 +173,36 @@ def worker_body(worker: Worker) -> dict[str, Any]:
 class WorkersView(PoolView):
     """`/workers`: the caller's workers."""
 
-    filters = ()
+    filters = ("limit", "cursor", "name", "state", "group")
 
-    @extend_schema(operation_id="v1_workers_list", responses=WorkerList)
-    def get(self, request: Request) -> Response:  # noqa: ARG002  # DRF's signature
-        """List workers."""
-        return Response({"results": [worker_body(row) for row in workers_visible(self.principal)]})
+    @extend_schema(
+        operation_id="v1_workers_list",
+        responses=WorkerList,
+        parameters=[
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("name", str, description="A part of the name, or of the machine's."),
+            OpenApiParameter("state", str, enum=WORKER_STATES),
+            OpenApiParameter("group", str),
+        ],
+    )
+    def get(self, request: Request) -> Response:
+        """List workers, the newest first."""
+        limit = number(request, "limit", least=1, default=100, most=1000)
+        query = request.query_params
+        state = query.get("state", "")
+        if state and state not in WORKER_STATES:
+            raise BadValue(f"must be one of {', '.join(WORKER_STATES)}", field="state")
+        wanted = WorkersWanted(state=state, group=query.get("group", ""), name=query.get("name", ""))
+        before = cursor_read(query["cursor"]) if "cursor" in query else None
+        rows = workers_page(self.principal, wanted, before=before, limit=limit + 1, now=clock.now())
+        last = rows[limit - 1] if len(rows) > limit else None
+        return Response(
+            {
+                "results": [worker_body(row) for row in rows[:limit]],
+                "cursor": None if last is None else cursor_write(last.created_at, last.pk),
+            }
+        )
 
 
 class OneWorkerView(PoolView):

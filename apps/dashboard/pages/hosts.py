@@ -21,6 +21,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.labels import JOBS, STAGES, StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.host_filters import HostFilter, facets, group_facets, hosts_page, order_of
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
@@ -253,7 +254,7 @@ def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
     """Lay out workers, those that need somebody first."""
     may_act = data.viewer.may("sign")
     rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
-    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.label.tone, 2), row.row.name))
+    return sorted(rows, key=lambda row: order_of((row.row, row.label)))
 
 
 def list_verdict_of(data: PageData) -> Verdict:
@@ -294,7 +295,12 @@ def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 @sign_in_required
 def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """The list, those that need somebody first."""
-    data = PageData(viewer)
+    data, wanted = PageData(viewer), HostFilter.of(request.GET)
+    labelled = [
+        (worker, worker_label(worker, now=data.at, pace=data.host_speeds.get(worker.pk)))
+        for worker in data.workers
+    ]
+    shown, pager = hosts_page(labelled, wanted)
     return page_render(
         request,
         "hosts/list.html",
@@ -302,7 +308,12 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="hosts",
         page_key="hosts",
         data=data,
-        hosts=host_rows(data.workers, data),
+        hosts=host_rows(shown, data),
+        has_any=bool(labelled),
+        pager=pager,
+        wanted=wanted,
+        facets=facets(labelled, wanted),
+        groups=group_facets(labelled, wanted),
         verdict=list_verdict_of(data),
         may_join=can_manage_people(viewer),
     )

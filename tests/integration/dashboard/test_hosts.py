@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
-from apps.sectors.host_models import HostReport, Worker, WorkerCommand
+from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
+from tests.people import operator_person
 
 pytestmark = pytest.mark.django_db
 
@@ -128,3 +132,79 @@ def test_another_tenants_host_has_no_page(ann):
     theirs = factories.worker(of="bob")
 
     assert signed_in().get(reverse("host", args=[theirs.uuid])).status_code == 404
+
+
+def test_the_list_is_paged_and_the_address_has_its_filters(ann, monkeypatch):
+    monkeypatch.setattr("apps.dashboard.pages.host_filters.ROWS", 2)
+    monkeypatch.setattr("apps.dashboard.pagination.ROWS", 2)
+    for number in range(5):
+        factories.worker(f"rack-{number}", group="east" if number < 3 else "west")
+    factories.worker("zz", seen_at=now() - timedelta(hours=1))
+    browser, here = signed_in(), reverse("hosts")
+
+    first = browser.get(here, {"q": "RACK", "group": "east"})
+    older = re.search(r'rel="next" href="([^"]+)"', first.content.decode())
+    assert older is not None
+    second = browser.get(here + older[1].replace("&amp;", "&"))
+
+    assert names_in(first) == ["rack-0", "rack-1"]
+    assert names_in(second) == ["rack-2"]
+    assert names_in(browser.get(here)) == ["zz", "rack-0"]
+    assert names_in(browser.get(here, {"state": "trouble"})) == ["zz"]
+    assert "No matching hosts" in text_of(browser.get(here, {"state": "paused"}))
+    assert names_in(browser.get(here, {"state": "nonsense", "after": "forged"})) == ["zz", "rack-0"]
+
+
+def names_in(answer) -> list[str]:
+    """The hosts of a page, as they stand."""
+    return re.findall(r'<a href="/hosts/[0-9a-f-]{36}/">([^<]+)</a>', answer.content.decode())
+
+
+def test_shared_settings_are_set_and_taken_away(db):
+    operator_person()
+    worker = factories.worker("one", group="east")
+    browser, here = signed_in("olga"), reverse("host-settings")
+    tenant = worker.tenant
+    places = {"pool": "|", "tenant": f"{tenant.pk}|", "group": f"{tenant.pk}|east"}
+
+    for number, place in enumerate(places.values(), start=1):
+        browser.post(here, {"place": place, "key": "slots.PC1", "value": str(number)})
+    shown = text_of(browser.get(here))
+
+    rows = SharedSettings.objects.order_by("pk").values_list("tenant_id", "group", "values")
+    assert [tuple(row) for row in rows] == [
+        (None, "", {"slots.PC1": 1}),
+        (tenant.pk, "", {"slots.PC1": 2}),
+        (tenant.pk, "east", {"slots.PC1": 3}),
+    ]
+    assert "1 Pool" in shown
+    assert f"3 Group east, {tenant.name}" in shown
+    told = WorkerCommand.objects.get(worker=worker, op="set_plan").args
+    assert told == {"pool.slots.PC1": "1", "tenant.slots.PC1": "2", "group.slots.PC1": "3"}
+    browser.post(here, {"place": "|", "key": "slots.PC1", "value": ""})
+    assert SharedSettings.objects.get(tenant=None).values == {}
+
+
+def test_a_wrong_shared_setting_is_refused_beside_its_field(ann):
+    worker = factories.worker("one")
+    browser, here = signed_in(), reverse("host-settings")
+
+    refused = browser.post(here, {"place": f"{worker.tenant_id}|", "key": "slots.PC1", "value": "many"})
+
+    assert refused.status_code == 422
+    assert "takes a whole number from 0 to" in text_of(refused)
+    assert browser.post(here, {"place": "7777|", "key": "slots.PC1", "value": "1"}).status_code == 404
+    assert not SharedSettings.objects.exists()
+
+
+def test_a_tenant_sets_its_own_hosts_alone(bill):
+    mine, other = factories.worker("mine", of="bob"), factories.worker("other")
+    browser, here = signed_in("bill"), reverse("host-settings")
+
+    shown = text_of(browser.get(here))
+
+    assert "Pool: all hosts" not in shown
+    assert f"Tenant {mine.tenant.name}" in shown
+    for place in ("|", f"{other.tenant_id}|"):
+        assert browser.post(here, {"place": place, "key": "slots.PC1", "value": "1"}).status_code == 404
+    assert not SharedSettings.objects.exists()

@@ -43,7 +43,7 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
         ("[slots]\npc9 = 1", [], "config.toml, line 2: slots.pc9 is no stage: did you mean pc2"),
         ("\n[slots]\npc1 = -1", [], "config.toml, line 3: slots.pc1 is -1: write a whole number from 0 to"),
         ("[slots]\npc1 = true", [], "line 2: slots.pc1 is True: write a whole number"),
-        ("[slots", [], "config.toml cannot be read: .*line 1"),
+        ("[slots", [], "config.toml cannot be read: Expected ']' at the end"),
         ("slots = 3", [], r"line 1: slots is no table: write \[slots\] on a line of its own"),
         ("[slot]\npc1 = 1", [], "line 1: slot is unknown: did you mean slots"),
         ("pc1 = 1", [], "line 1: pc1 is unknown: there are slots, proposed"),

@@ -72,7 +72,8 @@ def test_a_sector_that_does_not_fit_is_said() -> None:
         slots_propose(small, 32 * GIB)
 
 
-def test_the_proposed_file_is_taken(tmp_path: Path) -> None:
+def test_the_proposed_file_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: FARM.cpus)
     (tmp_path / "config.toml").write_text(config_text(FARM, 512 << 20))
     (tmp_path / "token").write_text("own")
 
