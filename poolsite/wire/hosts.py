@@ -31,6 +31,10 @@ CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host")
 """Those that are set on the console."""
 
 
+UPGRADE_EXIT: Final = 100
+"""Exit code of a worker that was told to make room for another version of itself."""
+
+
 class Operation(StrEnum):
     """What a host can be told to do."""
 
@@ -39,6 +43,9 @@ class Operation(StrEnum):
     RESUME = "resume"
     DRAIN = "drain"
     """Claim no new sectors, finish those that are here."""
+    UPGRADE = "upgrade"
+    """Finish the stages that run, begin none, and exit with UPGRADE_EXIT: the service manager starts what is
+    installed by then."""
     SET_PLAN = "set_plan"
     """Use these settings of the console and no others, each by its level, as {"host.slots.PC1": "2"}."""
     MEASURE = "measure"

@@ -113,6 +113,9 @@ class Agent:
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
         now = time.monotonic()
+        if self.leases.is_upgrading:
+            for job in [one for one in self.held.values() if not one.hinted_at]:
+                self._drop(job, why="the host is upgraded: it goes on after its next start")
         for job in list(self.held.values()):
             try:
                 self._job_tick(job, now)
@@ -120,7 +123,8 @@ class Agent:
                 self.leases.last_error = f"{job.inputs.stage}: {error}"
                 log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
                 job.hinted_at = now
-        may_claim = self.is_able and not self.leases.is_paused and not self.is_quiet
+        is_closed = self.leases.is_paused or self.leases.is_upgrading
+        may_claim = self.is_able and not is_closed and not self.is_quiet
         if now >= self.claim_after and may_claim:
             self._claim(now)
         if self.held:
@@ -289,13 +293,13 @@ class Agent:
 
     def _answered(self, job: HeldJob, answer: EventAnswer) -> None:
         log.info("reported", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, state=answer.state)
-        if answer.seal is not None:
+        if answer.seal is not None and not self.leases.is_upgrading:
             job.go_on(answer.seal, seq=answer.seq)
             self._hold(job)
             return
         self._drop(job, why="")
         self.claim_after = time.monotonic()
-        if answer.is_done:
+        if answer.is_done and answer.seal is None:
             self.journal.forget(job.id)
 
     def _give_up(self, job: HeldJob, error: ConsoleRefused) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import structlog
 
+from poolsite.wire.hosts import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
 from workers.agent.inventory import sectors_here, stored_here
@@ -93,9 +94,10 @@ def sealing_folders(config: SealerConfig) -> tuple[Path, ...]:
     return (config.folder, *(path for path in locations if path.is_dir()))
 
 
-def run(config: SealerConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set, or the console tells another sector size.  Call it from the main thread.
+def run(config: SealerConfig, *, stop: threading.Event) -> int:
+    """Work until `stop` is set, the console tells another sector size, or to make room for another version.
 
+    Return the exit code; UPGRADE_EXIT ends the program.  Call it from the main thread.
     Raises ProgramMissing, TokenRefused, BadMark.
     """
     socket = socket_path(config.folder)
@@ -156,7 +158,10 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             if not is_size_known and leases.registered is not None:
                 is_size_known = True
                 if size_learned(config, leases.sector_bytes):
-                    return
+                    return 0
+            if leases.is_upgrading and not agent.held and leases.upgrade_told():
+                log.info("upgrade", code=UPGRADE_EXIT)
+                return UPGRADE_EXIT
             children.tick()
             leases.kernels_report(**asdict(compiling.read()))
             no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
@@ -168,6 +173,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> None:
             )
             agent.is_able, agent.can_update = bool(proofs.forms()), not no_updates
             stop.wait(agent.tick() if leases.registered is not None else 0.1)
+        return 0
     finally:
         bell.stop()
         leases.stop()
@@ -205,12 +211,12 @@ def main(argv: list[str] | None = None) -> int:
             for note in config.notes:
                 log.warning("config_not_obeyed", note=note)
             config = configured(config, arguments, stop=stop)
-            run(config, stop=stop)
-            while not stop.is_set():  # the console has told the sector size: once, before any work
+            code = run(config, stop=stop)
+            while not code and not stop.is_set():  # it told the sector size: once, before any work
                 config = joined(sealer_config(arguments), stop=stop)
-                run(config, stop=stop)
+                code = run(config, stop=stop)
+            return code
     except BadConfig as error:
         return refuse(str(error), code=MISCONFIGURED)
     except (AlreadyRunning, ProgramMissing, TokenRefused, BadMark) as error:
         return refuse(str(error))
-    return 0

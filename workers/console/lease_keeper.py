@@ -81,7 +81,7 @@ class LeaseKeeper:
         """Removes an aborted sector's files; gives whether they are gone."""
         self.removing_bytes: Callable[[], int] = int
         self.registered: Registered | None = None
-        self.is_paused = self.is_draining = False
+        self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
         """Return whether the pool's network takes containers of vanilla proofs."""
         self.kernels = 0, 0
@@ -350,6 +350,7 @@ class LeaseKeeper:
             Operation.DRAIN: self._drain,
             Operation.SET_PLAN: self._set_plan,
             Operation.MEASURE: self._measure,
+            Operation.UPGRADE: self._upgrade,
             Operation.REMOVE: self.files_remove,
             **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
@@ -366,12 +367,25 @@ class LeaseKeeper:
         return True
 
     def _resume(self, _command: Command) -> bool:
-        self.is_paused = self.is_draining = False
+        self.is_paused = self.is_draining = self.is_upgrading = False
         return True
 
     def _drain(self, _command: Command) -> bool:
         self.is_draining = True
         return True
+
+    def _upgrade(self, _command: Command) -> bool:
+        self.is_upgrading = True
+        return True
+
+    def upgrade_told(self) -> bool:
+        """Return whether the console knows that this start ends: asked again, the next would end as well."""
+        try:
+            self.heartbeat()
+        except (ConsoleAway, ConsoleRefused) as error:
+            log.warning("upgrade_waits", reason=str(error))
+            return False
+        return not self._done_commands
 
     def _set_plan(self, command: Command) -> bool:
         if self.settings is not None:

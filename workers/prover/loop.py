@@ -98,7 +98,7 @@ class Prover:
             bell = None if self.running else self.bell
         if bell is not None and bell.is_quiet:
             return IDLE_S
-        if free > 0 and now >= self.claim_after and not self.leases.is_paused:
+        if free > 0 and now >= self.claim_after and not (self.leases.is_paused or self.leases.is_upgrading):
             self.claim_after = now + self.leases.poll_s
             for assignment in self._claim(free) if is_busy_beside else self._claim(1, *self.besides):
                 with self.lock:

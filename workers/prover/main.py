@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from msgspec.structs import replace
 
+from poolsite.wire.hosts import UPGRADE_EXIT
 from poolsite.wire.jobs import JobKind
 from workers.config import COMPILE_PROGRESS_FILE, prover_config
 from workers.config_mistakes import BadConfig
@@ -53,8 +54,11 @@ KINDS = (CircuitKind.WINDOW_POST,)
 """Circuits without whose parameters no job is claimed."""
 
 
-def run(config: HostConfig, *, stop: threading.Event) -> None:
-    """Work until `stop` is set, or the console tells another sector size.  Raises TokenRefused, BadMark."""
+def run(config: HostConfig, *, stop: threading.Event) -> int:
+    """Work until `stop` is set, the console tells another sector size, or to make room for another version.
+
+    Return the exit code; UPGRADE_EXIT ends the program.  Raises TokenRefused, BadMark.
+    """
     console = Console(config.console, config.token)
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
     stores.open()
@@ -117,12 +121,17 @@ def run(config: HostConfig, *, stop: threading.Event) -> None:
             if not is_size_known and leases.registered is not None:
                 is_size_known = True
                 if size_learned(config, leases.sector_bytes):
-                    return
+                    return 0
+            is_over = leases.is_upgrading and not prover.running
+            if is_over and leases.upgrade_told():
+                log.info("upgrade", code=UPGRADE_EXIT)
+                return UPGRADE_EXIT
             told = compiling.read()
             leases.kernels_report(**asdict(told))
             leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
             is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
             stop.wait(prover.tick() if is_able else 0.1)
+        return 0
     finally:
         machine.stop()
         watch.stop()
@@ -164,11 +173,11 @@ def main(argv: list[str] | None = None) -> int:
         with owned(config.folder, name="prover"):
             logs_set_up("prover")
             stop = stop_on_signal()
-            run(joined(config, stop=stop), stop=stop)
-            while not stop.is_set():  # the console has told the sector size: once, before any work
-                run(joined(prover_config(arguments), stop=stop), stop=stop)
+            code = run(joined(config, stop=stop), stop=stop)
+            while not code and not stop.is_set():  # it told the sector size: once, before any work
+                code = run(joined(prover_config(arguments), stop=stop), stop=stop)
+            return code
     except BadConfig as error:
         return refuse(str(error), code=MISCONFIGURED)
     except (AlreadyRunning, TokenRefused, BadMark) as error:
         return refuse(str(error))
-    return 0

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from apps.sectors.models import Job
     from apps.users.principals import Principal
 
-ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE)
+ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEASURE, Operation.UPGRADE)
 """Commands that a button of the page gives."""
 ORIGINS: Final = {
     "default": _("default"),
@@ -221,6 +221,7 @@ def host_facts(worker: Worker) -> Iterable[Fact]:
     if error := update_error(hardware):
         yield Fact(_("Data into sectors"), error)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
+    yield Fact(_("Version of this console"), VERSION)
     yield Fact(_("Restarts"), formatting.whole(worker.restarts))
     yield Fact(_("Started"), str(time_html(worker.registered_at)))
     yield Fact(_("Last seen"), str(time_html(worker.seen_at)))
@@ -284,6 +285,7 @@ def host_actions(worker: Worker) -> tuple[Action, ...]:
     return (
         *first,
         act("measure", _("Measure disks"), "retry"),
+        act("upgrade", _("Upgrade"), "up"),
         Action(key="retire", label=_("Retire…"), href=retire, icon="close", kind="danger", asks=True),
     )
 

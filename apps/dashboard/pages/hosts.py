@@ -203,6 +203,7 @@ ASKED: Final[dict[str, str]] = {
     Operation.RESUME: "goes on with its next heartbeat",
     Operation.DRAIN: "drains with its next heartbeat",
     Operation.SET_PLAN: "changes its settings with its next heartbeat",
+    Operation.UPGRADE: "ends once its stages have ended, for another version",
     Operation.MEASURE: "measures its disks with its next heartbeat",
     Operation.REMOVE: "removes the files of aborted sectors",
     Operation.ATTACH: "attaches a store",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.urls import reverse
@@ -155,7 +156,7 @@ def test_the_list_is_paged_and_the_address_has_its_filters(ann, monkeypatch):
     assert names_in(browser.get(here, {"state": "nonsense", "after": "forged"})) == ["zz", "rack-0"]
 
 
-def names_in(answer) -> list[str]:
+def names_in(answer: Any) -> list[str]:
     """The hosts of a page, as they stand."""
     return re.findall(r'<a href="/hosts/[0-9a-f-]{36}/">([^<]+)</a>', answer.content.decode())
 
@@ -177,8 +178,8 @@ def test_shared_settings_are_set_and_taken_away(db):
         (tenant.pk, "", {"slots.PC1": 2}),
         (tenant.pk, "east", {"slots.PC1": 3}),
     ]
-    assert "1 Pool" in shown
-    assert f"3 Group east, {tenant.name}" in shown
+    assert "Pool: all hosts" in shown
+    assert f"east, {tenant.name}" in shown
     told = WorkerCommand.objects.get(worker=worker, op="set_plan").args
     assert told == {"pool.slots.PC1": "1", "tenant.slots.PC1": "2", "group.slots.PC1": "3"}
     browser.post(here, {"place": "|", "key": "slots.PC1", "value": ""})

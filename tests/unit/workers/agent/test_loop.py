@@ -474,3 +474,37 @@ def test_a_full_disk_ends_neither_the_loop_nor_the_other_jobs(
     assert host.hints.sent == ["pc1", "c1"]
     assert set(host.agent.held) == {"j1", "j2", "j3"}, "their leases are kept"
     assert "No space left" in host.leases.last_error
+
+
+def test_an_upgrade_ends_with_the_stages_that_run(host: Host) -> None:
+    host.leases.slots["PC2"] = 1
+    host.take(job_id="j1")
+    host.take(job_id="waits")
+    host.leases._run_commands((Command(id="c1", op=Operation.UPGRADE),))
+    claims = len([what for what, _ in host.console.said if what == "claim"])
+
+    host.agent.claim_after = 0.0
+    host.agent.tick()
+    left = list(host.agent.held)
+    host.done()
+    host.console.answers = [EventAnswer(state="PC2_DONE", seq=8, seal=inputs("PERSIST"))]
+    host.agent.tick()
+
+    assert left == ["j1"], "what waits for a slot goes on after the next start"
+    assert host.agent.held == {}
+    assert host.journal.jobs() == ["j1", "waits"]
+    assert len([what for what, _ in host.console.said if what == "claim"]) == claims
+    assert host.leases.upgrade_told()
+    assert host.console.said[-1][1].done_commands == ("c1",)
+    host.leases._run_commands((Command(id="c2", op=Operation.RESUME),))
+    assert not host.leases.is_upgrading
+
+
+def test_an_upgrade_waits_until_the_console_knows(host: Host, monkeypatch: Any) -> None:
+    def away(_worker: str, _said: Any) -> Any:
+        raise ConsoleAway("x")
+
+    host.leases._run_commands((Command(id="c1", op=Operation.UPGRADE),))
+    monkeypatch.setattr(host.console, "heartbeat", away)
+
+    assert not host.leases.upgrade_told(), "the next start would be told to end again"

@@ -8,7 +8,6 @@ import pytest
 
 from poolsite.wire.jobs import SealInputs
 from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
-from workers.agent import places
 from workers.agent.journal import Journal, Work
 from workers.agent.places import SealingPlaces
 from workers.stage_processors import Location
@@ -97,7 +96,7 @@ def test_free_threads_with_room_on_their_disks_are_rooms(
 
     assert (free, host.places.rooms(1), host.places.rooms(1 << 60)) == (3, 2, 0)
     disk = type("Disk", (), {"f_bavail": 15, "f_frsize": 1})
-    monkeypatch.setattr(places.os, "statvfs", lambda _path: disk)
+    monkeypatch.setattr("os.statvfs", lambda _path: disk)
     assert host.places.rooms(10) == 1  # both are on one disk
 
 
