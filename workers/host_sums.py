@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
+from workers.gpus import gpus_here
 from workers.host_settings import SLOTS
 from workers.storage.sizes import labelling_bytes, size_words
 
@@ -112,7 +113,7 @@ class HostAsks:
         for one in self.children.children:
             lists = [name for name in GPU_LISTS if name in one.environment]
             named = [int(gpu) for name in lists for gpu in re.findall(r"\b\d+\b", one.environment[name])]
-            there = 0 if not named else gpus_there() if self.gpus is None else self.gpus
+            there = 0 if not named else len(gpus_here()) if self.gpus is None else self.gpus
             if named and max(named) >= there:
                 has = f"has GPUs 0-{there - 1}" if there else "has no GPU whose driver is loaded"
                 raise BadConfig(
@@ -126,10 +127,3 @@ def pinned(one: StageProcessor) -> set[int]:
     if "taskset" not in one.around:
         return set()
     return cpus_of(one.around[one.around.index("-c", one.around.index("taskset")) + 1])
-
-
-def gpus_there() -> int:
-    """Return how many GPUs the driver tells of."""
-    from workers.machine import gpus_here  # it reads what this file checks
-
-    return len(gpus_here())

@@ -1,8 +1,7 @@
 """`python -m workers machine`: what this machine has, and the slots that it can serve.
 
 A host that joins and has no `config.toml` gets the one that this proposes.
-Sources: Linux Documentation/ABI (stable/sysfs-devices-node, testing/sysfs-devices-system-cpu), the NVIDIA
-driver's /proc/driver/nvidia.
+Source: Linux Documentation/ABI (stable/sysfs-devices-node, testing/sysfs-devices-system-cpu).
 """
 
 from __future__ import annotations
@@ -25,6 +24,7 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hosts import Disk
 from workers.config import DEFAULT_SLOTS, sector_size_read
 from workers.config_mistakes import BadConfig
+from workers.gpus import gpus_here, read_text
 from workers.host_sums import MEMORY_SHARE
 from workers.storage.sizes import labelling_bytes, size_words
 
@@ -72,20 +72,6 @@ def l3_folders() -> list[Path]:
     """Return the kernel's folder of each processor's third-level cache."""
     folders = (SYSTEM / "cpu").glob("cpu[0-9]*/cache/index*")
     return [folder for folder in folders if read_text(folder / "level") == "3"]
-
-
-def gpus_here(drivers: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
-    """Return the models of NVIDIA's GPUs whose driver is loaded."""
-    lines = [line for path in sorted(drivers.glob("*/information")) for line in read_text(path).splitlines()]
-    return tuple(line.partition(":")[2].strip() for line in lines if line.startswith("Model"))
-
-
-def read_text(path: Path) -> str:
-    """Return a small file of the kernel's; empty where there is none."""
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
 
 
 def size_read(text: str) -> int:

@@ -12,8 +12,9 @@ from poolsite.wire.hosts import Disk
 from workers import machine
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
+from workers.gpus import gpus_here
 from workers.host_sums import HostAsks
-from workers.machine import Machine, config_text, disk_measure, gpus_here, machine_look, slots_propose
+from workers.machine import Machine, config_text, disk_measure, machine_look, slots_propose
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:
