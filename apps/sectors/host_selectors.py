@@ -15,6 +15,7 @@ from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
 from apps.sectors.states import JobState
 from apps.sectors.store_models import StoreAttachment
+from apps.users.models import Tenant
 from poolsite.wire.pipeline import (
     SectorState,
 )
@@ -33,6 +34,11 @@ WORKER_OF: Final = f"SELECT * FROM {Worker._meta.db_table} WHERE uuid = %s AND t
 
 WORKER_STATES: Final = ("here", "away", "paused", "draining")
 """Words by which a list of workers can be asked for."""
+
+
+def tenant_of_hosts(pk: int) -> Tenant:
+    """Return a tenant that `host_groups` named."""
+    return Tenant.objects.get(pk=pk)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,8 @@ from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.host_detail import setting_label, setting_value
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.host_selectors import host_groups, shared_settings_visible
+from apps.sectors.host_selectors import host_groups, shared_settings_visible, tenant_of_hosts
 from apps.sectors.services.host_settings import SETTABLE, shared_settings_set, values_read
-from apps.users.models import Tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,7 +108,7 @@ def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
             if sent["place"] not in places:
                 raise Http404
             tenant_id, group = places[sent["place"]][1]
-            tenant = None if tenant_id is None else Tenant.objects.get(pk=tenant_id)
+            tenant = None if tenant_id is None else tenant_of_hosts(tenant_id)
             values = values_read({sent["key"]: sent["value"]})
             shared_settings_set(values, tenant=tenant, group=group, actor=viewer.actor, by=viewer)
             return redirect("host-settings")
