@@ -213,8 +213,8 @@ def _inventories_read(job: MinerImport) -> BitField:
             told = document_decode(SectorOnHost, item)
             found = found_on_host(inventory.worker, told)
             if found is not None and told.inputs.miner_id == job.miner.actor_id:
-                known = job.found.get(told.inputs.number)
-                if known is None or ORDER[known.state] < ORDER[found.state]:
+                other = job.found.get(told.inputs.number)
+                if other is None or ORDER[other.state] < ORDER[found.state]:
                     job.found[told.inputs.number] = found
         there = inventory.worker.attachments.filter(condition__in=READABLE, since__lte=inventory.told_at)
         job.read_stores.update(there.values_list("store__name", flat=True))

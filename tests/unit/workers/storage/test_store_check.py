@@ -13,6 +13,7 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hosts import Command, Operation
 from poolsite.wire.store_checks import FileState
 from workers.agent.journal import Journal
+from workers.agent.places import SealingPlaces
 from workers.agent.removal import AbortedSector, Removals
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import DamagedFile
@@ -164,7 +165,9 @@ def test_what_is_stored_anew_has_new_sums(stores: Stores, source: SectorFiles, t
 
 
 def test_removing_a_sector_removes_its_sums(stores: Stores, tmp_path: Path) -> None:
-    removals = Removals(folder=tmp_path / "worker", stores=stores, journal=Journal(tmp_path / "jobs"))
+    journal = Journal(tmp_path / "jobs")
+    places = SealingPlaces(tmp_path / "worker", journal)
+    removals = Removals(places=places, stores=stores, journal=journal)
     assert SectorSums(tmp_path / "a", NAME).path in removals.files(AbortedSector("j", 1000, 7))
 
 
