@@ -106,6 +106,9 @@ class BatchState(models.TextChoices):
     FAILED = "FAILED", "Failed"
 
 
+READ_BACK: Final = "recovered"
+"""Reason of a batch whose message was read back after a restore: what it counts on is not known."""
+
 BATCH_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     BatchState.CLOSED: {"SEND": BatchState.SENT, "FAIL": BatchState.FAILED},
     BatchState.SENT: {"LAND": BatchState.LANDED, "FAIL": BatchState.FAILED},

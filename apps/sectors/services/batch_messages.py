@@ -6,7 +6,7 @@ Pushing may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db.models import Q
@@ -16,13 +16,15 @@ from apps.core.errors import Conflict, DomainError
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids, messages_not_landed
+from apps.messages.services.cancel import message_withdraw
 from apps.messages.services.push import message_push
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal
 from apps.sectors.models import Batch, Sector
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
+from apps.sectors.services.miner_funds import balance_gone
 from apps.sectors.services.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing_context import (
     COMMIT_NI,
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
+
+BALANCE_GONE: Final = "the miner's balance no longer pays its part"
 
 
 def last_epoch(batch: Batch, *, network: Network) -> int:
@@ -151,6 +155,10 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         words = message.error or f"the message was {message.state.lower()}"
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
+    is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
+    if is_waiting and balance_gone(batch, work):
+        _withdraw(batch, message, work)
+        return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
         return
@@ -159,6 +167,15 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         batch_fail(batch, error=words, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)
+
+
+def _withdraw(batch: Batch, message: Message, work: SealingContext) -> None:
+    """End a batch whose message carries too little now: its sectors go with another that carries more."""
+    try:
+        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+    except Conflict:  # it got a nonce this moment: the chain decides
+        return
+    batch_fail(batch, error=BALANCE_GONE, exit_code=None, work=work)
 
 
 def _landed(batch: Batch, message: Message, work: SealingContext) -> None:

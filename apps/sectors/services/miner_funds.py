@@ -11,7 +11,7 @@ from apps.core import formatting
 from apps.miners.models import Miner
 from apps.miners.onchain import available_read
 from apps.sectors.models import Batch
-from apps.sectors.states import BatchState
+from apps.sectors.states import READ_BACK, BatchState
 
 if TYPE_CHECKING:
     from apps.sectors.services.sealing_context import SealingContext
@@ -28,12 +28,27 @@ def balance_read(miner: Miner, work: SealingContext) -> int:
 
 
 def balance_free(miner: Miner, available: int, *, height: int) -> int:
-    """Return what no batch counts on of the balance at a head, those that landed since included."""
-    if not available:
+    """Return what no batch counts on of the balance at a head, those that landed since included.
+
+    What a batch that was read back after a restore counts on is not known: nothing is free until it ends.
+    """
+    sent = Batch.objects.filter(miner=miner, state=BatchState.SENT)
+    if not available or sent.filter(reason=READ_BACK).exists():
         return 0
     since = Q(state=BatchState.LANDED, landed_height__gte=height)
     rows = Batch.objects.filter(since | Q(state__in=[BatchState.CLOSED, BatchState.SENT]), miner=miner)
     return max(available - int(rows.aggregate(sum=Sum("from_balance"))["sum"] or 0), 0)
+
+
+def balance_gone(batch: Batch, work: SealingContext) -> bool:
+    """Return whether the balance does not hold any more what a batch counts on; no where nobody tells."""
+    own = int(batch.from_balance)
+    if not own:
+        return False
+    try:
+        return available_read(work.client, batch.miner.address, work.head.key) < own
+    except NodeRefused:
+        return False
 
 
 def balance_lock(miner: Miner, work: SealingContext) -> None:

@@ -19,7 +19,7 @@ from apps.sectors.services.batch_messages import batch_fail
 from apps.sectors.services.imports import ORDER, row_move, row_without_files
 from apps.sectors.services.placements import pieces_recover
 from apps.sectors.services.sealing_context import COMMIT_NI, KINDS, PRE_COMMIT
-from apps.sectors.states import BatchKind, BatchState
+from apps.sectors.states import READ_BACK, BatchKind, BatchState
 from poolsite.filecoin.actors.miner_sectors import (
     PreCommitSectorBatch2Params,
     ProveCommitSectors3Params,
@@ -72,7 +72,7 @@ def batch_recover(miner: Miner, message: Message, *, work: SealingContext) -> Ba
         state=BatchState.SENT,
         message_id=message.pk,
         closed_height=work.head.height,
-        reason="recovered",
+        reason=READ_BACK,
         sender=message.from_addr,
         method=message.method,
         params=bytes(message.params),

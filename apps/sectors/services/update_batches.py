@@ -241,6 +241,7 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     if not run.message_id:
         return "its message is not known"
     miner = run.sector.miner
+    work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
     placed = _placed(miner, runs, work)
@@ -252,6 +253,7 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
 
 def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:
     """Send it again after a pause that grows with its failures, or wait for somebody."""
+    work = replace(work, policy=batch_policy(run.sector.miner, work.policy))
     attempts = run.attempts + 1
     again = None
     if attempts < work.policy.attempts_max:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import pytest
@@ -91,6 +93,49 @@ def test_a_batch_written_meanwhile_is_seen_when_this_one_is_written(monkeypatch:
     batches_close(work(chain))
 
     assert list(Batch.objects.order_by("pk").values_list("from_balance", flat=True)) == [90, 40]
+
+
+@pytest.mark.parametrize(
+    ("state", "wait", "available", "is_again"),
+    [
+        ("UNFILLED", "ESTIMATE", 0, True),
+        ("UNFILLED", "ESTIMATE", 99, True),
+        ("UNFILLED", "ESTIMATE", 100, False),
+        ("UNFILLED", "QUOTA", 0, False),
+        ("FILLED", "ESTIMATE", 0, False),
+    ],
+)
+def test_what_the_balance_pays_no_more_is_sent_with_a_new_batch(
+    state: str, wait: str, available: int, is_again: bool
+) -> None:
+    stored(paying(), 1)
+    chain = SomeSectors(deposit=100, available=100)
+    batches_close(work(chain))
+    Message.objects.update(state=state, wait=wait, nonce=None if state == "UNFILLED" else 1)
+    chain.available = available
+
+    for minute in (1, 2):
+        late = replace(work(chain, 200 + minute), now=NOON + timedelta(minutes=minute))
+        batches_watch(late)
+        batches_close(late)
+
+    if not is_again:
+        assert Batch.objects.get().state == BatchState.SENT
+        return
+    old, new = Batch.objects.order_by("pk")
+    assert (old.state, old.error) == (BatchState.FAILED, "the miner's balance no longer pays its part")
+    assert Message.objects.get(pk=old.message_id).state == "FAILED"
+    assert (new.value, new.from_balance) == (100 - available, available)
+    assert int(Message.objects.get(pk=new.message_id).value) == new.value
+
+
+def test_nothing_is_free_while_a_batch_that_was_read_back_is_sent() -> None:
+    miner = paying()
+    batch = factories.batch(miner, reason="recovered")
+
+    assert balance_free(miner, 130, height=205) == 0, "what of it that one counts on nobody knows"
+    Batch.objects.filter(pk=batch.pk).update(state=BatchState.LANDED, landed_height=204)
+    assert balance_free(miner, 130, height=205) == 130
 
 
 def test_a_kill_before_the_push_leads_to_the_same_message(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.update_batches import update_push_again, updates_send
+from apps.sectors.services.update_batches import update_failed, update_push_again, updates_send
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -194,3 +194,22 @@ def test_an_update_too_large_for_any_message_says_so() -> None:
     [run] = PipelineRun.objects.select_related("sector__miner")
     assert (run.state, Message.objects.count()) == ("UPDATE_SENT", 0)
     assert "message too big" in update_push_again(run, context(ends))
+
+
+def test_a_lost_update_is_pushed_as_its_miner_says() -> None:
+    of, runs, ends = waiting(1, send_funds=False)
+    sent(of, runs, ends)
+    Message.objects.all().delete()  # the messager was restored to an earlier state
+
+    [run] = PipelineRun.objects.select_related("sector__miner")
+    assert update_push_again(run, context(ends)) == ""
+
+    assert int(Message.objects.get().value) == 0, "of 999 that its pledge grows by"
+
+
+def test_an_update_fails_as_often_as_its_miner_says() -> None:
+    _, [run], ends = waiting(1, attempts_max=1)
+
+    update_failed(run, error="refused", work=context(ends))
+
+    assert PipelineRun.objects.get().paused_at is not None
