@@ -94,10 +94,13 @@ def test_what_expires_soon_is_found(ann):
     soon = factories.sector(miner, state=SectorState.PROVING, expiration=epoch + 86_400)
     late = factories.sector(miner, state=SectorState.PROVING, expiration=epoch + 40 * 86_400)
 
+    over = factories.sector(miner, state=SectorState.PROVING, active=False, expiration=epoch - 5)
+
     text = text_of(signed_in().get(reverse("sectors"), {"state": "expiring"}))
 
     assert f"/sectors/{soon.uuid}/" in text
     assert f"/sectors/{late.uuid}/" not in text
+    assert f"/sectors/{over.uuid}/" not in text, "its life is over"
     assert "1 sector expires within 30 d" in text
 
 
@@ -248,3 +251,15 @@ def test_what_is_done_to_all_that_match_keeps_to_the_filter(ann):
 
     assert picked(form, SYSTEM, PageData(SYSTEM)) == [one]
     assert ("store", "disk-2") in form.kept()
+
+
+def test_the_bar_of_picked_sectors_has_only_its_own_acts(ann):
+    factories.sector(factories.miner(2001, of="alice"), state="PROVING", active=True)
+
+    text = text_of(signed_in().get(reverse("sectors")))
+
+    bar = text[text.index('id="selection"') :].partition("</form>")[0]
+    assert "Extend…" in bar
+    assert 'name="csrfmiddlewaretoken"' in bar
+    assert "CSV" not in bar, "the page's own link to the list as CSV is above"
+    assert "CSV" in text
