@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rest_framework.pagination import LimitOffsetPagination
 
@@ -13,6 +13,9 @@ from apps.core.errors import BadValue
 
 if TYPE_CHECKING:
     from rest_framework.request import Request
+
+DIGITS: Final = 19
+"""Of the largest number that a column holds."""
 
 
 class Pages(LimitOffsetPagination):
@@ -35,7 +38,7 @@ def number(request: Request, name: str, *, least: int, default: int, most: int) 
     text: Any = request.query_params.get(name, "")
     if text == "":
         return default
-    if not text.isascii() or not text.isdigit() or len(text) > 12 or int(text) < least:
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS or int(text) < least:
         raise BadValue(f"must be a whole number of at least {least}", field=name)
     return min(int(text), most)
 

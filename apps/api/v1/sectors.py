@@ -271,7 +271,7 @@ class SectorsView(PoolView):
         wanted = SectorFilter(
             miner=query.get("miner", ""),
             number=number(request, "number", least=0, default=0, most=2**63 - 1)
-            if "number" in query
+            if query.get("number")
             else None,
             host=query.get("host", ""),
             store=query.get("store", ""),

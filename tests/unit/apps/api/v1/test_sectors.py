@@ -64,6 +64,9 @@ def test_sectors_are_found_by_number_host_and_store(client: Client) -> None:
     assert numbers(client, "number=7") == [7, 7]
     assert numbers(client, "number=7&miner=f02001") == [held.number]
     assert numbers(client, "number=0") == []
+    assert sorted(numbers(client, "number=")) == [7, 7, 8], "an empty one is none"
+    factories.sector(miner, number=2**63 - 1)
+    assert numbers(client, f"number={2**63 - 1}") == [2**63 - 1]
     assert numbers(client, "host=seal-7") == [7]
     assert numbers(client, "host=seal-8") == []
     assert numbers(client, "store=disk-2&state=PROVING") == [8]
