@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from apps.chain.link import NodeLink
 
-KEY: Final = "blocks-f3"
+KEY: Final = "blocks-f3-2"
+"""Numbered by the form of what it keeps: what an older release kept is not read."""
 KEPT_S: Final = 300
 ANSWER_S: Final = 5.0
 
@@ -36,10 +37,12 @@ class F3Participation:
     reason: str = ""
     finalized: int | None = None
     """Height of the newest tipset with a certificate; None where the node has none yet."""
+    asked_height: int | None = None
+    """Height of the head when it was asked."""
 
 
-def f3_ask(link: NodeLink) -> F3Participation:
-    """Ask one node."""
+def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
+    """Ask one node, while the head has this height."""
 
     def ask(method: str) -> object:
         return link.call(method, [], timeout_s=ANSWER_S)
@@ -55,6 +58,7 @@ def f3_ask(link: NodeLink) -> F3Participation:
             instance=int(progress["ID"]),
             miners=tuple(int(one["MinerID"]) for one in participants),
             finalized=_finalized(link),
+            asked_height=height,
         )
     except NodeRefused as refusal:
         reason = "this node has no F3" if refusal.is_unknown_method else refusal.reason
@@ -75,9 +79,9 @@ def _finalized(link: NodeLink) -> int | None:
     return int(chain[-1]["Epoch"]) if chain else None
 
 
-def f3_share(links: Mapping[str, NodeLink]) -> None:
-    """Ask the nodes and keep what they say for the pages."""
-    said = {name: f3_ask(link) for name, link in links.items()}
+def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
+    """Ask the nodes and keep what they say for the pages; the head has this height."""
+    said = {name: f3_ask(link, height=height) for name, link in links.items()}
     with suppress(RedisError, OSError):
         cache.set(KEY, said, KEPT_S)
 

@@ -270,7 +270,8 @@ def chores_do(*, sums_up: bool, settled_key: str = "") -> str:
         rewards_book()
     if sums_up:
         if miners_mining():
-            f3_share({str(node): link_to(node.url, node.token) for node in nodes_for_reading()})
+            links = {str(node): link_to(node.url, node.token) for node in nodes_for_reading()}
+            f3_share(links, height=head.height)
         kept = timedelta(hours=settings.BLOCK_ROUNDS_KEPT_H)
         rounds_sum_up(before=clock.now() - kept)
     return head.key

@@ -14,7 +14,7 @@ from apps.core.disk import DiskLevel, disk_space
 from apps.core.formatting import plural, time_left
 
 F3_LAG: Final = 30
-"""Epochs between the head and the newest certificate."""
+"""Epochs between the head and the newest certificate, when the nodes were asked."""
 SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
 LATE_LEAST_S: Final = 60
@@ -110,15 +110,21 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
 
 def f3_stalled(data: CheckData) -> Iterator[Finding]:
     """Fast finality runs and has not moved for long: exchanges and bridges wait, rewards of F3 may follow."""
-    if data.head is None:
+    if data.network is None or data.network.is_devnet:
         return
-    heights = [one.finalized for one in data.f3.values() if one.is_running and one.finalized is not None]
-    lag = data.head.height - max(heights, default=data.head.height)
+    # What the nodes said is minutes old: it is compared with the head of that moment.
+    said = [
+        (one.asked_height, one.finalized)
+        for one in data.f3.values()
+        if one.is_running and one.asked_height is not None and one.finalized is not None
+    ]
+    newest = max((final for _, final in said), default=0)
+    lag = min((asked - final for asked, final in said), default=0)
     if lag > F3_LAG:
         yield Finding(
             "f3",
             f"F3 is {plural(lag, 'epoch')} behind",
-            f"the newest certificate of all nodes is for epoch {max(heights)}; blocks are made all the same",
+            f"the newest certificate of all nodes is for epoch {newest}; blocks are made all the same",
         )
 
 

@@ -70,15 +70,20 @@ def nodes_unhealthy(_: Any) -> None:
     Node.objects.create(url="http://one", name="one", state=NodeState.AWAY)
 
 
+def network_is_public(monkeypatch: Any) -> None:
+    known = network_known()
+    assert known is not None
+    monkeypatch.setattr("apps.checks.data.network_known", lambda: replace(known, name="calibrationnet"))
+
+
 def f3_stalled(monkeypatch: Any) -> None:
-    said = F3Participation(is_running=True, instance=7, finalized=960)
+    network_is_public(monkeypatch)
+    said = F3Participation(is_running=True, instance=7, finalized=960, asked_height=1000)
     monkeypatch.setattr("apps.checks.data.f3_read", lambda: {"one": said})
 
 
 def pool_clock_skew(monkeypatch: Any) -> None:
-    known = network_known()
-    assert known is not None
-    monkeypatch.setattr("apps.checks.data.network_known", lambda: replace(known, name="calibrationnet"))
+    network_is_public(monkeypatch)
     factories.head(1001, timestamp=int(now().timestamp()) + 5)
 
 

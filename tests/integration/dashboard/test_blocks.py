@@ -10,7 +10,7 @@ import pytest
 from django.core.cache import cache
 from django.urls import reverse
 
-from apps.blocks.f3 import F3Participation, f3_ask
+from apps.blocks.f3 import KEY, F3Participation, f3_ask
 from apps.blocks.models import Block, MiningDay, Round
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused
@@ -94,7 +94,7 @@ def test_the_operator_sees_what_each_node_does_for_f3(won):
         str(node): F3Participation(is_running=True, instance=77, miners=(2001, 5)),
         "old": F3Participation(is_running=False, reason="this node has no F3"),
     }
-    cache.set("blocks-f3", said, 60)
+    cache.set(KEY, said, 60)
     people.operator_person()
     text = signed_in("olga").get("/blocks/").content.decode()
 

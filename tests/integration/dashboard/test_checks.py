@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from django.urls import reverse
 
+from apps.blocks.f3 import F3Participation
+from apps.checks.chain import f3_stalled
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.checks.results import Topic
@@ -34,6 +36,7 @@ from poolsite.filecoin.power import Estimate
 from tests import factories
 from tests.integration.dashboard.check_scenes import (
     SCENES,
+    network_is_public,
     recoveries_capped,
     sectors_faulty,
     windows_missed,
@@ -244,6 +247,19 @@ def test_sum_of_costs_counts_no_sector_twice(quiet):
 
     assert data.report.per_day == 2 * data.fault_fee_per_day(miner, 2) > 0
     assert todo_sum(data).startswith(cost_text(data.fault_fee_per_day(miner, 2), 0))
+
+
+@pytest.mark.parametrize(
+    ("finalized", "asked_height", "lag"), [(960, 1000, "40 epochs"), (960, 985, ""), (960, None, "")]
+)
+def test_f3_is_late_by_what_it_lacked_when_asked(quiet, monkeypatch, finalized, asked_height, lag):
+    said = F3Participation(is_running=True, finalized=finalized, asked_height=asked_height)
+    monkeypatch.setattr("apps.checks.data.f3_read", lambda: {"one": said})
+    assert not [*f3_stalled(CheckData(SYSTEM))], "a devnet"
+
+    network_is_public(monkeypatch)
+
+    assert [found.say for found in f3_stalled(CheckData(SYSTEM))] == ([f"F3 is {lag} behind"] if lag else [])
 
 
 def test_todos_are_ranked_by_fil_at_risk(quiet):
