@@ -104,7 +104,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
         f"{_what(data, first)}: {why}"[:REASON_MAX],
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
-        at_risk=sum(int(row.value) for row in rows) + deposits_in(data, [row.pk for row in rows]),
+        at_risk=deposits_in(data, [row.pk for row in rows]),  # their value has not left the sender
     )
 
 
@@ -124,7 +124,6 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             f"{_what(data, first)} pays {cap} at most, the base fee is {base}"[:REASON_MAX],
             link=Link("message", (first.pk,)) if count == 1 else None,
             count=count,
-            at_risk=sum(int(row.value) for row in found),
         )
 
 

@@ -11,14 +11,26 @@ from apps.messages.selectors.failed import is_failed
 from apps.messages.selectors.stuck import Waiting
 from apps.messages.states import MessageState
 from apps.sectors.models import Sector
-from poolsite.wire.pipeline import FINAL_STATES, SectorState
+from apps.sectors.selectors import DEPOSIT_OVER
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from apps.checks.results import Report
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
 
-SHARED: Final = ("at", "head", "network", "clock", "reward", "miners", "wallets", "restored", "spend")
+SHARED: Final = (
+    "at",
+    "head",
+    "network",
+    "clock",
+    "reward",
+    "miners",
+    "deadlines",
+    "wallets",
+    "restored",
+    "spend",
+)
 """Parts that are the same for one object as for the pool."""
 OF_MINER: Final = (
     "sectors_faulty",
@@ -67,7 +79,7 @@ def report_of_sector(data: CheckData, sector: Sector) -> Report:
     names = ["sectors_paused"] if sector.paused_at is not None else []
     if sector.state == SectorState.PROVING:
         names += ["sectors_expiring", "runs_stopped", "changes_failed", "moves_failed"]
-    elif sector.precommit_epoch is not None and sector.state not in FINAL_STATES:
+    elif sector.precommit_epoch is not None and sector.state not in DEPOSIT_OVER:
         names += ["deposits_expiring", "seed_ready"]
     elif sector.ticket_epoch is not None and sector.state in UNCOMMITTED:
         names.append("tickets_expiring")

@@ -15,17 +15,22 @@ from apps.sectors.ended_sectors import sectors_removable
 from apps.sectors.hardware import disk_share, is_short_of_disk
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.selectors import sectors_bound
-from poolsite.wire.pipeline import FINAL_STATES, SectorEvent, SectorState, states_with
+from apps.sectors.selectors import DEPOSIT_OVER, sectors_bound
+from apps.sectors.services.advance import ticket_life
+from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.sector import RegisteredSealProof
+from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from django.db.models import QuerySet
 
+    from apps.chain.chain_status import EpochClock
     from apps.checks.data import CheckData
     from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
 
 EXPIRING_S: Final = 30 * 86_400
 """A sector whose life ends within 30 days is named: extending it takes a decision and a message."""
@@ -36,6 +41,7 @@ TICKET_PART: Final = 10
 SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
 SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
+NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
 COUNTED_MAX: Final = 1_000
@@ -54,7 +60,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
     is_single = first is not None and count == 1
     deposits = 0
     if data.reward is not None and first is not None:
-        paid = paused.exclude(precommit_epoch=None).exclude(state__in=FINAL_STATES).order_by()
+        paid = paused.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER).order_by()
         deposits = paid[:COUNTED_MAX].count() * data.reward.deposit(first.sector_size)
     yield Finding(
         "paused",
@@ -99,15 +105,20 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
     )
 
 
+def _lost_soon(clock: EpochClock, network: Network) -> int:
+    """Return the epoch before which a pre-commit lies whose deposit is lost within `DEPOSIT_S`."""
+    life = network.max_prove_commit_duration
+    # A small network leaves less time than 48 h from the start.
+    return clock.epoch + min(DEPOSIT_S // network.epoch_s, life // 10) - life
+
+
 def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     """Pre-commits whose deposit the chain burns soon because the sector is not proved."""
     if data.clock is None or data.network is None:
         return
     life = data.network.max_prove_commit_duration
-    # A small network leaves less time than 48 h from the start.
-    latest = data.clock.epoch + min(DEPOSIT_S // data.network.epoch_s, life // 10) - life
-    rows = data.sectors.exclude(state__in=FINAL_STATES)
-    rows = rows.filter(precommit_epoch__lt=latest).order_by("precommit_epoch")
+    rows = data.sectors.exclude(state__in=DEPOSIT_OVER)
+    rows = rows.filter(precommit_epoch__lt=_lost_soon(data.clock, data.network)).order_by("precommit_epoch")
     late = list(rows[:COUNTED_MAX])
     if not late:
         return
@@ -130,12 +141,18 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     """Sectors whose ticket the chain soon takes no more: their first stage would be made anew."""
     if data.clock is None or data.network is None:
         return
-    life = data.network.max_precommit_randomness_lookback
-    latest = data.clock.epoch - life + life // TICKET_PART
-    rows = data.sectors.filter(state__in=UNCOMMITTED, ticket_epoch__lt=latest).order_by("ticket_epoch")
+    lives = (
+        (~Q(seal_proof__in=NON_INTERACTIVE), data.network.max_precommit_randomness_lookback),
+        (Q(seal_proof__in=NON_INTERACTIVE), LOOKBACK),
+    )
+    old = Q(pk=None)
+    for kind, life in lives:
+        old |= kind & Q(ticket_epoch__lt=data.clock.epoch - life + life // TICKET_PART)
+    rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
     late = list(rows[:COUNTED_MAX])
     if late:
-        first = late[0]
+        ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
+        first = min(late, key=lambda row: ends[row.pk])
         say = f"{plural(len(late), 'sector')} {'loses its' if len(late) == 1 else 'lose their'} ticket soon"
         yield Finding(
             "tickets",
@@ -143,7 +160,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
             f"{first.miner.address} / {first.number} is not pre-committed; without a ticket it starts again",
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
-            due_s=data.clock.starts_at((first.ticket_epoch or 0) + life),
+            due_s=data.clock.starts_at(ends[first.pk]),
             due_label="until the ticket expires",
             acts=sectors_retry(late),
         )
@@ -161,13 +178,16 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
     if late:
         first = late[0]
         ready = (first.precommit_epoch or 0) + data.network.pre_commit_challenge_delay
+        # Those that are lost soon are counted by `deposits_expiring`.
+        named_there = _lost_soon(data.clock, data.network)
+        paid = [row.sector_size for row in late if (row.precommit_epoch or 0) >= named_there]
         yield Finding(
             "seeds",
             f"{plural(len(late), 'sector')} {'waits' if len(late) == 1 else 'wait'} with a seed",
             f"{first.miner.address} / {first.number}: its seed is there since epoch {ready}; {SEED_TEXT}",
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
-            at_risk=deposits_of(data, [row.sector_size for row in late]),
+            at_risk=deposits_of(data, paid),
             due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
             due_label="until the deposit is lost",
         )
@@ -178,7 +198,8 @@ def expires_soon(data: CheckData) -> Q:
     if data.clock is None:
         return Q(pk=None)
     before = data.clock.epoch + EXPIRING_S // data.clock.delay_s
-    return Q(state=SectorState.PROVING, expiration__lte=before)
+    # What has ended stays in this state and can be extended no more.
+    return Q(state=SectorState.PROVING, expiration__gte=data.clock.epoch, expiration__lte=before)
 
 
 def sectors_expiring(data: CheckData) -> Iterator[Finding]:
@@ -249,8 +270,9 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
 def _bound(data: CheckData, away: Sequence[Worker]) -> tuple[list[int], int]:
     """Return the sizes of the sectors with a deposit that wait for silent hosts, and how many wait at all."""
     rows = sectors_bound(data.viewer, away).select_related(None).order_by()
-    bound = list(rows.values_list("precommit_epoch", "sector_size"))
-    return [size for epoch, size in bound if epoch is not None], len(bound)
+    bound = list(rows.values_list("state", "precommit_epoch", "sector_size"))
+    paid = [size for state, epoch, size in bound if epoch is not None and state not in DEPOSIT_OVER]
+    return paid, len(bound)
 
 
 def _bound_text(count: int, paid: int) -> str:

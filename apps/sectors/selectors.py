@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 NAMED: Final = re.compile(r"[ft]0(\d{1,18})-(\d{1,18})", re.ASCII)
 """A sector by its miner and number."""
 
+DEPOSIT_OVER: Final = FINAL_STATES | {SectorState.COMMIT_LANDED}
+"""States in which a sector's deposit is locked no more, or nothing can be done for it."""
+
 
 def sectors_visible(viewer: Principal) -> QuerySet[Sector]:
     """Return the sectors that this caller may know of, newest first, with miner and job."""
@@ -314,7 +317,7 @@ def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sect
 def sectors_in_messages(rows: QuerySet[Sector], keys: Collection[str]) -> QuerySet[Sector]:
     """Return those of these sectors with a deposit on the chain that these messages are to commit."""
     found = rows.select_related(None).order_by().filter(commit_batch__message_id__in=keys)
-    return found.exclude(precommit_epoch=None).exclude(state__in=FINAL_STATES)
+    return found.exclude(precommit_epoch=None).exclude(state__in=DEPOSIT_OVER)
 
 
 def resume_choices(sector: Sector) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_clocks
 from apps.miners.models import Miner
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.noninteractive import LOOKBACK
 from tests import factories
 from tests.page_client import signed_in, text_of
 
@@ -83,6 +84,41 @@ def test_what_is_over_and_what_is_used_says_so() -> None:
     assert [active[key].tone for key in ("ticket", "seed", "deposit")] == ["", "", ""]
     assert (active["ticket"].value, active["seed"].value) == ("10", "20")
     assert active["deposit"].foot == "returned when the commit landed"
+
+
+@pytest.mark.parametrize(
+    ("state", "paid", "foot"),
+    [
+        ("PC1_DONE", None, "locked by the pre-commit"),
+        ("COMMIT_LANDED", 15, "returned when the commit landed"),
+        ("TERMINATED", 15, "returned when the commit landed"),
+        ("ABORTED", 15, "lost, unless its commit landed"),
+        ("ABORTED", None, "none was locked"),
+    ],
+)
+def test_a_deposit_says_what_became_of_it(state: str, paid: int | None, foot: str) -> None:
+    assert clocks(sealing(state, precommit_epoch=paid))["deposit"].foot == foot
+
+
+def test_without_a_chain_a_deposit_is_locked_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("apps.checks.data.head_current", lambda: None)
+
+    assert clocks(sealing("C1_DONE", precommit_epoch=15))["deposit"].foot == "locked since epoch 15"
+
+
+def test_a_ticket_of_a_non_interactive_sector_lives_longer() -> None:
+    old = network().max_precommit_randomness_lookback
+    factories.head(old + LOOKBACK)
+    kept = sealing("PC1_DONE", ticket_epoch=LOOKBACK, seal_proof=15)
+    assert clocks(kept)["ticket"].tone == "ok"
+    assert not [*tickets_expiring(PageData(SYSTEM))]
+
+    late = sealing("PC1_DONE", ticket_epoch=old + LOOKBACK // 20, seal_proof=15)
+
+    [found] = tickets_expiring(PageData(SYSTEM))
+    assert found.link is not None
+    assert found.link.args == (str(late.uuid),)
+    assert clocks(late)["ticket"].tone == "warn"
 
 
 def test_a_seed_is_counted_down_to_while_it_is_to_come() -> None:

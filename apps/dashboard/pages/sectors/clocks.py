@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.checks.sealing import DEPOSIT_S, TICKET_PART
 from apps.core import formatting
+from apps.sectors.selectors import DEPOSIT_OVER
 from apps.sectors.services.advance import ticket_life
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
@@ -115,7 +116,11 @@ def _deposit(sector: Sector) -> Clock:
     if not sector.is_interactive:
         foot = "none without a pre-commit"
     elif sector.precommit_epoch is None:
-        foot = "locked by the pre-commit"
-    else:
+        foot = "none was locked" if sector.state == SectorState.ABORTED else "locked by the pre-commit"
+    elif sector.state == SectorState.ABORTED:
+        foot = "lost, unless its commit landed"
+    elif sector.state in DEPOSIT_OVER:
         foot = "returned when the commit landed"
+    else:
+        foot = f"locked since epoch {formatting.whole(sector.precommit_epoch)}"
     return Clock("deposit", "Deposit", formatting.NOTHING, foot)
