@@ -12,6 +12,7 @@ from apps.messages.states import MessageState
 from apps.miners.selectors import sender_choose
 from apps.miners.states import Use
 from apps.sectors.selectors import sectors_in_messages
+from apps.wallets.selectors import balances_of, senders_granted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -23,11 +24,20 @@ STUCK_MAX: Final = 1_000
 """Stuck messages whose value is added up."""
 
 
-def provers_of(data: CheckData, addresses: Collection[str]) -> list[Miner]:
+def provers_of(data: CheckData, senders: Collection[str]) -> list[Miner]:
     """Return the miners whose proofs are sent from one of these addresses."""
-    wanted = set(addresses)
+    wanted = set(senders)
     near = [one for one in data.miners if not wanted.isdisjoint((one.worker, one.owner, *one.control))]
-    return [one for one in near if sender_choose(one, Use.POST).address in wanted]
+    if not near:
+        return []
+    addresses = {address for one in near for address in (one.worker, one.owner, *one.control)}
+    balances = balances_of(addresses)
+    granted = senders_granted([one.tenant_id for one in near], addresses)
+    return [
+        one
+        for one in near
+        if sender_choose(one, Use.POST, balances=balances, granted=granted).address in wanted
+    ]
 
 
 def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
@@ -42,9 +52,9 @@ def rewards_per_day(data: CheckData, addresses: Collection[str]) -> int:
 
 def first_close(data: CheckData, miners: Iterable[Miner]) -> int | None:
     """Return when the first window with sectors of these miners closes; None if none is ahead."""
-    if data.clock is None:
-        return None
     keys = {miner.pk for miner in miners}
+    if data.clock is None or not keys:
+        return None
     closes = [row.close_epoch for (pk, _), row in data.deadlines.items() if pk in keys and row.live]
     first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
     return None if first is None else data.clock.starts_at(first)

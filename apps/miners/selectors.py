@@ -16,12 +16,11 @@ from apps.miners.models import ChainRoots, Miner, RewardEstimate, Role
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
-from apps.wallets.models import Wallet
-from apps.wallets.selectors import sender_allowed
+from apps.wallets.selectors import balances_of, senders_granted
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -127,13 +126,21 @@ class Sending:
     reason: str
 
 
-def sender_choose(miner: Miner, use: Use) -> Sending:
+def sender_choose(
+    miner: Miner,
+    use: Use,
+    *,
+    balances: Mapping[str, int | None] | None = None,
+    granted: Collection[tuple[int, str]] | None = None,
+) -> Sending:
     """Return the address that sends for a use: the first with good funds, else the richest.
 
     Tried are the addresses set for this use, then for proofs the control addresses that no use has, then
     the worker, then the owner; of these only those that may send for the miner and that a signer holds.
     Source: lotus storage/ctladdr/addresses.go AddressFor, PickAddress (which tries spare control addresses
     in random order); damocles-manager/modules/address/sender_selector.go, which takes the richest.
+
+    Who asks for many miners reads the balances and grants of all their addresses before.
     """
     lawful = [miner.worker, miner.owner, *miner.control]
     uses = list(miner.uses.all())
@@ -143,8 +150,11 @@ def sender_choose(miner: Miner, use: Use) -> Sending:
         wanted += [address for address in miner.control if address not in named]
     wanted += [miner.worker, miner.owner]
     order = list(dict.fromkeys(wanted))
-    balances = dict(Wallet.objects.filter(address__in=order).values_list("address", "balance"))
-    held = [address for address in order if address in balances and sender_allowed(miner.tenant_id, address)]
+    if balances is None:
+        balances = balances_of(order)
+    if granted is None:
+        granted = senders_granted([miner.tenant_id], order)
+    held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
     for address in held:
         if (balances[address] or 0) >= GOOD_FUNDS:
             return Sending(address, f"first with funds for {use.label.lower()}")

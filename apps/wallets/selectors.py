@@ -14,6 +14,7 @@ from apps.wallets.models import SignRecord, Wallet
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -55,6 +56,19 @@ def sender_allowed(tenant_id: int | None, address: str) -> bool:
             SignerGrant.objects.filter(address=address, deleted_at=None).exists()
         )
     return signer_granted(tenant_id=tenant_id, address=address)
+
+
+def balances_of(addresses: Iterable[str]) -> dict[str, int | None]:
+    """Return the balances of those of these addresses that are wallets; None where none was read yet."""
+    return dict(Wallet.objects.filter(address__in=set(addresses)).values_list("address", "balance"))
+
+
+def senders_granted(tenant_ids: Iterable[int], addresses: Iterable[str]) -> set[tuple[int, str]]:
+    """Return which of these tenants may send from which of these addresses, as pairs."""
+    rows = SignerGrant.objects.filter(
+        tenant_id__in=set(tenant_ids), address__in=set(addresses), deleted_at=None
+    )
+    return set(rows.values_list("tenant_id", "address"))
 
 
 def sign_records(viewer: Principal) -> QuerySet[SignRecord]:

@@ -9,6 +9,7 @@ import pytest
 
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
+from apps.checks.exposure import provers_of
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
@@ -64,10 +65,25 @@ def test_a_stuck_message_counts_what_it_carries_and_holds_up():
     assert only("messages_stuck").at_risk == 3 * 10**18 + deposit()
 
 
-def test_a_failed_message_counts_its_value():
+def test_a_failed_message_counts_deposits_and_no_value_that_never_left():
     factories.message("bad", state=MessageState.FAILED, value=7 * 10**17)
+    assert only("messages_failed").at_risk == 0
 
-    assert only("messages_failed").at_risk == 7 * 10**17
+    miner = factories.miner()
+    batch = factories.batch(miner, "COMMIT", message_id="bad")
+    for state in (SectorState.C2_DONE, SectorState.COMMIT_LANDED):
+        factories.sector(miner, state=state, precommit_epoch=990, commit_batch=batch)
+
+    assert only("messages_failed").at_risk == deposit() > 0
+
+
+def test_what_a_message_below_the_base_fee_carries_is_counted_once():
+    old = now() - timedelta(hours=1)
+    flight: dict[str, Any] = {"nonce": 0, "filled_at": old, "published_at": old, "gas_fee_cap": 1}
+    factories.message("cheap", state=MessageState.FILLED, value=10**18, wait=Wait.NODE_REFUSES, **flight)
+
+    assert only("base_fee_above_cap").at_risk == 0
+    assert only("messages_stuck").at_risk == 10**18
 
 
 def test_a_host_that_is_away_counts_the_deposits_that_wait_for_it():
@@ -75,11 +91,12 @@ def test_a_host_that_is_away_counts_the_deposits_that_wait_for_it():
     miner = factories.miner()
     for epoch in (None, 990, 991):
         factories.sector(miner, state=SectorState.SEED_ASSIGNED, precommit_epoch=epoch, held_by=host)
+    factories.sector(miner, state=SectorState.COMMIT_LANDED, precommit_epoch=992, held_by=host)
 
     found = only("hosts_away")
 
     assert found.at_risk == 2 * deposit() > 0
-    assert "3 sectors under way, 2 with a deposit" in found.reason
+    assert "4 sectors under way, 2 with a deposit" in found.reason
 
 
 def test_a_worker_without_a_signer_puts_its_windows_and_blocks_at_risk():
@@ -110,6 +127,20 @@ def test_a_short_balance_puts_at_risk_what_its_address_sends_for():
     assert only("balances_short").per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 4) > 0
 
 
+def test_who_sends_proofs_is_read_once_for_all_miners(django_assert_num_queries):
+    wallet = factories.wallet()
+    data = CheckData(SYSTEM)
+    assert data.miners == []
+    with django_assert_num_queries(0):
+        assert provers_of(data, {wallet.address}) == []
+    miners = [factories.miner(worker=wallet.address) for _ in range(4)]
+    data = CheckData(SYSTEM)
+    assert len(data.miners) == 4
+
+    with django_assert_num_queries(2):
+        assert provers_of(data, {wallet.address}) == miners
+
+
 def test_sectors_that_end_count_the_rewards_that_they_bring():
     miner = factories.miner(active_sectors=4, has_min_power=True, qa_power=4 * 2048, raw_power=4 * 2048)
     for end in (1600, 1500):
@@ -131,6 +162,18 @@ def test_a_seed_that_nobody_reads_counts_the_deposit():
 
     assert found.at_risk == deposit()
     assert found.due_label == "until the deposit is lost"
+
+
+def test_a_deposit_that_is_lost_soon_is_counted_once():
+    network = CheckData(SYSTEM).network
+    assert network is not None
+    factories.head(20_000_000)
+    paid = 20_000_000 - network.max_prove_commit_duration + 5
+    factories.sector(factories.miner(), state=SectorState.PRECOMMIT_LANDED, precommit_epoch=paid)
+
+    assert only("deposits_expiring").at_risk == deposit()
+    assert only("seed_ready").at_risk == 0
+    assert only("seed_ready").count == 1
 
 
 def test_a_change_that_was_asked_for_again_is_named_no_more():
