@@ -11,6 +11,7 @@ from apps.messages.models import Message
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, JobEvent, Sector
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 def outside(world: World) -> DamoclesWorker:
     """A damocles-worker in a pool whose own sealer takes no sectors."""
     world.hosts_work = world.prover_works  # type: ignore[method-assign]
+    world.besides = (JobKind.SECTOR_CHECK,)  # it looks at what the worker has stored
     factories.store(Worker.objects.get(name="prover-1"), world.store.name())
     return DamoclesWorker(world, token("write", of="alice", scopes=["sealer"]))
 
