@@ -18,6 +18,14 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
 
     Source: damocles commitmgr checkPieces; builtin-actors verifreg claim_allocations.
     """
+    try:
+        return terms_ended(client, piece, height=height, key=key)
+    except NodeRefused as refusal:
+        return refusal.reason
+
+
+def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
+    """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused."""
     if piece.start_epoch is not None and piece.start_epoch <= height:
         return f"it was to be active at epoch {piece.start_epoch}, which has passed"
     if piece.allocation is not None and piece.client is not None:
@@ -32,7 +40,7 @@ def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: 
     try:
         row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
     except NodeRefused as refusal:
-        return f"{name}: {refusal.reason}"
+        raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     if row is None:
         return f"{name} does not exist"
     if int(row["Provider"]) != piece.miner.actor_id:
@@ -48,7 +56,7 @@ def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
         row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
         provider = address_parse(row["Provider"]).actor_id
     except NodeRefused as refusal:
-        return f"{name}: {refusal.reason}"
+        raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     except BadAddress:
         provider = None
     if provider != piece.miner.actor_id:

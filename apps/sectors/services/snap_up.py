@@ -14,8 +14,8 @@ from apps.chain.tipsets import key_to_json
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_refusal
-from apps.pieces.states import PieceState
+from apps.pieces.onchain import terms_ended, terms_refusal
+from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors import (
     LifeTooShort,
     NoHost,
@@ -31,7 +31,7 @@ from apps.sectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.moves import unchanged_lock, unchanged_require
-from apps.sectors.services.packing import PackedSector, is_due, pieces_plan
+from apps.sectors.services.packing import PackedSector, is_due, piece_refuse, pieces_plan
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.prices import gas_cost
 from apps.sectors.services.runs import hosts_of_run, run_begin
@@ -240,18 +240,41 @@ def pieces_snap(work: SealingContext) -> None:
 
 def _miner_snap(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
+    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
+    if not work.policy.snap_up_first:
+        rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
+    pieces = list(rows.select_related("miner").order_by("pk"))
+    ended = {
+        piece.pk
+        for packed in _due(miner, pieces, work)
+        for piece in packed.pieces
+        if _is_refused(piece, work)
+    }
     if not work.policy.snap_up_first:
         return
-    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, has_data=True)
-    pieces = list(rows.select_related("miner").order_by("pk"))
-    due = [packed for packed in pieces_plan(pieces, sector_size=miner.sector_size) if is_due(packed, work)]
+    due = _due(miner, [piece for piece in pieces if piece.pk not in ended], work)
     candidates = snap_candidates(miner, work=work, limit=len(due)) if due else []
     for packed, sector in zip(due, candidates, strict=False):
-        wanted = [str(piece.piece_cid) for piece in packed.pieces]
-        try:
-            snap_up_begin(sector, piece_cids=wanted, among=packed.pieces, by=None, work=work)
+        try:  # unnamed: what this very sector cannot hold stays behind
+            snap_up_begin(sector, among=packed.pieces, by=None, work=work)
         except (LifeTooShort, NoPieces, NoHost, NotCommittedCapacity, RunUnderWay) as refusal:
             log.info("sector_not_snapped", sector=sector.number, miner=str(miner), reason=refusal.reason)
+
+
+def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:
+    plan = pieces_plan(pieces, sector_size=miner.sector_size)
+    return [packed for packed in plan if is_due(packed, work)]
+
+
+def _is_refused(piece: Piece, work: SealingContext) -> bool:
+    """End a piece whose terms are good no more; one of which a node tells nothing waits on."""
+    try:
+        reason = terms_ended(work.client, piece, height=work.head.height, key=work.head.key)
+    except NodeRefused:
+        return False
+    if reason:
+        piece_refuse(piece, reason, work)
+    return bool(reason)
 
 
 def snap_candidates(miner: Miner, *, work: SealingContext, limit: int) -> list[Sector]:

@@ -1,0 +1,126 @@
+"""Which pieces go into committed sectors by themselves: one that cannot go holds up no other."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import pytest
+
+from apps.chain.errors import NodeRefused
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.services.snap_up import pieces_snap
+from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
+from poolsite.filecoin.policy import network_by_name
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.jobs import JobKind
+from tests import factories, people
+from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.sealing import DIGEST, NOON
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+HEIGHT = 1_000
+
+
+class Registry(SomeSectors):
+    """A chain with allocations by their numbers; another number the node refuses to answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allocations: dict[int, Any] = {}
+
+    def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
+        """Return the first deadline of a period that has just begun."""
+        return deadline_to_json(current_deadline(HEIGHT, HEIGHT, NETWORK.proving))
+
+    def call(self, method: str, _client: str, number: int, _key: Any) -> Any:
+        """Return an allocation."""
+        assert method == "StateGetAllocation"
+        if number not in self.allocations:
+            raise NodeRefused(1, "the state is not here")
+        return self.allocations[number]
+
+
+@pytest.fixture
+def miner(settings: Any, tmp_path: Any) -> Any:
+    """With a committed sector and a host that can encode."""
+    settings.PIECES_DIR = str(tmp_path)
+    of = factories.miner()
+    factories.worker(stores=["store"], kinds=[JobKind.SEAL, JobKind.SNAP_UP])
+    factories.sector(
+        of,
+        number=7,
+        state="PROVING",
+        active=True,
+        expiration=HEIGHT + 50_000,
+        deadline=NETWORK.proving.deadlines // 2,
+        ticket=DIGEST,
+        comm_r=DIGEST[:31] + b"\0",
+        comm_d=sha254_zero(of.sector_size),
+        store="store",
+    )
+    return of
+
+
+def waiting(of: Any, chain: Registry, **data: Any) -> Any:
+    """A piece that is due; `terms` are what is peculiar to its allocation."""
+    terms = data.pop("terms", None)
+    row = factories.piece(of, **{"purpose": "snap-up", "has_data": True, "state_since": NOON, **data})
+    type(row).objects.filter(pk=row.pk).update(state_since=NOON.replace(hour=1))
+    if terms is not None:
+        known = {"Provider": of.actor_id, "Data": {"/": row.piece_cid}, "Size": row.padded_size}
+        life = {"Expiration": HEIGHT + 500, "TermMin": 1, "TermMax": 10**7}
+        chain.allocations[data["allocation"]] = known | life | terms
+    return row
+
+
+def snapped(chain: Registry, *pieces: Any) -> list[str]:
+    """States of pieces after a pass."""
+    head = factories.head(HEIGHT)
+    client, policy = cast("Any", chain), SealingPolicy()
+    pieces_snap(SealingContext(client=client, network=NETWORK, head=head, now=NOON, policy=policy))
+    for piece in pieces:
+        piece.refresh_from_db()
+    return [piece.state for piece in pieces]
+
+
+def first(of: Any) -> None:
+    """Have pieces go into committed sectors."""
+    batch_settings_set(of, {"snap_up_first": True}, by=people.principal())
+
+
+def test_a_piece_whose_time_has_passed_holds_up_no_other(miner: Any) -> None:
+    first(miner)
+    chain = Registry()
+    late = waiting(miner, chain, start_epoch=HEIGHT - 1)
+    over = waiting(miner, chain, client=9, allocation=3, terms={"Expiration": HEIGHT})
+    good = waiting(miner, chain)
+
+    assert snapped(chain, late, over, good) == ["FAILED", "FAILED", "PACKED"]
+    assert "epoch 999, which has passed" in late.error
+    assert "allocation 3 of f09 expired" in over.error
+    assert (PipelineRun.objects.count(), good.sector_number) == (1, 7)
+
+
+def test_a_piece_that_this_sector_cannot_hold_stays_behind(miner: Any) -> None:
+    first(miner)
+    chain = Registry()
+    short = waiting(miner, chain, client=9, allocation=3, terms={"TermMax": 10})
+    untold = waiting(miner, chain, client=9, allocation=4)
+    good = waiting(miner, chain)
+
+    assert snapped(chain, short, untold, good) == ["READY", "READY", "PACKED"]
+
+
+def test_where_snap_ups_are_begun_by_hand_ended_pieces_end_too(miner: Any) -> None:
+    chain = Registry()
+    late = waiting(miner, chain, start_epoch=HEIGHT)
+    good = waiting(miner, chain)
+    other = waiting(miner, chain, start_epoch=HEIGHT, purpose="any")
+
+    assert snapped(chain, late, good, other) == ["FAILED", "READY", "READY"], "new sectors look at the last"
+    assert not PipelineRun.objects.exists()
