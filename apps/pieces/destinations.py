@@ -5,10 +5,11 @@ Source: ipfs-force-community/droplet piecestorage/, damocles-manager's unseal de
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from apps.core.errors import BadValue
 from apps.pieces.sources import SourceAway, url_check, url_connect
@@ -21,6 +22,11 @@ ANSWER_MAX: Final = 1_000
 """Bytes that are read of what the market says to it."""
 TRY_AGAIN: Final = (408, 425, 429)
 """Refusals that pass by themselves, as those of 500 and more."""
+SLOW_S: Final = 60.0
+SLOW_RATE: Final = 1 << 20
+"""Bytes a second; a market that takes fewer, and `SLOW_S` beside, would hold up the others."""
+RESOURCE: Final = "/resource"
+"""Where a market takes the bytes of its piece stores."""
 
 
 class DeliveryRefused(Exception):
@@ -35,8 +41,8 @@ class Target:
     token: str = ""
     """Sent with them."""
     is_registered: bool = False
-    """It is the market that the operator registered: it may be in a private network, and gets a token of ours
-    where it was not named one."""
+    """It is this piece's place at the market that the operator registered: it may be in a private network,
+    and gets a token of ours where it was not named one."""
 
     @property
     def shown(self) -> str:
@@ -45,9 +51,10 @@ class Target:
         return f"{parts.scheme}://{parts.netloc}{parts.path}"[:300]
 
 
-def target_of(dest: str, *, market: str) -> Target:
-    """Read a destination; `market` is the registered market's address, empty without one.  Raises BadValue.
+def target_of(dest: str, *, market: str, piece_cid: str) -> Target:
+    """Read the destination of a piece's bytes; `market` is the registered market's address, empty without.
 
+    Raises BadValue.
     `http(s)://…` gets the bytes by PUT; `market://STORE/PIECE?host=…&scheme=…&token=…` names a market's
     piece store, that of the registered one where it has no host.
     """
@@ -57,7 +64,7 @@ def target_of(dest: str, *, market: str) -> Target:
         raise BadValue("is no destination", field="dest") from None
     if parts.scheme in ("http", "https"):
         url_check(dest)
-        return Target(dest, is_registered=is_at(dest, market))
+        return Target(dest, is_registered=is_at(dest, market, piece_cid=piece_cid))
     if parts.scheme != MARKET:
         raise BadValue("must be an http://, https:// or market:// destination", field="dest")
     store, piece = parts.netloc, parts.path.strip("/")
@@ -70,15 +77,20 @@ def target_of(dest: str, *, market: str) -> Target:
     if not base:
         raise BadValue("names no host, and no market is registered here", field="dest")
     query = urlencode({"resource-id": piece, "store": store}, quote_via=quote)
-    url = f"{base.rstrip('/')}/resource?{query}"
+    url = f"{base.rstrip('/')}{RESOURCE}?{query}"
     url_check(url)
-    return Target(url, token=given.get("token", ""), is_registered=is_at(url, market))
+    return Target(url, token=given.get("token", ""), is_registered=is_at(url, market, piece_cid=piece_cid))
 
 
-def is_at(url: str, market: str) -> bool:
-    """Return whether a URL is one of the registered market."""
+def is_at(url: str, market: str, *, piece_cid: str) -> bool:
+    """Return whether a URL is the place of this piece, and of no other, at the registered market."""
+    if not market:
+        return False
     ours, theirs = urlsplit(url), urlsplit(market)
-    return bool(market) and (ours.scheme, ours.netloc) == (theirs.scheme, theirs.netloc)
+    path = theirs.path.rstrip("/") + RESOURCE
+    named = parse_qs(ours.query, keep_blank_values=True).get("resource-id", [])
+    place = (ours.scheme, ours.netloc, ours.path, named)
+    return place == (theirs.scheme, theirs.netloc, path, [piece_cid])
 
 
 def bytes_put(target: Target, chunks: Iterator[bytes], *, size: int, token: str) -> None:
@@ -94,7 +106,7 @@ def bytes_put(target: Target, chunks: Iterator[bytes], *, size: int, token: str)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = url_connect(target.url, is_private_fine=target.is_registered)
     try:
-        connection.request("PUT", path, body=chunks, headers=headers)
+        connection.request("PUT", path, body=_in_time(chunks, size), headers=headers)
         answer = connection.getresponse()
         words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
@@ -105,3 +117,12 @@ def bytes_put(target: Target, chunks: Iterator[bytes], *, size: int, token: str)
         raise SourceAway(f"it answered {answer.status} {words}")
     if not 200 <= answer.status < 300:
         raise DeliveryRefused(f"it answered {answer.status} {words}")
+
+
+def _in_time(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """Yield the chunks until so many bytes should have gone.  Raises SourceAway."""
+    end = time.monotonic() + SLOW_S + size / SLOW_RATE
+    for chunk in chunks:
+        if time.monotonic() > end:
+            raise SourceAway("it takes the bytes too slowly")
+        yield chunk

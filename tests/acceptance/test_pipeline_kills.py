@@ -60,8 +60,9 @@ def market_served(pool: RunningPool, uuid: str, *, killed: str) -> None:
     [(number, offset)] = pool.rows_of(PLACE, uuid)
     with piece_store() as market:
         assert "error" not in pool.rpc("Gateway.RegisterReverse", "DROPLET", market.url)
-        piece = {"/": piece_of(pool, uuid)}
-        order = [pool.miner(), piece, number, offset * 127 // 128 + 100, 800, "market://main/piece"]
+        cid = piece_of(pool, uuid)
+        dest = f"market://main/{cid}"
+        order = [pool.miner(), {"/": cid}, number, offset * 127 // 128 + 100, 800, dest]
         assert pool.rpc("Gateway.SectorsUnsealPiece", *order)["result"] == "set_up"
         pool.kill(killed)
         wait_until(
@@ -71,7 +72,7 @@ def market_served(pool: RunningPool, uuid: str, *, killed: str) -> None:
         )
         pool.rpc("Gateway.RegisterReverse", "DROPLET", "")
     path, authorization, body = market.puts[-1]
-    assert (path, body) == ("/resource?resource-id=piece&store=main", (DATA + bytes(800))[100:900])
+    assert (path, body) == (f"/resource?resource-id={cid}&store=main", (DATA + bytes(800))[100:900])
     assert authorization.startswith("Bearer ")
 
 

@@ -64,7 +64,7 @@ def delivery_request(
             f"bytes {first} to {first + num_bytes} are not in a piece of {unpadded_bytes(piece.padded_size)}",
             field="size",
         )
-    asked = [str(piece.uuid), first, num_bytes, target.url, target.token]
+    asked = [str(piece.uuid), first, num_bytes, target.url, target.token, target.is_registered]
     digest = hashlib.sha256(json.dumps(asked).encode()).hexdigest()
     found = PieceDelivery.objects.filter(digest=digest).first()
     if found is None:
@@ -127,6 +127,8 @@ def _send(row: PieceDelivery, *, now: datetime) -> None:
         values = {"attempts": attempts, "error": str(error)[:1000], "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
+    except ValueError:  # its text names the token
+        delivery_fail(row, "its address or its token cannot be sent")
     else:
         advance(row, "DELIVER", error="", updated_at=clock.now())
         log.info("piece_delivered", delivery=str(row))

@@ -48,7 +48,7 @@ def piece_deliver(order: UnsealOrder, *, market: str, by: Principal, now: dateti
 
     `market`: the registered market's address.  Raises MinerUnknown, PieceUnknown, BadValue, NotUnsealed.
     """
-    target = target_of(order.dest, market=market)
+    target = target_of(order.dest, market=market, piece_cid=order.piece_cid)
     piece = piece_placed(miner_get(by, order.miner), order.number, order.piece_cid)
     first = order.offset - unpadded_bytes(piece.offset or 0)
     delivery = delivery_request(piece, target, first=first, num_bytes=order.size, by=by, now=now)

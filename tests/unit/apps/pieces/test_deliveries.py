@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 from io import StringIO
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from structlog.testing import capture_logs
 
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -151,12 +153,12 @@ def test_a_registered_market_gets_a_token_that_is_gone_then(
 ) -> None:
     settings.PIECE_URLS_PRIVATE = False
 
-    ask(piece, "market://main/the-piece", market=market.url)
+    ask(piece, f"market://main/{piece.piece_cid}", market=market.url)
     ask(piece, f"{market.url}/elsewhere")
     deliveries_send(now=clock.now())
 
     [(path, authorization, body)] = market.puts
-    assert (path, body[:100]) == ("/resource?resource-id=the-piece&store=main", DATA)
+    assert (path, body[:100]) == (f"/resource?resource-id={piece.piece_cid}&store=main", DATA)
     assert authorization.startswith("Bearer ")
     assert not Token.objects.filter(scopes=["market"]).exists()
     other = PieceDelivery.objects.exclude(state="DELIVERED").get()
@@ -178,10 +180,62 @@ def test_a_registered_market_gets_a_token_that_is_gone_then(
     ],
 )
 def test_destinations_are_read(dest: str, market: str, url: str, token: str) -> None:
-    target = target_of(dest, market=market)
+    target = target_of(dest, market=market, piece_cid="c")
 
     assert (target.url, target.token) == (url, token)
     assert target.is_registered == (market != "" and url.startswith(market))
+
+
+@pytest.mark.parametrize(
+    ("dest", "is_registered"),
+    [
+        ("http://m/resource?resource-id=c&store=s", True),
+        ("http://m/resource?resource-id=d&store=s", False),
+        ("http://m/resource?resource-id=c&resource-id=d", False),
+        ("http://m/resource", False),
+        ("http://m/rpc/v0?resource-id=c", False),
+        ("https://m/resource?resource-id=c", False),
+        ("market://s/c", True),
+        ("market://s/d", False),
+    ],
+)
+def test_at_the_registered_market_only_the_pieces_place_is_ours(dest: str, is_registered: bool) -> None:
+    assert target_of(dest, market="http://m", piece_cid="c").is_registered is is_registered
+    assert not target_of(f"{dest}?host=m" if dest[0] == "m" else dest, market="", piece_cid="c").is_registered
+
+
+def test_what_was_asked_before_the_market_was_registered_is_another(piece: Piece) -> None:
+    url = f"http://m/resource?resource-id={piece.piece_cid}&store=main"
+
+    ask(piece, url)
+    ask(piece, url, market="http://m")
+
+    assert PieceDelivery.objects.count() == 2, "the second gets a token, and may go to a private network"
+
+
+def test_a_market_that_takes_the_bytes_too_slowly_holds_up_no_other(
+    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(piece, f"{market.url}/slow")
+    ticks = iter([0.0, 59.0, 61.0])
+    with monkeypatch.context() as patched:
+        patched.setattr("apps.pieces.destinations.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+        deliveries_send(now=clock.now())
+
+    row = PieceDelivery.objects.get()
+    assert (row.state, row.attempts, row.error) == ("WAITING", 1, "it takes the bytes too slowly")
+
+
+def test_a_token_that_no_header_holds_is_not_logged(piece: Piece, market: PieceStore) -> None:
+    host = market.url.removeprefix("http://")
+    ask(piece, f"market://main/x?host={host}&token=secret%0Aword")
+
+    with capture_logs() as logs:
+        deliveries_send(now=clock.now())
+
+    row = PieceDelivery.objects.get()
+    assert (row.state, row.error) == ("FAILED", "its address or its token cannot be sent")
+    assert "secret" not in str(logs)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +253,7 @@ def test_destinations_are_read(dest: str, market: str, url: str, token: str) -> 
 )
 def test_what_is_no_destination_is_refused(dest: str) -> None:
     with pytest.raises(BadValue):
-        target_of(dest, market="")
+        target_of(dest, market="", piece_cid="c")
 
 
 @pytest.mark.parametrize(
