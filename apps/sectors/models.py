@@ -92,7 +92,12 @@ class Batch(Named, Timestamped):
                 fields=["miner", "kind"],
                 name="batches_open",
                 condition=models.Q(state__in=["CLOSED", "SENT"]),
-            )
+            ),
+            models.Index(
+                fields=["miner", "landed_height"],
+                name="batches_landed",
+                condition=models.Q(state="LANDED"),
+            ),
         ]
 
     def __str__(self) -> str:

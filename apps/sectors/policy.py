@@ -85,7 +85,7 @@ LIMITS: Final[dict[str, tuple[int, int]]] = {
     "precommit_batch_max": (1, 256),
     "precommit_wait_epochs": (0, DAY),
     "precommit_backlog_epochs": (0, DAY),
-    "precommit_slack_epochs": (0, DAY),
+    "precommit_slack_epochs": (20, DAY),
     "commit_batch_max": (1, 819),
     "commit_wait_epochs": (0, DAY),
     "commit_backlog_epochs": (0, DAY),
@@ -125,7 +125,7 @@ def policy_check() -> None:
     for name, value in settings.SEALING.items():
         if name not in known:
             raise ImproperlyConfigured(f"SEALING: there is no {name}; there are {', '.join(known)}")
-        least, most = LIMITS.get(name, (0, 2**63 - 1))
+        least, most = LIMITS.get(name, (0, 2**63 - 1) if name == "base_fee_max" else (1, 2**31 - 1))
         is_flag = isinstance(known[name], bool)
         is_alike = isinstance(value, bool) if is_flag else type(value) is int
         if not is_alike or not (is_flag or least <= value <= most):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Count, Prefetch, Q
 
 from apps.messages.selectors import messages_by_ids
-from apps.miners.selectors import miner_get
+from apps.miners.selectors import miner_get, miners_visible
 from apps.sectors.errors import ChangeUnknown, SectorUnknown
 from apps.sectors.host_selectors import is_uuid, worker_is_away, workers_visible
 from apps.sectors.models import Batch, JobEvent, Sector, SectorChange
@@ -89,6 +89,8 @@ def sectors_page(viewer: Principal, wanted: SectorFilter, *, limit: int) -> list
         rows = rows.filter(miner=miner_get(viewer, wanted.miner))
     if wanted.number is not None:
         rows = rows.filter(number=wanted.number)
+        if not wanted.miner:  # one look into the unique index for each miner
+            rows = rows.filter(miner__in=list(miners_visible(viewer).values_list("pk", flat=True)))
     if wanted.host:
         rows = rows.filter(of_host(viewer, wanted.host))
     if wanted.store:

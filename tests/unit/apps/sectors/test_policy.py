@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -27,6 +28,10 @@ def test_the_variable_changes_the_defaults(settings: Any) -> None:
         ({"pack_wait_s": True}, "pack_wait_s must be a number"),
         ({"snap_up_first": 1}, "snap_up_first must be true or false"),
         ({"precommit_batch_max": 257}, "from 1 to 256"),
+        ({"precommit_slack_epochs": 19}, "from 20 to 2880"),
+        ({"lease_s": 0}, "lease_s must be a number from 1 to 2147483647"),
+        ({"poll_ms": 2**31}, "poll_ms must be a number from 1"),
+        ({"base_fee_max": 2**63}, "base_fee_max must be a number from 0"),
     ],
 )
 def test_what_cannot_be_stops_the_start_by_name(settings: Any, given: Any, words: str) -> None:
@@ -34,6 +39,17 @@ def test_what_cannot_be_stops_the_start_by_name(settings: Any, given: Any, words
 
     with pytest.raises(ImproperlyConfigured, match=words):
         policy_check()
+
+
+@pytest.mark.parametrize("given", [{"base_fee_max": 0}, {"base_fee_max": 2**40}, {"lease_s": 1}])
+def test_what_can_be_lets_the_site_start(settings: Any, given: Any) -> None:
+    settings.SEALING = given
+    policy_check()
+
+
+def test_each_default_may_stand_in_the_variable(settings: Any) -> None:
+    settings.SEALING = dataclasses.asdict(SealingPolicy())
+    policy_check()
 
 
 def test_defaults_lie_within_what_a_miner_may_have() -> None:
