@@ -26,6 +26,7 @@ from apps.sectors.services.advance import (
 )
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
+from apps.sectors.services.c1_repeats import c1_repeat
 from apps.sectors.services.change_batches import changes_advance
 from apps.sectors.services.claims import leases_sweep
 from apps.sectors.services.damocles_sectors import damocles_follow
@@ -76,6 +77,7 @@ def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
     seeds_skip(underway, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
+    c1_repeat(underway, now=now)
     damocles_follow(underway, now=now)
 
 

@@ -241,6 +241,9 @@ class Agent:
             if now >= job.report_after:
                 self._report_failure(job, failure)
             return
+        if not job.hinted_at and not self.leases.slots.get(job.inputs.stage, 0):
+            self._drop(job, why="the host has no slot for this stage any more")
+            return
         self._hint(job, now)
         self._hold(job)
 

@@ -11,7 +11,9 @@ from apps.sectors.c1_files import c1_is_here
 from apps.sectors.errors import C1Missing, LeaseLost
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors import sector_wait
+from apps.sectors.services.advance import SectorsInProgress
 from apps.sectors.services.c1_outputs import c1_give, c1_take
+from apps.sectors.services.c1_repeats import REPEATS_MAX, c1_repeat
 from apps.sectors.services.steps import job_locked, sector_step
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories
@@ -146,3 +148,53 @@ def test_a_sector_says_that_any_host_may_go_on() -> None:
 
     assert wait is not None
     assert wait.what == "any host with a free slot for it: the console has what it needs"
+
+
+def stranded(worker: Worker) -> None:
+    """A sector whose C1 ran while its host had a slot for C2, which is taken away then."""
+    report(at_c1(worker), "C1", state="SEED_ASSIGNED")
+    Job.objects.update(state="READY", worker=None, lease_until=None)
+    type(worker).objects.filter(pk=worker.pk).update(slots=NO_C2)
+
+
+def repeat() -> int:
+    return c1_repeat(SectorsInProgress.read(), now=NOON)
+
+
+def test_c1_runs_again_and_travels_once_its_host_has_no_slot_for_c2() -> None:
+    first, second = host("u1"), host("u2")
+    stranded(first)
+
+    assert claim(second, new_sectors=0) == ()
+    assert (repeat(), repeat()) == (1, 0)
+    (again,) = claim(host("u1", slots=NO_C2))
+    assert again.seal is not None
+    assert (again.seal.stage, again.seal.c1_travels) == ("C1", True)
+    c1_take(again.id, io.BytesIO(C1), token=again.token, tenant_id=tenant("alice").pk)
+    report(again, "C1", state="SEED_ASSIGNED")
+    assert repeat() == 0
+    assert [one.seal.stage for one in claim(second, new_sectors=0) if one.seal is not None] == ["C2"]
+
+
+def test_what_still_can_be_done_is_not_set_back() -> None:
+    worker = host("u1")
+    report(at_c1(worker), "C1", state="SEED_ASSIGNED")
+    Job.objects.update(state="READY", worker=None, lease_until=None)
+
+    assert repeat() == 0, "its host has a slot"
+    type(worker).objects.update(slots=NO_C2 | {"C1": 0})
+    assert repeat() == 0, "nobody would do C1 either"
+
+
+def test_a_host_that_hands_nothing_over_is_not_asked_for_ever() -> None:
+    worker = host("u1", slots=NO_C2)
+    at_c1(worker)
+    for _ in range(REPEATS_MAX):
+        Sector.objects.update(state="C1_DONE")
+        Job.objects.update(state="READY", stage="C2", worker=None, lease_until=None)
+        assert repeat() == 1
+    Sector.objects.update(state="C1_DONE")
+    Job.objects.update(state="READY", stage="C2", worker=None, lease_until=None)
+
+    assert repeat() == 0
+    assert "never come here" in Sector.objects.get().error

@@ -508,3 +508,21 @@ def test_an_upgrade_waits_until_the_console_knows(host: Host, monkeypatch: Any) 
     monkeypatch.setattr(host.console, "heartbeat", away)
 
     assert not host.leases.upgrade_told(), "the next start would be told to end again"
+
+
+def test_a_stage_whose_slots_were_taken_away_goes_back(host: Host) -> None:
+    host.leases.slots["C2"] = 1
+    host.take("C2", "runs")
+    host.take("C2", "waits")
+    host.leases.slots["C2"] = 0
+
+    host.agent.tick()
+
+    assert list(host.agent.held) == ["runs"], "what runs ends, what waits would wait for ever"
+    assert [one.id for one in beat_held(host)] == ["runs"]
+
+
+def beat_held(host: Host) -> Any:
+    """The leases that the next heartbeat keeps."""
+    host.leases.heartbeat()
+    return host.console.said[-1][1].held
