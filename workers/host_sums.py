@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
-from workers.host_settings import SLOTS
+from workers.host_settings import SECTOR_ROOM, SLOTS
 from workers.storage.sizes import labelling_bytes, size_words
 
 if TYPE_CHECKING:
@@ -26,6 +25,8 @@ SMALL_PROOF_BYTES: Final = 3 << 30
 LARGE_PROOF_BYTES: Final = 38_000_000_000
 """Memory of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
 (docs/snark.md)."""
+ROOM_SECTORS: Final = 16
+"""Least disk that a proposal counts on for one more sector, in sectors: it may be of another sector size."""
 GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Variables that name GPUs by number."""
 
@@ -33,6 +34,12 @@ GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 def ram_here() -> int:
     """Return this machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def room_proposed(proposed: Mapping[str, int], *, sector_bytes: int) -> dict[str, int]:
+    """Return what `[proposed]` says, with room for sectors of the size that is sealed now."""
+    least = {SECTOR_ROOM: ROOM_SECTORS * sector_bytes} if SECTOR_ROOM in proposed else {}
+    return {key: max(value, least.get(key, 0)) for key, value in proposed.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +119,9 @@ class HostAsks:
     def _gpus(self) -> None:
         for one in self.children.children:
             lists = [name for name in GPU_LISTS if name in one.environment]
-            named = [int(gpu) for name in lists for gpu in re.findall(r"\b\d+\b", one.environment[name])]
+            # UUIDs and "-1" name none of them by number
+            parts = [part.strip() for name in lists for part in one.environment[name].split(",")]
+            named = [int(part) for part in parts if part.isdecimal()]
             there = 0 if not named else len(gpus_here()) if self.gpus is None else self.gpus
             if named and max(named) >= there:
                 has = f"has GPUs 0-{there - 1}" if there else "has no GPU whose driver is loaded"

@@ -104,6 +104,8 @@ class Agent:
         self.bell, self.watch = bell, watch
         """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
+        self.guests_left = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
+        """Jobs of guests that are over here: forgotten once nobody works on them.  A start leaves them all."""
         self.claim_after = 0.0
         self.is_able = True
         """Return whether the host can make the proof that its sectors end in; without, nothing is claimed."""
@@ -113,6 +115,7 @@ class Agent:
     def tick(self) -> float:
         """Move every job, claim more if there is room; gives how long to wait until the next tick."""
         now = time.monotonic()
+        self._guests_forget()
         if self.leases.is_upgrading:
             for job in [one for one in self.held.values() if not one.hinted_at]:
                 self._drop(job, why="the host is upgraded: it goes on after its next start")
@@ -210,6 +213,7 @@ class Agent:
             inputs=assignment.seal,
         )
         self.held[job.id] = job
+        self.guests_left.discard(job.id)
         self._hold(job)
         log.info(
             "claimed", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, lease_token=job.token
@@ -339,7 +343,18 @@ class Agent:
         """Hold a job no longer; its files and its record stay for the next claim, a guest's do not."""
         self.held.pop(job.id, None)
         self.leases.release(job.id)
-        if is_guest(job.inputs) and not self.journal.is_worked_on(job.id):
-            self.journal.forget(job.id)  # the console has what it was made of
+        if is_guest(job.inputs):
+            self.guests_left.add(job.id)
+            self._guests_forget()
         if why:
             log.warning("dropped", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, reason=why)
+
+    def _guests_forget(self) -> None:
+        """Delete what is left of guests: the console has what it was made of, and it takes room."""
+        for job_id in [one for one in self.guests_left if not self.journal.is_worked_on(one)]:
+            self.journal.forget(job_id)
+            self.guests_left.discard(job_id)
+
+
+def _is_guests(work: Work | None) -> bool:
+    return work is not None and is_guest(work.inputs)

@@ -9,10 +9,10 @@ import signal
 import sys
 import tempfile
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
@@ -26,7 +26,7 @@ from workers.agent.loop import Agent
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
-from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config
+from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config, size_note
 from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, secret_write, size_learned
@@ -121,16 +121,8 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
-    # A host without slots for a proof, or with a program of its own for it, needs no parameters of it.
-    made = {
-        task for task in ("c2", "snap_prove") if task not in config.processors and config.slots[task.upper()]
-    }
-    proofs = HostProofs(
-        Snark(config.snark),
-        (CircuitKind.POREP,) if "c2" in made else (),
-        config.sector_bytes,
-        has_updates="snap_prove" in made,
-    )
+    proofs = HostProofs(Snark(config.snark), (), config.sector_bytes)
+    proofs.makes(**proofs_made(config, leases.slots))
     if proofs.error():
         log.error("parameters_missing", reason=proofs.error())
     bell = WorkBell(console, leases)
@@ -164,14 +156,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
                 return UPGRADE_EXIT
             children.tick()
             leases.kernels_report(**asdict(compiling.read()))
-            no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
-            leases.proofs_report(
-                proofs.forms(),
-                parameters=proofs.progress,
-                error=proofs.error(),
-                update_error=no_updates,
-            )
-            agent.is_able, agent.can_update = bool(proofs.forms()), not no_updates
+            proofs_follow(proofs, agent=agent, leases=leases)
             stop.wait(agent.tick() if leases.registered is not None else 0.1)
         return 0
     finally:
@@ -182,6 +167,25 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         removals.stop()
         children.stop()
         console.close()
+
+
+def proofs_made(config: SealerConfig, slots: dict[str, int]) -> dict[str, Any]:
+    """Return for which proofs a host needs parameters: those with slots, and no program of its own."""
+    made = {
+        task for task in ("c2", "snap_prove") if task not in config.processors and slots.get(task.upper())
+    }
+    return {"kinds": (CircuitKind.POREP,) if "c2" in made else (), "has_updates": "snap_prove" in made}
+
+
+def proofs_follow(proofs: HostProofs, *, agent: Agent, leases: LeaseKeeper) -> None:
+    """Report which proofs the host makes with the slots that it has now, and let it claim by that."""
+    proofs.makes(**proofs_made(agent.config, leases.slots))
+    no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
+    leases.proofs_report(
+        proofs.forms(), parameters=proofs.progress, error=proofs.error(), update_error=no_updates
+    )
+    agent.is_able = bool(proofs.forms())
+    agent.can_update = leases.is_chain_known and not no_updates
 
 
 def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Event) -> SealerConfig:
@@ -200,6 +204,19 @@ def configured(config: SealerConfig, arguments: list[str], *, stop: threading.Ev
     return joined(sealer_config(arguments), stop=stop)
 
 
+def relearned(config: SealerConfig, arguments: list[str], *, stop: threading.Event) -> SealerConfig:
+    """Return the configuration for the sector size that the console tells; the last one where that fails.
+
+    A size that this machine cannot serve must not end a host with sectors in progress.  Raises TokenRefused.
+    """
+    try:
+        return joined(sealer_config(arguments), stop=stop)
+    except BadConfig as error:
+        log.error("sector_size_not_taken", kept=config.sector_bytes, reason=str(error))
+        size_note(config.folder, config.sector_bytes)  # else the next start would be refused
+        return replace(config, is_size_told=True)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a sealing worker until SIGTERM or SIGINT; gives the exit code."""
     try:
@@ -213,7 +230,7 @@ def main(argv: list[str] | None = None) -> int:
             config = configured(config, arguments, stop=stop)
             code = run(config, stop=stop)
             while not code and not stop.is_set():  # it told the sector size: once, before any work
-                config = joined(sealer_config(arguments), stop=stop)
+                config = relearned(config, arguments, stop=stop)
                 code = run(config, stop=stop)
             return code
     except BadConfig as error:

@@ -84,6 +84,8 @@ class LeaseKeeper:
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
         """Return whether the pool's network takes containers of vanilla proofs."""
+        self.is_chain_known = False
+        """Whether the console has told that."""
         self.kernels = 0, 0
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
@@ -316,7 +318,7 @@ class LeaseKeeper:
                 log=self.log_tail() if needs_log else (),
             ),
         )
-        self.takes_containers = answer.takes_containers
+        self.takes_containers, self.is_chain_known = answer.takes_containers, True
         if answer.is_retired:
             self.refusal = (
                 f"the console {self.config.console} has retired this host: nothing is left to do here"

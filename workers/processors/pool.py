@@ -83,7 +83,7 @@ class ChildSpec:
     """Names that a task holds while it runs, of the pool's locks."""
     weight: int = 1
     restarts: bool = True
-    """False: once it has ended it stays so."""
+    """False: once it has ended by itself it stays so."""
     niceness: int = 0
     """By how much it gives way to others on this machine's cores, as `nice` counts."""
     ready_s: float = READY_S
@@ -116,6 +116,8 @@ class ProcessorChild:
         self._lock = threading.Lock()
         self._next_id = 1
         self._is_left = False
+        self.was_ended = False
+        """Whether we have killed it: it did not end by itself."""
         self._ready: Future[None] = Future()
         self._process = subprocess.Popen(  # noqa: S603  # the host's own configuration names the program
             spec.argv(),
@@ -265,6 +267,7 @@ class ProcessorChild:
         """End the child and everything it started, at once; its calls do not wait until it is gone."""
         self._is_left = True
         if self.is_there:
+            self.was_ended = True
             try:
                 os.killpg(self._process.pid, signal.SIGKILL)
             except ProcessLookupError:
@@ -382,9 +385,11 @@ class ProcessorPool:
         return usable
 
     def _is_over(self, number: int) -> bool:
-        """Return whether a child has ended that is not to be started again."""
+        """Return whether a child has ended by itself that is not to be started again."""
         child = self._children.get(number)
-        return child is not None and not child.is_there and not self._specs[number].restarts
+        if child is None or self._specs[number].restarts:
+            return False
+        return not child.is_there and not child.was_ended
 
     def _avoided(self) -> frozenset[int]:
         now = time.monotonic()

@@ -76,14 +76,25 @@ class HostProofs:
     def __init__(
         self, snark: Snark, kinds: Sequence[CircuitKind], sector_bytes: int, *, has_updates: bool = False
     ) -> None:
-        self.snark = snark
-        self.specs = [spec_for(kind, sector_bytes) for kind in kinds]
-        self.update_spec = spec_for(CircuitKind.UPDATE, sector_bytes) if has_updates else None
+        self.snark, self.sector_bytes = snark, sector_bytes
+        self.specs: list[CircuitSpec] = []
+        self.update_spec: CircuitSpec | None = None
         """Of replica updates, where the host proves them itself: a host may seal without."""
         self.progress = 0, 0
         """Steps of making parameters that are done, and their number."""
         self._looked_at = 0.0
         self._seen: tuple[tuple[str, ...], str] = ((), "")
+        self._made: tuple[tuple[CircuitKind, ...], bool] | None = None
+        self.makes(kinds, has_updates=has_updates)
+
+    def makes(self, kinds: Sequence[CircuitKind], *, has_updates: bool) -> None:
+        """Follow which proofs the host makes: the console may give or take slots of them at any time."""
+        if self._made == (tuple(kinds), has_updates):
+            return
+        self._made = tuple(kinds), has_updates
+        self.specs = [spec_for(kind, self.sector_bytes) for kind in kinds]
+        self.update_spec = spec_for(CircuitKind.UPDATE, self.sector_bytes) if has_updates else None
+        self._looked_at = 0.0
 
     def forms(self) -> tuple[str, ...]:
         """Return the forms; with none of them nothing may be claimed."""

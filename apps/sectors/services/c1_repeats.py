@@ -25,7 +25,7 @@ REPEATS_MAX: Final = 3
 BACK: Final = f"{BACK_TO}{SectorState.SEED_ASSIGNED}"
 NOTE: Final = "its host has no slot for C2 any more: C1 is done again, and its output goes to another host"
 STUCK: Final = (
-    "its host has no slot for C2, and what C1 gave has never come here: give the host a slot for C2, then retry"
+    "its host has no slot for C2, and what C1 gave has never come here: give the host a slot, then retry"
 )
 
 

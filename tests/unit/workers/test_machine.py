@@ -140,3 +140,8 @@ def test_a_gpu_that_is_not_there_is_named() -> None:
     asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0"})).check({})
     with pytest.raises(BadConfig, match="of c2 asks for GPU 1, and this machine has GPUs 0-0: mend CUDA"):
         asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": "0,1"})).check({})
+
+
+@pytest.mark.parametrize("value", ["-1", "", "all", "GPU-4b1f2c3d-1111-22aa-8833-0123456789ab, 0"])
+def test_no_gpu_and_gpus_by_uuid_are_no_numbers(value: str) -> None:
+    asks(StageProcessor(stage="c2", environment={"CUDA_VISIBLE_DEVICES": value})).check({})

@@ -526,3 +526,32 @@ def beat_held(host: Host) -> Any:
     """The leases that the next heartbeat keeps."""
     host.leases.heartbeat()
     return host.console.said[-1][1].held
+
+
+def as_guest(host: Host) -> None:
+    """A host whose Celery worker is at the C2 of another host's sector."""
+    given = replace(inputs("C2"), c1_travels=True)
+    job = Assignment(id="j9", kind=JobKind.SEAL, token=4, seq=7, lease_s=90, seal=given)
+    host.console.jobs.append(job)
+    host.agent.tick()
+    host.agent.tick()
+
+
+def test_a_guest_is_forgotten_once_nobody_works_on_it(host: Host) -> None:
+    as_guest(host)
+    with host.journal.at_work("j9"):
+        host.leases._lose_all()
+        host.agent.tick()
+        kept = host.journal.jobs()
+    host.agent.tick()
+
+    assert (kept, host.journal.jobs(), host.agent.held) == (["j9"], [], {})
+
+
+def test_a_start_forgets_all_guests_and_nothing_else(host: Host) -> None:
+    as_guest(host)
+    host.take("PC1", "own")
+
+    Host(host.journal.root.parent).agent.tick()
+
+    assert host.journal.jobs() == ["own"]

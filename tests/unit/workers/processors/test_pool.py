@@ -439,6 +439,17 @@ def test_a_processor_that_is_not_started_anew_leaves_its_work_to_the_other(tmp_p
         alone.call("c2", task)
 
 
+def test_a_processor_that_we_have_ended_is_started_anew(tmp_path, open_pool):
+    ends = iter((True, True, False))
+    pool = open_pool(foreign(tmp_path, GREET + HANGS_ON, restarts=False))
+    with pytest.raises(CallGivenUp):
+        pool.call("tree_d", task_named("hang"), is_wanted=lambda: next(ends))
+    while pool._children[0].is_there:
+        time.sleep(0.01)
+
+    assert pool.call("tree_d", task_named("next")).comm_d == bytes([7] * 32)
+
+
 def test_our_own_program_on_certain_cores_is_no_foreign_one(tmp_path, open_pool):
     """It gets the path of what c1 gave, not the text."""
     (tmp_path / "c1.json").write_text(golden_text("api_c1_2k_v1_1"))
