@@ -106,6 +106,19 @@ class WorkerRetired(Conflict):
         super().__init__(f"worker {name} was taken out of service", field="worker_id")
 
 
+class UpgradeUnknown(Conflict):
+    """The host runs a version that cannot read this command, nor the rest of an answer with it."""
+
+    code = "upgrade_unknown"
+
+    def __init__(self, name: str, version: str) -> None:
+        super().__init__(
+            f"{name} runs {version}, which does not know this command: restart its service by hand once,"
+            " on the version of this console",
+            field="op",
+        )
+
+
 class C1Missing(NotFound):
     """The console has no output of C1 for this job."""
 

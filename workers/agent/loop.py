@@ -105,7 +105,7 @@ class Agent:
         """Waits for work while the host has none; without it the host claims again and again."""
         self.held: dict[str, HeldJob] = {}
         self.guests_left = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
-        """Jobs of guests that are over here: forgotten once nobody works on them.  A start leaves them all."""
+        """Jobs of guests that are over: forgotten once nobody works on them.  At a start they all are."""
         self.claim_after = 0.0
         self.is_able = True
         """Return whether the host can make the proof that its sectors end in; without, nothing is claimed."""

@@ -346,11 +346,17 @@ def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Http
     if op not in ACTS or not viewer.may("sign"):
         raise Http404
     worker = worker_get(viewer, str(key))
-    worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    error = ""
+    try:
+        worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
+    except DomainError as refusal:
+        if not getattr(request, "htmx", False):
+            raise
+        error = refusal.reason
     if not getattr(request, "htmx", False):
         return redirect("host", key)
     detail = host_detail(worker_get(viewer, str(key)), PageData(viewer))
-    return render(request, "hosts/_head.html", {"host": detail})
+    return render(request, "hosts/_head.html", {"host": detail, "error": error})
 
 
 class SettingForm(PageForm):

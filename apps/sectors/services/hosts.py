@@ -11,12 +11,13 @@ from django.db.models import Q
 from msgspec import to_builtins
 
 from apps.chain.selectors import head_current
+from apps.core import clock
 from apps.core.live import Change, publish, publish_all
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors import sector_bytes_usual
-from apps.sectors.errors import WorkerReplaced, WorkerRetired
+from apps.sectors.errors import UpgradeUnknown, WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import HostInventory, HostReport, Worker, WorkerCommand
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.job_selectors import lease_over_text
@@ -41,6 +42,7 @@ from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
+    WITHOUT_UPGRADE,
     Command,
     HeartbeatAnswer,
     Lost,
@@ -94,6 +96,8 @@ def worker_register(
         leases_end(worker, now=now, reason="the worker was started again")
         worker.restarts += 1
         worker.registered_at = now
+        upgrades_end(worker, now=now)
+        orders_again(worker)
     for name, value in facts.items():
         setattr(worker, name, value)
     settings_resend(worker, dict(register.configured))
@@ -115,6 +119,23 @@ def worker_register(
         commands=commands_open(worker),
         sector_bytes=sector_bytes_usual(tenant_id),
     )
+
+
+def upgrades_end(worker: Worker, *, now: datetime) -> None:
+    """Ask a worker no longer to end for another version: it has started anew, or is to go on."""
+    worker.commands.filter(op=Operation.UPGRADE, done_at=None).update(done_at=now)
+
+
+def orders_again(worker: Worker) -> None:
+    """Order again what a start has forgotten: that the host is paused or drained, unless it is to go on."""
+    ops = (Operation.PAUSE, Operation.DRAIN, Operation.RESUME)
+    asked = set(worker.commands.filter(op__in=ops, done_at=None).values_list("op", flat=True))
+    if Operation.RESUME in asked:
+        return
+    is_draining = worker.is_draining or worker.retire_asked_at is not None
+    for op, is_so in ((Operation.PAUSE, worker.is_paused), (Operation.DRAIN, is_draining)):
+        if is_so and op not in asked:
+            WorkerCommand.objects.create(worker=worker, op=op, actor="console")
 
 
 def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> None:
@@ -310,12 +331,18 @@ def proof_progress_store(job: Job, progress: Progress) -> None:
 def worker_command(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
 ) -> WorkerCommand:
-    """Queue a command for a host; it hears of it with its next heartbeat.  Raises BadSettings."""
+    """Queue a command for a host; it hears of it with its next heartbeat.
+
+    Raises BadSettings, UpgradeUnknown.
+    """
     if op is Operation.SET_PLAN:
         values = values_read({f"{SLOTS}{stage}": count for stage, count in args.items()})
         return worker_settings_set(worker, values, actor=actor, by=by)
     if op is Operation.RESUME:
         retirement_cancel(worker)
+        upgrades_end(worker, now=clock.now())
+    if op is Operation.UPGRADE and worker.version in WITHOUT_UPGRADE:
+        raise UpgradeUnknown(worker.name, worker.version)
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
     before = {"paused": worker.is_paused, "draining": worker.is_draining}
     worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
