@@ -62,7 +62,8 @@ def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
     bad = rows.filter(is_good=False, bad_times__gte=2, height__gte=since).values_list("number", flat=True)
     numbers = set(bad)
     fresh = rows.filter(number__in=numbers, height__gte=deadline.cutoff_epoch - ahead_epochs(params))
-    good = fresh.filter(is_good=True).values_list("number", flat=True)
+    # A look that finds a second copy writes it beside the loss in the sector's own store.
+    good = fresh.exclude(is_good=False, good_in="").values_list("number", flat=True)
     unsure = rows.filter(number__in=numbers, is_good=False, bad_times__lt=2).values_list("number", flat=True)
     return numbers - set(good) - set(unsure)
 

@@ -249,6 +249,22 @@ def test_file_that_comes_back_is_not_declared() -> None:
     assert SectorCheck.objects.get(number=2).bad_times == 0
 
 
+def test_a_sector_of_which_another_store_has_a_copy_is_not_declared() -> None:
+    of, host = waiting(), checker(stores=["a", "b"])
+    for name in "ab":
+        Store.objects.create(tenant=of.tenant, uid=f"uid-{name}", name=name)
+    for number in (1, 2):
+        factories.sector(of, number=number, state="PROVING", store="a")
+    for height in (AHEAD, AGAIN):
+        assert 2 in looked(host, (2,), height=height, elsewhere="uid-b")
+    assert SectorCheck.objects.get(number=2).bad_times == 2
+
+    assert passed(AGAIN) == [], "it is proven from the copy"
+
+    SectorCheck.objects.filter(number=2).update(good_in="")
+    assert passed(AGAIN) == [DeclarationState.SENT], "the copy is gone as well"
+
+
 def test_two_looks_close_together_count_as_one() -> None:
     waiting()
     host = checker()
