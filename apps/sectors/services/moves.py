@@ -194,8 +194,8 @@ def _end(
 def moves_continue(worker: Worker, *, now: datetime) -> None:
     """Order the next step of a host's moves; called with each heartbeat, in its transaction.
 
-    What waits while a store is away, while no prover reads the new one, or after a removal that failed,
-    keeps no other move from going on.
+    What waits while a store is away, while no prover reads the new one, while some host has yet to remove
+    what it had copied of the sector, or after a removal that failed, keeps no other move from going on.
     """
     ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
     rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - AGAIN_AFTER)
@@ -205,7 +205,10 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     if not known:
         return
     told = ours.filter(state__in=TOLD).count()
-    drops = worker.commands.filter(op=Operation.DROP_COPY, done_at=None)
+    # Of all hosts: one that comes back later has the same store, and the live copy in it may be a new one.
+    drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None)
+    drops = drops.filter(worker__tenant_id=worker.tenant_id, worker__retired_at=None)
+    drops = drops.filter(args__sector__in=[str(row.sector.uuid) for row in known])
     dropped = set(drops.values_list("args__sector", flat=True))
     proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:

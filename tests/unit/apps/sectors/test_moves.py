@@ -359,6 +359,30 @@ def test_a_half_copy_goes_before_the_sector_is_copied_there_again(worker: Worker
     assert "sector 7: what was copied of it is removed" in notes
 
 
+@pytest.mark.parametrize("is_retired", [False, True])
+def test_another_hosts_half_copy_goes_before_the_sector_is_copied(worker: Worker, is_retired: bool) -> None:
+    sector()
+    begin()
+    beat(worker)
+    later = NOON + timedelta(minutes=5)
+    moves_cancel(stores()[0], by=principal(), now=later)
+    other = host("h2", at=later, kinds=BOTH)
+    beat(other, at=later)
+    [move] = moves_begin(*stores(), numbers=1, now=later, by=principal())
+    assert move.worker == other
+
+    assert beat(other, at=later) == [], "the first host may remove what the second had copied"
+    move.refresh_from_db()
+    assert move.state == "QUEUED"
+    if is_retired:
+        worker_retire(worker, now=later)
+    else:
+        assert [one.op for one in worker.commands.filter(done_at=None)] == ["drop_copy"]
+        beat(worker, at=later)
+
+    assert beat(other, at=later) == [("copy_sector", "7")]
+
+
 def test_a_sector_of_another_tenant_is_not_switched(worker: Worker) -> None:
     row = sector()
     begin()
