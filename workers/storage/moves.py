@@ -89,14 +89,15 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     try:
         space_check(Path(target.path), size)
         stores.reserve(f"move-{sector.move}", target, size)
+        for file in files:  # before anything is written: what is there may be the last good copy
+            if (Path(target.path) / file).exists() and noted.get(file, BEGUN) == BEGUN:
+                _recorded_check(Path(source.path) / file, recorded.get(file))
         for file in files:
             copy = Path(target.path) / file
             if not _is_there(copy, Path(source.path) / file, noted.get(file)):
                 if not copy.exists():  # so that a kill leaves nothing that nobody knows of
                     _note(path, noted | {file: BEGUN})
-                noted[file] = _file_copy(Path(source.path) / file, copy)
-                if (sum_of := recorded.get(file)) is not None and sum_of.digest != noted[file]:
-                    raise DamagedFile(f"{source.path}/{file} is not what was recorded: check the sector")
+                noted[file] = _file_copy(Path(source.path) / file, copy, recorded.get(file))
                 _note(path, noted)
         _replica_check(target.require(), sector)
         root = Path(target.path)
@@ -216,14 +217,26 @@ def _replica_check(store: Store, sector: MovedSector) -> None:
         raise DamagedFile(f"{files.sealed} has {files.sealed.stat().st_size} bytes")
 
 
-def _file_copy(source: Path, target: Path) -> str:
-    """Copy a file and read it back from the other disk; returns its SHA-256."""
+def _file_copy(source: Path, target: Path, recorded: FileSum | None) -> str:
+    """Copy a file and read it back from the other disk; returns its SHA-256.
+
+    Raises DamagedFile, before anything is written if the file is not what was recorded.
+    """
+    digest = _recorded_check(source, recorded) or file_digest(source)
     target.parent.mkdir(parents=True, exist_ok=True)
-    digest = file_digest(source)
     copy_file(source, target, size_bytes=source.stat().st_size, digest=digest)
     if disk_digest(target) != digest:
         target.unlink()
         raise DamagedFile(f"{target} is not what was written: check the disk")
+    return digest
+
+
+def _recorded_check(path: Path, recorded: FileSum | None) -> str:
+    """Return a file's SHA-256, empty if none was recorded.  Raises DamagedFile if it is another one."""
+    if recorded is None:
+        return ""
+    if (digest := file_digest(path)) != recorded.digest:
+        raise DamagedFile(f"{path} is not what was recorded: rebuild the sector")
     return digest
 
 

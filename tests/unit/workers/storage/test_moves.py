@@ -9,6 +9,7 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from workers.storage import moves
+from workers.storage.checksums import file_digest
 from workers.storage.files import DamagedFile, NotEnoughSpace, temporary_name
 from workers.storage.moves import (
     MovedSector,
@@ -21,6 +22,7 @@ from workers.storage.moves import (
 from workers.storage.sizes import size_words
 from workers.storage.store import StoreAway
 from workers.storage.stores import NotAttached, Stores
+from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,11 +79,11 @@ def test_killed_after_any_file_the_copy_goes_on_there(
     real = moves._file_copy
     copied: list[str] = []
 
-    def until_killed(source: Path, target: Path) -> str:
+    def until_killed(source: Path, target: Path, recorded: FileSum | None) -> str:
         if len(copied) == stop:
             raise KeyboardInterrupt
         copied.append(target.name)
-        return real(source, target)
+        return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", until_killed)
     with pytest.raises(KeyboardInterrupt):
@@ -90,9 +92,9 @@ def test_killed_after_any_file_the_copy_goes_on_there(
     assert not (tmp_path / "b" / "sealed" / NAME).exists(), "half a sector is in no store"
     again: list[str] = []
 
-    def counted(source: Path, target: Path) -> str:
+    def counted(source: Path, target: Path, recorded: FileSum | None) -> str:
         again.append(target.name)
-        return real(source, target)
+        return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", counted)
     sector_copy(stores, sector_of(stores))
@@ -120,13 +122,13 @@ def test_a_copy_that_fails_leaves_nothing_behind(
     real = moves._file_copy
     copied: list[Path] = []
 
-    def until_full(source: Path, target: Path) -> str:
+    def until_full(source: Path, target: Path, recorded: FileSum | None) -> str:
         if len(copied) == stop:
             temporary_name(target).parent.mkdir(parents=True, exist_ok=True)
             temporary_name(target).write_bytes(b"half")
             raise NotEnoughSpace("no space left")
         copied.append(target)
-        return real(source, target)
+        return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", until_full)
     with pytest.raises(NotEnoughSpace, match="no space left; nothing of the copy is left"):
@@ -142,16 +144,35 @@ def test_a_half_copy_that_may_be_the_last_one_is_left_and_named(
 ) -> None:
     real = moves._file_copy
 
-    def loses_the_source(source: Path, target: Path) -> str:
+    def loses_the_source(source: Path, target: Path, recorded: FileSum | None) -> str:
         if source.name == NAME:
             source.unlink()
-        return real(source, target)
+        return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", loses_the_source)
     with pytest.raises(FileNotFoundError, match=f"2 of 3 files that were copied are left in {tmp_path}/b"):
         sector_copy(stores, sector_of(stores))
 
     assert len(sector_files(tmp_path / "b", NAME)) == 2
+
+
+def test_a_damaged_file_is_not_written_over_a_good_copy(stores: Stores, tmp_path: Path) -> None:
+    here, there = tmp_path / "a", tmp_path / "b"
+    files = sector_files(here, NAME)
+    sums = {file: FileSum((here / file).stat().st_size, file_digest(here / file)) for file in files}
+    SectorSums(here, NAME).record(sums)
+    for file in files:
+        (there / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(here / file, there / file)
+    good = (there / "sealed" / NAME).read_bytes()
+    (here / "sealed" / NAME).write_bytes(good[:-1] + b"?")
+
+    with pytest.raises(DamagedFile, match="is not what was recorded: rebuild the sector"):
+        sector_copy(stores, sector_of(stores))
+
+    assert has(there), "what was there before stays whole"
+    assert (there / "sealed" / NAME).read_bytes() == good
+    assert not list((tmp_path / "worker" / "moves").iterdir())
 
 
 def test_the_old_copy_stays_while_the_new_one_is_not_whole(stores: Stores, tmp_path: Path) -> None:
@@ -207,13 +228,13 @@ def test_what_a_killed_copy_left_is_removed_once_the_move_has_ended(
     real = moves._file_copy
     copied: list[str] = []
 
-    def until_killed(source: Path, target: Path) -> str:
+    def until_killed(source: Path, target: Path, recorded: FileSum | None) -> str:
         if len(copied) == stop:
             target.parent.mkdir(parents=True, exist_ok=True)
             (target if is_named else temporary_name(target)).write_bytes(b"half")
             raise KeyboardInterrupt
         copied.append(target.name)
-        return real(source, target)
+        return real(source, target, recorded)
 
     monkeypatch.setattr(moves, "_file_copy", until_killed)
     with pytest.raises(KeyboardInterrupt):
