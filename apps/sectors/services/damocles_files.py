@@ -23,7 +23,6 @@ from poolsite.wire.jobs import DIGEST_BYTES, JobKind, Level, ProvenSector, Secto
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
     from apps.sectors.services.damocles_sectors import Held
 
@@ -35,8 +34,10 @@ BAD_FILES: Final = "store {store} lacks its files: "
 
 
 def look_begin(one: Held) -> None:
-    """Have the provers of a sector's store look at its files; of another store nothing is known yet."""
+    """Have the provers of a sector's store look at its files there; of another store nothing is known yet."""
     sector, now = one.sector, one.now
+    store = Store.objects.filter(tenant_id=sector.tenant_id, name=sector.store).first()
+    provers = [] if store is None else provers_of_store(store, now=now)
     inputs = SectorCheckInputs(
         miner_id=sector.miner.actor_id or 0,
         post_proof=sector.miner.post_proof,
@@ -47,6 +48,7 @@ def look_begin(one: Held) -> None:
             ),
         ),
         per_second=0,
+        store="" if store is None else store.uid,
     )
     _look_end(one.told.look, now=now)
     one.told.look = Job.objects.create(
@@ -57,15 +59,10 @@ def look_begin(one: Held) -> None:
         inputs=document_encode(inputs),
         expires_at=now + timedelta(seconds=LOOK_S),
         lease_s=LOOK_LEASE_S,
-        offered_to=[worker.pk for worker in _provers(sector, now=now)],
+        offered_to=[worker.pk for worker in provers],
     )
     one.told.looked_at = None
     one.told.save()
-
-
-def _provers(sector: Sector, *, now: datetime) -> list[Worker]:
-    store = Store.objects.filter(tenant_id=sector.tenant_id, name=sector.store).first()
-    return [] if store is None else provers_of_store(store, now=now)
 
 
 def _look_end(look: Job | None, *, now: datetime) -> None:

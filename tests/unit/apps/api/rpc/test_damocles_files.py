@@ -75,6 +75,8 @@ def looks(prover: Worker, *, reason: str = "") -> int:
     jobs = jobs_claim(prover, claim, now=now).jobs
     for job in jobs:
         assert job.sector_check is not None
+        [row] = Sector.objects.filter(number=job.sector_check.sectors[0].number)
+        assert job.sector_check.store == f"uid-{row.store}", "no other store's files count"
         numbers = [one.number for one in job.sector_check.sectors] if reason else []
         bad = tuple(BadSector(number=number, path="/mnt/store", reason=reason) for number in numbers)
         told = Complete(token=job.token, proof=b"", faults=tuple(numbers), ms=1, read_ms=1, bad=bad)
