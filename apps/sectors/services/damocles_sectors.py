@@ -132,6 +132,17 @@ class Held:
         elif self.job.state == JobState.LEASED:
             Job.objects.filter(pk=self.job.pk).update(lease_until=until, heard_at=self.now)
 
+    def holder_require(self, name: SectorName, worker: Worker | None = None) -> None:
+        """Refuse a worker whose sector was given out again, while nothing is made of it.
+
+        Without its name a worker is known by its address.  Raises NotDamocles.
+        """
+        holder = self.job.sticky_worker or self.job.worker
+        if holder is None or holder == worker or self.sector.state != SectorState.ALLOCATED:
+            return
+        if holder.host != self.principal.source[:100]:
+            raise NotDamocles(f"{name} was given to {holder.name} since: its files are kept")
+
     def bind(self, worker: Worker) -> None:
         """Have a worker be the one that has the sector's files."""
         self.job.sticky_worker = worker
@@ -253,7 +264,12 @@ def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> t
     sector = sector_find(principal, name)
     rows = DamoclesSector.objects.filter(sector=sector).exclude(begun_at=None)
     told = rows.select_related("sector__job__sticky_worker").first()
-    if told is None or not _is_theirs(told.sector.job.sticky_worker):
+    if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
+        with held(principal, name, now=now) as one:
+            if one.sector.state not in GONE:
+                one.lease()
+            return one.sector, one.told
+    if not _is_theirs(told.sector.job.sticky_worker):
         raise NotDamocles(f"{name} is not sealed by a damocles-worker")
     DamoclesSector.objects.filter(pk=told.pk).update(named_at=now)
     return sector, told
@@ -276,6 +292,7 @@ def damocles_begin(principal: Principal, name: SectorName, *, now: datetime) -> 
     """Note that a worker has begun with a sector that it was given.  Raises SectorGone, NotDamocles."""
     with held(principal, name, now=now) as one:
         living_require(one, name)
+        one.holder_require(name)
         one.lease()
         return one.sector
 
@@ -287,6 +304,7 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
     """
     with held(principal, name, now=work.now) as one:
         living_require(one, name)
+        one.holder_require(name)
         one.go_on()
         one.lease()
         one.forward(SectorState.TREE_D_BUILT)
@@ -319,6 +337,8 @@ def damocles_report(
         sector = one.sector
         if sector.state in GONE or one.told.finished_at is not None:
             return True, f"the sector is {sector.state.lower()}" if sector.state in GONE else ""
+        if reported.step not in REACHED:  # nothing is made there yet, or it has failed at the first step
+            one.holder_require(name, worker)
         _host_note(one, worker)
         one.told.location, one.told.step = reported.location[:500], reported.step[:40]
         if reported.failure_level:

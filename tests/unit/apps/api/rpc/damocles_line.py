@@ -22,14 +22,18 @@ SPEC: dict[str, Any] = {"AllowedMiners": [], "AllowedProofTypes": None}
 class Line:
     """A damocles-worker's way in."""
 
-    def __init__(self, client: Client, token: str) -> None:
-        self.client, self.token = client, token
+    def __init__(self, client: Client, token: str, *, address: str = "127.0.0.1") -> None:
+        self.client, self.token, self.address = client, token, address
 
     def answer(self, method: str, *params: Any) -> dict[str, Any]:
         """Call a method; gives the whole answer."""
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": f"Venus.{method}", "params": params})
         sent = self.client.post(
-            "/rpc/v0", body, content_type="application/json", headers=people.bearer(self.token)
+            "/rpc/v0",
+            body,
+            content_type="application/json",
+            headers=people.bearer(self.token),
+            REMOTE_ADDR=self.address,
         )
         found: dict[str, Any] = sent.json()
         return found

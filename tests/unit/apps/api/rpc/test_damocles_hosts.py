@@ -128,6 +128,30 @@ def test_a_sector_that_is_named_late_is_bound_then(line: Line, miner: Miner) -> 
     assert Job.objects.filter(worker__name="w1", sticky_worker__name="w1").exists()
 
 
+def test_a_sector_that_was_given_to_another_since_is_sealed_once(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)
+    given = line.call("AllocateSector", SPEC)  # the answer takes its time
+    leases_sweep(now=clock.now() + timedelta(seconds=91))
+    other = Line(line.client, line.token, address="10.0.0.2")
+    assert other.call("AllocateSector", SPEC) == given
+
+    for method, params in (("AcquireDeals", [{}]), ("AssignTicket", [])):
+        refused = line.answer(method, named(sector), *params)["error"]["message"]
+        assert "was given to damocles-worker at 10.0.0.2 since: its files are kept" in refused
+    told = {"Instance": "w1", "Location": "/mnt/a"}
+    change = {"Prev": "Empty", "Next": "Allocated", "Event": "X"}
+    stopped = {"Worker": told, "StateChange": change, "Failure": {"Level": "Permanent", "Desc": "refused"}}
+    assert line.code("ReportState", given["ID"], stopped) == 1
+    assert Job.objects.get().worker == Worker.objects.get(host="10.0.0.2")
+
+    other.call("AcquireDeals", named(sector), {})
+    other.report(given, "DealsAcquired", instance="w2")
+    assert Job.objects.get().sticky_worker == Worker.objects.get(name="w2")
+    sector.refresh_from_db()
+    assert (sector.state, sector.paused_at) == ("ALLOCATED", None)
+    assert line.code("AcquireDeals", named(sector), {}) == 1
+
+
 def pinged(line: Line, *, busy: int) -> None:
     line.call("WorkerPing", INFO | {"Summary": {"Threads": 4, "Empty": 4 - busy, "Errors": 0}})
 
@@ -176,6 +200,25 @@ def test_after_a_restore_nothing_is_given_before_all_is_known(line: Line, miner:
     assert Job.objects.get(sector=lost).sticky_worker == Worker.objects.get(name="w1")
     free = factories.sector(miner)
     assert line.call("AllocateSector", SPEC)["ID"] == named(free)
+
+
+def test_after_a_restore_a_thread_that_only_polls_is_known(line: Line, miner: Miner) -> None:
+    sector = factories.sector(miner)  # given out after the backup; its worker is past its last report
+    line.call("WorkerPing", INFO)
+    assert line.code("PollPreCommitState", named(sector)) == 1, "nobody was given it"
+    recovery_begin("restored", now=clock.now())
+    recovery = sectors_recovery()
+    assert recovery is not None
+    pinged(line, busy=1)
+    assert hosts_unreported(recovery).exists()
+
+    for _ in range(2):
+        assert line.call("PollPreCommitState", named(sector))["Desc"] == "no pre-commit was submitted"
+
+    assert DamoclesSector.objects.get().begun_at is not None
+    line.report({"ID": named(sector)}, "PC2Done")
+    pinged(line, busy=1)
+    assert not hosts_unreported(recovery).exists()
 
 
 def test_a_restore_that_a_claim_notices_gives_nothing(
