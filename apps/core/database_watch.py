@@ -149,7 +149,7 @@ class DatabaseWatch:
         """
         trying: list[asyncio.Future[None]] = []
         try:
-            for _ in range(1 if self.is_hanging else 2):
+            for _ in range(2):
                 one = self._threads.submit(session_try, timeout_s=2 * self.answer_s)
                 trying.append(asyncio.wrap_future(one))
                 ended, _ = await asyncio.wait(

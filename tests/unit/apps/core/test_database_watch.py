@@ -237,6 +237,22 @@ def test_one_slow_answer_of_the_database_refuses_nobody(monkeypatch: pytest.Monk
     run(test, answer_s=answer_s)
 
 
+def test_slow_answers_end_the_hanging_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    answer_s = 0.4
+
+    def slow(*, timeout_s: float) -> None:
+        time.sleep(1.4 * answer_s)
+
+    monkeypatch.setattr("apps.core.database_watch.session_try", slow)
+
+    async def test(_app: App, watch: DatabaseWatch) -> None:
+        watch.is_hanging = True
+        assert not await watch._is_silent(), "it would never be left where each session opens that slowly"
+        watch.is_hanging = False
+
+    run(test, answer_s=answer_s)
+
+
 def test_who_comes_is_served_as_soon_as_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     tries: list[bool] = []
 
