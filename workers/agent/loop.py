@@ -7,6 +7,7 @@ Celery worker is only a hint: it is sent again as long as nobody works on the st
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -15,7 +16,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from redis.exceptions import RedisError
 
 from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress
-from poolsite.wire.pipeline import WORKER_STAGES, SnapStage, Stage, UnsealStage
+from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SnapStage, Stage, UnsealStage
 from workers.agent.journal import Work
 from workers.agent.paths import is_guest
 from workers.broker import STAGE_TASK, queue_of
@@ -267,6 +268,7 @@ class Agent:
             job.hinted_at = now
             return
         self.journal.work_write(job.id, job.work)
+        self._place_choose(job)
         try:
             self.app.send_task(
                 STAGE_TASK, args=[job.id], queue=queue_of(job.inputs.stage), retry=False, expires=60
@@ -274,6 +276,13 @@ class Agent:
         except (BrokerAway, RedisError, OSError) as error:
             log.warning("hint_not_sent", job=job.id, reason=str(error)[:200])
         job.hinted_at = now
+
+    def _place_choose(self, job: HeldJob) -> None:
+        """Choose a sector's sealing folder before the next claim counts the free ones."""
+        if self.places is None or is_guest(job.inputs) or job.inputs.stage in UNSEAL_STAGES:
+            return
+        with suppress(OSError):  # the stage itself says which disk is away
+            self.places.root(job.id, job.inputs)
 
     def _stage_is_full(self, job: HeldJob) -> bool:
         stage = job.inputs.stage

@@ -58,6 +58,10 @@ AVOID_S = 60.0
 """How long a child that did not get ready is asked only where the others of its stage are busy."""
 
 
+def no_wait(_seconds: float) -> None:
+    """Note nothing."""
+
+
 def always() -> bool:
     """Return that an answer is wanted."""
     return True
@@ -335,8 +339,11 @@ class ProcessorPool:
         *,
         progress: Progress = no_progress,
         is_wanted: Callable[[], bool] = always,
+        on_wait: Callable[[float], None] = no_wait,
     ) -> Any:
         """Run a stage in a child of it, once one is free; a dead child is started again first.
+
+        `on_wait` hears for how many seconds it waited for that, for locks and for its turn to start.
 
         A call that is not wanted any more ends at once, and the child with it: it may hang.  What else runs
         there goes on to its end, new calls have a new child.
@@ -345,8 +352,9 @@ class ProcessorPool:
         """
         if not is_wanted():
             raise CallGivenUp(f"{stage}: given up")
-        places = self._usable(stage)
+        places, asked = self._usable(stage), time.monotonic()
         with self._admission.admitted(stage, places, is_wanted=is_wanted, avoided=self._avoided) as place:
+            on_wait(time.monotonic() - asked)
             child = self._child(place.number)
             return child.call(stage_named(stage), task, progress=progress, is_wanted=is_wanted)
 

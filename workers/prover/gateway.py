@@ -65,6 +65,8 @@ class ProofLine:
         """Ids of the miners to prove for, asked again now and then."""
         self.compute = compute
         """Answers a ComputeProofRequest for a miner.  Raises ProcessorError, OSError."""
+        self.answering = 0
+        """Requests whose answer has not left yet: a program that ends now loses a block."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._work, name="proof-line", daemon=True)
@@ -194,9 +196,17 @@ class ProofSession(GatewaySocket):
         if method == "InitConnect":
             log.info("gateway_connected", url=self.line.url, miner=miner)
             return
+        self.line.answering += 1
+        try:
+            await self.request_handle(miner, str(method), event)
+        finally:
+            self.line.answering -= 1
+
+    async def request_handle(self, miner: int, method: str, event: dict[str, Json]) -> None:
+        """Do what a request asks, and answer it."""
         answer: dict[str, Json] = {"Id": event.get("Id"), "Payload": None, "Error": ""}
         try:
-            answer["Payload"] = pack(await self.answer(miner, str(method), event.get("Payload")))
+            answer["Payload"] = pack(await self.answer(miner, method, event.get("Payload")))
         except (ProcessorError, OSError) as error:
             log.warning("proof_not_made", miner=miner, reason=str(error)[:300])
             answer["Error"] = str(error)[:300] or type(error).__name__

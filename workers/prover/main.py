@@ -122,8 +122,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
                 is_size_known = True
                 if size_learned(config, leases.sector_bytes):
                     return 0
-            is_over = leases.is_upgrading and not prover.running
-            if is_over and leases.upgrade_told():
+            if leases.is_upgrading and upgrade_ready(leases, prover=prover, gateway=gateway):
                 log.info("upgrade", code=UPGRADE_EXIT)
                 return UPGRADE_EXIT
             told = compiling.read()
@@ -142,6 +141,13 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         prover.close()
         pool.close()
         console.close()
+
+
+def upgrade_ready(leases: LeaseKeeper, *, prover: Prover, gateway: ProofLine) -> bool:
+    """Return whether nothing is proven now, and the console knows that this start ends."""
+    if prover.running or gateway.answering or not leases.upgrade_told():
+        return False
+    return not gateway.answering  # a win may be asked for while the console is told
 
 
 def specs_of(config: HostConfig, ours: tuple[str, ...], *, compiling: Path) -> list[ChildSpec]:

@@ -351,7 +351,7 @@ def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> Http
         worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         if not getattr(request, "htmx", False):
-            raise
+            return host_page(request, viewer, key, error=refusal.reason)
         error = refusal.reason
     if not getattr(request, "htmx", False):
         return redirect("host", key)

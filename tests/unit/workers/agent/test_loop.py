@@ -23,10 +23,12 @@ from poolsite.wire.jobs import (
 from poolsite.wire.pipeline import STATE_OF_STAGE
 from workers.agent.journal import Failure, Journal
 from workers.agent.loop import Agent
+from workers.agent.places import SealingPlaces
 from workers.config import DEFAULT_SLOTS, SealerConfig
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
 from workers.console.lease_keeper import LeaseKeeper
 from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, slots_default
+from workers.stage_processors import Location
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -555,3 +557,18 @@ def test_a_start_forgets_all_guests_and_nothing_else(host: Host) -> None:
     Host(host.journal.root.parent).agent.tick()
 
     assert host.journal.jobs() == ["own"]
+
+
+def test_a_thread_is_taken_before_the_next_claim_counts_the_free_ones(host: Host) -> None:
+    disks = [host.config.folder / name for name in ("disk0", "disk1")]
+    for disk in disks:
+        disk.mkdir()
+    locations = [Location(str(disk)) for disk in disks]
+    host.agent.places = SealingPlaces(host.config.folder, host.journal, locations)
+
+    host.take("ADD_PIECE")
+    host.agent.claim_after = 0.0
+    host.agent.tick()
+
+    rooms = [said.new_sectors for what, said in host.console.said if what == "claim"]
+    assert (rooms[0], rooms[-1]) == (2, 1), "nobody has begun the stage yet"

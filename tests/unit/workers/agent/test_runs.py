@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -49,7 +50,12 @@ REBUILDING = ("LOST", "REBUILD_PIECE_ADDED", "REBUILD_TREE_D_BUILT", "REBUILD_PC
 class Here:
     """A pool whose children are this process; tasks pass as JSON all the same."""
 
-    def call(self, name: str, task: Any, *, progress: Any, is_wanted: Any) -> Any:  # runs to its end
+    waited_s = 0.0
+
+    def call(
+        self, name: str, task: Any, *, progress: Any, is_wanted: Any, on_wait: Any
+    ) -> Any:  # runs to its end
+        on_wait(self.waited_s)
         stage = stages.stage_named(name)
         return stage.run(
             stages.task_decode(stage, json.loads(json.dumps(stages.task_encode(task)))), progress=progress
@@ -142,3 +148,11 @@ def test_snapped_data_come_out_and_the_replica_is_made_again(host: Host) -> None
     host.run("encode", update, state="REBUILD_STORED", stage="FINALIZE")
     assert replica.read_bytes() == before
     assert host.left() == kept
+
+
+def test_the_time_of_a_stage_has_no_wait_for_others(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(monotonic=iter((10.0, 75.0)).__next__)
+    monkeypatch.setattr("workers.agent.stages.time", clock)
+    monkeypatch.setattr(Here, "waited_s", 60.0)
+
+    assert host.run("j", BASE).ms == 5_000

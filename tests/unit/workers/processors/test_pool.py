@@ -450,6 +450,21 @@ def test_a_processor_that_we_have_ended_is_started_anew(tmp_path, open_pool):
     assert pool.call("tree_d", task_named("next")).comm_d == bytes([7] * 32)
 
 
+def test_a_call_says_how_long_it_waited_for_its_turn(tmp_path, monkeypatch, open_pool):
+    pool, waits = open_pool(foreign(tmp_path, GREET + HANGS_ON)), []
+    admitted = pool._admission.admitted
+
+    def late(*asked, **how):
+        time.sleep(0.1)
+        return admitted(*asked, **how)
+
+    monkeypatch.setattr(type(pool._admission), "admitted", staticmethod(late))
+    pool.call("tree_d", task_named("next"), on_wait=waits.append)
+
+    assert len(waits) == 1
+    assert waits[0] >= 0.1
+
+
 def test_our_own_program_on_certain_cores_is_no_foreign_one(tmp_path, open_pool):
     """It gets the path of what c1 gave, not the text."""
     (tmp_path / "c1.json").write_text(golden_text("api_c1_2k_v1_1"))
