@@ -51,6 +51,7 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
     assert links == [
         (f"faults-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
         (f"deadlines-missed-{pool.miner.address}", reverse("miner", args=[pool.miner.address])),
+        ("expiring", reverse("sectors") + "?state=expiring"),
         ("paused", reverse("sector", args=[pool.paused.uuid])),
         ("stuck", reverse("message", args=["alice-held"])),
         ("failed", reverse("messages")),
@@ -58,7 +59,6 @@ def test_the_to_do_list_leads_to_where_each_thing_is_mended():
         ("senders-paused", reverse("sender", args=[control])),
         ("signer", reverse("wallets")),
         ("away", reverse("hosts")),
-        ("expiring", reverse("sectors") + "?state=expiring"),
     ]
     assert "no space left on the sealing disk" in text
 
