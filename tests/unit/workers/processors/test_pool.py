@@ -451,7 +451,8 @@ def test_a_processor_that_we_have_ended_is_started_anew(tmp_path, open_pool):
 
 
 def test_a_call_says_how_long_it_waited_for_its_turn(tmp_path, monkeypatch, open_pool):
-    pool, waits = open_pool(foreign(tmp_path, GREET + HANGS_ON)), []
+    pool = open_pool(foreign(tmp_path, GREET + HANGS_ON))
+    waits: list[float] = []
     admitted = pool._admission.admitted
 
     def late(*asked, **how):

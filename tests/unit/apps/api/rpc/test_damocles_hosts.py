@@ -135,8 +135,9 @@ def test_a_sector_that_was_given_to_another_since_is_sealed_once(line: Line, min
     other = Line(line.client, line.token, address="10.0.0.2")
     assert other.call("AllocateSector", SPEC) == given
 
-    for asked in (("AcquireDeals", named(sector), {}), ("AssignTicket", named(sector))):
-        refused = line.answer(*asked)["error"]["message"]
+    asked: list[tuple[str, list[dict[str, Any]]]] = [("AcquireDeals", [{}]), ("AssignTicket", [])]
+    for method, more in asked:
+        refused = line.answer(method, named(sector), *more)["error"]["message"]
         assert "was given to damocles-worker at 10.0.0.2 since: its files are kept" in refused
     told = {"Instance": "w1", "Location": "/mnt/a"}
     change = {"Prev": "Empty", "Next": "Allocated", "Event": "X"}
