@@ -68,7 +68,7 @@ def run(task: Task, *, progress: Any) -> Output:
 class Here:
     """A pool whose children are this process; tasks and outputs pass as JSON all the same."""
 
-    def call(self, name: str, task: Any, *, progress: Any, is_wanted: Any) -> Any:  # runs to its end
+    def call(self, name: str, task: Any, *, progress: Any, **_more: Any) -> Any:  # runs to its end
         stage = stages.stage_named(name)
         sent = json.loads(json.dumps(stages.task_encode(task)))
         output = stage.run(stages.task_decode(stage, sent), progress=progress)
