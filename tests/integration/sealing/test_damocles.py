@@ -27,7 +27,8 @@ def outside(world: World) -> DamoclesWorker:
     """A damocles-worker in a pool whose own sealer takes no sectors."""
     world.hosts_work = world.prover_works  # type: ignore[method-assign]
     world.besides = (JobKind.SECTOR_CHECK,)  # it looks at what the worker has stored
-    factories.store(Worker.objects.get(name="prover-1"), world.store.name())
+    prover, mark = Worker.objects.get(name="prover-1"), world.store.mark()
+    factories.store(prover, world.store.name(), uid=mark.uid or mark.name)
     return DamoclesWorker(world, token("write", of="alice", scopes=["sealer"]))
 
 
