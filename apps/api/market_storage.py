@@ -126,7 +126,7 @@ class StorageSession(ClientSession):
             await asyncio.sleep(PAUSE_S)
 
     def frame_handle(self, data: str | bytes) -> None:
-        """Take one frame: an answer, or an event of one of our channels."""
+        """Handle one frame: an answer, or an event of one of our channels."""
         try:
             found = self.receive(data)
         except ValueError:

@@ -73,7 +73,7 @@ class Operation(StrEnum):
     """Compare a sector's files in a store with their sums, as {"uid": …, "miner_id": "1000", "number": "7",
     "seal_proof": "8", "comm_r": hex, "bytes_s": "104857600"}; with `quick` names, sizes and comm_r alone."""
     SCAN_STORE = "scan_store"
-    """Tell which sectors lie in a store, as {"uid": its identity}."""
+    """List the sectors that lie in a store, as {"uid": its identity}."""
 
 
 MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)

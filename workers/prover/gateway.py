@@ -170,7 +170,7 @@ class ProofSession(GatewaySocket):
             await asyncio.sleep(pause_s)
 
     def frame_handle(self, data: str | bytes) -> None:
-        """Take one frame: an answer, or something of one of our channels."""
+        """Handle one frame: an answer, or something of one of our channels."""
         found = self.receive(data)
         if found is None or not isinstance(found[1][0], int):
             return

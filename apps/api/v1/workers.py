@@ -332,7 +332,7 @@ class DataView(WorkerView):
         responses={204: None},
     )
     def put(self, request: Request, uuid: str) -> Response:
-        """Take them, if they are the piece's that was asked for; of C1 whatever its host made."""
+        """Store a piece's bytes if they are those that were asked for, or C1's output as it is."""
         take = c1_take if is_sealing(uuid) else unsealed_take
         take(uuid, request._request, token=self.lease_token(request), tenant_id=self.tenant_id)
         return Response(status=204)

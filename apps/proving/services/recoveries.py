@@ -186,7 +186,7 @@ def recoveries_advance(context: ProvingContext) -> None:
 
 
 def _move_now(row: Recovery, context: ProvingContext) -> None:
-    """Take the next step of a recovery from where it is now: another pass may have moved it."""
+    """Advance a recovery from where it is now: another pass may have moved it."""
     rows = Recovery.objects.filter(pk=row.pk, state__in=OPEN).select_related("miner__tenant", "job__miner")
     for fresh in rows:
         message = messages_by_ids([fresh.message_id]).get(fresh.message_id) if fresh.message_id else None
@@ -194,7 +194,7 @@ def _move_now(row: Recovery, context: ProvingContext) -> None:
 
 
 def recovery_move(row: Recovery, message: Message | None, context: ProvingContext) -> None:
-    """Take the next step of one recovery.  Raises NodeUnavailable, NodeRefused, LostRace."""
+    """Advance one recovery by a step.  Raises NodeUnavailable, NodeRefused, LostRace."""
     if row.state == RecoveryState.LANDED:
         if message is not None and message.state == MessageState.FILLED:
             _step(row, "REVERT", context)

@@ -39,7 +39,7 @@ def is_sealing(job_id: str) -> bool:
 
 
 def c1_take(job_id: str, source: Source, *, token: int, tenant_id: int) -> None:
-    """Take what C1 gave; the same again is fine.
+    """Store the output of C1; the same again changes nothing.
 
     Raises JobUnknown, LeaseLost, BadReport, DiskFull, OSError.
     """

@@ -151,7 +151,7 @@ class Held:
         self.job.save(update_fields=["sticky_worker", "worker"])
 
     def forward(self, state: str, **outcomes: Any) -> bool:
-        """Take the worker's steps up to a state, with the columns that they fill; the chain's are not its.
+        """Advance by the worker's steps up to a state, with the columns that they fill; not by the chain's.
 
         Returns whether the sector is there: a step of the chain may come before, or a pause.
         """

@@ -234,7 +234,7 @@ def _proof_again(one: Held, proof: bytes, *, anew: bool) -> Submitted:
 
 
 def _proof_first(one: Held, proof: bytes) -> Submitted | str:
-    """Take the first proof for a seed; returns for what it has to wait.  Raises NotThatFar."""
+    """Accept the first proof for a seed; return for what it has to wait.  Raises NotThatFar."""
     if one.is_before(SectorState.SEED_ASSIGNED) or one.told.seed_epoch != one.sector.seed_epoch:
         return SubmitResult.MISMATCHED, SEED_AGAIN
     one.go_on()

@@ -155,7 +155,7 @@ class Command(BaseCommand):
             self.stdout.write("ended")
 
     def _release(self, miner: Miner, host: str, kinds: Collection[RoleKind]) -> None:
-        """Hand back what this machine did, as filguard's miner does by ending: those on standby take over."""
+        """Release this machine's roles, as filguard's miner does by ending: those on standby take over."""
         has = {row.kind for row in roles_of(miner) if row.host == host}
         for kind in sorted(has & set(kinds)):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())

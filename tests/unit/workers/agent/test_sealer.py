@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from poolsite.wire.hosts import HeartbeatAnswer
-from tests.unit.workers.agent.test_loop import Host
+from tests.unit.workers.agent.scripted_host import Host
 from workers.agent.sealer import proofs_follow, relearned
 from workers.config import sealer_config, size_noted
 from workers.console.join import size_learned
