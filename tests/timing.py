@@ -35,6 +35,7 @@ TIMING: Final = (
     "tests/unit/workers/agent/test_children.py",
     "tests/unit/workers/console/test_gateway.py",
     "tests/unit/workers/processors/test_pool.py",
+    "tests/unit/workers/snark/test_preparation.py",
     "tests/wire/gateway",
 )
 """Folders and files, from the checkout on; `tests/unit/house/test_timing.py` finds each of them there."""
