@@ -132,11 +132,11 @@ def test_weight_times_free_space_decides_and_rules_are_obeyed(stores: Stores, tm
 def test_the_reserve_and_what_jobs_will_put_there_are_no_room(stores: Stores, tmp_path: Path) -> None:
     one = stores.attached()[0]
     free = stores.free_bytes(one)
-    stores.reserve("job-1", one, 1 << 20)
-    mark(tmp_path / "a", ReserveBytes=2 << 20)
+    stores.reserve("job-1", one, 1 << 29)
+    mark(tmp_path / "a", ReserveBytes=2 << 29)
 
-    assert abs(free - stores.free_bytes(one) - (3 << 20)) < 1 << 19
-    assert abs(free - stores.free_bytes(one, without="job-1") - (2 << 20)) < 1 << 19
+    assert abs(free - stores.free_bytes(one) - (3 << 29)) < 1 << 28
+    assert abs(free - stores.free_bytes(one, without="job-1") - (2 << 29)) < 1 << 28
     mark(tmp_path / "a", MaxStorage=1 << 20, ReserveBytes=0)
     stores.release("job-1")
     (tmp_path / "a" / "sealed").mkdir()
