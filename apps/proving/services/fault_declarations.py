@@ -1,8 +1,9 @@
 """Sectors whose files are known bad are declared faulty before the cut-off of their window.
 
 Known bad is a sector that two looks in a row, a while apart, found missing or damaged in a store that was
-there both times, the second one shortly before the cut-off, and that no other store has good.  What is
-faulty already, on its way back or declared for this window is left alone.
+there both times, the second one shortly before the cut-off, and that no other store has good.  One that a
+single look ahead of this window found bad in another store waits for that store's second look while there is
+time for it.  What is faulty already, on its way back or declared for this window is left alone.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from apps.messages.states import MessageState
 from apps.miners.onchain import partitions_read
 from apps.miners.states import MinerState
 from apps.proving.models import Deadline, FaultDeclaration, SectorCheck
-from apps.proving.policy import again_epochs, ahead_epochs
+from apps.proving.policy import again_epochs, ahead_epochs, apart_epochs
 from apps.proving.selectors import proving_policy
 from apps.proving.services.declaration_messages import declaration_outcome, declaration_push
 from apps.proving.states import OPEN_DECLARATIONS, DeclarationState
@@ -64,8 +65,12 @@ def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
     fresh = rows.filter(number__in=numbers, height__gte=deadline.cutoff_epoch - ahead_epochs(params))
     # A look that finds a second copy writes it beside the loss in the sector's own store.
     good = fresh.exclude(is_good=False, good_in="").values_list("number", flat=True)
-    unsure = rows.filter(number__in=numbers, is_good=False, bad_times__lt=2).values_list("number", flat=True)
-    return numbers - set(good) - set(unsure)
+    known = numbers - set(good)
+    if context.head.height >= deadline.cutoff_epoch - apart_epochs(params):
+        return known  # no second look would count any more
+    # What one look found before, in a store that nobody looks into any more, says nothing of this window.
+    unsure = fresh.filter(is_good=False, bad_times__lt=2).values_list("number", flat=True)
+    return known - set(unsure)
 
 
 def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:

@@ -265,6 +265,40 @@ def test_a_sector_of_which_another_store_has_a_copy_is_not_declared() -> None:
     assert passed(AGAIN) == [DeclarationState.SENT], "the copy is gone as well"
 
 
+def single_look(of: Miner, *, height: int) -> None:
+    """Sector 2 found bad once, in a store that no host has any more."""
+    known = SectorCheck.objects.get(number=2)
+    SectorCheck.objects.create(
+        miner=of,
+        number=2,
+        deadline_index=known.deadline_index,
+        store="gone",
+        is_good=False,
+        checked_at=clock.now(),
+        height=height,
+        bad_since=height,
+        bad_times=1,
+    )
+
+
+def test_an_old_single_look_in_a_lost_store_keeps_nothing_from_being_declared() -> None:
+    of = waiting()
+    known_bad(checker())
+    single_look(of, height=AHEAD - 100)
+
+    assert passed(AGAIN) == [DeclarationState.SENT]
+
+
+def test_a_single_look_waits_for_the_second_while_there_is_time() -> None:
+    of = waiting()
+    known_bad(checker())
+    single_look(of, height=AHEAD)
+
+    assert passed(AGAIN) == []
+    assert passed(CUTOFF - 3) == []
+    assert passed(CUTOFF - 2) == [DeclarationState.SENT]
+
+
 def test_two_looks_close_together_count_as_one() -> None:
     waiting()
     host = checker()
