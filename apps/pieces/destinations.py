@@ -5,7 +5,10 @@ Source: ipfs-force-community/droplet piecestorage/, damocles-manager's unseal de
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
@@ -24,7 +27,10 @@ TRY_AGAIN: Final = (408, 425, 429)
 """Refusals that pass by themselves, as those of 500 and more."""
 SLOW_S: Final = 60.0
 SLOW_RATE: Final = 1 << 20
-"""Bytes a second; a market that takes fewer, and `SLOW_S` beside, would hold up the others."""
+"""Bytes a second; a market that takes fewer, and `SLOW_S` beside, would hold up the others.  Neither may one
+chunk, or the answer, take longer than `SLOW_S`."""
+LOOK_S: Final = 1.0
+"""How often it is looked whether a delivery is to be stopped."""
 RESOURCE: Final = "/resource"
 """Where a market takes the bytes of its piece stores."""
 
@@ -93,8 +99,13 @@ def is_at(url: str, market: str, *, piece_cid: str) -> bool:
     return place == (theirs.scheme, theirs.netloc, path, [piece_cid])
 
 
-def bytes_put(target: Target, chunks: Iterator[bytes], *, size: int, token: str) -> None:
-    """Send the bytes.  Raises SourceAway where it may be tried again, DeliveryRefused."""
+def bytes_put(
+    target: Target, chunks: Iterator[bytes], *, size: int, token: str, stop: threading.Event | None = None
+) -> None:
+    """Send the bytes, unless `stop` is set.
+
+    Raises SourceAway where it may be tried again, DeliveryRefused.
+    """
     headers = {
         "Content-Type": "application/octet-stream",
         "Content-Length": str(size),
@@ -106,23 +117,67 @@ def bytes_put(target: Target, chunks: Iterator[bytes], *, size: int, token: str)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = url_connect(target.url, is_private_fine=target.is_registered)
     try:
-        connection.request("PUT", path, body=_in_time(chunks, size), headers=headers)
-        answer = connection.getresponse()
-        words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
+        with _Watch(connection.sock, stop or threading.Event()).begun() as watch:
+            connection.request("PUT", path, body=watch.counted(chunks), headers=headers)
+            answer = connection.getresponse()
+            words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
-        raise SourceAway(f"it broke off: {type(error).__name__}") from None
+        raise SourceAway(watch.words or f"it broke off: {type(error).__name__}") from None
     finally:
         connection.close()
+    if watch.words:  # the end of a socket reads like the end of an answer
+        raise SourceAway(watch.words)
     if answer.status >= 500 or answer.status in TRY_AGAIN:
         raise SourceAway(f"it answered {answer.status} {words}")
     if not 200 <= answer.status < 300:
         raise DeliveryRefused(f"it answered {answer.status} {words}")
 
 
-def _in_time(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
-    """Yield the chunks until so many bytes should have gone.  Raises SourceAway."""
-    end = time.monotonic() + SLOW_S + size / SLOW_RATE
-    for chunk in chunks:
-        if time.monotonic() > end:
-            raise SourceAway("it takes the bytes too slowly")
-        yield chunk
+class _Watch:
+    """Ends a socket that is too slow, whatever its reader or writer waits for.
+
+    The socket's own timeout begins anew with each record of TLS and each byte of an answer.
+    """
+
+    def __init__(self, sock: socket.socket, stop: threading.Event) -> None:
+        self.sock = sock
+        self.stop = stop
+        self.words = ""
+        """Why the socket was ended; empty while it was not."""
+        self._over = threading.Event()
+        self._began = time.monotonic()
+        self._sent = 0
+        self._end = self._began + SLOW_S
+
+    @contextmanager
+    def begun(self) -> Iterator[_Watch]:
+        """Watch until the block ends."""
+        thread = threading.Thread(target=self._watch, name="delivery-watch", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the chunks; each has its time."""
+        for chunk in chunks:
+            self._extend(len(chunk))
+            yield chunk
+        self._end = time.monotonic() + SLOW_S
+
+    def _extend(self, count: int) -> None:
+        self._sent += count
+        self._end = min(time.monotonic(), self._began + self._sent / SLOW_RATE) + SLOW_S
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
+            if self.stop.is_set():
+                self.words = "the delivery was stopped"
+            elif time.monotonic() >= self._end:
+                self.words = "it takes the bytes too slowly"
+            if self.words:
+                with suppress(OSError):  # SSLSocket.shutdown would forget its keys under the writer
+                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+                return

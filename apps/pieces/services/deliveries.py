@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import nullcontext
-from dataclasses import asdict
+import threading
+import time
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass
 from datetime import timedelta
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 import structlog
-from django.db import IntegrityError, transaction
+from django.db import Error, IntegrityError, transaction
 
 from apps.chain.isolation import for_each_isolated
 from apps.core import clock
@@ -29,7 +34,7 @@ from apps.users.services.tokens import token_lent
 from poolsite.filecoin.fr32 import unpadded_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from apps.pieces.models import Piece
@@ -47,6 +52,12 @@ TOLD: Final = timedelta(minutes=1)
 FAILED_KEPT: Final = timedelta(minutes=10)
 """So long a failure is answered before it is tried again."""
 ENDED_KEPT: Final = timedelta(days=30)
+AT_ONCE: Final = 4
+"""Deliveries side by side."""
+AT_ONCE_PER_MARKET: Final = 2
+"""To one host: a slow one leaves room for others."""
+LOOK_S: Final = 2.0
+"""Pause before it is looked for further ones beside those that are being sent."""
 ZEROS: Final = bytes(1 << 18)
 SCOPE: Final = "market"
 """Of the token that the registered market gets with the bytes: good for none of our own methods."""
@@ -104,55 +115,140 @@ def _begin(
 
 
 def deliveries_send(*, now: datetime) -> None:
-    """Send what is due; what has waited too long has failed, and what ended long ago is forgotten."""
+    """Send what is due, some side by side, until nothing is; what has waited too long has failed.
+
+    What ended long ago is forgotten.
+    """
     ended = PieceDelivery.objects.exclude(state=DeliveryState.WAITING)
     ended.filter(updated_at__lt=now - ENDED_KEPT).delete()
-    for_each_isolated(deliveries_due(now=now), lambda row: _send(row, now=now), event="delivery_not_sent")
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delivery") as threads:
+        sendings = _Sendings(threads, began=now)
+        try:
+            while sendings.begin_due():
+                sendings.end_done()
+        finally:  # not over only where the database is away: all is sent again
+            sendings.stop()
 
 
-def _send(row: PieceDelivery, *, now: datetime) -> None:
-    if row.until <= now:
-        delivery_fail(row, "it was not unsealed in time")
-        return
-    try:
-        _put(row)
-    except (DeliveryRefused, DecryptionFailed) as error:
+@dataclass(slots=True)
+class _Sending:
+    """One delivery that is being sent."""
+
+    row: PieceDelivery
+    market: str
+    lent: ExitStack
+    """Its token, if it was lent one."""
+
+
+class _Sendings:
+    """Deliveries side by side: threads send, and only the caller's thread uses the database."""
+
+    def __init__(self, threads: ThreadPoolExecutor, *, began: datetime) -> None:
+        self.threads = threads
+        self.began = began
+        self.under_way: dict[Future[None], _Sending] = {}
+        self.passed_over: set[int] = set()
+        """Rows that went wrong in a way that nobody has foreseen: for another pass."""
+        self.stopped = threading.Event()
+        self._began_s = time.monotonic()
+
+    def now(self) -> datetime:
+        """Return the time, by the clock of who began."""
+        return self.began + timedelta(seconds=time.monotonic() - self._began_s)
+
+    def begin_due(self) -> bool:
+        """Begin what is due while there is room; return whether anything is under way."""
+        now = self.now()
+        for_each_isolated(
+            deliveries_due(now=now), lambda row: self._begin(row, now=now), event="delivery_not_begun"
+        )
+        return bool(self.under_way)
+
+    def _begin(self, row: PieceDelivery, *, now: datetime) -> None:
+        sent = self.under_way.values()
+        if len(sent) >= AT_ONCE or row.pk in self.passed_over | {one.row.pk for one in sent}:
+            return
+        if row.until <= now:
+            delivery_fail(row, "it was not unsealed in time")
+            return
+        market = urlsplit(row.shown).netloc
+        if sum(one.market == market for one in sent) >= AT_ONCE_PER_MARKET:
+            return
+        lent = ExitStack()
+        self.passed_over.add(row.pk)
+        try:
+            future = self.threads.submit(_prepared(row, lent, self.stopped))
+        except (DomainError, DecryptionFailed, OSError, ValueError) as error:
+            _note_failure(row, error, now=now)
+        else:
+            self.under_way[future] = _Sending(row, market, lent)
+        self.passed_over.discard(row.pk)
+
+    def end_done(self) -> None:
+        """Wait for one or more to end, a moment at most, and note how they went."""
+        done, _ = wait(self.under_way, timeout=LOOK_S, return_when=FIRST_COMPLETED)
+        for_each_isolated(done, self._end, event="delivery_not_sent")
+
+    def _end(self, future: Future[None]) -> None:
+        sending = self.under_way.pop(future)
+        row = sending.row
+        sending.lent.close()
+        self.passed_over.add(row.pk)
+        if (error := future.exception()) is not None:
+            _note_failure(row, error, now=self.now())
+        else:
+            advance(row, "DELIVER", error="", updated_at=clock.now())
+            log.info("piece_delivered", delivery=str(row))
+        self.passed_over.discard(row.pk)
+
+    def stop(self) -> None:
+        """End what is under way."""
+        self.stopped.set()
+        for sending in self.under_way.values():
+            with suppress(Error):
+                sending.lent.close()
+
+
+def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Callable[[], None]:
+    """Return what sends a delivery's bytes and leaves the database alone.
+
+    Raises PieceSealed, DecryptionFailed.
+    """
+    target = Target(**json.loads(text_decrypt(row.target)))
+    piece, token = row.piece, target.token
+    raw = min(max((piece.payload_size or 0) - row.first, 0), row.num_bytes)
+    chunks = chain(
+        piece_data(piece, PieceRange(row.first, raw)).chunks if raw else (), _zeros(row.num_bytes - raw)
+    )
+    if target.is_registered and not token:
+        name = f"delivery {row.uuid}"
+        token = lent.enter_context(token_lent(tenant=piece.miner.tenant, name=name, scope=SCOPE))
+    return partial(bytes_put, target, chunks, size=row.num_bytes, token=token, stop=stop)
+
+
+def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) -> None:
+    """Have a delivery tried again, or end it; what nobody has foreseen is raised."""
+    if isinstance(error, DeliveryRefused | DecryptionFailed):
         delivery_fail(row, str(error))
-    except (SourceAway, OSError, DomainError) as error:
+    elif isinstance(error, SourceAway | OSError | DomainError):
         attempts = row.attempts + 1
         if attempts == ATTEMPTS_MAX:
             delivery_fail(row, str(error))
             return
-        again = clock.now() + PAUSE_FIRST * 2 ** (attempts - 1)
+        again = now + PAUSE_FIRST * 2 ** (attempts - 1)
         values = {"attempts": attempts, "error": str(error)[:1000], "not_before": again}
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
-    except ValueError:  # its text names the token
+    elif isinstance(error, ValueError):  # its text names the token
         delivery_fail(row, "its address or its token cannot be sent")
     else:
-        advance(row, "DELIVER", error="", updated_at=clock.now())
-        log.info("piece_delivered", delivery=str(row))
+        raise error
 
 
 def delivery_fail(row: PieceDelivery, reason: str) -> None:
     """End a delivery."""
     advance(row, "FAIL", error=reason[:1000], updated_at=clock.now())
     log.warning("delivery_failed", delivery=str(row), reason=reason[:200])
-
-
-def _put(row: PieceDelivery) -> None:
-    """Send a delivery's bytes.  Raises SourceAway, DeliveryRefused, PieceSealed, DecryptionFailed."""
-    target = Target(**json.loads(text_decrypt(row.target)))
-    piece = row.piece
-    raw = min(max((piece.payload_size or 0) - row.first, 0), row.num_bytes)
-    chunks = chain(
-        piece_data(piece, PieceRange(row.first, raw)).chunks if raw else (), _zeros(row.num_bytes - raw)
-    )
-    tenant = piece.miner.tenant
-    lent = target.is_registered and not target.token
-    name = f"delivery {row.uuid}"
-    with token_lent(tenant=tenant, name=name, scope=SCOPE) if lent else nullcontext(target.token) as token:
-        bytes_put(target, chunks, size=row.num_bytes, token=token)
 
 
 def _zeros(count: int) -> Iterator[bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from io import StringIO
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,20 +14,26 @@ from structlog.testing import capture_logs
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.miners.errors import MinerUnknown
-from apps.pieces.destinations import target_of
+from apps.pieces import destinations
+from apps.pieces.destinations import Target, target_of
 from apps.pieces.errors import PieceUnknown
 from apps.pieces.files import piece_path
 from apps.pieces.models import PieceDelivery
+from apps.pieces.selectors import deliveries_due
+from apps.pieces.services import deliveries
 from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
 from apps.sectors.models import Job
 from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry, Token
+from poolsite.filecoin.fr32 import unpadded_bytes
 from tests import factories, people
+from tests.dripping_market import context_of, dripping_market
 from tests.piece_store import PieceStore, piece_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from apps.pieces.models import Piece
@@ -213,17 +219,81 @@ def test_what_was_asked_before_the_market_was_registered_is_another(piece: Piece
     assert PieceDelivery.objects.count() == 2, "the second gets a token, and may go to a private network"
 
 
-def test_a_market_that_takes_the_bytes_too_slowly_holds_up_no_other(
-    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_secure", [False, True])
+@pytest.mark.parametrize("dripping", ["body", "answer"])
+def test_a_market_that_drips_holds_no_delivery(
+    piece: Piece,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    tmp_path: Path,
+    *,
+    dripping: str,
+    is_secure: bool,
 ) -> None:
-    ask(piece, f"{market.url}/slow")
-    ticks = iter([0.0, 59.0, 61.0])
-    with monkeypatch.context() as patched:
-        patched.setattr("apps.pieces.destinations.time", SimpleNamespace(monotonic=lambda: next(ticks)))
+    settings.PIECE_URLS_PRIVATE = True
+    monkeypatch.setattr(destinations, "SLOW_S", 0.5)
+    context = context_of(tmp_path) if is_secure else None
+    if context is not None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert.pem"))
+    big = 1 << 24 if dripping == "body" else 128
+    slow = factories.piece(piece.miner, state="ACTIVE", sector_number=7, offset=1 << 24, padded_size=big)
+    piece_path(slow).write_bytes(b"")
+    with dripping_market(dripping, context) as url:
+        first = unpadded_bytes(1 << 24)
+        ask(piece, url, piece_cid=slow.piece_cid, offset=first, size=unpadded_bytes(big))
         deliveries_send(now=clock.now())
 
     row = PieceDelivery.objects.get()
     assert (row.state, row.attempts, row.error) == ("WAITING", 1, "it takes the bytes too slowly")
+
+
+def test_slow_deliveries_hold_up_neither_others_nor_later_ones(
+    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = market.url.partition("//127.0.0.1")[2]
+    monkeypatch.setattr(deliveries, "LOOK_S", 0.05)
+    gate, sent = threading.Event(), []
+
+    def put(target: Target, *_: Any, stop: threading.Event, **__: Any) -> None:
+        sent.append(target.url)
+        if "slow" in target.url:
+            assert gate.wait(20), "later ones were not sent beside it"
+        elif "later" in target.url:
+            gate.set()
+
+    def due(*, now: datetime) -> list[PieceDelivery]:
+        if len(sent) == 3:  # what is asked for while slow ones are under way
+            ask(piece, f"http://localhost{host}/later")
+        return deliveries_due(now=now)
+
+    monkeypatch.setattr(deliveries, "bytes_put", put)
+    monkeypatch.setattr(deliveries, "deliveries_due", due)
+    for name in "abc":
+        ask(piece, f"{market.url}/slow/{name}")
+    ask(piece, f"http://localhost{host}/other")
+    deliveries_send(now=clock.now())
+
+    assert sorted(sent[:3]) == sorted(
+        [f"{market.url}/slow/a", f"{market.url}/slow/b", f"http://localhost{host}/other"]
+    )
+    assert sent[3:] == [f"http://localhost{host}/later", f"{market.url}/slow/c"]
+    assert set(PieceDelivery.objects.values_list("state", flat=True)) == {"DELIVERED"}
+
+
+def test_what_nobody_has_foreseen_is_sent_once_in_a_pass(
+    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = []
+
+    def put(*_: Any, **__: Any) -> None:
+        sent.append(1)
+        raise RuntimeError
+
+    monkeypatch.setattr(deliveries, "bytes_put", put)
+    ask(piece, market.url)
+    deliveries_send(now=clock.now())
+
+    assert (len(sent), PieceDelivery.objects.get().state) == (1, "WAITING")
 
 
 def test_a_token_that_no_header_holds_is_not_logged(piece: Piece, market: PieceStore) -> None:
