@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from websockets.exceptions import WebSocketException
@@ -22,8 +22,9 @@ from apps.gateway.reverse import DROPLET, reverse_of
 from apps.miners.selectors import miner_get, miner_principal
 from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
 from apps.users.principals import SYSTEM
+from poolsite.wire.jsonrpc.channels import Channels
 from poolsite.wire.jsonrpc.client import ClientSession
-from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE, Json, RpcError
+from poolsite.wire.jsonrpc.messages import Json, RpcError
 from poolsite.wire.jsonrpc.parameters import BadParam, cid, fields, number, text
 
 if TYPE_CHECKING:
@@ -80,30 +81,19 @@ class StorageSession(ClientSession):
         super().__init__(socket.send)
         self.socket = socket
         self.gateway = gateway
-        self.channels: dict[int, str] = {}
-        """Number of a channel → miner."""
-        self.closed: dict[int, asyncio.Event] = {}
-        self.early: list[tuple[int, Json]] = []
-        """Events that came before their channel's miner was known."""
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.channels = Channels(self.handle)
+        """Of the miners whose pieces are unsealed."""
 
     async def run(self, miners: Sequence[str]) -> None:
         """Listen for each miner until the socket ends."""
-        for miner in miners:
-            self.spawn(self.listen_forever(miner))
+        listeners = [asyncio.create_task(self.listen_forever(miner)) for miner in miners]
         try:
             async for data in self.socket:
                 self.frame_handle(data)
         finally:
-            for task in self.tasks:
+            for task in listeners:
                 task.cancel()
-            await asyncio.gather(*self.tasks, return_exceptions=True)
-
-    def spawn(self, work: Any) -> None:
-        """Do something beside the reading."""
-        task = asyncio.create_task(work)
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+            await asyncio.gather(*listeners, self.channels.end(), return_exceptions=True)
 
     async def listen_forever(self, miner: str) -> None:
         """Open a miner's channel, and again when the gateway closes it."""
@@ -116,34 +106,15 @@ class StorageSession(ClientSession):
                 )
                 await asyncio.sleep(PAUSE_MAX_S)
                 continue
-            closed = self.closed[channel] = asyncio.Event()
-            self.channels[channel] = miner
-            early = [event for at, event in self.early if at == channel]
-            self.early = [one for one in self.early if one[0] != channel]
-            for event in early:
-                self.spawn(self.handle(miner, event))
-            await closed.wait()
+            await self.channels.follow(channel, miner)
             await asyncio.sleep(PAUSE_S)
 
     def frame_handle(self, data: str | bytes) -> None:
         """Handle one frame: an answer, or an event of one of our channels."""
         try:
-            found = self.receive(data)
+            self.channels.receive(self.receive(data))
         except ValueError:
             log.warning("market_frame_unread", url=self.gateway.http_url)
-            return
-        if found is None or not isinstance(found[1][0], int):
-            return
-        method, params = found
-        channel = params[0]
-        if method == CHANNEL_CLOSE and channel in self.closed:
-            self.channels.pop(channel, None)
-            self.closed.pop(channel).set()
-        elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
-            if channel in self.channels:
-                self.spawn(self.handle(self.channels[channel], params[1]))
-            else:
-                self.early = [*self.early[-30:], (channel, params[1])]
 
     async def handle(self, miner: str, event: dict[str, Json]) -> None:
         """Answer one event."""

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import structlog
 from websockets.exceptions import ConnectionClosed
 
-from poolsite.wire.jsonrpc.messages import CHANNEL_CLOSE, CHANNEL_VALUE
+from poolsite.wire.jsonrpc.channels import Channels
 from workers.config import host_name
 from workers.console.gateway import LISTEN_PAUSE_S, GatewaySocket, dial_forever, pack, unpack
 from workers.processors.errors import ProcessorError
@@ -108,14 +108,9 @@ class ProofSession(GatewaySocket):
     def __init__(self, line: ProofLine, socket: ClientConnection) -> None:
         super().__init__(socket, url=line.url, refused=GatewayRefused, call_s=CALL_S)
         self.line = line
-        self.channels: dict[int, int] = {}
-        """Number of a channel → miner."""
-        self.closed: dict[int, asyncio.Event] = {}
-        """By channel: set when the gateway ended it."""
-        self.early: list[tuple[int, Json]] = []
-        """Events that came before we knew their channel's miner."""
+        self.channels = Channels(self.handle)
+        """Of the miners that this prover listens for."""
         self.listeners: dict[int, asyncio.Task[None]] = {}
-        self.tasks: set[asyncio.Task[None]] = set()
         self.turn = asyncio.Lock()
         """One proof at a time, as the Go client has it."""
 
@@ -124,13 +119,13 @@ class ProofSession(GatewaySocket):
         watching = asyncio.create_task(self.watch())
         try:
             async for data in self.socket:
-                self.frame_handle(data)
+                self.channels.receive(self.receive(data))
             raise ConnectionClosed(None, None)
         finally:
-            tasks = (watching, *self.listeners.values(), *self.tasks)
+            tasks = (watching, *self.listeners.values())
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, self.channels.end(), return_exceptions=True)
 
     async def watch(self) -> None:
         """Listen for each miner of the store, for new ones soon."""
@@ -149,46 +144,15 @@ class ProofSession(GatewaySocket):
     async def listen_forever(self, miner: int) -> None:
         """Open a miner's channel; open it again when the gateway closes it."""
         while True:
-            pause_s, channel = LISTEN_PAUSE_S, None
+            pause_s = LISTEN_PAUSE_S
             try:
                 policy = {"MinerAddress": f"f0{miner}", "Host": self.line.host}
                 channel = await self.call("Gateway.ListenProofEvent", policy)
-                self.channels[channel] = miner
-                closed = self.closed[channel] = asyncio.Event()
-                early = [event for number, event in self.early if number == channel]
-                self.early = [one for one in self.early if one[0] != channel]
-                for event in early:
-                    self.handle_soon(channel, event)
-                await closed.wait()
+                await self.channels.follow(channel, miner)
             except (GatewayRefused, TimeoutError) as error:
                 log.warning("miner_not_taken", url=self.line.url, miner=miner, reason=str(error))
                 pause_s = REFUSED_PAUSE_S
-            finally:
-                if channel is not None:
-                    self.channels.pop(channel, None)
-                    self.closed.pop(channel, None)
             await asyncio.sleep(pause_s)
-
-    def frame_handle(self, data: str | bytes) -> None:
-        """Handle one frame: an answer, or something of one of our channels."""
-        found = self.receive(data)
-        if found is None or not isinstance(found[1][0], int):
-            return
-        method, params = found
-        if method == CHANNEL_CLOSE and params[0] in self.closed:
-            self.closed[params[0]].set()
-        elif method == CHANNEL_VALUE and len(params) == 2 and isinstance(params[1], dict):
-            self.handle_soon(params[0], params[1])
-
-    def handle_soon(self, channel: int, event: dict[str, Json]) -> None:
-        """Handle an event beside the reading."""
-        miner = self.channels.get(channel)
-        if miner is None:
-            self.early = [*self.early[-30:], (channel, event)]
-            return
-        task = asyncio.create_task(self.handle(miner, event))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def handle(self, miner: int, event: dict[str, Json]) -> None:
         """Answer one event."""
