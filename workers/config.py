@@ -19,7 +19,16 @@ from poolsite.wire.hosts import SLOTS_MAX
 from poolsite.wire.pipeline import WORKER_STAGES
 from workers.config_mistakes import BadConfig, near_of
 from workers.host_file import HostFile, host_file
-from workers.host_settings import SECTOR_ROOM, SECTORS_MAX, HostSettings, merge, slots_default, slots_named
+from workers.host_settings import (
+    ROOM_LEAST,
+    ROOM_SECTORS,
+    SECTOR_ROOM,
+    SECTORS_MAX,
+    HostSettings,
+    merge,
+    slots_default,
+    slots_named,
+)
 from workers.host_sums import HostAsks, room_proposed
 from workers.stage_processors import HostProcessors, Location, StageProcessor
 from workers.storage.files import write_file
@@ -182,7 +191,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     file = host_file(path, is_named=given.config is not None)
     damocles = file.damocles
     own: Levels = {
-        "default": slots_default() | {SECTORS_MAX: 0, SECTOR_ROOM: 64 << 20},
+        "default": slots_default() | {SECTORS_MAX: 0},
         "file": damocles.settings | file.settings,
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
@@ -198,6 +207,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         locks=damocles.processors.locks,
         staggered_s=damocles.processors.staggered_s,
     )
+    own["default"][SECTOR_ROOM] = max(ROOM_LEAST, ROOM_SECTORS * common["sector_bytes"])
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
     common["read_only_stores"] = frozenset(Path(place).resolve() for place in damocles.read_only)

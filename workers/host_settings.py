@@ -28,6 +28,12 @@ SECTORS_MAX: Final = "sectors_max"
 """Sectors that a host seals at a time; 0: as many as its disk has room for."""
 SECTOR_ROOM: Final = "sector_room_bytes"
 """Disk that one more sector of the largest expected kind needs while it is sealed."""
+ROOM_LEAST: Final = 64 << 20
+"""That of a host that was told nothing, whatever it seals."""
+ROOM_SECTORS: Final = 16
+"""Least disk, in sectors, that is counted on for one more where nobody has set it."""
+REASONED: Final = ("default", "proposed")
+"""Levels that nobody has set."""
 
 Levels = dict[str, dict[str, int]]
 """Settings by key, of each level."""
@@ -81,6 +87,12 @@ class HostSettings:
         """Return a setting; 0 for one that the host has not."""
         with self._lock:
             return self._merged.get(key, (0, ""))[0]
+
+    def room_bytes(self, *, sector_bytes: int) -> int:
+        """Return the disk that a new sector needs, of this size at most; what somebody set is obeyed."""
+        with self._lock:
+            room, level = self._merged.get(SECTOR_ROOM, (0, ""))
+        return max(room, ROOM_SECTORS * sector_bytes if level in REASONED else 0, 1)
 
     def slots(self) -> dict[str, int]:
         """Return the slots by stage."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
-from workers.host_settings import SECTOR_ROOM, SLOTS
+from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM, SLOTS
 from workers.storage.sizes import labelling_bytes, size_words
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ SMALL_PROOF_BYTES: Final = 3 << 30
 LARGE_PROOF_BYTES: Final = 38_000_000_000
 """Memory of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
 (docs/snark.md)."""
-ROOM_SECTORS: Final = 16
-"""Least disk that a proposal counts on for one more sector, in sectors: it may be of another sector size."""
 GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Variables that name GPUs by number."""
 

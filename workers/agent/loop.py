@@ -21,7 +21,7 @@ from workers.agent.journal import Work
 from workers.agent.paths import is_guest
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
-from workers.host_settings import SECTOR_ROOM, SECTORS_MAX
+from workers.host_settings import SECTORS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -191,7 +191,7 @@ class Agent:
         if self.leases.is_draining:
             return 0
         settings = self.config.settings
-        room_bytes = max(settings.get(SECTOR_ROOM), 1)
+        room_bytes = settings.room_bytes(sector_bytes=self.leases.sector_bytes)
         if self.places is not None and self.places.locations:
             room = self.places.rooms(room_bytes)
         else:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from poolsite.wire.hosts import HeartbeatAnswer
+from poolsite.wire.hosts import HeartbeatAnswer, Registered
 from tests.unit.workers.agent.scripted_host import Host
 from workers.agent.sealer import proofs_follow, relearned
 from workers.config import sealer_config, size_noted
 from workers.console.join import size_learned
+from workers.host_settings import HostSettings
 from workers.processors.snark_choice import HostProofs, Snark
 
 if TYPE_CHECKING:
@@ -95,3 +98,30 @@ def test_a_proposal_for_small_sectors_has_room_for_larger_ones(tmp_path: Path) -
     assert learn(tmp_path, words, 512 << 20).settings.get("sector_room_bytes") == 16 * (512 << 20)
     (tmp_path / "config.toml").write_text("sector_room_bytes = 7\n")
     assert sealer_config(words).settings.get("sector_room_bytes") == 7, "who writes it has it so"
+
+
+def test_a_host_without_a_proposal_counts_on_room_for_what_it_seals(tmp_path: Path) -> None:
+    words = words_of(tmp_path)
+
+    assert sealer_config(words).settings.get("sector_room_bytes") == 64 << 20
+    assert sealer_config([*words, "--sector-size", "512MiB"]).settings.get("sector_room_bytes") == 8 * GIB
+    assert learn(tmp_path, words, 512 << 20).settings.get("sector_room_bytes") == 8 * GIB
+
+
+@pytest.mark.parametrize(("level", "rooms"), [("default", 4), ("proposed", 4), ("file", 7), ("pool", 7)])
+def test_sectors_larger_than_configured_find_room_or_are_not_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, level: str, rooms: int
+) -> None:
+    host = Host(tmp_path)
+    own = {"default": {"sector_room_bytes": 1, "sectors_max": 0}}
+    values = {level: {"sector_room_bytes": 100 * GIB}}
+    settings = HostSettings(tmp_path, own if level == "pool" else own | values)
+    if level == "pool":
+        settings.console_set({"pool.sector_room_bytes": str(100 * GIB)})
+    host.agent.config = replace(host.agent.config, settings=settings)
+    host.leases.registered = Registered(
+        worker_id="w", heartbeat_s=1, lease_s=1, poll_ms=1, sector_bytes=10 * GIB
+    )
+    monkeypatch.setattr(host.leases, "hardware", lambda: SimpleNamespace(disk_free_bytes=760 * GIB))
+
+    assert host.agent.rooms_free() == rooms
