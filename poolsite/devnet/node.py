@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import uuid
@@ -39,6 +40,7 @@ from poolsite.devnet.genesis_config import (
 )
 from poolsite.devnet.housekeeping import Housekeeper
 from poolsite.devnet.mempool import Mempool
+from poolsite.devnet.participation import Participation
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.production import BuiltInMiner, FullBlock
 from poolsite.devnet.profile import Profile
@@ -138,6 +140,8 @@ class Devnet:
         self.validator = Validator(self.chain, self.base_infos, self.rules, signatures=self.signatures)
         self.estimator = Estimator(self.chain, self.mempool, self.rules)
         self.search = Search(self.chain)
+        self.participation: Participation | None = None
+        """Leases of fast finality; None: this node has none."""
         self.faults = Faults(self.store, self.shown_frozen, wall_seconds=self.clock.wall_seconds)
         self.filters = Filters(self.clock)
         self.filters.watch(self.mempool, self.watchers)
@@ -161,6 +165,11 @@ class Devnet:
         wish = GenesisConfig(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
         state = genesis_state(wish, presealed_sector(), self.rules)
         genesis_store(self.store, genesis_tipset(state, wish, self.beacon, self.rules), state)
+
+    def finality_start(self) -> None:
+        """Have this node take part in fast finality (F3) for miners that ask it to."""
+        issuer = hashlib.sha256(self.access.secret).hexdigest()  # the same after a restart, as a peer ID is
+        self.participation = Participation(network=f"{self.network.name}/1", issuer=issuer)
 
     def genesis_bundle(self) -> GenesisBundle:
         """What another node needs to follow this chain."""

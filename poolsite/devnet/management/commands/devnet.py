@@ -63,6 +63,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--time-scale", type=float, default=1.0, help=f"chain seconds per second, up to {SCALE_MAX:g}"
         )
+        parser.add_argument("--f3", action="store_true", help="lease votes in fast finality to miners")
         parser.add_argument("--time-offset", type=float, default=0.0, help="seconds ahead of the computer")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -86,6 +87,8 @@ class Command(BaseCommand):
                 )
         except (BadStore, BrokenChain, UnknownNetwork, httpx.HTTPError) as error:
             raise CommandError(f"the devnet cannot start: {error}") from None
+        if options["f3"]:
+            node.finality_start()
         try:
             service = Service(node, host=host, port=port, mining="paused" if url else "auto")
         except OSError as error:
