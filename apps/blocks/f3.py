@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
+from apps.blocks.services.finality import DISABLED, refusal_code
 from apps.chain.errors import NodeRefused, NodeUnavailable
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
             asked_height=height,
         )
     except NodeRefused as refusal:
-        reason = "this node has no F3" if refusal.is_unknown_method else refusal.reason
+        is_without = refusal.is_unknown_method or refusal_code(refusal) == DISABLED
+        reason = "this node has no F3" if is_without else refusal.reason
         return F3Participation(is_running=False, reason=reason[:200])
     except NodeUnavailable as error:
         return F3Participation(is_running=False, reason=error.reason[:200])

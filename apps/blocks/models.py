@@ -129,3 +129,33 @@ class MiningDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.miner} on {self.day}"
+
+
+class F3Lease(models.Model):
+    """By which one node votes for a miner in fast finality (F3), and why it could not be renewed."""
+
+    miner = models.OneToOneField(Miner, on_delete=models.CASCADE, related_name="f3_lease")
+    node = models.CharField(max_length=300, blank=True)
+    """URL of the node that gave it; empty while none has."""
+    network = models.CharField(max_length=200, blank=True)
+    issuer = models.CharField(max_length=200, blank=True)
+    """The node's peer ID, as it writes it into its tickets."""
+    ticket = models.TextField(blank=True)
+    """In base64, as the node takes it back; by it the next lease goes on where this one ends."""
+    from_instance = models.BigIntegerField(default=0)
+    ends = models.BigIntegerField(default=-1)
+    """The last instance of it."""
+    instance = models.BigIntegerField(default=0)
+    """That the node worked on when it was asked last."""
+    renewed_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=300, blank=True)
+    """Why it could not be renewed when that was tried last; empty while it could."""
+    failing_since = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.miner} in F3 until {self.ends}"
+
+    @property
+    def runs(self) -> bool:
+        """Return whether the node votes for the miner, by the instance that it worked on last."""
+        return bool(self.ticket) and self.from_instance <= self.instance <= self.ends

@@ -21,7 +21,8 @@ from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import BlockProviders
 from apps.blocks.selection import GATHER_SHARE, MessageSelection
-from apps.blocks.selectors import block_links, miners_mining
+from apps.blocks.selectors import block_links, f3_links, miners_mining
+from apps.blocks.services.finality import f3_participate
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_record
@@ -31,6 +32,7 @@ from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.selectors import head_current, network_current, nodes_for_reading
 from apps.core import clock
+from apps.core.database_threads import DatabaseThreads
 from apps.core.leader import BLOCKS_LOCK, RETRY_S, Leadership
 from apps.core.liveness import HEARTBEAT_EVERY_S, heartbeat_send
 from apps.gateway.hub_client import HubClient
@@ -56,6 +58,12 @@ POLL_SHARE: Final = 0.05
 SETTLE_S: Final = 2.0
 """Least time between two looks whether the head moved, and with it what became of blocks."""
 SUM_UP_S: Final = 60.0
+LEASES_S: Final = 15.0
+"""Longest wait between two looks at the leases of F3, which are some instances of half a minute long."""
+NO_LEASES_S: Final = 60.0
+"""The same where no node runs F3."""
+finality_database: Final = DatabaseThreads("blocks-f3", 1, is_steady=True)
+"""A thread of its own: it waits for nodes, and no round may."""
 AWAY_S: Final = 1.0
 """Pause while no node or no database answers."""
 
@@ -80,6 +88,8 @@ class BlockProducer:
         self._links: tuple[list[NodeLink], list[NodeLink]] = ([], [])
         self._pool_nodes: BlockNodes | None = None
         self._chores: asyncio.Task[None] | None = None
+        self._leases: asyncio.Task[None] | None = None
+        self._leases_due = 0.0
 
     async def run(self, *, asked_to_stop: Callable[[], bool]) -> None:
         """Make blocks while leading, until asked to stop; rounds in progress are finished."""
@@ -104,7 +114,7 @@ class BlockProducer:
 
     async def finish(self) -> None:
         """Wait for what runs beside the turns."""
-        beside = [*self.rounds, *([] if self._chores is None else [self._chores])]
+        beside = [*self.rounds, *(task for task in (self._chores, self._leases) if task is not None)]
         await asyncio.gather(*beside, return_exceptions=True)
 
     async def turn(self) -> None:
@@ -121,6 +131,7 @@ class BlockProducer:
     async def _turn(self) -> float:
         """Return how long to wait before the next turn."""
         self._chores_begin()
+        self._leases_begin()
         rest_s = self._rest_s()
         if rest_s > 0:
             return rest_s
@@ -233,6 +244,25 @@ class BlockProducer:
         except Exception:  # whatever one pass brings, the next is tried
             log.exception("blocks_not_settled")
 
+    def _leases_begin(self) -> None:
+        """Renew the miners' leases of F3 beside the rounds."""
+        is_free = self._leases is None or self._leases.done()
+        if settings.BLOCK_F3 and self.miners and is_free and time.monotonic() >= self._leases_due:
+            self._leases = asyncio.create_task(self._leases_renew())
+
+    async def _leases_renew(self) -> None:
+        wait_s = NO_LEASES_S
+        try:
+            epoch_s = LEASES_S if self.network is None else self.network.epoch_s
+            if await finality_database(leases_renew):
+                wait_s = min(epoch_s / 2, LEASES_S)
+        except (OperationalError, InterfaceError) as error:
+            wait_s = LEASES_S
+            self._warn("database_away", str(error).strip())
+        except Exception:  # whatever one pass brings, the next is tried
+            log.exception("f3_not_renewed")
+        self._leases_due = time.monotonic() + wait_s
+
     def _beat(self, detail: str) -> None:
         if time.monotonic() - self._beaten_at > HEARTBEAT_EVERY_S:
             self._beaten_at = time.monotonic()
@@ -254,6 +284,12 @@ def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], lis
     """Return who mines, on which network and by which nodes; nothing more is read where nobody mines."""
     miners = miners_mining()
     return (miners, network_current(), block_links()) if miners else ([], None, ([], []))
+
+
+def leases_renew() -> bool:
+    """Renew the leases of the miners that blocks are made for; False where there is nothing to look after."""
+    miners = [one.row for one in miners_mining() if one.may_sign]
+    return f3_participate(miners, f3_links(), now=clock.now())
 
 
 def chores_do(*, sums_up: bool, settled_key: str = "") -> str:

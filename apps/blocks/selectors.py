@@ -14,7 +14,7 @@ from django.db.models.functions import Extract, Floor, TruncDay
 from redis.exceptions import RedisError
 
 from apps.blocks.luck import Luck, epochs_to_win, luck_of
-from apps.blocks.models import Block, MiningDay, Round
+from apps.blocks.models import Block, F3Lease, MiningDay, Round
 from apps.blocks.states import LOSSES, NotDrawn, RoundState, WhyNot
 from apps.chain.chain_status import network_known
 from apps.chain.link import link_to
@@ -31,7 +31,7 @@ from apps.users.models import MinerGrant, SignerGrant
 from poolsite.filecoin.election import BLOCKS_PER_EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from django.db.models import QuerySet
 
@@ -125,6 +125,16 @@ def block_links() -> tuple[list[NodeLink], list[NodeLink]]:
     return [link_to(node.url, node.token) for node in reading], [
         link_to(node.url, node.token) for node in submit
     ]
+
+
+def f3_leases(miners: Collection[Miner]) -> list[F3Lease]:
+    """Return how these miners take part in fast finality, of those that were asked to; by miner."""
+    return list(F3Lease.objects.filter(miner__in=miners).select_related("miner").order_by("miner_id"))
+
+
+def f3_links() -> list[NodeLink]:
+    """Return the nodes that may vote for miners, those kept for blocks first."""
+    return block_links()[0]
 
 
 def rounds_of(miner: Miner, *, first: int | None = None, last: int | None = None) -> QuerySet[Round]:

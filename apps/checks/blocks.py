@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from apps.blocks.states import RoundState
 from apps.checks.acts import miner_warm_up
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
-from apps.core.formatting import fil, plural
+from apps.core.formatting import fil, plural, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 RARE: Final = 0.001
 """Probability at which a lack of wins is no chance any more, shared among all miners and spans."""
+F3_GRACE: Final = timedelta(minutes=5)
+"""How long a miner may be without a lease of F3: about two of them."""
 ORPHANED_TEXT: Final = "the chain went on without it"
 
 
@@ -120,3 +123,21 @@ def rare(data: CheckData) -> Iterator[Finding]:
 def _rarest(lucks: dict[int, Luck]) -> tuple[int, Luck | None]:
     """Return the span whose wins are the least probable."""
     return min(lucks.items(), key=lambda one: one[1].tail, default=(0, None))
+
+
+def unleased(data: CheckData) -> Iterator[Finding]:
+    """Miners that no node votes for in fast finality any more, though blocks are made for them."""
+    ill = [
+        lease
+        for lease in data.f3_leases
+        if lease.failing_since is not None and data.at - lease.failing_since > F3_GRACE and not lease.runs
+    ]
+    for group in grouped(ill):
+        since = min(lease.failing_since for lease in group if lease.failing_since is not None)
+        ago = time_left((data.at - since).total_seconds())
+        yield Finding(
+            f"f3-lease-{group[0].miner.address}",
+            f"no node votes for {named([miner_name(lease.miner) for lease in group])} in F3",
+            f"its lease could not be renewed for {ago}: {group[0].reason}"[:REASON_MAX],
+            count=len(group),
+        )

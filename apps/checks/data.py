@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
-    from apps.blocks.models import Round
+    from apps.blocks.models import F3Lease, Round
     from apps.blocks.selectors import Undrawn
     from apps.chain.chain_status import ChainStatus, EpochClock
     from apps.chain.models import Head, Node
@@ -122,7 +122,13 @@ class CheckData:
     @cached_property
     def miners(self) -> list[Miner]:
         """The viewer's miners, those with most power first."""
-        return sorted(miners_visible(self.viewer), key=lambda miner: (-miner.qa_power, miner.pk))
+        rows = miners_visible(self.viewer).select_related("tenant", "f3_lease")
+        return sorted(rows, key=lambda miner: (-miner.qa_power, miner.pk))
+
+    @cached_property
+    def f3_leases(self) -> list[F3Lease]:
+        """The leases of these miners in fast finality; their rows come with the miners."""
+        return [lease for miner in self.miners if (lease := getattr(miner, "f3_lease", None)) is not None]
 
     @cached_property
     def deadlines(self) -> dict[tuple[int, int], Deadline]:

@@ -299,6 +299,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Blocks",
     ),
     Check(
+        "f3_unleased",
+        "A node votes in F3 for every miner that it was leased for",
+        (Topic.BLOCKS,),
+        WARNING,
+        blocks.unleased,
+        Link("blocks"),
+        "Blocks",
+    ),
+    Check(
         "winning_proofs_failed",
         "No block was lost for want of a winning proof within 24 h",
         (Topic.MINERS, Topic.GATEWAY),

@@ -142,6 +142,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = env_number("REQUEST_MAX_BYTES", 4 * 1024 * 1024)
 
 BLOCK_ROUNDS_KEPT_H = env_number("BLOCK_ROUNDS_KEPT_H", 24)
 """Hours for which a miner's rounds without a win are kept one by one; then each day's sums are."""
+BLOCK_F3 = env_number("BLOCK_F3", 1)
+"""Whether the pool's miners take part in fast finality; 0 where another program leases it for them."""
 RPC_REQUEST_MAX_BYTES = env_number("RPC_REQUEST_MAX_BYTES", 16 * 1024 * 1024)
 """Largest request of JSON-RPC, by POST or as a frame: a batch of 170 messages as large as the chain takes."""
 RPC_INFLIGHT_MAX_BYTES = env_number("RPC_INFLIGHT_MAX_BYTES", 64 * 1024 * 1024)

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors import blocks_of, mining_standing, rounds_of
+from apps.blocks.selectors import blocks_of, f3_leases, mining_standing, rounds_of
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn, RoundState, WhyNot
 from apps.blocks.warm_up import warm_up
@@ -21,7 +21,7 @@ from apps.core import clock
 from apps.miners.selectors import miner_get
 
 if TYPE_CHECKING:
-    from apps.blocks.models import Block, Round
+    from apps.blocks.models import Block, F3Lease, Round
     from apps.miners.models import Miner
 
 PAGE_DEFAULT = 100
@@ -90,6 +90,16 @@ class MiningInput(InputSerializer):
     on = serializers.BooleanField()
 
 
+class F3LeaseOutput(serializers.Serializer[Any]):
+    """How a miner takes part in fast finality."""
+
+    takes_part = serializers.BooleanField(help_text="whether a node votes for it")
+    instance = serializers.IntegerField(help_text="that the node worked on when it was asked last")
+    until_instance = serializers.IntegerField(help_text="the last one of the lease")
+    renewed_at = serializers.DateTimeField(allow_null=True)
+    reason = serializers.CharField(help_text="why the lease could not be renewed; empty while it could")
+
+
 class MiningOutput(serializers.Serializer[Any]):
     """Whether blocks are made for a miner."""
 
@@ -99,11 +109,13 @@ class MiningOutput(serializers.Serializer[Any]):
     reason = serializers.CharField(help_text="the same in words")
     expected = serializers.FloatField(help_text="wins an epoch, by the share of the network's power")
     expected_time_to_win_s = serializers.FloatField(allow_null=True, help_text="mean, from now")
+    f3 = F3LeaseOutput(allow_null=True, help_text="null: no lease was asked for")
 
 
 def mining_body(miner: Miner) -> dict[str, Any]:
     """Write how a miner stands in the election."""
     now = mining_standing(miner, now=clock.now())
+    lease = next(iter(f3_leases([miner])), None)
     return {
         "miner": miner.address,
         "on": now.is_on,
@@ -111,6 +123,18 @@ def mining_body(miner: Miner) -> dict[str, Any]:
         "reason": now.reason,
         "expected": now.expected,
         "expected_time_to_win_s": None if now.to_win_s is None else round(now.to_win_s, 1),
+        "f3": None if lease is None else lease_body(lease),
+    }
+
+
+def lease_body(lease: F3Lease) -> dict[str, Any]:
+    """Write how a miner takes part in fast finality."""
+    return {
+        "takes_part": lease.runs,
+        "instance": lease.instance,
+        "until_instance": lease.ends,
+        "renewed_at": lease.renewed_at,
+        "reason": lease.reason,
     }
 
 

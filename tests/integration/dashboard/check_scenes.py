@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from apps.blocks.f3 import F3Participation
-from apps.blocks.models import Round
+from apps.blocks.models import F3Lease, Round
 from apps.blocks.states import RoundState
 from apps.chain.chain_status import network_known
 from apps.chain.models import Node
@@ -308,6 +308,13 @@ def wins_rare(_: Any) -> None:
     round_of(state=RoundState.NO_WIN, expected=20.0)
 
 
+def f3_unleased(_: Any) -> None:
+    since = now() - timedelta(minutes=10)
+    lease = F3Lease(ticket="b2xk", from_instance=1, ends=6, instance=9)
+    lease.miner, lease.failing_since, lease.reason = factories.miner(), since, "no node that runs F3 answers"
+    lease.save()
+
+
 def winning_proofs_failed(_: Any) -> None:
     connection(ProverConnection, actor_id=factories.miner().actor_id)
 
@@ -443,6 +450,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         rounds_unbegun,
         rounds_undrawn,
         wins_rare,
+        f3_unleased,
         winning_proofs_failed,
         hosts_away,
         stores_away,

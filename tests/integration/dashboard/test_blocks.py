@@ -11,7 +11,7 @@ from django.core.cache import cache
 from django.urls import reverse
 
 from apps.blocks.f3 import KEY, F3Participation, f3_ask
-from apps.blocks.models import Block, MiningDay, Round
+from apps.blocks.models import Block, F3Lease, MiningDay, Round
 from apps.blocks.states import RoundState
 from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
@@ -102,6 +102,16 @@ def test_the_operator_sees_what_each_node_does_for_f3(won):
     assert "this node has no F3" in text
     assert "Fast finality" not in signed_in("ann").get("/blocks/").content.decode()
     cache.clear()
+
+
+def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
+    lease = F3Lease.objects.create(miner=won.miner, ticket="dA==", from_instance=70, ends=82, instance=79)
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "a node votes for it until instance 82, now 79" in text
+
+    F3Lease.objects.filter(pk=lease.pk).update(instance=90, reason="not yet ready", failing_since=now())
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "no node votes for it: not yet ready" in text
 
 
 class Link:

@@ -28,7 +28,7 @@ from apps.blocks.selectors import (
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn, RoundState
 from apps.checks.results import Topic
-from apps.checks.text import named
+from apps.checks.text import miner_name, named
 from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from apps.blocks.f3 import F3Participation
     from apps.blocks.luck import Luck
-    from apps.blocks.models import Round
+    from apps.blocks.models import F3Lease, Round
     from apps.miners.models import Miner
     from apps.users.principals import Principal
 
@@ -274,11 +274,21 @@ def course_of(data: PageData) -> dict[str, Any]:
 
 
 def finality_facts(data: PageData) -> list[Fact]:
-    """List what each node says of F3, for the operator, who knows the nodes."""
+    """List who votes for each miner in F3; for the operator, who knows the nodes, also what each says."""
+    leases = [Fact(miner_name(lease.miner), lease_text(lease)) for lease in data.f3_leases[:STRIPS_MAX]]
     if not data.viewer.is_operator:
-        return []
+        return leases
     names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
-    return [Fact(node, finality_text(one, names)) for node, one in f3_read().items()]
+    return [*leases, *(Fact(node, finality_text(one, names)) for node, one in f3_read().items())]
+
+
+def lease_text(lease: F3Lease) -> str:
+    """Put one miner's lease in F3 into words."""
+    until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
+    if lease.runs:
+        later = f"; it could not be renewed: {lease.reason}" if lease.reason else ""
+        return f"a node votes for it until instance {until}, now {instance}{later}"
+    return f"no node votes for it: {lease.reason or say('its lease has ended')}"
 
 
 def finality_text(said: F3Participation, names: dict[str, str]) -> str:

@@ -1,0 +1,151 @@
+"""Leases of fast finality: asked for, renewed in time, never of two nodes at once."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.blocks.models import F3Lease
+from apps.blocks.producer import BlockProducer, leases_renew
+from apps.blocks.selectors import f3_links
+from apps.blocks.services.finality import f3_participate, refusal_code
+from apps.chain.errors import NodeRefused
+from apps.chain.link import NodeLink
+from apps.core import clock
+from apps.users.models import MinerGrant, SignerGrant
+from poolsite.devnet.clock import ManualClock
+from poolsite.devnet.node import Devnet
+from poolsite.devnet.service import Service
+from tests.unit.apps.blocks.test_rounds import in_thread
+from tests.unit.apps.blocks.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def world(transactional_db: Any, pool_redis: Any) -> Iterator[World]:
+    made = World()
+    made.devnet.finality_start()
+    yield made
+    made.close()
+
+
+def participate(world: World, *links: NodeLink) -> F3Lease:
+    f3_participate([world.miner], links or f3_links(), now=clock.now())
+    return F3Lease.objects.get()
+
+
+def at_the_node(world: World) -> list[tuple[int, int]]:
+    shown = world.service_call("F3ListParticipants")
+    return [(one["MinerID"], one["FromInstance"] + one["ValidityTerm"]) for one in shown]
+
+
+def test_a_lease_is_renewed_before_it_ends_and_not_earlier(world: World) -> None:
+    first = participate(world)
+    assert at_the_node(world) == [(1000, first.ends)]
+    assert (first.runs, first.ends - first.instance, first.reason) == (True, 5, "")
+
+    world.devnet.mine(1)
+    assert participate(world).ends == first.ends
+    world.devnet.mine(2)
+    renewed = participate(world)
+
+    assert renewed.ends == renewed.instance + 5 > first.ends
+    assert at_the_node(world) == [(1000, renewed.ends)]
+
+
+def test_a_lease_that_ran_out_begins_anew(world: World) -> None:
+    first = participate(world)
+    world.devnet.advance(9)
+    assert at_the_node(world) == []
+
+    again = participate(world)
+
+    assert (again.runs, again.ends > first.ends) == (True, True)
+    assert at_the_node(world) == [(1000, again.ends)]
+
+
+def test_a_restarted_node_has_the_lease_again(world: World) -> None:
+    first = participate(world)
+    world.devnet.finality_start()  # a node keeps no lease when it ends
+    world.devnet.mine(3)
+    assert at_the_node(world) == []
+
+    renewed = participate(world)
+    assert renewed.ends > first.ends
+    assert at_the_node(world) == [(1000, renewed.ends)]
+
+
+def test_another_node_votes_only_once_the_first_ones_lease_is_over(world: World) -> None:
+    other = Devnet(":memory:", network="test", clock=ManualClock())
+    other.finality_start()
+    other.mine(world.devnet.head.height)
+    service = Service(other, mining="paused").start()
+    link = NodeLink(service.url, "")
+    try:
+        first = participate(world)
+
+        waiting = participate(world, link)  # the first node is away
+        assert (waiting.node, waiting.ends) == (first.node, first.ends)
+        assert f"another may from instance {first.ends + 1} on" in waiting.reason
+        assert link.call("F3ListParticipants", []) == []
+
+        other.advance(first.ends + 1 - other.head.height)
+        taken = participate(world, link)
+        assert (taken.node, taken.reason, taken.runs) == (link.url, "", True)
+    finally:
+        link.close()
+        service.stop()
+        other.close()
+
+
+def test_without_a_node_the_lease_says_since_when_it_fails(world: World) -> None:
+    participate(world)
+    world.devnet.participation = None
+
+    assert leases_renew()
+    failing = F3Lease.objects.get()
+    assert failing.reason == "no node that runs F3 answers"
+    assert failing.failing_since is not None
+    leases_renew()
+    assert F3Lease.objects.get().failing_since == failing.failing_since
+
+    world.devnet.finality_start()
+    assert participate(world).failing_since is None
+
+
+def test_no_lease_where_no_blocks_are_wanted_or_signed(world: World) -> None:
+    grants = SignerGrant.objects.all()
+    grants.update(deleted_at=clock.now())
+    leases_renew()
+    assert not F3Lease.objects.exists()
+
+    grants.update(deleted_at=None)
+    MinerGrant.objects.update(open_mining=False)
+    leases_renew()
+    assert not F3Lease.objects.exists()
+
+
+def test_words_of_other_nodes_are_understood() -> None:
+    assert refusal_code(NodeRefused(1, "call F3Participate: ticket has expired")) == 6
+    assert refusal_code(NodeRefused(7, "whatever")) == 7
+    assert refusal_code(NodeRefused(1, "something else")) == 1
+
+
+async def test_the_service_keeps_the_leases(world: World) -> None:
+    stop = asyncio.Event()
+    service = BlockProducer(nodes=world.nodes, providers=world.providers)  # type: ignore[arg-type]
+    running = asyncio.create_task(service.run(asked_to_stop=stop.is_set))
+    try:
+        async with asyncio.timeout(20):
+            while not await in_thread(F3Lease.objects.exists):
+                await asyncio.sleep(0.1)
+    finally:
+        stop.set()
+        await running
+    assert await in_thread(lambda: at_the_node(world)) != []
