@@ -290,18 +290,17 @@ class Chain:
         while True:
             with self.lock:
                 state = self._states.get(data)
-            if state is None:
-                rows = self.store.snapshot(data)
-                state = None if rows is None else state_changed(EMPTY_STATE, _grouped(rows))
-            if state is not None:
+            rows = [] if state is not None else self.store.snapshot(data)
+            if rows is not None:
                 break
             row = self.store.tipset(data)
             if row is None:
                 raise NoTipset(self._first_unknown(tipset_key_from_bytes(data)))
             pending.append(data)
             data = row.parents
-        for step in reversed(pending):
-            state = state_changed(state, _grouped(self.store.changes(step)))
+        if rows or pending or state is None:
+            steps = (self.store.changes(step) for step in reversed(pending))
+            state = state_changed(state or EMPTY_STATE, _newest(rows, *steps))
         self._state_keep(bytes(key), state)
         return state
 
@@ -370,11 +369,17 @@ def cids_split(data: bytes) -> list[Cid]:
     return [Cid(data[at : at + CID_BYTES]) for at in range(0, len(data), CID_BYTES)]
 
 
-def _grouped(
-    rows: list[tuple[str, Key, bytes | None]],
+def _newest(
+    *steps: list[tuple[str, Key, bytes | None]],
 ) -> dict[str, dict[Key, tuple[object, bytes] | None]]:
-    grouped: dict[str, dict[Key, tuple[object, bytes] | None]] = {}
-    for table, key, data in rows:
-        record = None if data is None else (row_decode(table, key, data), data)
-        grouped.setdefault(table, {})[key] = record
-    return grouped
+    """Return the last form of each row that the steps change: only that one is decoded."""
+    last: dict[str, dict[Key, bytes | None]] = {}
+    for rows in steps:
+        for table, key, data in rows:
+            last.setdefault(table, {})[key] = data
+    return {
+        table: {
+            key: None if data is None else (row_decode(table, key, data), data) for key, data in rows.items()
+        }
+        for table, rows in last.items()
+    }

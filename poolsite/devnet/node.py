@@ -15,6 +15,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.access import Access
@@ -184,9 +185,10 @@ class Devnet:
 
     def _replay(self) -> None:
         """Execute the newest tipsets again: their roots must come out as stored.  Raises BrokenChain."""
-        for height, tipset in enumerate(self.chain.ancestors(self.chain.head.tipset)):
-            if height == REPLAYED or tipset.parents.is_empty:
-                return
+        newest = islice(self.chain.ancestors(self.chain.head.tipset), REPLAYED)
+        for tipset in reversed(list(newest)):  # a state is read from the one before it
+            if tipset.parents.is_empty:
+                continue
             stored = self.chain.link(tipset.key)
             again = tipset_execute(self.chain, tipset, self.rules).link
             if (again.root, again.receipts_root) != (stored.root, stored.receipts_root):

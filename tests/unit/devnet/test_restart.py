@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import Counter
 
 import pytest
 
 from poolsite.devnet.clock import ManualClock, WallClock
 from poolsite.devnet.genesis_config import BrokenChain
-from poolsite.devnet.node import Devnet
+from poolsite.devnet.node import REPLAYED, Devnet
 from poolsite.devnet.profile import Profile
-from poolsite.devnet.store import BadStore
+from poolsite.devnet.store import BadStore, row_decode
 from poolsite.filecoin.amounts import FIL
 from tests.unit.devnet.people import OWNER, STRANGER, chain, send, signed
 from tests.unit.devnet.sealing import small_miner
@@ -115,6 +116,26 @@ def test_old_states_are_read_from_the_file(path):
     again = reopen(path)
 
     assert {key: again.chain.state_after(key).root() for key in roots} == roots
+    again.close()
+
+
+def test_a_start_reads_no_row_of_an_old_state_twice(path, monkeypatch):
+    """Rows that change with every tipset are decoded in their last form alone, in what is replayed too."""
+    node = chain(path)
+    node.mine(40)
+    node.close()
+    read: list[tuple[str, bytes]] = []
+
+    def counted(table, key, data):
+        read.append((f"{table} {key}", data))
+        return row_decode(table, key, data)
+
+    monkeypatch.setattr("poolsite.devnet.chain.row_decode", counted)
+    again = reopen(path)
+
+    assert read
+    assert len(read) == len(set(read))
+    assert max(Counter(name for name, _ in read).values()) <= REPLAYED
     again.close()
 
 
