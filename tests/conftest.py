@@ -18,7 +18,7 @@ import psycopg2
 import pytest
 import structlog
 from django.conf import settings as django_settings
-from django.db import connections
+from django.db import connections, transaction
 from django.test import TransactionTestCase
 
 from apps.chain.link import NodeLink
@@ -32,6 +32,8 @@ from tests.timing import is_timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from pytest_django import DjangoDbBlocker
 
 ADDRESS = "POOLSITE_TEST_PGHOST"
 
@@ -96,6 +98,20 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
         link.autocommit = True
         sessions = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
         link.cursor().execute(sessions, [database["NAME"]])
+
+
+@pytest.fixture(scope="module")
+def module_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Rows that a file's fixtures make are there for all its tests: each takes back its own changes alone.
+
+    For files whose every test begins with the same rows; the transaction's `now()` stands still meanwhile.
+    """
+    with django_db_blocker.unblock():
+        block = transaction.atomic()
+        block._from_testcase = True  # type: ignore[attr-defined]  # as Django's own: not the product's
+        with block:
+            yield
+            transaction.set_rollback(True)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -41,8 +41,8 @@ NEEDS_HUB = frozenset({"ComputeProof", "SectorsUnsealPiece", "WalletSign", "Wall
 """Methods that ask connected providers: `tests/wire/gateway` has their foreign tenants, each by name."""
 
 
-@pytest.fixture
-def pool() -> Pool:
+@pytest.fixture(scope="module")
+def pool(module_rows: None) -> Pool:
     """What alice has."""
     people.tenant("bob")
     people.token("admin", of="alice")

@@ -28,8 +28,8 @@ NOBODY = "00000000-0000-4000-8000-000000000000"
 """An object that is nobody's: whoever passes the door is told that it does not exist."""
 
 
-@pytest.fixture
-def callers() -> dict[str, tuple[str, str, tuple[str, ...], bool]]:
+@pytest.fixture(scope="module")
+def callers(module_rows: None) -> dict[str, tuple[str, str, tuple[str, ...], bool]]:
     """Name → token, level, scopes, whether it is the operator's."""
     kinds: dict[str, tuple[str, str, tuple[str, ...], bool]] = {
         perm: (people.token(perm, of="alice"), perm, (), False) for perm in PERMS
@@ -40,8 +40,8 @@ def callers() -> dict[str, tuple[str, str, tuple[str, ...], bool]]:
     return kinds
 
 
-@pytest.fixture
-def strangers() -> dict[str, str]:
+@pytest.fixture(scope="module")
+def strangers(module_rows: None) -> dict[str, str]:
     """Name → a token that is not good."""
     revoked = people.token("admin", of="r", is_operator=True)
     token_revoke(Token.objects.get(tenant__name="r"))
