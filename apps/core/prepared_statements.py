@@ -6,19 +6,32 @@ answering it.  A pooler in transaction mode would not do, as it would not for th
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from django.db import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+
+
+class Plan(StrEnum):
+    """Whether the values of a statement's parameters matter for its plan."""
+
+    AUTO = "auto"
+    """PostgreSQL finds out, by what it thinks that both would cost."""
+    ONCE = "force_generic_plan"
+    """They do not: it is planned once, though it thinks that the values would help."""
+    ANEW = "force_custom_plan"
+    """They do: it is planned each time, also after one of the same transaction that is not."""
 
 
 class Prepared:
     """One statement with `$1`, `$2` … in the places of its values."""
 
-    def __init__(self, name: str, text: str, types: Sequence[str]) -> None:
+    def __init__(self, name: str, text: str, types: Sequence[str], *, plan: Plan = Plan.AUTO) -> None:
         self.name = name
         self.text = text
         self.types = tuple(types)
@@ -26,15 +39,29 @@ class Prepared:
         """Connections in which it is prepared; a new one of the same thread is another object."""
         places = ", ".join(["%s"] * len(self.types))
         # Only constants of the modules that make these are pasted.
-        self._prepare = f"PREPARE {name} ({', '.join(self.types)}) AS {text}"
-        self._execute = f"EXECUTE {name} ({places})"
+        self.prepare_text = f"PREPARE {name} ({', '.join(self.types)}) AS {text}"
+        # In the same round trip; until the transaction's end, which without one is the statement's.
+        how = "" if plan is Plan.AUTO else f"SET LOCAL plan_cache_mode = {plan}; "
+        self.execute_text = f"{how}EXECUTE {name} ({places})"
 
     def rows(self, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Carry it out over this thread's connection and give all rows."""
-        with connection.cursor() as cursor:
-            if connection.connection not in self._known:
-                cursor.execute(self._prepare)
-                self._known.add(connection.connection)
-            cursor.execute(self._execute, values)
+        with self._executed(values) as cursor:
             found: list[tuple[Any, ...]] = cursor.fetchall()
             return found
+
+    def execute(self, values: Sequence[Any]) -> None:
+        """Carry out one that gives no rows."""
+        with self._executed(values):
+            pass
+
+    @contextmanager
+    def _executed(self, values: Sequence[Any]) -> Iterator[Any]:
+        with connection.cursor() as cursor:
+            if connection.connection not in self._known:
+                # Not over Django's cursor: who counts queries counts the question, not that it was new here.
+                with connection.wrap_database_errors, connection.connection.cursor() as raw:
+                    raw.execute(self.prepare_text)
+                self._known.add(connection.connection)
+            cursor.execute(self.execute_text, values)
+            yield cursor
