@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
 def blocks_of(
@@ -35,3 +35,39 @@ def plan_of(cursor: Any) -> dict[str, Any]:
     told = cursor.fetchone()[0]
     found: dict[str, Any] = (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
     return found
+
+
+def plan_run(cursor: Any, text: str, values: Sequence[Any] | None = None) -> dict[str, Any]:
+    """Carry a statement out and return its plan with what was read; the caller undoes what it wrote."""
+    cursor.execute(f"explain (analyze, format json) {text}", values)
+    return plan_of(cursor)
+
+
+def rows_read(plan: dict[str, Any], table: str) -> float:
+    """Return how many rows of a table were looked at, those that did not fit among them."""
+    return sum(rows for name, rows in _reads(plan) if name == table)
+
+
+def scanned_whole(plan: dict[str, Any]) -> set[str]:
+    """Return the tables that were read from end to end, without an index."""
+    return {
+        part["Relation Name"] for part in _parts(plan) if part["Node Type"] == "Seq Scan" and _loops(part)
+    }
+
+
+def _reads(plan: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    for part in _parts(plan):
+        name = part.get("Relation Name")
+        if name is not None and part["Node Type"] != "ModifyTable":
+            removed = part.get("Rows Removed by Filter", 0) + part.get("Rows Removed by Index Recheck", 0)
+            yield name, (part["Actual Rows"] + removed) * _loops(part)
+
+
+def _loops(part: dict[str, Any]) -> float:
+    return float(part["Actual Loops"])
+
+
+def _parts(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _parts(part)

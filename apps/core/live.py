@@ -114,10 +114,9 @@ def changes_send(changes: Sequence[Change]) -> None:
     layer = get_channel_layer()
     if layer is None:
         return
+    told = [(change, {"type": "live.change", "kind": change.kind, "pk": change.pk}) for change in changes]
     events = [
-        (group, {"type": "live.change", "kind": change.kind, "pk": change.pk})
-        for change in changes
-        for group in dict.fromkeys((POOL, group_of(change.tenant)))
+        (group, event) for change, event in told for group in dict.fromkeys((POOL, group_of(change.tenant)))
     ]
     try:
         if isinstance(layer, RedisPubSubChannelLayer):
@@ -139,8 +138,11 @@ def events_publish(layer: RedisPubSubChannelLayer, events: Sequence[tuple[str, d
     with redis_client().pipeline(transaction=False) as pipe:
         if any(event["kind"] != CHECKS for _, event in events):
             pipe.incr(CHANGES_KEY)  # first: who hears of the change must not find what was read before it
+        known: dict[str, Any] = {}
         for group, event in events:
-            pipe.publish(f"{prefix}__group__{group}", layer.serialize(event))
+            if event is not known:  # it goes to the pool's pages and to its tenant's
+                known, payload = event, layer.serialize(event)
+            pipe.publish(f"{prefix}__group__{group}", payload)
         pipe.execute()
 
 

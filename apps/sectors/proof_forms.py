@@ -8,7 +8,7 @@ container is ever sent.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
@@ -58,9 +58,52 @@ def forms_accepted(network: Network) -> frozenset[str]:
 
 def makes_proofs_here(hardware: dict[str, Any]) -> bool:
     """Return whether a host makes the proofs of the pool's own network, as far as that is known."""
+    forms = forms_here()
+    return forms is None or not forms.isdisjoint(proofs_made(hardware))
+
+
+def forms_here() -> frozenset[str] | None:
+    """Return the forms that the pool's own network takes; None while that is not known."""
     network = _network_here()
-    made = hardware.get("proofs", [ProofForm.VANILLA])
-    return network is None or bool(forms_accepted(network).intersection(made))
+    return None if network is None else forms_accepted(network)
+
+
+NETWORK_VERSION: Final = "(SELECT xmin::text || updated_at FROM chain_network ORDER BY id LIMIT 1)"
+"""Of the row of the pool's own network, to be asked for beside other things: another after each change."""
+
+
+def makes_proofs_at(version: str | None, hardware: dict[str, Any]) -> bool:
+    """Return the same as `makes_proofs_here`, without a question: for who knows the version of the row."""
+    network = _network_at(version)
+    return network is None or not forms_accepted(network).isdisjoint(proofs_made(hardware))
+
+
+def takes_containers_at(version: str | None) -> bool:
+    """Return the same as `takes_containers_here`, for who knows the version of the network's row."""
+    network = _network_at(version)
+    return network is None or network.proof_form == ProofForm.VANILLA
+
+
+def _network_at(version: str | None) -> Network | None:
+    """Return the pool's own network; its rules are read once for each version: that takes a millisecond."""
+    if version is None:
+        return None
+    try:
+        return NETWORKS[version]
+    except KeyError:  # not asked before: another thread may empty the table between a look and the reading
+        network = _network_here()
+        NETWORKS.clear()
+        NETWORKS[version] = network
+        return network
+
+
+NETWORKS: Final[dict[str, Network | None]] = {}
+
+
+def proofs_made(hardware: dict[str, Any]) -> list[str]:
+    """Return the forms of proof that a host makes."""
+    found: list[str] = hardware.get("proofs", [ProofForm.VANILLA])
+    return found
 
 
 def parameters_error(hardware: dict[str, Any]) -> str:

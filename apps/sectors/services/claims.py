@@ -2,134 +2,50 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
 
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
-from apps.core.live import Change, publish
-from apps.core.prepared_statements import Prepared
-from apps.core.transitions import advance
-from apps.messages.services.recovery.detect import restore_check
-from apps.miners.models import Miner
+from apps.core.live import Change, publish_all
+from apps.messages.models import Recovery
+from apps.messages.selectors.recovery import token_floor
+from apps.messages.services.recovery.detect import Identity, marker_read, restore_check, restore_is_noticed
 from apps.miners.selectors import HostRoles, host_roles
 from apps.miners.states import RoleKind
+from apps.sectors.errors import SectorUnknown, WorkerReplaced
 from apps.sectors.host_selectors import worker_machine
 from apps.sectors.job_selectors import job_assignment
-from apps.sectors.models import Job, Sector
-from apps.sectors.proof_forms import makes_proofs_here
-from apps.sectors.restored import (
-    hosts_unreported,
-    lease_token_next,
-    miners_unrecovered,
-    must_register,
-    sectors_recovery,
-)
-from apps.sectors.services.hosts import boot_check
+from apps.sectors.models import Job
+from apps.sectors.params import pieces_of
+from apps.sectors.proof_forms import makes_proofs_at, makes_proofs_here, takes_containers_at
+from apps.sectors.restored import hosts_unreported, miners_unrecovered, must_register, sectors_recovery
+from apps.sectors.services.claim_statements import KINDS, LAPSED, NEXT, PLAIN, SWEEP, TAKE
+from apps.sectors.services.hosts import boot_check, boot_require
 from apps.sectors.states import JobState
-from poolsite.wire.jobs import STAGED, Claimed, JobKind
+from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind, SealInputs
+from poolsite.wire.pipeline import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from apps.sectors.host_models import Worker
-    from poolsite.wire.jobs import Assignment, Claim
+    from poolsite.wire.jobs import Claim
 
-
-FREE: Final = (
-    "FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
-    " WHERE (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
-    " AND (job.not_before IS NULL OR job.not_before <= $1)"
-    " AND (job.expires_at IS NULL OR job.expires_at > $1)"
-)
-"""Jobs that some host may have now."""
-WAITING: Final = Prepared(
-    "jobs_waiting",
-    f"SELECT 1 {FREE} AND miner.tenant_id = $2 LIMIT 1",  # a constant
-    ["timestamptz", "bigint"],
-)
-"""Whether any job of a tenant is free; most claims find none, and to choose one costs ten times as much."""
-KINDS: Final = Prepared(
-    "job_kinds_free",
-    f"SELECT DISTINCT miner.tenant_id, job.kind {FREE}",  # a constant
-    ["timestamptz"],
-)
-
-ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
-"""The most urgent first; the index of new sectors has the same."""
 URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
-"""The same order in Django's words."""
-LIVE: Final = "job.state IN ('READY', 'LEASED')"
-"""Of the few jobs that are not over: what the indexes of jobs hold."""
-CANDIDATES: Final = 16
-"""Of each sort, before one is locked: more than other claims hold locked at the same moment."""
+"""The order of `claim_statements.ORDER` in Django's words."""
 CHOSEN_MAX: Final = 1_000
 """Sectors to which one claim may be narrowed."""
-NEXT: Final = Prepared(
-    "job_next",
-    f"""
-WITH candidate AS (
-  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
-     AND miner.tenant_id = $2 AND job.kind = 'seal' AND job.stage = ANY($5)
-     AND job.sticky_worker_id = $3 AND $13 AND job.miner_id <> ALL($7) AND ($14 IS NULL OR job.id = ANY($14))
-   ORDER BY {ORDER} LIMIT {CANDIDATES})
-  UNION ALL
-  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
-     AND miner.tenant_id = $2 AND job.kind = 'seal' AND job.stage = ANY($5)
-     AND $6 AND $13 AND job.sticky_worker_id IS NULL AND job.miner_id <> ALL($7)
-     AND ($8 IS NULL OR job.created_at > $8) AND ($14 IS NULL OR job.id = ANY($14))
-     AND job.miner_id <> ALL(CASE WHEN cardinality($9) + cardinality($10) = 0 THEN $9
-         WHEN (SELECT pieces FROM sectors_sector WHERE id = job.sector_id) = '[]' THEN $9 ELSE $10 END)
-   ORDER BY {ORDER} LIMIT {CANDIDATES})
-  UNION ALL
-  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
-     AND miner.tenant_id = $2 AND job.is_portable AND job.stage = ANY($5) AND job.sticky_worker_id <> $3
-     AND $13 AND job.miner_id <> ALL($7) AND job.miner_id <> ALL($9) AND $14 IS NULL
-   ORDER BY {ORDER} LIMIT {CANDIDATES})
-  UNION ALL
-  (SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to {FREE} AND {LIVE}
-     AND miner.tenant_id = $2 AND job.kind = ANY($4) AND ($14 IS NULL OR job.id = ANY($14))
-     AND CASE WHEN job.kind IN ('unseal', 'snap_up', 'rebuild')
-         THEN job.stage = ANY($5) AND job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($7)
-              AND ($6 OR NOT (job.kind = 'rebuild' AND job.stage = 'ADD_PIECE'))
-         WHEN job.offered_to IS NULL THEN job.miner_id <> ALL($11)
-         ELSE job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($12) END
-   ORDER BY {ORDER} LIMIT {CANDIDATES})
-)
-SELECT job.id {FREE.replace("WHERE", "JOIN candidate ON candidate.id = job.id WHERE")}
-  AND job.stage = candidate.stage AND job.sticky_worker_id IS NOT DISTINCT FROM candidate.sticky_worker_id
-  AND job.offered_to IS NOT DISTINCT FROM candidate.offered_to
-ORDER BY {ORDER} LIMIT 1 FOR UPDATE OF job SKIP LOCKED""",  # noqa: S608  # constants
-    [
-        "timestamptz",
-        "bigint",
-        "bigint",
-        "text[]",
-        "text[]",
-        "boolean",
-        "bigint[]",
-        "timestamptz",
-        *["bigint[]"] * 4,
-        "boolean",
-        "bigint[]",
-    ],
-)
-"""The most urgent job that a host may have now, locked: `_next_job` gives the values in their order.
-
-Four questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
-there is room; $8: of a restored backup only later ones, while hosts may still report that they have begun
-one), sectors of other hosts for whose next stage the console has all that is needed, and other work ($4)
-that is offered to it or to all. $7 are miners that are not read back; $9 to $12 those for which its roles
-bar it from sealing, from clients' data, from windows and from all that a backup prover may do. $14: to which
-jobs the claim is narrowed. What another claim has locked is passed over; one that it changed is not taken.
-"""
 
 
 def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
-    """Return of which tenants jobs of which kinds are free."""
+    """Return of which tenants jobs of which kinds are free; sealing ones once their lease was swept."""
     return frozenset((tenant_id, kind) for tenant_id, kind in KINDS.rows([now]))
 
 
@@ -145,26 +61,151 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
 
     Raises WorkerReplaced, WorkerRetired.
     """
-    boot_check(worker, claim.boot_id)
-    if not WAITING.rows([now, worker.tenant_id]) or not makes_proofs_here(worker.hardware):
-        return Claimed(jobs=())
-    roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=now, lock=True)
-    free = dict(claim.stages)
-    rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
-    chosen = None if among is None else _chosen(worker, among, claim=claim, now=now)
+    asked = _Asked(worker, claim, now=now, among=among)
     taken: list[Assignment] = []
     while len(taken) < claim.max:
-        job = _next_job(
-            worker, roles, kinds=claim.kinds, free=free, new_sectors=rooms > 0, now=now, among=chosen
-        )
-        if job is None or _is_restored(job, worker, roles, now=now):
+        found = asked.next()
+        assignment = None if found is None else _lease(found, worker=worker, floor=asked.floor, now=now)
+        if found is None or assignment is None:
             break
-        if job.kind == JobKind.SEAL:
-            rooms -= job.sticky_worker_id is None
-        if job.kind in STAGED:
-            free[job.stage] -= 1
-        taken.append(_lease(job, worker=worker, now=now))
+        asked.note(found)
+        taken.append(assignment)
     return Claimed(jobs=tuple(taken))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A job that is locked for a claim."""
+
+    id: int
+    kind: str
+    stage: str
+    is_new: bool
+    """It lies on no host's disk yet."""
+
+
+class _Asked:
+    """One claim while its jobs are looked for.  Raises WorkerReplaced, WorkerRetired."""
+
+    def __init__(self, worker: Worker, claim: Claim, *, now: datetime, among: Q | None) -> None:
+        self.worker, self.claim, self.now = worker, claim, now
+        self.free = dict(claim.stages)
+        self.rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
+        self.floor = 0
+        """Tokens are given from here on."""
+        self.is_plain = among is None
+        """No roles, no recovery: nothing of the tenant is barred."""
+        self.is_begun = False
+        """It got a job as a plain one."""
+        self.roles: HostRoles | None = None
+        self.among = among
+        self.chosen: list[int] | None = None
+
+    def note(self, found: _Found) -> None:
+        """Count a job that was leased."""
+        if found.kind == JobKind.SEAL:
+            self.rooms -= found.is_new
+        if found.kind in STAGED:
+            self.free[found.stage] -= 1
+
+    def next(self) -> _Found | None:
+        """Lock the next job; None if there is none for this worker."""
+        if self.roles is None:
+            found = self._plain() if self.is_plain else None
+            if found is not None:
+                self.is_begun = True
+            if self.is_plain or self.is_begun:  # nobody waits for roles while he holds jobs
+                return found
+            self.roles = self._begin()
+        return None if self.roles is None else self._next(self.roles)
+
+    def _kinds(self) -> tuple[list[str], list[str], bool]:
+        """Return other kinds than sealing, stages with free slots, and whether it seals."""
+        others = [str(kind) for kind in self.claim.kinds if kind != JobKind.SEAL]
+        stages = [stage for stage, count in self.free.items() if count > 0]
+        return others, stages, JobKind.SEAL in self.claim.kinds
+
+    def _plain(self) -> _Found | None:
+        """Look for a job, and find out whether the claim is a plain one."""
+        worker, (others, stages, seals) = self.worker, self._kinds()
+        boot_require(worker, self.claim.boot_id)
+        marker = marker_read()
+        values = [self.now, worker.tenant_id, worker.pk, others, stages, self.rooms > 0, seals]
+        rows = PLAIN.rows(values)
+        self.is_plain = bool(rows) and rows[0][0]
+        if not self.is_plain:
+            return None
+        _, has_told, restored_at, network, pool, fingerprint, *identity, pk, kind, stage, is_new = rows[0]
+        if restored_at is not None:
+            if JobKind.SEAL in worker.kinds and not has_told:
+                raise WorkerReplaced
+            self.floor = int(restored_at.timestamp())
+        if pk is None or not makes_proofs_at(network, worker.hardware):
+            return None
+        row = Recovery(pool=UUID(pool), fingerprint=json.loads(fingerprint), restored_at=restored_at)
+        if restore_is_noticed(row, Identity(*identity), marker):
+            self.is_plain = False  # the longer way begins the recovery, and gives what it may
+            return None
+        return _Found(pk, kind, stage, is_new)
+
+    def _begin(self) -> HostRoles | None:
+        """Read what bars jobs; None if the worker may have none, whatever its roles."""
+        worker = self.worker
+        boot_check(worker, self.claim.boot_id)
+        if self.among is None and not self._may_find():
+            return None
+        if not makes_proofs_here(worker.hardware):
+            return None
+        self.floor = token_floor()
+        roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=self.now, lock=True)
+        if self.among is not None:
+            self.chosen = _chosen(worker, self.among, claim=self.claim, now=self.now)
+        return roles
+
+    def _may_find(self) -> bool:
+        """Return whether a look is worth the locks on roles; most claims find nothing."""
+        kinds = {(self.worker.tenant_id, str(kind)) for kind in self.claim.kinds}
+        return not kinds.isdisjoint(kinds_free(self.now)) or bool(LAPSED.rows([self.now, self.worker.pk]))
+
+    def _next(self, roles: HostRoles) -> _Found | None:
+        """Look for a job by all that may bar it."""
+        others, stages, seals = self._kinds()
+        recovery = sectors_recovery()
+        waits_for_hosts = recovery is not None and hosts_unreported(recovery).exists()
+        rows = NEXT.rows(
+            [
+                self.now,
+                self.worker.tenant_id,
+                self.worker.pk,
+                others,
+                stages,
+                self.rooms > 0,
+                [] if recovery is None else miners_unrecovered(),
+                recovery.restored_at if recovery is not None and waits_for_hosts else None,
+                roles.barred(RoleKind.SEAL),
+                roles.barred(RoleKind.DEAL),
+                roles.barred(RoleKind.WINDOW),
+                roles.barred(RoleKind.WINDOW, RoleKind.BACKUP),
+                seals,
+                self.chosen,
+            ]
+        )
+        found = _Found(*rows[0]) if rows else None
+        return None if found is None or self._is_restored(found, roles) else found
+
+    def _is_restored(self, found: _Found, roles: HostRoles) -> bool:
+        """Return whether the database turns out to be a restored one, whose word the job would be given on.
+
+        That is the case for a sector if the host has not told what it has, and for a proof if roles were read
+        before that was noticed.
+        """
+        if found.kind not in STAGED and not roles.ruled:
+            return False
+        recovery = restore_check(now=self.now)
+        self.floor = 0 if recovery.restored_at is None else int(recovery.restored_at.timestamp())
+        if found.kind in STAGED:
+            return must_register(self.worker, recovery)
+        return recovery.restored_at != roles.restored_at
 
 
 def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:
@@ -176,83 +217,54 @@ def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[in
     return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])
 
 
-def _next_job(
-    worker: Worker,
-    roles: HostRoles,
-    *,
-    kinds: tuple[JobKind, ...],
-    free: dict[str, int],
-    new_sectors: bool,
-    now: datetime,
-    among: list[int] | None = None,
-) -> Job | None:
-    recovery = sectors_recovery()
-    waits_for_hosts = recovery is not None and hosts_unreported(recovery).exists()
-    found = NEXT.rows(
-        [
-            now,
-            worker.tenant_id,
-            worker.pk,
-            [str(kind) for kind in kinds if kind != JobKind.SEAL],
-            [stage for stage, count in free.items() if count > 0],
-            new_sectors,
-            [] if recovery is None else miners_unrecovered(),
-            recovery.restored_at if recovery is not None and waits_for_hosts else None,
-            roles.barred(RoleKind.SEAL),
-            roles.barred(RoleKind.DEAL),
-            roles.barred(RoleKind.WINDOW),
-            roles.barred(RoleKind.WINDOW, RoleKind.BACKUP),
-            JobKind.SEAL in kinds,
-            among,
-        ]
-    )
-    if not found:
+def _lease(found: _Found, *, worker: Worker, floor: int, now: datetime) -> Assignment | None:
+    """Lease a job that is locked; None if a transfer has taken it away before that."""
+    rows = TAKE.rows([now, worker.pk, found.id, worker.tenant_id, floor])
+    if not rows:
         return None
-    # A transfer holds the job while it runs; the one that ended after our look is seen by this second one.
-    # Three rows by key, read as they are: Django's query for all of them took half of a claim's time.
-    [job] = Job.objects.raw("SELECT * FROM sectors_job WHERE id = %s", [found[0][0]])
-    [job.miner] = Miner.objects.raw("SELECT * FROM miners_miner WHERE id = %s", [job.miner_id])
-    if job.miner.tenant_id != worker.tenant_id:
-        return None
-    if job.sector_id is not None:
-        [job.sector] = Sector.objects.raw("SELECT * FROM sectors_sector WHERE id = %s", [job.sector_id])
-        job.sector.miner = job.miner
-    return job
+    _, uuid, token, seq, lease_s, is_guest, actor_id, sector_uuid, *sector = rows[0]
+    changes = [Change("job", found.id, worker.tenant_id)]
+    if sector_uuid is not None:
+        changes.insert(0, Change("sector", sector_uuid, worker.tenant_id))
+    publish_all(changes)
+    if found.kind == JobKind.SEAL and sector_uuid is not None:
+        if actor_id is None:
+            raise SectorUnknown(sector_uuid)
+        has_no_c2 = worker.slots.get(str(Stage.C2)) == 0
+        travels = has_no_c2 if found.stage == Stage.C1 else bool(is_guest)
+        seal = _seal_inputs(actor_id, found.stage, sector, c1_travels=travels)
+        return Assignment(id=uuid, kind=JobKind.SEAL, token=token, seq=seq, lease_s=lease_s, seal=seal)
+    Job.objects.filter(pk=found.id).update(**proof_claim_columns())
+    return job_assignment(Job.objects.get(pk=found.id))
 
 
-def _is_restored(job: Job, worker: Worker, roles: HostRoles, *, now: datetime) -> bool:
-    """Return whether the database turns out to be a restored one, whose word the job would be given on.
-
-    That is the case for a sector if the host has not told what it has, and for a proof if roles were read
-    before that was noticed.
-    """
-    if job.kind in STAGED:
-        return must_register(worker, restore_check(now=now))
-    return bool(roles.ruled) and restore_check(now=now).restored_at != roles.restored_at
-
-
-def _lease(job: Job, *, worker: Worker, now: datetime) -> Assignment:
-    data: dict[str, Any] = {} if job.kind == JobKind.SEAL else proof_claim_columns()
-    if job.kind == JobKind.SEAL and not job.is_portable:
-        data["sticky_worker"] = worker
-    advance(
-        job,
-        "CLAIM",
-        worker=worker,
-        lease_token=lease_token_next(),
-        lease_until=now + timedelta(seconds=job.lease_s),
-        heard_at=now,
-        not_before=None,
-        updated_at=now,
-        **data,
+def _seal_inputs(miner_id: int, stage: str, row: Sequence[Any], *, c1_travels: bool) -> SealInputs:
+    """Return what a host needs for the next stage, as `job_selectors.sealing_inputs` does of the rows."""
+    network, *row = row
+    number, seal_proof, sector_size, state, pieces, ticket, ticket_epoch, seed, seed_epoch, comm_d, comm_r = (
+        row
     )
-    if job.sector is not None:
-        begun = {"progress_done": 0, "progress_total": 0, "progress_unit": "", "error": "", "error_level": ""}
-        if any(getattr(job.sector, name) != value for name, value in begun.items()):
-            Sector.objects.filter(pk=job.sector.pk).update(**begun)
-        publish(Change("sector", str(job.sector.uuid), worker.tenant_id))
-    publish(Change("job", job.pk, worker.tenant_id))
-    return job_assignment(job)
+    return SealInputs(
+        miner_id=miner_id,
+        number=number,
+        seal_proof=seal_proof,
+        sector_size=sector_size,
+        state=state,
+        stage=stage,
+        pieces=() if pieces == "[]" else pieces_of(json.loads(pieces)),
+        ticket=_bytes(ticket),
+        ticket_epoch=ticket_epoch,
+        seed=_bytes(seed),
+        seed_epoch=seed_epoch,
+        comm_d=_bytes(comm_d),
+        comm_r=_bytes(comm_r),
+        needs_groth16=not takes_containers_at(network),
+        c1_travels=c1_travels,
+    )
+
+
+def _bytes(value: memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
 
 
 def proof_claim_columns() -> dict[str, Any]:
@@ -266,14 +278,6 @@ def proof_claim_columns() -> dict[str, Any]:
 @transaction.atomic
 def leases_sweep(*, now: datetime) -> int:
     """Free jobs whose lease ran out, so that pages and forecasts see it; claims would find them anyway."""
-    lapsed = (
-        Job.objects.select_for_update(skip_locked=True, of=("self",))
-        .filter(state=JobState.LEASED, lease_until__lt=now)
-        .select_related("miner")
-    )
-    count = 0
-    for job in lapsed:
-        advance(job, "FREE", worker=None, lease_until=None, updated_at=now)
-        publish(Change("job", job.pk, job.miner.tenant_id))
-        count += 1
-    return count
+    freed = SWEEP.rows([now])
+    publish_all([Change("job", pk, tenant_id) for pk, tenant_id in freed])
+    return len(freed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import transaction
@@ -13,7 +13,6 @@ from msgspec import to_builtins
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.core.live import Change, publish, publish_all
-from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors import sector_bytes_usual
@@ -23,9 +22,10 @@ from apps.sectors.host_selectors import is_uuid
 from apps.sectors.job_selectors import lease_over_text
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import takes_containers_here
+from apps.sectors.proof_forms import takes_containers_at
 from apps.sectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
+from apps.sectors.services.heartbeat_statements import FACTS, HEARD, RENEW
 from apps.sectors.services.host_settings import (
     SLOTS,
     settings_note,
@@ -52,8 +52,8 @@ from poolsite.wire.hosts import (
 )
 from poolsite.wire.jobs import JobKind
 
-HEARTBEAT_FIELDS = ("seen_at", "is_paused", "is_draining", "last_error", "hardware", "slots", "stores")
-"""Columns of a worker that a heartbeat may change."""
+TOLD_FIELDS = ("hardware", "slots", "stores")
+"""Columns of a worker that a heartbeat may change, and seldom does."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -167,12 +167,20 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
 
     Raises WorkerReplaced if another start of the worker has registered since, WorkerRetired.
     """
-    boot_check(worker, heartbeat.boot_id)
-    worker_roles_renew(worker, now=now)
+    boot_require(worker, heartbeat.boot_id)
+    [(is_unreported, has_roles, has_commands, network)] = FACTS.rows([worker.pk, worker.tenant_id])
+    if str(JobKind.SEAL) in worker.kinds:
+        if is_unreported:
+            raise WorkerReplaced
+    elif must_register(worker):
+        raise WorkerReplaced
+    if has_roles:
+        worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)
         orders_note(worker, done, heartbeat.command_errors, now=now)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
+    before = {name: getattr(worker, name) for name in TOLD_FIELDS}
     worker.seen_at = now
     worker.is_paused, worker.is_draining = heartbeat.is_paused, heartbeat.is_draining
     worker.last_error = heartbeat.last_error
@@ -185,17 +193,21 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     if heartbeat.log:
         told = {"log": list(heartbeat.log), "log_at": now}
         HostReport.objects.update_or_create(worker=worker, defaults=told)
-    worker.save(update_fields=[*HEARTBEAT_FIELDS, "updated_at"])
+    changed = [name for name in TOLD_FIELDS if getattr(worker, name) != before[name]]
+    if changed:
+        worker.save(update_fields=changed)
+    HEARD.execute([worker.pk, now, worker.is_paused, worker.is_draining, worker.last_error])
     renewed = leases_renew(worker, heartbeat.held, now=now)
     ours = {one.id for one in renewed}
     lost = [Lost(id=held.id, reason=_lost_text(held)) for held in heartbeat.held if held.id not in ours]
     is_retired = retire_when_drained(worker, is_busy=bool(heartbeat.held), now=now)
+    may_have_commands = has_commands or bool(done) or heartbeat.attached is not None
     publish(Change("worker", worker.pk, worker.tenant_id))
     return HeartbeatAnswer(
         renewed=tuple(renewed),
         lost=tuple(lost),
-        commands=commands_open(worker),
-        takes_containers=takes_containers_here(),
+        commands=commands_open(worker) if may_have_commands else (),
+        takes_containers=takes_containers_at(network),
         is_retired=is_retired,
     )
 
@@ -212,40 +224,17 @@ def boot_check(worker: Worker, boot_id: str) -> None:
 
     Raises WorkerReplaced, WorkerRetired.
     """
-    if worker.retired_at is not None:
-        raise WorkerRetired(worker.name)
-    if worker.boot_id != boot_id or must_register(worker):
+    boot_require(worker, boot_id)
+    if must_register(worker):
         raise WorkerReplaced
 
 
-RENEW: Final = Prepared(
-    "leases_renew",
-    """
-WITH told AS (
-  SELECT * FROM unnest($3::uuid[], $4, $5, $6, $7, $8) AS told(uuid, token, stage, done, total, unit)
-), held AS (
-  SELECT job.id, job.sector_id, job.lease_s, job.stage = told.stage AS is_on, told.*
-  FROM sectors_job job JOIN told ON told.uuid = job.uuid AND told.token = job.lease_token
-  WHERE job.state = 'LEASED' AND job.worker_id = $2 ORDER BY job.id FOR UPDATE OF job
-), renewed AS (
-  UPDATE sectors_job job SET lease_until = $1 + job.lease_s * interval '1 second', heard_at = $1
-  FROM held WHERE job.id = held.id
-), moved AS (
-  UPDATE sectors_sector sector
-  SET progress_done = held.done, progress_total = held.total, progress_unit = held.unit
-  FROM held WHERE sector.id = held.sector_id AND held.is_on
-    AND (sector.progress_done, sector.progress_total, sector.progress_unit)
-        IS DISTINCT FROM (held.done, held.total, held.unit)
-  RETURNING sector.id, sector.uuid
-)
-SELECT held.uuid::text, held.lease_s, held.sector_id IS NULL AND held.is_on, moved.uuid::text
-FROM held LEFT JOIN moved ON moved.id = held.sector_id""",
-    ["timestamptz", "bigint", "text[]", "bigint[]", "text[]", "bigint[]", "bigint[]", "text[]"],
-)
-"""Prolongs a worker's leases and notes how far the stages of its sectors are, all in one statement.
-
-Gives each job's id, its lease, whether it is a proof that has told something, and its sector if that moved.
-"""
+def boot_require(worker: Worker, boot_id: str) -> None:
+    """Refuse what an earlier start says, or a retired worker.  Raises WorkerReplaced, WorkerRetired."""
+    if worker.retired_at is not None:
+        raise WorkerRetired(worker.name)
+    if worker.boot_id != boot_id:
+        raise WorkerReplaced
 
 
 def leases_renew(worker: Worker, held: Sequence[HeldJob], *, now: datetime) -> list[Renewed]:

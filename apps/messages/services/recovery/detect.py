@@ -71,11 +71,23 @@ def database_identity() -> Identity:
         return Identity(*cursor.fetchone())
 
 
+def restore_is_noticed(row: Recovery, seen: Identity, marker: dict[str, Any]) -> bool:
+    """Return whether this database seems to be another one than it was, or is not known yet.
+
+    For who has asked for its row and its identity besides other things, after he has read the marker, which
+    is written here if all is well; otherwise `restore_check` says what is to be done.
+    """
+    if _difference(row, seen, marker) or row.fingerprint != seen.fingerprint:
+        return True
+    _marker_write(row, seen, marker)
+    return False
+
+
 def restore_check(*, now: datetime) -> Recovery:
     """Begin recovery if the database is another one than it was, or an older copy; returns the row."""
     row, _ = Recovery.objects.get_or_create(pk=1)
     # The marker first: a position that another process writes in between is ahead of what was asked before.
-    marker = _marker_read()
+    marker = marker_read()
     seen = database_identity()
     reason = _difference(row, seen, marker)
     if reason:
@@ -133,7 +145,8 @@ def _marker_path() -> Path | None:
     return settings.DATABASE_MARKER
 
 
-def _marker_read() -> dict[str, Any]:
+def marker_read() -> dict[str, Any]:
+    """Return what the marker says; nothing if it cannot be read."""
     path = _marker_path()
     if path is None:
         return {}

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.chain.models import Network
+from apps.core import clock
+from apps.core.live import Change, changes_deferred
+from apps.messages.models import Recovery
+from apps.messages.services.recovery.detect import restore_check
 from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import Worker
+from apps.sectors.job_selectors import job_assignment
 from apps.sectors.models import Job
-from apps.sectors.services.claims import jobs_claim, leases_sweep
+from apps.sectors.services.claims import jobs_claim, kinds_free, leases_sweep
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 from tests import factories
+from tests.bulk_rows import row_copies_insert
+from tests.query_plans import plan_run, rows_read
 from tests.unit.apps.sectors.sealing import NOON, claim, host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 
@@ -37,17 +49,140 @@ def test_a_claim_gives_inputs_and_a_new_token() -> None:
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_a_claim_that_finds_nothing_locks_and_sorts_no_jobs(is_there: bool) -> None:
+def test_a_claim_that_finds_nothing_is_one_question(is_there: bool) -> None:
     if is_there:
         factories.sector(factories.miner(), held_by=host("u2"))
         Job.objects.update(lease_until=NOON + timedelta(seconds=90))
     worker = host()
+    restore_check(now=NOON)
+    claim(worker)
+
+    assert [text for text in asked(lambda: claim(worker)) if "SAVEPOINT" not in text] == ["job_next_plain"]
+
+
+def test_a_claim_that_finds_work_is_two_questions() -> None:
+    sectors = [factories.sector(factories.miner()) for _ in range(3)]
+    worker = host()
+    restore_check(now=NOON)
+    claim(worker, max=1)
+
+    found = asked(lambda: claim(worker, max=1))
+
+    assert [text for text in found if "SAVEPOINT" not in text] == ["job_next_plain", "job_take"]
+    assert Job.objects.filter(sector__in=sectors, state=JobState.LEASED).count() == 2
+
+
+def asked(do: Callable[[], object]) -> list[str]:
+    """What something asks the database, prepared statements by their names."""
+    with CaptureQueriesContext(connection) as seen:
+        do()
+    return [re.sub(r".*EXECUTE (\w+).*", r"\1", query["sql"], flags=re.DOTALL) for query in seen]
+
+
+def test_a_claim_says_what_the_sectors_row_says() -> None:
+    known: dict[str, Any] = {"ticket": b"t" * 32, "ticket_epoch": 5, "comm_d": b"d" * 32, "error": "was bad"}
+    pieces = [{"size": 2048, "comm_p": "00" * 32, "payload": 7}]
+    worker = host()
+    sector = factories.sector(factories.miner(), state="PC1_DONE", pieces=pieces, progress_done=7, **known)
+    Job.objects.update(sticky_worker=worker)
+
+    (job,) = claim(worker)
+
+    sector.refresh_from_db()
+    assert job == job_assignment(Job.objects.get())
+    assert job.seal is not None
+    assert (job.seal.ticket, job.seal.comm_r) == (b"t" * 32, None)
+    assert (sector.error, sector.progress_done) == ("", 0)
+
+
+def test_a_restored_database_gives_a_claim_nothing() -> None:
+    later = NOON + timedelta(seconds=1)
+    factories.sector(factories.miner())
+    worker = host()
+    restore_check(now=NOON)
+    assert Recovery.objects.get().restored_at is None
+    before = Recovery.objects.values("fingerprint").get()["fingerprint"]
+    Recovery.objects.update(fingerprint=before | {"cluster": "another"})
+
+    assert claim(worker, at=later) == ()
+
+    assert Recovery.objects.get().restored_at == later
+    with pytest.raises(WorkerReplaced):
+        claim(worker, at=later)
+    Recovery.objects.update(sectors_since=None)
+    again = host(at=NOON + timedelta(minutes=1))
+    (job,) = claim(again)
+    assert job.token == int(later.timestamp()), "above all that were given before"
+
+
+def test_a_host_whose_proofs_the_network_refuses_gets_nothing() -> None:
+    factories.sector(factories.miner())
+    worker = host()
+    restore_check(now=NOON)
+    factories.network()
+    assert claim(worker, max=1) != ()
+    factories.sector(factories.miner())
+    Network.objects.update(name="mainnet", updated_at=NOON)
+
+    assert claim(worker) == ()
+
+
+ROWS_MAX = 60
+
+
+def test_what_waits_and_what_lapsed_is_found_without_reading_all_jobs() -> None:
+    of, holder = factories.miner(), host("u1")
+    factories.sector(of)
+    lapsed = factories.sector(of, held_by=holder)
+    Job.objects.filter(sector=lapsed).update(kind=JobKind.SNAP_UP)
+    later = "now() + interval '1 hour'"
+    with connection.cursor() as cursor:
+        for kind, number, waits in (("seal", 3000, "null"), ("unseal", 9, "null"), ("rebuild", 9, later)):
+            columns = {"uuid": "gen_random_uuid()", "sector_id": "null"}
+            columns |= {"kind": f"'{kind}'", "not_before": waits}
+            first, rows = f"sector_id = {lapsed.pk - 1}", f"generate_series(1, {number}) n"
+            row_copies_insert(cursor, "sectors_job", of=first, changed=columns, rows=rows)
+        cursor.execute("ANALYZE sectors_job")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    now = clock.now() + timedelta(minutes=5)
+    tenant = of.tenant_id
+    free = {(tenant, "seal"), (tenant, "unseal"), (tenant, "snap_up")}
 
     with CaptureQueriesContext(connection) as seen:
-        assert claim(worker) == ()
+        assert kinds_free(now) == free
+        assert leases_sweep(now=now) == 1
+    assert kinds_free(now) == free
+    assert kinds_free(now + timedelta(hours=2)) == {*free, (tenant, "rebuild")}
 
-    asked = [query["sql"] for query in seen.captured_queries]
-    assert not [sql for sql in asked if "FOR UPDATE" in sql or ("ORDER BY" in sql and "sectors_job" in sql)]
+    looks = [query["sql"].partition("EXECUTE ")[2] for query in seen]
+    assert [text.partition(" ")[0] for text in looks if text] == ["job_kinds_free", "leases_sweep"]
+    for text in filter(None, looks):
+        with connection.cursor() as cursor:
+            assert rows_read(plan_run(cursor, f"EXECUTE {text}"), "sectors_job") < ROWS_MAX, text
+
+
+def test_a_sweep_frees_all_that_lapsed_in_one_statement(django_capture_on_commit_callbacks: Any) -> None:
+    of, holder = factories.miner(), host("u1")
+    held = [factories.sector(of, held_by=holder) for _ in range(3)]
+    goes_on, *over = [one.job for one in held]
+    Job.objects.filter(pk=goes_on.pk).update(lease_until=NOON + timedelta(seconds=90))
+    Job.objects.exclude(pk=goes_on.pk).update(lease_until=NOON)
+    tokens = dict(Job.objects.values_list("pk", "lease_token"))
+
+    with changes_deferred() as told, django_capture_on_commit_callbacks(execute=True):
+        texts = asked(lambda: leases_sweep(now=NOON + timedelta(seconds=1)))
+
+    assert [text for text in texts if "SAVEPOINT" not in text] == ["leases_sweep"]
+    rows = Job.objects.values_list(
+        "pk", "state", "worker_id", "sticky_worker_id", "lease_until", "lease_token"
+    )
+    for pk, state, worker, sticky, until, token in rows:
+        is_over = pk != goes_on.pk
+        assert (state, worker, sticky) == (
+            ("READY", None, holder.pk) if is_over else ("LEASED", holder.pk, holder.pk)
+        )
+        assert (until is None, token) == (is_over, tokens[pk])
+    assert sorted(told, key=lambda one: int(one.pk)) == [Change("job", job.pk, of.tenant_id) for job in over]
 
 
 def test_a_leased_job_is_not_given_again() -> None:
