@@ -9,12 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.miners.models import Miner
 from apps.sectors.errors import (
     BadReport,
     JobUnknown,
@@ -23,6 +24,7 @@ from apps.sectors.errors import (
     OutOfOrder,
     StateDiffers,
 )
+from apps.sectors.host_models import Worker
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.job_selectors import lease_over_text, seal_inputs, sealing_inputs
 from apps.sectors.models import Job, JobEvent, Sector, SectorProof
@@ -47,6 +49,12 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import Complete, Event, Fail, Progress, Release
 
 
+LOCKED: Final = """
+SELECT job.* FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id
+WHERE job.uuid = %s AND miner.tenant_id = %s FOR UPDATE OF job"""
+"""Written out, as are the rows that belong to it: a query of Django's for all four took most of a report."""
+
+
 def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
     """Lock a job for a report.  Raises JobUnknown, LeaseLost.
 
@@ -55,16 +63,20 @@ def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
     """
     if not is_uuid(job_id):
         raise JobUnknown(job_id)
-    job = (
-        Job.objects.select_for_update(of=("self",))
-        .select_related("miner", "sector__miner", "worker")
-        .filter(uuid=job_id, miner__tenant_id=tenant_id)
-        .first()
-    )
+    job = next(iter(Job.objects.raw(LOCKED, [job_id, tenant_id])), None)
     if job is None:
         raise JobUnknown(job_id)
     if job.lease_token != token:
         raise LeaseLost(lease_over_text(job, token))
+    # Read once the job is locked: what else is known of it is what its last report or transfer left.
+    [job.miner] = Miner.objects.raw("SELECT * FROM miners_miner WHERE id = %s", [job.miner_id])
+    if job.miner.tenant_id != tenant_id:
+        raise JobUnknown(job_id)
+    if job.sector_id is not None:
+        [job.sector] = Sector.objects.raw("SELECT * FROM sectors_sector WHERE id = %s", [job.sector_id])
+        job.sector.miner = job.miner
+    if job.worker_id is not None:
+        [job.worker] = Worker.objects.raw("SELECT * FROM sectors_worker WHERE id = %s", [job.worker_id])
     return job
 
 
