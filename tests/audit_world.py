@@ -10,6 +10,7 @@ from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.models import Sector
+from apps.sectors.store_check_models import StoreCheck
 from apps.sectors.store_models import Store, StoreMove
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
@@ -55,6 +56,21 @@ class World:
         ways = {"from_store": self.store, "to_store": other, "worker": self.worker}
         StoreMove.objects.create(sector=sector, actor="ann", **ways)
         return str(self.store.uuid)
+
+    def checking(self) -> str:
+        """Return the key of a check of the store's files that runs."""
+        check = StoreCheck.objects.create(store=self.store, worker=self.worker, bytes_s=1, actor="ann")
+        return str(check.uuid)
+
+    def proven(self) -> str:
+        """Return the key of a store with a proving sector."""
+        self.other_store()
+        return str(self.store.uuid)
+
+    def stored(self) -> str:
+        """Return the key of a sector whose files lie in the store."""
+        self.other_store()
+        return str(Sector.objects.get(number=77).uuid)
 
     def forgotten(self) -> None:
         """Forget a store that no host reads any more."""

@@ -318,6 +318,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "host": reverse("host", args=[pool.sealer.uuid]),
         "store": reverse("store", args=[pool.store.uuid]),
         "store-change": reverse("store-change", args=[pool.store.uuid]),
+        "store-check": reverse("store-check", args=[pool.store.uuid]),
         "store-forget": reverse("store-forget", args=[pool.store.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
         "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),

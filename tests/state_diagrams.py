@@ -42,6 +42,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         JOB_TRANSITIONS,
         MOVE_TRANSITIONS,
         RESERVATION_TRANSITIONS,
+        STORE_CHECK_TRANSITIONS,
     )
     from poolsite.wire.pipeline import RUN_TRANSITIONS
     from poolsite.wire.pipeline import TRANSITIONS as SECTORS
@@ -54,6 +55,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Jobs": ("apps/sectors/states.py", JOB_TRANSITIONS),
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
         "Moves between stores": ("apps/sectors/states.py", MOVE_TRANSITIONS),
+        "Checks of a store's files": ("apps/sectors/states.py", STORE_CHECK_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),

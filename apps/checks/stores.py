@@ -1,4 +1,4 @@
-"""Checks of stores: out of reach, not to be written, full soon."""
+"""Checks of stores: out of reach, not to be written, damaged, full soon."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, whole
 from apps.sectors.host_selectors import worker_is_away
+from apps.sectors.store_check_selectors import BAD_COUNTED_MAX, bad_files_text, copies_bad_of
 from apps.sectors.store_selectors import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
@@ -100,6 +101,21 @@ def _waiting_text(data: CheckData) -> str:
     rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
     count = rows[:COUNTED_MAX].count()
     return f"; {plural(count, 'sector')} to be stored" if count else ""
+
+
+def copies_bad(data: CheckData) -> Iterator[Finding]:
+    """Sectors whose files a check found damaged, by store."""
+    for store_pk, rows in copies_bad_of(data.stores).items():
+        store, first = rows[0].store, rows[0]
+        many = f"over {whole(BAD_COUNTED_MAX)} sectors" if len(rows) > BAD_COUNTED_MAX else ""
+        yield Finding(
+            f"copies-{store_pk}",
+            f"{many or plural(len(rows), 'sector')} in {store.name} with bad files",
+            f"{first.sector.miner} / {first.sector.number}: {bad_files_text(first)};"
+            " rebuild it, then check its files again"[:REASON_MAX],
+            count=len(rows),
+            link=Link("store", (str(store.uuid),)),
+        )
 
 
 def stores_filling(data: CheckData) -> Iterator[Finding]:

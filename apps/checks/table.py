@@ -353,6 +353,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Storage",
     ),
     Check(
+        "copies_bad",
+        "No file of a sector was found damaged",
+        (Topic.STORES, Topic.SECTORS),
+        CRITICAL,
+        stores.copies_bad,
+        Link("stores"),
+        "Storage",
+    ),
+    Check(
         "stores_filling",
         "No store is full within 7 d",
         (Topic.STORES,),

@@ -37,6 +37,15 @@ class StoreUnknown(NotFound):
         super().__init__(f"there is no store {uuid} here", field="uuid")
 
 
+class CheckUnknown(NotFound):
+    """No such check of a store."""
+
+    code = "check_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no check {uuid} of this store", field="uuid")
+
+
 class StoreRefused(Conflict):
     """A store cannot be changed, attached or detached so."""
 

@@ -14,6 +14,7 @@ from apps.sectors import (  # noqa: F401  # for their tables
     expiration_models,
     number_models,
     run_models,
+    store_check_models,
     store_models,
     target_models,
 )

@@ -160,3 +160,38 @@ its host is gone."""
 OPEN_MOVES: Final = sorted(
     str(state) for state in (MoveState.QUEUED, MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
 )
+
+
+class StoreCheckState(models.TextChoices):
+    """Where a check of sectors' files in a store is."""
+
+    RUNNING = "RUNNING", "Running"
+    DONE = "DONE", "Done"
+    CANCELLED = "CANCELLED", "Cancelled"
+    FAILED = "FAILED", "Failed"
+    """Its host is gone, or no longer has the store."""
+
+
+STORE_CHECK_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    StoreCheckState.RUNNING: {
+        "END": StoreCheckState.DONE,
+        "CANCEL": StoreCheckState.CANCELLED,
+        "FAIL": StoreCheckState.FAILED,
+    },
+    StoreCheckState.DONE: {},
+    StoreCheckState.CANCELLED: {},
+    StoreCheckState.FAILED: {},
+}
+"""From a state and an event to the next."""
+
+
+class CopyCondition(models.TextChoices):
+    """What is known of a sector's files in a store."""
+
+    NOTED = "NOTED", "Sums recorded"
+    """Every file was read; some for the first time."""
+    GOOD = "GOOD", "Good"
+    """Every file has the sum that was recorded."""
+    BAD = "BAD", "Damaged"
+    UNREAD = "UNREAD", "Not read"
+    """The host could not look at its files."""

@@ -225,6 +225,8 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "BottleneckKind": "apps.sectors.bottleneck.KINDS",
         "CheckKind": "apps.proving.states.CheckKind.values",
+        "CopyCondition": "apps.sectors.states.CopyCondition.values",
+        "FileState": "poolsite.wire.store_checks.FileState",
         "ChangeKind": "poolsite.wire.pipeline.changes.ChangeKind",
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "AddressChange": "apps.miners.states.AddressChange.values",
@@ -241,6 +243,7 @@ SPECTACULAR_SETTINGS = {
         "RunKind": "poolsite.wire.jobs.RUN_KINDS",
         "RunState": "poolsite.wire.pipeline.RUN_STATES",
         "SectorState": "poolsite.wire.pipeline.SectorState",
+        "StoreCheckState": "apps.sectors.states.StoreCheckState.values",
         "SenderState": "apps.messages.states.SenderState.values",
     },
     "POSTPROCESSING_HOOKS": [

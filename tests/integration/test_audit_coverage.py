@@ -102,6 +102,10 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "POST stores/<str:uuid>/moves": lambda w: w.moved(),
     "DELETE stores/<str:uuid>/moves": lambda w: w.rest("DELETE", f"stores/{w.queued()}/moves"),
     "POST stores/<str:uuid>/forget": lambda w: w.forgotten(),
+    "POST stores/<str:uuid>/checks": lambda w: w.rest("POST", f"stores/{w.proven()}/checks", {}),
+    "DELETE stores/<str:uuid>/checks/<str:check>": lambda w: w.rest(
+        "DELETE", f"stores/{w.store.uuid}/checks/{w.checking()}"
+    ),
     "POST stores/<str:uuid>/detach": lambda w: w.rest(
         "POST", f"stores/{w.store.uuid}/detach", {"worker_id": str(w.worker.uuid)}
     ),
@@ -330,6 +334,11 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "store-change": page("store-change", lambda w: w.store.uuid, weight="2"),
     "store-move": page("store-move", lambda w: w.store.uuid, to="<other>", count="1"),
     "store-moves-cancel": page("store-moves-cancel", lambda w: w.queued()),
+    "store-check": page("store-check", lambda w: w.proven(), bytes_s="9 MiB"),
+    "store-check-cancel": page(
+        "store-check-cancel", lambda w: w.store.uuid, lambda w: w.checking(), sure="yes"
+    ),
+    "sector-check-files": page("sector-check-files", lambda w: w.stored(), sure="yes"),
     "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),
     "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),

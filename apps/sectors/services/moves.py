@@ -20,6 +20,7 @@ from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Job, Sector
 from apps.sectors.run_models import FINAL, PipelineRun
 from apps.sectors.services.audit import store_audit
+from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.services.store_events import CHANGED, FAILED, event_write
 from apps.sectors.states import OPEN_MOVES, JobState, MoveState
 from apps.sectors.store_models import Store, StoreMove
@@ -273,6 +274,8 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         return
     if command.op == Operation.REMOVE_COPY and move.state == MoveState.CLEARING:
         advance(move, "FAIL" if error else "END", error=error, updated_at=now)
+        if not error:
+            copies_forget(move.sector_id, move.from_store.name)
     elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
         error = error or _switch(move)
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
@@ -287,5 +290,6 @@ def _switch(move: StoreMove) -> str:
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
         return "the sector has ended, or lies elsewhere meanwhile, or is another tenant's"
+    copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
     return ""

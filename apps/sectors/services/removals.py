@@ -9,6 +9,7 @@ from django.db.models import Q
 from apps.core.live import Change, publish
 from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
 from apps.sectors.models import Job, JobEvent
+from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.store_models import StoreAttachment
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
@@ -87,12 +88,14 @@ def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
 def removals_note(worker: Worker, commands: Collection[str], *, now: datetime) -> None:
     """Note in the sectors' timelines which removals a host reports for the first time."""
     done = worker.commands.filter(uuid__in=commands, op=Operation.REMOVE, done_at=None)
-    jobs = Job.objects.filter(uuid__in=list(done.values_list("args__job", flat=True)))
+    stores = dict(done.values_list("args__job", "args__store"))
+    jobs = Job.objects.filter(uuid__in=list(stores))
     for job in jobs.select_related("sector__miner"):
         JobEvent.objects.create(
             job=job, event=FILES_REMOVED, from_state="", to_state="", at=now, actor=worker.name, worker=worker
         )
         if job.sector is not None:
+            copies_forget(job.sector.pk, stores[str(job.uuid)] or "")
             publish(Change("sector", str(job.sector.uuid), job.sector.miner.tenant_id))
 
 

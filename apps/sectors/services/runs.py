@@ -20,6 +20,7 @@ from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.placements import pieces_unplace
 from apps.sectors.services.removals import sealing_folder_clear
 from apps.sectors.services.stage_outputs import outputs_check
+from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
@@ -170,6 +171,7 @@ def _rebuild_take(
     sector, inputs = run.sector, run_inputs(run.job)
     if "store" in columns:
         Sector.objects.filter(pk=sector.pk).update(store=columns["store"], files_lost_at=None)
+        copies_forget(sector.pk, columns["store"])
     if event.event not in ("PC2", "SNAP_ENCODE"):
         return event.event, {}
     is_last = event.event == "SNAP_ENCODE"

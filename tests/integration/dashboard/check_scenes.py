@@ -29,6 +29,7 @@ from apps.sectors.services.rebuild import rebuild_begin
 from apps.sectors.services.runs import run_failed
 from apps.sectors.services.stores import stores_note
 from apps.sectors.states import JobState, MoveState
+from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.store_models import Store, StoreMove
 from apps.sectors.target_models import SealTarget
 from apps.users.models import MinerGrant
@@ -355,6 +356,13 @@ def moves_failed(_: Any) -> None:
     )
 
 
+def copies_bad(_: Any) -> None:
+    store = factories.store(factories.worker("box"), "archive")
+    sector = factories.sector(factories.miner(), state=SectorState.PROVING, active=True, store="archive")
+    gone = {"name": "sealed/s-t01000-0", "state": "MISSING", "size": 0}
+    SectorCopy.objects.create(sector=sector, store=store, condition="BAD", files=[gone], found_at=now())
+
+
 def stores_filling(_: Any) -> None:
     attached(StoreCondition.READY, free_bytes=1 << 39)
     store = Store.objects.get()
@@ -456,6 +464,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         stores_away,
         stores_unwritable,
         moves_failed,
+        copies_bad,
         stores_filling,
         hosts_disk,
         hosts_paused,

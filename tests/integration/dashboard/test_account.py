@@ -378,6 +378,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "sectors-remove-files",
         "sectors-snap-up",
         "store-change",
+        "store-check",
         "store-forget",
         "message-mark-bad",
         "message-replace",

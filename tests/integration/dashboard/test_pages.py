@@ -32,6 +32,7 @@ OBJECTS = (
     "wallet-name",
     "store",
     "store-change",
+    "store-check",
     "store-forget",
     "miner",
     "miner-roles",
@@ -71,11 +72,11 @@ MOST_QUERIES = {
     "audit": 8,
     "account": 12,
     "miner": 27,  # ten of them for its own checks
-    "sector-active": 22,  # six of them for its terminations, extensions, runs and moves
+    "sector-active": 23,  # seven of them for its terminations, extensions, runs, moves and files
     "message-flying": 22,  # seven of them for its limits and whether it is stuck
 }
 """What a page may ask the database, session and person included, while what the checks found is shared."""
-MOST_OF_CHECKS = 51
+MOST_OF_CHECKS = 52
 """What one evaluation of all checks may ask."""
 
 

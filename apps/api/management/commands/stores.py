@@ -1,4 +1,4 @@
-"""`manage.py stores`: list and show; attach, detach, change, move, and forget one that is lost."""
+"""`manage.py stores`: list and show; attach, detach, change, move, check, and forget one that is lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from apps.core.errors import DomainError
 from apps.sectors.host_selectors import workers_visible
 from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin
+from apps.sectors.services.store_checks import PACE, check_begin
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
+from apps.sectors.states import CopyCondition
+from apps.sectors.store_check_selectors import bad_files_text, check_wait, checks_of, copies_page
 from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
 from apps.users.principals import SYSTEM
 
@@ -24,8 +27,9 @@ if TYPE_CHECKING:
     from apps.sectors.store_models import Store
 
 
-ORDERS = ("attach", "detach", "change", "move")
+ORDERS = ("attach", "detach", "change", "move", "check")
 """What hosts carry out."""
+CHECKS_SHOWN = 10
 
 
 class Command(BaseCommand):
@@ -34,12 +38,13 @@ class Command(BaseCommand):
     help = (
         "list; show NAME; attach /path --host HOST [--new]; detach NAME --host HOST; "
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
+        "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
         "forget NAME (without --confirm NAME it only says what is lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", *ORDERS, "forget"])
+        parser.add_argument("act", choices=["list", "show", "checks", *ORDERS, "forget"])
         parser.add_argument(
             "name", nargs="?", default="", help="name or uuid of the store; of attach: the path"
         )
@@ -50,6 +55,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--to", default="", help="of move: the other store")
         parser.add_argument("--count", type=int, default=0, help="of move: how many sectors")
+        parser.add_argument("--bytes-s", type=int, default=PACE, help="of check: most bytes read in a second")
         parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
         parser.add_argument("--confirm", default="", help="of forget: the store's name once more")
 
@@ -70,7 +76,14 @@ class Command(BaseCommand):
             self.stdout.write(f"condition: {store_standing(store, now=now).condition}")
             for state, count in sorted(store_sector_counts(store).items()):
                 self.stdout.write(f"{state}: {count}")
-            return
+        elif options["act"] == "checks":
+            self._checks(store)
+        else:
+            self._forget(store, options)
+
+    def _forget(self, store: Store, options: dict[str, Any]) -> None:
+        """Forget a store whose name is there to confirm it, and write what is lost with it."""
+        now = clock.now()
         try:
             lost = lost_store(store, now=now)
             if options["confirm"]:
@@ -102,11 +115,28 @@ class Command(BaseCommand):
                 given["labels"] = [one for one in given["labels"].split(",") if one]
             store_change(store, StoreChanges(**checked(StoreInput, given)), now=now, by=SYSTEM)
             self.stdout.write(f"ordered: {store.name} {' '.join(options['values'])}")
+        elif act == "check":
+            check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
+            self.stdout.write(f"checks: {check.total} sectors in {store.name}, check {check.uuid}")
         else:
             target = self._store(options["to"], options["tenant"])
             made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
             for move in made:
                 self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
+
+    def _checks(self, store: Store) -> None:
+        """Write how far its checks are, and each sector with bad files."""
+        for check in checks_of(store)[:CHECKS_SHOWN]:
+            words = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not read"
+            wait = check_wait(check, now=clock.now()) or check.error
+            self.stdout.write(f"check: {check.uuid} {check.state} {words}{wait and f': {wait}'}")
+        before = None
+        while rows := copies_page(store, condition=CopyCondition.BAD, before=before, limit=1_000):
+            for row in rows:
+                self.stdout.write(
+                    f"bad: {row.sector.miner.address} {row.sector.number}: {bad_files_text(row)}"
+                )
+            before = rows[-1].pk
 
     def _host(self, name: str) -> Worker:
         rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]

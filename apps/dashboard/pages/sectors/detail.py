@@ -26,6 +26,7 @@ from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
 from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
+from apps.dashboard.pages.storage.checks import copy_rows
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import ObjectFindings, found_of
 from apps.messages.selectors.stuck import stuck_mark
@@ -86,6 +87,8 @@ class SectorDetail:
     messages: tuple[MessageRow, ...]
     facts: tuple[Fact, ...]
     actions: tuple[Action, ...]
+    copies: tuple[dict[str, object], ...]
+    may_check: bool
 
 
 def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
@@ -122,6 +125,8 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         )
         if data.viewer.may("sign")
         else (),
+        copies=copy_rows(sector),
+        may_check=data.viewer.may("sign") and bool(sector.comm_r) and bool(sector.store),
     )
 
 
@@ -345,6 +350,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("sectors/_gantt.html", gantt=sector.gantt)
     yield fragment("sectors/_timeline.html", events=sector.events, key="sector")
     yield fragment("sectors/_messages.html", sector_messages=sector.messages)
+    yield fragment("sectors/_copies.html", sector=sector)
     yield fragment("messages/_facts.html", facts=sector.facts, title="Facts", key="sector-facts")
 
 

@@ -22,6 +22,7 @@ from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.html_time import time_html
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.checks import bad_rows, check_rows
 from apps.dashboard.pages.storage.rows import (
     AttachmentRow,
     StoreRow,
@@ -75,12 +76,17 @@ class StoreDetail:
     moves: tuple[dict[str, object], ...]
     moves_left: str
     """Return how many have not ended; empty: none."""
+    checks: tuple[dict[str, object], ...]
+    bad: tuple[dict[str, object], ...]
+    """The first of the sectors whose files are damaged."""
+    bad_count: str
     may_change: bool
 
 
 def store_detail(store: Store, data: PageData) -> StoreDetail:
     """Lay out the whole of one store."""
     counts = store_sector_counts(store)
+    bad, bad_count = bad_rows(store)
     here = f"{reverse('sectors')}?{urlencode({'q': store.name})}"
     return StoreDetail(
         row=store_row(store, now=data.at),
@@ -93,6 +99,9 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
         events=tuple(event_rows(store)),
         moves=tuple(move_row(move) for move in moves_of(store)[:MOVES_SHOWN]),
         moves_left=formatting.whole(left) if (left := moves_open(store)) else "",
+        checks=check_rows(store, at=data.at),
+        bad=bad,
+        bad_count=bad_count,
         may_change=data.viewer.may("sign"),
     )
 
@@ -142,7 +151,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         store = store_detail(store_get(context.viewer, context.key, now=context.data.at), context.data)
     except StoreUnknown:
         return
-    for part in ("head", "attachments", "sectors", "moves", "events"):
+    for part in ("head", "attachments", "sectors", "checks", "moves", "events"):
         yield fragment(f"storage/_{part}.html", store=store)
     yield fragment("messages/_facts.html", facts=store.facts, title=_("Rules"), key="store-facts")
 

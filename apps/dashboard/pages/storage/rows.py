@@ -196,6 +196,8 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
         "CHANGED": ("idle", _("changed by %s")),
         "FAILED": ("bad", _("%s could not do it")),
         "MOVED": ("ok", _("moved by %s")),
+        "CHECKED": ("ok", _("files checked for %s")),
+        "FILES_DIFFER": ("bad", _("bad files found, checked for %s")),
     }
     tone, text = words.get(event.event, ("idle", "%s"))
     return tone, str(text) % event.actor

@@ -20,10 +20,12 @@ from apps.sectors.states import (
     JOB_TRANSITIONS,
     MOVE_TRANSITIONS,
     RESERVATION_TRANSITIONS,
+    STORE_CHECK_TRANSITIONS,
     BatchState,
     JobState,
     MoveState,
     ReservationState,
+    StoreCheckState,
 )
 from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS, QUEUED, ChangeState
 
@@ -37,6 +39,13 @@ TABLES = [
         {MoveState.MOVED, MoveState.FAILED, MoveState.CANCELLED},
         set(MoveState),
         id="moves",
+    ),
+    pytest.param(
+        STORE_CHECK_TRANSITIONS,
+        {StoreCheckState.RUNNING},
+        set(StoreCheckState) - {StoreCheckState.RUNNING},
+        set(StoreCheckState),
+        id="store checks",
     ),
     pytest.param(
         RESERVATION_TRANSITIONS,

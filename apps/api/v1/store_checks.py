@@ -1,0 +1,222 @@
+"""Checks of files over REST: of all sectors in a store, or of one, and what they have found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import cursor_read, cursor_write, number
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.core import clock
+from apps.core.errors import BadValue
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.store_checks import PACE, check_begin, check_cancel
+from apps.sectors.states import CopyCondition, StoreCheckState
+from apps.sectors.store_check_selectors import check_get, check_wait, checks_of, copies_of, copies_page
+from apps.sectors.store_selectors import store_get
+from poolsite.wire.store_checks import FileState
+
+if TYPE_CHECKING:
+    from apps.sectors.store_check_models import SectorCopy, StoreCheck
+
+
+class StoreCheckInput(InputSerializer):
+    """One sector, or all; and the most that is read in a second."""
+
+    sector = serializers.UUIDField(required=False)
+    bytes_s = serializers.IntegerField(required=False, default=PACE)
+
+
+class StoreCheckOutput(serializers.Serializer[Any]):
+    """A check of sectors' files in a store."""
+
+    uuid = serializers.UUIDField()
+    store = serializers.CharField()
+    sector = serializers.UUIDField(allow_null=True, help_text="null: all in the store")
+    host = serializers.CharField()
+    state = serializers.ChoiceField(choices=StoreCheckState.values)
+    waits = serializers.CharField(allow_blank=True, help_text="what it waits for")
+    bytes_s = serializers.IntegerField()
+    total = serializers.IntegerField()
+    done = serializers.IntegerField()
+    bad = serializers.IntegerField(help_text="sectors with bad files")
+    unread = serializers.IntegerField(help_text="sectors that the host could not read")
+    read_bytes = serializers.IntegerField()
+    error = serializers.CharField(allow_blank=True)
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class StoreCheckList(serializers.Serializer[Any]):
+    """Checks, the newest first."""
+
+    results = StoreCheckOutput(many=True)
+
+
+class FileOutput(serializers.Serializer[Any]):
+    """One file, by its name below the store's root."""
+
+    name = serializers.CharField()
+    state = serializers.ChoiceField(choices=[str(one) for one in FileState])
+    size = serializers.IntegerField()
+
+
+class CopyOutput(serializers.Serializer[Any]):
+    """A sector's files in a store."""
+
+    sector = serializers.UUIDField()
+    miner = serializers.CharField()
+    number = serializers.IntegerField()
+    store = serializers.CharField()
+    is_counted = serializers.BooleanField(help_text="whether the sector's row names this store")
+    condition = serializers.ChoiceField(choices=CopyCondition.values)
+    files = FileOutput(many=True, help_text="those that are not as they should be")
+    file_count = serializers.IntegerField()
+    size = serializers.IntegerField()
+    reason = serializers.CharField(allow_blank=True, help_text="why it could not be read")
+    found_at = serializers.DateTimeField()
+    checked_at = serializers.DateTimeField(allow_null=True)
+
+
+class CopyList(serializers.Serializer[Any]):
+    """Copies of one sector."""
+
+    results = CopyOutput(many=True)
+
+
+class CopyPage(serializers.Serializer[Any]):
+    """Copies in a store."""
+
+    results = CopyOutput(many=True)
+    cursor = serializers.CharField(allow_null=True)
+
+
+def check_body(check: StoreCheck) -> dict[str, Any]:
+    """Write one check."""
+    counts = ("bytes_s", "total", "done", "bad", "unread", "read_bytes")
+    return {
+        "uuid": str(check.uuid),
+        "store": check.store.name,
+        "sector": None if check.sector is None else str(check.sector.uuid),
+        "host": check.worker.name,
+        "waits": check_wait(check, now=clock.now()),
+        **{name: getattr(check, name) for name in ("state", *counts, "error", "created_at", "updated_at")},
+    }
+
+
+def copy_body(copy: SectorCopy) -> dict[str, Any]:
+    """Write what is known of a sector's files in a store."""
+    plain = ("condition", "files", "file_count", "size", "reason", "found_at", "checked_at")
+    return {
+        "sector": str(copy.sector.uuid),
+        "miner": copy.sector.miner.address,
+        "number": copy.sector.number,
+        "store": copy.store.name,
+        "is_counted": copy.sector.store == copy.store.name,
+        **{name: getattr(copy, name) for name in plain},
+    }
+
+
+class StoreChecksView(PoolView):
+    """`/stores/{uuid}/checks`: a host reads the files of a store's sectors."""
+
+    filters = ("limit",)
+    whole_methods = ("POST",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    @extend_schema(
+        operation_id="v1_store_checks_list",
+        responses=StoreCheckList,
+        parameters=[OpenApiParameter("limit", int)],
+    )
+    def get(self, request: Request, uuid: str) -> Response:
+        """List them, the newest first."""
+        limit = number(request, "limit", least=1, default=20, most=100)
+        store = store_get(self.principal, uuid, now=clock.now())
+        return Response({"results": [check_body(row) for row in checks_of(store)[:limit]]})
+
+    @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
+    def post(self, request: Request, uuid: str) -> Response:
+        """Have a host read the files of a sector, or of all; while that check runs, it is the answer."""
+        body = StoreCheckInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given, now = body.validated_data, clock.now()
+        store = store_get(self.principal, uuid, now=now)
+        sector = sector_get(self.principal, str(given["sector"])) if "sector" in given else None
+        check = check_begin(store, sector=sector, bytes_s=given["bytes_s"], now=now, by=self.principal)
+        return created(check_body(check_get(store, str(check.uuid))))
+
+
+class StoreCheckView(PoolView):
+    """`/stores/{uuid}/checks/{check}`: one check."""
+
+    whole_methods = ("DELETE",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"DELETE": "sign"}
+
+    @extend_schema(responses=StoreCheckOutput)
+    def get(self, request: Request, uuid: str, check: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show how far it is, and how many sectors have bad files."""
+        store = store_get(self.principal, uuid, now=clock.now())
+        return Response(check_body(check_get(store, check)))
+
+    @extend_schema(responses=StoreCheckOutput)
+    def delete(self, request: Request, uuid: str, check: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel it; what was found stays."""
+        store = store_get(self.principal, uuid, now=clock.now())
+        check_cancel(check_get(store, check), now=clock.now(), by=self.principal)
+        return Response(check_body(check_get(store, check)))
+
+
+class StoreCopiesView(PoolView):
+    """`/stores/{uuid}/copies`: what was found of each sector's files in a store."""
+
+    filters = ("condition", "limit", "cursor")
+
+    @extend_schema(
+        operation_id="v1_store_copies_list",
+        responses=CopyPage,
+        parameters=[
+            OpenApiParameter("condition", str, enum=CopyCondition.values),
+            OpenApiParameter("limit", int),
+            OpenApiParameter("cursor", str),
+        ],
+    )
+    def get(self, request: Request, uuid: str) -> Response:
+        """List it, those that were found last first; `condition=BAD` for those with bad files."""
+        limit = number(request, "limit", least=1, default=100, most=1000)
+        store = store_get(self.principal, uuid, now=clock.now())
+        before = None
+        if (cursor := request.query_params.get("cursor")) is not None:
+            _, key = cursor_read(cursor)
+            if not key.isascii() or not key.isdigit() or len(key) > 18:
+                raise BadValue("is not a cursor of this list", field="cursor")
+            before = int(key)
+        condition = request.query_params.get("condition", "")
+        rows = copies_page(store, condition=condition, before=before, limit=limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        body = {"results": [copy_body(row) for row in rows[:limit]]}
+        return Response(body | {"cursor": None if last is None else cursor_write(last.found_at, last.pk)})
+
+
+class SectorCopiesView(PoolView):
+    """`/sectors/{uuid}/copies`: a sector's files, by store."""
+
+    @extend_schema(responses=CopyList, operation_id="v1_sector_copies_list")
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List what was found of a sector's files."""
+        sector = sector_get(self.principal, uuid)
+        return Response({"results": [copy_body(row) for row in copies_of(sector)]})
+
+
+urlpatterns = [
+    path("stores/<str:uuid>/checks", StoreChecksView.as_view(), name="v1-store-checks"),
+    path("stores/<str:uuid>/checks/<str:check>", StoreCheckView.as_view(), name="v1-store-check"),
+    path("stores/<str:uuid>/copies", StoreCopiesView.as_view(), name="v1-store-copies"),
+    path("sectors/<str:uuid>/copies", SectorCopiesView.as_view(), name="v1-sector-copies"),
+]

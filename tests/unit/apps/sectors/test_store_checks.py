@@ -1,0 +1,283 @@
+"""Checks of files: a few sectors at a time, each result kept by sector and store, what differs shown."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.checks.data import CheckData
+from apps.checks.stores import copies_bad
+from apps.core.errors import BadValue
+from apps.miners.models import Miner
+from apps.sectors.errors import StoreRefused
+from apps.sectors.models import Sector
+from apps.sectors.services import store_checks
+from apps.sectors.services.hosts import worker_heartbeat
+from apps.sectors.services.retirement import worker_retire
+from apps.sectors.services.store_checks import check_begin, check_cancel
+from apps.sectors.services.store_copies import copies_forget
+from apps.sectors.store_check_models import SectorCopy, StoreCheck
+from apps.sectors.store_check_selectors import check_wait, copies_bad_of
+from apps.sectors.store_models import Store
+from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
+from poolsite.wire.stores import StoreCondition
+from tests import factories
+from tests.people import principal, tenant
+from tests.unit.apps.sectors.sealing import NOON, host
+from tests.unit.apps.sectors.test_moves import told
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.sectors.host_models import Worker
+
+pytestmark = pytest.mark.django_db
+
+PLAIN = {"sealed/x": FileState.GOOD, "cache/x/p_aux": FileState.GOOD}
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """A host with the stores a and b; three sectors lie in a."""
+    made = host(kinds=(JobKind.SEAL, JobKind.WINDOW_POST))
+    beat(made)
+    miner = factories.miner(1000)
+    for number in range(3):
+        factories.sector(miner, number=number, state="PROVING", store="a", comm_r=bytes(32))
+    factories.sector(miner, number=8, state="TERMINATED", store="a", comm_r=bytes(32))
+    factories.sector(miner, number=9, state="PROVING", store="b", comm_r=bytes(32))
+    return made
+
+
+def beat(
+    worker: Worker,
+    found: Mapping[int, Mapping[str, FileState]] | None = None,
+    *,
+    error: str = "",
+    **data: Any,
+) -> list[int]:
+    """The host has checked what it was told last; returns the sectors that it is told now."""
+    orders = worker.commands.filter(done_at=None, op=Operation.CHECK_SECTOR)
+    done = [] if found is None else list(orders)
+    checked = tuple(
+        CheckedSector(
+            command=str(one.uuid),
+            files=tuple(
+                CheckedFile(name=name, state=state, size=10)
+                for name, state in (found or {}).get(int(one.args["number"]), PLAIN).items()
+            ),
+        )
+        for one in done
+    )
+    ids = tuple(str(one.uuid) for one in done)
+    heartbeat = Heartbeat(
+        boot_id=worker.boot_id,
+        attached=data.get("attached", (told("a"), told("b"))),
+        done_commands=ids,
+        checked=() if error else checked,
+        command_errors=dict.fromkeys(ids, error) if error else {},
+    )
+    answer = worker_heartbeat(worker, heartbeat, now=data.get("at", NOON))
+    worker.refresh_from_db()
+    return [int(one.args["number"]) for one in answer.commands if one.op is Operation.CHECK_SECTOR]
+
+
+def begin(**data: Any) -> StoreCheck:
+    return check_begin(Store.objects.get(name="a"), now=NOON, by=principal(), **data)
+
+
+def test_a_stores_sectors_are_checked_a_few_at_a_time(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_checks, "AT_ONCE", 2)
+    check = begin(bytes_s=5 << 20)
+    assert begin().pk == check.pk, "a second click"
+
+    assert beat(worker) == [0, 1]
+    args = worker.commands.get(args__number="0").args
+    assert (args["uid"], args["comm_r"], args["bytes_s"]) == ("uid-a", "00" * 32, str(5 << 20))
+    bad = {"sealed/x": FileState.DIFFERS, "cache/x/p_aux": FileState.NOTED}
+    assert beat(worker, {1: bad}) == [2]
+    assert beat(worker, {}) == []
+
+    check.refresh_from_db()
+    assert (check.state, check.total, check.done, check.bad, check.read_bytes) == ("DONE", 3, 3, 1, 60)
+    rows = dict(SectorCopy.objects.order_by("sector").values_list("sector__number", "condition"))
+    assert rows == {0: "GOOD", 1: "BAD", 2: "GOOD"}
+    [finding] = copies_bad(CheckData(principal()))
+    assert finding.say == "1 sector in a with bad files"
+    assert "sealed/x has another sum than was recorded" in finding.reason
+    assert Store.objects.get(name="a").events.filter(event="FILES_DIFFER").exists()
+
+    again = begin(sector=Sector.objects.get(number=1))
+    assert beat(worker) == [1]
+    beat(worker, {})
+    again.refresh_from_db()
+    assert (again.state, again.bad) == ("DONE", 0)
+    assert list(copies_bad(CheckData(principal()))) == []
+
+
+def test_while_the_store_is_away_a_check_waits_and_loses_nothing(worker: Worker) -> None:
+    check = begin()
+    away = (told("a", StoreCondition.AWAY), told("b"))
+    assert beat(worker, {}, error="it went away", attached=away) == []
+    check.refresh_from_db()
+    assert (check.state, check.error, check.done, len(check.queue)) == ("RUNNING", "it went away", 0, 3)
+    assert check_wait(check, now=NOON) == f"waits until {worker.name} reads a again"
+    assert not SectorCopy.objects.exists()
+
+    later = NOON + timedelta(minutes=5)
+    assert beat(worker, at=later) == [0, 1, 2], "it is back"
+    assert beat(worker, {}, at=later) == []
+    check.refresh_from_db()
+    assert (check.state, check.error, check.done, check.unread) == ("DONE", "", 3, 0)
+
+
+def test_a_sector_that_is_never_read_is_tried_thrice_and_named(worker: Worker) -> None:
+    check = begin(sector=Sector.objects.get(number=1))
+    at = NOON
+    for _ in range(3):
+        assert beat(worker, at=at) == [1]
+        beat(worker, {}, error="Input/output error", at=at)
+        assert beat(worker, at=at) == [], "not again at once"
+        at += timedelta(seconds=31)
+
+    check.refresh_from_db()
+    beat(worker, at=at)
+    check.refresh_from_db()
+    assert (check.state, check.done, check.unread, check.error) == ("DONE", 1, 1, "Input/output error")
+    copy = SectorCopy.objects.get()
+    assert (copy.condition, copy.reason) == ("UNREAD", "Input/output error")
+
+
+def test_a_repeated_report_counts_once_and_an_empty_one_is_tried_again(worker: Worker) -> None:
+    check = begin(sector=Sector.objects.get(number=1))
+    order = worker.commands.get()
+    files = (CheckedFile(name="sealed/x", state=FileState.DIFFERS, size=10),)
+    twice = Heartbeat(
+        boot_id=worker.boot_id,
+        attached=(told("a"), told("b")),
+        done_commands=(str(order.uuid),),
+        checked=(CheckedSector(command=str(order.uuid), files=files),),
+    )
+    for _ in range(2):
+        worker_heartbeat(worker, twice, now=NOON)
+        worker.refresh_from_db()
+    check.refresh_from_db()
+    assert (check.state, check.done, check.bad, check.read_bytes) == ("DONE", 1, 1, 10)
+    assert worker.commands.count() == 0, "done orders are not left behind"
+
+    again = begin(sector=Sector.objects.get(number=1))
+    empty = Heartbeat(
+        boot_id=worker.boot_id,
+        attached=(told("a"), told("b")),
+        done_commands=(str(worker.commands.get().uuid),),
+    )
+    worker_heartbeat(worker, empty, now=NOON)
+    again.refresh_from_db()
+    assert (again.state, again.done, len(again.queue)) == ("RUNNING", 0, 1)
+    assert SectorCopy.objects.get().condition == "BAD", "as it was found"
+
+
+def test_a_check_whose_host_is_away_goes_to_another(worker: Worker) -> None:
+    first = begin()
+    later = NOON + timedelta(hours=1)
+    other = host("u2", kinds=(JobKind.SEAL,), at=later)
+    beat(other, at=later)
+
+    second = check_begin(Store.objects.get(name="a"), now=later, by=principal())
+
+    first.refresh_from_db()
+    assert (first.state, first.error) == ("FAILED", f"{worker.name} is away")
+    assert (second.worker, second.state, worker.commands.count()) == (other, "RUNNING", 0)
+
+
+def test_a_host_that_does_not_know_checks_is_not_asked(worker: Worker) -> None:
+    worker.version = "poolsite/0.1.0"
+    worker.save()
+    with pytest.raises(StoreRefused, match=r"runs poolsite/0.1.0, which cannot do it: upgrade it first"):
+        begin()
+
+
+def test_a_check_ends_when_its_host_no_longer_has_the_store(worker: Worker) -> None:
+    check = begin()
+    beat(worker, attached=(told("b"),))
+
+    check.refresh_from_db()
+    assert (check.state, check.error) == ("FAILED", f"{worker.name} no longer has the store")
+
+
+def test_what_was_found_of_files_that_are_others_now_is_forgotten(worker: Worker) -> None:
+    begin()
+    gone = {"sealed/x": FileState.MISSING}
+    beat(worker, dict.fromkeys(range(3), gone))
+    store = Store.objects.get(name="a")
+    assert len(copies_bad_of([store])[store.pk]) == 3
+
+    copies_forget(Sector.objects.get(number=0).pk, "a")
+    Sector.objects.filter(number=1).update(state="TERMINATED")
+    Sector.objects.filter(number=2).update(tenant=tenant("bob"))
+
+    assert copies_bad_of([store]) == {}
+
+
+def test_what_ended_moved_or_was_updated_meanwhile_is_not_called_bad(worker: Worker) -> None:
+    begin()
+    rows = {row.number: row for row in Sector.objects.all()}
+    Sector.objects.filter(pk=rows[0].pk).update(state="TERMINATED")
+    Sector.objects.filter(pk=rows[1].pk).update(store="b")
+    Sector.objects.filter(pk=rows[2].pk).update(comm_r=bytes(31) + b"\1")
+
+    gone = {"sealed/x": FileState.MISSING}
+    beat(worker, dict.fromkeys(range(3), gone))
+
+    assert not SectorCopy.objects.exists()
+    assert StoreCheck.objects.get().bad == 0
+
+
+def test_a_loss_is_found_though_a_second_copy_is_good(worker: Worker) -> None:
+    row = Sector.objects.get(number=0)
+    SectorCopy.objects.create(
+        sector=row, store=Store.objects.get(name="b"), condition="GOOD", found_at=NOON, checked_at=NOON
+    )
+    begin(sector=row)
+    beat(worker, {0: {"sealed/x": FileState.MISSING, "cache/x/p_aux": FileState.MISSING}})
+
+    assert SectorCopy.objects.get(sector=row, store__name="a").condition == "BAD"
+    both = check_begin(Store.objects.get(name="b"), now=NOON, by=principal())
+    assert both.total == 2, "a copy is checked as well"
+
+
+def test_a_cancelled_check_orders_no_more(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_checks, "AT_ONCE", 1)
+    check = begin()
+    check_cancel(check, now=NOON, by=principal())
+
+    assert beat(worker) == []
+    with pytest.raises(StoreRefused, match="has ended"):
+        check_cancel(check, now=NOON, by=principal())
+
+
+def test_checks_of_a_retired_host_end(worker: Worker) -> None:
+    begin()
+    worker_retire(worker, now=NOON)
+    row = StoreCheck.objects.get()
+    assert (row.state, row.error) == ("FAILED", "its host is retired")
+
+
+def test_refused_without_a_host_sectors_or_a_pace(worker: Worker) -> None:
+    with pytest.raises(BadValue):
+        begin(bytes_s=1)
+    with pytest.raises(StoreRefused, match="no sealed files"):
+        begin(sector=factories.sector(Miner.objects.get(), number=11, state="PC1_DONE", comm_r=None))
+    Sector.objects.filter(store="a").update(store="b")
+    with pytest.raises(StoreRefused, match="no sector's row names a"):
+        begin()
+    later = NOON + timedelta(hours=1)
+    with pytest.raises(StoreRefused, match="no host that is there reads b"):
+        check_begin(Store.objects.get(name="b"), now=later, by=principal())
+    assert worker.commands.count() == 0
