@@ -355,8 +355,8 @@ def events(of: Sector, steps: Sequence[tuple[str, str, float]], **overrides: Any
             "actor": "sealer-1",
             **overrides,
         }
-        rows.append(JobEvent.objects.create(job=of.job, **data))
-    return rows
+        rows.append(JobEvent(job=of.job, **data))
+    return JobEvent.objects.bulk_create(rows)
 
 
 def message(
