@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.evaluate import evaluate_some
 from apps.checks.exposure import provers_of
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
@@ -41,7 +41,7 @@ def priced(quiet: None) -> None:
 
 def only(name: str) -> Finding:
     """The one finding of a check."""
-    result = evaluate(CheckData(SYSTEM)).result(name)
+    result = evaluate_some([name], CheckData(SYSTEM)).result(name)
     assert result is not None
     [finding] = result.findings
     return finding
@@ -185,7 +185,7 @@ def test_a_change_that_was_asked_for_again_is_named_no_more():
 
     SectorChange.objects.create(state="TERMINATE_QUEUED", **common)
 
-    result = evaluate(CheckData(SYSTEM)).result("changes_failed")
+    result = evaluate_some(["changes_failed"], CheckData(SYSTEM)).result("changes_failed")
     assert result is not None
     assert result.findings == ()
     assert Sector.objects.count() == 1

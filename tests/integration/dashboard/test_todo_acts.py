@@ -14,7 +14,7 @@ from django.urls import reverse
 from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.checks.data import CheckData
-from apps.checks.evaluate import evaluate
+from apps.checks.evaluate import evaluate, evaluate_some
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.report_cache import report_read, report_write
 from apps.core.clock import now
@@ -75,7 +75,7 @@ SHOWS: dict[str, str] = dict.fromkeys(
 
 
 def acts_of(name: str, viewer: Any = SYSTEM) -> list[Act]:
-    result = evaluate(CheckData(viewer)).result(name)
+    result = evaluate_some([name], CheckData(viewer)).result(name)
     assert result is not None
     return [act for finding in result.findings for act in finding.acts]
 
