@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from typing import TYPE_CHECKING
@@ -73,6 +74,33 @@ def test_a_new_clone_of_the_same_sources_finds_the_database(
     monkeypatch.setattr(sys, "executable", str(clone / ".venv/bin/python"))
 
     assert template.key() == before
+
+
+def kept(name: str, cache: Path, *, wanted: dict[str, str]) -> Path:
+    """A database that is kept, of these migrations."""
+    written(cache / "poolsite" / f"template-{name}.json", json.dumps(wanted))
+    written(cache / "poolsite" / f"template-{name}.sql", "")
+    return cache / "poolsite" / f"template-{name}.sql"
+
+
+def test_other_sources_begin_with_the_most_of_their_own_migrations(
+    sources: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    assert template.nearest() is None
+    first = kept("first", cache, wanted=template.migrations())
+    written(sources / "apps/some/migrations/0002_more.py", "")
+    second = kept("second", cache, wanted=template.migrations())
+
+    written(sources / "apps/some/migrations/0003_last.py", "")
+    assert template.nearest() == second
+
+    written(sources / "apps/some/migrations/0002_more.py", "# another\n")
+    assert template.nearest() == first
+
+    written(sources / "poolsite/width.py", "WIDTH = 2\n")  # what the first migration uses
+    assert template.nearest() is None
 
 
 @pytest.mark.django_db
