@@ -62,6 +62,16 @@ class RoleUnknown(NotFound):
         super().__init__(f"host {host} has no role {kind} of this miner", field="host")
 
 
+class RoleOfGroup(Conflict):
+    """The host has the role by its label: it goes with the label, or with the group's role."""
+
+    code = "role_of_group"
+
+    def __init__(self, host: str, group: str) -> None:
+        reason = f"{host} has it by the group {group}: take it from the group, or the host out of it"
+        super().__init__(reason, field="host")
+
+
 class RoleFenced(Conflict):
     """The lease was given to another host: what its old holder still does is refused."""
 

@@ -156,6 +156,8 @@ class Role(Named, Timestamped):
     """When a program of the host that can do it was last heard of."""
     note = models.CharField(max_length=200, blank=True)
     """Why it is in its state, in words."""
+    group = models.CharField(max_length=100, blank=True)
+    """The label by which the host has it; empty: it was given to the host itself."""
     before_combine = models.CharField(max_length=16, blank=True)
     """The state to which it goes back when combined roles are separated; empty: they are not combined."""
     test_pledge = models.UUIDField(null=True)
@@ -182,6 +184,26 @@ class Role(Named, Timestamped):
     def is_exclusive(self) -> bool:
         """Whether one host alone may hold it."""
         return self.kind in EXCLUSIVE_ROLES
+
+
+class RoleGroup(models.Model):
+    """A role of all hosts with a label, those that get it later too; each has a `Role` that names it."""
+
+    miner = models.ForeignKey(Miner, on_delete=models.CASCADE, related_name="role_groups")
+    group = models.CharField(max_length=100)
+    """As workers have it: `Worker.group`."""
+    kind = models.CharField(max_length=16, choices=RoleKind.choices)
+    priority = models.IntegerField(default=0)
+    """Of its hosts, on standby."""
+
+    class Meta:
+        ordering = ["group", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["miner", "group", "kind"], name="one_role_per_group_and_kind")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.miner} {self.kind}: group {self.group}"
 
 
 class MinerTransfer(Named):

@@ -12,7 +12,7 @@ from django.db.models import Q
 from apps.gateway.routes import host_account
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
-from apps.miners.models import ChainRoots, Miner, RewardEstimate, Role
+from apps.miners.models import ChainRoots, Miner, RewardEstimate, Role, RoleGroup
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState, Use
 from apps.users.principals import Principal
 from apps.users.states import Perm
@@ -173,6 +173,11 @@ def roles_seen(viewer: Principal) -> QuerySet[Role]:
     """Return the roles of all miners that this caller may see, with the miners, by miner and host."""
     rows = Role.objects.filter(miner__in=miners_visible(viewer).values("pk")).select_related("miner")
     return rows.exclude(state=RoleState.REMOVED).order_by("miner_id", "host", "pk")
+
+
+def role_groups_of(miner: Miner) -> list[RoleGroup]:
+    """Return the roles of a miner that groups of hosts have, by group."""
+    return list(RoleGroup.objects.filter(miner=miner).order_by("group", "pk"))
 
 
 def role_is_heard(role: Role, *, now: datetime) -> bool:

@@ -168,6 +168,7 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 """What each of the messager's methods does."""
 
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
+GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
@@ -213,6 +214,8 @@ ELSEWHERE: Final = {
     "POST sectors/<str:uuid>/rebuild/abort": RUNS_TESTED,
     "POST miners/<str:address>/roles": ROLES_TESTED,
     "POST miners/<str:address>/roles:remove": ROLES_TESTED,
+    "POST miners/<str:address>/role-groups": GROUPS_TESTED,
+    "POST miners/<str:address>/role-groups:remove": GROUPS_TESTED,
     "POST miners/<str:address>/roles:fail-over": ROLES_TESTED,
     "POST miners/<str:address>/roles:combine": ROLES_TESTED,
     "POST miners/<str:address>/roles:separate": ROLES_TESTED,

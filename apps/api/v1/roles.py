@@ -16,23 +16,26 @@ from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.onchain import numbers_allocated
-from apps.miners.selectors import miner_get, role_is_heard, roles_of
+from apps.miners.selectors import miner_get, role_groups_of, role_is_heard, roles_of
 from apps.miners.services.roles import RoleGrant, role_renew
 from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
 from apps.sectors.selectors import sectors_visible, with_batches
+from apps.sectors.services.role_groups import (
+    GroupGrant,
+    group_role_give,
+    group_role_remove,
+    group_roles_separate,
+)
 from apps.sectors.services.role_test import role_test
 from apps.sectors.services.roles import (
     host_role_fail_over,
     host_role_give,
     host_role_remove,
     host_roles_combine,
-    host_roles_separate,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from apps.miners.models import Role
+    from apps.miners.models import Miner, Role, RoleGroup
 
 KEY = OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)
 
@@ -41,6 +44,7 @@ class RoleOutput(serializers.Serializer[Any]):
     """One host's role; `lease_until` where it is exclusive and held."""
 
     host = serializers.CharField()
+    group = serializers.CharField(help_text="the label by which the host has it; empty: given to the host")
     kind = serializers.ChoiceField(choices=RoleKind.values)
     state = serializers.ChoiceField(choices=RoleState.values)
     is_exclusive = serializers.BooleanField()
@@ -53,10 +57,19 @@ class RoleOutput(serializers.Serializer[Any]):
     note = serializers.CharField()
 
 
+class RoleGroupOutput(serializers.Serializer[Any]):
+    """A role of all hosts with a label."""
+
+    group = serializers.CharField()
+    kind = serializers.ChoiceField(choices=RoleKind.values)
+    priority = serializers.IntegerField()
+
+
 class RoleList(serializers.Serializer[Any]):
     """All roles of a miner by host; none: every host of its tenant works for it."""
 
     results = RoleOutput(many=True)
+    groups = RoleGroupOutput(many=True)
 
 
 class RoleGiveInput(InputSerializer):
@@ -72,6 +85,19 @@ class RoleInput(InputSerializer):
 
     host = serializers.CharField(max_length=100)
     kind = serializers.ChoiceField(choices=RoleKind.values)
+
+
+class RoleGroupInput(InputSerializer):
+    """A role of all hosts with a label."""
+
+    group = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(choices=RoleKind.values)
+
+
+class RoleGroupGiveInput(RoleGroupInput):
+    """The same, with the priority of its hosts on standby."""
+
+    priority = serializers.IntegerField(default=0, min_value=-1_000, max_value=1_000)
 
 
 class FailOverInput(InputSerializer):
@@ -97,6 +123,7 @@ def role_body(row: Role) -> dict[str, Any]:
     """Write one role."""
     return {
         "host": row.host,
+        "group": row.group,
         "kind": row.kind,
         "state": row.state,
         "is_exclusive": row.is_exclusive,
@@ -110,9 +137,15 @@ def role_body(row: Role) -> dict[str, Any]:
     }
 
 
-def roles_body(rows: Iterable[Role]) -> dict[str, Any]:
-    """Write roles."""
-    return {"results": [role_body(row) for row in rows]}
+def roles_body(miner: Miner) -> dict[str, Any]:
+    """Write the roles of a miner's hosts, and those that groups have."""
+    groups = [role_group_body(row) for row in role_groups_of(miner)]
+    return {"results": [role_body(row) for row in roles_of(miner)], "groups": groups}
+
+
+def role_group_body(row: RoleGroup) -> dict[str, Any]:
+    """Write the role of a group."""
+    return {"group": row.group, "kind": row.kind, "priority": row.priority}
 
 
 class RoleView(PoolView):
@@ -135,7 +168,7 @@ class RolesView(RoleView):
     @extend_schema(responses=RoleList)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """List who does what."""
-        return Response(roles_body(roles_of(miner_get(self.principal, address))))
+        return Response(roles_body(miner_get(self.principal, address)))
 
     @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
@@ -155,6 +188,30 @@ class RoleRemoveView(RoleView):
         data = self.asked(request, RoleInput)
         miner = miner_get(self.principal, address)
         return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
+
+
+class RoleGroupsView(RoleView):
+    """`/miners/{address}/role-groups`: a role for every host with a label."""
+
+    @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Give a group a role: of an exclusive one the lease goes to one of its hosts and stays there."""
+        grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
+        miner = miner_get(self.principal, address)
+        row = group_role_give(miner, grant, principal=self.principal, now=clock.now())
+        return created(role_group_body(row))
+
+
+class RoleGroupRemoveView(RoleView):
+    """`/miners/{address}/role-groups:remove`: a role is taken from a group."""
+
+    @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
+    def post(self, request: Request, address: str) -> Response:
+        """Take it from all its hosts; one that was given it by itself as well keeps it."""
+        data = self.asked(request, RoleGroupInput)
+        miner = miner_get(self.principal, address)
+        row = group_role_remove(miner, **data, principal=self.principal, now=clock.now())
+        return Response(role_group_body(row))
 
 
 class RoleFailOverView(RoleView):
@@ -180,7 +237,7 @@ class RolesCombineView(RoleView):
         data = self.asked(request, HostInput)
         miner = miner_get(self.principal, address)
         host_roles_combine(miner, host=data["host"], principal=self.principal, now=clock.now())
-        return Response(roles_body(roles_of(miner)))
+        return Response(roles_body(miner))
 
 
 class RolesSeparateView(RoleView):
@@ -190,8 +247,8 @@ class RolesSeparateView(RoleView):
     def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Undo a combination while no task is in progress."""
         miner = miner_get(self.principal, address)
-        host_roles_separate(miner, principal=self.principal, now=clock.now())
-        return Response(roles_body(roles_of(miner)))
+        group_roles_separate(miner, principal=self.principal, now=clock.now())
+        return Response(roles_body(miner))
 
 
 class RoleRenewView(RoleView):
@@ -218,10 +275,12 @@ class RoleTestView(RoleView):
         return created(body)
 
 
-ROLES = "miners/<str:address>/roles"
+ROLES, GROUPS = "miners/<str:address>/roles", "miners/<str:address>/role-groups"
 urlpatterns = [
     path(ROLES, RolesView.as_view(), name="v1-miner-roles"),
     path(f"{ROLES}:remove", RoleRemoveView.as_view(), name="v1-miner-role-remove"),
+    path(GROUPS, RoleGroupsView.as_view(), name="v1-miner-role-groups"),
+    path(f"{GROUPS}:remove", RoleGroupRemoveView.as_view(), name="v1-miner-role-groups-remove"),
     path(f"{ROLES}:fail-over", RoleFailOverView.as_view(), name="v1-miner-role-fail-over"),
     path(f"{ROLES}:combine", RolesCombineView.as_view(), name="v1-miner-roles-combine"),
     path(f"{ROLES}:separate", RolesSeparateView.as_view(), name="v1-miner-roles-separate"),

@@ -21,7 +21,7 @@ from apps.core.transitions import advance
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.errors import MinerNotReady, NoStandby, RoleFenced, RoleUnknown
-from apps.miners.models import Miner, Role
+from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors import role_is_heard, role_is_restored
 from apps.miners.states import EXCLUSIVE_ROLES, ROLE_LEASE_S, MinerState, RoleKind, RoleState
 
@@ -271,6 +271,7 @@ def roles_forget(miner: Miner) -> None:
     """Remove all roles of a miner, whose lock the caller holds: all hosts work for it again."""
     list(Role.objects.select_for_update().filter(miner=miner).order_by("pk").values_list("pk", flat=True))
     Role.objects.filter(miner=miner).delete()
+    RoleGroup.objects.filter(miner=miner).delete()
 
 
 def publish_roles(miner: Miner) -> None:

@@ -11,7 +11,8 @@ from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.miners.errors import RoleBusy
+from apps.miners.errors import RoleBusy, RoleOfGroup
+from apps.miners.selectors import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
 from apps.miners.services.roles import (
     RoleGrant,
@@ -92,7 +93,7 @@ def may_assign(principal: Principal) -> bool:
     return principal.may("sign")
 
 
-def _begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
+def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
     """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
         raise NotAllowed("giving and taking roles needs the permission sign")
@@ -103,13 +104,15 @@ def _begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
 @transaction.atomic
 def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
     """Give a host a role.  Raises NotAllowed, MinerNotReady."""
-    _begin(miner, principal, now=now)
-    role = role_give(miner, grant, heard_at=_heard_at(miner, grant.host, grant.kind), now=now)
+    roles_begin(miner, principal, now=now)
+    role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, grant.kind), now=now)
+    role.group = ""  # from now on its own, whatever its label says
+    role.save(update_fields=["group"])
     _audit(principal, "miner.role-give", role)
     return role
 
 
-def _heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
+def role_heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
     """Return when a worker of the host that can do this kind was last heard of."""
     jobs = [job for job, kinds in ROLES_OF_JOBS.items() if kind in kinds]
     workers = workers_of_host(miner.tenant_id, host).order_by("-seen_at")
@@ -119,8 +122,14 @@ def _heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
 
 @transaction.atomic
 def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal, now: datetime) -> Role:
-    """Take a role from a host; sectors that it has begun stay its own.  Raises NotAllowed, RoleUnknown."""
-    _begin(miner, principal, now=now)
+    """Take a role from a host; sectors that it has begun stay its own.
+
+    Raises NotAllowed, RoleUnknown; RoleOfGroup for one that it has by its label.
+    """
+    roles_begin(miner, principal, now=now)
+    has = roles_of(miner).filter(host=host, kind=kind).exclude(group="").first()
+    if has is not None:
+        raise RoleOfGroup(host, has.group)
     role = role_remove(miner, host=host, kind=kind, now=now)
     role_jobs_end(role, now=now)
     _audit(principal, "miner.role-remove", role)
@@ -132,7 +141,7 @@ def host_role_fail_over(
     miner: Miner, *, kind: str, to_host: str, principal: Principal, now: datetime
 ) -> Role:
     """Move an exclusive role to a host on standby.  Raises NotAllowed, BadValue, RoleUnknown, NoStandby."""
-    _begin(miner, principal, now=now)
+    roles_begin(miner, principal, now=now)
     lost, role = role_fail_over(miner, kind=kind, to_host=to_host, now=now)
     if lost is not None:
         role_jobs_end(lost, now=now)
@@ -143,9 +152,9 @@ def host_role_fail_over(
 @transaction.atomic
 def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: datetime) -> list[Role]:
     """Have one host do everything for a miner.  Raises NotAllowed, RoleBusy, NoStandby, MinerNotReady."""
-    _begin(miner, principal, now=now)
+    roles_begin(miner, principal, now=now)
     _idle_require(miner, besides=host, now=now)
-    heard = {kind: _heard_at(miner, host, kind) for kind in RoleKind.values}
+    heard = {kind: role_heard_at(miner, host, kind) for kind in RoleKind.values}
     rows = roles_combine(miner, host=host, heard=heard, now=now)
     audit_record(
         principal=principal, action="miner.roles-combine", target=miner.address, after={"host": host}
@@ -159,7 +168,7 @@ def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) ->
 
     Raises NotAllowed, RoleBusy, RolesNotCombined.
     """
-    _begin(miner, principal, now=now)
+    roles_begin(miner, principal, now=now)
     _idle_require(miner, besides="", now=now)
     rows = roles_separate(miner, now=now)
     audit_record(principal=principal, action="miner.roles-separate", target=miner.address)

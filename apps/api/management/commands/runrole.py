@@ -15,9 +15,10 @@ from django.db import close_old_connections
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
 from apps.core.errors import DomainError
-from apps.miners.selectors import miner_get, miners_visible, roles_of
+from apps.miners.selectors import miner_get, miners_visible, role_groups_of, roles_of
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind, RoleState
+from apps.sectors.services.role_groups import GroupGrant, group_hosts, group_role_give, group_role_remove
 from apps.sectors.services.roles import host_role_give, host_role_remove, host_roles_renew
 from apps.users.principals import SYSTEM
 
@@ -39,6 +40,8 @@ ROLES: Final[dict[str, tuple[RoleKind, ...]]] = {
     "p2p": (RoleKind.DEAL, RoleKind.SEAL),
 }
 """What a flag that is on makes of the host."""
+MANAGED: Final = {RoleKind.ALLOCATOR, *(kind for kinds in ROLES.values() for kind in kinds)}
+"""What flags assign and remove."""
 OURS: Final = (RoleKind.ALLOCATOR, RoleKind.DEAL)
 """Roles whose leases this process prolongs; those of proofs go on while a prover of the host is there."""
 RENEW_S: Final = 10.0
@@ -96,6 +99,7 @@ class Command(BaseCommand):
             "--sctype", choices=["alloce", "get"], help="give sector numbers out, or get them"
         )
         parser.add_argument("--sclisten", type=ip_port, help="IP:PORT of the sector numbers")
+        parser.add_argument("--group", default="", help="label: the roles are of all hosts with it")
         parser.add_argument("--once", action="store_true", help="set the roles and end")
 
     def handle(self, *_args: Any, **options: Any) -> None:
@@ -108,7 +112,10 @@ class Command(BaseCommand):
                 signal.signal(number, lambda *_: stop.set())
         try:
             miner = miner_get(SYSTEM, options["miner"] or only_miner())
-            self._roles_set(miner, options)
+            if options["group"]:
+                self._group_set(miner, options)
+            else:
+                self._roles_set(miner, options)
             self._told: dict[str, str] = {}
             self._tell(miner, options["host"])
             if not options["once"]:
@@ -116,16 +123,32 @@ class Command(BaseCommand):
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
-    def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
-        """Assign and remove roles as the flags say, and print filguard's notices."""
-        host, now = options["host"], clock.now()
-        wanted = kinds_wanted(options)
+    def _group_set(self, miner: Miner, options: dict[str, Any]) -> None:
+        """Assign and remove the roles of this host's group as the flags say.  Raises CommandError."""
+        host, group, now = options["host"], options["group"], clock.now()
+        if host not in group_hosts(miner.tenant_id, group):
+            raise CommandError(f"no worker on {host} has the label {group}: set it on the host's page")
+        wanted = self._wanted(options)
+        has = {row.kind for row in role_groups_of(miner) if row.group == group}
+        for kind in sorted((has & MANAGED) - wanted):
+            group_role_remove(miner, group=group, kind=kind, principal=SYSTEM, now=now)
+        for kind in sorted(wanted - has):
+            group_role_give(miner, GroupGrant(group=group, kind=kind), principal=SYSTEM, now=now)
+        host_roles_renew(miner.tenant_id, host, OURS, now=now)
+
+    def _wanted(self, options: dict[str, Any]) -> set[RoleKind]:
+        """Return the roles that the flags ask for, and print filguard's notices."""
         for flag, notice in NOTICES.items():
             if not options[flag]:
                 self.stdout.write(notice)
-        has = {row.kind for row in roles_of(miner) if row.host == host}
-        managed = {RoleKind.ALLOCATOR, *(kind for kinds in ROLES.values() for kind in kinds)}
-        for kind in sorted((has & managed) - wanted):
+        return kinds_wanted(options)
+
+    def _roles_set(self, miner: Miner, options: dict[str, Any]) -> None:
+        """Assign and remove this host's own roles as the flags say."""
+        host, now = options["host"], clock.now()
+        wanted = self._wanted(options)
+        has = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
+        for kind in sorted((has & MANAGED) - wanted):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=now)
         for kind in sorted(wanted - has):
             host_role_give(miner, RoleGrant(host=host, kind=kind), principal=SYSTEM, now=now)
@@ -156,7 +179,7 @@ class Command(BaseCommand):
 
     def _release(self, miner: Miner, host: str, kinds: Collection[RoleKind]) -> None:
         """Release this machine's roles, as filguard's miner does by ending: those on standby take over."""
-        has = {row.kind for row in roles_of(miner) if row.host == host}
+        has = {row.kind for row in roles_of(miner) if row.host == host and not row.group}
         for kind in sorted(has & set(kinds)):
             host_role_remove(miner, host=host, kind=kind, principal=SYSTEM, now=clock.now())
             self.stdout.write(f"{kind}: handed back")

@@ -20,13 +20,18 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.miners.services.roles import RoleGrant
 from apps.miners.states import RoleKind
+from apps.sectors.services.role_groups import (
+    GroupGrant,
+    group_role_give,
+    group_role_remove,
+    group_roles_separate,
+)
 from apps.sectors.services.role_test import role_test
 from apps.sectors.services.roles import (
     host_role_fail_over,
     host_role_give,
     host_role_remove,
     host_roles_combine,
-    host_roles_separate,
     may_assign,
 )
 
@@ -38,6 +43,11 @@ CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     "remove": (
         "Take the role {kind} from {host}",
         "A standby takes it over if there is one. Sectors that the host has begun stay its own.",
+        "Take the role",
+    ),
+    "remove-group": (
+        "Take {kind} from the group {group}",
+        "All its hosts lose it; a host of another group or with a role of its own may take it over.",
         "Take the role",
     ),
     "fail-over": (
@@ -62,20 +72,22 @@ CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     ),
 }
 """By act: title, what it means, and the button that does it."""
+GIVEN: Final = ("give", "give-group")
+"""What is done without a question."""
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) -> HttpResponse:
     """Give a role, or ask first and do what was confirmed."""
-    known = set(CONFIRMED) if request.method != "POST" else {"give", *CONFIRMED}
+    known = set(CONFIRMED) if request.method != "POST" else {*GIVEN, *CONFIRMED}
     if not may_assign(viewer) or act not in known:
         raise Http404
     miner = miner_get(viewer, address)
     form = RoleForm(request.POST if request.method == "POST" else request.GET)
     form.is_valid()
     given = form.cleaned_data
-    if act != "give" and not is_confirm_submitted(request):
+    if act not in GIVEN and not is_confirm_submitted(request):
         return confirm_of(request, viewer, miner, act, given)
     try:
         role_act_do(act, miner, viewer, given)
@@ -89,19 +101,19 @@ def confirm_of(
 ) -> HttpResponse:
     """Ask first."""
     title, text, label = CONFIRMED[act]
-    host = str(given["host"])[:100]
+    host, group = str(given["host"])[:100], str(given["group"])[:100]
     kind = RoleKind(given["kind"]).label if given["kind"] in RoleKind.values else ""
     return confirm_page_render(
         request,
         viewer,
         ConfirmPage(
-            title=title.format(kind=kind, host=host, to=f" to {host}" if host else ""),
+            title=title.format(kind=kind, host=host, group=group, to=f" to {host}" if host else ""),
             text=text,
             label=label,
             back=reverse("miner-roles", args=[miner.address]),
             page=str(_("Roles")),
             section="roles",
-            kept=(("host", host), ("kind", str(given["kind"])[:20])),
+            kept=(("host", host), ("group", group), ("kind", str(given["kind"])[:20])),
         ),
     )
 
@@ -109,11 +121,16 @@ def confirm_of(
 def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]) -> None:
     """Do one act.  Raises DomainError."""
     host, kind, now = given["host"], given["kind"], clock.now()
+    if act in GIVEN and kind not in RoleKind.values:
+        raise BadValue("choose a role", field="kind")
     if act == "give":
-        if kind not in RoleKind.values:
-            raise BadValue("choose a role", field="kind")
         grant = RoleGrant(host=host, kind=kind, priority=given["priority"])
         host_role_give(miner, grant, principal=viewer, now=now)
+    elif act == "give-group":
+        wish = GroupGrant(group=given["group"], kind=kind, priority=given["priority"])
+        group_role_give(miner, wish, principal=viewer, now=now)
+    elif act == "remove-group":
+        group_role_remove(miner, group=given["group"], kind=kind, principal=viewer, now=now)
     elif act == "remove":
         host_role_remove(miner, host=host, kind=kind, principal=viewer, now=now)
     elif act == "fail-over":
@@ -121,7 +138,7 @@ def role_act_do(act: str, miner: Miner, viewer: Principal, given: dict[str, Any]
     elif act == "combine":
         host_roles_combine(miner, host=host, principal=viewer, now=now)
     elif act == "separate":
-        host_roles_separate(miner, principal=viewer, now=now)
+        group_roles_separate(miner, principal=viewer, now=now)
     else:
         taken = numbers_allocated(chain_client(), miner.address)
         role_test(miner, host=host, taken=taken, principal=viewer, now=now)

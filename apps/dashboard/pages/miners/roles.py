@@ -29,15 +29,17 @@ from apps.miners.errors import MinerUnknown
 from apps.miners.selectors import (
     miner_get,
     miners_visible,
+    role_groups_of,
     role_is_heard,
     role_is_in_force,
     role_is_restored,
     roles_of,
     roles_seen,
 )
-from apps.miners.states import RoleKind, RoleState
+from apps.miners.states import EXCLUSIVE_ROLES, RoleKind, RoleState
 from apps.sectors.selectors import numbers_of, reservations_of
 from apps.sectors.services.reservations import numbers_text
+from apps.sectors.services.role_groups import groups_of
 from apps.sectors.services.role_test import role_tests
 from apps.sectors.services.roles import (
     hosts_of,
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
 
-    from apps.miners.models import Miner, Role
+    from apps.miners.models import Miner, Role, RoleGroup
     from apps.sectors.number_models import NumberReservation
     from apps.sectors.services.role_test import RoleTest
     from apps.users.principals import Principal
@@ -69,6 +71,8 @@ class RoleRow:
 
     key: str
     host: str
+    group: str
+    """The label by which the host has it; empty: its own."""
     kind: str
     label: str
     tone: str
@@ -115,6 +119,18 @@ class ReservationRow:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupRow:
+    """A role that all hosts with a label have."""
+
+    group: str
+    label: str
+    holder: str
+    """The host of it that holds an exclusive role now, empty: none does; of a shared one that all do."""
+    hosts: str
+    remove: Action
+
+
+@dataclass(frozen=True, slots=True)
 class RolesPage:
     """The whole of one miner's roles."""
 
@@ -123,6 +139,9 @@ class RolesPage:
     back: str
     say: str
     rows: tuple[RoleRow, ...]
+    groups: tuple[GroupRow, ...]
+    labels: tuple[str, ...]
+    """Of the tenant's hosts."""
     hosts: tuple[str, ...]
     combined_on: str
     """The host that does everything; empty: roles are not combined."""
@@ -162,6 +181,7 @@ def role_row(
     return RoleRow(
         key=str(role.pk),
         host=role.host,
+        group=role.group,
         kind=role.kind,
         label=str(RoleKind(role.kind).label),
         tone=label.tone,
@@ -185,7 +205,8 @@ def role_actions(role: Role) -> Iterable[Action]:
         yield act_link(role, "fail-over", _("Make holder…"), kind=role.kind, host=role.host)
     if role.kind == RoleKind.SEAL and role.state == RoleState.HELD:
         yield act_link(role, "test", _("Test…"), host=role.host)
-    yield act_link(role, "remove", _("Take away…"), kind=role.kind, host=role.host)
+    if not role.group:
+        yield act_link(role, "remove", _("Take away…"), kind=role.kind, host=role.host)
 
 
 def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
@@ -232,6 +253,21 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
     return f"{plural(len({row.host for row in rows}), 'host')} work for it by role."
 
 
+def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
+    """Lay out a group's role, with who of the group holds it."""
+    theirs = [role for role in roles if (role.group, role.kind) == (row.group, row.kind)]
+    held = [role.host for role in theirs if role.state == RoleState.HELD]
+    href = reverse("miner-role-act", args=[row.miner.address, "remove-group"])
+    query = urlencode({"group": row.group, "kind": row.kind})
+    return GroupRow(
+        group=row.group,
+        label=str(RoleKind(row.kind).label),
+        holder=str(_("all of them")) if row.kind not in EXCLUSIVE_ROLES else next(iter(held), ""),
+        hosts=plural(len(theirs), "host"),
+        remove=Action(key="remove-group", label=str(_("Take away…")), href=f"{href}?{query}", icon=""),
+    )
+
+
 def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
     """Lay out one miner's roles."""
     now, restored_at, roles = clock.now(), recovery_row().restored_at, list(roles_of(miner))
@@ -248,6 +284,8 @@ def roles_page(miner: Miner, viewer: Principal) -> RolesPage:
             role_row(row, now=now, restored_at=restored_at, test=tests.get(row.pk), may_act=may_act)
             for row in roles
         ),
+        groups=tuple(group_row(row, roles) for row in role_groups_of(miner)),
+        labels=tuple(groups_of(miner)),
         hosts=tuple(sorted({*hosts_of(miner), *(row.host for row in roles)})),
         combined_on=held[0].host if held else "",
         may_act=may_act,
@@ -330,6 +368,7 @@ class RoleForm(PageForm):
     """What a host is given."""
 
     host = Text()
+    group = Text()
     kind = Text()
     priority = Text(initial="0")
 

@@ -56,6 +56,21 @@ def test_flags_give_roles_and_print_the_notices() -> None:
 
 
 @pytest.mark.django_db
+def test_a_group_has_the_roles_of_its_hosts_flags() -> None:
+    factories.miner(2001)
+    factories.worker(host="h", group="posts")
+    factories.worker(host="i", group="posts")
+
+    runrole(f"{POST_MINER} --group=posts")
+    assert kinds_of("h") == kinds_of("i") == {"window", "winning", "allocator"}
+    runrole(f"{WINDOW_MINER} --group=posts", host="i")
+    assert kinds_of("h") == kinds_of("i") == {"window", "deal", "seal"}
+
+    with pytest.raises(CommandError, match="no worker on x has the label posts"):
+        runrole(f"{WINDOW_MINER} --group=posts", host="x")
+
+
+@pytest.mark.django_db
 def test_other_flags_later_take_roles_away() -> None:
     factories.miner(2001)
     runrole(POST_MINER)
