@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -11,12 +11,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.address_bodies import addresses_body, plan_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
+from apps.miners.address_messages import address_messages
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import (
     CONTROL_MAX,
@@ -28,10 +30,6 @@ from apps.miners.services.address_changes import (
 from apps.miners.states import AddressChange
 from poolsite.filecoin.amounts import amount_parse
 
-if TYPE_CHECKING:
-    from apps.messages.services.dry_run import DryRun
-    from apps.miners.services.address_changes import MinerAddresses
-
 
 class PendingBeneficiaryOutput(serializers.Serializer[Any]):
     """A proposed beneficiary, and who has approved."""
@@ -41,6 +39,14 @@ class PendingBeneficiaryOutput(serializers.Serializer[Any]):
     expiration = serializers.IntegerField()
     by_beneficiary = serializers.BooleanField()
     by_nominee = serializers.BooleanField()
+
+
+class AddressMessageOutput(serializers.Serializer[Any]):
+    """A message that would change the addresses and is not on chain yet, whoever pushed it."""
+
+    message = serializers.CharField()
+    state = serializers.CharField()
+    says = serializers.CharField()
 
 
 class MinerAddressesOutput(serializers.Serializer[Any]):
@@ -57,6 +63,7 @@ class MinerAddressesOutput(serializers.Serializer[Any]):
     worker_epoch = serializers.IntegerField(allow_null=True, help_text="from here on it can be confirmed")
     pending_owner = serializers.CharField(allow_null=True)
     pending_beneficiary = PendingBeneficiaryOutput(allow_null=True)
+    on_the_way = AddressMessageOutput(many=True)
 
 
 class AddressChangeInput(InputSerializer):
@@ -84,42 +91,6 @@ class AddressChangeOutput(serializers.Serializer[Any]):
     cost_max = serializers.CharField()
 
 
-def addresses_body(now: MinerAddresses) -> dict[str, Any]:
-    """Write a miner's addresses."""
-    change = now.pending_beneficiary
-    return {
-        "owner": now.owner,
-        "worker": now.worker,
-        "control": list(now.control),
-        "beneficiary": now.beneficiary,
-        "quota": str(now.quota),
-        "used_quota": str(now.used_quota),
-        "expiration": now.expiration,
-        "new_worker": now.new_worker or None,
-        "worker_epoch": now.worker_epoch if now.new_worker else None,
-        "pending_owner": now.pending_owner or None,
-        "pending_beneficiary": None
-        if change is None
-        else {
-            "address": change.address,
-            "quota": str(change.quota),
-            "expiration": change.expiration,
-            "by_beneficiary": change.by_beneficiary,
-            "by_nominee": change.by_nominee,
-        },
-    }
-
-
-def price_body(run: DryRun) -> dict[str, Any]:
-    """Write what a message would do and cost."""
-    return {
-        "exit_code": run.exit_code,
-        "error": run.error,
-        "cost_expected": str(run.cost_expected),
-        "cost_max": str(run.cost_max),
-    }
-
-
 class MinerAddressesView(PoolView):
     """`/miners/{address}/addresses`: owner, worker, control addresses, beneficiary; and a change."""
 
@@ -134,7 +105,8 @@ class MinerAddressesView(PoolView):
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Ask a node who may act for the miner, and what is pending."""
         miner = miner_get(self.principal, address)
-        return Response(addresses_body(addresses_read(miner, client=chain_client())))
+        now = addresses_read(miner, client=chain_client())
+        return Response(addresses_body(now, address_messages(miner)))
 
     @extend_schema(
         request=AddressChangeInput,
@@ -159,12 +131,7 @@ class MinerAddressesView(PoolView):
         )
         client = chain_client()
         plan = change_plan(miner, wish, principal=self.principal, client=client, head=head)
-        shown = {
-            "says": plan.says,
-            "sender": str(plan.item.from_),
-            "method": int(plan.item.method),
-            **price_body(plan.run),
-        }
+        shown = plan_body(plan)
         if only_priced:
             return Response({"message": None, **shown})
         message = change_push(miner, wish, principal=self.principal, client=client, head=head)

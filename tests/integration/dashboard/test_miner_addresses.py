@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 
 from apps.messages.models import Message
+from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (
@@ -17,7 +18,8 @@ from poolsite.filecoin.actors.miner_control import (
     ChangeWorkerAddressParams,
 )
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.codec import from_cbor
+from poolsite.filecoin.amounts import AttoFil
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from tests import factories, people
 from tests.fake_node import Refusal
 from tests.page_client import signed_in, text_of
@@ -218,3 +220,71 @@ def test_page_keeps_a_refusal_and_strangers_out(info: dict[str, Any]) -> None:
     assert wrong.status_code == 422
     assert "BLS key" in text_of(wrong)
     assert signed_in("ben").get("/miners/f02001/addresses/").status_code == 404
+
+
+def rpc(method: str, *params: Any, perm: str = "sign", of: str = "alice") -> Any:
+    body = {"jsonrpc": "2.0", "id": 1, "method": f"Filecoin.{method}", "params": list(params)}
+    token = people.bearer(people.token(perm, of=of))
+    answer = Client().post("/rpc/v1", json.dumps(body), content_type="application/json", headers=token)
+    return answer.json()
+
+
+def test_a_change_over_json_rpc_is_priced_sent_once_and_audited(info: dict[str, Any]) -> None:
+    wish = {"change": "control", "addresses": [NEW, SECP], "key": "k"}
+    price = rpc("MinerAddressChangePrice", "f02001", wish)["result"]
+    assert (price["message"], price["says"]) == (None, "control addresses: f0103, f0104")
+    assert int(price["cost_max"]) > int(price["cost_expected"]) > 0
+    assert not Message.objects.exists()
+
+    first, again = (rpc("MinerAddressChange", "f02001", wish)["result"]["message"] for _ in range(2))
+
+    assert first == again == str(pushed().pk)
+    params = from_cbor(ChangeWorkerAddressParams, bytes(pushed().params))
+    assert params == ChangeWorkerAddressParams(id_address(102), (id_address(103), id_address(104)))
+    assert AuditEntry.objects.filter(action="miner.address-change", target="f02001").count() == 1
+    shown = rpc("MinerAddresses", "f02001", perm="read")["result"]
+    assert (shown["owner"], [one["message"] for one in shown["on_the_way"]]) == ("f0101", [first])
+
+
+def test_json_rpc_refuses_who_may_not_and_what_cannot_be(info: dict[str, Any]) -> None:
+    wish = {"change": "owner", "addresses": [NEW]}
+    assert "need 'sign'" in rpc("MinerAddressChange", "f02001", wish, perm="write")["error"]["message"]
+    assert "error" in rpc("MinerAddressChange", "f02001", wish, of="bob")
+    assert "error" in rpc("MinerAddresses", "f02001", of="bob")
+    for wrong in (
+        {"change": "dance"},
+        {"change": "owner", "addresses": "f0103"},
+        {"change": "owner", "addresses": [NEW], "expiration": "x"},
+        {"change": "beneficiary", "addresses": [NEW], "quota": "many"},
+        {"change": "owner", "addresses": [NEW], "key": "k" * 65},
+    ):
+        assert "error" in rpc("MinerAddressChange", "f02001", wrong), wrong
+    assert not Message.objects.exists()
+
+
+def test_a_change_that_a_command_line_pushed_is_shown_as_pending(info: dict[str, Any]) -> None:
+    """As lotus-miner's and damocles' `set-owner` push it: the miner's message, and no method of ours."""
+    pushed_by_peer = to_cbor(ChangeOwnerAddressParams(id_address(103)))
+    beneficiary = to_cbor(ChangeBeneficiaryParams(id_address(103), AttoFil(5 * factories.FIL), 9000))
+    for number, (method, params) in enumerate(
+        ((Method.CHANGE_OWNER_ADDRESS, pushed_by_peer), (Method.CHANGE_BENEFICIARY, beneficiary))
+    ):
+        message_push(
+            principal=people.principal(),
+            id=f"p{number}",
+            to="f02001",
+            from_=OWNER,
+            method=method,
+            params=params,
+        )
+    people.person("ann")
+
+    page = text_of(signed_in("ann").get("/miners/f02001/addresses/"))
+    assert "Messages on their way" in page
+    assert "owner f0103" in page
+    headers = people.bearer(people.token("read"))
+    way = Client().get("/api/v1/miners/f02001/addresses", headers=headers).json()["on_the_way"]
+    assert [one["says"] for one in way] == ["owner f0103", "beneficiary f0103, 5 FIL until epoch 9000"]
+
+    Message.objects.update(state="LANDED")
+    assert "Messages on their way" not in text_of(signed_in("ann").get("/miners/f02001/addresses/"))

@@ -9,6 +9,7 @@ from apps.api.rpc.services.damocles.methods import DAMOCLES
 from apps.api.rpc.services.gateway.table import GATEWAY
 from apps.api.rpc.services.messager.table import MESSAGER
 from apps.api.rpc.services.miner import MINER_METHODS
+from apps.api.rpc.services.miner_addresses import ADDRESS_METHODS
 from apps.api.rpc.services.node.table import NODE
 from apps.api.rpc.services.sector_numbers import NUMBER_METHODS
 
@@ -19,7 +20,7 @@ VERSIONS: Final = ("v0", "v1", "v2")
 """Paths /rpc/v0, /rpc/v1, /rpc/v2."""
 
 SERVICES: Final[dict[str, Service]] = {
-    "Filecoin": replace(NODE, methods={**NODE.methods, **MINER_METHODS, **NUMBER_METHODS}),
+    "Filecoin": replace(NODE, methods={**NODE.methods, **MINER_METHODS, **ADDRESS_METHODS, **NUMBER_METHODS}),
     "Gateway": GATEWAY,
     "Message": MESSAGER,
     "Venus": DAMOCLES,

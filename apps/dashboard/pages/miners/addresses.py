@@ -21,6 +21,8 @@ from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.messages.states import MessageState
+from apps.miners.address_messages import address_messages
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import (
     AddressRequest,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from apps.chain.models import Head
     from apps.messages.services.dry_run import DryRun
+    from apps.miners.address_messages import AddressMessage
     from apps.miners.models import Miner
     from apps.miners.services.address_changes import ChangePlan, MinerAddresses
     from apps.users.principals import Principal
@@ -60,6 +63,15 @@ class PendingRow:
     change: str
     """The step that ends it; empty while it is too early."""
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class WayRow:
+    """A message that would change the addresses."""
+
+    href: str
+    says: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,12 @@ def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
             f"{left} of {formatting.fil(now.quota)} FIL left until epoch {formatting.whole(now.expiration)}"
         )
     yield AddressRow(_("Beneficiary"), now.beneficiary, term)
+
+
+def way_row(one: AddressMessage) -> WayRow:
+    """Lay out one message that is not on chain yet."""
+    state = str(MessageState(one.message.state).label)
+    return WayRow(reverse("message", args=[one.message.pk]), one.says, state)
 
 
 def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
@@ -243,10 +261,12 @@ def page_of(
     data, away = PageData(viewer), ""
     rows: list[AddressRow] = []
     pending: list[PendingRow] = []
+    on_the_way: list[WayRow] = []
     try:
         now = addresses_read(miner, client=chain_client())
         rows = list(address_rows(now))
         pending = list(pending_rows(now, height=head_required(data).height))
+        on_the_way = [way_row(one) for one in address_messages(miner)]
     except DomainError as refusal:
         away = refusal.reason
     return page_render(
@@ -261,6 +281,7 @@ def page_of(
         back=reverse("miner", args=[miner.address or miner.uuid]),
         rows=rows,
         pending=pending,
+        on_the_way=on_the_way,
         changes=change_cards(form),
         away=away,
         wrong=wrong or form.why,

@@ -1,0 +1,62 @@
+"""A miner's addresses and their changes as REST and JSON-RPC show them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.messages.services.dry_run import DryRun
+    from apps.miners.address_messages import AddressMessage
+    from apps.miners.services.address_changes import ChangePlan, MinerAddresses
+
+
+def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:
+    """Write a miner's addresses, what is pending, and the messages that would change them."""
+    change = now.pending_beneficiary
+    return {
+        "owner": now.owner,
+        "worker": now.worker,
+        "control": list(now.control),
+        "beneficiary": now.beneficiary,
+        "quota": str(now.quota),
+        "used_quota": str(now.used_quota),
+        "expiration": now.expiration,
+        "new_worker": now.new_worker or None,
+        "worker_epoch": now.worker_epoch if now.new_worker else None,
+        "pending_owner": now.pending_owner or None,
+        "pending_beneficiary": None
+        if change is None
+        else {
+            "address": change.address,
+            "quota": str(change.quota),
+            "expiration": change.expiration,
+            "by_beneficiary": change.by_beneficiary,
+            "by_nominee": change.by_nominee,
+        },
+        "on_the_way": [
+            {"message": str(one.message.pk), "state": one.message.state, "says": one.says}
+            for one in on_the_way
+        ],
+    }
+
+
+def price_body(run: DryRun) -> dict[str, Any]:
+    """Write what a message would do and cost."""
+    return {
+        "exit_code": run.exit_code,
+        "error": run.error,
+        "cost_expected": str(run.cost_expected),
+        "cost_max": str(run.cost_max),
+    }
+
+
+def plan_body(plan: ChangePlan) -> dict[str, Any]:
+    """Write a change with its price."""
+    return {
+        "says": plan.says,
+        "sender": str(plan.item.from_),
+        "method": int(plan.item.method),
+        **price_body(plan.run),
+    }

@@ -1,0 +1,93 @@
+"""`Filecoin.MinerAddresses` and its kin: a miner's owner, worker, control addresses and beneficiary.
+
+Methods of our own: lotus-miner, damocles and venus-tool push raw messages for these changes.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Final
+
+from apps.api.address_bodies import addresses_body, plan_body
+from apps.chain.client import chain_client
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
+from apps.core.errors import BadValue
+from apps.miners.address_messages import address_messages
+from apps.miners.selectors import miner_get
+from apps.miners.services.address_changes import AddressRequest, addresses_read, change_plan, change_push
+from poolsite.filecoin.amounts import BadAmount, amount_parse
+from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.chain.models import Head
+    from poolsite.filecoin.address import Address
+    from poolsite.wire.jsonrpc.messages import Json
+
+KEY_MAX: Final = 64
+
+
+def addresses(call: Call, miner: Address) -> Json:
+    """Show who may act for a miner, what is pending, and the messages that would change it."""
+    row = miner_get(call.principal, str(miner))
+    return addresses_body(addresses_read(row, client=chain_client()), address_messages(row))
+
+
+def change_price(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
+    """Show what a change would do and cost; nothing is sent."""
+    row = miner_get(call.principal, str(miner))
+    plan = change_plan(row, request_of(wish), principal=call.principal, client=chain_client(), head=_head())
+    return {"message": None, **plan_body(plan)}
+
+
+def change(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
+    """Push a change's message; the same `key` again is the same message."""
+    row, request, client, head = (
+        miner_get(call.principal, str(miner)),
+        request_of(wish),
+        chain_client(),
+        _head(),
+    )
+    plan = change_plan(row, request, principal=call.principal, client=client, head=head)
+    message = change_push(row, request, principal=call.principal, client=client, head=head)
+    return {"message": str(message.pk), **plan_body(plan)}
+
+
+def _head() -> Head:
+    head = head_current()
+    if head is None:
+        raise NetworkUnknown("no node has answered yet")
+    return head
+
+
+def request_of(wish: dict[str, Json]) -> AddressRequest:
+    """Read a change, with the members of REST.  Raises BadValue."""
+    named = wish.get("addresses") or []
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        raise BadValue("must be a list of addresses", field="addresses")
+    expiration = wish.get("expiration") or 0
+    if not isinstance(expiration, int) or isinstance(expiration, bool) or not 0 <= expiration < 1 << 63:
+        raise BadValue("must be an epoch", field="expiration")
+    try:
+        quota = int(amount_parse(str(wish.get("quota") or "0")))
+    except BadAmount as error:
+        raise BadValue(str(error), field="quota") from None
+    key = str(wish.get("key") or "")
+    if len(key) > KEY_MAX:
+        raise BadValue(f"at most {KEY_MAX} characters", field="key")
+    return AddressRequest(
+        change=str(wish.get("change") or ""),
+        addresses=tuple(named),
+        quota=quota,
+        expiration=expiration,
+        key=key or uuid.uuid4().hex,
+    )
+
+
+ADDRESS_METHODS: Final[dict[str, RpcMethod]] = {
+    "Filecoin.MinerAddresses": RpcMethod("read", addresses, (ADDRESS,)),
+    "Filecoin.MinerAddressChangePrice": RpcMethod("sign", change_price, (ADDRESS, OBJECT)),
+    "Filecoin.MinerAddressChange": RpcMethod("sign", change, (ADDRESS, OBJECT)),
+}
+"""They stand beside a node's, none of which has these names."""

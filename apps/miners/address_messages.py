@@ -1,0 +1,75 @@
+"""Messages on their way that change a miner's addresses, whoever pushed them.
+
+The command lines of lotus-miner, damocles and venus-tool have no methods for these changes: they push the
+miner's message, which comes here as any other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.messages.models import Message
+from apps.messages.states import MessageState
+from poolsite.filecoin.actors.decode import method_name
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_control import (
+    ChangeBeneficiaryParams,
+    ChangeOwnerAddressParams,
+    ChangeWorkerAddressParams,
+)
+from poolsite.filecoin.amounts import fil_format
+from poolsite.filecoin.cbor import BadCbor
+from poolsite.filecoin.codec import from_cbor
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+
+METHODS: Final = (
+    Method.CHANGE_WORKER_ADDRESS,
+    Method.CONFIRM_CHANGE_WORKER_ADDRESS,
+    Method.CHANGE_OWNER_ADDRESS,
+    Method.CHANGE_BENEFICIARY,
+)
+SHOWN_MAX: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class AddressMessage:
+    """One message that is not on chain yet."""
+
+    message: Message
+    says: str
+    """What it would change, in words."""
+
+
+def address_messages(miner: Miner) -> list[AddressMessage]:
+    """Return the messages of the miner's tenant that would change its addresses, oldest first."""
+    names = [name for name in (miner.address, str(miner.robust)) if name]
+    rows = Message.objects.filter(
+        tenant_id=miner.tenant_id,
+        to__in=names,
+        method__in=METHODS,
+        state__in=[MessageState.UNFILLED, MessageState.FILLED],
+    )
+    return [AddressMessage(row, message_says(row)) for row in rows.order_by("created_at")[:SHOWN_MAX]]
+
+
+def message_says(row: Message) -> str:
+    """Return what a message would change; of one whose parameters cannot be read, its method's name."""
+    params = bytes(row.params)
+    try:
+        match row.method:
+            case Method.CHANGE_WORKER_ADDRESS:
+                worker = from_cbor(ChangeWorkerAddressParams, params)
+                control = ", ".join(map(str, worker.new_control_addrs)) or "none"
+                return f"worker {worker.new_worker}, control addresses: {control}"
+            case Method.CHANGE_OWNER_ADDRESS:
+                return f"owner {from_cbor(ChangeOwnerAddressParams, params).new_address}"
+            case Method.CHANGE_BENEFICIARY:
+                term = from_cbor(ChangeBeneficiaryParams, params)
+                quota = fil_format(term.new_quota)
+                return f"beneficiary {term.new_beneficiary}, {quota} until epoch {term.new_expiration}"
+    except (BadCbor, ValueError):
+        pass
+    return str(method_name("miner", row.method) or f"method {row.method}")
