@@ -13,8 +13,7 @@ from apps.sectors.errors import StoreUnknown, WorkerUnknown
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Sector
-from apps.sectors.states import OPEN_MOVES
-from apps.sectors.store_models import Store, StoreAttachment, StoreMove, StoreSample
+from apps.sectors.store_models import Store, StoreAttachment, StoreSample
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
@@ -166,17 +165,6 @@ def provers_of_store(store: Store, *, now: datetime) -> list[Worker]:
     going = set(orders.values_list("worker_id", flat=True))
     hosts = hosts_of_store(store, READABLE, now=now)
     return [one for one in hosts if str(JobKind.WINDOW_POST) in one.kinds and one.pk not in going]
-
-
-def moves_of(store: Store) -> QuerySet[StoreMove]:
-    """Return the moves out of a store and into it, the newest first."""
-    rows = StoreMove.objects.filter(Q(from_store=store) | Q(to_store=store))
-    return rows.select_related("sector__miner", "worker", "from_store", "to_store").order_by("-pk")
-
-
-def moves_open(store: Store) -> int:
-    """Count the moves out of a store and into it that have not ended."""
-    return moves_of(store).filter(state__in=OPEN_MOVES).count()
 
 
 def store_orders(viewer: Principal, *, now: datetime) -> list[WorkerCommand]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -18,13 +19,13 @@ from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
 from apps.sectors.host_selectors import worker_get
+from apps.sectors.move_selectors import moves_of, removals_awaited
 from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin, moves_cancel
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
 from apps.sectors.store_selectors import (
     attachment_get,
     attachments_of,
-    moves_of,
     store_days_left,
     store_fill_rate,
     store_get,
@@ -34,7 +35,10 @@ from apps.sectors.store_selectors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from apps.sectors.host_models import WorkerCommand
+    from apps.sectors.move_selectors import Removal
     from apps.sectors.services.lost_stores import LostStore
     from apps.sectors.store_models import Store, StoreMove
 
@@ -111,6 +115,14 @@ class MovesInput(InputSerializer):
     count = serializers.IntegerField(required=False, min_value=1, max_value=1000)
 
 
+class AwaitedRemovalOutput(serializers.Serializer[Any]):
+    """A copy that was not finished; its host has yet to remove it."""
+
+    host = serializers.CharField()
+    name = serializers.CharField(help_text="of the sector's files in the store, as s-t01000-7")
+    store = serializers.CharField()
+
+
 class MoveOutput(serializers.Serializer[Any]):
     """A sector on its way from one store to another."""
 
@@ -123,6 +135,9 @@ class MoveOutput(serializers.Serializer[Any]):
     host = serializers.CharField()
     state = serializers.CharField()
     error = serializers.CharField(allow_blank=True)
+    waits_for = AwaitedRemovalOutput(
+        allow_null=True, help_text="what must be gone before its next step is ordered"
+    )
     updated_at = serializers.DateTimeField()
 
 
@@ -262,7 +277,14 @@ class StoreDetachView(PoolView):
         return created(order_body(store_detach(row, now=clock.now(), by=self.principal)))
 
 
-def move_body(move: StoreMove) -> dict[str, Any]:
+def moves_body(moves: Iterable[StoreMove]) -> dict[str, Any]:
+    """Write moves, and what they wait for."""
+    rows = list(moves)
+    awaited = removals_awaited(rows)
+    return {"results": [move_body(row, awaited.get(row.pk)) for row in rows]}
+
+
+def move_body(move: StoreMove, awaited: Removal | None) -> dict[str, Any]:
     """Write one move."""
     return {
         "uuid": str(move.uuid),
@@ -274,6 +296,7 @@ def move_body(move: StoreMove) -> dict[str, Any]:
         "host": move.worker.name,
         "state": move.state,
         "error": move.error,
+        "waits_for": asdict(awaited) if awaited is not None else None,
         "updated_at": move.updated_at,
     }
 
@@ -355,7 +378,7 @@ class StoreMovesView(PoolView):
         """List them, the newest first."""
         limit = number(request, "limit", least=1, default=100, most=1000)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response({"results": [move_body(row) for row in moves_of(store)[:limit]]})
+        return Response(moves_body(moves_of(store)[:limit]))
 
     @extend_schema(request=MovesInput, responses={201: MoveList})
     def post(self, request: Request, uuid: str) -> Response:
@@ -369,8 +392,7 @@ class StoreMovesView(PoolView):
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(given["to"]), now=now)
         made = moves_begin(source, target, numbers=numbers, now=now, by=self.principal)
-        rows = moves_of(source).filter(pk__in=[one.pk for one in made])
-        return created({"results": [move_body(row) for row in rows]})
+        return created(moves_body(moves_of(source).filter(pk__in=[one.pk for one in made])))
 
     @extend_schema(responses=CancelledOutput)
     def delete(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature

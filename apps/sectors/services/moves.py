@@ -18,6 +18,7 @@ from apps.sectors.errors import RunUnderWay, StoreRefused
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Job, Sector
+from apps.sectors.move_selectors import removals_awaited
 from apps.sectors.run_models import FINAL, PipelineRun
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.store_copies import copies_forget
@@ -206,18 +207,14 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     if not known:
         return
     told = ours.filter(state__in=TOLD).count()
-    # Of all hosts: one that comes back later has the same store, and the live copy in it may be a new one.
-    drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None)
-    drops = drops.filter(worker__tenant_id=worker.tenant_id, worker__retired_at=None)
-    drops = drops.filter(args__sector__in=[str(row.sector.uuid) for row in known])
-    dropped = set(drops.values_list("args__sector", flat=True))
+    awaited = removals_awaited(known)
     proven = {store.pk: bool(provers_of_store(store, now=now)) for store in {row.to_store for row in known}}
     for row in known:
         if told >= AT_ONCE:
             return
         if row.state == MoveState.QUEUED and row.sector.runs.exclude(state__in=FINAL).exists():
             advance(row, "CANCEL", error=BEING_CHANGED, updated_at=now)
-        elif str(row.sector.uuid) in dropped:
+        elif row.pk in awaited:
             continue  # a new copy would be removed with what an earlier move left
         elif proven[row.to_store_id] and _is_begun(row, now=now):
             told += 1

@@ -10,7 +10,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.services.stores import stores_note
-from apps.sectors.store_models import Store
+from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
 from apps.users.states import Role
 from poolsite.wire.jobs import JobKind
@@ -161,3 +161,24 @@ def test_over_rest_stores_are_listed_by_cursor_changed_and_detached(client):
     refused = client.post(f"{where}/detach", {"worker_id": str(box.uuid)}, **json, headers=ann)
     assert (refused.status_code, refused.json()["code"]) == (409, "store_refused")
     assert client.get(where, headers=bearer(token("write", of="bob"))).status_code == 404
+
+
+def test_a_move_names_the_half_copy_that_another_host_must_remove_first(client, ann):
+    box, other = prover(), prover("second")
+    source, target = attached(box), attached(box, "target")
+    row = factories.sector(factories.miner(1000), number=7, state="PROVING", store="disk")
+    StoreMove.objects.create(sector=row, worker=box, from_store=source, to_store=target, actor="ann")
+    args = {"sector": str(row.uuid), "miner_id": "1000", "number": "7", "to": target.uid}
+    order = WorkerCommand.objects.create(worker=other, op="drop_copy", args=args)
+    reader, where = bearer(token("write")), f"/api/v1/stores/{source.uuid}/moves"
+
+    [move] = client.get(where, headers=reader).json()["results"]
+    assert move["waits_for"] == {"host": "second", "name": "s-t01000-7", "store": "target"}
+    words = "waits until second has removed its half copy s-t01000-7 in target"
+    page = signed_in()
+    assert words in text_of(page.get(reverse("store", args=[source.uuid])))
+
+    WorkerCommand.objects.filter(pk=order.pk).update(done_at=now())
+    [move] = client.get(where, headers=reader).json()["results"]
+    assert move["waits_for"] is None
+    assert "waits until" not in text_of(page.get(reverse("store", args=[source.uuid])))

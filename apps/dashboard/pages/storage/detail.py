@@ -34,6 +34,7 @@ from apps.dashboard.pages.storage.rows import (
 )
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import StoreUnknown
+from apps.sectors.move_selectors import moves_of, moves_open, removals_awaited
 from apps.sectors.services.moves import moves_begin, moves_cancel
 from apps.sectors.services.store_orders import (
     StoreChanges,
@@ -44,8 +45,6 @@ from apps.sectors.services.store_orders import (
 from apps.sectors.store_selectors import (
     COUNTED_MAX,
     attachment_get,
-    moves_of,
-    moves_open,
     store_get,
     store_sector_counts,
     stores_visible,
@@ -88,6 +87,8 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
     counts = store_sector_counts(store)
     bad, bad_count = bad_rows(store)
     here = f"{reverse('sectors')}?{urlencode({'q': store.name})}"
+    moves = list(moves_of(store)[:MOVES_SHOWN])
+    awaited = removals_awaited(moves)
     return StoreDetail(
         row=store_row(store, now=data.at),
         facts=tuple(store_facts(store)),
@@ -97,7 +98,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
             for state, count in sorted(counts.items(), key=lambda one: -one[1])
         ),
         events=tuple(event_rows(store)),
-        moves=tuple(move_row(move) for move in moves_of(store)[:MOVES_SHOWN]),
+        moves=tuple(move_row(move, awaited.get(move.pk)) for move in moves),
         moves_left=formatting.whole(left) if (left := moves_open(store)) else "",
         checks=check_rows(store, at=data.at),
         bad=bad,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.host_models import WorkerCommand
+    from apps.sectors.move_selectors import Removal
     from apps.sectors.store_models import Store, StoreAttachment, StoreEvent, StoreMove
 
 CONDITIONS: Final = {
@@ -222,7 +223,7 @@ def order_row(command: WorkerCommand) -> dict[str, object]:
     }
 
 
-def move_row(move: StoreMove) -> dict[str, object]:
+def move_row(move: StoreMove, awaited: Removal | None) -> dict[str, object]:
     """Lay out a sector on its way to another store."""
     return {
         "name": f"{move.sector.miner} / {move.sector.number}",
@@ -231,6 +232,7 @@ def move_row(move: StoreMove) -> dict[str, object]:
         "host": move.worker.name,
         "label": MOVES[move.state],
         "error": move.error,
+        "awaited": awaited,
         "at": move.updated_at,
     }
 

@@ -11,6 +11,7 @@ from apps.miners.errors import TransferRefused
 from apps.sectors.errors import RunUnderWay, StoreRefused
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
+from apps.sectors.move_selectors import Removal, removals_awaited
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.moves import moves_begin, moves_cancel
@@ -374,12 +375,15 @@ def test_another_hosts_half_copy_goes_before_the_sector_is_copied(worker: Worker
     assert beat(other, at=later) == [], "the first host may remove what the second had copied"
     move.refresh_from_db()
     assert move.state == "QUEUED"
+    row = StoreMove.objects.select_related("sector__miner", "from_store", "to_store").get(pk=move.pk)
+    assert removals_awaited([row]) == {row.pk: Removal(worker.name, "s-t01000-7", "b")}
     if is_retired:
         worker_retire(worker, now=later)
     else:
         assert [one.op for one in worker.commands.filter(done_at=None)] == ["drop_copy"]
         beat(worker, at=later)
 
+    assert removals_awaited([row]) == {}
     assert beat(other, at=later) == [("copy_sector", "7")]
 
 
