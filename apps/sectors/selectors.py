@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count, Prefetch, Q
 
@@ -15,8 +15,9 @@ from apps.sectors.errors import ChangeUnknown, SectorUnknown
 from apps.sectors.host_selectors import is_uuid, worker_is_away, workers_visible
 from apps.sectors.models import Batch, JobEvent, Sector, SectorChange
 from apps.sectors.number_models import NumberReservation, SectorNumbers
-from apps.sectors.policy import BATCH_FIELDS, SealingPolicy, sealing_policy
+from apps.sectors.policy import SealingPolicy, sealing_policy
 from apps.sectors.states import BatchKind, JobState
+from apps.sectors.target_selectors import batch_settings_own
 from poolsite.wire.pipeline import (
     FINAL_STATES,
     NEXT_STAGE,
@@ -130,8 +131,9 @@ def sector_get(viewer: Principal, name: str) -> Sector:
 
 def batch_policy(miner: Miner, pool: SealingPolicy | None = None) -> SealingPolicy:
     """Return the policy of a miner's batches: the pool's, with the miner's own settings laid over it."""
-    row = getattr(miner, "batch_settings", None)
-    own = {name: value for name in BATCH_FIELDS if (value := getattr(row, name, None)) is not None}
+    own: dict[str, Any] = {
+        name: value for name, value in batch_settings_own(miner).items() if value is not None
+    }
     return replace_fields(pool or sealing_policy(), **own)
 
 

@@ -1,4 +1,4 @@
-"""Sealing targets: settings and progress."""
+"""Sealing targets: settings and progress; what a miner has set of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import NotFound
 from apps.sectors.models import Sector
+from apps.sectors.policy import BATCH_FIELDS, LIMITS
 from apps.sectors.states import Hold
 from apps.sectors.target_models import SealTarget
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -67,3 +68,16 @@ def _wanted(row: SealTarget, *, now: datetime) -> int:
     wanted = min(wanted, (row.day_bytes or 0) // row.miner.sector_size)
     made = sectors.filter(created_at__gte=begin).exclude(state=SectorState.ABORTED).count()
     return max(wanted - made, 0)
+
+
+def batch_settings_own(miner: Miner) -> dict[str, int | bool | None]:
+    """Return a miner's own settings by name, None for what is as the pool has it.
+
+    What was stored before a limit came, or came back with a backup, is the nearest that the limit allows.
+    """
+    row = getattr(miner, "batch_settings", None)
+    own = {name: getattr(row, name, None) for name in BATCH_FIELDS}
+    for name, (least, most) in LIMITS.items():
+        if (value := own[name]) is not None:
+            own[name] = min(max(value, least), most)
+    return own

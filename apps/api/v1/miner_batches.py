@@ -16,6 +16,7 @@ from apps.miners.selectors import miner_get
 from apps.sectors.policy import BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.target_selectors import batch_settings_own
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -125,11 +126,11 @@ class BatchSettingsOutput(serializers.Serializer[Any]):
 
 def settings_body(miner: Miner) -> dict[str, Any]:
     """Write a miner's settings."""
-    row = getattr(miner, "batch_settings", None)
+    own = batch_settings_own(miner)
     return {
         "in_force": policy_body(batch_policy(miner)),
         "pool": policy_body(sealing_policy()),
-        "own": [name for name in BATCH_FIELDS if getattr(row, name, None) is not None],
+        "own": [name for name, value in own.items() if value is not None],
     }
 
 

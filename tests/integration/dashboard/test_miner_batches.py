@@ -15,6 +15,7 @@ from apps.sectors.policy import SealingPolicy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batches import batch_choose
 from apps.sectors.services.sealing_context import PRE_COMMIT, SealingContext
+from apps.sectors.target_models import BatchSettings
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
@@ -118,6 +119,26 @@ def test_the_page_shows_the_pools_values_and_saves_its_own(ann: None) -> None:
     browser.post(page, {"aggregate_commits": "yes"})
     assert batch_policy(Miner.objects.get()).aggregate_commits is True
     assert batch_policy(Miner.objects.get()).commit_batch_max == SealingPolicy().commit_batch_max
+
+
+def test_what_was_stored_before_a_limit_is_within_it_and_shown_so(ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    BatchSettings.objects.create(miner=miner, precommit_slack_epochs=3, pause_s=9_999)
+    page, browser = reverse("miner-batches", args=["f02001"]), signed_in()
+
+    policy = batch_policy(Miner.objects.get())
+    assert (policy.precommit_slack_epochs, policy.pause_s) == (20, 3_600)
+    body = rest({}).json()
+    assert (body["in_force"]["precommit_slack_epochs"], body["own"]) == (
+        20,
+        ["precommit_slack_epochs", "pause_s"],
+    )
+    shown = text_of(browser.get(page))
+    assert 'value="20"' in shown
+    assert 'value="3"' not in shown
+    sent = {"precommit_slack_epochs": "20", "pause_s": "3600", "commit_batch_max": "3"}
+    assert browser.post(page, sent).status_code == 302
+    assert BatchSettings.objects.get().precommit_slack_epochs == 20
 
 
 def test_new_sectors_are_sealed_as_rest_and_page_say(ann: None) -> None:

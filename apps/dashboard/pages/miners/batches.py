@@ -20,6 +20,7 @@ from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
 from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.target_selectors import batch_settings_own
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
 if TYPE_CHECKING:
@@ -172,8 +173,7 @@ class BatchesForm(PageForm):
 def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Show and set them."""
     miner = miner_get(viewer, address)
-    row = getattr(miner, "batch_settings", None)
-    own = {name: getattr(row, name, None) for name in BATCH_FIELDS}
+    own = batch_settings_own(miner)
     is_own = own["base_fee_max"] is not None
     form = BatchesForm.of(
         request,
