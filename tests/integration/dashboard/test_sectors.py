@@ -40,6 +40,18 @@ def test_retry_without_script_leads_back(ann):
     assert answer.headers["Location"] == reverse("sector", args=[pool.paused.uuid])
 
 
+@pytest.mark.parametrize("first", "ft")
+def test_a_sector_is_found_by_miner_and_number(ann, first):
+    row = factories.sector(factories.miner(1004), number=1)
+    factories.sector(factories.miner(1005, of="bob"), number=1)
+    browser = signed_in()
+
+    answer = browser.get(f"/sectors/{first}01004-1/")
+    assert (answer.status_code, answer["Location"]) == (302, reverse("sector", args=[row.uuid]))
+    for unknown in (f"{first}01004-2", f"{first}01005-1", "x01004-1", "no-such"):
+        assert browser.get(f"/sectors/{unknown}/").status_code == 404
+
+
 def test_a_paused_sector_is_not_said_to_have_failed(ann):
     pool = busy_pool()
     browser, page = signed_in(), reverse("sector", args=[pool.sealing.uuid])

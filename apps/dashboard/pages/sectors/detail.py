@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
@@ -371,6 +372,13 @@ def sector(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespo
     return sector_page(request, viewer, key)
 
 
+@require_safe
+@sign_in_required
+def sector_named(request: HttpRequest, viewer: Principal, name: str) -> HttpResponse:  # noqa: ARG001  # Django's
+    """Lead from a sector's miner and number, as people and REST write it, to its page."""
+    return redirect("sector", sector_get(viewer, name).uuid)
+
+
 def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, error: str = "") -> HttpResponse:
     """Render a sector's page; `error` is what was refused a moment ago."""
     data = PageData(viewer)
@@ -390,6 +398,7 @@ def sector_page(request: HttpRequest, viewer: Principal, key: uuid.UUID, *, erro
 
 urlpatterns: Final = [
     path("sectors/<uuid:key>/", sector, name="sector"),
+    path("sectors/<str:name>/", sector_named, name="sector-named"),
 ]
 LIVE: Final = {
     "sector": LivePage(
