@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import F, Sum
+from django.db.models import F, Q, Sum
 
 from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.host_models import DAMOCLES
 from apps.sectors.services.damocles_sectors import held, living_require
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import attachments_of, provers_of_store, store_standing, stores_visible
@@ -82,11 +83,13 @@ def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
 def reserved_in(store: Store) -> QuerySet[DamoclesSector]:
     """Return the sectors whose files are still to come into a store.
 
-    Not those that are over, however they ended, nor those that lie there: its host counts them as used.
+    Not those that are over, however they ended, nor those that lie there: its host counts them as used; nor
+    those whose damocles-worker is retired, or that one of the pool's own hosts seals since.
     """
     rows = DamoclesSector.objects.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
+    theirs = Q(sector__job__sticky_worker=None) | Q(sector__job__sticky_worker__kinds__contains=[DAMOCLES])
     return (
-        rows.filter(finished_at=None)
+        rows.filter(theirs, finished_at=None, sector__job__sticky_worker__retired_at=None)
         .exclude(sector__state__in=FINAL_STATES)
         .exclude(sector__store=F("reserved_store"))
     )

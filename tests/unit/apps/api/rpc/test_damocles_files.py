@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
+from apps.sectors.host_models import DAMOCLES
 from apps.sectors.models import Job, Sector
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.reports import job_complete
@@ -88,7 +89,7 @@ def reserve(line: Line, sector: Sector, size: int = HALF) -> Any:
     return line.call("StoreReserveSpace", named(sector), size, ["store"])
 
 
-@pytest.mark.parametrize("how", ["aborted", "stored", "finished"])
+@pytest.mark.parametrize("how", ["aborted", "stored", "finished", "retired", "taken over"])
 def test_room_is_kept_only_for_files_that_are_still_to_come(
     line: Line, miner: Miner, prover: Worker, how: str
 ) -> None:
@@ -100,6 +101,11 @@ def test_room_is_kept_only_for_files_that_are_still_to_come(
     if how == "aborted":
         sector_abort(first, actor="ann", reason="not wanted", now=clock.now())
         assert line.code("StoreReserveSpace", named(first), HALF, ["store"]) == 11001
+    elif how == "retired":
+        gone = factories.worker("gone", kinds=[DAMOCLES], retired_at=clock.now())
+        Job.objects.filter(sector=first).update(sticky_worker=gone)
+    elif how == "taken over":
+        Job.objects.filter(sector=first).update(sticky_worker=factories.worker("ours", kinds=["seal"]))
     else:
         Sector.objects.filter(pk=first.pk).update(state="PRECOMMIT_LANDED", comm_r=bytes(32))
         assert line.call("SubmitPersisted", named(first), "store") is True
