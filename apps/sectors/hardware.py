@@ -7,6 +7,9 @@ from typing import Any, Final
 DISK_LOW: Final = 0.1
 """Share of free disk space below which a host is short of it."""
 
+PINGS: Final = "pings"
+"""Of a damocles-worker: when each process of its name pinged last, and how many threads were at work."""
+
 
 def disk_share(hardware: dict[str, Any]) -> float | None:
     """Return the free part of a host's disk, 0 to 1; None if it did not tell."""

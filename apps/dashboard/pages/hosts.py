@@ -25,7 +25,7 @@ from apps.dashboard.pages.host_filters import HostFilter, facets, group_facets, 
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
-from apps.sectors.hardware import disk_share, is_short_of_disk
+from apps.sectors.hardware import PINGS, disk_share, is_short_of_disk
 from apps.sectors.host_selectors import is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.job_selectors import hosts_of_jobs
 from apps.sectors.proof_forms import parameters_error
@@ -215,6 +215,13 @@ ASKED: Final[dict[str, str]] = {
 """Commands that ride on the answer to a heartbeat."""
 
 
+def _does(worker: Worker, jobs: list[str]) -> str:
+    """What a host is at, or what went wrong last; that two processes have its name stands before all."""
+    if len(worker.hardware.get(PINGS, ())) > 1:
+        return "; ".join(filter(None, (worker.last_error, *jobs)))
+    return "; ".join(jobs) or worker.last_error
+
+
 def asked_text(worker: Worker, asked: str) -> str:
     """`removes the files of aborted sectors, 384.00 GiB`: what a host was told and has not done yet."""
     removing = worker.hardware.get("removing_bytes", 0) if asked == Operation.REMOVE else 0
@@ -241,7 +248,7 @@ def host_row(
         label=worker_label(worker, now=data.at, pace=pace),
         kind=", ".join(kind_text(kind) for kind in worker.kinds),
         slots=slots_text(worker.slots),
-        does="; ".join(jobs) or worker.last_error or idle_text(worker, now=data.at),
+        does=_does(worker, jobs) or idle_text(worker, now=data.at),
         asked=asked_text(worker, asked),
         hardware=hardware_text(worker.hardware),
         disk=disk_text(worker.hardware),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F
@@ -15,6 +15,7 @@ from django.db.models import F
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.errors import WorkerRetired
+from apps.sectors.hardware import PINGS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Job
 from apps.sectors.restored import must_register, sectors_recovery
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 BOOT: Final = "damocles"
 """damocles-workers do not say when they were started."""
 NAMED: Final = "damocles:"
+TOGETHER: Final = timedelta(seconds=90)
+"""Pings of one name from two places within three of their pauses are two processes', where they alternate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +49,8 @@ class Ping:
     """Threads with an error."""
     busy: int | None = None
     """Threads that have a sector, or other work; None: it did not say."""
+    dest: str = ""
+    """Where it answers itself, as it says."""
 
 
 def damocles_host(principal: Principal, *, name: str = "", now: datetime) -> Worker:
@@ -102,14 +107,43 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     worker.seen_at, worker.host = now, principal.source[:100]
     worker.version = ping.version[:100]
     worker.last_error = f"{ping.errors} of {ping.threads} threads have an error" if ping.errors else ""
+    busy = _namesakes_note(worker, ping, source=principal.source[:100], now=now)
     _commands_obey(worker, now=now)
     worker.save()
-    is_busy = _leases_renew(worker, busy=ping.busy, now=now)
-    _disk_note(worker, busy=ping.busy, now=now)
+    is_busy = _leases_renew(worker, busy=busy, now=now)
+    _disk_note(worker, busy=busy, now=now)
     retire_when_drained(worker, is_busy=is_busy, now=now)
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
     nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
+
+
+def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -> int | None:
+    """Note who pings under a worker's name; return the threads at work of all that do.
+
+    Two processes with one name, each behind an address of its own or both behind one, can be told apart by
+    their pings only: a sector that one reports may be the other's, so that somebody must name them.
+    """
+    place, at = f"{source} {ping.dest}".strip(), now.timestamp()
+    known: dict[str, Any] = worker.hardware.get(PINGS, {})
+    since = at - TOGETHER.total_seconds()
+    others = {name: one for name, one in known.items() if name != place and one["at"] > since}
+    before = known.get(place, {}).get("at")
+    for one in others.values():
+        # A worker that was started again elsewhere never pings from its old place once more.
+        one["is_beside"] = one.get("is_beside", False) or (before is not None and before < one["at"])
+    beside = {name: one for name, one in others.items() if one["is_beside"]}
+    own = {"at": at, "busy": ping.busy, "is_beside": bool(beside)}
+    worker.hardware = {**worker.hardware, PINGS: others | {place: own}}
+    if not beside:
+        return ping.busy
+    places = " and from ".join(sorted((place, *beside)))
+    worker.last_error = (
+        f"{len(beside) + 1} damocles-workers ping as {ping.name}, from {places}:"
+        " set worker.name in each one's file, and start them again"
+    )
+    counts = [ping.busy, *(one["busy"] for one in beside.values())]
+    return None if None in counts else sum(counts)
 
 
 def _leases_renew(worker: Worker, *, busy: int | None, now: datetime) -> bool:

@@ -143,6 +143,7 @@ def ping(value: Json) -> Ping:
         threads=threads,
         errors=whole(summary.get("errors") or 0),
         busy=None if empty is None else max(threads - whole(empty), 0),
+        dest=dest,
     )
 
 

@@ -177,6 +177,35 @@ def test_a_ping_prolongs_as_many_leases_as_threads_are_at_work(line: Line, miner
     assert len(renewed(4)) == 3
 
 
+def test_two_processes_of_one_name_are_told_apart_and_named(line: Line, miner: Miner) -> None:
+    people.person("ann")
+
+    def ping(dest: str, busy: int) -> str:
+        summary = {"Threads": 4, "Empty": 4 - busy, "Errors": 0}
+        line.call("WorkerPing", INFO | {"Dest": dest, "Summary": summary})
+        return Worker.objects.get(name="w1").last_error
+
+    sectors = [factories.sector(miner) for _ in range(3)]
+    for sector in sectors:
+        line.call("AllocateSector", SPEC)
+        line.report({"ID": named(sector)}, "Allocated")
+    assert ping("10.0.0.1:17890", 1) == ""
+    assert ping("10.0.0.1:17891", 2) == "", "it may have been started again"
+    assert ping("10.0.0.1:17891", 2) == ""
+    Job.objects.update(lease_until=clock.now() + timedelta(seconds=5))
+    error = ping("10.0.0.1:17890", 1)
+
+    assert error.startswith("2 damocles-workers ping as w1, from 127.0.0.1 10.0.0.1:17890 and from")
+    assert "set worker.name in each one's file" in error
+    soon = clock.now() + timedelta(seconds=6)
+    assert Job.objects.filter(lease_until__gt=soon).count() == 3, "those of both are at work"
+    assert "ping as w1" in text_of(signed_in().get(reverse("hosts")))
+    for worker in Worker.objects.filter(name="w1"):  # the one is given another name
+        old = {place: one | {"at": one["at"] - 120} for place, one in worker.hardware["pings"].items()}
+        Worker.objects.filter(pk=worker.pk).update(hardware=worker.hardware | {"pings": old})
+    assert ping("10.0.0.1:17891", 2) == ""
+
+
 def test_after_a_restore_nothing_is_given_before_all_is_known(line: Line, miner: Miner) -> None:
     held, lost = factories.sector(miner), factories.sector(miner)
     line.call("WorkerPing", INFO)
