@@ -56,7 +56,7 @@ def test_events_reach_the_owner_of_their_channel_until_it_is_closed():
     assert sorted(asyncio.run(whole()).seen) == [("a", 1), ("b", 2), ("b", 4)]
 
 
-def test_what_comes_before_the_channels_number_is_known_is_handled_and_so_is_its_end():
+def test_what_comes_before_the_channels_number_is_known_is_handled():
     async def whole() -> Owners:
         owners = Owners()
         owners.value(7, "early")

@@ -281,7 +281,7 @@ def single_look(of: Miner, *, height: int) -> None:
     )
 
 
-def test_an_old_single_look_in_a_lost_store_keeps_nothing_from_being_declared() -> None:
+def test_an_old_single_look_in_a_lost_store_holds_nothing_up() -> None:
     of = waiting()
     known_bad(checker())
     single_look(of, height=AHEAD - 100)
