@@ -227,7 +227,7 @@ def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Cal
 
 
 def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) -> None:
-    """Have a delivery tried again, or end it; what nobody has foreseen is raised."""
+    """Postpone a delivery, or end it; what nobody has foreseen is raised."""
     if isinstance(error, DeliveryRefused | DecryptionFailed):
         delivery_fail(row, str(error))
     elif isinstance(error, SourceAway | OSError | DomainError):

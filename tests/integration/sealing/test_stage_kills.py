@@ -48,7 +48,7 @@ def at_once(settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def ended(world: World, kills: StageKills, is_done: Callable[[], bool], *, stride: int = SKIP) -> None:
-    """Let epochs pass with kills until something is done."""
+    """Advance epochs with kills until something is done."""
     with kills.on():
         world.until(is_done, epochs=LONG, stride=stride)
     stopped = Job.objects.filter(state__in=["PAUSED", "FAILED"]).exclude(kind=JobKind.WINDOW_POST)
@@ -80,7 +80,7 @@ class TwoStores:
         self.beat()
 
     def beat(self) -> None:
-        """Look at the stores, and tell the console; wait for what it orders."""
+        """Inspect the stores, report them to the console, and wait for what it orders."""
         self.watch.tick()
         self._rest(lambda: any(look.is_running for look in self.watch._looks.values()))
         for leases in self.hosts:
