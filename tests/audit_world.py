@@ -12,6 +12,7 @@ from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.models import Sector
 from apps.sectors.store_check_models import StoreCheck
 from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.store_scan_models import StoreFinding
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
@@ -71,6 +72,15 @@ class World:
         """Return the key of a sector whose files lie in the store."""
         self.other_store()
         return str(Sector.objects.get(number=77).uuid)
+
+    def found(self) -> str:
+        """Return the key of a store in which a lost sector was found."""
+        self.other_store()
+        sector = Sector.objects.get(number=77)
+        Sector.objects.filter(pk=sector.pk).update(store="", comm_r=bytes(32))
+        facts = {"miner_id": sector.miner.actor_id, "number": 77, "name": "s-t01000-77"}
+        StoreFinding.objects.create(store=self.store, sector=sector, kind="ELSEWHERE", **facts)
+        return str(self.store.uuid)
 
     def forgotten(self) -> None:
         """Forget a store that no host reads any more."""

@@ -39,9 +39,11 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
     )
     from apps.sectors.states import (
         BATCH_TRANSITIONS,
+        FINDING_TRANSITIONS,
         JOB_TRANSITIONS,
         MOVE_TRANSITIONS,
         RESERVATION_TRANSITIONS,
+        SCAN_TRANSITIONS,
         STORE_CHECK_TRANSITIONS,
     )
     from poolsite.wire.pipeline import RUN_TRANSITIONS
@@ -56,6 +58,8 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Batches": ("apps/sectors/states.py", BATCH_TRANSITIONS),
         "Moves between stores": ("apps/sectors/states.py", MOVE_TRANSITIONS),
         "Checks of a store's files": ("apps/sectors/states.py", STORE_CHECK_TRANSITIONS),
+        "Scans of a store": ("apps/sectors/states.py", SCAN_TRANSITIONS),
+        "What a scan found": ("apps/sectors/states.py", FINDING_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),

@@ -14,11 +14,19 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import Operation
-from poolsite.wire.store_checks import CheckedSector, ScannedSectors, ScannedStore
+from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
 from poolsite.wire.stores import READABLE, StoreCondition
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
+from workers.storage.sector import sector_name
 from workers.storage.sizes import stored_bytes
-from workers.storage.store_check import checked_one, sector_check, sectors_scan
+from workers.storage.store_check import (
+    checked_one,
+    leftover_remove,
+    others_scan,
+    sector_bytes,
+    sector_check,
+    sectors_scan,
+)
 from workers.storage.store_look import SectorCounts, store_look, told
 from workers.storage.store_mark import BadMark
 from workers.storage.stores import NotAttached
@@ -122,7 +130,8 @@ class StoreWatch:
         with self._lock:
             if command.id in self._orders:
                 return self._orders[command.id]
-            for old in list(self._orders)[:-FINISHED_MAX]:
+            ended = [old for old, fault in self._orders.items() if fault is not None]
+            for old in ended[:-FINISHED_MAX]:  # what is being carried out must not begin twice
                 del self._orders[old]
             self._orders[command.id] = None
         threading.Thread(target=self._carry_out, args=(command,), name="order", daemon=True).start()
@@ -152,6 +161,9 @@ class StoreWatch:
             self._check(command)
         elif command.op is Operation.SCAN_STORE:
             self._scan(command)
+        elif command.op is Operation.REMOVE_LEFTOVER:
+            with self._moving:
+                leftover_remove(self._attached_store(args["uid"]), args)
         else:
             with self._moving:  # one after the other: disks are read and written in one go
                 MOVES[command.op](self.stores, moved_sector(args))
@@ -167,18 +179,25 @@ class StoreWatch:
 
     def _scan(self, command: Command) -> None:
         uid = command.args["uid"]
-        whole, half = sectors_scan(self._attached_store(uid).root)
-        self._attached_store(uid)
+        root = self._attached_store(uid).root
+        whole, half = sectors_scan(root)
+        halves = {
+            miner_id: {number: sector_bytes(root, sector_name(miner_id, number)) for number in numbers}
+            for miner_id, numbers in half.items()
+        }
+        others = tuple(ScannedFile(name=name, size=size) for name, size in others_scan(root))
+        self._attached_store(uid)  # what is missing went with the disk
         found = tuple(
             ScannedSectors(
                 miner_id=miner_id,
                 whole=tuple(bitfield_to_json(bitfield_of(whole.get(miner_id, ())))),
                 half=tuple(bitfield_to_json(bitfield_of(half.get(miner_id, ())))),
+                half_bytes=tuple(size for _, size in sorted(halves.get(miner_id, {}).items())),
             )
             for miner_id in sorted(whole.keys() | half.keys())
         )
         with self._lock:
-            self._scanned[command.id] = ScannedStore(command=command.id, miners=found)
+            self._scanned[command.id] = ScannedStore(command=command.id, miners=found, others=others)
 
     def _attached_store(self, uid: str) -> Store:
         """Return an attached store that is there.  Raises NotAttached, StoreAway."""

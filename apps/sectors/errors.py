@@ -46,6 +46,15 @@ class CheckUnknown(NotFound):
         super().__init__(f"there is no check {uuid} of this store", field="uuid")
 
 
+class ScanUnknown(NotFound):
+    """No such scan of a store."""
+
+    code = "scan_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no scan {uuid} of this store", field="uuid")
+
+
 class StoreRefused(Conflict):
     """A store cannot be changed, attached or detached so."""
 

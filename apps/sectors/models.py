@@ -16,6 +16,7 @@ from apps.sectors import (  # noqa: F401  # for their tables
     run_models,
     store_check_models,
     store_models,
+    store_scan_models,
     target_models,
 )
 from apps.sectors.host_models import Worker

@@ -195,3 +195,56 @@ class CopyCondition(models.TextChoices):
     BAD = "BAD", "Damaged"
     UNREAD = "UNREAD", "Not read"
     """The host could not look at its files."""
+
+
+class ScanState(models.TextChoices):
+    """Where a scan of a store is."""
+
+    RUNNING = "RUNNING", "Running"
+    DONE = "DONE", "Done"
+    FAILED = "FAILED", "Failed"
+
+
+SCAN_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    ScanState.RUNNING: {"END": ScanState.DONE, "FAIL": ScanState.FAILED},
+    ScanState.DONE: {},
+    ScanState.FAILED: {},
+}
+"""From a state and an event to the next."""
+
+
+class FindingKind(models.TextChoices):
+    """What a scan found."""
+
+    ELSEWHERE = "ELSEWHERE", "Of the pool, said to lie elsewhere"
+    """Whole files of a proving sector whose row names another store, or none."""
+    MISSING = "MISSING", "Missing"
+    """A row names this store, and no whole files are there."""
+    UNKNOWN = "UNKNOWN", "Without a row"
+    """Whole files of a sector that the pool has no row for, or whose row has ended."""
+    HALF = "HALF", "Half a sector"
+    """A part of a sector whose row does not name this store."""
+    OTHER = "OTHER", "No sector"
+
+
+class FindingState(models.TextChoices):
+    """What became of a finding."""
+
+    FOUND = "FOUND", "Found"
+    CHECKING = "CHECKING", "Being checked"
+    """Its comm_r and sizes are looked at before it is adopted."""
+    ADOPTED = "ADOPTED", "Adopted"
+    REFUSED = "REFUSED", "Not adopted"
+    REMOVING = "REMOVING", "Being removed"
+    REMOVED = "REMOVED", "Removed"
+
+
+FINDING_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    FindingState.FOUND: {"CHECK": FindingState.CHECKING, "REMOVE": FindingState.REMOVING},
+    FindingState.CHECKING: {"ADOPT": FindingState.ADOPTED, "REFUSE": FindingState.REFUSED},
+    FindingState.REFUSED: {"CHECK": FindingState.CHECKING, "REMOVE": FindingState.REMOVING},
+    FindingState.REMOVING: {"END": FindingState.REMOVED, "FAIL": FindingState.FOUND},
+    FindingState.ADOPTED: {},
+    FindingState.REMOVED: {},
+}
+"""From a state and an event to the next; the next scan drops what has ended."""

@@ -74,6 +74,9 @@ class Operation(StrEnum):
     "seal_proof": "8", "comm_r": hex, "bytes_s": "104857600"}; with `quick` names, sizes and comm_r alone."""
     SCAN_STORE = "scan_store"
     """List the sectors that lie in a store, as {"uid": its identity}."""
+    REMOVE_LEFTOVER = "remove_leftover"
+    """Remove a sector's files from one store, as {"uid": …, "miner_id": "1000", "number": "7"}; with `whole`
+    whole ones, too."""
 
 
 MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)
@@ -81,7 +84,7 @@ MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operatio
 STORE_OPERATIONS: Final = (
     *(Operation.ATTACH, Operation.DETACH, Operation.SET_STORE),
     *MOVE_OPERATIONS,
-    *(Operation.CHECK_SECTOR, Operation.SCAN_STORE),
+    *(Operation.CHECK_SECTOR, Operation.SCAN_STORE, Operation.REMOVE_LEFTOVER),
 )
 """What pages and programs order by the store, not as a plain command."""
 

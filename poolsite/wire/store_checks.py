@@ -10,6 +10,8 @@ from poolsite.wire.codec import NUMBER_MAX, BadWire, Document, Int, Text
 FILES_MAX: Final = 200
 """Files of one sector that are told."""
 FILE_NAME_MAX: Final = 300
+OTHERS_MAX: Final = 1_000
+"""Files and folders of a scanned store that are told and are no sector's."""
 
 
 class FileState(StrEnum):
@@ -71,6 +73,8 @@ class ScannedSectors(Document, frozen=True, kw_only=True):
     """Those with a replica and its `p_aux`."""
     half: tuple[Int, ...] = ()
     """Those of which a part lies there: what a copy left that was not finished, or other leftovers."""
+    half_bytes: tuple[Int, ...] = ()
+    """What these take, by their numbers' order."""
 
     def __post_init__(self) -> None:
         for runs in (self.whole, self.half):
@@ -78,8 +82,21 @@ class ScannedSectors(Document, frozen=True, kw_only=True):
                 raise BadWire("scanned", f"must be lengths of {NUMBER_MAX} numbers at most")
 
 
+class ScannedFile(Document, frozen=True, kw_only=True):
+    """A file or folder that is no sector's."""
+
+    name: Text
+    """Below the store's root."""
+    size: Int
+
+
 class ScannedStore(Document, frozen=True, kw_only=True):
     """All that lies in a store by its names."""
 
     command: Text
     miners: tuple[ScannedSectors, ...]
+    others: tuple[ScannedFile, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.others) > OTHERS_MAX or any(len(one.name) > FILE_NAME_MAX for one in self.others):
+            raise BadWire("scanned", f"must be {OTHERS_MAX} files with names of {FILE_NAME_MAX} at most")

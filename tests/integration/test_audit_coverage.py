@@ -106,6 +106,10 @@ REST: Final[dict[str, Callable[[World], None]]] = {
     "DELETE stores/<str:uuid>/checks/<str:check>": lambda w: w.rest(
         "DELETE", f"stores/{w.store.uuid}/checks/{w.checking()}"
     ),
+    "POST stores/<str:uuid>/scans": lambda w: w.rest("POST", f"stores/{w.store.uuid}/scans", {}),
+    "POST stores/<str:uuid>/findings:adopt": lambda w: w.rest(
+        "POST", f"stores/{w.found()}/findings:adopt", {}
+    ),
     "POST stores/<str:uuid>/detach": lambda w: w.rest(
         "POST", f"stores/{w.store.uuid}/detach", {"worker_id": str(w.worker.uuid)}
     ),
@@ -173,6 +177,7 @@ NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
 FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
+LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ELSEWHERE: Final = {
@@ -205,6 +210,7 @@ ELSEWHERE: Final = {
     "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
     "POST sectors/<str:uuid>/remove-files": FILES_TESTED,
     "POST sectors:remove-files": FILES_TESTED,
+    "POST stores/<str:uuid>/findings:remove": LEFTOVERS_TESTED,
     "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
     "POST sectors:snap-up": "tests/integration/dashboard/test_snap_up_many.py",
     "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
@@ -342,6 +348,8 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
         "store-check-cancel", lambda w: w.store.uuid, lambda w: w.checking(), sure="yes"
     ),
     "sector-check-files": page("sector-check-files", lambda w: w.stored(), sure="yes"),
+    "store-scan": page("store-scan", lambda w: w.store.uuid, sure="yes"),
+    "store-adopt": page("store-adopt", lambda w: w.found(), sure="yes"),
     "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),
     "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
@@ -369,6 +377,7 @@ PAGES_ELSEWHERE: Final = {
     "tests/unit/apps/checks/test_alerts.py": r"alert",
     FAILURES_TESTED: r"sectors-failures|sector-state-set",
     FILES_TESTED: r"sectors-remove-files",
+    LEFTOVERS_TESTED: r"store-leftovers",
     TARGETS_TESTED: r"miner-target",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.filecoin.scalars import NODE_BYTES
-from poolsite.wire.store_checks import FILES_MAX, CheckedFile, FileState
+from poolsite.wire.store_checks import FILE_NAME_MAX, FILES_MAX, OTHERS_MAX, CheckedFile, FileState
 from workers.storage.checksums import READ_BYTES
 from workers.storage.files import DamagedFile
-from workers.storage.moves import sector_files
+from workers.storage.moves import LAST, sector_files
 from workers.storage.sector import sector_name
-from workers.storage.store import NAME, kept_files
+from workers.storage.store import NAME, kept_files, path_remove
 from workers.storage.sums import FileSum, SectorSums
+from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -182,6 +184,48 @@ def sectors_scan(root: Path) -> tuple[dict[int, list[int]], dict[int, list[int]]
         into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half
         into.setdefault(miner_id, []).append(number)
     return whole, half
+
+
+def sector_bytes(root: Path, name: str) -> int:
+    """Return what a sector's files take in a store, those that are being written too."""
+    paths = (root / kind / f"{name}{end}" for kind in SECTOR_KINDS for end in ("", ".tmp"))
+    return sum(_bytes_of(path) for path in paths)
+
+
+def others_scan(root: Path) -> list[tuple[str, int]]:
+    """Return what lies among the sectors of a store and is none, with its bytes, as far as it is told."""
+    found: list[tuple[str, int]] = []
+    for kind in SECTOR_KINDS:
+        folder = root / kind
+        names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+        for name in names:
+            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(name) < FILE_NAME_MAX:
+                found.append((f"{kind}/{name}", _bytes_of(folder / name)))
+            if len(found) == OTHERS_MAX:
+                return found
+    return found
+
+
+def leftover_remove(store: Store, args: Mapping[str, str]) -> None:
+    """Remove a sector's files from one store; whole ones if `args` say so.  Raises DamagedFile, OSError."""
+    name = sector_name(int(args["miner_id"]), int(args["number"]))
+    if "whole" not in args and any(_is_whole(store.root, name, *kinds) for kinds in REPLICAS):
+        raise DamagedFile(f"{name} is whole in {store.root}, and stays")
+    for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):
+        path_remove(store.root / kind / name)
+        path_remove(store.root / kind / f"{name}.tmp")
+    if left := sector_files(store.root, name):
+        raise OSError(f"{store.root / left[0]} cannot be removed")
+    SectorSums(store.root, name).remove()
+
+
+def _bytes_of(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() and not path.is_symlink() else (path,)
+    size = 0
+    for file in files:
+        with suppress(OSError):
+            size += file.lstat().st_blocks * 512 if not file.is_dir() else 0
+    return size
 
 
 def _is_whole(root: Path, name: str, replica: str, cache: str) -> bool:

@@ -39,6 +39,8 @@ from apps.sectors.services.removals import leftovers_remove, removals_note
 from apps.sectors.services.retirement import retire_when_drained, retirement_cancel
 from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.services.store_checks import checks_continue, checks_note
+from apps.sectors.services.store_findings import findings_note
+from apps.sectors.services.store_scans import scans_note
 from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState
 from poolsite.wire.codec import document_encode
@@ -179,7 +181,9 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)
+        findings_note(worker, done, heartbeat.checked, heartbeat.command_errors, now=now)
         checks_note(worker, done, heartbeat.checked, heartbeat.command_errors, now=now)
+        scans_note(worker, done, heartbeat.scanned, heartbeat.command_errors, now=now)
         orders_note(worker, done, heartbeat.command_errors, now=now)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     before = {name: getattr(worker, name) for name in TOLD_FIELDS}

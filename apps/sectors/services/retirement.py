@@ -13,6 +13,8 @@ from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_end
 from apps.sectors.services.store_checks import checks_end
+from apps.sectors.services.store_findings import findings_end
+from apps.sectors.services.store_scans import scans_end
 from apps.users.services.join_tokens import host_token_revoke
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import FINAL_STATES
@@ -30,6 +32,8 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
     moves_end(row, now=now)
     checks_end(row, now=now)
+    findings_end(row, now=now)
+    scans_end(row, now=now)
     is_revoked = host_token_revoke(tenant_id=row.tenant_id, uid=row.uid)
     after = {"retired": True, "token": "revoked" if is_revoked else "made on Tokens: revoke it there"}
     worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after=after)

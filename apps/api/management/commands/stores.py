@@ -14,9 +14,12 @@ from apps.sectors.host_selectors import workers_visible
 from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin
 from apps.sectors.services.store_checks import PACE, check_begin
+from apps.sectors.services.store_findings import findings_adopt
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
+from apps.sectors.services.store_scans import scan_begin
 from apps.sectors.states import CopyCondition
 from apps.sectors.store_check_selectors import bad_files_text, check_wait, checks_of, copies_page
+from apps.sectors.store_scan_selectors import findings_page, scans_of
 from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
 from apps.users.principals import SYSTEM
 
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from apps.sectors.store_models import Store
 
 
-ORDERS = ("attach", "detach", "change", "move", "check")
+ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")
 """What hosts carry out."""
 CHECKS_SHOWN = 10
 
@@ -39,12 +42,13 @@ class Command(BaseCommand):
         "list; show NAME; attach /path --host HOST [--new]; detach NAME --host HOST; "
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
         "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
+        "scan NAME lists what lies there, found NAME what differs from the rows, adopt NAME mends these; "
         "forget NAME (without --confirm NAME it only says what is lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "checks", *ORDERS, "forget"])
+        parser.add_argument("act", choices=["list", "show", "checks", "found", *ORDERS, "forget"])
         parser.add_argument(
             "name", nargs="?", default="", help="name or uuid of the store; of attach: the path"
         )
@@ -78,6 +82,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"{state}: {count}")
         elif options["act"] == "checks":
             self._checks(store)
+        elif options["act"] == "found":
+            self._found(store)
         else:
             self._forget(store, options)
 
@@ -118,6 +124,16 @@ class Command(BaseCommand):
         elif act == "check":
             check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
             self.stdout.write(f"checks: {check.total} sectors in {store.name}, check {check.uuid}")
+        elif act == "scan":
+            scan = scan_begin(store, now=now, by=SYSTEM)
+            self.stdout.write(
+                f"ordered: {scan.worker.name} lists what lies in {store.name}, scan {scan.uuid}"
+            )
+        elif act == "adopt":
+            for one in findings_adopt(store, uuids=None, now=now, by=SYSTEM):
+                self.stdout.write(
+                    f"{one.finding.name}: {one.refusal or 'its comm_r is compared, then it is adopted'}"
+                )
         else:
             target = self._store(options["to"], options["tenant"])
             made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
@@ -137,6 +153,19 @@ class Command(BaseCommand):
                     f"bad: {row.sector.miner.address} {row.sector.number}: {bad_files_text(row)}"
                 )
             before = rows[-1].pk
+
+    def _found(self, store: Store) -> None:
+        """Write what the last scan found."""
+        for scan in scans_of(store)[:1]:
+            words = ", ".join(f"{count} {kind}" for kind, count in scan.counts.items())
+            self.stdout.write(
+                f"scan: {scan.uuid} {scan.state} {scan.known} as the rows say; {words}{scan.error}"
+            )
+        after = 0
+        while rows := findings_page(store, after=after, limit=1_000):
+            for row in rows:
+                self.stdout.write(f"{row.kind}: {row.name} {row.size} {row.state} {row.error}".rstrip())
+            after = rows[-1].pk
 
     def _host(self, name: str) -> Worker:
         rows = [one for one in workers_visible(SYSTEM) if name in (one.name, str(one.uuid))]

@@ -32,6 +32,7 @@ from apps.dashboard.pages.storage.rows import (
     move_row,
     store_row,
 )
+from apps.dashboard.pages.storage.scans import scan_card
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.errors import StoreUnknown
 from apps.sectors.move_selectors import moves_of, moves_open, removals_awaited
@@ -79,6 +80,7 @@ class StoreDetail:
     bad: tuple[dict[str, object], ...]
     """The first of the sectors whose files are damaged."""
     bad_count: str
+    scan: dict[str, object]
     may_change: bool
 
 
@@ -103,6 +105,7 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
         checks=check_rows(store, at=data.at),
         bad=bad,
         bad_count=bad_count,
+        scan=scan_card(store),
         may_change=data.viewer.may("sign"),
     )
 
@@ -152,7 +155,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         store = store_detail(store_get(context.viewer, context.key, now=context.data.at), context.data)
     except StoreUnknown:
         return
-    for part in ("head", "attachments", "sectors", "checks", "moves", "events"):
+    for part in ("head", "attachments", "sectors", "checks", "found", "moves", "events"):
         yield fragment(f"storage/_{part}.html", store=store)
     yield fragment("messages/_facts.html", facts=store.facts, title=_("Rules"), key="store-facts")
 

@@ -197,6 +197,9 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
         "CHANGED": ("idle", _("changed by %s")),
         "FAILED": ("bad", _("%s could not do it")),
         "MOVED": ("ok", _("moved by %s")),
+        "SCANNED": ("idle", _("scanned for %s")),
+        "ADOPTED": ("ok", _("a sector adopted for %s")),
+        "LEFTOVER_REMOVED": ("idle", _("a leftover removed by %s")),
         "CHECKED": ("ok", _("files checked for %s")),
         "FILES_DIFFER": ("bad", _("bad files found, checked for %s")),
     }

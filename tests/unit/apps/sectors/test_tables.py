@@ -17,14 +17,18 @@ from apps.proving.states import (
 )
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
+    FINDING_TRANSITIONS,
     JOB_TRANSITIONS,
     MOVE_TRANSITIONS,
     RESERVATION_TRANSITIONS,
+    SCAN_TRANSITIONS,
     STORE_CHECK_TRANSITIONS,
     BatchState,
+    FindingState,
     JobState,
     MoveState,
     ReservationState,
+    ScanState,
     StoreCheckState,
 )
 from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS, QUEUED, ChangeState
@@ -46,6 +50,20 @@ TABLES = [
         set(StoreCheckState) - {StoreCheckState.RUNNING},
         set(StoreCheckState),
         id="store checks",
+    ),
+    pytest.param(
+        SCAN_TRANSITIONS,
+        {ScanState.RUNNING},
+        {ScanState.DONE, ScanState.FAILED},
+        set(ScanState),
+        id="scans",
+    ),
+    pytest.param(
+        FINDING_TRANSITIONS,
+        {FindingState.FOUND},
+        {FindingState.ADOPTED, FindingState.REMOVED},
+        set(FindingState),
+        id="findings of scans",
     ),
     pytest.param(
         RESERVATION_TRANSITIONS,

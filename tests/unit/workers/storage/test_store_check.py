@@ -20,7 +20,15 @@ from workers.storage.files import DamagedFile
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
 from workers.storage.store import Store
-from workers.storage.store_check import CheckedOne, paced_digest, sector_check, sectors_scan
+from workers.storage.store_check import (
+    CheckedOne,
+    leftover_remove,
+    others_scan,
+    paced_digest,
+    sector_bytes,
+    sector_check,
+    sectors_scan,
+)
 from workers.storage.stores import Stores
 from workers.storage.sums import SectorSums
 from workers.store_watch import StoreWatch
@@ -220,3 +228,41 @@ def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> 
     again = Command(id="again", op=scan.op, args=scan.args)
     watch._carry_out(again)
     assert "does not have the store" in str(watch.order(again))
+
+
+def test_what_is_no_sectors_is_told_with_its_bytes(stores: Stores, tmp_path: Path) -> None:
+    root = tmp_path / "a"
+    (root / "cache" / "strange").mkdir()
+    (root / "cache" / "strange" / "file").write_bytes(bytes(8192))
+    (root / "sealed" / "s-t01000-10.tmp").write_bytes(bytes(4096))
+
+    [(name, size)] = others_scan(root)
+
+    assert (name, size >= 8192) == ("cache/strange", True)
+    assert sector_bytes(root, "s-t01000-10") >= 4096
+
+
+def test_only_what_is_no_whole_sector_is_removed_unless_that_is_said(stores: Stores, tmp_path: Path) -> None:
+    store, args = stores.attached()[0].store, {"miner_id": "1000", "number": "7"}
+    with pytest.raises(DamagedFile, match="is whole"):
+        leftover_remove(store, args)
+    assert (tmp_path / "a" / SEALED).exists()
+
+    leftover_remove(store, args | {"whole": "yes"})
+    assert not list((tmp_path / "a").rglob(f"{NAME}*"))
+    half = tmp_path / "a" / "sealed" / "s-t01000-8.tmp"
+    half.write_bytes(b"x")
+    leftover_remove(store, {"miner_id": "1000", "number": "8"})
+    assert not half.exists()
+
+
+def test_an_order_under_way_is_not_forgotten_however_many_come(stores: Stores) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    watch._orders = {f"done-{count}": "" for count in range(150)}
+    watch._orders = {f"busy-{count}": None for count in range(150)} | watch._orders
+    scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": stores.attached()[0].uid})
+
+    watch.order(scan)
+
+    assert sum(one.startswith("busy-") for one in watch._orders) == 150
+    assert sum(one.startswith("done-") for one in watch._orders) == 100

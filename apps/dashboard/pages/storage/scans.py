@@ -1,0 +1,253 @@
+"""Scans of a store: begun, what they found adopted, leftovers removed after their number was typed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.rows import bytes_text
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.store_findings import (
+    FINDINGS_AT_ONCE,
+    findings_adopt,
+    findings_picked,
+    leftovers_plan,
+    leftovers_remove,
+)
+from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.states import FindingKind, FindingState, ScanState
+from apps.sectors.store_scan_selectors import findings_page, scans_of
+from apps.sectors.store_selectors import store_get
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.sectors.services.store_findings import Planned
+    from apps.sectors.store_models import Store
+    from apps.sectors.store_scan_models import StoreFinding, StoreScan
+    from apps.users.principals import Principal
+
+FOUND_SHOWN: Final = 50
+PLAN_SHOWN: Final = 100
+SCANS: Final = {
+    ScanState.RUNNING: StateLabel("run", _("scanning")),
+    ScanState.DONE: StateLabel("ok", _("scanned")),
+    ScanState.FAILED: StateLabel("bad", _("failed")),
+}
+STATES: Final = {
+    FindingState.FOUND: StateLabel("warn", _("found")),
+    FindingState.CHECKING: StateLabel("run", _("comm_r is compared")),
+    FindingState.ADOPTED: StateLabel("ok", _("adopted")),
+    FindingState.REFUSED: StateLabel("bad", _("not adopted")),
+    FindingState.REMOVING: StateLabel("run", _("being removed")),
+    FindingState.REMOVED: StateLabel("ok", _("removed")),
+}
+MISSING: Final = StateLabel("bad", _("missing"))
+WORDS: Final = {
+    FindingKind.ELSEWHERE: _("whole; its row names {store}"),
+    FindingKind.MISSING: _("its row names this store, and it is not there whole"),
+    FindingKind.UNKNOWN: _("whole; no row of the pool knows it"),
+    FindingKind.HALF: _("a part of a sector"),
+    FindingKind.OTHER: _("no sector"),
+}
+REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
+
+
+def finding_row(finding: StoreFinding) -> dict[str, object]:
+    """Lay out one finding."""
+    sector, kind = finding.sector, FindingKind(finding.kind)
+    store = "" if sector is None else sector.store
+    is_found = finding.state == FindingState.FOUND
+    return {
+        "name": finding.name if sector is None else f"{sector.miner} / {sector.number}",
+        "href": "" if sector is None else reverse("sector", args=[sector.uuid]),
+        "text": str(WORDS[kind]).format(store=store or _("none")),
+        "bytes": bytes_text(finding.size),
+        "label": MISSING if kind == FindingKind.MISSING and is_found else STATES[FindingState(finding.state)],
+        "error": finding.error,
+    }
+
+
+def scan_card(store: Store) -> dict[str, object]:
+    """Lay out the newest scan of a store and what it found."""
+    scan = scans_of(store).first()
+    found = [] if scan is None else findings_page(store, limit=FOUND_SHOWN + 1)
+    waiting = {one.kind for one in found if one.state in (FindingState.FOUND, FindingState.REFUSED)}
+    return {
+        "label": None if scan is None else SCANS[ScanState(scan.state)],
+        "text": "" if scan is None else scan_text(scan),
+        "error": "" if scan is None else scan.error,
+        "at": None if scan is None else scan.updated_at,
+        "rows": tuple(finding_row(one) for one in found[:FOUND_SHOWN]),
+        "is_more": len(found) > FOUND_SHOWN,
+        "may_adopt": FindingKind.ELSEWHERE in waiting,
+        "may_remove": bool(waiting & {*REMOVABLE}),
+    }
+
+
+def scan_text(scan: StoreScan) -> str:
+    """Return what a scan found, in words."""
+    if scan.state != ScanState.DONE:
+        return scan.worker.name
+    words = [f"{plural(scan.known, 'sector')} where the rows say"]
+    words += [
+        f"{formatting.whole(count)} {FindingKind(kind).label.lower()}" for kind, count in scan.counts.items()
+    ]
+    return ", ".join(words)
+
+
+@sign_in_required
+def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Have a host list what lies in a store, after a confirmation."""
+    store = store_get(viewer, str(key), now=now())
+    if not viewer.may("sign"):
+        raise Http404
+    if is_confirm_submitted(request):
+        try:
+            scan_begin(store, now=now(), by=viewer)
+        except DomainError as error:
+            return _back(store, error.reason)
+        return redirect("store", key)
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=_("Scan {store}").format(store=store.name),
+            text=_("A host lists what lies there; where the rows differ is shown. Nothing is changed."),
+            label=_("Scan"),
+            back=reverse("store", args=[key]),
+            page=store.name,
+            section="stores",
+        ),
+    )
+
+
+def _back(store: Store, said: str) -> HttpResponse:
+    return redirect(f"{reverse('store', args=[store.uuid])}?{urlencode({'said': said})}")
+
+
+@sign_in_required
+def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Adopt what can be of the sectors that were found here, after a confirmation."""
+    if not viewer.may("sign"):
+        raise Http404
+    store = store_get(viewer, str(key), now=now())
+    if is_confirm_submitted(request):
+        try:
+            plan = findings_adopt(store, uuids=None, now=now(), by=viewer)
+        except DomainError as error:
+            return _back(store, error.reason)
+        left = sum(bool(one.refusal) for one in plan)
+        said = f"A host compares the comm_r of {plural(len(plan) - left, 'sector')}"
+        return _back(store, said + (f"; {plural(left, 'second copy', 'second copies')} left" if left else ""))
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=_("Adopt sectors found in {store}").format(store=store.name),
+            text=_(
+                "A host compares comm_r and sizes. The rows of those that hold name this store from then on."
+            ),
+            label=_("Adopt"),
+            back=reverse("store", args=[key]),
+            page=store.name,
+            section="stores",
+        ),
+    )
+
+
+class LeftoversForm(PageForm):
+    """Which findings; how many were shown; what was typed."""
+
+    id = Ticks()
+    reason = Text()
+    count = Whole()
+    confirm = Text()
+
+
+@sign_in_required
+def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show what gets free; have a host remove it after the second click."""
+    if not viewer.may("sign"):
+        raise Http404
+    store, form = store_get(viewer, str(key), now=now()), LeftoversForm(request.POST or request.GET)
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    plan: list[Planned] = []
+    wrong = "" if form.is_valid() else str(form.why)
+    try:
+        if not wrong:
+            ids = list(form.cleaned_data["id"]) or _removable(store)
+            work = sealing_context_now()
+            if is_confirm_submitted(request):
+                given = form.cleaned_data
+                if given["confirm"].strip().lower() != f"remove {given['count']}":
+                    raise BadValue(f'type "remove {given["count"]}" to confirm', field="confirm")
+                leftovers_remove(
+                    store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
+                )
+                return redirect("store", key)
+            plan = leftovers_plan(findings_picked(store, ids), work=work)
+    except DomainError as refusal:
+        wrong = refusal.reason
+    return _review(request, viewer, store, form, plan, wrong=wrong)
+
+
+def _removable(store: Store) -> list[str]:
+    found = [one for kind in REMOVABLE for one in findings_page(store, kind=kind, limit=PLAN_SHOWN)]
+    return [str(one.uuid) for one in found[:FINDINGS_AT_ONCE]]
+
+
+def _review(
+    request: HttpRequest,
+    viewer: Principal,
+    store: Store,
+    form: LeftoversForm,
+    plan: list[Planned],
+    *,
+    wrong: str,
+) -> HttpResponse:
+    accepted = [one.finding for one in plan if not one.refusal]
+    ordered = sorted(plan, key=lambda one: bool(one.refusal))
+    count = len(accepted)
+    return page_render(
+        request,
+        "storage/leftovers.html",
+        title=_("Remove leftovers"),
+        section="stores",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if wrong and request.method == "POST" else 200,
+        store=store,
+        wrong=wrong,
+        accepted=count,
+        heading=f"Remove {plural(count, 'leftover')}" if count else _("Remove leftovers"),
+        phrase=f"remove {count}",
+        bytes=bytes_text(sum(one.size for one in accepted)),
+        ids=[str(one.uuid) for one in accepted],
+        reason=form.data.get("reason", "")[:500],
+        rows=[finding_row(one.finding) | {"refusal": one.refusal} for one in ordered[:PLAN_SHOWN]],
+    )
+
+
+urlpatterns: Final = [
+    path("storage/<uuid:key>/scan/", scan, name="store-scan"),
+    path("storage/<uuid:key>/adopt/", adopt, name="store-adopt"),
+    path("storage/<uuid:key>/leftovers/", leftovers, name="store-leftovers"),
+]

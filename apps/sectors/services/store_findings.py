@@ -1,0 +1,344 @@
+"""What a scan found: sectors of the pool are adopted once a host has seen their comm_r, leftovers removed.
+
+The chain is asked before anything of a sector goes that no row says to lie elsewhere in good state.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.models import Miner
+from apps.sectors.errors import StoreRefused
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.host_selectors import is_uuid
+from apps.sectors.live_sectors import live_sectors_read
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.onchain import precommits_read
+from apps.sectors.services.audit import store_audit
+from apps.sectors.services.moves import unchanged_lock, unchanged_require
+from apps.sectors.services.steps import job_locked
+from apps.sectors.services.store_checks import NOTHING_TOLD, order_args, reader
+from apps.sectors.services.store_copies import condition_of, copies_forget
+from apps.sectors.services.store_events import event_write
+from apps.sectors.states import CopyCondition, FindingKind, FindingState
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import Store
+from apps.sectors.store_scan_models import StoreFinding
+from apps.sectors.store_selectors import hosts_of_store
+from poolsite.wire.hosts import Operation
+from poolsite.wire.pipeline import SectorState
+from poolsite.wire.store_checks import BAD_FILES
+from poolsite.wire.stores import READABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.host_models import Worker
+    from apps.sectors.services.sealing_context import SealingContext
+    from apps.users.principals import Principal
+    from poolsite.wire.store_checks import CheckedFile, CheckedSector
+
+FINDINGS_AT_ONCE: Final = 200
+"""Findings of one request: a host is told of all at once."""
+ADOPTED: Final = "ADOPTED"
+"""Event of a store, and of a sector whose row names it from now on."""
+LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
+ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
+CHECKED_WELL: Final = (CopyCondition.GOOD, CopyCondition.NOTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A finding, and why nothing is done with it; empty: it is."""
+
+    finding: StoreFinding
+    refusal: str = ""
+
+
+def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
+    """Return findings of a store's last scan, of these uuids or all of a kind.  Raises StoreRefused."""
+    rows = store.findings.select_related("sector__miner", "store").order_by("pk")
+    rows = rows.filter(kind=kind) if uuids is None else rows.filter(uuid__in=[*filter(is_uuid, uuids)])
+    found = list(rows.filter(state__in=ACTABLE)[: FINDINGS_AT_ONCE + 1])
+    if len(found) > FINDINGS_AT_ONCE and uuids is not None:
+        raise StoreRefused(f"at most {FINDINGS_AT_ONCE} findings at a time")
+    if not found:
+        raise StoreRefused("the last scan has none of them that waits for somebody")
+    return found[:FINDINGS_AT_ONCE]
+
+
+def adoption_refusal(finding: StoreFinding, *, now: datetime) -> str:
+    """Return why a sector's row is not to name the store in which its files were found; empty: it may."""
+    sector, store = finding.sector, finding.store
+    if finding.kind != FindingKind.ELSEWHERE or sector is None:
+        return "it is no sector of the pool that is said to lie elsewhere"
+    if sector.tenant_id != store.tenant_id:
+        return "it is another tenant's"
+    if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
+        return "it is not proving"
+    if sector.store == store.name:
+        return f"its row names {store.name} already"
+    try:
+        unchanged_require(sector)
+    except DomainError as error:
+        return error.reason
+    own = Store.objects.filter(tenant_id=sector.tenant_id, name=sector.store).first()
+    if own is None or not hosts_of_store(own, READABLE, now=now):
+        return ""
+    lost = own.findings.filter(sector=sector, kind=FindingKind.MISSING).exists()
+    if lost or own.copies.filter(sector=sector, condition=CopyCondition.BAD).exists():
+        return ""
+    return f"a second copy: {own.name}, which its row names, is read, and nothing says that it is bad there"
+
+
+@transaction.atomic
+def findings_adopt(
+    store: Store, *, uuids: Collection[str] | None, now: datetime, by: Principal
+) -> list[Planned]:
+    """Have a host look at the comm_r of sectors that were found here; then their rows name this store.
+
+    Raises StoreRefused if none can be adopted.
+    """
+    locked = Store.objects.select_for_update().get(pk=store.pk)
+    plan = [
+        Planned(one, adoption_refusal(one, now=now))
+        for one in findings_picked(locked, uuids, FindingKind.ELSEWHERE)
+    ]
+    chosen = [one.finding for one in plan if not one.refusal]
+    if not chosen:
+        raise StoreRefused(plan[0].refusal)
+    host = reader(locked, now=now)
+    for finding in chosen:
+        if finding.sector is not None:
+            args = order_args(finding.sector, locked) | {"store": finding.sector.store, "quick": "yes"}
+            _order(finding, host, Operation.CHECK_SECTOR, args, event="CHECK", actor=by.actor, now=now)
+    after = {"host": host.name, "sectors": sorted(one.name for one in chosen)}
+    store_audit(by, "store.adopt", locked.name, after=after)
+    _publish(locked, host)
+    return plan
+
+
+def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) -> list[Planned]:
+    """Return which leftovers may be removed, and of the others why not.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    plan = {one.pk: Planned(one, _removal_refusal(one)) for one in findings}
+    by_miner: dict[int, list[StoreFinding]] = defaultdict(list)
+    for one in plan.values():
+        if not one.refusal and one.finding.miner_id is not None and not _lies_well_elsewhere(one.finding):
+            by_miner[one.finding.miner_id].append(one.finding)
+    for miner_id, theirs in by_miner.items():
+        miner = Miner.objects.get(actor_id=miner_id)
+        numbers = [one.number for one in theirs if one.number is not None]
+        live = live_sectors_read(
+            work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key
+        )
+        known = {*live, *precommits_read(work.client, miner.address, numbers, work.head.key)}
+        for finding in theirs:
+            if finding.number in known:
+                plan[finding.pk] = Planned(finding, "the chain has the sector")
+    return list(plan.values())
+
+
+def _removal_refusal(finding: StoreFinding) -> str:
+    """Return why files of a finding stay, whatever the chain says; empty: they may go."""
+    store, sector = finding.store, finding.sector
+    if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
+        return (
+            "nothing of it is a sector's leftover here"
+            if finding.kind == FindingKind.OTHER
+            else "it is missing"
+        )
+    if not Miner.objects.filter(actor_id=finding.miner_id, tenant_id=store.tenant_id).exists():
+        return f"f0{finding.miner_id} is no miner of {store.tenant.name}: remove it on the host"
+    if sector is None:
+        same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
+        is_new = finding.number is not None and same.filter(number=finding.number).exists()
+        return "the pool has a row for it meanwhile: scan again" if is_new else ""
+    if sector.state == SectorState.TERMINATED or sector.removal_asked_at is not None:
+        return "its files are removed with *Remove files…* on its own page"
+    if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
+        return "it is being sealed, or its row names this store"
+    try:
+        unchanged_require(sector)
+    except DomainError as error:
+        return error.reason
+    drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
+    if drops.exists():
+        return "a host has yet to remove what it had copied of it"
+    if sector.state == SectorState.ABORTED or _lies_well_elsewhere(finding):
+        return ""
+    where = sector.store or "no store"
+    return f"its row names {where}, where its files have not been checked: check them there first"
+
+
+def _lies_well_elsewhere(finding: StoreFinding) -> bool:
+    """Return whether a proving sector's own files, in another store, were checked and are good."""
+    sector = finding.sector
+    if sector is None or sector.state != SectorState.PROVING or sector.store in ("", finding.store.name):
+        return False
+    rows = SectorCopy.objects.filter(sector=sector, store__tenant_id=sector.tenant_id)
+    return rows.filter(store__name=sector.store, condition__in=CHECKED_WELL).exists()
+
+
+def leftovers_remove(
+    store: Store,
+    *,
+    uuids: Collection[str],
+    by: Principal,
+    work: SealingContext,
+    reason: str = "",
+    count: int | None = None,
+) -> list[Planned]:
+    """Order a host to remove these leftovers from a store, for good; those that cannot go are named.
+
+    Raises StoreRefused if none is left, or not the `count` that somebody has confirmed; NodeRefused,
+    NodeUnavailable.
+    """
+    plan = leftovers_plan(findings_picked(store, uuids), work=work)
+    chosen = [one.finding for one in plan if not one.refusal]
+    if not chosen:
+        raise StoreRefused(plan[0].refusal)
+    if count is not None and len(chosen) != count:
+        raise StoreRefused(f"it can be done for {plural(len(chosen), 'leftover')} now, not for {count}")
+    with transaction.atomic():
+        host = reader(store, now=work.now)
+        told = []
+        for finding in _locked(one.pk for one in chosen):
+            if finding.state not in ACTABLE or _removal_refusal(finding):
+                continue
+            args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
+            args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
+            _order(
+                finding, host, Operation.REMOVE_LEFTOVER, args, event="REMOVE", actor=by.actor, now=work.now
+            )
+            told.append(finding)
+        if not told:
+            raise StoreRefused("somebody else was faster: look at the findings again")
+        after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in told)}
+        after |= {"bytes": sum(one.size for one in told)} | ({"reason": reason} if reason else {})
+        store_audit(by, "store.remove_leftovers", store.name, after=after)
+        _publish(store, host)
+    return plan
+
+
+def _locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
+    rows = StoreFinding.objects.select_for_update(of=("self",)).filter(pk__in=list(pks))
+    return rows.select_related("sector__miner", "store__tenant").order_by("pk")
+
+
+def _order(
+    finding: StoreFinding,
+    host: Worker,
+    op: Operation,
+    args: dict[str, str],
+    *,
+    event: str,
+    actor: str,
+    now: datetime,
+) -> None:
+    advance(finding, event, error="", updated_at=now)
+    args = args | {"finding": str(finding.uuid)}
+    WorkerCommand.objects.create(worker=host, op=op, args=args, actor=actor)
+
+
+def _publish(store: Store, host: Worker) -> None:
+    publish(Change("store", str(store.uuid), store.tenant_id))
+    publish(Change("worker", host.pk, host.tenant_id))
+
+
+def findings_note(
+    worker: Worker,
+    done: Collection[str],
+    checked: Iterable[CheckedSector],
+    errors: Mapping[str, str],
+    *,
+    now: datetime,
+) -> None:
+    """Follow what a host says of findings; what it repeats finds no order any more."""
+    orders = worker.commands.filter(uuid__in=done, done_at=None, args__has_key="finding")
+    orders = orders.filter(op__in=(Operation.CHECK_SECTOR, Operation.REMOVE_LEFTOVER))
+    known = {str(one.args["finding"]): one for one in orders}
+    if not known:
+        return
+    told = {one.command: one.files for one in checked}
+    rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
+    for finding in _locked(rows.values_list("pk", flat=True)):
+        order = known[str(finding.uuid)]
+        error = errors.get(str(order.uuid), "")[:1_000]
+        if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
+            _removed(finding, worker, error=error, now=now)
+        elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
+            error = error or _files_refusal(told.get(str(order.uuid))) or _adopt(finding, order, now=now)
+            advance(finding, "REFUSE" if error else "ADOPT", error=error, updated_at=now)
+            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
+    orders.delete()
+
+
+def _files_refusal(files: Collection[CheckedFile] | None) -> str:
+    """Return why files that a host has looked at are not a sector's; empty: they are."""
+    if files is None:
+        return NOTHING_TOLD
+    bad = [
+        f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
+    ]
+    return "; ".join(bad)[:1_000] or ("no files" if condition_of(files) == CopyCondition.BAD else "")
+
+
+def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
+    """Record the store in the sector's row; return why not, or an empty text."""
+    if finding.sector is None:
+        return "its row is gone"
+    job, sector = job_locked(finding.sector.pk)
+    try:
+        unchanged_lock(sector)
+    except DomainError as error:
+        return error.reason
+    is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
+    is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
+    if not is_same or sector.state != SectorState.PROVING:
+        return "the sector was changed meanwhile: scan again"
+    name, before = finding.store.name, sector.store
+    Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
+    copies_forget(sector.pk, name)
+    copies_forget(sector.pk, before)
+    note = f"its files lie in {name}" + (f", not in {before}" if before else "")
+    JobEvent.objects.create(
+        job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
+    )
+    event_write(finding.store, ADOPTED, actor=order.actor, note=f"sector {finding.name}", now=now)
+    publish(Change("sector", str(sector.uuid), sector.tenant_id))
+    return ""
+
+
+def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime) -> None:
+    advance(finding, "FAIL" if error else "END", error=error, updated_at=now)
+    if not error:
+        if finding.sector is not None:
+            copies_forget(finding.sector.pk, finding.store.name)
+        note = f"{finding.name}, {finding.size} bytes"
+        event_write(finding.store, LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
+    publish(Change("store", str(finding.store.uuid), worker.tenant_id))
+
+
+def findings_end(worker: Worker, *, now: datetime) -> None:
+    """Withdraw what a host was told to do with findings, as it is retired; call it in a transaction."""
+    orders = worker.commands.filter(done_at=None, args__has_key="finding")
+    uuids = [str(one.args["finding"]) for one in orders]
+    for finding in _locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
+        if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
+            event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
+            advance(finding, event, error="its host is retired", updated_at=now)
+    orders.delete()

@@ -1,0 +1,218 @@
+"""Scans of stores: what lies there is compared with the pool's rows, and listed where they differ.
+
+Nothing is changed by a scan: somebody adopts what was found again (`store_findings`), or has it removed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.db import transaction
+
+from apps.core.live import Change, publish
+from apps.core.transitions import advance
+from apps.miners.models import Miner
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.models import Sector
+from apps.sectors.services.audit import store_audit
+from apps.sectors.services.store_checks import NOTHING_TOLD, reader
+from apps.sectors.services.store_events import event_write
+from apps.sectors.states import FindingKind, FindingState, ScanState
+from apps.sectors.store_models import Store
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
+from poolsite.wire.hosts import Operation
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from datetime import datetime
+
+    from django.db.models import QuerySet
+
+    from apps.sectors.host_models import Worker
+    from apps.users.principals import Principal
+    from poolsite.wire.store_checks import ScannedSectors, ScannedStore
+
+FINDINGS_MAX: Final = 2_000
+"""Findings of one kind that are listed; the next scan lists the others once these are seen to."""
+READ_AT_ONCE: Final = 1_000
+SECTORS_MAX: Final = 1_000_000
+"""Of one scan; a host that tells more is wrong."""
+SCANNED: Final = "SCANNED"
+"""Event of a store whose scan has ended."""
+ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
+UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
+
+
+@transaction.atomic
+def scan_begin(store: Store, *, now: datetime, by: Principal) -> StoreScan:
+    """Order a host to list what lies in a store; asked again, return the scan that runs.
+
+    One whose host is away goes to another host.  Raises StoreRefused.
+    """
+    locked = Store.objects.select_for_update().get(pk=store.pk)
+    running = locked.scans.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
+    same = running.select_related("worker", "store").first()
+    if same is not None and not worker_is_away(same.worker, now=now):
+        return same
+    host = reader(locked, now=now)
+    if same is not None:
+        _fail(same, f"{same.worker.name} is away", now=now)
+    scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor)
+    args = {"uid": locked.uid, "scan": str(scan.uuid)}
+    WorkerCommand.objects.create(worker=host, op=Operation.SCAN_STORE, args=args, actor=by.actor)
+    store_audit(by, "store.scan", locked.name, after={"host": host.name})
+    publish(Change("store", str(locked.uuid), locked.tenant_id))
+    publish(Change("worker", host.pk, host.tenant_id))
+    return scan
+
+
+def scans_end(worker: Worker, *, now: datetime) -> None:
+    """End the scans of a host that is retired; call it in a transaction."""
+    rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
+    for scan in rows.select_related("store").order_by("pk"):
+        _fail(scan, "its host is retired", now=now)
+
+
+def _fail(scan: StoreScan, error: str, *, now: datetime) -> None:
+    advance(scan, "FAIL", error=error, updated_at=now)
+    orders = WorkerCommand.objects.filter(worker=scan.worker_id, op=Operation.SCAN_STORE, done_at=None)
+    orders.filter(args__scan=str(scan.uuid)).delete()
+    publish(Change("store", str(scan.store.uuid), scan.store.tenant_id))
+
+
+def scans_note(
+    worker: Worker,
+    done: Collection[str],
+    scanned: Iterable[ScannedStore],
+    errors: Mapping[str, str],
+    *,
+    now: datetime,
+) -> None:
+    """Compare what a host found in its stores with the rows; what it repeats finds no order any more."""
+    orders = worker.commands.filter(uuid__in=done, op=Operation.SCAN_STORE, done_at=None)
+    known = list(orders.order_by("pk"))
+    if not known:
+        return
+    told = {one.command: one for one in scanned}
+    for order in known:
+        uuid, key = str(order.args.get("scan", "")), str(order.uuid)
+        rows = StoreScan.objects.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
+        rows = rows.select_related("store", "worker")
+        scan = rows.filter(uuid=uuid, worker=worker).first() if is_uuid(uuid) else None
+        if scan is None:
+            continue
+        if key in told:
+            _compare(scan, told[key], now=now)
+        else:
+            _fail(scan, (errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
+    orders.delete()
+
+
+def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
+    store, found = scan.store, _Findings(scan.store)
+    told_of = sum(
+        len(bitfield_from_json(list(runs))) for one in told.miners for runs in (one.whole, one.half)
+    )
+    if told_of > SECTORS_MAX:
+        _fail(scan, f"the host told of {told_of} sectors, and {SECTORS_MAX} are read at most", now=now)
+        return
+    ours = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
+    here = {one.miner_id: one for one in told.miners}
+    for miner_id in sorted({*here, *(one for one in ours if one is not None)}):
+        miner, one = ours.get(miner_id), here.get(miner_id)
+        whole = BitField() if one is None else bitfield_from_json(list(one.whole))
+        half = {} if one is None else _half_of(one)
+        if miner is None:
+            found.add_numbers(FindingKind.UNKNOWN, miner_id, whole)
+            for number, size in half.items():
+                found.add(FindingKind.HALF, miner_id, number, size=size)
+        else:
+            scan.known += _miner_compare(found, miner, whole, half)
+    for other in told.others:
+        found.add_other(other.name, other.size)
+    found.save()
+    scan.counts = {kind: count for kind, count in found.counts.items() if count}
+    advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
+    note = f"{scan.known} sectors where their rows say, " + ", ".join(
+        f"{count} {FindingKind(kind).label.lower()}" for kind, count in scan.counts.items()
+    )
+    event_write(store, SCANNED, actor=scan.actor, note=note.rstrip(", "), now=now)
+
+
+def _half_of(one: ScannedSectors) -> dict[int, int]:
+    """Return the bytes of half sectors by their numbers."""
+    numbers = list(bitfield_from_json(list(one.half)))
+    sizes = one.half_bytes if len(one.half_bytes) == len(numbers) else (0,) * len(numbers)
+    return dict(zip(numbers, sizes, strict=True))
+
+
+def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, int]) -> int:
+    """List where a miner's sectors lie otherwise than its rows say; return how many lie as they say."""
+    store, miner_id = found.store, miner.actor_id or 0
+    rows = Sector.objects.filter(miner=miner)
+    named = rows.filter(store=store.name, state=SectorState.PROVING, removal_asked_at=None)
+    lying = bitfield_of(named.values_list("number", flat=True).iterator())
+    for part in portions(lying - whole, READ_AT_ONCE):
+        for lost in named.filter(number__in=part).order_by("number"):
+            found.add(FindingKind.MISSING, miner_id, lost.number, sector=lost, size=lost.sector_size)
+    for part in portions(whole - lying, READ_AT_ONCE):
+        by_number = _by_number(rows, part)
+        for number in part:
+            row = by_number.get(number)
+            if row is None or row.state in ENDED:
+                if row is None or row.removal_asked_at is None:  # else its host removes it
+                    found.add(FindingKind.UNKNOWN, miner_id, number, sector=row, size=miner.sector_size)
+            elif row.state == SectorState.PROVING and row.store != store.name:
+                found.add(FindingKind.ELSEWHERE, miner_id, number, sector=row, size=row.sector_size)
+    by_number = _by_number(rows, half)
+    for number, size in half.items():
+        row = by_number.get(number)
+        is_at_work = row is not None and (
+            row.store == store.name or row.state not in (*ENDED, SectorState.PROVING)
+        )
+        if not is_at_work:  # a sector that is being sealed is stored just now; one of this store is missing
+            found.add(FindingKind.HALF, miner_id, number, sector=row, size=size)
+    return len(lying & whole)
+
+
+def _by_number(rows: QuerySet[Sector], numbers: Collection[int]) -> dict[int, Sector | None]:
+    found = rows.filter(number__in=[*numbers]) if numbers else rows.none()
+    return {row.number: row for row in found}
+
+
+class _Findings:
+    """What a scan lists: those of before go, but for what a host was told to do with them."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.rows: list[StoreFinding] = []
+        self.counts: dict[str, int] = dict.fromkeys(FindingKind.values, 0)
+        store.findings.exclude(state__in=UNDER_ORDER).delete()
+        self._kept = set(store.findings.values_list("name", flat=True))
+
+    def add(
+        self, kind: FindingKind, miner_id: int, number: int, *, sector: Sector | None = None, size: int = 0
+    ) -> None:
+        self._add(
+            kind, f"s-t0{miner_id}-{number}", miner_id=miner_id, number=number, sector=sector, size=size
+        )
+
+    def add_numbers(self, kind: FindingKind, miner_id: int, numbers: BitField) -> None:
+        for part in portions(numbers, READ_AT_ONCE):
+            for number in part:
+                self.add(kind, miner_id, number)
+
+    def add_other(self, name: str, size: int) -> None:
+        self._add(FindingKind.OTHER, name, size=size)
+
+    def _add(self, kind: FindingKind, name: str, **data: Any) -> None:
+        self.counts[kind] += 1
+        if self.counts[kind] <= FINDINGS_MAX and name not in self._kept:
+            self._kept.add(name)
+            self.rows.append(StoreFinding(store=self.store, kind=kind, name=name, **data))
+
+    def save(self) -> None:
+        StoreFinding.objects.bulk_create(self.rows, batch_size=1_000)

@@ -1,0 +1,37 @@
+"""Reads of scans of stores, and of what the last one found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.core.errors import BadValue
+from apps.sectors.errors import ScanUnknown
+from apps.sectors.host_selectors import is_uuid
+from apps.sectors.states import FindingKind
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
+    from apps.sectors.store_models import Store
+    from apps.sectors.store_scan_models import StoreFinding, StoreScan
+
+
+def scans_of(store: Store) -> QuerySet[StoreScan]:
+    """Return the scans of a store, the newest first."""
+    return store.scans.select_related("store", "worker").order_by("-pk")
+
+
+def scan_get(store: Store, uuid: str) -> StoreScan:
+    """Return one scan of a store.  Raises ScanUnknown."""
+    scan = scans_of(store).filter(uuid=uuid).first() if is_uuid(uuid) else None
+    if scan is None:
+        raise ScanUnknown(uuid)
+    return scan
+
+
+def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -> list[StoreFinding]:
+    """Return a page of what the last scan of a store found, later than the row `after`.  Raises BadValue."""
+    if kind and kind not in FindingKind.values:
+        raise BadValue(f"must be one of {', '.join(FindingKind.values)}", field="kind")
+    rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
+    return list((rows.filter(kind=kind) if kind else rows)[:limit])

@@ -1,0 +1,167 @@
+"""Scans the whole way: a real host lists a real store, what was lost is found again, leftovers go."""
+
+from __future__ import annotations
+
+import shutil
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.models import Sector
+from apps.sectors.services import store_findings
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.users.models import AuditEntry
+from tests.page_client import signed_in, text_of
+from tests.people import bearer, person, token
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.integration.stores.conftest import Farm
+
+
+def is_over() -> bool:
+    return not WorkerCommand.objects.filter(done_at=None).exists()
+
+
+def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain has nothing of what it is asked for."""
+    work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
+    for place in ("apps.api.v1.store_scans", "apps.dashboard.pages.storage.scans"):
+        monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
+    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
+    monkeypatch.setattr(store_findings, "precommits_read", lambda *_: {})
+
+
+def found(farm: Farm) -> dict[str, dict[str, Any]]:
+    """What the last scan found, by name, read page by page."""
+    rows, cursor = [], ""
+    while cursor is not None:
+        page = farm.ask(
+            "GET", "findings", params={"limit": 1} | ({"cursor": cursor} if cursor else {})
+        ).json()
+        rows += page["results"]
+        cursor = page["cursor"]
+    return {row["name"]: row for row in rows}
+
+
+def test_what_was_lost_is_found_and_adopted_and_leftovers_go(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_chain(monkeypatch)
+    one, other = farm.sectors
+    Sector.objects.filter(pk=one.pk).update(store="")
+    for kind in ("sealed", "cache"):
+        shutil.move(farm.path(kind, other), farm.folder / f"lost-{kind}")
+    half = farm.root / "cache" / "s-t01000-700"
+    half.mkdir()
+    (half / "p_aux").write_bytes(bytes(64))
+    (farm.root / "cache" / "notes.txt").write_text("what")
+    assert farm.ask("POST", "scans").json()["state"] == "RUNNING"
+    farm.beats(is_over)
+
+    rows = found(farm)
+    assert {name: row["kind"] for name, row in rows.items()} == {
+        "s-t01000-1": "ELSEWHERE",
+        "s-t01000-2": "MISSING",
+        "s-t01000-700": "HALF",
+        "cache/notes.txt": "OTHER",
+    }
+    assert rows["s-t01000-700"]["bytes"] > 0
+    person("ann", of="alice")
+    text = text_of(signed_in("ann").get(reverse("store", args=[farm.row.uuid])))
+    for words in ("What lies here", "cache/notes.txt", "Adopt…", "Remove leftovers…", "missing"):
+        assert words in text, words
+
+    p_aux = farm.path("cache", one, "p_aux")
+    real = p_aux.read_bytes()
+    p_aux.write_bytes(bytes(64))
+    [planned] = farm.ask("POST", "findings:adopt", json={}).json()["results"]
+    assert planned["refusal"] == ""
+    farm.beats(is_over)
+    refused = StoreFinding.objects.get(sector=one)
+    assert (refused.state, Sector.objects.get(pk=one.pk).store) == ("REFUSED", "")
+    assert refused.error == "cache/s-t01000-1/p_aux: wrong comm r"
+    p_aux.write_bytes(real)
+    farm.ask("POST", "findings:adopt", json={"findings": [str(refused.uuid)]})
+    farm.beats(is_over)
+    assert Sector.objects.get(pk=one.pk).store == farm.row.name
+
+    ids = [row["uuid"] for row in rows.values() if row["kind"] in ("HALF", "MISSING")]
+    dry = farm.ask("POST", "findings:remove", params={"dry_run": "true"}, json={"findings": ids})
+    refusals = {row["kind"]: row["refusal"] for row in dry.json()["results"]}
+    assert refusals == {"HALF": "", "MISSING": "it is missing"}
+    assert half.exists()
+    done = farm.ask("POST", "findings:remove", json={"findings": ids, "reason": "full"})
+    assert done.status_code == 200, done.text
+    farm.beats(is_over)
+    assert not half.exists()
+    entry = AuditEntry.objects.get(action="store.remove_leftovers")
+    assert (entry.after["sectors"], entry.after["reason"]) == (["s-t01000-700"], "full")
+    assert farm.path("sealed", one).exists()
+    assert StoreFinding.objects.get(number=700).state == "REMOVED"
+
+
+def test_on_the_page_leftovers_go_once_their_number_was_typed(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_chain(monkeypatch)
+    half = farm.root / "sealed" / "s-t01000-700"
+    half.write_bytes(bytes(2048))
+    person("ann", of="alice")
+    browser = signed_in("ann")
+    browser.post(reverse("store-scan", args=[farm.row.uuid]), {"sure": "yes"})
+    farm.beats(is_over)
+
+    page = reverse("store-leftovers", args=[farm.row.uuid])
+    text = text_of(browser.get(page))
+    for words in ("Remove 1 leftover", "remove 1", "s-t01000-700", "a part of a sector"):
+        assert words in text, words
+    sure = {"id": str(StoreFinding.objects.get().uuid), "sure": "yes", "count": "1", "reason": ""}
+    assert browser.post(page, {**sure, "confirm": "yes"}).status_code == 422
+    assert half.exists()
+    assert browser.post(page, {**sure, "confirm": "remove 1"}).status_code == 302
+    farm.beats(is_over)
+    assert not half.exists()
+    assert AuditEntry.objects.filter(action="store.remove_leftovers").count() == 1
+
+
+def test_a_host_that_dies_in_a_scan_is_told_again_when_it_is_back(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    farm.ask("POST", "scans")
+    monkeypatch.setattr(farm.watch, "order", lambda _command: None)  # it dies over it
+    farm.leases.heartbeat()
+    assert StoreScan.objects.get().state == "RUNNING"
+
+    farm.start()
+    farm.beats(is_over)
+    scan = StoreScan.objects.get()
+    assert (scan.state, scan.known, scan.counts) == ("DONE", 2, {})
+
+
+def test_a_store_that_goes_away_is_not_called_empty(farm: Farm) -> None:
+    farm.ask("POST", "scans")
+    aside = farm.folder / "unplugged"
+    farm.root.rename(aside)
+    farm.beats(is_over)
+    aside.rename(farm.root)
+
+    scan = StoreScan.objects.get()
+    assert (scan.state, bool(scan.error)) == ("FAILED", True)
+    assert not StoreFinding.objects.exists()
+
+
+def test_strangers_neither_scan_nor_adopt_nor_remove(farm: Farm, client: Any) -> None:
+    path, stranger = f"/api/v1/stores/{farm.row.uuid}", bearer(token("admin", of="bob"))
+    body: dict[str, Any] = {"findings": [str(farm.row.uuid)]}
+    for end in ("scans", "findings:adopt", "findings:remove"):
+        sent = client.post(f"{path}/{end}", body, content_type="application/json", headers=stranger)
+        assert sent.status_code == 404, end
+        weak = bearer(token("write", of="alice"))
+        sent = client.post(f"{path}/{end}", body, content_type="application/json", headers=weak)
+        assert sent.status_code == 403, end
+    assert client.get(f"{path}/findings", headers=stranger).status_code == 404

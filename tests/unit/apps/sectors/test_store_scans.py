@@ -1,0 +1,290 @@
+"""A scan tells where files and rows differ; what was found is adopted or removed, nothing by itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.sectors.errors import StoreRefused
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.services import store_findings
+from apps.sectors.services.hosts import worker_heartbeat
+from apps.sectors.services.retirement import worker_retire
+from apps.sectors.services.store_findings import findings_adopt, leftovers_remove
+from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import Store
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.users.models import AuditEntry
+from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.store_checks import (
+    CheckedFile,
+    CheckedSector,
+    FileState,
+    ScannedFile,
+    ScannedSectors,
+    ScannedStore,
+)
+from tests import factories
+from tests.people import principal
+from tests.unit.apps.sectors.sealing import NOON, host
+from tests.unit.apps.sectors.test_moves import told
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from apps.sectors.host_models import Worker
+
+pytestmark = pytest.mark.django_db
+
+FOUND = ScannedStore(
+    command="",
+    # 1, 3, 5, 8 and 9 are whole; of 4, 6 and 10 a part lies there
+    miners=(
+        ScannedSectors(
+            miner_id=1000,
+            whole=(1, 1, 1, 1, 1, 1, 2, 2),
+            half=(4, 1, 1, 1, 3, 1),
+            half_bytes=(40, 60, 100),
+        ),
+        ScannedSectors(miner_id=5555, whole=(9, 1)),
+    ),
+    others=(ScannedFile(name="cache/strange", size=7),),
+)
+"""What the host finds in the store a."""
+
+
+@pytest.fixture
+def worker() -> Worker:
+    """A host with stores a and b; 1 and 2 lie in a by their rows, 3 and 4 in b, 5 is lost, 6 being sealed."""
+    made = host(kinds=(JobKind.SEAL, JobKind.WINDOW_POST))
+    beat(made)
+    miner = factories.miner(1000)
+    for number, store in ((1, "a"), (2, "a"), (3, "b"), (4, "b"), (5, "")):
+        factories.sector(miner, number=number, state="PROVING", store=store, comm_r=bytes(32))
+    factories.sector(miner, number=6, state="PC2_DONE", comm_r=bytes(32))
+    factories.sector(miner, number=9, state="ABORTED", comm_r=bytes(32))
+    return made
+
+
+def beat(
+    worker: Worker,
+    scanned: ScannedStore | None = None,
+    *,
+    state: FileState = FileState.NOT_READ,
+    errors: Collection[str] = (),
+    at: Any = NOON,
+) -> list[str]:
+    """The host does what it was told, but for `errors`, which fail; returns the ops that it is told now."""
+    orders = list(worker.commands.filter(done_at=None))
+    files = (CheckedFile(name="cache/x/p_aux", state=state, size=64),)
+    heartbeat = Heartbeat(
+        boot_id=worker.boot_id,
+        attached=(told("a"), told("b")),
+        done_commands=tuple(str(one.uuid) for one in orders),
+        checked=tuple(
+            CheckedSector(command=str(one.uuid), files=files)
+            for one in orders
+            if one.op == Operation.CHECK_SECTOR
+        ),
+        scanned=tuple(
+            ScannedStore(command=str(one.uuid), miners=scanned.miners, others=scanned.others)
+            for one in orders
+            if scanned is not None and one.op == Operation.SCAN_STORE
+        ),
+        command_errors={str(one.uuid): "the disk refuses" for one in orders if one.op in errors},
+    )
+    for _ in range(2):  # its answer is lost, it repeats itself
+        answer = worker_heartbeat(worker, heartbeat, now=at)
+        worker.refresh_from_db()
+    return [str(one.op) for one in answer.commands]
+
+
+def scanned(worker: Worker, found: ScannedStore = FOUND) -> Store:
+    store = Store.objects.get(name="a")
+    scan_begin(store, now=NOON, by=principal())
+    assert beat(worker, found) == []
+    return store
+
+
+def findings(*kinds: str) -> list[tuple[str, str]]:
+    rows = StoreFinding.objects.filter(kind__in=kinds) if kinds else StoreFinding.objects.all()
+    return sorted(rows.values_list("name", "kind"))
+
+
+def uuids(*names: str) -> list[str]:
+    return [str(one.uuid) for one in StoreFinding.objects.filter(name__in=names)]
+
+
+def work(
+    monkeypatch: pytest.MonkeyPatch, *, live: Iterable[int] = (), precommitted: Iterable[int] = ()
+) -> Any:
+    """What asks the chain, which has these."""
+    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
+    monkeypatch.setattr(store_findings, "precommits_read", lambda *_: dict.fromkeys(precommitted))
+    return SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
+
+
+def test_a_scan_lists_where_files_and_rows_differ_and_changes_nothing(worker: Worker) -> None:
+    before = list(Sector.objects.order_by("pk").values_list("store", "state"))
+    store = scanned(worker)
+
+    scan = StoreScan.objects.get()
+    assert (scan.state, scan.known) == ("DONE", 1)
+    assert findings() == sorted(
+        [
+            ("s-t01000-2", "MISSING"),
+            ("s-t01000-3", "ELSEWHERE"),
+            ("s-t01000-5", "ELSEWHERE"),
+            ("s-t01000-8", "UNKNOWN"),
+            ("s-t01000-9", "UNKNOWN"),
+            ("s-t01000-4", "HALF"),
+            ("s-t01000-10", "HALF"),
+            ("s-t05555-9", "UNKNOWN"),
+            ("cache/strange", "OTHER"),
+        ]
+    ), "not of 6, which is being sealed"
+    assert scan.counts == {"ELSEWHERE": 2, "MISSING": 1, "UNKNOWN": 3, "HALF": 2, "OTHER": 1}
+    assert StoreFinding.objects.get(name="s-t01000-10").size == 100
+    assert list(Sector.objects.order_by("pk").values_list("store", "state")) == before
+    assert store.events.filter(event="SCANNED").count() == 1
+    assert worker.commands.count() == 0
+
+    scanned(worker, ScannedStore(command="", miners=(ScannedSectors(miner_id=1000, whole=(1, 2)),)))
+    assert findings() == [], "a later scan drops what is as it should be"
+
+
+def test_what_was_lost_is_adopted_once_its_comm_r_was_seen(worker: Worker) -> None:
+    store = scanned(worker)
+    Sector.objects.filter(number=5).update(files_lost_at=NOON, lost_uid="gone")
+
+    plan = findings_adopt(store, uuids=None, now=NOON, by=principal())
+    assert {one.finding.number: bool(one.refusal) for one in plan} == {3: True, 5: False}
+    order = worker.commands.get()
+    assert (order.op, order.args["comm_r"], order.args["quick"]) == ("check_sector", "00" * 32, "yes")
+    assert Sector.objects.get(number=5).store == "", "not before its host has looked"
+    beat(worker)
+
+    row = Sector.objects.get(number=5)
+    assert (row.store, row.files_lost_at, row.lost_uid) == ("a", None, "")
+    assert JobEvent.objects.get(event="ADOPTED").note == "its files lie in a"
+    assert StoreFinding.objects.get(number=5).state == "ADOPTED"
+    assert AuditEntry.objects.filter(action="store.adopt").count() == 1
+
+
+@pytest.mark.parametrize("state", [FileState.WRONG_COMM_R, FileState.WRONG_SIZE, FileState.MISSING])
+def test_nothing_is_adopted_whose_files_are_not_the_sectors(worker: Worker, state: FileState) -> None:
+    store = scanned(worker)
+    findings_adopt(store, uuids=uuids("s-t01000-5"), now=NOON, by=principal())
+    beat(worker, state=state)
+
+    found = StoreFinding.objects.get(number=5)
+    assert (found.state, found.error) == ("REFUSED", f"cache/x/p_aux: {state.replace('_', ' ').lower()}")
+    assert Sector.objects.get(number=5).store == ""
+
+
+def test_a_second_copy_is_not_adopted_unless_the_first_is_bad_or_gone(worker: Worker) -> None:
+    store = scanned(worker)
+    with pytest.raises(StoreRefused, match="a second copy: b, which its row names, is read"):
+        findings_adopt(store, uuids=uuids("s-t01000-3"), now=NOON, by=principal())
+
+    row, other = Sector.objects.get(number=3), Store.objects.get(name="b")
+    SectorCopy.objects.create(sector=row, store=other, condition="BAD", found_at=NOON)
+    findings_adopt(store, uuids=uuids("s-t01000-3"), now=NOON, by=principal())
+    beat(worker)
+
+    row.refresh_from_db()
+    assert row.store == "a"
+    assert not SectorCopy.objects.exists(), "what was found of the other files is of no more meaning"
+
+
+def test_a_sector_that_changed_meanwhile_is_not_adopted(worker: Worker) -> None:
+    store = scanned(worker)
+    findings_adopt(store, uuids=uuids("s-t01000-5"), now=NOON, by=principal())
+    Sector.objects.filter(number=5).update(comm_r=bytes(31) + b"\1")
+    beat(worker)
+
+    assert StoreFinding.objects.get(number=5).error == "the sector was changed meanwhile: scan again"
+    assert Sector.objects.get(number=5).store == ""
+
+
+def test_leftovers_go_if_the_chain_does_not_have_them(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scanned(worker)
+    names = uuids("s-t01000-8", "s-t01000-10", "s-t01000-4", "s-t01000-3", "s-t05555-9", "s-t01000-9")
+    at_work = work(monkeypatch, live=[8])
+    plan = leftovers_remove(store, uuids=names, by=principal(), work=at_work, reason="full")
+
+    refused = {one.finding.name: one.refusal for one in plan}
+    assert refused == {
+        "s-t01000-8": "the chain has the sector",
+        "s-t01000-10": "",
+        "s-t01000-9": "",
+        "s-t01000-4": "its row names b, where its files have not been checked: check them there first",
+        "s-t01000-3": "its row names b, where its files have not been checked: check them there first",
+        "s-t05555-9": "f05555 is no miner of alice: remove it on the host",
+    }
+    told_now = {one.args["number"]: "whole" in one.args for one in worker.commands.filter(done_at=None)}
+    assert told_now == {"10": False, "9": True}
+    beat(worker)
+    assert StoreFinding.objects.get(number=10).state == "REMOVED"
+    assert store.events.filter(event="LEFTOVER_REMOVED").count() == 2
+
+    sector = Sector.objects.get(number=3)
+    SectorCopy.objects.create(
+        sector=sector, store=Store.objects.get(name="b"), condition="GOOD", found_at=NOON
+    )
+    again = {"uuids": uuids("s-t01000-3"), "by": principal(), "work": work(monkeypatch, live=[3])}
+    with pytest.raises(StoreRefused, match="for 1 leftover now, not for 2"):
+        leftovers_remove(store, **again, count=2)
+    leftovers_remove(store, **again, count=1)
+    beat(worker, errors=[Operation.REMOVE_LEFTOVER])
+    found = StoreFinding.objects.get(number=3)
+    assert (found.state, found.error) == ("FOUND", "the disk refuses")
+
+
+def test_a_precommitted_sector_is_no_leftover(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = scanned(worker)
+    with pytest.raises(StoreRefused, match="the chain has the sector"):
+        leftovers_remove(
+            store,
+            uuids=uuids("s-t01000-8"),
+            by=principal(),
+            work=work(monkeypatch, precommitted=[8]),
+        )
+
+
+def test_a_scan_that_fails_or_whose_host_dies_is_named_and_begun_again(worker: Worker) -> None:
+    store = Store.objects.get(name="a")
+    scan = scan_begin(store, now=NOON, by=principal())
+    assert scan_begin(store, now=NOON, by=principal()).pk == scan.pk, "a second click"
+    beat(worker, errors=[Operation.SCAN_STORE])
+    scan.refresh_from_db()
+    assert (scan.state, scan.error) == ("FAILED", "the disk refuses")
+
+    second = scan_begin(store, now=NOON, by=principal())
+    later = NOON + timedelta(hours=1)
+    other = host("u2", kinds=(JobKind.SEAL,), at=later)
+    beat(other, at=later)
+    third = scan_begin(store, now=later, by=principal())
+    second.refresh_from_db()
+    assert (second.state, second.error) == ("FAILED", f"{worker.name} is away")
+    assert (third.worker, worker.commands.count()) == (other, 0)
+
+    worker_retire(other, now=later)
+    third.refresh_from_db()
+    assert (third.state, third.error) == ("FAILED", "its host is retired")
+
+
+def test_a_retired_host_leaves_no_finding_under_way(worker: Worker) -> None:
+    store = scanned(worker)
+    findings_adopt(store, uuids=uuids("s-t01000-5"), now=NOON, by=principal())
+    worker_retire(worker, now=NOON)
+
+    assert StoreFinding.objects.get(number=5).error == "its host is retired"
+    assert worker.commands.filter(done_at=None).count() == 0
