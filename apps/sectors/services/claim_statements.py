@@ -14,13 +14,13 @@ from apps.sectors.proof_forms import NETWORK_VERSION
 from apps.sectors.states import JOB_TRANSITIONS, JobState
 from poolsite.wire.jobs import JobKind
 
-FREE: Final = (
-    "FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
-    " WHERE (job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
+IS_FREE: Final = (
+    "(job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
     " AND (job.not_before IS NULL OR job.not_before <= $1)"
     " AND (job.expires_at IS NULL OR job.expires_at > $1)"
 )
-"""Jobs that some host may have now."""
+"""Whether some host may have a job now."""
+FREE: Final = f"FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id WHERE {IS_FREE}"
 _FIRST: Final = """
 SELECT job.kind, job.miner_id FROM sectors_job job WHERE job.state = 'READY'
   AND (job.not_before IS NULL OR job.not_before <= $1) AND (job.expires_at IS NULL OR job.expires_at > $1)"""
@@ -66,28 +66,28 @@ ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.c
 """The most urgent first; the index of new sectors has the same."""
 LIVE: Final = "job.state IN ('READY', 'LEASED')"
 """Of the few jobs that are not over: what the indexes of jobs hold."""
-CANDIDATES: Final = 16
-"""Of each sort, before one is locked: more than other claims hold locked at the same moment."""
+CANDIDATES, OWN_CANDIDATES = 16, 4
+"""Of each sort, before one is locked: more than other claims hold locked at the same moment, and more than
+other claims of one host do.
+"""
 CANDIDATE: Final = "SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to"
 
 
 def _next(*, facts: str, own: str, new: str, guest: str, other: str, found: str) -> str:
     """Return the statement that locks the most urgent of the jobs of four sorts."""
-    first = [
-        f"{CANDIDATE} {FREE} AND {LIVE} AND miner.tenant_id = $2 AND {which}" for which in (own, new, guest)
-    ]
-    each = f"{CANDIDATE} {FREE} AND {LIVE} AND miner.tenant_id = $2 AND job.kind = wanted.kind AND {other}"
-    end = f" ORDER BY {ORDER} LIMIT {CANDIDATES}"
+    of, order = f"{CANDIDATE} {FREE} AND {LIVE} AND miner.tenant_id = $2", f"ORDER BY {ORDER} LIMIT"
+    each = f"{of} AND job.kind = wanted.kind AND {other} {order} {CANDIDATES}"
     sorts = " UNION ALL ".join(
         [
-            *(f"({one} {end})" for one in first),
-            f"(SELECT one.* FROM unnest($4) AS wanted(kind) CROSS JOIN LATERAL ({each} {end}) one)",  # noqa: S608
+            f"({of} AND {own} {order} {OWN_CANDIDATES})",
+            *(f"({of} AND {which} {order} {CANDIDATES})" for which in (new, guest)),
+            f"(SELECT one.* FROM unnest($4) AS wanted(kind) CROSS JOIN LATERAL ({each}) one)",  # noqa: S608
         ]
     )
-    again = FREE.replace("WHERE", "JOIN candidate ON candidate.id = job.id WHERE")
     return f"""
 WITH {facts} candidate AS ({sorts}), found AS (
-  SELECT job.id, job.kind, job.stage, job.sticky_worker_id IS NULL AS is_new {again}
+  SELECT job.id, job.kind, job.stage, job.sticky_worker_id IS NULL AS is_new
+  FROM sectors_job job JOIN candidate ON candidate.id = job.id WHERE {IS_FREE}
     AND job.stage = candidate.stage AND job.sticky_worker_id IS NOT DISTINCT FROM candidate.sticky_worker_id
     AND job.offered_to IS NOT DISTINCT FROM candidate.offered_to
   ORDER BY {ORDER} LIMIT 1 FOR UPDATE OF job SKIP LOCKED
@@ -220,17 +220,16 @@ by this second one.  The step is that of the jobs' table; gives what the assignm
 SWEEP: Final = Prepared(
     "leases_sweep",
     f"""
-WITH lapsed AS (
-  SELECT id FROM sectors_job WHERE state = 'LEASED' AND lease_until < $1 ORDER BY id FOR UPDATE SKIP LOCKED
-)
 UPDATE sectors_job job SET state = '{JOB_TRANSITIONS[JobState.LEASED]["FREE"]}', worker_id = NULL,
   lease_until = NULL, updated_at = $1
-FROM lapsed, miners_miner miner WHERE job.id = lapsed.id AND miner.id = job.miner_id
-RETURNING job.id, miner.tenant_id""",  # noqa: S608  # constants
+WHERE job.id = ANY(ARRAY(
+  SELECT id FROM sectors_job WHERE state = 'LEASED' AND lease_until < $1 ORDER BY id FOR UPDATE SKIP LOCKED))
+RETURNING job.id, (SELECT tenant_id FROM miners_miner WHERE id = job.miner_id)""",  # noqa: S608  # constants
     ["timestamptz"],
     plan=Plan.ANEW,
 )
 """Frees all jobs whose lease ran out; gives them with their tenants.
 
-Planned each time, as what has lapsed is nearly nothing or, after an hour without this, everything.
+Planned each time, as what has lapsed is nearly nothing or, after an hour without this, everything.  By an
+array of keys: a join may be planned through all jobs in their order.
 """

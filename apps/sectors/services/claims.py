@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -13,9 +12,14 @@ from django.db.models import Q
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
 from apps.core.live import Change, publish_all
-from apps.messages.models import Recovery
 from apps.messages.selectors.recovery import token_floor
-from apps.messages.services.recovery.detect import Identity, marker_read, restore_check, restore_is_noticed
+from apps.messages.services.recovery.detect import (
+    Identity,
+    Remembered,
+    marker_read,
+    restore_check,
+    restore_is_noticed,
+)
 from apps.miners.selectors import HostRoles, host_roles
 from apps.miners.states import RoleKind
 from apps.sectors.errors import SectorUnknown, WorkerReplaced
@@ -142,8 +146,7 @@ class _Asked:
             self.floor = int(restored_at.timestamp())
         if pk is None or not makes_proofs_at(network, worker.hardware):
             return None
-        row = Recovery(pool=UUID(pool), fingerprint=json.loads(fingerprint), restored_at=restored_at)
-        if restore_is_noticed(row, Identity(*identity), marker):
+        if restore_is_noticed(Remembered(pool, json.loads(fingerprint)), Identity(*identity), marker):
             self.is_plain = False  # the longer way begins the recovery, and gives what it may
             return None
         return _Found(pk, kind, stage, is_new)
