@@ -5,11 +5,13 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
+from apps.api.piece_store import piece_redirect
 from apps.api.rpc.transport.http import rpc
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/v1/", include("apps.api.v1.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("rpc/<str:version>", rpc, name="rpc"),
+    path("piecestore/<str:name>", piece_redirect, name="piece-store"),
     path("", include("apps.api.auth.urls")),
 ]

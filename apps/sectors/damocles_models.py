@@ -21,6 +21,8 @@ class DamoclesSector(Timestamped):
     """damocles-worker's own state, as PC1Done."""
     is_failed_there = models.BooleanField(default=False)
     """Its thread waits for somebody; the sector is paused until the worker goes on."""
+    deals_at = models.DateTimeField(null=True)
+    """When its worker was first told its pieces, or that it has none."""
     seed_epoch = models.BigIntegerField(null=True)
     """Of the seed that the worker was given last."""
     reserved_store = models.CharField(max_length=110, blank=True)

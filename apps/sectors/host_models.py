@@ -40,6 +40,8 @@ class Worker(Named, Timestamped):
     seen_at = models.DateTimeField()
     is_paused = models.BooleanField(default=False)
     is_draining = models.BooleanField(default=False)
+    refuses_data = models.BooleanField(default=False)
+    """A damocles-worker that went on with a sector of clients' data without asking for its pieces."""
     retire_asked_at = models.DateTimeField(null=True)
     """Since when it is to be retired, once it has nothing left to do."""
     retired_at = models.DateTimeField(null=True)

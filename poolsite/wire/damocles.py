@@ -6,13 +6,35 @@ damocles-manager/core/types.go.
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Final
 
 from poolsite.wire.pipeline import SectorState
 
 SECTOR_GONE: Final = 11001
 """Code of the error on which a worker wipes its files of the sector."""
+
+
+MANAGER_VERSION: Final = "0.13.1"
+"""Of damocles-manager, whose forms are spoken here."""
+
+
+class SectorSide(StrEnum):
+    """Its two stores of sectors."""
+
+    ONLINE = "online"
+    """Under way."""
+    OFFLINE = "offline"
+
+
+class SectorWork(IntEnum):
+    """What is done with a sector, as lists are narrowed by it."""
+
+    ALL = 0
+    SEALING = 1
+    SNAP_UP = 2
+    REBUILD = 3
+    UNSEAL = 4
 
 
 class SubmitResult(IntEnum):

@@ -39,6 +39,7 @@ from apps.sectors.services.unsealing import unseal_request
 from poolsite.filecoin.address import ID, address_parse
 
 if TYPE_CHECKING:
+    from apps.pieces.data import PieceBytes
     from apps.pieces.models import Piece
 
 PAGE_DEFAULT = 100
@@ -334,16 +335,39 @@ class PieceDataView(PoolView):
         except PieceSealed:
             unseal_request(piece, now=clock.now())
             return Response(piece_body(piece), status=202, headers={"Retry-After": str(UNSEAL_AGAIN_S)})
-        answer = DiskAnswer(found.chunks, status=200 if wanted is None else 206)
-        answer["Content-Type"] = "application/octet-stream"
-        answer["Content-Length"] = str(found.count)
-        answer["Accept-Ranges"] = "bytes"
-        answer["ETag"] = f'"{piece.piece_cid}"'
-        answer["Content-Disposition"] = f'attachment; filename="{piece.piece_cid}"'
-        if wanted is not None:
-            last = wanted.first + wanted.count - 1
-            answer["Content-Range"] = f"bytes {wanted.first}-{last}/{piece.payload_size}"
-        return answer
+        return data_answer(piece, found, wanted)
+
+
+class PieceKeptView(PoolView):
+    """`/pieces/{piece_cid}/kept`: the raw bytes where they are kept; `/piecestore` sends here."""
+
+    scopes = ("", "sealer")
+    filters = ()
+    renderer_classes = [JSONRenderer, RawRenderer]
+
+    @extend_schema(
+        parameters=[OpenApiParameter("Range", str, OpenApiParameter.HEADER)],
+        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: Request, piece_cid: str) -> Any:
+        """Return the bytes, or those of `Range`; 409 where they are in a sealed sector only."""
+        piece = piece_get(self.principal, piece_cid)
+        wanted = range_of(request.headers.get("Range", ""), piece.payload_size or 0)
+        return data_answer(piece, piece_data(piece, wanted), wanted)
+
+
+def data_answer(piece: Piece, found: PieceBytes, wanted: PieceRange | None) -> DiskAnswer:
+    """Return an answer with a piece's bytes."""
+    answer = DiskAnswer(found.chunks, status=200 if wanted is None else 206)
+    answer["Content-Type"] = "application/octet-stream"
+    answer["Content-Length"] = str(found.count)
+    answer["Accept-Ranges"] = "bytes"
+    answer["ETag"] = f'"{piece.piece_cid}"'
+    answer["Content-Disposition"] = f'attachment; filename="{piece.piece_cid}"'
+    if wanted is not None:
+        last = wanted.first + wanted.count - 1
+        answer["Content-Range"] = f"bytes {wanted.first}-{last}/{piece.payload_size}"
+    return answer
 
 
 def range_of(header: str, size: int) -> PieceRange | None:
@@ -376,4 +400,5 @@ urlpatterns = [
     path("pieces/uploads/<str:uuid>/purpose", PiecePurposeView.as_view(), name="v1-piece-purpose"),
     path("pieces/<str:piece_cid>", PieceView.as_view(), name="v1-piece"),
     path("pieces/<str:piece_cid>/data", PieceDataView.as_view(), name="v1-piece-data"),
+    path("pieces/<str:piece_cid>/kept", PieceKeptView.as_view(), name="v1-piece-kept"),
 ]

@@ -24,6 +24,7 @@ from apps.sectors.params import comm_d_of
 from apps.sectors.restored import lease_token_next, must_register, sectors_recovery
 from apps.sectors.services.advance import SectorsInProgress, step_console, tickets_assign
 from apps.sectors.services.claims import jobs_claim
+from apps.sectors.services.damocles_deals import deals_note, deals_of, deals_refuse, seals_zeros
 from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
 from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
 from apps.sectors.states import PAUSED_BY, JobState
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.host_models import Worker
+    from apps.sectors.services.damocles_deals import PlacedPiece
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
 
@@ -143,6 +145,12 @@ class Held:
         if holder.host != self.principal.source[:100]:
             raise NotDamocles(f"{name} was given to {holder.name} since: its files are kept")
 
+    def data_refusal(self, step: str) -> str:
+        """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
+        if not seals_zeros(self.sector, self.told, step):
+            return ""
+        return deals_refuse(self.sector, self.job, self.told, now=self.now)
+
     def bind(self, worker: Worker) -> None:
         """Have a worker be the one that has the sector's files."""
         self.job.sticky_worker = worker
@@ -193,7 +201,7 @@ class Held:
 
 @transaction.atomic
 def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> list[Sector]:
-    """Lease pledged sectors of zeros that nobody has begun, to the worker that asks.
+    """Lease sectors that nobody has begun to the worker that asks, with clients' data if it takes such.
 
     A sector is bound to nobody before a worker names it: if the answer was lost it is given out again, to
     any host, once the lease is over.  After a restore a worker gets none before all that it has is known.
@@ -202,8 +210,10 @@ def damocles_allocate(principal: Principal, wanted: Wanted, *, now: datetime) ->
     worker = damocles_taker(principal, now=now)
     if worker is None or must_register(worker):
         return []
-    among = Q(sector__pieces=[], sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
+    among = Q(sector__seal_proof__in=wanted.proof_types or INTERACTIVE)
     among &= Q(sector__seal_proof__in=INTERACTIVE)
+    if worker.refuses_data:
+        among &= Q(sector__pieces=[])
     among &= Q(sector__damocles=None) | Q(sector__damocles__begun_at=None)
     for miners in filter(None, (wanted.miners, principal.miners)):
         among &= Q(miner__actor_id__in=miners)
@@ -288,13 +298,17 @@ def _is_forgotten(job: Job, sector: Sector) -> bool:
     return is_bare and since is not None and sector.created_at < since
 
 
-def damocles_begin(principal: Principal, name: SectorName, *, now: datetime) -> Sector:
-    """Note that a worker has begun with a sector that it was given.  Raises SectorGone, NotDamocles."""
+def damocles_deals(principal: Principal, name: SectorName, *, now: datetime) -> list[PlacedPiece]:
+    """Return the pieces of a sector that a worker begins with; none where it is of zeros.
+
+    Raises SectorGone, NotDamocles.
+    """
     with held(principal, name, now=now) as one:
         living_require(one, name)
         one.holder_require(name)
         one.lease()
-        return one.sector
+        deals_note(one.job, one.told, now=now)
+        return deals_of(one.sector)
 
 
 def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingContext) -> Sector:
@@ -305,10 +319,14 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
     with held(principal, name, now=work.now) as one:
         living_require(one, name)
         one.holder_require(name)
-        one.go_on()
-        one.lease()
-        one.forward(SectorState.TREE_D_BUILT)
+        refusal = one.data_refusal("TicketAssigned")
+        if not refusal:
+            one.go_on()
+            one.lease()
+            one.forward(SectorState.TREE_D_BUILT)
         sector = one.sector
+    if refusal:  # after the transaction: the sector stays released
+        raise SectorGone(f"sector state not found: {name} has clients' data; {refusal}")
     if sector.state == SectorState.TREE_D_BUILT and sector.paused_at is None:
         tickets_assign(
             SectorsInProgress([sector]),
@@ -340,6 +358,8 @@ def damocles_report(
         if reported.step not in REACHED:  # nothing is made there yet, or it has failed at the first step
             one.holder_require(name, worker)
         _host_note(one, worker)
+        if not reported.failure_level and (refusal := one.data_refusal(reported.step)):
+            return True, refusal
         one.told.location, one.told.step = reported.location[:500], reported.step[:40]
         if reported.failure_level:
             one.told.save()

@@ -59,6 +59,15 @@ def damocles_reserve(
         return chosen
 
 
+def damocles_release(principal: Principal, name: SectorName, *, now: datetime) -> bool:
+    """Release what is kept free for a sector; return whether anything was.  Raises NotDamocles."""
+    with held(principal, name, now=now) as one:
+        had = bool(one.told.reserved_store)
+        one.told.reserved_store, one.told.reserved_bytes = "", 0
+        one.told.save(update_fields=["reserved_store", "reserved_bytes"])
+        return had
+
+
 def _appeal(store: Store) -> tuple[int, str]:
     weight = int(store.rules.get("weight") or 1)
     return weight * store.free_bytes, store.name

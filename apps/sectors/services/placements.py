@@ -78,13 +78,14 @@ def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:
 
 
 def pieces_recover(
-    miner: Miner, number: int, manifests: Sequence[PieceActivationManifest], *, now: datetime
+    miner: Miner, number: int, manifests: Sequence[PieceActivationManifest], *, now: datetime, at: int = 0
 ) -> list[Piece]:
-    """Note after a restore that pieces are in a sector, as a message tells it; return them in order of place.
+    """Note that pieces are in a sector, as a message or record tells it; return them in order of place.
 
-    Those that the database has forgotten get their rows back, without their bytes.
+    The first lies `at` or at the next place that is aligned.  Those that the database has forgotten get
+    their rows back, without their bytes.
     """
-    found, at = [], 0
+    found = []
     for manifest in manifests:
         at = -(-at // manifest.size) * manifest.size
         terms = terms_of(manifest)

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from django.test import Client
 from msgspec.structs import replace
 
+from poolsite.filecoin.cids import cid_parse, commd_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.jobs import Piece, SealInputs
 from tests import people
 from workers.agent.paths import sealing_paths
 from workers.agent.stages import outputs_of, task_of
@@ -31,12 +32,16 @@ NAME = "damocles-1"
 class DamoclesWorker:
     """One sealing thread; `state` is what its own database keeps."""
 
+    enable_deals = True
+    """Of its settings; without it a worker asks for no pieces."""
+
     def __init__(self, world: World, token: str, *, name: str = NAME, location: str = "/mnt/nvme1") -> None:
         self.world, self.token, self.name, self.location = world, token, name, location
         self.folder: Path = world.folder / "damocles" / location.strip("/").replace("/", "-")
         self.state = "Empty"
         self.sector: dict[str, Any] = {}
         self.inputs: SealInputs | None = None
+        self.deals: list[dict[str, Any]] = []
         self.ticket: dict[str, Any] = {}
         self.proof = b""
         self.resubmits = False
@@ -125,14 +130,43 @@ class DamoclesWorker:
         return True
 
     def do_allocated(self) -> bool:
-        assert self.call("AcquireDeals", self.sector["ID"], {"MaxDeals": None, "MinUsedSpace": None}) is None
-        self.go("DealsAcquired", "AcquireDealsV2")
-        return True
+        spec = {"MaxDeals": None, "MinUsedSpace": None}
+        found = self.call("AcquireDeals", self.sector["ID"], spec) if self.enable_deals else None
+        self.deals = found or []
+        if self.go("DealsAcquired", "AcquireDealsV2")["Finalized"]:
+            self.state = "Empty"
+        return self.state != "Empty"
 
     def do_dealsacquired(self) -> bool:
+        assert self.inputs is not None
+        pieces = tuple(map(self.piece_of, self.deals))
+        self.inputs = replace(self.inputs, pieces=pieces)
+        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
+        for piece in pieces:
+            if piece.payload_size:
+                paths.piece(piece).parent.mkdir(parents=True, exist_ok=True)
+                write_file(paths.piece(piece), self.fetched(str(commd_cid(piece.comm_p))))
         self.run("add_piece")
         self.go("PieceAdded", "AddPiece")
         return True
+
+    def piece_of(self, deal: dict[str, Any]) -> Piece:
+        """Read a SectorPieceV2 as the worker does: what has no number is zeros."""
+        info = deal["DealInfo"]
+        number = info["DealID"] if info["IsBuiltinMarket"] else info["AllocationID"]
+        comm_p = cid_parse(deal["Piece"]["PieceCID"]["/"]).digest
+        payload = info["PayloadSize"] if number else 0
+        return Piece(size=deal["Piece"]["Size"], comm_p=comm_p, payload_size=payload)
+
+    def fetched(self, cid: str) -> bytes:
+        """Fetch a piece: without a token, and with it where that sends to."""
+        client = Client()
+        sent = client.get(f"/piecestore/{cid}")
+        assert sent.status_code == 302, sent.content
+        assert client.get(sent["Location"]).status_code == 401
+        found = client.get(sent["Location"], headers=people.bearer(self.token))
+        assert found.status_code == 200, found.content
+        return b"".join(found.streaming_content)  # type: ignore[attr-defined]
 
     def do_pieceadded(self) -> bool:
         self.run("tree_d")

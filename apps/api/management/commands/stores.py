@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import checked, refusals_told, values_of
+from apps.api.v1.sector_places import place_body
 from apps.api.v1.stores import StoreInput
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.proving.sector_places import sector_places
 from apps.sectors.host_selectors import workers_visible
+from apps.sectors.selectors import sector_get
 from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin
 from apps.sectors.services.store_checks import PACE, check_begin
@@ -43,14 +46,17 @@ class Command(BaseCommand):
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
         "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
         "scan NAME lists what lies there, found NAME what differs from the rows, adopt NAME mends these; "
-        "forget NAME (without --confirm NAME it only says what is lost)"
+        "find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "checks", "found", *ORDERS, "forget"])
+        parser.add_argument("act", choices=["list", "show", "checks", "found", *ORDERS, "find", "forget"])
         parser.add_argument(
-            "name", nargs="?", default="", help="name or uuid of the store; of attach: the path"
+            "name",
+            nargs="?",
+            default="",
+            help="name or uuid of the store; of attach: the path; of find: a sector",
         )
         parser.add_argument("values", nargs="*", help="of change: name=value as REST has them")
         parser.add_argument("--host", default="", help="of attach, detach: name or id of the host")
@@ -67,13 +73,11 @@ class Command(BaseCommand):
         """Do it and write a line for each fact."""
         now = clock.now()
         if options["act"] == "list":
-            for store in stores_visible(SYSTEM, now=now):
-                standing = store_standing(store, now=now).condition
-                self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {standing} {store.sectors}")
+            self._list()
             return
-        if options["act"] in ORDERS:
+        if options["act"] in ("find", *ORDERS):
             with refusals_told():
-                self._order(options)
+                (self._find if options["act"] == "find" else self._order)(options)
             return
         store = self._store(options["name"], options["tenant"])
         if options["act"] == "show":
@@ -101,6 +105,17 @@ class Command(BaseCommand):
         for sector in lost.named:
             self.stdout.write(f"sector: {sector.miner.address} {sector.number} {sector.state}")
         self.stdout.write(f"forgotten: {'yes' if options['confirm'] else 'no, it was only asked'}")
+
+    def _list(self) -> None:
+        now = clock.now()
+        for store in stores_visible(SYSTEM, now=now):
+            standing = store_standing(store, now=now).condition
+            self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {standing} {store.sectors}")
+
+    def _find(self, options: dict[str, Any]) -> None:
+        sector = sector_get(SYSTEM, options["name"])
+        for place in sector_places(sector, viewer=SYSTEM, now=clock.now()):
+            self.stdout.write(", ".join(f"{name} {value}" for name, value in place_body(place).items()))
 
     def _order(self, options: dict[str, Any]) -> None:
         """Order hosts to do it; what came of it comes with their next heartbeats."""

@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from apps.sectors.services.damocles_hosts import Ping
 from apps.sectors.services.damocles_sectors import Reported, SectorName, Wanted
 from apps.sectors.services.damocles_stores import store_path
 from apps.sectors.services.damocles_submissions import PreCommitted
+from poolsite.filecoin.cids import BadCid, cid_parse
 from poolsite.wire.jobs import DIGEST_BYTES, NAME_MAX, TEXT_MAX
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, number, text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.sectors.damocles_models import DamoclesSector
     from apps.sectors.models import Sector
+    from apps.sectors.services.damocles_deals import PlacedPiece
     from apps.sectors.store_models import Store
     from poolsite.wire.jsonrpc.messages import Json
 
 LIST_MAX: Final = 1_000
+UNNUMBERED: Final = 2**53 - 1
+"""Of a piece whose row is gone: a worker only looks whether it is zero."""
 
 
 def whole(value: Json) -> int:
@@ -152,6 +159,27 @@ def names(value: Json) -> list[str]:
     return [named(one) for one in listed(value)]
 
 
+def tipset(value: Json) -> str:
+    """Read a tipset's key; null and empty: the head's."""
+    return " ".join(cid_text(one) for one in listed(value))
+
+
+def cid_text(value: Json) -> str:
+    """Read a CID."""
+    found = value.get("/") if isinstance(value, dict) else value
+    try:
+        return str(cid_parse(text(found)))
+    except BadCid as bad:
+        raise BadParam(str(bad)) from None
+
+
+def record(value: Json) -> dict[str, Any]:
+    """Read a SectorState, its names as they came."""
+    if not isinstance(value, dict):
+        raise BadParam("json: cannot unmarshal into Go value of type core.SectorState")
+    return value
+
+
 SECTOR: Final = Param("*abi.SectorID", sector_name)
 ALLOCATED: Final = Param("*core.AllocatedSector", allocated)
 SPEC: Final = Param("*core.AllocateSectorSpec", wanted)
@@ -163,6 +191,9 @@ COUNT: Final = Param("*uint64", whole)
 NAME: Final = Param("*string", named)
 REASON: Final = Param("*string", short)
 NAMES: Final = Param("*[]string", names)
+TIPSET: Final = Param("*types.TipSetKey", tipset)
+CID: Final = Param("*cid.Cid", cid_text)
+ANY_RECORD: Final = Param("*core.SectorState", record)
 
 
 def b64(data: bytes) -> str:
@@ -181,6 +212,36 @@ def allocated_form(sector: Sector) -> Json:
     return {"ID": sector_id(name), "ProofType": sector.seal_proof}
 
 
+def piece_form(placed: PlacedPiece, *, provider: int) -> Json:
+    """Write a SectorPieceV2; a worker fetches a piece with a number, and takes zeros for one without.
+
+    One that claims no allocation and has no deal is numbered by its row here.
+    """
+    row = placed.row
+    deal: dict[str, Json] = {
+        "DealID": 0,
+        "AllocationID": 0,
+        "PieceCID": {"/": placed.cid},
+        "PieceSize": placed.size,
+        "Offset": placed.offset,
+        "Length": placed.size,
+        "PayloadSize": placed.payload_size,
+        "Provider": f"f0{provider}",
+        "IsBuiltinMarket": False,
+        "IsCompatible": False,
+    }
+    if row is not None and row.deal is not None:
+        deal |= {"DealID": row.deal, "IsBuiltinMarket": True}
+    elif placed.payload_size:
+        allocation = None if row is None else row.allocation or row.pk
+        deal["AllocationID"] = allocation or UNNUMBERED
+    if row is not None and row.client is not None:
+        deal["Client"] = f"f0{row.client}"
+    if row is not None and row.start_epoch is not None:
+        deal["StartEpoch"] = row.start_epoch
+    return {"Piece": {"Size": placed.size, "PieceCID": {"/": placed.cid}}, "DealInfo": deal}
+
+
 def store_form(store: Store) -> Json:
     """Write a StoreBasicInfo."""
     return {
@@ -191,3 +252,26 @@ def store_form(store: Store) -> Json:
         "Weight": int(store.rules.get("weight") or 1),
         "Meta": {},
     }
+
+
+def store_detail_form(store: Store, reserved: Sequence[DamoclesSector]) -> Json:
+    """Write a StoreDetailedInfo."""
+    used = max(store.total_bytes - store.free_bytes, 0)
+    by = [
+        {
+            "By": f"s-t0{one.sector.miner.actor_id}-{one.sector.number}",
+            "Size": one.reserved_bytes,
+            "At": int(one.updated_at.timestamp()),
+        }
+        for one in reserved
+    ]
+    sizes = {
+        "Type": "filestore",
+        "Total": store.total_bytes,
+        "Free": store.free_bytes,
+        "Used": used,
+        "UsedPercent": round(100 * used / store.total_bytes, 2) if store.total_bytes else 0.0,
+        "Reserved": sum(one.reserved_bytes for one in reserved),
+        "ReservedBy": by,
+    }
+    return {**cast("dict[str, Json]", store_form(store)), **sizes}

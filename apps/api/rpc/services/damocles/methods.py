@@ -27,6 +27,7 @@ from apps.api.rpc.services.damocles.forms import (
     SECTOR,
     SPEC,
 )
+from apps.api.rpc.services.damocles.reads import READS
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorGone
@@ -35,7 +36,7 @@ from apps.sectors.services.damocles_sectors import (
     BATCH_MAX,
     damocles_abort,
     damocles_allocate,
-    damocles_begin,
+    damocles_deals,
     damocles_finish,
     damocles_report,
     damocles_ticket,
@@ -92,9 +93,10 @@ def allocate_sectors(call: Call, wanted: Wanted, count: int) -> list[Json]:
     return [forms.allocated_form(one) for one in damocles_allocate(call.principal, asked, now=clock.now())]
 
 
-def acquire_deals(call: Call, name: SectorName, _spec: Json) -> None:
-    """Return no pieces: workers seal sectors of zeros alone."""
-    damocles_begin(call.principal, name, now=clock.now())
+def acquire_deals(call: Call, name: SectorName, _spec: Json) -> Json:
+    """Return the pieces that the console has packed into a sector; null for one of zeros."""
+    placed = damocles_deals(call.principal, name, now=clock.now())
+    return [forms.piece_form(one, provider=name.miner_id) for one in placed] or None
 
 
 def assign_ticket(call: Call, name: SectorName) -> Json:
@@ -220,5 +222,6 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Venus.StoreReserveSpace": _row(store_reserve_space, SECTOR, COUNT, NAMES),
     "Venus.StoreBasicInfo": _row(store_basic_info, NAME),
     "Venus.GetInfo": _row(get_info, COUNT),
+    **READS,
 }
 DAMOCLES: Final = Service(methods=METHODS, by_version={}, versions=("v0",))

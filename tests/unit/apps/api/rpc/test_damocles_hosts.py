@@ -13,10 +13,12 @@ from django.urls import reverse
 from apps.core import clock
 from apps.messages.services.recovery import detect
 from apps.messages.services.recovery.detect import recovery_begin
+from apps.pieces.models import Piece
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
 from apps.sectors.number_models import SectorNumbers
+from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.services.advance import SectorsInProgress
 from apps.sectors.services.claims import leases_sweep
@@ -49,9 +51,8 @@ def miner() -> Miner:
     return factories.miner(2001)
 
 
-def test_only_pledged_sectors_of_zeros_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
+def test_only_own_sectors_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
     factories.sector(miner, held_by=factories.worker())
-    factories.sector(miner, pieces=[{"size": 2048, "comm_p": "00", "payload": 5}])
     factories.sector(factories.miner(2002, of="bob"))
     assert line.call("AllocateSector", SPEC) is None
     free = factories.sector(miner)
@@ -63,6 +64,72 @@ def test_only_pledged_sectors_of_zeros_that_nobody_began_are_given(line: Line, m
     assert given == [{"ID": named(free), "ProofType": free.seal_proof}]
     assert line.call("AllocateSectorsBatch", SPEC, 1) == []
     assert line.code("AllocateSectorsBatch", SPEC, 0) == 1
+
+
+def with_data(miner: Miner) -> Sector:
+    """A sector that is packed with a piece of a client."""
+    piece = factories.piece(miner, padded_size=miner.sector_size, payload_size=100)
+    column = pieces_column(pieces_filled([piece], sector_size=miner.sector_size))
+    sector = factories.sector(miner, pieces=column)
+    Piece.objects.filter(pk=piece.pk).update(state="PACKED", sector_number=sector.number, offset=0)
+    return sector
+
+
+def test_a_worker_that_asks_for_no_pieces_loses_the_sector_and_gets_zeros(line: Line, miner: Miner) -> None:
+    data = with_data(miner)
+    given = line.call("AllocateSector", SPEC)
+    assert given["ID"] == named(data)
+    assert line.report(given, "Allocated")["Finalized"] is False
+    assert line.report(given, "Allocated", "Temporary")["Finalized"] is False, "it asks again"
+
+    told = line.report(given, "DealsAcquired")
+
+    assert (told["Finalized"], "enable_deals" in told["AbortReason"]) == (True, True)
+    data.refresh_from_db()
+    job = Job.objects.get(sector=data)
+    assert (data.state, job.state, job.sticky_worker, job.worker) == ("ALLOCATED", "READY", None, None)
+    assert line.code("AssignTicket", named(data)) == 1, "it is nobody's: not the code on which others wipe"
+    assert line.call("AllocateSector", SPEC) is None
+    zeros = factories.sector(miner)
+    again = line.call("AllocateSector", SPEC)
+    assert again["ID"] == named(zeros)
+    line.report(again, "Allocated")
+    assert line.call("AcquireDeals", named(zeros), {}) is None
+    assert line.call("AllocateSector", SPEC)["ID"] == named(data), "it asks for pieces now"
+    [piece] = line.call("AcquireDeals", named(data), {"MaxDeals": 1, "MinUsedSpace": None})
+    row = Piece.objects.get()
+    assert (piece["Piece"]["PieceCID"], piece["DealInfo"]["AllocationID"]) == ({"/": row.piece_cid}, row.pk)
+    assert line.report({"ID": named(data)}, "DealsAcquired")["Finalized"] is False
+
+
+def test_a_worker_that_never_asked_gets_no_ticket_for_zeros(line: Line, miner: Miner) -> None:
+    data = with_data(miner)
+    given = line.call("AllocateSector", SPEC)
+    line.report(given, "Allocated")
+
+    assert line.code("AssignTicket", named(data)) == 11001, "its reports were lost: it wipes"
+    data.refresh_from_db()
+    assert (data.state, Job.objects.get(sector=data).state) == ("ALLOCATED", "READY")
+
+
+def test_everybody_is_sent_on_for_a_piece_and_only_its_owner_gets_it(client: Client, miner: Miner) -> None:
+    data = with_data(miner)
+    cid = Piece.objects.get(sector_number=data.number).piece_cid
+
+    for name in (cid, f"{cid}.car", factories.piece_cid(77)):
+        sent = client.get(f"/piecestore/{name}")
+        assert (sent.status_code, sent["Location"].startswith("/api/v1/pieces/")) == (302, True)
+    assert client.get("/piecestore/nonsense").status_code == 400
+    assert client.post(f"/piecestore/{cid}").status_code == 405
+    kept = f"/api/v1/pieces/{cid}/kept"
+    codes = {
+        of: client.get(
+            kept, headers=people.bearer(people.token("write", of=of, scopes=["sealer"]))
+        ).status_code
+        for of in ("alice", "bob")
+    }
+    assert codes == {"alice": 409, "bob": 404}, "its bytes are not kept here"
+    assert client.get(kept).status_code == 401
 
 
 def test_a_full_look_is_of_what_the_worker_may_have(line: Line, miner: Miner, monkeypatch: Any) -> None:

@@ -1,0 +1,61 @@
+"""`manage.py sector_records`: what sectors are made of, as damocles-manager's export-json and import-json."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.management.words import refusals_told
+from apps.miners.selectors import miner_get
+from apps.sectors.sector_records import record_of
+from apps.sectors.selectors import SectorFilter, sectors_page
+from apps.sectors.services.record_imports import RECORDS_MAX, records_import
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """Write a record on each line; read such lines."""
+
+    help = "export f01000 > FILE; import FILE [--dry-run]: a record on each line, `-` is the standard input"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("act", choices=["export", "import"])
+        parser.add_argument("what", help="of export: the miner's address; of import: the file")
+        parser.add_argument("--dry-run", action="store_true", help="say what it tells, and write nothing")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Export or import."""
+        with refusals_told():
+            if options["act"] == "export":
+                self._export(options["what"])
+                return
+            self._import(options["what"], is_trial=options["dry_run"])
+
+    def _export(self, address: str) -> None:
+        miner, before = miner_get(SYSTEM, address), None
+        while True:
+            rows = sectors_page(SYSTEM, SectorFilter(miner=miner.address, before=before), limit=RECORDS_MAX)
+            for row in rows:
+                self.stdout.write(json.dumps(record_of(row)))
+            if len(rows) < RECORDS_MAX:
+                return
+            before = rows[-1].pk
+
+    def _import(self, name: str, *, is_trial: bool) -> None:
+        try:
+            text = sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+            records = [json.loads(line) for line in text.splitlines() if line.strip()]
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{name}: {error}") from None
+        for at in range(0, len(records), RECORDS_MAX):
+            for done in records_import(records[at : at + RECORDS_MAX], by=SYSTEM, is_trial=is_trial):
+                said = done.refusal or ", ".join(done.filled) or "nothing new"
+                self.stdout.write(f"f0{done.miner_id} {done.number}: {said}")

@@ -1,0 +1,106 @@
+"""What sectors are made of, over REST: records for another manager, and records from one."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.miners.selectors import miner_get
+from apps.sectors.sector_records import record_of
+from apps.sectors.selectors import SectorFilter, sectors_page
+from apps.sectors.services.record_imports import RECORDS_MAX, RecordImport, records_import
+
+PAGE_DEFAULT = 100
+
+
+class RecordPage(serializers.Serializer[Any]):
+    """Records as damocles-manager's `export-json` has them (`SectorState`), newest sectors first."""
+
+    results = serializers.ListField(child=serializers.DictField())
+    next = serializers.CharField(allow_null=True)
+
+
+class RecordsInput(InputSerializer):
+    """Such records."""
+
+    records = serializers.ListField(child=serializers.DictField(), min_length=1, max_length=RECORDS_MAX)
+
+
+class RecordImportOutput(serializers.Serializer[Any]):
+    """What became of one record."""
+
+    miner_id = serializers.IntegerField()
+    number = serializers.IntegerField()
+    filled = serializers.ListField(child=serializers.CharField(), help_text="what was not known before")
+    refusal = serializers.CharField()
+
+
+class RecordsImportOutput(serializers.Serializer[Any]):
+    """What became of each."""
+
+    results = RecordImportOutput(many=True)
+
+
+def import_body(one: RecordImport) -> dict[str, Any]:
+    """Write what became of one record."""
+    return {
+        "miner_id": one.miner_id,
+        "number": one.number,
+        "filled": list(one.filled),
+        "refusal": one.refusal,
+    }
+
+
+class MinerSectorRecordsView(PoolView):
+    """`/miners/{address}/sector-records`: ticket, seed, commitments and pieces of its sectors."""
+
+    filters = ("cursor", "limit")
+
+    @extend_schema(
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", OpenApiTypes.INT)],
+        responses=RecordPage,
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List them; `cursor` is the `next` of the page before."""
+        miner = miner_get(self.principal, address)
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=RECORDS_MAX)
+        before = number(request, "cursor", least=1, default=0, most=10**12)
+        wanted = SectorFilter(miner=miner.address, before=before or None)
+        rows = sectors_page(self.principal, wanted, limit=limit + 1)
+        more = str(rows[limit - 1].pk) if len(rows) > limit else None
+        return Response({"results": [record_of(row) for row in rows[:limit]], "next": more})
+
+
+class SectorRecordsImportView(PoolView):
+    """`/sector-records:import`: what another manager knows of proving sectors."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
+
+    @extend_schema(request=RecordsInput, parameters=[DRY_RUN], responses=RecordsImportOutput)
+    def post(self, request: Request) -> Response:
+        """Fill in what is not known; a record that does not fit the chain's replica is refused alone."""
+        body = RecordsInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        done = records_import(body.validated_data["records"], by=self.principal, is_trial=is_dry_run(request))
+        return Response({"results": [import_body(one) for one in done]})
+
+
+urlpatterns = [
+    path(
+        "miners/<str:address>/sector-records",
+        MinerSectorRecordsView.as_view(),
+        name="v1-miner-sector-records",
+    ),
+    path("sector-records:import", SectorRecordsImportView.as_view(), name="v1-sector-records-import"),
+]

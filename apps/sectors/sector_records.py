@@ -1,0 +1,198 @@
+"""What a sector is made of, in damocles-manager's words: written for another manager, read from one.
+
+The chain tells of a sector what it is for, not what it was made of: without its ticket and pieces nobody can
+make it again or find a client's bytes in it.
+Source: damocles-manager/core/types.go SectorState, SectorPieceV2; `util sealer sectors export-json`.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as BadBase64
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.core.errors import BadValue
+from apps.pieces.selectors import pieces_of_sector
+from apps.sectors.params import pieces_of
+from poolsite.filecoin.address import ID, BadAddress, address_parse
+from poolsite.filecoin.cids import (
+    BadCid,
+    cid_parse,
+    cid_to_commd,
+    cid_to_commr,
+    cid_to_json,
+    commd_cid,
+    commr_cid,
+)
+from poolsite.filecoin.fr32 import unpadded_bytes
+from poolsite.filecoin.sha254 import sha254_zero
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from apps.sectors.models import Sector
+
+RANDOMNESS_BYTES: Final = 32
+PIECE_MIN: Final = 128
+"""Padded bytes of the smallest piece."""
+COUNT_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordPiece:
+    """One piece of a record, in order of place."""
+
+    comm_p: bytes
+    size: int
+    payload_size: int
+    """0: zeros."""
+    client: int | None = None
+    allocation: int | None = None
+    deal: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SectorRecord:
+    """What a record says of a sector."""
+
+    miner_id: int
+    number: int
+    seal_proof: int
+    comm_r: bytes
+    comm_d: bytes
+    """Of its first replica."""
+    ticket: bytes
+    ticket_epoch: int
+    seed: bytes | None
+    seed_epoch: int | None
+    pieces: tuple[RecordPiece, ...]
+    new_comm_r: bytes | None
+    """Of the replica that data were put into later."""
+    new_comm_d: bytes | None
+
+    @property
+    def data_comm_d(self) -> bytes:
+        """The commitment of the pieces."""
+        return self.comm_d if self.new_comm_d is None else self.new_comm_d
+
+
+def record_of(sector: Sector) -> dict[str, Any]:
+    """Write a sector; what is not known is null."""
+    is_upgraded = sector.key_comm_r is not None
+    first = bytes((sector.key_comm_r if is_upgraded else sector.comm_r) or b"")
+    ticket = _drawn(sector.ticket, sector.ticket_epoch, name="Ticket")
+    comm_d = bytes(sector.comm_d or b"")
+    made = upgraded = None
+    if first and comm_d:
+        made = {
+            "CommR": cid_to_json(commr_cid(first)),
+            "CommD": cid_to_json(commd_cid(zeros_of(sector) if is_upgraded else comm_d)),
+            "Ticket": ticket,
+        }
+    if is_upgraded:
+        upgraded = {
+            "AccessInstance": sector.store,
+            "SealedCID": cid_to_json(commr_cid(bytes(sector.comm_r or b""))),
+            "UnsealedCID": cid_to_json(commd_cid(comm_d)) if comm_d else None,
+        }
+    return {
+        "ID": {"Miner": sector.miner.actor_id, "Number": sector.number},
+        "SectorType": sector.seal_proof,
+        "Ticket": ticket,
+        "Seed": _drawn(sector.seed, sector.seed_epoch, name="Seed"),
+        "Pieces": _pieces_written(sector) or None,
+        "Pre": made,
+        "Finalized": sector.state == SectorState.PROVING,
+        "AbortReason": sector.error if sector.state == SectorState.ABORTED else "",
+        "Upgraded": is_upgraded,
+        "UpgradedInfo": upgraded,
+        "AccessInstance": sector.store,
+        "Expiration": sector.expiration,
+    }
+
+
+def zeros_of(sector: Sector) -> bytes:
+    """Return the commitment of a sector of zeros."""
+    return sha254_zero(sector.sector_size)
+
+
+def _drawn(value: bytes | memoryview | None, epoch: int | None, *, name: str) -> dict[str, Any] | None:
+    return None if value is None else {name: b64encode(bytes(value)).decode(), "Epoch": epoch}
+
+
+def _pieces_written(sector: Sector) -> list[dict[str, Any]]:
+    rows = {row.offset: row for row in pieces_of_sector(sector.miner, sector.number)}
+    found, at = [], 0
+    for piece in pieces_of(sector.pieces):
+        row, cid = rows.get(at) if piece.payload_size else None, cid_to_json(commd_cid(piece.comm_p))
+        deal = {
+            "DealID": 0 if row is None else row.deal or 0,
+            "AllocationID": 0 if row is None else row.allocation or 0,
+            "Client": None if row is None or row.client is None else f"f0{row.client}",
+            "PieceCID": cid,
+            "Offset": at,
+            "PayloadSize": piece.payload_size,
+            "IsBuiltinMarket": row is not None and row.deal is not None,
+            "IsCompatible": False,
+        }
+        found.append({"Piece": {"Size": piece.size, "PieceCID": cid}, "DealInfo": deal})
+        at += piece.size
+    return found
+
+
+def record_read(body: Mapping[str, Any]) -> SectorRecord:
+    """Read a record.  Raises BadValue naming what is wrong."""
+    try:
+        name, made, ticket = body["ID"], body["Pre"], body["Ticket"] or body["Pre"]["Ticket"]
+        upgraded = body.get("UpgradedInfo") if body.get("Upgraded") else None
+        seed = body.get("Seed")
+        return SectorRecord(
+            miner_id=_count(name["Miner"]),
+            number=_count(name["Number"]),
+            seal_proof=_count(body["SectorType"]),
+            comm_r=cid_to_commr(cid_parse(made["CommR"]["/"])),
+            comm_d=cid_to_commd(cid_parse(made["CommD"]["/"])),
+            ticket=_randomness(ticket["Ticket"]),
+            ticket_epoch=_count(ticket["Epoch"]),
+            seed=None if seed is None else _randomness(seed["Seed"]),
+            seed_epoch=None if seed is None else _count(seed["Epoch"]),
+            pieces=tuple(map(_piece_read, body.get("Pieces") or ())),
+            new_comm_r=None if upgraded is None else cid_to_commr(cid_parse(upgraded["SealedCID"]["/"])),
+            new_comm_d=None if upgraded is None else cid_to_commd(cid_parse(upgraded["UnsealedCID"]["/"])),
+        )
+    except (KeyError, TypeError, IndexError) as error:
+        raise BadValue(f"it is no sector's record: {type(error).__name__} {error}", field="records") from None
+    except (BadCid, BadAddress, BadBase64, ValueError) as error:
+        raise BadValue(f"it is no sector's record: {error}", field="records") from None
+
+
+def _piece_read(body: Mapping[str, Any]) -> RecordPiece:
+    piece, deal = body["Piece"], body.get("DealInfo") or {}
+    deal_id, allocation = _count(deal.get("DealID") or 0), _count(deal.get("AllocationID") or 0)
+    client = address_parse(deal["Client"]) if deal.get("Client") else None
+    size, is_data = _count(piece["Size"]), bool(deal_id or allocation)
+    if size < PIECE_MIN or size & (size - 1):
+        raise ValueError(f"{size} is no size of a piece")
+    return RecordPiece(
+        comm_p=cid_to_commd(cid_parse(piece["PieceCID"]["/"])),
+        size=size,
+        payload_size=_count(deal.get("PayloadSize") or 0) or (unpadded_bytes(size) if is_data else 0),
+        client=client.actor_id if client is not None and client.protocol == ID else None,
+        allocation=allocation or None,
+        deal=deal_id or None,
+    )
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= COUNT_MAX:
+        raise ValueError(f"{value!r} is no number")
+    return value
+
+
+def _randomness(value: Any) -> bytes:
+    found = b64decode(value, validate=True)
+    if len(found) != RANDOMNESS_BYTES:
+        raise ValueError("a ticket or seed has 32 bytes")
+    return found

@@ -1,0 +1,59 @@
+"""Where a sector's files lie: by REST and command, in one's own sectors alone."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import call_command
+
+from apps.core.clock import now
+from apps.proving.models import SectorCheck
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+
+def test_files_are_found_by_host_path_and_last_look(client: Client) -> None:
+    miner = factories.miner(2001, of="alice")
+    prover = factories.worker("prover-1", of="alice")
+    store = factories.store(prover, "cold", uid="u-cold")
+    path = store.attachments.get().path
+    sector = factories.sector(miner, number=5, state="PROVING", active=True, store="cold")
+    factories.piece(miner, state="ACTIVE", sector_number=5, offset=0)
+    SectorCheck.objects.create(
+        miner=miner,
+        number=5,
+        deadline_index=1,
+        store="cold",
+        is_good=False,
+        reason="p_aux is missing",
+        checked_at=now(),
+        height=9,
+    )
+
+    url = f"/api/v1/sectors/{sector.uuid}/places"
+    sealed, piece = client.get(url, headers=people.bearer(people.token("read", of="alice"))).json()["results"]
+
+    assert (sealed["what"], sealed["store"], sealed["host"]) == ("sealed", "cold", "prover-1")
+    assert sealed["path"] == f"{path}/sealed/s-t02001-5"
+    assert sealed["finding"] == "p_aux is missing"
+    assert piece["what"] == "piece"
+    assert client.get(url, headers=people.bearer(people.token("read", of="bob"))).status_code == 404
+    said = StringIO()
+    call_command("stores", "find", "f02001-5", stdout=said)
+    assert f"path {path}/sealed/s-t02001-5" in said.getvalue()
+
+
+def test_a_sector_under_way_lies_on_its_host(client: Client) -> None:
+    sealer = factories.worker("sealer-1", of="alice")
+    sector = factories.sector(factories.miner(2001, of="alice"), state="PC1_DONE", held_by=sealer)
+
+    url = f"/api/v1/sectors/{sector.uuid}/places"
+    [place] = client.get(url, headers=people.bearer(people.token("read", of="alice"))).json()["results"]
+
+    assert (place["what"], place["host"], place["store"]) == ("work", "sealer-1", "")

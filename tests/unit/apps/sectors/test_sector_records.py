@@ -1,0 +1,168 @@
+"""Records of sectors in damocles-manager's words: written, and read into rows that only the chain made."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import call_command
+
+from apps.pieces.models import Piece
+from apps.pieces.selectors import pieces_of_sector
+from apps.sectors.models import Sector
+from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
+from apps.sectors.sector_records import record_of
+from apps.users.models import AuditEntry
+from poolsite.filecoin.sha254 import sha254_zero
+from tests import factories, people
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from django.test import Client
+
+pytestmark = pytest.mark.django_db
+
+KEY, NEW, TICKET = bytes([9]) * 31 + b"\0", bytes([8]) * 31 + b"\0", bytes([7]) * 32
+PATH = "/api/v1/sector-records:import"
+LOST: dict[str, Any] = {
+    "ticket": None,
+    "ticket_epoch": None,
+    "seed": None,
+    "seed_epoch": None,
+    "comm_d": None,
+}
+"""What a row that was made from the chain alone does not have."""
+
+
+def sealed(*, is_upgraded: bool = False) -> Sector:
+    """A proving sector with two pieces of clients, whose pieces are active."""
+    miner = factories.miner(2001, of="alice")
+    sector = factories.sector(miner, state="PROVING", active=True, comm_r=KEY, ticket=TICKET, ticket_epoch=5)
+    place: dict[str, Any] = {"state": "ACTIVE", "sector_number": sector.number, "has_data": False}
+    large = factories.piece(
+        miner, padded_size=512, payload_size=400, client=1001, allocation=3, offset=0, **place
+    )
+    small = factories.piece(miner, deal=44, offset=512, **place)
+    sector.pieces = pieces_column(pieces_filled([large, small], sector_size=sector.sector_size))
+    sector.comm_d = comm_d_of(sector)
+    sector.seed, sector.seed_epoch = TICKET[::-1], 155
+    if is_upgraded:
+        sector.comm_r, sector.key_comm_r = NEW, KEY
+    sector.save()
+    sector.refresh_from_db()
+    return sector
+
+
+def forget(sector: Sector) -> None:
+    """Leave what the chain alone tells."""
+    Piece.objects.all().delete()
+    Sector.objects.filter(pk=sector.pk).update(pieces=[], key_comm_r=None, **LOST)
+
+
+def imported(client: Client, record: Any, *, perm: str = "sign", of: str = "alice", query: str = "") -> Any:
+    body = json.dumps({"records": [record]})
+    headers = people.bearer(people.token(perm, of=of))
+    return client.post(PATH + query, body, content_type="application/json", headers=headers)
+
+
+@pytest.mark.parametrize("is_upgraded", [False, True])
+def test_a_sector_comes_back_whole_from_its_record(client: Client, is_upgraded: bool) -> None:
+    before = sealed(is_upgraded=is_upgraded)
+    record = json.loads(json.dumps(record_of(before)))
+    places = [
+        (row.piece_cid, row.offset, row.payload_size) for row in pieces_of_sector(before.miner, before.number)
+    ]
+    assert (record["Upgraded"], record["Ticket"]["Epoch"]) == (is_upgraded, 5)
+    assert [one["DealInfo"]["AllocationID"] for one in record["Pieces"]][:2] == [3, 0]
+    assert [one["DealInfo"]["DealID"] for one in record["Pieces"]][:2] == [0, 44]
+    forget(before)
+
+    trial = imported(client, record, query="?dry_run=true").json()["results"][0]
+    assert set(trial["filled"]) >= {"ticket", "seed", "comm_d", "pieces"}
+    assert (Piece.objects.count(), Sector.objects.get().ticket) == (0, None), "it was only asked"
+    [done] = imported(client, record).json()["results"]
+
+    assert (done["filled"], done["refusal"]) == (trial["filled"], "")
+    after = Sector.objects.get()
+    for name in ("ticket", "seed", "comm_d", "comm_r", "key_comm_r"):
+        assert bytes(getattr(after, name) or b"") == bytes(getattr(before, name) or b""), name
+    assert after.pieces == before.pieces
+    found = pieces_of_sector(after.miner, after.number)
+    assert [(row.piece_cid, row.offset, row.payload_size) for row in found] == places
+    assert [(row.client, row.allocation, row.deal) for row in found] == [(1001, 3, None), (None, None, 44)]
+    assert AuditEntry.objects.filter(action="sector.record-import").count() == 1
+    assert imported(client, record).json()["results"][0]["filled"] == [], "known already"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda record: record["Pre"]["CommR"].update(record["Pre"]["CommD"]), "no sector's record"),
+        (lambda record: record.update(SectorType=6), "proof type"),
+        (lambda record: record["Pieces"].pop(0), "do not make its CommD"),
+        (lambda record: record["Pieces"][0]["Piece"].update(Size=2**40), "no sector's record|sector"),
+        (lambda record: record["ID"].update(Number=999), "no such sector"),
+        (lambda record: record["Ticket"].update(Ticket="AAAA"), "32 bytes"),
+        (lambda record: record.pop("Pre"), "no sector's record"),
+    ],
+)
+def test_a_record_that_does_not_fit_changes_nothing(client: Client, change: Any, words: str) -> None:
+    sector = sealed()
+    record = json.loads(json.dumps(record_of(sector)))
+    forget(sector)
+    change(record)
+
+    [done] = imported(client, record).json()["results"]
+
+    said = done["refusal"]
+    assert any(word in said for word in words.split("|")), said
+    assert Sector.objects.get().ticket is None
+    assert not Piece.objects.exists()
+
+
+def test_another_ticket_or_replica_is_refused(client: Client) -> None:
+    sector = sealed()
+    record = json.loads(json.dumps(record_of(sector)))
+    Sector.objects.filter(pk=sector.pk).update(ticket=bytes(32))
+    assert "another ticket" in imported(client, record).json()["results"][0]["refusal"]
+    Sector.objects.filter(pk=sector.pk).update(comm_r=NEW)
+    assert "another replica" in imported(client, record).json()["results"][0]["refusal"]
+
+
+def test_only_those_who_sign_import_and_only_into_their_own(client: Client) -> None:
+    sector = sealed()
+    record = json.loads(json.dumps(record_of(sector)))
+
+    assert imported(client, record, perm="write").status_code == 403
+    assert "no such sector" in imported(client, record, of="bob").json()["results"][0]["refusal"]
+    path = "/api/v1/miners/f02001/sector-records"
+    assert client.get(path, headers=people.bearer(people.token("read", of="bob"))).status_code == 404
+    mine = client.get(path, headers=people.bearer(people.token("read", of="alice"))).json()
+    assert mine == {"results": [record], "next": None}
+
+
+def test_the_command_writes_what_it_reads(tmp_path: Path) -> None:
+    sector, said = sealed(), StringIO()
+    call_command("sector_records", "export", "f02001", stdout=said)
+    file = tmp_path / "records.json"
+    file.write_text(said.getvalue())
+    forget(sector)
+
+    call_command("sector_records", "import", str(file), stdout=said)
+
+    assert f"f02001 {sector.number}: ticket, seed, comm_d, pieces" in said.getvalue()
+    assert bytes(Sector.objects.get().ticket or b"") == TICKET
+
+
+def test_a_sector_of_zeros_has_no_pieces(client: Client) -> None:
+    miner = factories.miner(2001, of="alice")
+    zeros = sha254_zero(miner.sector_size)
+    sector = factories.sector(miner, state="PROVING", comm_r=KEY, comm_d=zeros, ticket=TICKET, ticket_epoch=5)
+    record = json.loads(json.dumps(record_of(sector)))
+    assert record["Pieces"] is None
+    forget(sector)
+
+    assert imported(client, record).json()["results"][0]["filled"] == ["ticket", "comm_d"]
