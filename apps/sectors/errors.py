@@ -315,6 +315,12 @@ class LifeTooShort(Conflict):
     code = "life_too_short"
 
 
+class NothingWaits(Conflict):
+    """Nothing is there that could be sent."""
+
+    code = "nothing_waits"
+
+
 class NoPieces(Conflict):
     """No piece waits that fits, or the named ones do not."""
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from django.db import models
 
+from apps.core.fields import AttoFilField
 from apps.core.models import Named, Timestamped
 from poolsite.wire.pipeline import RUN_FINAL, RUN_NEXT, RUN_STATES, RUN_TRANSITIONS, StageSpec
 
@@ -36,6 +37,9 @@ class PipelineRun(Named, Timestamped):
     comm_r = models.BinaryField(null=True)
     proof = models.BinaryField(null=True)
     message_id = models.CharField(max_length=200, blank=True)
+    from_balance = AttoFilField(null=True, default=0)
+    """What of its pledge the miner's available balance pays; its message carries the rest.  None: not known,
+    as its message was read back after a restore."""
     landed_height = models.BigIntegerField(null=True)
     ready_height = models.BigIntegerField(null=True)
     """The head at which its update began to wait for a message."""

@@ -72,6 +72,8 @@ class BatchSettings(Timestamped):
     attempts_max = models.IntegerField(null=True)
     pause_s = models.IntegerField(null=True)
     pause_max_s = models.IntegerField(null=True)
+    send_asked_height = models.BigIntegerField(null=True)
+    """What has waited for a message since this head or an earlier one goes at once: a person asked for it."""
 
     def __str__(self) -> str:
         return f"batches of {self.miner}"

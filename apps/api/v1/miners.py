@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Q
@@ -33,7 +32,7 @@ from apps.sectors.errors import BadCount
 from apps.sectors.policy import sealing_policy
 from apps.sectors.selectors import sectors_visible, with_batches
 from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import Payer, PledgePrice, payers_of, pledge_price
+from apps.sectors.services.prices import Paying, PledgePrice, paying_of, pledge_price
 from apps.users.principals import Principal
 from apps.users.selectors import tenant_by_name
 from poolsite.filecoin.porep.parameters import ChallengeRule
@@ -138,6 +137,9 @@ class PledgePriceOutput(serializers.Serializer[Any]):
     gas_is_guess = serializers.BooleanField()
     daily_fee = serializers.CharField()
     life_epochs = serializers.IntegerField()
+    needed = serializers.CharField(help_text="attoFIL that `count` sectors lock")
+    from_balance = serializers.CharField(help_text="of it the miner's available balance, which pays first")
+    sent = serializers.CharField(help_text="of it what the messages bring")
     payers = PayerOutput(many=True)
 
 
@@ -225,8 +227,9 @@ def deadline_body(row: Deadline) -> dict[str, Any]:
     }
 
 
-def price_body(price: PledgePrice, payers: Sequence[Payer], *, count: int) -> dict[str, Any]:
+def price_body(price: PledgePrice, paying: Paying, *, count: int) -> dict[str, Any]:
     """Write a price."""
+    funds = paying.funds(count)
     return {
         "count": count,
         "deposit": str(price.deposit),
@@ -235,6 +238,7 @@ def price_body(price: PledgePrice, payers: Sequence[Payer], *, count: int) -> di
         "gas_is_guess": price.is_guess,
         "daily_fee": str(price.daily_fee),
         "life_epochs": price.life_epochs,
+        **{name: str(getattr(funds, name)) for name in ("needed", "from_balance", "sent")},
         "payers": [
             {
                 "address": payer.address,
@@ -243,7 +247,7 @@ def price_body(price: PledgePrice, payers: Sequence[Payer], *, count: int) -> di
                 "needs": str(payer.needs),
                 "can_pay": payer.left >= 0,
             }
-            for payer in payers
+            for payer in paying.payers(count)
         ],
     }
 
@@ -362,7 +366,7 @@ class MinerPledgePriceView(PoolView):
         if head is None:
             raise NetworkUnknown("no node has answered yet")
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
-        return Response(price_body(price, payers_of(miner, price, count=count), count=count))
+        return Response(price_body(price, paying_of(miner, price), count=count))
 
 
 class MinerDeadlinesView(PoolView):

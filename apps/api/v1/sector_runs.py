@@ -60,6 +60,8 @@ class SnapUpPriceOutput(serializers.Serializer[Any]):
     padded_bytes = serializers.IntegerField()
     verified_bytes = serializers.IntegerField()
     pledge = serializers.CharField()
+    from_balance = serializers.CharField(help_text="attoFIL that the miner's available balance pays of it")
+    sent = serializers.CharField(help_text="attoFIL that the message brings, margin included")
     gas = serializers.CharField()
 
 
@@ -120,6 +122,8 @@ def price_body(price: SnapUpPrice) -> dict[str, Any]:
         "padded_bytes": price.packed.used,
         "verified_bytes": price.verified,
         "pledge": str(price.pledge),
+        "from_balance": str(price.funds.from_balance),
+        "sent": str(price.funds.sent),
         "gas": str(price.gas),
     }
 

@@ -37,6 +37,8 @@ class SnapUpsSectorOutput(serializers.Serializer[Any]):
     refusal = serializers.CharField()
     pieces = serializers.ListField(child=serializers.CharField())
     pledge = AmountField(help_text="attoFIL that are locked in addition; of a dry run")
+    from_balance = AmountField(help_text="attoFIL that the miner's available balance pays of it")
+    sent = AmountField(help_text="attoFIL that its part of a message brings, margin included")
     gas = AmountField(help_text="attoFIL, about; of a dry run")
     run = serializers.UUIDField(allow_null=True)
 
@@ -57,6 +59,8 @@ def snap_up_body(one: SnapUp) -> dict[str, Any]:
         "refusal": one.refusal,
         "pieces": pieces,
         "pledge": str(one.pledge),
+        "from_balance": str(one.funds.from_balance),
+        "sent": str(one.funds.sent),
         "gas": str(one.gas),
         "run": None if one.run is None else str(one.run.uuid),
     }

@@ -6,7 +6,7 @@ Pushing may happen any number of times, since the message's id is the batch's.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import structlog
 from django.db.models import Q
@@ -24,7 +24,7 @@ from apps.sectors.models import Batch, Sector
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import commit_landed, precommit_landed, step_console
-from apps.sectors.services.miner_funds import balance_gone
+from apps.sectors.services.miner_funds import BALANCE_GONE, balance_gone
 from apps.sectors.services.reconcile import expired_pause, stranded_reconcile
 from apps.sectors.services.sealing_context import (
     COMMIT_NI,
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from poolsite.filecoin.policy import Network
 
 log = structlog.get_logger(__name__)
-
-BALANCE_GONE: Final = "the miner's balance no longer pays its part"
 
 
 def last_epoch(batch: Batch, *, network: Network) -> int:
@@ -156,7 +154,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
-    if is_waiting and balance_gone(batch, work):
+    if is_waiting and balance_gone(batch.miner, int(batch.from_balance), work):
         _withdraw(batch, message, work)
         return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue
@@ -214,7 +214,7 @@ def plan_costs(
     """Return what so many sectors a day cost.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     price = pledge_price(miner, client=client, head=head, network=network)
     payers = []
-    for payer in payers_of(miner, price, count=1):
+    for payer in payers_of(miner, replace(price, available=0), count=1):  # soon used up
         daily, left = round(payer.needs * per_day), payer.balance - payer.promised
         payers.append(PayerPlan(payer.address, left, daily, max(left, 0) / daily if daily else None))
     if not price.is_sent:

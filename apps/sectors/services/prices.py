@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
 
+from apps.core import clock
 from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.balances import spend_open
 from apps.messages.selectors.gas import LIMIT_PERCENT, PREMIUM_USUAL
@@ -22,7 +23,8 @@ from apps.sectors.onchain import circulating_read, deposits_read, pledge_read
 from apps.sectors.params import expiration_choose, precommit_json, price_info
 from apps.sectors.proof_forms import proof_form_for
 from apps.sectors.selectors import batch_policy
-from apps.sectors.services.sealing_context import KINDS
+from apps.sectors.services.miner_funds import Funds, balance_spare
+from apps.sectors.services.sealing_context import KINDS, SealingContext
 from apps.sectors.states import BatchKind, BatchState
 from apps.wallets.models import Wallet
 from poolsite.filecoin.pledge import daily_fee
@@ -67,6 +69,8 @@ class PledgePrice:
     life_epochs: int
     is_sent: bool
     """Whether the messages carry deposit and pledge; otherwise the miner's own balance pays them."""
+    available: int = 0
+    """Of the miner's balance, what no message counts on: it pays before the messages do."""
 
     @property
     def topup(self) -> int:
@@ -100,10 +104,61 @@ class Payer:
         return self.balance - self.promised - self.needs
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """One of a sector's two messages: attoFIL that it brings and burns."""
+
+    use: Use
+    locked: int
+    gas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paying:
+    """Who pays for more sectors of a miner, for any number of them."""
+
+    costs: tuple[tuple[str, Cost], ...]
+    """With the address that each is sent from."""
+    balances: dict[str, int]
+    promised: dict[str, int]
+    own: int
+    """Of the miner's balance, what sectors and messages under way leave for more."""
+    locked: int
+    """By one sector."""
+    is_sent: bool
+
+    def funds(self, count: int) -> Funds:
+        """Return what `count` sectors lock, and what of it the balance pays."""
+        needed = self.locked * count
+        return Funds(needed, min(needed, self.own) if self.is_sent else needed)
+
+    def payers(self, count: int) -> list[Payer]:
+        """Return the addresses with what is left of each; the balance pays first."""
+        needs, own = dict.fromkeys(self.balances, 0), self.funds(count).from_balance
+        for address, cost in self.costs:
+            covered = min(own, cost.locked * count)
+            own -= covered
+            needs[address] += (cost.locked + cost.gas) * count - covered
+        return [
+            Payer(address, balance=balance, promised=self.promised[address], needs=needs[address])
+            for address, balance in self.balances.items()
+        ]
+
+    def most(self, count: int, *, keep: int = 0) -> int:
+        """Return how many of `count` sectors can be paid, with so much kept at each address."""
+        least = 0
+        while least < count:  # halves what is between: what more sectors need never shrinks
+            tried = (least + count + 1) // 2
+            can_pay = all(payer.left >= keep or not payer.needs for payer in self.payers(tried))
+            least, count = (tried, count) if can_pay else (least, tried - 1)
+        return least
+
+
 def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Network) -> PledgePrice:
     """Return the price of one sector by a node.  Raises NodeRefused, NodeUnavailable, ProofFormMissing."""
     proof_form_for(network)
     policy = batch_policy(miner)
+    work = SealingContext(client=client, network=network, head=head, now=clock.now(), policy=policy)
     expiration = expiration_choose(height=head.height, wished=policy.sector_life_epochs, network=network)
     life = expiration - head.height
     size = miner.sector_size
@@ -125,6 +180,7 @@ def pledge_price(miner: Miner, *, client: ChainClient, head: Head, network: Netw
         daily_fee=daily_fee(quality_power(size, duration=life), circulating_read(client, key=head.key)),
         life_epochs=life,
         is_sent=policy.send_funds,
+        available=balance_spare(miner, work),
     )
 
 
@@ -147,43 +203,55 @@ def gas_cost(gas: int, *, base_fee: int) -> int:
 
 def payers_of(miner: Miner, price: PledgePrice, *, count: int) -> list[Payer]:
     """Return who pays for `count` more sectors, beside what is under way from the same addresses."""
-    needs: dict[str, int] = {}
-    for use, locked, gas in _costs(price):
-        address = sender_choose(miner, use).address
-        needs[address] = needs.get(address, 0) + (locked + gas) * count
-    promised = _promised(needs, price, sector_size=miner.sector_size)
-    balances = dict(Wallet.objects.filter(address__in=needs).values_list("address", "balance"))
-    return [
-        Payer(address, balance=int(balances.get(address) or 0), promised=promised[address], needs=more)
-        for address, more in needs.items()
-    ]
+    return paying_of(miner, price).payers(count)
 
 
-def _costs(price: PledgePrice) -> tuple[tuple[Use, int, int], ...]:
-    """Return the two messages of a sector: the use, and attoFIL that it brings and burns."""
-    return (
-        (Use.PRE_COMMIT, price.deposit if price.is_sent else 0, price.precommit_gas),
-        (Use.COMMIT, price.topup if price.is_sent else 0, price.commit_gas),
+def paying_of(miner: Miner, price: PledgePrice) -> Paying:
+    """Return who pays for more sectors of a miner, once what is under way is paid."""
+    costs = tuple((sender_choose(miner, cost.use).address, cost) for cost in _costs(price))
+    addresses = dict.fromkeys(address for address, _ in costs)
+    promised, own = _promised(addresses, price, of=miner)
+    found = dict(Wallet.objects.filter(address__in=addresses).values_list("address", "balance"))
+    balances = {address: int(found.get(address) or 0) for address in addresses}
+    return Paying(
+        costs=costs,
+        balances=balances,
+        promised=promised,
+        own=own,
+        locked=price.locked,
+        is_sent=price.is_sent,
     )
 
 
-def _promised(addresses: Collection[str], price: PledgePrice, *, sector_size: int) -> dict[str, int]:
+def _costs(price: PledgePrice) -> tuple[Cost, ...]:
+    """Return the two messages of a sector."""
+    return (
+        Cost(Use.PRE_COMMIT, price.deposit if price.is_sent else 0, price.precommit_gas),
+        Cost(Use.COMMIT, price.topup if price.is_sent else 0, price.commit_gas),
+    )
+
+
+def _promised(addresses: Collection[str], price: PledgePrice, *, of: Miner) -> tuple[dict[str, int], int]:
     """Return what messages and sectors under way will take from addresses, for whatever miner.
 
-    A sector of another miner is taken to lock as much by its size, and to burn as much.
+    A sector of another miner is taken to lock as much by its size, to burn as much, and to be paid by its
+    messages alone.  Beside it what those of the miner `of` leave of its own balance.
     """
-    sums = dict.fromkeys(addresses, 0) | spend_open(addresses)
+    sums, own = dict.fromkeys(addresses, 0) | spend_open(addresses), price.available
     under_way = Sector.objects.exclude(state__in=FINAL_STATES).order_by().values_list("miner", "state")
     states: dict[int, dict[str, int]] = {}
     for pk, state, many in under_way.annotate(Count("pk")):
         states.setdefault(pk, {})[state] = many
     for miner in Miner.objects.filter(pk__in=states).prefetch_related("uses"):
-        if sums.keys().isdisjoint([miner.worker, miner.owner, *miner.control]):
+        if sums.keys().isdisjoint([miner.worker, miner.owner, *miner.control]) and miner.pk != of.pk:
             continue
         waiting = sum(states[miner.pk].get(state, 0) for state in BEFORE_PRECOMMIT)
         commits = waiting + sum(states[miner.pk].get(state, 0) for state in BEFORE_COMMIT)
-        for (use, locked, gas), many in zip(_costs(price), (waiting, commits), strict=True):
-            address = sender_choose(miner, use).address
+        for cost, many in zip(_costs(price), (waiting, commits), strict=True):
+            locked = many * (cost.locked * miner.sector_size // of.sector_size)
+            covered = min(own, locked) if miner.pk == of.pk else 0
+            own -= covered
+            address = sender_choose(miner, cost.use).address
             if address in sums:
-                sums[address] += many * (locked * miner.sector_size // sector_size + gas)
-    return sums
+                sums[address] += locked - covered + many * cost.gas
+    return sums, own

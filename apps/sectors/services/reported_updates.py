@@ -78,6 +78,7 @@ def _update_import(
         "comm_r": comm_r,
         "comm_d": comm_d_of(row, pieces=column),
         "proof": proof,
+        "from_balance": None,
     }
     if run is None:
         _run_recreate(row, facts, work)

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
+from django.db.models import Sum
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.errors import Conflict
 from apps.messages.selectors import messages_by_ids
-from apps.messages.states import MessageState
+from apps.messages.services.cancel import message_withdraw
+from apps.messages.states import MessageState, Wait
 from apps.miners.states import MinerState
 from apps.sectors.models import Job, Sector
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.miner_funds import BALANCE_GONE, balance_gone
 from apps.sectors.services.runs import (
     hosts_of_run,
     run_console_step,
@@ -93,6 +97,10 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
         words = message.error or f"the message was {message.state.lower()}"
         _land_or_fail(run, words, height=work.head.height, work=work)
         return
+    is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
+    if is_waiting and _balance_gone(run, work):
+        _withdraw(run, message, work)
+        return
     is_deep = message.height + 1 + work.network.confidences.message <= work.head.height
     if message.state != MessageState.LANDED or not is_deep:
         return
@@ -102,6 +110,22 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
         else "the message landed, but the chain does not have the update"
     )
     _land_or_fail(run, words, height=message.height, work=work)
+
+
+def _balance_gone(run: PipelineRun, work: SealingContext) -> bool:
+    """Return whether the balance no longer holds what a run's message counts on."""
+    shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
+    own = int(shared.aggregate(sum=Sum("from_balance"))["sum"] or 0)
+    return balance_gone(run.sector.miner, own, work)
+
+
+def _withdraw(run: PipelineRun, message: Message, work: SealingContext) -> None:
+    """Withdraw a message that carries too little; each of its runs goes with one that carries more."""
+    try:
+        message_withdraw(message, reason=BALANCE_GONE, now=work.now)
+    except Conflict:  # it got a nonce this moment, and the chain decides, or its other run was faster
+        return
+    _failed_back(run, BALANCE_GONE, work)
 
 
 def _land_or_fail(run: PipelineRun, words: str, *, height: int, work: SealingContext) -> None:

@@ -30,6 +30,7 @@ from apps.sectors.proof_forms import can_prove, proof_form_for
 from apps.sectors.restored import miners_unrecovered, read_back_require
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import batch_policy
+from apps.sectors.services.miner_funds import Funds, funds_of
 from apps.sectors.services.moves import unchanged_lock, unchanged_require
 from apps.sectors.services.packing import PackedSector, is_due, piece_refuse, pieces_plan
 from apps.sectors.services.placements import piece_place
@@ -67,6 +68,8 @@ class SnapUpPrice:
     """Padded bytes with an allocation."""
     pledge: int
     """attoFIL that are locked beside what is locked already."""
+    funds: Funds
+    """Who pays them, with the margin."""
     gas: int
     """attoFIL of the message's gas; burnt."""
 
@@ -82,8 +85,15 @@ def snap_up_price(sector: Sector, *, piece_cids: Sequence[str] = (), work: Seali
     packed = pieces_choose(sector, piece_cids=piece_cids, work=work)
     verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
     gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
     more = pledge_missing(sector, verified=verified, work=work)
-    return SnapUpPrice(packed=packed, verified=verified, pledge=more, gas=gas)
+    funds = funds_of(sector.miner, with_margin(more, work), work)
+    return SnapUpPrice(packed=packed, verified=verified, pledge=more, funds=funds, gas=gas)
+
+
+def with_margin(pledge: int, work: SealingContext) -> int:
+    """Return what is found or sent for a pledge: it may grow before the message lands."""
+    return pledge * (100 + work.policy.funds_margin_percent) // 100
 
 
 def pledge_missing(sector: Sector, *, verified: int, work: SealingContext) -> int:

@@ -5,15 +5,23 @@ The largest pieces first, each sector as full as they make it; those that take n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue, DomainError
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
 from apps.sectors.errors import NoPieces
+from apps.sectors.selectors import batch_policy
+from apps.sectors.services.miner_funds import Funds, balance_spare
 from apps.sectors.services.prices import gas_cost
-from apps.sectors.services.snap_up import pieces_choose, pledge_missing, sector_require, snap_up_begin
+from apps.sectors.services.snap_up import (
+    pieces_choose,
+    pledge_missing,
+    sector_require,
+    snap_up_begin,
+    with_margin,
+)
 from poolsite.filecoin.gas_model import replica_update_gas
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
 
+NO_FUNDS: Final = Funds(0, 0)
 SNAP_UPS_MAX: Final = 100
 """Sectors of one request: the chain is asked for each with each of the pieces' terms."""
 
@@ -39,6 +48,8 @@ class SnapUp:
     """Why nothing goes into it."""
     pledge: int = 0
     """attoFIL that are locked beside what is locked already."""
+    funds: Funds = NO_FUNDS
+    """Who pays them, with the margin; the balance pays those that come first."""
     gas: int = 0
     run: PipelineRun | None = None
     """Once it was begun."""
@@ -51,6 +62,7 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
     """
     _count_check(sectors)
     left: dict[int, dict[int, Piece]] = {}
+    balances: dict[int, int] = {}
     gas = gas_cost(replica_update_gas(1), base_fee=int(work.head.base_fee))
     plan = []
     for sector in sectors:
@@ -60,13 +72,27 @@ def snap_ups_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Sn
             packed = _packed(sector, list(mine.values()), work)
             verified = sum(piece.padded_size for piece in packed.pieces if piece.allocation is not None)
             pledge = pledge_missing(sector, verified=verified, work=work)
+            funds = _funds(sector, pledge, balances, work)
         except DomainError as refusal:
             plan.append(SnapUp(sector=sector, refusal=refusal.reason))
             continue
         for piece in packed.pieces:
             mine.pop(piece.pk)
-        plan.append(SnapUp(sector=sector, packed=packed, pledge=pledge, gas=gas))
+        plan.append(SnapUp(sector=sector, packed=packed, pledge=pledge, funds=funds, gas=gas))
     return plan
+
+
+def _funds(sector: Sector, pledge: int, balances: dict[int, int], work: SealingContext) -> Funds:
+    """Return who pays a sector's pledge out of what is left of its miner's balance."""
+    work = replace(work, policy=batch_policy(sector.miner, work.policy))
+    needed = with_margin(pledge, work)
+    if not work.policy.send_funds:
+        return Funds(needed, needed)
+    if sector.miner_id not in balances:
+        balances[sector.miner_id] = balance_spare(sector.miner, work)
+    own = min(needed, balances[sector.miner_id])
+    balances[sector.miner_id] -= own
+    return Funds(needed, own)
 
 
 def snap_ups_begin(

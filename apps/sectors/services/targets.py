@@ -27,7 +27,7 @@ from apps.sectors.host_models import DAMOCLES, Worker
 from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.pledge import miner_lock, pledge_create
-from apps.sectors.services.prices import payers_of, pledge_price
+from apps.sectors.services.prices import payers_of, paying_of, pledge_price
 from apps.sectors.states import Hold
 from apps.sectors.target_models import SealTarget
 from apps.sectors.target_selectors import missing, power_room
@@ -204,15 +204,15 @@ def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str,
 
 def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str, int]:
     """Return for how many sectors there are funds that nothing under way will take, and why for none."""
-    for payer in payers_of(row.miner, price, count=1):
-        spare = payer.balance - payer.promised - int(row.balance_min)
-        can_pay = count if payer.needs <= 0 else max(spare, 0) // payer.needs
-        if not can_pay:
+    paying, keep = paying_of(row.miner, price), int(row.balance_min)
+    if can_pay := paying.most(count, keep=keep):
+        return Hold.NONE, "", can_pay
+    for payer in paying.payers(1) if count else ():
+        if payer.needs and payer.left < keep:
             words = f"{payer.address} has {fil(payer.balance)} FIL, {fil(payer.promised)} of them promised; "
-            keeps = f" beside the {fil(int(row.balance_min))} that are to stay" if row.balance_min else ""
+            keeps = f" beside the {fil(keep)} that are to stay" if keep else ""
             return Hold.BALANCE, f"{words}a sector needs {fil(payer.needs)}{keeps}", 0
-        count = min(count, can_pay)
-    return Hold.NONE, "", count
+    return Hold.NONE, "", 0
 
 
 def _hostless(miner: Miner, *, now: datetime) -> str:

@@ -28,9 +28,17 @@ from apps.sectors.policy import pause_after
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batch_asks import ASKED, asked_height
+from apps.sectors.services.miner_funds import (
+    balance_free,
+    balance_lock,
+    balance_read,
+    balance_take,
+    funds_text,
+)
 from apps.sectors.services.placements import manifests_of
 from apps.sectors.services.runs import run_console_failure, run_console_step, update_proof_of
-from apps.sectors.services.snap_up import last_mutable, pledge_missing
+from apps.sectors.services.snap_up import last_mutable, pledge_missing, with_margin
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.deadlines import deadline_from_json
@@ -52,6 +60,8 @@ KIND: Final = "snap_up"
 def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
     """Send the updates of a miner that the chain would take now, in as few messages as hold them."""
     work = replace(work, policy=batch_policy(miner, work.policy))
+    available = balance_read(miner, work)
+    work = replace(work, available=available, free=balance_free(miner, available, height=work.head.height))
     ready = _unlanded(miner, runs, work)
     chosen, reason = updates_choose(miner, _placed(miner, ready, work), work)
     good = _accepted(miner, chosen, work)
@@ -77,6 +87,8 @@ def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext)
     starts = pieces.aggregate(first=Min("start_epoch"))["first"]
     if starts is not None and starts - height <= work.policy.precommit_slack_epochs:
         return first, "deadline"
+    if (first[0][0].ready_height or height) <= asked_height(miner):
+        return first, ASKED
     if work.policy.base_fee_max and int(work.head.base_fee) > work.policy.base_fee_max:
         return [], ""
     if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
@@ -129,14 +141,16 @@ class Tried:
     placed: Placed
     size: int
     """Bytes of parameters of its own message."""
+    needed: int
+    """attoFIL of pledge that it adds, with the margin."""
     is_notifying: bool
     """Whether a market is told, whose refusal ends the whole message."""
 
 
-def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Placed]]:
+def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[Tried]]:
     """Return which updates share a message, each as full as its limits allow; one at least is in each."""
-    batches: list[list[Placed]] = [[one.placed] for one in tried if one.is_notifying]
-    batch: list[Placed] = []
+    batches: list[list[Tried]] = [[one] for one in tried if one.is_notifying]
+    batch: list[Tried] = []
     room = most_bytes
     for one in tried:
         if one.is_notifying:
@@ -144,7 +158,7 @@ def _shared(tried: Sequence[Tried], *, most: int, most_bytes: int) -> list[list[
         if batch and (len(batch) == most or one.size > room):
             batches.append(batch)
             batch, room = [], most_bytes
-        batch.append(one.placed)
+        batch.append(one)
         room -= one.size
     return [*batches, batch] if batch else batches
 
@@ -154,15 +168,18 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
     made = []
     for one in placed:
         try:
-            made.append((one, _message(miner, [one], work)))
+            needed = _needed(miner, one[0], work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
             update_failed(one[0], error=f"the node refuses: {refusal.reason}", work=work)
-    trials = messages_try(work.client, [message for _, message in made], work.head.key)
+            continue
+        made.append((one, needed, _message(miner, [one], work.sent(needed))))
+    trials = messages_try(work.client, [message for *_, message in made], work.head.key)
     good = []
-    told = _notifying(miner, [one for one, _ in made])
-    for (one, message), trial in zip(made, trials, strict=True):
+    told = _notifying(miner, [one for one, *_ in made])
+    for (one, needed, message), trial in zip(made, trials, strict=True):
         if trial.is_good:
-            good.append(Tried(one, len(message.params), one[0].sector.number in told))
+            is_notifying = one[0].sector.number in told
+            good.append(Tried(one, len(message.params), needed, is_notifying))
         else:
             words = f"the chain would refuse the update: {trial.error}"
             update_failed(one[0], error=words, work=work)
@@ -175,18 +192,22 @@ def _notifying(miner: Miner, placed: Sequence[Placed]) -> set[int]:
     return {number for number, own in pieces.items() if any(piece.notify for piece in own)}
 
 
-def _message(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> Any:
-    """Return the message for these sectors as it would be sent now."""
+def _needed(miner: Miner, run: PipelineRun, work: SealingContext) -> int:
+    """Return what the pledge of a run's sector grows by, with the margin; 0 where nothing is sent."""
+    if not work.policy.send_funds:
+        return 0
+    own = manifests_of(miner, [run.sector.number]).get(run.sector.number, ())
+    verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
+    return with_margin(pledge_missing(run.sector, verified=verified, work=work), work)
+
+
+def _message(miner: Miner, placed: Sequence[Placed], value: int) -> Any:
+    """Return the message for these sectors."""
     pieces = manifests_of(miner, [run.sector.number for run, _, _ in placed])
-    value, updates = 0, []
+    updates = []
     for run, place, _ in placed:
-        sector, own = run.sector, pieces.get(run.sector.number, ())
-        if work.policy.send_funds:
-            verified = sum(piece.size for piece in own if piece.verified_allocation_key is not None)
-            more = pledge_missing(sector, verified=verified, work=work)
-            value += more * (100 + work.policy.funds_margin_percent) // 100
-        sealed = commr_cid(bytes(run.comm_r or b""))
-        updates.append(Updated(sector.number, place, sealed, own, bytes(run.proof or b"")))
+        sealed, own = commr_cid(bytes(run.comm_r or b"")), pieces.get(run.sector.number, ())
+        updates.append(Updated(run.sector.number, place, sealed, own, bytes(run.proof or b"")))
     return trial_message(
         to=miner.address,
         from_=sender_choose(miner, Use.COMMIT).address,
@@ -196,16 +217,26 @@ def _message(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> An
     )
 
 
-def _write(miner: Miner, placed: Sequence[Placed], work: SealingContext, *, reason: str) -> None:
+def _write(miner: Miner, tried: Sequence[Tried], work: SealingContext, *, reason: str) -> None:
     """Note for all of them that they are in one message, or for none; then push it."""
-    message, name = _message(miner, placed, work), f"{KIND}:{uuid.uuid4()}"
+    name = f"{KIND}:{uuid.uuid4()}"
     with transaction.atomic():
-        ordered = sorted((run for run, _, _ in placed), key=lambda run: run.pk)  # one order: no deadlock
-        step: dict[str, Any] = {"now": work.now, "note": reason, "message_id": name}
-        moved = [run_console_step(run, "SEND_UPDATE", **step) for run in ordered]
+        balance_lock(miner, work)
+        needed = sum(one.needed for one in tried)
+        left = own = balance_take(miner, needed, work)
+        note = "; ".join(filter(None, (reason, funds_text(value=needed - own, from_balance=own))))
+        ordered = sorted(tried, key=lambda one: one.placed[0].pk)  # one order: no deadlock
+        step: dict[str, Any] = {"now": work.now, "note": note, "message_id": name}
+        moved = []
+        for one in ordered:
+            part = min(one.needed, left)
+            left -= part
+            moved.append(run_console_step(one.placed[0], "SEND_UPDATE", from_balance=part, **step))
         if not all(moved):  # somebody aborted one meanwhile: the others go with the next head
             transaction.set_rollback(True)
             return
+    placed = [one.placed for one in tried]
+    message = _message(miner, placed, needed - own)
     _push(miner, message, name=name, last=min(last for _, _, last in placed))
 
 
@@ -247,8 +278,10 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     placed = _placed(miner, runs, work)
     if len(placed) != len(runs):
         return "its deadline cannot be changed now"
-    message, last = _message(miner, placed, work), min(last for _, _, last in placed)
-    return _push(miner, message, name=run.message_id, last=last)
+    needed = sum(_needed(miner, each, work) for each in runs)
+    value = max(needed - sum(int(each.from_balance or 0) for each in runs), 0)
+    last = min(last for _, _, last in placed)
+    return _push(miner, _message(miner, placed, value), name=run.message_id, last=last)
 
 
 def update_failed(run: PipelineRun, *, error: str, work: SealingContext) -> None:

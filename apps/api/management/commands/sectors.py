@@ -21,7 +21,7 @@ from apps.sectors.services.changes import changes_request
 from apps.sectors.services.failures import sector_state_set
 from apps.sectors.services.file_removals import removals_plan, removals_request
 from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import payers_of, pledge_price
+from apps.sectors.services.prices import paying_of, pledge_price
 from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.users.principals import SYSTEM
@@ -143,7 +143,11 @@ class Command(BaseCommand):
         miner, count = miner_get(SYSTEM, options["miner"]), options["count"]
         work = sealing_context_now()
         price = pledge_price(miner, client=work.client, head=work.head, network=work.network)
-        for payer in payers_of(miner, price, count=count):
+        paying = paying_of(miner, price)
+        funds = paying.funds(count)
+        own = f"{fil(funds.from_balance)} of the miner's balance"
+        self.stdout.write(f"locked: {fil(funds.needed)} FIL, {own}, {fil(funds.sent)} sent with the messages")
+        for payer in paying.payers(count):
             self.stdout.write(f"{payer.address}: pays {fil(payer.needs)} FIL, has {fil(payer.balance)} FIL")
         if options["dry_run"]:
             return

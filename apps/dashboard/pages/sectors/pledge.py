@@ -28,14 +28,15 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.pledge import pledge_create
-from apps.sectors.services.prices import payers_of, pledge_price
+from apps.sectors.services.prices import paying_of, pledge_price
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from apps.dashboard.page_data import Names
     from apps.miners.models import Miner
-    from apps.sectors.services.prices import Payer, PledgePrice
+    from apps.sectors.services.miner_funds import Funds
+    from apps.sectors.services.prices import Paying, PledgePrice
     from apps.users.principals import Principal
 
 
@@ -77,12 +78,12 @@ class PriceCard:
 
 
 def price_card(
-    price: PledgePrice, payers: Sequence[Payer], *, count: int, miner: Miner, names: Names, say: str
+    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names, say: str
 ) -> PriceCard:
     """Lay out the price of `count` sectors."""
     return PriceCard(
         rows=tuple(price_rows(price, count=count)),
-        payers=tuple(payer_rows(price, payers, count=count, miner=miner, names=names)),
+        payers=tuple(payer_rows(price, paying, count=count, miner=miner, names=names)),
         count=count,
         say=say,
     )
@@ -104,10 +105,12 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
 
 
 def payer_rows(
-    price: PledgePrice, payers: Sequence[Payer], *, count: int, miner: Miner, names: Names
+    price: PledgePrice, paying: Paying, *, count: int, miner: Miner, names: Names
 ) -> Iterable[PayerRow]:
-    """Return what remains of each address; and of the miner, where its own balance is what gets locked."""
-    for payer in payers:
+    """Return what the miner's own balance pays, which goes first, then what remains of each address."""
+    if price.is_sent:
+        yield _balance_row(paying.funds(count), free=paying.own, miner=miner)
+    for payer in paying.payers(count):
         taken = formatting.amount_text(payer.promised)
         promised = f"; what is under way takes {taken}" if payer.promised else ""
         has = f"has {formatting.amount_text(payer.balance)}{promised}"
@@ -117,6 +120,15 @@ def payer_rows(
         left = int(miner.available) - price.locked * count
         has = f"has {formatting.amount_text(int(miner.available))} available"
         yield _payer_row(miner.name or miner.address, miner.address, has=has, left=left)
+
+
+def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:
+    needed, own, sent = map(formatting.amount_text, (funds.needed, funds.from_balance, funds.sent))
+    say = f"has {formatting.amount_text(free)} to spare: pays {own} of {needed}, the messages bring {sent}"
+    if not free:
+        say = f"has nothing to spare: the messages bring {sent}"
+    tone, word = ("ok", "pays first") if funds.from_balance else ("idle", "pays nothing")
+    return PayerRow(miner.name or miner.address, miner.address, tone, word, say)
 
 
 def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
@@ -204,7 +216,7 @@ def price_of(data: PageData, *, address: str, count: int) -> PriceCard:
         return PriceCard(error=refusal.reason)
     return price_card(
         price,
-        payers_of(miner, price, count=count),
+        paying_of(miner, price),
         count=count,
         miner=miner,
         names=data.names,

@@ -73,6 +73,8 @@ def snap_up_question(row: Sector) -> ConfirmPage:
             ("Data", f"{plural(len(pieces), 'piece')}, {' '.join(formatting.size(price.packed.used))}"),
             ("Verified", " ".join(formatting.size(price.verified)) if price.verified else "none"),
             ("More pledge", formatting.amount_text(price.pledge)),
+            ("Of the miner's balance", formatting.amount_text(price.funds.from_balance)),
+            ("Sent with the message", formatting.amount_text(price.funds.sent)),
             ("Gas, about", formatting.amount_text(price.gas)),
         ),
         **_page(row),

@@ -87,6 +87,11 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
         facts=(
             (_("Data"), f"{plural(pieces, 'piece')}, {' '.join(formatting.size(size))}"),
             (_("More pledge"), formatting.amount_text(sum(one.pledge for one in good))),
+            (
+                _("Of the miners' balances"),
+                formatting.amount_text(sum(one.funds.from_balance for one in good)),
+            ),
+            (_("Sent with messages"), formatting.amount_text(sum(one.funds.sent for one in good))),
             (_("Gas, about"), formatting.amount_text(sum(one.gas for one in good))),
         ),
         rows=rows,

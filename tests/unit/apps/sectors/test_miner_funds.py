@@ -11,14 +11,17 @@ import pytest
 from apps.messages.models import Message
 from apps.sectors.models import Batch, JobEvent
 from apps.sectors.policy import SealingPolicy
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import batches
 from apps.sectors.services.batch_messages import batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.miner_funds import balance_free, balance_lock
+from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchState
 from apps.sectors.target_models import BatchSettings
 from poolsite.filecoin.policy import network_by_name
+from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
@@ -78,6 +81,28 @@ def test_two_batches_do_not_count_on_the_same_balance() -> None:
     assert list(Batch.objects.order_by("pk").values_list("from_balance", "value")) == [(100, 0), (30, 70)]
     Batch.objects.update(state=BatchState.LANDED, landed_height=205)
     assert balance_free(miner, 130, height=205) == 0, "at the head of their message it is not paid yet"
+    assert balance_free(miner, 130, height=206) == 130
+
+
+def test_updates_count_on_the_balance_too() -> None:
+    miner = paying()
+    sector = factories.sector(miner, state="PROVING")
+    run = run_begin(
+        sector,
+        kind=JobKind.SNAP_UP,
+        state="UPDATE_SENT",
+        actor="ann",
+        now=NOON,
+        hosts=[],
+        from_balance=80,
+    )
+
+    assert balance_free(miner, 130, height=205) == 50
+    PipelineRun.objects.filter(pk=run.pk).update(from_balance=None)
+    assert balance_free(miner, 130, height=205) == 0, "of one that was read back nobody knows"
+    landed = {"state": "UPDATE_LANDED", "from_balance": 80, "landed_height": 205}
+    PipelineRun.objects.filter(pk=run.pk).update(**landed)
+    assert balance_free(miner, 130, height=205) == 50
     assert balance_free(miner, 130, height=206) == 130
 
 

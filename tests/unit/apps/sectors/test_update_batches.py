@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,6 +15,7 @@ from apps.sectors.models import JobEvent
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.services.update_batches import update_failed, update_push_again, updates_send
@@ -38,8 +41,8 @@ COMM_R = DIGEST[:31] + b"\0"
 class Chain(SomeSectors):
     """A chain whose sectors end; a node refuses the pledge of a life that is over, as lotus does."""
 
-    def __init__(self, ends: dict[int, int]) -> None:
-        super().__init__(proven=dict.fromkeys(ends, bytes(32)))
+    def __init__(self, ends: dict[int, int], available: int = 0) -> None:
+        super().__init__(proven=dict.fromkeys(ends, bytes(32)), available=available)
         self.ends = ends
 
     def do_StateSectorGetInfo(self, miner: str, number: int, key: Any) -> Any:
@@ -144,6 +147,42 @@ def test_updates_wait_for_others_as_their_miner_says() -> None:
     assert states(sent(of, again(runs), ends, height=HEIGHT + 5))[2] == "UPDATE_SENT"
     notes = JobEvent.objects.filter(event="SEND_UPDATE").order_by("pk").values_list("note", flat=True)
     assert list(notes) == ["full", "full", "timeout"]
+
+
+@pytest.mark.parametrize(
+    ("available", "value", "own"),
+    [(0, 2196, [0, 0]), (500, 1696, [500, 0]), (1200, 996, [1098, 102]), (5000, 0, [1098, 1098])],
+)
+def test_the_balance_pays_the_pledge_of_updates_first(available: int, value: int, own: list[int]) -> None:
+    of, runs, ends = waiting(2, update_batch_max=2)
+    needed = 999 * 110 // 100
+    work = replace(context(ends), client=cast("Any", Chain(ends, available)))
+
+    updates_send(of, runs, work)
+
+    [message] = Message.objects.filter(kind="snap_up")
+    assert int(message.value) == value
+    rows = PipelineRun.objects.order_by("sector__number")
+    assert [int(row.from_balance or 0) for row in rows] == own
+    assert cast("Any", work.client).values == [max(needed - available, 0)] * 2, "each is tried alone"
+    [note] = set(JobEvent.objects.filter(event="SEND_UPDATE").values_list("note", flat=True))
+    assert ("of the miner's balance" in note) is bool(available)
+
+
+@pytest.mark.parametrize(("available", "is_again"), [(1000, True), (1098, False)])
+def test_an_update_that_the_balance_pays_no_more_goes_again(available: int, is_again: bool) -> None:
+    of, runs, ends = waiting(1)
+    work = replace(context(ends), client=cast("Any", Chain(ends, 5000)))
+    updates_send(of, runs, work)
+    Message.objects.update(state="UNFILLED", wait="ESTIMATE", nonce=None)
+    later = replace(work, client=cast("Any", Chain(ends, available)), now=NOON + timedelta(minutes=1))
+
+    runs_advance(later)
+    runs_advance(replace(later, now=NOON + timedelta(hours=1)))
+
+    values = [int(message.value) for message in Message.objects.filter(kind="snap_up").order_by("created_at")]
+    assert values == ([0, 98] if is_again else [0])
+    assert PipelineRun.objects.get().state == "UPDATE_SENT"
 
 
 def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due() -> None:
