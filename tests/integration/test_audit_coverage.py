@@ -173,6 +173,7 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
 
 ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
 GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
+COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
 NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
 FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
@@ -202,6 +203,9 @@ ELSEWHERE: Final = {
     "DELETE miners/<str:address>/target": TARGETS_TESTED,
     "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
     "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
+    "POST miners/<str:address>/deadlines/<str:index>/compact": COMPACTION_TESTED,
+    "POST sector-records:import": "tests/unit/apps/sectors/test_sector_records.py",
+    "POST miners/<str:address>/batches/send": "tests/integration/dashboard/test_miner_batches.py",
     "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
     "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
     "POST sectors/<str:uuid>/terminate": CHANGES_TESTED,
@@ -292,6 +296,10 @@ VENUS: Final = {
     **dict.fromkeys(("SubmitPreCommit", "SubmitPersisted", "SubmitPersistedEx", "SubmitProof"), HOSTS),
     **dict.fromkeys(("ReportState", "ReportFinalized", "StoreReserveSpace"), HOSTS),
     **dict.fromkeys(("PollPreCommitState", "PollProofState", "StoreBasicInfo"), "reads"),
+    **dict.fromkeys(("FindSector", "FindSectorInAllStates", "FindSectorsWithDeal"), "reads"),
+    **dict.fromkeys(("FindSectorWithPiece", "SectorIndexerFind", "StoreList"), "reads"),
+    "ImportSector": "leaves `sector.record-import`",
+    "StoreReleaseReserved": HOSTS,
     "WorkerPing": "a heartbeat; the first leaves `worker.register`",
     "ReportAborted": "leaves `sector.abort`",
 }

@@ -12,9 +12,12 @@ from rest_framework.response import Response
 
 from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.target_selectors import batch_settings_own
 
@@ -160,6 +163,38 @@ class MinerBatchesView(PoolView):
         return Response(settings_body(miner_get(self.principal, address)))
 
 
+class BatchesWaitingOutput(serializers.Serializer[Any]):
+    """Numbers of the sectors that wait for a message, by its kind."""
+
+    precommit = serializers.ListField(child=serializers.IntegerField())
+    commit = serializers.ListField(child=serializers.IntegerField())
+    snap_up = serializers.ListField(child=serializers.IntegerField())
+    terminate = serializers.ListField(child=serializers.IntegerField())
+    extend = serializers.ListField(child=serializers.IntegerField())
+
+
+class MinerBatchesSendView(PoolView):
+    """`/miners/{address}/batches/send`: what waits for others to share a message with."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    filters = ()
+
+    @extend_schema(responses=BatchesWaitingOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show what waits."""
+        return Response(batches_waiting(miner_get(self.principal, address)))
+
+    @extend_schema(request=None, responses=BatchesWaitingOutput)
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Have it go with the next head, whatever the base fee is; 409 if nothing waits."""
+        miner, head = miner_get(self.principal, address), head_current()
+        if head is None:
+            raise NetworkUnknown("no node has answered yet")
+        batches_ask(miner, head=head, by=self.principal)
+        return Response(batches_waiting(miner))
+
+
 urlpatterns = [
+    path("miners/<str:address>/batches/send", MinerBatchesSendView.as_view(), name="v1-miner-batches-send"),
     path("miners/<str:address>/batches", MinerBatchesView.as_view(), name="v1-miner-batches"),
 ]

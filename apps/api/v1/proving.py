@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -10,17 +10,22 @@ from rest_framework import serializers, status
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
 from apps.miners.selectors import miner_get
 from apps.proving.selectors import checks_latest, declarations_latest
+from apps.proving.services.compaction import compaction_plan, compaction_send
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.states import CheckKind, CheckState, DeclarationState
 from apps.proving.tasks import proving_context
 
 if TYPE_CHECKING:
+    from apps.messages.models import Message
     from apps.proving.models import CheckRun, FaultDeclaration
+    from apps.proving.services.compaction import CompactionPlan
     from apps.proving.services.proving_context import ProvingContext
 
 PAGE_DEFAULT = 100
@@ -197,7 +202,75 @@ class SectorTestView(PoolView):
         return Response(check_body(run), status=status.HTTP_201_CREATED)
 
 
+class CompactInput(InputSerializer):
+    """Which partitions; without any all with terminated sectors and without faults."""
+
+    partitions = serializers.ListField(
+        child=serializers.IntegerField(min_value=0), required=False, default=list, max_length=PAGE_MAX
+    )
+
+
+class CompactOutput(serializers.Serializer[Any]):
+    """What a compaction does, or would."""
+
+    deadline = serializers.IntegerField()
+    partitions = serializers.ListField(child=serializers.IntegerField())
+    removed = serializers.IntegerField(help_text="terminated sectors that leave")
+    moved = serializers.IntegerField(help_text="living sectors whose partition may be another")
+    gas = serializers.CharField(help_text="attoFIL, about; burnt")
+    last_epoch = serializers.IntegerField(help_text="until when the chain takes it")
+    refusal = serializers.CharField(help_text="why the chain would not take it now")
+    message = serializers.CharField(allow_null=True)
+
+
+def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dict[str, Any]:
+    """Write a compaction."""
+    return {
+        "deadline": plan.deadline,
+        "partitions": list(plan.partitions),
+        "removed": plan.removed,
+        "moved": plan.moved,
+        "gas": str(plan.gas),
+        "last_epoch": plan.last_epoch,
+        "refusal": plan.refusal,
+        "message": None if message is None else str(message.pk),
+    }
+
+
+class DeadlineCompactView(PoolView):
+    """`/miners/{address}/deadlines/{index}/compact`: terminated sectors leave its partitions."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
+    asks_network = True
+
+    @extend_schema(
+        operation_id="v1_miners_deadlines_compact",
+        request=CompactInput,
+        parameters=[DRY_RUN, OpenApiParameter("Idempotency-Key", str, OpenApiParameter.HEADER)],
+        responses={201: CompactOutput, 200: CompactOutput},
+    )
+    def post(self, request: Request, address: str, index: str) -> Response:
+        """Push the message; with `dry_run` say what it does and costs."""
+        body = CompactInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        miner, wanted = miner_get(self.principal, address), body.validated_data["partitions"]
+        context = context_require()
+        if is_dry_run(request):
+            return Response(compaction_body(compaction_plan(miner, whole(index), wanted, context=context)))
+        key = request.headers.get("Idempotency-Key")
+        plan, message = compaction_send(
+            miner, whole(index), wanted, by=self.principal, context=context, key=key
+        )
+        return Response(compaction_body(plan, message), status=status.HTTP_201_CREATED)
+
+
 urlpatterns = [
+    path(
+        "miners/<str:address>/deadlines/<str:index>/compact",
+        DeadlineCompactView.as_view(),
+        name="v1-miner-deadline-compact",
+    ),
     path("miners/<str:address>/checks", MinerChecksView.as_view(), name="v1-miner-checks"),
     path(
         "miners/<str:address>/fault-declarations",

@@ -36,6 +36,7 @@ from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.advance import SectorsInProgress, by_miner, step_console, ticket_life
 from apps.sectors.services.aggregates import aggregate_end, aggregates_held
+from apps.sectors.services.batch_asks import ASKED, asked_height
 from apps.sectors.services.batch_forms import BatchEntry, BatchForm, batch_params, commit_form, pledge_value
 from apps.sectors.services.batch_messages import batch_push
 from apps.sectors.services.miner_funds import (
@@ -98,7 +99,7 @@ def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bo
                 # one batch of a proof type at a time: an aggregate holds its place
                 chosen, reason = held.get(alike[0].seal_proof, ([], "")) if alike else ([], "")
                 if not chosen:
-                    chosen, reason = batch_choose(alike, kind=kind, work=own)
+                    chosen, reason = batch_choose(alike, kind=kind, work=own, asked=asked_height(miner))
                 chosen = landed_reconcile(miner, chosen, client=work.client, key=work.head.key, now=work.now)
                 if chosen and not _is_unrecovered(miner, work):
                     yield _close(miner, chosen, kind=kind, reason=reason, work=own)
@@ -127,9 +128,12 @@ def _wait_record(sectors: Sequence[Sector], *, height: int) -> None:
 
 
 def batch_choose(
-    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext
+    sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext, asked: int = -1
 ) -> tuple[list[Sector], str]:
-    """Choose the sectors that go now, and say why; none if the batch shall wait."""
+    """Choose the sectors that go now, and say why; none if the batch shall wait.
+
+    What has waited since the head `asked` goes whatever the base fee is.
+    """
     if not sectors:
         return [], ""
     policy, height = work.policy, work.head.height
@@ -143,6 +147,8 @@ def batch_choose(
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
     if _is_due(first, kind=kind, work=work):
         return first, "deadline"
+    if oldest <= asked:
+        return first, ASKED
     if policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
         return [], ""
     if len(first) == most:

@@ -30,6 +30,7 @@ from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batch_asks import asked_height
 from apps.sectors.services.batch_messages import batch_sent
 from apps.sectors.services.change_plans import (
     GONE,
@@ -82,9 +83,10 @@ def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], w
     policy = batch_policy(miner, work.policy)
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
     most = batch_max(miner, kind)
-    if len(changes) < most and work.head.height - changes[0].queued_height < wait:
+    asked = changes[0].queued_height <= asked_height(miner)
+    if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
-    if policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
+    if not asked and policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
         return
     if _is_in_flight(miner, kind):
         return

@@ -10,9 +10,11 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from apps.core import clock
 from apps.miners.models import Miner
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.selectors import batch_policy
+from apps.sectors.services.batch_asks import asked_height
 from apps.sectors.services.batches import batch_choose
 from apps.sectors.services.sealing_context import PRE_COMMIT, SealingContext
 from apps.sectors.target_models import BatchSettings
@@ -73,6 +75,50 @@ def test_readers_and_strangers_set_nothing() -> None:
 
     assert rest({"commit_batch_max": 2}, perm="read").status_code == 403
     assert rest({"commit_batch_max": 2}, of="bob").status_code == 404
+
+
+def test_what_waits_goes_at_once_when_a_person_asks(ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    old, new = (
+        factories.sector(miner, state="PERSISTED", ready_height=height, ticket_epoch=100)
+        for height in (100, 101)
+    )
+    factories.sector(miner, state="C2_DONE", ready_height=90, paused_at=clock.now())
+    factories.head(100)
+    browser = signed_in()
+    send = reverse("miner-batches-send", args=["f02001"])
+
+    page = text_of(browser.get(reverse("miner-batches", args=["f02001"])))
+    assert f"2 sectors: {old.number}, {new.number}" in page
+    assert f"{old.number}, {new.number}" in text_of(browser.post(send))
+    assert not AuditEntry.objects.filter(action="miner.batches-send").exists(), "it was only asked"
+    assert browser.post(send, {"sure": "yes"}).status_code == 302
+    entry = AuditEntry.objects.get(action="miner.batches-send")
+    assert entry.after == {"precommit": [old.number, new.number]}
+
+    work = SealingContext(
+        client=None,  # type: ignore[arg-type]
+        network=network_by_name("localnet-poolsite-test"),
+        head=factories.head(102, base_fee=900),
+        now=datetime(2026, 1, 1, tzinfo=UTC),
+        policy=SealingPolicy(base_fee_max=1),
+    )
+    asked = asked_height(Miner.objects.get(pk=miner.pk))
+    assert batch_choose([new, old], kind=PRE_COMMIT, work=work, asked=asked) == ([old, new], "asked")
+    assert batch_choose([new], kind=PRE_COMMIT, work=work, asked=asked) == ([], ""), "it came later"
+
+
+def test_nothing_that_waits_is_nothing_to_send() -> None:
+    factories.miner(2001, of="alice")
+    factories.head(100)
+    path = "/api/v1/miners/f02001/batches/send"
+
+    headers = people.bearer(people.token("sign", of="alice"))
+    assert Client().get(path, headers=headers).json() == {
+        kind: [] for kind in ("precommit", "commit", "snap_up", "terminate", "extend")
+    }
+    assert Client().post(path, headers=headers).status_code == 409
+    assert Client().post(path, headers=people.bearer(people.token("read", of="alice"))).status_code == 403
 
 
 def test_batches_follow_their_miners_own_settings() -> None:

@@ -9,8 +9,10 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.api.management.words import checked, facts, refusals_told, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
 from apps.api.v1.miner_targets import TargetInput, target_body
+from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.miners.selectors import miner_get
+from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.targets import target_remove, target_set
 from apps.sectors.target_selectors import target_get
@@ -27,22 +29,23 @@ class Command(BaseCommand):
 
     help = (
         "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
-        "batches f01000 [pack_wait_s=600 base_fee_max=null]"
+        "batches f01000 [pack_wait_s=600 base_fee_max=null]; "
+        "waiting f01000 [send]: what waits for others to share a message with, to go with the next head"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("what", choices=["target", "batches"])
+        parser.add_argument("what", choices=["target", "batches", "waiting"])
         parser.add_argument("miner", help="its address, such as f01000")
         parser.add_argument(
-            "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`"
+            "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`, `send`"
         )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Set it, then write a line for each value."""
         with refusals_told():
             miner, words = miner_get(SYSTEM, options["miner"]), options["values"]
-            body = self._target(miner, words) if options["what"] == "target" else self._batches(miner, words)
+            body = getattr(self, f"_{options['what']}")(miner, words)
         for line in facts(body):
             self.stdout.write(line)
 
@@ -53,6 +56,14 @@ class Command(BaseCommand):
         if words:
             target_set(miner, checked(TargetInput, values_of(words)), by=SYSTEM, now=clock.now())
         return target_body(target_get(miner))
+
+    def _waiting(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        head = head_current()
+        if words == ["send"] and head is not None:
+            return batches_ask(miner, head=head, by=SYSTEM)
+        if words:
+            raise CommandError("write `send`, once a head is known, or nothing")
+        return batches_waiting(miner)
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:

@@ -29,6 +29,7 @@ from apps.proving.selectors import (
     posts_of_deadline,
     sector_checks,
 )
+from apps.proving.services.compaction import compactable
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.tasks import proving_context
 
@@ -136,6 +137,7 @@ def deadline_render(
         windows=[post_facts(post) for post in posts_of_deadline(miner, index)],
         checks=check_rows(checks_latest([miner], index=index)[:CHECKS_SHOWN], data),
         may_run=viewer.may("write") and row.live > 0,
+        may_compact=viewer.may("sign") and bool(compactable(row)),
         problem=problem,
     )
 

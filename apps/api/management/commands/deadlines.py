@@ -1,0 +1,56 @@
+"""`manage.py deadlines`: the deadlines of a miner, and compacting the partitions of one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from apps.api.management.words import facts, refusals_told
+from apps.api.v1.proving import compaction_body, context_require
+from apps.miners.selectors import miner_get
+from apps.proving.selectors import deadlines_of
+from apps.proving.services.compaction import compactable, compaction_plan, compaction_send
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+
+class Command(BaseCommand):
+    """List deadlines; compact one once that is confirmed."""
+
+    help = "list f01000; compact f01000 --deadline 3 [0 1] [--dry-run]: without partitions all that can be"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Define the arguments."""
+        parser.add_argument("act", choices=["list", "compact"])
+        parser.add_argument("miner", help="its address, such as f01000")
+        parser.add_argument("partitions", nargs="*", type=int, help="of compact: which, such as 0 1")
+        parser.add_argument("--deadline", type=int, default=-1, help="of compact: which")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what it does and costs, and do nothing"
+        )
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+
+    def handle(self, *_args: Any, **options: Any) -> None:
+        """Write a line for each deadline, or for each fact of the compaction."""
+        with refusals_told():
+            miner = miner_get(SYSTEM, options["miner"])
+            if options["act"] == "list":
+                for row in deadlines_of(miner):
+                    can = ",".join(map(str, compactable(row))) or "none"
+                    counts = f"{row.partitions_count} partitions, {row.live} live, {row.faulty} faulty"
+                    self.stdout.write(f"{row.index}: opens {row.open_epoch}, {counts}, compactable: {can}")
+                return
+            context, index = context_require(), options["deadline"]
+            plan = compaction_plan(miner, index, options["partitions"], context=context)
+            for line in facts(compaction_body(plan)):
+                self.stdout.write(line)
+            if options["dry_run"]:
+                return
+            phrase = f"compact {index}"
+            if not options["yes"] and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
+                raise CommandError("nothing was done")
+            _plan, message = compaction_send(miner, index, options["partitions"], by=SYSTEM, context=context)
+        self.stdout.write(f"sent: {message.pk}")

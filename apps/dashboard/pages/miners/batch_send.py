@@ -1,0 +1,81 @@
+"""Sending what waits for others to share a message with, after a question that names it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from apps.chain.selectors import head_current
+from apps.core.errors import DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.sectors.services.batch_asks import batches_ask, batches_waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from django_stubs_ext import StrOrPromise
+
+    from apps.miners.models import Miner
+    from apps.users.principals import Principal
+
+KIND_WORDS: Final[dict[str, StrOrPromise]] = {
+    "precommit": _("Pre-commits"),
+    "commit": _("Commits"),
+    "snap_up": _("Updates"),
+    "terminate": _("Terminations"),
+    "extend": _("Extensions"),
+}
+NAMED_MAX: Final = 20
+"""Sectors of each kind that are named."""
+
+
+def waiting_facts(waiting: Mapping[str, Sequence[int]]) -> tuple[tuple[StrOrPromise, str], ...]:
+    """Return for each kind how many sectors wait, and which."""
+    facts = []
+    for kind, numbers in waiting.items():
+        if numbers:
+            more = f" and {len(numbers) - NAMED_MAX} more" if len(numbers) > NAMED_MAX else ""
+            named = ", ".join(map(str, numbers[:NAMED_MAX]))
+            facts.append((KIND_WORDS[kind], f"{plural(len(numbers), 'sector')}: {named}{more}"))
+    return tuple(facts)
+
+
+@require_POST
+@sign_in_required
+def send(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask first; then have it go with the next head."""
+    miner = miner_get(viewer, address)
+    head = head_current()
+    if not viewer.may("sign") or head is None:
+        raise Http404
+    if is_confirm_submitted(request):
+        try:
+            batches_ask(miner, head=head, by=viewer)
+        except DomainError as refusal:
+            return confirm_page_render(request, viewer, _question(miner, refusal.reason), status=409)
+        return redirect("miner-batches", address)
+    return confirm_page_render(request, viewer, _question(miner))
+
+
+def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
+    return ConfirmPage(
+        title=_("Send what waits"),
+        text=refusal
+        or _("It goes with the next head, whatever the base fee is, in as few messages as hold it."),
+        label=_("Send"),
+        back=reverse("miner-batches", args=[miner.address]),
+        page=_("Batches"),
+        section="miners",
+        facts=tuple((str(name), value) for name, value in waiting_facts(batches_waiting(miner))),
+    )
+
+
+urlpatterns: Final = [path("miners/<str:address>/batches/send/", send, name="miner-batches-send")]

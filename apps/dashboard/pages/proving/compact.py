@@ -1,0 +1,74 @@
+"""Compacting a deadline's partitions, after a question that says what leaves and what moves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_POST
+
+from apps.core import formatting
+from apps.core.errors import DomainError, NotFound
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.pages.proving.detail import deadline_render
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get
+from apps.proving.services.compaction import compaction_plan, compaction_send
+from apps.proving.tasks import proving_context
+
+if TYPE_CHECKING:
+    from apps.miners.models import Miner
+    from apps.proving.services.compaction import CompactionPlan
+    from apps.users.principals import Principal
+
+
+@require_POST
+@sign_in_required
+def compact(request: HttpRequest, viewer: Principal, address: str, index: int) -> HttpResponse:
+    """Ask first; then push the message and show it."""
+    context = proving_context()
+    if not viewer.may("sign") or context is None:
+        raise Http404
+    try:
+        miner = miner_get(viewer, address)
+        if not is_confirm_submitted(request):
+            plan = compaction_plan(miner, index, (), context=context)
+            return confirm_page_render(request, viewer, _question(miner, plan))
+        _plan, message = compaction_send(miner, index, (), by=viewer, context=context)
+    except NotFound:
+        raise Http404 from None
+    except DomainError as refusal:
+        return deadline_render(request, viewer, address, index, problem=refusal.reason)
+    return redirect("message", message.pk)
+
+
+def _question(miner: Miner, plan: CompactionPlan) -> ConfirmPage:
+    facts = [
+        (_("Partitions"), ", ".join(map(str, plan.partitions))),
+        (_("Leave it"), plural(plan.removed, "terminated sector")),
+        (_("May get another partition"), plural(plan.moved, "living sector")),
+        (_("Gas, about"), formatting.amount_text(plan.gas)),
+        (_("Taken until"), f"epoch {formatting.whole(plan.last_epoch)}"),
+    ]
+    if plan.refusal:
+        facts.append((_("Refused now"), plan.refusal))
+    return ConfirmPage(
+        title=_("Compact deadline {index}").format(index=plan.deadline),
+        text=_(
+            "Terminated sectors leave the partitions; the others are put together in as few as hold them."
+        ),
+        label=_("Compact"),
+        back=reverse("proving-deadline", args=[miner.address, plan.deadline]),
+        page=_("Deadline"),
+        section="proving",
+        facts=tuple((str(name), value) for name, value in facts),
+    )
+
+
+urlpatterns: Final = [
+    path("proving/<str:address>/<int:index>/compact/", compact, name="proving-compact"),
+]

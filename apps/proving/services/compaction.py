@@ -1,0 +1,147 @@
+"""Compaction of a deadline: terminated sectors leave its partitions, the others are put together anew."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.live import Change, publish
+from apps.messages.services.push import message_push
+from apps.miners.selectors import miner_principal, sender_choose
+from apps.miners.states import Use
+from apps.proving.selectors import deadline_of
+from apps.sectors.onchain import messages_try, trial_message
+from apps.sectors.services.prices import gas_cost
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
+from poolsite.filecoin.bitfield import bitfield_of
+from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.deadlines import deadline_info, is_mutable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.messages.models import Message
+    from apps.miners.models import Miner
+    from apps.proving.models import Deadline, Partition
+    from apps.proving.services.proving_context import ProvingContext
+    from apps.users.principals import Principal
+
+KIND: Final = "compact"
+"""Of the message."""
+
+
+class CannotCompact(Conflict):
+    """The chain would not compact the deadline now."""
+
+    code = "cannot_compact"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionPlan:
+    """What a compaction would do at one head."""
+
+    deadline: int
+    partitions: tuple[int, ...]
+    removed: int
+    """Terminated sectors that leave."""
+    moved: int
+    """Living sectors whose partition may be another."""
+    gas: int
+    """attoFIL, about; burnt."""
+    last_epoch: int
+    """Until when the chain takes the message."""
+    refusal: str
+    """Why the chain would not take it now; empty if it would."""
+
+
+def dead_count(partition: Partition) -> int:
+    """Return how many sectors of a partition are terminated and still in it."""
+    return len(partition.all_sectors) - len(partition.live)
+
+
+def compactable(row: Deadline) -> tuple[int, ...]:
+    """Return the partitions of a deadline that terminated sectors lie in, without those that have faults."""
+    return tuple(one.index for one in row.partitions.all() if dead_count(one) and not one.faulty)
+
+
+def compaction_plan(
+    miner: Miner, index: int, partitions: Sequence[int], *, context: ProvingContext
+) -> CompactionPlan:
+    """Return what compacting partitions would do; without any named those that can be.
+
+    Raises NotFound, BadValue, NodeUnavailable, CannotCompact where there is nothing to compact.
+    """
+    row = deadline_of(miner, index)
+    if row is None:
+        raise NotFound(f"{miner} has no deadline {index}")
+    known = {one.index: one for one in row.partitions.all()}
+    chosen = tuple(sorted(set(partitions))) or compactable(row)
+    if absent := [one for one in chosen if one not in known]:
+        raise BadValue(f"deadline {index} has no partition {absent[0]}", field="partitions")
+    if not chosen:
+        raise CannotCompact(f"no terminated sector lies in a partition of deadline {index} without faults")
+    params = _params(index, chosen)
+    message = trial_message(
+        to=miner.address,
+        from_=sender_choose(miner, Use.COMMIT).address,
+        value=0,
+        method=Method.COMPACT_PARTITIONS,
+        params=params,
+    )
+    (trial,) = messages_try(context.client, [message], context.head.key)
+    info = deadline_info(row.period_start, index, context.head.height, context.network.proving)
+    # A window before the next opening its sectors must stand still.
+    last = info.next_not_elapsed().open - context.network.proving.window - 1
+    return CompactionPlan(
+        deadline=index,
+        partitions=chosen,
+        removed=sum(dead_count(known[one]) for one in chosen),
+        moved=sum(len(known[one].live) for one in chosen),
+        gas=gas_cost(trial.gas_used, base_fee=int(context.head.base_fee)),
+        last_epoch=last if is_mutable(info) else context.head.height,
+        refusal="" if trial.is_good else trial.error,
+    )
+
+
+def compaction_send(
+    miner: Miner,
+    index: int,
+    partitions: Sequence[int],
+    *,
+    by: Principal,
+    context: ProvingContext,
+    key: str | None = None,
+) -> tuple[CompactionPlan, Message]:
+    """Push the message; the same key again is the same message.
+
+    Raises NotAllowed, CannotCompact if the chain would refuse it, and what `compaction_plan` raises.
+    """
+    if not by.may("sign"):
+        raise NotAllowed("this is for those who sign for the miner's tenant")
+    plan = compaction_plan(miner, index, partitions, context=context)
+    if plan.refusal:
+        raise CannotCompact(f"the chain would refuse it: {plan.refusal}")
+    message = message_push(
+        principal=miner_principal(miner),
+        id=f"{KIND}:{miner.address}:{index}:{key or uuid.uuid4()}",
+        to=miner.address,
+        from_=sender_choose(miner, Use.COMMIT).address,
+        method=Method.COMPACT_PARTITIONS,
+        params=_params(index, plan.partitions),
+        kind=KIND,
+        expire_epoch=plan.last_epoch,
+    )
+    after = {"deadline": index, "partitions": list(plan.partitions), "removed": plan.removed}
+    audit_record(
+        principal=by, action="proving.compact", target=miner.address, after=after | {"message": message.pk}
+    )
+    publish(Change("miner", miner.pk, miner.tenant_id))
+    return plan, message
+
+
+def _params(index: int, partitions: Sequence[int]) -> bytes:
+    return to_cbor(CompactPartitionsParams(deadline=index, partitions=bitfield_of(partitions)))

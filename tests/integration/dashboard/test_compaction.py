@@ -1,0 +1,113 @@
+"""Compaction of a deadline by page, REST and command: what leaves, what the chain refuses, one message."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+
+from apps.messages.models import Message
+from apps.proving.services import compaction
+from apps.sectors.onchain import TrialRun
+from apps.users.models import AuditEntry
+from poolsite.filecoin.actors.miner import Method
+from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
+from poolsite.filecoin.codec import from_cbor
+from tests import factories, people
+from tests.page_client import signed_in, text_of
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+GAS = 30_000_000
+
+
+@pytest.fixture
+def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
+    """A miner whose deadline 3 has terminated sectors in two partitions, one of them with a fault."""
+    people.person("ann")
+    factories.head(962)
+    of = factories.miner(2001, proving_period_start=960, worker=factories.wallet().address)
+    row = factories.deadline(of, 3, live=3, faulty=1)
+    factories.partition(row, index=0, all_sectors=[1, 2, 3], live=[1], active=[1])
+    factories.partition(row, index=1, all_sectors=[4, 5], live=[5], faulty=[5])
+    factories.partition(row, index=2, all_sectors=[6], live=[6], active=[6])
+    answers(monkeypatch, TrialRun(exit_code=0, error="", gas_used=GAS))
+    return of
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, trial: TrialRun) -> None:
+    """Let the chain answer trials with this."""
+    monkeypatch.setattr(compaction, "messages_try", lambda *_args: [trial])
+
+
+def post(client: Client, body: dict[str, Any], *, query: str = "", perm: str = "sign", key: str = "") -> Any:
+    headers = people.bearer(people.token(perm, of="alice")) | ({"Idempotency-Key": key} if key else {})
+    path = f"/api/v1/miners/f02001/deadlines/3/compact{query}"
+    return client.post(path, json.dumps(body), content_type="application/json", headers=headers)
+
+
+def test_terminated_sectors_leave_partitions_without_faults(north: Miner, client: Client) -> None:
+    asked = post(client, {}, query="?dry_run=true").json()
+    assert (asked["partitions"], asked["removed"], asked["moved"]) == ([0], 2, 1)
+    assert int(asked["gas"]) > GAS
+    assert (asked["message"], Message.objects.count()) == (None, 0), "it was only asked"
+
+    first, again = (post(client, {"partitions": [0, 2]}, key="k") for _ in range(2))
+
+    assert (first.status_code, first.json()["partitions"]) == (201, [0, 2])
+    assert again.json()["message"] == first.json()["message"]
+    [message] = Message.objects.all()
+    params = from_cbor(CompactPartitionsParams, bytes(message.params))
+    assert (message.method, params.deadline, list(params.partitions)) == (
+        Method.COMPACT_PARTITIONS,
+        3,
+        [0, 2],
+    )
+    entry = AuditEntry.objects.filter(action="proving.compact").latest("pk")
+    assert (entry.after or {})["partitions"] == [0, 2]
+
+
+def test_what_the_chain_refuses_is_not_sent(
+    north: Miner, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, TrialRun(exit_code=18, error="during its challenge window"))
+
+    refused = post(client, {})
+
+    assert (refused.status_code, refused.json()["code"]) == (409, "cannot_compact")
+    assert "challenge window" in refused.json()["message"]
+    assert post(client, {"partitions": [7]}).status_code == 400
+    assert post(client, {}, perm="write").status_code == 403
+    assert not Message.objects.exists()
+
+
+def test_the_page_asks_first(north: Miner) -> None:
+    ann, compact = signed_in(), reverse("proving-compact", args=["f02001", 3])
+    assert compact in text_of(signed_in().get(reverse("proving-deadline", args=["f02001", 3])))
+
+    question = text_of(ann.post(compact))
+    assert "2 terminated sectors" in question
+    assert not Message.objects.exists()
+    answer = ann.post(compact, {"sure": "yes"})
+
+    [message] = Message.objects.all()
+    assert answer["Location"] == reverse("message", args=[message.pk])
+
+
+def test_the_command_says_it_and_sends_it(north: Miner) -> None:
+    said = StringIO()
+    call_command("deadlines", "list", "f02001", stdout=said)
+    assert "3: opens 990, 1 partitions, 3 live, 1 faulty, compactable: 0" in said.getvalue()
+    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--dry-run", stdout=said)
+    assert not Message.objects.exists()
+    call_command("deadlines", "compact", "f02001", "--deadline", "3", "--yes", stdout=said)
+    assert f"sent: {Message.objects.get().pk}" in said.getvalue()
