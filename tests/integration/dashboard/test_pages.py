@@ -1,10 +1,9 @@
-"""Every page answers for operator, tenant and stranger, empty and filled; nothing leaks between tenants."""
+"""Every page answers whoever is signed in, shows tenants their own, and asks a fixed number of questions."""
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,6 @@ from django.urls import reverse
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.core.formatting import NARROW
-from apps.core.middleware import CONTENT_POLICY
 from apps.proving.models import Partition
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline import SectorState
@@ -28,30 +26,6 @@ from tests.people import operator_person, person
 
 pytestmark = pytest.mark.django_db
 
-OBJECTS = (
-    "wallet-name",
-    "store",
-    "store-change",
-    "store-adopt",
-    "store-check",
-    "store-leftovers",
-    "store-scan",
-    "store-forget",
-    "miner",
-    "miner-roles",
-    "proving-deadline",
-    "proving-partition",
-    "sector-active",
-    "sector-sealing",
-    "sector-paused",
-    "sector-abort",
-    "sender",
-    "message-landed",
-    "message-flying",
-    "message-stuck",
-    "message-mark-bad",
-    "message-cancel",
-)
 MOST_QUERIES = {
     "today": 24,
     "miners": 11,
@@ -83,32 +57,6 @@ MOST_OF_CHECKS = 52
 """What one evaluation of all checks may ask."""
 
 
-def is_login(status: int, location: str) -> bool:
-    """Whether an answer leads to the login and back."""
-    return status == 302 and location.startswith("/login/?next=")
-
-
-class Shape(HTMLParser):
-    """The ids, inputs and void errors of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.ids: list[str] = []
-        self.styled: list[str] = []
-        self.scripts: list[str] = []
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = dict(attrs)
-        if values.get("id"):
-            self.ids.append(str(values["id"]))
-        if "style" in values or tag == "style":
-            self.styled.append(self.get_starttag_text() or tag)
-        if tag == "script" and "src" not in values:
-            self.scripts.append(self.get_starttag_text() or tag)
-        self.scripts += [name for name in values if name.startswith("on")]
-
-
 @pytest.mark.parametrize("page", [*LISTS, *FORMS])
 def test_an_empty_page_answers_everyone_who_is_signed_in(page):
     operator_person()
@@ -118,55 +66,6 @@ def test_an_empty_page_answers_everyone_who_is_signed_in(page):
         answer = signed_in(name).get(plain_addresses()[page])
         assert answer.status_code == 200
         assert "<h1>" in text_of(answer)
-
-
-def test_nobody_is_sent_to_the_login():
-    pages = addresses(busy_pool())
-
-    answers = {page: Client().get(pages[page]) for page in (*LISTS, *FORMS, *OBJECTS)}
-
-    led = {page: (answer.status_code, answer.headers.get("Location", "")) for page, answer in answers.items()}
-    assert {page: to for page, to in led.items() if not is_login(*to)} == {}
-
-
-@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
-@pytest.mark.parametrize("name", ["olga", "ann"])
-def test_a_filled_page_is_well_formed(page, name):
-    operator_person()
-    person()
-
-    answer = signed_in(name).get(addresses(busy_pool())[page])
-
-    assert answer.status_code == 200
-    shape = Shape(text_of(answer))
-    assert len(shape.ids) == len(set(shape.ids)), "an id stands twice"
-    assert shape.styled == []
-    assert shape.scripts == []
-    assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert {"Cookie", "HX-Request"} <= set(answer.headers["Vary"].split(", "))
-
-
-@pytest.mark.parametrize("page", OBJECTS)
-def test_a_strangers_object_is_not_there(page):
-    address = addresses(busy_pool())[page]
-    person("bill", of="bob")
-
-    answer = signed_in("bill").get(address)
-
-    assert answer.status_code == 404
-    assert "alice" not in text_of(answer).replace(address, ""), "beside the address that was asked for"
-
-
-@pytest.mark.parametrize("page", [*LISTS, *FORMS])
-def test_lists_of_a_stranger_hold_nothing_of_others(page):
-    pool = busy_pool()
-    person("bill", of="bob")
-
-    text = text_of(signed_in("bill").get(plain_addresses()[page]))
-
-    for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
-        assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
 
 
 def test_a_tenant_sees_its_own_and_the_operator_all():

@@ -1,0 +1,121 @@
+"""Each page of a busy pool, in whole for its operator and tenant, not at all for a stranger or nobody."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+
+import pytest
+from django.test import Client
+
+from apps.core.middleware import CONTENT_POLICY
+from tests.demo_data import FORMS, LISTS, Pool, addresses, busy_pool, plain_addresses
+from tests.page_client import signed_in, text_of
+from tests.people import operator_person, person
+
+pytestmark = pytest.mark.django_db
+
+OBJECTS = (
+    "wallet-name",
+    "store",
+    "store-change",
+    "store-adopt",
+    "store-check",
+    "store-leftovers",
+    "store-scan",
+    "store-forget",
+    "miner",
+    "miner-roles",
+    "proving-deadline",
+    "proving-partition",
+    "sector-active",
+    "sector-sealing",
+    "sector-paused",
+    "sector-abort",
+    "sender",
+    "message-landed",
+    "message-flying",
+    "message-stuck",
+    "message-mark-bad",
+    "message-cancel",
+)
+
+
+@pytest.fixture(scope="module")
+def pool(module_rows: None) -> Pool:
+    """What alice has; the operator, one of hers and a stranger who may look."""
+    operator_person()
+    person()
+    person("bill", of="bob")
+    return busy_pool()
+
+
+@pytest.fixture(scope="module")
+def pages(pool: Pool) -> dict[str, str]:
+    """The addresses of its pages, by their names."""
+    return addresses(pool)
+
+
+def is_login(status: int, location: str) -> bool:
+    """Whether an answer leads to the login and back."""
+    return status == 302 and location.startswith("/login/?next=")
+
+
+class Shape(HTMLParser):
+    """The ids, inputs and void errors of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.styled: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids.append(str(values["id"]))
+        if "style" in values or tag == "style":
+            self.styled.append(self.get_starttag_text() or tag)
+        if tag == "script" and "src" not in values:
+            self.scripts.append(self.get_starttag_text() or tag)
+        self.scripts += [name for name in values if name.startswith("on")]
+
+
+def test_nobody_is_sent_to_the_login(pages):
+    answers = {page: Client().get(pages[page]) for page in (*LISTS, *FORMS, *OBJECTS)}
+
+    led = {page: (answer.status_code, answer.headers.get("Location", "")) for page, answer in answers.items()}
+    assert {page: to for page, to in led.items() if not is_login(*to)} == {}
+
+
+@pytest.mark.parametrize("page", [*LISTS, *FORMS, *OBJECTS])
+@pytest.mark.parametrize("name", ["olga", "ann"])
+def test_a_filled_page_is_well_formed(pages, page, name):
+    answer = signed_in(name).get(pages[page])
+
+    assert answer.status_code == 200
+    shape = Shape(text_of(answer))
+    assert len(shape.ids) == len(set(shape.ids)), "an id stands twice"
+    assert shape.styled == []
+    assert shape.scripts == []
+    assert answer.headers["Content-Security-Policy"] == CONTENT_POLICY
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert {"Cookie", "HX-Request"} <= set(answer.headers["Vary"].split(", "))
+
+
+@pytest.mark.parametrize("page", OBJECTS)
+def test_a_strangers_object_is_not_there(pages, page):
+    address = pages[page]
+
+    answer = signed_in("bill").get(address)
+
+    assert answer.status_code == 404
+    assert "alice" not in text_of(answer).replace(address, ""), "beside the address that was asked for"
+
+
+@pytest.mark.parametrize("page", [*LISTS, *FORMS])
+def test_lists_of_a_stranger_hold_nothing_of_others(pool, page):
+    text = text_of(signed_in("bill").get(plain_addresses()[page]))
+
+    for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
+        assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
