@@ -37,12 +37,12 @@ class Prepared:
         self.types = tuple(types)
         self._known: WeakSet[Any] = WeakSet()
         """Connections in which it is prepared; a new one of the same thread is another object."""
-        places = ", ".join(["%s"] * len(self.types))
+        given, places = _list(self.types), _list(["%s"] * len(self.types))
         # Only constants of the modules that make these are pasted.
-        self.prepare_text = f"PREPARE {name} ({', '.join(self.types)}) AS {text}"
+        self.prepare_text = f"PREPARE {name}{given} AS {text}"
         # In the same round trip; until the transaction's end, which without one is the statement's.
         how = "" if plan is Plan.AUTO else f"SET LOCAL plan_cache_mode = {plan}; "
-        self.execute_text = f"{how}EXECUTE {name} ({places})"
+        self.execute_text = f"{how}EXECUTE {name}{places}"
 
     def rows(self, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Carry it out over this thread's connection and give all rows."""
@@ -65,3 +65,8 @@ class Prepared:
                 self._known.add(connection.connection)
             cursor.execute(self.execute_text, values)
             yield cursor
+
+
+def _list(words: Sequence[str]) -> str:
+    """Return a list in parentheses; the server takes no empty one."""
+    return f" ({', '.join(words)})" if words else ""
