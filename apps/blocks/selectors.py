@@ -21,6 +21,7 @@ from apps.chain.link import link_to
 from apps.chain.selectors import head_current, nodes_enabled, nodes_for_reading
 from apps.chain.states import STATES_FOREIGN, NodeRole
 from apps.core import clock
+from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 from apps.gateway.routes import host_account
 from apps.miners.models import Miner
@@ -95,9 +96,12 @@ def _mining() -> QuerySet[Miner]:
     )
 
 
+MINING: Final[Compiled[Any]] = Compiled("miners_mining", _mining)
+
+
 def miners_mining() -> list[MiningMiner]:
     """Return the miners with power whose people want blocks."""
-    miners: list[Any] = list(_mining())
+    miners = MINING.rows()
     if not miners:
         return []
     hosts = winning_hosts([row.pk for row in miners], now=clock.now())

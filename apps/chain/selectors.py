@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_FOREIGN, STATES_SERVING, NodeRole, NodeState
+from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
 from poolsite.filecoin.kinds import BadField
 from poolsite.filecoin.policy import UnknownNetwork, network_by_name, network_from_params
@@ -28,18 +29,18 @@ NULL_EPOCHS_MAX: Final = 10
 """How far the clock runs ahead of the newest head: a chain that stands still has no new epochs."""
 
 
-HEAD_CURRENT: Final = (
-    f"SELECT h.* FROM {Head._meta.db_table} h JOIN {Follower._meta.db_table} f ON f.head_id = h.id"  # noqa: S608
-    " ORDER BY f.id LIMIT 1"
+HEAD_CURRENT: Final[Compiled[Head]] = Compiled(
+    "head_current", lambda: Head.objects.filter(pk__in=Follower.objects.order_by("pk").values("head_id")[:1])
 )
-"""Written out: everything asks for the head, and to compile the query takes longer than to run it."""
-
-
-NETWORK_CURRENT: Final = f"SELECT * FROM {Network._meta.db_table} ORDER BY id LIMIT 1"  # noqa: S608
-
-NODES_ENABLED: Final = (
-    "SELECT id, url, token, name, position, role, weight, is_enabled, state"  # noqa: S608
-    f" FROM {Node._meta.db_table} WHERE is_enabled ORDER BY position, id"
+HEAD_BY_KEY: Final[Compiled[Head]] = Compiled(
+    "head_by_key", lambda key: Head.objects.filter(key=key), key="text"
+)
+NETWORK_CURRENT: Final[Compiled[Network]] = Compiled(
+    "network_current", lambda: Network.objects.order_by("pk")[:1]
+)
+NODES_ENABLED: Final[Compiled[Node]] = Compiled(
+    "nodes_enabled",
+    lambda: nodes_all().only("url", "token", "name", "position", "role", "weight", "is_enabled", "state"),
 )
 """Without what probes write down, which is most of a row; other columns are read when they are asked for."""
 
@@ -77,7 +78,12 @@ def read_again() -> None:
 
 def head_current() -> Head | None:
     """Return the newest head of our chain; None before the first one."""
-    return next(iter(Head.objects.raw(HEAD_CURRENT)), None)
+    return next(iter(HEAD_CURRENT.rows()), None)
+
+
+def head_by_key(key: str) -> Head | None:
+    """Return a tipset of our table, on our chain or not."""
+    return next(iter(HEAD_BY_KEY.rows(key=key)), None)
 
 
 def heads_recent(count: int = 60) -> list[Head]:
@@ -97,7 +103,7 @@ def head_after(height: int) -> Head | None:
 
 def network_bound() -> Network | None:
     """Return the network that the pool is bound to."""
-    return read_once("bound", lambda: next(iter(Network.objects.raw(NETWORK_CURRENT)), None))
+    return read_once("bound", lambda: next(iter(NETWORK_CURRENT.rows()), None))
 
 
 def head_exactly_at(height: int) -> Head | None:
@@ -206,7 +212,7 @@ def node_get(key: str) -> Node:
 
 def nodes_enabled() -> list[Node]:
     """Return the enabled nodes in the order of the settings, by a query that is written out."""
-    return read_once("nodes", lambda: list(Node.objects.raw(NODES_ENABLED)))
+    return read_once("nodes", NODES_ENABLED.rows)
 
 
 def nodes_for_reading(nodes: Iterable[Node] | None = None) -> list[Node]:
@@ -255,7 +261,7 @@ class ChainPath:
 
 def path_between(old_key: str, head: Head) -> ChainPath:
     """Return what left and what joined the chain between a reader's last tipset and `head`."""
-    old = Head.objects.filter(key=old_key).first()
+    old = head_by_key(old_key)
     reverted: list[Head] = []
     applied: list[Head] = []
     above: Head | None = head
@@ -264,11 +270,11 @@ def path_between(old_key: str, head: Head) -> ChainPath:
             return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=True, common=old)
         if old is not None and old.height >= above.height:
             reverted.append(old)
-            old = Head.objects.filter(key=old.parent_key).first()
+            old = head_by_key(old.parent_key)
             continue
         applied.append(above)
         if above.is_after_gap:
             break
         below = old if old is not None and old.key == above.parent_key else None
-        above = below or Head.objects.filter(key=above.parent_key).first()
+        above = below or head_by_key(above.parent_key)
     return ChainPath(tuple(reverted), tuple(applied[::-1]), is_complete=False)

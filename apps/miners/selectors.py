@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
+from apps.core.compiled import Compiled
 from apps.gateway.routes import host_account
 from apps.messages.selectors.recovery import recovery_row
 from apps.miners.errors import MinerUnknown
@@ -78,7 +79,10 @@ def miners_active() -> QuerySet[Miner]:
 
 def miners_active_now() -> list[Miner]:
     """Return the same miners, read now, by a query that is compiled already."""
-    return list(Miner.objects.select_related("tenant").filter(state=MinerState.ACTIVE).order_by("pk"))
+    return ACTIVE_NOW.rows()
+
+
+ACTIVE_NOW: Final[Compiled[Miner]] = Compiled("miners_active_now", miners_active)
 
 
 def roots_active() -> list[ChainRoots]:
@@ -86,12 +90,18 @@ def roots_active() -> list[ChainRoots]:
 
     The CIDs of their deadlines come with `roots_with_each`.
     """
-    return list(
+    return ROOTS_ACTIVE.rows()
+
+
+ROOTS_ACTIVE: Final[Compiled[ChainRoots]] = Compiled(
+    "roots_active",
+    lambda: (
         ChainRoots.objects.filter(miner__state=MinerState.ACTIVE)
         .defer("each")
         .select_related("miner__tenant")
         .order_by("miner")
-    )
+    ),
+)
 
 
 def roots_with_each(rows: Sequence[ChainRoots]) -> list[ChainRoots]:
@@ -263,13 +273,21 @@ def host_roles(*, tenant_id: int, host: str, now: datetime, lock: bool = False) 
     return HostRoles(ruled=by_kind[0], held=by_kind[1], restored_at=restored_at)
 
 
+WINNING: Final[Compiled[Role]] = Compiled(
+    "winning_roles",
+    lambda miners: Role.objects.filter(miner_id__any=miners, kind=RoleKind.WINNING).exclude(
+        state=RoleState.REMOVED
+    ),
+    miners="bigint[]",
+)
+
+
 def winning_hosts(miners: Collection[int] | QuerySet[Miner, int], *, now: datetime) -> dict[int, str]:
     """Return the host that proves a miner's wins, by the miner's key; none where no host has this role.
 
     An empty name: some host has it, and nobody holds it now.
     """
-    rows = Role.objects.filter(miner__in=miners, kind=RoleKind.WINNING)
-    roles = list(rows.exclude(state=RoleState.REMOVED))
+    roles = WINNING.rows(miners=list(miners))
     found: dict[int, str] = dict.fromkeys([role.miner_id for role in roles], "")
     restored_at = recovery_row().restored_at if roles else None
     for role in roles:

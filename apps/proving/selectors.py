@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.conf import settings
 from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q
 
+from apps.core.compiled import Compiled
 from apps.proving.due import WAITS_TO_OPEN
 from apps.proving.models import (
     CheckRun,
@@ -143,8 +144,17 @@ def backup_provers(holder: Worker | None, *, tenant_id: int, since: datetime) ->
 
 def provers_online(*, tenant_id: int, since: datetime, kind: JobKind = JobKind.WINDOW_POST) -> list[Worker]:
     """Return the workers of a tenant that take jobs of a kind and were heard of since then."""
-    workers = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, is_paused=False, seen_at__gte=since)
-    return [worker for worker in workers if kind in worker.kinds]
+    return [worker for worker in HEARD.rows(tenant=tenant_id, since=since) if kind in worker.kinds]
+
+
+HEARD: Final[Compiled[Worker]] = Compiled(
+    "workers_heard",
+    lambda tenant, since: Worker.objects.filter(
+        tenant_id=tenant, retired_at=None, is_paused=False, seen_at__gte=since
+    ),
+    tenant="bigint",
+    since="timestamptz",
+)
 
 
 @dataclass(frozen=True, slots=True)

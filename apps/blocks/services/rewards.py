@@ -15,6 +15,7 @@ from apps.blocks.states import RoundState
 from apps.chain.client import chain_client
 from apps.chain.models import Head
 from apps.chain.tipsets import key_to_json
+from apps.core.compiled import Compiled
 from apps.core.errors import DomainError
 from poolsite.filecoin.actors.miner import Method as MinerMethod
 from poolsite.filecoin.actors.miner_control import ApplyRewardsParams
@@ -31,14 +32,20 @@ Json = Any
 BOOKED_AT_ONCE: Final = 20
 
 
-def rewards_book() -> int:
-    """Write the reward of included blocks whose tipset was executed; return how many."""
-    rows = (
+DUE: Final[Compiled[Round]] = Compiled(
+    "rewards_due",
+    lambda: (
         Round.objects.select_related("block", "miner")
         .only("epoch", "miner__actor_id", "block__cid")
         .filter(state=RoundState.INCLUDED, block__reward=None, block__isnull=False)
-    )
-    due = list(rows.order_by("-epoch")[:BOOKED_AT_ONCE])
+        .order_by("-epoch")[:BOOKED_AT_ONCE]
+    ),
+)
+
+
+def rewards_book() -> int:
+    """Write the reward of included blocks whose tipset was executed; return how many."""
+    due = DUE.rows()
     if not due:
         return 0
     client, booked = chain_client(), 0

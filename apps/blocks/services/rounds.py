@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
+from apps.core.compiled import Compiled
 from apps.core.errors import LostRace, WrongState
 from apps.core.live import Change, publish_all
 from apps.core.transitions import advance, advance_many
@@ -80,9 +81,24 @@ def rounds_submitted(taken: Sequence[Submitted]) -> list[None]:
     return [None] * len(taken)
 
 
+LEFT: Final[Compiled[Round]] = Compiled(
+    "rounds_left",
+    lambda before: Round.objects.select_related("miner").filter(state=RoundState.WON, epoch__lt=before),
+    before="bigint",
+)
+AT: Final[Compiled[Round]] = Compiled(
+    "rounds_at",
+    lambda epoch, miners: Round.objects.select_related("block", "miner").filter(
+        epoch=epoch, miner_id__any=miners
+    ),
+    epoch="bigint",
+    miners="bigint[]",
+)
+
+
 def rounds_interrupted(*, before: int) -> int:
     """End the rounds that a service left behind when it was killed and that are too old to go on."""
-    rows = list(Round.objects.select_related("miner").filter(state=RoundState.WON, epoch__lt=before))
+    rows = LEFT.rows(before=before)
     for row in rows:
         round_advance(row, RoundState.INTERRUPTED, reason="the service ended before the block was submitted")
     return len(rows)
@@ -90,8 +106,7 @@ def rounds_interrupted(*, before: int) -> int:
 
 def rounds_at(miners: Sequence[Miner], epoch: int) -> dict[int, Round]:
     """Return the rounds of an epoch that are there already, with their blocks, by the miner's key."""
-    rows = Round.objects.select_related("block", "miner").filter(epoch=epoch, miner__in=miners)
-    return {row.miner_id: row for row in rows}
+    return {row.miner_id: row for row in AT.rows(epoch=epoch, miners=[miner.pk for miner in miners])}
 
 
 def rounds_publish(rows: Sequence[Round]) -> None:

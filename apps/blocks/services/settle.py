@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, OuterRef, Q
 
@@ -10,17 +10,21 @@ from apps.blocks.models import Round
 from apps.blocks.services.rounds import round_advance
 from apps.blocks.states import UNSURE, RoundState
 from apps.chain.models import Head
+from apps.core.compiled import Compiled
 
 if TYPE_CHECKING:
+    from django.db.models import QuerySet
+
     from apps.chain.models import Head as HeadRow
+    from apps.core.compiled import Parameter
 
 ORPHAN_DEPTH: Final = 2
 """A block that the chain does not have so many epochs later is orphaned; a reorganisation may bring it
 back."""
 
 
-def rounds_settle(head: HeadRow, *, finality: int) -> int:
-    """Move the rounds whose block joined or left the chain; return how many moved."""
+def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
+    """Return the rounds of some epochs whose block joined or left the chain, or may have done so."""
     tipset = Head.objects.filter(
         is_canonical=True, height=OuterRef("epoch"), cids__contains=[OuterRef("block__cid")]
     )
@@ -29,12 +33,20 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
         | Q(state=RoundState.INCLUDED, is_there=False)
         | Q(state=RoundState.ORPHANED, is_there=True)
         | Q(state__in=UNSURE, win_count__gt=0, is_there=True) & ~Q(block__cid=""),
-        epoch__gte=head.height - finality,
-        epoch__lte=head.height,
+        epoch__gte=first,
+        epoch__lte=last,
         block__isnull=False,
     )
     # Without the blocks themselves, which are most of what these rows hold.
-    rows = rows.select_related("miner").only("state", "epoch", "miner__uuid", "miner__tenant_id")
+    return rows.select_related("miner").only("state", "epoch", "miner__uuid", "miner__tenant_id")
+
+
+MOVED: Final[Compiled[Any]] = Compiled("rounds_moved", _moved, first="bigint", last="bigint")
+
+
+def rounds_settle(head: HeadRow, *, finality: int) -> int:
+    """Move the rounds whose block joined or left the chain; return how many moved."""
+    rows = MOVED.rows(first=head.height - finality, last=head.height)
     moved = 0
     for row in rows:
         event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)

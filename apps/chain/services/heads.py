@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Final
 from django.db import transaction
 
 from apps.chain.models import Follower, Head
+from apps.chain.selectors import head_by_key
 from apps.chain.tipsets import TipsetFacts
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
 if TYPE_CHECKING:
@@ -79,7 +81,12 @@ def head_follow(
 
 def follower_row() -> Follower:
     """Return the single row that says where the follower stands."""
-    return Follower.objects.select_related("head").get_or_create(pk=1)[0]
+    return next(iter(FOLLOWER.rows()), None) or Follower.objects.get_or_create(pk=1)[0]
+
+
+FOLLOWER: Final[Compiled[Follower]] = Compiled(
+    "follower_row", lambda: Follower.objects.select_related("head").filter(pk=1)
+)
 
 
 def steps_enqueued(row: Follower, *, key: str, epoch: int) -> None:
@@ -113,7 +120,7 @@ def _way(
 
 
 def _tipset(client: ChainClient, key: str) -> TipsetFacts:
-    row = Head.objects.filter(key=key).first()
+    row = head_by_key(key)
     if row is None:
         return client.chain_get_tipset(key)
     return TipsetFacts(

@@ -12,9 +12,11 @@ from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
 from apps.chain.models import Node
+from apps.chain.selectors import nodes_all
 from apps.chain.services.networks import WrongNetwork, network_bind, network_check
 from apps.chain.states import NodeState
 from apps.chain.upgrades import heights_of
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 
 if TYPE_CHECKING:
@@ -79,22 +81,26 @@ class Finding:
     error: str = ""
 
 
+ENABLED: Final[Compiled[Node]] = Compiled("nodes_probed", nodes_all)
+
+
 def nodes_probe(*, now: datetime) -> list[Node]:
     """Probe every enabled node's head, all at once, measure it, and write what was found."""
-    nodes = list(Node.objects.filter(is_enabled=True))
+    nodes = ENABLED.rows()
     if not nodes:
         return []
     with ThreadPoolExecutor(max_workers=min(len(nodes), 16)) as threads:
         findings = list(threads.map(lambda node: node_probe(node, now=now), nodes))
     before = {node.pk: _probe(node) for node in nodes}
+    stored = {node.pk: {name: getattr(node, name) for name in HEALTH_FIELDS} for node in nodes}
     for node, finding in zip(nodes, findings, strict=True):
         probe_store(node, finding, now=now)
     _compare(nodes, findings)
     for node in nodes:
         # No save(): a node that an operator has removed meanwhile is no error.
-        Node.objects.filter(pk=node.pk).update(
-            **{name: getattr(node, name) for name in HEALTH_FIELDS}, updated_at=now
-        )
+        found = {name: getattr(node, name) for name in HEALTH_FIELDS}
+        changed = {name: found[name] for name in found if found[name] != stored[node.pk][name]}
+        Node.objects.filter(pk=node.pk).update(**changed | {"state": node.state}, updated_at=now)
         if before[node.pk] != _probe(node):
             publish(Change("node", node.pk, None))
         if before[node.pk][0] != node.state:

@@ -8,6 +8,7 @@ from django.db import connection
 from django.db.models import Q
 
 from apps.chain.models import Follower, Head
+from apps.core.compiled import Compiled
 from apps.core.prepared_statements import Prepared
 from apps.messages.errors import MessageIdAmbiguous, MessageNotFound, SenderNotFound
 from apps.messages.models import Message, MessageEvent, Sender, SignedVersion
@@ -87,7 +88,14 @@ def messages_by_ids(ids: Collection[str]) -> dict[str, Message]:
 
     Parameters and signature, tens of kilobytes in a batch of sectors, are read when they are asked for.
     """
-    return Message.objects.defer("params", "signed").in_bulk(list(ids))
+    return {row.pk: row for row in BY_KEY.rows(keys=list(ids))} if ids else {}
+
+
+BY_KEY: Final[Compiled[Message]] = Compiled(
+    "messages_by_key",
+    lambda keys: Message.objects.filter(pk__any=keys).defer("params", "signed").order_by(),
+    keys="text[]",
+)
 
 
 def message_states(ids: Collection[str]) -> list[tuple[str, str, int]]:

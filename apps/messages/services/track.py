@@ -15,9 +15,9 @@ from django.db import transaction
 from django.db.models import F
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
-from apps.chain.models import Head
-from apps.chain.selectors import network_current, path_between
+from apps.chain.selectors import head_by_key, network_current, path_between
 from apps.chain.tipsets import key_to_json, tipset_from_json
+from apps.core.compiled import Compiled
 from apps.core.locks import try_lock
 from apps.messages.models import Message, Sender, SignedVersion, Tracker
 from apps.messages.services.bulk_transitions import NOT_LANDED, messages_advance, publish_message_changes
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.chain.client import ChainClient
+    from apps.chain.models import Head
     from poolsite.filecoin.message import Message as ChainMessage
     from poolsite.filecoin.message import Receipt
 
@@ -89,12 +90,15 @@ class Tracked:
     """True if the way from its last place was not known and the node was asked for each message."""
 
 
+TRACKER: Final[Compiled[Tracker]] = Compiled("tracker", lambda: Tracker.objects.filter(pk=1))
+
+
 def messages_track(*, head: Head, client: ChainClient, now: datetime) -> Tracked:
     """Bring all messages up to `head`.  Raises NodeUnavailable, NodeRefused; what was done stays done."""
     with try_lock(TRACK_LOCK, "tracker") as is_mine:
         if not is_mine:
             return Tracked()
-        tracker = Tracker.objects.get_or_create(pk=1)[0]
+        tracker = next(iter(TRACKER.rows()), None) or Tracker.objects.get_or_create(pk=1)[0]
         if tracker.key == head.key:
             return Tracked()
         path = path_between(tracker.key, head)
@@ -173,7 +177,7 @@ def _executed(row: Head, below: Head | None, *, client: ChainClient) -> Executed
     if len(messages) != len(receipts):
         raise NodeRefused(0, f"messages not match receipts, {len(messages)} != {len(receipts)}")
     if below is None or below.key != row.parent_key:
-        below = Head.objects.filter(key=row.parent_key).only("height", "base_fee").first()
+        below = head_by_key(row.parent_key)
     including = below or client.chain_get_tipset(row.parent_key)
     return Executed(
         head=row,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.proving.models import CheckRun, Deadline, SectorCheck
@@ -27,8 +28,17 @@ if TYPE_CHECKING:
 
 def checks_collect(context: ProvingContext) -> None:
     """End every look whose job has ended."""
-    rows = CheckRun.objects.filter(state=CheckState.RUNNING).select_related("miner__tenant", "job__miner")
-    for_each_isolated(rows.order_by("pk"), lambda run: check_collect(run, context), event="check_not_taken")
+    for_each_isolated(RUNNING.rows(), lambda run: check_collect(run, context), event="check_not_taken")
+
+
+RUNNING: Final[Compiled[CheckRun]] = Compiled(
+    "checks_running",
+    lambda: (
+        CheckRun.objects.filter(state=CheckState.RUNNING)
+        .select_related("miner__tenant", "job__miner")
+        .order_by("pk")
+    ),
+)
 
 
 def check_collect(run: CheckRun, context: ProvingContext) -> None:

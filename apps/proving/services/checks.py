@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.states import MinerState
 from apps.proving.models import CheckRun, Deadline, SectorCheck
@@ -40,25 +41,43 @@ KEPT_DAYS: Final = 30
 def checks_begin(context: ProvingContext) -> None:
     """Begin the looks that are due at this head; a deadline that cannot be read holds up no other."""
     height, params = context.head.height, context.network.proving
-    rows = Deadline.objects.filter(
-        ~Q(checked_open=F("open_epoch")) | Q(checked_open=None),
-        miner__state=MinerState.ACTIVE,
-        live__gt=0,
-        cutoff_epoch__gt=height,
-        cutoff_epoch__lte=height + ahead_epochs(params),
-    )
-    due = rows.select_related("miner__tenant").order_by("cutoff_epoch", "pk")
+    due = DUE.rows(height=height, ahead=height + ahead_epochs(params))
     for_each_isolated(due, lambda row: check_ahead(row, context), event="check_not_begun")
-    bad = SectorCheck.objects.filter(
+    keys = set(BAD.rows(height=height + 1, again=height + again_epochs(params)))
+    if not keys:
+        return
+    again = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch")
+    for_each_isolated(again, lambda row: check_again(row, context), event="check_not_repeated")
+
+
+DUE: Final[Compiled[Deadline]] = Compiled(
+    "checks_due",
+    lambda height, ahead: (
+        Deadline.objects.filter(
+            ~Q(checked_open=F("open_epoch")) | Q(checked_open=None),
+            miner__state=MinerState.ACTIVE,
+            live__gt=0,
+            cutoff_epoch__gt=height,
+            cutoff_epoch__lte=ahead,
+        )
+        .select_related("miner__tenant")
+        .order_by("cutoff_epoch", "pk")
+    ),
+    height="bigint",
+    ahead="bigint",
+)
+BAD: Final[Compiled[int]] = Compiled(
+    "checks_bad",
+    lambda height, again: SectorCheck.objects.filter(
         is_good=False,
         miner__state=MinerState.ACTIVE,
         miner__deadlines__index=F("deadline_index"),
-        miner__deadlines__cutoff_epoch__gt=height + 1,
-        miner__deadlines__cutoff_epoch__lte=height + again_epochs(params),
-    )
-    keys = set(bad.values_list("miner__deadlines__pk", flat=True))
-    again = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch")
-    for_each_isolated(again, lambda row: check_again(row, context), event="check_not_repeated")
+        miner__deadlines__cutoff_epoch__gt=height,
+        miner__deadlines__cutoff_epoch__lte=again,
+    ).values_list("miner__deadlines__pk", flat=True),
+    height="bigint",
+    again="bigint",
+)
 
 
 def check_ahead(deadline: Deadline, context: ProvingContext) -> int:

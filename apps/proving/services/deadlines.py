@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.onchain import PartitionFacts, partitions_read
 from apps.miners.selectors import roots_with_each
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from poolsite.filecoin.deadlines import DeadlineInfo
 
 
+FOLLOWED: Final[Compiled[FollowedWindows]] = Compiled("followed_windows", FollowedWindows.objects.all)
+
+
 def deadlines_follow(roots: Sequence[ChainRoots], context: ProvingContext) -> set[int]:
     """Bring windows and partitions of miners up to the head; returns the numbers of the rows it wrote.
 
     Read are the deadlines whose root moved; rows are written of these and of windows that have closed.
     `roots` must have been read from the database before the head: see sectors.services.active.
     """
-    known = {row.miner_id: row for row in FollowedWindows.objects.all()}
+    known = {row.miner_id: row for row in FOLLOWED.rows()}
     due = roots_with_each([row for row in roots if _is_due(row, known.get(row.miner_id), context)])
     stored = _stored(due, context)
     written: set[int] = set()
@@ -76,10 +80,7 @@ def _stored(due: Sequence[ChainRoots], context: ProvingContext) -> dict[int, Sto
     numbers: dict[int, dict[int, int]] = defaultdict(dict)
     same: set[int] = set()
     roots = {row.miner_id: row for row in due}
-    rows = Deadline.objects.filter(miner__in=found)
-    for pk, miner_id, index, root, close in rows.values_list(
-        "pk", "miner_id", "index", "root", "close_epoch"
-    ):
+    for pk, miner_id, index, root, close in PLACES.rows(miners=list(found)) if found else ():
         numbers[miner_id][index] = pk
         found[miner_id].ends[index] = close
         if root == roots[miner_id].of_deadline(index):
@@ -90,14 +91,31 @@ def _stored(due: Sequence[ChainRoots], context: ProvingContext) -> dict[int, Sto
         one.moved = [at for at in range(context.network.proving.deadlines) if of_miner.get(at) not in same]
         closed = {at for at, close in one.ends.items() if close <= context.head.height}
         wanted += [of_miner[at] for at in closed.union(one.moved) if at in of_miner]
-    for deadline in Deadline.objects.filter(pk__in=wanted):
+    for deadline in DEADLINES.rows(keys=wanted) if wanted else ():
         found[deadline.miner_id].rows[deadline.index] = deadline
     moved = [numbers[key][at] for key, one in found.items() for at in one.moved if at in numbers[key]]
-    for part in Partition.objects.filter(deadline__in=moved).annotate(
-        miner=F("deadline__miner"), at=F("deadline__index")
-    ):
+    for part in PARTITIONS.rows(deadlines=moved) if moved else ():
         found[part.miner].partitions[part.at].append(part)
     return found
+
+
+PLACES: Final[Compiled[tuple[int, int, int, str, int]]] = Compiled(
+    "deadline_places",
+    lambda miners: Deadline.objects.filter(miner_id__any=miners).values_list(
+        "pk", "miner_id", "index", "root", "close_epoch"
+    ),
+    miners="bigint[]",
+)
+DEADLINES: Final[Compiled[Deadline]] = Compiled(
+    "deadlines_by_key", lambda keys: Deadline.objects.filter(pk__any=keys), keys="bigint[]"
+)
+PARTITIONS: Final[Compiled[Any]] = Compiled(
+    "partitions_of_deadlines",
+    lambda deadlines: Partition.objects.filter(deadline_id__any=deadlines).annotate(
+        miner=F("deadline__miner"), at=F("deadline__index")
+    ),
+    deadlines="bigint[]",
+)
 
 
 def _is_due(roots: ChainRoots, known: FollowedWindows | None, context: ProvingContext) -> bool:

@@ -12,8 +12,9 @@ import structlog
 from django.db import transaction
 
 from apps.chain.models import Head
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.selectors import miners_active
+from apps.miners.selectors import miners_active_now
 from apps.proving.models import Dispute, DisputesRead, WindowPost
 from apps.proving.states import PostState
 from poolsite.filecoin.actors import miner as miner_actor
@@ -39,14 +40,16 @@ def disputes_follow(context: ProvingContext) -> int:
     Raises NodeUnavailable, NodeRefused.
     """
     deep = context.head.height - context.network.confidences.message
-    cursor, is_new = DisputesRead.objects.get_or_create(pk=1, defaults={"height": deep})
+    is_new = False
+    cursor = next(iter(CURSOR.rows()), None)
+    if cursor is None:
+        cursor, is_new = DisputesRead.objects.get_or_create(pk=1, defaults={"height": deep})
     if is_new or not _is_disputable(cursor.height, context):
         DisputesRead.objects.filter(pk=1).update(height=max(deep, cursor.height))
         return 0
-    heads = Head.objects.filter(is_canonical=True, height__gt=cursor.height, height__lte=deep)
     count, miners, read = 0, _miners(), cursor.height
     try:
-        for head in heads.order_by("height")[:AT_ONCE]:
+        for head in HEADS.rows(above=cursor.height, deep=deep):
             count += _head_read(head, miners, context)
             read = head.height
     finally:
@@ -58,12 +61,32 @@ def disputes_follow(context: ProvingContext) -> int:
 def _is_disputable(height: int, context: ProvingContext) -> bool:
     """Return whether a proof of ours may have been disputed since a height."""
     since = height - context.network.dispute_window
-    return WindowPost.objects.filter(state=PostState.LANDED, close_epoch__gt=since).exists()
+    return bool(DISPUTABLE.rows(since=since))
+
+
+CURSOR: Final[Compiled[DisputesRead]] = Compiled("disputes_read", lambda: DisputesRead.objects.filter(pk=1))
+DISPUTABLE: Final[Compiled[int]] = Compiled(
+    "posts_disputable",
+    lambda since: (
+        WindowPost.objects.filter(state=PostState.LANDED, close_epoch__gt=since)
+        .order_by()
+        .values_list("pk", flat=True)[:1]
+    ),
+    since="bigint",
+)
+HEADS: Final[Compiled[Head]] = Compiled(
+    "disputes_heads",
+    lambda above, deep: Head.objects.filter(is_canonical=True, height__gt=above, height__lte=deep).order_by(
+        "height"
+    )[:AT_ONCE],
+    above="bigint",
+    deep="bigint",
+)
 
 
 def _miners() -> dict[str, Miner]:
     """Return our miners by each of their addresses."""
-    rows = list(miners_active())
+    rows = miners_active_now()
     return {str(address): row for row in rows for address in (row.address, row.robust) if address}
 
 

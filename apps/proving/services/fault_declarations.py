@@ -9,13 +9,14 @@ time for it.  What is faulty already, on its way back or declared for this windo
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
 from django.db.models import F
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.messages.selectors import messages_by_ids
@@ -42,17 +43,34 @@ log = structlog.get_logger(__name__)
 def declarations_begin(context: ProvingContext) -> None:
     """Decide what is declared faulty for the windows whose cut-off is near."""
     height = context.head.height
-    near = SectorCheck.objects.filter(
+    keys = set(NEAR.rows(height=height + 1, again=height + again_epochs(context.network.proving)))
+    if not keys:
+        return
+    rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
+    for_each_isolated(rows, lambda row: declaration_decide(row, context), event="fault_not_declared")
+
+
+NEAR: Final[Compiled[int]] = Compiled(
+    "declarations_near",
+    lambda height, again: SectorCheck.objects.filter(
         is_good=False,
         bad_times__gte=2,
         miner__state=MinerState.ACTIVE,
         miner__deadlines__index=F("deadline_index"),
-        miner__deadlines__cutoff_epoch__gt=height + 1,
-        miner__deadlines__cutoff_epoch__lte=height + again_epochs(context.network.proving),
-    )
-    keys = set(near.values_list("miner__deadlines__pk", flat=True))
-    rows = Deadline.objects.filter(pk__in=keys).select_related("miner__tenant").order_by("cutoff_epoch", "pk")
-    for_each_isolated(rows, lambda row: declaration_decide(row, context), event="fault_not_declared")
+        miner__deadlines__cutoff_epoch__gt=height,
+        miner__deadlines__cutoff_epoch__lte=again,
+    ).values_list("miner__deadlines__pk", flat=True),
+    height="bigint",
+    again="bigint",
+)
+UNDER_WAY: Final[Compiled[FaultDeclaration]] = Compiled(
+    "declarations_under_way",
+    lambda: (
+        FaultDeclaration.objects.filter(state__in=OPEN_DECLARATIONS)
+        .select_related("miner__tenant")
+        .order_by("cutoff_epoch", "pk")
+    ),
+)
 
 
 def sectors_known_bad(deadline: Deadline, context: ProvingContext) -> set[int]:
@@ -117,11 +135,7 @@ def declaration_decide(deadline: Deadline, context: ProvingContext) -> int:
 
 def declarations_advance(context: ProvingContext) -> None:
     """Move every declaration that is under way."""
-    rows = list(
-        FaultDeclaration.objects.filter(state__in=OPEN_DECLARATIONS)
-        .select_related("miner__tenant")
-        .order_by("cutoff_epoch", "pk")
-    )
+    rows = UNDER_WAY.rows()
     messages = messages_by_ids([row.message_id for row in rows if row.message_id])
     for_each_isolated(
         rows,

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled, attach
 from apps.core.live import Change, publish
 from apps.messages.selectors import messages_by_ids
 from apps.messages.states import MessageState
 from apps.miners.states import MinerState
-from apps.proving.models import Deadline, WindowPost
+from apps.proving.models import Deadline, ProofAttempt, WindowPost
 from apps.proving.policy import ahead_epochs
 from apps.proving.selectors import (
     ForecastContext,
     attempts_open,
-    attempts_prefetch,
     forecast_of,
     provers_online_count,
 )
@@ -30,6 +30,9 @@ from apps.sectors.policy import sealing_policy
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from django.db.models import QuerySet
+
+    from apps.core.compiled import Parameter
     from apps.miners.models import Miner
     from apps.proving.services.miss_probability import Measured
     from apps.proving.services.proving_context import ProvingContext
@@ -54,18 +57,14 @@ def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, writte
         tenant_id: provers_online_count(tenant_id=tenant_id, since=since)
         for tenant_id in {miner.tenant_id for miner in miners}
     }
-    served = [tenant_id for tenant_id, count in provers.items() if count]
-    alone = [tenant_id for tenant_id, count in provers.items() if not count]
-    later = Q(live__gt=0, challenge_epoch__gt=context.head.height)
-    odd = (
-        Q(live=0) & ~Q(forecast=Forecast.NOTHING)
-        | later & Q(miner__tenant_id__in=served) & ~Q(forecast=Forecast.LATER)
-        | later & Q(miner__tenant_id__in=alone) & ~Q(forecast=Forecast.AT_RISK)
-    )
-    challenged = Q(live__gt=0, challenge_epoch__lte=context.head.height)
     rows: dict[int, list[Deadline]] = defaultdict(list)
-    wanted = Deadline.objects.filter(Q(pk__in=written) | challenged | odd, miner__in=miners)
-    for deadline in wanted:
+    for deadline in WANTED.rows(
+        written=list(written),
+        height=context.head.height,
+        served=[tenant_id for tenant_id, count in provers.items() if count],
+        alone=[tenant_id for tenant_id, count in provers.items() if not count],
+        miners=[miner.pk for miner in miners],
+    ):
         rows[deadline.miner_id].append(deadline)
     posts = _posts_of(rows)
     waits = _message_waits(posts)
@@ -84,6 +83,48 @@ def forecasts_follow(miners: Sequence[Miner], context: ProvingContext, *, writte
     for_each_isolated(rows, judge, event="forecast_update_failed")
 
 
+def _wanted(
+    written: Parameter, height: Parameter, served: Parameter, alone: Parameter, miners: Parameter
+) -> QuerySet[Deadline]:
+    """Return the deadlines of some miners that are judged again."""
+    later = Q(live__gt=0, challenge_epoch__gt=height)
+    odd = (
+        Q(live=0) & ~Q(forecast=Forecast.NOTHING)
+        | later & Q(miner__tenant_id__any=served) & ~Q(forecast=Forecast.LATER)
+        | later & Q(miner__tenant_id__any=alone) & ~Q(forecast=Forecast.AT_RISK)
+    )
+    challenged = Q(live__gt=0, challenge_epoch__lte=height)
+    return Deadline.objects.filter(Q(pk__any=written) | challenged | odd, miner_id__any=miners)
+
+
+WANTED: Final[Compiled[Deadline]] = Compiled(
+    "forecasts_wanted",
+    _wanted,
+    written="bigint[]",
+    height="bigint",
+    served="bigint[]",
+    alone="bigint[]",
+    miners="bigint[]",
+)
+NEAR: Final[Compiled[Deadline]] = Compiled(
+    "forecasts_near",
+    lambda height, ahead: Deadline.objects.filter(
+        miner__state=MinerState.ACTIVE, live__gt=0, close_epoch__gt=height, cutoff_epoch__lte=ahead
+    ).select_related("miner__tenant"),
+    height="bigint",
+    ahead="bigint",
+)
+POSTS: Final[Compiled[WindowPost]] = Compiled(
+    "forecasts_posts",
+    lambda miners, windows: WindowPost.objects.filter(miner_id__any=miners, open_epoch__any=windows),
+    miners="bigint[]",
+    windows="bigint[]",
+)
+ATTEMPTS: Final[Compiled[ProofAttempt]] = Compiled(
+    "forecasts_attempts", lambda posts: attempts_open("job").filter(post_id__any=posts), posts="bigint[]"
+)
+
+
 def forecasts_measure(context: ProvingContext) -> None:
     """Look ahead for the windows that are open or near: what they lack, and how likely they are missed.
 
@@ -92,15 +133,10 @@ def forecasts_measure(context: ProvingContext) -> None:
     window = context.network.proving.window
     if context.head.height % max(window // MEASURED_SHARE, MEASURED_EPOCHS):
         return
-    near = Deadline.objects.filter(
-        miner__state=MinerState.ACTIVE,
-        live__gt=0,
-        close_epoch__gt=context.head.height,
-        cutoff_epoch__lte=context.head.height + ahead_epochs(context.network.proving),
-    )
+    ahead = context.head.height + ahead_epochs(context.network.proving)
     rows: dict[int, list[Deadline]] = defaultdict(list)
     miners: dict[int, Miner] = {}
-    for deadline in near.select_related("miner__tenant"):
+    for deadline in NEAR.rows(height=context.head.height, ahead=ahead):
         rows[deadline.miner_id].append(deadline)
         miners[deadline.miner_id] = deadline.miner
     posts = _posts_of(rows)
@@ -129,8 +165,10 @@ def _posts_of(rows: Mapping[int, Sequence[Deadline]]) -> Posts:
     """Return the proofs for the windows of deadlines; asks once for all miners."""
     windows = {deadline.open_epoch for deadlines in rows.values() for deadline in deadlines}
     found: Posts = defaultdict(list)
-    posts = WindowPost.objects.filter(miner__in=rows, open_epoch__in=windows)
-    for post in posts.prefetch_related(attempts_prefetch(attempts_open("job"))):
+    posts = POSTS.rows(miners=list(rows), windows=list(windows)) if rows else []
+    attempts = ATTEMPTS.rows(posts=[post.pk for post in posts]) if posts else []
+    attach(posts, "attempts", attempts, by="post")
+    for post in posts:
         found[post.miner_id, post.deadline_index, post.open_epoch].append(post)
     return found
 

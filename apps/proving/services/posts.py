@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models.expressions import RawSQL
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled, attach
 from apps.core.locks import lock_in_turn, try_lock
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
@@ -17,8 +18,8 @@ from apps.messages.selectors import messages_by_ids
 from apps.messages.selectors.tracking import tracked_height
 from apps.messages.states import MessageState
 from apps.proving.due import MOVING
-from apps.proving.models import WindowPost
-from apps.proving.selectors import attempts_open, attempts_prefetch
+from apps.proving.models import ProofAttempt, WindowPost
+from apps.proving.selectors import attempts_open
 from apps.proving.services.attempts import attempts_cancel
 from apps.proving.services.fault_rechecks import faults_recheck
 from apps.proving.services.post_updates import post_update, publish_post
@@ -50,6 +51,26 @@ TURN_S: Final = 5.0
 VERSION: Final = RawSQL("proving_windowpost.xmin::text", [])
 """Another one after each change of the row."""
 ENDED: Final = (PostState.LANDED, PostState.MISSED)
+POSTS: Final[Compiled[WindowPost]] = Compiled(
+    "posts_read",
+    lambda keys: (
+        WindowPost.objects.filter(pk__any=keys)
+        .select_related("miner__tenant")
+        .annotate(version=VERSION)
+        .order_by("close_epoch", "pk")
+    ),
+    keys="bigint[]",
+)
+ATTEMPTS: Final[Compiled[ProofAttempt]] = Compiled(
+    "posts_attempts",
+    lambda posts: attempts_open("job__miner", "job__worker").filter(post_id__any=posts),
+    posts="bigint[]",
+)
+VERSION_NOW: Final[Compiled[str]] = Compiled(
+    "post_version",
+    lambda key: WindowPost.objects.filter(pk=key).order_by().values_list(VERSION, flat=True),
+    key="bigint",
+)
 POSTS_MOVING: Final = Prepared("posts_moving", MOVING, ["bigint", "timestamptz", "bigint"])
 
 
@@ -83,8 +104,7 @@ def posts_advance(context: ProvingContext) -> None:
 
 def _is_as_read(post: WindowPost) -> bool:
     """Return whether nobody has changed a proof's row since it was read."""
-    now = WindowPost.objects.filter(pk=post.pk).values_list(VERSION, flat=True).first()
-    return bool(now == post.__dict__["version"])
+    return VERSION_NOW.rows(key=post.pk) == [post.__dict__["version"]]
 
 
 def _move_anew(post: WindowPost, context: ProvingContext) -> None:
@@ -106,10 +126,9 @@ def _posts_to_move(context: ProvingContext) -> tuple[list[WindowPost], dict[str,
 
 
 def _posts_read(keys: Sequence[int]) -> tuple[list[WindowPost], dict[str, Message]]:
-    attempts = attempts_prefetch(attempts_open("job__miner", "job__worker"))
-    rows = WindowPost.objects.filter(pk__in=keys).select_related("miner__tenant").annotate(version=VERSION)
-    ordered = rows.prefetch_related(attempts).order_by("close_epoch", "pk")
-    posts: list[WindowPost] = sorted(ordered, key=lambda post: post.state == PostState.LANDED)
+    ordered = POSTS.rows(keys=list(keys))
+    attach(ordered, "attempts", ATTEMPTS.rows(posts=list(keys)), by="post")
+    posts = sorted(ordered, key=lambda post: post.state == PostState.LANDED)
     return posts, messages_by_ids([post.message_id for post in posts if post.message_id])
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.core.locks import lock_in_turn, try_lock
 from apps.core.transitions import advance
@@ -56,8 +57,21 @@ OPEN: Final = (RecoveryState.CHECKING, RecoveryState.GOOD, RecoveryState.SENT, R
 
 def miners_faulty(miners: Sequence[Miner]) -> list[Miner]:
     """Return those of the miners that have faulty sectors."""
-    found = set(Deadline.objects.filter(miner__in=miners, faulty__gt=0).values_list("miner", flat=True))
+    found = set(FAULTY.rows(miners=[miner.pk for miner in miners]))
     return [miner for miner in miners if miner.pk in found]
+
+
+FAULTY: Final[Compiled[int]] = Compiled(
+    "miners_faulty",
+    lambda miners: (
+        Deadline.objects.filter(miner_id__any=miners, faulty__gt=0).order_by().values_list("miner", flat=True)
+    ),
+    miners="bigint[]",
+)
+UNDER_WAY: Final[Compiled[Recovery]] = Compiled(
+    "recoveries_under_way",
+    lambda: Recovery.objects.filter(state__in=OPEN).order_by("pk").only("pk", "miner"),
+)
 
 
 def recoveries_begin(miner: Miner, context: ProvingContext) -> int:
@@ -164,7 +178,7 @@ def recoveries_advance(context: ProvingContext) -> None:
     Two passes meet here, as in `posts_advance`.  A miner's recoveries are moved by one of them at a time,
     since only one of its declarations brings the miner's debt; the other pass looks at them anew afterwards.
     """
-    rows = list(Recovery.objects.filter(state__in=OPEN).order_by("pk").only("pk", "miner"))
+    rows = UNDER_WAY.rows()
     at_work: list[Recovery] = []
 
     def move(row: Recovery) -> None:
@@ -185,9 +199,16 @@ def recoveries_advance(context: ProvingContext) -> None:
     for_each_isolated(at_work, move_in_turn, event="recovery_not_moved")
 
 
+ONE: Final[Compiled[Recovery]] = Compiled(
+    "recovery_under_way",
+    lambda key: Recovery.objects.filter(pk=key, state__in=OPEN).select_related("miner__tenant", "job__miner"),
+    key="bigint",
+)
+
+
 def _move_now(row: Recovery, context: ProvingContext) -> None:
     """Advance a recovery from where it is now: another pass may have moved it."""
-    rows = Recovery.objects.filter(pk=row.pk, state__in=OPEN).select_related("miner__tenant", "job__miner")
+    rows = ONE.rows(key=row.pk)
     for fresh in rows:
         message = messages_by_ids([fresh.message_id]).get(fresh.message_id) if fresh.message_id else None
         recovery_move(fresh, message, context)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 
+from apps.core.compiled import Compiled
 from apps.miners.onchain import partitions_read
 from apps.proving.models import WindowPost
 from apps.proving.services.post_updates import publish_post
@@ -37,13 +38,23 @@ def windows_open(miner: Miner, context: ProvingContext) -> list[DeadlineInfo]:
 def windows_unproved(miners: Iterable[Miner], context: ProvingContext) -> dict[Miner, list[DeadlineInfo]]:
     """Return the challenged windows that have no proof yet, by miner; asks the database once for all."""
     opened = {miner: windows_open(miner, context) for miner in miners}
-    wanted = Q(miner__in=opened, open_epoch__in={one.open for windows in opened.values() for one in windows})
-    there = set(WindowPost.objects.filter(wanted).values_list("miner", "deadline_index", "open_epoch"))
+    epochs = {one.open for windows in opened.values() for one in windows}
+    there = set(THERE.rows(miners=[miner.pk for miner in opened], windows=list(epochs)) if epochs else ())
     found = {
         miner: [one for one in windows if (miner.pk, one.index, one.open) not in there]
         for miner, windows in opened.items()
     }
     return {miner: windows for miner, windows in found.items() if windows}
+
+
+THERE: Final[Compiled[tuple[int, int, int]]] = Compiled(
+    "windows_with_posts",
+    lambda miners, windows: WindowPost.objects.filter(
+        miner_id__any=miners, open_epoch__any=windows
+    ).values_list("miner", "deadline_index", "open_epoch"),
+    miners="bigint[]",
+    windows="bigint[]",
+)
 
 
 def posts_schedule(miner: Miner, windows: Sequence[DeadlineInfo], context: ProvingContext) -> int:

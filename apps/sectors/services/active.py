@@ -8,11 +8,12 @@ miner at another head, all its deadlines are read and all its rows compared.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 
 from apps.chain.isolation import for_each_isolated
+from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
 from apps.miners.onchain import active_fields
 from apps.miners.selectors import roots_with_each
@@ -33,17 +34,25 @@ PLACES_MAX = 100
 """Sectors of one miner whose deadline is asked for at one head."""
 
 
+LIGHT: Final[Compiled[ActiveSectors]] = Compiled(
+    "active_sectors_light", lambda: ActiveSectors.objects.defer("numbers", "each")
+)
+KNOWN: Final[Compiled[ActiveSectors]] = Compiled(
+    "active_sectors_of",
+    lambda miners: ActiveSectors.objects.filter(miner_id__any=miners),
+    miners="bigint[]",
+)
+
+
 def active_follow(roots: Sequence[ChainRoots], work: SealingContext) -> None:
     """Follow the active sectors of miners; what goes wrong with one of them stops no other.
 
     `roots` must have been read from the database before the head of `work`: of an older head a state would be
     noted under a root that is newer, and never be looked at again.
     """
-    light = {row.miner_id: row for row in ActiveSectors.objects.defer("numbers", "each")}
+    light = {row.miner_id: row for row in LIGHT.rows()}
     due = roots_with_each([row for row in roots if _is_due(light.get(row.miner_id), row, work)])
-    known = {
-        row.miner_id: row for row in ActiveSectors.objects.filter(miner__in=[row.miner_id for row in due])
-    }
+    known = {row.miner_id: row for row in KNOWN.rows(miners=[row.miner_id for row in due])} if due else {}
     same: list[ActiveSectors] = []
     for_each_isolated(
         due,

@@ -13,10 +13,12 @@ from apps.chain.errors import NodeRefused
 from apps.chain.parallel import map_parallel
 from apps.chain.selectors import network_current
 from apps.core import clock
+from apps.core.compiled import Compiled
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
-from apps.gateway.selectors import signer_keys, signers_connected
+from apps.gateway.models import SignerKey
+from apps.gateway.selectors import ALIVE_S, signer_keys
 from apps.gateway.services.connection_test import connection_request
 from apps.gateway.services.signatures import RuledSignature, WalletSignRequest, signers_of, wallet_sign_all
 from apps.users.models import SignerGrant, Tenant
@@ -41,7 +43,8 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.chain.client import ChainClient
-    from apps.gateway.models import SignerConnection, SignerKey
+    from apps.core.compiled import Parameter
+    from apps.gateway.models import SignerConnection
     from poolsite.filecoin.message import Message
     from poolsite.wire.origins import IdFound, Origin
 
@@ -56,6 +59,7 @@ MOVED_MAX: Final = 1_000
 CALLS_MAX: Final = 50
 """Calls in one request."""
 HAS_MOVED: Final = Q(checked_at=None) | Q(moved_at__isnull=False, moved_at__gte=F("checked_at"))
+OLDEST_FIRST: Final = F("checked_at").asc(nulls_first=True)
 META_MESSAGE: Final = "message"
 UNKNOWN_EVENT: Final = "unexpect type"
 """How venus-wallet, and a signer of ours from before, refuses an event that it does not know."""
@@ -267,24 +271,43 @@ def records_write(
 @transaction.atomic
 def wallets_from_keys(*, now: datetime) -> None:
     """Have a row for each key that a signer proved, and note which are served now."""
-    for key in _keys_unknown():
+    for key in UNKNOWN.rows():
         kind = SIG_TYPE_NAMES[signature_type(address_parse(key.address))]
         wallet, _ = Wallet.objects.get_or_create(
             address=key.address,
             defaults={"tenant": key.tenant, "account": key.tenant.name, "key_type": kind},
         )
         publish(Change("wallet", wallet.pk, wallet.tenant_id))
-    here = {key.address for row in signers_connected(SYSTEM) for key in row.signer_keys.all()}
-    back = Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S)
-    returned = list(back)
-    Wallet.objects.filter(address__in=here).exclude(seen_at__gt=now - SERVED_S / 3).update(seen_at=now)
-    for wallet in returned:
-        publish(Change("wallet", wallet.pk, wallet.tenant_id))
+    unsure = UNSURE.rows(alive=now - ALIVE_S, before=now - SERVED_S / 3)
+    if unsure:
+        Wallet.objects.filter(pk__in=[wallet.pk for wallet in unsure]).update(seen_at=now)
+    for wallet in unsure:
+        if wallet.seen_at is None or wallet.seen_at <= now - SERVED_S:
+            publish(Change("wallet", wallet.pk, wallet.tenant_id))
 
 
 def _keys_unknown() -> QuerySet[SignerKey]:
     """Return the keys that signers proved and no wallet has."""
     return signer_keys(SYSTEM).exclude(address__in=Wallet.objects.values("address"))
+
+
+def _unsure(alive: Parameter, before: Parameter) -> QuerySet[Wallet]:
+    """Return the wallets of connected signers' keys that were not noted as served for a while."""
+    here = SignerKey.objects.filter(
+        removed_at=None, connection__closed_at=None, connection__seen_at__gt=alive
+    )
+    rows = Wallet.objects.filter(address__in=here.order_by().values("address"))
+    return rows.exclude(seen_at__gt=before).only("tenant_id", "seen_at")
+
+
+UNKNOWN: Final[Compiled[SignerKey]] = Compiled("signer_keys_unknown", _keys_unknown)
+UNSURE: Final[Compiled[Wallet]] = Compiled(
+    "wallets_unsure", _unsure, alive="timestamptz", before="timestamptz"
+)
+MOVED: Final[Compiled[Wallet]] = Compiled(
+    "wallets_moved",
+    lambda: Wallet.objects.filter(HAS_MOVED).order_by(OLDEST_FIRST, "pk")[:MOVED_MAX],
+)
 
 
 def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
@@ -295,11 +318,10 @@ def wallets_moved(addresses: Collection[str], *, at: datetime) -> None:
 
 def wallets_due() -> list[Wallet]:
     """Return the wallets to ask for now: those that moved or are new, and some of the rest in turn."""
-    oldest_first = F("checked_at").asc(nulls_first=True)
-    moved = list(Wallet.objects.filter(HAS_MOVED).order_by(oldest_first, "pk")[:MOVED_MAX])
+    moved = MOVED.rows()
     turn = max(TURN_MIN, -(-Wallet.objects.count() // TURN_HEADS))
     rest = Wallet.objects.exclude(pk__in=[wallet.pk for wallet in moved])
-    return moved + list(rest.order_by(oldest_first, "pk")[:turn])
+    return moved + list(rest.order_by(OLDEST_FIRST, "pk")[:turn])
 
 
 def wallets_refresh(*, client: ChainClient, now: datetime) -> int:

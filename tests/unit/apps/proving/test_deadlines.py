@@ -162,6 +162,6 @@ def test_forecasts_of_many_miners_cost_as_many_questions_as_of_one() -> None:
     for some in (miners[:1], miners):
         with CaptureQueriesContext(connection) as seen:
             forecasts_follow(some, chain.look(1018), written=())
-        counts.append(len([query for query in seen.captured_queries if "proving_" in query["sql"]]))
+        counts.append(len([query for query in seen.captured_queries if "forecasts_" in query["sql"]]))
 
     assert counts == [2, 2]
