@@ -8,6 +8,7 @@ from django.db.models import Q
 
 from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
 from apps.checks.exposure import deposits_of
+from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import percent, plural, size, time_left, whole
@@ -44,8 +45,6 @@ SEED_TEXT: Final = "the console has not read it, look at its nodes and its task 
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
-COUNTED_MAX: Final = 1_000
-"""More is said as "over 1 000": a count reads every row that it counts."""
 
 
 def sectors_paused(data: CheckData) -> Iterator[Finding]:
@@ -119,7 +118,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     life = data.network.max_prove_commit_duration
     rows = data.sectors.exclude(state__in=DEPOSIT_OVER)
     rows = rows.filter(precommit_epoch__lt=_lost_soon(data.clock, data.network)).order_by("precommit_epoch")
-    late = list(rows[:COUNTED_MAX])
+    late = rare_rows(rows)
     if not late:
         return
     first = late[0]
@@ -149,7 +148,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     for kind, life in lives:
         old |= kind & Q(ticket_epoch__lt=data.clock.epoch - life + life // TICKET_PART)
     rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
-    late = list(rows[:COUNTED_MAX])
+    late = rare_rows(rows)
     if late:
         ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
         first = min(late, key=lambda row: ends[row.pk])
@@ -174,7 +173,7 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
     rows = data.sectors.filter(
         state=SectorState.PRECOMMIT_LANDED, precommit_epoch__lt=before, paused_at=None
     ).order_by("precommit_epoch")
-    late = list(rows[:COUNTED_MAX])
+    late = rare_rows(rows)
     if late:
         first = late[0]
         ready = (first.precommit_epoch or 0) + data.network.pre_commit_challenge_delay

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from apps.checks.acts import runs_retry
+from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.core.formatting import fil, plural
 from apps.pieces.selectors import pieces_failed as pieces_failed_of
@@ -26,7 +27,6 @@ SHOWN: Final = timedelta(hours=24)
 """A failure that asks for no decision is named for so long."""
 CHANGES_SHOWN: Final = timedelta(days=7)
 """A termination or an extension that failed: it was a decision, which still stands."""
-COUNTED_MAX: Final = 1_000
 RUNS: Final = {JobKind.SNAP_UP: "snap-up", JobKind.REBUILD: "rebuild"}
 CHANGES: Final = {ChangeKind.TERMINATE: "termination", ChangeKind.EXTEND: "extension"}
 
@@ -38,7 +38,7 @@ def _named(sector: Sector, error: str) -> str:
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
     """Snap-ups and rebuilds that stopped: their pieces or a faulty sector wait for a decision."""
-    rows = list(runs_stopped_of(data.sectors)[:COUNTED_MAX])
+    rows = rare_rows(runs_stopped_of(data.sectors))
     for kind, word in RUNS.items():
         stopped = [row for row in rows if row.kind == kind]
         if not stopped:
@@ -60,7 +60,7 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
 
 def changes_failed(data: CheckData) -> Iterator[Finding]:
     """Terminations and extensions that the chain refused: the sectors go on as before."""
-    rows = list(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN)[:COUNTED_MAX])
+    rows = rare_rows(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN))
     for kind, word in CHANGES.items():
         failed = [row for row in rows if row.kind == kind]
         if not failed:
@@ -81,7 +81,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
 
 def moves_failed(data: CheckData) -> Iterator[Finding]:
     """Sectors that did not reach another store; the old copy still counts."""
-    rows = list(moves_failed_of(data.sectors, since=data.at - SHOWN)[:COUNTED_MAX])
+    rows = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN))
     if rows:
         first = rows[0]
         way = f"from {first.from_store} to {first.to_store}"
@@ -106,7 +106,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
 
 def pieces_failed(data: CheckData) -> Iterator[Finding]:
     """Clients' data that will be in no sector; what the client paid for is not delivered."""
-    rows = pieces_failed_of(data.viewer, limit=COUNTED_MAX)
+    rows = rare_rows(pieces_failed_of(data.viewer))
     if rows:
         first = rows[0]
         starts = [row.start_epoch for row in rows if row.start_epoch is not None]

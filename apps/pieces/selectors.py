@@ -65,10 +65,9 @@ def pieces_counts(viewer: Principal) -> dict[str, int]:
     return dict(rows.values_list("state").annotate(Count("pk")))
 
 
-def pieces_failed(viewer: Principal, *, limit: int) -> list[Piece]:
+def pieces_failed(viewer: Principal) -> QuerySet[Piece]:
     """Return the pieces that will be in no sector and that nobody has removed yet, newest first."""
-    rows = pieces_visible(viewer).filter(state=PieceState.FAILED)
-    return list(rows.order_by("-pk")[:limit])
+    return pieces_visible(viewer).filter(state=PieceState.FAILED).order_by("-pk")
 
 
 def piece_get(viewer: Principal, piece_cid: str) -> Piece:
