@@ -250,7 +250,7 @@ def devnet_child(paths: PoolPaths, options: Options) -> Child:
         funds = [word for address in addresses for word in ("--fund", f"{address}={FIRST_FIL}")]
         data = ("--data", paths.var / "devnet" / "chain.sqlite")
         listen = ("--listen", options.devnet_listen, "--network", options.network)
-        return [sys.executable, SITE / "manage.py", "devnet", *listen, *data, *funds]
+        return [sys.executable, "-m", "poolsite.devnet", *listen, *data, *funds]
 
     address, _, port = options.devnet_listen.rpartition(":")
     return Child(

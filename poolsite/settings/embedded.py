@@ -16,6 +16,5 @@ SECRET_KEY = SECRET_KEY or paths.secret_key()
 host = os.environ.get("POOLSITE_HOST", "")
 if host:  # where it listens it also answers to that name
     ALLOWED_HOSTS += [f"[{host}]" if ":" in host else host]
-INSTALLED_APPS += ["poolsite.devnet"]
 EMBEDDED = True
 """Whether the pages may speak of `make up`, its folder and its processes."""

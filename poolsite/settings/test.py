@@ -26,7 +26,6 @@ NETWORK = "test"
 DISK_LOW_SHARE = 0.0  # whatever the machine has
 DISK_RESERVE_BYTES = 0
 DATABASE_MARKER = None
-INSTALLED_APPS += ["poolsite.devnet"]
 WHITENOISE_AUTOREFRESH = True
 # A line a request would hide what a failed test says.
 LOGGING["loggers"]["apps.core.middleware"] = {"level": "WARNING"}
