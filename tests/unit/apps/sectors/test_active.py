@@ -138,7 +138,7 @@ def test_unchanged_roots_cost_no_call_and_two_queries() -> None:
 
     assert chain.calls == []
     asked = [query["sql"] for query in seen.captured_queries]
-    assert len([sql for sql in asked if "miners_chainroots" in sql or "sectors_" in sql]) == 2
+    assert len([sql for sql in asked if "roots" in sql or "sectors_" in sql]) == 2
     assert not [sql for sql in asked if '"sectors_sector"' in sql]
 
 
