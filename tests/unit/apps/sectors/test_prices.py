@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,14 @@ from apps.chain.errors import NodeUnavailable
 from apps.messages.states import MessageState
 from apps.miners.models import MinerAddress
 from apps.miners.states import Use
-from apps.sectors.services.prices import GAS_FIRST, PledgePrice, gas_averages, payers_of, pledge_price
+from apps.sectors.services.prices import (
+    GAS_FIRST,
+    PledgePrice,
+    gas_averages,
+    payers_of,
+    paying_of,
+    pledge_price,
+)
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.pipeline import SectorState
@@ -96,6 +104,32 @@ def test_one_address_pays_both_messages():
 
     assert payer.address == miner.worker
     assert (payer.needs, payer.promised, payer.left) == (2 * 15, 0, 70)
+
+
+def test_the_miners_balance_pays_first():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+
+    paying = paying_of(miner, replace(PRICE, available=8))
+
+    funds = paying.funds(2)
+    assert (funds.needed, funds.from_balance, funds.sent) == (2 * 12, 8, 16)
+    [payer] = paying.payers(2)
+    assert (payer.needs, payer.left) == (2 * 15 - 8, 78)
+    assert (paying.most(20), paying.most(20, keep=90)) == (7, 1), "(100 + 8) / 15, and with 90 kept"
+    none_sent = paying_of(miner, replace(PRICE, is_sent=False)).funds(2)
+    assert (none_sent.from_balance, none_sent.sent) == (24, 0)
+
+
+def test_what_is_under_way_takes_the_miners_balance_first():
+    miner = factories.miner()
+    factories.wallet(miner.worker, balance=100)
+    factories.sector(miner, state=SectorState.PC1_DONE)
+
+    for available, own, promised in ((8, 0, 6 + 9 - 8), (20, 8, 6 + 9 - 12)):
+        paying = paying_of(miner, replace(PRICE, available=available))
+        [payer] = paying.payers(1)
+        assert (paying.own, payer.promised) == (own, promised)
 
 
 def test_sectors_under_way_take_their_part_first():
