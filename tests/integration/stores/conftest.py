@@ -82,7 +82,12 @@ class Farm:
         Checksums(made.cache).record_all({path: file_digest(path) for path in known})
         store = Store(self.root)
         files = store.persist(made, miner_id=1000, number=number)
-        facts = {"state": "PROVING", "store": store.name(), "comm_r": files.comm_r, "number": number}
+        facts: dict[str, Any] = {
+            "state": "PROVING",
+            "store": store.name(),
+            "comm_r": files.comm_r,
+            "number": number,
+        }
         return factories.sector(self.miner, seal_proof=PROOF, **facts)
 
     def start(self) -> None:

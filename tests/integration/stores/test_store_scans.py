@@ -38,13 +38,12 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def found(farm: Farm) -> dict[str, dict[str, Any]]:
     """What the last scan found, by name, read page by page."""
-    rows, cursor = [], ""
-    while cursor is not None:
-        page = farm.ask(
-            "GET", "findings", params={"limit": 1} | ({"cursor": cursor} if cursor else {})
-        ).json()
+    rows: list[dict[str, Any]] = []
+    params = {"limit": "1"}
+    while params:
+        page = farm.ask("GET", "findings", params=params).json()
         rows += page["results"]
-        cursor = page["cursor"]
+        params = {"limit": "1", "cursor": page["cursor"]} if page["cursor"] else {}
     return {row["name"]: row for row in rows}
 
 
@@ -100,6 +99,7 @@ def test_what_was_lost_is_found_and_adopted_and_leftovers_go(
     farm.beats(is_over)
     assert not half.exists()
     entry = AuditEntry.objects.get(action="store.remove_leftovers")
+    assert entry.after is not None
     assert (entry.after["sectors"], entry.after["reason"]) == (["s-t01000-700"], "full")
     assert farm.path("sealed", one).exists()
     assert StoreFinding.objects.get(number=700).state == "REMOVED"
