@@ -19,6 +19,7 @@ from tests.servers import TEMPLATE, PostgresServer
 
 WINDOWS: Final = 4
 LIMIT: Final = 3.0
+"""None is faster here: a window opens two epochs after its challenge, and a message lands in the next."""
 CASE: Final = f"challenge to landed proof, the slowest of {WINDOWS} windows at 2 KiB"
 
 
@@ -68,7 +69,9 @@ def slowest() -> int:
         world = tests.World(Path(folder), kernels, patches)
         try:
             miner = tests.active_sectors(world, 1)
-            landed = proofs.filter(miner=miner).exclude(landed_height=None)
+            # A window that was challenged while its sector was committed is proven late by the clock alone.
+            ready = world.height
+            landed = proofs.filter(miner=miner, challenge_epoch__gte=ready).exclude(landed_height=None)
             world.until(lambda: landed.count() >= WINDOWS, epochs=2 * WINDOWS * tests.PERIOD)
             return max(int(row.landed_height - row.challenge_epoch) for row in landed[:WINDOWS])
         finally:
