@@ -6,10 +6,11 @@ import signal
 import threading
 from typing import Any
 
+from celery import current_app
 from django.core.management.base import BaseCommand
 
 from apps.chain.follow import ChainFollower
-from apps.chain.queues import task_send, tasks_waiting
+from apps.chain.queues import tasks_waiting
 from apps.chain.steps import Steps, tasks_due
 
 
@@ -23,5 +24,5 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        steps = Steps(send=task_send, waiting=tasks_waiting, due=tasks_due)
+        steps = Steps(send=current_app.send_task, waiting=tasks_waiting, due=tasks_due)
         ChainFollower(steps=steps).run(asked_to_stop=stop.is_set)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from celery import Celery
 from redis.exceptions import ConnectionError as RedisAway
 
 from apps.chain import queues
-from apps.chain.queues import task_send, tasks_waiting
+from apps.chain.queues import tasks_waiting
 from apps.chain.steps import Steps, head_steps
 from apps.core.redis_clients import redis_client
 
@@ -25,30 +24,6 @@ def test_a_sent_task_waits_until_a_worker_takes_it(pool_redis: str) -> None:
 
     redis_client().rpop("head")
     assert tasks_waiting("head") == {"wallets.refresh"}
-
-
-def test_a_task_is_sent_as_celery_sends_it(pool_redis: str) -> None:
-    app = Celery(broker=pool_redis.replace("unix://", "redis+socket://"), set_as_current=False)
-    app.conf.task_ignore_result = True
-    given: dict[str, Any] = {"kwargs": {"height": 3, "key": "k"}, "queue": "head", "expires": 30}
-    with app.connection_for_write() as link:
-        app.send_task("chain.facts", connection=link, ignore_result=True, **given)
-    task_send("chain.facts", **given)
-
-    ours, theirs = [json.loads(row) for row in redis_client().lrange("head", 0, -1)]
-
-    assert ours["headers"]["expires"] > theirs["headers"]["expires"]
-    assert _lasting(ours) == _lasting(theirs)
-    with app.connection_for_read() as link, link.SimpleQueue("head") as queue:
-        names = [queue.get(timeout=5).headers["task"] for _ in range(2)]
-    assert names == ["chain.facts", "chain.facts"]
-
-
-def _lasting(message: dict[str, Any]) -> dict[str, Any]:
-    """A message without what is new in each, and what is for results or other brokers."""
-    message["headers"] |= dict.fromkeys(("id", "root_id", "expires", "origin"))
-    message["properties"] |= dict.fromkeys(("correlation_id", "reply_to", "delivery_tag", "expiration"))
-    return message
 
 
 def test_what_is_not_of_celery_stands_for_no_task(pool_redis: str) -> None:
