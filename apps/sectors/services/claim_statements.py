@@ -51,16 +51,21 @@ the proofs and other few jobs whose lease ran out: a window does not wait for th
 frees sealing jobs, which hold tens of thousands of leases and which mostly their own host goes on with.
 """
 
+_OVER: Final = "job.state IN ('READY', 'LEASED') AND job.state = 'LEASED' AND job.lease_until < $1"
+_OF_TENANT: Final = "FROM sectors_job job JOIN miners_miner miner ON miner.id = job.miner_id"
 LAPSED: Final = Prepared(
-    "job_own_lapsed",
-    """
-SELECT 1 FROM sectors_job
-WHERE sticky_worker_id = $2 AND state IN ('READY', 'LEASED') AND state = 'LEASED' AND lease_until < $1
-LIMIT 1""",
-    ["timestamptz", "bigint"],
+    "job_lapsed",
+    f"""
+SELECT 1 WHERE EXISTS (SELECT 1 FROM sectors_job job WHERE job.sticky_worker_id = $2 AND {_OVER})
+  OR EXISTS (SELECT 1 {_OF_TENANT} WHERE job.is_portable AND miner.tenant_id = $3 AND {_OVER})
+  OR EXISTS (SELECT 1 {_OF_TENANT}
+    WHERE job.kind = 'seal' AND job.sticky_worker_id IS NULL AND miner.tenant_id = $3 AND {_OVER})""",  # noqa: S608
+    ["timestamptz", "bigint", "bigint"],
+    plan=Plan.ANEW,
 )
-"""Whether a sector that lies on a host has a lease that ran out, by the index of jobs that are not over."""
-
+"""Whether a lease of a sector ran out that a host ($2) of a tenant ($3) may have: one that lies on it, one
+whose next stage any host may do, or one that lies on none.  By the indexes of these.
+"""
 
 ORDER: Final = "job.time_sensitive DESC, job.priority DESC, job.rank DESC, job.created_at, job.id"
 """The most urgent first; the index of new sectors has the same."""
@@ -183,12 +188,14 @@ With it comes what a claim has to know besides: the last restore, the database's
 Where it is not so nothing is looked for.  To plan it takes longer than to carry it out.
 """
 
+[LEASED] = {steps["CLAIM"] for steps in JOB_TRANSITIONS.values() if "CLAIM" in steps}
+"""The one state that a claim leads to, from wherever it comes."""
 SOURCES: Final = ", ".join(f"'{state}'" for state, steps in JOB_TRANSITIONS.items() if "CLAIM" in steps)
 TAKE: Final = Prepared(
     "job_take",
     f"""
 WITH taken AS (
-  UPDATE sectors_job job SET state = '{JOB_TRANSITIONS[JobState.READY]["CLAIM"]}', worker_id = $2,
+  UPDATE sectors_job job SET state = '{LEASED}', worker_id = $2,
     sticky_worker_id = CASE WHEN job.kind = '{JobKind.SEAL}' AND NOT job.is_portable THEN $2
       ELSE job.sticky_worker_id END,
     lease_token = greatest(job.lease_token + 1, $5), lease_until = $1 + job.lease_s * interval '1 second',
@@ -196,7 +203,7 @@ WITH taken AS (
   FROM miners_miner miner
   WHERE job.id = $3 AND job.state IN ({SOURCES}) AND miner.id = job.miner_id AND miner.tenant_id = $4
   RETURNING job.id, job.uuid::text, job.lease_token, job.seq, job.lease_s, job.sector_id, miner.actor_id,
-    job.is_portable AND job.sticky_worker_id <> $2 AS is_guest
+    job.is_portable AND job.sticky_worker_id IS DISTINCT FROM $2 AS is_guest
 ), begun AS (
   UPDATE sectors_sector sector
   SET progress_done = 0, progress_total = 0, progress_unit = '', error = '', error_level = ''

@@ -168,7 +168,9 @@ class _Asked:
     def _may_find(self) -> bool:
         """Return whether a look is worth the locks on roles; most claims find nothing."""
         kinds = {(self.worker.tenant_id, str(kind)) for kind in self.claim.kinds}
-        return not kinds.isdisjoint(kinds_free(self.now)) or bool(LAPSED.rows([self.now, self.worker.pk]))
+        if not kinds.isdisjoint(kinds_free(self.now)):
+            return True
+        return bool(LAPSED.rows([self.now, self.worker.pk, self.worker.tenant_id]))
 
     def _next(self, roles: HostRoles) -> _Found | None:
         """Look for a job by all that may bar it."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.miners.models import Role
+from apps.miners.states import RoleKind, RoleState
 from apps.sectors.c1_files import c1_is_here
 from apps.sectors.errors import C1Missing, LeaseLost
+from apps.sectors.job_selectors import job_assignment
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors import sector_wait
 from apps.sectors.services.advance import SectorsInProgress
@@ -66,6 +70,40 @@ def test_a_host_without_a_slot_hands_its_output_over_and_another_goes_on() -> No
     assert (given.size, b"".join(given.chunks)) == (len(C1), C1)
     row = Job.objects.get()
     assert (row.worker, row.sticky_worker) == (second, first)
+
+
+def test_with_roles_a_dead_guests_c2_is_found_before_any_sweep() -> None:
+    first, dead, third = host("u1", slots=NO_C2), host("u2"), host("u3")
+    handed_over(first)
+    claim(dead, new_sectors=0)
+    Role.objects.create(
+        miner=Job.objects.get().miner, host="x", kind=RoleKind.WINDOW, state=RoleState.STANDBY, since=NOON
+    )
+
+    assert claim(third, new_sectors=0, at=NOON + timedelta(seconds=60)) == ()
+    assert len(claim(third, new_sectors=0, at=NOON + timedelta(seconds=120))) == 1
+    assert Job.objects.get().worker == third
+
+
+def test_with_roles_a_lapsed_sector_that_lies_nowhere_is_found() -> None:
+    sector = factories.sector(factories.miner(), held_by=host("u1"))
+    Job.objects.update(sticky_worker=None, lease_until=NOON)
+    Role.objects.create(
+        miner=sector.miner, host="x", kind=RoleKind.WINDOW, state=RoleState.STANDBY, since=NOON
+    )
+
+    assert len(claim(host("u2"), at=NOON + timedelta(seconds=1))) == 1
+
+
+def test_a_c2_whose_files_lie_nowhere_travels_to_who_does_it() -> None:
+    handed_over(host("u1", slots=NO_C2))
+    Job.objects.update(sticky_worker=None)
+
+    (taken,) = claim(host("u2"))
+
+    assert taken == job_assignment(Job.objects.get())
+    assert taken.seal is not None
+    assert taken.seal.c1_travels
 
 
 def test_a_host_with_a_slot_goes_on_by_itself() -> None:
