@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from poolsite.wire.pipeline import PIPELINES, Owner
 from tests.acceptance.pool import PERIOD_S, SEALED_S
@@ -24,7 +25,7 @@ KILLED: Final[dict[Owner, tuple[str, ...]]] = {
 BACK_S: Final = 60.0
 WALK_S: Final = SEALED_S + 2 * PERIOD_S
 """A walk ends within this on a busy machine: an update waits for its deadline, and for finality."""
-DATA: Final = bytes(range(256)) * 3
+DATA_BYTES: Final = 768
 """Half a sector: a piece that fills one is packed with the next head, and waits for no snap-up."""
 
 
@@ -67,9 +68,14 @@ def posted(pool: RunningPool, path: str, *, token: str | None = None, **how: Any
     return answer.json()
 
 
+def data_of(uuid: str) -> bytes:
+    """The bytes for a sector: the same ones for a second sector would be the piece of the first."""
+    return UUID(uuid).bytes * (DATA_BYTES // 16)
+
+
 def snap_up(pool: RunningPool, uuid: str) -> None:
     """Put a client's bytes into the sector."""
-    piece = posted(pool, f"miners/{pool.miner()}/pieces", content=DATA)
+    piece = posted(pool, f"miners/{pool.miner()}/pieces", content=data_of(uuid))
     posted(pool, f"sectors/{uuid}/snap-up", json={"pieces": [piece["piece_cid"]]})
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.pipeline_walks import DATA, LAST, WALKS, Walk, piece_of, walk_through
+from tests.acceptance.pipeline_walks import LAST, WALKS, Walk, data_of, piece_of, walk_through
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import wait_until
 from tests.piece_store import piece_store
@@ -49,7 +49,7 @@ def test_a_kill_in_each_pipeline_stops_none_and_sends_nothing_twice(shared_pool:
         state, _ = rng.choice(walk.stages)
         walk_through(pool, walk, uuid, state=state, rng=rng)
 
-    assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == DATA
+    assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == data_of(uuid)
     market_served(pool, uuid, killed=rng.choice(("sealer", "tasks", "tasks-slow")))
     wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
 
@@ -72,7 +72,7 @@ def market_served(pool: RunningPool, uuid: str, *, killed: str) -> None:
         )
         pool.rpc("Gateway.RegisterReverse", "DROPLET", "")
     path, authorization, body = market.puts[-1]
-    assert (path, body) == (f"/resource?resource-id={cid}&store=main", (DATA + bytes(800))[100:900])
+    assert (path, body) == (f"/resource?resource-id={cid}&store=main", (data_of(uuid) + bytes(800))[100:900])
     assert authorization.startswith("Bearer ")
 
 
@@ -95,4 +95,4 @@ def test_a_kill_in_any_state_of_a_pipeline_is_survived(walked_pool: RunningPool,
             for unsealing, _ in WALKS[3].stages:
                 walk_through(pool, WALKS[3], uuid, state=unsealing, rng=rng)
                 data = f"/api/v1/pieces/{piece_of(pool, uuid)}/data"
-                assert pool.ask("GET", data).content == DATA
+                assert pool.ask("GET", data).content == data_of(uuid)
