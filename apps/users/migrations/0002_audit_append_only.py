@@ -19,6 +19,6 @@ DROP FUNCTION users_audit_refuse();
 
 
 class Migration(migrations.Migration):
-    dependencies = [("users", "0001_initial")]
+    dependencies = [("users", "0001_tables")]
 
     operations = [migrations.RunSQL(REFUSE, ALLOW)]
