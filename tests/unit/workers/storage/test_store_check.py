@@ -258,8 +258,8 @@ def test_only_what_is_no_whole_sector_is_removed_unless_that_is_said(stores: Sto
 
 def test_an_order_under_way_is_not_forgotten_however_many_come(stores: Stores) -> None:
     watch = StoreWatch(stores, sector_bytes=2048)
-    watch._orders = {f"done-{count}": "" for count in range(150)}
-    watch._orders = {f"busy-{count}": None for count in range(150)} | watch._orders
+    watch._orders = dict.fromkeys([f"busy-{count}" for count in range(150)], None)
+    watch._orders |= {f"done-{count}": "" for count in range(150)}
     scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": stores.attached()[0].uid})
 
     watch.order(scan)
