@@ -89,8 +89,9 @@ class WorkerSettingsView(PoolView):
 
 
 class WorkerGroupView(PoolView):
-    """`/workers/{id}/group`: the hosts that share settings with it."""
+    """`/workers/{id}/group`: the hosts that share settings with it, and have the roles of its group."""
 
+    perms = {**PoolView.perms, "PUT": "sign"}
     whole_methods = ("PUT",)
 
     @extend_schema(request=GroupInput, responses=WantedOutput)

@@ -8,10 +8,12 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.sectors.host_models import Worker, WorkerCommand
+from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import Job
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_end
+from apps.sectors.services.role_groups import host_groups_sync
 from apps.sectors.services.store_checks import checks_end
 from apps.sectors.services.store_findings import findings_end
 from apps.sectors.services.store_scans import scans_end
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
 
 @transaction.atomic
 def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None) -> None:
-    """Retire a worker now: its leases end, its uid is refused from now on, its own token is revoked."""
+    """Retire a worker now: its leases end, its uid is refused from now on, its own token is revoked.
+
+    The roles that its machine has by this worker's group go to others of the group.
+    """
+    host_groups_sync(worker.tenant_id, worker_machine(worker), besides=worker, now=now)
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
     moves_end(row, now=now)

@@ -257,6 +257,8 @@ def test_json_rpc_refuses_who_may_not_and_what_cannot_be(info: dict[str, Any]) -
         {"change": "owner", "addresses": [NEW], "expiration": "x"},
         {"change": "beneficiary", "addresses": [NEW], "quota": "many"},
         {"change": "owner", "addresses": [NEW], "key": "k" * 65},
+        {"change": "control", "address": [NEW]},
+        {"change": "control"},
     ):
         assert "error" in rpc("MinerAddressChange", "f02001", wrong), wrong
     assert not Message.objects.exists()

@@ -42,7 +42,7 @@ MOST_QUERIES = {
     "hosts": 11,
     "stores": 11,
     "roles": 11,  # the verdict on roles that nobody holds
-    "miner-roles": 18,  # the checks of its miner, too
+    "miner-roles": 20,  # the checks of its miner, too, and the groups of hosts
     "gateway": 13,
     "people": 8,
     "tokens": 7,

@@ -41,6 +41,12 @@ class Chain:
         assert method == "StateMinerInitialPledgeForSector"
         return "1000"
 
+    def call_many(self, calls: Any) -> list[Any]:
+        """Return a miner's funds, of which none is free."""
+        assert [method for method, _ in calls] == ["StateReadState"]
+        held = dict.fromkeys(("LockedFunds", "PreCommitDeposits", "InitialPledge", "FeeDebt"), "0")
+        return [{"Balance": "0", "State": held}]
+
 
 @pytest.fixture
 def miner(monkeypatch: pytest.MonkeyPatch) -> Miner:

@@ -16,6 +16,7 @@ from apps.core.errors import BadValue
 from apps.miners.address_messages import address_messages
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import AddressRequest, addresses_read, change_plan, change_push
+from apps.miners.states import AddressChange
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from poolsite.wire.jsonrpc.messages import Json
 
 KEY_MAX: Final = 64
+MEMBERS: Final = frozenset({"change", "addresses", "quota", "expiration", "key"})
 
 
 def addresses(call: Call, miner: Address) -> Json:
@@ -63,6 +65,11 @@ def _head() -> Head:
 
 def request_of(wish: dict[str, Json]) -> AddressRequest:
     """Read a change, with the members of REST.  Raises BadValue."""
+    unknown = sorted(set(wish) - MEMBERS)
+    if unknown:
+        raise BadValue(f"there is no such member; known: {', '.join(sorted(MEMBERS))}", field=unknown[0])
+    if wish.get("change") == AddressChange.CONTROL and wish.get("addresses") is None:
+        raise BadValue("must be given; an empty list takes all control addresses away", field="addresses")
     named = wish.get("addresses") or []
     if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
         raise BadValue("must be a list of addresses", field="addresses")

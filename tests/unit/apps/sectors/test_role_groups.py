@@ -14,6 +14,7 @@ from apps.miners.services.roles import RoleGrant, role_renew, roles_forget
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.host_models import Worker
 from apps.sectors.services.host_settings import worker_group_set
+from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.role_groups import (
     GroupGrant,
     group_role_give,
@@ -104,6 +105,29 @@ def test_a_host_that_gets_the_label_joins_and_one_that_loses_it_leaves() -> None
     assert states(miner) == {"late": RoleState.HELD}
     late.refresh_from_db()
     assert prove(late) == 1, "what the host had in hand has ended with its role"
+
+
+def test_the_role_of_a_retired_host_stays_in_its_group() -> None:
+    miner, first = factories.miner(), labelled("first")
+    labelled("second")
+    give(miner)
+    assert holder(miner) == "first"
+
+    worker_retire(first, now=NOON)
+
+    assert states(miner) == {"second": RoleState.HELD}
+
+
+def test_a_label_moves_roles_and_takes_the_right_to_sign() -> None:
+    worker = labelled("a")
+    people.person("ann")
+    url, answers = f"/api/v1/workers/{worker.uuid}/group", {}
+    for level in ("write", "sign"):
+        headers = people.bearer(people.token(level, of="alice"))
+        sent: dict[str, Any] = {"content_type": "application/json", "headers": headers}
+        answers[level] = signed_in("ann").put(url, {"group": "others"}, **sent).status_code
+
+    assert answers == {"write": 403, "sign": 200}
 
 
 def test_a_role_of_its_own_outlives_the_label() -> None:
