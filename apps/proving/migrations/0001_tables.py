@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('miners', '0001_tables'),
-        ('sectors', '0001_tables'),
+        ('sectors', '0002_tables'),
     ]
 
     operations = [
