@@ -66,7 +66,12 @@
   document.addEventListener("htmx:beforeRequest", ({ detail: { target } }) => {
     // A push may replace the row while its request is under way; htmx would swap the answer into the removed row, unseen.
     target.addEventListener("htmx:beforeSwap", (swap) => {
-      if (!target.isConnected) swap.detail.target = document.getElementById(target.id) ?? target;
+      if (target.isConnected) return;
+      swap.detail.target = document.getElementById(target.id) ?? target;
+      if (!ofPage(swap)) return;
+      // The answer to a form replaced all of main meanwhile: it is newer than what the page asked for before.
+      swap.detail.shouldSwap = false;
+      fetching = document.getElementById("f-page")?.classList.contains("htmx-request") ?? false;
     }, { once: true });
   });
 

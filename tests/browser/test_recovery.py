@@ -82,6 +82,25 @@ def test_recovery_page_follows_from_none_to_done(
     look(visitor, f"done-{width}-{theme}")
 
 
+def test_a_page_that_a_form_replaced_takes_no_older_answer(visit: Visit, operator: User) -> None:
+    factories.miner()
+    recovery_begin(REASON, now=clock.now())
+    visitor = visit(operator).go("/recovery/")
+    main = visitor.page.locator("main")
+    visitor.run("document.addEventListener('htmx:configRequest', event => { event.detail.timeout = 0; })")
+    visitor.hold("**/recovery/")
+    visitor.ask_resync()
+    visitor.wait_held()
+    visitor.is_holding = False  # what comes from now on passes
+    visitor.page.get_by_role("button", name="End recovery").click()
+    expect(main).to_contain_text("may then be paid or sealed a second time")
+    with visitor.page.expect_response(lambda answer: answer.request.method == "GET"):
+        visitor.release()
+    visitor.wait_swapped()  # an older answer would be swapped in now
+    expect(main).to_contain_text("may then be paid or sealed a second time")
+    assert visitor.complaints == []
+
+
 def look(visitor: Visitor, name: str) -> None:
     """Nothing that axe-core minds."""
     assert findings(visitor) == []
