@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connection
 
@@ -11,23 +11,37 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 
-def blocks_of(
-    queries: Iterable[Mapping[str, str]], *, about: str = "", known: dict[str, int] | None = None
-) -> dict[str, int]:
-    """Return the blocks of 8 KiB that each captured SELECT touches, of those that name `about`.
+class Reads(NamedTuple):
+    """Blocks of 8 KiB that a query touches; rows that it looks at, those that do not fit among them."""
+
+    blocks: int
+    rows: int
+
+
+def reads_of(
+    queries: Iterable[Mapping[str, str]], *, about: str = "", known: dict[str, Reads] | None = None
+) -> dict[str, Reads]:
+    """Return what each captured SELECT reads, of those that name `about`.
 
     `known` are those of the same rows that were counted before; it learns the others.
     """
-    blocks: dict[str, int] = {}
+    reads: dict[str, Reads] = {}
     counted = {} if known is None else known
     with connection.cursor() as cursor:
         for sql in (row["sql"] for row in queries if row["sql"].startswith("SELECT") and about in row["sql"]):
             if sql not in counted:
                 cursor.execute(f"explain (analyze, buffers, format json) {sql}")
                 plan = plan_of(cursor)
-                counted[sql] = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            blocks[sql] = blocks.get(sql, 0) + counted[sql]
-    return blocks
+                blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+                counted[sql] = Reads(blocks, round(sum(rows for _, rows in _reads(plan))))
+            before = reads.get(sql, Reads(0, 0))
+            reads[sql] = Reads(before.blocks + counted[sql].blocks, before.rows + counted[sql].rows)
+    return reads
+
+
+def blocks_of(queries: Iterable[Mapping[str, str]], *, about: str = "") -> dict[str, int]:
+    """Return the blocks of 8 KiB that each captured SELECT touches, of those that name `about`."""
+    return {sql: read.blocks for sql, read in reads_of(queries, about=about).items()}
 
 
 def plan_of(cursor: Any) -> dict[str, Any]:
