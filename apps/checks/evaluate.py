@@ -8,18 +8,32 @@ from apps.checks.results import Report, Result
 from apps.checks.table import CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from apps.checks.data import CheckData
+    from apps.checks.results import Check
 
 
 def evaluate_some(names: Collection[str], data: CheckData) -> Report:
     """Return what these checks find."""
     wanted = [check for check in CHECKS if check.name in names]
-    return Report(data.at, tuple(Result(check, tuple(check.find(data))) for check in wanted))
+    return _report(wanted, data)
 
 
 def evaluate(data: CheckData) -> Report:
     """Return what the checks find in the viewer's part of the pool."""
-    wanted = [check for check in CHECKS if data.viewer.is_operator or not check.operator_only]
-    return Report(data.at, tuple(Result(check, tuple(check.find(data))) for check in wanted))
+    return _report([check for check in CHECKS if data.viewer.is_operator or not check.operator_only], data)
+
+
+def _report(checks: Iterable[Check], data: CheckData) -> Report:
+    """Return what these checks find, and what all objects together can cost at most."""
+    results = tuple(Result(check, tuple(check.find(data))) for check in checks)
+    costs = any(finding.per_day or finding.deposits for result in results for finding in result.findings)
+    if not costs:
+        return Report(data.at, results)
+    per_day = sum(
+        data.fault_fee_per_day(miner, miner.live_sectors) + data.reward_per_day(miner)
+        for miner in data.miners
+    )
+    deposits = sum(int(miner.deposits) for miner in data.miners)
+    return Report(data.at, results, per_day_max=per_day, deposits_max=deposits or None)

@@ -67,7 +67,7 @@ def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
     return sum(count * data.reward.deposit(size) for size, count in Counter(sizes).items())
 
 
-def held_by_stuck(data: CheckData) -> int:
+def held_by_stuck(data: CheckData) -> tuple[int, int]:
     """Return what stuck messages and those in flight behind them carry, and their batches' deposits."""
     rows = data.stuck_messages.select_related(None).order_by()
     stuck = list(rows.values_list("pk", "from_addr", "nonce")[:STUCK_MAX])
@@ -80,7 +80,7 @@ def held_by_stuck(data: CheckData) -> int:
         wanted |= Q(from_addr=sender, state=MessageState.FILLED, nonce__gte=nonce)
     held = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
     value = int(held.aggregate(value=Sum("value"))["value"] or 0)
-    return value + deposits_in(data, list(held.values_list("pk", flat=True)))
+    return value, deposits_in(data, list(held.values_list("pk", flat=True)))
 
 
 def deposits_in(data: CheckData, keys: Sequence[str]) -> int:

@@ -78,13 +78,15 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
         why += f", for {time_left((data.at - since).total_seconds())}"
+    value, deposits = held_by_stuck(data)
     yield Finding(
         "stuck",
         f"{plural(count, 'message')} stuck",
         why,
         link=Link("message", (first.pk,)),
         count=count,
-        at_risk=held_by_stuck(data),
+        at_risk=value + deposits,
+        deposits=deposits,
         acts=message_mend(first, data),
     )
 
@@ -98,13 +100,15 @@ def failed(data: CheckData) -> Iterator[Finding]:
     code = f"exit {first.exit_code}: {exit_code_text(first.exit_code)}"
     why = first.error or (code if first.exit_code > 0 else "marked as failed")
     many = f"over {whole(FAILED_MAX)} messages" if len(rows) > FAILED_MAX else plural(len(rows), "message")
+    deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(
         "failed",
         f"{many} failed within {FAILED_HOURS} h",
         f"{_what(data, first)}: {why}"[:REASON_MAX],
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
-        at_risk=deposits_in(data, [row.pk for row in rows]),  # their value has not left the sender
+        at_risk=deposits,  # their value has not left the sender
+        deposits=deposits,
     )
 
 

@@ -62,16 +62,16 @@ def audience_of(viewer: Principal) -> str:
 def report_write(report: Report) -> str:
     """Return a report as text."""
     found = {result.check.name: [asdict(one) for one in result.findings] for result in report.results}
-    return json.dumps([report.at.isoformat(), found])
+    return json.dumps([report.at.isoformat(), found, report.per_day_max, report.deposits_max])
 
 
 def report_read(text: str) -> Report:
     """Return the report that `report_write` wrote."""
-    at, found = json.loads(text)
+    at, found, per_day_max, deposits_max = json.loads(text)
     results = (
         Result(CHECKS_BY_NAME[name], tuple(_finding(row) for row in rows)) for name, rows in found.items()
     )
-    return Report(datetime.fromisoformat(at), tuple(results))
+    return Report(datetime.fromisoformat(at), tuple(results), per_day_max, deposits_max)
 
 
 def _finding(row: dict[str, Any]) -> Finding:

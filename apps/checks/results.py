@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -103,6 +103,8 @@ class Finding:
     """attoFIL that it costs each day, by the chain's formulas; 0 if nothing or not known."""
     at_risk: int = 0
     """attoFIL that are lost once if nobody acts."""
+    deposits: int = 0
+    """attoFIL of `at_risk` that are deposits of pre-committed sectors: other findings may name the same."""
     due_s: int | None = None
     """Seconds since 1970 at which it is too late."""
     due_label: str = ""
@@ -179,6 +181,10 @@ class Report:
 
     at: datetime
     results: tuple[Result, ...]
+    per_day_max: int | None = None
+    """attoFIL that all sectors and blocks together can cost each day; None if not known."""
+    deposits_max: int | None = None
+    """attoFIL that the miners have deposited for pre-committed sectors; None if not known."""
 
     @property
     def found(self) -> list[Found]:
@@ -196,7 +202,7 @@ class Report:
     def of(self, *topics: Topic) -> Report:
         """Return the part of the report that concerns these topics."""
         kept = tuple(result for result in self.results if set(result.check.topics) & set(topics))
-        return Report(self.at, kept)
+        return replace(self, results=kept)
 
     def result(self, name: str) -> Result | None:
         """Return the result of one check; None if the viewer does not see it."""
@@ -213,10 +219,17 @@ class Report:
 
     @property
     def per_day(self) -> int:
-        """attoFIL that all findings together cost each day."""
-        return sum(one.finding.per_day for one in self.found)
+        """attoFIL that all findings together cost each day.
+
+        Several may be about the same sector or block: together they never cost more than all would.
+        """
+        cost = sum(one.finding.per_day for one in self.found)
+        return cost if self.per_day_max is None else min(cost, self.per_day_max)
 
     @property
     def at_risk(self) -> int:
-        """attoFIL that would be lost once."""
-        return sum(one.finding.at_risk for one in self.found)
+        """attoFIL that would be lost once: of deposits at most those that there are."""
+        findings = [one.finding for one in self.found]
+        deposits = sum(finding.deposits for finding in findings)
+        twice = 0 if self.deposits_max is None else max(0, deposits - self.deposits_max)
+        return sum(finding.at_risk for finding in findings) - twice

@@ -68,6 +68,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
         at_risk=deposits,
+        deposits=deposits,
         acts=sectors_retry(named_ones),
     )
 
@@ -122,6 +123,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     if not late:
         return
     first = late[0]
+    deposits = deposits_of(data, [row.sector_size for row in late])
     yield Finding(
         "deposits",
         f"{plural(len(late), 'deposit')} lost within 48 h",
@@ -129,7 +131,8 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
         "and is not proved yet",
         link=Link("sector", (str(first.uuid),)),
         count=len(late),
-        at_risk=deposits_of(data, [row.sector_size for row in late]),
+        at_risk=deposits,
+        deposits=deposits,
         due_s=data.clock.starts_at((first.precommit_epoch or 0) + life),
         due_label="until the deposit is lost",
         acts=sectors_retry(late),
@@ -180,13 +183,15 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
         # Those that are lost soon are counted by `deposits_expiring`.
         named_there = _lost_soon(data.clock, data.network)
         paid = [row.sector_size for row in late if (row.precommit_epoch or 0) >= named_there]
+        deposits = deposits_of(data, paid)
         yield Finding(
             "seeds",
             f"{plural(len(late), 'sector')} {'waits' if len(late) == 1 else 'wait'} with a seed",
             f"{first.miner.address} / {first.number}: its seed is there since epoch {ready}; {SEED_TEXT}",
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
-            at_risk=deposits_of(data, paid),
+            at_risk=deposits,
+            deposits=deposits,
             due_s=data.clock.starts_at((first.precommit_epoch or 0) + data.network.max_prove_commit_duration),
             due_label="until the deposit is lost",
         )
@@ -257,12 +262,14 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
         sizes, count = _bound(data, away)
         why = f"last seen {time_left(silent)} ago; {_bound_text(count, len(sizes))}"
+        deposits = deposits_of(data, sizes)
         yield Finding(
             "away",
             f"{named([worker.name for worker in away])} away",
             why,
             count=len(away),
-            at_risk=deposits_of(data, sizes),
+            at_risk=deposits,
+            deposits=deposits,
         )
 
 

@@ -94,17 +94,8 @@ def found_of(report: Report, data: PageData, *, reasons: bool = False) -> Object
 
 
 def todo_sum(data: PageData) -> str:
-    """Return what all findings cost together, for the head of the list.
-
-    Several findings may be about the same sector or block: together they never cost more than all would.
-    """
-    per_day = data.report.per_day
-    if per_day:
-        most = (
-            data.fault_fee_per_day(row, row.live_sectors) + data.reward_per_day(row) for row in data.miners
-        )
-        per_day = min(per_day, sum(most))
-    return cost_text(per_day, data.report.at_risk)
+    """Return what all findings cost together, for the head of the list."""
+    return cost_text(data.report.per_day, data.report.at_risk)
 
 
 def checked_text(report: Report) -> str:

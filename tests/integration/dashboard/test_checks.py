@@ -33,6 +33,7 @@ from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.pledge import fault_fee
 from poolsite.filecoin.policy import MAINNET
 from poolsite.filecoin.power import Estimate
+from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.dashboard.check_scenes import (
     SCENES,
@@ -246,8 +247,38 @@ def test_sum_of_costs_counts_no_sector_twice(quiet):
     factories.deadline(miner, 1, live=2, faulty=2, active=2, forecast=Forecast.MISSED, open_epoch=1020)
     data = PageData(SYSTEM)
 
-    assert data.report.per_day == 2 * data.fault_fee_per_day(miner, 2) > 0
+    costs = [one.finding.per_day for one in data.report.found]
+    assert sum(costs) == 2 * data.fault_fee_per_day(miner, 2) > 0
+    assert data.report.per_day == data.fault_fee_per_day(miner, 2)
     assert todo_sum(data).startswith(cost_text(data.fault_fee_per_day(miner, 2), 0))
+
+
+@pytest.mark.parametrize(("on_chain", "counted"), [(0, 2), (10**30, 2), (1, 0)])
+def test_sum_at_risk_counts_no_deposit_twice(quiet, on_chain, counted):
+    reward, power = Estimate(36 * 10**18 << PRECISION), Estimate(10**12 << PRECISION)
+    RewardEstimate.objects.create(
+        reward_position=reward.position,
+        reward_velocity=reward.velocity,
+        power_position=power.position,
+        power_velocity=power.velocity,
+        height=1000,
+    )
+    miner = factories.miner(deposits=on_chain)
+    away = factories.worker("sealer", seen_at=now() - timedelta(hours=1))
+    sector = factories.sector(
+        miner,
+        state=SectorState.SEED_ASSIGNED,
+        held_by=away,
+        precommit_epoch=990,
+        paused_at=now(),
+        error="no host",
+    )
+    data = PageData(SYSTEM)
+
+    assert data.reward is not None
+    deposit = data.reward.deposit(sector.sector_size)
+    assert [one.finding.deposits for one in data.report.found if one.finding.deposits] == [deposit] * 2
+    assert data.report.at_risk == (counted * deposit or on_chain)
 
 
 @pytest.mark.parametrize(
