@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.core.formatting import plural
 from apps.dashboard.fragments import FragmentContext, fragment
 from apps.dashboard.todo import Todo, checked_text, todos
@@ -34,7 +36,11 @@ class Bell:
     @property
     def label(self) -> str:
         """Name of the button."""
-        return f"{plural(self.count, 'thing')} to look at" if self.count else "Nothing to look at"
+        return (
+            say("{things} to look at").format(things=plural(self.count, "thing"))
+            if self.count
+            else "Nothing to look at"
+        )
 
 
 def bell_of(data: PageData) -> Bell:
@@ -45,7 +51,7 @@ def bell_of(data: PageData) -> Bell:
         count=len(found),
         tone="bad" if any(one.is_costly for one in found) else "warn",
         todos=tuple(found[:LISTED]),
-        more=f"and {rest} more" if rest > 0 else "",
+        more=say("and {rest} more").format(rest=rest) if rest > 0 else "",
         checked=checked_text(data.report),
     )
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Verdict
@@ -39,7 +41,7 @@ class Todo:
     @property
     def title(self) -> str:
         """As the head of a line; a name stays as it is written."""
-        return f"The {self.say[4:]}" if self.say.startswith("the ") else self.say
+        return gettext("The {say}").format(say=self.say[4:]) if self.say.startswith("the ") else self.say
 
     @property
     def tone(self) -> str:
@@ -49,7 +51,7 @@ class Todo:
 def cost_text(per_day: int, at_risk: int) -> str:
     """`0.0123 FIL a day`, `0.05 FIL at risk`; empty if nothing is known to be lost."""
     parts = [f"{formatting.amount_text(per_day)} a day"] if per_day else []
-    parts += [f"{formatting.amount_text(at_risk)} at risk"] if at_risk else []
+    parts += [gettext("{at_risk} at risk").format(at_risk=formatting.amount_text(at_risk))] if at_risk else []
     return ", ".join(parts)
 
 
@@ -100,7 +102,9 @@ def todo_sum(data: PageData) -> str:
 
 def checked_text(report: Report) -> str:
     """`23 checks at 12:03:12 UTC`."""
-    return f"{plural(len(report.results), 'check')} at {report.at:%H:%M:%S} UTC"
+    return gettext("{checks} at {at:%H:%M:%S} UTC").format(
+        checks=plural(len(report.results), "check"), at=report.at
+    )
 
 
 def verdict_by(report: Report, well: Verdict) -> Verdict:
@@ -110,5 +114,5 @@ def verdict_by(report: Report, well: Verdict) -> Verdict:
     if not found:
         return Verdict(well.strong, well.rest, checked)
     facts = f" {well.strong} {well.rest}" if well.strong or well.rest else ""
-    strong = f"{plural(len(found), 'thing')} to look at:"
+    strong = gettext("{things} to look at:").format(things=plural(len(found), "thing"))
     return Verdict(strong, f"{'; '.join(one.finding.say for one in found)}.{facts}", checked)

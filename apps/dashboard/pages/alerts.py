@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -72,7 +73,7 @@ def channel_row(row: AlertChannel, *, failing: set[int], may_act: bool) -> Chann
         Action("remove", _("Remove…"), reverse("alert-channel-act", args=[row.uuid, "remove"])),
     )
     every = every_text(row.repeat_s)
-    what = f"{level}, each at most once in {every} while it fails"
+    what = gettext("{level}, each at most once in {every} while it fails").format(level=level, every=every)
     return ChannelRow(row.name, str(row.get_kind_display()), what, word, actions if may_act else ())
 
 
@@ -95,7 +96,7 @@ def notification_label(row: Notification) -> StateLabel:
     if row.next_try_at is None:
         return StateLabel("bad", _("failed"))
     return (
-        StateLabel("warn", f"failed {row.attempts} times")
+        StateLabel("warn", gettext("failed {attempts} times").format(attempts=row.attempts))
         if row.attempts
         else StateLabel("run", _("to be sent"))
     )
@@ -106,7 +107,7 @@ def alerts_verdict(data: PageData, channels: list[ChannelRow]) -> Verdict:
     report = data.report
     failed = len(report.results) - report.passed
     say = f"{plural(failed, 'check')} {'fails' if failed == 1 else 'fail'}." if failed else "All checks pass."
-    told = f"Notifications go to {plural(len(channels), 'channel')}."
+    told = gettext("Notifications go to {channels}.").format(channels=plural(len(channels), "channel"))
     return Verdict(say, told if channels else _("Nobody is notified: add a channel."), checked_text(report))
 
 
@@ -228,7 +229,7 @@ def channel_act(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> 
 
 def _ask(channel: AlertChannel) -> ConfirmPage:
     return ConfirmPage(
-        title=f"Remove {channel.name}?",
+        title=gettext("Remove {channel}?").format(channel=channel.name),
         text=_("It is notified no more, and what waits for it is not sent."),
         label=_("Remove"),
         back=reverse("alerts"),

@@ -11,6 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -131,11 +132,14 @@ def found(request: HttpRequest, viewer: Principal) -> Any:
 def verdict_of(check: ChainCheck) -> Verdict:
     """Return in one sentence whether the chain holds."""
     if check.broken is not None:
-        return Verdict(f"Entry {check.broken} was changed:", f"the chain holds to entry {check.to}.")
+        return Verdict(
+            say("Entry {broken} was changed:").format(broken=check.broken),
+            say("the chain holds to entry {to}.").format(to=check.to),
+        )
     if not check.to:
         return Verdict("", _("Nothing was done yet."))
     rest = "it is the latest." if check.is_whole else "the newer ones are checked at the next look."
-    return Verdict(f"Hash chain verified through entry {check.to}:", rest)
+    return Verdict(say("Hash chain verified through entry {to}:").format(to=check.to), rest)
 
 
 @require_safe

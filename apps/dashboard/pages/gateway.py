@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -65,7 +66,7 @@ def keys_text(row: SignerConnection, data: PageData) -> str:
         data.names.wallets.get(key.address) or formatting.shortened(key.address)
         for key in row.signer_keys.all()
     ]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    more = gettext(" and {names} more").format(names=len(names) - 3) if len(names) > 3 else ""
     return ", ".join(names[:3]) + more or "no key"
 
 
@@ -123,8 +124,14 @@ def list_verdict_of(rows: list[SignerConnection | ProverConnection], data: PageD
     if not rows:
         return verdict_by(report, Verdict("", _("No connections.")))
     failures = sum(row.failures for row in rows)
-    rest = f"{plural(failures, 'request')} failed since they came." if failures else "No request has failed."
-    say = f"{plural(signers, 'signer')} and {plural(provers, 'prover')} connected."
+    rest = (
+        gettext("{requests} failed since they came.").format(requests=plural(failures, "request"))
+        if failures
+        else "No request has failed."
+    )
+    say = gettext("{signers} and {provers} connected.").format(
+        signers=plural(signers, "signer"), provers=plural(provers, "prover")
+    )
     return verdict_by(report, Verdict(say, rest))
 
 

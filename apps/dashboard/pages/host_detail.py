@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -135,9 +136,17 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
     parts = [row.does, row.asked]
     if worker.retire_asked_at is not None:
         left = unfinished_jobs(worker)
-        parts.append(f"retires once {plural(left, 'sector')} under way {'is' if left == 1 else 'are'} done")
+        parts.append(
+            say("retires once {sectors} under way {word} done").format(
+                sectors=plural(left, "sector"), word="is" if left == 1 else "are"
+            )
+        )
     if worker.version != VERSION:
-        parts.append(f"runs {worker.version}, this console {VERSION}: pull the same commit and restart it")
+        parts.append(
+            say("runs {version}, this console {own}: pull the same commit and restart it").format(
+                version=worker.version, own=VERSION
+            )
+        )
     text = "; ".join(part for part in parts if part)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
@@ -175,7 +184,11 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
         level, value = wanted.get(key, ("", ""))
         is_overruled = not level or LEVELS.index(level) < LEVELS.index(one["origin"])
         is_stale = one["origin"] in CONSOLE_LEVELS and not level
-        pending = "" if is_overruled or value == one["value"] else f"{value} with its next heartbeat"
+        pending = (
+            ""
+            if is_overruled or value == one["value"]
+            else say("{value} with its next heartbeat").format(value=value)
+        )
         rows.append(
             SettingRow(
                 setting_label(key),
@@ -191,7 +204,7 @@ def setting_label(key: str) -> str:
     """A setting in words."""
     if key.startswith("slots."):
         stage = key.removeprefix("slots.")
-        return f"Slots of {STAGES.get(stage, stage)}"
+        return say("Slots of {stages}").format(stages=STAGES.get(stage, stage))
     return {
         "sectors_max": "Sectors at a time",
         "sector_room_bytes": "Disk that a new sector needs",
@@ -209,7 +222,12 @@ def host_facts(worker: Worker) -> Iterable[Fact]:
     """What a host has."""
     hardware = worker.hardware
     yield Fact(_("Machine"), worker.host or formatting.NOTHING)
-    yield Fact(_("Processor"), f"{hardware.get('cpu_model') or 'unknown'}, {hardware.get('cpus', 0)} cores")
+    yield Fact(
+        _("Processor"),
+        say("{model}, {cores} cores").format(
+            model=hardware.get("cpu_model") or "unknown", cores=hardware.get("cpus", 0)
+        ),
+    )
     if nodes := hardware.get("numa_nodes"):
         yield Fact(_("NUMA nodes"), str(nodes))
     if hardware.get("l3_caches"):
@@ -252,7 +270,9 @@ def rate_text(count: int) -> str:
 def record_text(record: HostRecord) -> str:
     """`3.14 sectors a day`, over how many days."""
     span = formatting.time_left(record.days * 86_400)
-    return f"{record.per_day:.2f} sectors a day, {plural(record.sectors, 'sector')} in {span}"
+    return say("{per_day:.2f} sectors a day, {sectors} in {span}").format(
+        per_day=record.per_day, sectors=plural(record.sectors, "sector"), span=span
+    )
 
 
 def failure_rows(record: HostRecord) -> Iterable[Event]:
@@ -265,7 +285,7 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
             str(time_html(event.at)),
             "bad",
             "bad",
-            f"{name}: {stage} failed",
+            say("{name}: {stage} failed").format(name=name, stage=stage),
             event.note,
             href=reverse("sector", args=[sector.uuid]) if sector else "",
         )
@@ -416,7 +436,7 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         request,
         viewer,
         ConfirmPage(
-            title=f"Retire {worker.name}",
+            title=say("Retire {worker}").format(worker=worker.name),
             text="It begins no new sectors and finishes those under way; then its token is revoked.",
             label="Retire",
             back=reverse("host", args=[key]),

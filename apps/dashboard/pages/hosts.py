@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -105,8 +106,8 @@ def parameters_text(worker: Worker) -> str:
     done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
     if done >= total:
         return ""
-    return (
-        f"prepares Groth16 parameters: {formatting.percent(done, total)}; until then its proofs are vanilla"
+    return say("prepares Groth16 parameters: {done}; until then its proofs are vanilla").format(
+        done=formatting.percent(done, total)
     )
 
 
@@ -128,7 +129,11 @@ def progress_text(job: Job) -> str:
     if not job.progress_total:
         return ""
     unit = job.progress_unit or "steps"
-    return f"{formatting.whole(job.progress_done)} of {formatting.whole(job.progress_total)} {unit}"
+    return say("{progress_done} of {progress_total} {unit}").format(
+        progress_done=formatting.whole(job.progress_done),
+        progress_total=formatting.whole(job.progress_total),
+        unit=unit,
+    )
 
 
 def slots_text(slots: dict[str, int]) -> str:
@@ -147,8 +152,9 @@ def disk_text(hardware: dict[str, Any]) -> str:
     free = disk_share(hardware)
     if free is None:
         return ""
-    return (
-        f"{' '.join(formatting.size(int(hardware['disk_free_bytes'])))} free, {formatting.percent(free, 1)}"
+    return say("{disk_free_bytes} free, {free}").format(
+        disk_free_bytes=" ".join(formatting.size(int(hardware["disk_free_bytes"]))),
+        free=formatting.percent(free, 1),
     )
 
 
@@ -169,16 +175,20 @@ def record_text(pace: HostSpeed | None) -> str:
     slow = pace.slow
     if slow is not None and slow.ratio is not None:
         stage = STAGES.get(slow.stage) or kind_text(slow.stage)
-        return f"{stage} takes {slow.ratio:.1f} times as long as elsewhere"
-    failed = f", {formatting.whole(pace.failures)} failed" if pace.failures else ""
-    return f"median of {plural(pace.stages[0].runs, 'run')}{failed}"
+        return say("{stage} takes {ratio:.1f} times as long as elsewhere").format(
+            stage=stage, ratio=slow.ratio
+        )
+    failed = (
+        say(", {failures} failed").format(failures=formatting.whole(pace.failures)) if pace.failures else ""
+    )
+    return say("median of {runs}{failed}").format(runs=plural(pace.stages[0].runs, "run"), failed=failed)
 
 
 def hardware_text(hardware: dict[str, Any]) -> str:
     """`2 cores, 23.4 GiB RAM`; what a host did not tell is left out."""
     parts = []
     if hardware.get("cpus"):
-        parts.append(f"{hardware['cpus']} cores")
+        parts.append(say("{cpus} cores").format(cpus=hardware["cpus"]))
     if hardware.get("ram_bytes"):
         parts.append(f"{' '.join(formatting.size(int(hardware['ram_bytes'])))} RAM")
     return ", ".join(parts) or formatting.NOTHING
@@ -187,12 +197,14 @@ def hardware_text(hardware: dict[str, Any]) -> str:
 def idle_text(worker: Worker, *, now: datetime) -> str:
     """Why a worker has nothing to do."""
     if worker_is_away(worker, now=now):
-        return f"not heard of for {formatting.time_left((now - worker.seen_at).total_seconds())}"
+        return say("not heard of for {time}").format(
+            time=formatting.time_left((now - worker.seen_at).total_seconds())
+        )
     if worker.is_paused:
         return "paused by operator"
     done, total = kernels_ready(worker)
     if done < total:
-        return f"compiles its kernels: {done} of {total} are ready"
+        return say("compiles its kernels: {done} of {total} are ready").format(done=done, total=total)
     if worker.is_draining and not parameters_error(worker.hardware):
         return "takes no new sectors"
     return parameters_text(worker) or "waiting for jobs"
@@ -271,7 +283,9 @@ def list_verdict_of(data: PageData) -> Verdict:
     if not workers:
         return verdict_by(report, Verdict("", _("No worker has registered yet.")))
     away = sum(worker_is_away(worker, now=data.at) for worker in workers)
-    here = f"{plural(len(workers) - away, 'worker')} online, {away} offline."
+    here = say("{workers} online, {away} offline.").format(
+        workers=plural(len(workers) - away, "worker"), away=away
+    )
     return verdict_by(
         report, Verdict(here, "" if report.found else _("None is slow, none is short of disk."))
     )

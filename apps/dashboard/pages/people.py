@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -62,7 +63,9 @@ def factor_text(person: User) -> str:
     parts = ["app"] if getattr(person, "apps_count", 0) else []
     passkeys = getattr(person, "passkeys_count", 0)
     if passkeys:
-        parts.append(f"{passkeys} passkey{'s' if passkeys > 1 else ''}")
+        parts.append(
+            say("{passkeys} passkey{word}").format(passkeys=passkeys, word="s" if passkeys > 1 else "")
+        )
     return ", ".join(parts) or "password only"
 
 
@@ -129,7 +132,9 @@ def verdict_of(rows: list[dict[str, Any]]) -> Verdict:
         return Verdict(f"{plural(len(here), 'open account')}.", _("Everybody has a second factor."))
     return Verdict(
         f"{plural(len(here), 'open account')}.",
-        f"{len(weak)} {'has' if len(weak) == 1 else 'have'} no second factor.",
+        say("{weak} {word} no second factor.").format(
+            weak=len(weak), word="has" if len(weak) == 1 else "have"
+        ),
     )
 
 
@@ -185,7 +190,7 @@ def link(request: HttpRequest, viewer: Principal, pk: int) -> HttpResponse:
     return page_render(
         request,
         "people/link.html",
-        title=f"Link for {person.get_username()}",
+        title=say("Link for {get_username}").format(get_username=person.get_username()),
         section="people",
         data=PageData(viewer),
         name=person.get_username(),

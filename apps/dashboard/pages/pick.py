@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_safe
 
 from apps.dashboard.pickers import SOURCES, suggested
@@ -30,7 +31,7 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
     choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
     chosen = next((choice.label for choice in choices if choice.value == text), "")
     if text and not choices:
-        chosen = f"No results for “{text}”."
+        chosen = say("No results for “{text}”.").format(text=text)
     return render(
         request,
         "core/_picker_options.html",

@@ -9,6 +9,7 @@ from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -108,11 +109,17 @@ def terms_text(piece: Piece) -> str:
     """Under what a piece is activated: `allocation 3 of f01010; deal 7; by epoch 9000`."""
     parts = []
     if piece.allocation is not None:
-        parts.append(f"allocation {piece.allocation} of f0{piece.client}")
+        parts.append(
+            gettext("allocation {allocation} of f0{client}").format(
+                allocation=piece.allocation, client=piece.client
+            )
+        )
     if piece.deal is not None:
-        parts.append(f"deal {piece.deal}")
+        parts.append(gettext("deal {deal}").format(deal=piece.deal))
     if piece.start_epoch is not None:
-        parts.append(f"active by epoch {formatting.whole(piece.start_epoch)}")
+        parts.append(
+            gettext("active by epoch {start_epoch}").format(start_epoch=formatting.whole(piece.start_epoch))
+        )
     if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
         parts.append("for a snap-up")
     return "; ".join(parts)
@@ -177,9 +184,12 @@ def list_verdict_of(data: PageData) -> Verdict:
     waiting = counts.get(PieceState.READY, 0)
     sealing = counts.get(PieceState.PACKED, 0)
     active = plural(counts.get(PieceState.ACTIVE, 0), "piece")
-    calm = Verdict("Nothing is in progress:", f"{active} active.")
+    calm = Verdict("Nothing is in progress:", gettext("{active} active.").format(active=active))
     if waiting or sealing:
-        calm = Verdict(f"{plural(waiting + sealing, 'piece')} in progress:", f"{sealing} being sealed.")
+        calm = Verdict(
+            gettext("{pieces} in progress:").format(pieces=plural(waiting + sealing, "piece")),
+            gettext("{sealing} being sealed.").format(sealing=sealing),
+        )
     return verdict_by(data.report_of(Topic.PIECES), calm)
 
 

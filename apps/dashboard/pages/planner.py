@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -64,8 +65,10 @@ def name_of(step: str) -> str:
 def limit_text(plan: Plan, outcome: Outcome) -> str:
     """Return what limits the plan."""
     if outcome.limit == DISK:
-        return f"the disk: {plural(plan.rooms, 'sector')} at a time on each host"
-    return f"{name_of(outcome.limit)}: {plural(plan.slots.get(outcome.limit, 0), 'slot')} on each host"
+        return say("the disk: {sectors} at a time on each host").format(sectors=plural(plan.rooms, "sector"))
+    return say("{name_of}: {slots} on each host").format(
+        name_of=name_of(outcome.limit), slots=plural(plan.slots.get(outcome.limit, 0), "slot")
+    )
 
 
 def step_rows(
@@ -110,7 +113,9 @@ def gain_rows(plan: Plan, outcome: Outcome) -> list[dict[str, Any]]:
         more = gain.per_day - outcome.per_day
         if more <= outcome.per_day * LEAST_GAIN:
             continue
-        name = GAIN_NAMES.get(gain.what) or f"One more slot of {name_of(gain.what)} on each host"
+        name = GAIN_NAMES.get(gain.what) or say("One more slot of {name_of} on each host").format(
+            name_of=name_of(gain.what)
+        )
         rows.append({"name": name, "per_day": f"{gain.per_day:,.1f}", "more": f"+{more:,.1f}"})
     return rows
 
@@ -144,7 +149,7 @@ def payer_rows(costs: PlanCosts, data: PageData) -> list[dict[str, str]]:
             {
                 "name": name or formatting.shortened(payer.address),
                 "short": formatting.shortened(payer.address),
-                "say": f"{left} left, {daily} a day",
+                "say": say("{left} left, {daily} a day").format(left=left, daily=daily),
                 "left": formatting.time_left(until),
                 "tone": "ok" if lasts else "bad" if (until or 0) < 86_400 else "warn",
                 "word": str(_("lasts") if lasts else _("runs dry")),

@@ -59,7 +59,10 @@ def verdict_of(row: Recovery, *, undecided: int) -> Verdict:
     """Return one sentence: whether the pool is in recovery, and who has to act."""
     if undecided:
         many = plural(undecided, "message")
-        return Verdict(f"{many} to decide about.", _("Their senders sign nothing until then; choose below."))
+        return Verdict(
+            gettext("{many} to decide about.").format(many=many),
+            _("Their senders sign nothing until then; choose below."),
+        )
     if row.since is not None:
         return Verdict(_("No message is signed."), _("The pool reads back what was sent since the backup."))
     if row.sectors_since is not None and miners_unread(row).exists():
@@ -80,10 +83,17 @@ def facts_of(row: Recovery) -> list[Fact]:
         return []
     begun = time_html(row.restored_at)
     facts = [Fact(_("Began"), begun), Fact(_("Why"), f"{row.reason[:1].upper()}{row.reason[1:]}.")]
-    matched = f"{plural(row.matched, 'message')} found and given to their rows"
+    matched = gettext("{messages} found and given to their rows").format(
+        messages=plural(row.matched, "message")
+    )
     if row.since is not None:
         facts.append(
-            Fact(_("Messages"), f"{matched}; the chain is read from height {max(row.from_height, 0)} on")
+            Fact(
+                _("Messages"),
+                gettext("{matched}; the chain is read from height {height} on").format(
+                    matched=matched, height=max(row.from_height, 0)
+                ),
+            )
         )
         facts += _left("Senders to be read", senders_unread(row), "address", "the signer must be connected")
     else:
@@ -91,7 +101,9 @@ def facts_of(row: Recovery) -> list[Fact]:
             Fact(_("Messages"), matched),
             Fact(_("Signing since"), time_html(row.ended_at)),
         ]
-    sectors = f"{plural(row.sectors_recovered, 'sector')} imported or moved on"
+    sectors = gettext("{sectors} imported or moved on").format(
+        sectors=plural(row.sectors_recovered, "sector")
+    )
     facts.append(Fact(_("Sectors"), sectors))
     words = "until you allow it below, no pledge with an idempotency key is taken for their miners"
     facts += _left("Sectors of lost pledges", sectors_unpledged(row).select_related("miner"), "", words)
@@ -112,7 +124,7 @@ def _left(title: str, rows: QuerySet[Any], field: str, words: str) -> list[Fact]
         names = [str(name) for name in rows.values_list(field, flat=True)[:NAMED]]
     if field == "address":
         names = [shortened(name) for name in names]
-    more = f" and {count - NAMED} more" if count > NAMED else ""
+    more = gettext(" and {count} more").format(count=count - NAMED) if count > NAMED else ""
     return [Fact(title, f"{', '.join(names)}{more}; {words}")]
 
 
@@ -121,7 +133,13 @@ def choices_of(found: list[Any]) -> dict[str, Any]:
     senders = {one.from_addr for one in found}
     rows = messages_unsigned(senders).values_list("pk", "push_id", "from_addr", "to", "value")[:SHOWN]
     choices = [
-        (pk, f"{name or pk}: {amount_text(int(value))} to {shortened(to)}", sender)
+        (
+            pk,
+            gettext("{name}: {value} to {shortened}").format(
+                name=name or pk, value=amount_text(int(value)), shortened=shortened(to)
+            ),
+            sender,
+        )
         for pk, name, sender, to, value in rows
     ]
     entries = [

@@ -115,7 +115,9 @@ def lane_row(lane: Lane, report: SealingReport, wanted: SealingFilter) -> LaneRo
         bars.append(
             RunBar(
                 gantt_bar(at_share(lane.since, report), 1.0, tone="run"),
-                f"{sector_name(lane.running)} {stage_name(lane.stage)}: runs for {took}{far}",
+                say("{running} {stage}: runs for {took}{far}").format(
+                    running=sector_name(lane.running), stage=stage_name(lane.stage), took=took, far=far
+                ),
                 bar_mark(lane.running.number, 1 - at_share(lane.since, report)),
                 sector_href(lane.running.sector),
                 is_other=wanted.miner not in ("", lane.running.miner),
@@ -129,7 +131,11 @@ def run_bar(run: StageRun, report: SealingReport, wanted: SealingFilter) -> RunB
     """Lay out one run that has ended."""
     start, end = at_share(run.start, report), at_share(run.end, report)
     ended = localtime(run.end).strftime("%H:%M:%S")
-    how = f"failed at {ended}" if run.is_error else f"{formatting.duration(run.seconds)}, ended {ended}"
+    how = (
+        say("failed at {ended}").format(ended=ended)
+        if run.is_error
+        else say("{seconds}, ended {ended}").format(seconds=formatting.duration(run.seconds), ended=ended)
+    )
     return RunBar(
         gantt_bar(start, end, tone="bad" if run.is_error else "ok"),
         f"{sector_name(run)} {stage_name(run.stage)}: {how}",
@@ -203,7 +209,9 @@ def verdict_of(report: SealingReport) -> Verdict:
     limits, row = report.bottleneck, report.bottleneck.figures
     hours = round((report.at - report.since).total_seconds() / 3600)
     window = "hour" if hours == 1 else plural(hours, "hour")
-    made = f"{report.per_day:.1f} sectors a day in the last {window}."
+    made = say("{per_day:.1f} sectors a day in the last {window}.").format(
+        per_day=report.per_day, window=window
+    )
     if not report.hosts:
         return Verdict("", _("No sealing host has registered yet."))
     if row is None:
@@ -215,29 +223,49 @@ def verdict_of(report: SealingReport) -> Verdict:
         share = formatting.percent(row.use or 0, 1)
         return Verdict(
             say("No bottleneck: no stage is full while sectors wait."),
-            f"{stage} is used most, {share} of its slots' time. {made}",
+            say("{stage} is used most, {share} of its slots' time. {made}").format(
+                stage=stage, share=share, made=made
+            ),
         )
-    then = f"{row.waiting_before} when the {window} began"
+    then = say("{waiting_before} when the {window} began").format(
+        waiting_before=row.waiting_before, window=window
+    )
     grew = f"{waiting_text(row.waiting)}, {then}"
-    used = f"the slots worked {formatting.percent(row.queue_use or 0, 1)} of the time"
-    slots = f"{row.queue_running} of {plural(row.queue_slots, 'slot')}"
-    return Verdict(f"{stage} limits the farm:", f"{slots} run where it queues, {grew}; {used}.")
+    used = say("the slots worked {queue_use} of the time").format(
+        queue_use=formatting.percent(row.queue_use or 0, 1)
+    )
+    slots = say("{queue_running} of {slots}").format(
+        queue_running=row.queue_running, slots=plural(row.queue_slots, "slot")
+    )
+    return Verdict(
+        say("{stage} limits the farm:").format(stage=stage),
+        say("{slots} run where it queues, {grew}; {used}.").format(slots=slots, grew=grew, used=used),
+    )
 
 
 def missing_verdict(report: SealingReport, row: StageFigures) -> Verdict:
     """Name a queue that no host serves: those that would, and cannot now, or that there may be others."""
     stage = stage_name(row.stage)
     absent = [one.worker for one in report.hosts if one.is_absent and slots_of(one.worker).get(row.stage)]
-    waiting = f"{waiting_text(row.waiting)} for one"
+    waiting = say("{waiting} for one").format(waiting=waiting_text(row.waiting))
     left = report.hosts_left_out
-    rest = f"; {left} more {'host is' if left == 1 else 'hosts are'} not looked at here" if left else ""
+    rest = (
+        say("; {left} more {word} not looked at here").format(
+            left=left, word="host is" if left == 1 else "hosts are"
+        )
+        if left
+        else ""
+    )
     if absent:
         named = ", ".join(one.name for one in absent[:NAMED]) + (", …" if len(absent) > NAMED else "")
         which = "Each host shown" if left else "Each host"
-        gone = f"{named} {'has' if len(absent) == 1 else 'have'} them"
-        return Verdict(f"{which} with slots for {stage} is paused or away.", f"{waiting}: {gone}{rest}.")
+        gone = say("{named} {word} them").format(named=named, word="has" if len(absent) == 1 else "have")
+        return Verdict(
+            say("{which} with slots for {stage} is paused or away.").format(which=which, stage=stage),
+            f"{waiting}: {gone}{rest}.",
+        )
     shown = "No host of those shown has" if rest else "No host has"
-    return Verdict(f"{shown} a slot for {stage}.", f"{waiting}{rest}.")
+    return Verdict(say("{shown} a slot for {stage}.").format(shown=shown, stage=stage), f"{waiting}{rest}.")
 
 
 def waiting_text(count: int) -> str:
@@ -253,17 +281,27 @@ def gain_text(report: SealingReport) -> str:
         return ""
     stage = stage_name(limits.figures.stage)
     slots = plural(limits.worker_slots, "slot")
-    text = f"Most wait for {host.name}: {limits.worker_waiting} beyond its {slots} of {stage}."
+    text = say("Most wait for {host}: {worker_waiting} beyond its {slots} of {stage}.").format(
+        host=host.name, worker_waiting=limits.worker_waiting, slots=slots, stage=stage
+    )
     if limits.per_day is None or limits.more_per_day is None:
-        return f"{text} What one more slot gives is not known until every stage with slots has been measured."
+        return say(
+            "{text} What one more slot gives is not known until every stage with slots has been measured."
+        ).format(text=text)
     gain = limits.more_per_day - limits.per_day
     if gain < 0.05:
-        return f"{text} One more slot gives nothing: {stage_name(limits.next_stage)} limits it then."
-    after = f", {stage_name(limits.next_stage)} limits it then" if limits.next_stage else ""
-    return (
-        f"{text} One more slot there: {limits.per_day:.1f} → {limits.more_per_day:.1f} sectors a day by"
-        f" measured times, as far as its CPU and memory allow{after}."
+        return say("{text} One more slot gives nothing: {next_stage} limits it then.").format(
+            text=text, next_stage=stage_name(limits.next_stage)
+        )
+    after = (
+        say(", {next_stage} limits it then").format(next_stage=stage_name(limits.next_stage))
+        if limits.next_stage
+        else ""
     )
+    return say(
+        "{text} One more slot there: {per_day:.1f} → {more_per_day:.1f} sectors a day by "
+        "measured times, as far as its CPU and memory allow{after}."
+    ).format(text=text, per_day=limits.per_day, more_per_day=limits.more_per_day, after=after)
 
 
 def sector_rows(report: SealingReport) -> list[dict[str, Any]]:
@@ -304,17 +342,23 @@ def context_of(report: SealingReport, wanted: SealingFilter) -> dict[str, Any]:
 def capped_text(report: SealingReport) -> str:
     """Name the hosts that ran more than is read, and from when on they are known."""
     named = [
-        f"{host.worker.name} (from {localtime(host.since).strftime('%H:%M')} on)"
+        say("{worker} (from {strftime} on)").format(
+            worker=host.worker.name, strftime=localtime(host.since).strftime("%H:%M")
+        )
         for host in report.hosts
         if host.is_capped
     ]
     if not named:
         return ""
-    rest = f" and {plural(len(named) - NAMED, 'host')} more" if len(named) > NAMED else ""
-    return (
-        f"Only the newest {RUNS_OF_HOST} runs are read of {', '.join(named[:NAMED])}{rest}: use and sectors"
-        " a day are of that time; what was done and failed before is not counted."
+    rest = (
+        say(" and {hosts} more").format(hosts=plural(len(named) - NAMED, "host"))
+        if len(named) > NAMED
+        else ""
     )
+    return say(
+        "Only the newest {runs_of_host} runs are read of {named}{rest}: use and sectors a "
+        "day are of that time; what was done and failed before is not counted."
+    ).format(runs_of_host=RUNS_OF_HOST, named=", ".join(named[:NAMED]), rest=rest)
 
 
 def query_of(wanted: SealingFilter, **change: str) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -103,7 +104,9 @@ def addresses(data: PageData, text: str) -> Iterator[SearchResult]:
 def _miner_find(miner: Miner) -> SearchResult:
     name = f"{miner.name} {miner.address}".strip()
     href = reverse("miner", args=[miner.address or miner.uuid])
-    return SearchResult("Miner", "miners", name, f"tenant {miner.tenant.name}", href)
+    return SearchResult(
+        "Miner", "miners", name, say("tenant {tenant}").format(tenant=miner.tenant.name), href
+    )
 
 
 def _sender_find(data: PageData, address: str) -> SearchResult:
@@ -174,8 +177,10 @@ def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
     if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return
     if (head := head_exactly_at(int(digits))) is not None:
-        sub = f"{len(head.cids)} blocks, base fee {formatting.fee_text(int(head.base_fee))}"
-        name = f"Epoch {formatting.whole(head.height)}"
+        sub = say("{cids} blocks, base fee {base_fee}").format(
+            cids=len(head.cids), base_fee=formatting.fee_text(int(head.base_fee))
+        )
+        name = say("Epoch {height}").format(height=formatting.whole(head.height))
         yield SearchResult("Tipset", "chain", name, sub, reverse("chain-tipset", args=[head.height]))
 
 
@@ -197,7 +202,7 @@ def hosts(data: PageData, text: str) -> Iterator[SearchResult]:
             "Host",
             "hosts",
             worker.name,
-            f"tenant {worker.tenant.name}",
+            say("tenant {tenant}").format(tenant=worker.tenant.name),
             f"{reverse('hosts')}#f-host-{worker.pk}",
         )
 

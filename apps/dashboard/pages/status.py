@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -64,8 +65,12 @@ def status_verdict(data: PageData) -> Verdict:
     failed = len(report.results) - report.passed
     if not failed:
         return Verdict(_("All checks passed."), "", checked_text(report))
-    say = f"{plural(failed, 'check')} failed:"
-    return Verdict(say, f"{plural(len(report.found), 'thing')} to look at.", checked_text(report))
+    say = gettext("{checks} failed:").format(checks=plural(failed, "check"))
+    return Verdict(
+        say,
+        gettext("{things} to look at.").format(things=plural(len(report.found), "thing")),
+        checked_text(report),
+    )
 
 
 def status_context(data: PageData) -> dict[str, Any]:

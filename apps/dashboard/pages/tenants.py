@@ -9,6 +9,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -79,12 +80,16 @@ def rate_row(used: RateUsed) -> RateRow:
     """Lay out one rate."""
     row, usage = used.row, used.usage
     named = f"{row.service or 'every service'}: {row.api}" if row.api else row.service
-    rate = f"{formatting.whole(row.capacity)} in {span_text(row.reset_ns / 10**9)}"
+    rate = say("{capacity} in {reset_ns}").format(
+        capacity=formatting.whole(row.capacity), reset_ns=span_text(row.reset_ns / 10**9)
+    )
     return RateRow(
         key=str(row.uuid),
         what=named or "everything",
         rate=rate if row.capacity else "no limit",
-        left=f"{formatting.whole(usage.left)} left" if usage is not None else formatting.NOTHING,
+        left=say("{left} left").format(left=formatting.whole(usage.left))
+        if usage is not None
+        else formatting.NOTHING,
         pct=round(100 * usage.used / usage.capacity) if usage is not None else 0,
         tone="bad" if usage is not None and usage.is_over else "run",
         empty_in=formatting.time_left(usage.reset_s) if usage is not None and usage.used else "",
@@ -133,7 +138,7 @@ def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
 def verdict_of(rows: list[Tenant]) -> Verdict:
     """Return in one sentence who is there and who is shut out."""
     shut = sum(not row.enabled for row in rows)
-    rest = f"{shut} of them disabled." if shut else "All enabled." if rows else ""
+    rest = say("{shut} of them disabled.").format(shut=shut) if shut else "All enabled." if rows else ""
     return Verdict(f"{plural(len(rows), 'tenant')}.", rest)
 
 

@@ -58,7 +58,9 @@ def token_label(token: Token, *, at: datetime) -> StateLabel:
 
 def part_text(token: Token) -> str:
     """`join a sealer, used by host-3f2a`: what a join token is for, and who used it."""
-    return f"join a {token.joins}" + (f", used by {token.joined_uid}" if token.joined_uid else "")
+    return f"join a {token.joins}" + (
+        gettext(", used by {joined_uid}").format(joined_uid=token.joined_uid) if token.joined_uid else ""
+    )
 
 
 def limits_text(token: Token) -> str:
@@ -120,7 +122,13 @@ def verdict_of(rows: list[tuple[Token, StateLabel, str]]) -> Verdict:
     """Return in one sentence how many are good, and how many nobody uses."""
     good = [row for row, label, _limits in rows if label.tone == "ok"]
     idle = sum(row.last_used_at is None for row in good)
-    rest = f"{idle} of them never used." if idle else "Each has been used." if good else ""
+    rest = (
+        gettext("{idle} of them never used.").format(idle=idle)
+        if idle
+        else "Each has been used."
+        if good
+        else ""
+    )
     return Verdict(f"{plural(len(good), 'valid token')}.", rest)
 
 
@@ -259,7 +267,7 @@ def revoke(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     if (held := reauthenticate_first(request, viewer)) is not None:
         return held
     if not is_confirm_submitted(request):
-        title = f"Revoke {row.name}"
+        title = gettext("Revoke {name}").format(name=row.name)
         text = _("Whoever uses it is shut out within a second, its sockets are closed. It never comes back.")
         back = reverse("tokens")
         ask = ConfirmPage(title, text, _("Revoke"), back=back, page=_("Tokens"), section="tokens")

@@ -10,6 +10,7 @@ from django.db.models import Count
 from django.http import Http404
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -69,7 +70,9 @@ def uses_of(address: str, data: PageData) -> str:
         roles = [role for role, held in (("owner", miner.owner), ("worker", miner.worker)) if held == address]
         roles += ["control"] if address in miner.control else []
         if roles:
-            uses.append(f"{', '.join(roles)} of {miner.address or 'new miner'}")
+            uses.append(
+                say("{roles} of {miner}").format(roles=", ".join(roles), miner=miner.address or "new miner")
+            )
     return "; ".join(uses) or formatting.NOTHING
 
 
@@ -110,7 +113,9 @@ def what_text(what: str, data: PageData) -> str:
         name = method_text(to, method, kind="", miners=data.names.miners)
     except BadAddress:  # older records end after 60 characters
         return f"{what}…"
-    return f"{name} to {data.names.miners.get(to) or formatting.shortened(to)}"
+    return say("{name} to {miners}").format(
+        name=name, miners=data.names.miners.get(to) or formatting.shortened(to)
+    )
 
 
 def record_row(record: SignRecord, *, data: PageData) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.urls import reverse
+from django.utils.translation import gettext as say
 
 from apps.core import formatting
 from apps.dashboard.html_time import time_html
@@ -75,7 +76,11 @@ def exit_code(code: int | None) -> str:
     """Return how a process ended: `killed by signal 9`, `exit code 1`."""
     if code is None:
         return formatting.NOTHING
-    return f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+    return (
+        say("killed by signal {number}").format(number=-code)
+        if code < 0
+        else say("exit code {code}").format(code=code)
+    )
 
 
 @register.filter

@@ -11,6 +11,7 @@ import segno
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -64,7 +65,7 @@ def totp(request: HttpRequest, viewer: Principal) -> HttpResponse:
         try:
             totp_confirm(person, code=form.cleaned_data["code"], now=clock.now())
         except WrongCode as refusal:
-            error = f"{refusal.reason} Is the phone's clock right?"
+            error = say("{reason} Is the phone's clock right?").format(reason=refusal.reason)
         else:
             changed(viewer, "person.totp.add")
             return codes_new(request, person) if not recovery_codes_left(person) else redirect("account")
@@ -186,7 +187,9 @@ def passkey_drop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
     if row is not None and not is_confirm_submitted(request):
         text = "It lets you in no longer; a copy on your device opens nothing."
         return confirm_page_render(
-            request, viewer, account_ask(f"Remove the passkey {row.name}", text, _("Remove it"))
+            request,
+            viewer,
+            account_ask(say("Remove the passkey {name}").format(name=row.name), text, _("Remove it")),
         )
     name = passkey_remove(person_before(request), pk=pk)
     if not name:

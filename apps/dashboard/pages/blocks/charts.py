@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.blocks.luck import quantile
 from apps.core import formatting
 from apps.dashboard.charts import AREA_HEIGHT_PX, AREA_TOP_PX, Area, Tick, area
@@ -106,8 +108,17 @@ def luck_course(spans: Sequence[MiningSpan], *, now_s: float) -> LuckCourse | No
         x_ticks=time_ticks(first, now_s),
         y_ticks=height_ticks(top, ["0", f"{top / 2:.0f}", f"{top:.0f}"] if top > 1 else ["0", "1"]),
         label=(
-            f"{formatting.plural(wins[-1], 'win')} of {expected[-1]:.1f} expected; half of all pools with"
-            f" this power have {bands[1][-1]} to {bands[2][-1]}, nine of ten {bands[0][-1]} to {bands[3][-1]}"
+            say(
+                "{wins} of {expected:.1f} expected; half of all pools with this power have {half_low} "
+                "to {half_high}, nine of ten {most_low} to {most_high}"
+            ).format(
+                wins=formatting.plural(wins[-1], "win"),
+                expected=expected[-1],
+                half_low=bands[1][-1],
+                half_high=bands[2][-1],
+                most_low=bands[0][-1],
+                most_high=bands[3][-1],
+            )
         ),
     )
 
@@ -128,7 +139,9 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
                 w=round(width * 0.8, 3),
                 y=round(AREA_TOP_PX + AREA_HEIGHT_PX - height, 2),
                 h=height,
-                text=f"from {at:%d %b %H:%M}: {formatting.amount_text(span.reward)}",
+                text=say("from {at:%d %b %H:%M}: {reward}").format(
+                    at=at, reward=formatting.amount_text(span.reward)
+                ),
             )
         )
     total = formatting.amount_text(sum(span.reward for span in spans))
@@ -137,7 +150,7 @@ def reward_columns(spans: Sequence[MiningSpan], *, now_s: float) -> RewardColumn
         columns=tuple(columns),
         x_ticks=time_ticks(spans[0].start_s, now_s),
         y_ticks=height_ticks(top, ["0", formatting.amount_text(top)]),
-        label=f"{total} since {first:%d %b %H:%M}",
+        label=say("{total} since {first:%d %b %H:%M}").format(total=total, first=first),
     )
 
 
@@ -161,7 +174,9 @@ def vesting_area(rewards: Sequence[tuple[datetime, int]], *, now_s: float, epoch
     ticks = list(time_ticks(now_s, now_s + period_s))
     return area(
         points,
-        label=f"{formatting.amount_text(round(points[0][1]))} vest until {ticks[-1].label}",
+        label=say("{points} vest until {label}").format(
+            points=formatting.amount_text(round(points[0][1])), label=ticks[-1].label
+        ),
         x_ticks=ticks,
         y_text=lambda value: formatting.amount_text(round(value)),
     )

@@ -89,9 +89,16 @@ def luck_band(luck: Luck) -> LuckBand:
     def band(low: int, high: int) -> tuple[float, float]:
         return round(100 * low / most, 2), round(100 * (high - low) / most, 2)
 
-    label = (
-        f"{plural(luck.wins, 'win')}, {luck.expected:.1f} expected; half of all spans have {luck.half[0]} to"
-        f" {luck.half[1]}, nine of ten {luck.most[0]} to {luck.most[1]}"
+    label = say(
+        "{wins}, {expected:.1f} expected; half of all spans have {half_low} to {half_high}, nine of "
+        "ten {most_low} to {most_high}"
+    ).format(
+        wins=plural(luck.wins, "win"),
+        expected=luck.expected,
+        half_low=luck.half[0],
+        half_high=luck.half[1],
+        most_low=luck.most[0],
+        most_high=luck.most[1],
     )
     share = luck.share
     return LuckBand(
@@ -141,7 +148,7 @@ class WinRow:
 def round_entry(row: Round) -> StripEntry:
     """Lay out one round on the strip."""
     label = STATES[row.state]
-    words = f"epoch {row.epoch}: {label.word}"
+    words = say("epoch {epoch}: {label}").format(epoch=row.epoch, label=label.word)
     if row.reason:
         words += f": {row.reason}"
     tone = "none" if row.state == RoundState.NOT_ELIGIBLE else label.tone
@@ -153,11 +160,17 @@ def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
     found = {row.epoch: row for row in rows}
     epochs = range(max(last - STRIP_EPOCHS + 1, 0), last + 1)
     entries = [
-        round_entry(found[epoch]) if epoch in found else StripEntry("none", 0.0, f"epoch {epoch}: no record")
+        round_entry(found[epoch])
+        if epoch in found
+        else StripEntry("none", 0.0, say("epoch {epoch}: no record").format(epoch=epoch))
         for epoch in epochs
     ]
     won = sum(row.win_count > 0 for row in rows)
-    return strip(entries, now=1.0, label=f"the last {len(entries)} epochs: {plural(won, 'win')}")
+    return strip(
+        entries,
+        now=1.0,
+        label=say("the last {entries} epochs: {wins}").format(entries=len(entries), wins=plural(won, "win")),
+    )
 
 
 def miner_blocks(
@@ -255,9 +268,11 @@ def day_verdict(data: PageData) -> Verdict:
         return Verdict("", rest)
     reward, locked = rewards_since(data.miners, since=since)
     brought, vests = map(formatting.amount_text, (reward, locked))
-    lost = f"{plural(counts.lost, 'win')} lost" if counts.lost else "none lost"
-    rest = f"{brought} in 24 hours, {vests} of it vests in 180 days."
-    return Verdict(f"{plural(counts.included, 'block')} included, {lost}.", rest)
+    lost = say("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
+    rest = say("{brought} in 24 hours, {vests} of it vests in 180 days.").format(brought=brought, vests=vests)
+    return Verdict(
+        say("{blocks} included, {lost}.").format(blocks=plural(counts.included, "block"), lost=lost), rest
+    )
 
 
 def course_of(data: PageData) -> dict[str, Any]:
@@ -286,9 +301,11 @@ def lease_text(lease: F3Lease) -> str:
     """Put one miner's lease in F3 into words."""
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
     if lease.runs:
-        later = f"; it could not be renewed: {lease.reason}" if lease.reason else ""
-        return f"a node votes for it until instance {until}, now {instance}{later}"
-    return f"no node votes for it: {lease.reason or say('its lease has ended')}"
+        later = say("; it could not be renewed: {reason}").format(reason=lease.reason) if lease.reason else ""
+        return say("a node votes for it until instance {until}, now {instance}{later}").format(
+            until=until, instance=instance, later=later
+        )
+    return say("no node votes for it: {reason}").format(reason=lease.reason or say("its lease has ended"))
 
 
 def finality_text(said: F3Participation, names: dict[str, str]) -> str:
@@ -296,9 +313,19 @@ def finality_text(said: F3Participation, names: dict[str, str]) -> str:
     if not said.is_running:
         return said.reason or say("F3 does not run at this node")
     own = [names[str(actor_id)] for actor_id in said.miners if str(actor_id) in names]
-    part = f"takes part for {', '.join(own)}" if own else "takes part for none of these miners"
-    final = "" if said.finalized is None else f"final up to epoch {formatting.whole(said.finalized)}; "
-    return f"runs, instance {said.instance}; {final}{part}"
+    part = (
+        say("takes part for {own}").format(own=", ".join(own))
+        if own
+        else "takes part for none of these miners"
+    )
+    final = (
+        ""
+        if said.finalized is None
+        else say("final up to epoch {finalized}; ").format(finalized=formatting.whole(said.finalized))
+    )
+    return say("runs, instance {instance}; {final}{part}").format(
+        instance=said.instance, final=final, part=part
+    )
 
 
 def verdict(context: FragmentContext) -> Iterable[str]:

@@ -39,7 +39,9 @@ def timeline_of(row: Round) -> Gantt:
         GanttRow(
             stage=STEP_WORDS.get(name, name),
             took=f"{length:,} ms",
-            text=f"{STEP_WORDS.get(name, name)}: from {start} ms, {length} ms",
+            text=say("{step_words}: from {start} ms, {length} ms").format(
+                step_words=STEP_WORDS.get(name, name), start=start, length=length
+            ),
             bars=(gantt_bar(max(start, 0) / end, (start + length) / end, tone=_step_tone(name)),),
         )
         for name, start, length in sorted(row.steps, key=lambda step: step[1])
@@ -60,8 +62,13 @@ def facts_of(row: Round) -> list[Fact]:
     facts = [
         Fact(say("Miner"), row.miner.address),
         Fact(say("Epoch"), formatting.whole(row.epoch)),
-        Fact(say("Base"), f"epoch {formatting.whole(row.base_height)}"),
-        Fact(say("Wins"), f"{row.win_count}, {row.expected:.4f} expected"),
+        Fact(say("Base"), say("epoch {base_height}").format(base_height=formatting.whole(row.base_height))),
+        Fact(
+            say("Wins"),
+            say("{win_count}, {expected:.4f} expected").format(
+                win_count=row.win_count, expected=row.expected
+            ),
+        ),
         Fact(say("Sector"), formatting.whole(row.sector)),
     ]
     if row.reason:
@@ -87,7 +94,7 @@ def win(request: HttpRequest, viewer: Principal, uuid: str) -> HttpResponse:
     return page_render(
         request,
         "blocks/win.html",
-        title=f"Epoch {row.epoch}",
+        title=say("Epoch {epoch}").format(epoch=row.epoch),
         section="blocks",
         page_key="",
         data=PageData(viewer),

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -146,11 +147,23 @@ def verdict_of(pending: list[SignedMessage], *, error: str, base_fee: int) -> Ve
         return Verdict(_("No node tells its message pool."), error)
     senders = len({signed.message.from_ for signed in pending})
     low = sum(signed.message.gas_fee_cap < base_fee for signed in pending)
-    rest = f"The base fee is {formatting.fee_text(base_fee)}"
-    rest += f"; {plural(low, 'message')} cannot pay it." if low else "; all of them can pay it."
+    rest = say("The base fee is {base_fee}").format(base_fee=formatting.fee_text(base_fee))
+    rest += (
+        say("; {messages} cannot pay it.").format(messages=plural(low, "message"))
+        if low
+        else "; all of them can pay it."
+    )
     if not pending:
-        return Verdict(_("No message waits."), f"The base fee is {formatting.fee_text(base_fee)}.")
-    return Verdict(f"{plural(len(pending), 'message')} of {plural(senders, 'sender')} wait.", rest)
+        return Verdict(
+            _("No message waits."),
+            say("The base fee is {base_fee}.").format(base_fee=formatting.fee_text(base_fee)),
+        )
+    return Verdict(
+        say("{messages} of {senders} wait.").format(
+            messages=plural(len(pending), "message"), senders=plural(senders, "sender")
+        ),
+        rest,
+    )
 
 
 urlpatterns: Final = [

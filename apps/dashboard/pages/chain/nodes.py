@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -84,7 +85,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         tone=TONES[state] if node.is_enabled else "idle",
         word=word,
         error=node.error if node.is_enabled else "",
-        role=f"{NodeRole(node.role).label}, weight {node.weight}",
+        role=say("{label}, weight {weight}").format(label=NodeRole(node.role).label, weight=node.weight),
         head=formatting.whole(node.head_height),
         behind=behind if node.head_height is not None else formatting.NOTHING,
         peers=formatting.whole(node.peers) + (f", {node.sync}" if node.sync else ""),
@@ -93,7 +94,7 @@ def node_row(node: Node, *, may_act: bool, upgrade: Upgrade | None) -> NodeRow:
         version=node.version or formatting.NOTHING,
         upgrade="" if ready is None else upgrade_text(ready),
         upgrade_tone="" if ready is None else READY_TONES[ready.is_ready],
-        spark=spark(times, label=f"answer times of {len(times)} probes"),
+        spark=spark(times, label=say("answer times of {times} probes").format(times=len(times))),
         actions=node_actions(node) if may_act else (),
     )
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -57,8 +58,17 @@ def verdict_of(context: FragmentContext) -> Verdict:
     if not nodes:
         return verdict_by(report, Verdict(_("The pool has no node."), _("Set CHAIN_URLS or add one.")))
     head = context.data.head
-    at = f"The newest tipset is {formatting.whole(head.height)}." if head is not None else "No tipset yet."
-    return verdict_by(report, Verdict(f"{len(well)} of {plural(len(nodes), 'node')} healthy.", at))
+    at = (
+        say("The newest tipset is {height}.").format(height=formatting.whole(head.height))
+        if head is not None
+        else "No tipset yet."
+    )
+    return verdict_by(
+        report,
+        Verdict(
+            say("{well} of {nodes} healthy.").format(well=len(well), nodes=plural(len(nodes), "node")), at
+        ),
+    )
 
 
 def chain_context() -> dict[str, Any]:
@@ -68,9 +78,11 @@ def chain_context() -> dict[str, Any]:
     lowest, highest = (formatting.fee_text(int(end(fees, default=0))) for end in (min, max))
     return {
         "heads": heads[:HEADS_SHOWN],
-        "fee": spark(fees, label=f"base fee of the newest {plural(len(fees), 'tipset')}"),
+        "fee": spark(
+            fees, label=say("base fee of the newest {tipsets}").format(tipsets=plural(len(fees), "tipset"))
+        ),
         "fee_now": formatting.fee_text(int(heads[0].base_fee)) if heads else formatting.NOTHING,
-        "fee_span": f"{lowest} to {highest}" if fees else "",
+        "fee_span": say("{lowest} to {highest}").format(lowest=lowest, highest=highest) if fees else "",
         "reorgs": heads_taken_back(REORGS_SHOWN),
     }
 
@@ -85,8 +97,10 @@ def network_facts(context: FragmentContext) -> list[Fact]:
     clock = context.data.clock
     for upgrade in coming[:UPGRADES_SHOWN]:
         left = clock.left_s(upgrade.height) if clock is not None else None
-        at = f"epoch {formatting.whole(upgrade.height)}, in {formatting.time_left(left)}"
-        facts.append(Fact(f"Upgrade {upgrade.title}", at))
+        at = say("epoch {height}, in {left}").format(
+            height=formatting.whole(upgrade.height), left=formatting.time_left(left)
+        )
+        facts.append(Fact(say("Upgrade {title}").format(title=upgrade.title), at))
     if coming and context.viewer.is_operator:
         facts += ready_facts(head.height)
     if not coming:
@@ -98,7 +112,9 @@ def ready_facts(height: int) -> Iterable[Fact]:
     """Return how many nodes are ready for the next upgrade, and why the others are not."""
     nodes = nodes_readiness(height)
     ready = sum(one.is_ready is True for _, one in nodes)
-    yield Fact("Ready for it", f"{ready} of {plural(len(nodes), 'node')}")
+    yield Fact(
+        "Ready for it", say("{ready} of {nodes}").format(ready=ready, nodes=plural(len(nodes), "node"))
+    )
     for node, one in nodes:
         if not one.is_ready:
             yield Fact("Not ready" if one.is_ready is False else "Unknown", f"{node}: {one.reason}")
@@ -148,7 +164,7 @@ def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
         facts=network_facts(context),
         may_unbind=may_unbind(viewer),
         wanted=wanted,
-        not_found=f"No tipset is kept at {wanted} or before it." if wanted else "",
+        not_found=say("No tipset is kept at {wanted} or before it.").format(wanted=wanted) if wanted else "",
         status=404 if wanted else 200,
         **chain_context(),
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_safe
 
 from apps.chain.client import chain_client
@@ -76,7 +77,11 @@ def message_row(
         params=params_text(kind, message.method, message.params),
         tone=tone,
         result=result,
-        gas=f"{formatting.whole(used)} of {formatting.whole(message.gas_limit)}" if used is not None else "",
+        gas=say("{used} of {gas_limit}").format(
+            used=formatting.whole(used), gas_limit=formatting.whole(message.gas_limit)
+        )
+        if used is not None
+        else "",
         returned=return_text(kind, message.method, b"" if receipt is None else receipt.return_),
     )
 
@@ -112,7 +117,7 @@ def tipset(request: HttpRequest, viewer: Principal, height: int) -> HttpResponse
     return page_render(
         request,
         "chain/tipset.html",
-        title=f"Tipset {height}",
+        title=say("Tipset {height}").format(height=height),
         section="chain",
         data=data,
         head=head,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -47,7 +48,10 @@ def devnet_verdict(state: DevnetState | None) -> Verdict:
         return GONE
     if not state.active:
         return Verdict(_("Node running normally."), _("Devnet only: no real funds."))
-    return Verdict(f"{plural(len(state.active), 'fault')} active.", _("The node misbehaves on purpose."))
+    return Verdict(
+        say("{faults} active.").format(faults=plural(len(state.active), "fault")),
+        _("The node misbehaves on purpose."),
+    )
 
 
 def devnet_facts(state: DevnetState) -> list[Fact]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import reverse
 from django.utils.timezone import localtime
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.checks.results import Topic
@@ -47,11 +48,15 @@ def base_fee_area(history: Sequence[BaseFeeSpan], window: CheapWindow | None) ->
     span = max(end - start, 1)
     points = [((one.start_s - start) / span, float(one.mean)) for one in history]
     low, high = min(one.low for one in history), max(one.high for one in history)
-    label = f"base fee between {formatting.fee_text(low)} and {formatting.fee_text(high)}"
+    label = say("base fee between {low} and {high}").format(
+        low=formatting.fee_text(low), high=formatting.fee_text(high)
+    )
     band = None
     if window is not None:
         here = (max(window.start_s - start, 0) / span, min(window.end_s - start, span) / span)
-        label += f", cheapest from {clock_text(window.start_s)} to {clock_text(window.end_s)}"
+        label += say(", cheapest from {start_s} to {end_s}").format(
+            start_s=clock_text(window.start_s), end_s=clock_text(window.end_s)
+        )
         band = AreaBand(x=round(100 * here[0], 2), w=round(100 * (here[1] - here[0]), 2), label="cheapest")
     form = "%H:%M:%S" if span < SECONDS_BELOW_S else "%H:%M"
     shares = [index / (X_TICKS - 1) for index in range(X_TICKS)]
@@ -135,19 +140,22 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
     elif rank >= CHEAP_SHARE:
         strong, rest = (
             "Gas is cheap now:",
-            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+            say("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
         )
     elif rank <= DEAR_SHARE:
         cheaper = formatting.percent(1 - rank, 1)
-        strong, rest = "Gas is expensive now:", f"lower than now for {cheaper} of the last day."
+        strong, rest = (
+            "Gas is expensive now:",
+            say("lower than now for {cheaper} of the last day.").format(cheaper=cheaper),
+        )
     else:
         strong, rest = (
             "Base fee is normal:",
-            f"higher than now for {formatting.percent(rank, 1)} of the last day.",
+            say("higher than now for {rank} of the last day.").format(rank=formatting.percent(rank, 1)),
         )
     if forecast.window is not None and not is_level:
         start = forecast.window.next_start_s(data.at.timestamp())
-        rest += f" The cheap hours begin at {clock_text(start)}."
+        rest += say(" The cheap hours begin at {start}.").format(start=clock_text(start))
     return verdict_by(report, Verdict(strong, rest))
 
 
@@ -174,7 +182,9 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             formatting.NOTHING if window is None else clock_text(window.start_s),
             "six hours of history are needed"
             if window is None
-            else f"{formatting.fee_text(window.mean)}, the day {formatting.fee_text(window.day_mean)}",
+            else say("{mean}, the day {day_mean}").format(
+                mean=formatting.fee_text(window.mean), day_mean=formatting.fee_text(window.day_mean)
+            ),
             f"{here}#h-base-fee",
         ),
         Stat("spent", "Gas spent today", formatting.fil(spent), "UTC day", f"{here}#h-spend", unit="FIL"),
@@ -182,7 +192,7 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
             "queue",
             "The queue will cost",
             formatting.fil(forecast.cost_now),
-            f"{plural(many, 'message')} at this base fee",
+            say("{messages} at this base fee").format(messages=plural(many, "message")),
             f"{here}#h-queue",
             unit="FIL",
         ),

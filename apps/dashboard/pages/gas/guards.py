@@ -55,14 +55,24 @@ class GuardRow:
 
 def guard_row(guard: GasGuard, *, spent: int | None, is_own: bool) -> GuardRow:
     """Lay out one guard; `spent` is what its day has cost so far."""
-    method = "" if guard.method is None else f"method {guard.method}"
+    method = "" if guard.method is None else gettext("method {method}").format(method=guard.method)
     if guard.method is not None and guard.actor:
         method = method_name(guard.actor, guard.method)
-    parts = [guard.kind.replace("_", " "), method, f"to {guard.actor} actors" if guard.actor else ""]
+    parts = [
+        guard.kind.replace("_", " "),
+        method,
+        gettext("to {actor} actors").format(actor=guard.actor) if guard.actor else "",
+    ]
     hold = ""
     if guard.hold_base_fee:
-        end = f", at most {formatting.whole(guard.hold_epochs)} epochs" if guard.hold_epochs else ""
-        hold = f"while the base fee is over {formatting.fee_text(int(guard.hold_base_fee))}{end}"
+        end = (
+            gettext(", at most {hold_epochs} epochs").format(hold_epochs=formatting.whole(guard.hold_epochs))
+            if guard.hold_epochs
+            else ""
+        )
+        hold = gettext("while the base fee is over {hold_base_fee}{end}").format(
+            hold_base_fee=formatting.fee_text(int(guard.hold_base_fee)), end=end
+        )
     pct = min(100 * (spent or 0) // int(guard.daily_budget), 100) if guard.daily_budget else 0
     return GuardRow(
         key=str(guard.uuid),
@@ -89,10 +99,17 @@ class AutoBumpLine:
 
 def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
     """Lay out one rule."""
-    limit = f", for at most {formatting.fil(int(rule.max_fee))} FIL" if rule.max_fee else ""
-    say = (
-        f"{formatting.whole(rule.within_epochs)} epochs before the deadline closes, and again every "
-        f"{formatting.whole(rule.every_epochs)}{limit}"
+    limit = (
+        gettext(", for at most {max_fee} FIL").format(max_fee=formatting.fil(int(rule.max_fee)))
+        if rule.max_fee
+        else ""
+    )
+    say = gettext(
+        "{within_epochs} epochs before the deadline closes, and again every {every_epochs}{limit}"
+    ).format(
+        within_epochs=formatting.whole(rule.within_epochs),
+        every_epochs=formatting.whole(rule.every_epochs),
+        limit=limit,
     )
     return AutoBumpLine(rule.tenant.name, say, rule.is_on)
 

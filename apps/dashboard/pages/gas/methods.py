@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -44,10 +45,23 @@ class MethodRuleRow:
 def rule_text(row: ActorRules) -> str:
     """Return what a rule sets."""
     parts = [
-        (row.max_fee, f"max fee {fil_format(int(row.max_fee))}"),
-        (row.gas_fee_cap, f"fee cap {formatting.fee_text(int(row.gas_fee_cap))}"),
-        (row.base_fee, f"sent while the base fee is at most {formatting.fee_text(int(row.base_fee))}"),
-        (row.gas_over_estimation, f"gas limit × {row.gas_over_estimation:g}"),
+        (row.max_fee, gettext("max fee {max_fee}").format(max_fee=fil_format(int(row.max_fee)))),
+        (
+            row.gas_fee_cap,
+            gettext("fee cap {gas_fee_cap}").format(gas_fee_cap=formatting.fee_text(int(row.gas_fee_cap))),
+        ),
+        (
+            row.base_fee,
+            gettext("sent while the base fee is at most {base_fee}").format(
+                base_fee=formatting.fee_text(int(row.base_fee))
+            ),
+        ),
+        (
+            row.gas_over_estimation,
+            gettext("gas limit × {gas_over_estimation:g}").format(
+                gas_over_estimation=row.gas_over_estimation
+            ),
+        ),
         (row.gas_over_premium, f"premium × {row.gas_over_premium:g}"),
     ]
     return ", ".join(say for value, say in parts if value) or "nothing"
@@ -65,7 +79,9 @@ def method_rule_row(row: ActorRules, *, kind: str) -> MethodRuleRow:
     return MethodRuleRow(
         key=str(row.pk),
         kind=kind or formatting.shortened(row.code),
-        method=method_name(kind, row.method) if kind else f"method {row.method}",
+        method=method_name(kind, row.method)
+        if kind
+        else gettext("method {method}").format(method=row.method),
         say=rule_text(row),
     )
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -61,7 +62,7 @@ def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
         spans=[
             Facet(
                 key=str(count),
-                label="today" if count == 1 else f"{count} days",
+                label="today" if count == 1 else say("{count} days").format(count=count),
                 href=part(days=str(count)),
                 on=count == days,
             )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_POST
 
 from apps.chain.client import chain_client
@@ -84,7 +85,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     return page_render(
         request,
         "messages/bulk.html",
-        title=f"{title} messages",
+        title=say("{title} messages").format(title=title),
         section="messages",
         data=PageData(viewer),
         status=status,
@@ -108,19 +109,24 @@ def price_text(action: str, rows: list[Message]) -> str:
     try:
         price = bulk_price(action, rows, client=chain_client(), head=head_needed())
     except DomainError as refusal:
-        return f"Cost unknown: {refusal.reason}."
+        return say("Cost unknown: {reason}.").format(reason=refusal.reason)
     if price is None:
         return "It costs nothing." if rows else ""
-    return (
-        f"At the present base fee their gas costs {formatting.fil(price.now)} FIL instead of "
-        f"{formatting.fil(price.before)} FIL, at most {formatting.fil(price.most)} FIL."
+    return say(
+        "At the present base fee their gas costs {now} FIL instead of {before} FIL, at most {most} FIL."
+    ).format(
+        now=formatting.fil(price.now), before=formatting.fil(price.before), most=formatting.fil(price.most)
     )
 
 
 def done_text(done: BulkDone) -> str:
     """What came of it in one sentence."""
-    words = f"{plural(len(done.done), 'message')} done"
-    return f"{words}, {formatting.whole(len(done.refused))} refused" if done.refused else words
+    words = say("{messages} done").format(messages=plural(len(done.done), "message"))
+    return (
+        say("{words}, {refused} refused").format(words=words, refused=formatting.whole(len(done.refused)))
+        if done.refused
+        else words
+    )
 
 
 urlpatterns: Final = [

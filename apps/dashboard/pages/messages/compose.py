@@ -93,11 +93,16 @@ def transfer_review(viewer: Principal, form: TransferForm, item: PushItem) -> Co
         raise BadValue(gettext("choose one of the wallets"), field="from")
     value, whose = item.value, wallet.tenant.name
     is_own = wallet.tenant_id == viewer.tenant_id
-    text = f"The key belongs to tenant {whose}: the transfer spends that tenant's FIL."
+    text = gettext("The key belongs to tenant {whose}: the transfer spends that tenant's FIL.").format(
+        whose=whose
+    )
     return ConfirmPage(
-        title=_("Review the transfer") if is_own else f"Send from a key of {whose}",
+        title=_("Review the transfer")
+        if is_own
+        else gettext("Send from a key of {whose}").format(whose=whose),
         text=_("A transfer that has landed cannot be taken back.") if is_own else text,
-        label=f"Send {fil_format(value)}" + ("" if is_own else f" of {whose}"),
+        label=gettext("Send {value}").format(value=fil_format(value))
+        + ("" if is_own else gettext(" of {whose}").format(whose=whose)),
         back=reverse("message-compose"),
         page=_("Send"),
         section="messages",
@@ -128,19 +133,34 @@ def price_facts(viewer: Principal, item: PushItem) -> tuple[tuple[str, str], ...
     try:
         run = message_dry_run(item, principal=viewer, client=chain_client(), head=head)
     except (NodeUnavailable, NodeRefused) as refusal:
-        return (("Gas", f"not known: {refusal.reason}"),)
+        return (("Gas", gettext("not known: {reason}").format(reason=refusal.reason)),)
     if run.balance_after < 0 and not run.gas_limit:
-        raise BadValue(f"the sender has {fil_format(run.balance)}, less than this takes", field="value")
+        raise BadValue(
+            gettext("the sender has {balance}, less than this takes").format(balance=fil_format(run.balance)),
+            field="value",
+        )
     if not run.gas_limit:
-        return (("Gas", f"not known, the trial failed: {run.error or f'exit code {run.exit_code}'}"),)
+        return (
+            (
+                "Gas",
+                gettext("not known, the trial failed: {error}").format(
+                    error=run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
+                ),
+            ),
+        )
     return (
         (
             "Gas",
-            f"{fil_format(run.cost_expected - item.value)} expected, "
-            f"{fil_format(run.cost_max - item.value)} at most",
+            gettext("{cost_expected} expected, {cost_max} at most").format(
+                cost_expected=fil_format(run.cost_expected - item.value),
+                cost_max=fil_format(run.cost_max - item.value),
+            ),
         ),
-        ("Sender pays", f"{fil_format(run.cost_max)} at most"),
-        ("Balance after it and all in flight", f"{fil_format(run.balance_after)} at least"),
+        ("Sender pays", gettext("{cost_max} at most").format(cost_max=fil_format(run.cost_max))),
+        (
+            "Balance after it and all in flight",
+            gettext("{balance_after} at least").format(balance_after=fil_format(run.balance_after)),
+        ),
     )
 
 

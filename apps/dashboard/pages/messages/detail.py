@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -86,7 +87,7 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
     )
     finding, checks = finding_of(message, data)
     tags = (
-        f"method {message.method}",
+        gettext("method {method}").format(method=message.method),
         message.kind.replace("_", " "),
         "time-sensitive" if message.time_sensitive else "",
     )
@@ -99,7 +100,9 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
         word=word.word,
         icon=word.sign,
         tags=tuple(tag for tag in tags if tag),
-        say=f"From {sender} to {receiver}, pushed by {message.pushed_by or 'the pool'}.",
+        say=gettext("From {sender} to {receiver}, pushed by {pushed_by}.").format(
+            sender=sender, receiver=receiver, pushed_by=message.pushed_by or "the pool"
+        ),
         found=found_of(report_of_message(data, message), data),
         why=why,
         finding=finding,
@@ -157,24 +160,38 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= PARAM_CUT else f"{text[:PARAM_CUT]}… ({len(text)} characters)"
+    return (
+        text
+        if len(text) <= PARAM_CUT
+        else gettext("{text}… ({length} characters)").format(text=text[:PARAM_CUT], length=len(text))
+    )
 
 
 def history_of(message: Message) -> Iterable[Event]:
     """What happened to it, newest first."""
     rows = [
-        _row(message.created_at, "idle", "plus", "Pushed", f"by {message.pushed_by or 'the pool'}"),
+        _row(
+            message.created_at,
+            "idle",
+            "plus",
+            "Pushed",
+            gettext("by {pushed_by}").format(pushed_by=message.pushed_by or "the pool"),
+        ),
     ]
     if message.filled_at is not None:
         first = message.versions.order_by("pk").first() or message
-        sub = f"nonce {formatting.whole(message.nonce)}, fee cap {formatting.fee_text(first.gas_fee_cap)}"
+        sub = gettext("nonce {nonce}, fee cap {gas_fee_cap}").format(
+            nonce=formatting.whole(message.nonce), gas_fee_cap=formatting.fee_text(first.gas_fee_cap)
+        )
         rows.append(_row(message.filled_at, "run", "access", "Nonce assigned, signed", sub))
     if message.published_at is not None:
         rows.append(_row(message.published_at, "run", "messages", "Accepted by node"))
     if message.landed_at is not None and message.state == MessageState.LANDED:
         tone = "bad" if message.exit_code else "ok"
-        sub = f"exit code {message.exit_code}, gas {formatting.whole(message.gas_used)}"
-        say = f"Landed in epoch {formatting.whole(message.height)}"
+        sub = gettext("exit code {exit_code}, gas {gas_used}").format(
+            exit_code=message.exit_code, gas_used=formatting.whole(message.gas_used)
+        )
+        say = gettext("Landed in epoch {height}").format(height=formatting.whole(message.height))
         rows.append(_row(message.landed_at, tone, tone, say, sub))
     rows += [_event(event) for event in message_events(message)]
     return [row for _, row in sorted(rows, key=lambda pair: pair[0], reverse=True)]

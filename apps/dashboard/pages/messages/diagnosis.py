@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.core import formatting
 from apps.dashboard.cards import Check
@@ -85,8 +86,8 @@ def finding_late(message: Message, diagnosis: Diagnosis, data: PageData) -> Find
     age_s = (data.head.arrived_at - since).total_seconds()
     if age_s < LATE_EPOCHS * data.network.epoch_s:
         return None
-    held = (
-        f"No block has taken it for {formatting.time_left(age_s)}, although its fee cap is over the base fee."
+    held = gettext("No block has taken it for {age_s}, although its fee cap is over the base fee.").format(
+        age_s=formatting.time_left(age_s)
     )
     return Finding(
         tone="warn",
@@ -101,8 +102,10 @@ def refusal_of(message: Message) -> Finding:
     words = exit_code_text(message.exit_code)
     return Finding(
         tone="bad",
-        title=f"The chain refused it with exit code {message.exit_code}.",
-        text=f"{words[:1].upper()}{words[1:]}. Its nonce and its gas are spent; only a new message helps.",
+        title=gettext("The chain refused it with exit code {exit_code}.").format(exit_code=message.exit_code),
+        text=gettext("{first}{rest}. Its nonce and its gas are spent; only a new message helps.").format(
+            first=words[:1].upper(), rest=words[1:]
+        ),
     )
 
 
@@ -112,9 +115,13 @@ def when_text(diagnosis: Diagnosis, data: PageData) -> str:
         return ""
     epochs = diagnosis.next_epoch - data.head.height
     if epochs <= 1 or data.network is None:
-        return f" Next look: epoch {formatting.whole(diagnosis.next_epoch)}, the next head."
+        return gettext(" Next look: epoch {next_epoch}, the next head.").format(
+            next_epoch=formatting.whole(diagnosis.next_epoch)
+        )
     in_text = formatting.time_left(epochs * data.network.epoch_s)
-    return f" Next look: epoch {formatting.whole(diagnosis.next_epoch)}, in about {in_text}."
+    return gettext(" Next look: epoch {next_epoch}, in about {in_text}.").format(
+        next_epoch=formatting.whole(diagnosis.next_epoch), in_text=in_text
+    )
 
 
 def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
@@ -133,7 +140,9 @@ def finding(diagnosis: Diagnosis, message: Message, data: PageData) -> Finding:
     return Finding(
         tone=tone,
         title=f"{diagnosis.words[:1].upper()}{diagnosis.words[1:]}.",
-        text=f"What happens next: {diagnosis.by_itself}.{when_text(diagnosis, data)}",
+        text=gettext("What happens next: {by_itself}.{diagnosis}").format(
+            by_itself=diagnosis.by_itself, diagnosis=when_text(diagnosis, data)
+        ),
         action=action,
         href=href,
     )
@@ -192,7 +201,11 @@ CLICKS: Final[dict[str, str]] = {
 
 def click_check(click: Remedy) -> Check:
     """What an action would do, and what it costs at most."""
-    cost = "" if click.cost is None else f", for at most {formatting.fil(click.cost)} FIL"
+    cost = (
+        ""
+        if click.cost is None
+        else gettext(", for at most {cost} FIL").format(cost=formatting.fil(click.cost))
+    )
     return Check(CLICKS[click.action], f"{click.does}{cost}", "idle", "")
 
 
@@ -210,7 +223,9 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     if wallet is None or not wallet.is_served(data.at):
         yield Check("Signer is connected", "no connected signer holds the key", "bad", "no")
     elif message.wait == Wait.SIGNER_AWAY and message.tenant is not None:
-        say = f"that of {wallet.account}; it does not serve {message.tenant.name} (page Gateway)"
+        say = gettext("that of {account}; it does not serve {tenant} (page Gateway)").format(
+            account=wallet.account, tenant=message.tenant.name
+        )
         yield Check("Signer is connected", say, "bad", "no")
     else:
         yield Check("Signer is connected", wallet.account, "ok", "yes")
@@ -220,17 +235,28 @@ def message_checks(message: Message, data: PageData) -> Iterable[Check]:
     base_fee = None if data.head is None else int(data.head.base_fee)
     if message.gas_fee_cap and base_fee is not None:
         enough = message.gas_fee_cap >= base_fee
-        say = f"{formatting.fee_text(message.gas_fee_cap)}, base fee {formatting.fee_text(base_fee)}"
+        say = gettext("{gas_fee_cap}, base fee {base_fee}").format(
+            gas_fee_cap=formatting.fee_text(message.gas_fee_cap), base_fee=formatting.fee_text(base_fee)
+        )
         yield Check("Fee cap is over the base fee", say, "ok" if enough else "bad", "yes" if enough else "no")
     if message.expire_epoch:
-        yield Check("Not expired", f"sent by epoch {formatting.whole(message.expire_epoch)}", "ok", "yes")
+        yield Check(
+            "Not expired",
+            gettext("sent by epoch {expire_epoch}").format(
+                expire_epoch=formatting.whole(message.expire_epoch)
+            ),
+            "ok",
+            "yes",
+        )
 
 
 def funds_check(message: Message, wallet: Wallet) -> Check:
     """Whether the sender can pay value and the most that the gas may cost."""
     need = message.value + message.gas_fee_cap * message.gas_limit
     enough = (wallet.balance or 0) >= need
-    say = f"{formatting.fil(wallet.balance)} FIL held, {formatting.fil(need)} FIL needed at most"
+    say = gettext("{balance} FIL held, {need} FIL needed at most").format(
+        balance=formatting.fil(wallet.balance), need=formatting.fil(need)
+    )
     what = "Balance covers the most it may cost" if message.gas_fee_cap else "Balance covers its value"
     return Check(what, say, "ok" if enough else "bad", "yes" if enough else "no")
 
@@ -242,7 +268,14 @@ def nonce_check(message: Message, wallet: Wallet | None) -> Check:
     if wallet is None or wallet.nonce is None:
         return Check("Nonce is the next one", formatting.whole(message.nonce), "idle", "not known")
     ahead = message.nonce - wallet.nonce
-    say = f"{formatting.whole(message.nonce)}, the chain wants {formatting.whole(wallet.nonce)}"
+    say = gettext("{nonce}, the chain wants {next}").format(
+        nonce=formatting.whole(message.nonce), next=formatting.whole(wallet.nonce)
+    )
     if ahead <= 0:
         return Check("Nonce is the next one", say, "ok", "yes")
-    return Check("Nonce is the next one", say, "idle", f"{formatting.whole(ahead)} come first")
+    return Check(
+        "Nonce is the next one",
+        say,
+        "idle",
+        gettext("{ahead} come first").format(ahead=formatting.whole(ahead)),
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -68,7 +69,7 @@ class MessageRow:
     def about(self) -> str:
         """To whom, and what it brings."""
         value = f", {formatting.fil(self.row.value)} FIL" if self.row.value else ""
-        return f"to {self.to}{value}"
+        return say("to {to}{value}").format(to=self.to, value=value)
 
 
 def message_label(message: Message) -> StateLabel:
@@ -84,8 +85,10 @@ def message_why(message: Message) -> tuple[str, str]:
     """What a message waits for and how bad that is; for one that landed, what came of it."""
     if message.state == MessageState.LANDED:
         if message.exit_code:
-            return f"exit {message.exit_code}: {exit_code_text(message.exit_code)}", "bad"
-        return f"in epoch {formatting.whole(message.height)}", ""
+            return say("exit {exit_code}: {meaning}").format(
+                exit_code=message.exit_code, meaning=exit_code_text(message.exit_code)
+            ), "bad"
+        return say("in epoch {height}").format(height=formatting.whole(message.height)), ""
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
         if message.state == MessageState.FAILED:
             return message.error or str(message.get_state_display()), "bad"
@@ -118,8 +121,10 @@ def list_verdict_of(data: PageData) -> Verdict:
         landed = "" if report.found else "All pushed messages have landed or failed."
         return verdict_by(report, Verdict(_("No messages pending."), landed))
     facts = Verdict(
-        f"{plural(waiting.signed + waiting.queued, 'message')} in progress:",
-        f"{waiting.signed} signed, {waiting.queued} without a nonce yet.",
+        say("{messages} in progress:").format(messages=plural(waiting.signed + waiting.queued, "message")),
+        say("{signed} signed, {queued} without a nonce yet.").format(
+            signed=waiting.signed, queued=waiting.queued
+        ),
     )
     return verdict_by(report, facts)
 
@@ -260,7 +265,9 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
     return BulkBar(
         actions=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
         csv=reverse("messages-csv"),
-        count=f"more than {formatting.whole(count)}" if is_more else formatting.whole(count),
+        count=say("more than {count}").format(count=formatting.whole(count))
+        if is_more
+        else formatting.whole(count),
         until=now().isoformat(),
         state=wanted,
     )

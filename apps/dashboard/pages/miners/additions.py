@@ -95,19 +95,31 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         ("Owner", held_text(plan.owner, held)),
         ("Worker", held_text(plan.worker, held)),
         ("Sector size", " ".join(formatting.size(wish.sector_size))),
-        ("Deposit from the owner", f"{fil_format(plan.deposit)}, vests to the miner over 180 days"),
+        (
+            "Deposit from the owner",
+            gettext("{deposit}, vests to the miner over 180 days").format(deposit=fil_format(plan.deposit)),
+        ),
     ]
     if plan.worker_fund:
-        fund = f"{fil_format(plan.worker_fund)}: its address does not exist on chain yet, and CreateMiner"
-        facts.append(("Transfer to the worker first", f"{fund} would fail with exit code 16"))
+        fund = gettext("{worker_fund}: its address does not exist on chain yet, and CreateMiner").format(
+            worker_fund=fil_format(plan.worker_fund)
+        )
+        facts.append(
+            ("Transfer to the worker first", gettext("{fund} would fail with exit code 16").format(fund=fund))
+        )
     facts.append(
-        ("Owner pays", f"{fil_format(plan.total)} and the gas of {2 if plan.worker_fund else 1} message(s)")
+        (
+            "Owner pays",
+            gettext("{total} and the gas of {word} message(s)").format(
+                total=fil_format(plan.total), word=2 if plan.worker_fund else 1
+            ),
+        )
     )
     facts.append(
         ("Signer's policy", "its owner names the new miner in it once it exists; its page proposes that")
     )
     ask = ConfirmPage(
-        title=f"Create miner {wish.name}",
+        title=gettext("Create miner {wish}").format(wish=wish.name),
         text=_("Check the owner and the sector size: neither can be chosen again."),
         label=_("Send transfer and create miner") if plan.worker_fund else _("Create miner"),
         back=reverse("miner-new"),
@@ -162,7 +174,7 @@ def remove(request: HttpRequest, viewer: Principal, address: str) -> HttpRespons
         miner_remove(row, principal=viewer)
         return redirect("miners")
     ask = ConfirmPage(
-        title=f"Remove {row.name} {row.address}".strip(),
+        title=gettext("Remove {name} {address}").format(name=row.name, address=row.address).strip(),
         text=(NEVER_MADE if row.state == MinerState.FAILED else IMPORTED),
         label=_("Remove"),
         back=reverse("miner", args=[row.address or row.uuid]),

@@ -126,8 +126,8 @@ def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
     term = _("the owner itself, without limit")
     if now.beneficiary != now.owner:
         left = formatting.fil(now.quota - now.used_quota)
-        term = (
-            f"{left} of {formatting.fil(now.quota)} FIL left until epoch {formatting.whole(now.expiration)}"
+        term = _("{left} of {quota} FIL left until epoch {expiration}").format(
+            left=left, quota=formatting.fil(now.quota), expiration=formatting.whole(now.expiration)
         )
     yield AddressRow(_("Beneficiary"), now.beneficiary, term)
 
@@ -144,13 +144,23 @@ def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
         at, is_due = formatting.whole(now.worker_epoch), height >= now.worker_epoch
         yield PendingRow(
             _("Worker"),
-            f"{now.new_worker} can be confirmed {'since' if is_due else 'from'} epoch {at}"
-            f"{'' if is_due else f' on, in {formatting.whole(now.worker_epoch - height)} epochs'}",
+            _("{new_worker} can be confirmed {word} epoch {at}{when}").format(
+                new_worker=now.new_worker,
+                word="since" if is_due else "from",
+                at=at,
+                when=""
+                if is_due
+                else _(" on, in {worker_epoch} epochs").format(
+                    worker_epoch=formatting.whole(now.worker_epoch - height)
+                ),
+            ),
             AddressChange.WORKER_CONFIRM if is_due else "",
             _("Confirm worker…"),
         )
     if now.pending_owner:
-        says = f"{now.pending_owner} is proposed and must confirm with its own key"
+        says = _("{pending_owner} is proposed and must confirm with its own key").format(
+            pending_owner=now.pending_owner
+        )
         yield PendingRow(_("Owner"), says, AddressChange.OWNER_CONFIRM, _("Confirm owner…"))
     change = now.pending_beneficiary
     if change is not None:
@@ -159,7 +169,9 @@ def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
             for name, has in ((now.beneficiary, change.by_beneficiary), (change.address, change.by_nominee))
             if not has
         ]
-        says = f"{change.address} is proposed; {' and '.join(missing)} must approve"
+        says = _("{change} is proposed; {missing} must approve").format(
+            change=change.address, missing=" and ".join(missing)
+        )
         yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))
 
 
@@ -226,7 +238,13 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
             return redirect("message", message.pk)
         plan = change_plan(miner, wish, principal=viewer, client=chain_client(), head=head)
         if plan.run.exit_code:
-            return page_of(request, viewer, miner, form, wrong=f"The chain would refuse it: {plan.run.error}")
+            return page_of(
+                request,
+                viewer,
+                miner,
+                form,
+                wrong=_("The chain would refuse it: {error}").format(error=plan.run.error),
+            )
     except DomainError as refusal:
         return page_of(request, viewer, miner, form, wrong=refusal.reason)
     return confirm_page_render(request, viewer, confirm_of(miner, wish, plan, form))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -42,7 +43,11 @@ def waiting_facts(waiting: Mapping[str, Sequence[int]]) -> tuple[tuple[StrOrProm
     facts = []
     for kind, numbers in waiting.items():
         if numbers:
-            more = f" and {len(numbers) - NAMED_MAX} more" if len(numbers) > NAMED_MAX else ""
+            more = (
+                say(" and {numbers} more").format(numbers=len(numbers) - NAMED_MAX)
+                if len(numbers) > NAMED_MAX
+                else ""
+            )
             named = ", ".join(map(str, numbers[:NAMED_MAX]))
             facts.append((KIND_WORDS[kind], f"{plural(len(numbers), 'sector')}: {named}{more}"))
     return tuple(facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -61,14 +62,16 @@ class NextDeadline:
     @property
     def say(self) -> str:
         """The words before the time that is left."""
-        return f"deadline {self.index} {'closes' if self.is_open else 'opens'} in"
+        return gettext("deadline {index} {word} in").format(
+            index=self.index, word="closes" if self.is_open else "opens"
+        )
 
     @property
     def foot(self) -> str:
         """The words below the time that is left."""
         if self.is_open:
-            return f"until deadline {self.index} closes, {self.word}"
-        return f"until deadline {self.index} opens"
+            return gettext("until deadline {index} closes, {word}").format(index=self.index, word=self.word)
+        return gettext("until deadline {index} opens").format(index=self.index)
 
 
 def deadline_next(deadlines: Sequence[Deadline], clock: EpochClock | None) -> NextDeadline | None:
@@ -129,12 +132,16 @@ def deadline_row(
         tone=word.tone,
         word=word.word,
         icon=word.sign,
-        opens="open" if to_close else f"epoch {formatting.whole(deadline.open_epoch)}",
+        opens="open"
+        if to_close
+        else gettext("epoch {open_epoch}").format(open_epoch=formatting.whole(deadline.open_epoch)),
         opens_until=clock.starts_at(deadline.open_epoch) if clock is not None and to_open else None,
         opens_left=formatting.time_left(clock.left_s(deadline.open_epoch))
         if clock is not None and to_open
         else "",
-        closes="closed" if clock is not None else f"epoch {formatting.whole(deadline.close_epoch)}",
+        closes="closed"
+        if clock is not None
+        else gettext("epoch {close_epoch}").format(close_epoch=formatting.whole(deadline.close_epoch)),
         closes_until=clock.starts_at(deadline.close_epoch) if clock is not None and to_close else None,
         closes_left=formatting.time_left(clock.left_s(deadline.close_epoch))
         if clock is not None and to_close
@@ -155,7 +162,11 @@ def window_past(posts: Sequence[WindowPost]) -> tuple[str, str, float]:
         return "bad", "missed", 0.0
     spare = min(post.close_epoch - (post.landed_height or post.close_epoch) for post in posts)
     window = max(posts[0].close_epoch - posts[0].open_epoch, 1)
-    return "ok", f"landed, {plural(spare, 'epoch')} to spare", min(max(spare / window, 0.0), 1.0)
+    return (
+        "ok",
+        gettext("landed, {epochs} to spare").format(epochs=plural(spare, "epoch")),
+        min(max(spare / window, 0.0), 1.0),
+    )
 
 
 def deadline_strip(
@@ -176,9 +187,9 @@ def deadline_strip(
         for index in range(count)
     ]
     told = [(index, entry) for index, entry in enumerate(entries) if entry.tone != "idle"]
-    label = f"{name}: {len(told)} of {count} deadlines have sectors" + "".join(
-        f"; {entry.title}" for _, entry in told[:TOLD_MAX]
-    )
+    label = gettext("{name}: {told} of {count} deadlines have sectors").format(
+        name=name, told=len(told), count=count
+    ) + "".join(f"; {entry.title}" for _, entry in told[:TOLD_MAX])
     now = 0.0 if clock is None else min(max((clock.epoch - start) / (window * count), 0.0), 1.0)
     return strip(entries, now=now, label=label)
 
@@ -187,10 +198,22 @@ def _entry(index: int, deadline: Deadline | None, *, posts: Sequence[WindowPost]
     if deadline is not None and deadline.period_start > start:
         tone, words, share = window_past(posts)
         if tone:
-            return StripEntry(tone=tone, share=share, title=f"deadline {index}: {words}")
-        return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: nothing was to be proved")
+            return StripEntry(
+                tone=tone,
+                share=share,
+                title=gettext("deadline {index}: {words}").format(index=index, words=words),
+            )
+        return StripEntry(
+            tone="idle",
+            share=0.0,
+            title=gettext("deadline {index}: nothing was to be proved").format(index=index),
+        )
     if deadline is None or not deadline.live:
-        return StripEntry(tone="idle", share=0.0, title=f"deadline {index}: no sectors")
+        return StripEntry(
+            tone="idle", share=0.0, title=gettext("deadline {index}: no sectors").format(index=index)
+        )
     _, _, share = window_past(posts)
-    title = f"deadline {index}: {plural(deadline.live, 'sector')}, {FORECASTS[deadline.forecast].word}"
+    title = gettext("deadline {index}: {sectors}, {forecasts}").format(
+        index=index, sectors=plural(deadline.live, "sector"), forecasts=FORECASTS[deadline.forecast].word
+    )
     return StripEntry(tone=STRIP_TONES[deadline.forecast], share=share or 0.8, title=title)

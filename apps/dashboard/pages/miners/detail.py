@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from apps.checks.object_reports import report_of_miner
@@ -98,7 +99,7 @@ def creation_text(miner: Miner) -> str:
         return ""
     message = messages_by_ids([miner.create_message_id or ""]).get(miner.create_message_id or "")
     why = message_why(message)[0] if message is not None else "it is not pushed yet"
-    return f"It is there once its CreateMiner message has landed: {why}."
+    return gettext("It is there once its CreateMiner message has landed: {why}.").format(why=why)
 
 
 def period_text(start: int | None, *, height: int | None) -> str:
@@ -106,7 +107,9 @@ def period_text(start: int | None, *, height: int | None) -> str:
     if start is None:
         return ""
     is_to_come = height is not None and start > height
-    return f"{'starts' if is_to_come else 'started'} at epoch {formatting.whole(start)}"
+    return gettext("{word} at epoch {start}").format(
+        word="starts" if is_to_come else "started", start=formatting.whole(start)
+    )
 
 
 def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
@@ -120,12 +123,22 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     may_pledge = data.viewer.may("sign") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         row=row,
-        say=" ".join(filter(None, (f"Tenant {miner.tenant.name}.", came, creation_text(miner), miner.error))),
+        say=" ".join(
+            filter(
+                None,
+                (
+                    gettext("Tenant {tenant}.").format(tenant=miner.tenant.name),
+                    came,
+                    creation_text(miner),
+                    miner.error,
+                ),
+            )
+        ),
         create_href=reverse("message", args=[miner.create_message_id]) if is_unmade(miner) else "",
         found=found_of(report_of_miner(data, miner), data, reasons=True),
-        tags=(f"{size} {unit} sectors",),
+        tags=(gettext("{size} {unit} sectors").format(size=size, unit=unit),),
         period_say=period_text(miner.proving_period_start, height=data.head.height if data.head else None),
-        strip_label=f"{len(told)} with sectors",
+        strip_label=gettext("{told} with sectors").format(told=len(told)),
         pledge_href=f"{reverse('pledge')}?miner={miner.address}" if may_pledge else "",
         remove_href=reverse("miner-remove", args=[miner.address or miner.uuid])
         if may_remove(data.viewer, miner)
@@ -173,13 +186,18 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
     power, unit = formatting.size(miner.qa_power)
     here = reverse("miner", args=[miner.address or miner.uuid])
     yield Stat(
-        "m-power", "Power", power, f"raw {' '.join(formatting.size(miner.raw_power))}", here, unit=unit
+        "m-power",
+        "Power",
+        power,
+        gettext("raw {raw_power}").format(raw_power=" ".join(formatting.size(miner.raw_power))),
+        here,
+        unit=unit,
     )
     yield Stat(
         "m-active",
         "Active sectors",
         formatting.whole(miner.active_sectors),
-        f"{formatting.whole(miner.live_sectors)} live",
+        gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors)),
         reverse("sectors"),
     )
     faulty = miner.faulty_sectors
@@ -187,7 +205,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         "m-faults",
         "Faults",
         formatting.whole(faulty),
-        f"fee debt {formatting.fil(miner.fee_debt)} FIL",
+        gettext("fee debt {fee_debt} FIL").format(fee_debt=formatting.fil(miner.fee_debt)),
         here,
         tone="bad" if faulty else "ok",
     )
@@ -195,7 +213,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         "m-available",
         "Available",
         formatting.fil_short(miner.available),
-        f"of {formatting.fil(miner.balance)} FIL",
+        gettext("of {balance} FIL").format(balance=formatting.fil(miner.balance)),
         here,
         unit="FIL",
         tone="bad" if miner.available < 0 else "",
@@ -206,7 +224,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         "m-locked",
         "Vesting",
         formatting.fil_short(miner.locked),
-        f"deposits {formatting.fil(miner.deposits)} FIL",
+        gettext("deposits {deposits} FIL").format(deposits=formatting.fil(miner.deposits)),
         here,
         unit="FIL",
     )
@@ -239,10 +257,10 @@ def transferred_fragment(noun: str, word: str) -> str:
     return fragment(
         "core/_gone.html",
         icon=noun,
-        title=f"{word} of another tenant",
+        title=gettext("{word} of another tenant").format(word=word),
         what="It was transferred",
         text="Messages that you pushed for it stay with you, and the audit log.",
-        action=f"All {noun}",
+        action=gettext("All {noun}").format(noun=noun),
         href=reverse(noun),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -116,7 +117,7 @@ def _next_try(
             return "too late to try again", None
         then = post.try_epoch or 0
         until = clock.starts_at(then) if then > clock.epoch else None
-        return f"tried again until epoch {formatting.whole(last)}", until
+        return gettext("tried again until epoch {last}").format(last=formatting.whole(last)), until
     if post.state == PostState.PROVED:
         sends = better_until(post, network) if post.skipped else post.open_epoch
         wait = "sent with what is readable by then" if post.skipped else "sent"
@@ -132,10 +133,12 @@ def note_rows(notes: Sequence[PostNote]) -> list[Event]:
             tone="bad" if row.is_error else "ok",
             icon="bad" if row.is_error else "ok",
             say=row.words,
-            sub=f"deadline {row.post.deadline_index}, "
-            f"{'partition' if len(row.post.partitions) == 1 else 'partitions'} "
-            f"{', '.join(map(str, row.post.partitions))}",
-            took=f"epoch {formatting.whole(row.epoch)}",
+            sub=gettext("deadline {deadline_index}, {word} {partitions}").format(
+                deadline_index=row.post.deadline_index,
+                word="partition" if len(row.post.partitions) == 1 else "partitions",
+                partitions=", ".join(map(str, row.post.partitions)),
+            ),
+            took=gettext("epoch {epoch}").format(epoch=formatting.whole(row.epoch)),
         )
         for row in notes
     ]

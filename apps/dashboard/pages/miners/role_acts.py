@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -107,7 +108,9 @@ def confirm_of(
         request,
         viewer,
         ConfirmPage(
-            title=title.format(kind=kind, host=host, group=group, to=f" to {host}" if host else ""),
+            title=title.format(
+                kind=kind, host=host, group=group, to=say(" to {host}").format(host=host) if host else ""
+            ),
             text=text,
             label=label,
             back=reverse("miner-roles", args=[miner.address]),

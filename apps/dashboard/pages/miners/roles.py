@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -217,13 +218,17 @@ def act_link(role: Role, act: str, label: StrOrPromise, **given: str) -> Action:
 
 def test_text(test: RoleTest) -> str:
     """Return how far a trial is: its number, whether it is the highest, and whether the host began."""
-    number = f"sector {test.sector.number}"
+    number = gettext("sector {number}").format(number=test.sector.number)
     if not test.is_highest:
-        return (
-            f"{number} is below {test.highest}: another program gives numbers out, import its sectorid file"
-        )
-    begun = "sealing has begun" if test.has_begun else f"{test.host or 'the host'} has not begun it yet"
-    return f"{number} is the highest, {begun}"
+        return gettext(
+            "{number} is below {highest}: another program gives numbers out, import its sectorid file"
+        ).format(number=number, highest=test.highest)
+    begun = (
+        "sealing has begun"
+        if test.has_begun
+        else gettext("{host} has not begun it yet").format(host=test.host or "the host")
+    )
+    return gettext("{number} is the highest, {begun}").format(number=number, begun=begun)
 
 
 def reservation_row(row: NumberReservation) -> ReservationRow:
@@ -249,8 +254,10 @@ def roles_text(rows: Sequence[Role], *, now: datetime, restored_at: datetime | N
         str(RoleKind(kind).label) for kind in ("seal", "window", "winning") if kind in given - in_force
     ]
     if missing:
-        return f"Nobody holds {', '.join(missing)}: such jobs wait."
-    return f"{plural(len({row.host for row in rows}), 'host')} work for it by role."
+        return gettext("Nobody holds {missing}: such jobs wait.").format(missing=", ".join(missing))
+    return gettext("{hosts} work for it by role.").format(
+        hosts=plural(len({row.host for row in rows}), "host")
+    )
 
 
 def group_row(row: RoleGroup, roles: Sequence[Role]) -> GroupRow:
@@ -321,7 +328,10 @@ def matrix_context(viewer: Principal) -> dict[str, Any]:
 
 def matrix_verdict_of(data: PageData, hosts: int) -> Verdict:
     """Return what the checks found of roles, or how many hosts have some."""
-    return verdict_by(data.report_of(Topic.ROLES), Verdict("", f"{plural(hosts, 'host')} with roles."))
+    return verdict_by(
+        data.report_of(Topic.ROLES),
+        Verdict("", gettext("{hosts} with roles.").format(hosts=plural(hosts, "host"))),
+    )
 
 
 def matrix_verdict(context: FragmentContext) -> Iterable[str]:

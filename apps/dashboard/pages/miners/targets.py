@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -111,11 +112,13 @@ def target_text(row: SealTarget | None) -> tuple[str, str]:
     if row is None:
         return "idle", "There is no target: sectors are pledged by hand alone."
     if row.held_by == Hold.REACHED:
-        return "ok", f"Reached: {row.reason}."
+        return "ok", gettext("Reached: {reason}.").format(reason=row.reason)
     if row.held_by:
-        return "warn", f"Paused: {row.reason}."
+        return "warn", gettext("Paused: {reason}.").format(reason=row.reason)
     more = missing(row, now=now())
-    return "ok", f"{more} more will be pledged." if more else "As many sectors as it asks for."
+    return "ok", gettext("{more} more will be pledged.").format(
+        more=more
+    ) if more else "As many sectors as it asks for."
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

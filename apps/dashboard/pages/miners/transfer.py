@@ -58,7 +58,11 @@ def help_for(field: str, viewer: Principal, miner: Miner, to_tenant: str) -> tup
     """Name the page where something is mended."""
     if field == "signer":
         row = tenants_visible(viewer).filter(name=to_tenant).first()
-        return (f"Tenant {to_tenant}", reverse("tenant", args=[row.uuid])) if row is not None else ("", "")
+        return (
+            (gettext("Tenant {to_tenant}").format(to_tenant=to_tenant), reverse("tenant", args=[row.uuid]))
+            if row is not None
+            else ("", "")
+        )
     if field == "sectors":
         return "Sectors", f"{reverse('sectors')}?q={miner.address}"
     if field in ("window", "prover"):
@@ -73,34 +77,68 @@ def plan_facts(wish: TransferRequest, plan: TransferPlan) -> tuple[Fact, ...]:
 
 def _facts(wish: TransferRequest, plan: TransferPlan) -> Iterable[Fact]:
     from_tenant, to_tenant = wish.miner.tenant.name, wish.to_tenant.name
-    yield Fact(_("Tenant"), f"{to_tenant}, until now {from_tenant}, which no longer sees it")
+    yield Fact(
+        _("Tenant"),
+        gettext("{to_tenant}, until now {from_tenant}, which no longer sees it").format(
+            to_tenant=to_tenant, from_tenant=from_tenant
+        ),
+    )
     yield Fact(
         _("Goes along"),
-        f"{plural(plan.sectors, 'sector')}, {plural(plan.deadlines, 'deadline')} with sectors, all settings",
+        gettext("{sectors}, {deadlines} with sectors, all settings").format(
+            sectors=plural(plan.sectors, "sector"), deadlines=plural(plan.deadlines, "deadline")
+        ),
     )
-    yield Fact(_("Stays"), f"what {from_tenant} pushed, what that cost, and the audit log")
+    yield Fact(
+        _("Stays"),
+        gettext("what {from_tenant} pushed, what that cost, and the audit log").format(
+            from_tenant=from_tenant
+        ),
+    )
     if plan.messages:
         waiting = plural(plan.messages, "message")
         which = "which lands as" if plan.messages == 1 else "which land as"
         yield Fact(
             _("In progress"),
-            f"{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then",
+            gettext("{waiting} to it, {which} {from_tenant}'s: leave its signer connected until then").format(
+                waiting=waiting, which=which, from_tenant=from_tenant
+            ),
         )
-    yield Fact(_("From now on"), f"{to_tenant} signs and pays what the miner sends; its hosts prove and seal")
+    yield Fact(
+        _("From now on"),
+        gettext("{to_tenant} signs and pays what the miner sends; its hosts prove and seal").format(
+            to_tenant=to_tenant
+        ),
+    )
     shown = ", ".join(formatting.shortened(address) for address in plan.senders)
     yield Fact(
-        _("Keys"), f"{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
+        _("Keys"),
+        gettext(
+            "{from_tenant} keeps its right to {shown}: take it on its page if nothing else needs it"
+        ).format(from_tenant=from_tenant, shown=shown),
     )
     if plan.tokens_revoked:
-        yield Fact(_("Tokens revoked"), f"{', '.join(plan.tokens_revoked)}: for this miner alone")
+        yield Fact(
+            _("Tokens revoked"),
+            gettext("{tokens_revoked}: for this miner alone").format(
+                tokens_revoked=", ".join(plan.tokens_revoked)
+            ),
+        )
     if plan.tokens_kept:
-        yield Fact(_("Tokens that lose it"), f"{', '.join(plan.tokens_kept)}: for other miners still")
+        yield Fact(
+            _("Tokens that lose it"),
+            gettext("{tokens_kept}: for other miners still").format(tokens_kept=", ".join(plan.tokens_kept)),
+        )
 
 
 def came_text(last: MinerTransfer | None) -> str:
     """Return when a miner came to its tenant, and from whom, for the operator."""
     return (
-        "" if last is None else f"Transferred from {last.from_tenant.name} on {last.at:%Y-%m-%d %H:%M} UTC."
+        ""
+        if last is None
+        else gettext("Transferred from {from_tenant} on {at:%Y-%m-%d %H:%M} UTC.").format(
+            from_tenant=last.from_tenant.name, at=last.at
+        )
     )
 
 

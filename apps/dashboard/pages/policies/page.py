@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -61,7 +62,7 @@ def words_of(values: tuple[str, ...], *, any_text: str) -> str:
     """Name some of many."""
     if not values:
         return any_text
-    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    more = say(" and {values} more").format(values=len(values) - SHOWN) if len(values) > SHOWN else ""
     return ", ".join(values[:SHOWN]) + more
 
 
@@ -81,7 +82,11 @@ def where_text(rule: RuleForm) -> str:
         for label, values in (("key", rule.keys), ("to", rule.to))
         if values
     ]
-    parts += [f"asked by {words_of(rule.callers, any_text='')}"] if rule.callers else []
+    parts += (
+        [say("asked by {words_of}").format(words_of=words_of(rule.callers, any_text=""))]
+        if rule.callers
+        else []
+    )
     parts += [f"{rule.hours} UTC"] if rule.hours else []
     return "; ".join(parts) or "any key, any receiver"
 
@@ -124,7 +129,9 @@ class MinersProposal:
     @property
     def command(self) -> str:
         """What the signer's owner runs on its host instead."""
-        return "python -m workers signer policy" + "".join(f" --miner {miner}" for miner in self.miners)
+        return "python -m workers signer policy" + "".join(
+            say(" --miner {miner}").format(miner=miner) for miner in self.miners
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,10 +196,12 @@ def verdict_of(state: PolicyState) -> Verdict:
     """Return in one sentence what holds and who may change it here."""
     if state.error:
         return Verdict(_("Nothing is signed:"), state.error)
-    rules = f"{plural(len(state.rules), 'rule')}, version {state.number}."
+    rules = say("{rules}, version {number}.").format(
+        rules=plural(len(state.rules), "rule"), number=state.number
+    )
     if not state.editors:
         return Verdict(rules, _("Its signer takes no changes from here."))
-    return Verdict(rules, f"{', '.join(state.editors)} may change it here.")
+    return Verdict(rules, say("{editors} may change it here.").format(editors=", ".join(state.editors)))
 
 
 @require_safe

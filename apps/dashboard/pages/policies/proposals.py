@@ -72,7 +72,9 @@ def amount_typed(request: HttpRequest, name: str) -> str:
     try:
         amount = fil_parse(text)
     except BadAmount as error:
-        raise BadValue(f"{text!r} is no amount: {error}", field=name) from None
+        raise BadValue(
+            gettext("{text!r} is no amount: {error}").format(text=text, error=error), field=name
+        ) from None
     if amount <= 0:
         raise BadValue(gettext("write an amount above zero"), field=name)
     return fil_format(amount)

@@ -78,7 +78,9 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
 
     def epoch(value: int) -> str:
         left = "" if clock is None or value <= clock.epoch else formatting.time_left(clock.left_s(value))
-        return f"epoch {formatting.whole(value)}{f', in {left}' if left else ''}"
+        return say("epoch {height}{when}").format(
+            height=formatting.whole(value), when=say(", in {left}").format(left=left) if left else ""
+        )
 
     return [
         Fact(say("Forecast"), f"{FORECASTS[row.forecast].word}: {row.reason}"),
@@ -87,7 +89,12 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
         Fact(say("Challenge"), epoch(row.challenge_epoch)),
         Fact(say("Opens"), epoch(row.open_epoch)),
         Fact(say("Closes"), epoch(row.close_epoch)),
-        Fact(say("Sectors"), f"{row.live} live, {row.faulty} faulty, {row.recovering} declared recovered"),
+        Fact(
+            say("Sectors"),
+            say("{live} live, {faulty} faulty, {recovering} declared recovered").format(
+                live=row.live, faulty=row.faulty, recovering=row.recovering
+            ),
+        ),
     ]
 
 
@@ -95,13 +102,18 @@ def post_facts(post: WindowPost) -> Fact:
     """Say what became of one proof."""
     label = POST_STATES[post.state]
     count = sum(len(numbers) for numbers in post.skipped.values())
-    left_out = f", {plural(count, 'sector')} left out" if count else ""
+    left_out = say(", {sectors} left out").format(sectors=plural(count, "sector")) if count else ""
     margin = (
-        "" if post.landed_height is None else f", {post.close_epoch - post.landed_height} epochs to spare"
+        ""
+        if post.landed_height is None
+        else say(", {close_epoch} epochs to spare").format(close_epoch=post.close_epoch - post.landed_height)
     )
     parts = ", ".join(map(str, post.partitions))
     return Fact(
-        f"epoch {formatting.whole(post.open_epoch)}, partition {parts}", f"{label.word}{margin}{left_out}"
+        say("epoch {open_epoch}, partition {parts}").format(
+            open_epoch=formatting.whole(post.open_epoch), parts=parts
+        ),
+        f"{label.word}{margin}{left_out}",
     )
 
 
@@ -121,7 +133,7 @@ def deadline_render(
     return page_render(
         request,
         "proving/deadline.html",
-        title=f"{miner.name or miner.address} · deadline {index}",
+        title=say("{miner} · deadline {index}").format(miner=miner.name or miner.address, index=index),
         section="proving",
         page_key="",
         data=data,
@@ -166,7 +178,9 @@ def partition(request: HttpRequest, viewer: Principal, address: str, index: int,
     return page_render(
         request,
         "proving/partition.html",
-        title=f"{miner.name or miner.address} · deadline {index} · partition {part}",
+        title=say("{miner} · deadline {index} · partition {part}").format(
+            miner=miner.name or miner.address, index=index, part=part
+        ),
         section="proving",
         page_key="",
         data=PageData(viewer),

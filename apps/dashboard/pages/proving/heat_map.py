@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.core.formatting import plural
 from apps.dashboard.html_time import time_html
 from apps.proving.selectors import margins_of
@@ -82,12 +84,14 @@ def heat_map(miner: Miner, data: PageData) -> HeatMap | None:
 
 def _cell(index: int, found: Margin | None, *, window: int) -> HeatCell:
     if found is None:
-        return HeatCell("idle", "·", f"deadline {index}: nothing to prove")
+        return HeatCell("idle", "·", say("deadline {index}: nothing to prove").format(index=index))
     if found.missed:
-        return HeatCell("bad", "×", f"deadline {index}: missed")
+        return HeatCell("bad", "×", say("deadline {index}: missed").format(index=index))
     if found.margin is None:
-        return HeatCell("run", "…", f"deadline {index}: being proved")
-    title = f"deadline {index}: landed {plural(found.margin, 'epoch')} before its close"
+        return HeatCell("run", "…", say("deadline {index}: being proved").format(index=index))
+    title = say("deadline {index}: landed {epochs} before its close").format(
+        index=index, epochs=plural(found.margin, "epoch")
+    )
     if found.margin * LATE_SHARE < window:
         return HeatCell("warn", f"{found.margin}!", title)
     return HeatCell("ok" if found.margin * EARLY_SHARE >= window else "run", str(found.margin), title)

@@ -130,7 +130,8 @@ def verdict_of(data: PageData) -> Verdict:
         return verdict_by(data.report_of(Topic.PROVING), Verdict("", say("No sector has a deadline yet.")))
     calm = say("Every proof is forecast to land.") if not at_risk else ""
     return verdict_by(
-        data.report_of(Topic.PROVING), Verdict(calm, f"{plural(len(ahead), 'deadline')} with sectors.")
+        data.report_of(Topic.PROVING),
+        Verdict(calm, say("{deadlines} with sectors.").format(deadlines=plural(len(ahead), "deadline"))),
     )
 
 
@@ -140,7 +141,9 @@ def disputable_text(data: PageData) -> str:
         return ""
     window = data.network.dispute_window
     left = formatting.duration(window * data.network.epoch_s)
-    return f"A landed proof can be disputed for {formatting.whole(window)} epochs ({left}) after its window."
+    return say("A landed proof can be disputed for {window} epochs ({left}) after its window.").format(
+        window=formatting.whole(window), left=left
+    )
 
 
 def verdict(context: FragmentContext) -> Iterable[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext as say
 
 from apps.core import formatting
 from apps.core.formatting import plural
@@ -112,7 +113,11 @@ def _fault_row(row: Deadline, name: str, data: PageData) -> FaultRow:
     until, ends = None, formatting.NOTHING
     if clock is not None and network is not None and row.faulty_since is not None:
         last = row.faulty_since + network.fault_max_age
-        ends = f"in {formatting.time_left(clock.left_s(last))}" if last > clock.epoch else "now"
+        ends = (
+            say("in {left_s}").format(left_s=formatting.time_left(clock.left_s(last)))
+            if last > clock.epoch
+            else "now"
+        )
     if row.recovering >= row.faulty:
         recovery = "declared"
     elif clock is not None and row.cutoff_epoch > clock.epoch:
@@ -124,7 +129,7 @@ def _fault_row(row: Deadline, name: str, data: PageData) -> FaultRow:
         index=row.index,
         href=reverse("proving-deadline", args=[miner.address, row.index]),
         sectors=plural(row.faulty, "sector"),
-        since=f"epoch {formatting.whole(row.faulty_since)}",
+        since=say("epoch {faulty_since}").format(faulty_since=formatting.whole(row.faulty_since)),
         per_day=formatting.amount_text(data.fault_fee_per_day(miner, row.faulty)),
         ends=ends,
         recovery=recovery,
@@ -153,7 +158,7 @@ def bad_row(row: SectorCheck, miner: Miner, data: PageData) -> BadRow:
         store=row.store or formatting.NOTHING,
         path=row.path or formatting.NOTHING,
         reason=row.reason,
-        since=f"epoch {formatting.whole(row.bad_since)}",
+        since=say("epoch {bad_since}").format(bad_since=formatting.whole(row.bad_since)),
         at=time_html(row.checked_at),
         test_href=reverse("proving-test", args=[address, row.number]),
     )
@@ -168,8 +173,18 @@ def check_rows(runs: Iterable[CheckRun], data: PageData) -> list[CheckRow]:
 def _check_row(run: CheckRun, name: str) -> CheckRow:
     label = BAD if run.bad else CHECKS[run.state]
     numbers = ", ".join(str(one["number"]) for one in run.bad[:SECTORS_NAMED])
-    more = f" and {len(run.bad) - SECTORS_NAMED} more" if len(run.bad) > SECTORS_NAMED else ""
-    why = f"sectors {numbers}{more}: {run.bad[0]['reason']}" if run.bad else run.error
+    more = (
+        say(" and {bad} more").format(bad=len(run.bad) - SECTORS_NAMED)
+        if len(run.bad) > SECTORS_NAMED
+        else ""
+    )
+    why = (
+        say("sectors {numbers}{more}: {reason}").format(
+            numbers=numbers, more=more, reason=run.bad[0]["reason"]
+        )
+        if run.bad
+        else run.error
+    )
     return CheckRow(
         kind=run.get_kind_display(),
         miner=name,

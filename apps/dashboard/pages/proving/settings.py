@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -59,10 +60,12 @@ def pace_text(miner: Miner | None = None) -> str:
     """Return what is in force, in words."""
     policy = proving_policy(None if miner is None else miner.pk)
     pace = f"{formatting.whole(policy.check_per_s)} a second" if policy.check_per_s else "no limit a second"
-    declared = (
-        f"{formatting.whole(policy.declare_max)} faulty, {formatting.whole(policy.recover_max)} recovered"
+    declared = say("{declare_max} faulty, {recover_max} recovered").format(
+        declare_max=formatting.whole(policy.declare_max), recover_max=formatting.whole(policy.recover_max)
     )
-    return f"Checks of a host: {pace}. For one deadline and window: {declared} at most."
+    return say("Checks of a host: {pace}. For one deadline and window: {declared} at most.").format(
+        pace=pace, declared=declared
+    )
 
 
 def settings_page(request: HttpRequest, viewer: Principal, miner: Miner | None) -> HttpResponse:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
@@ -106,7 +107,7 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
         viewer,
         "sectors/abort.html",
         form,
-        title=f"Abort {detail.row.name}",
+        title=say("Abort {name}").format(name=detail.row.name),
         section="sectors",
         data=data,
         sector=detail,

@@ -83,7 +83,9 @@ def picked(form: ChangeForm, viewer: Principal, data: PageData) -> list[Sector]:
     given = form.cleaned_data
     if given["id"] and not given["all"]:
         if len(given["id"]) > CHANGES_MAX:
-            raise BadValue(f"at most {CHANGES_MAX} sectors at a time", field="id")
+            raise BadValue(
+                _("at most {changes_max} sectors at a time").format(changes_max=CHANGES_MAX), field="id"
+            )
         return sectors_picked(viewer, given["id"])
     if given["ends_to"]:
         rows = sectors_ending(viewer, miner=given["miner"], start=given["ends_from"], stop=given["ends_to"])
@@ -166,7 +168,7 @@ def plan_again(form: ChangeForm, kind: ChangeKind, viewer: Principal, data: Page
 
 def phrase_of(count: int) -> str:
     """What must be typed before sectors are terminated."""
-    return f"terminate {count}"
+    return _("terminate {count}").format(count=count)
 
 
 def typed_require(kind: ChangeKind, form: ChangeForm) -> None:
@@ -187,7 +189,12 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
         yield _("Gas"), plan.trial_error or _("known once a deadline takes changes")
     else:
         most = formatting.fil(plan.gas_max)
-        yield _("Gas"), f"{formatting.fil(plan.gas_expected)} FIL expected, at most {most} FIL"
+        yield (
+            _("Gas"),
+            _("{gas_expected} FIL expected, at most {most} FIL").format(
+                gas_expected=formatting.fil(plan.gas_expected), most=most
+            ),
+        )
     if plan.burnt is not None:
         yield _("Gone for good"), f"{formatting.fil(plan.burnt)} FIL"
     if is_end:
@@ -199,7 +206,10 @@ def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
     yield _("Power"), _("unchanged") if not change else f"{'+' if change > 0 else '-'}{size}"
     yield _("Messages"), formatting.whole(plan.messages)
     if plan.sends_at > plan.height:
-        yield _("Sent"), f"from now on, the last at epoch {formatting.whole(plan.sends_at)}"
+        yield (
+            _("Sent"),
+            _("from now on, the last at epoch {sends_at}").format(sends_at=formatting.whole(plan.sends_at)),
+        )
 
 
 def daily_text(change: int) -> str:
@@ -249,7 +259,7 @@ def review(
     return page_render(
         request,
         "sectors/changes.html",
-        title=f"{verb} sectors",
+        title=_("{verb} sectors").format(verb=verb),
         section="sectors",
         data=data,
         status=422 if wrong else 200,

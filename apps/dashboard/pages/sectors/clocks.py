@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.checks.sealing import DEPOSIT_S, TICKET_PART
 from apps.core import formatting
 from apps.sectors.selectors import DEPOSIT_OVER
@@ -74,7 +76,9 @@ def _expiring(key: str, label: str, since: int, life: int, *, amber: int, clock:
         key,
         label,
         formatting.time_left(clock.left_s(end)) if left > 0 else "over",
-        f"at epoch {formatting.whole(end)}, began at {formatting.whole(since)}",
+        say("at epoch {end}, began at {since}").format(
+            end=formatting.whole(end), since=formatting.whole(since)
+        ),
         tone=tone,
         until=clock.starts_at(end) if left > 0 else None,
     )
@@ -84,13 +88,13 @@ def _seed_coming(paid: int, network: Network, clock: EpochClock) -> Clock:
     epoch = paid + network.pre_commit_challenge_delay
     read = epoch + network.confidences.seed
     if read <= clock.epoch:
-        foot = f"drawn at epoch {formatting.whole(epoch)}, about to be read"
+        foot = say("drawn at epoch {epoch}, about to be read").format(epoch=formatting.whole(epoch))
         return Clock("seed", "Seed", formatting.whole(epoch), foot)
     return Clock(
         "seed",
         "Seed comes in",
         formatting.time_left(clock.left_s(read)),
-        f"drawn at epoch {formatting.whole(epoch)}",
+        say("drawn at epoch {epoch}").format(epoch=formatting.whole(epoch)),
         until=clock.starts_at(read),
     )
 
@@ -122,5 +126,7 @@ def _deposit(sector: Sector) -> Clock:
     elif sector.state in DEPOSIT_OVER:
         foot = "returned when the commit landed"
     else:
-        foot = f"locked since epoch {formatting.whole(sector.precommit_epoch)}"
+        foot = say("locked since epoch {precommit_epoch}").format(
+            precommit_epoch=formatting.whole(sector.precommit_epoch)
+        )
     return Clock("deposit", "Deposit", formatting.NOTHING, foot)

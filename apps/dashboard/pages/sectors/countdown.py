@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core import formatting
 from apps.dashboard.labels import CHANGES
 from apps.sectors.selectors import sector_wait
@@ -55,13 +57,21 @@ def sector_countdown(sector: Sector, data: PageData) -> Countdown:
         return Countdown("")
     if is_without_host(sector, data):
         tenant = sector.miner.tenant.name
-        return Countdown(f"waits for a sealing host of {tenant}: none has registered", tone="warn")
+        return Countdown(
+            gettext("waits for a sealing host of {tenant}: none has registered").format(tenant=tenant),
+            tone="warn",
+        )
     if wait.until_epoch is None or wait.until_epoch <= clock.epoch:
         usual = "warn" if wait.is_odd else "idle"
-        return Countdown(f"waiting for {wait.what}", tone="bad" if sector.paused_at is not None else usual)
+        return Countdown(
+            gettext("waiting for {what}").format(what=wait.what),
+            tone="bad" if sector.paused_at is not None else usual,
+        )
     until = clock.starts_at(wait.until_epoch)
     return Countdown(
-        f"waiting for {wait.what}, at most", until, formatting.time_left(clock.left_s(wait.until_epoch))
+        gettext("waiting for {what}, at most").format(what=wait.what),
+        until,
+        formatting.time_left(clock.left_s(wait.until_epoch)),
     )
 
 
@@ -78,15 +88,17 @@ def deadline_countdown(deadline: Deadline, clock: EpochClock) -> Countdown:
     if deadline.open_epoch > clock.epoch:
         left = clock.left_s(deadline.open_epoch)
         return Countdown(
-            f"deadline {deadline.index} opens in",
+            gettext("deadline {index} opens in").format(index=deadline.index),
             clock.starts_at(deadline.open_epoch),
             formatting.time_left(left),
         )
     left = clock.left_s(deadline.close_epoch)
     if left <= 0:
-        return Countdown(f"deadline {deadline.index} is closed until the next proving period")
+        return Countdown(
+            gettext("deadline {index} is closed until the next proving period").format(index=deadline.index)
+        )
     return Countdown(
-        f"deadline {deadline.index} closes in",
+        gettext("deadline {index} closes in").format(index=deadline.index),
         clock.starts_at(deadline.close_epoch),
         formatting.time_left(left),
     )

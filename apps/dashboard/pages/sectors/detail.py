@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -110,7 +111,7 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         number=sector.number,
         miner_name=sector.miner.name or sector.miner.address,
         miner_href=reverse("miner", args=[sector.miner.address or sector.miner.uuid]),
-        tags=(f"{size} {unit}", f"attempt {sector.attempts + 1}"),
+        tags=(f"{size} {unit}", gettext("attempt {attempts}").format(attempts=sector.attempts + 1)),
         verdict=verdict,
         verdict_rest=" ".join(filter(None, (rest, change_text(change), run_text(run)))),
         found=found_of(report_of_sector(data, sector), data),
@@ -141,15 +142,19 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
     if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
         return (
             "Paused.",
-            f"{sector.error.capitalize()}; it goes on in {STAGES[sector.stage]} once it is retried.",
+            gettext("{capitalize}; it goes on in {stages} once it is retried.").format(
+                capitalize=sector.error.capitalize(), stages=STAGES[sector.stage]
+            ),
         )
     if sector.paused_at is not None:
-        return f"{STAGES[sector.stage]} failed:", f"{sector.error.rstrip('.')}."
+        return gettext("{stages} failed:").format(stages=STAGES[sector.stage]), f"{sector.error.rstrip('.')}."
     files = "its files stay on disk" if sector.removal_asked_at is None else "its hosts remove its files"
     if sector.state == SectorState.TERMINATED:
-        return "Terminated.", f"Its pledge is released and its power gone; {files}."
+        return "Terminated.", gettext("Its pledge is released and its power gone; {files}.").format(
+            files=files
+        )
     if has_expired(sector, data):
-        return "Expired.", f"The chain has ended it; {files}."
+        return "Expired.", gettext("The chain has ended it; {files}.").format(files=files)
     if sector.stage == Stage.PROVING and sector.active:
         return "Active.", "It is proven in every proving period."
     if sector.stage == Stage.PROVING:
@@ -161,7 +166,7 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
         return "Faulty.", "It counts again once its recovery is declared and proven."
     rest = batch_text(sector, data)
     if sector.error:
-        rest = f"{rest} Last failure: {sector.error}".strip()
+        rest = gettext("{rest} Last failure: {error}").format(rest=rest, error=sector.error).strip()
     return f"{row.label.word[:1].upper()}{row.label.word[1:]}.", rest
 
 
@@ -174,12 +179,16 @@ def batch_text(sector: Sector, data: PageData) -> str:
     }.get(SectorState(sector.state))
     if most is None:
         return ""
-    full = f"{plural(sectors_sharing(sector), 'sector')} of at most {most} wait to share the message"
+    full = gettext("{sectors} of at most {most} wait to share the message").format(
+        sectors=plural(sectors_sharing(sector), "sector"), most=most
+    )
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     if policy.base_fee_max and base_fee > policy.base_fee_max:
         limit = formatting.fee_text(policy.base_fee_max)
-        return f"{full}; the base fee, {formatting.fee_text(base_fee)}, has to fall to {limit} first."
-    return f"{full}; a lone sector goes at once."
+        return gettext("{full}; the base fee, {base_fee}, has to fall to {limit} first.").format(
+            full=full, base_fee=formatting.fee_text(base_fee), limit=limit
+        )
+    return gettext("{full}; a lone sector goes at once.").format(full=full)
 
 
 def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
@@ -194,9 +203,11 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         epoch = deadline.open_epoch if is_ahead else deadline.close_epoch
         yield Clock(
             "deadline",
-            f"Deadline {deadline.index}",
+            gettext("Deadline {index}").format(index=deadline.index),
             formatting.time_left(data.clock.left_s(epoch)),
-            f"until it {'opens' if is_ahead else 'closes'}, epoch {formatting.whole(epoch)}",
+            gettext("until it {word}, epoch {epoch}").format(
+                word="opens" if is_ahead else "closes", epoch=formatting.whole(epoch)
+            ),
             until=data.clock.starts_at(epoch),
         )
     else:
@@ -213,7 +224,7 @@ def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
 
 def expiry_text(sector: Sector) -> str:
     """Return when it ends, on the chain's own clock."""
-    return f"at epoch {formatting.whole(sector.expiration)}"
+    return gettext("at epoch {expiration}").format(expiration=formatting.whole(sector.expiration))
 
 
 def sector_facts(sector: Sector) -> Iterable[Fact]:
@@ -253,7 +264,7 @@ def detail_actions(
         *(
             Action(
                 f"back-{state}",
-                f"Back to {STAGES[NEXT_STAGE[state].stage]}",
+                gettext("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]),
                 reverse("sector-back", args=[here, state]),
                 icon="left",
             )
@@ -268,9 +279,15 @@ def detail_actions(
 
 def pledged_row(sector: Sector) -> Event:
     """The first line of the timeline."""
-    by = f"by {sector.pledge.actor}, " if sector.pledge is not None else ""
+    by = gettext("by {actor}, ").format(actor=sector.pledge.actor) if sector.pledge is not None else ""
     at = str(time_html(sector.created_at))
-    return Event(at, "idle", "plus", "Pledged", f"{by}number {sector.number} from the allocator")
+    return Event(
+        at,
+        "idle",
+        "plus",
+        "Pledged",
+        gettext("{by}number {number} from the allocator").format(by=by, number=sector.number),
+    )
 
 
 def event_row(event: JobEvent) -> Event:
@@ -280,11 +297,13 @@ def event_row(event: JobEvent) -> Event:
     if event.event in CHANGE_EVENTS:
         return change_event(event, at)
     if event.is_error:
-        return Event(at, "bad", "bad", f"{stage} failed", event.note, _took(event))
+        return Event(
+            at, "bad", "bad", gettext("{stage} failed").format(stage=stage), event.note, _took(event)
+        )
     sub = " · ".join(part for part in (event.note, event.actor) if part)
     if event.event.startswith(BACK_TO):
         stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
-        return Event(at, "idle", "left", f"Set back to {stage}", sub)
+        return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)
     if event.event == "BEGIN":
         return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Begun"), sub)
     say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -52,7 +53,10 @@ def group_row(group: FailureGroup) -> dict[str, object]:
             for one in group.sectors[:SECTORS_SHOWN]
         ],
         "more": max(more, 0),
-        "back": [(state, f"Back to {STAGES[NEXT_STAGE[state].stage]}") for state in group.back],
+        "back": [
+            (state, say("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]))
+            for state in group.back
+        ],
     }
 
 
@@ -84,9 +88,11 @@ def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     told = {}
     try:
         done, refused = failures_retry(key, by=viewer, now=now(), state=request.POST.get("state") or None)
-        told["done"] = f"{plural(len(done), 'sector')} tried again"
+        told["done"] = say("{sectors} tried again").format(sectors=plural(len(done), "sector"))
         if refused:
-            told["wrong"] = f"{plural(len(refused), 'sector')} not: {refused[0][1]}"
+            told["wrong"] = say("{sectors} not: {refused}").format(
+                sectors=plural(len(refused), "sector"), refused=refused[0][1]
+            )
     except DomainError as refusal:
         told["wrong"] = refusal.reason
     return redirect(f"{reverse('sectors-failures')}?{urlencode(told)}")
@@ -113,7 +119,9 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
         with form.refusals():
             given = form.cleaned_data
             if given["confirm"].strip() != given["state"]:
-                raise BadValue(f"type {given['state'][:40]} to confirm", field="confirm")
+                raise BadValue(
+                    say("type {state} to confirm").format(state=given["state"][:40]), field="confirm"
+                )
             sector_state_set(row, given["state"], reason=given["reason"][:500], by=viewer, now=now())
             return redirect("sector", key)
     data = PageData(viewer)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -89,9 +90,9 @@ class SectorRow:
 def sector_label(sector: Sector, data: PageData) -> StateLabel:
     """Return in words where a sector is."""
     if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
-        return StateLabel("warn", f"paused in {STAGES[sector.stage]}", "pause")
+        return StateLabel("warn", gettext("paused in {stages}").format(stages=STAGES[sector.stage]), "pause")
     if sector.paused_at is not None:
-        return StateLabel("bad", f"failed in {STAGES[sector.stage]}")
+        return StateLabel("bad", gettext("failed in {stages}").format(stages=STAGES[sector.stage]))
     if sector.stage == Stage.PROVING:
         if sector.is_without_files:
             return WITHOUT_FILES
@@ -108,7 +109,7 @@ def sector_label(sector: Sector, data: PageData) -> StateLabel:
     stage = STAGES[sector.stage]
     if sector.job.state == JobState.LEASED:
         return StateLabel("run", stage)
-    return StateLabel("idle", f"waiting for {stage}")
+    return StateLabel("idle", gettext("waiting for {stage}").format(stage=stage))
 
 
 def has_expired(sector: Sector, data: PageData) -> bool:
@@ -163,10 +164,16 @@ def sealing_verdict(data: PageData) -> Verdict:
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     if paused:
-        return Verdict("", f"{under_way} more in progress.")
+        return Verdict("", gettext("{under_way} more in progress.").format(under_way=under_way))
     if under_way:
-        stages = ", ".join(f"{count} in {STAGES[stage]}" for stage, count in counts.items() if count)
-        return Verdict(f"{plural(under_way, 'sector')} in progress:", f"{stages}.")
+        stages = ", ".join(
+            gettext("{count} in {stages}").format(count=count, stages=STAGES[stage])
+            for stage, count in counts.items()
+            if count
+        )
+        return Verdict(
+            gettext("{sectors} in progress:").format(sectors=plural(under_way, "sector")), f"{stages}."
+        )
     return Verdict(_("Nothing is being sealed:"), f"{active_text(data)}.")
 
 
@@ -174,8 +181,14 @@ def active_text(data: PageData) -> str:
     """Return how many sectors are active, and how many on chain have not been proven yet."""
     active = sum(miner.active_sectors for miner in data.miners)
     unproven = sum(miner.live_sectors - miner.active_sectors - miner.faulty_sectors for miner in data.miners)
-    waits = f", {unproven} {'waits' if unproven == 1 else 'wait'} for the first proof" if unproven > 0 else ""
-    return f"{plural(active, 'sector')} active{waits}"
+    waits = (
+        gettext(", {unproven} {word} for the first proof").format(
+            unproven=unproven, word="waits" if unproven == 1 else "wait"
+        )
+        if unproven > 0
+        else ""
+    )
+    return gettext("{sectors} active{waits}").format(sectors=plural(active, "sector"), waits=waits)
 
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:

@@ -99,7 +99,11 @@ def price_rows(price: PledgePrice, *, count: int) -> Iterable[PriceRow]:
     yield row("Deposit", "with the pre-commit; counts towards the pledge", price.deposit)
     topup = "with the commit, margin included" if price.topup else "the deposit covers it"
     yield row("Pledge on top", topup, price.topup)
-    yield row("Gas", f"two messages, burnt; {GUESSED if price.is_guess else LEARNT}", price.gas)
+    yield row(
+        "Gas",
+        gettext("two messages, burnt; {guessed}").format(guessed=GUESSED if price.is_guess else LEARNT),
+        price.gas,
+    )
     yield row("To pay", "locked and burnt together", price.locked + price.gas, is_sum=True)
     yield row("Daily fee, at most", "of the miner, in each proving period", price.daily_fee)
 
@@ -112,37 +116,57 @@ def payer_rows(
         yield _balance_row(paying.funds(count), free=paying.own, miner=miner)
     for payer in paying.payers(count):
         taken = formatting.amount_text(payer.promised)
-        promised = f"; what is under way takes {taken}" if payer.promised else ""
-        has = f"has {formatting.amount_text(payer.balance)}{promised}"
+        promised = gettext("; what is under way takes {taken}").format(taken=taken) if payer.promised else ""
+        has = gettext("has {balance}{promised}").format(
+            balance=formatting.amount_text(payer.balance), promised=promised
+        )
         short = formatting.shortened(payer.address)
         yield _payer_row(names.wallets.get(payer.address) or short, short, has=has, left=payer.left)
     if not price.is_sent:
         left = int(miner.available) - price.locked * count
-        has = f"has {formatting.amount_text(int(miner.available))} available"
+        has = gettext("has {available} available").format(
+            available=formatting.amount_text(int(miner.available))
+        )
         yield _payer_row(miner.name or miner.address, miner.address, has=has, left=left)
 
 
 def _balance_row(funds: Funds, *, free: int, miner: Miner) -> PayerRow:
     needed, own, sent = map(formatting.amount_text, (funds.needed, funds.from_balance, funds.sent))
-    say = f"has {formatting.amount_text(free)} to spare: pays {own} of {needed}, the messages bring {sent}"
+    say = gettext("has {free} to spare: pays {own} of {needed}, the messages bring {sent}").format(
+        free=formatting.amount_text(free), own=own, needed=needed, sent=sent
+    )
     if not free:
-        say = f"has nothing to spare: the messages bring {sent}"
+        say = gettext("has nothing to spare: the messages bring {sent}").format(sent=sent)
     tone, word = ("ok", "pays first") if funds.from_balance else ("idle", "pays nothing")
     return PayerRow(miner.name or miner.address, miner.address, tone, word, say)
 
 
 def _payer_row(name: str, short: str, *, has: str, left: int) -> PayerRow:
     if left < 0:
-        say = f"{has}, {formatting.amount_text(-left)} too little: the messages would wait for it"
+        say = gettext("{has}, {amount} too little: the messages would wait for it").format(
+            has=has, amount=formatting.amount_text(-left)
+        )
         return PayerRow(name, short, "bad", "cannot pay", say)
-    return PayerRow(name, short, "ok", "can pay", f"{has}, keeps {formatting.amount_text(left)}")
+    return PayerRow(
+        name,
+        short,
+        "ok",
+        "can pay",
+        gettext("{has}, keeps {left}").format(has=has, left=formatting.amount_text(left)),
+    )
 
 
 def life_text(price: PledgePrice, *, epoch_s: int, height: int, count: int) -> str:
     """Return at which head it holds, and for how long the sectors would live."""
     life = formatting.time_left(price.life_epochs * epoch_s)
-    whose = "The sector would live" if count == 1 else f"The {plural(count, 'sector')} would live"
-    return f"As the chain stands at epoch {formatting.whole(height)}. {whose} {life}."
+    whose = (
+        "The sector would live"
+        if count == 1
+        else gettext("The {sectors} would live").format(sectors=plural(count, "sector"))
+    )
+    return gettext("As the chain stands at epoch {height}. {whose} {life}.").format(
+        height=formatting.whole(height), whose=whose, life=life
+    )
 
 
 class PledgeForm(PageForm):
@@ -247,9 +271,11 @@ def pledge_review(viewer: Principal, form: PledgeForm) -> ConfirmPage:
     if price.error:
         raise BadValue(price.error, field="form")
     return ConfirmPage(
-        title=f"Pledge {plural(count, 'sector')} of {miner.name or miner.address}",
+        title=gettext("Pledge {sectors} of {miner}").format(
+            sectors=plural(count, "sector"), miner=miner.name or miner.address
+        ),
         text=price.say,
-        label=f"Pledge {plural(count, 'sector')}",
+        label=gettext("Pledge {sectors}").format(sectors=plural(count, "sector")),
         back=f"{reverse('pledge')}?miner={miner.address}",
         page=_("Pledge"),
         section="sectors",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.views.decorators.http import require_http_methods
 
 from apps.checks.sealing import files_left
@@ -77,13 +78,15 @@ def picked(form: RemoveForm, viewer: Principal, data: PageData) -> list[Sector]:
     """Return the sectors that are meant.  Raises BadValue for too many, SectorUnknown."""
     ids = form.cleaned_data["id"]
     if len(ids) > REMOVALS_MAX:
-        raise BadValue(f"at most {REMOVALS_MAX} sectors at a time", field="id")
+        raise BadValue(
+            say("at most {removals_max} sectors at a time").format(removals_max=REMOVALS_MAX), field="id"
+        )
     return sectors_picked(viewer, ids) if ids else list(files_left(data)[:REMOVALS_MAX])
 
 
 def phrase_of(count: int) -> str:
     """Return what must be typed before files are removed."""
-    return f"remove {count}"
+    return say("remove {count}").format(count=count)
 
 
 def review(
@@ -109,7 +112,9 @@ def review(
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=f"Remove files of {plural(len(accepted), 'sector')}" if plan else "Remove files",
+        heading=say("Remove files of {sectors}").format(sectors=plural(len(accepted), "sector"))
+        if plan
+        else "Remove files",
         wrong=wrong,
         accepted=len(accepted),
         refused=len(plan) - len(accepted),

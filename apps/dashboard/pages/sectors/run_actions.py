@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.urls import reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.cards import Action
@@ -23,9 +24,11 @@ def run_text(run: PipelineRun | None) -> str:
         return ""
     stage = STAGES[run.step.stage]
     if run.paused_at is not None:
-        return f"{RUNS[run.kind]} stopped at {stage}: {run.error.rstrip('.')}."
+        return say("{runs} stopped at {stage}: {rstrip}.").format(
+            runs=RUNS[run.kind], stage=stage, rstrip=run.error.rstrip(".")
+        )
     doing = run.step.status or stage
-    failed = f" Last failure: {run.error.rstrip('.')}." if run.error else ""
+    failed = say(" Last failure: {rstrip}.").format(rstrip=run.error.rstrip(".")) if run.error else ""
     return f"{RUNS[run.kind]}: {doing}.{failed}"
 
 
@@ -48,6 +51,6 @@ def run_actions(sector: Sector, run: PipelineRun | None) -> tuple[Action, ...]:
         acts.append(Action("run-retry", _("Retry"), address, icon="retry", kind="primary"))
     if "ABORT" in run.TRANSITIONS[run.state]:
         address = reverse("sector-run-abort", args=[here, run.kind])
-        label = f"Abort {RUNS[run.kind].lower()}…"
+        label = say("Abort {lower}…").format(lower=RUNS[run.kind].lower())
         acts.append(Action("run-abort", label, address, icon="close", kind="danger", asks=True))
     return tuple(acts)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
@@ -62,7 +63,7 @@ def snap_up_question(row: Sector) -> ConfirmPage:
     price = snap_up_price(row, work=sealing_context_now())
     pieces = price.packed.pieces
     return ConfirmPage(
-        title=f"Snap up sector {row.number}",
+        title=say("Snap up sector {number}").format(number=row.number),
         text=_(
             "A host encodes the data into the replica; the sector goes on proving. The old replica is "
             "cleared once the update is final."
@@ -98,7 +99,7 @@ def rebuild_question(row: Sector) -> ConfirmPage:
     plan = rebuild_plan(row)
     made = "its ticket and zeros" if not plan.payload else "its ticket and the clients' data"
     return ConfirmPage(
-        title=f"Rebuild sector {row.number}",
+        title=say("Rebuild sector {number}").format(number=row.number),
         text=_(
             "A host labels and encodes the sector anew and replaces the files in the store; nothing is "
             "replaced unless CommR is the chain's. A faulty sector is declared recovered then."
@@ -146,7 +147,9 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
 
     def question(row: Sector) -> ConfirmPage:
         return ConfirmPage(
-            title=f"Abort the {RUNS[run_open(row, kind).kind].lower()} of sector {row.number}",
+            title=say("Abort the {lower} of sector {number}").format(
+                lower=RUNS[run_open(row, kind).kind].lower(), number=row.number
+            ),
             text=_("The sector stays as the chain has it. Pieces that were to go in wait for another one."),
             label=_("Abort"),
             **_page(row),
@@ -158,7 +161,10 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID, kind: str) ->
         key,
         ask=question,
         action=lambda row: run_abort(
-            run_open(row, kind), reason=f"aborted by {viewer.actor}", by=viewer, now=now()
+            run_open(row, kind),
+            reason=say("aborted by {actor}").format(actor=viewer.actor),
+            by=viewer,
+            now=now(),
         ),
     )
 

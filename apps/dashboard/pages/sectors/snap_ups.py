@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
@@ -44,7 +45,9 @@ def snap_ups(request: HttpRequest, viewer: Principal) -> HttpResponse:
                 one_alone = sectors[0].uuid if len(sectors) == 1 else None
                 return redirect("sector", one_alone) if one_alone else redirect("sectors")
             plan = refused
-            wrong = f"{plural(len(done) - len(refused), 'sector')} begun; the others are refused by now."
+            wrong = say("{sectors} begun; the others are refused by now.").format(
+                sectors=plural(len(done) - len(refused), "sector")
+            )
         elif sectors:
             plan = snap_ups_plan(sectors, work=sealing_context_now())
     except DomainError as refusal:
@@ -81,7 +84,9 @@ def _review(request: HttpRequest, plan: list[SnapUp], data: PageData, *, wrong: 
         section="sectors",
         data=data,
         status=422 if wrong else 200,
-        heading=f"Snap up {plural(len(good), 'sector')}" if good else _("Snap up"),
+        heading=say("Snap up {sectors}").format(sectors=plural(len(good), "sector"))
+        if good
+        else _("Snap up"),
         wrong=wrong,
         refused=len(plan) - len(good),
         facts=(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -64,9 +65,21 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
     """What is known of it."""
     yield Fact(_("Address"), sender.address, mono=True)
     yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
-    yield Fact(_("Runway"), f"{row.runway}, at what the last {LEARN_DAYS} days cost")
-    yield Fact(f"Gas of {LEARN_DAYS} days", f"{formatting.fil(row.spent)} FIL")
-    yield Fact(_("In flight"), f"{formatting.whole(row.lane.in_flight)} of {formatting.whole(row.quota)}")
+    yield Fact(
+        _("Runway"),
+        say("{runway}, at what the last {learn_days} days cost").format(
+            runway=row.runway, learn_days=LEARN_DAYS
+        ),
+    )
+    yield Fact(
+        say("Gas of {learn_days} days").format(learn_days=LEARN_DAYS), f"{formatting.fil(row.spent)} FIL"
+    )
+    yield Fact(
+        _("In flight"),
+        say("{in_flight} of {quota}").format(
+            in_flight=formatting.whole(row.lane.in_flight), quota=formatting.whole(row.quota)
+        ),
+    )
     yield Fact(_("Waiting"), formatting.whole(row.lane.waiting))
     yield Fact(_("Next nonce"), formatting.whole(row.lane.next_nonce))
     yield Fact(_("Chain wants"), formatting.whole(sender.chain_nonce))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext
 
 from apps.core import formatting
 
@@ -55,13 +56,22 @@ def lane_view(lane: Lane) -> LaneView:
     place = 100 / max(len(lane.nonces), 8)
     cells = tuple(_cell(one, at=index * place, place=place) for index, one in enumerate(lane.nonces))
     before = sum(one.nonce < lane.chain_nonce for one in lane.nonces)
-    say = [f"the chain wants {formatting.whole(lane.chain_nonce)} next"]
-    say += [f"{formatting.whole(lane.in_flight)} in flight", f"{formatting.whole(lane.waiting)} waiting"]
+    say = [
+        gettext("the chain wants {chain_nonce} next").format(chain_nonce=formatting.whole(lane.chain_nonce))
+    ]
+    say += [
+        gettext("{in_flight} in flight").format(in_flight=formatting.whole(lane.in_flight)),
+        gettext("{waiting} waiting").format(waiting=formatting.whole(lane.waiting)),
+    ]
     if lane.gaps:
-        say.append(f"{lane.gaps} missing")
+        say.append(gettext("{gaps} missing").format(gaps=lane.gaps))
     if lane.stuck:
-        say.append(f"{lane.stuck} stuck")
-    more = f"{formatting.whole(lane.more)} more nonces behind these" if lane.more else ""
+        say.append(gettext("{stuck} stuck").format(stuck=lane.stuck))
+    more = (
+        gettext("{more} more nonces behind these").format(more=formatting.whole(lane.more))
+        if lane.more
+        else ""
+    )
     return LaneView(cells=cells, now=round(before * place, 2), label=", ".join(say), more=more)
 
 

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -75,19 +76,24 @@ def check_row(check: StoreCheck, *, at: datetime) -> dict[str, object]:
     """Lay out one check."""
     of, wait = check.sector, check_wait(check, now=at)
     words = [
-        f"{formatting.whole(check.done)} of {formatting.plural(max(check.total, check.done), 'sector')}",
+        say("{done} of {sectors}").format(
+            done=formatting.whole(check.done),
+            sectors=formatting.plural(max(check.total, check.done), "sector"),
+        ),
         bytes_text(check.read_bytes),
     ]
     if check.bad:
-        words.append(f"{formatting.whole(check.bad)} with bad files")
+        words.append(say("{bad} with bad files").format(bad=formatting.whole(check.bad)))
     if check.unread:
-        words.append(f"{formatting.whole(check.unread)} not read")
+        words.append(say("{unread} not read").format(unread=formatting.whole(check.unread)))
     return {
         "name": "all sectors" if of is None else f"{of.miner} / {of.number}",
         "label": check_label(check, wait),
         "wait": wait,
         "read": ", ".join(words),
-        "host": f"{check.worker.name}, {bytes_text(check.bytes_s)} a second at most",
+        "host": say("{worker}, {bytes_s} a second at most").format(
+            worker=check.worker.name, bytes_s=bytes_text(check.bytes_s)
+        ),
         "error": check.error,
         "at": check.updated_at,
         "is_bad": bool(check.bad),
@@ -105,7 +111,11 @@ def check_rows(store: Store, *, at: datetime) -> tuple[dict[str, object], ...]:
 def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
     """Lay out the first sectors in a store whose files are damaged, and count all."""
     rows = copies_bad_of([store]).get(store.pk, [])
-    count = f"over {BAD_COUNTED_MAX} sectors" if len(rows) > BAD_COUNTED_MAX else plural(len(rows), "sector")
+    count = (
+        say("over {bad_counted_max} sectors").format(bad_counted_max=BAD_COUNTED_MAX)
+        if len(rows) > BAD_COUNTED_MAX
+        else plural(len(rows), "sector")
+    )
     return tuple(
         {
             "name": f"{row.sector.miner} / {row.sector.number}",
@@ -187,7 +197,14 @@ def cancel(request: HttpRequest, viewer: Principal, key: UUID, check: UUID) -> H
             back=back,
             page=store.name,
             section="stores",
-            facts=(("Read", f"{formatting.whole(row.done)} of {formatting.plural(row.total, 'sector')}"),),
+            facts=(
+                (
+                    "Read",
+                    say("{done} of {sectors}").format(
+                        done=formatting.whole(row.done), sectors=formatting.plural(row.total, "sector")
+                    ),
+                ),
+            ),
         ),
     )
 

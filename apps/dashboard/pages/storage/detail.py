@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -112,7 +113,11 @@ def store_detail(store: Store, data: PageData) -> StoreDetail:
 
 def count_text(count: int) -> str:
     """Return a count of `store_sector_counts` in words."""
-    return f"over {formatting.whole(COUNTED_MAX)}" if count > COUNTED_MAX else formatting.whole(count)
+    return (
+        say("over {counted_max}").format(counted_max=formatting.whole(COUNTED_MAX))
+        if count > COUNTED_MAX
+        else formatting.whole(count)
+    )
 
 
 def store_facts(store: Store) -> Iterable[Fact]:
@@ -260,7 +265,13 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         title=_("Move sectors"),
         section="stores",
         store=row,
-        others=[(str(one.uuid), f"{one.name}: {bytes_text(one.free_bytes)} free") for one in others[:200]],
+        others=[
+            (
+                str(one.uuid),
+                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=bytes_text(one.free_bytes)),
+            )
+            for one in others[:200]
+        ],
     )
 
 
@@ -294,7 +305,7 @@ def detach(request: HttpRequest, viewer: Principal, key: UUID, host: UUID) -> Ht
         request,
         viewer,
         ConfirmPage(
-            title=f"Detach {row.name} from {attachment.worker.name}",
+            title=say("Detach {store} from {worker}").format(store=row.name, worker=attachment.worker.name),
             text=_("Its files stay where they are; the host no longer reads or writes them."),
             label=_("Detach"),
             back=back,

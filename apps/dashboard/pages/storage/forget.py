@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -43,7 +44,9 @@ def forget(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     if form.is_valid():
         with form.refusals():
             lost = store_forget(store, confirm=form.cleaned_data["confirm"], now=now(), by=viewer)
-            said = f"{store.name} is forgotten; {plural(lost.proving, 'proving sector')} without files"
+            said = say("{store} is forgotten; {sectors} without files").format(
+                store=store.name, sectors=plural(lost.proving, "proving sector")
+            )
             return redirect(f"{reverse('stores')}?{urlencode({'said': said})}")
     lost = lost_store(store, now=now(), most=COUNTED_MAX)
     return form_render(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -245,4 +246,6 @@ def total_text(rows: Iterable[StoreRow]) -> str:
     known = list(rows)
     free = bytes_text(sum(row.row.free_bytes for row in known if row.is_readable))
     total = bytes_text(sum(row.row.total_bytes for row in known))
-    return f"{plural(len(known), 'store')}, {free} free of {total}."
+    return say("{stores}, {free} free of {total}.").format(
+        stores=plural(len(known), "store"), free=free, total=total
+    )

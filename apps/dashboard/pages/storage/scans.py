@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
@@ -105,7 +106,7 @@ def scan_text(scan: StoreScan) -> str:
     """Return what a scan found, in words."""
     if scan.state != ScanState.DONE:
         return scan.worker.name
-    words = [f"{plural(scan.known, 'sector')} where the rows say"]
+    words = [say("{sectors} where the rows say").format(sectors=plural(scan.known, "sector"))]
     words += [
         f"{formatting.whole(count)} {FindingKind(kind).label.lower()}" for kind, count in scan.counts.items()
     ]
@@ -154,8 +155,18 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         except DomainError as error:
             return _back(store, error.reason)
         left = sum(bool(one.refusal) for one in plan)
-        said = f"A host compares the comm_r of {plural(len(plan) - left, 'sector')}"
-        return _back(store, said + (f"; {plural(left, 'second copy', 'second copies')} left" if left else ""))
+        said = say("A host compares the comm_r of {sectors}").format(
+            sectors=plural(len(plan) - left, "sector")
+        )
+        return _back(
+            store,
+            said
+            + (
+                say("; {copies} left").format(copies=plural(left, "second copy", "second copies"))
+                if left
+                else ""
+            ),
+        )
     return confirm_page_render(
         request,
         viewer,
@@ -197,8 +208,10 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
             work = sealing_context_now()
             if is_confirm_submitted(request):
                 given = form.cleaned_data
-                if given["confirm"].strip().lower() != f"remove {given['count']}":
-                    raise BadValue(f'type "remove {given["count"]}" to confirm', field="confirm")
+                if given["confirm"].strip().lower() != say("remove {count}").format(count=given["count"]):
+                    raise BadValue(
+                        say('type "remove {count}" to confirm').format(count=given["count"]), field="confirm"
+                    )
                 leftovers_remove(
                     store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
                 )
@@ -237,8 +250,10 @@ def _review(
         store=store,
         wrong=wrong,
         accepted=count,
-        heading=f"Remove {plural(count, 'leftover')}" if count else _("Remove leftovers"),
-        phrase=f"remove {count}",
+        heading=say("Remove {leftovers}").format(leftovers=plural(count, "leftover"))
+        if count
+        else _("Remove leftovers"),
+        phrase=say("remove {count}").format(count=count),
         bytes=bytes_text(sum(one.size for one in accepted)),
         ids=[str(one.uuid) for one in accepted],
         reason=form.data.get("reason", "")[:500],

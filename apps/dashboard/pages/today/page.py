@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
@@ -53,7 +54,9 @@ def verdict_of(data: PageData) -> Verdict:
     under_way = sum(data.sector_counts.values())
     if not on_chain and not under_way:
         return verdict_by(data.report, Verdict(_("All is well:"), _("no sector is active or in progress.")))
-    counts = f"{active_text(data)}, {under_way} in progress, every deadline forecast to land."
+    counts = say("{data}, {under_way} in progress, every deadline forecast to land.").format(
+        data=active_text(data), under_way=under_way
+    )
     return verdict_by(data.report, Verdict(_("All is well:"), counts))
 
 

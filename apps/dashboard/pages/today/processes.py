@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
 from apps.dashboard.fragments import FragmentContext, fragment
@@ -31,7 +32,10 @@ def processes_context(data: PageData) -> dict[str, Any]:
     working = sum(label.tone == "ok" for _, label in rows)
     if working == len(rows):
         return {"processes": []}
-    return {"processes": rows, "process_say": f"{working} of {len(rows)} running"}
+    return {
+        "processes": rows,
+        "process_say": say("{working} of {rows} running").format(working=working, rows=len(rows)),
+    }
 
 
 def processes_fragment(context: FragmentContext) -> Iterable[str]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.urls import reverse
+from django.utils.translation import gettext as say
 
 from apps.blocks.selectors import wins_count
 from apps.core import formatting
@@ -75,7 +76,7 @@ def head_stat(data: PageData) -> Stat:
         "head",
         "Head",
         formatting.whole(chain_status.epoch),
-        f"base fee {formatting.fee_text(chain_status.base_fee)}",
+        say("base fee {base_fee}").format(base_fee=formatting.fee_text(chain_status.base_fee)),
         href=here,
         tone=tone_by(data, *CHAIN_CHECKS),
     )
@@ -99,7 +100,9 @@ def deadline_stat(data: PageData) -> Stat:
         "post",
         "Next deadline",
         soon.left,
-        f"{missed.count} missed, {soon.foot}" if missed is not None and missed.count else soon.foot,
+        say("{count} missed, {foot}").format(count=missed.count, foot=soon.foot)
+        if missed is not None and missed.count
+        else soon.foot,
         href=reverse("miners"),
         until=soon.until,
         tone=tone,
@@ -118,14 +121,18 @@ def power_stat(data: PageData) -> Stat:
 def blocks_text(data: PageData) -> str:
     """Return how many blocks of the last day are on the chain and how many wins were lost, in words."""
     counts = wins_count(data.miners, since=data.at - timedelta(days=1))
-    words = f"{plural(counts.included, 'block')} in 24 h"
-    return f"{words}, {plural(counts.lost, 'win')} lost" if counts.lost else words
+    words = say("{blocks} in 24 h").format(blocks=plural(counts.included, "block"))
+    return (
+        say("{words}, {wins} lost").format(words=words, wins=plural(counts.lost, "win"))
+        if counts.lost
+        else words
+    )
 
 
 def faults_stat(data: PageData) -> Stat:
     faulty = sum(miner.faulty_sectors for miner in data.miners)
     debt = sum(miner.fee_debt for miner in data.miners)
-    foot = f"fee debt {formatting.fil(debt)} FIL" if debt else "no fee debt"
+    foot = say("fee debt {debt} FIL").format(debt=formatting.fil(debt)) if debt else "no fee debt"
     return Stat(
         "faults",
         "Faults",
@@ -141,9 +148,9 @@ def sealing_stat(data: PageData) -> Stat:
     paused = counts.pop("PAUSED", 0)
     under_way = sum(counts.values())
     busiest = max(counts, key=lambda stage: counts[stage], default="")
-    foot = f"most in {STAGES[busiest]}" if under_way else "nothing is being sealed"
+    foot = say("most in {stages}").format(stages=STAGES[busiest]) if under_way else "nothing is being sealed"
     if paused:
-        foot = f"{plural(paused, 'sector')} paused"
+        foot = say("{sectors} paused").format(sectors=plural(paused, "sector"))
     href = reverse("sectors") + ("?state=paused" if paused else "?state=work")
     return Stat(
         "sealing",
@@ -170,9 +177,11 @@ def messages_stat(data: PageData) -> Stat:
 def messages_foot(data: PageData) -> str:
     """What is wrong with messages, else where those in flight are."""
     waiting, failed = data.messages_waiting, data.report.result("messages_failed")
-    words = [f"{waiting.stuck} stuck"] if waiting.stuck else []
-    words += [f"{failed.count} failed"] if failed is not None and failed.count else []
-    return ", ".join(words) or f"{waiting.signed} signed, {waiting.queued} waiting"
+    words = [say("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
+    words += [say("{count} failed").format(count=failed.count)] if failed is not None and failed.count else []
+    return ", ".join(words) or say("{signed} signed, {queued} waiting").format(
+        signed=waiting.signed, queued=waiting.queued
+    )
 
 
 def wallet_stat(data: PageData) -> Stat:
@@ -203,13 +212,13 @@ def hosts_stat(data: PageData) -> Stat:
     here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
     tone = tone_by(data, "hosts_away", "hosts_disk", "hosts_paused", "hosts_slow")
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
-    foot = f"{plural(held, 'job')} in progress"
+    foot = say("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(
         "hosts",
         "Workers",
         str(len(here)),
         foot,
         href=reverse("hosts"),
-        unit=f"of {len(workers)}",
+        unit=say("of {workers}").format(workers=len(workers)),
         tone=tone if workers else "idle",
     )
