@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.blocks.states import RoundState
 from apps.checks.acts import miner_warm_up
 from apps.checks.results import REASON_MAX, Finding, Link
@@ -38,7 +40,9 @@ def lost(data: CheckData) -> Iterator[Finding]:
         last = rows[0]
         yield Finding(
             f"wins-lost-{last.miner.address or last.miner_id}",
-            f"{plural(len(rows), 'win')} of {named([miner_name(of[0].miner) for of in group])} lost",
+            say("{wins} of {group} lost").format(
+                wins=plural(len(rows), "win"), group=named([miner_name(of[0].miner) for of in group])
+            ),
             _lost_reason(last, missing)[:REASON_MAX],
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button="Round" if len(group) == 1 else "",
@@ -51,9 +55,11 @@ def lost(data: CheckData) -> Iterator[Finding]:
 def _lost_reason(last: Round, missing: int) -> str:
     """Return what the last one was lost by, its sector, and what all of them would have brought."""
     outcome = RoundState(last.state).label.lower()
-    words = f"epoch {last.epoch}, sector {last.sector}: {outcome}"
+    words = say("epoch {epoch}, sector {sector}: {outcome}").format(
+        epoch=last.epoch, sector=last.sector, outcome=outcome
+    )
     told = last.reason or (ORPHANED_TEXT if last.state == RoundState.ORPHANED else "")
-    cost = f"; {fil(missing)} FIL lost in 24 h" if missing else ""
+    cost = say("; {missing} FIL lost in 24 h").format(missing=fil(missing)) if missing else ""
     return f"{words}: {told}{cost}" if told else f"{words}{cost}"
 
 
@@ -71,8 +77,10 @@ def undrawn(data: CheckData) -> Iterator[Finding]:
         outcome = RoundState(last.state).label.lower()
         yield Finding(
             f"rounds-undrawn-{miners[group[0].miner_id].address or group[0].miner_id}",
-            f"{plural(rounds, 'round')} of {named(names)} not drawn",
-            f"epoch {last.epoch}: {outcome}: {last.reason}"[:REASON_MAX],
+            say("{rounds} of {names} not drawn").format(rounds=plural(rounds, "round"), names=named(names)),
+            say("epoch {epoch}: {outcome}: {reason}").format(
+                epoch=last.epoch, outcome=outcome, reason=last.reason
+            )[:REASON_MAX],
             link=Link("block-round", (str(last.uuid),)) if len(group) == 1 else None,
             button="Round" if len(group) == 1 else "",
             count=rounds,
@@ -86,11 +94,13 @@ def unbegun(data: CheckData) -> Iterator[Finding]:
     for group in grouped(miners):
         per_day = sum(data.reward_per_day(miner) for miner in group)
         wins = per_day / data.reward_per_win if data.reward_per_win else 0.0
-        expected = f"; {wins:.2f} wins are expected in a day" if wins else ""
+        expected = say("; {wins:.2f} wins are expected in a day").format(wins=wins) if wins else ""
         yield Finding(
             f"rounds-unbegun-{group[0].address or group[0].pk}",
-            f"no round of {named([miner_name(miner) for miner in group])} is drawn",
-            f"no block can be won: is the process blocks running, and a node in sync?{expected}",
+            say("no round of {group} is drawn").format(group=named([miner_name(miner) for miner in group])),
+            say("no block can be won: is the process blocks running, and a node in sync?{expected}").format(
+                expected=expected
+            ),
             count=len(group),
             per_day=per_day,
             acts=(miner_warm_up(group[0]),) if len(group) == 1 else (),
@@ -110,9 +120,18 @@ def rare(data: CheckData) -> Iterator[Finding]:
         miner, days, luck = group[0]
         yield Finding(
             f"wins-rare-{miner.address or miner.pk}",
-            f"improbably few wins of {named([miner_name(one) for one, _, _ in group])}",
-            f"{plural(luck.wins, 'win')} in {plural(days, 'day')} where {luck.expected:.1f} were expected:"
-            f" the chance of that is one in {1 / max(luck.tail, 1e-12):,.0f}",
+            say("improbably few wins of {group}").format(
+                group=named([miner_name(one) for one, _, _ in group])
+            ),
+            say(
+                "{wins} in {days} where {expected:.1f} were expected: the chance of that is one in "
+                "{odds:,.0f}"
+            ).format(
+                wins=plural(luck.wins, "win"),
+                days=plural(days, "day"),
+                expected=luck.expected,
+                odds=1 / max(luck.tail, 1e-12),
+            ),
             link=Link("miner", (miner.address,)) if len(group) == 1 else None,
             button="Miner" if len(group) == 1 else "",
             count=len(group),
@@ -137,7 +156,11 @@ def unleased(data: CheckData) -> Iterator[Finding]:
         ago = time_left((data.at - since).total_seconds())
         yield Finding(
             f"f3-lease-{group[0].miner.address}",
-            f"no node votes for {named([miner_name(lease.miner) for lease in group])} in F3",
-            f"its lease could not be renewed for {ago}: {group[0].reason}"[:REASON_MAX],
+            say("no node votes for {group} in F3").format(
+                group=named([miner_name(lease.miner) for lease in group])
+            ),
+            say("its lease could not be renewed for {ago}: {reason}").format(ago=ago, reason=group[0].reason)[
+                :REASON_MAX
+            ],
             count=len(group),
         )

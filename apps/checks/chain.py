@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.chain_status import GONE_WORD, unreadable_text
 from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.acts import channels_test, nodes_leave
@@ -32,7 +34,7 @@ def chain_stalled(data: CheckData) -> Iterator[Finding]:
     if chain_status is not None and chain_status.word == GONE_WORD:
         yield Finding(
             "chain",
-            f"the chain has not moved for {time_left(chain_status.age_s)}",
+            gettext("the chain has not moved for {age_s}").format(age_s=time_left(chain_status.age_s)),
             "if only our nodes stand still, windows close without our proofs: look at them, or add one",
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
@@ -42,7 +44,7 @@ def head_late(data: CheckData) -> Iterator[Finding]:
     """The next head is overdue."""
     chain_status = data.chain_status
     if chain_status is not None and chain_status.tone == "warn" and chain_status.age_s >= LATE_LEAST_S:
-        say = f"no new head for {time_left(chain_status.age_s)}"
+        say = gettext("no new head for {age_s}").format(age_s=time_left(chain_status.age_s))
         yield Finding("head-late", say, "four epochs in a row without a block are rare")
 
 
@@ -50,15 +52,23 @@ def nodes_foreign(data: CheckData) -> Iterator[Finding]:
     """Nodes of another chain, or of a network whose rules nobody has told."""
     for node in data.nodes:
         if node.state == NodeState.RULES_MISSING:
-            say = f"the rules of the network of the node {node} are not known"
-            yield Finding(f"rules-{node.pk}", say, f"the pool is not bound to it: {node.error}"[:REASON_MAX])
+            say = gettext("the rules of the network of the node {node} are not known").format(node=node)
+            yield Finding(
+                f"rules-{node.pk}",
+                say,
+                gettext("the pool is not bound to it: {error}").format(error=node.error)[:REASON_MAX],
+            )
     foreign = [node for node in data.nodes if node.state == NodeState.WRONG_NETWORK]
     for number, group in enumerate(grouped(foreign)):
-        say = f"the node {group[0]} is of another chain"
+        say = gettext("the node {group} is of another chain").format(group=group[0])
         yield Finding(
             f"foreign-{number}",
-            say if len(group) == 1 else f"{len(group)} more nodes are of another chain",
-            f"{group[0].error}: start it on the pool's chain, or disable it"[:REASON_MAX],
+            say
+            if len(group) == 1
+            else gettext("{group} more nodes are of another chain").format(group=len(group)),
+            gettext("{error}: start it on the pool's chain, or disable it").format(error=group[0].error)[
+                :REASON_MAX
+            ],
             count=len(group),
             acts=nodes_leave(group[0], data.nodes) if len(group) == 1 else (),
         )
@@ -73,7 +83,7 @@ def nodes_unreadable(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "nodes",
             "no node of the pool can be read",
-            f"nothing is sent or proven until one answers{why}"[:REASON_MAX],
+            gettext("nothing is sent or proven until one answers{why}").format(why=why)[:REASON_MAX],
             per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
         )
 
@@ -85,8 +95,15 @@ def nodes_away(data: CheckData) -> Iterator[Finding]:
         return
     words = [f"{node} {NodeState(node.state).label}" for node in away]
     well = sum(node.state == NodeState.HEALTHY for node in data.nodes)
-    reason = f"{named(words)}; {well} of {plural(len(data.nodes), 'node')} healthy"
-    yield Finding("nodes-away", f"{plural(len(away), 'node')} not healthy", reason, count=len(away))
+    reason = gettext("{words}; {well} of {nodes} healthy").format(
+        words=named(words), well=well, nodes=plural(len(data.nodes), "node")
+    )
+    yield Finding(
+        "nodes-away",
+        gettext("{nodes} not healthy").format(nodes=plural(len(away), "node")),
+        reason,
+        count=len(away),
+    )
 
 
 def upgrade_unready(data: CheckData) -> Iterator[Finding]:
@@ -94,10 +111,14 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
     for number, group in enumerate(grouped(data.nodes_unready)):
         node, ready = group[0]
         left = data.clock.left_s(ready.upgrade.height) if data.clock is not None else None
-        when = f"the upgrade {ready.upgrade.title} in {time_left(left)}"
-        say = f"the node {node} is not ready for {when}: {ready.reason}"
+        when = gettext("the upgrade {title} in {left}").format(
+            title=ready.upgrade.title, left=time_left(left)
+        )
+        say = gettext("the node {node} is not ready for {when}: {reason}").format(
+            node=node, when=when, reason=ready.reason
+        )
         if len(group) > 1:
-            say = f"{len(group)} more nodes are not ready for {when}"
+            say = gettext("{group} more nodes are not ready for {when}").format(group=len(group), when=when)
         yield Finding(
             f"upgrade-{number}",
             say,
@@ -123,8 +144,10 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
     if lag > F3_LAG:
         yield Finding(
             "f3",
-            f"F3 is {plural(lag, 'epoch')} behind",
-            f"the newest certificate of all nodes is for epoch {newest}; blocks are made all the same",
+            gettext("F3 is {epochs} behind").format(epochs=plural(lag, "epoch")),
+            gettext(
+                "the newest certificate of all nodes is for epoch {newest}; blocks are made all the same"
+            ).format(newest=newest),
         )
 
 
@@ -137,9 +160,11 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
     if early > SKEW_S:
         yield Finding(
             "clock",
-            f"this machine's clock is {early:.1f} s behind",
-            f"head {head.height} came before the time that it bears; nodes take blocks up to 1 s early, "
-            "and a late one is on no chain: set the clock by NTP",
+            gettext("this machine's clock is {early:.1f} s behind").format(early=early),
+            gettext(
+                "head {height} came before the time that it bears; nodes take blocks up to 1 s "
+                "early, and a late one is on no chain: set the clock by NTP"
+            ).format(height=head.height),
             per_day=sum(data.reward_per_day(miner) for miner in data.miners),
         )
 
@@ -149,7 +174,9 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
     ill = [process for process in data.processes if process.state != "running"]
     if ill:
         words = [f"{process.name} {process.state}" for process in ill]
-        say = f"{len(ill)} of {plural(len(data.processes), 'process', 'processes')} not running"
+        say = gettext("{ill} of {processes} not running").format(
+            ill=len(ill), processes=plural(len(data.processes), "process", "processes")
+        )
         yield Finding("processes", say, named(words), count=len(ill))
 
 
@@ -157,9 +184,9 @@ def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
     """Alert channels that take no notifications."""
     rows = channels_undelivered(data.at)
     if rows:
-        say = f"{plural(len(rows), 'alert channel')} cannot be reached"
+        say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
         names = named([row.name for row in rows])
-        why = f"{names}: nobody is notified through it"
+        why = gettext("{names}: nobody is notified through it").format(names=names)
         yield Finding("channels", say, why, count=len(rows), acts=channels_test(rows))
 
 
@@ -169,7 +196,11 @@ def console_disk(_data: CheckData) -> Iterator[Finding]:
     if space.level is DiskLevel.OK:
         return
     hours = space.hours_left
-    left = f"; at the present rate it lasts {hours:.1f} h" if hours is not None else ""
+    left = (
+        gettext("; at the present rate it lasts {hours:.1f} h").format(hours=hours)
+        if hours is not None
+        else ""
+    )
     is_full = space.level is DiskLevel.FULL
     say = "the console's disk is full" if is_full else "the console's disk is nearly full"
     yield Finding("console-disk", say, f"{space.advice}{left}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.checks.acts import ACTS_MAX, funds_send, message_mend, message_name, senders_resume
 from apps.checks.data import FAILED_MAX
 from apps.checks.exposure import (
@@ -46,7 +48,10 @@ RUNWAY_DAYS: Final = 3
 def _what(data: CheckData, message: Message) -> str:
     """`SubmitWindowedPoSt of alice worker`."""
     labels = {wallet.address: wallet.label for wallet in data.wallets}
-    return f"{message_name(message, data)} of {labels.get(message.from_addr) or shortened(message.from_addr)}"
+    return gettext("{message} of {labels}").format(
+        message=message_name(message, data),
+        labels=labels.get(message.from_addr) or shortened(message.from_addr),
+    )
 
 
 def recovery(data: CheckData) -> Iterator[Finding]:
@@ -57,7 +62,9 @@ def recovery(data: CheckData) -> Iterator[Finding]:
     count = unmatched_open().count() if data.viewer.is_operator else 0
     left = "the chain is read from the backup's height on; signing goes on by itself"
     if count:
-        left = f"{plural(count, 'message')} on chain without a row: say which messages they are"
+        left = gettext("{messages} on chain without a row: say which messages they are").format(
+            messages=plural(count, "message")
+        )
     yield Finding(
         "recovery",
         "no message is signed: the pool recovers from a restored backup",
@@ -77,11 +84,11 @@ def stuck(data: CheckData) -> Iterator[Finding]:
     why = why[:REASON_MAX]
     if wait == Wait.IN_POOL:
         since = first.published_at or first.filled_at or first.created_at
-        why += f", for {time_left((data.at - since).total_seconds())}"
+        why += gettext(", for {time}").format(time=time_left((data.at - since).total_seconds()))
     value, deposits = held_by_stuck(data)
     yield Finding(
         "stuck",
-        f"{plural(count, 'message')} stuck",
+        gettext("{messages} stuck").format(messages=plural(count, "message")),
         why,
         link=Link("message", (first.pk,)),
         count=count,
@@ -97,13 +104,19 @@ def failed(data: CheckData) -> Iterator[Finding]:
     if not rows:
         return
     first = rows[0]
-    code = f"exit {first.exit_code}: {exit_code_text(first.exit_code)}"
+    code = gettext("exit {exit_code}: {meaning}").format(
+        exit_code=first.exit_code, meaning=exit_code_text(first.exit_code)
+    )
     why = first.error or (code if first.exit_code > 0 else "marked as failed")
-    many = f"over {whole(FAILED_MAX)} messages" if len(rows) > FAILED_MAX else plural(len(rows), "message")
+    many = (
+        gettext("over {failed_max} messages").format(failed_max=whole(FAILED_MAX))
+        if len(rows) > FAILED_MAX
+        else plural(len(rows), "message")
+    )
     deposits = deposits_in(data, [row.pk for row in rows])
     yield Finding(
         "failed",
-        f"{many} failed within {FAILED_HOURS} h",
+        gettext("{many} failed within {failed_hours} h").format(many=many, failed_hours=FAILED_HOURS),
         f"{_what(data, first)}: {why}"[:REASON_MAX],
         link=Link("message", (first.pk,)) if len(rows) == 1 else None,
         count=len(rows),
@@ -120,12 +133,20 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
     found = list(rows[: COUNTED_MAX + 1])
     if found:
         first, count = found[0], len(found)
-        many = f"over {whole(COUNTED_MAX)} messages" if count > COUNTED_MAX else plural(count, "message")
+        many = (
+            gettext("over {counted_max} messages").format(counted_max=whole(COUNTED_MAX))
+            if count > COUNTED_MAX
+            else plural(count, "message")
+        )
         cap, base = fee_text(int(first.gas_fee_cap)), fee_text(int(data.head.base_fee))
         yield Finding(
             "priced-out",
-            f"{many} {'pays' if count == 1 else 'pay'} less than the base fee",
-            f"{_what(data, first)} pays {cap} at most, the base fee is {base}"[:REASON_MAX],
+            gettext("{many} {word} less than the base fee").format(
+                many=many, word="pays" if count == 1 else "pay"
+            ),
+            gettext("{message} pays {cap} at most, the base fee is {base}").format(
+                message=_what(data, first), cap=cap, base=base
+            )[:REASON_MAX],
             link=Link("message", (first.pk,)) if count == 1 else None,
             count=count,
         )
@@ -151,7 +172,12 @@ def _senders(
 def nonce_gaps(data: CheckData) -> Iterator[Finding]:
     """Senders with a nonce in flight that nobody has: nothing behind it can land."""
     rows = [row for row in data.odd_senders if row.gap_nonce is not None]
-    words = [f"{shortened(row.address)} lacks nonce {row.gap_nonce}" for row in rows]
+    words = [
+        gettext("{shortened} lacks nonce {gap_nonce}").format(
+            shortened=shortened(row.address), gap_nonce=row.gap_nonce
+        )
+        for row in rows
+    ]
     why = "; an empty message fills it on the next heads"
     yield from _senders(rows, "nonce-gaps", what="with a nonce gap", why=why, words=words)
 
@@ -189,12 +215,14 @@ def runway_short(data: CheckData) -> Iterator[Finding]:
         served = provers_of(data, {wallet.address for _, wallet in short})
         yield Finding(
             "runway",
-            f"{plural(len(short), 'balance')} short",
-            f"{named(names)}: enough for less than {RUNWAY_DAYS} days of gas; send it funds",
+            gettext("{balances} short").format(balances=plural(len(short), "balance")),
+            gettext("{names}: enough for less than {runway_days} days of gas; send it funds").format(
+                names=named(names), runway_days=RUNWAY_DAYS
+            ),
             count=len(short),
             per_day=fees_per_day(data, served),
             due_s=int(data.at.timestamp()) + left,
-            due_label=f"until {first.label or shortened(first.address)} is empty",
+            due_label=gettext("until {label} is empty").format(label=first.label or shortened(first.address)),
             acts=tuple(funds_send(address, name) for address, name in rows)[:ACTS_MAX],
         )
 
@@ -207,12 +235,16 @@ def signers_away(data: CheckData) -> Iterator[Finding]:
         addresses = {wallet.address for wallet in away}
         served = provers_of(data, addresses)
         due = first_close(data, served)
-        why = f"messages of {named(names)} wait"
+        why = gettext("messages of {names} wait").format(names=named(names))
         if served:
-            why += f", the proofs of {named([miner_name(one) for one in served])} among them"
+            why += gettext(", the proofs of {served} among them").format(
+                served=named([miner_name(one) for one in served])
+            )
         yield Finding(
             "signer",
-            f"{plural(len(away), 'address', 'addresses')} without a signer",
+            gettext("{addresses} without a signer").format(
+                addresses=plural(len(away), "address", "addresses")
+            ),
             why[:REASON_MAX],
             count=len(away),
             per_day=fees_per_day(data, served) + rewards_per_day(data, addresses),
@@ -228,8 +260,8 @@ def winning_proofs_failed(data: CheckData) -> Iterator[Finding]:
         names = list(dict.fromkeys(str(id_address(row.actor_id)) for row in group))
         yield Finding(
             f"wins-{group[0].pk}",
-            f"winning proofs of {named(names)} failed",
-            f"the last: {group[0].last_failure}"[:REASON_MAX],
+            gettext("winning proofs of {names} failed").format(names=named(names)),
+            gettext("the last: {last_failure}").format(last_failure=group[0].last_failure)[:REASON_MAX],
             count=len(group),
         )
 
@@ -240,5 +272,10 @@ def requests_failed(data: CheckData) -> Iterator[Finding]:
     signers = [row for row in data.failed_connections if isinstance(row, SignerConnection)]
     rows = [row for row in signers if row.failed_at is not None and row.failed_at > since]
     if rows:
-        say = f"requests to {plural(len(rows), 'signer')} failed"
-        yield Finding("requests", say, f"the last: {rows[0].last_failure}"[:REASON_MAX], count=len(rows))
+        say = gettext("requests to {signers} failed").format(signers=plural(len(rows), "signer"))
+        yield Finding(
+            "requests",
+            say,
+            gettext("the last: {last_failure}").format(last_failure=rows[0].last_failure)[:REASON_MAX],
+            count=len(rows),
+        )

@@ -10,6 +10,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext as say
 
 from apps.chain.connections import Connections
 from apps.checks.states import ChannelKind
@@ -56,17 +57,24 @@ def webhook_post(row: Notification, url: str, secret: str) -> None:
     try:
         status, _ = connections.post(body, connect_s=CONNECT_S, answer_s=ANSWER_S)
     except (OSError, HTTPException, ValueError) as error:
-        raise NotDelivered(f"no answer: {type(error).__name__}") from None
+        raise NotDelivered(say("no answer: {error}").format(error=type(error).__name__)) from None
     finally:
         connections.close()
     if not 200 <= status < 300:
-        raise NotDelivered(f"it answered {status}")
+        raise NotDelivered(say("it answered {status}").format(status=status))
 
 
 def mail_text(row: Notification) -> str:
     """Return what an e-mail says below its subject: each finding once, what it costs, and where to look."""
     body, findings = row.body, row.body.get("findings", ())
-    lines = [row.text] if not findings else [f"{body['title']}: not so since {moment(body['since'])}", ""]
+    lines = (
+        [row.text]
+        if not findings
+        else [
+            say("{title}: not so since {since}").format(title=body["title"], since=moment(body["since"])),
+            "",
+        ]
+    )
     lines += [f"- {one}" for one in findings]
     costs = [
         f"{fil(int(body[name]))} FIL {words}"
@@ -74,7 +82,7 @@ def mail_text(row: Notification) -> str:
         if int(body.get(name, 0))
     ]
     lines += ["", ", ".join(costs)] if costs else []
-    lines += ["", f"Page of the console: {body['page']}"] if body.get("page") else []
+    lines += ["", say("Page of the console: {page}").format(page=body["page"])] if body.get("page") else []
     return "\n".join(lines)
 
 
@@ -94,4 +102,4 @@ def mail_send(row: Notification, address: str) -> None:
     try:
         message.send()
     except (OSError, smtplib.SMTPException) as error:
-        raise NotDelivered(f"the mail server: {type(error).__name__}") from None
+        raise NotDelivered(say("the mail server: {error}").format(error=type(error).__name__)) from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.checks.acts import funds_send
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
@@ -40,8 +42,10 @@ def faults(data: CheckData) -> Iterator[Finding]:
         cutoff = _recovery_cutoff(rows, data)
         yield Finding(
             f"faults-{group[0].address or group[0].pk}",
-            f"{plural(count, 'sector')} faulty",
-            f"of {named([miner_name(miner) for miner in group])}; {_faults_reason(rows, data)}",
+            gettext("{sectors} faulty").format(sectors=plural(count, "sector")),
+            gettext("of {group}; {faults_reason}").format(
+                group=named([miner_name(miner) for miner in group]), faults_reason=_faults_reason(rows, data)
+            ),
             link=miner_link(group),
             count=count,
             per_day=sum(data.fault_fee_per_day(miner, miner.faulty_sectors) for miner in group),
@@ -71,9 +75,13 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
         indexes = [str(row.index) for row in found]
         yield Finding(
             f"recoveries-{miner.address or pk}",
-            f"{miner_name(miner)} needs {takes} to recover its faulty sectors",
-            f"deadline {named(indexes)}: {whole(count)} faulty, {whole(most)} of a deadline are declared"
-            " recovered for one window: raise that if the files are there",
+            gettext("{miner} needs {takes} to recover its faulty sectors").format(
+                miner=miner_name(miner), takes=takes
+            ),
+            gettext(
+                "deadline {indexes}: {count} faulty, {most} of a deadline are declared recovered for "
+                "one window: raise that if the files are there"
+            ).format(indexes=named(indexes), count=whole(count), most=whole(most)),
             link=Link("miner-proving-settings", (miner.address,)) if miner.address else Link("miners"),
             count=left,
             per_day=data.fault_fee_per_day(miner, left),
@@ -87,11 +95,17 @@ def sector_files(data: CheckData) -> Iterator[Finding]:
         rows = [row for miner in group for row in data.bad_sectors[miner.pk]]
         counts = {miner.pk: len({row.number for row in data.bad_sectors[miner.pk]}) for miner in group}
         first = rows[0]
-        where = f"sector {first.number} on {first.host or 'a host'}, {first.path or first.store}"
+        where = gettext("sector {number} on {host}, {path}").format(
+            number=first.number, host=first.host or "a host", path=first.path or first.store
+        )
         yield Finding(
             f"files-{group[0].address or group[0].pk}",
-            f"{plural(sum(counts.values()), 'sector')} with missing or damaged files",
-            f"of {named([miner_name(miner) for miner in group])}: {where}: {first.reason}"[:REASON_MAX],
+            gettext("{sectors} with missing or damaged files").format(
+                sectors=plural(sum(counts.values()), "sector")
+            ),
+            gettext("of {group}: {where}: {reason}").format(
+                group=named([miner_name(miner) for miner in group]), where=where, reason=first.reason
+            )[:REASON_MAX],
             link=miner_link(group),
             count=sum(counts.values()),
             per_day=sum(data.fault_fee_per_day(miner, counts[miner.pk]) for miner in group),
@@ -111,9 +125,13 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
         indexes = sorted({row.deadline_index for row in rows})
         yield Finding(
             f"dispute-{miner.address}",
-            f"{plural(len(rows), 'proof')} of {miner_name(miner)} lost a dispute",
-            f"deadline {named(list(map(str, indexes)))}: 20 FIL and more taken, the sectors are faulty;"
-            " a host makes proofs that do not hold",
+            gettext("{proofs} of {miner} lost a dispute").format(
+                proofs=plural(len(rows), "proof"), miner=miner_name(miner)
+            ),
+            gettext(
+                "deadline {indexes}: 20 FIL and more taken, the sectors are faulty; a host makes "
+                "proofs that do not hold"
+            ).format(indexes=named(list(map(str, indexes)))),
             link=Link("proving-deadline", (miner.address, str(indexes[0]))),
             count=len(rows),
         )
@@ -141,13 +159,17 @@ def _recovery_cutoff(rows: Sequence[Deadline], data: CheckData) -> int | None:
 def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     """Return since when, how many are declared recovered, and when the chain ends the sectors."""
     declared = sum(row.recovering for row in rows)
-    words = [f"{declared} declared recovered" if declared else "files are checked before they come back"]
+    words = [
+        gettext("{declared} declared recovered").format(declared=declared)
+        if declared
+        else "files are checked before they come back"
+    ]
     seen = [row.faulty_since for row in rows if row.faulty_since is not None]
     if seen and data.clock is not None and data.network is not None:
         first = min(seen)
         ended = data.clock.left_s(first + data.network.fault_max_age) / 86_400
-        words.insert(0, f"since epoch {first}")
-        words.append(f"the chain terminates them in {ended:.0f} d")
+        words.insert(0, gettext("since epoch {first}").format(first=first))
+        words.append(gettext("the chain terminates them in {ended:.0f} d").format(ended=ended))
     return ", ".join(words)
 
 
@@ -210,9 +232,13 @@ def worker_change_pending(data: CheckData) -> Iterator[Finding]:
         is_due = data.head is not None and data.head.height >= at
         yield Finding(
             f"worker-{first.address}",
-            f"the worker of {named([miner_name(miner) for miner in group])} is to change",
-            f"{first.new_worker} can be confirmed {'since' if is_due else 'from'} epoch {at}; "
-            "until then the old key signs proofs and blocks",
+            gettext("the worker of {group} is to change").format(
+                group=named([miner_name(miner) for miner in group])
+            ),
+            gettext(
+                "{new_worker} can be confirmed {word} epoch {at}; until then the old key signs "
+                "proofs and blocks"
+            ).format(new_worker=first.new_worker, word="since" if is_due else "from", at=at),
             link=Link("miner-addresses", (first.address,)) if len(group) == 1 else None,
             count=len(group),
         )
@@ -225,7 +251,9 @@ def fee_debts(data: CheckData) -> Iterator[Finding]:
         debt = sum(int(miner.fee_debt) for miner in group)
         yield Finding(
             f"debt-{group[0].address or group[0].pk}",
-            f"{named([miner_name(miner) for miner in group])} owes {fil(debt)} FIL",
+            gettext("{group} owes {debt} FIL").format(
+                group=named([miner_name(miner) for miner in group]), debt=fil(debt)
+            ),
             "a miner in debt cannot pre-commit, recover faults or withdraw: send it funds",
             link=miner_link(group),
             count=len(group),

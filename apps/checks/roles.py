@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext as say
+
 from apps.checks.exposure import first_close
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
@@ -27,7 +29,9 @@ def roles_unheld(data: CheckData) -> Iterator[Finding]:
         due = _closes_first(group, data)
         yield Finding(
             f"roles-{group[0].address or group[0].pk}",
-            f"nobody holds {named(kinds)} of {named([miner_name(miner) for miner in group])}",
+            say("nobody holds {kinds} of {group}").format(
+                kinds=named(kinds), group=named([miner_name(miner) for miner in group])
+            ),
             _reason(roles, data)[:REASON_MAX],
             link=Link("miner-roles", (group[0].address,)) if len(group) == 1 else None,
             count=len(group),
@@ -41,8 +45,12 @@ def _reason(roles: Sequence[UnheldRole], data: CheckData) -> str:
     """Return which hosts have the roles, and since when none of them was heard of."""
     hosts = list(dict.fromkeys(host for role in roles for host in role.hosts))
     heard = max((role.heard_at for role in roles if role.heard_at is not None), default=None)
-    silent = "" if heard is None else f" for {time_left((data.at - heard).total_seconds())}"
-    return f"given to {named(hosts)}, silent{silent}: start a program there, or give another host the role"
+    silent = (
+        "" if heard is None else say(" for {time}").format(time=time_left((data.at - heard).total_seconds()))
+    )
+    return say(
+        "given to {hosts}, silent{silent}: start a program there, or give another host the role"
+    ).format(hosts=named(hosts), silent=silent)
 
 
 def _does(miner: Miner, data: CheckData, kind: RoleKind) -> bool:

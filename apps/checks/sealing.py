@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
 from apps.checks.exposure import deposits_of
@@ -63,7 +64,7 @@ def sectors_paused(data: CheckData) -> Iterator[Finding]:
         deposits = paid[:COUNTED_MAX].count() * data.reward.deposit(first.sector_size)
     yield Finding(
         "paused",
-        f"{plural(count, 'sector')} paused",
+        gettext("{sectors} paused").format(sectors=plural(count, "sector")),
         why,
         link=Link("sector", (str(first.uuid),)) if first is not None and is_single else None,
         count=count,
@@ -82,7 +83,9 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
             yield Finding(
                 "pledges-held",
                 "pledges with an idempotency key are held after a restore",
-                f"{plural(count, 'sector')} made since the backup by lost pledges: say that none is repeated",
+                gettext("{sectors} made since the backup by lost pledges: say that none is repeated").format(
+                    sectors=plural(count, "sector")
+                ),
                 link=Link("recovery"),
                 button="Recovery",
                 count=count,
@@ -93,7 +96,9 @@ def sector_recovery(data: CheckData) -> Iterator[Finding]:
         left = "miners' sectors are read back from chain and hosts; sealing goes on by itself"
     elif names:
         hosts = named(names) if may_see else plural(len(names), "host")
-        left = f"start or retire {hosts}: what it may have begun is given to no other host"
+        left = gettext("start or retire {hosts}: what it may have begun is given to no other host").format(
+            hosts=hosts
+        )
     else:
         return
     yield Finding(
@@ -126,9 +131,10 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     deposits = deposits_of(data, [row.sector_size for row in late])
     yield Finding(
         "deposits",
-        f"{plural(len(late), 'deposit')} lost within 48 h",
-        f"{first.miner.address} / {first.number} was pre-committed at epoch {first.precommit_epoch} "
-        "and is not proved yet",
+        gettext("{deposits} lost within 48 h").format(deposits=plural(len(late), "deposit")),
+        gettext(
+            "{miner} / {number} was pre-committed at epoch {precommit_epoch} and is not proved yet"
+        ).format(miner=first.miner.address, number=first.number, precommit_epoch=first.precommit_epoch),
         link=Link("sector", (str(first.uuid),)),
         count=len(late),
         at_risk=deposits,
@@ -155,11 +161,15 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     if late:
         ends = {row.pk: (row.ticket_epoch or 0) + ticket_life(row, data.network) for row in late}
         first = min(late, key=lambda row: ends[row.pk])
-        say = f"{plural(len(late), 'sector')} {'loses its' if len(late) == 1 else 'lose their'} ticket soon"
+        say = gettext("{sectors} {word} ticket soon").format(
+            sectors=plural(len(late), "sector"), word="loses its" if len(late) == 1 else "lose their"
+        )
         yield Finding(
             "tickets",
             say,
-            f"{first.miner.address} / {first.number} is not pre-committed; without a ticket it starts again",
+            gettext("{miner} / {number} is not pre-committed; without a ticket it starts again").format(
+                miner=first.miner.address, number=first.number
+            ),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
             due_s=data.clock.starts_at(ends[first.pk]),
@@ -186,8 +196,12 @@ def seed_ready(data: CheckData) -> Iterator[Finding]:
         deposits = deposits_of(data, paid)
         yield Finding(
             "seeds",
-            f"{plural(len(late), 'sector')} {'waits' if len(late) == 1 else 'wait'} with a seed",
-            f"{first.miner.address} / {first.number}: its seed is there since epoch {ready}; {SEED_TEXT}",
+            gettext("{sectors} {word} with a seed").format(
+                sectors=plural(len(late), "sector"), word="waits" if len(late) == 1 else "wait"
+            ),
+            gettext("{miner} / {number}: its seed is there since epoch {ready}; {seed_text}").format(
+                miner=first.miner.address, number=first.number, ready=ready, seed_text=SEED_TEXT
+            ),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
             at_risk=deposits,
@@ -212,10 +226,16 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
     found = list(rows.only("miner", "expiration")[: COUNTED_MAX + 1])
     if found and data.clock is not None:
         count = len(found)
-        many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
+        many = (
+            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
+            if count > COUNTED_MAX
+            else plural(count, "sector")
+        )
         yield Finding(
             "expiring",
-            f"{many} {'expires' if count == 1 else 'expire'} within 30 d",
+            gettext("{many} {word} within 30 d").format(
+                many=many, word="expires" if count == 1 else "expire"
+            ),
             "extend them, or let them end and free their pledge",
             count=count,
             per_day=data.rewards_of(found),
@@ -229,7 +249,7 @@ def targets_paused(data: CheckData) -> Iterator[Finding]:
     for row in data.targets_paused:
         yield Finding(
             f"target-{row.miner_id}",
-            f"the target of {row.miner} is paused",
+            gettext("the target of {miner} is paused").format(miner=row.miner),
             row.reason[:REASON_MAX],
             link=Link("miner-target", (row.miner.address,)),
         )
@@ -250,9 +270,15 @@ def files_of_ended(data: CheckData) -> Iterator[Finding]:
     sizes = list(files_left(data).order_by().values_list("sector_size", flat=True)[: COUNTED_MAX + 1])
     if sizes:
         count = len(sizes)
-        many = f"over {whole(COUNTED_MAX)} sectors" if count > COUNTED_MAX else plural(count, "sector")
-        free = f"{' '.join(size(sum(sizes)))} can be freed"
-        yield Finding("files-left", f"files of {many} that ended are left", free, count=count)
+        many = (
+            gettext("over {counted_max} sectors").format(counted_max=whole(COUNTED_MAX))
+            if count > COUNTED_MAX
+            else plural(count, "sector")
+        )
+        free = gettext("{sizes} can be freed").format(sizes=" ".join(size(sum(sizes))))
+        yield Finding(
+            "files-left", gettext("files of {many} that ended are left").format(many=many), free, count=count
+        )
 
 
 def hosts_away(data: CheckData) -> Iterator[Finding]:
@@ -261,11 +287,13 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
     if away:
         silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
         sizes, count = _bound(data, away)
-        why = f"last seen {time_left(silent)} ago; {_bound_text(count, len(sizes))}"
+        why = gettext("last seen {silent} ago; {count}").format(
+            silent=time_left(silent), count=_bound_text(count, len(sizes))
+        )
         deposits = deposits_of(data, sizes)
         yield Finding(
             "away",
-            f"{named([worker.name for worker in away])} away",
+            gettext("{away} away").format(away=named([worker.name for worker in away])),
             why,
             count=len(away),
             at_risk=deposits,
@@ -285,8 +313,10 @@ def _bound_text(count: int, paid: int) -> str:
     """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
     if not count:
         return "no sector waits for it, its other jobs go elsewhere"
-    at_stake = f", {paid} with a deposit on the chain" if paid else ""
-    return f"{plural(count, 'sector')} under way{at_stake}: no other host has the files, so start it again"
+    at_stake = gettext(", {paid} with a deposit on the chain").format(paid=paid) if paid else ""
+    return gettext("{sectors} under way{at_stake}: no other host has the files, so start it again").format(
+        sectors=plural(count, "sector"), at_stake=at_stake
+    )
 
 
 def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
@@ -300,8 +330,10 @@ def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
         worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
         free = " ".join(size(int(worst.hardware.get("disk_free_bytes", 0))))
         share = percent(disk_share(worst.hardware) or 0.0, 1)
-        why = f"{worst.name}: {free} free, {share}; no new sector starts there without room"
-        say = f"{named([worker.name for worker in short])} short of disk"
+        why = gettext("{worst}: {free} free, {share}; no new sector starts there without room").format(
+            worst=worst.name, free=free, share=share
+        )
+        say = gettext("{short} short of disk").format(short=named([worker.name for worker in short]))
         yield Finding("disk", say, why, count=len(short))
 
 
@@ -325,4 +357,4 @@ def hosts_slow(data: CheckData) -> Iterator[Finding]:
     slow = [worker.name for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
     if slow:
         why = "a stage takes at least 1.5 times as long as on the other hosts"
-        yield Finding("hosts-slow", f"{named(slow)} slow", why, count=len(slow))
+        yield Finding("hosts-slow", gettext("{slow} slow").format(slow=named(slow)), why, count=len(slow))

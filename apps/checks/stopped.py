@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.checks.acts import runs_retry
 from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
@@ -47,10 +49,14 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         # What a sector without files costs stands in the sum already, under the faults.
         faulty = [row.sector for row in stopped if kind == JobKind.REBUILD and not row.sector.active]
         cost = sum(data.fault_fee_per_day(sector.miner, 1) for sector in faulty)
-        fee = f"; until it is done the faults cost {fil(cost)} FIL a day" if cost else ""
+        fee = (
+            gettext("; until it is done the faults cost {cost} FIL a day").format(cost=fil(cost))
+            if cost
+            else ""
+        )
         yield Finding(
             f"runs-{kind}",
-            f"{plural(len(stopped), word)} stopped",
+            gettext("{count} stopped").format(count=plural(len(stopped), word)),
             f"{_named(first.sector, first.error)[: REASON_MAX - len(fee)]}{fee}",
             link=Link("sector", (str(first.sector.uuid),)),
             count=len(stopped),
@@ -69,7 +75,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
         ends = first.expiration if kind == ChangeKind.EXTEND and data.clock is not None else None
         yield Finding(
             f"changes-{kind.lower()}",
-            f"{plural(len(failed), word)} failed",
+            gettext("{count} failed").format(count=plural(len(failed), word)),
             _named(first, failed[0].error)[:REASON_MAX],
             link=Link("sector", (str(first.uuid),)),
             count=len(failed),
@@ -84,10 +90,12 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
     rows = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN))
     if rows:
         first = rows[0]
-        way = f"from {first.from_store} to {first.to_store}"
+        way = gettext("from {from_store} to {to_store}").format(
+            from_store=first.from_store, to_store=first.to_store
+        )
         yield Finding(
             "moves",
-            f"{plural(len(rows), 'move')} between stores failed",
+            gettext("{moves} between stores failed").format(moves=plural(len(rows), "move")),
             f"{_named(first.sector, first.error)}; {way}"[:REASON_MAX],
             link=Link("store", (str(first.from_store.uuid),)),
             count=len(rows),
@@ -100,7 +108,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
     if rows:
         first = rows[0]
         why = f"{first.miner.address}: {first.error or 'no reason was told'}"
-        say = f"{plural(len(rows), 'piece')} could not be unsealed"
+        say = gettext("{pieces} could not be unsealed").format(pieces=plural(len(rows), "piece"))
         yield Finding("unseals", say, why[:REASON_MAX], count=len(rows))
 
 
@@ -113,7 +121,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
         due = min((epoch for epoch in starts if data.head and epoch > data.head.height), default=None)
         yield Finding(
             "pieces",
-            f"{plural(len(rows), 'piece')} failed",
+            gettext("{pieces} failed").format(pieces=plural(len(rows), "piece")),
             f"{first}: {first.error or 'no reason was told'}"[:REASON_MAX],
             count=len(rows),
             due_s=data.clock.starts_at(due) if due is not None and data.clock is not None else None,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, whole
@@ -43,7 +45,9 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
         )
         yield Finding(
             "stores",
-            f"{plural(len(gone), 'store')} with {_sectors_text(many)} out of reach",
+            say("{stores} with {many} out of reach").format(
+                stores=plural(len(gone), "store"), many=_sectors_text(many)
+            ),
             _out_of_reach_text(data, gone, away)[:REASON_MAX],
             count=len(gone),
             per_day=sum(fees),
@@ -53,7 +57,7 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
 def _sectors_text(many: int) -> str:
     """Return how many sectors there are; where only the first were counted, that there are more."""
     if many == LOST_COUNTED_MAX + 1:
-        return f"over {whole(LOST_COUNTED_MAX)} sectors"
+        return say("over {lost_counted_max} sectors").format(lost_counted_max=whole(LOST_COUNTED_MAX))
     return plural(many, "sector")
 
 
@@ -74,7 +78,11 @@ def _out_of_reach_text(data: CheckData, gone: Sequence[str], away: Sequence[Work
     ]
     silent = [worker.name for worker in away]
     if silent:
-        told.append(f"start {named(silent)} again, or another host that reads the same files")
+        told.append(
+            say("start {silent} again, or another host that reads the same files").format(
+                silent=named(silent)
+            )
+        )
     return "; ".join(told) or "attach them to a host again"
 
 
@@ -90,7 +98,7 @@ def stores_unwritable(data: CheckData) -> Iterator[Finding]:
             continue
         yield Finding(
             f"store-{store.pk}",
-            f"store {store.name} takes no sectors",
+            say("store {store} takes no sectors").format(store=store.name),
             f"{bad[0].worker.name}: {bad[0].reason}{_waiting_text(data)}"[:REASON_MAX],
             link=Link("store", (str(store.uuid),)),
         )
@@ -100,19 +108,26 @@ def _waiting_text(data: CheckData) -> str:
     """Return how many sectors are sealed so far that a store is what they need next."""
     rows = data.sectors.filter(state=SectorState.PC2_DONE).select_related(None).order_by()
     count = rows[:COUNTED_MAX].count()
-    return f"; {plural(count, 'sector')} to be stored" if count else ""
+    return say("; {sectors} to be stored").format(sectors=plural(count, "sector")) if count else ""
 
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store."""
     for store_pk, rows in copies_bad_of(data.stores).items():
         store, first = rows[0].store, rows[0]
-        many = f"over {whole(BAD_COUNTED_MAX)} sectors" if len(rows) > BAD_COUNTED_MAX else ""
+        many = (
+            say("over {bad_counted_max} sectors").format(bad_counted_max=whole(BAD_COUNTED_MAX))
+            if len(rows) > BAD_COUNTED_MAX
+            else ""
+        )
         yield Finding(
             f"copies-{store_pk}",
-            f"{many or plural(len(rows), 'sector')} in {store.name} with bad files",
-            f"{first.sector.miner} / {first.sector.number}: {bad_files_text(first)};"
-            " rebuild it, then check its files again"[:REASON_MAX],
+            say("{many} in {store} with bad files").format(
+                many=many or plural(len(rows), "sector"), store=store.name
+            ),
+            say("{miner} / {number}: {first}; rebuild it, then check its files again").format(
+                miner=first.sector.miner, number=first.sector.number, first=bad_files_text(first)
+            )[:REASON_MAX],
             count=len(rows),
             link=Link("store", (str(store.uuid),)),
         )
@@ -125,7 +140,9 @@ def stores_filling(data: CheckData) -> Iterator[Finding]:
         if days is not None and days < FULL_SOON_DAYS and not store.rules.get("is_read_only"):
             yield Finding(
                 f"filling-{store.pk}",
-                f"store {store.name} is full in {days:.1f} d",
-                f"{' '.join(size(store.free_bytes))} free; attach another one before",
+                say("store {store} is full in {days:.1f} d").format(store=store.name, days=days),
+                say("{free_bytes} free; attach another one before").format(
+                    free_bytes=" ".join(size(store.free_bytes))
+                ),
                 link=Link("store", (str(store.uuid),)),
             )

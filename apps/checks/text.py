@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.checks.results import FINDINGS_MAX
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ NAMED: Final = 3
 
 def named(names: Sequence[str]) -> str:
     """`a, b, c and 4 more`."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    more = say(" and {names} more").format(names=len(names) - NAMED) if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.checks.models import AlertChannel, Notification
@@ -44,7 +45,9 @@ def _allowed(principal: Principal) -> None:
 def target_read(kind: str, text: str) -> str:
     """Return a checked URL or address.  Raises BadValue."""
     if len(text) > TARGET_MAX:
-        raise BadValue(f"it has at most {TARGET_MAX} characters", field="target")
+        raise BadValue(
+            say("it has at most {target_max} characters").format(target_max=TARGET_MAX), field="target"
+        )
     if kind == ChannelKind.EMAIL:
         if not settings.EMAIL_HOST:
             raise BadValue("the pool has no mail server: set EMAIL_URL and restart it", field="target")
@@ -83,7 +86,9 @@ def channel_add(
     if repeat_s not in REPEATS_S:
         raise BadValue("choose one of the times", field="repeat_s")
     if len(secret) > TARGET_MAX:
-        raise BadValue(f"it has at most {TARGET_MAX} characters", field="secret")
+        raise BadValue(
+            say("it has at most {target_max} characters").format(target_max=TARGET_MAX), field="secret"
+        )
     if AlertChannel.objects.filter(name=name.strip()).exists():
         raise Conflict("there is a channel of this name", field="name")
     row = AlertChannel.objects.create(
