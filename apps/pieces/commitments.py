@@ -1,4 +1,4 @@
-"""The commitment of a file of raw bytes, by the kernels in a process of their own.
+"""The commitment of a file of raw bytes: of a small one here, else by the kernels in a process of their own.
 
 The console imports nothing of the workers: it runs their command line, which any program that prints the
 same JSON may replace (`PIECE_COMMITMENT_COMMAND`).
@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.conf import settings
 
 from apps.pieces.errors import CommitmentFailed
 from poolsite.filecoin.cids import commd_cid
-from poolsite.filecoin.sha254 import sha254_node, sha254_zero
+from poolsite.filecoin.fr32 import RAW_BLOCK_BYTES, fr32_pad
+from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.filecoin.sha254 import sha254, sha254_node, sha254_zero
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from poolsite.filecoin.cids import Cid
 
 log = structlog.get_logger(__name__)
+
+SMALL_BYTES: Final = 64 * 1024
+"""Files up to this size are hashed here, in some 10 ms: the kernels' process takes a second to begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ def commitment_of(path: Path) -> Commitment:
     """Return the commitment of a file, zeros behind it up to 127 · 2^k bytes.  Raises CommitmentFailed."""
     command = [*settings.PIECE_COMMITMENT_COMMAND, str(path)]
     try:
+        if path.stat().st_size <= SMALL_BYTES:
+            return small_commitment(path.read_bytes())
         done = subprocess.run(  # noqa: S603  # the command is a setting, the path is made of a uuid
             command,
             capture_output=True,
@@ -62,3 +69,15 @@ def commitment_of(path: Path) -> Commitment:
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         log.error("commitment_failed", file=path.name, reason=repr(error)[:500])
         raise CommitmentFailed("the commitment could not be computed; the log says why") from None
+
+
+def small_commitment(raw: bytes) -> Commitment:
+    """Return the commitment of these bytes, zeros behind them up to 127 · 2^k bytes."""
+    room = RAW_BLOCK_BYTES
+    while room < len(raw):
+        room *= 2
+    padded = fr32_pad(raw.ljust(room, b"\0"))
+    nodes = [padded[at : at + NODE_BYTES] for at in range(0, len(padded), NODE_BYTES)]
+    while len(nodes) > 1:
+        nodes = [sha254(left + right) for left, right in zip(nodes[::2], nodes[1::2], strict=True)]
+    return Commitment(nodes[0], len(padded))
