@@ -16,16 +16,16 @@ from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Action, Event, Fact
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
-from apps.dashboard.html_time import time_html
-from apps.dashboard.labels import CHANGE_EVENTS, EVENTS, STAGES
+from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.messages.listing import MessageRow, message_row
 from apps.dashboard.pages.miners.detail import transferred_fragment
-from apps.dashboard.pages.sectors.change_rows import change_actions, change_event, change_text
+from apps.dashboard.pages.sectors.change_rows import change_actions, change_text
 from apps.dashboard.pages.sectors.clocks import Clock, sealing_clocks
 from apps.dashboard.pages.sectors.countdown import expires_in
 from apps.dashboard.pages.sectors.gantt import sector_gantt
+from apps.dashboard.pages.sectors.history import event_row, pledged_row
 from apps.dashboard.pages.sectors.listing import SectorRow, has_expired, place_text, sector_row
 from apps.dashboard.pages.sectors.run_actions import run_actions, run_text
 from apps.dashboard.pages.storage.checks import copy_rows
@@ -48,13 +48,9 @@ from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import (
-    BACK_TO,
     FINAL_STATES,
     NEXT_STAGE,
-    RUN_NEXT,
-    RebuildState,
     SectorState,
-    SnapState,
     Stage,
 )
 
@@ -66,7 +62,7 @@ if TYPE_CHECKING:
 
     from apps.dashboard.charts import Gantt
     from apps.messages.models import Message
-    from apps.sectors.models import JobEvent, Sector, SectorChange
+    from apps.sectors.models import Sector, SectorChange
     from apps.users.principals import Principal
 
 
@@ -275,59 +271,6 @@ def detail_actions(
             "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
         ),
     )
-
-
-def pledged_row(sector: Sector) -> Event:
-    """The first line of the timeline."""
-    by = gettext("by {actor}, ").format(actor=sector.pledge.actor) if sector.pledge is not None else ""
-    at = str(time_html(sector.created_at))
-    return Event(
-        at,
-        "idle",
-        "plus",
-        "Pledged",
-        gettext("{by}number {number} from the allocator").format(by=by, number=sector.number),
-    )
-
-
-def event_row(event: JobEvent) -> Event:
-    """One step in the timeline."""
-    stage = STAGES.get(event.stage, event.stage)
-    at = str(time_html(event.at))
-    if event.event in CHANGE_EVENTS:
-        return change_event(event, at)
-    if event.is_error:
-        return Event(
-            at, "bad", "bad", gettext("{stage} failed").format(stage=stage), event.note, _took(event)
-        )
-    sub = " · ".join(part for part in (event.note, event.actor) if part)
-    if event.event.startswith(BACK_TO):
-        stage = STAGES[(NEXT_STAGE | RUN_NEXT)[event.to_state].stage]
-        return Event(at, "idle", "left", gettext("Set back to {stage}").format(stage=stage), sub)
-    if event.event == "BEGIN":
-        return Event(at, "idle", "plus", BEGUN.get(event.to_state, "Begun"), sub)
-    say = EVENTS.get(event.event) or event.event.replace("_", " ").capitalize()
-    tone = "ok" if event.event in STEP_EVENTS else "warn"
-    if event.event == "RETRY":
-        return Event(at, "run", "retry", say, sub)
-    return Event(at, tone, tone, say, sub, _took(event))
-
-
-BEGUN: Final[dict[str, str]] = {
-    SnapState.PIECES_ASSIGNED: "Snap-up begun",
-    RebuildState.LOST: "Rebuild begun",
-}
-STEP_EVENTS: Final = frozenset(
-    event
-    for event in EVENTS
-    if event not in ("RETICKET", "RESEED", "ABORT", "RETRY", "LEASE_OVER", "COMM_R_DIFFERS")
-    and not event.startswith(("FAIL_", "REVERT_"))
-)
-"""Steps forward."""
-
-
-def _took(event: JobEvent) -> str:
-    return formatting.duration(event.ms / 1000) if event.ms is not None else ""
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:
