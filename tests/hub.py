@@ -51,7 +51,7 @@ class WebProcess:
     def start(self) -> None:
         """Return once it takes connections."""
         self.thread.start()
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while not self.server.started and time.monotonic() < until:
             time.sleep(0.01)
         assert self.server.started
@@ -59,7 +59,7 @@ class WebProcess:
     def stop(self) -> None:
         """Stop it as SIGTERM does."""
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(60)
 
     @property
     def ws(self) -> str:

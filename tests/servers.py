@@ -163,7 +163,7 @@ class RedisServer:
             start_new_session=True,
             preexec_fn=tied_to_us(signal.SIGTERM),
         )
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         with contextlib.closing(redis.Redis(unix_socket_path=str(self.socket))) as client:
             while time.monotonic() < until:
                 with contextlib.suppress(redis.RedisError):
@@ -176,7 +176,7 @@ class RedisServer:
         """End it as kill -9 does; `start` brings it back, empty."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
             self.process = None
 
     def stop(self) -> None:

@@ -68,10 +68,10 @@ def killed_when(pool: RunningPool, is_there: Callable[[Path], bool]) -> float:
     assert pool.supervisor is not None
     while not is_there(pool.var):
         assert pool.supervisor.poll() is None, pool.words()
-        assert time.monotonic() - began < 120, pool.diagnosis()
+        assert time.monotonic() - began < 300 * crowding(), pool.diagnosis()
         time.sleep(0.001)
     pool.supervisor.send_signal(signal.SIGKILL)
-    pool.supervisor.wait(5)
+    pool.supervisor.wait(60)
     return time.monotonic() - began
 
 

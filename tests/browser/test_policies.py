@@ -53,7 +53,7 @@ def signer(site: Web, tmp_path: Path) -> Iterator[Signer]:
     assert known.wait(30)
     yield made
     loop.call_soon_threadsafe(lambda: [task.cancel() for task in asyncio.all_tasks(loop)])
-    thread.join(10)
+    thread.join(60)
     made.close()
 
 

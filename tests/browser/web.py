@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PATIENCE_S = 40.0
+PATIENCE_S = 120.0
 
 
 class Web:
@@ -91,5 +91,5 @@ class Web:
         """End it by a signal and wait for its end."""
         if self.process is not None:
             self.process.send_signal(how)
-            self.process.wait(20)
+            self.process.wait(60)
             self.process = None

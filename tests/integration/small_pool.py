@@ -23,6 +23,8 @@ def child_of(row: dict[str, Any]) -> Child:
         how |= {"once": True, "pause": pause_even, "tries": row.get("tries")}
     elif not row.get("says_ready"):
         how["ready"] = alive_for(0.0)
+    if "pauses" in row:
+        how["pause"] = row["pauses"].__getitem__
     if row.get("orphan_signal"):
         how["orphan_signal"] = signal.Signals(row["orphan_signal"])
     return Child(

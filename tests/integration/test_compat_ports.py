@@ -74,7 +74,7 @@ class AtPort:
         """Send one request."""
         sent = {**headers, "Content-Type": content_type} if content_type else headers
         return httpx.request(
-            method, self.url + path, content=body.encode(), headers=sent, timeout=20, verify=NO_CERTIFICATES
+            method, self.url + path, content=body.encode(), headers=sent, timeout=60, verify=NO_CERTIFICATES
         )
 
 
@@ -101,7 +101,7 @@ def called(port: int, method: str, *params: Any, token: str) -> Any:
     body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": list(params)}
     headers = {"Authorization": f"Bearer {token}"}
     answer = httpx.post(
-        f"http://127.0.0.1:{port}/rpc/v0", json=body, headers=headers, timeout=20, verify=NO_CERTIFICATES
+        f"http://127.0.0.1:{port}/rpc/v0", json=body, headers=headers, timeout=60, verify=NO_CERTIFICATES
     )
     assert answer.status_code == 200, answer.text
     return answer.json()["result"]
@@ -139,7 +139,7 @@ def test_each_opened_port_answers_a_method_of_its_program(pool: OldPorts, name: 
     def answered() -> bool:
         url = f"http://127.0.0.1:{pool.moved[name]}/rpc/v0"
         answer = httpx.post(
-            url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=20, verify=NO_CERTIFICATES
+            url, json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60, verify=NO_CERTIFICATES
         )
         return answer.status_code == 200 and "result" in answer.json()
 

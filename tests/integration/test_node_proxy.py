@@ -22,7 +22,7 @@ from tests.integration.pools import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

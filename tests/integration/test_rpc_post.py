@@ -123,7 +123,7 @@ def test_a_caller_is_looked_up_once_and_forgotten_when_access_changes(caller, mo
     monkeypatch.setattr("apps.api.rpc.callers.KEPT_S", 3600.0)
     monkeypatch.setattr("apps.api.rpc.callers.principal_from_token", looked_up)
     token = people.token("read", of="alice")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while ask(caller, token=token).status_code == 200 and time.monotonic() < until:
         seen = len(lookups)
         if all(ask(caller, token=token).status_code == 200 for _ in range(3)) and len(lookups) == seen:
@@ -147,7 +147,7 @@ def test_a_disabled_tenant_is_refused(caller):
 
 def eventually_refused(caller: httpx.Client, token: str) -> bool:
     """Redis carries the word: it takes a moment, on a busy machine too."""
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         if ask(caller, token=token).status_code == 401:
             return True
@@ -158,7 +158,7 @@ def test_without_redis_nobody_is_remembered(caller, redis_server):
     token = people.token("read", of="alice")
     assert ask(caller, token=token).status_code == 200
     redis_server.kill()
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while known_to_any() and time.monotonic() < until:
         time.sleep(0.01)
 
@@ -177,7 +177,7 @@ def test_long_calls_hold_up_no_other(caller, node):
     def slow(name: str, _params: list[Any]) -> None:
         if name == "StateWaitMsg":
             going.release()
-            gate.wait(20)
+            gate.wait(60)
 
     node.refuses = slow
     token = people.token("read")
@@ -186,7 +186,7 @@ def test_long_calls_hold_up_no_other(caller, node):
     try:
         for thread in waiting:
             thread.start()
-            assert going.acquire(timeout=10)
+            assert going.acquire(timeout=60)
         assert ask(caller, token=token).status_code == 200
     finally:
         gate.set()
@@ -212,7 +212,7 @@ def test_who_sends_too_much_reads_why(caller, settings, path):
     request = Request(str(caller.base_url.join(path)), b" " * (20 << 20), people.bearer(people.token("read")))
 
     with pytest.raises(HTTPError) as refusal:
-        urlopen(request, timeout=20)
+        urlopen(request, timeout=60)
 
     assert refusal.value.code == (500 if path.startswith("/rpc/") else 413)
     assert b"at most 4194304 bytes" in (words := refusal.value.read()) or b"maximum 1048576 allowed" in words
@@ -221,7 +221,7 @@ def test_who_sends_too_much_reads_why(caller, settings, path):
 def slow_body(size: int, go: threading.Event) -> Iterator[bytes]:
     """A large request of which the last byte is missing for a while."""
     yield json.dumps(HEAD).encode() + b" " * size
-    go.wait(20)
+    go.wait(60)
     yield b" "
 
 
@@ -240,7 +240,7 @@ def test_large_bodies_under_way_have_a_room_and_small_ones_pass(caller, settings
 
     running = [large(alice, 1_500_000)]
     try:
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while limits.MEMORY.used["alice"] < 1_400_000 and time.monotonic() < until:
             time.sleep(0.01)
         refused = ask(caller, json.dumps(HEAD).encode() + b" " * 1_500_000, token=alice)
@@ -264,7 +264,7 @@ def test_a_body_that_never_comes_is_not_waited_for(caller, monkeypatch):
 
     def body() -> Iterator[bytes]:
         yield b"{"
-        never.wait(5)
+        never.wait(60)
         yield b"}"
 
     threading.Timer(1.0, never.set).start()

@@ -49,7 +49,7 @@ class Small:
 
     def end(self) -> str:
         self.process.send_signal(signal.SIGINT)
-        out, _ = self.process.communicate(timeout=20)
+        out, _ = self.process.communicate(timeout=120)
         return out
 
 
@@ -110,13 +110,12 @@ def test_a_child_starts_only_when_what_it_needs_is_ready(small: Callable[..., Sm
 
 
 def test_a_killed_child_is_restarted_at_once_and_counted(small: Callable[..., Small]) -> None:
-    pool = small({"name": "one", "words": SLEEP})
+    pool = small({"name": "one", "words": SLEEP, "pauses": [0, 100_000]})  # any later than at once is a day
     pid = pool.wait_up("one")
 
     os.kill(pid, signal.SIGKILL)
-    took_s = wait_until(lambda: pool.row("one")["pid"] not in {pid, None}, within_s=5, what="restart")
+    wait_until(lambda: pool.row("one")["pid"] not in {pid, None}, within_s=5, what="restart")
 
-    assert took_s < 1
     assert pool.row("one")["restarts"] == 1
     assert "one ended (killed by SIGKILL); it is started again" in pool.end()
 
@@ -132,7 +131,7 @@ def test_kill_9_of_the_supervisor_leaves_no_child(small: Callable[..., Small]) -
     pids = [pool.wait_up("one"), pool.wait_up("two")]
 
     pool.process.kill()
-    pool.process.wait(5)
+    pool.process.wait(60)
 
     wait_until(lambda: not any(map(is_alive, pids)), within_s=2, what="children gone")
     assert not is_owned(pool.var)
@@ -158,7 +157,7 @@ def test_a_step_that_can_never_succeed_ends_the_pool_with_its_last_word(small: C
     )
     server = pool.wait_up("server")
 
-    out, _ = pool.process.communicate(timeout=10)
+    out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 1
     assert "step cannot succeed: the key is missing" in out
@@ -181,7 +180,7 @@ def test_a_step_is_asked_again_until_it_holds(small: Callable[..., Small], tmp_p
 def test_a_step_that_keeps_failing_ends_the_pool_after_its_tries(small: Callable[..., Small]) -> None:
     pool = small({"name": "step", "words": ["sh", "-c", "echo no; exit 1"], "once": True, "tries": 2})
 
-    out, _ = pool.process.communicate(timeout=10)
+    out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 1
     assert "step cannot succeed: no" in out
@@ -238,7 +237,7 @@ def test_a_second_signal_of_whatever_kind_kills_what_would_take_its_time(
     pool.process.send_signal(number)
     wait_until(note.exists, within_s=5, what="slow asked to stop")
     pool.process.send_signal(signal.SIGTERM)
-    out, _ = pool.process.communicate(timeout=10)
+    out, _ = pool.process.communicate(timeout=120)
 
     assert pool.process.returncode == 0
     assert f"Stopping ({number.name}); once more kills what still runs" in out
@@ -265,6 +264,17 @@ TELL = (
     "while True: time.sleep(1)\n"
 )
 """Writes its letter when it is stopped, after a pause."""
+MEET = (
+    "import glob, os, signal, sys, time\n"
+    "def stop(*_):\n"
+    "    open(sys.argv[2] + sys.argv[1], 'w').close()\n"
+    "    while len(glob.glob(sys.argv[2] + '?')) < 4: time.sleep(0.02)\n"
+    "    open(sys.argv[2], 'a').write(sys.argv[1]); sys.exit()\n"
+    "signal.signal(signal.SIGTERM, stop)\n"
+    "os.write(int(os.environ['POOLSITE_READY_FD']), b'1')\n"
+    "while True: time.sleep(1)\n"
+)
+"""Writes its letter when it and three others are being stopped."""
 
 
 def test_what_others_need_is_stopped_after_them(small: Callable[..., Small], tmp_path: Path) -> None:
@@ -284,17 +294,16 @@ def test_what_others_need_is_stopped_after_them(small: Callable[..., Small], tmp
 
 def test_neighbours_are_stopped_together(small: Callable[..., Small], tmp_path: Path) -> None:
     note = tmp_path / "order"
-    words = [sys.executable, "-c", TELL]
-    rows = [{"name": n, "words": [*words, n, "0.5", str(note)], "says_ready": True} for n in "abcd"]
+    words = [sys.executable, "-c", MEET]
+    how = {"says_ready": True, "stop_s": 60}
+    rows = [{"name": name, "words": [*words, name, str(note)], **how} for name in "abcd"]
     pool = small(*rows)
     for name in "abcd":
         pool.wait_up(name)
 
-    begin = time.monotonic()
     pool.end()
 
-    assert time.monotonic() - begin < 1.5
-    assert sorted(note.read_text()) == ["a", "b", "c", "d"]
+    assert sorted(note.read_text()) == ["a", "b", "c", "d"], "each waited until all were asked to stop"
 
 
 def test_a_second_supervisor_in_the_same_folder_is_refused(small: Callable[..., Small]) -> None:
@@ -302,7 +311,7 @@ def test_a_second_supervisor_in_the_same_folder_is_refused(small: Callable[..., 
     pool.wait_up("one")
 
     second = small({"name": "one", "words": SLEEP})
-    out, _ = second.process.communicate(timeout=10)
+    out, _ = second.process.communicate(timeout=120)
 
     assert "a pool is already running in" in out
     assert pool.row("one")["up"]

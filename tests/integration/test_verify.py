@@ -72,7 +72,7 @@ async def ask(
     await talk.send_input({"type": "http.request", "body": body[half:], "more_body": False})
     start = await talk.receive_output(20)
     answer = await talk.receive_output(20)
-    await talk.wait(20)
+    await talk.wait(60)
     names = {name.decode().lower(): value.decode() for name, value in start["headers"]}
     return start["status"], json.loads(answer["body"]), names
 

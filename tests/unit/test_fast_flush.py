@@ -55,12 +55,12 @@ def test_whoever_is_still_writing_is_waited_for() -> None:
         with transaction.atomic():
             tenant("late")
             has_written.set()
-            may_end.wait(20)
+            may_end.wait(60)
         connection.close()
 
     writer = threading.Thread(target=write)
     writer.start()
-    assert has_written.wait(20)
+    assert has_written.wait(60)
 
     def empty() -> None:
         tables_flush()
@@ -72,7 +72,7 @@ def test_whoever_is_still_writing_is_waited_for() -> None:
     assert emptier.is_alive()
 
     may_end.set()
-    writer.join(20)
-    emptier.join(20)
+    writer.join(60)
+    emptier.join(60)
 
     assert rows_by_table() == {}

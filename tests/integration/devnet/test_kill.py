@@ -58,7 +58,7 @@ def _start(data):
 
 
 def _wait_height(url, *, above):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         request = {"jsonrpc": "2.0", "id": 1, "method": "Filecoin.ChainHead", "params": []}
         height = httpx.post(url, json=request, verify=NO_CERTIFICATES).json()["result"]["Height"]

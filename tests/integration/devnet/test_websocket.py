@@ -15,7 +15,7 @@ from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.cids import cid_of_cbor
 from tests.unit.devnet.people import OWNER, STRANGER, chain, signed
 
-TIMEOUT_S = 20
+TIMEOUT_S = 60.0
 
 
 @pytest.fixture

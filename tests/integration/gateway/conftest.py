@@ -71,7 +71,7 @@ async def connected(
     link = GatewayLink(signer, url=web.ws, token=lambda: token, **options)
     running = asyncio.create_task(link.run())
     try:
-        await asyncio.wait_for(link.is_connected.wait(), 15)
+        await asyncio.wait_for(link.is_connected.wait(), 60)
         yield link
     finally:
         running.cancel()

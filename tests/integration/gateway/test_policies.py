@@ -208,7 +208,7 @@ async def test_rest_reads_rehearses_tries_and_changes(web, signer, token):
     base = web.url.replace("/rpc/v1", f"/api/v1/wallets/{SECP}/policy")
     fields: dict[str, Any] = {"value": 5 * 10**18, "gas_limit": 1, "gas_fee_cap": 1, "gas_premium": 1}
     message = Message(to=address_parse("f01"), from_=address_parse(SECP), nonce=0, **fields)
-    async with connected(signer, web, token), httpx.AsyncClient(timeout=20) as client:
+    async with connected(signer, web, token), httpx.AsyncClient(timeout=60) as client:
 
         async def ask(method: str, path: str, body: Any = None, token: str = admin) -> tuple[int, Any]:
             answer = await client.request(method, base + path, json=body, headers=people.bearer(token))

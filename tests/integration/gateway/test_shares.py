@@ -88,7 +88,7 @@ async def flooded(signer: Signer, flood: Flood, limits: Limits) -> AsyncIterator
         link = GatewayLink(signer, url=f"ws://127.0.0.1:{port}/rpc/v1", token=lambda: "x", limits=limits)
         running = asyncio.create_task(link.run())
         try:
-            await asyncio.wait_for(flood.is_open.wait(), 10)
+            await asyncio.wait_for(flood.is_open.wait(), 60)
             yield link
         finally:
             flood.is_enough = True

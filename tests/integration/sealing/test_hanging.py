@@ -67,8 +67,8 @@ class Hanging:
     def stops(self) -> bool:
         """The hanging call has ended, and its child."""
         self.beat()
-        self.proving.join(20)
-        until = time.monotonic() + 20
+        self.proving.join(60)
+        until = time.monotonic() + 60
         while os.path.exists(f"/proc/{self.child}") and time.monotonic() < until:
             time.sleep(0.05)
         return not self.proving.is_alive() and not os.path.exists(f"/proc/{self.child}")

@@ -103,7 +103,7 @@ class Node:
     def close(self) -> None:
         """Stop serving; again does no harm."""
         self.server.should_exit = True
-        self.thread.join(10)
+        self.thread.join(60)
         self.devnet.close()
         self.link.close()
 

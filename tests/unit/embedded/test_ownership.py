@@ -37,7 +37,7 @@ def test_a_promise_ends_with_a_process_that_was_killed() -> None:
         with pytest.raises(PortTaken), promised([address]):
             pass
         other.kill()
-        other.wait(10)
+        other.wait(60)
 
         with promised([address]):
             """The kernel has let go of it."""

@@ -47,7 +47,7 @@ def running(paths: PoolPaths) -> Iterator[Redis]:
     server = subprocess.Popen(redis.command(paths), cwd=paths.var, stdout=subprocess.DEVNULL)
     try:
         with Redis(unix_socket_path=str(paths.redis_socket)) as client:
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while True:
                 try:
                     client.ping()
@@ -58,7 +58,7 @@ def running(paths: PoolPaths) -> Iterator[Redis]:
             yield client
     finally:
         server.kill()
-        server.wait(10)
+        server.wait(60)
 
 
 def test_the_embedded_server_is_a_maintained_valkey(paths: PoolPaths) -> None:

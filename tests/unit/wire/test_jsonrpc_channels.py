@@ -45,11 +45,11 @@ def test_events_reach_the_owner_of_their_channel_until_it_is_closed():
         owners.value(1, 1)
         owners.value(2, 2)
         owners.close(1)
-        await asyncio.wait_for(first, 5)
+        await asyncio.wait_for(first, 60)
         owners.value(1, 3)
         owners.value(2, 4)
         owners.close(2)
-        await asyncio.wait_for(second, 5)
+        await asyncio.wait_for(second, 60)
         await asyncio.sleep(0)
         return owners
 
@@ -62,7 +62,7 @@ def test_what_comes_before_the_channels_number_is_known_is_handled():
         owners.value(7, "early")
         owners.value(8, "other's")
         owners.close(7)
-        await asyncio.wait_for(owners.channels.follow(7, "a"), 5)
+        await asyncio.wait_for(owners.channels.follow(7, "a"), 60)
         await asyncio.sleep(0)
         return owners
 
@@ -75,7 +75,7 @@ def test_of_early_events_the_newest_are_kept():
         for number in range(EARLY_MAX + 5):
             owners.value(7, number)
         owners.close(7)
-        await asyncio.wait_for(owners.channels.follow(7, "a"), 5)
+        await asyncio.wait_for(owners.channels.follow(7, "a"), 60)
         await asyncio.sleep(0)
         return owners
 

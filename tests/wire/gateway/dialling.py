@@ -23,4 +23,4 @@ def dial(web: Any, token: str) -> Any:
 
 async def call(socket: ClientConnection, method: str, *params: Any) -> Any:
     await socket.send(json.dumps({"id": 1, "method": method, "params": params}))
-    return json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return json.loads(await asyncio.wait_for(socket.recv(), 60))

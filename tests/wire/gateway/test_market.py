@@ -67,7 +67,7 @@ def market() -> Iterator[Any]:
 
 
 async def ask(web: Any, token: str, call: Any, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient(headers={**people.bearer(token), **headers}, timeout=20) as client:
+    async with httpx.AsyncClient(headers={**people.bearer(token), **headers}, timeout=60) as client:
         return await client.post(web.url, json=call)
 
 
@@ -165,7 +165,7 @@ async def test_a_socket_is_joined_with_the_markets(web, transactional_db):
 
     async with joined(web, token) as (socket, seen, _):
         await socket.send("hello")
-        answer = await asyncio.wait_for(socket.recv(), 10)
+        answer = await asyncio.wait_for(socket.recv(), 60)
 
     assert answer == "HELLO"
     assert (seen["path"], seen["Authorization"]) == ("/rpc/v1", f"Bearer {token}")
@@ -178,7 +178,7 @@ async def test_oversized_market_frame_closes_the_socket_with_a_reason(web, trans
     async with joined(web, token) as (socket, _, _):
         await socket.send("x" * 21)
         with pytest.raises(ConnectionClosed) as ended:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
 
     assert (rcvd := ended.value.rcvd) is not None
     assert (rcvd.code, rcvd.reason) == (1001, "the market's answer is larger than 20 bytes")
@@ -199,7 +199,7 @@ async def test_calls_on_a_joined_socket_are_counted_and_other_frames_are_not(web
         answers = []
         for frame in (CALL, told, told, told, {"jsonrpc": "2.0", "id": 3, "result": 1}, CALL, CALL, told):
             await socket.send(json.dumps(frame))
-            answers.append(json.loads(await asyncio.wait_for(socket.recv(), 10)))
+            answers.append(json.loads(await asyncio.wait_for(socket.recv(), 60)))
 
     refused = answers[6]
     assert refused["id"] == 7
@@ -228,7 +228,7 @@ async def test_a_revoked_token_ends_a_joined_socket(web, transactional_db):
     async with joined(web, token) as (socket, _, _):
         await in_thread(lambda: token_revoke(Token.objects.get(perm="read")))()
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
 
 
 async def test_a_socket_for_a_market_that_is_not_there_is_refused(web, transactional_db):

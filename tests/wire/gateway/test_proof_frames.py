@@ -36,7 +36,7 @@ def token(transactional_db: None) -> str:
 
 
 async def receive(socket: Any) -> Any:
-    return json.loads(await asyncio.wait_for(socket.recv(), 10))
+    return json.loads(await asyncio.wait_for(socket.recv(), 60))
 
 
 async def listen(socket: Any, miner: str = "f01000") -> Any:

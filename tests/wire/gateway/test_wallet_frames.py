@@ -82,7 +82,7 @@ class Wallet:
 
     async def receive(self) -> dict[str, Any]:
         """Take one frame."""
-        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+        frame: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 60))
         self.seen.append(frame)
         return frame
 
@@ -265,7 +265,7 @@ async def call_over(socket: ClientConnection, policy: dict[str, Any]) -> Any:
     """Listen once more on a socket that has a channel, passing over what comes on that."""
     await socket.send(json.dumps({"id": 2, "method": "Gateway.ListenWalletEvent", "params": [policy]}))
     while True:
-        frame = json.loads(await asyncio.wait_for(socket.recv(), 10))
+        frame = json.loads(await asyncio.wait_for(socket.recv(), 60))
         if frame.get("id") == 2 and "method" not in frame:
             return frame
 

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-WAIT_S = 8.0
-"""How long what nothing ends is held here."""
+WAIT_S = 86_400.0
+"""How long what nothing ends is held here: longer than PATIENCE_S, after which a test has failed."""
+PATIENCE_S = 300.0
 
 
 @pytest.fixture
@@ -56,7 +57,8 @@ class Host:
             self.sent.append(event)
 
         began = time.monotonic()
-        await app(scope, self.events.get, send)
+        async with asyncio.timeout(PATIENCE_S):
+            await app(scope, self.events.get, send)
         self.took_s = time.monotonic() - began
         body = b"".join(event.get("body", b"") for event in self.sent)
         told = {name.lower(): value for name, value in self.sent[0]["headers"]}
@@ -81,7 +83,7 @@ def a_sector(of: str = "alice") -> None:
 
 async def held(app: JobWait, count: int = 1) -> None:
     """Wait until so many answers are held."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         while len(app.waiting) != count:
             await asyncio.sleep(0.01)
 
@@ -93,7 +95,6 @@ async def test_with_a_free_job_the_answer_goes_at_once(app: JobWait) -> None:
     answer = await host.asks(app)
 
     assert (host.status, answer["is_free"]) == (200, True)
-    assert host.took_s < WAIT_S / 2
 
 
 async def test_a_new_job_lets_the_held_answer_go(app: JobWait) -> None:
@@ -105,7 +106,6 @@ async def test_a_new_job_lets_the_held_answer_go(app: JobWait) -> None:
     await a_sector()
 
     assert (await asking)["is_free"] is True
-    assert host.took_s < WAIT_S
     assert app.waiting == set()
 
 
@@ -143,7 +143,6 @@ async def test_many_hosts_wait_without_a_thread(app: JobWait) -> None:
     app.end()  # as a process that stops does
 
     assert {answer["is_free"] for answer in await asyncio.gather(*asking)} == {False}
-    assert max(host.took_s for host in hosts) < WAIT_S
 
 
 async def test_a_host_that_leaves_is_not_held(app: JobWait) -> None:
@@ -154,7 +153,6 @@ async def test_a_host_that_leaves_is_not_held(app: JobWait) -> None:
     host.events.put_nowait({"type": "http.disconnect"})
 
     await asking
-    assert host.took_s < WAIT_S
 
 
 async def test_more_hosts_than_a_process_holds_are_answered_at_once(
@@ -164,7 +162,6 @@ async def test_more_hosts_than_a_process_holds_are_answered_at_once(
     host = await a_host()
 
     assert (await host.asks(app))["is_free"] is False
-    assert host.took_s < WAIT_S / 2
 
 
 async def test_a_refused_host_is_told_at_once(app: JobWait) -> None:
@@ -174,4 +171,3 @@ async def test_a_refused_host_is_told_at_once(app: JobWait) -> None:
     answer = await host.asks(app)
 
     assert (host.status, answer["code"]) == (404, "worker_unknown")
-    assert host.took_s < WAIT_S / 2

@@ -142,7 +142,7 @@ async def test_the_service_keeps_the_leases(world: World) -> None:
     service = BlockProducer(nodes=world.nodes, providers=world.providers)  # type: ignore[arg-type]
     running = asyncio.create_task(service.run(asked_to_stop=stop.is_set))
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await in_thread(F3Lease.objects.exists):
                 await asyncio.sleep(0.1)
     finally:

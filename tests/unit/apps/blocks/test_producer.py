@@ -100,7 +100,7 @@ async def test_epochs_that_a_devnet_slept_through_do_not_pass(world, pool_redis)
     await producer.finish()
 
     assert producer.begun_epoch == world.devnet.head.height
-    assert time.time() - producer.origin < 5
+    assert time.time() - producer.origin < 90
     assert not producer.rounds
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from apps.chain.tipsets import TipsetFacts
 
-WAIT_S = 10
+WAIT_S = 60.0
 
 
 class Channel:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db(transaction=True)
-LONGEST_S = 15.0
+LONGEST_S = 60.0
 
 
 def turn_until(follower: ChainFollower, is_so: Callable[[], bool]) -> None:

@@ -153,7 +153,7 @@ def test_each_thread_asks_over_its_own_connection() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_threads_that_ask_first_at_once_share_one_statement() -> None:
     """Two statements of one name would each be prepared in connections where the other is."""
-    meet, asked_again = Barrier(2, timeout=10), Barrier(2, timeout=10)
+    meet, asked_again = Barrier(2, timeout=60), Barrier(2, timeout=60)
 
     def slow(name: Parameter) -> QuerySet[Any]:
         with suppress(BrokenBarrierError):

@@ -38,7 +38,7 @@ async def test_lost_connection_is_not_reused(threads):
     release = threading.Event()
 
     def lost() -> None:
-        release.wait(10)
+        release.wait(60)
         backend()
         raise OperationalError("server closed the connection unexpectedly")
 

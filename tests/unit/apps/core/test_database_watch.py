@@ -82,7 +82,7 @@ class Call:
             self.answered.set()
 
     async def answer(self) -> tuple[int, str]:
-        await asyncio.wait_for(self.answered.wait(), 10)
+        await asyncio.wait_for(self.answered.wait(), 60)
         return self.sent[0]["status"], self.sent[1]["body"].decode()
 
 
@@ -153,7 +153,7 @@ def test_a_caller_who_sends_much_is_told_and_may_send_it_all(silent: socket.sock
         assert (await first.answer())[0] == 503
         later = Call(watch, path, method="POST", length=1 << 20, pieces=3)
         status, _ = await later.answer()
-        await asyncio.wait_for(later.task, 10)
+        await asyncio.wait_for(later.task, 60)
 
         assert (status, later.left, app.asked) == (503, 0, 0)
         first.task.cancel()

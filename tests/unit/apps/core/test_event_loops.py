@@ -33,7 +33,7 @@ def test_threads_share_one_loop():
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
 
     assert len(loops) == 5
     assert len(set(loops)) == 1

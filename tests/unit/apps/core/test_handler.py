@@ -35,7 +35,7 @@ def backend(_request: HttpRequest) -> HttpResponse:
 def waiting(request: HttpRequest) -> HttpResponse:
     """Tell the same, but only when the test lets it."""
     BEGUN.release()
-    GO_ON.wait(10)
+    GO_ON.wait(60)
     return backend(request)
 
 
@@ -82,7 +82,7 @@ class Caller:
 async def begun(count: int) -> None:
     """Wait until so many views are at work."""
     for _ in range(count):
-        assert await asyncio.to_thread(BEGUN.acquire, timeout=10)
+        assert await asyncio.to_thread(BEGUN.acquire, timeout=60)
 
 
 async def test_one_request_after_the_other_has_the_same_session(handler: RequestHandler) -> None:
@@ -114,7 +114,7 @@ async def test_thread_of_an_aborted_request_stays_busy_until_its_view_ends(
     caller.leave()
     await asyncio.sleep(0.05)
 
-    other = await asyncio.wait_for(Caller("/backend").ask(handler), 5)
+    other = await asyncio.wait_for(Caller("/backend").ask(handler), 60)
 
     assert other != first
     GO_ON.set()

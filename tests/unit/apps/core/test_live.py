@@ -72,7 +72,7 @@ async def test_a_change_arrives_over_the_layer_of_the_pool(pool_redis: str) -> N
 
     await sync_to_async(change_send)(Change("sector", "abc", 7))
 
-    event = await asyncio.wait_for(layer.receive(name), 2)
+    event = await asyncio.wait_for(layer.receive(name), 60)
     assert event == {"type": "live.change", "kind": "sector", "pk": "abc"}
     await layer.flush()
 

@@ -224,7 +224,7 @@ def stalled(monkeypatch: pytest.MonkeyPatch) -> Stalled:
 
 
 async def sent(page: Page, many: int) -> list[str]:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(page.sent) < many:
             await asyncio.sleep(0.005)
     return page.sent

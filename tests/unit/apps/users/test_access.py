@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("pool_redis")
 
-LONG_S = 20.0
+LONG_S = 60.0
 """What would be waited for without a word."""
 
 

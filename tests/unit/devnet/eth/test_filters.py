@@ -126,11 +126,11 @@ class Socket:
         return await self.next()
 
     async def next(self):
-        return await asyncio.wait_for(self.frames.get(), 10)
+        return await asyncio.wait_for(self.frames.get(), 60)
 
     async def close(self) -> None:
         self.inbox.put_nowait({"type": "websocket.disconnect"})
-        await asyncio.wait_for(self.task, 10)
+        await asyncio.wait_for(self.task, 60)
 
 
 @pytest.fixture

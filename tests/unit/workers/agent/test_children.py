@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SLEEPER = (sys.executable, "-c", "import time; time.sleep(600)")
 
 
-def until(condition: Callable[[], Any], *, children: Children | None = None, within_s: float = 20.0) -> None:
+def until(condition: Callable[[], Any], *, children: Children | None = None, within_s: float = 60.0) -> None:
     """Look after the children until a condition holds."""
     end = time.monotonic() + within_s
     while not condition():

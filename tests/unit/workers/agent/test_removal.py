@@ -49,7 +49,7 @@ def command(**changed: str) -> Command:
 
 
 def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.01)

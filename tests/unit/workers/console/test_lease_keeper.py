@@ -77,7 +77,7 @@ def test_a_console_that_is_away_is_asked_again(tmp_path: Path) -> None:
         asking.join(0.3)
         was_asking = asking.is_alive()
         leases.stop()
-        asking.join(20)
+        asking.join(60)
         leases.console.close()
 
     assert was_asking

@@ -30,7 +30,7 @@ class Line:
         """Wait for the next answer."""
         assert worker_id == self.worker_id
         self.asked += 1
-        answer = self.answers.get(timeout=20)
+        answer = self.answers.get(timeout=60)
         if isinstance(answer, Exception):
             raise answer
         return bool(answer)
@@ -53,7 +53,7 @@ def bell(line: Line) -> Iterator[WorkBell]:
 
 def until(is_so: Callable[[], bool]) -> None:
     """Wait for a moment until it is so."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not is_so():
         assert time.monotonic() < end
         time.sleep(0.005)

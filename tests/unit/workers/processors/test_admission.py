@@ -98,6 +98,6 @@ def test_one_that_waits_goes_on_when_a_place_is_free() -> None:
         waiting = threading.Thread(target=work)
         waiting.start()
         order.append("first")
-    waiting.join(10)
+    waiting.join(60)
 
     assert order == ["first", "second"]

@@ -13,6 +13,7 @@ import pytest
 from workers.prover.winning_first import WinningFirst
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 HOLD = """
@@ -21,8 +22,9 @@ from pathlib import Path
 from workers.prover.winning_first import WinningFirst
 with WinningFirst(Path(sys.argv[1])).winning():
     print("in", flush=True)
-    time.sleep(30)
+    time.sleep(600)
 """
+EVER_S = 1000.0
 
 
 @pytest.fixture
@@ -30,8 +32,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "gate"
 
 
+def once() -> Callable[[], bool]:
+    """Return what is wanted at the first look alone: whoever waits would look again."""
+    looks = iter([True])
+    return lambda: next(looks)
+
+
 def test_window_does_not_wait_without_a_win(path: Path) -> None:
-    assert WinningFirst(path).window_wait(is_wanted=lambda: True) < 1
+    WinningFirst(path).window_wait(is_wanted=once())
 
 
 def test_window_waits_for_every_win_and_wins_for_nobody(path: Path) -> None:
@@ -50,7 +58,7 @@ def test_window_waits_for_every_win_and_wins_for_nobody(path: Path) -> None:
             ended.append("second win")
         time.sleep(0.2)
         ended.append("first win")
-    thread.join(10)
+    thread.join(60)
 
     assert ended == ["second win", "first win", "window"]
 
@@ -59,8 +67,8 @@ def test_window_goes_on_after_its_longest_wait_and_when_it_is_not_wanted(path: P
     gate = WinningFirst(path)
 
     with gate.winning():
-        assert 0.2 <= gate.window_wait(is_wanted=lambda: True, most_s=0.2) < 5
-        assert gate.window_wait(is_wanted=lambda: False) < 1
+        assert gate.window_wait(is_wanted=lambda: True, most_s=0.2) >= 0.2
+        gate.window_wait(is_wanted=lambda: False, most_s=EVER_S)
 
 
 def test_gate_falls_with_a_killed_program(path: Path) -> None:
@@ -74,11 +82,11 @@ def test_gate_falls_with_a_killed_program(path: Path) -> None:
         other.kill()
         other.wait()
 
-        assert gate.window_wait(is_wanted=lambda: True, most_s=20) < 10
+        gate.window_wait(is_wanted=once(), most_s=EVER_S)
 
 
 def test_proofs_are_made_where_there_can_be_no_gate(tmp_path: Path) -> None:
     gate = WinningFirst(tmp_path / "nowhere" / "gate")
 
     with gate.winning():
-        assert gate.window_wait(is_wanted=lambda: True) < 1
+        gate.window_wait(is_wanted=once())
