@@ -61,7 +61,7 @@ class Chain:
     @cached_property
     def client(self) -> httpx.Client:
         """The connection."""
-        return httpx.Client(timeout=30)
+        return httpx.Client(timeout=60)
 
     def call(self, method: str, *params: Any) -> Any:
         """Ask once.  Raises NodeRefused, httpx.TransportError."""

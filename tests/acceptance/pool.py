@@ -74,7 +74,7 @@ class RunningPool(Pool):
         if "content" in how:
             headers["Content-Type"] = "application/json"
         url = f"http://127.0.0.1:{self.port}{path}"
-        return httpx.request(method, url, headers=headers, timeout=20, verify=NO_CERTIFICATES, **how)
+        return httpx.request(method, url, headers=headers, timeout=60, verify=NO_CERTIFICATES, **how)
 
     def read(self, path: str) -> Any:
         """The answer of a GET that must succeed."""

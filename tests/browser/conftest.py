@@ -100,6 +100,7 @@ def visit(site: Web, chromium: Browser) -> Iterator[Visit]:
 
     def open_for(user: User | None, **how: Any) -> Visitor:
         context = chromium.new_context(**{"viewport": DESKTOP, **how})
+        context.set_default_timeout(PATIENCE_MS)
         visitors.append(Visitor(context.new_page(), site.url))
         sign_in(visitors[-1], user)
         return visitors[-1]
@@ -115,6 +116,7 @@ def visit(site: Web, chromium: Browser) -> Iterator[Visit]:
 def window(web_process: Web, chromium: Browser) -> Iterator[Visitor]:
     """One window for all looks of a file: a new one compiles scripts and checker again, half of a look."""
     context = chromium.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     yield Visitor(context.new_page(), web_process.url)
     context.close()
 

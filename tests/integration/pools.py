@@ -148,7 +148,7 @@ class Pool:
         """What stands on the terminal."""
         return self.said.read_text() if self.said.exists() else ""
 
-    def get(self, path: str, *, timeout_s: float = 5) -> httpx.Response:
+    def get(self, path: str, *, timeout_s: float = PATIENCE_S) -> httpx.Response:
         """Ask the pool's page."""
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=timeout_s, verify=NO_CERTIFICATES)
 
@@ -161,7 +161,7 @@ class Pool:
         assert self.supervisor is not None
         assert self.supervisor.poll() is None, self.words()
         try:
-            return self.get("/healthz", timeout_s=1).status_code == 200
+            return self.get("/healthz", timeout_s=10).status_code == 200
         except httpx.TransportError:
             return False
 

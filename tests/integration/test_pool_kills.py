@@ -118,7 +118,7 @@ def test_a_database_killed_under_a_busy_query_is_back_at_once(pool: Pool) -> Non
 def test_while_redis_is_away_pages_answer_and_readiness_says_so(pool: Pool) -> None:
     os.kill(pool.rows()["redis"]["pid"], signal.SIGSTOP)
     try:
-        answer = pool.get("/readyz", timeout_s=15)
+        answer = pool.get("/readyz", timeout_s=60)
     finally:
         os.kill(pool.rows()["redis"]["pid"], signal.SIGCONT)
 
