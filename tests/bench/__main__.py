@@ -1,7 +1,8 @@
 """`make bench`: every measurement of this folder, beside the peers' figures and the limits.
 
 A module that has `cases()` and `run(case)` takes part; a figure has a name, a value, a unit and,
-where there is one, the peer's value and the limit.  Run: python -m tests.bench [MODULE …]
+where there is one, the peer's value and the limit.
+Run: python -m tests.bench [MODULE[:PART OF A CASE'S NAME] …]
 """
 
 from __future__ import annotations
@@ -26,9 +27,19 @@ GREATER_IS_BETTER: Final = ("/s",)
 def modules_named(names: list[str]) -> list[Any]:
     """Return the measuring modules: all, or those named."""
     found = [entry.name for entry in pkgutil.iter_modules(tests.bench.__path__)]
-    wanted = names or [name for name in found if not name.startswith(("test_", "_"))]
+    wanted = list(dict.fromkeys(name.partition(":")[0] for name in names)) or [
+        name for name in found if not name.startswith(("test_", "_"))
+    ]
     modules = [importlib.import_module(f"tests.bench.{name}") for name in wanted]
     return [module for module in modules if hasattr(module, "cases") and hasattr(module, "run")]
+
+
+def cases_named(module: Any, names: list[str]) -> list[str]:
+    """Return the cases of a module: all, or those of which a part was named."""
+    own = module.__name__.rpartition(".")[2]
+    parts = [part for name, _, part in (name.partition(":") for name in names) if name == own]
+    cases: list[str] = module.cases()
+    return [case for case in cases if not parts or any(part in case for part in parts)]
 
 
 def machine() -> str:
@@ -68,7 +79,7 @@ def main(names: list[str]) -> int:
     missed = 0
     for module in modules_named(names):
         sys.stdout.write(f"{module.__name__.rpartition('.')[2]}\n")
-        for case in module.cases():
+        for case in cases_named(module, names):
             text, is_good = line_of(module.run(case))
             missed += not is_good
             sys.stdout.write(f"{text}\n")
