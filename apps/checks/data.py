@@ -28,6 +28,7 @@ from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors import disputes_latest, sectors_bad
+from apps.sectors.expiration_selectors import claims_ending
 from apps.sectors.host_selectors import workers_visible
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner, RewardEstimate
     from apps.miners.selectors import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
+    from apps.sectors.expiration_models import ClaimsEnding
     from apps.sectors.host_models import Worker
     from apps.sectors.host_speed import HostSpeed
     from apps.sectors.models import Sector
@@ -209,6 +211,11 @@ class CheckData:
         return targets_paused(self.miners)
 
     @cached_property
+    def claims_ending(self) -> list[ClaimsEnding]:
+        """The viewer's miners with verified claims that end soon."""
+        return claims_ending(self.miners)
+
+    @cached_property
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
         return list(workers_visible(self.viewer))
@@ -282,10 +289,14 @@ class CheckData:
 
     def reward_per_day(self, miner: Miner) -> int:
         """Return the block rewards that a miner can expect in a day, in attoFIL; 0 if they are not known."""
-        if not miner.has_min_power or self.reward is None or self.network is None:
+        return self.reward_of_power(miner.qa_power) if miner.has_min_power else 0
+
+    def reward_of_power(self, power: int) -> int:
+        """Return the block rewards that so many quality-adjusted bytes bring in a day, in attoFIL."""
+        if self.reward is None or self.network is None:
             return 0
         epochs = 86_400 // self.network.epoch_s
-        return expected_reward(self.reward.reward, self.reward.power, miner.qa_power, epochs=epochs)
+        return expected_reward(self.reward.reward, self.reward.power, power, epochs=epochs)
 
     def rewards_of(self, sectors: Iterable[Sector]) -> int:
         """Return the block rewards that these active sectors bring in a day, by their miners' average."""

@@ -20,6 +20,7 @@ from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unple
 from apps.sectors.selectors import DEPOSIT_OVER, sectors_bound
 from apps.sectors.services.advance import ticket_life
 from poolsite.filecoin.noninteractive import LOOKBACK
+from poolsite.filecoin.power import quality_power_max
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
@@ -242,6 +243,25 @@ def sectors_expiring(data: CheckData) -> Iterator[Finding]:
             due_s=data.clock.starts_at(found[0].expiration or 0),
             due_label="until it ends" if count == 1 else "until the first ends",
         )
+
+
+def claims_end(data: CheckData) -> Iterator[Finding]:
+    """Verified claims that end soon: beyond that a sector goes on only without them, and counts less."""
+    rows = data.claims_ending
+    if not rows or data.clock is None:
+        return
+    first, count = rows[0], sum(row.count for row in rows)
+    size_earning = sum(row.size for row in rows if row.miner.has_min_power)
+    yield Finding(
+        "claims",
+        f"{plural(count, 'verified claim')} {'ends' if count == 1 else 'end'} within 30 d",
+        f"{first.miner.address} / {first.sector_number}: claim {first.claim} lasts until epoch "
+        f"{first.end_epoch}; extend the sector without it, or ask its client to lengthen it",
+        count=count,
+        per_day=data.reward_of_power(quality_power_max(size_earning) - size_earning),
+        due_s=data.clock.starts_at(first.end_epoch or 0),
+        due_label="until it ends" if count == 1 else "until the first ends",
+    )
 
 
 def targets_paused(data: CheckData) -> Iterator[Finding]:

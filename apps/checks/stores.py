@@ -36,7 +36,8 @@ def stores_away(data: CheckData) -> Iterator[Finding]:
     gone = sorted(known - here)
     if not gone:
         return
-    rows = data.sectors.select_related(None).order_by().filter(state=SectorState.PROVING, store__in=gone)
+    rows = data.sectors.select_related(None).filter(state=SectorState.PROVING, store__in=gone)
+    rows = rows.order_by("store", "tenant", "state")  # by the index: without an order all sectors may be read
     counts = Counter(rows.values_list("miner_id", flat=True)[: LOST_COUNTED_MAX + 1])
     if counts:
         many = _sectors_lost(data, gone, counts.total())

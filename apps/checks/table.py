@@ -431,6 +431,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Sectors",
     ),
     Check(
+        "claims_ending",
+        "No verified claim ends within 30 d",
+        (Topic.SECTORS,),
+        WARNING,
+        sealing.claims_end,
+        Link("sectors-expirations"),
+        "Expirations",
+    ),
+    Check(
         "targets_paused",
         "No target is paused",
         (Topic.SECTORS, Topic.MINERS),

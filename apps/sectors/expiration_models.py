@@ -16,3 +16,24 @@ class Expirations(models.Model):
 
     def __str__(self) -> str:
         return f"expirations of {self.miner}"
+
+
+class ClaimsEnding(models.Model):
+    """The verified claims of a miner that end soon, of sectors that still count: read from the chain."""
+
+    miner = models.OneToOneField("miners.Miner", on_delete=models.CASCADE, related_name="+")
+    count = models.IntegerField(default=0)
+    size = models.BigIntegerField(default=0)
+    """Bytes of verified data in them."""
+    claim = models.BigIntegerField(null=True)
+    """The id of the one that ends first."""
+    sector_number = models.BigIntegerField(null=True)
+    end_epoch = models.BigIntegerField(null=True)
+    due_at = models.DateTimeField()
+    """When they are read again."""
+
+    class Meta:
+        indexes = (models.Index(fields=["end_epoch"], name="claims_ending", condition=models.Q(count__gt=0)),)
+
+    def __str__(self) -> str:
+        return f"{self.count} claims of {self.miner} that end soon"

@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors import miner_get, miners_visible
-from apps.sectors.expiration_models import Expirations
+from apps.sectors.expiration_models import ClaimsEnding, Expirations
 from apps.sectors.selectors import sectors_visible
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
+    from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
@@ -40,6 +42,12 @@ class ExpiryBucket:
     """Their raw bytes."""
     pledge: int
     """attoFIL that are free again then."""
+
+
+def claims_ending(miners: Iterable[Miner]) -> list[ClaimsEnding]:
+    """Return those of these miners with verified claims that end soon, soonest first."""
+    rows = ClaimsEnding.objects.filter(miner__in=list(miners), count__gt=0)
+    return list(rows.select_related("miner").order_by("end_epoch", "pk"))
 
 
 EPOCHS_OF_COUNT: Final = 2880

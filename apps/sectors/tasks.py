@@ -29,6 +29,7 @@ from apps.sectors.services.batches import batches_close
 from apps.sectors.services.c1_repeats import c1_repeat
 from apps.sectors.services.change_batches import changes_advance
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.claims_ending import claims_ending_follow
 from apps.sectors.services.damocles_sectors import damocles_follow
 from apps.sectors.services.expirations import expirations_count
 from apps.sectors.services.packing import pieces_pack
@@ -84,15 +85,14 @@ def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
 @shared_task(name="sectors.active")
 @single_flight
 def sectors_active(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
-    """Follow which sectors the chain has as active."""
+    """Follow which sectors the chain has as active, and which claims in them end soon."""
     roots = roots_active()  # before the head: what is read then is never older than they
     head = head_current()
     if head is None:
         return
-    active_follow(
-        roots,
-        sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now()),
-    )
+    work = sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+    active_follow(roots, work)
+    claims_ending_follow(work)
 
 
 @shared_task(name="sectors.batch")

@@ -24,6 +24,7 @@ from apps.miners.states import RoleKind, RoleState
 from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
+from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Job, Sector, SectorChange
 from apps.sectors.services.rebuild import rebuild_begin
 from apps.sectors.services.runs import run_failed
@@ -404,6 +405,11 @@ def sectors_expiring(_: Any) -> None:
     factories.sector(factories.miner(), state=SectorState.PROVING, active=True, expiration=1500)
 
 
+def claims_ending(_: Any) -> None:
+    first = {"claim": 17, "sector_number": 5, "end_epoch": 1500}
+    ClaimsEnding.objects.create(miner=factories.miner(), count=2, size=1024, due_at=now(), **first)
+
+
 def targets_paused(_: Any) -> None:
     held = {"held_by": "PRICE", "reason": "the base fee is high", "held_since": now()}
     SealTarget.objects.create(miner=factories.miner(), in_work=1, since=now(), look_at=now(), **held)
@@ -473,6 +479,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         processes_down,
         notifications_undelivered,
         sectors_expiring,
+        claims_ending,
         targets_paused,
         files_of_ended,
     )

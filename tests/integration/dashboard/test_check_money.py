@@ -13,6 +13,7 @@ from apps.checks.exposure import provers_of
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
+from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
@@ -153,6 +154,21 @@ def test_sectors_that_end_count_the_rewards_that_they_bring():
     assert data.clock is not None
     assert found.due_s == pytest.approx(data.clock.starts_at(1500), abs=3)
     assert found.due_label == "until the first ends"
+
+
+def test_claims_that_end_count_what_verified_data_earns_more():
+    miner = factories.miner(active_sectors=4, has_min_power=True, qa_power=4 * 2048, raw_power=2048)
+    first = {"claim": 17, "sector_number": 5, "end_epoch": 1500}
+    ClaimsEnding.objects.create(miner=miner, count=2, size=1024, due_at=now(), **first)
+    data = CheckData(SYSTEM)
+
+    found = only("claims_ending")
+
+    assert found.per_day == data.reward_of_power(9 * 1024) > 0
+    assert found.count == 2
+    assert "/ 5: claim 17 lasts until epoch 1500" in found.reason
+    assert data.clock is not None
+    assert found.due_s == pytest.approx(data.clock.starts_at(1500), abs=3)
 
 
 def test_a_seed_that_nobody_reads_counts_the_deposit():

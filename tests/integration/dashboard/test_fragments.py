@@ -259,7 +259,7 @@ def test_a_frame_of_many_rows_asks_the_database_no_more_often(pool_redis, django
     pool = busy_pool()
     rows = {("sector", str(factories.sector(pool.miner).uuid)) for _ in range(40)}
 
-    with django_assert_max_num_queries(54):  # the first after a change evaluates all checks
+    with django_assert_max_num_queries(55):  # the first after a change evaluates all checks
         fragments_render(rows, viewer=watching(), page="sectors")
     with django_assert_max_num_queries(9):
         fragments_render(rows, viewer=watching(), page="sectors")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from html import unescape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
@@ -31,9 +32,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 FEW, MANY = 2_000, 20_000
 """Landed messages and proven sectors, one ten times the other: a full page of failed messages in both."""
 
-SLACK: Final = Reads(blocks=200, rows=150)
+SLACK: Final = Reads(blocks=200, rows=400)
 """What a page may read more: a level of an index, and for each of its 51 rows a probe of an index where a
-small table was read whole before.  A table that is read whole has 18,000 rows more."""
+small table was read whole before, or what stands before the first rows that fit.  A table that is read whole
+has 18,000 rows more."""
 
 
 class SharedReports:
@@ -90,11 +92,18 @@ def test_no_page_reads_more_of_an_older_pool(monkeypatch: pytest.MonkeyPatch) ->
 
     for (who, name, _address), few, many in zip(asked, *seen, strict=True):
         for what in Reads._fields:
-            before, after = (
-                {sql: getattr(read, what) for sql, read in pages.items()} for pages in (few, many)
-            )
-            worst = max(after, key=lambda sql: after[sql])
+            before, after = (_by_shape(page, what) for page in (few, many))
+            more = {shape: count - before.get(shape, 0) for shape, count in after.items()}
+            worst = max(more, key=lambda shape: more[shape])
             few_sum, many_sum = sum(before.values()), sum(after.values())
             assert many_sum <= few_sum + getattr(SLACK, what), (
-                f"{name} of {who}: {few_sum} {what}, then {many_sum}; most by {worst}"
+                f"{name} of {who}: {few_sum} {what}, then {many_sum}; {more[worst]} of them by {worst}"
             )
+
+
+def _by_shape(page: dict[str, Reads], what: str) -> Counter[str]:
+    """Return blocks or rows by query, whatever the numbers in it."""
+    found: Counter[str] = Counter()
+    for sql, read in page.items():
+        found[re.sub(r"\d+", "1", sql)] += getattr(read, what)
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,16 @@ import pytest
 from django.conf import settings
 from django.test import TestCase
 
+from apps.chain.client import chain_client
+from apps.chain.models import Head
+from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.messages.models import Message
 from apps.pieces.models import Piece
+from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Job, Sector
+from apps.sectors.services.claims_ending import ENDING_S, claims_ending_follow
+from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.steps import sector_abort
 from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
@@ -90,11 +97,38 @@ def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> Non
     (claim,) = world.ask("StateGetClaims", miner.address, None).values()
     assert (claim["Data"]["/"], claim["Sector"]) == (large.piece_cid, sector.number)
     assert world.ask("StateGetAllocations", f"f0{client}", None) == {}
+    claims_that_end_are_known(miner, sector, claim)
     assert data_of(world, large) == LARGE
     assert data_of(world, small, Range="bytes=5-9") == SMALL[5:10]
     come_back_unsealed(world, sector, large=large, small=small)
     kinds = list(Message.objects.filter(kind__in=["precommit", "commit"]).values_list("kind", flat=True))
     assert sorted(kinds) == ["commit", "precommit"]
+
+
+def claims_that_end_are_known(miner: Miner, sector: Sector, claim: dict[str, Any]) -> None:
+    """A claim is named in its last 30 days, as long as its sector counts."""
+    work = sealing_context(
+        client=chain_client(), network=network_current(), head=Head.objects.latest("height"), now=clock.now()
+    )
+    ends = claim["TermStart"] + claim["TermMax"]
+    month = ENDING_S // work.network.epoch_s
+    for height, state, count in (
+        (ends - month - 1, "PROVING", 0),
+        (ends - month, "PROVING", 1),
+        (ends - month, "TERMINATED", 0),
+        (ends, "PROVING", 1),
+        (ends + 1, "PROVING", 0),
+    ):
+        Sector.objects.filter(pk=sector.pk).update(state=state)
+        ClaimsEnding.objects.all().delete()
+        later = replace(work, head=Head(key=work.head.key, height=height))
+        assert claims_ending_follow(later) == 1
+        assert claims_ending_follow(later) == 0, "not again within the hour"
+        row = ClaimsEnding.objects.get()
+        assert (row.miner, row.count) == (miner, count)
+        if count:
+            assert (row.size, row.sector_number, row.end_epoch) == (1024, sector.number, ends)
+    Sector.objects.filter(pk=sector.pk).update(state="PROVING")
 
 
 def test_two_allocations_of_one_piece_are_two_places_and_two_claims(world: World) -> None:
