@@ -65,7 +65,7 @@ def nodes(devnet: Devnet) -> Iterator[tuple[Service, Service]]:
 
 def moment_wait(holds: Callable[[], bool]) -> None:
     """Wait until something holds that another thread does."""
-    for _ in range(400):
+    for _ in range(1200):
         if holds():
             return
         time.sleep(0.05)

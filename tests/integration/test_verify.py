@@ -98,7 +98,7 @@ def tokens() -> dict[str, str]:
 
 async def warm(site: Counted, tokens: dict[str, str]) -> None:
     """Ask until the answer comes without Django."""
-    for _ in range(200):
+    for _ in range(1200):
         calls = site.calls
         status, body, _ = await ask(site, tokens["asking"], question(tokens["asked"]))
         assert (status, body) == (200, {"name": "bob", "perm": "write", "ext": ""})

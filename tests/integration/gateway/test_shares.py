@@ -96,7 +96,7 @@ async def flooded(signer: Signer, flood: Flood, limits: Limits) -> AsyncIterator
             await asyncio.gather(running, return_exceptions=True)
 
 
-async def until(happened: Any, *, patience_s: float = 30.0) -> None:
+async def until(happened: Any, *, patience_s: float = 60.0) -> None:
     """Wait for it."""
     async with asyncio.timeout(patience_s):
         while not happened():

@@ -364,7 +364,7 @@ def test_on_demand_a_message_gets_its_block_and_its_execution_at_once(node):
         before = node.head.height
         message = signed(node, OWNER, STRANGER.address, value=1)
         node.mempool.push(message)
-        for _ in range(400):
+        for _ in range(3000):
             if node.search.find(message.cid, node.head.tipset) is not None:
                 break
             time.sleep(0.02)

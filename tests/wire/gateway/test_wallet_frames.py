@@ -252,7 +252,7 @@ async def test_a_tenant_holds_so_many_channels_and_gets_its_place_back(web, toke
         assert [answer["result"] for answer in opened] == [1, 1]
         assert third["error"]["message"] == refused
         await first.close()
-        for _ in range(100):
+        for _ in range(1200):
             again = await call_over(second, POLICY)
             if "result" in again:
                 break
@@ -380,7 +380,7 @@ async def test_a_wallets_words_that_no_database_keeps_stop_nobody(web, token, mo
         await socket.send(json.dumps(frame))
         with pytest.raises(SignerRefused, match=r"^no.way \?xx") as refusal:
             await asking
-        for _ in range(100):
+        for _ in range(1200):
             row = await in_thread(SignerConnection.objects.get)()
             if row.failures:
                 break

@@ -131,7 +131,7 @@ async def test_thread_of_an_aborted_request_is_reused_after_its_view_ends(
 
     assert not handler._free
     GO_ON.set()
-    for _ in range(200):
+    for _ in range(3000):
         if handler._free:
             break
         await asyncio.sleep(0.02)
