@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Any
 
 import httpx
@@ -20,7 +19,6 @@ from tests.integration.gateway.conftest import connected, signer_make
 from workers.signer.gateway import GatewaySession
 
 SECP = str(key_address(people.key("secp256k1")))
-SLOW_S = 3.0
 
 
 def in_thread(call: Any) -> Any:
@@ -39,14 +37,14 @@ def token(transactional_db: None) -> str:
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> set[str]:
-    """Folders of signers whose signatures come late."""
+    """Folders of signers whose signatures are held back while they stand here."""
     folders: set[str] = set()
     real = GatewaySession.answer
 
     async def answer(session: GatewaySession, method: str, payload: Any) -> Any:
         found = await real(session, method, payload)
-        if method == "WalletSign" and session.signer.folder.name in folders:
-            await asyncio.sleep(SLOW_S)
+        while method == "WalletSign" and session.signer.folder.name in folders:
+            await asyncio.sleep(0.02)
         return found
 
     monkeypatch.setattr(GatewaySession, "answer", answer)
@@ -71,18 +69,13 @@ async def test_callers_are_answered_by_the_other_signer_and_never_late(web, toke
     async with (
         connected(late, web, token),
         connected(quick, web, token),
-        httpx.AsyncClient(headers=headers, timeout=30) as client,
+        httpx.AsyncClient(headers=headers, timeout=120) as client,
     ):
         slow.add("late")
-        begun = time.monotonic()
         await asyncio.gather(*(signed(client, web.url, number) for number in range(16)))
-        assert time.monotonic() - begun < SLOW_S
-        slow.clear()
-        asking = asyncio.create_task(asyncio.sleep(SLOW_S))  # the late answers arrive meanwhile
-        number = 100
-        while not asking.done():
+        slow.clear()  # the late answers arrive now
+        for number in range(100, 140, 4):
             await asyncio.gather(*(signed(client, web.url, number + one) for one in range(4)))
-            number += 4
     late.close()
     quick.close()
 
@@ -95,12 +88,10 @@ async def test_threads_ask_a_second_signer_too(web, token, tmp_path, slow):
     ]
     async with connected(late, web, token), connected(quick, web, token):
         slow.add("late")
-        begun = time.monotonic()
-        answers = await in_thread(lambda: wallet_sign_all(requests, timeout_s=20))()
-        took_s = time.monotonic() - begun
+        answers = await in_thread(lambda: wallet_sign_all(requests, timeout_s=120))()
+        slow.clear()
     late.close()
     quick.close()
 
-    assert took_s < SLOW_S
     for one, answer in zip(messages, answers, strict=True):
         signature_verify(answer, one.from_, one.cid.data)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -32,11 +31,13 @@ from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
-from tests.integration.pools import crowding
+from tests.integration.pools import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+EVER_S = 300.0
+"""Longer than the patience of a test."""
 BLS, SECP = (str(key_address(people.key(kind))) for kind in ("bls", "secp256k1"))
 
 
@@ -116,23 +117,19 @@ async def test_the_signers_own_words_come_back(web, signer, token):
             await sign(message(method=16, params=bytes.fromhex("814200ff")))
 
 
-async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, token):
-    async with connected(signer, web, token):
-        start = time.monotonic()
-        with pytest.raises(SignerAway):
+async def test_an_account_that_is_not_served_is_refused_at_once(web, signer, token, monkeypatch):
+    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", EVER_S)
+    async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
+        with pytest.raises(SignerAway):  # the caller's own time is shorter
             await sign(message(), accounts=["bob"], timeout_s=0.5)
 
-    assert time.monotonic() - start < 4
 
-
-async def test_an_unknown_key_is_away_at_once(web, signer, token):
+async def test_an_unknown_key_is_away_at_once(web, signer, token, monkeypatch):
+    monkeypatch.setattr("apps.gateway.hub_client.RECONNECT_WAIT_S", EVER_S)  # for a key that was here lately
     stranger = str(key_address(people.key("secp256k1", 9)))
-    async with connected(signer, web, token):
-        start = time.monotonic()
+    async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
         with pytest.raises(SignerAway):
-            await sign(message(stranger))
-
-    assert time.monotonic() - start < 4  # a key that was here lately would be waited for 10 s
+            await sign(message(stranger), timeout_s=EVER_S)
 
 
 async def test_a_signer_that_comes_back_answers_those_who_waited(web, signer, token):
@@ -152,11 +149,9 @@ async def test_another_signer_with_the_same_key_takes_over(web_start, signer, to
     async with connected(spare, second, token):
         async with connected(signer, first, token):
             assert await sign(message())
-        start = time.monotonic()
-        assert await sign(message())
+        async with asyncio.timeout(PATIENCE_S):
+            assert await sign(message(), timeout_s=EVER_S)
     spare.close()
-
-    assert time.monotonic() - start < 4
 
 
 async def test_a_web_process_that_stops_is_replaced(web_start, signer, token):
@@ -182,7 +177,7 @@ async def test_redis_may_die_and_come_back(web, signer, token, redis_server):
 async def test_a_new_key_is_proved_while_connected(web, signer, token):
     async with connected(signer, web, token):
         address = signer.store.add(people.key("secp256k1", 3))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await in_thread(wallet_has)(address, ["alice"]):
                 await asyncio.sleep(0.05)
 
@@ -192,7 +187,7 @@ async def test_a_new_key_is_proved_while_connected(web, signer, token):
 async def test_a_deleted_key_is_forgotten(web, signer, token):
     async with connected(signer, web, token):
         signer.store.delete(SECP)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await in_thread(wallet_has)(SECP, ["alice"]):
                 await asyncio.sleep(0.05)
 
@@ -250,23 +245,20 @@ async def test_an_account_that_agrees_no_longer_is_not_served_any_more(web, sign
             await sign(message(), accounts=["bob"], timeout_s=1.0)
 
 
-async def test_a_revoked_token_ends_the_connection_within_a_second(web, signer, token):
+async def test_a_revoked_token_ends_the_connection_by_the_word_of_it(web, signer, token, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.callers.REGULAR_S", EVER_S)  # nobody looks without being told
     async with connected(signer, web, token) as link:
-        start = time.monotonic()
         await in_thread(lambda: token_revoke(Token.objects.get()))()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             while link.is_connected.is_set():
                 await asyncio.sleep(0.02)
-        took_s = time.monotonic() - start
-
-    assert took_s < crowding()  # a second on a machine with a core to spare
 
 
 async def test_a_closed_connection_is_written_down(web, signer, token):
     async with connected(signer, web, token):
         await sign(message())
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while True:
             row = await in_thread(SignerConnection.objects.get)()
             if row.closed_at is not None:
@@ -290,7 +282,7 @@ async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, mo
                     return row
                 await asyncio.sleep(0.05)
 
-        row = await asyncio.wait_for(counted(), 20)
+        row = await asyncio.wait_for(counted(), 60)
 
     assert row.requests >= 6
     assert row.failures == 1
@@ -324,7 +316,7 @@ async def test_a_connection_that_is_ended_comes_back_as_another(web, signer, tok
                     return found
                 await asyncio.sleep(0.05)
 
-        await asyncio.wait_for(back(), 20)
+        await asyncio.wait_for(back(), 60)
         entry = await in_thread(AuditEntry.objects.get)()
 
     assert entry.action == "gateway.disconnect"
@@ -344,7 +336,7 @@ async def test_a_disabled_tenants_socket_is_closed_at_once(web, signer, token):
         await in_thread(tenant_update)(tenant=alice, enabled=False)
 
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
 
     assert closed.value.rcvd is not None
     assert closed.value.rcvd.code == 4401
@@ -363,7 +355,7 @@ async def test_socket_whose_token_lost_a_miner_is_closed_and_others_stay(web):
         await in_thread(tokens_remove_miner)(tenant=alice, actor_id=2001)
 
         with pytest.raises(ConnectionClosed) as closed:
-            await asyncio.wait_for(loser.recv(), 10)
+            await asyncio.wait_for(loser.recv(), 60)
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(keeper.recv(), 0.3)
         async with connect(web.ws, additional_headers=people.bearer(both)) as again:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -88,7 +87,7 @@ async def listening(web: Any, token: str, stores: Stores, **options: Any) -> Asy
 
 async def connected_row() -> ProverConnection:
     row: ProverConnection | None = None
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while row is None:
             row = await in_thread(lambda: provers_connected(SYSTEM).first())()
             await asyncio.sleep(0.05)
@@ -151,7 +150,8 @@ async def test_transferred_miner_is_not_proved_by_the_old_tenants_prover(web, to
         assert "no connections for this miner" in refused["error"]["message"]
 
 
-async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web, token, sector):
+async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web, token, sector, monkeypatch):
+    monkeypatch.setattr("apps.api.rpc.callers.REGULAR_S", 300.0)  # nobody looks without being told
     stores, _ = sector
     bob = await in_thread(people.tenant)("bob")
 
@@ -161,13 +161,11 @@ async def test_the_channel_of_a_miner_that_went_ends_and_is_not_opened_again(web
         assert [one.pk for one in await in_thread(lambda: list(provers_connected(SYSTEM)))()] == [row.pk]
 
         await in_thread(lambda: miner_grant(tenant=bob, actor_id=MINER))()
-        start = time.monotonic()
         await in_thread(access_change_publish)()
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await in_thread(lambda: provers_connected(SYSTEM).exists())():
                 await asyncio.sleep(0.02)
-        assert time.monotonic() - start < 5
         await asyncio.sleep(2)
         assert not await in_thread(lambda: provers_connected(SYSTEM).exists())()
 
@@ -178,7 +176,7 @@ async def test_a_closed_channel_is_opened_again(web, token, sector):
     async with listening(web, token, stores) as row:
         first = row.pk
         await in_thread(lambda: connection_end(principal=SYSTEM, row=row))()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (row := await connected_row()).pk == first:
                 await asyncio.sleep(0.05)
         assert (await in_thread(lambda: prover_test(row, request_of(comm_r)))()).is_good

@@ -53,10 +53,10 @@ async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, t
     async with dial(web, token) as socket:
         for _ in range(4):  # each has gone when the next one comes
             await socket.send(large)
-            assert "result" in json.loads(await asyncio.wait_for(socket.recv(), 10))
+            assert "result" in json.loads(await asyncio.wait_for(socket.recv(), 60))
         await socket.send(large + " " * 400_000)
         with pytest.raises(ConnectionClosed) as ended:
-            await asyncio.wait_for(socket.recv(), 10)
+            await asyncio.wait_for(socket.recv(), 60)
 
     assert (rcvd := ended.value.rcvd) is not None
     assert (rcvd.code, bool(MEMORY.used)) == (1013, False)
@@ -64,7 +64,7 @@ async def test_large_frames_wait_for_room_and_are_refused_when_none_comes(web, t
 
 
 async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, token, monkeypatch):
-    monkeypatch.setattr("apps.api.rpc.limits.FRAMES_PER_S", 100)
+    monkeypatch.setattr("apps.api.rpc.limits.FRAMES_PER_S", 40)
     monkeypatch.setattr("apps.api.rpc.limits.FRAMES_AT_ONCE", 20)
     other = await in_thread(people.token)("read", of="other")
     nonsense = json.dumps({"jsonrpc": "2.0", "method": "xrpc.cancel", "params": [1]})
@@ -82,7 +82,7 @@ async def test_a_flood_of_frames_is_read_at_a_pace_and_others_are_answered(web, 
     assert "result" in answer
     assert "result" in flood.result()
     assert took_s < flood_s
-    assert flood_s > 0.95
+    assert flood_s > 2.3
 
 
 def frame_part(size: int, of: int) -> bytes:
@@ -113,7 +113,7 @@ async def test_messages_that_are_never_whole_have_a_room_and_the_oldest_goes(
                 await asyncio.sleep(0.01)
             await asyncio.sleep(0.1)
         with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(first.recv(), 10)
+            await asyncio.wait_for(first.recv(), 60)
         assert len(PARTIAL_FRAMES.sockets) == 2
         async with dial(web, token) as small:
             assert "result" in await call(small, "Gateway.Version")
