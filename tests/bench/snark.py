@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -73,6 +74,10 @@ PER_MILLION: Final = {"witness of a PoRep": "porep", "sums of l, a and b of a Po
 """Pieces of the plan for 32 GiB: seconds for a million constraints of a circuit."""
 PER_POINTS: Final = {"points of G1, 2^22 together": ("G1", 22), "points of G2, 2^18 together": ("G2", 18)}
 """The same for a million points, of so many at a time."""
+AGGREGATE: Final = "aggregate of 256 proofs"
+AGGREGATE_ALONE: Final = f"{AGGREGATE}, pairing by pairing"
+"""The reference in the same run: blspy's pairings, each with a final exponentiation of its own."""
+AGGREGATED: Final = 256
 TWO_CORES: Final = "two cores: "
 TWO_BOUND: Final = f"{TWO_CORES}products in the nearest cache, the bound"
 """What two threads can bring: they share nothing but the core, where it has two of them."""
@@ -99,7 +104,7 @@ def cases() -> list[str]:
     transforms = ["NTT 2^20", "NTT 2^22", "h 2^17", "h 2^22"]
     sizes = [*transforms, *(f"MSM G1 2^{bits}" for bits in (15, 17, 20)), "MSM G2 2^16"]
     two = [TWO_BOUND, *(f"{TWO_CORES}{what}" for what in ("MSM G1 2^17", "WinningPoSt proof"))]
-    return [*sizes, BOUND, *two, *proofs, *PER_MILLION, *PER_POINTS]
+    return [*sizes, BOUND, *two, *proofs, AGGREGATE, AGGREGATE_ALONE, *PER_MILLION, *PER_POINTS]
 
 
 def run(case: str) -> bench.Figure:
@@ -232,6 +237,24 @@ def _per_million(case: str) -> float:
     return _best(lambda: [multiexp(*one) for one in sections], 2) * 1e6 / made.circuit.rows
 
 
+def _aggregate(*, is_alone: bool) -> Callable[[], object]:
+    """Return the work of an aggregate, with a set-up of our own."""
+    from tests.unit.filecoin.groth16.test_aggregate import CASE, INCLUDE
+    from workers.snark import pairings
+    from workers.snark.aggregation import proofs_aggregate
+    from workers.snark.powers import powers_make, powers_read
+
+    if is_alone:
+        pairings._blst = lambda: None  # type: ignore[assignment]  # as where blspy's module hides blst
+    few = [bytes.fromhex(proof) for proof in CASE["proofs"]]
+    proofs = [few[place % len(few)] for place in range(AGGREGATED)]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "bench.srs"
+        powers_make(path, seed="bench", proofs=AGGREGATED)
+        powers = powers_read(path, proofs=AGGREGATED)
+    return lambda: proofs_aggregate(proofs, powers=powers, include=INCLUDE)
+
+
 def _best(work: Callable[[], object], passes: int) -> float:
     """Return the least CPU seconds of some passes."""
     took = []
@@ -317,6 +340,8 @@ def _measure(case: str) -> float:
     bench.pin()
     if case in PER_MILLION or case in PER_POINTS:
         return _per_million(case)
+    if case in (AGGREGATE, AGGREGATE_ALONE):
+        return _best(_aggregate(is_alone=case == AGGREGATE_ALONE), 2)
     if case == BOUND:
         from workers.snark.multiexp import window_count
 

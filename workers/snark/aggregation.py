@@ -22,12 +22,12 @@ from poolsite.filecoin.groth16.aggregate import (
     aggregate_size,
 )
 from poolsite.filecoin.groth16.curve import G1_BYTES, G2_BYTES
-from poolsite.filecoin.groth16.target import pairing_product
 from poolsite.filecoin.groth16.verification import proof_points
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
 from workers.snark.arrays import silent
 from workers.snark.multiexp import SCALAR_BITS, multiexp
+from workers.snark.pairings import rows_pairing_product
 from workers.snark.points import G1, G2, point_compress, points_decompress
 
 if TYPE_CHECKING:
@@ -40,25 +40,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """Points of one group, as rows to compute with and as elements to pair."""
+    """Points of one group."""
 
     group: Group
     rows: Words
-    elements: list[G1Element] | list[G2Element]
 
     def __len__(self) -> int:
-        return len(self.elements)
+        return len(self.rows)
 
-    @classmethod
-    def of(cls, group: Group, rows: Words) -> _Points:
-        kind = G1Element if group is G1 else G2Element
-        return cls(group, rows, [kind.from_bytes(point_compress(group, row)) for row in rows])
+    def only(self) -> G1Element | G2Element:
+        """Return the one point that is left."""
+        (row,) = self.rows
+        return _element(self.group, row)
 
     def halves(self) -> tuple[_Points, _Points]:
         at = len(self) // 2
         return (
-            _Points(self.group, self.rows[:at], self.elements[:at]),
-            _Points(self.group, self.rows[at:], self.elements[at:]),
+            _Points(self.group, self.rows[:at]),
+            _Points(self.group, self.rows[at:]),
         )
 
 
@@ -92,19 +91,19 @@ def proofs_aggregate(
     a = _decoded(G1, [proof[:G1_BYTES] for proof in padded])
     b = _decoded(G2, [proof[G1_BYTES:middle] for proof in padded])
     c = _decoded(G1, [proof[middle:end] for proof in padded])
-    v = _Points.of(G2, powers.h_alpha), _Points.of(G2, powers.h_beta)
-    w = _Points.of(G1, powers.g_alpha[size:]), _Points.of(G1, powers.g_beta[size:])
+    v = _Points(G2, powers.h_alpha), _Points(G2, powers.h_beta)
+    w = _Points(G1, powers.g_alpha[size:]), _Points(G1, powers.g_beta[size:])
 
     challenges = Challenges(include)
     commitment_ab = _commitment_ab(a, b, v, w)
     commitment_c = _commitment_c(c, v)
     r = challenges.begin(commitment_ab, commitment_c)
     r_powers, inverse_powers = (_powers_of(value, size) for value in (r, pow(r, -1, SCALAR_MODULUS)))
-    b = _Points.of(G2, _scaled(G2, b.rows, r_powers))
-    product_ab = pairing_product(a.elements, b.elements)
+    b = _Points(G2, _scaled(G2, b.rows, r_powers))
+    product_ab = rows_pairing_product(a.rows, b.rows)
     sum_c = _sum(c, r_powers, threads=threads)
     challenges.combine(product_ab, sum_c)
-    w_scaled = tuple(_Points.of(G1, _scaled(G1, key.rows, inverse_powers)) for key in w)
+    w_scaled = tuple(_Points(G1, _scaled(G1, key.rows, inverse_powers)) for key in w)
     folded = _Folded(a, b, c, r_powers, v, (w_scaled[0], w_scaled[1]))
     rounds = []
     total = size.bit_length() - 1
@@ -112,11 +111,11 @@ def proofs_aggregate(
         rounds.append(_fold(folded, challenges, threads=threads))
         progress(len(rounds), total)
     final = FinalPoints(
-        folded.a.elements[0],
-        folded.b.elements[0],
-        folded.c.elements[0],
-        (folded.v[0].elements[0], folded.v[1].elements[0]),
-        (folded.w[0].elements[0], folded.w[1].elements[0]),
+        folded.a.only(),
+        folded.b.only(),
+        folded.c.only(),
+        (folded.v[0].only(), folded.v[1].only()),
+        (folded.w[0].only(), folded.w[1].only()),
     )
     point = challenges.point(rounds[-1], final)
     factors = [pow(inverse, -1, SCALAR_MODULUS) for inverse in challenges.inverses]
@@ -143,10 +142,7 @@ def proofs_aggregate(
 
 
 def _decoded(group: Group, points: list[bytes]) -> _Points:
-    kind = G1Element if group is G1 else G2Element
-    return _Points(
-        group, points_decompress(group, b"".join(points)), [kind.from_bytes(one) for one in points]
-    )
+    return _Points(group, points_decompress(group, b"".join(points)))
 
 
 def _commitment_ab(
@@ -154,14 +150,14 @@ def _commitment_ab(
 ) -> Commitment:
     return Commitment(
         *(
-            pairing_product([*a.elements, *own_w.elements], [*own_v.elements, *b.elements])
+            rows_pairing_product(np.concatenate([a.rows, own_w.rows]), np.concatenate([own_v.rows, b.rows]))
             for own_v, own_w in zip(v, w, strict=True)
         )
     )
 
 
 def _commitment_c(c: _Points, v: tuple[_Points, _Points]) -> Commitment:
-    return Commitment(*(pairing_product(c.elements, own.elements) for own in v))
+    return Commitment(*(rows_pairing_product(c.rows, own.rows) for own in v))
 
 
 def _fold(folded: _Folded, challenges: Challenges, *, threads: int) -> tuple[Half, Half]:
@@ -173,13 +169,13 @@ def _fold(folded: _Folded, challenges: Challenges, *, threads: int) -> tuple[Hal
     left = Half(
         _commitment_ab(a_right, b_left, v_left, w_right),
         _commitment_c(c_right, v_left),
-        pairing_product(a_right.elements, b_left.elements),
+        rows_pairing_product(a_right.rows, b_left.rows),
         _sum(c_right, folded.r[:at], threads=threads),
     )
     right = Half(
         _commitment_ab(a_left, b_right, v_right, w_left),
         _commitment_c(c_left, v_right),
-        pairing_product(a_left.elements, b_right.elements),
+        rows_pairing_product(a_left.rows, b_right.rows),
         _sum(c_left, folded.r[at:], threads=threads),
     )
     inverse = challenges.round(left, right)
@@ -212,7 +208,7 @@ def _joined(left: _Points, right: _Points, factor: int) -> _Points:
     rows, own = path.rows_of(points, np.arange(len(points), dtype=np.uint32))
     out = path.rows_empty(len(left))
     path.add_pairs(rows, own[: len(left)], own[len(left) :], out, own[: len(left)])
-    return _Points.of(group, path.points_of(out))
+    return _Points(group, path.points_of(out))
 
 
 def _scaled(group: Group, points: Words, factors: Sequence[int]) -> Words:
@@ -234,8 +230,12 @@ def _sum(points: _Points, factors: Sequence[int], *, threads: int) -> G1Element:
 
 def _combination(group: Group, rows: Words, factors: Sequence[int], *, threads: int) -> G1Element | G2Element:
     scalars = limbs(factors, bits=WORD_BITS, montgomery=False)
+    return _element(group, multiexp(group, rows, scalars, threads=threads))
+
+
+def _element(group: Group, row: Words) -> G1Element | G2Element:
     kind = G1Element if group is G1 else G2Element
-    return kind.from_bytes(point_compress(group, multiexp(group, rows, scalars, threads=threads)))
+    return kind.from_bytes(point_compress(group, row))
 
 
 def _powers_of(value: int, count: int) -> list[int]:

@@ -21,6 +21,7 @@ from workers.kernels.field import WORD_BITS, limbs
 from workers.snark.multiexp import multiples
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decode, points_decompress
 from workers.snark.setup import G1_GENERATOR, G2_GENERATOR
+from workers.snark.subgroups import first_outside_subgroup
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ class Powers:
 def powers_read(path: Path, *, proofs: int) -> Powers:
     """Return the powers for so many proofs, a power of two.
 
-    Raises BadPowers for a file without enough of them, or with a point that is on no curve, OSError.
+    Raises BadPowers for a file without enough of them, or with a point that is not of its group, OSError.
     """
     wanted = (2 * proofs, 2 * proofs, proofs, proofs)
     found: list[Words] = []
@@ -62,6 +63,9 @@ def powers_read(path: Path, *, proofs: int) -> Powers:
                 found.append(points_decompress(group, file.read(count * width)))
             except BadPoints as error:
                 raise BadPowers(f"{path.name}: {error}") from None
+            outside = first_outside_subgroup(group, found[-1])
+            if outside >= 0:
+                raise BadPowers(f"{path.name}: point {outside} of {group.name} is not in the subgroup")
     return Powers(proofs, *found)
 
 

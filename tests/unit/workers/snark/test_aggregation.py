@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,9 +19,10 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
+from tests.unit.workers.snark.test_subgroups import outside_point, row_of
 from workers.processors import params, prove, verify
 from workers.snark.aggregation import proofs_aggregate
-from workers.snark.points import G1, G2, BadPoints, points_decompress
+from workers.snark.points import G1, G2, BadPoints, point_compress, points_decompress
 from workers.snark.powers import powers_make, powers_read
 
 if TYPE_CHECKING:
@@ -87,6 +89,16 @@ def test_what_is_wrong_is_refused(powers: Path, tmp_path: Path) -> None:
     data[4 + 48] ^= 0xE0
     powers.write_bytes(bytes(data))
     with pytest.raises(BadPowers, match="point 1 of G1 is not on the curve"):
+        powers_read(powers, proofs=2)
+
+
+def test_powers_outside_of_the_subgroup_are_refused(powers: Path) -> None:
+    data = bytearray(powers.read_bytes())
+    (count,) = struct.unpack_from(">I", data)
+    start = 4 + 48 * count + 4 + 48 * count + 4  # of the first list in G2
+    data[start + 96 : start + 192] = point_compress(G2, row_of(G2, outside_point(G2, 7)))
+    powers.write_bytes(data)
+    with pytest.raises(BadPowers, match="point 1 of G2 is not in the subgroup"):
         powers_read(powers, proofs=2)
 
 
