@@ -15,9 +15,9 @@ from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.host_models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
-from poolsite.filecoin.policy import ProofForm, network_is_public
+from poolsite.filecoin.policy import ProofForm, SetUp
 from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
-from poolsite.wire.hosts import TOXIC_GROTH16
+from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 
@@ -51,9 +51,9 @@ def proof_form_here_require() -> None:
 
 
 def forms_accepted(network: Network) -> frozenset[str]:
-    """Return the forms that a network takes: ours takes both, a public one none by toxic parameters."""
-    toxic = () if network_is_public(network.name) else (TOXIC_GROTH16,)
-    return frozenset({network.proof_form, ProofForm.GROTH16, *toxic})
+    """Return the forms that a network takes: ours takes both, a public one none by other parameters."""
+    others = () if network.set_up is SetUp.PUBLISHED else (TOXIC_GROTH16, FOREIGN_GROTH16)
+    return frozenset({network.proof_form, ProofForm.GROTH16, *others})
 
 
 def makes_proofs_here(hardware: dict[str, Any]) -> bool:
@@ -110,15 +110,25 @@ def parameters_error(hardware: dict[str, Any]) -> str:
     """Return why a host cannot make the proofs it was told to make, or the network refuses them."""
     if hardware.get("parameters_error"):
         return str(hardware["parameters_error"])
-    if TOXIC_GROTH16 not in hardware.get("proofs", ()):
+    forms = hardware.get("proofs", ())
+    if TOXIC_GROTH16 not in forms and FOREIGN_GROTH16 not in forms:
         return ""
     network = _network_here()
-    if network is None or not network_is_public(network.name):
+    if network is None or network.set_up is not SetUp.PUBLISHED:
         return ""
     return (
-        f"its Groth16 parameters come from a known seed: {network.name} refuses every proof made with them; "
+        f"{_files_refused(hardware)}: {network.name} refuses every proof made with them; "
         "put the network's own parameter files in their place and start the host again"
     )
+
+
+def _files_refused(hardware: dict[str, Any]) -> str:
+    """Return which files of a host a public network does not take, and why."""
+    names = hardware.get("parameters_foreign", "")
+    named = f" ({names})" if names else ""
+    if TOXIC_GROTH16 in hardware.get("proofs", ()):
+        return f"its Groth16 parameters come from a known seed{named}"
+    return f"its Groth16 parameters are not the files that the network's list names{named}"
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:
@@ -149,13 +159,15 @@ def takes_containers_here() -> bool:
 
 def proof_verifier() -> ProofVerifier:
     """Return the checks of the pool's own network: by verifying keys that are here, by form without."""
-    keys = _keys(parameter_folder())
+    network = _network_here()
+    is_public = network is not None and network.set_up is SetUp.PUBLISHED
+    keys = _keys(parameter_folder(), is_public)
     return ProofVerifier(keys, takes_containers=takes_containers_here(), needs_keys=False)
 
 
 @lru_cache(maxsize=2)
-def _keys(folder: Path) -> VerifyingKeys:
-    return VerifyingKeys(folder)
+def _keys(folder: Path, must_be_published: bool) -> VerifyingKeys:
+    return VerifyingKeys(folder, must_be_published=must_be_published)
 
 
 def _programs_missing(network: Network) -> list[str]:

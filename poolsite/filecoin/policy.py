@@ -31,6 +31,15 @@ class ProofForm(enum.StrEnum):
     """SNARKs of 192 bytes a partition, as every other chain."""
 
 
+class SetUp(enum.StrEnum):
+    """Whose parameters of Groth16 a chain's actors verify by."""
+
+    PUBLISHED = "published"
+    """Those of the public ceremonies: the files whose names and digests `groth16.published` lists."""
+    LOCAL = "local"
+    """Those that lie beside its nodes, made from a seed of its own or any others."""
+
+
 @dataclass(frozen=True, slots=True)
 class Confidences:
     """How many epochs to let pass before trusting what the chain says."""
@@ -114,6 +123,11 @@ class Network:
     def is_devnet(self) -> bool:
         """Return whether the row is one of this project's own chain."""
         return self.name.startswith(LOCAL_PREFIX)
+
+    @property
+    def set_up(self) -> SetUp:
+        """Return which parameters of Groth16 the chain takes."""
+        return SetUp.PUBLISHED if network_is_public(self.name) else SetUp.LOCAL
 
     @property
     def proving_period(self) -> int:

@@ -91,6 +91,8 @@ STORE_OPERATIONS: Final = (
 
 TOXIC_GROTH16: Final = "groth16_toxic"
 """Form of the Groth16 proofs that a public network refuses: its parameters come from a ceremony."""
+FOREIGN_GROTH16: Final = "groth16_foreign"
+"""Form of those by parameters that nobody has marked, and that are not the ceremony's either."""
 
 
 class Disk(Document, frozen=True, kw_only=True):
@@ -131,12 +133,15 @@ class Hardware(Document, frozen=True, kw_only=True):
     kernels_total: Int = 0
     """Kernels that are compiled, of those its stages need; 0 of 0: the worker has none."""
     proofs: tuple[Text, ...] = ("vanilla",)
-    """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed."""
+    """Forms of proof that it makes now; TOXIC_GROTH16 instead of groth16 by parameters from a known seed,
+    FOREIGN_GROTH16 by any others that are not the public networks'."""
     parameters_done: Int = 0
     parameters_total: Int = 0
     """Points of the Groth16 parameters that are being made or converted; 0 of 0: none are."""
     parameters_error: Text = ""
     """What is missing for the form of proof that it was told to make."""
+    parameters_foreign: Text = ""
+    """Names of the parameter files that are not those of the public networks' list."""
     update_error: Text = ""
     """Why it can prove no replica update; empty: it can, or seals nothing."""
     removing_bytes: Int = 0

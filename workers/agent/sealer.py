@@ -182,7 +182,11 @@ def proofs_follow(proofs: HostProofs, *, agent: Agent, leases: LeaseKeeper) -> N
     proofs.makes(**proofs_made(agent.config, leases.slots))
     no_updates = proofs.update_error(needs_groth16=not leases.takes_containers)
     leases.proofs_report(
-        proofs.forms(), parameters=proofs.progress, error=proofs.error(), update_error=no_updates
+        proofs.forms(),
+        parameters=proofs.progress,
+        error=proofs.error(),
+        update_error=no_updates,
+        foreign=proofs.foreign(),
     )
     agent.is_able = bool(proofs.forms())
     agent.can_update = leases.is_chain_known and not no_updates

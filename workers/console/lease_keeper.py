@@ -89,7 +89,7 @@ class LeaseKeeper:
         self.kernels = 0, 0
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
-        self.parameters_error = self.update_error = ""
+        self.parameters_error = self.parameters_foreign = self.update_error = ""
         self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
@@ -200,6 +200,7 @@ class LeaseKeeper:
             parameters_done=self.parameters[0],
             parameters_total=self.parameters[1],
             parameters_error=self.parameters_error[:ERROR_MAX],
+            parameters_foreign=self.parameters_foreign[:ERROR_MAX],
             update_error=self.update_error[:ERROR_MAX],
             removing_bytes=self.removing_bytes(),
             **self.machine(),
@@ -212,14 +213,21 @@ class LeaseKeeper:
         return self.settings.described() if self.settings is not None else ()
 
     def proofs_report(
-        self, forms: tuple[str, ...], *, parameters: tuple[int, int], error: str, update_error: str = ""
+        self,
+        forms: tuple[str, ...],
+        *,
+        parameters: tuple[int, int],
+        error: str,
+        update_error: str = "",
+        foreign: str = "",
     ) -> None:
         """Report with the next heartbeat which forms of proof the host makes now."""
         with self._lock:
-            told = (self.proofs, self.parameters_error, self.update_error)
-            self._has_news |= told != (forms, error, update_error)
+            told = (self.proofs, self.parameters_error, self.update_error, self.parameters_foreign)
+            self._has_news |= told != (forms, error, update_error, foreign)
             self.proofs, self.parameters = forms, parameters
             self.parameters_error, self.update_error = error, update_error
+            self.parameters_foreign = foreign
 
     def kernels_report(self, *, done: int, total: int) -> None:
         """Report with the next heartbeat how many kernels are compiled."""

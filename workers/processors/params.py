@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from poolsite.filecoin.groth16.aggregate import MAX_PROOFS, MIN_PROOFS
 from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.groth16.powers import POWERS_NAME, powers_lists
+from poolsite.filecoin.groth16.published import PUBLISHED, file_digest, published_check
+from poolsite.filecoin.policy import SetUp, UnknownNetwork, network_by_name
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.post.parameters import post_parameters
 from workers.processors.parallel import thread_count
@@ -23,6 +25,7 @@ from workers.snark.files import (
     converted_folder,
     is_converted,
     measured_seconds,
+    parameters_origin,
     powers_toxic_path,
     spec_for,
     toxic_path,
@@ -74,6 +77,9 @@ def _parser() -> argparse.ArgumentParser:
             kinds = [str(kind) for kind in CircuitKind]
             command.add_argument("circuit", choices=kinds, nargs="+" if name == "prepare" else None)
         command.add_argument("--size", type=size_argument, default=SECTOR_SIZES[0], help="2KiB, … 64GiB")
+        if name == "check":
+            does = "refuse a file that this network's list does not name"
+            command.add_argument("--network", default="", help=f"mainnet, calibrationnet: {does}")
         if name in ("make", "prepare"):
             command.add_argument("--seed", required=name == "make", help="any text; who knows it can forge")
         if name == "prepare":
@@ -108,6 +114,7 @@ def described(spec: CircuitSpec) -> dict[str, Any]:
         "has_verifying_key": (parameter_folder() / spec.verifying_key_name).exists(),
         "is_converted": is_converted(spec),
         "is_toxic": toxic_path(spec).exists(),
+        "origin": str(parameters_origin(spec)),
         "proof_seconds": measured_seconds(spec),
     }
 
@@ -129,7 +136,9 @@ def _powers_described() -> dict[str, Any]:
     if not path.exists():
         return known
     proofs = min(length for _, length in powers_lists(path)) // 2
-    return known | {"proofs_most": proofs, "is_toxic": powers_toxic_path().exists()}
+    is_published = file_digest(path) == PUBLISHED[POWERS_NAME]
+    is_toxic = powers_toxic_path().exists()
+    return known | {"proofs_most": proofs, "is_toxic": is_toxic, "is_published": is_published}
 
 
 def _powers(wanted: argparse.Namespace) -> Any:
@@ -152,10 +161,22 @@ def _check(wanted: argparse.Namespace) -> Any:
 
     spec, begun = _spec(wanted), time.monotonic()
     file = parameters_open(spec)
+    digest = file_digest(file.path)
+    if wanted.network and _set_up_of(wanted.network) is SetUp.PUBLISHED:
+        published_check(file.name, digest)
     file.key_check()
+    file.published_check()
     proving_key(circuit_of(spec), file)
     _toxic_say(spec)
-    return described(spec) | {"points": file.counts(), "seconds": round(time.monotonic() - begun, 3)}
+    seconds = round(time.monotonic() - begun, 3)
+    return described(spec) | {"digest": digest, "points": file.counts(), "seconds": seconds}
+
+
+def _set_up_of(network: str) -> SetUp:
+    try:
+        return network_by_name(network).set_up
+    except UnknownNetwork as error:
+        raise ValueError(str(error)) from None
 
 
 def _make(wanted: argparse.Namespace) -> Any:

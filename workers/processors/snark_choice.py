@@ -7,12 +7,15 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.hosts import TOXIC_GROTH16
+from poolsite.filecoin.groth16.keys import parameter_folder
+from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
 from workers.snark.files import (
     CircuitKind,
+    Origin,
     ParametersMissing,
     is_converted,
     measured_seconds,
+    parameters_origin,
     parameters_path,
     spec_for,
     toxic_path,
@@ -84,6 +87,7 @@ class HostProofs:
         """Steps of making parameters that are done, and their number."""
         self._looked_at = 0.0
         self._seen: tuple[tuple[str, ...], str] = ((), "")
+        self._foreign: list[str] = []
         self._made: tuple[tuple[CircuitKind, ...], bool] | None = None
         self.makes(kinds, has_updates=has_updates)
 
@@ -110,9 +114,22 @@ class HostProofs:
             return _missing([self.update_spec])
         return ""
 
+    def foreign(self) -> str:
+        """Return the names of the files that are here and not those of the public networks' list."""
+        self._look()
+        return ", ".join(self._foreign)
+
     def _groth16(self) -> str:
         specs = self.specs if self.update_spec is None else [*self.specs, self.update_spec]
-        return TOXIC_GROTH16 if any(toxic_path(spec).exists() for spec in specs) else "groth16"
+        folder = parameter_folder()
+        here = [
+            spec for spec in specs if toxic_path(spec).exists() or (folder / spec.parameters_name).exists()
+        ]
+        origins = {spec.parameters_name: parameters_origin(spec) for spec in here}
+        self._foreign = [name for name, origin in origins.items() if origin is not Origin.PUBLISHED]
+        if Origin.SEED in origins.values():
+            return TOXIC_GROTH16
+        return FOREIGN_GROTH16 if self._foreign else "groth16"
 
     def error(self) -> str:
         """Return what is missing for the form that was asked for."""
@@ -125,6 +142,7 @@ class HostProofs:
         return self._seen
 
     def _forms_now(self) -> tuple[tuple[str, ...], str]:
+        self._foreign = []
         if self.snark is Snark.VANILLA:
             return ("vanilla",), ""
         if self.snark is Snark.EXTERNAL:

@@ -127,7 +127,12 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
                 return UPGRADE_EXIT
             told = compiling.read()
             leases.kernels_report(**asdict(told))
-            leases.proofs_report(proofs.forms(), parameters=proofs.progress, error=proofs.error())
+            leases.proofs_report(
+                proofs.forms(),
+                parameters=proofs.progress,
+                error=proofs.error(),
+                foreign=proofs.foreign(),
+            )
             is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
             stop.wait(prover.tick() if is_able else 0.1)
         return 0

@@ -82,6 +82,7 @@ def _convert(source: ParameterFile, target: Path, *, threads: int, progress: Pro
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
     source.key_check()
+    source.published_check()
     try:
         _sections_write(source, partial, threads=threads, progress=progress)
         key = source.key_points()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +22,8 @@ from poolsite.filecoin.groth16.circuits import (
 )
 from poolsite.filecoin.groth16.keys import TOXIC_SUFFIX, parameter_folder, state_folder
 from poolsite.filecoin.groth16.powers import POWERS_NAME
+from poolsite.filecoin.groth16.published import PUBLISHED, data_digest
+from poolsite.filecoin.groth16.verification import IC_BYTES, KEY_HEAD_BYTES
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES, seal_parameters
 from poolsite.filecoin.post.parameters import PoStKind, post_parameters
 from poolsite.filecoin.update.parameters import update_parameters
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
 
 CONVERSION_FORMAT: Final = 1
 """Number of the form of conversions; others are made anew."""
+KEY_POINTS_MAX: Final = 1 << 16
+"""More points than a verifying key of ours has: a WindowPoSt of 64 GiB has some 26,000."""
 MEASURE_KEPT_S: Final = 3600
 """How long the last proof's time counts."""
 
@@ -54,6 +59,17 @@ FILE_BYTES: Final = {
     CircuitKind.UPDATE: (655_789_464, 4_268_165_208, 21_741_422_712, 34_453_501_368, 35_507_495_352),
 }
 """Bytes of the parameter files, by sector size; they follow from the circuits."""
+
+
+class Origin(StrEnum):
+    """Whose set-up a parameter file is of, as far as its first bytes say."""
+
+    PUBLISHED = "published"
+    """It begins with the verifying key that the public networks' list names."""
+    SEED = "seed"
+    """Its mark says that it was made from a known seed."""
+    OTHER = "other"
+    """Neither."""
 
 
 class ParametersMissing(Exception):
@@ -136,6 +152,29 @@ def parameters_path(spec: CircuitSpec) -> Path:
 def toxic_path(spec: CircuitSpec) -> Path:
     """Return the path of the mark beside parameters whose secrets are known."""
     return parameter_folder() / (spec.parameters_name.removesuffix(".params") + TOXIC_SUFFIX)
+
+
+def parameters_origin(spec: CircuitSpec) -> Origin:
+    """Return whose set-up a circuit's file is of; the points behind its key are compared at conversion."""
+    if toxic_path(spec).exists():
+        return Origin.SEED
+    path = parameter_folder() / spec.parameters_name
+    try:
+        stat = path.stat()
+        digest = _key_digest(path, stat.st_size, stat.st_mtime_ns)
+    except OSError:
+        return Origin.OTHER
+    is_listed = digest == PUBLISHED[spec.verifying_key_name]
+    return Origin.PUBLISHED if is_listed else Origin.OTHER
+
+
+@lru_cache(maxsize=16)
+def _key_digest(path: Path, _size: int, _changed: int) -> str:
+    """Return the digest of the verifying key that a file begins with: all its bytes up to its last point."""
+    with path.open("rb") as file:
+        head = file.read(KEY_HEAD_BYTES + 4)
+        count = int.from_bytes(head[KEY_HEAD_BYTES:], "big")
+        return data_digest(head + file.read(min(count, KEY_POINTS_MAX) * IC_BYTES))
 
 
 def powers_toxic_path() -> Path:

@@ -11,6 +11,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from poolsite.filecoin.groth16.published import (
+    PUBLISHED,
+    ForeignParameters,
+    data_digest,
+    file_digest,
+    published_check,
+)
 from poolsite.filecoin.groth16.verification import KEY_HEAD_BYTES, BadVerifyingKey, verifying_key_decode
 from workers.snark.points import G1, G2, BadPoints, points_decode, points_encode
 from workers.snark.subgroups import first_outside_subgroup
@@ -138,6 +145,24 @@ class ParameterFile:
             verifying_key_decode(self.verifying_key())
         except BadVerifyingKey as error:
             raise BadParameters(f"{self.path.name}, verifying key: {error}") from None
+
+    @property
+    def is_published(self) -> bool:
+        """Return whether its verifying key is the one that the public networks' list names."""
+        listed = PUBLISHED.get(f"{self.path.stem}.vk")
+        return listed is not None and data_digest(self.verifying_key()) == listed
+
+    def published_check(self) -> None:
+        """Refuse a file that has a published key and other points than belong to it.
+
+        One of another set-up passes: chains of one's own take it.  Raises BadParameters, OSError.
+        """
+        if not self.is_published:
+            return
+        try:
+            published_check(self.name, file_digest(self.path))
+        except ForeignParameters as error:
+            raise BadParameters(str(error)) from None
 
     def _decoded(self, group: Group, start: int, count: int, where: str, *, first: int = 0) -> Words:
         try:

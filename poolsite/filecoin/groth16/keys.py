@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from poolsite.filecoin.groth16.circuits import verifying_key_name
+from poolsite.filecoin.groth16.published import ForeignParameters, data_digest, published_check
 from poolsite.filecoin.groth16.verification import BadVerifyingKey, VerifyingKey, verifying_key_decode
 
 FOLDER_VARIABLE: Final = "FIL_PROOFS_PARAMETER_CACHE"
@@ -37,8 +38,10 @@ def parameter_folder() -> Path:
 class VerifyingKeys:
     """The keys of one folder; may be used from any thread.  A key that comes later is found then."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, must_be_published: bool = False) -> None:
+        """Of a chain that takes no other set-up, only the keys of its list are taken."""
         self.folder = folder
+        self.must_be_published = must_be_published
         self._keys: dict[str, tuple[tuple[int, int], VerifyingKey]] = {}
         self._lock = threading.Lock()
 
@@ -55,7 +58,12 @@ class VerifyingKeys:
         if known is not None and known[0] == state:
             return known[1]
         try:
-            key = verifying_key_decode(path.read_bytes())
+            data = path.read_bytes()
+            if self.must_be_published:
+                published_check(path.name, data_digest(data))
+            key = verifying_key_decode(data)
+        except ForeignParameters as error:
+            raise BadVerifyingKey(f"{error} (in {path.parent})") from None
         except BadVerifyingKey as error:
             raise BadVerifyingKey(f"{path}: {error}") from None
         with self._lock:

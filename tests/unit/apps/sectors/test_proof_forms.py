@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.models import Batch, Sector
 from apps.sectors.proof_forms import (
+    forms_accepted,
     makes_proofs_here,
     parameters_error,
     proof_form_check,
     proof_form_for,
+    proof_verifier,
 )
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.pledge import pledge_create
+from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_name
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from poolsite.filecoin.groth16.verification import BadVerifyingKey
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
+from poolsite.filecoin.post.parameters import post_parameters
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim
 from tests.unit.apps.sectors.test_batches import waiting, work
+from tests.unit.filecoin.golden_proofs import golden
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from poolsite.filecoin.policy import Network
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +64,39 @@ def test_toxic_parameters_prove_nothing_on_a_public_network() -> None:
     assert not makes_proofs_here(toxic)
     assert "mainnet refuses every proof made with them" in parameters_error(toxic)
     assert parameters_error({"proofs": ["groth16"]}) == ""
+
+
+def test_a_public_network_takes_no_files_but_its_list_s() -> None:
+    foreign = {"proofs": ["groth16_foreign"], "parameters_foreign": "v28-one.params, v28-two.params"}
+    assert proofs_taken(replace(MAINNET, name="localnet-0f3c"), foreign)
+    assert not proofs_taken(MAINNET, foreign)
+    assert parameters_error(foreign) == ""
+
+    factories.network("mainnet")
+    assert not makes_proofs_here(foreign)
+    refused = parameters_error(foreign)
+    assert "not the files that the network's list names (v28-one.params, v28-two.params): mainnet" in refused
+    toxic = {"proofs": ["groth16_toxic"], "parameters_foreign": "v28-one.params"}
+    assert "come from a known seed (v28-one.params)" in parameters_error(toxic)
+
+
+def proofs_taken(network: Network, hardware: dict[str, Any]) -> bool:
+    return not forms_accepted(network).isdisjoint(hardware["proofs"])
+
+
+def test_the_console_checks_by_no_key_that_the_network_does_not_publish(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(FOLDER_VARIABLE, str(tmp_path))
+    circuit = post_circuit_id(post_parameters(10))
+    (tmp_path / verifying_key_name(circuit)).write_bytes(bytes.fromhex(golden("groth16_window_2k")["vk"]))
+    network = factories.network()
+    assert proof_verifier().keys.get(circuit) is not None
+
+    network.name = "mainnet"
+    network.save()
+    with pytest.raises(BadVerifyingKey, match="is not the file that the public networks' list names"):
+        proof_verifier().keys.get(circuit)
 
 
 def test_a_container_is_not_sent_to_a_network_that_takes_groth16() -> None:

@@ -130,6 +130,7 @@ def test_the_command_makes_and_names_the_set_up(
         "is_here": True,
         "proofs_most": 2,
         "is_toxic": True,
+        "is_published": False,
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from poolsite.filecoin.groth16.keys import VerifyingKeys
+from poolsite.filecoin.groth16.published import PUBLISHED, data_digest, file_digest
 from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_container import PREFIX
@@ -22,17 +23,18 @@ from workers.processors.errors import BadInput, TemporaryError
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
 from workers.processors.stages import foreign_task_encode
 from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
-from workers.snark.catalog import verifying_key_write
+from workers.snark.catalog import key_open, verifying_key_write
 from workers.snark.files import (
     CircuitKind,
     conversion_path,
     converted_folder,
+    is_converted,
     measured_path,
     measured_seconds,
     spec_for,
     toxic_path,
 )
-from workers.snark.parameters import ParameterFile
+from workers.snark.parameters import BadParameters, ParameterFile
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
@@ -151,10 +153,39 @@ def test_host_names_what_is_missing_and_claims_nothing(folder, monkeypatch):
     assert WINDOW.parameters_name in host.error()
     (folder / WINDOW.parameters_name).write_bytes(b"")
     monkeypatch.setattr(host, "_looked_at", 0.0)
-    assert (host.forms(), host.error()) == (("groth16",), "")
+    assert (host.forms(), host.error()) == (("groth16_foreign",), "")
     toxic_path(WINDOW).write_text("{}")
     monkeypatch.setattr(host, "_looked_at", 0.0)
     assert (host.forms(), host.error()) == (("groth16_toxic",), "")
+    assert host.foreign() == WINDOW.parameters_name
+
+
+def test_host_says_whose_parameters_it_has(with_parameters, monkeypatch):
+    def looked():
+        host = HostProofs(Snark.GROTH16, (CircuitKind.WINDOW_POST,), 2 * KIB)
+        return host.forms(), host.foreign()
+
+    assert looked() == (("groth16_foreign",), WINDOW.parameters_name)
+    key = (with_parameters / WINDOW.verifying_key_name).read_bytes()
+    monkeypatch.setitem(PUBLISHED, WINDOW.verifying_key_name, data_digest(key))
+    assert looked() == (("groth16",), "")
+
+
+def test_a_listed_key_before_other_points_is_refused_by_name(with_parameters, monkeypatch, capsys):
+    path = with_parameters / WINDOW.parameters_name
+    monkeypatch.setitem(
+        PUBLISHED, WINDOW.verifying_key_name, data_digest(ParameterFile(path).verifying_key())
+    )
+    digest = file_digest(path)
+    refused = f"{path.name} is not the file that the public networks' list names: its digest is {digest}"
+    with pytest.raises(BadParameters, match=refused):
+        key_open(WINDOW)
+    assert not is_converted(WINDOW)
+    assert params.main(["check", "window_post", "--size", "2KiB"]) == 1
+    assert refused in capsys.readouterr().err
+    monkeypatch.setitem(PUBLISHED, path.name, digest)
+    key_open(WINDOW)
+    assert is_converted(WINDOW)
 
 
 def test_host_says_when_it_can_prove_no_update(folder, monkeypatch):
@@ -204,6 +235,10 @@ def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):
     assert [window[fact] for fact in facts] == [True] * 4
     assert params.main(["check", "window_post", *size]) == 0
     assert json.loads(capsys.readouterr().out)["points"]["h"] == 32_767
+    assert params.main(["check", "window_post", *size, "--network", "localnet-poolsite-2k"]) == 0
+    assert json.loads(capsys.readouterr().out)["origin"] == "seed"
+    assert params.main(["check", "window_post", *size, "--network", "mainnet"]) == 1
+    assert f"{WINDOW.parameters_name} is not the file that" in capsys.readouterr().err
     assert params.main(["check", "winning_post", *size]) == 1
     assert "47,299,128 bytes" in capsys.readouterr().err
     assert params.main(["make", "window_post", *size, "--seed", "x"]) == 1
