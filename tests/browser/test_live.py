@@ -75,7 +75,7 @@ def sector(transactional_db: None) -> Sector:
     return factories.sector(factories.miner(2001), number=7, state=SectorState.PC1_DONE)
 
 
-def test_a_change_reaches_two_browsers_within_a_second(
+def test_a_change_reaches_two_browsers_at_once(
     visit: Visit, alice: User, operator: User, sector: Sector
 ) -> None:
     first, second = visit(alice).go("/sectors/"), visit(operator).go("/sectors/")
