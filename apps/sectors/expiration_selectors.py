@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from apps.miners.selectors import miner_get, miners_visible
 from apps.sectors.expiration_models import ClaimsEnding, Expirations
-from apps.sectors.selectors import sectors_visible
+from apps.sectors.selectors import DEPOSIT_OVER, sectors_visible
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from apps.users.principals import Principal
+    from poolsite.filecoin.policy import Network
+
+CUTOFF: Final = 172_800
+"""Epochs within which an expiration is soon: 60 days of the main network, as lotus-miner's check-expire."""
 
 
 def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> QuerySet[Sector]:
@@ -28,6 +32,45 @@ def sectors_ending(viewer: Principal, *, miner: str, start: int, stop: int) -> Q
     if miner:
         rows = rows.filter(miner=miner_get(viewer, miner))
     return rows.order_by("expiration", "pk")
+
+
+def sectors_expiring(
+    viewer: Principal, miner: Miner, *, before: int, after: tuple[int, int] | None, limit: int
+) -> list[Sector]:
+    """Return a miner's proving sectors that end before an epoch, soonest first.
+
+    `after` is the expiration and key of the last one of the page before.
+    """
+    rows = sectors_ending(viewer, miner=miner.address, start=0, stop=before)
+    if after is not None:
+        rows = rows.filter(expiration__gte=after[0]).exclude(expiration=after[0], pk__lte=after[1])
+    return list(rows[:limit])
+
+
+def precommits_open(viewer: Principal, miner: Miner, *, after: int, limit: int) -> list[Sector]:
+    """Return a miner's sectors with a pre-commit on the chain that no commit has followed, by their number.
+
+    `after` is the number of the last one of the page before, -1 for the first page.
+    """
+    rows = sectors_visible(viewer).filter(miner=miner, number__gt=after).exclude(precommit_epoch=None)
+    return list(rows.exclude(state__in=DEPOSIT_OVER).order_by("number")[:limit])
+
+
+@dataclass(frozen=True, slots=True)
+class LastEpochs:
+    """Until when a sector may live."""
+
+    ever: int | None
+    """The end of its proof type's life; None: its activation is not known."""
+    now: int
+    """To which it can be extended now, its clients' claims left aside."""
+
+
+def last_epochs(sector: Sector, *, height: int, network: Network) -> LastEpochs:
+    """Return the latest expiration that a sector may have, ever and by an extension now."""
+    most = height + network.max_sector_expiration_extension
+    ever = None if sector.activation is None else sector.activation + network.max_sector_lifetime
+    return LastEpochs(ever, most if ever is None else min(most, ever))
 
 
 @dataclass(frozen=True, slots=True)

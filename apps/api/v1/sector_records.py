@@ -17,7 +17,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors import miner_get
 from apps.sectors.sector_records import record_of
-from apps.sectors.selectors import SectorFilter, sectors_page
+from apps.sectors.selectors import SectorFilter, sector_get, sectors_page
 from apps.sectors.services.record_imports import RECORDS_MAX, RecordImport, records_import
 
 PAGE_DEFAULT = 100
@@ -81,6 +81,15 @@ class MinerSectorRecordsView(PoolView):
         return Response({"results": [record_of(row) for row in rows[:limit]], "next": more})
 
 
+class SectorRecordView(PoolView):
+    """`/sectors/{uuid}/record`: what one sector is made of."""
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show it as damocles-manager's `SectorState`."""
+        return Response(record_of(sector_get(self.principal, uuid)))
+
+
 class SectorRecordsImportView(PoolView):
     """`/sector-records:import`: what another manager knows of proving sectors."""
 
@@ -102,5 +111,6 @@ urlpatterns = [
         MinerSectorRecordsView.as_view(),
         name="v1-miner-sector-records",
     ),
+    path("sectors/<str:uuid>/record", SectorRecordView.as_view(), name="v1-sector-record"),
     path("sector-records:import", SectorRecordsImportView.as_view(), name="v1-sector-records-import"),
 ]

@@ -31,6 +31,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.roles")),
     path("", include("apps.api.v1.sealing")),
     path("", include("apps.api.v1.sector_changes")),
+    path("", include("apps.api.v1.sector_epochs")),
     path("", include("apps.api.v1.sector_failures")),
     path("", include("apps.api.v1.sector_files")),
     path("", include("apps.api.v1.sector_numbers")),

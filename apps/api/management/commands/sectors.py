@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
 from apps.api.v1.sectors import detail_body
 from apps.chain.client import chain_client
 from apps.chain.selectors import head_current, network_current
@@ -15,6 +16,7 @@ from apps.core.formatting import fil, plural, size
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorUnknown
+from apps.sectors.expiration_selectors import CUTOFF, precommits_open, sectors_expiring
 from apps.sectors.selectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
 from apps.sectors.services.changes import changes_request
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
 
 REMOVE = "remove-files"
 PAGE = 1_000
+LISTS = ("list", "check-expire", "precommits")
+"""Acts on all sectors of a miner that only show them."""
 CHANGES = tuple(kind.lower() for kind in ChangeKind)
 SINGLE: dict[str, Callable[[Sector, dict[str, Any]], object]] = {
     "retry": lambda row, given: sector_retry(
@@ -59,17 +63,20 @@ class Command(BaseCommand):
     """Show what it costs; do it once that is confirmed."""
 
     help = (
-        "list, status, pledge; retry, pause, abort, set-state; terminate, extend; remove-files: "
-        "`sectors terminate f01000 5 7-9 --dry-run`."
+        "list, check-expire, precommits, status, pledge; retry, pause, abort, set-state; terminate, extend; "
+        "remove-files: `sectors terminate f01000 5 7-9 --dry-run`."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "status", "pledge", *SINGLE, *CHANGES, REMOVE])
+        parser.add_argument("act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE])
         parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
         parser.add_argument("--state", help="of list: only these, with commas; of retry, set-state: which")
         parser.add_argument("--count", type=int, default=1, help="of pledge: how many")
+        parser.add_argument(
+            "--cutoff", type=int, default=CUTOFF, help="of check-expire: epochs from the head on"
+        )
         parser.add_argument("--expiration", type=int, help="epoch; without it as long as the chain takes")
         parser.add_argument("--drop-claims", action="store_true", help="give up claims that end sooner")
         parser.add_argument("--reason", default="", help="kept in the timeline and the audit log")
@@ -79,7 +86,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what it is about, ask where it is for good, do it."""
         act = options["act"]
-        if act not in ("list", "pledge") and not options["numbers"]:
+        if act not in (*LISTS, "pledge") and not options["numbers"]:
             raise CommandError("name the sectors, such as 5 7-9")
         if act == REMOVE:
             self._remove(options)
@@ -108,6 +115,12 @@ class Command(BaseCommand):
         """Do what has no price of its own."""
         if act == "list":
             self._list(options)
+            return
+        if act == "check-expire":
+            self._expiring(options)
+            return
+        if act == "precommits":
+            self._precommits(options)
             return
         if act == "pledge":
             self._pledge(options)
@@ -138,6 +151,28 @@ class Command(BaseCommand):
             if len(rows) < PAGE:
                 return
             before = rows[-1].pk
+
+    def _expiring(self, options: dict[str, Any]) -> None:
+        miner, (head, network) = miner_get(SYSTEM, options["miner"]), epochs_here()
+        before = head.height + options["cutoff"] + 1
+        after: tuple[int, int] | None = None
+        while rows := sectors_expiring(SYSTEM, miner, before=before, after=after, limit=PAGE):
+            for row in rows:
+                one = expiring_body(row, height=head.height, network=network)
+                left = one["expiration"] - head.height
+                ends = f"ends {one['expiration']} (in {left}), can be extended to {one['max_extension']}"
+                self.stdout.write(f"{row.number} {ends}, pledge {fil(row.initial_pledge)} FIL")
+            after = rows[-1].expiration or 0, rows[-1].pk
+
+    def _precommits(self, options: dict[str, Any]) -> None:
+        miner, (_, network) = miner_get(SYSTEM, options["miner"]), epochs_here()
+        after = -1
+        while rows := precommits_open(SYSTEM, miner, after=after, limit=PAGE):
+            for row in rows:
+                one = precommit_body(row, network=network)
+                epochs = f"pre-committed {one['precommit_epoch']}, seed {one['seed_epoch']}"
+                self.stdout.write(f"{row.number} {row.state} {epochs}, deposit lost at {one['lost_at']}")
+            after = rows[-1].number
 
     def _pledge(self, options: dict[str, Any]) -> None:
         miner, count = miner_get(SYSTEM, options["miner"]), options["count"]

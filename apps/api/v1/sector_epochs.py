@@ -1,0 +1,173 @@
+"""Sectors of a miner by an epoch that nears, over REST: that expire, or wait for their commit."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from django.urls import path
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.pagination import number
+from apps.api.v1.views import PoolView
+from apps.chain.errors import NetworkUnknown
+from apps.chain.selectors import head_current, network_current
+from apps.core.errors import BadValue
+from apps.miners.selectors import miner_get
+from apps.sectors.expiration_selectors import CUTOFF, last_epochs, precommits_open, sectors_expiring
+
+if TYPE_CHECKING:
+    from apps.chain.models import Head
+    from apps.sectors.models import Sector
+    from poolsite.filecoin.policy import Network
+
+PAGE_DEFAULT = 100
+PAGE_MAX = 1_000
+PLACE: Final = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+"""Expiration and key of a page's last sector."""
+
+
+class ExpiringOutput(serializers.Serializer[Any]):
+    """A sector that ends soon."""
+
+    uuid = serializers.UUIDField()
+    number = serializers.IntegerField()
+    seal_proof = serializers.IntegerField()
+    initial_pledge = serializers.CharField()
+    activation = serializers.IntegerField(allow_null=True)
+    expiration = serializers.IntegerField()
+    max_expiration = serializers.IntegerField(allow_null=True, help_text="the end of its proof type's life")
+    max_extension = serializers.IntegerField(help_text="to which it can be extended now, claims left aside")
+
+
+class ExpiringPage(serializers.Serializer[Any]):
+    """Those that end within the cutoff, soonest first."""
+
+    height = serializers.IntegerField()
+    cutoff = serializers.IntegerField()
+    results = ExpiringOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+class PreCommitOutput(serializers.Serializer[Any]):
+    """A sector whose pre-commit is on the chain, and whose commit is not."""
+
+    uuid = serializers.UUIDField()
+    number = serializers.IntegerField()
+    seal_proof = serializers.IntegerField()
+    state = serializers.CharField()
+    comm_r = serializers.CharField(allow_null=True)
+    precommit_epoch = serializers.IntegerField()
+    seed_epoch = serializers.IntegerField(help_text="of the seed that is drawn or to be drawn for it")
+    lost_at = serializers.IntegerField(help_text="the chain keeps its deposit then")
+
+
+class PreCommitPage(serializers.Serializer[Any]):
+    """One page, by their numbers."""
+
+    results = PreCommitOutput(many=True)
+    next = serializers.CharField(allow_null=True)
+
+
+def epochs_here() -> tuple[Head, Network]:
+    """Return the head and the network that epochs are reckoned by.  Raises NetworkUnknown."""
+    head, network = head_current(), network_current()
+    if head is None:
+        raise NetworkUnknown
+    return head, network
+
+
+def expiring_body(sector: Sector, *, height: int, network: Network) -> dict[str, Any]:
+    """Write a sector that ends soon."""
+    last = last_epochs(sector, height=height, network=network)
+    plain = ("number", "seal_proof", "activation", "expiration")
+    return {
+        "uuid": str(sector.uuid),
+        "initial_pledge": str(sector.initial_pledge),
+        "max_expiration": last.ever,
+        "max_extension": last.now,
+        **{name: getattr(sector, name) for name in plain},
+    }
+
+
+def precommit_body(sector: Sector, *, network: Network) -> dict[str, Any]:
+    """Write a sector that waits for its commit."""
+    begun = sector.precommit_epoch or 0
+    seed = begun + network.pre_commit_challenge_delay
+    plain = ("number", "seal_proof", "state", "precommit_epoch")
+    return {
+        "uuid": str(sector.uuid),
+        "comm_r": None if sector.comm_r is None else bytes(sector.comm_r).hex(),
+        "seed_epoch": seed if sector.seed_epoch is None else sector.seed_epoch,
+        "lost_at": begun + network.max_prove_commit_duration,
+        **{name: getattr(sector, name) for name in plain},
+    }
+
+
+class MinerExpiringView(PoolView):
+    """`/miners/{address}/expiring`: its sectors that end soon."""
+
+    filters = ("cutoff", "cursor", "limit")
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("cutoff", OpenApiTypes.INT, description="epochs from the head on"),
+            OpenApiParameter("cursor", str),
+            OpenApiParameter("limit", OpenApiTypes.INT),
+        ],
+        responses=ExpiringPage,
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List them with how far each can be extended; `cursor` is the `next` of the page before."""
+        miner = miner_get(self.principal, address)
+        head, network = epochs_here()
+        cutoff = number(request, "cutoff", least=0, default=CUTOFF, most=10**9)
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        after = _place(request.query_params.get("cursor", ""))
+        before = head.height + cutoff + 1
+        rows = sectors_expiring(self.principal, miner, before=before, after=after, limit=limit + 1)
+        last = rows[limit - 1] if len(rows) > limit else None
+        found = [expiring_body(row, height=head.height, network=network) for row in rows[:limit]]
+        place = None if last is None else f"{last.expiration}-{last.pk}"
+        return Response({"height": head.height, "cutoff": cutoff, "results": found, "next": place})
+
+
+def _place(text: str) -> tuple[int, int] | None:
+    """Read a cursor.  Raises BadValue."""
+    if not text:
+        return None
+    found = PLACE.fullmatch(text)
+    if found is None:
+        raise BadValue("is not a cursor of this list", field="cursor")
+    return int(found[1]), int(found[2])
+
+
+class MinerPreCommitsView(PoolView):
+    """`/miners/{address}/precommits`: its sectors whose deposit waits for their commit."""
+
+    filters = ("cursor", "limit")
+
+    @extend_schema(
+        parameters=[OpenApiParameter("cursor", str), OpenApiParameter("limit", OpenApiTypes.INT)],
+        responses=PreCommitPage,
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List them with when the deposit is lost; `cursor` is the `next` of the page before."""
+        miner = miner_get(self.principal, address)
+        _, network = epochs_here()
+        limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
+        after = number(request, "cursor", least=0, default=-1, most=2**63 - 1)
+        rows = precommits_open(self.principal, miner, after=after, limit=limit + 1)
+        more = str(rows[limit - 1].number) if len(rows) > limit else None
+        found = [precommit_body(row, network=network) for row in rows[:limit]]
+        return Response({"results": found, "next": more})
+
+
+urlpatterns = [
+    path("miners/<str:address>/expiring", MinerExpiringView.as_view(), name="v1-miner-expiring"),
+    path("miners/<str:address>/precommits", MinerPreCommitsView.as_view(), name="v1-miner-precommits"),
+]
