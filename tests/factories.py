@@ -250,7 +250,7 @@ def store(worker: Worker, name: str = "store", **overrides: Any) -> Store:
     return made
 
 
-def proof_job(of: Miner, *, worker: Worker, **overrides: Any) -> Job:
+def proof_job(of: Miner, *, worker: Worker | None, **overrides: Any) -> Job:
     """A WindowPoSt that a prover is at."""
     data = {
         "kind": JobKind.WINDOW_POST,

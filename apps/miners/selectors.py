@@ -136,6 +136,17 @@ class Sending:
     reason: str
 
 
+def miner_senders(miner: Miner, use: Use) -> list[str]:
+    """Return the addresses that are tried as the sender for a use, in order."""
+    lawful = [miner.worker, miner.owner, *miner.control]
+    uses = list(miner.uses.all())
+    wanted = [row.address for row in uses if row.use == use and row.address in lawful]
+    if use == Use.POST:
+        named = {row.address for row in uses}
+        wanted += [address for address in miner.control if address not in named]
+    return list(dict.fromkeys([*wanted, miner.worker, miner.owner]))
+
+
 def sender_choose(
     miner: Miner,
     use: Use,
@@ -152,14 +163,7 @@ def sender_choose(
 
     Who asks for many miners reads the balances and grants of all their addresses before.
     """
-    lawful = [miner.worker, miner.owner, *miner.control]
-    uses = list(miner.uses.all())
-    wanted = [row.address for row in uses if row.use == use and row.address in lawful]
-    if use == Use.POST:
-        named = {row.address for row in uses}
-        wanted += [address for address in miner.control if address not in named]
-    wanted += [miner.worker, miner.owner]
-    order = list(dict.fromkeys(wanted))
+    order = miner_senders(miner, use)
     if balances is None:
         balances = balances_of(order)
     if granted is None:

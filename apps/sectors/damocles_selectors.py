@@ -6,16 +6,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.pieces.models import Piece
 from apps.sectors.damocles_models import DamoclesSector
+from apps.sectors.host_models import DAMOCLES, NAMELESS, Worker
 from apps.sectors.selectors import sectors_visible
+from apps.sectors.states import CopyCondition
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_check_selectors import bad_files_text
+from apps.sectors.store_models import Store
+from apps.sectors.store_selectors import provers_of_store
 from poolsite.wire.damocles import SectorSide, SectorWork
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import FINAL_STATES, RUN_FINAL
+from poolsite.wire.pipeline import FINAL_STATES, RUN_FINAL, SectorState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
+
     from django.db.models import QuerySet
 
+    from apps.miners.models import Miner
     from apps.sectors.models import Sector
-    from apps.sectors.store_models import Store
     from apps.users.principals import Principal
 
 LISTED_MAX: Final = 10_000
@@ -56,6 +65,60 @@ def sectors_with_pieces(viewer: Principal, side: str, **wanted: Any) -> list[Sec
 def sector_on_side(viewer: Principal, side: str, sector: Sector) -> bool:
     """Return whether a sector is among those under way, or among the others."""
     return sectors_of_side(viewer, side).filter(pk=sector.pk).exists()
+
+
+def unprovable(
+    viewer: Principal, miner: Miner, sealed: Mapping[int, bytes | None], *, is_strict: bool, now: datetime
+) -> dict[int, str]:
+    """Return which of these sectors could not be proved now, and why, by what hosts told of their files.
+
+    `sealed` are their numbers, each with the comm_r that is asked for, if one is.  Strictly, files that no
+    host has read and found good make a sector one that could not.
+    """
+    rows = sectors_visible(viewer).select_related(None).filter(miner=miner, number__in=list(sealed))
+    found = {row.number: row for row in rows}
+    used = Store.objects.filter(tenant_id=miner.tenant_id, name__in={row.store for row in found.values()})
+    stores = {row.name: row for row in used}
+    read = {name for name, row in stores.items() if provers_of_store(row, now=now)}
+    copies = SectorCopy.objects.filter(sector__in=list(found.values()), store__in=stores.values())
+    known = {(row.sector_id, row.store.name): row for row in copies.select_related("store")}
+    reasons: dict[int, str] = {}
+    for number, comm_r in sealed.items():
+        row = found.get(number)
+        copy = None if row is None else known.get((row.pk, row.store))
+        why = _why_unprovable(row, copy, comm_r=comm_r, read=read, is_strict=is_strict)
+        if why:
+            reasons[number] = why
+    return reasons
+
+
+def _why_unprovable(
+    row: Sector | None,
+    copy: SectorCopy | None,
+    *,
+    comm_r: bytes | None,
+    read: Collection[str],
+    is_strict: bool,
+) -> str:
+    if row is None:
+        return "sector state not found"
+    if row.state != SectorState.PROVING:
+        return f"the sector is {row.state.lower()}"
+    if comm_r is not None and comm_r != bytes(row.comm_r or b""):
+        return "its comm_r is not the one that is asked for"
+    if row.store not in read:
+        return f"no prover reads its store {row.store}" if row.store else "no store has its files"
+    if copy is not None and copy.condition == CopyCondition.BAD:
+        return bad_files_text(copy) or "its files are damaged"
+    if is_strict and (copy is None or copy.condition not in (CopyCondition.GOOD, CopyCondition.NOTED)):
+        return f"no host has checked its files in {row.store} yet"
+    return ""
+
+
+def damocles_hosts(viewer: Principal) -> list[Worker]:
+    """Return the damocles-workers that have told their names, by name."""
+    rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
+    return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
 
 
 def reservations_of(store: Store) -> list[DamoclesSector]:

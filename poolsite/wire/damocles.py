@@ -65,6 +65,23 @@ class OnChainState(IntEnum):
     """The worker gives the sector up."""
 
 
+class ProofState(StrEnum):
+    """Where the job of a WindowPoSt is."""
+
+    READY = "ready2run"
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
+_SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")
+POST_PROOFS: Final[dict[str, int]] = {
+    f"StackedDrg{kind}{size}{version}": first + at
+    for kind, version, first in (("Winning", "V1", 0), ("Window", "V1", 5), ("Window", "V1_2", 10))
+    for at, size in enumerate(_SIZES)
+}
+"""Names of RegisteredPoStProofs; what the chain calls V1_1 is V1_2 there."""
+
+
 REACHED: Final[dict[str, str]] = {
     "PieceAdded": SectorState.PIECE_ADDED,
     "TreeDBuilt": SectorState.TREE_D_BUILT,

@@ -302,6 +302,11 @@ VENUS: Final = {
     "StoreReleaseReserved": HOSTS,
     "WorkerPing": "a heartbeat; the first leaves `worker.register`",
     "ReportAborted": "leaves `sector.abort`",
+    **dict.fromkeys(("WdPoStAllocateJobs", "WdPoStHeartbeatJobs", "WdPoStFinishJob"), HOSTS),
+    "WdPoStAllJobs": "reads",
+    "WdPoStResetJob": "leaves `proving.job-reset`",
+    "WdPoStRemoveJob": "leaves `proving.job-remove`",
+    **dict.fromkeys(("CheckProvable", "WorkerGetPingInfo", "WorkerPingInfoList"), "reads"),
 }
 """Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles*.py drive them."""
 

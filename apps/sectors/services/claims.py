@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
 """The order of `claim_statements.ORDER` in Django's words."""
 CHOSEN_MAX: Final = 1_000
-"""Sectors to which one claim may be narrowed."""
+"""Jobs to which one claim may be narrowed."""
 
 
 def kinds_free(now: datetime) -> frozenset[tuple[int, str]]:
@@ -214,10 +214,12 @@ class _Asked:
 
 
 def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:
-    """Return the keys of the sectors' jobs, the most urgent of what the worker may have, a claim is for."""
+    """Return the keys of the jobs, the most urgent of what the worker may have, that a claim is for."""
     is_free = Q(state=JobState.READY) | Q(state=JobState.LEASED, lease_until__lt=now)
     is_its = Q(sticky_worker=None) | Q(sticky_worker=worker)
-    free = Job.objects.filter(among, is_free, is_its, kind=JobKind.SEAL, stage__in=list(claim.stages))
+    others = [kind for kind in claim.kinds if kind != JobKind.SEAL]
+    is_asked = Q(kind=JobKind.SEAL, stage__in=list(claim.stages)) | Q(kind__in=others)
+    free = Job.objects.filter(among, is_free, is_its, is_asked)
     mine = free.filter(miner__tenant_id=worker.tenant_id)
     return list(mine.order_by(*URGENCY).values_list("pk", flat=True)[:CHOSEN_MAX])
 

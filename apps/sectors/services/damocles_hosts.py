@@ -84,13 +84,13 @@ def damocles_taker(principal: Principal, *, now: datetime) -> Worker | None:
     own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES])
     near = list(own.filter(host=principal.source[:100], uid__startswith=NAMED).order_by("-seen_at", "pk"))
     if near:
-        return next((worker for worker in near if _takes_sectors(worker)), None)
+        return next((worker for worker in near if takes_work(worker)), None)
     nameless = damocles_host(principal, now=now)
-    return nameless if _takes_sectors(nameless) else None
+    return nameless if takes_work(nameless) else None
 
 
-def _takes_sectors(worker: Worker) -> bool:
-    """Return whether a host is to get new sectors."""
+def takes_work(worker: Worker) -> bool:
+    """Return whether a host is to get new sectors and proofs."""
     is_leaving = worker.retired_at is not None or worker.retire_asked_at is not None
     return not (worker.is_paused or worker.is_draining or is_leaving)
 
@@ -133,7 +133,8 @@ def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -
         # A worker that was started again elsewhere never pings from its old place once more.
         one["is_beside"] = one.get("is_beside", False) or (before is not None and before < one["at"])
     beside = {name: one for name, one in others.items() if one["is_beside"]}
-    own = {"at": at, "busy": ping.busy, "is_beside": bool(beside)}
+    told = {"dest": ping.dest, "threads": ping.threads, "errors": ping.errors}
+    own = {"at": at, "busy": ping.busy, "is_beside": bool(beside), **told}
     worker.hardware = {**worker.hardware, PINGS: others | {place: own}}
     if not beside:
         return ping.busy

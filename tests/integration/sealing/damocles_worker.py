@@ -19,6 +19,7 @@ from tests import people
 from workers.agent.paths import sealing_paths
 from workers.agent.stages import outputs_of, task_of
 from workers.processors import pc1_output
+from workers.processors.tasks import Replica, WindowPostTask
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -279,3 +280,30 @@ class DamoclesWorker:
         """Stop, as a thread that waits for somebody does."""
         self.errors.append(f"{found}")
         return False
+
+    # The plan wdpost
+
+    def prove_windows(self) -> int:
+        """Prove what is due, by the files that the answer names; gives how many proofs it sent."""
+        spec = {"AllowedMiners": None, "AllowedProofTypes": ["StackedDrgWindow2KiBV1_2"]}
+        jobs = self.call("WdPoStAllocateJobs", spec, 1, self.name)
+        for job in jobs:
+            assert self.call("WdPoStHeartbeatJobs", [job["Id"]], self.name) is None
+            output = self.world.pool.call("window_post", self.window_task(job["Input"]))
+            proofs = [base64.b64encode(bytes(one)).decode() for one in output.proofs]
+            told = {"proofs": proofs, "faults": [*output.faults]}
+            assert self.call("WdPoStFinishJob", job["Id"], told, "") is None
+        return len(jobs)
+
+    def window_task(self, asked: dict[str, Any]) -> WindowPostTask:
+        """Return the task of a proof; stores are found by their names."""
+        assert asked["ProofType"] == "StackedDrgWindow2KiBV1_2"
+        replicas = []
+        for sector in asked["Sectors"]:
+            name, store = sector["SectorId"], self.world.store
+            assert sector["Accesses"] == {"SealedFile": store.name(), "CacheDir": store.name()}
+            where = store.updated_files if sector["Upgrade"] else store.files
+            files = where(seal_parameters(5), miner_id=name["Miner"], number=name["Number"])
+            comm_r = bytes(sector["CommR"])
+            replicas.append(Replica(name["Number"], comm_r, str(files.cache), str(files.sealed)))
+        return WindowPostTask(asked["MinerId"], 10, tuple(replicas), bytes(asked["Seed"]))

@@ -1,4 +1,4 @@
-"""`Venus.*` of damocles-manager, for damocles-workers that seal here.
+"""`Venus.*` of damocles-manager, for damocles-workers that seal and prove here.
 
 A worker's token names the tenant, and where it is limited the miners; what is not in the table answers that
 there is no such method, on which a worker stays idle.
@@ -27,7 +27,9 @@ from apps.api.rpc.services.damocles.forms import (
     SECTOR,
     SPEC,
 )
+from apps.api.rpc.services.damocles.proofs import PROOFS
 from apps.api.rpc.services.damocles.reads import READS
+from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorGone
@@ -222,6 +224,8 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Venus.StoreReserveSpace": _row(store_reserve_space, SECTOR, COUNT, NAMES),
     "Venus.StoreBasicInfo": _row(store_basic_info, NAME),
     "Venus.GetInfo": _row(get_info, COUNT),
+    **PROOFS,
     **READS,
+    **STANDING,
 }
 DAMOCLES: Final = Service(methods=METHODS, by_version={}, versions=("v0",))
