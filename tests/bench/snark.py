@@ -118,7 +118,7 @@ def run(case: str) -> bench.Figure:
         return bench.Figure(case, made.seconds, "times one core", None, None)
     if case in PER_MILLION or case in PER_POINTS:
         what = "constraints" if case in PER_MILLION else "points"
-        name = f"{case}, 1 M {what} ({made.own / 2**30:.2f} GiB)"
+        name = f"{case}, 1 M {what} ({made.own / 2**30:.2f} GiB in all)"
         return bench.Figure(name, made.seconds, "s", None, None)
     peer = PEERS.get(case)
     scaled = None if peer is None else peer / bench.machine_scale(bench.FIELD_LINE)
