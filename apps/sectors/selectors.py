@@ -24,6 +24,7 @@ from poolsite.wire.pipeline import (
     RUN_FINAL,
     Owner,
     SectorState,
+    Stage,
 )
 from poolsite.wire.pipeline.changes import OPEN_CHANGES
 
@@ -298,17 +299,20 @@ def sector_wait(
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
         if sector.job.is_portable:
             return SectorWait("any host with a free slot for it: the console has what it needs")
-        return _host_wait(sector.job.sticky_worker, now=now)
+        return _host_wait(sector.job.sticky_worker, sector.stage, now=now)
     return None
 
 
-def _host_wait(holder: Worker | None, *, now: datetime) -> SectorWait:
+def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWait:
     """Return which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
         silent = f"last seen {holder.seen_at:%H:%M:%S}"
         return SectorWait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
     if holder is not None and holder.is_paused:
         return SectorWait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)
+    if holder is not None and stage in (Stage.PERSIST, Stage.FINALIZE) and not holder.stores:
+        remedy = "bring one back or attach another (page Storage)"
+        return SectorWait(f"a store: its host {holder.name} reads none now; {remedy}", is_odd=True)
     return SectorWait("a worker with a free slot")
 
 

@@ -35,6 +35,7 @@ from workers.agent.paths import (
     sealing_paths,
 )
 from workers.agent.places import SealingPlaces
+from workers.agent.storing import Storing
 from workers.console.client import Console, ConsoleAway, ConsoleRefused
 from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
@@ -44,13 +45,10 @@ from workers.storage.files import (
     DamagedFile,
     NotEnoughSpace,
     TruncatedFile,
-    is_complete,
     space_check,
     write_file,
 )
-from workers.storage.store import StoreAway, kept_files, path_remove
-from workers.storage.store_mark import BadMark, StoreRefuses
-from workers.storage.sums import SectorSums
+from workers.storage.store import path_remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,9 +57,7 @@ if TYPE_CHECKING:
     from poolsite.wire.jobs import SealInputs
     from workers.processors.pool import ProcessorPool
     from workers.stage_processors import Location
-    from workers.storage.sector import SectorFiles
-    from workers.storage.store import Store
-    from workers.storage.stores import Attachment, Stores
+    from workers.storage.stores import Stores
 
 log = structlog.get_logger(__name__)
 
@@ -144,10 +140,11 @@ class StageRunner:
         self.pool = pool
         self.journal = Journal(folder / "jobs")
         self.places = SealingPlaces(folder, self.journal, locations)
+        self.storing = Storing(stores, places=self.places, journal=self.journal)
         self.files_only: dict[str, Callable[[str, SealInputs, SealingPaths], StageOutputs]] = {
-            Stage.PERSIST: self._persist,
-            Stage.FINALIZE: self._finalize,
-            SnapStage.KEY_CLEAR: self._key_clear,
+            Stage.PERSIST: self.storing.persist,
+            Stage.FINALIZE: self.storing.finalize,
+            SnapStage.KEY_CLEAR: self.storing.key_clear,
         }
         """Stages without a kernel."""
 
@@ -302,7 +299,7 @@ class StageRunner:
     def paths(self, job_id: str, inputs: SealInputs) -> SealingPaths:
         """Return where a sector is sealed, with the folders made.  Raises StoreAway."""
         is_stored = inputs.stage in UNSEAL_STAGES or (inputs.is_update and inputs.state not in REBUILD_STATES)
-        store = self._store_of(inputs) if is_stored else None
+        store = self.storing.store_of(inputs) if is_stored else None
         # Bytes are unsealed in the store, and a guest's proof is made from its job's folder alone.
         is_elsewhere = inputs.stage in UNSEAL_STAGES or is_guest(inputs)
         root = self.folder if is_elsewhere else self.places.root(job_id, inputs)
@@ -311,96 +308,6 @@ class StageRunner:
             for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
                 folder.mkdir(parents=True, exist_ok=True)
         return paths
-
-    def _store_of(self, inputs: SealInputs) -> Store:
-        """Return the store that has a sector's replica.  Raises StoreAway, BadFile."""
-        found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
-        if found:
-            return found[0].require()
-        if away := self.stores.away():
-            raise StoreAway(f"the sector is in no store that is there; {away[0].name} is away: page Storage")
-        raise BadFile("no store of this host has the sector")
-
-    def _persist(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        one = self._put(job_id, inputs, paths)
-        return StageOutputs(store=one.name, store_uid=one.uid)
-
-    def _put(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> Attachment:
-        """Store a sealed sector in the store that fits best; an update beside what it was encoded over."""
-        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
-        files = [paths.files.sealed, *kept_files(paths.files)]
-        size = sum(file.stat().st_size for file in files if file.exists())
-        try:
-            one = self._choose(job_id, inputs, size)
-        except (StoreRefuses, BadMark) as error:
-            raise BadInput(str(error)) from None
-        self.stores.reserve(job_id, one, size)
-        try:
-            one.require().persist(paths.files, **sector, is_update=inputs.is_update)
-        finally:
-            self.stores.release(job_id)
-        if is_synthetic(inputs, paths) and paths.files.synthetic_proofs.exists():
-            for spent in paths.files.spent_by_synthetic:
-                spent.unlink(missing_ok=True)
-        return one
-
-    def _choose(self, job_id: str, inputs: SealInputs, size: int) -> Attachment:
-        """Return the store for a sector: the one that has it, where it is to replace what lies there.
-
-        Raises StoreRefuses, StoreAway, NotEnoughSpace, BadMark.
-        """
-        wanted: dict[str, Any] = {"miner_id": inputs.miner_id, "is_update": inputs.is_update, "job": job_id}
-        if here := self.stores.holding(miner_id=inputs.miner_id, number=inputs.number):
-            try:
-                return self.stores.choose(**wanted, needs_bytes=size, among=here)
-            except (StoreRefuses, StoreAway, NotEnoughSpace):
-                if inputs.is_update or inputs.state in REBUILD_STATES:
-                    raise
-        return self.stores.choose(**wanted, needs_bytes=size)
-
-    def _finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        """Clear the sealing folder of a proven sector, once its files are whole in a store.
-
-        Where they were in none, the outputs name the one that has them now.
-        """
-        files, outputs = paths.files, StageOutputs()
-        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
-        if files.p_aux.exists():
-            here = self.stores.holding(**sector)
-            if not any(one.store.has(files, **sector, is_update=inputs.is_update) for one in here):
-                if away := self.stores.away():
-                    raise StoreAway(f"the sector may lie in {away[0].name}, which is away: page Storage")
-                one = self._put(job_id, inputs, paths)
-                outputs = StageOutputs(store=one.name, store_uid=one.uid)
-            # p_aux goes first: a kill in between leaves a folder that is known to be done with.
-            files.p_aux.unlink()
-        sector_files_remove(files)
-        paths.staged.unlink(missing_ok=True)
-        if inputs.state in REBUILD_STATES:
-            sector_files_remove(paths.key)
-            path_remove(self.places.root(job_id, inputs) / "unsealed" / files.sealed.name)
-        for spent in paths.job.glob("c1-*.json"):
-            spent.unlink(missing_ok=True)
-        return outputs
-
-    def _key_clear(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
-        """Clear the replica that data were encoded into, once the updated one is whole in the store."""
-        self._finalize(job_id, inputs, paths)
-        store = self._store_of(inputs)
-        stored = store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
-        if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
-            raise BadFile("the updated replica is not in the store: the one before it stays")
-        sector_files_remove(paths.key)
-        SectorSums(store.root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
-        return StageOutputs()
-
-
-def sector_files_remove(files: SectorFiles) -> None:
-    """Remove a sector's replica and cache folder."""
-    # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
-    for path in (files.cache, *files.cache.parent.glob(f"{files.cache.name}.*")):
-        path_remove(path)
-    files.sealed.unlink(missing_ok=True)
 
 
 def task_of(name: str, inputs: SealInputs, paths: SealingPaths) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from workers.storage.sizes import size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -90,8 +90,15 @@ def write_file(path: Path, content: bytes) -> None:
     finish_file(path)
 
 
-def copy_file(source: Path, target: Path, *, size_bytes: int, digest: str | None = None) -> None:
-    """Copy `source` to `target`, extended with zeros to `size_bytes`.
+def copy_file(
+    source: Path,
+    target: Path,
+    *,
+    size_bytes: int,
+    digest: str | None = None,
+    beat: Callable[[], None] | None = None,
+) -> None:
+    """Copy `source` to `target`, extended with zeros to `size_bytes`; `beat` is called as it goes on.
 
     Raises TruncatedFile if it is longer, DamagedFile if its SHA-256 is not `digest`.
     """
@@ -100,6 +107,8 @@ def copy_file(source: Path, target: Path, *, size_bytes: int, digest: str | None
         seen = sha256()
         while part := reader.read(COPY_BYTES):
             writer.write(part)
+            if beat is not None:
+                beat()
             if digest is not None:
                 seen.update(part)
         if writer.tell() > size_bytes:

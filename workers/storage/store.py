@@ -22,6 +22,7 @@ from workers.storage.store_mark import StoreMark, mark_read
 from workers.storage.sums import FileSum, SectorSums
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -101,9 +102,15 @@ class Store:
         return found
 
     def persist(
-        self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False
+        self,
+        source: SectorFiles,
+        *,
+        miner_id: int,
+        number: int,
+        is_update: bool = False,
+        beat: Callable[[], None] | None = None,
     ) -> SectorFiles:
-        """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last.
+        """Copy what proving needs: the sealed file, p_aux, t_aux and tree-r-last; `beat` hears of each part.
 
         May be repeated; what is there whole and newer is copied again, since the sector may have been
         sealed anew.  Raises TruncatedFile, FileNotFoundError, OSError, DamagedFile if a file is not what
@@ -121,7 +128,7 @@ class Store:
         sums = SectorSums(self.root, target.sealed.name)
         sums.forget(names.values())
         for file, size in sizes.items():
-            copy_file(file, copies[file], size_bytes=size, digest=known(file))
+            copy_file(file, copies[file], size_bytes=size, digest=known(file), beat=beat)
         digests = {file: known(file) for file in sizes if file.stat().st_size == sizes[file]}
         sums.record({names[file]: FileSum(sizes[file], digest) for file, digest in digests.items() if digest})
         return target

@@ -12,9 +12,10 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from poolsite.wire.stores import UID_MAX
+from workers.storage.answers import answered
 from workers.storage.files import NotEnoughSpace, write_file
 from workers.storage.sector import sector_name
 from workers.storage.sizes import size_words
@@ -24,10 +25,13 @@ from workers.storage.sums import SUMS
 from workers.storage.used import SECTOR_KINDS, UsedBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.sector import SectorFiles
+    from workers.storage.store_mark import StoreMark
+
+T = TypeVar("T")
 
 ATTACHED: Final = "stores.json"
 """In a worker's folder: the stores that are attached."""
@@ -67,14 +71,20 @@ class Attachment:
             "If it was replaced on purpose, detach the old one and attach the new one (page Storage)"
         )
 
+    def asked(self, work: Callable[[Store], T]) -> T:
+        """Return what `work` finds in the store that was attached, if its disk answers in time.
+
+        Raises StoreAway, BadMark, OSError.
+        """
+        return answered(self.path, lambda _: work(self.require()))
+
     @property
     def is_here(self) -> bool:
         """Return whether the store that was attached can be read."""
         try:
-            self.require()
+            return self.asked(lambda _: True)
         except (OSError, BadMark):
             return False
-        return True
 
 
 class Stores:
@@ -187,11 +197,16 @@ class Stores:
     def holding(self, *, miner_id: int, number: int) -> list[Attachment]:
         """Return the stores that are there and have a sector's replica."""
         name = sector_name(miner_id, number)
-        return [
-            one
-            for one in self.here()
-            if any(os.path.exists(os.path.join(one.path, kind, name)) for kind in ("sealed", "update"))
-        ]
+
+        def has(store: Store) -> bool:
+            return any((store.root / kind / name).exists() for kind in ("sealed", "update"))
+
+        found = []
+        for one in self.attached():
+            with suppress(OSError, BadMark):
+                if one.asked(has):
+                    found.append(one)
+        return found
 
     def proven_files(
         self,
@@ -235,15 +250,14 @@ class Stores:
         best: tuple[int, Attachment] | None = None
         for one in (attached := self.attached() if among is None else list(among)):
             try:
-                mark = one.require().mark()
+                mark, disk, free = one.asked(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
                 mark.takes(miner_id=miner_id, is_update=is_update)
-                free = self.free_bytes(one, without=job)
             except (StoreRefuses, BadMark) as error:
                 refusals.append(str(error))
                 continue
             except OSError:
                 continue
-            if one.path in self.read_only or os.statvfs(one.path).f_flag & os.ST_RDONLY:
+            if one.path in self.read_only or disk.f_flag & os.ST_RDONLY:
                 continue
             if free < needs_bytes:
                 full = (
@@ -259,6 +273,9 @@ class Stores:
             raise NotEnoughSpace(full)
         names = ", ".join(one.name for one in attached) or "none is attached"
         raise StoreAway(f"no store can take the sector now ({names}): see page Storage")
+
+    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, os.statvfs_result, int]:
+        return store.mark(), os.statvfs(one.path), self.free_bytes(one, without=job)
 
     def free_bytes(self, one: Attachment, *, without: str = "") -> int:
         """Return what may still be put into a store.  Raises OSError, BadMark."""

@@ -147,6 +147,21 @@ def test_a_sector_whose_files_lie_on_one_host_waits_for_that_one(box: dict[str, 
     assert wait.what == what
 
 
+def test_a_landed_sector_whose_host_reads_no_store_says_so() -> None:
+    sector = made(SectorState.COMMIT_LANDED)
+    box = factories.worker("box", seen_at=NOON, stores=[])
+    Job.objects.update(sticky_worker=box)
+    sector.refresh_from_db()
+
+    wait = sector_wait(sector, height=51, challenge_delay=2, seed_confidence=1, now=NOON)
+
+    assert wait is not None
+    assert wait.is_odd
+    assert wait.what == (
+        "a store: its host box reads none now; bring one back or attach another (page Storage)"
+    )
+
+
 def test_a_finished_sector_waits_for_nothing() -> None:
     sector = made(SectorState.PROVING)
 

@@ -1,0 +1,285 @@
+"""Finished sectors go into stores: another one where the first is dead, silent, full or read-only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+
+from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.jobs import Level, SealInputs, StageOutputs
+from tests.integration.disks import mounted
+from workers.agent import storing
+from workers.agent.journal import Failure, Work
+from workers.agent.stages import StageRunner
+from workers.storage import answers, store
+from workers.storage.checksums import Checksums, file_digest
+from workers.storage.files import copy_file
+from workers.storage.store import MARK
+from workers.storage.stores import Attachment, Stores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PROOF = 5
+GIVEN = SealInputs(
+    miner_id=1000, number=7, seal_proof=PROOF, sector_size=2048, state="COMMIT_LANDED", stage="FINALIZE"
+)
+
+
+class Host:
+    """A sealing host with the stores a and b; sector 7 lies in its sealing folder as it was sealed."""
+
+    def __init__(self, folder: Path, *roots: Path) -> None:
+        self.folder = folder
+        self.roots = roots or (folder / "a", folder / "b")
+        self.stores = Stores(folder / "worker", self.roots)
+        self.stores.open()
+        self.runner = StageRunner(folder=folder / "worker", stores=self.stores, pool=None)  # type: ignore[arg-type]  # no kernels
+        self.files = self.runner.paths("job", GIVEN).files
+        self.files.sealed.write_bytes(bytes(range(256)) * 8)
+        self.files.p_aux.write_bytes(bytes(32) + bytes([1]) * 31 + b"\0")
+        self.files.t_aux.write_bytes(b"t")
+        self.files.tree_r_last(0).write_bytes(bytes(32 * self.files.tree_r_last_nodes))
+        known = (self.files.sealed, self.files.p_aux, self.files.tree_r_last(0))
+        Checksums(self.files.cache).record_all({path: file_digest(path) for path in known})
+
+    def run(self, stage: str = "FINALIZE", *, token: int = 1) -> StageOutputs | Failure:
+        work = Work(token=token, inputs=replace(GIVEN, stage=stage))
+        self.runner.journal.work_write("job", work)
+        self.runner.run("job")
+        failure = self.runner.journal.failure_read("job", work.id, token=token)
+        outputs = self.runner.journal.outputs_read("job", work.id)
+        found = outputs or failure
+        assert found is not None
+        return found
+
+    def stored_in(self, name: str) -> bool:
+        """Whether a store has the sector whole."""
+        root = next(root for root in self.roots if root.name == name)
+        kept = seal_parameters(PROOF)
+        there = store.Store(root).files(kept, miner_id=1000, number=7)
+        return (
+            there.comm_r is not None
+            and there.sealed.read_bytes() == bytes(range(256)) * 8
+            and there.tree_r_last(0).exists()
+        )
+
+    def persist_in(self, name: str) -> None:
+        one = next(one for one in self.stores.attached() if one.path.endswith(name))
+        one.store.persist(self.files, miner_id=1000, number=7)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+class Clock:
+    """A clock that somebody sets forward as soon as a disk hangs: nothing here takes its own time."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+    def pass_over(self) -> None:
+        """Let more go by than anybody waits."""
+        self.ahead += 10_000.0
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(answers, "monotonic", made)
+    return made
+
+
+@contextmanager
+def silent(root: Path) -> Iterator[None]:
+    """A store whose mark is never answered: whoever reads it hangs, as on a disk that is dead."""
+    mark = root / MARK
+    kept = mark.read_bytes()
+    mark.unlink()
+    os.mkfifo(mark)
+    try:
+        yield
+    finally:
+        ends = threading.Event()
+
+        def answer() -> None:
+            while not ends.wait(0.01):
+                try:
+                    os.close(os.open(mark, os.O_WRONLY | os.O_NONBLOCK))
+                except OSError as error:
+                    if error.errno != errno.ENXIO:
+                        raise
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        for hanging in answers._hanging.values():
+            hanging.join()
+        ends.set()
+        thread.join()
+        mark.unlink()
+        mark.write_bytes(kept)
+
+
+def test_finalize_waits_for_a_store_that_is_away_and_then_takes_another(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.persist_in("a")
+    (tmp_path / "a").rename(tmp_path / "unmounted")
+
+    first = host.run(token=1)
+
+    assert isinstance(first, Failure)
+    assert first.level is Level.TEMPORARY
+    assert "which is away: mount its disk; after 60 s another store is taken" in first.error
+    assert not (tmp_path / "b" / "sealed").exists()
+
+    monkeypatch.setattr(storing, "AWAY_S", 0.0)
+    done = host.run(token=2)
+
+    assert isinstance(done, StageOutputs), done
+    assert done.store == store.Store(tmp_path / "b").name()
+    assert host.stored_in("b")
+    assert not host.files.sealed.exists(), "the sealing folder is cleared"
+
+
+def test_finalize_takes_the_sector_where_it_lies_once_its_store_is_back(host: Host, tmp_path: Path) -> None:
+    host.persist_in("a")
+    (tmp_path / "a").rename(tmp_path / "unmounted")
+    assert isinstance(host.run(token=1), Failure)
+    (tmp_path / "unmounted").rename(tmp_path / "a")
+
+    done = host.run(token=2)
+
+    assert isinstance(done, StageOutputs)
+    assert done.store is None
+    assert not (tmp_path / "b" / "sealed").exists(), "nothing is stored twice"
+
+
+def test_a_store_that_does_not_answer_holds_nothing_up(
+    host: Host, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Attachment.require
+
+    def require(one: Attachment) -> store.Store:
+        if one.path == str(tmp_path / "a") and (tmp_path / "a" / MARK).is_fifo():
+            clock.pass_over()
+        return plain(one)
+
+    monkeypatch.setattr(Attachment, "require", require)
+    monkeypatch.setattr(storing, "AWAY_S", 0.0)
+    with silent(tmp_path / "a"):
+        done = host.run()
+
+        assert isinstance(done, StageOutputs), done
+        assert host.stored_in("b")
+        before = threading.active_count()
+        assert len(host.stores.here()) == 1
+        assert threading.active_count() <= before, "nobody follows the thread that hangs there"
+    assert len(host.stores.here()) == 2
+
+
+def test_a_store_that_stands_still_under_a_copy_is_left_for_another(
+    host: Host, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk takes the first bytes, and no more."""
+    goes_on: threading.Event = threading.Event()
+    asked: list[Path] = []
+    plain = copy_file
+
+    def slow(source: Path, target: Path, *, beat: Callable[[], None], **kept: object) -> None:
+        asked.append(target)
+        if len(asked) == 1:
+            clock.pass_over()
+            goes_on.wait()
+        plain(source, target, beat=beat, **kept)  # type: ignore[arg-type]  # as they come
+
+    monkeypatch.setattr(store, "copy_file", slow)
+
+    done = host.run("PERSIST")
+
+    assert isinstance(done, StageOutputs), done
+    [first] = [root.name for root in host.roots if asked[0].is_relative_to(root)]
+    other = "b" if first == "a" else "a"
+    assert done.store == store.Store(host.folder / other).name()
+    assert host.stored_in(other)
+    goes_on.set()
+    for left in answers._hanging.values():
+        left.join()
+
+
+def test_a_disk_that_breaks_under_a_copy_is_left_for_another(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = list[str]()
+
+    def broken(one: object, *kept: object, **how: object) -> None:
+        chosen.append(str(one.path))  # type: ignore[attr-defined]  # an attachment
+        if len(chosen) == 1:
+            shutil.rmtree(chosen[0])
+            raise OSError(errno.EIO, "Input/output error")
+        whole(one, *kept, **how)  # type: ignore[arg-type]  # as they come
+
+    whole = storing.stored_in_time
+    monkeypatch.setattr(storing, "stored_in_time", broken)
+
+    done = host.run("PERSIST")
+
+    assert isinstance(done, StageOutputs), done
+    assert len(set(chosen)) == 2
+    assert host.stored_in(chosen[1].rpartition("/")[2])
+
+
+def test_where_no_store_takes_it_the_broken_one_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, tmp_path / "a")
+
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(storing, "stored_in_time", broken)
+
+    failed = host.run("PERSIST")
+
+    assert isinstance(failed, Failure)
+    assert failed.level is Level.TEMPORARY
+    assert failed.error == (
+        f"{tmp_path / 'a'}: Read-only file system, and no other store takes the sector: page Storage"
+    )
+    assert host.stores.reserved_bytes(host.stores.attached()[0].uid) == 0
+
+
+def test_damage_of_the_sealing_folder_is_not_the_stores_fault(host: Host, tmp_path: Path) -> None:
+    host.files.sealed.write_bytes(bytes(2048))
+
+    failed = host.run("PERSIST")
+
+    assert isinstance(failed, Failure)
+    assert failed.level is Level.PERMANENT
+    assert "is damaged" in failed.error
+
+
+def test_a_read_only_disk_is_passed_over_when_a_sector_is_finalized(tmp_path: Path) -> None:
+    with mounted(tmp_path / "a", megabytes=8) as root:
+        host = Host(tmp_path, root, tmp_path / "b")
+        subprocess.run(["mount", "-o", "remount,ro", root], check=True)
+
+        done = host.run()
+
+        assert isinstance(done, StageOutputs), done
+        assert host.stored_in("b")

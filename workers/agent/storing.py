@@ -1,0 +1,218 @@
+"""Bringing finished sectors from a sealing folder into stores, and clearing the folder after that.
+
+A store that is dead, silent or not to be written holds no sector up while another one takes it.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from poolsite.wire.jobs import StageOutputs
+from workers.agent.paths import REBUILD_STATES, is_synthetic
+from workers.processors.errors import BadFile, BadInput
+from workers.storage.answers import COPY_S, answered
+from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, is_complete, write_file
+from workers.storage.store import StoreAway, kept_files, path_remove
+from workers.storage.store_look import FULL_ERRORS, READ_ONLY_ERRORS, write_fault
+from workers.storage.store_mark import BadMark, StoreRefuses
+from workers.storage.sums import SectorSums
+
+if TYPE_CHECKING:
+    from poolsite.wire.jobs import SealInputs
+    from workers.agent.journal import Journal
+    from workers.agent.paths import SealingPaths
+    from workers.agent.places import SealingPlaces
+    from workers.storage.sector import SectorFiles
+    from workers.storage.store import Store
+    from workers.storage.stores import Attachment, Stores
+
+log = structlog.get_logger(__name__)
+
+AWAY_S: Final = 60.0
+"""How long a store that may have a sector is waited for before the sector goes to another one."""
+AWAY_SINCE: Final = "away-since"
+"""In a job's folder: when a store was missed first."""
+
+
+class Storing:
+    """The stages of a sector that only move files."""
+
+    def __init__(self, stores: Stores, *, places: SealingPlaces, journal: Journal) -> None:
+        self.stores, self.places, self.journal = stores, places, journal
+
+    def store_of(self, inputs: SealInputs) -> Store:
+        """Return the store that has a sector's replica.  Raises StoreAway, BadFile."""
+        found = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
+        if found:
+            return found[0].require()
+        if away := self.stores.away():
+            raise StoreAway(f"the sector is in no store that is there; {away[0].name} is away: page Storage")
+        raise BadFile("no store of this host has the sector")
+
+    def persist(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        """Store a sealed sector, and return where."""
+        one = self._put(job_id, inputs, paths)
+        return StageOutputs(store=one.name, store_uid=one.uid)
+
+    def finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        """Clear the sealing folder of a proven sector, once its files are whole in a store.
+
+        Where they were in none, the outputs name the one that has them now.
+        """
+        files, outputs = paths.files, StageOutputs()
+        if files.p_aux.exists():
+            if not self._is_stored(inputs, files):
+                if away := self.stores.away():
+                    self._wait(job_id, away[0], inputs)
+                one = self._put(job_id, inputs, paths)
+                outputs = StageOutputs(store=one.name, store_uid=one.uid)
+            # p_aux goes first: a kill in between leaves a folder that is known to be done with.
+            files.p_aux.unlink()
+        sector_files_remove(files)
+        paths.staged.unlink(missing_ok=True)
+        if inputs.state in REBUILD_STATES:
+            sector_files_remove(paths.key)
+            path_remove(self.places.root(job_id, inputs) / "unsealed" / files.sealed.name)
+        for spent in paths.job.glob("c1-*.json"):
+            spent.unlink(missing_ok=True)
+        return outputs
+
+    def key_clear(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
+        """Clear the replica that data were encoded into, once the updated one is whole in the store."""
+        self.finalize(job_id, inputs, paths)
+        store = self.store_of(inputs)
+        stored = store.updated_files(paths.parameters, miner_id=inputs.miner_id, number=inputs.number)
+        if stored.comm_r != inputs.comm_r_new or not is_complete(stored.sealed, inputs.sector_size):
+            raise BadFile("the updated replica is not in the store: the one before it stays")
+        try:
+            sector_files_remove(paths.key)
+            SectorSums(store.root, paths.key.sealed.name).forget(folders=("sealed", "cache"))
+        except OSError as error:
+            if error.errno not in READ_ONLY_ERRORS:
+                raise
+            raise StoreAway(
+                f"{store.root} cannot be written, and the replica before the update is to be removed there: "
+                "allow writing (page Storage), then retry"
+            ) from None
+        return StageOutputs()
+
+    def _is_stored(self, inputs: SealInputs, files: SectorFiles) -> bool:
+        """Return whether a store that answers has all that proving needs."""
+        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
+        for one in self.stores.holding(**sector):
+            try:
+                if one.asked(lambda store: store.has(files, **sector, is_update=inputs.is_update)):
+                    return True
+            except (OSError, BadMark) as error:  # it died since: another one may have the sector
+                log.warning("store_not_read", store=one.name, reason=str(error)[:200])
+        return False
+
+    def _wait(self, job_id: str, away: Attachment, inputs: SealInputs) -> None:
+        """Raise StoreAway until a store that may have the sector was missed for a while.
+
+        An update lies beside what it was encoded over, and waits for that.
+        """
+        may = f"the sector may lie in {away.name}, which is away"
+        if inputs.is_update and inputs.state not in REBUILD_STATES:
+            raise StoreAway(f"{may}: mount its disk (page Storage), then retry")
+        path, now = self.journal.folder(job_id) / AWAY_SINCE, time.time()
+        try:
+            since = float(path.read_text())
+        except (FileNotFoundError, ValueError):
+            since = now
+            write_file(path, f"{since:.3f}".encode())
+        if abs(now - since) < AWAY_S:
+            raise StoreAway(f"{may}: mount its disk; after {AWAY_S:.0f} s another store is taken")
+        log.warning("stored_anew", job=job_id, sector=inputs.number, away=away.name)
+
+    def _put(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> Attachment:
+        """Store a sealed sector in the store that fits best, and in the next one where that fails.
+
+        An update goes beside what it was encoded over.
+        """
+        sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
+        files = [paths.files.sealed, *kept_files(paths.files)]
+        size = sum(file.stat().st_size for file in files if file.exists())
+        failed: dict[str, OSError] = {}
+        while True:
+            try:
+                one = self._choose(job_id, inputs, size, failed)
+            except (StoreRefuses, BadMark) as error:
+                raise BadInput(str(error)) from None
+            except (StoreAway, NotEnoughSpace):
+                for path, fault in failed.items():
+                    words = fault.strerror or str(fault)
+                    raise StoreAway(
+                        f"{path}: {words}, and no other store takes the sector: page Storage"
+                    ) from None
+                raise
+            self.stores.reserve(job_id, one, size)
+            try:
+                stored_in_time(one, paths.files, **sector, is_update=inputs.is_update)
+                break
+            except OSError as error:
+                if not _is_stores_fault(one, error):
+                    raise
+                log.warning("not_stored", store=one.name, sector=inputs.number, reason=str(error)[:200])
+                failed[one.path] = error
+            finally:
+                self.stores.release(job_id)
+        if is_synthetic(inputs, paths) and paths.files.synthetic_proofs.exists():
+            for spent in paths.files.spent_by_synthetic:
+                spent.unlink(missing_ok=True)
+        return one
+
+    def _choose(self, job_id: str, inputs: SealInputs, size: int, failed: dict[str, OSError]) -> Attachment:
+        """Return the store for a sector: the one that has it, where it is to replace what lies there.
+
+        Raises StoreRefuses, StoreAway, NotEnoughSpace, BadMark.
+        """
+        wanted: dict[str, Any] = {"miner_id": inputs.miner_id, "is_update": inputs.is_update, "job": job_id}
+        holding = self.stores.holding(miner_id=inputs.miner_id, number=inputs.number)
+        if here := [one for one in holding if one.path not in failed]:
+            try:
+                return self.stores.choose(**wanted, needs_bytes=size, among=here)
+            except (StoreRefuses, StoreAway, NotEnoughSpace):
+                if inputs.is_update or inputs.state in REBUILD_STATES:
+                    raise
+        elif failed and holding and inputs.is_update and inputs.state not in REBUILD_STATES:
+            raise StoreAway("an update lies in the store of what it was encoded over")
+        among = [one for one in self.stores.attached() if one.path not in failed]
+        return self.stores.choose(**wanted, needs_bytes=size, among=among)
+
+
+def stored_in_time(
+    one: Attachment, files: SectorFiles, *, miner_id: int, number: int, is_update: bool
+) -> None:
+    """Copy a sector into a store that must not stand still over it.  Raises StoreAway, OSError."""
+    answered(
+        one.path,
+        lambda beat: one.require().persist(
+            files, miner_id=miner_id, number=number, is_update=is_update, beat=beat
+        ),
+        patience_s=COPY_S,
+    )
+
+
+def _is_stores_fault(one: Attachment, error: OSError) -> bool:
+    """Return whether a copy failed for its target, not for what was to be copied."""
+    if isinstance(error, StoreAway) or error.errno in (*FULL_ERRORS, errno.EROFS):
+        return True
+    if isinstance(error, TruncatedFile | DamagedFile | FileNotFoundError):
+        return not one.is_here
+    try:
+        return answered(one.path, lambda _: write_fault(one.store.root)) != 0
+    except OSError:
+        return True
+
+
+def sector_files_remove(files: SectorFiles) -> None:
+    """Remove a sector's replica and cache folder."""
+    # Beside the cache folder lie its checksums and what was put aside; the dot keeps sector 50 out of 5.
+    for path in (files.cache, *files.cache.parent.glob(f"{files.cache.name}.*")):
+        path_remove(path)
+    files.sealed.unlink(missing_ok=True)

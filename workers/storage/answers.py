@@ -1,0 +1,67 @@
+"""Stores that may never answer: a dead disk or an NFS server that is gone holds whoever reads for ever.
+
+What touches such a store goes in a thread that is left behind; the caller goes on without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from workers.storage.store import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+LOOK_S: Final = 20.0
+"""A look that has not ended by then: the store does not answer."""
+COPY_S: Final = 600.0
+"""The same of a copy into it, since its last bytes."""
+LOOK_AGAIN_S: Final = 0.5
+"""Between two looks at the clock."""
+
+_hanging: dict[str, threading.Thread] = {}
+"""By path: the thread that was left behind there; while it hangs nobody follows it."""
+
+
+def answered(path: str, work: Callable[[Callable[[], None]], T], *, patience_s: float | None = None) -> T:
+    """Return what `work` gives, as long as it ends or calls what it is given often enough.
+
+    Raises StoreAway, and whatever `work` raises.
+    """
+    patience = LOOK_S if patience_s is None else patience_s
+    left = _hanging.get(path)
+    if left is not None and left.is_alive():
+        raise _silent(path)
+    heard = [monotonic()]
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def beat() -> None:
+        heard[0] = monotonic()
+
+    def run() -> None:
+        try:
+            results.append(work(beat))
+        except BaseException as error:  # noqa: BLE001  # raised where it is waited for
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name=f"store {path}"[:60], daemon=True)
+    thread.start()
+    while thread.is_alive():
+        wait = heard[0] + patience - monotonic()
+        if wait <= 0:
+            _hanging[path] = thread
+            raise _silent(path)
+        thread.join(min(wait, LOOK_AGAIN_S))
+    _hanging.pop(path, None)
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def _silent(path: str) -> StoreAway:
+    return StoreAway(f"{path} does not answer: check its disk or its server")
