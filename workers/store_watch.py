@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -32,7 +33,7 @@ from workers.storage.store_mark import BadMark
 from workers.storage.stores import NotAttached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from poolsite.wire.hosts import Command
@@ -53,6 +54,7 @@ MOVES: Final = {
     Operation.REMOVE_COPY: sector_remove,
     Operation.DROP_COPY: copy_drop,
 }
+MOVES_NOW: Final = "a move writes or removes the sector's files here meanwhile"
 FINISHED_MAX: Final = 100
 """Orders whose end is remembered, should the console ask again."""
 
@@ -72,6 +74,12 @@ class StoreWatch:
         self._wanted = threading.Event()
         self._moving = threading.Lock()
         self._checking = threading.Lock()
+        self._changing: tuple[str, str] | None = None
+        """Store and sector whose files a move writes or removes."""
+        self._reading: tuple[str, str] | None = None
+        """Store and sector whose files a check reads."""
+        self._is_disturbed = False
+        """A move has changed what is read."""
         self._checked: dict[str, CheckedSector] = {}
         self._scanned: dict[str, ScannedStore] = {}
         """By command: what was found, until the console has it."""
@@ -162,20 +170,55 @@ class StoreWatch:
         elif command.op is Operation.SCAN_STORE:
             self._scan(command)
         elif command.op is Operation.REMOVE_LEFTOVER:
-            with self._moving:
+            name = sector_name(int(args["miner_id"]), int(args["number"]))
+            with self._moving, self._changes(args["uid"], name):
                 leftover_remove(self._attached_store(args["uid"]), args)
         else:
-            with self._moving:  # one after the other: disks are read and written in one go
-                MOVES[command.op](self.stores, moved_sector(args))
+            moved = moved_sector(args)
+            uid = moved.from_uid if command.op is Operation.REMOVE_COPY else moved.to_uid
+            with (
+                self._moving,
+                self._changes(uid, moved.name),
+            ):  # one after the other: disks are read in one go
+                MOVES[command.op](self.stores, moved)
 
     def _check(self, command: Command) -> None:
-        """Read a sector's files; one sector after the other, beside moves."""
+        """Read a sector's files; one sector after the other, beside moves of others.  Raises OSError."""
         one = checked_one(command.args)
-        with self._checking:
+        with self._checking, self._reads(one.uid, one.name):
             files = sector_check(self._attached_store(one.uid), one, is_wanted=self._goes_on)
             self._attached_store(one.uid)  # what is missing went with the disk
         with self._lock:
             self._checked[command.id] = CheckedSector(command=command.id, files=tuple(files))
+
+    @contextmanager
+    def _changes(self, uid: str, name: str) -> Iterator[None]:
+        """Note that a sector's files in a store change: a check that reads them has to read again."""
+        with self._lock:
+            self._changing = (uid, name)
+            self._is_disturbed |= self._reading == self._changing
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._changing = None
+
+    @contextmanager
+    def _reads(self, uid: str, name: str) -> Iterator[None]:
+        """Note that a sector's files in a store are read.  Raises OSError if a move changed them."""
+        with self._lock:
+            self._reading = (uid, name)
+            self._is_disturbed = self._reading == self._changing
+        try:
+            yield
+        except InterruptedError:
+            if not self._is_disturbed:
+                raise
+        finally:
+            with self._lock:
+                self._reading, is_disturbed = None, self._is_disturbed
+        if is_disturbed:
+            raise OSError(MOVES_NOW)
 
     def _scan(self, command: Command) -> None:
         uid = command.args["uid"]
@@ -207,7 +250,7 @@ class StoreWatch:
         return one.require()
 
     def _goes_on(self) -> bool:
-        return not self._is_stopped.is_set()
+        return not self._is_stopped.is_set() and not self._is_disturbed
 
     def found(self, commands: Iterable[str]) -> tuple[tuple[CheckedSector, ...], tuple[ScannedStore, ...]]:
         """Return what these checks and scans have found."""

@@ -11,7 +11,7 @@ from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, whole
 from apps.sectors.host_selectors import worker_is_away
-from apps.sectors.store_check_selectors import BAD_COUNTED_MAX, bad_files_text, copies_bad_of
+from apps.sectors.store_check_selectors import bad_files_text, copies_bad_of
 from apps.sectors.store_selectors import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
@@ -114,22 +114,15 @@ def _waiting_text(data: CheckData) -> str:
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store."""
-    for store_pk, rows in copies_bad_of(data.stores).items():
-        store, first = rows[0].store, rows[0]
-        many = (
-            say("over {bad_counted_max} sectors").format(bad_counted_max=whole(BAD_COUNTED_MAX))
-            if len(rows) > BAD_COUNTED_MAX
-            else ""
-        )
+    for store_pk, bad in copies_bad_of(data.stores).items():
+        store, first = bad.first.store, bad.first
         yield Finding(
             f"copies-{store_pk}",
-            say("{many} in {store} with bad files").format(
-                many=many or plural(len(rows), "sector"), store=store.name
-            ),
+            say("{many} in {store} with bad files").format(many=bad.text, store=store.name),
             say("{miner} / {number}: {first}; rebuild it, then check its files again").format(
                 miner=first.sector.miner, number=first.sector.number, first=bad_files_text(first)
             )[:REASON_MAX],
-            count=len(rows),
+            count=bad.count,
             link=Link("store", (str(store.uuid),)),
         )
 

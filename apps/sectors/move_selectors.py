@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from django.db.models import QuerySet
+
+    from apps.sectors.models import Sector
+
+BEGUN: Final = (MoveState.COPYING, MoveState.COPIED, MoveState.CLEARING)
+OVER: Final = (MoveState.MOVED, MoveState.FAILED)
+SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
+"""The sector's row names the new store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +44,19 @@ def moves_of(store: Store) -> QuerySet[StoreMove]:
 def moves_open(store: Store) -> int:
     """Count the moves out of a store and into it that have not ended."""
     return moves_of(store).filter(state__in=OPEN_MOVES).count()
+
+
+def moved_meanwhile(sector: Sector, store: Store, order: WorkerCommand) -> bool:
+    """Return whether a move wrote or removed a sector's files in a store since a host was told to read them.
+
+    Of the store that the sector's row names only what came there counts: a move away from it removes nothing
+    before the row has changed.
+    """
+    since = Q(updated_at__gte=order.created_at)
+    if sector.store == store.name:
+        return sector.moves.filter(since, to_store=store, state__in=SWITCHED).exists()
+    begun = Q(state__in=BEGUN) | since & Q(state__in=OVER)
+    return sector.moves.filter(begun, Q(from_store=store) | Q(to_store=store)).exists()
 
 
 def removals_awaited(moves: Iterable[StoreMove]) -> dict[int, Removal]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F, Q
+from django.db.models import BigIntegerField, F, Func, OuterRef, Q, Subquery
 
 from apps.core.errors import BadValue
+from apps.core.formatting import plural, whole
 from apps.sectors.errors import CheckUnknown
 from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.states import CopyCondition, StoreCheckState
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
-from apps.sectors.store_models import StoreAttachment
+from apps.sectors.store_models import Store, StoreAttachment
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES, FileState
 from poolsite.wire.stores import READABLE
@@ -23,10 +25,9 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.models import Sector
-    from apps.sectors.store_models import Store
 
 BAD_COUNTED_MAX: Final = 1_000
-"""Damaged sectors that are counted."""
+"""Damaged sectors that are counted in one store."""
 COPIES_SHOWN: Final = 50
 FILES_NAMED: Final = 3
 """Bad files of a sector that are named."""
@@ -59,16 +60,70 @@ def check_get(store: Store, uuid: str) -> StoreCheck:
 
 def check_wait(check: StoreCheck, *, now: datetime) -> str:
     """Return what a running check waits for; empty: for nothing."""
-    if check.state != StoreCheckState.RUNNING:
-        return ""
-    if worker_is_away(check.worker, now=now):
-        return f"waits for {check.worker.name}, which is away"
-    here = StoreAttachment.objects.filter(worker=check.worker_id, store=check.store_id)
-    if not here.filter(condition__in=READABLE).exists():
-        return f"waits until {check.worker.name} reads {check.store.name} again"
-    if check.waits_until is not None and now < check.waits_until:
-        return "tries again in a moment"
-    return ""
+    return checks_wait([check], now=now)[check.pk]
+
+
+def checks_wait(checks: Collection[StoreCheck], *, now: datetime) -> dict[int, str]:
+    """Return what each check waits for, by its row."""
+    running = [check for check in checks if check.state == StoreCheckState.RUNNING]
+    rows = StoreAttachment.objects.filter(
+        worker__in={check.worker_id for check in running}, store__in={check.store_id for check in running}
+    )
+    read = set(rows.filter(condition__in=READABLE).values_list("worker", "store")) if running else set()
+    found = dict.fromkeys((check.pk for check in checks), "")
+    for check in running:
+        if worker_is_away(check.worker, now=now):
+            found[check.pk] = f"waits for {check.worker.name}, which is away"
+        elif (check.worker_id, check.store_id) not in read:
+            found[check.pk] = f"waits until {check.worker.name} reads {check.store.name} again"
+        elif check.waits_until is not None and now < check.waits_until:
+            found[check.pk] = "tries again in a moment"
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChecked:
+    """What checks say of a store as a whole."""
+
+    bad: int = 0
+    """Sectors with bad files, counted up to one more than `BAD_COUNTED_MAX`."""
+    running: StoreCheck | None = None
+    wait: str = ""
+    """What the running one waits for."""
+    done_at: datetime | None = None
+    """When all of it was read last."""
+
+    @property
+    def text(self) -> str:
+        """`3`, `over 1 000`: sectors with bad files."""
+        return f"over {whole(BAD_COUNTED_MAX)}" if self.bad > BAD_COUNTED_MAX else whole(self.bad)
+
+
+def stores_checked(stores: Collection[Store], *, now: datetime) -> dict[int, StoreChecked]:
+    """Return by store what checks of the whole store have found, and how far one is."""
+    if not stores:
+        return {}
+    entire = StoreCheck.objects.filter(store=OuterRef("pk"), sector=None)
+    running = entire.filter(state=StoreCheckState.RUNNING).order_by("-pk")
+    done = entire.filter(state=StoreCheckState.DONE).order_by("-pk")
+    rows = Store.objects.filter(pk__in=[one.pk for one in stores]).order_by()
+    known = rows.annotate(
+        running=Subquery(running.values("pk")[:1]), done_at=Subquery(done.values("updated_at")[:1])
+    )
+    facts = {pk: (check, done_at) for pk, check, done_at in known.values_list("pk", "running", "done_at")}
+    keys = [check for check, _ in facts.values() if check is not None]
+    checks = StoreCheck.objects.select_related("worker", "store").in_bulk(keys)
+    waits = checks_wait(list(checks.values()), now=now)
+    bad = copies_bad_of(stores)
+    return {
+        pk: StoreChecked(
+            bad=bad[pk].count if pk in bad else 0,
+            running=checks.get(check),
+            wait=waits.get(check, ""),
+            done_at=done_at,
+        )
+        for pk, (check, done_at) in facts.items()
+    }
 
 
 def copies_page(
@@ -80,7 +135,7 @@ def copies_page(
     """
     if condition and condition not in CopyCondition.values:
         raise BadValue(f"must be one of {', '.join(CopyCondition.values)}", field="condition")
-    rows = _living().filter(store=store).order_by("-pk")
+    rows = _shown(_living(SectorCopy.objects.filter(store=store))).order_by("-pk")
     if condition:
         rows = rows.filter(condition=condition)
     if before is not None:
@@ -88,29 +143,50 @@ def copies_page(
     return list(rows[:limit])
 
 
-def copies_bad_of(stores: Collection[Store]) -> dict[int, list[SectorCopy]]:
-    """Return the copies that a check found damaged, by the row of their store; so many that one is beyond
-    `BAD_COUNTED_MAX` at most.
-    """
-    found: dict[int, list[SectorCopy]] = {}
+@dataclass(frozen=True, slots=True)
+class BadCopies:
+    """The sectors of one store that have bad files there."""
+
+    count: int
+    """Up to one more than `BAD_COUNTED_MAX`."""
+    first: SectorCopy
+
+    @property
+    def text(self) -> str:
+        """`3 sectors`."""
+        many = self.count > BAD_COUNTED_MAX
+        return f"over {whole(BAD_COUNTED_MAX)} sectors" if many else plural(self.count, "sector")
+
+
+def copies_bad_of(stores: Collection[Store]) -> dict[int, BadCopies]:
+    """Return how many copies a check found damaged, counted for each store by itself, by its row."""
     if not stores:
-        return found
-    rows = _living().filter(condition=CopyCondition.BAD, store__in=[one.pk for one in stores])
-    for row in rows.order_by("store", "pk")[: BAD_COUNTED_MAX + 1]:
-        found.setdefault(row.store_id, []).append(row)
-    return found
+        return {}
+    bad = SectorCopy.objects.filter(condition=CopyCondition.BAD)
+    counted = _living(bad).filter(store=OuterRef(OuterRef("pk"))).order_by("-pk")
+    counted = bad.filter(pk__in=counted.values("pk")[: BAD_COUNTED_MAX + 1]).order_by()
+    each = counted.annotate(count=Func(F("pk"), function="COUNT", output_field=BigIntegerField()))
+    first = _living(bad).filter(store=OuterRef("pk")).order_by("-pk")
+    rows = Store.objects.filter(pk__in=[one.pk for one in stores]).order_by()
+    rows = rows.annotate(count=Subquery(each.values("count")), first=Subquery(first.values("pk")[:1]))
+    found = list(rows.exclude(first=None).values_list("pk", "count", "first"))
+    copies = _shown(bad).in_bulk([first for *_, first in found]) if found else {}
+    return {pk: BadCopies(count, copies[first]) for pk, count, first in found if first in copies}
 
 
 def copies_of(sector: Sector) -> list[SectorCopy]:
     """Return what is known of a sector's files, by store."""
-    rows = _living().filter(sector=sector).order_by("store__name")
+    rows = _shown(_living(SectorCopy.objects.filter(sector=sector))).order_by("store__name")
     return list(rows[:COPIES_SHOWN])
 
 
-def _living() -> QuerySet[SectorCopy]:
+def _living(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
     """Return the copies of sectors that have not ended, in stores of their own tenant."""
     over = Q(sector__state__in=ENDED) | Q(sector__removal_asked_at__isnull=False)
-    rows = SectorCopy.objects.filter(sector__tenant_id=F("store__tenant_id")).exclude(over)
+    return rows.filter(sector__tenant_id=F("store__tenant_id")).exclude(over)
+
+
+def _shown(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
     return rows.select_related("store", "sector__miner")
 
 

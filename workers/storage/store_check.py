@@ -70,7 +70,8 @@ def checked_one(args: Mapping[str, str]) -> CheckedOne:
 def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]) -> list[CheckedFile]:
     """Return what every file of a sector is found to be; sums that nobody had recorded are.
 
-    Raises DamagedFile for an unknown proof type, OSError if the store goes away.
+    Raises DamagedFile for an unknown proof type, InterruptedError once it is not wanted, OSError if the
+    store goes away.
     """
     try:
         parameters = seal_parameters(one.seal_proof)
@@ -102,6 +103,8 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
             if state is FileState.NOTED:
                 fresh[name] = FileSum(size, digest)
         found.append(CheckedFile(name=name, state=state, size=size or 0))
+    if fresh and not is_wanted():
+        raise InterruptedError("these sums may be of files that are others now")
     try:
         sums.record(fresh)
     except OSError:  # a disk that is mounted read-only: nothing can be kept there

@@ -18,11 +18,13 @@ from apps.core.errors import BadValue
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.store_checks import PACE, check_begin, check_cancel
 from apps.sectors.states import CopyCondition, StoreCheckState
-from apps.sectors.store_check_selectors import check_get, check_wait, checks_of, copies_of, copies_page
+from apps.sectors.store_check_selectors import check_get, checks_of, checks_wait, copies_of, copies_page
 from apps.sectors.store_selectors import store_get
 from poolsite.wire.store_checks import FileState
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from apps.sectors.store_check_models import SectorCopy, StoreCheck
 
 
@@ -97,15 +99,26 @@ class CopyPage(serializers.Serializer[Any]):
     cursor = serializers.CharField(allow_null=True)
 
 
+def check_bodies(checks: Collection[StoreCheck]) -> list[dict[str, Any]]:
+    """Write some checks."""
+    waits = checks_wait(checks, now=clock.now())
+    return [_body(check, waits[check.pk]) for check in checks]
+
+
 def check_body(check: StoreCheck) -> dict[str, Any]:
     """Write one check."""
+    [body] = check_bodies([check])
+    return body
+
+
+def _body(check: StoreCheck, wait: str) -> dict[str, Any]:
     counts = ("bytes_s", "total", "done", "bad", "unread", "read_bytes")
     return {
         "uuid": str(check.uuid),
         "store": check.store.name,
         "sector": None if check.sector is None else str(check.sector.uuid),
         "host": check.worker.name,
-        "waits": check_wait(check, now=clock.now()),
+        "waits": wait,
         **{name: getattr(check, name) for name in ("state", *counts, "error", "created_at", "updated_at")},
     }
 
@@ -139,7 +152,7 @@ class StoreChecksView(PoolView):
         """List them, the newest first."""
         limit = number(request, "limit", least=1, default=20, most=100)
         store = store_get(self.principal, uuid, now=clock.now())
-        return Response({"results": [check_body(row) for row in checks_of(store)[:limit]]})
+        return Response({"results": check_bodies(list(checks_of(store)[:limit]))})
 
     @extend_schema(request=StoreCheckInput, responses={201: StoreCheckOutput})
     def post(self, request: Request, uuid: str) -> Response:

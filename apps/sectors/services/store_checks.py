@@ -17,10 +17,11 @@ from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Sector
+from apps.sectors.move_selectors import moved_meanwhile
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.store_copies import copies_forget, copy_note, copy_unread
+from apps.sectors.services.store_copies import condition_of, copies_forget, copy_note, copy_unread
 from apps.sectors.services.store_events import event_write
-from apps.sectors.states import StoreCheckState
+from apps.sectors.states import CopyCondition, StoreCheckState
 from apps.sectors.store_check_models import StoreCheck
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import hosts_of_store
@@ -59,6 +60,7 @@ CHECKED: Final = "CHECKED"
 FILES_DIFFER: Final = "FILES_DIFFER"
 """The same where files differ."""
 NOTHING_TOLD: Final = "the host reported nothing of it"
+MOVES_HERE: Final = "it was moved here while it was read"
 
 
 @transaction.atomic
@@ -247,6 +249,9 @@ def checks_note(
             continue
         if sector is None:
             check.done += 1
+        elif sector.store != check.store.name and moved_meanwhile(sector, check.store, order):
+            check.done += 1
+            copies_forget(sector.pk, check.store.name)
         elif (key := str(order.uuid)) in told:
             _note(check, order, sector, told[key], now=now)
         else:
@@ -266,6 +271,9 @@ def _sector_of(order: WorkerCommand) -> Sector | None:
 def _note(
     check: StoreCheck, order: WorkerCommand, sector: Sector, files: Collection[CheckedFile], *, now: datetime
 ) -> None:
+    if condition_of(files) == CopyCondition.BAD and moved_meanwhile(sector, check.store, order):
+        _fail(check, order, sector, error=MOVES_HERE, now=now)
+        return
     check.done += 1
     if not check.unread:  # what an earlier try stumbled over has passed
         check.error, check.waits_until = "", None

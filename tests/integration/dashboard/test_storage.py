@@ -10,6 +10,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.services.stores import stores_note
+from apps.sectors.store_check_models import SectorCopy, StoreCheck
 from apps.sectors.store_models import Store, StoreMove
 from apps.users.models import AuditEntry
 from apps.users.states import Role
@@ -58,6 +59,30 @@ def test_the_list_shows_room_conditions_and_filters(ann):
     ready = text_of(page.get(reverse("stores"), {"state": "ready"}))
     assert "prover" in ready
     assert "/mnt/x is no folder" not in ready
+
+
+def test_the_list_shows_what_checks_of_files_found_and_how_far_one_is(ann):
+    box = prover()
+    known = {name: attached(box, name) for name in ("disk", "busy", "new")}
+    row = factories.sector(factories.miner(), state="PROVING", store="disk")
+    SectorCopy.objects.create(sector=row, store=known["disk"], condition="BAD", found_at=now())
+    facts = {"worker": box, "bytes_s": 1 << 20, "total": 9, "actor": "ann"}
+    for store, state in ((known["disk"], "DONE"), (known["busy"], "RUNNING")):
+        StoreCheck.objects.create(store=store, state=state, done=4, **facts)
+
+    def cell(name: str) -> str:
+        table = text_of(signed_in().get(reverse("stores"))).split("<tbody")
+        [one] = [part for part in table if f"f-store-{known[name].uuid}" in part]
+        return " ".join(one.split('data-label="Files checked">')[1].split("</td>")[0].split())
+
+    assert "1 bad" in cell("disk")
+    assert "<time" in cell("disk")
+    assert "running" in cell("busy")
+    assert "4 of 9 sectors looked at" in cell("busy")
+    assert cell("new") == "never"
+    trouble = text_of(signed_in().get(reverse("stores"), {"state": "trouble"}))
+    assert str(known["disk"].uuid) in trouble
+    assert str(known["new"].uuid) not in trouble
 
 
 def test_a_stores_page_has_hosts_rules_sectors_and_events(ann):

@@ -21,7 +21,7 @@ from apps.sectors.services.store_findings import findings_adopt
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
 from apps.sectors.services.store_scans import scan_begin
 from apps.sectors.states import CopyCondition
-from apps.sectors.store_check_selectors import bad_files_text, check_wait, checks_of, copies_page
+from apps.sectors.store_check_selectors import bad_files_text, checks_of, checks_wait, copies_page
 from apps.sectors.store_scan_selectors import findings_page, scans_of
 from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
 from apps.users.principals import SYSTEM
@@ -157,9 +157,11 @@ class Command(BaseCommand):
 
     def _checks(self, store: Store) -> None:
         """Write how far its checks are, and each sector with bad files."""
-        for check in checks_of(store)[:CHECKS_SHOWN]:
+        checks = list(checks_of(store)[:CHECKS_SHOWN])
+        waits = checks_wait(checks, now=clock.now())
+        for check in checks:
             words = f"{check.done} of {check.total}, {check.bad} bad, {check.unread} not read"
-            wait = check_wait(check, now=clock.now()) or check.error
+            wait = waits[check.pk] or check.error
             self.stdout.write(f"check: {check.uuid} {check.state} {words}{wait and f': {wait}'}")
         before = None
         while rows := copies_page(store, condition=CopyCondition.BAD, before=before, limit=1_000):

@@ -14,24 +14,23 @@ from django.utils.translation import gettext_lazy as _
 from apps.core import formatting
 from apps.core.clock import now
 from apps.core.errors import DomainError
-from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import PageForm, Size, form_render
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.pages.storage.rows import bytes_text
+from apps.dashboard.pages.storage.rows import CheckedCell, bytes_text
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.store_checks import PACE, check_begin, check_cancel
 from apps.sectors.states import CopyCondition, StoreCheckState
 from apps.sectors.store_check_selectors import (
-    BAD_COUNTED_MAX,
     FILE_WORDS,
     bad_files_text,
     check_get,
-    check_wait,
     checks_of,
+    checks_wait,
     copies_bad_of,
     copies_of,
+    copies_page,
 )
 from apps.sectors.store_selectors import store_get, stores_visible
 from poolsite.wire.store_checks import FileState
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Sector
     from apps.sectors.store_check_models import SectorCopy, StoreCheck
+    from apps.sectors.store_check_selectors import StoreChecked
     from apps.sectors.store_models import Store
     from apps.users.principals import Principal
 
@@ -72,9 +72,9 @@ def check_label(check: StoreCheck, wait: str) -> StateLabel:
     return WAITS if wait else STATES[StoreCheckState(check.state)]
 
 
-def check_row(check: StoreCheck, *, at: datetime) -> dict[str, object]:
+def check_row(check: StoreCheck, wait: str) -> dict[str, object]:
     """Lay out one check."""
-    of, wait = check.sector, check_wait(check, now=at)
+    of = check.sector
     words = [
         say("{done} of {sectors}").format(
             done=formatting.whole(check.done),
@@ -103,19 +103,31 @@ def check_row(check: StoreCheck, *, at: datetime) -> dict[str, object]:
     }
 
 
+def checked_cell(told: StoreChecked) -> CheckedCell:
+    """Lay out what checks say of a store as a whole."""
+    running = told.running
+    label, text = None, ""
+    if running is not None:
+        label = check_label(running, told.wait)
+        of = formatting.plural(max(running.total, running.done), "sector")
+        done = formatting.whole(running.done)
+        text = told.wait or say("{done} of {sectors} looked at").format(done=done, sectors=of)
+    bad = StateLabel("bad", _("{count} bad").format(count=told.text)) if told.bad else None
+    return CheckedCell(bad, label, text, told.done_at)
+
+
 def check_rows(store: Store, *, at: datetime) -> tuple[dict[str, object], ...]:
     """Lay out the newest checks of a store."""
-    return tuple(check_row(check, at=at) for check in checks_of(store)[:CHECKS_SHOWN])
+    checks = list(checks_of(store)[:CHECKS_SHOWN])
+    waits = checks_wait(checks, now=at)
+    return tuple(check_row(check, waits[check.pk]) for check in checks)
 
 
 def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
     """Lay out the first sectors in a store whose files are damaged, and count all."""
-    rows = copies_bad_of([store]).get(store.pk, [])
-    count = (
-        say("over {bad_counted_max} sectors").format(bad_counted_max=BAD_COUNTED_MAX)
-        if len(rows) > BAD_COUNTED_MAX
-        else plural(len(rows), "sector")
-    )
+    bad = copies_bad_of([store]).get(store.pk)
+    if bad is None:
+        return (), ""
     return tuple(
         {
             "name": f"{row.sector.miner} / {row.sector.number}",
@@ -123,8 +135,8 @@ def bad_rows(store: Store) -> tuple[tuple[dict[str, object], ...], str]:
             "text": bad_files_text(row),
             "at": row.checked_at,
         }
-        for row in rows[:BAD_SHOWN]
-    ), count
+        for row in copies_page(store, condition=CopyCondition.BAD, limit=BAD_SHOWN)
+    ), bad.text
 
 
 def copy_row(copy: SectorCopy) -> dict[str, object]:

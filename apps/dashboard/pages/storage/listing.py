@@ -19,17 +19,21 @@ from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.fragments import FragmentContext, LivePage, fragment
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.checks import checked_cell
 from apps.dashboard.pages.storage.rows import FILTERS, StoreRow, is_shown, order_row, store_row, total_text
 from apps.dashboard.registry import NavItem
 from apps.dashboard.sessions import sign_in_required
 from apps.dashboard.todo import verdict_by
 from apps.sectors.host_selectors import is_uuid, worker_get
 from apps.sectors.services.store_orders import store_attach
+from apps.sectors.store_check_selectors import stores_checked
 from apps.sectors.store_selectors import store_orders, stores_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
+    from datetime import datetime
 
+    from apps.sectors.store_models import Store
     from apps.users.principals import Principal
 
 LIST_MAX: Final = 1_000
@@ -37,8 +41,17 @@ LIST_MAX: Final = 1_000
 
 def rows_of(data: PageData) -> list[StoreRow]:
     """Lay out the viewer's stores, those that need somebody first."""
-    rows = [store_row(store, now=data.at) for store in data.stores[:LIST_MAX]]
-    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.label.tone, 2), row.row.name))
+    rows = checked_rows(data.stores[:LIST_MAX], now=data.at)
+    return sorted(rows, key=lambda row: ({"bad": 0, "warn": 1}.get(row.tone, 2), row.row.name))
+
+
+def checked_rows(stores: Collection[Store], *, now: datetime) -> list[StoreRow]:
+    """Lay out stores with what checks of their files say."""
+    told = stores_checked(stores, now=now)
+    return [
+        store_row(store, now=now, checked=checked_cell(told[store.pk]) if store.pk in told else None)
+        for store in stores
+    ]
 
 
 def verdict_of(data: PageData, rows: Iterable[StoreRow]) -> Verdict:
@@ -119,14 +132,16 @@ def attach(request: HttpRequest, viewer: Principal) -> HttpResponse:
 
 def list_verdict(context: FragmentContext) -> Iterable[str]:
     data = context.data
-    yield fragment("dashboard/_verdict.html", verdict=verdict_of(data, rows_of(data)))
+    rows = [store_row(store, now=data.at) for store in data.stores[:LIST_MAX]]
+    yield fragment("dashboard/_verdict.html", verdict=verdict_of(data, rows))
 
 
 def changed_rows(context: FragmentContext, keys: list[str]) -> Iterable[str]:
     """Render the changed stores."""
     known = Q(uuid__in=[key for key in keys if is_uuid(key)])
-    for store in stores_visible(context.viewer, now=context.data.at).filter(known):
-        yield fragment("storage/_row.html", store=store_row(store, now=context.data.at))
+    stores = list(stores_visible(context.viewer, now=context.data.at).filter(known))
+    for row in checked_rows(stores, now=context.data.at):
+        yield fragment("storage/_row.html", store=row)
     yield fragment(
         "storage/_orders.html",
         orders=[order_row(command) for command in store_orders(context.viewer, now=now())],

@@ -81,6 +81,20 @@ class AttachmentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckedCell:
+    """What checks of its files say of a store."""
+
+    bad: StateLabel | None
+    """How many sectors have bad files; None: none."""
+    running: StateLabel | None
+    """The check of all its files that runs; None: none."""
+    text: str
+    """How far that is, or what it waits for."""
+    done_at: datetime | None
+    """When all were read last."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRow:
     """One store in a list."""
 
@@ -98,6 +112,12 @@ class StoreRow:
     rate: str
     sectors: str
     is_readable: bool
+    checked: CheckedCell | None = None
+
+    @property
+    def tone(self) -> str:
+        """How much it needs somebody."""
+        return "bad" if self.checked is not None and self.checked.bad is not None else self.label.tone
 
     @property
     def key(self) -> str:
@@ -117,7 +137,7 @@ def bytes_text(count: int) -> str:
     return " ".join(formatting.size(count))
 
 
-def store_row(store: Store, *, now: datetime) -> StoreRow:
+def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None) -> StoreRow:
     """Lay out one store of `stores_visible`."""
     standing, rate = store_standing(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
@@ -136,6 +156,7 @@ def store_row(store: Store, *, now: datetime) -> StoreRow:
         rate=rate_text(rate),
         sectors=formatting.whole(store.sectors),
         is_readable=standing.is_readable,
+        checked=checked,
     )
 
 
@@ -149,10 +170,10 @@ def rate_text(rate: float | None) -> str:
 def is_shown(row: StoreRow, chosen: str) -> bool:
     """Return whether a filter takes a row."""
     if chosen == "ready":
-        return row.label.tone == "ok"
+        return row.tone == "ok"
     if chosen == "readonly":
         return row.label in (SET_READ_ONLY, CONDITIONS[StoreCondition.READ_ONLY])
-    return not chosen or row.label.tone in ("bad", "warn")
+    return not chosen or row.tone in ("bad", "warn")
 
 
 def attachment_rows(store: Store) -> tuple[AttachmentRow, ...]:

@@ -6,12 +6,16 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.checks.data import CheckData
 from apps.checks.stores import copies_bad
 from apps.core.errors import BadValue
 from apps.miners.models import Miner
+from apps.sectors import store_check_selectors
 from apps.sectors.errors import StoreRefused
+from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Sector
 from apps.sectors.services import store_checks
 from apps.sectors.services.hosts import worker_heartbeat
@@ -19,8 +23,15 @@ from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_checks import check_begin, check_cancel
 from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
-from apps.sectors.store_check_selectors import check_wait, copies_bad_of
-from apps.sectors.store_models import Store
+from apps.sectors.store_check_selectors import (
+    StoreChecked,
+    check_wait,
+    checks_of,
+    checks_wait,
+    copies_bad_of,
+    stores_checked,
+)
+from apps.sectors.store_models import Store, StoreMove
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
@@ -32,8 +43,6 @@ from tests.unit.apps.sectors.test_moves import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
 
@@ -216,7 +225,7 @@ def test_what_was_found_of_files_that_are_others_now_is_forgotten(worker: Worker
     gone = {"sealed/x": FileState.MISSING}
     beat(worker, dict.fromkeys(range(3), gone))
     store = Store.objects.get(name="a")
-    assert len(copies_bad_of([store])[store.pk]) == 3
+    assert copies_bad_of([store])[store.pk].count == 3
 
     copies_forget(Sector.objects.get(number=0).pk, "a")
     Sector.objects.filter(number=1).update(state="TERMINATED")
@@ -237,6 +246,132 @@ def test_what_ended_moved_or_was_updated_meanwhile_is_not_called_bad(worker: Wor
 
     assert not SectorCopy.objects.exists()
     assert StoreCheck.objects.get().bad == 0
+
+
+def moved(row: Sector, state: str, *, to: str = "b", at: timedelta = timedelta(0)) -> StoreMove:
+    """A move of a sector from the other store; it came to this state so long after the order to check."""
+    store = Store.objects.get(name=to)
+    other = Store.objects.exclude(pk=store.pk).get()
+    move = StoreMove.objects.create(
+        sector=row, worker=Worker.objects.get(), from_store=other, to_store=store, state=state, actor="x"
+    )
+    changed = WorkerCommand.objects.get(op=Operation.CHECK_SECTOR, args__sector=str(row.uuid)).created_at + at
+    StoreMove.objects.filter(pk=move.pk).update(updated_at=changed)
+    return move
+
+
+@pytest.mark.parametrize("state", ["COPIED", "CLEARING", "MOVED"])
+def test_an_old_copy_that_a_move_removes_is_not_called_bad(worker: Worker, state: str) -> None:
+    row = Sector.objects.get(number=0)
+    check = begin(sector=row)
+    beat(worker)
+    Sector.objects.filter(pk=row.pk).update(store="b")
+    moved(row, state)
+
+    half_gone = {"sealed/x": FileState.MISSING, "cache/x/p_aux": FileState.GOOD}
+    beat(worker, {0: half_gone})
+
+    check.refresh_from_db()
+    assert (check.state, check.done, check.bad, check.unread) == ("DONE", 1, 0, 0)
+    assert not SectorCopy.objects.exists()
+
+
+def test_a_removal_long_ago_hides_no_damage_of_another_copy(worker: Worker) -> None:
+    row = Sector.objects.get(number=0)
+    begin(sector=row)
+    beat(worker)
+    Sector.objects.filter(pk=row.pk).update(store="b")
+    moved(row, "MOVED", at=-timedelta(hours=1))
+
+    beat(worker, {0: {"sealed/x": FileState.MISSING, "cache/x/p_aux": FileState.GOOD}})
+
+    assert SectorCopy.objects.get().condition == "BAD"
+
+
+def test_a_copy_that_came_while_it_was_read_is_read_again(worker: Worker) -> None:
+    row = Sector.objects.get(number=0)
+    check = begin(sector=row)
+    beat(worker)
+    moved(row, "COPIED", to="a")
+
+    half = {"sealed/x": FileState.MISSING, "cache/x/p_aux": FileState.GOOD}
+    beat(worker, {0: half})
+
+    check.refresh_from_db()
+    assert (check.state, check.done, check.bad, check.error) == (
+        "RUNNING",
+        0,
+        0,
+        "it was moved here while it was read",
+    )
+    assert not SectorCopy.objects.exists()
+    later = NOON + timedelta(seconds=31)
+    assert beat(worker, at=later) == [0]
+    order = worker.commands.get(op=Operation.CHECK_SECTOR)
+    StoreMove.objects.update(updated_at=order.created_at - timedelta(seconds=1))
+    beat(worker, {0: half}, at=later)
+    assert SectorCopy.objects.get().condition == "BAD", "what is found of it afterwards counts"
+
+
+def test_damage_is_found_while_the_sector_is_only_copied_away(worker: Worker) -> None:
+    row = Sector.objects.get(number=0)
+    begin(sector=row)
+    beat(worker)
+    moved(row, "COPYING")
+
+    beat(worker, {0: {"sealed/x": FileState.DIFFERS}})
+
+    assert SectorCopy.objects.get().condition == "BAD"
+
+
+def test_each_store_counts_its_bad_copies_however_many_another_has(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_check_selectors, "BAD_COUNTED_MAX", 2)
+    first, second = Store.objects.order_by("name")
+    facts = {"condition": "BAD", "found_at": NOON, "checked_at": NOON, "files": []}
+    for row in Sector.objects.exclude(state="TERMINATED"):
+        SectorCopy.objects.create(sector=row, store=first, **facts)
+    SectorCopy.objects.create(sector=Sector.objects.get(number=9), store=second, **facts)
+    SectorCopy.objects.create(sector=Sector.objects.get(number=8), store=second, **facts)
+
+    with CaptureQueriesContext(connection) as asked:
+        found = copies_bad_of([first, second])
+
+    assert (found[first.pk].text, found[second.pk].text) == ("over 2 sectors", "1 sector")
+    assert found[second.pk].first.sector.number == 9
+    assert len(asked) == 2
+
+
+def test_what_many_checks_wait_for_is_one_question(worker: Worker) -> None:
+    begin()
+    for number in range(3):
+        begin(sector=Sector.objects.get(number=number))
+    store = Store.objects.get(name="a")
+    checks = list(checks_of(store))
+
+    with CaptureQueriesContext(connection) as asked:
+        waits = checks_wait(checks, now=NOON)
+
+    assert (waits, len(asked)) == (dict.fromkeys((check.pk for check in checks), ""), 1)
+    store.attachments.update(condition=StoreCondition.AWAY)
+    assert set(checks_wait(checks, now=NOON).values()) == {f"waits until {worker.name} reads a again"}
+
+
+def test_stores_tell_their_last_check_the_one_that_runs_and_bad_copies(worker: Worker) -> None:
+    first, second = Store.objects.order_by("name")
+    begin()
+    beat(worker)
+    beat(worker, {1: {"sealed/x": FileState.DIFFERS}})
+    done = StoreCheck.objects.get()
+    running = begin()
+
+    with CaptureQueriesContext(connection) as asked:
+        told = stores_checked([first, second], now=NOON)
+
+    assert told[first.pk] == StoreChecked(bad=1, running=running, done_at=done.updated_at)
+    assert told[second.pk] == StoreChecked()
+    assert len(asked) == 5
 
 
 def test_a_loss_is_found_though_a_second_copy_is_good(worker: Worker) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hosts import Command, Operation
-from poolsite.wire.store_checks import FileState
+from poolsite.wire.store_checks import CheckedFile, FileState
+from workers import store_watch
 from workers.agent.journal import Journal
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import AbortedSector, Removals
@@ -228,6 +229,69 @@ def test_a_host_tells_what_it_found_until_the_console_has_it(stores: Stores) -> 
     again = Command(id="again", op=scan.op, args=scan.args)
     watch._carry_out(again)
     assert "does not have the store" in str(watch.order(again))
+
+
+def move_order(stores: Stores, op: Operation) -> Command:
+    one, [first, second] = order(stores), stores.attached()
+    args = {
+        "move": "m",
+        "miner_id": "1000",
+        "number": "7",
+        "seal_proof": str(PROOF),
+        "comm_r": one.comm_r.hex(),
+    }
+    return Command(id=str(op), op=op, args=args | {"from": first.uid, "to": second.uid})
+
+
+def check_order(stores: Stores, place: int = 0) -> Command:
+    one = order(stores)
+    args = {"uid": stores.attached()[place].uid, "miner_id": "1000", "number": "7", "seal_proof": str(PROOF)}
+    return Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()})
+
+
+@pytest.mark.parametrize(
+    ("op", "place"), [(Operation.REMOVE_COPY, 0), (Operation.COPY_SECTOR, 1), (Operation.DROP_COPY, 1)]
+)
+def test_what_a_move_changes_while_it_is_read_is_not_told(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, op: Operation, place: int
+) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    order_of_move, check = move_order(stores, op), check_order(stores, place)
+    if op is not Operation.COPY_SECTOR:
+        watch._carry_out(move_order(stores, Operation.COPY_SECTOR))
+    read = store_watch.sector_check
+
+    def moved_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
+        watch._carry_out(order_of_move)
+        return read(store, one, **data)
+
+    monkeypatch.setattr(store_watch, "sector_check", moved_meanwhile)
+    with watch._lock:
+        watch._orders["c"] = None
+    watch._carry_out(check)
+
+    assert watch.order(check) == store_watch.MOVES_NOW
+    assert watch.found(["c"]) == ((), ())
+    sums = SectorSums(stores.attached()[0].require().root, NAME)
+    assert op is not Operation.REMOVE_COPY or not sums.read(), "nothing is left of what went"
+
+
+def test_a_sector_that_is_only_copied_away_is_read_meanwhile(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    copy, check = move_order(stores, Operation.COPY_SECTOR), check_order(stores)
+    read = store_watch.sector_check
+
+    def copied_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
+        watch._carry_out(copy)
+        return read(store, one, **data)
+
+    monkeypatch.setattr(store_watch, "sector_check", copied_meanwhile)
+    watch._carry_out(check)
+
+    assert watch.order(check) == ""
+    assert len(watch.found(["c"])[0]) == 1
 
 
 def test_what_is_no_sectors_is_told_with_its_bytes(stores: Stores, tmp_path: Path) -> None:
