@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.messages.states import MessageState
+from apps.miners.address_messages import message_says
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from apps.messages.services.dry_run import DryRun
     from apps.miners.address_messages import AddressMessage
-    from apps.miners.services.address_changes import ChangePlan, MinerAddresses
+    from apps.miners.services.address_changes import ChangePlan, MinerAddresses, SentChange
 
 
 def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) -> dict[str, Any]:
@@ -49,6 +52,25 @@ def price_body(run: DryRun) -> dict[str, Any]:
         "error": run.error,
         "cost_expected": str(run.cost_expected),
         "cost_max": str(run.cost_max),
+    }
+
+
+def sent_body(sent: SentChange) -> dict[str, Any]:
+    """Write a change that was pushed; with what it cost once it has landed."""
+    if sent.plan is not None:
+        return {"message": str(sent.message.pk), **plan_body(sent.plan)}
+    row = sent.message
+    spent = row.value + (row.gas_cost if row.state == MessageState.LANDED else 0)
+    limit = row.value + row.gas_limit * row.gas_fee_cap
+    return {
+        "message": str(row.pk),
+        "says": message_says(row),
+        "sender": str(row.from_addr),
+        "method": int(row.method),
+        "exit_code": max(row.exit_code, 0),
+        "error": row.error,
+        "cost_expected": str(spent),
+        "cost_max": str(limit),
     }
 
 

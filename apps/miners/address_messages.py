@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db.models import Q
+
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.users.selectors import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (
@@ -27,10 +30,15 @@ if TYPE_CHECKING:
 
 METHODS: Final = (
     Method.CHANGE_WORKER_ADDRESS,
+    Method.CHANGE_WORKER_ADDRESS_EXPORTED,
     Method.CONFIRM_CHANGE_WORKER_ADDRESS,
+    Method.CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED,
     Method.CHANGE_OWNER_ADDRESS,
+    Method.CHANGE_OWNER_ADDRESS_EXPORTED,
     Method.CHANGE_BENEFICIARY,
+    Method.CHANGE_BENEFICIARY_EXPORTED,
 )
+"""By their first numbers and by those that contracts call, which take any sender's messages as well."""
 SHOWN_MAX: Final = 20
 
 
@@ -44,10 +52,13 @@ class AddressMessage:
 
 
 def address_messages(miner: Miner) -> list[AddressMessage]:
-    """Return the messages of the miner's tenant that would change its addresses, oldest first."""
+    """Return the messages that would change the miner's addresses, oldest first.
+
+    Those of its tenant, of the operators and of the pool: another tenant's are its own business.
+    """
     names = [name for name in (miner.address, str(miner.robust)) if name]
     rows = Message.objects.filter(
-        tenant_id=miner.tenant_id,
+        Q(tenant_id=miner.tenant_id) | Q(tenant=None) | Q(tenant__in=operator_tenants()),
         to__in=names,
         method__in=METHODS,
         state__in=[MessageState.UNFILLED, MessageState.FILLED],
@@ -60,13 +71,13 @@ def message_says(row: Message) -> str:
     params = bytes(row.params)
     try:
         match row.method:
-            case Method.CHANGE_WORKER_ADDRESS:
+            case Method.CHANGE_WORKER_ADDRESS | Method.CHANGE_WORKER_ADDRESS_EXPORTED:
                 worker = from_cbor(ChangeWorkerAddressParams, params)
                 control = ", ".join(map(str, worker.new_control_addrs)) or "none"
                 return f"worker {worker.new_worker}, control addresses: {control}"
-            case Method.CHANGE_OWNER_ADDRESS:
+            case Method.CHANGE_OWNER_ADDRESS | Method.CHANGE_OWNER_ADDRESS_EXPORTED:
                 return f"owner {from_cbor(ChangeOwnerAddressParams, params).new_address}"
-            case Method.CHANGE_BENEFICIARY:
+            case Method.CHANGE_BENEFICIARY | Method.CHANGE_BENEFICIARY_EXPORTED:
                 term = from_cbor(ChangeBeneficiaryParams, params)
                 quota = fil_format(term.new_quota)
                 return f"beneficiary {term.new_beneficiary}, {quota} until epoch {term.new_expiration}"

@@ -134,6 +134,14 @@ def tenants_visible(viewer: Principal) -> QuerySet[Tenant]:
     return tenants if viewer.is_operator else tenants.filter(pk=viewer.own_id)
 
 
+def operator_tenants() -> QuerySet[Tenant]:
+    """Return the tenants under whose names operators and their programs act."""
+    people = User.objects.filter(role=Role.OPERATOR).exclude(tenant=None).values("tenant")
+    return Tenant.objects.filter(
+        Q(pk__in=people) | Q(pk__in=Token.objects.filter(is_operator=True).values("tenant"))
+    )
+
+
 def tenants_listed(viewer: Principal, *, limit: int) -> list[Tenant]:
     """Return the same for a page, with how many miners, signers and people each has."""
     rows = tenants_visible(viewer).annotate(

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.address_bodies import addresses_body, plan_body
+from apps.api.address_bodies import addresses_body, plan_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
@@ -71,7 +71,10 @@ class AddressChangeInput(InputSerializer):
 
     change = serializers.ChoiceField(choices=AddressChange.values)
     addresses = serializers.ListField(
-        child=serializers.CharField(max_length=200), max_length=CONTROL_MAX, required=False
+        child=serializers.CharField(max_length=200),
+        max_length=CONTROL_MAX,
+        required=False,
+        help_text="all control addresses, an empty list for none; or the one new address",
     )
     quota = serializers.CharField(required=False, max_length=60, help_text="attoFIL, of a beneficiary")
     expiration = serializers.IntegerField(required=False, min_value=0, help_text="epoch, of a beneficiary")
@@ -124,18 +127,17 @@ class MinerAddressesView(PoolView):
             raise NetworkUnknown("no node has answered yet")
         wish = AddressRequest(
             change=data["change"],
-            addresses=tuple(data.get("addresses", ())),
+            addresses=tuple(data["addresses"]) if "addresses" in data else None,
             quota=int(amount_parse(data.get("quota", "0"))),
             expiration=data.get("expiration", 0),
             key=request.headers.get("Idempotency-Key", "")[:80] or uuid.uuid4().hex,
         )
         client = chain_client()
-        plan = change_plan(miner, wish, principal=self.principal, client=client, head=head)
-        shown = plan_body(plan)
         if only_priced:
-            return Response({"message": None, **shown})
-        message = change_push(miner, wish, principal=self.principal, client=client, head=head)
-        return created({"message": str(message.pk), **shown})
+            plan = change_plan(miner, wish, principal=self.principal, client=client, head=head)
+            return Response({"message": None, **plan_body(plan)})
+        sent = change_push(miner, wish, principal=self.principal, client=client, head=head)
+        return created(sent_body(sent))
 
 
 urlpatterns = [

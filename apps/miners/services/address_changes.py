@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
@@ -28,7 +29,7 @@ from poolsite.filecoin.actors.miner_control import (
 )
 from poolsite.filecoin.address import BLS, BadAddress, address_parse
 from poolsite.filecoin.amounts import AttoFil
-from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 CONTROL_MAX: Final = 10
 """Source: builtin-actors miner MAX_CONTROL_ADDRESSES."""
+NOT_THEIRS: Final = "this is for those who sign for the miner's tenant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +81,8 @@ class AddressRequest:
     """What is to change."""
 
     change: str
-    addresses: tuple[str, ...] = ()
-    """All control addresses, or the one new address; none for a confirmation."""
+    addresses: tuple[str, ...] | None = None
+    """All control addresses, or the one new address; None, not named, for a confirmation."""
     quota: int = 0
     """Of a beneficiary, attoFIL."""
     expiration: int = 0
@@ -97,6 +99,15 @@ class ChangePlan:
     run: DryRun
     says: str
     """What it changes, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentChange:
+    """The message of a change that was pushed."""
+
+    message: Message
+    plan: ChangePlan | None
+    """None: it was pushed before, under the same key."""
 
 
 def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
@@ -148,11 +159,11 @@ def change_plan(
     would raise.
     """
     if not may_change(principal, miner):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(NOT_THEIRS)
     now = addresses_read(miner, client=client)
     sender, method, params, says = _message_of(request, now, client=client, height=head.height)
     item = PushItem(
-        id=f"address-change:{miner.uuid}:{request.change}:{request.key}",
+        id=_push_id(miner, request),
         to=miner.address,
         from_=_key_of(sender, client=client),
         method=method,
@@ -165,16 +176,23 @@ def change_plan(
 
 def change_push(
     miner: Miner, request: AddressRequest, *, principal: Principal, client: ChainClient, head: Head
-) -> Message:
-    """Push a change's message; the same key again is the same message.
+) -> SentChange:
+    """Push a change's message; the same key again is the same message, on chain or not.
 
-    Raises what `change_plan` raises, and Conflict if the chain would refuse it now.
+    Raises what `change_plan` raises, Conflict if the chain would refuse it now, and MessageIdTaken for a key
+    that named another change.
     """
+    if not may_change(principal, miner):
+        raise NotAllowed(NOT_THEIRS)
+    earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
+    if earlier is not None:
+        if not _is_same(request, earlier, client=client):
+            raise MessageIdTaken("this key named another change", field="key")
+        return SentChange(earlier, None)
     plan = change_plan(miner, request, principal=principal, client=client, head=head)
     if plan.run.exit_code:
         raise Conflict(f"the chain would refuse it: {plan.run.error or plan.run.exit_code}")
     item = plan.item
-    is_again = Message.objects.filter(tenant_id=miner.tenant_id, push_id=item.id).exists()
     message = message_push(
         principal=miner_principal(miner),
         id=item.id,
@@ -184,10 +202,34 @@ def change_push(
         params=item.params,
         kind=item.kind,
     )
-    if not is_again:
-        after = {"change": request.change, "says": plan.says, "message": str(message.pk)}
-        audit_record(principal=principal, action="miner.address-change", target=miner.address, after=after)
-    return message
+    after = {"change": request.change, "says": plan.says, "message": str(message.pk)}
+    audit_record(principal=principal, action="miner.address-change", target=miner.address, after=after)
+    return SentChange(message, plan)
+
+
+def _push_id(miner: Miner, request: AddressRequest) -> str:
+    return f"address-change:{miner.uuid}:{request.change}:{request.key}"
+
+
+def _is_same(request: AddressRequest, message: Message, *, client: ChainClient) -> bool:
+    """Return whether a message of this kind of change is what the request asks for.
+
+    By what was named alone: what the chain said then may be otherwise meanwhile, as after it landed.
+    """
+    asked = _ids(request.addresses or (), client=client)
+    params = bytes(message.params)
+    match request.change:
+        case AddressChange.CONTROL:
+            return from_cbor(ChangeWorkerAddressParams, params).new_control_addrs == asked
+        case AddressChange.WORKER:
+            return (from_cbor(ChangeWorkerAddressParams, params).new_worker,) == asked
+        case AddressChange.OWNER:
+            return (from_cbor(ChangeOwnerAddressParams, params).new_address,) == asked
+        case AddressChange.BENEFICIARY:
+            term = from_cbor(ChangeBeneficiaryParams, params)
+            named = (term.new_beneficiary, int(term.new_quota), term.new_expiration)
+            return named == (*asked, request.quota, request.expiration)
+    return True
 
 
 def _message_of(
@@ -196,10 +238,7 @@ def _message_of(
     """Return sender, method, parameters and words of a change.  Raises BadValue, Conflict."""
     match request.change:
         case AddressChange.CONTROL:
-            control = _ids(request.addresses, client=client)
-            params = ChangeWorkerAddressParams(address_parse(now.worker), control)
-            says = f"control addresses: {', '.join(map(str, control)) or 'none'}"
-            return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
+            return _control_change(request, now, client=client)
         case AddressChange.WORKER:
             return _worker_change(request, now, client=client)
         case AddressChange.WORKER_CONFIRM:
@@ -223,6 +262,17 @@ def _message_of(
             return _beneficiary_change(request, now, client=client)
         case _:
             raise BadValue(f"must be one of {', '.join(AddressChange.values)}", field="change")
+
+
+def _control_change(
+    request: AddressRequest, now: MinerAddresses, *, client: ChainClient
+) -> tuple[str, int, bytes, str]:
+    if request.addresses is None:
+        raise BadValue("must be given; an empty list takes all control addresses away", field="addresses")
+    control = _ids(request.addresses, client=client)
+    params = ChangeWorkerAddressParams(address_parse(now.worker), control)
+    says = f"control addresses: {', '.join(map(str, control)) or 'none'}"
+    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
 
 
 def _worker_change(
@@ -260,9 +310,10 @@ def _beneficiary_change(
 
 
 def _only(request: AddressRequest, *, client: ChainClient) -> Address:
-    if len(request.addresses) != 1:
+    named = request.addresses or ()
+    if len(named) != 1:
         raise BadValue("name one address", field="addresses")
-    return _ids(request.addresses, client=client)[0]
+    return _ids(named, client=client)[0]
 
 
 def _ids(addresses: Sequence[str], *, client: ChainClient) -> tuple[Address, ...]:

@@ -290,3 +290,80 @@ def test_a_change_that_a_command_line_pushed_is_shown_as_pending(info: dict[str,
 
     Message.objects.update(state="LANDED")
     assert "Messages on their way" not in text_of(signed_in("ann").get("/miners/f02001/addresses/"))
+
+
+def test_a_change_of_an_operator_or_by_an_exported_method_is_shown(info: dict[str, Any]) -> None:
+    people.operator_token()
+    worker = to_cbor(ChangeWorkerAddressParams(id_address(103), ()))
+    owner = to_cbor(ChangeOwnerAddressParams(id_address(104)))
+    term = to_cbor(ChangeBeneficiaryParams(id_address(103), AttoFil(factories.FIL), 90))
+    operator = people.principal("pool", is_operator=True)
+    for number, (by, method, params) in enumerate(
+        (
+            (operator, Method.CHANGE_WORKER_ADDRESS, worker),
+            (people.principal(), Method.CHANGE_OWNER_ADDRESS_EXPORTED, owner),
+            (people.principal(), Method.CHANGE_BENEFICIARY_EXPORTED, term),
+            (people.principal(), Method.CHANGE_WORKER_ADDRESS_EXPORTED, worker),
+            (people.principal(), Method.CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED, b""),
+            (people.principal("bob"), Method.CHANGE_OWNER_ADDRESS, owner),
+        )
+    ):
+        values = {"to": "f02001", "from_": OWNER, "method": method, "params": params}
+        message_push(principal=by, id=f"p{number}", **values)
+
+    way = rpc("MinerAddresses", "f02001", perm="read")["result"]["on_the_way"]
+
+    assert [one["says"] for one in way] == [
+        "worker f0103, control addresses: none",
+        "owner f0104",
+        "beneficiary f0103, 1 FIL until epoch 90",
+        "worker f0103, control addresses: none",
+        "ConfirmChangeWorkerAddressExported",
+    ]
+    people.person("ann")
+    page = text_of(signed_in("ann").get("/miners/f02001/addresses/"))
+    operators = Message.objects.get(tenant__name="pool")
+    assert f"/messages/{operators.pk}" not in page, "which it does not see"
+    assert f"/messages/{Message.objects.get(push_id='p1').pk}" in page
+
+
+@pytest.mark.parametrize("way", ["rest", "rpc"])
+@pytest.mark.parametrize("change", ["owner-confirm", "worker", "beneficiary"])
+def test_a_repeat_after_the_message_landed_is_the_same_message(
+    info: dict[str, Any], way: str, change: str
+) -> None:
+    wish: dict[str, Any] = {"change": change}
+    if change == "owner-confirm":
+        info["PendingOwnerAddress"] = "f0103"
+    else:
+        wish["addresses"] = [NEW]
+    if change == "beneficiary":
+        wish |= {"quota": "5", "expiration": 9000}
+
+    def asked(data: dict[str, Any]) -> dict[str, Any]:
+        if way == "rpc":
+            told = rpc("MinerAddressChange", "f02001", data | {"key": "k"})
+            return told.get("result") or told["error"]
+        return rest(data, key="k").json()
+
+    first = asked(wish)
+    info |= {"PendingOwnerAddress": None, "NewWorker": "f0103", "WorkerChangeEpoch": 2000}
+    Message.objects.update(state="LANDED", exit_code=0, gas_cost=7)
+
+    again = asked(wish)
+
+    assert again["message"] == first["message"] == str(pushed().pk)
+    assert (again["sender"], again["exit_code"], again["cost_expected"]) == (first["sender"], 0, "7")
+    assert AuditEntry.objects.filter(action="miner.address-change").count() == 1
+    if change != "owner-confirm":
+        other = asked(wish | {"addresses": [WORKER]})
+        assert "this key named another change" in json.dumps(other)
+
+
+def test_control_addresses_that_are_not_named_are_not_taken_away(info: dict[str, Any]) -> None:
+    refused = rest({"change": "control"})
+    assert (refused.status_code, Message.objects.count()) == (400, 0)
+    assert "an empty list takes all control addresses away" in refused.content.decode()
+
+    none = rest({"change": "control", "addresses": []})
+    assert (none.status_code, none.json()["says"]) == (201, "control addresses: none")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Final
 
-from apps.api.address_bodies import addresses_body, plan_body
+from apps.api.address_bodies import addresses_body, plan_body, sent_body
 from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
@@ -16,7 +16,6 @@ from apps.core.errors import BadValue
 from apps.miners.address_messages import address_messages
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import AddressRequest, addresses_read, change_plan, change_push
-from apps.miners.states import AddressChange
 from poolsite.filecoin.amounts import BadAmount, amount_parse
 from poolsite.wire.jsonrpc.parameters import ADDRESS, OBJECT, RpcMethod
 
@@ -45,15 +44,10 @@ def change_price(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
 
 def change(call: Call, miner: Address, wish: dict[str, Json]) -> Json:
     """Push a change's message; the same `key` again is the same message."""
-    row, request, client, head = (
-        miner_get(call.principal, str(miner)),
-        request_of(wish),
-        chain_client(),
-        _head(),
-    )
-    plan = change_plan(row, request, principal=call.principal, client=client, head=head)
-    message = change_push(row, request, principal=call.principal, client=client, head=head)
-    return {"message": str(message.pk), **plan_body(plan)}
+    row = miner_get(call.principal, str(miner))
+    request = request_of(wish)
+    sent = change_push(row, request, principal=call.principal, client=chain_client(), head=_head())
+    return sent_body(sent)
 
 
 def _head() -> Head:
@@ -68,10 +62,8 @@ def request_of(wish: dict[str, Json]) -> AddressRequest:
     unknown = sorted(set(wish) - MEMBERS)
     if unknown:
         raise BadValue(f"there is no such member; known: {', '.join(sorted(MEMBERS))}", field=unknown[0])
-    if wish.get("change") == AddressChange.CONTROL and wish.get("addresses") is None:
-        raise BadValue("must be given; an empty list takes all control addresses away", field="addresses")
-    named = wish.get("addresses") or []
-    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+    named = wish.get("addresses")
+    if named is not None and not _is_texts(named):
         raise BadValue("must be a list of addresses", field="addresses")
     expiration = wish.get("expiration") or 0
     if not isinstance(expiration, int) or isinstance(expiration, bool) or not 0 <= expiration < 1 << 63:
@@ -85,11 +77,15 @@ def request_of(wish: dict[str, Json]) -> AddressRequest:
         raise BadValue(f"at most {KEY_MAX} characters", field="key")
     return AddressRequest(
         change=str(wish.get("change") or ""),
-        addresses=tuple(named),
+        addresses=tuple(named) if isinstance(named, list) else None,
         quota=quota,
         expiration=expiration,
         key=key or uuid.uuid4().hex,
     )
+
+
+def _is_texts(value: Json) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 ADDRESS_METHODS: Final[dict[str, RpcMethod]] = {

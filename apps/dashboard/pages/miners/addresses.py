@@ -70,6 +70,7 @@ class WayRow:
     """A message that would change the addresses."""
 
     href: str
+    """Empty where the message is an operator's, which the viewer does not see."""
     says: str
     state: str
 
@@ -132,10 +133,12 @@ def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
     yield AddressRow(_("Beneficiary"), now.beneficiary, term)
 
 
-def way_row(one: AddressMessage) -> WayRow:
+def way_row(one: AddressMessage, viewer: Principal) -> WayRow:
     """Lay out one message that is not on chain yet."""
-    state = str(MessageState(one.message.state).label)
-    return WayRow(reverse("message", args=[one.message.pk]), one.says, state)
+    row = one.message
+    is_seen = viewer.is_operator or row.tenant_id == viewer.own_id
+    href = reverse("message", args=[row.pk]) if is_seen else ""
+    return WayRow(href, one.says, str(MessageState(row.state).label))
 
 
 def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
@@ -234,8 +237,8 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
     try:
         wish, head = form.request(), head_required(data)
         if is_confirm_submitted(request):
-            message = change_push(miner, wish, principal=viewer, client=chain_client(), head=head)
-            return redirect("message", message.pk)
+            sent = change_push(miner, wish, principal=viewer, client=chain_client(), head=head)
+            return redirect("message", sent.message.pk)
         plan = change_plan(miner, wish, principal=viewer, client=chain_client(), head=head)
         if plan.run.exit_code:
             return page_of(
@@ -284,7 +287,7 @@ def page_of(
         now = addresses_read(miner, client=chain_client())
         rows = list(address_rows(now))
         pending = list(pending_rows(now, height=head_required(data).height))
-        on_the_way = [way_row(one) for one in address_messages(miner)]
+        on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
     except DomainError as refusal:
         away = refusal.reason
     return page_render(
