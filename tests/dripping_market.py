@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 PAUSE_S: Final = 0.05
 WHOLE_S: Final = 20.0
 """After which it is over by itself."""
+LENGTH: Final = b"Content-Length: 1000\r\n\r\n"
+REST: Final = {"answer": b"X: ", "download": LENGTH, "short": LENGTH + bytes(10)}
+"""What comes at once of an answer, after its first line."""
 
 
 def context_of(folder: Path) -> ssl.SSLContext:
@@ -51,7 +54,10 @@ def context_of(folder: Path) -> ssl.SSLContext:
 
 @contextmanager
 def dripping_market(dripping: str, context: ssl.SSLContext | None) -> Iterator[str]:
-    """Serve one client on a port of this machine; `dripping` is its "body" or the "answer"."""
+    """Serve one client on a port of this machine; `dripping` is its "body" or the "answer".
+
+    Or what is fetched from it, a "download"; "short": that breaks off.
+    """
     over = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
@@ -71,13 +77,15 @@ def _serve(
     with suppress(OSError):
         client, _ = listener.accept()
         with client if context is None else context.wrap_socket(client, server_side=True) as sock:
-            if dripping == "answer":
+            if dripping != "body":
                 sock.recv(1 << 16)
-                sock.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+                sock.sendall(b"HTTP/1.1 200 OK\r\n" + REST[dripping])
+            if dripping == "short":
+                return
             for _ in range(int(WHOLE_S / PAUSE_S)):
                 if over.wait(PAUSE_S):
                     return
-                if dripping == "answer":
+                if dripping != "body":
                     sock.sendall(b"x")
                 elif not sock.recv(64):
                     return

@@ -5,19 +5,18 @@ Source: ipfs-force-community/droplet piecestorage/, damocles-manager's unseal de
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
 from apps.core.errors import BadValue
+from apps.pieces.socket_watch import PutWatch
 from apps.pieces.sources import SourceAway, url_check, url_connect
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Iterator
 
 MARKET: Final = "market"
@@ -29,8 +28,6 @@ SLOW_S: Final = 60.0
 SLOW_RATE: Final = 1 << 20
 """Bytes a second; a market that takes fewer, and `SLOW_S` beside, would hold up the others.  Neither may one
 chunk, or the answer, take longer than `SLOW_S`."""
-LOOK_S: Final = 1.0
-"""How often it is looked whether a delivery is to be stopped."""
 RESOURCE: Final = "/resource"
 """Where a market takes the bytes of its piece stores."""
 
@@ -99,6 +96,11 @@ def is_at(url: str, market: str, *, piece_cid: str) -> bool:
     return place == (theirs.scheme, theirs.netloc, path, [piece_cid])
 
 
+def longest(size: int) -> timedelta:
+    """Return how long a delivery of so many bytes may last, its connection and its answer included."""
+    return timedelta(seconds=size / SLOW_RATE + 3 * SLOW_S)
+
+
 def bytes_put(
     target: Target, chunks: Iterator[bytes], *, size: int, token: str, stop: threading.Event | None = None
 ) -> None:
@@ -116,8 +118,9 @@ def bytes_put(
     parts = urlsplit(target.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = url_connect(target.url, is_private_fine=target.is_registered)
+    watch = PutWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S, stop=stop)
     try:
-        with _Watch(connection.sock, stop or threading.Event()).begun() as watch:
+        with watch.begun():
             connection.request("PUT", path, body=watch.counted(chunks), headers=headers)
             answer = connection.getresponse()
             words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
@@ -131,53 +134,3 @@ def bytes_put(
         raise SourceAway(f"it answered {answer.status} {words}")
     if not 200 <= answer.status < 300:
         raise DeliveryRefused(f"it answered {answer.status} {words}")
-
-
-class _Watch:
-    """Ends a socket that is too slow, whatever its reader or writer waits for.
-
-    The socket's own timeout begins anew with each record of TLS and each byte of an answer.
-    """
-
-    def __init__(self, sock: socket.socket, stop: threading.Event) -> None:
-        self.sock = sock
-        self.stop = stop
-        self.words = ""
-        """Why the socket was ended; empty while it was not."""
-        self._over = threading.Event()
-        self._began = time.monotonic()
-        self._sent = 0
-        self._end = self._began + SLOW_S
-
-    @contextmanager
-    def begun(self) -> Iterator[_Watch]:
-        """Watch until the block ends."""
-        thread = threading.Thread(target=self._watch, name="delivery-watch", daemon=True)
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._over.set()
-            thread.join()
-
-    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the chunks; each has its time."""
-        for chunk in chunks:
-            self._extend(len(chunk))
-            yield chunk
-        self._end = time.monotonic() + SLOW_S
-
-    def _extend(self, count: int) -> None:
-        self._sent += count
-        self._end = min(time.monotonic(), self._began + self._sent / SLOW_RATE) + SLOW_S
-
-    def _watch(self) -> None:
-        while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
-            if self.stop.is_set():
-                self.words = "the delivery was stopped"
-            elif time.monotonic() >= self._end:
-                self.words = "it takes the bytes too slowly"
-            if self.words:
-                with suppress(OSError):  # SSLSocket.shutdown would forget its keys under the writer
-                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
-                return

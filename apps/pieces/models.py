@@ -129,9 +129,7 @@ class PieceDelivery(Named, Timestamped):
 
     class Meta:
         ordering = ["-pk"]
-        indexes = [
-            models.Index(fields=["state"], name="deliveries_waiting", condition=models.Q(state="WAITING"))
-        ]
+        indexes = [models.Index(fields=["id"], name="deliveries_due", condition=models.Q(state="WAITING"))]
 
     def __str__(self) -> str:
         return f"{self.num_bytes} bytes of {self.piece} to {self.shown}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from django.db.models import Count, Q
+from django.db.models import CharField, Count, F, Func, Q, Value
 
 from apps.miners.selectors import miner_get
 from apps.pieces.errors import PieceUnknown
@@ -15,13 +15,16 @@ from apps.pieces.states import UNCOMMITTED, DeliveryState, PieceState
 from poolsite.filecoin.cids import BadCid, cid_parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
     from apps.users.principals import Principal
+
+MARKET: Final = Func(F("shown"), Value("/"), Value(3), function="split_part", output_field=CharField())
+"""Host and port of the address to which a delivery goes."""
 
 
 def pieces_visible(viewer: Principal) -> QuerySet[Piece]:
@@ -132,13 +135,20 @@ def piece_placed(miner: Miner, number: int, piece_cid: str) -> Piece:
     return piece
 
 
-def deliveries_due(*, now: datetime) -> list[PieceDelivery]:
-    """Return the deliveries whose bytes are here, or that have waited for them too long."""
+def deliveries_due(
+    *, now: datetime, without: Collection[int] = (), markets: Collection[str] = (), limit: int
+) -> list[PieceDelivery]:
+    """Return the first deliveries whose bytes are here, or that have waited for them too long.
+
+    `without` are rows, and `markets` hosts with their ports, that are left out.
+    """
     rows = PieceDelivery.objects.filter(
         Q(not_before=None) | Q(not_before__lte=now), state=DeliveryState.WAITING
     )
-    rows = rows.filter(Q(piece__has_data=True) | Q(until__lte=now))
-    return list(rows.select_related("piece__miner__tenant").order_by("pk"))
+    rows = rows.filter(Q(piece__has_data=True) | Q(until__lte=now)).exclude(pk__in=without)
+    if markets:
+        rows = rows.alias(market=MARKET).exclude(market__in=markets)
+    return list(rows.select_related("piece__miner__tenant").order_by("pk")[:limit])
 
 
 def pieces_unfinished(*, received_before: datetime) -> list[Piece]:

@@ -13,6 +13,7 @@ from urllib.parse import urljoin, urlsplit
 from django.conf import settings
 
 from apps.core.errors import BadValue
+from apps.pieces.socket_watch import SocketWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 CONNECT_S: Final = 10.0
 IDLE_S: Final = 60.0
 """A source that sends nothing for so long is given up."""
+SLOW_S: Final = 60.0
+SLOW_RATE: Final = 256 << 10
+"""Bytes a second, over all, and `SLOW_S` beside: a source that gives fewer is given up."""
 REDIRECTS_MAX: Final = 5
 URL_MAX: Final = 2_000
 
@@ -41,23 +45,50 @@ def url_check(url: str) -> None:
         raise BadValue("must not carry a name or password", field="url")
 
 
+class Body:
+    """What a URL gives, within its time."""
+
+    def __init__(self, response: HTTPResponse, watch: SocketWatch) -> None:
+        self.response, self.watch = response, watch
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, none at the end.  Raises SourceAway if it is too slow or breaks off."""
+        try:
+            part = self.response.read(size)
+        except (OSError, HTTPException) as error:
+            raise SourceAway(self.watch.words or f"the download broke off: {type(error).__name__}") from None
+        if self.watch.words:  # the end of a socket reads like the end of the bytes
+            raise SourceAway(self.watch.words)
+        if not part and self.response.length:
+            raise SourceAway(f"the download broke off {self.response.length} bytes before its end")
+        self.watch.extend(len(part))
+        return part
+
+
 @contextmanager
-def url_opened(url: str) -> Iterator[HTTPResponse]:
+def url_opened(url: str) -> Iterator[Body]:
     """Return the body of a URL, redirects followed, ready to be read.  Raises SourceAway."""
     connection: HTTPConnection | None = None
+    words = ""
     try:
         for _ in range(REDIRECTS_MAX):
             url_check(url)
             connection = url_connect(url)
             parts = urlsplit(url)
             target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            connection.request(
-                "GET", target, headers={"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
-            )
-            response = connection.getresponse()
-            if response.status == 200:
-                yield response
-                return
+            watch = SocketWatch(connection.sock, rate=SLOW_RATE, slow_s=SLOW_S)
+            with watch.begun():
+                try:
+                    connection.request(
+                        "GET", target, headers={"User-Agent": "Poolsite", "Accept-Encoding": "identity"}
+                    )
+                    response = connection.getresponse()
+                except (OSError, HTTPException):
+                    words = watch.words
+                    raise
+                if response.status == 200:
+                    yield Body(response, watch)
+                    return
             if response.status not in (301, 302, 303, 307, 308):
                 raise SourceAway(f"it answered {response.status}")
             url = urljoin(url, response.headers.get("Location", ""))
@@ -66,7 +97,7 @@ def url_opened(url: str) -> Iterator[HTTPResponse]:
     except BadValue as error:
         raise SourceAway(f"it redirects to what {error.reason}") from None
     except (OSError, HTTPException) as error:
-        raise SourceAway(f"no answer: {type(error).__name__}") from None
+        raise SourceAway(words or f"no answer: {type(error).__name__}") from None
     finally:
         if connection is not None:
             connection.close()

@@ -223,6 +223,7 @@ ASKED: Final[dict[str, str]] = {
     Operation.SET_STORE: "changes a store",
     Operation.COPY_SECTOR: "copies sectors to another store",
     Operation.REMOVE_COPY: "removes moved sectors from their old store",
+    Operation.DROP_COPY: "removes copies that were not finished",
 }
 """Commands that ride on the answer to a heartbeat."""
 

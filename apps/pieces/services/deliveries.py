@@ -6,6 +6,7 @@ import hashlib
 import json
 import threading
 import time
+from collections import Counter
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
@@ -23,7 +24,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.core.transitions import advance
 from apps.pieces.data import PieceRange, piece_data
-from apps.pieces.destinations import DeliveryRefused, Target, bytes_put
+from apps.pieces.destinations import DeliveryRefused, Target, bytes_put, longest
 from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.sources import SourceAway
@@ -56,6 +57,8 @@ AT_ONCE: Final = 4
 """Deliveries side by side."""
 AT_ONCE_PER_MARKET: Final = 2
 """To one host: a slow one leaves room for others."""
+LOOKED_AT: Final = 16
+"""Deliveries that are read at a time, of those that are due."""
 LOOK_S: Final = 2.0
 """Pause before it is looked for further ones beside those that are being sent."""
 ZEROS: Final = bytes(1 << 18)
@@ -158,21 +161,33 @@ class _Sendings:
 
     def begin_due(self) -> bool:
         """Begin what is due while there is room; return whether anything is under way."""
-        now = self.now()
-        for_each_isolated(
-            deliveries_due(now=now), lambda row: self._begin(row, now=now), event="delivery_not_begun"
-        )
+        now, looked_at = self.now(), set(self.passed_over)
+        while len(self.under_way) < AT_ONCE:
+            rows = deliveries_due(
+                now=now,
+                without=looked_at | {one.row.pk for one in self.under_way.values()},
+                markets=self._markets_full(),
+                limit=LOOKED_AT,
+            )
+            for_each_isolated(rows, lambda row: self._begin(row, now=now), event="delivery_not_begun")
+            looked_at.update(row.pk for row in rows)
+            if len(rows) < LOOKED_AT:
+                break
         return bool(self.under_way)
 
+    def _markets_full(self) -> list[str]:
+        """Return the hosts to which no more is sent at once."""
+        counts = Counter(one.market for one in self.under_way.values())
+        return [market for market, count in counts.items() if count >= AT_ONCE_PER_MARKET]
+
     def _begin(self, row: PieceDelivery, *, now: datetime) -> None:
-        sent = self.under_way.values()
-        if len(sent) >= AT_ONCE or row.pk in self.passed_over | {one.row.pk for one in sent}:
+        if len(self.under_way) >= AT_ONCE:
             return
         if row.until <= now:
             delivery_fail(row, "it was not unsealed in time")
             return
         market = urlsplit(row.shown).netloc
-        if sum(one.market == market for one in sent) >= AT_ONCE_PER_MARKET:
+        if market in self._markets_full():
             return
         lent = ExitStack()
         self.passed_over.add(row.pk)
@@ -222,7 +237,9 @@ def _prepared(row: PieceDelivery, lent: ExitStack, stop: threading.Event) -> Cal
     )
     if target.is_registered and not token:
         name = f"delivery {row.uuid}"
-        token = lent.enter_context(token_lent(tenant=piece.miner.tenant, name=name, scope=SCOPE))
+        token = lent.enter_context(
+            token_lent(tenant=piece.miner.tenant, name=name, scope=SCOPE, lasts=longest(row.num_bytes))
+        )
     return partial(bytes_put, target, chunks, size=row.num_bytes, token=token, stop=stop)
 
 

@@ -77,7 +77,7 @@ def _fetch(piece: Piece) -> None:
             try:
                 fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)
             except OSError as error:
-                raise SourceAway(f"the download broke off: {type(error).__name__}") from None
+                raise SourceAway(f"the download cannot be written: {type(error).__name__}") from None
             if not fits:
                 raise PieceTooLarge(piece.room)
         size = file.tell()

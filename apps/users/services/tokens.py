@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -25,11 +24,9 @@ from poolsite.filecoin.jwt import Claims, token_sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 
-LENT: Final = timedelta(hours=7)
-"""A lent token lasts no longer, should we be killed."""
 SECRET_BYTES: Final = 32
 """Every token has a secret of its own; it is forgotten once the text is made."""
 
@@ -82,9 +79,12 @@ def token_record(text: str, *, tenant: Tenant, perm: str, **data: Any) -> Token:
 
 
 @contextmanager
-def token_lent(*, tenant: Tenant, name: str, scope: str) -> Iterator[str]:
-    """Return the text of a token that another program is shown to know us by; it is gone afterwards."""
-    expires_at = clock.now() + LENT
+def token_lent(*, tenant: Tenant, name: str, scope: str, lasts: timedelta) -> Iterator[str]:
+    """Return the text of a token that another program is shown to know us by; it is gone afterwards.
+
+    Should we be killed, it lasts no longer than `lasts`.
+    """
+    expires_at = clock.now() + lasts
     text = token_issue(tenant=tenant, name=name, perm=Perm.WRITE, scopes=[scope], expires_at=expires_at)
     try:
         yield text

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from contextlib import ExitStack
+from dataclasses import asdict
 from datetime import timedelta
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from structlog.testing import capture_logs
 
 from apps.core import clock
@@ -25,15 +30,17 @@ from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAI
 from apps.sectors.models import Job
 from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState
+from apps.users.encryption import text_encrypt
 from apps.users.models import AuditEntry, Token
 from poolsite.filecoin.fr32 import unpadded_bytes
 from tests import factories, people
+from tests.bulk_rows import row_copies_insert
 from tests.dripping_market import context_of, dripping_market
 from tests.piece_store import PieceStore, piece_store
+from tests.query_plans import plan_run, rows_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from datetime import datetime
     from pathlib import Path
 
     from apps.pieces.models import Piece
@@ -261,10 +268,10 @@ def test_slow_deliveries_hold_up_neither_others_nor_later_ones(
         elif "later" in target.url:
             gate.set()
 
-    def due(*, now: datetime) -> list[PieceDelivery]:
+    def due(**data: Any) -> list[PieceDelivery]:
         if len(sent) == 3:  # what is asked for while slow ones are under way
             ask(piece, f"http://localhost{host}/later")
-        return deliveries_due(now=now)
+        return deliveries_due(**data)
 
     monkeypatch.setattr(deliveries, "bytes_put", put)
     monkeypatch.setattr(deliveries, "deliveries_due", due)
@@ -278,6 +285,84 @@ def test_slow_deliveries_hold_up_neither_others_nor_later_ones(
     )
     assert sent[3:] == [f"http://localhost{host}/later", f"{market.url}/slow/c"]
     assert set(PieceDelivery.objects.values_list("state", flat=True)) == {"DELIVERED"}
+
+
+def test_what_is_due_is_read_a_few_at_a_time_by_an_index(piece: Piece) -> None:
+    ask(piece, "http://m/1")
+    with connection.cursor() as cursor:
+        columns = {
+            "uuid": "gen_random_uuid()",
+            "digest": "md5(n::text)",
+            "shown": "'http://m:' || n % 2 || '/x'",
+        }
+        row_copies_insert(
+            cursor,
+            "pieces_piecedelivery",
+            of="id is not null",
+            changed=columns,
+            rows="generate_series(1, 999) n",
+        )
+        cursor.execute("ANALYZE pieces_piecedelivery")
+
+    with CaptureQueriesContext(connection) as asked:
+        first = deliveries_due(now=clock.now(), limit=4)
+        others = deliveries_due(now=clock.now(), without=[first[0].pk], markets=["m:1"], limit=4)
+
+    assert [row.shown for row in first] == ["http://m/1", "http://m:1/x", "http://m:0/x", "http://m:1/x"]
+    assert {row.shown for row in others} == {"http://m:0/x"}
+    for query in asked:
+        with connection.cursor() as cursor:
+            assert rows_read(plan_run(cursor, query["sql"]), "pieces_piecedelivery") < 20
+
+
+def test_no_more_is_read_while_all_places_are_taken(
+    piece: Piece, market: PieceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "LOOK_S", 0.01)
+    gate, looks = threading.Event(), []
+
+    def put(*_: Any, **__: Any) -> None:
+        assert gate.wait(20)
+
+    def due(**data: Any) -> list[PieceDelivery]:
+        looks.append(data)
+        return deliveries_due(**data)
+
+    ended = deliveries._Sendings.end_done
+
+    def end_done(sendings: deliveries._Sendings) -> None:
+        if waits := len(sendings.under_way) == deliveries.AT_ONCE and not gate.is_set():
+            before = len(looks)
+            assert sendings.begin_due()
+            assert len(looks) == before
+        if waits:
+            gate.set()
+        ended(sendings)
+
+    monkeypatch.setattr(deliveries, "bytes_put", put)
+    monkeypatch.setattr(deliveries, "deliveries_due", due)
+    monkeypatch.setattr(deliveries._Sendings, "end_done", end_done)
+    for number in range(6):
+        ask(piece, f"http://m{number % 3}/{number}")
+    deliveries_send(now=clock.now())
+
+    assert gate.is_set()
+    assert set(PieceDelivery.objects.values_list("state", flat=True)) == {"DELIVERED"}
+
+
+def test_a_lent_token_lasts_as_long_as_the_largest_delivery(piece: Piece) -> None:
+    size = 32 << 30
+    target = Target("http://m/resource", is_registered=True)
+    row = PieceDelivery(piece=piece, num_bytes=size, first=piece.payload_size, shown="http://m/resource")
+    row.target = text_encrypt(json.dumps(asdict(target)))
+
+    with ExitStack() as lent:
+        deliveries._prepared(row, lent, threading.Event())
+        [token] = Token.objects.filter(name__startswith="delivery")
+        assert token.expires_at is not None
+        lasts = token.expires_at - clock.now()
+
+    assert lasts > timedelta(seconds=size / destinations.SLOW_RATE)
 
 
 def test_what_nobody_has_foreseen_is_sent_once_in_a_pass(

@@ -1,0 +1,110 @@
+"""A deadline for bytes on a socket: so many in a second, however they drip.
+
+A socket's own timeout begins anew with each record of TLS and each byte of an answer.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOOK_S: Final = 1.0
+"""How often it is looked whether it is to be stopped."""
+GIVES_SLOWLY: Final = "it gives the bytes too slowly"
+TAKES_SLOWLY: Final = "it takes the bytes too slowly"
+OURS_SLOW: Final = "the bytes come too slowly from where they lie here"
+
+
+class SocketWatch:
+    """Ends a socket that is too slow, whatever its reader or writer waits for."""
+
+    def __init__(
+        self, sock: socket.socket, *, rate: float, slow_s: float, stop: threading.Event | None = None
+    ) -> None:
+        self.sock = sock
+        self.rate, self.slow_s = rate, slow_s
+        """Bytes a second over all, and seconds beside; none of its steps may take those alone."""
+        self.stop = stop or threading.Event()
+        self.words = ""
+        """Why the socket was ended; empty while it was not."""
+        self.began = time.monotonic()
+        self._over = threading.Event()
+        self._count = 0
+        self._end = self.began + slow_s
+
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Watch until the block ends."""
+        thread = threading.Thread(target=self._watch, name="socket-watch", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._over.set()
+            thread.join()
+
+    def extend(self, count: int) -> None:
+        """Count bytes that went: the next have their time."""
+        self._count += count
+        self._end = min(time.monotonic(), self.began + self._count / self.rate) + self.slow_s
+
+    def slow_text(self, now: float) -> str:  # noqa: ARG002  # another watch tells by it
+        """Return who was too slow."""
+        return GIVES_SLOWLY
+
+    def _watch(self) -> None:
+        while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
+            if self.stop.is_set():
+                self.words = "it was stopped"
+            elif (now := time.monotonic()) >= self._end:
+                self.words = self.slow_text(now)
+            if self.words:
+                with suppress(OSError):  # SSLSocket.shutdown would forget its keys under the writer
+                    socket.socket.shutdown(self.sock, socket.SHUT_RDWR)
+                return
+
+
+class PutWatch(SocketWatch):
+    """The same for bytes that are sent, which a source of ours gives and another host takes."""
+
+    def __init__(
+        self, sock: socket.socket, *, rate: float, slow_s: float, stop: threading.Event | None = None
+    ) -> None:
+        super().__init__(sock, rate=rate, slow_s=slow_s, stop=stop)
+        self._is_reading = False
+        """The source is at it; else the one that takes the bytes."""
+        self._step_began = self.began
+        self._source_s = 0.0
+        """For how long the source was waited for, but for the present step."""
+
+    def counted(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield the chunks; to give each, and to take it, has its time."""
+        while True:
+            self._step(is_reading=True)
+            chunk = next(chunks, None)
+            self._step(is_reading=False)
+            if chunk is None:
+                break
+            self.extend(len(chunk))
+            yield chunk
+        self._end = time.monotonic() + self.slow_s
+
+    def _step(self, *, is_reading: bool) -> None:
+        now = time.monotonic()
+        if self._is_reading:
+            self._source_s += now - self._step_began
+        self._is_reading, self._step_began = is_reading, now
+        self.extend(0)
+
+    def slow_text(self, now: float) -> str:
+        """Return who was too slow: who is at it for so long, else who took more of the time in all."""
+        step_s = now - self._step_began
+        source_s = self._source_s + (step_s if self._is_reading else 0.0)
+        is_source = self._is_reading if step_s >= self.slow_s else source_s > (now - self.began) / 2
+        return OURS_SLOW if is_source else TAKES_SLOWLY
