@@ -195,7 +195,8 @@ class Agent:
         if self.places is not None and self.places.locations:
             room = self.places.rooms(room_bytes)
         else:
-            room = self.leases.hardware().disk_free_bytes // room_bytes
+            owed = 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())
+            room = max(self.leases.hardware().disk_free_bytes - owed, 0) // room_bytes
         if most := settings.get(SECTORS_MAX):
             room = min(room, max(most - self.journal.unfinished(), 0))
         if self.watch is not None:

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import RUN_NEXT
+from poolsite.wire.pipeline import RUN_NEXT, Stage
 from workers.agent.paths import REBUILD_STATES
 from workers.stage_processors import SEALING
 from workers.storage.files import write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway
+from workers.storage.store_check import sector_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 PLACE: Final = "place"
 KINDS: Final = ("cache", "sealed", "unsealed", "update-cache", "update", "update-unsealed")
 """Folders of a sealing folder in which a sector has a file or folder of its name."""
+GROWING: Final = (Stage.ADD_PIECE, Stage.TREE_D, Stage.PC1, Stage.PC2)
+"""Stages before whose end a sector has not written all that it will."""
 NEW_PLANS: Final = ("sealer", "niporep")
 
 
@@ -69,6 +73,10 @@ class SealingPlaces:
     def rooms(self, room_bytes: int) -> int:
         """Return how many new sectors find a free thread with room on its disk."""
         taken, rooms = self._taken(), 0
+        owed: Counter[int] = Counter()
+        for root, size in self.unwritten(room_bytes).items():
+            with suppress(OSError):
+                owed[os.stat(root).st_dev] += size
         left: dict[int, int] = {}
         for one in self.locations:
             if one.plan not in NEW_PLANS or str(one.root) in taken:
@@ -77,10 +85,23 @@ class SealingPlaces:
                 device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
             except OSError:
                 continue
-            free = left.get(device, disk.f_bavail * disk.f_frsize)
+            free = left.get(device, disk.f_bavail * disk.f_frsize - owed[device])
             if free >= room_bytes:
                 left[device], rooms = free - room_bytes, rooms + 1
         return rooms
+
+    def unwritten(self, room_bytes: int) -> dict[Path, int]:
+        """Return by sealing folder how much of their room its growing sectors have not written yet."""
+        owed: Counter[Path] = Counter()
+        for job_id in self.journal.unfinished_jobs():
+            work = self.journal.work_read(job_id)
+            if work is None or work.inputs.stage not in GROWING:
+                continue
+            with suppress(StoreAway):
+                root = self._named(job_id) or self.own
+                name = sector_name(work.inputs.miner_id, work.inputs.number)
+                owed[root] += max(room_bytes - sector_bytes(root, name), 0)
+        return owed
 
     def missing(self) -> list[str]:
         """Return the locations that are no folders."""

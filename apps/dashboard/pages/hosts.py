@@ -224,6 +224,9 @@ ASKED: Final[dict[str, str]] = {
     Operation.COPY_SECTOR: "copies sectors to another store",
     Operation.REMOVE_COPY: "removes moved sectors from their old store",
     Operation.DROP_COPY: "removes copies that were not finished",
+    Operation.CHECK_SECTOR: "checks sectors' files",
+    Operation.SCAN_STORE: "lists what lies in a store",
+    Operation.REMOVE_LEFTOVER: "removes leftovers from a store",
 }
 """Commands that ride on the answer to a heartbeat."""
 

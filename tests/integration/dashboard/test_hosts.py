@@ -10,7 +10,9 @@ import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.dashboard.pages.hosts import ASKED
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
+from poolsite.wire.hosts import Operation
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
@@ -209,3 +211,7 @@ def test_a_tenant_sets_its_own_hosts_alone(bill):
     for place in ("|", f"{other.tenant_id}|"):
         assert browser.post(here, {"place": place, "key": "slots.PC1", "value": "1"}).status_code == 404
     assert not SharedSettings.objects.exists()
+
+
+def test_every_order_that_a_host_may_be_given_has_words():
+    assert {operation for operation in Operation if not ASKED.get(operation)} == set()

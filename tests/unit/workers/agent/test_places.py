@@ -95,9 +95,27 @@ def test_free_threads_with_room_on_their_disks_are_rooms(
     host.begin("j1", inputs(1))
 
     assert (free, host.places.rooms(1), host.places.rooms(1 << 60)) == (3, 2, 0)
-    disk = type("Disk", (), {"f_bavail": 15, "f_frsize": 1})
+    disk = type("Disk", (), {"f_bavail": 25, "f_frsize": 1})
     monkeypatch.setattr("os.statvfs", lambda _path: disk)
-    assert host.places.rooms(10) == 1  # both are on one disk
+    assert host.places.rooms(10) == 1  # both are on one disk, on which the first sector has yet to write
+
+
+def test_what_a_claimed_sector_has_yet_to_write_is_no_room(tmp_path: Path) -> None:
+    host, room = Host(tmp_path), 1 << 20
+    for number in (1, 2):
+        host.journal.work_write(f"j{number}", Work(token=1, inputs=inputs(number)))
+    own = host.places.own
+    assert host.places.unwritten(room) == {own: 2 * room}
+
+    (own / "unsealed").mkdir(parents=True)
+    (own / "unsealed" / "s-t01000-1").write_bytes(bytes(room // 2))
+    assert room < host.places.unwritten(room)[own] <= room + room // 2
+    (own / "unsealed" / "s-t01000-1").write_bytes(bytes(2 * room))
+    assert host.places.unwritten(room) == {own: room}, "what took more takes nothing from others"
+
+    later = next(one for one in NEXT_STAGE.values() if one.stage == Stage.PERSIST)
+    host.journal.work_write("j2", Work(token=2, inputs=inputs(2, stage=later.stage)))
+    assert host.places.unwritten(room) == {own: 0}, "it has written all that it will"
 
 
 def test_without_threads_all_is_sealed_in_the_own_folder(tmp_path: Path) -> None:
