@@ -308,7 +308,7 @@ def test_a_change_of_an_operator_or_by_an_exported_method_is_shown(info: dict[st
             (people.principal("bob"), Method.CHANGE_OWNER_ADDRESS, owner),
         )
     ):
-        values = {"to": "f02001", "from_": OWNER, "method": method, "params": params}
+        values: dict[str, Any] = {"to": "f02001", "from_": OWNER, "method": method, "params": params}
         message_push(principal=by, id=f"p{number}", **values)
 
     way = rpc("MinerAddresses", "f02001", perm="read")["result"]["on_the_way"]

@@ -353,7 +353,7 @@ def test_no_more_is_read_while_all_places_are_taken(
 def test_a_lent_token_lasts_as_long_as_the_largest_delivery(piece: Piece) -> None:
     size = 32 << 30
     target = Target("http://m/resource", is_registered=True)
-    row = PieceDelivery(piece=piece, num_bytes=size, first=piece.payload_size, shown="http://m/resource")
+    row = PieceDelivery(piece=piece, num_bytes=size, first=SIZE, shown="http://m/resource")
     row.target = text_encrypt(json.dumps(asdict(target)))
 
     with ExitStack() as lent:

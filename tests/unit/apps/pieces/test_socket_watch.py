@@ -43,7 +43,8 @@ def test_who_was_slow_is_named(
     market_s: tuple[int, int],
     words: str,
 ) -> None:
-    clock, told = Clock(), []
+    clock = Clock()
+    told: list[str] = []
     monkeypatch.setattr(socket_watch, "time", clock)
     with socket.socket() as sock:
         watch = PutWatch(sock, rate=1 << 20, slow_s=60)
