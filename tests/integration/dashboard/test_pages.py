@@ -40,7 +40,7 @@ MOST_QUERIES = {
     "sender": 16,
     "wallets": 11,
     "hosts": 11,
-    "stores": 11,
+    "stores": 13,  # two of them for the checks of their files
     "roles": 11,  # the verdict on roles that nobody holds
     "miner-roles": 20,  # the checks of its miner, too, and the groups of hosts
     "gateway": 13,
