@@ -297,19 +297,19 @@ def test_a_change_of_an_operator_or_by_an_exported_method_is_shown(info: dict[st
     worker = to_cbor(ChangeWorkerAddressParams(id_address(103), ()))
     owner = to_cbor(ChangeOwnerAddressParams(id_address(104)))
     term = to_cbor(ChangeBeneficiaryParams(id_address(103), AttoFil(factories.FIL), 90))
-    operator = people.principal("pool", is_operator=True)
     for number, (by, method, params) in enumerate(
         (
-            (operator, Method.CHANGE_WORKER_ADDRESS, worker),
-            (people.principal(), Method.CHANGE_OWNER_ADDRESS_EXPORTED, owner),
-            (people.principal(), Method.CHANGE_BENEFICIARY_EXPORTED, term),
-            (people.principal(), Method.CHANGE_WORKER_ADDRESS_EXPORTED, worker),
-            (people.principal(), Method.CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED, b""),
-            (people.principal("bob"), Method.CHANGE_OWNER_ADDRESS, owner),
+            ("pool", Method.CHANGE_WORKER_ADDRESS, worker),
+            ("alice", Method.CHANGE_OWNER_ADDRESS_EXPORTED, owner),
+            ("alice", Method.CHANGE_BENEFICIARY_EXPORTED, term),
+            ("alice", Method.CHANGE_WORKER_ADDRESS_EXPORTED, worker),
+            ("alice", Method.CONFIRM_CHANGE_WORKER_ADDRESS_EXPORTED, b""),
+            ("bob", Method.CHANGE_OWNER_ADDRESS, owner),
         )
     ):
         values: dict[str, Any] = {"to": "f02001", "from_": OWNER, "method": method, "params": params}
-        message_push(principal=by, id=f"p{number}", **values)
+        message_push(principal=people.principal(), id=f"p{number}", **values)
+        Message.objects.filter(push_id=f"p{number}").update(tenant=people.tenant(by))
 
     way = rpc("MinerAddresses", "f02001", perm="read")["result"]["on_the_way"]
 
