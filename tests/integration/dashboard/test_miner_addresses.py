@@ -340,7 +340,7 @@ def test_a_repeat_after_the_message_landed_is_the_same_message(
     if change == "beneficiary":
         wish |= {"quota": "5", "expiration": 9000}
 
-    def asked(data: dict[str, Any]) -> dict[str, Any]:
+    def asked(data: dict[str, Any]) -> Any:
         if way == "rpc":
             told = rpc("MinerAddressChange", "f02001", data | {"key": "k"})
             return told.get("result") or told["error"]

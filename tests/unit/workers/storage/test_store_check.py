@@ -259,11 +259,10 @@ def test_what_a_move_changes_while_it_is_read_is_not_told(
     order_of_move, check = move_order(stores, op), check_order(stores, place)
     if op is not Operation.COPY_SECTOR:
         watch._carry_out(move_order(stores, Operation.COPY_SECTOR))
-    read = store_watch.sector_check
 
     def moved_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
         watch._carry_out(order_of_move)
-        return read(store, one, **data)
+        return sector_check(store, one, **data)
 
     monkeypatch.setattr(store_watch, "sector_check", moved_meanwhile)
     with watch._lock:
@@ -281,11 +280,10 @@ def test_a_sector_that_is_only_copied_away_is_read_meanwhile(
 ) -> None:
     watch = StoreWatch(stores, sector_bytes=2048)
     copy, check = move_order(stores, Operation.COPY_SECTOR), check_order(stores)
-    read = store_watch.sector_check
 
     def copied_meanwhile(store: Store, one: CheckedOne, **data: Any) -> list[CheckedFile]:
         watch._carry_out(copy)
-        return read(store, one, **data)
+        return sector_check(store, one, **data)
 
     monkeypatch.setattr(store_watch, "sector_check", copied_meanwhile)
     watch._carry_out(check)
