@@ -254,9 +254,18 @@ def claims_end(data: CheckData) -> Iterator[Finding]:
     size_earning = sum(row.size for row in rows if row.miner.has_min_power)
     yield Finding(
         "claims",
-        f"{plural(count, 'verified claim')} {'ends' if count == 1 else 'end'} within 30 d",
-        f"{first.miner.address} / {first.sector_number}: claim {first.claim} lasts until epoch "
-        f"{first.end_epoch}; extend the sector without it, or ask its client to lengthen it",
+        gettext("{claims} {word} within 30 d").format(
+            claims=plural(count, "verified claim"), word="ends" if count == 1 else "end"
+        ),
+        gettext(
+            "{miner} / {sector_number}: claim {claim} lasts until epoch {end_epoch}; extend the "
+            "sector without it, or ask its client to lengthen it"
+        ).format(
+            miner=first.miner.address,
+            sector_number=first.sector_number,
+            claim=first.claim,
+            end_epoch=first.end_epoch,
+        ),
         count=count,
         per_day=data.reward_of_power(quality_power_max(size_earning) - size_earning),
         due_s=data.clock.starts_at(first.end_epoch or 0),
