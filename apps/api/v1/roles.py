@@ -172,7 +172,7 @@ class RolesView(RoleView):
 
     @extend_schema(request=RoleGiveInput, responses={201: RoleOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Give a host a role: hosts without it do no such work for the miner any more."""
+        """Assign a role to a host: hosts without it do no such work for the miner any more."""
         data = self.asked(request, RoleGiveInput)
         miner = miner_get(self.principal, address)
         role = host_role_give(miner, RoleGrant(**data), principal=self.principal, now=clock.now())
@@ -184,7 +184,7 @@ class RoleRemoveView(RoleView):
 
     @extend_schema(request=RoleInput, responses=RoleOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Take it; a standby takes an exclusive one over."""
+        """Remove a role of a host; a standby takes an exclusive one over."""
         data = self.asked(request, RoleInput)
         miner = miner_get(self.principal, address)
         return Response(role_body(host_role_remove(miner, **data, principal=self.principal, now=clock.now())))
@@ -195,7 +195,7 @@ class RoleGroupsView(RoleView):
 
     @extend_schema(request=RoleGroupGiveInput, responses={201: RoleGroupOutput}, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Give a group a role: of an exclusive one the lease goes to one of its hosts and stays there."""
+        """Assign a role to a group: of an exclusive one a host of it holds the lease, and others stand by."""
         grant = GroupGrant(**self.asked(request, RoleGroupGiveInput))
         miner = miner_get(self.principal, address)
         row = group_role_give(miner, grant, principal=self.principal, now=clock.now())
@@ -207,7 +207,7 @@ class RoleGroupRemoveView(RoleView):
 
     @extend_schema(request=RoleGroupInput, responses=RoleGroupOutput, parameters=[KEY])
     def post(self, request: Request, address: str) -> Response:
-        """Take it from all its hosts; one that was given it by itself as well keeps it."""
+        """Remove a role of a group; hosts that were given it themselves, or by another label, keep it."""
         data = self.asked(request, RoleGroupInput)
         miner = miner_get(self.principal, address)
         row = group_role_remove(miner, **data, principal=self.principal, now=clock.now())

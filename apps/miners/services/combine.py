@@ -35,7 +35,7 @@ COMBINED: Final = (RoleKind.SEAL, RoleKind.DEAL, RoleKind.WINDOW, RoleKind.WINNI
 def roles_combine(
     miner: Miner, *, host: str, heard: Mapping[str, datetime | None], now: datetime
 ) -> list[Role]:
-    """Give one host all roles and park those of the others.  Call it in a transaction.
+    """Combine all roles on one host and park those of the others.  Call it in a transaction.
 
     `heard` says by kind when a program of the host that can do it was last heard of.  Raises NoStandby if
     nothing of the host proves windows, since they would be missed; RolesNotCombined if they are combined
@@ -67,9 +67,11 @@ def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
     Call it in a transaction.  Raises RolesNotCombined.
     """
     rows = [row for row in roles_lock(miner) if row.before_combine]
-    if not any(row.state == RoleState.PARKED for row in rows):
+    if all(row.state == RoleState.REMOVED for row in rows):
         raise RolesNotCombined("the roles of this miner are not combined on one host")
     for row in rows:
+        if row.state == RoleState.REMOVED:
+            continue
         if row.before_combine == NOTHING:
             role_lose(row, now=now, note="separated", event="REMOVE")
         elif row.state == RoleState.HELD and row.before_combine == RoleState.STANDBY:

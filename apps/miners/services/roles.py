@@ -71,7 +71,7 @@ def _restored_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: d
 
 @transaction.atomic
 def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now: datetime) -> Role:
-    """Give a host a role; it holds it at once where it is shared, or free and the host is there.
+    """Assign a role to a host; it holds it at once where it is shared, or free and the host is there.
 
     Again gives the same row with the priority that is asked now.  Raises MinerNotReady.
     """
@@ -125,7 +125,7 @@ def role_lose(row: Role, *, now: datetime, note: str, event: str = "LOSE") -> No
 
 @transaction.atomic
 def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
-    """Take a role from a host; another one on standby takes an exclusive one over.  Raises RoleUnknown."""
+    """Remove a role of a host; another one on standby takes an exclusive one over.  Raises RoleUnknown."""
     rows = roles_lock(miner)
     row = _row_of(rows, host, kind)
     was_held = row.state == RoleState.HELD
@@ -138,7 +138,7 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
 
 @transaction.atomic
 def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime) -> tuple[Role | None, Role]:
-    """Give an exclusive role to a host on standby; returns who lost it, if anybody, and who has it now.
+    """Fail an exclusive role over to a host on standby; returns who lost it, if anybody, and who has it now.
 
     Without `to_host` the one with the highest priority.  Raises BadValue, RoleUnknown, NoStandby.
     """

@@ -10,9 +10,10 @@ from apps.core import clock
 from apps.core.live import Change, publish
 from apps.sectors.errors import BadSettings
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
-from apps.sectors.host_selectors import shared_settings_of, worker_machine
+from apps.sectors.host_selectors import shared_settings_of
 from apps.sectors.services.audit import settings_audit, worker_audit
-from apps.sectors.services.role_groups import host_groups_sync
+from apps.sectors.services.role_labels import worker_labels_sync
+from apps.users.services.audit import audit_entries_record
 from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
 from poolsite.wire.pipeline import WORKER_STAGES
 
@@ -71,12 +72,12 @@ def worker_settings_set(
 @transaction.atomic
 def worker_group_set(worker: Worker, group: str, *, actor: str, by: Principal | None = None) -> None:
     """Move a host into a group, or with an empty name into none; with it go the roles of groups."""
-    machine = worker_machine(worker)
-    host_groups_sync(worker.tenant_id, machine, besides=worker, group=group.strip()[:100], now=clock.now())
+    roles = worker_labels_sync(worker, group=group.strip()[:100], by=by, now=clock.now())
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.group = row.group, group.strip()[:100]
     row.save(update_fields=["group", "updated_at"])
     worker_audit(by, "worker.group", row, before={"group": before}, after={"group": row.group})
+    audit_entries_record(roles)
     settings_send(row, actor=actor)
 
 

@@ -18,7 +18,7 @@ from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.miners.selectors import sector_bytes_usual
 from apps.sectors.errors import UpgradeUnknown, WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import HostInventory, HostReport, Worker, WorkerCommand
-from apps.sectors.host_selectors import is_uuid
+from apps.sectors.host_selectors import is_uuid, worker_machine
 from apps.sectors.job_selectors import lease_over_text
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
@@ -36,13 +36,15 @@ from apps.sectors.services.host_settings import (
 from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_continue
 from apps.sectors.services.removals import leftovers_remove, removals_note
-from apps.sectors.services.retirement import retire_when_drained, retirement_cancel
+from apps.sectors.services.retirement import retire_when_drained, retirement_cancel, retirement_lock
+from apps.sectors.services.role_labels import worker_labels_sync
 from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.services.store_checks import checks_continue, checks_note
 from apps.sectors.services.store_findings import findings_note
 from apps.sectors.services.store_scans import scans_note
 from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState
+from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import (
     WITHOUT_UPGRADE,
@@ -73,7 +75,8 @@ def worker_register(
 ) -> tuple[Worker, Registered]:
     """Register a worker; a new boot id ends the leases of its earlier start at once.
 
-    The jobs keep their files' host: only this uid may claim them again.  Raises WorkerRetired.
+    The jobs keep their files' host: only this uid may claim them again.  Roles of its group go with it to
+    the machine that it names.  Raises WorkerRetired; WorkerReplaced if another start registers this moment.
     """
     facts = {
         "name": register.name,
@@ -84,6 +87,10 @@ def worker_register(
         "stores": list(register.stores),
         "hardware": to_builtins(register.hardware),
     }
+    machine, roles = register.host or register.name, list[AuditEvent]()
+    known = Worker.objects.filter(tenant_id=tenant_id, uid=register.uid, retired_at=None).first()
+    if known is not None and worker_machine(known) != machine:
+        roles = worker_labels_sync(known, host=machine, by=by, now=now)
     worker, is_new = Worker.objects.select_for_update().get_or_create(
         tenant_id=tenant_id,
         uid=register.uid,
@@ -91,11 +98,11 @@ def worker_register(
     )
     if worker.retired_at is not None:
         raise WorkerRetired(worker.name)
-    if is_new or worker.boot_id != register.boot_id:
-        before = None if is_new else {"boot": worker.boot_id, "version": worker.version}
-        after = {"boot": register.boot_id, "version": register.version, "host": register.host}
-        worker_audit(by, "worker.register", worker, before=before, after=after)
-    if not is_new and worker.boot_id != register.boot_id:
+    if known is not None and worker_machine(known) != worker_machine(worker):
+        raise WorkerReplaced
+    before = None if is_new else {"boot": worker.boot_id, "version": worker.version, "host": worker.host}
+    is_started = is_new or worker.boot_id != register.boot_id
+    if is_started and not is_new:
         leases_end(worker, now=now, reason="the worker was started again")
         worker.restarts += 1
         worker.registered_at = now
@@ -112,6 +119,10 @@ def worker_register(
     if register.attached is not None:
         worker.stores = stores_note(worker, register.attached, now=now)
     worker.save()
+    if is_started:
+        after = {"boot": register.boot_id, "version": register.version, "host": register.host}
+        worker_audit(by, "worker.register", worker, before=before, after=after)
+    audit_entries_record(roles)
     publish(Change("worker", worker.pk, tenant_id))
     policy = sealing_policy()
     return worker, Registered(
@@ -178,6 +189,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     elif must_register(worker):
         raise WorkerReplaced
     if has_roles:
+        retirement_lock(worker, is_draining=heartbeat.is_draining, is_busy=bool(heartbeat.held))
         worker_roles_renew(worker, now=now)
     if done := [text for text in heartbeat.done_commands if is_uuid(text)]:
         removals_note(worker, done, now=now)

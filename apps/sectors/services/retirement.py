@@ -8,15 +8,15 @@ from django.db import transaction
 
 from apps.core.live import Change, publish
 from apps.sectors.host_models import Worker, WorkerCommand
-from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import Job
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_end
-from apps.sectors.services.role_groups import host_groups_sync
+from apps.sectors.services.role_labels import worker_labels_lock, worker_labels_sync
 from apps.sectors.services.store_checks import checks_end
 from apps.sectors.services.store_findings import findings_end
 from apps.sectors.services.store_scans import scans_end
+from apps.users.services.audit import audit_entries_record
 from apps.users.services.join_tokens import host_token_revoke
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import FINAL_STATES
@@ -33,7 +33,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
 
     The roles that its machine has by this worker's group go to others of the group.
     """
-    host_groups_sync(worker.tenant_id, worker_machine(worker), besides=worker, now=now)
+    roles = worker_labels_sync(worker, group="", by=by, now=now)
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
     moves_end(row, now=now)
@@ -43,6 +43,7 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     is_revoked = host_token_revoke(tenant_id=row.tenant_id, uid=row.uid)
     after = {"retired": True, "token": "revoked" if is_revoked else "made on Tokens: revoke it there"}
     worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after=after)
+    audit_entries_record(roles)
     row.retired_at = now
     row.save(update_fields=["retired_at", "updated_at"])
     publish(Change("worker", row.pk, row.tenant_id))
@@ -70,6 +71,12 @@ def retirement_cancel(worker: Worker) -> None:
 def unfinished_jobs(worker: Worker) -> int:
     """Count the sectors under way whose files lie on this host alone."""
     return Job.objects.filter(sticky_worker=worker).exclude(sector__state__in=FINAL_STATES).count()
+
+
+def retirement_lock(worker: Worker, *, is_draining: bool, is_busy: bool) -> None:
+    """Lock the roles of a worker that may be retired at the end of this transaction, before all else."""
+    if worker.retire_asked_at is not None and is_draining and not is_busy:
+        worker_labels_lock(worker, group="")
 
 
 def retire_when_drained(worker: Worker, *, is_busy: bool, now: datetime) -> bool:

@@ -14,7 +14,7 @@ from django.db.models import Max
 
 from apps.miners.errors import NoStandby, RoleUnknown
 from apps.miners.models import Role
-from apps.miners.services.roles import publish_roles
+from apps.miners.services.roles import publish_roles, roles_lock
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.host_selectors import workers_of_host
 from apps.sectors.models import Job, Sector
@@ -60,7 +60,8 @@ def role_test(
 
     Raises RoleUnknown, NoStandby if no sealer on the host is there, and what `pledge_create` raises.
     """
-    role = Role.objects.select_for_update().filter(miner=miner, host=host, kind=RoleKind.SEAL).first()
+    rows = roles_lock(miner)  # the miner first, as all who move roles: a pledge locks it, too
+    role = next((row for row in rows if (row.host, row.kind) == (host, RoleKind.SEAL)), None)
     if role is None or role.state != RoleState.HELD:
         raise RoleUnknown(RoleKind.SEAL, host)
     since = now - timedelta(seconds=sealing_policy().worker_away_s)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Count, Q
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
-from apps.core.live import Change, publish
-from apps.core.transitions import advance
 from apps.miners.errors import RoleBusy, RoleOfGroup
+from apps.miners.models import Role
 from apps.miners.selectors import roles_of
 from apps.miners.services.combine import roles_combine, roles_separate
 from apps.miners.services.roles import (
     RoleGrant,
+    publish_roles,
     role_fail_over,
     role_give,
     role_remove,
@@ -25,8 +25,9 @@ from apps.miners.services.roles import (
 from apps.miners.states import RoleKind
 from apps.sectors.host_models import Worker
 from apps.sectors.host_selectors import worker_machine, workers_of_host
-from apps.sectors.models import Job, JobEvent, Sector
-from apps.sectors.restored import lease_token_next
+from apps.sectors.models import Job, Sector
+from apps.sectors.services.role_labels import labels_lock, role_hand_to, role_of_label
+from apps.sectors.services.role_leases import ROLES_OF_JOBS, role_heard_at, role_jobs_end
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.jobs import JobKind
@@ -36,14 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from datetime import datetime
 
-    from apps.miners.models import Miner, Role
+    from apps.miners.models import Miner
     from apps.users.principals import Principal
-
-ROLES_OF_JOBS: Final[dict[str, tuple[str, ...]]] = {
-    JobKind.SEAL: (RoleKind.SEAL, RoleKind.DEAL),
-    JobKind.WINDOW_POST: (RoleKind.WINDOW, RoleKind.WINNING, RoleKind.BACKUP),
-}
-"""What a worker that does such jobs can hold.  Sector numbers are given out by `manage.py runrole`."""
 
 
 def worker_roles_renew(worker: Worker, *, now: datetime) -> None:
@@ -57,35 +52,6 @@ def host_roles_renew(tenant_id: int, host: str, kinds: Collection[str], *, now: 
     """Prolong a host's leases of these kinds and let it take over what ran out."""
     for lost in roles_heartbeat(tenant_id=tenant_id, host=host, kinds=kinds, now=now):
         role_jobs_end(lost, now=now)
-
-
-def role_jobs_end(role: Role, *, now: datetime) -> int:
-    """End the leases on proofs of a host that is not to make them any more; returns how many.
-
-    Their tokens grow, so whatever the host still reports is refused with the role's own reason.
-    """
-    if role.kind != RoleKind.WINDOW:
-        return 0
-    hosts = workers_of_host(role.miner.tenant_id, role.host)
-    leased = Job.objects.select_for_update(of=("self",)).filter(
-        kind=JobKind.WINDOW_POST, miner=role.miner, state=JobState.LEASED, worker__in=hosts
-    )
-    ended = list(leased.order_by("pk"))
-    for job in ended:
-        JobEvent.objects.create(
-            job=job,
-            token=job.lease_token,
-            event="LEASE_OVER",
-            from_state="",
-            to_state="",
-            stage=job.stage,
-            at=now,
-            actor=role.host,
-            note=f"role {role.kind} of {role.miner}: {role.note}",
-        )
-        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
-        publish(Change("job", job.pk, role.miner.tenant_id))
-    return len(ended)
 
 
 def may_assign(principal: Principal) -> bool:
@@ -103,7 +69,7 @@ def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
 
 @transaction.atomic
 def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now: datetime) -> Role:
-    """Give a host a role.  Raises NotAllowed, MinerNotReady."""
+    """Assign a role to a host.  Raises NotAllowed, MinerNotReady."""
     roles_begin(miner, principal, now=now)
     role = role_give(miner, grant, heard_at=role_heard_at(miner, grant.host, grant.kind), now=now)
     role.group = ""  # from now on its own, whatever its label says
@@ -112,26 +78,26 @@ def host_role_give(miner: Miner, grant: RoleGrant, *, principal: Principal, now:
     return role
 
 
-def role_heard_at(miner: Miner, host: str, kind: str) -> datetime | None:
-    """Return when a worker of the host that can do this kind was last heard of."""
-    jobs = [job for job, kinds in ROLES_OF_JOBS.items() if kind in kinds]
-    workers = workers_of_host(miner.tenant_id, host).order_by("-seen_at")
-    able = [worker.seen_at for worker in workers if set(jobs) & set(worker.kinds)]
-    return able[0] if able else None
-
-
 @transaction.atomic
 def host_role_remove(miner: Miner, *, host: str, kind: str, principal: Principal, now: datetime) -> Role:
-    """Take a role from a host; sectors that it has begun stay its own.
+    """Remove a role of a host; sectors that it has begun stay its own.
 
-    Raises NotAllowed, RoleUnknown; RoleOfGroup for one that it has by its label.
+    Where a label of the host has the role, too, the host keeps it by that.  Raises NotAllowed, RoleUnknown;
+    RoleOfGroup for one that it has by its label alone.
     """
+    labels_lock(miner.tenant_id)
     roles_begin(miner, principal, now=now)
-    has = roles_of(miner).filter(host=host, kind=kind).exclude(group="").first()
-    if has is not None:
+    has = roles_of(miner).filter(host=host, kind=kind).first()
+    if has is not None and has.group:
         raise RoleOfGroup(host, has.group)
-    role = role_remove(miner, host=host, kind=kind, now=now)
-    role_jobs_end(role, now=now)
+    label = None if has is None else role_of_label(miner, host, kind)
+    if has is not None and label is not None:
+        role_hand_to(has, label, now=now)
+        publish_roles(miner)
+        role = Role.objects.select_related("miner").get(pk=has.pk)
+    else:
+        role = role_remove(miner, host=host, kind=kind, now=now)
+        role_jobs_end(role, now=now)
     _audit(principal, "miner.role-remove", role)
     return role
 
@@ -164,7 +130,7 @@ def host_roles_combine(miner: Miner, *, host: str, principal: Principal, now: da
 
 @transaction.atomic
 def host_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -> list[Role]:
-    """Give the roles back to the hosts that had them before they were combined.
+    """Separate the roles: each goes back to the host that had it before they were combined.
 
     Raises NotAllowed, RoleBusy, RolesNotCombined.
     """
@@ -208,6 +174,8 @@ def _tasks_text(tasks: dict[str, int]) -> str:
 
 def _audit(principal: Principal, action: str, role: Role, *, before: str = "") -> None:
     after = {"host": role.host, "role": role.kind, "state": role.state, "token": role.token}
+    if role.group:
+        after["group"] = role.group
     audit_record(
         principal=principal,
         action=action,

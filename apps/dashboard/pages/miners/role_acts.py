@@ -43,12 +43,14 @@ if TYPE_CHECKING:
 CONFIRMED: Final[dict[str, tuple[str, str, str]]] = {
     "remove": (
         "Take the role {kind} from {host}",
-        "A standby takes it over if there is one. Sectors that the host has begun stay its own.",
+        "A standby takes it over if there is one. Sectors that the host has begun stay its own. Where a label"
+        " of the host has the role, too, the host keeps it by that.",
         "Take the role",
     ),
     "remove-group": (
         "Take {kind} from the group {group}",
-        "All its hosts lose it; a host of another group or with a role of its own may take it over.",
+        "Its hosts lose it, except those that have it by another label; a host of another group or with a"
+        " role of its own may take it over.",
         "Take the role",
     ),
     "fail-over": (
@@ -80,7 +82,7 @@ GIVEN: Final = ("give", "give-group")
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def role_act(request: HttpRequest, viewer: Principal, address: str, act: str) -> HttpResponse:
-    """Give a role, or ask first and do what was confirmed."""
+    """Assign a role, or ask first and do what was confirmed."""
     known = set(CONFIRMED) if request.method != "POST" else {*GIVEN, *CONFIRMED}
     if not may_assign(viewer) or act not in known:
         raise Http404

@@ -35,6 +35,7 @@ from tests.unit.apps.sectors.test_roles import beat, fail_over, holder, later, m
 pytestmark = pytest.mark.django_db
 
 WINDOW, SEAL = RoleKind.WINDOW, RoleKind.SEAL
+POSTS = {"group": "posts", "role": "window", "priority": 0}
 
 
 def labelled(name: str, label: str = "posts") -> Worker:
@@ -159,8 +160,11 @@ def test_taking_it_from_the_group_takes_it_from_all_its_hosts() -> None:
     assert states(miner) == {"c": RoleState.HELD}
     with pytest.raises(RoleUnknown):
         group_role_remove(miner, group="posts", kind=WINDOW, principal=people.principal(), now=NOON)
-    actions = list(AuditEntry.objects.order_by("pk").values_list("action", "after__group"))
-    assert actions[-2:] == [("miner.role-give", "posts"), ("miner.role-remove", "posts")]
+    acts = AuditEntry.objects.order_by("pk").values_list("action", "before", "after")
+    assert [act for act in acts if POSTS in act[1:]] == [
+        ("miner.role-give", None, POSTS),
+        ("miner.role-remove", POSTS, None),
+    ]
 
 
 def test_while_one_host_does_everything_groups_wait() -> None:

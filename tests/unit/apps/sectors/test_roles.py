@@ -294,6 +294,18 @@ def test_combine_and_back() -> None:
         host_roles_separate(miner, principal=person, now=NOON)
 
 
+def test_combined_on_the_only_host_they_can_be_separated() -> None:
+    miner, person = factories.miner(), people.principal()
+    machine("a")
+    give(miner, "a", WINDOW)
+    host_roles_combine(miner, host="a", principal=person, now=NOON)
+    host_role_remove(miner, host="a", kind=SEAL, principal=person, now=NOON)
+
+    host_roles_separate(miner, principal=person, now=NOON)
+
+    assert [(row.kind, row.state) for row in roles_of(miner)] == [(WINDOW, RoleState.HELD)]
+
+
 def test_combine_waits_for_tasks_in_progress() -> None:
     miner = factories.miner()
     a, b = machine("a"), machine("b")
