@@ -32,7 +32,7 @@ class Channels(Generic[Owner]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def follow(self, channel: int, owner: Owner) -> None:
-        """Hand on what comes down a channel, and has come, until the server closes it."""
+        """Receive what comes down a channel, and has come, for an owner until the server closes it."""
         closed = self._closed[channel] = asyncio.Event()
         self._owners[channel] = owner
         early = [event for number, event in self._early if number == channel]

@@ -45,7 +45,7 @@ def north(monkeypatch: pytest.MonkeyPatch) -> Miner:
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, trial: TrialRun) -> None:
-    """Let the chain answer trials with this."""
+    """Answer trials on the chain with this."""
     monkeypatch.setattr(compaction, "messages_try", lambda *_args: [trial])
 
 
