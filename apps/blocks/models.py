@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from datetime import datetime, timedelta
+from typing import ClassVar, Final
 
 from django.db import models
 
@@ -11,6 +12,9 @@ from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named
 from apps.miners.models import Miner
 from poolsite.filecoin.pledge import locked_reward, vesting_schedule
+
+INSTANCE_KNOWN: Final = timedelta(minutes=2)
+"""How long the instance of F3 counts that a node said: the leases are looked at every 15 s."""
 
 
 class Round(Named):
@@ -145,8 +149,12 @@ class F3Lease(models.Model):
     from_instance = models.BigIntegerField(default=0)
     ends = models.BigIntegerField(default=-1)
     """The last instance of it."""
+    reserved_until = models.BigIntegerField(default=-1)
+    """The last instance of the ticket: the node may vote by it though no answer came, so no other may."""
     instance = models.BigIntegerField(default=0)
     """That the node worked on when it was asked last."""
+    looked_at = models.DateTimeField(null=True)
+    """When a node said so."""
     renewed_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=300, blank=True)
     """Why it could not be renewed when that was tried last; empty while it could."""
@@ -155,7 +163,11 @@ class F3Lease(models.Model):
     def __str__(self) -> str:
         return f"{self.miner} in F3 until {self.ends}"
 
-    @property
-    def runs(self) -> bool:
-        """Return whether the node votes for the miner, by the instance that it worked on last."""
-        return bool(self.ticket) and self.from_instance <= self.instance <= self.ends
+    def runs_at(self, now: datetime) -> bool:
+        """Return whether the node votes for the miner, by the instance that a node worked on lately."""
+        is_within = self.renewed_at is not None and self.from_instance <= self.instance <= self.ends
+        return is_within and self.is_known_at(now)
+
+    def is_known_at(self, now: datetime) -> bool:
+        """Return whether a node said lately which instance runs."""
+        return self.looked_at is not None and now - self.looked_at < INSTANCE_KNOWN

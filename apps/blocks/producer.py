@@ -22,7 +22,7 @@ from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import BlockProviders
 from apps.blocks.selection import GATHER_SHARE, MessageSelection
 from apps.blocks.selectors import block_links, f3_links, miners_mining
-from apps.blocks.services.finality import f3_participate
+from apps.blocks.services.finality import f3_participate, f3_stop
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.rounds import rounds_at, rounds_interrupted, rounds_record
@@ -175,7 +175,10 @@ class BlockProducer:
 
     async def _look(self) -> None:
         """Read who mines on which network, and the pool's nodes as they are now."""
-        self.miners, network, links = await blocks_database(look)
+        miners, network, links = await blocks_database(look)
+        if miners and not self.miners:
+            self._leases_due = 0.0
+        self.miners = miners
         if network is not None:
             self.network = network
             if self._pool_nodes is None or self._links != links:
@@ -245,9 +248,9 @@ class BlockProducer:
             log.exception("blocks_not_settled")
 
     def _leases_begin(self) -> None:
-        """Renew the miners' leases of F3 beside the rounds."""
+        """Renew the miners' leases of F3 beside the rounds, or note that none is asked for."""
         is_free = self._leases is None or self._leases.done()
-        if settings.BLOCK_F3 and self.miners and is_free and time.monotonic() >= self._leases_due:
+        if is_free and time.monotonic() >= self._leases_due:
             self._leases = asyncio.create_task(self._leases_renew())
 
     async def _leases_renew(self) -> None:
@@ -287,9 +290,14 @@ def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], lis
 
 
 def leases_renew() -> bool:
-    """Renew the leases of the miners that blocks are made for; False where there is nothing to look after."""
-    miners = [one.row for one in miners_mining() if one.may_sign]
-    return f3_participate(miners, f3_links(), now=clock.now())
+    """Renew the leases of the miners that blocks are made for; False where there is nothing to look after.
+
+    Where none is, or another program leases for them, no node is asked.
+    """
+    miners = [one.row for one in miners_mining() if one.may_sign] if settings.BLOCK_F3 else []
+    reason = "no block is made for it" if settings.BLOCK_F3 else "BLOCK_F3 is 0: another program does"
+    f3_stop(miners, reason=reason, now=clock.now())
+    return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())
 
 
 def chores_do(*, sums_up: bool, settled_key: str = "") -> str:

@@ -146,11 +146,9 @@ def _rarest(lucks: dict[int, Luck]) -> tuple[int, Luck | None]:
 
 def unleased(data: CheckData) -> Iterator[Finding]:
     """Miners that no node votes for in fast finality any more, though blocks are made for them."""
-    ill = [
-        lease
-        for lease in data.f3_leases
-        if lease.failing_since is not None and data.at - lease.failing_since > F3_GRACE and not lease.runs
-    ]
+    late = data.at - F3_GRACE
+    failing = [one for one in data.f3_leases if one.failing_since is not None and one.failing_since < late]
+    ill = [lease for lease in failing if not lease.runs_at(data.at)]
     for group in grouped(ill):
         since = min(lease.failing_since for lease in group if lease.failing_since is not None)
         ago = time_left((data.at - since).total_seconds())

@@ -130,7 +130,7 @@ def mining_body(miner: Miner) -> dict[str, Any]:
 def lease_body(lease: F3Lease) -> dict[str, Any]:
     """Write how a miner takes part in fast finality."""
     return {
-        "takes_part": lease.runs,
+        "takes_part": lease.runs_at(clock.now()),
         "instance": lease.instance,
         "until_instance": lease.ends,
         "renewed_at": lease.renewed_at,

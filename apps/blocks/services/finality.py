@@ -1,19 +1,24 @@
 """Leases by which a node votes for the pool's miners in fast finality (F3): renewed before they end.
 
 A lease spans a few instances.  The ticket of the last one goes with each request: a node refuses it while it
-is another node's and runs, so a miner never votes through two.
+is another node's and runs, so a miner never votes through two.  A ticket is a row before the node is asked to
+vote by it, since an answer that is lost says nothing.
 Source: lotus chain/lf3/participation.go, participation_lease.go; sophon-miner f3participant.
 """
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db.models import Q
 
 from apps.blocks.models import F3Lease
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from poolsite.filecoin.cbor import BadCbor, decode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,6 +34,10 @@ TERM: Final = 5
 RENEW_WITHIN: Final = 2
 """Instances before its end from which on it is renewed."""
 ANSWER_S: Final = 5.0
+SILENT: Final = "the node did not answer"
+INSTANCE_MAX: Final = 1 << 62
+KEPT: Final = timedelta(days=1)
+"""How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
 
 DISABLED, TICKET_INVALID, TICKET_EXPIRED, ISSUER_MISMATCH, STARTS_BEFORE, NOT_READY = 4, 5, 6, 7, 9, 10
 """Codes of lotus; nodes of other makes are known by the words below."""
@@ -45,6 +54,10 @@ RENEWABLE: Final = (TICKET_EXPIRED, STARTS_BEFORE)
 """Refusals of a ticket after which a new one is asked for at once."""
 
 
+class TicketTaken(Exception):
+    """Another process asks for this miner's lease."""
+
+
 @dataclass(frozen=True, slots=True)
 class F3Node:
     """A node that runs F3 now."""
@@ -59,7 +72,7 @@ def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
     for link in links:
         try:
             progress = link.call("F3GetProgress", [], timeout_s=ANSWER_S)
-            found.append(F3Node(link, int(progress["ID"])))
+            found.append(F3Node(link, _instance(progress["ID"])))
         except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
             continue
     return found
@@ -68,7 +81,8 @@ def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
 def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
     """Ask for the leases that are missing or about to end; False where there is nothing to look after.
 
-    Without a node that runs F3, leases of earlier are kept and say so.
+    Without a node that runs F3, leases of earlier are kept and say so.  A node that does not answer is asked
+    no more in this pass: others wait for theirs.
     """
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
     nodes = f3_running(links)
@@ -76,55 +90,119 @@ def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: d
         for lease in leases.values():
             _failed(lease, "no node that runs F3 answers", now=now)
         return bool(leases)
-    stopped = F3Lease.objects.exclude(miner__in=miners).exclude(failing_since=None)
-    stopped.update(reason="", failing_since=None)
     for node in nodes:
-        rows = F3Lease.objects.filter(node=node.link.url).exclude(instance=node.instance)
-        rows.update(instance=node.instance)
+        rows = F3Lease.objects.filter(node=node.link.url, miner__in=miners)
+        rows.update(instance=node.instance, looked_at=now)
+    newest = max(node.instance for node in nodes)
+    silent: set[str] = set()
     for miner in miners:
         lease = leases.get(miner.pk) or F3Lease(miner=miner)
         own = next((node for node in nodes if node.link.url == lease.node), None)
-        asked = own or nodes[0]
-        lease.instance = asked.instance
-        is_early = lease.runs and lease.ends - asked.instance > RENEW_WITHIN
+        lease.instance, lease.looked_at = newest if own is None else own.instance, now
+        is_early = lease.runs_at(now) and lease.ends - lease.instance > RENEW_WITHIN
         if own is None or lease.reason or not is_early:
-            _ask(lease, asked, now=now)
+            asked = nodes if own is None else [own, *(node for node in nodes if node is not own)]
+            _ask(lease, asked, silent, now=now)
     return True
 
 
-def _ask(lease: F3Lease, node: F3Node, *, now: datetime) -> None:
-    """Renew one miner's lease at a node, or note why not."""
-    try:
-        granted = _granted(lease, node)
-    except NodeRefused as refusal:
-        reason = refusal.reason
-        if refusal_code(refusal) == ISSUER_MISMATCH:
-            reason = f"the node that votes for it is away: another may from instance {lease.ends + 1} on"
-        _failed(lease, reason, now=now)
-    except NodeUnavailable:
-        _failed(lease, "the node did not answer", now=now)
-    except (KeyError, TypeError, ValueError):
-        _failed(lease, "the node's answer cannot be read", now=now)
-    else:
-        _renewed(lease, node, granted, now=now)
+def f3_stop(miners: Sequence[Miner], *, reason: str, now: datetime) -> None:
+    """Note that no lease is asked for any more, except for these miners.
+
+    The ticket is kept for a day: until its lease has ended no other node may vote.
+    """
+    others = F3Lease.objects.exclude(miner__in=miners)
+    others.filter(Q(looked_at=None) | Q(looked_at__lt=now - KEPT)).delete()
+    others.exclude(reason=reason, failing_since=None).update(reason=reason, failing_since=None)
 
 
-def _granted(lease: F3Lease, node: F3Node) -> tuple[str, dict[str, Any]]:
-    """Return a ticket and the lease that the node gives for it.  Raises NodeRefused, NodeUnavailable."""
+def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: datetime) -> None:
+    """Renew one miner's lease at the first node that does, or note why none did."""
+    reasons = []
+    for node in nodes:
+        if node.link.url in silent:
+            reasons.append(SILENT)
+            continue
+        before = lease.ticket
+        try:
+            _renewed(lease, node, _granted(lease, node), now=now)
+        except TicketTaken:
+            return
+        except NodeRefused as refusal:
+            reason = refusal.reason
+            if refusal_code(refusal) == ISSUER_MISMATCH:
+                bound = lease.reserved_until + 1
+                reason = f"the node that votes for it is away: another may from instance {bound} on"
+                reasons = [one for one in reasons if one != SILENT]
+            reasons.append(reason)
+        except NodeUnavailable:
+            silent.add(node.link.url)
+            reasons.append(SILENT)
+        except (KeyError, TypeError, ValueError):
+            reasons.append("the node's answer cannot be read")
+        else:
+            return
+        if lease.ticket != before:
+            break  # whether this node votes is not known: no other one may
+    _failed(lease, reasons[0], now=now)
+
+
+def _granted(lease: F3Lease, node: F3Node) -> dict[str, Any]:
+    """Return the lease that a node gives.  Raises NodeRefused, NodeUnavailable, TicketTaken."""
     previous = lease.ticket
     for is_last in (False, True):
         asked = [lease.miner.address, previous or None, TERM]
         try:
             ticket = str(node.link.call("F3GetOrRenewParticipationTicket", asked, timeout_s=ANSWER_S))
-            return ticket, node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
+            return _voted(lease, node, ticket)
         except NodeRefused as refusal:
             code = refusal_code(refusal)
             # A ticket that nobody can read binds nobody any more once its lease has run out.
-            is_void = code == TICKET_INVALID and node.instance > lease.ends
+            is_void = code == TICKET_INVALID and node.instance > lease.reserved_until
             if is_last or not (code in RENEWABLE or is_void):
                 raise
             previous = ""
     raise AssertionError("two tries")
+
+
+def _voted(lease: F3Lease, node: F3Node, ticket: str) -> dict[str, Any]:
+    """Return the lease that a node gives for a ticket, which is a row before: it may give it unheard."""
+    before = (lease.ticket, lease.node, lease.reserved_until)
+    _reserve(lease, ticket, node.link.url, ticket_end(ticket, node.instance))
+    try:
+        given: dict[str, Any] = node.link.call("F3Participate", [ticket], timeout_s=ANSWER_S)
+    except NodeRefused as refusal:
+        if refusal_code(refusal) in WORDS.values():
+            _reserve(lease, *before)  # the node says that it does not vote by this one
+        raise
+    return given
+
+
+def _reserve(lease: F3Lease, ticket: str, url: str, until: int) -> None:
+    """Write down by which node a miner votes next.  Raises TicketTaken if another process was faster."""
+    facts = {"ticket": ticket, "node": url, "reserved_until": until}
+    if not lease.pk:
+        now = {"instance": lease.instance, "looked_at": lease.looked_at}
+        row, is_new = F3Lease.objects.get_or_create(miner=lease.miner, defaults=facts | now)
+        lease.pk = row.pk
+    else:
+        rows = F3Lease.objects.filter(pk=lease.pk, ticket=lease.ticket)
+        is_new = bool(rows.update(**facts))
+    if not is_new:
+        raise TicketTaken
+    lease.ticket, lease.node, lease.reserved_until = ticket, url, until
+
+
+def ticket_end(ticket: str, instance: int) -> int:
+    """Return the last instance of a ticket that a node gave while it worked on this one.
+
+    A ticket is the lease in CBOR; one of another form is taken to begin a little later.
+    """
+    try:
+        _, _, _, first, term = decode(base64.b64decode(ticket, validate=True))
+        return _instance(first + term)
+    except (BadCbor, TypeError, ValueError):
+        return instance + TERM + RENEW_WITHIN
 
 
 def refusal_code(refusal: NodeRefused) -> int:
@@ -133,20 +211,40 @@ def refusal_code(refusal: NodeRefused) -> int:
     return refusal.rpc_code if refusal.rpc_code in WORDS.values() else next(by_words, refusal.rpc_code)
 
 
-def _renewed(lease: F3Lease, node: F3Node, granted: tuple[str, Mapping[str, Any]], *, now: datetime) -> None:
-    ticket, given = granted
-    lease.network, lease.issuer = str(given["Network"])[:200], str(given["Issuer"])[:200]
-    lease.from_instance = int(given["FromInstance"])
-    lease.ends = lease.from_instance + int(given["ValidityTerm"])
-    lease.node, lease.ticket, lease.instance = node.link.url, ticket, node.instance
-    lease.renewed_at, lease.reason, lease.failing_since = now, "", None
-    lease.save()
+def _instance(number: Any) -> int:
+    """Return the number of an instance.  Raises ValueError for one that no database keeps."""
+    found = int(number)
+    if not 0 <= found < INSTANCE_MAX:
+        raise ValueError(f"no instance of F3: {found}")
+    return found
+
+
+def _renewed(lease: F3Lease, node: F3Node, given: Mapping[str, Any], *, now: datetime) -> None:
+    first = _instance(given["FromInstance"])
+    ends = _instance(first + int(given["ValidityTerm"]))
+    facts = {
+        "network": str(given["Network"])[:200],
+        "issuer": str(given["Issuer"])[:200],
+        "from_instance": first,
+        "ends": ends,
+        "reserved_until": ends,
+        "instance": node.instance,
+        "looked_at": now,
+        "renewed_at": now,
+        "reason": "",
+        "failing_since": None,
+    }
+    F3Lease.objects.filter(pk=lease.pk, ticket=lease.ticket).update(**facts)
 
 
 def _failed(lease: F3Lease, reason: str, *, now: datetime) -> None:
-    """Note why a lease could not be renewed, and since when that is so."""
-    if lease.pk and lease.reason == reason[:300] and lease.failing_since is not None:
-        return
-    log.warning("f3_not_renewed", miner=str(lease.miner), reason=reason[:300])
-    lease.reason, lease.failing_since = reason[:300], lease.failing_since or now
-    lease.save()
+    """Note why a lease could not be renewed, since when, and at which instance nodes were when seen last."""
+    if lease.reason != reason[:300] or lease.failing_since is None:
+        log.warning("f3_not_renewed", miner=str(lease.miner), reason=reason[:300])
+    facts = {
+        "reason": reason[:300],
+        "failing_since": lease.failing_since or now,
+        "instance": lease.instance,
+        "looked_at": lease.looked_at,
+    }
+    F3Lease.objects.update_or_create(miner=lease.miner, defaults=facts)

@@ -106,12 +106,21 @@ def test_the_operator_sees_what_each_node_does_for_f3(won):
 
 def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     lease = F3Lease.objects.create(miner=won.miner, ticket="dA==", from_instance=70, ends=82, instance=79)
+    F3Lease.objects.update(renewed_at=now(), looked_at=now())
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "a node votes for it until instance 82, now 79" in text
 
     F3Lease.objects.filter(pk=lease.pk).update(instance=90, reason="not yet ready", failing_since=now())
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "no node votes for it: not yet ready" in text
+
+    F3Lease.objects.update(instance=79, looked_at=now() - timedelta(minutes=3))
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "whether a node votes for it is not known: not yet ready" in text
+
+    F3Lease.objects.update(reason="no block is made for it", failing_since=None)
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "no lease is asked for: no block is made for it" in text
 
 
 class Link:

@@ -45,6 +45,7 @@ from apps.miners.selectors import miner_get
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from django.http import HttpRequest, HttpResponse
     from django_stubs_ext import StrOrPromise
@@ -290,22 +291,32 @@ def course_of(data: PageData) -> dict[str, Any]:
 
 def finality_facts(data: PageData) -> list[Fact]:
     """List who votes for each miner in F3; for the operator, who knows the nodes, also what each says."""
-    leases = [Fact(miner_name(lease.miner), lease_text(lease)) for lease in data.f3_leases[:STRIPS_MAX]]
+    shown = data.f3_leases[:STRIPS_MAX]
+    leases = [Fact(miner_name(lease.miner), lease_text(lease, data.at)) for lease in shown]
     if not data.viewer.is_operator:
         return leases
     names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
     return [*leases, *(Fact(node, finality_text(one, names)) for node, one in f3_read().items())]
 
 
-def lease_text(lease: F3Lease) -> str:
-    """Put one miner's lease in F3 into words."""
+def lease_text(lease: F3Lease, now: datetime) -> str:
+    """Return one miner's lease in F3 in words."""
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
-    if lease.runs:
-        later = say("; it could not be renewed: {reason}").format(reason=lease.reason) if lease.reason else ""
+    why = lease.reason
+    if lease.runs_at(now):
+        later = say("; it could not be renewed: {reason}").format(reason=why) if why else ""
+        if why and lease.failing_since is None:
+            later = say("; no other is asked for: {reason}").format(reason=why)
         return say("a node votes for it until instance {until}, now {instance}{later}").format(
             until=until, instance=instance, later=later
         )
-    return say("no node votes for it: {reason}").format(reason=lease.reason or say("its lease has ended"))
+    if why and lease.failing_since is None:
+        return say("no lease is asked for: {reason}").format(reason=why)
+    if not lease.is_known_at(now):
+        return say("whether a node votes for it is not known: {reason}").format(
+            reason=why or say("no node was asked lately")
+        )
+    return say("no node votes for it: {reason}").format(reason=why or say("its lease has ended"))
 
 
 def finality_text(said: F3Participation, names: dict[str, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,7 +49,7 @@ def at_the_node(world: World) -> list[tuple[int, int]]:
 def test_a_lease_is_renewed_before_it_ends_and_not_earlier(world: World) -> None:
     first = participate(world)
     assert at_the_node(world) == [(1000, first.ends)]
-    assert (first.runs, first.ends - first.instance, first.reason) == (True, 5, "")
+    assert (first.runs_at(clock.now()), first.ends - first.instance, first.reason) == (True, 5, "")
 
     world.devnet.mine(1)
     assert participate(world).ends == first.ends
@@ -66,7 +67,7 @@ def test_a_lease_that_ran_out_begins_anew(world: World) -> None:
 
     again = participate(world)
 
-    assert (again.runs, again.ends > first.ends) == (True, True)
+    assert (again.runs_at(clock.now()), again.ends > first.ends) == (True, True)
     assert at_the_node(world) == [(1000, again.ends)]
 
 
@@ -97,7 +98,7 @@ def test_another_node_votes_only_once_the_first_ones_lease_is_over(world: World)
 
         other.advance(first.ends + 1 - other.head.height)
         taken = participate(world, link)
-        assert (taken.node, taken.reason, taken.runs) == (link.url, "", True)
+        assert (taken.node, taken.reason, taken.runs_at(clock.now())) == (link.url, "", True)
     finally:
         link.close()
         service.stop()
@@ -129,6 +130,38 @@ def test_no_lease_where_no_blocks_are_wanted_or_signed(world: World) -> None:
     MinerGrant.objects.update(open_mining=False)
     leases_renew()
     assert not F3Lease.objects.exists()
+
+
+@pytest.mark.parametrize("how", ["BLOCK_F3", "mining"])
+def test_a_lease_that_is_no_longer_wanted_says_so_and_goes(world: World, settings: Any, how: str) -> None:
+    assert leases_renew()
+    renewed = F3Lease.objects.get()
+    if how == "BLOCK_F3":
+        settings.BLOCK_F3 = 0
+        because = "BLOCK_F3 is 0: another program does"
+    else:
+        MinerGrant.objects.update(open_mining=False)
+        because = "no block is made for it"
+
+    assert not leases_renew()
+    lease = F3Lease.objects.get()
+    assert (lease.reason, lease.failing_since, lease.ticket) == (because, None, renewed.ticket)
+
+    F3Lease.objects.update(looked_at=clock.now() - timedelta(days=2))
+    leases_renew()
+    assert not F3Lease.objects.exists()
+
+
+def test_a_lease_that_is_wanted_again_goes_on_by_its_ticket(world: World) -> None:
+    leases_renew()
+    MinerGrant.objects.update(open_mining=False)
+    leases_renew()
+    MinerGrant.objects.update(open_mining=True)
+
+    leases_renew()
+
+    lease = F3Lease.objects.get()
+    assert (lease.reason, lease.runs_at(clock.now())) == ("", True)
 
 
 def test_words_of_other_nodes_are_understood() -> None:

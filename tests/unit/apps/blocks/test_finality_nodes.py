@@ -1,0 +1,218 @@
+"""Several nodes that run F3, some of which refuse, hang, or lose an answer: one at most votes for a miner."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.blocks.models import F3Lease
+from apps.blocks.services.finality import WORDS, f3_participate, ticket_end
+from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.checks import blocks
+from apps.core import clock
+from poolsite.devnet.participation import F3Error, Lease, Participation, ticket_of
+from tests import factories
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from apps.miners.models import Miner
+
+pytestmark = pytest.mark.django_db
+
+PROGRESS, TICKET, VOTE = "F3GetProgress", "F3GetOrRenewParticipationTicket", "F3Participate"
+
+
+class Node:
+    """A node with leases of its own, at an instance that a test sets."""
+
+    def __init__(self, url: str, *, instance: int = 100) -> None:
+        self.url, self.instance = url, instance
+        self.participation = Participation(network="net", issuer=url)
+        self.fails: dict[str, Exception] = {}
+        """By method, before it does anything."""
+        self.loses: set[str] = set()
+        """Methods whose answers do not arrive."""
+        self.before: dict[str, Callable[[], None]] = {}
+        """Called once before a method."""
+        self.calls: list[str] = []
+
+    def call(self, method: str, params: list[Any], *, timeout_s: float) -> Any:
+        """Answer as a node does."""
+        self.calls.append(method)
+        if method in self.fails:
+            raise self.fails[method]
+        if method in self.before:
+            self.before.pop(method)()
+        try:
+            answer = self._answer(method, params)
+        except F3Error as error:
+            raise NodeRefused(error.code, str(error)) from None
+        if method in self.loses:
+            raise NodeUnavailable(f"{self.url}: no answer in {timeout_s} s")
+        return answer
+
+    def _answer(self, method: str, params: list[Any]) -> Any:
+        if method == PROGRESS:
+            return {"ID": self.instance}
+        if method == VOTE:
+            lease = self.participation.participate(base64.b64decode(params[0]), instance=self.instance)
+            return lease.remaining(self.instance)
+        miner, previous, term = params
+        old = base64.b64decode(previous or "")
+        made = self.participation.ticket(int(miner[2:]), old, term, instance=self.instance)
+        return base64.b64encode(made).decode()
+
+    def votes_for(self) -> list[int]:
+        """The actors that it votes for now."""
+        return [lease.miner for lease in self.participation.current(instance=self.instance)]
+
+
+def participate_all(miners: list[Miner], *nodes: Any, now: datetime) -> None:
+    f3_participate(miners, nodes, now=now)
+
+
+def participate(miner: Miner, *nodes: Node) -> F3Lease:
+    participate_all([miner], *nodes, now=clock.now())
+    return F3Lease.objects.get(miner=miner)
+
+
+def away(reason: str = "gone") -> dict[str, Exception]:
+    return dict.fromkeys((PROGRESS, TICKET, VOTE), NodeUnavailable(reason))
+
+
+def test_a_node_that_refuses_is_followed_by_the_next() -> None:
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+    first.fails[TICKET] = NodeRefused(1, "missing permission to invoke")
+
+    lease = participate(miner, first, second)
+
+    assert (lease.node, lease.reason, second.votes_for()) == ("http://b", "", [2001])
+
+
+def test_a_node_that_does_not_vote_by_its_ticket_frees_the_miner_for_the_next() -> None:
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+    first.fails[VOTE] = NodeRefused(WORDS["f3 isn't yet ready"], "f3 isn't yet ready to participate")
+
+    assert participate(miner, first, second).node == "http://b"
+    assert second.votes_for() == [2001]
+
+
+def test_an_answer_that_is_lost_leaves_no_second_node_that_votes() -> None:
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+    first.loses = {VOTE}
+    lease = participate(miner, first, second)
+    assert (first.votes_for(), second.votes_for()) == ([2001], [])
+    assert (lease.node, lease.reserved_until, lease.runs_at(clock.now())) == ("http://a", 105, False)
+
+    first.fails = away()
+    both = []
+    for _ in range(8):
+        lease = participate(miner, first, second)
+        both.append((first.votes_for(), second.votes_for()))
+        first.instance = second.instance = first.instance + 1
+
+    assert ([2001], [2001]) not in both
+    assert both[5:] == [([2001], []), ([], [2001]), ([], [2001])]
+    assert (lease.node, lease.reason) == ("http://b", "")
+
+
+def test_a_kill_between_ticket_and_vote_goes_on_with_the_same_node() -> None:
+    class Killed(BaseException):
+        """As `kill -9`: nothing catches it."""
+
+    def kill() -> None:
+        raise Killed
+
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+    first.before[VOTE] = kill
+    with pytest.raises(Killed):
+        participate(miner, first, second)
+
+    lease = participate(miner, second, first)
+
+    assert (lease.node, lease.reason) == ("http://a", "")
+    assert (first.votes_for(), second.votes_for()) == ([2001], [])
+
+
+def test_two_services_at_once_leave_one_node_that_votes() -> None:
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+
+    def other_service() -> None:
+        participate(miner, second)
+
+    first.before[TICKET] = other_service
+
+    participate(miner, first)
+
+    assert (first.votes_for(), second.votes_for()) == ([], [2001])
+    assert F3Lease.objects.get().node == "http://b"
+
+
+def test_a_hung_node_is_asked_once_in_a_pass() -> None:
+    miners = [factories.miner(of) for of in (2001, 2002, 2003)]
+    first, second = Node("http://a"), Node("http://b")
+    first.fails[TICKET] = NodeUnavailable("no answer in 5 s")
+
+    participate_all(miners, first, second, now=clock.now())
+
+    assert first.calls.count(TICKET) == 1
+    assert second.votes_for() == [2001, 2002, 2003]
+
+
+def test_a_failing_lease_keeps_the_instance_that_nodes_are_at() -> None:
+    miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
+    participate(miner, first, second)
+    first.fails = away()
+
+    seen = []
+    for _ in range(3):
+        second.instance += 1
+        seen.append(participate(miner, first, second).instance)
+
+    assert seen == [101, 102, 103]
+
+
+def test_where_all_nodes_are_away_the_miner_is_a_finding() -> None:
+    miner, node = factories.miner(2001), Node("http://a")
+    participate(miner, node)
+    now = clock.now()
+    node.fails = away()
+
+    def found(minutes: int) -> list[str]:
+        at = now + timedelta(minutes=minutes)
+        participate_all([miner], node, now=at)
+        data: Any = SimpleNamespace(at=at, f3_leases=[F3Lease.objects.select_related("miner").get()])
+        return [one.reason for one in blocks.unleased(data)]
+
+    assert [found(0), found(4)] == [[], []]
+    [detail] = found(6)
+    assert "could not be renewed for 6 min 00 s: no node that runs F3 answers" in detail
+
+
+def test_an_instance_that_no_database_keeps_stops_no_other_miner() -> None:
+    miners = [factories.miner(of) for of in (2001, 2002)]
+    first, second = Node("http://a"), Node("http://b", instance=1 << 63)
+    first.before[VOTE] = lambda: setattr(first, "_answer", lambda *_: huge())
+
+    def huge() -> dict[str, Any]:
+        del first._answer
+        return {"Network": "net", "Issuer": "a", "FromInstance": 1 << 63, "ValidityTerm": 5}
+
+    participate_all(miners, second, first, now=clock.now())
+
+    rows = F3Lease.objects.order_by("miner__actor_id").values_list("reason", flat=True)
+    assert list(rows) == ["the node's answer cannot be read", ""]
+
+
+def test_the_end_of_a_ticket_is_read_from_it() -> None:
+    made = ticket_of(Lease("net", "http://a", 2001, 40, 5))
+
+    assert ticket_end(base64.b64encode(made).decode(), 39) == 45
+    assert ticket_end("b2xk", 39) == 46, "of an unknown form: a little later than it can be"
+    assert ticket_end("no base64", 39) == 46
