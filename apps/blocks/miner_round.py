@@ -17,7 +17,13 @@ from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Round
 from apps.blocks.providers import META_BLOCK, META_DRAW, ProofRefused, ProofTimeout
 from apps.blocks.selectors import worker_granted
-from apps.blocks.services.guard import Reservation, block_unsigned, blocks_reserve, blocks_signed
+from apps.blocks.services.guard import (
+    Reservation,
+    block_signed,
+    block_unsigned,
+    blocks_reserve,
+    blocks_signed,
+)
 from apps.blocks.services.rounds import REASON_MAX, Submitted, round_advance, rounds_submitted, rounds_won
 from apps.blocks.states import RoundState, WhyNot
 from apps.blocks.template import (
@@ -41,7 +47,7 @@ from poolsite.filecoin.election import win_count, winning_post_randomness
 from poolsite.filecoin.signature import BadSignature, signature_verify
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Coroutine
 
     from apps.blocks.models import Block
     from apps.blocks.nodes import BlockNodes
@@ -156,6 +162,9 @@ class MinerRound:
         if self.found is not None and self.found.state != RoundState.WON:
             self._drawn()
             return None
+        if (signed := self._signed_before()) is not None:
+            await self._end(self._hand_in(signed, block_signed(signed)))
+            return None
         try:
             won = await self._draw()
         except FAILURES as error:
@@ -168,8 +177,21 @@ class MinerRound:
         if won is None:
             return self._row()
         self.row = await self.context.writes.won(self._row())
+        await self._end(self._make(*won))
+        return None
+
+    def _signed_before(self) -> Block | None:
+        """Return the block of a round that was signed already: nothing but to submit it is left to do."""
+        if self.found is None:
+            return None
+        self.row = self.found
+        row: Block | None = getattr(self.found, "block", None)
+        return row if row is not None and row.signed is not None else None
+
+    async def _end(self, work: Coroutine[None, None, None]) -> None:
+        """Do the rest of a round that was won, and note by what the win was lost if it was."""
         try:
-            await self._make(*won)
+            await work
         except FAILURES as error:
             state, reason = outcome_of(error)
             log.warning(
@@ -178,7 +200,6 @@ class MinerRound:
             await blocks_database(round_advance, self.row, state.value, reason=reason, steps=self.timer.steps)
         finally:
             self._drawn()
-        return None
 
     def _row(self) -> Round:
         return Round(**self.facts, state=self.state, steps=self.timer.steps)
@@ -262,8 +283,12 @@ class MinerRound:
                     proof.cancel()
                     await asyncio.gather(proof, return_exceptions=True)
             block = await self._sign(info, block_row)
+        await self._hand_in(block_row, block)
+
+    async def _hand_in(self, block_row: Block, block: BlockMsg) -> None:
+        """Submit a signed block at its time, and note that a node took it."""
         async with self.step("wait"):
-            await asyncio.sleep(max(times.block_time - time.time(), 0.0))
+            await asyncio.sleep(max(self.context.times.block_time - time.time(), 0.0))
         async with self.step("submit"):
             await self._submit(block)
         taken = Submitted(self.row, block_row, self.timer.steps, clock.now())

@@ -49,17 +49,18 @@ LOSSES: Final = (
 )
 """Outcomes of a round without a block on the chain, though it was won or could not be drawn."""
 
-UNSURE: Final = (RoundState.NODE_AWAY, RoundState.NODE_REFUSED, RoundState.INTERRUPTED)
-"""Losses after which a signed block may be on the chain all the same: a node took it and did not say so."""
-
 TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     RoundState.WON: {"SUBMIT": RoundState.SUBMITTED, **{loss.value: loss for loss in LOSSES}},
     RoundState.SUBMITTED: {"INCLUDE": RoundState.INCLUDED, "ORPHAN": RoundState.ORPHANED},
     RoundState.INCLUDED: {"ORPHAN": RoundState.ORPHANED},
     RoundState.ORPHANED: {"INCLUDE": RoundState.INCLUDED},
-    **{unsure.value: {"INCLUDE": RoundState.INCLUDED.value} for unsure in UNSURE},
+    **{loss.value: {"INCLUDE": RoundState.INCLUDED.value} for loss in LOSSES},
 }
-"""From a state and an event to the next.  All other states are final, and most rounds are written in one."""
+"""From a state and an event to the next; most rounds are written in one that is final.
+
+After each loss a signed block may be on the chain all the same: a node took it and did not say so, or a
+service before or beside the one that noted the loss had submitted it.
+"""
 
 
 class NotDrawn(models.TextChoices):

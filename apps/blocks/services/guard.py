@@ -111,6 +111,13 @@ def block_unsigned(row: Block) -> BlockMsg:
     return block
 
 
+def block_signed(row: Block) -> BlockMsg:
+    """Return the block as it was signed, which a service that was killed may have submitted or not."""
+    assert row.signed is not None
+    block: BlockMsg = from_cbor(BlockMsg, bytes(row.signed))
+    return block
+
+
 def blocks_signed(signed: Sequence[tuple[Block, BlockMsg]]) -> list[None]:
     """Store signed blocks: a retry submits the same."""
     for row, block in signed:

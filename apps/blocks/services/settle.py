@@ -8,7 +8,7 @@ from django.db.models import Exists, OuterRef, Q
 
 from apps.blocks.models import Round
 from apps.blocks.services.rounds import round_advance
-from apps.blocks.states import UNSURE, RoundState
+from apps.blocks.states import LOSSES, RoundState
 from apps.chain.models import Head
 from apps.core.compiled import Compiled
 
@@ -32,7 +32,7 @@ def _moved(first: Parameter, last: Parameter) -> QuerySet[Round]:
         Q(state=RoundState.SUBMITTED)
         | Q(state=RoundState.INCLUDED, is_there=False)
         | Q(state=RoundState.ORPHANED, is_there=True)
-        | Q(state__in=UNSURE, win_count__gt=0, is_there=True) & ~Q(block__cid=""),
+        | Q(state__in=LOSSES, win_count__gt=0, is_there=True) & ~Q(block__cid=""),
         epoch__gte=first,
         epoch__lte=last,
         block__isnull=False,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
+from unittest.mock import AsyncMock
 
 import pytest
 
 from apps.blocks.models import Block, Round
+from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import ProofRefused
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.settle import rounds_settle
@@ -109,7 +111,9 @@ async def test_reward_and_vesting_are_the_nodes_to_the_last_atto(world, nulls):
     assert dict(block.vesting) == vesting
 
 
-@pytest.mark.parametrize("outcome", [RoundState.NODE_AWAY, RoundState.NODE_REFUSED, RoundState.INTERRUPTED])
+@pytest.mark.parametrize(
+    "outcome", [RoundState.NODE_AWAY, RoundState.INTERRUPTED, RoundState.LATE, RoundState.SIGNER_AWAY]
+)
 async def test_a_block_that_a_node_took_without_a_word_is_included(world, outcome):
     row = await won(world)
     assert row.state == RoundState.SUBMITTED
@@ -216,6 +220,26 @@ async def test_a_killed_service_signs_the_same_header_again(world):
     unsigned = from_cbor(BlockMsg, bytes(reserved.unsigned))
     assert signed.header.signing_bytes == unsigned.header.signing_bytes
     assert await world.round(base=base, nulls=reserved.height - base.height - 1) == row, "and no second one"
+
+
+async def test_a_block_that_was_signed_is_submitted_without_the_signer(world, monkeypatch):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    with monkeypatch.context() as killed:
+        killed.setattr(BlockNodes, "block_submit", AsyncMock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            await won(world, base=base)
+    signed = await in_thread(lambda: Block.objects.get())
+    assert (bytes(signed.signed) != b"", world.devnet.head.height) == (True, base.height)
+    asked = len(world.providers.signed)
+    for name in ("block", "drawrandomparam"):
+        world.providers.fails[name] = SignerAway("no signer of the worker is connected")
+
+    row = await world.round(base=base, nulls=signed.height - base.height - 1)
+
+    assert (row.state, row.reason) == (RoundState.SUBMITTED, "")
+    assert str(world.devnet.head.tipset.cids[0]) == signed.cid
+    assert len(world.providers.signed) == asked
 
 
 async def test_two_services_beside_each_other_make_one_block(world):
