@@ -51,7 +51,8 @@ def rounds_settle(head: HeadRow, *, finality: int) -> int:
     for row in rows:
         event = _event(row, is_there=row.is_there, depth=head.height - row.epoch)
         if event:
-            round_advance(row, event)
+            # By what the win seemed lost is no word about a block that is on the chain.
+            round_advance(row, event, **({"reason": ""} if event == "INCLUDE" else {}))
             moved += 1
     return moved
 

@@ -148,8 +148,9 @@ def _begin(miner: Miner, deadline: Deadline, waiting: dict[int, set[int]], conte
             )
             for partition, numbers in _choose(deadline, waiting, context)
         ]
-    for recovery in begun:
-        _check(recovery, numbers=recovery.sectors, context=context)
+    with lock_in_turn(RECOVERY_LOCK, str(miner.pk), wait_s=TURN_S) as is_mine:
+        for recovery in begun if is_mine else ():
+            _move_now(recovery, context)
     return len(begun)
 
 
@@ -159,15 +160,16 @@ def _check(recovery: Recovery, *, numbers: list[int], context: ProvingContext) -
     if set(known) != set(numbers):
         advance(recovery, "FAIL", error="the sectors are not on the chain any more", updated_at=context.now)
         return
-    job = job_create(
-        recovery.miner,
-        sectors=[known[number] for number in numbers],
-        randomness=bytes(recovery.randomness),
-        window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context),
-        time_sensitive=False,
-        now=context.now,
-    )
-    Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
+    with transaction.atomic():
+        job = job_create(
+            recovery.miner,
+            sectors=[known[number] for number in numbers],
+            randomness=bytes(recovery.randomness),
+            window=proof_window(recovery.deadline_index, recovery.cutoff_epoch, context),
+            time_sensitive=False,
+            now=context.now,
+        )
+        Recovery.objects.filter(pk=recovery.pk).update(job=job, good=numbers)
     recovery.refresh_from_db()
     _publish(recovery)
 
@@ -259,8 +261,11 @@ def _publish(row: Recovery) -> None:
 def _check_collect(row: Recovery, context: ProvingContext) -> None:
     """Look at the finished check: bad files are left out and the rest is checked again."""
     job = row.job
-    if job is None or job.state == JobState.FAILED:
-        _step(row, "FAIL", context, error="no prover has checked the files" if job is None else job.error)
+    if job is None:  # begun this moment, or before a kill
+        _check(row, numbers=row.good, context=context)
+        return
+    if job.state == JobState.FAILED:
+        _step(row, "FAIL", context, error=job.error)
         return
     if job_is_lapsed(job, now=context.now):
         job_cancel(job, now=context.now)

@@ -175,7 +175,7 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
 
 
 def message_follow(post: WindowPost, message: Message, context: ProvingContext) -> None:
-    """AuditEvent on what became of the message, if anything has yet."""
+    """Follow what became of the message, if anything has yet."""
     if message.state == MessageState.LANDED and message.exit_code == 0:
         advance(post, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=context.now)
         publish_post(post)

@@ -119,12 +119,13 @@ async def test_a_block_that_a_node_took_without_a_word_is_included(world, outcom
     assert row.state == RoundState.SUBMITTED
 
     def settled():
-        Round.objects.filter(pk=row.pk).update(state=outcome)
+        Round.objects.filter(pk=row.pk).update(state=outcome, reason="no answer in time")
         world.devnet.mine(1)
         rounds_settle(world.follow(), finality=20)
         return fresh(row)
 
-    assert (await in_thread(settled)).state == RoundState.INCLUDED
+    found = await in_thread(settled)
+    assert (found.state, found.reason) == (RoundState.INCLUDED, "")
 
 
 async def test_slow_prover_loses_the_win_as_proof_timeout(world):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -58,7 +59,7 @@ def declared() -> Recovery:
 
 
 def message_is(row: Recovery, state: str, **data: Any) -> None:
-    """Let the messager do something with the declaration."""
+    """Move the declaration as the messager does."""
     Message.objects.filter(pk=row.message_id).update(state=state, **data)
 
 
@@ -78,6 +79,26 @@ def test_files_are_checked_declared_and_proved() -> None:
     assert advanced().state == RecoveryState.LANDED
     Partition.objects.update(faulty=[])
     assert advanced(row.open_epoch + 60).state == RecoveryState.RECOVERED
+
+
+def test_a_recovery_whose_check_is_not_asked_for_yet_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kill came before its job, or the pass of a prover comes between the two."""
+
+    class Killed(BaseException):
+        """As `kill -9`: nothing catches it."""
+
+    of = miner()
+    faulty(of)
+    with monkeypatch.context() as killed:
+        killed.setattr(recoveries, "job_create", Mock(side_effect=Killed))
+        with pytest.raises(Killed):
+            recoveries_begin(of, look(OneDeadline()))
+
+    row = advanced()
+
+    assert (row.state, row.error) == (RecoveryState.CHECKING, "")
+    assert asked(row.job) == {1, 2}
+    assert advanced().job == row.job, "once"
 
 
 def test_sectors_still_faulty_after_the_window_are_not_recovered() -> None:
