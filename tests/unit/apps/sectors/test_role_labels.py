@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -274,14 +273,13 @@ def test_a_heartbeat_that_retires_its_worker_locks_roles_before_it() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_a_trial_of_a_role_locks_its_miner_before_the_role() -> None:
     miner = factories.miner()
-    machine("a", at=datetime.now(tz=NOON.tzinfo))
+    machine("a")
     by = people.principal()
     host_role_give(miner, RoleGrant(host="a", kind=SEAL), principal=by, now=NOON)
-    now = datetime.now(tz=NOON.tzinfo)
 
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
-        beside = Beside(lambda: role_test(miner, host="a", taken=[], principal=by, now=now))
+        beside = Beside(lambda: role_test(miner, host="a", taken=[], principal=by, now=NOON))
         lock_now(Role.objects.filter(miner=miner))
     beside.end()
 
