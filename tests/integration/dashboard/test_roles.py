@@ -31,9 +31,10 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def miner() -> Miner:
+def miner(monkeypatch: pytest.MonkeyPatch) -> Miner:
     factories.head(1000)
     now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now)  # a lease is 30 s, which a busy machine may take
     row = factories.miner(2001)
     for name in ("rack-a", "rack-b"):
         machine(name, at=now)
