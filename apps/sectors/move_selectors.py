@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 
 from apps.sectors.host_models import WorkerCommand
+from apps.sectors.leftover_selectors import removals_open
 from apps.sectors.states import OPEN_MOVES, MoveState
 from apps.sectors.store_models import Store, StoreMove
 from poolsite.wire.hosts import Operation
@@ -27,7 +28,7 @@ SWITCHED: Final = (MoveState.COPIED, MoveState.CLEARING, MoveState.MOVED)
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """What a host has yet to remove of a copy that was not finished."""
+    """What a host has yet to remove: of a copy that was not finished, or a leftover."""
 
     host: str
     name: str
@@ -74,13 +75,21 @@ def removals_awaited(moves: Iterable[StoreMove]) -> dict[int, Removal]:
         (drop.worker.tenant_id, drop.args["sector"]): drop
         for drop in drops.select_related("worker").order_by("-pk")
     }
-    stores = Store.objects.filter(uid__in={drop.args["to"] for drop in known.values()}) if known else ()
+    leftovers = removals_open({move.sector for move in waiting})
+    uids = {_uid_of(drop) for drop in (*known.values(), *leftovers.values())}
+    stores = Store.objects.filter(uid__in=uids) if uids else ()
     names = {(store.tenant_id, store.uid): store.name for store in stores}
     found = {}
     for move in waiting:
         tenant = move.from_store.tenant_id
-        drop = known.get((tenant, str(move.sector.uuid)))
+        drop = known.get((tenant, str(move.sector.uuid))) or leftovers.get(move.sector_id)
         if drop is not None:
-            uid, name = drop.args["to"], f"s-t0{drop.args['miner_id']}-{drop.args['number']}"
+            uid, name = _uid_of(drop), f"s-t0{drop.args['miner_id']}-{drop.args['number']}"
             found[move.pk] = Removal(drop.worker.name, name, names.get((tenant, uid), uid))
     return found
+
+
+def _uid_of(order: WorkerCommand) -> str:
+    """Return the store in which a removal removes."""
+    uid: str = order.args.get("to") or order.args["uid"]
+    return uid

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from apps.core.errors import BadValue
 from apps.sectors.errors import ScanUnknown
 from apps.sectors.host_selectors import is_uuid
-from apps.sectors.states import FindingKind
+from apps.sectors.states import FindingKind, FindingState
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.sectors.store_models import Store
     from apps.sectors.store_scan_models import StoreFinding, StoreScan
+
+ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
+"""States in which a finding waits for somebody."""
 
 
 def scans_of(store: Store) -> QuerySet[StoreScan]:
@@ -35,3 +38,8 @@ def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -
         raise BadValue(f"must be one of {', '.join(FindingKind.values)}", field="kind")
     rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
     return list((rows.filter(kind=kind) if kind else rows)[:limit])
+
+
+def findings_waiting(store: Store) -> QuerySet[StoreFinding]:
+    """Return the findings of a store that wait for somebody."""
+    return store.findings.filter(state__in=ACTABLE)

@@ -17,6 +17,7 @@ from apps.core.transitions import advance
 from apps.sectors.errors import RunUnderWay, StoreRefused
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.leftover_selectors import removals_open
 from apps.sectors.models import Job, Sector
 from apps.sectors.move_selectors import removals_awaited
 from apps.sectors.run_models import FINAL, PipelineRun
@@ -87,11 +88,26 @@ def moves_begin(
 
 
 def unchanged_require(sector: Sector) -> None:
-    """Refuse a sector over which a run is open, or that moves to another store.  Raises RunUnderWay."""
-    if sector.runs.exclude(state__in=FINAL).exists():
-        raise RunUnderWay("data go into it, or it is made again, already", field="sector")
-    if sector.moves.filter(state__in=OPEN_MOVES).exists():
-        raise RunUnderWay("it moves to another store: try again when it is there", field="sector")
+    """Refuse a sector over which a run is open, or that moves to another store, or of which a host has yet to
+    remove leftovers.  Raises RunUnderWay.
+    """
+    if (reason := changes_open([sector]).get(sector.pk)) is not None:
+        raise RunUnderWay(reason, field="sector")
+
+
+def changes_open(sectors: Collection[Sector]) -> dict[int, str]:
+    """Return by sector the change that keeps another from beginning, if there is one."""
+    pks = [one.pk for one in sectors]
+    found = {
+        pk: f"{order.worker.name} has yet to remove a leftover of it"
+        for pk, order in removals_open(sectors).items()
+    }
+    moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
+    found |= dict.fromkeys(moving, "it moves to another store: try again when it is there")
+    runs = PipelineRun.objects.filter(sector__in=pks).exclude(state__in=FINAL)
+    return found | dict.fromkeys(
+        runs.values_list("sector", flat=True), "data go into it, or it is made again, already"
+    )
 
 
 def unchanged_lock(sector: Sector) -> None:
@@ -197,7 +213,8 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
     """Order the next step of a host's moves; called with each heartbeat, in its transaction.
 
     What waits while a store is away, while no prover reads the new one, while some host has yet to remove
-    what it had copied of the sector, or after a removal that failed, keeps no other move from going on.
+    what it had copied of the sector or a leftover of it, or after a removal that failed, keeps no other move
+    from going on.
     """
     ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
     rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - AGAIN_AFTER)

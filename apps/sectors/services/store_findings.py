@@ -19,24 +19,23 @@ from apps.miners.models import Miner
 from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid
+from apps.sectors.leftover_selectors import OwnStores
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.onchain import precommits_read
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.moves import unchanged_lock, unchanged_require
+from apps.sectors.services.moves import changes_open, unchanged_lock, unchanged_require
 from apps.sectors.services.steps import job_locked
 from apps.sectors.services.store_checks import NOTHING_TOLD, order_args, reader
 from apps.sectors.services.store_copies import condition_of, copies_forget
 from apps.sectors.services.store_events import event_write
 from apps.sectors.states import CopyCondition, FindingKind, FindingState
-from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding
-from apps.sectors.store_selectors import hosts_of_store
+from apps.sectors.store_scan_selectors import ACTABLE, findings_waiting
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES
-from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -54,8 +53,7 @@ FINDINGS_AT_ONCE: Final = 200
 ADOPTED: Final = "ADOPTED"
 """Event of a store, and of a sector whose row names it from now on."""
 LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
-ACTABLE: Final = (FindingState.FOUND, FindingState.REFUSED)
-CHECKED_WELL: Final = (CopyCondition.GOOD, CopyCondition.NOTED)
+FASTER: Final = "somebody else was faster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +65,28 @@ class Planned:
 
 
 def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "") -> list[StoreFinding]:
-    """Return findings of a store's last scan, of these uuids or all of a kind.  Raises StoreRefused."""
-    rows = store.findings.select_related("sector__miner", "store").order_by("pk")
+    """Return what waits for somebody of a store's last scan: of these uuids, or all of a kind.
+
+    Raises StoreRefused.
+    """
+    rows = findings_waiting(store).select_related("sector__miner", "store__tenant").order_by("pk")
     rows = rows.filter(kind=kind) if uuids is None else rows.filter(uuid__in=[*filter(is_uuid, uuids)])
-    found = list(rows.filter(state__in=ACTABLE)[: FINDINGS_AT_ONCE + 1])
+    found = list(rows)
     if len(found) > FINDINGS_AT_ONCE and uuids is not None:
         raise StoreRefused(f"at most {FINDINGS_AT_ONCE} findings at a time")
     if not found:
         raise StoreRefused("the last scan has none of them that waits for somebody")
-    return found[:FINDINGS_AT_ONCE]
+    return found
 
 
-def adoption_refusal(finding: StoreFinding, *, now: datetime) -> str:
-    """Return why a sector's row is not to name the store in which its files were found; empty: it may."""
+def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[Planned]:
+    """Return which sectors' rows may name the store where their files were found; of the others why not."""
+    own = OwnStores(findings, now=now)
+    changes = changes_open([one.sector for one in findings if one.sector is not None])
+    return [Planned(one, _adoption_refusal(one, own, changes)) for one in findings]
+
+
+def _adoption_refusal(finding: StoreFinding, own: OwnStores, changes: Mapping[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.ELSEWHERE or sector is None:
         return "it is no sector of the pool that is said to lie elsewhere"
@@ -89,36 +96,32 @@ def adoption_refusal(finding: StoreFinding, *, now: datetime) -> str:
         return "it is not proving"
     if sector.store == store.name:
         return f"its row names {store.name} already"
-    try:
-        unchanged_require(sector)
-    except DomainError as error:
-        return error.reason
-    own = Store.objects.filter(tenant_id=sector.tenant_id, name=sector.store).first()
-    if own is None or not hosts_of_store(own, READABLE, now=now):
+    if sector.pk in changes:
+        return changes[sector.pk]
+    named = own.read_store(sector)
+    if named is None or own.is_lost(sector, named):
         return ""
-    lost = own.findings.filter(sector=sector, kind=FindingKind.MISSING).exists()
-    if lost or own.copies.filter(sector=sector, condition=CopyCondition.BAD).exists():
-        return ""
-    return f"a second copy: {own.name}, which its row names, is read, and nothing says that it is bad there"
+    return f"a second copy: {named.name}, which its row names, is read, and nothing says that it is bad there"
 
 
 @transaction.atomic
 def findings_adopt(
     store: Store, *, uuids: Collection[str] | None, now: datetime, by: Principal
 ) -> list[Planned]:
-    """Have a host look at the comm_r of sectors that were found here; then their rows name this store.
+    """Order a host to compare the comm_r of sectors that were found here; then their rows name this store.
 
-    Raises StoreRefused if none can be adopted.
+    Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
     """
     locked = Store.objects.select_for_update().get(pk=store.pk)
-    plan = [
-        Planned(one, adoption_refusal(one, now=now))
-        for one in findings_picked(locked, uuids, FindingKind.ELSEWHERE)
-    ]
+    plan = adoptions_plan(findings_picked(locked, uuids, FindingKind.ELSEWHERE), now=now)
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
     host = reader(locked, now=now)
+    room = FINDINGS_AT_ONCE - _orders_open(host)
+    if room <= 0:
+        raise StoreRefused(_full_text(host))
+    chosen, later = chosen[:room], {one.pk for one in chosen[room:]}
     for finding in chosen:
         if finding.sector is not None:
             args = order_args(finding.sector, locked) | {"store": finding.sector.store, "quick": "yes"}
@@ -126,7 +129,7 @@ def findings_adopt(
     after = {"host": host.name, "sectors": sorted(one.name for one in chosen)}
     store_audit(by, "store.adopt", locked.name, after=after)
     _publish(locked, host)
-    return plan
+    return [Planned(one.finding, _full_text(host)) if one.finding.pk in later else one for one in plan]
 
 
 def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) -> list[Planned]:
@@ -134,10 +137,11 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
 
     Raises NodeRefused, NodeUnavailable.
     """
-    plan = {one.pk: Planned(one, _removal_refusal(one)) for one in findings}
+    refusals = _removal_refusals(findings, now=work.now)
+    plan = {one.pk: Planned(one, refusals[one.pk]) for one in findings}
     by_miner: dict[int, list[StoreFinding]] = defaultdict(list)
     for one in plan.values():
-        if not one.refusal and one.finding.miner_id is not None and not _lies_well_elsewhere(one.finding):
+        if not one.refusal and one.finding.miner_id is not None and not _is_second_copy(one.finding):
             by_miner[one.finding.miner_id].append(one.finding)
     for miner_id, theirs in by_miner.items():
         miner = Miner.objects.get(actor_id=miner_id)
@@ -152,8 +156,17 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
     return list(plan.values())
 
 
-def _removal_refusal(finding: StoreFinding) -> str:
-    """Return why files of a finding stay, whatever the chain says; empty: they may go."""
+def _is_second_copy(finding: StoreFinding) -> bool:
+    return finding.sector is not None and finding.sector.state == SectorState.PROVING
+
+
+def _removal_refusals(findings: Sequence[StoreFinding], *, now: datetime) -> dict[int, str]:
+    """Return by finding why its files stay, whatever the chain says; empty: they may go."""
+    own = OwnStores(findings, now=now)
+    return {one.pk: _removal_refusal(one, own) for one in findings}
+
+
+def _removal_refusal(finding: StoreFinding, own: OwnStores) -> str:
     store, sector = finding.store, finding.sector
     if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
         return (
@@ -178,19 +191,7 @@ def _removal_refusal(finding: StoreFinding) -> str:
     drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
     if drops.exists():
         return "a host has yet to remove what it had copied of it"
-    if sector.state == SectorState.ABORTED or _lies_well_elsewhere(finding):
-        return ""
-    where = sector.store or "no store"
-    return f"its row names {where}, where its files have not been checked: check them there first"
-
-
-def _lies_well_elsewhere(finding: StoreFinding) -> bool:
-    """Return whether a proving sector's own files, in another store, were checked and are good."""
-    sector = finding.sector
-    if sector is None or sector.state != SectorState.PROVING or sector.store in ("", finding.store.name):
-        return False
-    rows = SectorCopy.objects.filter(sector=sector, store__tenant_id=sector.tenant_id)
-    return rows.filter(store__name=sector.store, condition__in=CHECKED_WELL).exists()
+    return "" if sector.state == SectorState.ABORTED else own.fault(sector)
 
 
 def leftovers_remove(
@@ -208,30 +209,51 @@ def leftovers_remove(
     NodeUnavailable.
     """
     plan = leftovers_plan(findings_picked(store, uuids), work=work)
-    chosen = [one.finding for one in plan if not one.refusal]
+    chosen = [one.finding.pk for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
-    if count is not None and len(chosen) != count:
-        raise StoreRefused(f"it can be done for {plural(len(chosen), 'leftover')} now, not for {count}")
     with transaction.atomic():
         host = reader(store, now=work.now)
-        told = []
-        for finding in _locked(one.pk for one in chosen):
-            if finding.state not in ACTABLE or _removal_refusal(finding):
-                continue
+        rows = _with_sectors_locked(_locked(chosen))
+        refusals = _removal_refusals(rows, now=work.now)
+        changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
+        told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
+        if not told:
+            raise StoreRefused(f"{FASTER}: look at the findings again")
+        if count is not None and len(told) != count:
+            raise StoreRefused(f"it can be done for {plural(len(told), 'leftover')} now, not for {count}")
+        if _orders_open(host) + len(told) > FINDINGS_AT_ONCE:
+            raise StoreRefused(_full_text(host))
+        for finding in told:
             args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}
             _order(
                 finding, host, Operation.REMOVE_LEFTOVER, args, event="REMOVE", actor=by.actor, now=work.now
             )
-            told.append(finding)
-        if not told:
-            raise StoreRefused("somebody else was faster: look at the findings again")
         after: dict[str, Any] = {"host": host.name, "sectors": sorted(one.name for one in told)}
         after |= {"bytes": sum(one.size for one in told)} | ({"reason": reason} if reason else {})
         store_audit(by, "store.remove_leftovers", store.name, after=after)
         _publish(store, host)
-    return plan
+    known = {one.pk: Planned(one, refusals[one.pk] or changed.get(one.pk, "")) for one in rows}
+    return [one if one.refusal else known.get(one.finding.pk) or Planned(one.finding, FASTER) for one in plan]
+
+
+def _with_sectors_locked(findings: Iterable[StoreFinding]) -> list[StoreFinding]:
+    """Return findings with their sectors as they are now; nothing else changes these until the end."""
+    found = list(findings)
+    rows = Sector.objects.select_for_update(of=("self",)).filter(pk__in=[one.sector_id for one in found])
+    sectors = {row.pk: row for row in rows.select_related("miner").order_by("pk")}
+    for one in found:
+        one.sector = None if one.sector_id is None else sectors[one.sector_id]
+    return found
+
+
+def _orders_open(host: Worker) -> int:
+    return host.commands.filter(done_at=None, args__has_key="finding").count()
+
+
+def _full_text(host: Worker) -> str:
+    return f"{host.name} is told of {FINDINGS_AT_ONCE} findings at a time: ask again once these are done"
 
 
 def _locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:

@@ -1,0 +1,104 @@
+"""Reads for leftovers: whether a sector's own files are good where its row says, what is being removed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+from django.db.models import Max
+
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.states import CopyCondition, FindingKind, ScanState
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import Store
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.store_selectors import hosts_of_store
+from poolsite.wire.hosts import Operation
+from poolsite.wire.stores import READABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from apps.sectors.models import Sector
+
+CHECKED_WELL: Final = (CopyCondition.GOOD, CopyCondition.NOTED)
+CHECK_HOLDS: Final = timedelta(days=30)
+"""How long a check lets a second copy go."""
+
+
+class OwnStores:
+    """What is known of the files of sectors in the stores that their rows name, which are not the ones where
+    these findings are.
+    """
+
+    def __init__(self, findings: Collection[StoreFinding], *, now: datetime) -> None:
+        self.now = now
+        sectors = {one.sector for one in findings if one.sector is not None and one.sector.store}
+        self._stores: dict[tuple[int, str], Store] = {}
+        if not sectors:
+            return
+        rows = Store.objects.filter(tenant_id__in={one.tenant_id for one in sectors})
+        rows = rows.filter(name__in={one.store for one in sectors})
+        self._stores = {(store.tenant_id, store.name): store for store in rows}
+        pks, keys = [one.pk for one in self._stores.values()], {one.pk for one in sectors}
+        self._read = {one.pk for one in self._stores.values() if hosts_of_store(one, READABLE, now=now)}
+        scans = StoreScan.objects.filter(store__in=pks, state=ScanState.DONE).order_by().values("store")
+        self._scanned = dict(scans.annotate(at=Max("updated_at")).values_list("store", "at"))
+        lost = StoreFinding.objects.filter(store__in=pks, sector__in=keys, kind=FindingKind.MISSING)
+        self._missing = set(lost.values_list("sector", "store"))
+        copies = SectorCopy.objects.filter(store__in=pks, sector__in=keys)
+        known = copies.values_list("sector", "store", "condition", "checked_at")
+        self._copies = {(sector, store): (condition, at) for sector, store, condition, at in known}
+
+    def read_store(self, sector: Sector) -> Store | None:
+        """Return the store that a sector's row names if some host reads it now."""
+        own = self._stores.get((sector.tenant_id, sector.store))
+        return own if own is not None and own.pk in self._read else None
+
+    def is_lost(self, sector: Sector, own: Store) -> bool:
+        """Return whether the last scan or the last check of that store says that the sector is bad there."""
+        key = (sector.pk, own.pk)
+        return key in self._missing or self._copies.get(key, ("", None))[0] == CopyCondition.BAD
+
+    def fault(self, sector: Sector) -> str:
+        """Return why a proving sector's own files are not known to be good; empty: they are.
+
+        Good is what a check found so lately, after the last scan there, in a store that a host reads now.
+        """
+        own = self.read_store(sector)
+        if own is None:
+            return f"no host that is there reads {sector.store or 'a store'}, which its row names"
+        if (sector.pk, own.pk) in self._missing:
+            return f"it is missing in {own.name}, which its row names"
+        condition, at = self._copies.get((sector.pk, own.pk), ("", None))
+        if condition not in CHECKED_WELL or at is None:
+            return f"its row names {own.name}, where its files have not been checked: check them there first"
+        if self.now - at > CHECK_HOLDS:
+            since = f"for {CHECK_HOLDS.days} days"
+        elif (scanned_at := self._scanned.get(own.pk)) is not None and at < scanned_at:
+            since = "since it was scanned"
+        else:
+            return ""
+        return f"its files in {own.name} have not been checked {since}: check them there first"
+
+
+def removals_open(sectors: Collection[Sector]) -> dict[int, WorkerCommand]:
+    """Return by sector an order to remove files of it that were called a leftover.
+
+    Of all hosts and stores: one that is away carries it out when it is back, whatever lies there then.
+    """
+    if not sectors:
+        return {}
+    rows = WorkerCommand.objects.filter(op=Operation.REMOVE_LEFTOVER, done_at=None, worker__retired_at=None)
+    rows = rows.filter(worker__tenant_id__in={one.tenant_id for one in sectors})
+    rows = rows.filter(args__number__in=sorted({str(one.number) for one in sectors}))
+    known = {
+        (row.worker.tenant_id, row.args["miner_id"], row.args["number"]): row
+        for row in rows.select_related("worker").order_by("-pk")
+    }
+    found = {
+        one.pk: known.get((one.tenant_id, str(one.miner.actor_id), str(one.number)))
+        for one in (sectors if known else ())
+    }
+    return {pk: row for pk, row in found.items() if row is not None}
