@@ -5,6 +5,7 @@ What the console orders for stores (attach, detach, change) is done in a thread 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
 from poolsite.wire.stores import READABLE, StoreCondition
@@ -153,7 +155,7 @@ class StoreWatch:
             fault = str(error) or type(error).__name__
             log.warning("store_order_failed", op=command.op, args=command.args, reason=fault)
         with self._lock:
-            self._orders[command.id] = fault
+            self._orders[command.id] = fault.encode("utf-8", "backslashreplace").decode()
         self._wanted.set()
         self.on_change()
 
@@ -188,8 +190,19 @@ class StoreWatch:
         with self._checking, self._reads(one.uid, one.name):
             files = sector_check(self._attached_store(one.uid), one, is_wanted=self._goes_on)
             self._attached_store(one.uid)  # what is missing went with the disk
+        self._keep(CheckedSector(command=command.id, files=tuple(files)))
+
+    def _keep(self, found: CheckedSector | ScannedStore) -> None:
+        """Remember what was found until the console has it; what cannot be sent is the order's fault.
+
+        Raises UnicodeEncodeError: heartbeats with it would end all leases.
+        """
+        json.dumps(document_encode(found), ensure_ascii=False).encode()
         with self._lock:
-            self._checked[command.id] = CheckedSector(command=command.id, files=tuple(files))
+            if isinstance(found, CheckedSector):
+                self._checked[found.command] = found
+            else:
+                self._scanned[found.command] = found
 
     @contextmanager
     def _changes(self, uid: str, name: str) -> Iterator[None]:
@@ -239,8 +252,7 @@ class StoreWatch:
             )
             for miner_id in sorted(whole.keys() | half.keys())
         )
-        with self._lock:
-            self._scanned[command.id] = ScannedStore(command=command.id, miners=found, others=others)
+        self._keep(ScannedStore(command=command.id, miners=found, others=others))
 
     def _attached_store(self, uid: str) -> Store:
         """Return an attached store that is there.  Raises NotAttached, StoreAway."""

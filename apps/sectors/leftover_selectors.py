@@ -66,9 +66,11 @@ class OwnStores:
 
         Good is what a check found so lately, after the last scan there, in a store that a host reads now.
         """
+        if not sector.store:
+            return "its row names no store: adopt it here"
         own = self.read_store(sector)
         if own is None:
-            return f"no host that is there reads {sector.store or 'a store'}, which its row names"
+            return f"no host that is there reads {sector.store}, which its row names"
         if (sector.pk, own.pk) in self._missing:
             return f"it is missing in {own.name}, which its row names"
         condition, at = self._copies.get((sector.pk, own.pk), ("", None))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext as say
+
 from apps.core.errors import BadValue
+from apps.core.formatting import plural, whole
 from apps.sectors.errors import ScanUnknown
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.states import FindingKind, FindingState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from django.db.models import QuerySet
 
     from apps.sectors.store_models import Store
@@ -43,3 +48,24 @@ def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -
 def findings_waiting(store: Store) -> QuerySet[StoreFinding]:
     """Return the findings of a store that wait for somebody."""
     return store.findings.filter(state__in=ACTABLE)
+
+
+def kinds_waiting(store: Store) -> set[str]:
+    """Return the kinds of which some finding of a store waits for somebody."""
+    return set(findings_waiting(store).order_by().values_list("kind", flat=True).distinct())
+
+
+def counts_text(counts: Mapping[str, int]) -> list[str]:
+    """Return how many of each kind a scan found: `3 incomplete sectors`, `2 listed in another store`."""
+    return [_count_text(FindingKind(kind), count) for kind, count in counts.items()]
+
+
+def _count_text(kind: FindingKind, count: int) -> str:
+    if kind == FindingKind.HALF:
+        return plural(count, "incomplete sector")
+    if kind == FindingKind.OTHER:
+        return plural(count, "other file")
+    if kind == FindingKind.ELSEWHERE:
+        return say("{count} listed in another store").format(count=whole(count))
+    words = say("{count} missing") if kind == FindingKind.MISSING else say("{count} unknown")
+    return words.format(count=whole(count))

@@ -102,7 +102,7 @@ def sector_check(store: Store, one: CheckedOne, *, is_wanted: Callable[[], bool]
             state = _compared(digest, size, recorded.get(name))
             if state is FileState.NOTED:
                 fresh[name] = FileSum(size, digest)
-        found.append(CheckedFile(name=name, state=state, size=size or 0))
+        found.append(CheckedFile(name=name_text(name), state=state, size=size or 0))
     if fresh and not is_wanted():
         raise InterruptedError("these sums may be of files that are others now")
     try:
@@ -202,11 +202,17 @@ def others_scan(root: Path) -> list[tuple[str, int]]:
         folder = root / kind
         names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
         for name in names:
-            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(name) < FILE_NAME_MAX:
-                found.append((f"{kind}/{name}", _bytes_of(folder / name)))
+            told = name_text(name)
+            if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(told) < FILE_NAME_MAX:
+                found.append((f"{kind}/{told}", _bytes_of(folder / name)))
             if len(found) == OTHERS_MAX:
                 return found
     return found
+
+
+def name_text(name: str) -> str:
+    r"""Return a file's name as it can be told: bytes that are no UTF-8 as `\xe9`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def leftover_remove(store: Store, args: Mapping[str, str]) -> None:

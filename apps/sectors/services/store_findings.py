@@ -53,6 +53,8 @@ FINDINGS_AT_ONCE: Final = 200
 ADOPTED: Final = "ADOPTED"
 """Event of a store, and of a sector whose row names it from now on."""
 LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
+REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
+NONE_WAITS: Final = "the last scan has none of them that waits for somebody"
 FASTER: Final = "somebody else was faster"
 
 
@@ -75,7 +77,7 @@ def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "")
     if len(found) > FINDINGS_AT_ONCE and uuids is not None:
         raise StoreRefused(f"at most {FINDINGS_AT_ONCE} findings at a time")
     if not found:
-        raise StoreRefused("the last scan has none of them that waits for somebody")
+        raise StoreRefused(NONE_WAITS)
     return found
 
 
@@ -154,6 +156,28 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the chain has the sector")
     return list(plan.values())
+
+
+def leftovers_next(store: Store, *, work: SealingContext) -> list[Planned]:
+    """Return the next leftovers that can be removed, as many as a host is told of at a time, and what stays.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    rows = findings_waiting(store).select_related("sector__miner", "store__tenant").order_by("pk")
+    rows = rows.filter(kind__in=REMOVABLE)
+    plan: list[Planned] = []
+    room, after = FINDINGS_AT_ONCE, 0
+    while room and (part := list(rows.filter(pk__gt=after)[:FINDINGS_AT_ONCE])):
+        after = part[-1].pk
+        for one in leftovers_plan(part, work=work):
+            if one.refusal:
+                plan.append(one)
+            elif room:
+                plan.append(one)
+                room -= 1
+    if not plan:
+        raise StoreRefused(NONE_WAITS)
+    return plan
 
 
 def _is_second_copy(finding: StoreFinding) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
@@ -21,6 +22,7 @@ from apps.sectors.services.store_events import event_write
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.store_scan_selectors import counts_text
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
@@ -136,10 +138,8 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
     found.save()
     scan.counts = {kind: count for kind, count in found.counts.items() if count}
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
-    note = f"{scan.known} sectors where their rows say, " + ", ".join(
-        f"{count} {FindingKind(kind).label.lower()}" for kind, count in scan.counts.items()
-    )
-    event_write(store, SCANNED, actor=scan.actor, note=note.rstrip(", "), now=now)
+    note = ", ".join([f"{plural(scan.known, 'sector')} where the rows say", *counts_text(scan.counts)])
+    event_write(store, SCANNED, actor=scan.actor, note=note, now=now)
 
 
 def _half_of(one: ScannedSectors) -> dict[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -25,15 +26,16 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.store_findings import (
-    FINDINGS_AT_ONCE,
+    REMOVABLE,
     findings_adopt,
     findings_picked,
+    leftovers_next,
     leftovers_plan,
     leftovers_remove,
 )
 from apps.sectors.services.store_scans import scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.sectors.store_scan_selectors import findings_page, scans_of
+from apps.sectors.store_scan_selectors import counts_text, findings_page, kinds_waiting, scans_of
 from apps.sectors.store_selectors import store_get
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ if TYPE_CHECKING:
     from apps.users.principals import Principal
 
 FOUND_SHOWN: Final = 50
-PLAN_SHOWN: Final = 100
+REFUSED_SHOWN: Final = 100
+REASONS_SHOWN: Final = 3
 SCANS: Final = {
     ScanState.RUNNING: StateLabel("run", _("scanning")),
     ScanState.DONE: StateLabel("ok", _("scanned")),
@@ -63,11 +66,10 @@ MISSING: Final = StateLabel("bad", _("missing"))
 WORDS: Final = {
     FindingKind.ELSEWHERE: _("whole; its row names {store}"),
     FindingKind.MISSING: _("its row names this store, and it is not there whole"),
-    FindingKind.UNKNOWN: _("whole; no row of the pool knows it"),
+    FindingKind.UNKNOWN: _("whole; no row of the pool, or its sector has ended"),
     FindingKind.HALF: _("a part of a sector"),
     FindingKind.OTHER: _("no sector"),
 }
-REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
 
 
 def finding_row(finding: StoreFinding) -> dict[str, object]:
@@ -89,7 +91,7 @@ def scan_card(store: Store) -> dict[str, object]:
     """Lay out the newest scan of a store and what it found."""
     scan = scans_of(store).first()
     found = [] if scan is None else findings_page(store, limit=FOUND_SHOWN + 1)
-    waiting = {one.kind for one in found if one.state in (FindingState.FOUND, FindingState.REFUSED)}
+    waiting = kinds_waiting(store) if found else set()
     return {
         "label": None if scan is None else SCANS[ScanState(scan.state)],
         "text": "" if scan is None else scan_text(scan),
@@ -107,15 +109,12 @@ def scan_text(scan: StoreScan) -> str:
     if scan.state != ScanState.DONE:
         return scan.worker.name
     words = [say("{sectors} where the rows say").format(sectors=plural(scan.known, "sector"))]
-    words += [
-        f"{formatting.whole(count)} {FindingKind(kind).label.lower()}" for kind, count in scan.counts.items()
-    ]
-    return ", ".join(words)
+    return ", ".join([*words, *counts_text(scan.counts)])
 
 
 @sign_in_required
 def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Have a host list what lies in a store, after a confirmation."""
+    """Order a host to list what lies in a store, after a confirmation."""
     store = store_get(viewer, str(key), now=now())
     if not viewer.may("sign"):
         raise Http404
@@ -154,19 +153,7 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             plan = findings_adopt(store, uuids=None, now=now(), by=viewer)
         except DomainError as error:
             return _back(store, error.reason)
-        left = sum(bool(one.refusal) for one in plan)
-        said = say("A host compares the comm_r of {sectors}").format(
-            sectors=plural(len(plan) - left, "sector")
-        )
-        return _back(
-            store,
-            said
-            + (
-                say("; {copies} left").format(copies=plural(left, "second copy", "second copies"))
-                if left
-                else ""
-            ),
-        )
+        return _back(store, _adopt_text(plan))
     return confirm_page_render(
         request,
         viewer,
@@ -183,6 +170,19 @@ def adopt(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     )
 
 
+def _adopt_text(plan: list[Planned]) -> str:
+    """Return how many sectors are compared, and why the others are not."""
+    refused = Counter(one.refusal for one in plan if one.refusal)
+    left = refused.total()
+    words = say("A host compares the comm_r of {sectors}").format(sectors=plural(len(plan) - left, "sector"))
+    if left:
+        reasons = [reason for reason, _many in refused.most_common(REASONS_SHOWN)]
+        words += say("; {count} not adopted: {reasons}").format(
+            count=formatting.whole(left), reasons="; ".join(reasons)
+        )
+    return words
+
+
 class LeftoversForm(PageForm):
     """Which findings; how many were shown; what was typed."""
 
@@ -194,7 +194,7 @@ class LeftoversForm(PageForm):
 
 @sign_in_required
 def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Show what gets free; have a host remove it after the second click."""
+    """Show what gets free; order a host to remove it after the second click."""
     if not viewer.may("sign"):
         raise Http404
     store, form = store_get(viewer, str(key), now=now()), LeftoversForm(request.POST or request.GET)
@@ -204,8 +204,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
     wrong = "" if form.is_valid() else str(form.why)
     try:
         if not wrong:
-            ids = list(form.cleaned_data["id"]) or _removable(store)
-            work = sealing_context_now()
+            ids, work = list(form.cleaned_data["id"]), sealing_context_now()
             if is_confirm_submitted(request):
                 given = form.cleaned_data
                 if given["confirm"].strip().lower() != say("remove {count}").format(count=given["count"]):
@@ -216,15 +215,14 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                     store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
                 )
                 return redirect("store", key)
-            plan = leftovers_plan(findings_picked(store, ids), work=work)
+            plan = (
+                leftovers_next(store, work=work)
+                if not ids
+                else leftovers_plan(findings_picked(store, ids), work=work)
+            )
     except DomainError as refusal:
         wrong = refusal.reason
     return _review(request, viewer, store, form, plan, wrong=wrong)
-
-
-def _removable(store: Store) -> list[str]:
-    found = [one for kind in REMOVABLE for one in findings_page(store, kind=kind, limit=PLAN_SHOWN)]
-    return [str(one.uuid) for one in found[:FINDINGS_AT_ONCE]]
 
 
 def _review(
@@ -237,7 +235,7 @@ def _review(
     wrong: str,
 ) -> HttpResponse:
     accepted = [one.finding for one in plan if not one.refusal]
-    ordered = sorted(plan, key=lambda one: bool(one.refusal))
+    refused = [one for one in plan if one.refusal]
     count = len(accepted)
     return page_render(
         request,
@@ -257,7 +255,8 @@ def _review(
         bytes=bytes_text(sum(one.size for one in accepted)),
         ids=[str(one.uuid) for one in accepted],
         reason=form.data.get("reason", "")[:500],
-        rows=[finding_row(one.finding) | {"refusal": one.refusal} for one in ordered[:PLAN_SHOWN]],
+        rows=[finding_row(one) | {"refusal": ""} for one in accepted]
+        + [finding_row(one.finding) | {"refusal": one.refusal} for one in refused[:REFUSED_SHOWN]],
     )
 
 

@@ -129,6 +129,13 @@ def work(
     return SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
 
 
+def checked(sector: Sector, **facts: Any) -> None:
+    """A check found a sector good where its row says."""
+    store = Store.objects.get(name=sector.store)
+    facts = {"condition": "GOOD", "found_at": NOON, "checked_at": NOON} | facts
+    SectorCopy.objects.update_or_create(sector=sector, store=store, defaults=facts)
+
+
 def test_a_scan_lists_where_files_and_rows_differ_and_changes_nothing(worker: Worker) -> None:
     before = list(Sector.objects.order_by("pk").values_list("store", "state"))
     store = scanned(worker)
@@ -236,9 +243,7 @@ def test_leftovers_go_if_the_chain_does_not_have_them(
     assert store.events.filter(event="LEFTOVER_REMOVED").count() == 2
 
     sector = Sector.objects.get(number=3)
-    SectorCopy.objects.create(
-        sector=sector, store=Store.objects.get(name="b"), condition="GOOD", found_at=NOON
-    )
+    checked(sector)
     again = {"uuids": uuids("s-t01000-3"), "by": principal(), "work": work(monkeypatch, live=[3])}
     with pytest.raises(StoreRefused, match="for 1 leftover now, not for 2"):
         leftovers_remove(store, **again, count=2)

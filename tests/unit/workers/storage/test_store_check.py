@@ -7,9 +7,11 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Command, Operation
 from poolsite.wire.store_checks import CheckedFile, FileState
 from workers import store_watch
@@ -290,6 +292,29 @@ def test_a_sector_that_is_only_copied_away_is_read_meanwhile(
 
     assert watch.order(check) == ""
     assert len(watch.found(["c"])[0]) == 1
+
+
+def test_names_that_are_no_utf_8_end_no_heartbeat(
+    stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch, one = StoreWatch(stores, sector_bytes=2048), order(stores)
+    for folder in ("cache", "cache/s-t01000-7"):
+        (tmp_path / "a" / folder / os.fsdecode(b"caf\xe9")).write_bytes(b"x")
+    args = {"uid": one.uid, "miner_id": "1000", "number": "7", "seal_proof": str(PROOF)}
+    watch._carry_out(Command(id="c", op=Operation.CHECK_SECTOR, args=args | {"comm_r": one.comm_r.hex()}))
+    scan = Command(id="s", op=Operation.SCAN_STORE, args={"uid": one.uid})
+    watch._carry_out(scan)
+    [of_sector], [of_store] = watch.found(["c", "s"])
+    sent = httpx.Request("POST", "http://c", json=[document_encode(of_sector), document_encode(of_store)])
+    assert sent.content.count(b"caf\\\\xe9") == 2
+    assert of_store.others[0].name == "cache/caf\\xe9"
+
+    watch.told(["c", "s"])
+    found = [("cache/" + os.fsdecode(b"\xe9"), 1)]
+    monkeypatch.setattr("workers.store_watch.others_scan", lambda _root: found)
+    watch._carry_out(scan)
+    assert "surrogates not allowed" in str(watch.order(scan)), "a fault of its order"
+    assert watch.found(["s"]) == ((), ())
 
 
 def test_what_is_no_sectors_is_told_with_its_bytes(stores: Stores, tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""A leftover goes only while its sector is good elsewhere, and nothing changes the sector meanwhile."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from apps.sectors.errors import RunUnderWay, StoreRefused
+from apps.sectors.models import Sector
+from apps.sectors.services import store_findings
+from apps.sectors.services.moves import moves_begin, moves_continue, unchanged_lock
+from apps.sectors.services.store_findings import findings_adopt, leftovers_plan, leftovers_remove
+from apps.sectors.store_models import Store, StoreAttachment, StoreMove
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from poolsite.wire.hosts import Operation
+from tests.people import principal
+from tests.unit.apps.sectors import test_store_scans
+from tests.unit.apps.sectors.sealing import NOON
+from tests.unit.apps.sectors.test_store_scans import beat, checked, scanned, uuids, work
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
+
+pytestmark = pytest.mark.django_db
+worker = test_store_scans.worker
+COPY = "s-t01000-3"
+"""Whole in a; its row names b."""
+
+
+def refusal(store: Store, at_work: Any) -> str:
+    [planned] = leftovers_plan([store.findings.get(name=COPY)], work=at_work)
+    return planned.refusal
+
+
+def removed(store: Store, at_work: Any, *names: str, **more: Any) -> Any:
+    return leftovers_remove(store, uuids=uuids(*(names or (COPY,))), by=principal(), work=at_work, **more)
+
+
+def test_a_second_copy_stays_unless_its_own_is_checked_read_and_there(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, at_work = scanned(worker), work(monkeypatch, live=[3])
+    sector, own = Sector.objects.get(number=3), Store.objects.get(name="b")
+    assert "have not been checked: check them there first" in refusal(store, at_work)
+    checked(sector, condition="BAD")
+    assert "have not been checked: check them there first" in refusal(store, at_work)
+    checked(sector)
+    assert refusal(store, at_work) == ""
+
+    checked(sector, checked_at=NOON - timedelta(days=31))
+    assert "for 30 days" in refusal(store, at_work)
+    checked(sector)
+    lost = StoreFinding.objects.create(store=own, kind="MISSING", name=COPY, sector=sector)
+    assert refusal(store, at_work) == "it is missing in b, which its row names"
+    lost.delete()
+    scan = StoreScan.objects.create(store=own, worker=worker, state="DONE")
+    StoreScan.objects.filter(pk=scan.pk).update(updated_at=NOON + timedelta(minutes=1))
+    assert "since it was scanned" in refusal(store, at_work)
+    checked(sector, checked_at=NOON + timedelta(minutes=2))
+    assert refusal(store, at_work) == ""
+    StoreAttachment.objects.filter(store=own).update(condition="AWAY")
+    assert refusal(store, at_work) == "no host that is there reads b, which its row names"
+
+
+def test_nothing_changes_a_sector_of_which_a_leftover_is_being_removed(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scanned(worker)
+    sector, own = Sector.objects.get(number=3), Store.objects.get(name="b")
+    checked(sector)
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        removed(store, work(monkeypatch, live=[3]))
+    locks = [one["sql"] for one in asked.captured_queries if "FOR UPDATE" in one["sql"]]
+    assert any('FROM "sectors_sector"' in sql for sql in locks), "what changes it waits"
+
+    with pytest.raises(RunUnderWay, match="has yet to remove a leftover"):
+        unchanged_lock(sector)
+    [move] = moves_begin(own, store, numbers=[str(sector.uuid)], now=NOON, by=principal())
+    moves_continue(worker, now=NOON)
+    move.refresh_from_db()
+    assert (move.state, worker.commands.filter(op=Operation.COPY_SECTOR).exists()) == ("QUEUED", False)
+    worker.commands.filter(op=Operation.REMOVE_LEFTOVER).update(done_at=NOON)
+    moves_continue(worker, now=NOON)
+    move.refresh_from_db()
+    assert move.state == "COPYING"
+
+
+def test_a_removal_of_another_tenants_number_holds_nothing_back(worker: Worker) -> None:
+    sector = Sector.objects.get(number=3)
+    args = {"uid": "u", "miner_id": "5555", "number": "3"}
+    worker.commands.create(op=Operation.REMOVE_LEFTOVER, args=args)
+    unchanged_lock(sector)
+
+
+def test_a_sector_that_is_moved_meanwhile_is_told_of_and_not_counted(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, at_work = scanned(worker), work(monkeypatch)
+    sector = Sector.objects.get(number=3)
+    checked(sector)
+    real = store_findings.leftovers_plan
+
+    def planned_then_moved(*args: Any, **more: Any) -> Any:
+        plan = real(*args, **more)
+        facts = {"from_store": Store.objects.get(name="b"), "to_store": store, "worker": worker}
+        StoreMove.objects.get_or_create(sector=sector, defaults=facts)
+        return plan
+
+    monkeypatch.setattr(store_findings, "leftovers_plan", planned_then_moved)
+    with pytest.raises(StoreRefused, match="for 1 leftover now, not for 2"):
+        removed(store, at_work, COPY, "s-t01000-9", count=2)
+    assert not worker.commands.filter(done_at=None).exists()
+    StoreMove.objects.all().delete()
+    told = {one.finding.name: one.refusal for one in removed(store, at_work, COPY, "s-t01000-9", count=1)}
+    assert told == {COPY: "it moves to another store: try again when it is there", "s-t01000-9": ""}
+
+
+def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_findings, "FINDINGS_AT_ONCE", 1)
+    store = scanned(worker)
+    Sector.objects.filter(number=4).update(store="", comm_r=bytes(32))
+    StoreFinding.objects.filter(number=4).update(kind="ELSEWHERE")
+    plan = findings_adopt(store, uuids=None, now=NOON, by=principal())
+    refused = {one.finding.number: one.refusal.partition(":")[0] for one in plan}
+    assert sorted(refused) == [3, 4, 5]
+    assert refused[3] == "a second copy"
+    assert sorted(refused[number] for number in (4, 5)) == ["", "box is told of 1 findings at a time"]
+    assert worker.commands.filter(done_at=None).count() == 1
+    with pytest.raises(StoreRefused, match="of 1 findings at a time"):
+        findings_adopt(store, uuids=None, now=NOON, by=principal())
+    beat(worker)
+    findings_adopt(store, uuids=None, now=NOON, by=principal())
