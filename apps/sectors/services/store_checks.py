@@ -49,6 +49,8 @@ AT_ONCE: Final = 16
 LARGE: Final = 1 << 30
 LARGE_AT_ONCE: Final = 2
 """Sectors that a host is told of at a time: of large ones it reads one while the next waits."""
+SINGLE_MAX: Final = 200
+"""Checks of single sectors that one host has to do; it is told of `AT_ONCE` of them at a time."""
 QUEUED: Final = 1_000
 """Sectors whose rows are read at a time."""
 TRIES: Final = 3
@@ -83,6 +85,9 @@ def check_begin(
     host = reader(locked, now=now)
     if sector is not None and sector.comm_r is None:
         raise StoreRefused("the sector has no sealed files yet")
+    ahead = 0 if sector is None else _single(host).count()
+    if ahead >= SINGLE_MAX:
+        raise StoreRefused(f"{host.name} has {ahead} single sectors to check: let it do these first")
     total = 1 if sector is not None else sum(one.count() for one in _sectors_of(locked))
     if not total:
         raise StoreRefused(f"no sector's row names {locked.name}")
@@ -101,10 +106,15 @@ def check_begin(
     if sector is not None:
         after["sector"] = f"{sector.miner} / {sector.number}"
     store_audit(by, "store.check", locked.name, after=after)
-    _continue(check, now=now)
+    if ahead < AT_ONCE:
+        _continue(check, now=now)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
     return check
+
+
+def _single(host: Worker) -> QuerySet[StoreCheck]:
+    return StoreCheck.objects.filter(worker=host, state=StoreCheckState.RUNNING, sector__isnull=False)
 
 
 def reader(store: Store, *, now: datetime) -> Worker:
@@ -163,15 +173,27 @@ def checks_continue(worker: Worker, *, now: datetime) -> None:
     """Order the next sectors of a host's checks; called with each heartbeat, in its transaction."""
     rows = StoreCheck.objects.select_for_update(of=("self",), no_key=True)
     rows = rows.filter(worker=worker, state=StoreCheckState.RUNNING).select_related("store", "worker")
-    for check in rows.order_by("pk"):
-        if not worker.attachments.filter(store=check.store).exists():
+    known = list(rows.order_by("pk"))
+    attached = set(worker.attachments.values_list("store", flat=True)) if known else set()
+    single = 0
+    for check in known:
+        if check.store_id not in attached:
             _end(check, "FAIL", error=f"{worker.name} no longer has the store", now=now)
-        elif check.store.name in worker.stores:  # else it waits while the store is away
+        elif check.store.name not in worker.stores or _is_held(check, now=now):
+            continue  # it waits, while its store is away for instance, and others do not wait for it
+        elif check.sector_id is None:
             _continue(check, now=now)
+        elif single < AT_ONCE:
+            _continue(check, now=now)
+            single += check.state == StoreCheckState.RUNNING
+
+
+def _is_held(check: StoreCheck, *, now: datetime) -> bool:
+    return check.waits_until is not None and now < check.waits_until
 
 
 def _continue(check: StoreCheck, *, now: datetime) -> None:
-    if check.waits_until is not None and now < check.waits_until:
+    if _is_held(check, now=now):
         return
     if not check.queue and check.sector_id is None:
         _refill(check)

@@ -9,13 +9,20 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.dashboard.pages.storage.scans import scan_card
 from apps.sectors.errors import RunUnderWay, StoreRefused
 from apps.sectors.models import Sector
 from apps.sectors.services import store_findings
 from apps.sectors.services.moves import moves_begin, moves_continue, unchanged_lock
-from apps.sectors.services.store_findings import findings_adopt, leftovers_plan, leftovers_remove
+from apps.sectors.services.store_findings import (
+    findings_adopt,
+    leftovers_next,
+    leftovers_plan,
+    leftovers_remove,
+)
 from apps.sectors.store_models import Store, StoreAttachment, StoreMove
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.sectors.store_scan_selectors import counts_text
 from poolsite.wire.hosts import Operation
 from tests.people import principal
 from tests.unit.apps.sectors import test_store_scans
@@ -132,9 +139,40 @@ def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
     refused = {one.finding.number: one.refusal.partition(":")[0] for one in plan}
     assert sorted(refused) == [3, 4, 5]
     assert refused[3] == "a second copy"
-    assert sorted(refused[number] for number in (4, 5)) == ["", "box is told of 1 findings at a time"]
+    assert sorted(refused[number] for number in (4, 5)) == ["", "u1 is told of 1 findings at a time"]
     assert worker.commands.filter(done_at=None).count() == 1
     with pytest.raises(StoreRefused, match="of 1 findings at a time"):
         findings_adopt(store, uuids=None, now=NOON, by=principal())
     beat(worker)
     findings_adopt(store, uuids=None, now=NOON, by=principal())
+
+
+def test_what_can_go_is_found_behind_what_stays_and_what_has_gone(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_findings, "FINDINGS_AT_ONCE", 2)
+    store, at_work = scanned(worker), work(monkeypatch, live=[8])
+    plan = leftovers_next(store, work=at_work)
+    going = {one.finding.name for one in plan if not one.refusal}
+    assert going == {"s-t01000-9", "s-t01000-10"}
+    removed(store, at_work, *going, count=2)
+    beat(worker)
+    assert not [one for one in leftovers_next(store, work=at_work) if not one.refusal]
+
+    store.findings.all().delete()
+    gone = (
+        StoreFinding(store=store, kind="HALF", name=f"x{number}", state="REMOVED") for number in range(60)
+    )
+    StoreFinding.objects.bulk_create(gone)
+    assert scan_card(store)["may_remove"] is False
+    StoreFinding.objects.create(store=store, kind="HALF", name="s-t01000-700", miner_id=1000, number=700)
+    assert scan_card(store)["may_remove"] is True
+    [planned] = leftovers_next(store, work=at_work)
+    assert (planned.finding.number, planned.refusal) == (700, "")
+
+
+def test_what_a_scan_found_is_told_in_words_of_its_kinds() -> None:
+    counts = {"ELSEWHERE": 2, "MISSING": 1, "UNKNOWN": 1, "HALF": 1, "OTHER": 5}
+    assert ", ".join(counts_text(counts)) == (
+        "2 listed in another store, 1 missing, 1 unknown, 1 incomplete sector, 5 other files"
+    )

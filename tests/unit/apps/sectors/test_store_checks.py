@@ -416,3 +416,24 @@ def test_refused_without_a_host_sectors_or_a_pace(worker: Worker) -> None:
     with pytest.raises(StoreRefused, match="no host that is there reads b"):
         check_begin(Store.objects.get(name="b"), now=later, by=principal())
     assert worker.commands.count() == 0
+
+
+def test_a_host_is_told_of_a_few_of_many_single_sectors(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_checks, "AT_ONCE", 2)
+    monkeypatch.setattr(store_checks, "SINGLE_MAX", 3)
+    for number in range(3):
+        begin(sector=Sector.objects.get(number=number))
+    assert beat(worker) == [0, 1]
+    other = factories.sector(Miner.objects.get(), number=5, state="PROVING", store="a", comm_r=bytes(32))
+    with pytest.raises(StoreRefused, match="has 3 single sectors to check"):
+        begin(sector=other)
+    begin()
+    assert sorted(beat(worker)) == [0, 0, 1, 1], "all of the store waits for no single one"
+    beat(worker, {})
+    assert "2" in worker.commands.filter(done_at=None).values_list("args__number", flat=True)
+    beat(worker, {})
+    begin(sector=other)
+    beat(worker, {})
+    assert not StoreCheck.objects.filter(state="RUNNING").exists()
