@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from apps.pieces.selectors import pieces_of_sector
 from apps.proving.selectors import sector_checks
 from apps.sectors.models import Job
+from apps.sectors.states import CopyCondition
+from apps.sectors.store_check_selectors import bad_files_text, copies_of
 from apps.sectors.store_selectors import attachments_of, stores_visible
 from poolsite.wire.pipeline import FINAL_STATES
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from apps.proving.models import SectorCheck
     from apps.sectors.models import Sector
+    from apps.sectors.store_check_models import SectorCopy
     from apps.users.principals import Principal
 
 
@@ -28,12 +32,15 @@ class SectorPlace:
     store: str = ""
     host: str = ""
     path: str = ""
-    condition: str = ""
+    store_condition: str = ""
     """Of the store on that host."""
-    looked_at: datetime | None = None
-    """When somebody last looked at the files there."""
-    finding: str = ""
-    """What was wrong with them then; empty: nothing, or nobody has looked."""
+    is_counted: bool = True
+    """Whether the sector's row names this store; else it is another copy."""
+    condition: str = ""
+    """A `CopyCondition` of the files there; empty: they were not checked."""
+    reason: str = ""
+    """What is wrong with them, or why they could not be read."""
+    checked_at: datetime | None = None
 
 
 def sector_places(sector: Sector, *, viewer: Principal, now: datetime) -> list[SectorPlace]:
@@ -42,32 +49,49 @@ def sector_places(sector: Sector, *, viewer: Principal, now: datetime) -> list[S
 
 
 def _stored(sector: Sector, *, viewer: Principal, now: datetime) -> Iterator[SectorPlace]:
-    """Return the store on each host that has it attached."""
-    if not sector.store:
+    """Return by store, the one that its row names first, each host that has it attached."""
+    copies = {one.store.name: one for one in copies_of(sector)}
+    others = [name for name in copies if name != sector.store]
+    names = [*([sector.store] if sector.store else []), *others]
+    if not names:
         return
     what = "sealed" if sector.key_comm_r is None else "update"
     looks = {row.store: row for row in sector_checks(sector.miner, [sector.number]).get(sector.number, [])}
-    look = looks.get(sector.store)
-    looked_at = None if look is None else look.checked_at
-    finding = "" if look is None or look.is_good else look.reason
-    rows = stores_visible(viewer, now=now).filter(tenant_id=sector.tenant_id, name=sector.store)
-    store = rows.first()
-    attached = [] if store is None else attachments_of(store)
-    folder = "update" if what == "update" else "sealed"
-    for row in attached:
-        yield SectorPlace(
+    rows = stores_visible(viewer, now=now).filter(tenant_id=sector.tenant_id, name__in=names)
+    stores = {row.name: row for row in rows}
+    file = f"{what}/s-t0{sector.miner.actor_id}-{sector.number}"
+    for name in names:
+        place = SectorPlace(
             what=what,
-            store=sector.store,
-            host=row.worker.name,
-            path=f"{row.path}/{folder}/s-t0{sector.miner.actor_id}-{sector.number}",
-            condition=row.condition,
-            looked_at=looked_at,
-            finding=finding,
+            store=name,
+            store_condition="DETACHED",
+            is_counted=name == sector.store,
+            **_found(copies.get(name), looks.get(name)),
         )
-    if not attached:
-        yield SectorPlace(
-            what=what, store=sector.store, condition="DETACHED", looked_at=looked_at, finding=finding
-        )
+        attached = attachments_of(stores[name]) if name in stores else []
+        for row in attached:
+            yield replace(
+                place, host=row.worker.name, path=f"{row.path}/{file}", store_condition=row.condition
+            )
+        if not attached:
+            yield place
+
+
+def _found(copy: SectorCopy | None, look: SectorCheck | None) -> dict[str, Any]:
+    """Return what is known of the files in a store: by a check of all of them, or a later look before a proof
+    that found them bad.
+    """
+    is_later = look is not None and (
+        copy is None or copy.checked_at is None or (look.checked_at > copy.checked_at and not look.is_good)
+    )
+    if look is not None and is_later:
+        condition = CopyCondition.GOOD if look.is_good else CopyCondition.BAD
+        reason = "" if look.is_good else look.reason
+        return {"condition": str(condition), "reason": reason, "checked_at": look.checked_at}
+    if copy is None:
+        return {}
+    reason = bad_files_text(copy) or copy.reason
+    return {"condition": copy.condition, "reason": reason, "checked_at": copy.checked_at}
 
 
 def _under_way(sector: Sector) -> Iterator[SectorPlace]:

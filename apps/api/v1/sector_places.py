@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 
 
 class SectorPlaceOutput(serializers.Serializer[Any]):
-    """One place; `finding` says what was wrong at the last look."""
+    """One place with files of a sector."""
 
     what = serializers.ChoiceField(choices=["sealed", "update", "work", "piece"])
     store = serializers.CharField()
     host = serializers.CharField()
     path = serializers.CharField(help_text="on that host; of a piece its commitment")
-    condition = serializers.CharField(help_text="of the store on that host")
-    looked_at = serializers.DateTimeField(allow_null=True)
-    finding = serializers.CharField()
+    store_condition = serializers.CharField(help_text="of the store on that host")
+    is_counted = serializers.BooleanField(help_text="whether the sector's row names this store")
+    condition = serializers.CharField(help_text="of the files there, as in copies; empty: not checked")
+    reason = serializers.CharField(help_text="what is wrong with them, or why they could not be read")
+    checked_at = serializers.DateTimeField(allow_null=True)
 
 
 class SectorPlacesOutput(serializers.Serializer[Any]):

@@ -10,6 +10,7 @@ from django.core.management import call_command
 
 from apps.core.clock import now
 from apps.proving.models import SectorCheck
+from apps.sectors.store_check_models import SectorCopy
 from tests import factories, people
 
 if TYPE_CHECKING:
@@ -41,12 +42,44 @@ def test_files_are_found_by_host_path_and_last_look(client: Client) -> None:
 
     assert (sealed["what"], sealed["store"], sealed["host"]) == ("sealed", "cold", "prover-1")
     assert sealed["path"] == f"{path}/sealed/s-t02001-5"
-    assert sealed["finding"] == "p_aux is missing"
+    assert (sealed["condition"], sealed["reason"]) == ("BAD", "p_aux is missing")
+    assert (sealed["store_condition"], sealed["is_counted"]) == ("READY", True)
     assert piece["what"] == "piece"
     assert client.get(url, headers=people.bearer(people.token("read", of="bob"))).status_code == 404
     said = StringIO()
     call_command("stores", "find", "f02001-5", stdout=said)
     assert f"path {path}/sealed/s-t02001-5" in said.getvalue()
+
+
+def test_what_checks_found_of_each_copy_is_told(client: Client) -> None:
+    miner = factories.miner(2001, of="alice")
+    prover = factories.worker("prover-1", of="alice")
+    cold, other = (factories.store(prover, name, uid=f"u-{name}") for name in ("cold", "other"))
+    sector = factories.sector(miner, number=5, state="PROVING", active=True, store="cold")
+    look = {"miner": miner, "number": 5, "deadline_index": 1, "store": "cold", "height": 9}
+    before = SectorCheck.objects.create(**look, is_good=True, reason="", checked_at=now())
+    bad = [{"name": "sealed/s-t02001-5", "state": "DIFFERS", "size": 1}]
+    known = {"sector": sector, "found_at": now(), "checked_at": now()}
+    SectorCopy.objects.create(**known, store=cold, condition="GOOD")
+    SectorCopy.objects.create(**known, store=other, condition="BAD", files=bad)
+
+    url = f"/api/v1/sectors/{sector.uuid}/places"
+    reader = people.bearer(people.token("read", of="alice"))
+    own, second = client.get(url, headers=reader).json()["results"]
+    assert (own["store"], own["is_counted"], own["condition"]) == ("cold", True, "GOOD")
+    assert (second["store"], second["is_counted"], second["condition"]) == ("other", False, "BAD")
+    assert second["reason"] == "sealed/s-t02001-5 has another sum than was recorded"
+    assert second["path"].endswith("/sealed/s-t02001-5")
+    copies = client.get(f"/api/v1/sectors/{sector.uuid}/copies", headers=reader).json()["results"]
+    names = ("store", "is_counted", "condition", "checked_at")
+    assert [[one[name] for name in names] for one in copies] == [
+        [one[name] for name in names] for one in (own, second)
+    ]
+
+    before.checked_at, before.is_good, before.reason = now(), False, "unreadable"
+    before.save()
+    own, _second = client.get(url, headers=reader).json()["results"]
+    assert (own["condition"], own["reason"]) == ("BAD", "unreadable"), "a later look that found it bad"
 
 
 def test_a_sector_under_way_lies_on_its_host(client: Client) -> None:
