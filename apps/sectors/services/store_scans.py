@@ -5,6 +5,7 @@ Nothing is changed by a scan: somebody adopts what was found again (`store_findi
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
@@ -28,10 +29,8 @@ from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
-
-    from django.db.models import QuerySet
 
     from apps.sectors.host_models import Worker
     from apps.users.principals import Principal
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 FINDINGS_MAX: Final = 2_000
 """Findings of one kind that are listed; the next scan lists the others once these are seen to."""
 READ_AT_ONCE: Final = 1_000
+ROWS_AT_ONCE: Final = 10_000
 SECTORS_MAX: Final = 1_000_000
 """Of one scan; a host that tells more is wrong."""
 SCANNED: Final = "SCANNED"
@@ -129,8 +129,7 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
         half = {} if one is None else _half_of(one)
         if miner is None:
             found.add_numbers(FindingKind.UNKNOWN, miner_id, whole)
-            for number, size in half.items():
-                found.add(FindingKind.HALF, miner_id, number, size=size)
+            found.add_numbers(FindingKind.HALF, miner_id, bitfield_of(half), sizes=half)
         else:
             scan.known += _miner_compare(found, miner, whole, half)
     for other in told.others:
@@ -151,36 +150,35 @@ def _half_of(one: ScannedSectors) -> dict[int, int]:
 
 def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, int]) -> int:
     """List where a miner's sectors lie otherwise than its rows say; return how many lie as they say."""
-    store, miner_id = found.store, miner.actor_id or 0
-    rows = Sector.objects.filter(miner=miner)
-    named = rows.filter(store=store.name, state=SectorState.PROVING, removal_asked_at=None)
-    lying = bitfield_of(named.values_list("number", flat=True).iterator())
-    for part in portions(lying - whole, READ_AT_ONCE):
-        for lost in named.filter(number__in=part).order_by("number"):
-            found.add(FindingKind.MISSING, miner_id, lost.number, sector=lost, size=lost.sector_size)
-    for part in portions(whole - lying, READ_AT_ONCE):
-        by_number = _by_number(rows, part)
-        for number in part:
-            row = by_number.get(number)
-            if row is None or row.state in ENDED:
-                if row is None or row.removal_asked_at is None:  # else its host removes it
-                    found.add(FindingKind.UNKNOWN, miner_id, number, sector=row, size=miner.sector_size)
-            elif row.state == SectorState.PROVING and row.store != store.name:
-                found.add(FindingKind.ELSEWHERE, miner_id, number, sector=row, size=row.sector_size)
-    by_number = _by_number(rows, half)
-    for number, size in half.items():
-        row = by_number.get(number)
-        is_at_work = row is not None and (
-            row.store == store.name or row.state not in (*ENDED, SectorState.PROVING)
-        )
-        if not is_at_work:  # a sector that is being sealed is stored just now; one of this store is missing
-            found.add(FindingKind.HALF, miner_id, number, sector=row, size=size)
+    lying, elsewhere, ended, at_work, known = _by_rows(miner, found.store.name)
+    extra = whole - lying
+    found.add_of(FindingKind.MISSING, miner, lying - whole)
+    found.add_of(FindingKind.ELSEWHERE, miner, extra & elsewhere)
+    found.add_of(FindingKind.UNKNOWN, miner, (extra - known) | (extra & ended))
+    # a sector that is being sealed is stored just now; one of this store is missing
+    found.add_of(FindingKind.HALF, miner, bitfield_of(half) - at_work, sizes=half)
     return len(lying & whole)
 
 
-def _by_number(rows: QuerySet[Sector], numbers: Collection[int]) -> dict[int, Sector | None]:
-    found = rows.filter(number__in=[*numbers]) if numbers else rows.none()
-    return {row.number: row for row in found}
+def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
+    """Return the numbers whose rows say that they lie in a store, of proving ones those that lie elsewhere,
+    of ended ones those that no host was told to remove, those that may be written there now, and all.
+    """
+    numbers: tuple[list[int], ...] = ([], [], [], [], [])
+    lying, elsewhere, ended, at_work, known = numbers
+    rows = Sector.objects.filter(miner=miner).order_by()
+    facts = rows.values_list("number", "state", "store", "removal_asked_at")
+    for number, state, named, removal_at in facts.iterator(chunk_size=ROWS_AT_ONCE):
+        known.append(number)
+        if named == store or state not in (*ENDED, SectorState.PROVING):
+            at_work.append(number)
+        if state == SectorState.PROVING and named != store:
+            elsewhere.append(number)
+        elif state == SectorState.PROVING and removal_at is None:
+            lying.append(number)
+        elif state in ENDED and removal_at is None:  # else its host removes it
+            ended.append(number)
+    return tuple(map(bitfield_of, numbers))
 
 
 class _Findings:
@@ -193,26 +191,47 @@ class _Findings:
         store.findings.exclude(state__in=UNDER_ORDER).delete()
         self._kept = set(store.findings.values_list("name", flat=True))
 
-    def add(
-        self, kind: FindingKind, miner_id: int, number: int, *, sector: Sector | None = None, size: int = 0
+    def add_of(
+        self, kind: FindingKind, miner: Miner, numbers: BitField, *, sizes: Mapping[int, int] | None = None
     ) -> None:
-        self._add(
-            kind, f"s-t0{miner_id}-{number}", miner_id=miner_id, number=number, sector=sector, size=size
-        )
-
-    def add_numbers(self, kind: FindingKind, miner_id: int, numbers: BitField) -> None:
-        for part in portions(numbers, READ_AT_ONCE):
+        """Add sectors of a miner; rows are read of those alone that are listed."""
+        for part in self._listed(kind, numbers):
+            rows = Sector.objects.filter(miner=miner, number__in=part).only("pk", "number")
+            by_number = {row.number: row for row in rows}
             for number in part:
-                self.add(kind, miner_id, number)
+                size = miner.sector_size if sizes is None else sizes[number]
+                self._add(kind, miner.actor_id or 0, number, sector=by_number.get(number), size=size)
+
+    def add_numbers(
+        self, kind: FindingKind, miner_id: int, numbers: BitField, *, sizes: Mapping[int, int] | None = None
+    ) -> None:
+        """Add sectors of a miner that is none of the pool's."""
+        for part in self._listed(kind, numbers):
+            for number in part:
+                self._add(kind, miner_id, number, size=(sizes or {}).get(number, 0))
+
+    def _listed(self, kind: FindingKind, numbers: BitField) -> Iterator[list[int]]:
+        """Count numbers, and return in portions those that are listed."""
+        room = max(FINDINGS_MAX - self.counts[kind], 0)
+        self.counts[kind] += len(numbers)
+        return portions(bitfield_of(islice(numbers, room)), READ_AT_ONCE)
+
+    def _add(
+        self, kind: FindingKind, miner_id: int, number: int, *, size: int, sector: Sector | None = None
+    ) -> None:
+        facts = {"miner_id": miner_id, "number": number, "sector": sector, "size": size}
+        self._append(kind, f"s-t0{miner_id}-{number}", facts)
 
     def add_other(self, name: str, size: int) -> None:
-        self._add(FindingKind.OTHER, name, size=size)
+        """Add what is no sector's."""
+        self.counts[FindingKind.OTHER] += 1
+        if self.counts[FindingKind.OTHER] <= FINDINGS_MAX:
+            self._append(FindingKind.OTHER, name, {"size": size})
 
-    def _add(self, kind: FindingKind, name: str, **data: Any) -> None:
-        self.counts[kind] += 1
-        if self.counts[kind] <= FINDINGS_MAX and name not in self._kept:
+    def _append(self, kind: FindingKind, name: str, facts: dict[str, Any]) -> None:
+        if name not in self._kept:
             self._kept.add(name)
-            self.rows.append(StoreFinding(store=self.store, kind=kind, name=name, **data))
+            self.rows.append(StoreFinding(store=self.store, kind=kind, name=name, **facts))
 
     def save(self) -> None:
         StoreFinding.objects.bulk_create(self.rows, batch_size=1_000)

@@ -136,7 +136,7 @@ def test_all_that_can_be_is_adopted_past_what_cannot_as_many_as_fit(
     Sector.objects.filter(number=4).update(store="", comm_r=bytes(32))
     StoreFinding.objects.filter(number=4).update(kind="ELSEWHERE")
     plan = findings_adopt(store, uuids=None, now=NOON, by=principal())
-    refused = {one.finding.number: one.refusal.partition(":")[0] for one in plan}
+    refused = {one.finding.number or 0: one.refusal.partition(":")[0] for one in plan}
     assert sorted(refused) == [3, 4, 5]
     assert refused[3] == "a second copy"
     assert sorted(refused[number] for number in (4, 5)) == ["", "u1 is told of 1 findings at a time"]

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.sectors.errors import StoreRefused
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services import store_findings
+from apps.sectors.services import store_findings, store_scans
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_findings import findings_adopt, leftovers_remove
@@ -293,3 +295,22 @@ def test_a_retired_host_leaves_no_finding_under_way(worker: Worker) -> None:
 
     assert StoreFinding.objects.get(number=5).error == "its host is retired"
     assert worker.commands.filter(done_at=None).count() == 0
+
+
+def test_a_scan_reads_rows_of_those_alone_that_it_lists(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 3)
+    monkeypatch.setattr(store_scans, "READ_AT_ONCE", 2)
+
+    def reads(many: int) -> int:
+        sector = ScannedSectors(miner_id=1000, whole=(100, many), half=(100 + many, many))
+        with CaptureQueriesContext(connection) as asked:
+            scanned(worker, ScannedStore(command="", miners=(sector,)))
+        return sum('FROM "sectors_sector"' in one["sql"] for one in asked.captured_queries)
+
+    assert reads(5) == reads(500)
+    scan = StoreScan.objects.latest("pk")
+    assert (scan.counts["UNKNOWN"], scan.counts["HALF"]) == (500, 500)
+    assert findings("UNKNOWN") == [(f"s-t01000-{number}", "UNKNOWN") for number in (100, 101, 102)]
+    assert len(findings("HALF")) == 3
