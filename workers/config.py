@@ -125,6 +125,8 @@ class SealerConfig(HostConfig):
     """Slots by stage and what else the console may set."""
     children: HostProcessors = field(default_factory=HostProcessors)
     """Processors that have a child of their own."""
+    sealing_stores: tuple[Path, ...] = ()
+    """Disks on which sectors are sealed, where the host's file names some."""
     locations: tuple[Location, ...] = ()
     """Sealing threads of a damocles-worker's file; empty: all sectors are sealed in `folder`."""
     notes: tuple[str, ...] = ()
@@ -223,6 +225,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         settings=HostSettings(common["folder"], own, check=asks.check),
         notes=tuple(damocles.notes),
         children=children,
+        sealing_stores=tuple(Path(place) for place in file.sealing_stores),
         locations=tuple(Location(place, plan) for place, plan in damocles.locations),
     )
 

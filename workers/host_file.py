@@ -25,7 +25,8 @@ OWN_STAGES: Final = (
 )
 """Stages that `[processors]` may give an own binary, on a sealing host or a prover."""
 NUMBERS: Final = (SECTORS_MAX, SECTOR_ROOM)
-KNOWN: Final = ("slots", "proposed", *TABLES, *NUMBERS)
+SEALING_STORE: Final = "sealing_store"
+KNOWN: Final = ("slots", "proposed", SEALING_STORE, *TABLES, *NUMBERS)
 """Tables and keys on the top level."""
 
 
@@ -39,6 +40,8 @@ class HostFile:
     """Of `[proposed]`."""
     processors: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Own binaries of our own `[processors]`."""
+    sealing_stores: tuple[str, ...] = ()
+    """Of `[[sealing_store]]`."""
     damocles: DamoclesFile = field(default_factory=DamoclesFile)
 
 
@@ -61,12 +64,18 @@ def host_file(path: Path, *, is_named: bool = False) -> HostFile:
             settings=checks.settings(data, ()),
             proposed=checks.proposed(data),
             processors=checks.processors(data),
+            sealing_stores=checks.sealing_stores(data),
             damocles=damocles_read(data, text, cpus=os.cpu_count() or 1)
             if is_damocles(data)
             else DamoclesFile(),
         )
     except BadFile as error:
         raise BadConfig(f"{path}, {error}") from None
+
+
+def absolute_path(value: Any) -> str:
+    """Return what to write instead of a value that is no absolute path; nothing if it is one."""
+    return "" if isinstance(value, str) and value.startswith("/") else 'write a path, as "/mnt/nvme1"'
 
 
 class _OwnTables(FileChecks):
@@ -98,6 +107,22 @@ class _OwnTables(FileChecks):
                 raise self.wrong((*path, "slots", name), "is no stage", near_of(name.lower(), stages))
             self.number((*path, "slots", name), value, most=SLOTS_MAX)
         return slots_named({name.upper(): value for name, value in slots.items()}) | plain
+
+    def sealing_stores(self, data: dict[str, Any]) -> tuple[str, ...]:
+        """Return the paths of `[[sealing_store]]`.  Raises BadFile."""
+        found: list[str] = []
+        for path, one in self.tables(data, (SEALING_STORE,)):
+            self.keys(one, path, {"path": absolute_path})
+            if "path" not in one:
+                raise self.wrong((*path, "path"), "is missing", 'write path = "/mnt/nvme1"')
+            place = str(one["path"]).rstrip("/") or "/"
+            if place in found:
+                raise self.wrong((*path, "path"), f"is {place!r} twice", "name each sealing store once")
+            found.append(place)
+        if found and data.get("sealing_thread"):
+            remedy = "keep one of them: a thread's location is for one sector, a sealing store for several"
+            raise self.wrong((SEALING_STORE,), "stands beside [[sealing_thread]]", remedy)
+        return tuple(found)
 
     def number(self, path: KeyPath, value: Any, *, most: int) -> None:
         """Check a whole number.  Raises BadFile."""

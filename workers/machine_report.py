@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 import structlog
 
-from poolsite.wire.hosts import Disk
+from poolsite.wire.hosts import Disk, SealingFolder
 from workers.machine import Machine, disk_look, disk_measure, machine_look
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +33,17 @@ TOLD: Final = ("numa_nodes", "l3_bytes", "l3_caches", "gpus", "disks")
 class MachineReport:
     """What a machine has, as the console is told."""
 
-    def __init__(self, folder: Path, folders: Callable[[], tuple[Path, ...]]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        folders: Callable[[], tuple[Path, ...]],
+        sealing: Callable[[], dict[str, SealingFolder]] = dict,
+    ) -> None:
         self.path = folder / RATES_FILE
         self.folders = folders
         """Folders whose disks are reported, read anew each time."""
+        self.sealing = sealing
+        """Gives the sealing stores by path, those that are away too."""
         self._machine: Machine | None = None
         self._is_stopped = threading.Event()
         self._measure = threading.Event()
@@ -73,10 +80,15 @@ class MachineReport:
         is_asked = self._measure.is_set() and not self._is_stopped.is_set()
         self._measure.clear()
         if is_asked:
-            rates_write(self.path, tuple(disk_measure(folder) for folder in self.folders()))
+            here = (Path(path) for path, one in self.sealing().items() if one.total_bytes)
+            rates_write(self.path, tuple(disk_measure(folder) for folder in (*self.folders(), *here)))
         known = rates_read(self.path)
-        disks = tuple(with_rates(disk_look(folder), known) for folder in self.folders())
-        self._machine = replace(self._machine, disks=disks)
+        disks = [disk_look(folder) for folder in self.folders()]
+        for path, one in self.sealing().items():
+            disks.append(
+                Disk(folder=path, total_bytes=one.total_bytes, free_bytes=one.free_bytes, sealing=one)
+            )
+        self._machine = replace(self._machine, disks=tuple(with_rates(disk, known) for disk in disks))
 
 
 def with_rates(disk: Disk, known: dict[str, Disk]) -> Disk:

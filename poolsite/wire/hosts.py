@@ -95,6 +95,22 @@ FOREIGN_GROTH16: Final = "groth16_foreign"
 """Form of those by parameters that nobody has marked, and that are not the ceremony's either."""
 
 
+class SealingFolder(Document, frozen=True, kw_only=True):
+    """A sealing store: one of several disks in which a host seals."""
+
+    sectors: Int = 0
+    """Unfinished ones in it."""
+    total_bytes: Int = 0
+    free_bytes: Int = 0
+    """Beyond its reserve."""
+    weight: Int = 1
+    reserve_bytes: Int = 0
+    allow_miners: tuple[Int, ...] = ()
+    deny_miners: tuple[Int, ...] = ()
+    reason: Text = ""
+    """Why no sector begins there, with the remedy; empty: one may."""
+
+
 class Disk(Document, frozen=True, kw_only=True):
     """A folder's file system."""
 
@@ -104,6 +120,8 @@ class Disk(Document, frozen=True, kw_only=True):
     write_bytes_s: Int = 0
     """Measured past the page cache where the file system allows it; 0: not measured, or not writable."""
     read_bytes_s: Int = 0
+    sealing: SealingFolder | None = None
+    """Of a sealing store."""
 
 
 class Setting(Document, frozen=True, kw_only=True):

@@ -192,7 +192,7 @@ class Agent:
             return 0
         settings = self.config.settings
         room_bytes = settings.room_bytes(sector_bytes=self.leases.sector_bytes)
-        if self.places is not None and self.places.locations:
+        if self.places is not None and self.places.is_divided:
             room = self.places.rooms(room_bytes)
         else:
             owed = 0 if self.places is None else sum(self.places.unwritten(room_bytes).values())

@@ -1,4 +1,4 @@
-"""Where a host seals: its own sealing folder, or one for each sealing thread of a damocles-worker's file.
+"""Where a host seals: its own sealing folder, one of its sealing stores, or of a damocles-worker's threads.
 
 A sector stays in the folder that it began in.  `jobs/<job>/place` names it; where that is lost,
 the sector's files do.
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 from poolsite.wire.pipeline import RUN_NEXT, Stage
 from workers.agent.paths import REBUILD_STATES
+from workers.agent.sealing_stores import SealingStores, root_of
 from workers.stage_processors import SEALING
+from workers.storage.answers import answered
 from workers.storage.files import write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import StoreAway
 from workers.storage.store_check import sector_bytes
+from workers.storage.store_mark import BadMark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +37,8 @@ KINDS: Final = ("cache", "sealed", "unsealed", "update-cache", "update", "update
 GROWING: Final = (Stage.ADD_PIECE, Stage.TREE_D, Stage.PC1, Stage.PC2)
 """Stages before whose end a sector has not written all that it will."""
 NEW_PLANS: Final = ("sealer", "niporep")
+ROOM_TENTHS: Final = {"sealer": 162, "rebuild": 203, "snapup": 42}
+"""Disk that a sector takes at most while it is worked on by a plan, in tenths of its size."""
 
 
 class SealingPlaces:
@@ -42,24 +47,57 @@ class SealingPlaces:
     def __init__(self, folder: Path, journal: Journal, locations: Sequence[Location] = ()) -> None:
         self.own = folder / SEALING
         self.journal, self.locations = journal, tuple(locations)
+        self.stores = SealingStores(folder)
         self._choosing = threading.Lock()
 
     def root(self, job_id: str, inputs: SealInputs) -> Path:
         """Return the sealing folder of a sector, chosen when it begins.  Raises StoreAway."""
-        if not self.locations:
+        if not self.is_divided:
             return self._named(job_id) or self.own
         with self._choosing:
             if (named := self._named(job_id)) is not None:
                 return named
             name = sector_name(inputs.miner_id, inputs.number)
             found = next((root for root in self._all() if _has(root, name)), None)
-            root = found or self._choose(plan_of(inputs)).root
+            root = found or self._chosen(inputs)
             with suppress(FileExistsError):
                 root.mkdir()  # not its parents: nothing is written under a mount that is absent
             folder = self.journal.folder(job_id)
             folder.mkdir(parents=True, exist_ok=True)
             write_file(folder / PLACE, str(root).encode())
             return root
+
+    @property
+    def is_divided(self) -> bool:
+        """Return whether sectors are sealed elsewhere than in the host's own folder."""
+        return bool(self.locations or self.stores.attached())
+
+    def _chosen(self, inputs: SealInputs) -> Path:
+        """Return the folder for a sector that begins.  Raises StoreAway, NotEnoughSpace, BadInput."""
+        if self.locations:
+            return self._choose(plan_of(inputs)).root
+        one = self.stores.choose(
+            miner_id=inputs.miner_id, needs_bytes=room_of(inputs), promised=self._promised()
+        )
+        return root_of(one)
+
+    def _promised(self) -> dict[str, int]:
+        """Return what unfinished sectors have yet to write, by the path of their sealing store."""
+        promised: dict[str, int] = {}
+        for job_id in self.journal.unfinished_jobs():
+            with suppress(FileNotFoundError):
+                root = Path((self.journal.folder(job_id) / PLACE).read_text())
+                work = self.journal.work_read(job_id)
+                if work is not None and self.stores.of_root(root) is not None:
+                    name = sector_name(work.inputs.miner_id, work.inputs.number)
+                    written = _written(root, name)
+                    path = str(root.parent)
+                    promised[path] = promised.get(path, 0) + max(room_of(work.inputs) - written, 0)
+        return promised
+
+    def sectors_by_store(self) -> dict[str, int]:
+        """Return how many unfinished sectors each sealing store has, by its path."""
+        return {str(Path(root).parent): count for root, count in self._taken().items()}
 
     def roots(self, job_id: str) -> list[Path]:
         """Return the folders in which a sector may have files.  Raises StoreAway."""
@@ -71,7 +109,9 @@ class SealingPlaces:
         return list(dict.fromkeys((*([named] if named else ()), *self._all())))
 
     def rooms(self, room_bytes: int) -> int:
-        """Return how many new sectors find a free thread with room on its disk."""
+        """Return how many new sectors find a free thread or a sealing store with room on its disk."""
+        if not self.locations:
+            return self.stores.rooms(room_bytes, self._promised())
         taken, rooms = self._taken(), 0
         owed: Counter[int] = Counter()
         for root, size in self.unwritten(room_bytes).items():
@@ -105,7 +145,8 @@ class SealingPlaces:
 
     def missing(self) -> list[str]:
         """Return the locations that are no folders."""
-        return [one.path for one in self.locations if not Path(one.path).is_dir()]
+        stores = [one.path for one in self.stores.attached() if not one.is_here]
+        return [*stores, *(one.path for one in self.locations if not Path(one.path).is_dir())]
 
     def _named(self, job_id: str) -> Path | None:
         """Return the folder that the journal names.  Raises StoreAway."""
@@ -113,12 +154,22 @@ class SealingPlaces:
             root = Path((self.journal.folder(job_id) / PLACE).read_text())
         except FileNotFoundError:
             return None
-        if not root.is_dir():
+        if not self._is_there(root):
             raise StoreAway(f"{root} is not there, and the sector's files lie in it: is its disk mounted?")
         return root
 
+    def _is_there(self, root: Path) -> bool:
+        """Return whether a sealing folder is there, on the disk that it was on."""
+        one = self.stores.of_root(root)
+        if one is None:
+            return root.is_dir()
+        try:
+            return one.asked(lambda _: root.is_dir())
+        except (OSError, BadMark):
+            return False
+
     def _all(self) -> list[Path]:
-        return list(dict.fromkeys((self.own, *(one.root for one in self.locations))))
+        return list(dict.fromkeys((self.own, *(one.root for one in self.locations), *self.stores.roots())))
 
     def _taken(self) -> dict[str, int]:
         """Return how many unfinished sectors each sealing folder has."""
@@ -150,5 +201,20 @@ def _fits(plan: str, wanted: str) -> bool:
     return plan == wanted or (wanted == "sealer" and plan in NEW_PLANS)
 
 
+def room_of(inputs: SealInputs) -> int:
+    """Return the disk that a sector takes at most while it is worked on."""
+    return inputs.sector_size * ROOM_TENTHS[plan_of(inputs)] // 10
+
+
+def _written(root: Path, name: str) -> int:
+    try:
+        return answered(str(root.parent), lambda _: sector_bytes(root, name))
+    except OSError:
+        return 0
+
+
 def _has(root: Path, name: str) -> bool:
-    return any((root / kind / name).exists() for kind in KINDS)
+    try:
+        return answered(str(root.parent), lambda _: any((root / kind / name).exists() for kind in KINDS))
+    except OSError:
+        return False

@@ -25,6 +25,7 @@ from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
+from workers.agent.sealing_stores import SealingStores
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config, size_note
 from workers.config_mistakes import BadConfig
@@ -110,13 +111,19 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
-    machine = MachineReport(config.folder, lambda: (*sealing_folders(config), *disk_folders(stores)))
+    journal = Journal(config.folder / "jobs")
+    places = SealingPlaces(config.folder, journal, config.locations)
+    places.stores = SealingStores(config.folder, config.sealing_stores)
+    places.stores.open()
+    machine = MachineReport(
+        config.folder,
+        lambda: (*sealing_folders(config), *disk_folders(stores)),
+        lambda: places.stores.told(places.sectors_by_store()),
+    )
     leases.machine, leases.disks_measure = machine.hardware, machine.measure
     leases.log_tail = partial(log_tail, config.folder / "log")
     leases.watch_stores(watch)
-    journal = Journal(config.folder / "jobs")
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
-    places = SealingPlaces(config.folder, journal, config.locations)
     removals = Removals(places=places, stores=stores, journal=journal)
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
 from django.utils.translation import gettext as say
@@ -248,7 +248,23 @@ def disk_rows(worker: Worker) -> Iterable[dict[str, str]]:
             "total": " ".join(formatting.size(disk["total_bytes"])),
             "writes": rate_text(disk["write_bytes_s"]) if measured else "",
             "reads": rate_text(disk["read_bytes_s"]) if measured else "",
+            "sealing": sealing_text(disk.get("sealing")),
+            "fault": (disk.get("sealing") or {}).get("reason", ""),
         }
+
+
+def sealing_text(one: dict[str, Any] | None) -> str:
+    """`sealing store, 3 sectors; weight 2, 1 GiB kept free, only f01000`; empty for another folder."""
+    if one is None:
+        return ""
+    parts = [f"sealing store, {plural(one['sectors'], 'sector')}; weight {one['weight']}"]
+    if one["reserve_bytes"]:
+        parts.append(f"{' '.join(formatting.size(one['reserve_bytes']))} kept free")
+    if one["allow_miners"]:
+        parts.append("only " + " ".join(f"f0{miner}" for miner in one["allow_miners"]))
+    if one["deny_miners"]:
+        parts.append("not " + " ".join(f"f0{miner}" for miner in one["deny_miners"]))
+    return ", ".join(parts)
 
 
 def rate_text(count: int) -> str:

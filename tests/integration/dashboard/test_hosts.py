@@ -6,13 +6,14 @@ import re
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.urls import reverse
 
 from apps.core.clock import now
 from apps.dashboard.pages.hosts import ASKED
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
-from poolsite.wire.hosts import Operation
+from poolsite.wire.hosts import Operation, SealingFolder
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
 from tests.people import operator_person
@@ -80,6 +81,7 @@ def reported(worker: Worker) -> None:
 
 
 def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
+    gone = SealingFolder(sectors=3, weight=2, allow_miners=(1000,), reason="is its disk mounted?")
     worker = factories.worker(
         "box",
         hardware={
@@ -88,7 +90,9 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
             "gpus": ["H200"],
             "disks": [
                 {"folder": "/a", "total_bytes": 1 << 40, "free_bytes": 1 << 39, "write_bytes_s": 1 << 30}
-                | {"read_bytes_s": 1 << 31}
+                | {"read_bytes_s": 1 << 31},
+                {"folder": "/nvme", "total_bytes": 0, "free_bytes": 0, "write_bytes_s": 0, "read_bytes_s": 0}
+                | {"sealing": msgspec.to_builtins(gone)},
             ],
         },
     )
@@ -101,6 +105,8 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
     text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 
     for words in ("H200", "GiB/s", "1 sector in", "Slots of PC1", "default", "one &lt;b&gt;line"):
+        assert words in text, words
+    for words in ("sealing store, 3 sectors; weight 2, only f01000", "is its disk mounted?"):
         assert words in text, words
 
 

@@ -29,6 +29,16 @@ def test_slots_come_from_file_and_command_line(tmp_path: Path) -> None:
     assert (config.slots["PC1"], config.slots["PC2"], config.slots["C1"]) == (7, 4, 1)
 
 
+def test_sealing_stores_are_read_and_stand_beside_no_threads(tmp_path: Path) -> None:
+    stores = "".join(f"[[sealing_store]]\npath = '{tmp_path}/{name}'\n" for name in ("a", "b"))
+    (tmp_path / "config.toml").write_text(stores)
+    assert sealer_config(arguments(tmp_path)).sealing_stores == (tmp_path / "a", tmp_path / "b")
+
+    (tmp_path / "config.toml").write_text(f"{stores}[[sealing_thread]]\nlocation = '{tmp_path}'\n")
+    with pytest.raises(BadConfig, match=r"sealing_store stands beside \[\[sealing_thread\]\]"):
+        sealer_config(arguments(tmp_path))
+
+
 def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
     config = sealer_config(arguments(tmp_path, "--slots", "only,c2=2"))
 
@@ -51,6 +61,14 @@ def test_a_host_for_one_stage_has_no_other_slot(tmp_path: Path) -> None:
             "[[sealing_threads]]\nlocation = '/a'",
             [],
             "line 1: sealing_threads is unknown: did you mean sealing_thread",
+        ),
+        ("[[sealing_store]]\nweight = 2", [], "line 2: sealing_store.weight is unknown: there are path"),
+        ("[[sealing_store]]\npath = 'a'", [], "line 2: sealing_store.path is 'a': write a path"),
+        ("[[sealing_store]]", [], "line 1: sealing_store.path is missing: write path ="),
+        (
+            "[[sealing_store]]\npath = '/a'\n[[sealing_store]]\npath = '/a/'",
+            [],
+            "line 4: sealing_store.path is '/a' twice",
         ),
         ("[processor]\npc1 = 1", [], "line 1: processor is unknown: did you mean processors"),
         ("processors = 3", [], r"line 1: processors is no table: write \[processors\]"),

@@ -1,0 +1,209 @@
+"""Folders on several disks in which a host seals: which of them a new sector goes to, and which are there.
+
+Each bears a `sectorstore.json` as stores do, whose `Weight`, `ReserveBytes`, `ReadOnly`, `AllowMiners` and
+`DenyMiners` are obeyed; `sealing_stores.json` in the host's folder says which mark lay where.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from poolsite.wire.hosts import SealingFolder
+from poolsite.wire.stores import UID_MAX
+from workers.processors.errors import BadInput
+from workers.stage_processors import SEALING
+from workers.storage.answers import answered
+from workers.storage.files import NotEnoughSpace, write_file
+from workers.storage.sizes import size_words
+from workers.storage.store import MARK, Store, StoreAway
+from workers.storage.store_mark import BadMark, StoreMark
+from workers.storage.stores import Attachment, attachment_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SEALING_STORES: Final = "sealing_stores.json"
+"""In a worker's folder: the sealing stores, by path and identity."""
+REASON_MAX: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a sealing store that answers has."""
+
+    mark: StoreMark
+    device: int
+    free_bytes: int
+    """Beyond its reserve."""
+    total_bytes: int
+    is_read_only: bool
+
+
+class SealingStores:
+    """The sealing stores of a host; its processes share what the file says."""
+
+    def __init__(self, folder: Path, paths: Sequence[Path] = ()) -> None:
+        self.path, self.paths = folder / SEALING_STORES, tuple(map(str, paths))
+        self._read_at: tuple[int, list[Attachment]] | None = None
+
+    def open(self) -> None:
+        """Write down which stores there are; a folder that is new gets a mark.  Raises BadMark."""
+        known = {one.path: one for one in self.attached()}
+        rows = []
+        for path in self.paths:
+            try:
+                rows.append(known.get(path) or _marked(Path(path)))
+            except OSError as error:
+                words = error.strerror or str(error)
+                raise BadMark(f"{path} cannot be a sealing store: {words}: check the path") from None
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if rows or known:
+            write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
+
+    def attached(self) -> list[Attachment]:
+        """Return the sealing stores, whether they are there or not.  Raises StoreAway."""
+        try:
+            stamp = self.path.stat().st_mtime_ns
+            if self._read_at is None or self._read_at[0] != stamp:
+                rows = [Attachment(**row) for row in json.loads(self.path.read_text())]
+                self._read_at = stamp, rows
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError) as error:
+            raise StoreAway(f"{self.path} cannot be read ({error}): put back a copy, or remove it") from None
+        return self._read_at[1]
+
+    def roots(self) -> list[Path]:
+        """Return their sealing folders."""
+        return [root_of(one) for one in self.attached()]
+
+    def of_root(self, root: Path) -> Attachment | None:
+        """Return the store that a sealing folder lies in."""
+        return next((one for one in self.attached() if root_of(one) == root), None)
+
+    def choose(self, *, miner_id: int, needs_bytes: int, promised: Mapping[str, int]) -> Attachment:
+        """Return the store for a new sector: of those that take it the largest weight times free bytes.
+
+        `promised` are the bytes that sectors there have yet to write, by path.  Raises BadInput if none ever
+        takes the miner's; StoreAway, NotEnoughSpace if that may change by itself.
+        """
+        best: tuple[int, Attachment] | None = None
+        refused, full, away = 0, "", list[str]()
+        for one in (attached := self.attached()):
+            try:
+                room = _looked(one)
+            except (OSError, BadMark) as error:
+                away.append(str(error))
+                continue
+            if not _takes(room.mark, miner_id):
+                refused += 1
+                continue
+            if room.is_read_only:
+                away.append(f"{one.path} is read-only")
+                continue
+            free = room.free_bytes - promised.get(one.path, 0)
+            if free < needs_bytes:
+                full = (
+                    f"{one.path}: {size_words(needs_bytes)} of disk needed, {size_words(max(free, 0))} free"
+                )
+            elif best is None or max(room.mark.weight, 1) * free > best[0]:
+                best = max(room.mark.weight, 1) * free, one
+        if best is not None:
+            return best[1]
+        if refused == len(attached):
+            raise BadInput(
+                f"no sealing store of this host takes sectors of f0{miner_id}: "
+                f"see AllowMiners, DenyMiners in their {MARK}"
+            )
+        if full:
+            raise NotEnoughSpace(full)
+        raise StoreAway(f"no sealing store is there to begin a sector in: {'; '.join(away)[:REASON_MAX]}")
+
+    def rooms(self, room_bytes: int, promised: Mapping[str, int]) -> int:
+        """Return for how many new sectors there is room; of stores on one disk it is counted once."""
+        left: dict[int, int] = {}
+        owed: Counter[int] = Counter()
+        for one in self.attached():
+            try:
+                room = _looked(one)
+            except (OSError, BadMark):
+                continue
+            owed[room.device] += promised.get(one.path, 0)
+            if not room.is_read_only:
+                left[room.device] = max(left.get(room.device, 0), room.free_bytes)
+        return sum(max(free - owed[device], 0) // room_bytes for device, free in left.items())
+
+    def told(self, sectors: Mapping[str, int]) -> dict[str, SealingFolder]:
+        """Return each store as the console is told, with the sectors that are sealed in it by path."""
+        return {one.path: _told(one, sectors.get(one.path, 0)) for one in self.attached()}
+
+
+def root_of(one: Attachment) -> Path:
+    """Return a sealing store's sealing folder."""
+    return Path(one.path) / SEALING
+
+
+def _marked(path: Path) -> Attachment:
+    """Return a new sealing store; one without a mark gets that of a store for sealing only."""
+    if not path.is_dir():
+        raise BadMark(f"{path} is no folder: make it or mount its disk first")
+    if not (path / MARK).exists():
+        name = uuid.uuid4()
+        facts = {"ID": str(name), "Name": f"sealing-{name.hex[:8]}", "Weight": 1}
+        facts |= {"CanSeal": True, "CanStore": False}
+        write_file(path / MARK, json.dumps(facts, indent=2).encode())
+    return attachment_of(Store(path))
+
+
+def _looked(one: Attachment) -> Room:
+    """Return what a store has, if it is the one that was there.  Raises StoreAway, BadMark, OSError."""
+    return answered(one.path, lambda _: _room(one))
+
+
+def _room(one: Attachment) -> Room:
+    store = one.store
+    mark = store.mark() if store.is_there else None
+    if mark is None or (mark.uid or mark.name)[:UID_MAX] != one.uid:
+        raise StoreAway(
+            f"{one.path} is not the sealing store that was there: is its disk mounted? "
+            "If it was replaced on purpose, start once without its [[sealing_store]]"
+        )
+    disk = os.statvfs(one.path)
+    return Room(
+        mark=mark,
+        device=store.root.stat().st_dev,
+        free_bytes=disk.f_bavail * disk.f_frsize - mark.reserve_bytes,
+        total_bytes=disk.f_blocks * disk.f_frsize,
+        is_read_only=mark.read_only or bool(disk.f_flag & os.ST_RDONLY),
+    )
+
+
+def _takes(mark: StoreMark, miner_id: int) -> bool:
+    is_allowed = not mark.allow_miners or miner_id in mark.allow_miners
+    return is_allowed and miner_id not in mark.deny_miners
+
+
+def _told(one: Attachment, sectors: int) -> SealingFolder:
+    try:
+        room = _looked(one)
+    except (OSError, BadMark) as error:
+        return SealingFolder(sectors=sectors, reason=str(error)[:REASON_MAX])
+    reason = f"{one.path} is read-only: no sector begins there" if room.is_read_only else ""
+    if not reason and room.free_bytes <= 0:
+        reason = f"{one.path} is full up to its reserve: no sector begins there"
+    return SealingFolder(
+        sectors=sectors,
+        total_bytes=room.total_bytes,
+        free_bytes=max(room.free_bytes, 0),
+        weight=room.mark.weight,
+        reserve_bytes=room.mark.reserve_bytes,
+        allow_miners=tuple(sorted(room.mark.allow_miners)),
+        deny_miners=tuple(sorted(room.mark.deny_miners)),
+        reason=reason,
+    )
