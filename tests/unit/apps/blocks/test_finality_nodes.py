@@ -95,7 +95,7 @@ def test_a_node_that_refuses_is_followed_by_the_next() -> None:
     assert (lease.node, lease.reason, second.votes_for()) == ("http://b", "", [2001])
 
 
-def test_a_node_that_does_not_vote_by_its_ticket_frees_the_miner_for_the_next() -> None:
+def test_a_node_that_does_not_vote_by_its_ticket_frees_the_miner() -> None:
     miner, first, second = factories.miner(2001), Node("http://a"), Node("http://b")
     first.fails[VOTE] = NodeRefused(WORDS["f3 isn't yet ready"], "f3 isn't yet ready to participate")
 

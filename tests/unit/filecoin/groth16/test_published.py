@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_the_list_names_the_files_of_every_circuit_of_every_size_and_no_other() -> None:
+def test_the_list_names_the_files_of_every_circuit_and_no_other() -> None:
     specs = [spec_for(kind, size) for kind in CircuitKind for size in SECTOR_SIZES]
     names = {name for spec in specs for name in (spec.parameters_name, spec.verifying_key_name)}
     assert set(PUBLISHED) == names | {POWERS_NAME}
