@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -34,13 +34,16 @@ pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
 SEAL_2K = 5
 SECTORS = 4
+DAY_S = 86_400
 INPUTS = 39
 """Public inputs of the PoRep of 2 KiB: three commitments, and 18 numbers of each of two challenges."""
 
 
 @pytest.fixture
-def aggregating(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def aggregating(tmp_path: Path, db: None, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Iterator[World]:
     """A pool whose sealer has a C2 program of its own, and whose prover has the set-up of aggregates."""
+    # Kernels that are compiled on the way take minutes on a busy machine, and these hosts send no heartbeats.
+    settings.SEALING = {"worker_away_s": DAY_S, "lease_s": DAY_S, "aggregate_wait_s": DAY_S}
     monkeypatch.setenv(CACHE_VARIABLE, str(cache_base()))  # kernels that other tests have compiled
     folder = tmp_path / "parameters"
     monkeypatch.setenv(FOLDER_VARIABLE, str(folder))
