@@ -6,7 +6,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import F
+from django.db.models import F, Q
 
 from apps.chain.isolation import for_each_isolated
 from apps.miners.models import Miner
@@ -34,17 +34,20 @@ SHARE: Final = 200
 def claims_ending_follow(work: SealingContext) -> int:
     """Read the claims of the miners whose last read is old enough; returns of how many miners.
 
-    Only miners whose power is more than their bytes have verified data.
+    Only miners whose power is more than their bytes have verified data, or had when they were read last.
     """
     fresh = ClaimsEnding.objects.filter(due_at__gt=work.now).values("miner")
-    rows = Miner.objects.filter(state=MinerState.ACTIVE, qa_power__gt=F("raw_power")).exclude(pk__in=fresh)
-    due = list(rows.order_by("pk"))
+    known = ClaimsEnding.objects.filter(count__gt=0).values("miner")
+    rows = Miner.objects.filter(Q(qa_power__gt=F("raw_power")) | Q(pk__in=known), state=MinerState.ACTIVE)
+    due = list(rows.exclude(pk__in=fresh).order_by("pk"))
     for_each_isolated(due, lambda miner: _read(miner, work=work), event="claims_not_read")
     return len(due)
 
 
 def _read(miner: Miner, *, work: SealingContext) -> None:
     begun = time.monotonic()
+    # A node that does not answer is not asked again at the next head.
+    ClaimsEnding.objects.update_or_create(miner=miner, defaults={"due_at": work.now + EVERY})
     claims = claims_read(work.client, miner.address, key=work.head.key)
     height = work.head.height
     last = height + ENDING_S // work.network.epoch_s

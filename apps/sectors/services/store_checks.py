@@ -85,7 +85,8 @@ def check_begin(
     host = reader(locked, now=now)
     if sector is not None and sector.comm_r is None:
         raise StoreRefused("the sector has no sealed files yet")
-    ahead = 0 if sector is None else _single(host).count()
+    # What waits for a store that is away holds up nobody else.
+    ahead = 0 if sector is None else _single(host).filter(store__name__in=host.stores).count()
     if ahead >= SINGLE_MAX:
         raise StoreRefused(f"{host.name} has {ahead} single sectors to check: let it do these first")
     total = 1 if sector is not None else sum(one.count() for one in _sectors_of(locked))

@@ -187,10 +187,14 @@ def _is_second_copy(finding: StoreFinding) -> bool:
 def _removal_refusals(findings: Sequence[StoreFinding], *, now: datetime) -> dict[int, str]:
     """Return by finding why its files stay, whatever the chain says; empty: they may go."""
     own = OwnStores(findings, now=now)
-    return {one.pk: _removal_refusal(one, own) for one in findings}
+    named = Miner.objects.filter(actor_id__in={one.miner_id for one in findings})
+    miners = set(named.values_list("actor_id", "tenant_id"))
+    return {one.pk: _removal_refusal(one, own, miners) for one in findings}
 
 
-def _removal_refusal(finding: StoreFinding, own: OwnStores) -> str:
+def _removal_refusal(
+    finding: StoreFinding, own: OwnStores, miners: Collection[tuple[int | None, int]]
+) -> str:
     store, sector = finding.store, finding.sector
     if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
         return (
@@ -198,7 +202,7 @@ def _removal_refusal(finding: StoreFinding, own: OwnStores) -> str:
             if finding.kind == FindingKind.OTHER
             else "it is missing"
         )
-    if not Miner.objects.filter(actor_id=finding.miner_id, tenant_id=store.tenant_id).exists():
+    if (finding.miner_id, store.tenant_id) not in miners:
         return f"f0{finding.miner_id} is no miner of {store.tenant.name}: remove it on the host"
     if sector is None:
         same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
@@ -208,14 +212,14 @@ def _removal_refusal(finding: StoreFinding, own: OwnStores) -> str:
         return "its files are removed with *Remove files…* on its own page"
     if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
         return "it is being sealed, or its row names this store"
+    if sector.state == SectorState.PROVING and (fault := own.fault(sector)):
+        return fault
     try:
         unchanged_require(sector)
     except DomainError as error:
         return error.reason
     drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
-    if drops.exists():
-        return "a host has yet to remove what it had copied of it"
-    return "" if sector.state == SectorState.ABORTED else own.fault(sector)
+    return "a host has yet to remove what it had copied of it" if drops.exists() else ""
 
 
 def leftovers_remove(

@@ -17,6 +17,7 @@ from apps.chain.models import Head
 from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.messages.models import Message
+from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Job, Sector
@@ -32,7 +33,6 @@ from tests.unit.devnet.people import send as chain_send
 from tests.unit.devnet.test_verified_data import World as Registry
 
 if TYPE_CHECKING:
-    from apps.miners.models import Miner
     from tests.integration.sealing.world import World
 
 LARGE = bytes(number % 251 for number in range(1000))
@@ -129,6 +129,10 @@ def claims_that_end_are_known(miner: Miner, sector: Sector, claim: dict[str, Any
         if count:
             assert (row.size, row.sector_number, row.end_epoch) == (1024, sector.number, ends)
     Sector.objects.filter(pk=sector.pk).update(state="PROVING")
+    ClaimsEnding.objects.update(count=1, due_at=work.now)
+    Miner.objects.filter(pk=miner.pk).update(qa_power=0, raw_power=0)
+    assert claims_ending_follow(replace(work, head=Head(key=work.head.key, height=ends + 1))) == 1
+    assert ClaimsEnding.objects.get().count == 0, "the last claim has ended, and no power is left of it"
 
 
 def test_two_allocations_of_one_piece_are_two_places_and_two_claims(world: World) -> None:
