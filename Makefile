@@ -63,7 +63,7 @@ test: test-environment browser
 quick: test-environment
 	@$(VENV) -m pytest -n "$${WORKERS:-2}" -m "not slow and not timing" tests/unit/apps tests/unit/house tests/unit/settings tests/unit/wire tests/unit/workers/signer tests/unit/workers/console tests/unit/workers/storage
 
-# One process after the other, so apart from `make test` (docs/decisions/0021).
+# One process after the other, so apart from `make test` (docs/decisions/0024).
 coverage: test-environment
 	@mkdir -p var
 	@$(VENV) -m coverage run -m pytest -m "not slow and not timing" tests/unit/apps tests/unit/filecoin tests/unit/wire
