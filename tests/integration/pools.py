@@ -35,6 +35,8 @@ NO_CERTIFICATES: Final = False
 """For `verify`: httpx reads those of all authorities for each client, also where no TLS is spoken."""
 LONGEST_PAUSE_S: Final = 0.25
 """Between two looks at what is waited for."""
+LEAST_TICKS: Final = 100
+"""Of 10 ms: fewer say nothing of how much other guests take."""
 PATIENCE_S: Final = 60.0
 """The least that is waited for anything: a machine may stand still, and a patience not used up is free."""
 
@@ -47,8 +49,29 @@ def port_free() -> int:
 
 
 def crowding() -> float:
-    """Return how many times slower a process runs because others want the same cores; at least 1."""
-    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    """Return how many times slower a process runs because others want the same cores; at least 1.
+
+    Others are this machine's own processes, and the other guests of a host that it shares.
+    """
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1), _stolen())
+
+
+class _Ticks:
+    """The last count of what other guests took, and the slowness that came of it."""
+
+    total, stolen, factor = 0, 0, 1.0
+
+
+def _stolen() -> float:
+    """Return how many times slower all processes ran since the last look, as other guests ran instead."""
+    ticks = [
+        int(word) for word in Path("/proc/stat").read_text(encoding="ascii").split("\n", 1)[0].split()[1:9]
+    ]
+    total, stolen = sum(ticks) - ticks[3], ticks[7]  # all but idle; stolen
+    if total - _Ticks.total >= LEAST_TICKS:
+        share = (stolen - _Ticks.stolen) / (total - _Ticks.total)
+        _Ticks.total, _Ticks.stolen, _Ticks.factor = total, stolen, 1 / max(1 - share, 0.05)
+    return _Ticks.factor
 
 
 def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]) -> float:

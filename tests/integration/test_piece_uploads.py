@@ -72,7 +72,7 @@ def gone_within(seconds: float) -> bool:
 
 
 def answer_of(link: socket.socket) -> tuple[int, bytes]:
-    link.settimeout(30)
+    link.settimeout(120)
     got = b""
     while b"\r\n\r\n" not in got and (piece := link.recv(65536)):
         got += piece

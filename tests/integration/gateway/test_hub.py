@@ -55,7 +55,7 @@ def message(sender: str = SECP, **overrides: Any) -> Message:
     return Message(**{"nonce": 0, "gas_limit": 1_000_000, "gas_fee_cap": 1000, "gas_premium": 10, **fields})
 
 
-async def sign(one: Message, *, accounts: Sequence[str] = ("alice",), timeout_s: float = 10.0) -> Any:
+async def sign(one: Message, *, accounts: Sequence[str] = ("alice",), timeout_s: float = 60.0) -> Any:
     return await in_thread(wallet_sign)(
         address=str(one.from_),
         accounts=accounts,
@@ -105,7 +105,8 @@ async def test_a_request_through_another_process_reaches_the_signer(web_start, s
             {"Type": "message", "Extra": people.base64_text(message_to_cbor(one))},
         ],
     }
-    async with connected(signer, holder, token), httpx.AsyncClient(headers=people.bearer(admin)) as client:
+    client_of_admin = httpx.AsyncClient(headers=people.bearer(admin), timeout=60)
+    async with connected(signer, holder, token), client_of_admin as client:
         answers = [(await client.post(url, json=body)).json() for url in (holder.url, other.url)]
 
     assert [answer["result"]["Type"] for answer in answers] == [1, 1]
