@@ -170,6 +170,8 @@ def record_read(body: Mapping[str, Any]) -> SectorRecord:
 
 def _piece_read(body: Mapping[str, Any]) -> RecordPiece:
     piece, deal = body["Piece"], body.get("DealInfo") or {}
+    if not isinstance(deal, dict):
+        raise TypeError("DealInfo is no object")
     deal_id, allocation = _count(deal.get("DealID") or 0), _count(deal.get("AllocationID") or 0)
     client = address_parse(deal["Client"]) if deal.get("Client") else None
     size, is_data = _count(piece["Size"]), bool(deal_id or allocation)

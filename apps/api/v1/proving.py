@@ -17,7 +17,7 @@ from apps.api.v1.views import PoolView
 from apps.core.errors import Conflict, NotFound
 from apps.miners.selectors import miner_get
 from apps.proving.selectors import checks_latest, declarations_latest
-from apps.proving.services.compaction import compaction_plan, compaction_send
+from apps.proving.services.compaction import compaction_plan, compaction_send, partitions_of
 from apps.proving.services.trials import deadline_dry_run, sector_test
 from apps.proving.states import CheckKind, CheckState, DeclarationState
 from apps.proving.tasks import proving_context
@@ -215,9 +215,13 @@ class CompactOutput(serializers.Serializer[Any]):
 
     deadline = serializers.IntegerField()
     partitions = serializers.ListField(child=serializers.IntegerField())
-    removed = serializers.IntegerField(help_text="terminated sectors that leave")
-    moved = serializers.IntegerField(help_text="living sectors whose partition may be another")
-    gas = serializers.CharField(help_text="attoFIL, about; burnt")
+    removed = serializers.IntegerField(
+        allow_null=True, help_text="terminated sectors that leave; null for a key that was used before"
+    )
+    moved = serializers.IntegerField(
+        allow_null=True, help_text="living sectors whose partition may be another; null as above"
+    )
+    gas = serializers.CharField(allow_null=True, help_text="attoFIL, about; burnt; null as above")
     last_epoch = serializers.IntegerField(help_text="until when the chain takes it")
     refusal = serializers.CharField(help_text="why the chain would not take it now")
     message = serializers.CharField(allow_null=True)
@@ -234,6 +238,20 @@ def compaction_body(plan: CompactionPlan, message: Message | None = None) -> dic
         "last_epoch": plan.last_epoch,
         "refusal": plan.refusal,
         "message": None if message is None else str(message.pk),
+    }
+
+
+def sent_before_body(message: Message, index: int) -> dict[str, Any]:
+    """Write the compaction of a key that was used before."""
+    return {
+        "deadline": index,
+        "partitions": list(partitions_of(message)),
+        "removed": None,
+        "moved": None,
+        "gas": None,
+        "last_epoch": message.expire_epoch,
+        "refusal": "",
+        "message": str(message.pk),
     }
 
 
@@ -262,7 +280,8 @@ class DeadlineCompactView(PoolView):
         plan, message = compaction_send(
             miner, whole(index), wanted, by=self.principal, context=context, key=key
         )
-        return Response(compaction_body(plan, message), status=status.HTTP_201_CREATED)
+        body_out = sent_before_body(message, whole(index)) if plan is None else compaction_body(plan, message)
+        return Response(body_out, status=status.HTTP_201_CREATED)
 
 
 urlpatterns = [

@@ -6,9 +6,14 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.db import transaction
+
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.messages.models import Message
 from apps.messages.services.push import message_push
+from apps.messages.states import MessageState
+from apps.miners.models import Miner
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
 from apps.proving.selectors import deadline_of
@@ -18,14 +23,12 @@ from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
 from poolsite.filecoin.bitfield import bitfield_of
-from poolsite.filecoin.codec import to_cbor
+from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deadlines import deadline_info, is_mutable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.messages.models import Message
-    from apps.miners.models import Miner
     from apps.proving.models import Deadline, Partition
     from apps.proving.services.proving_context import ProvingContext
     from apps.users.principals import Principal
@@ -115,32 +118,54 @@ def compaction_send(
     by: Principal,
     context: ProvingContext,
     key: str | None = None,
-) -> tuple[CompactionPlan, Message]:
-    """Push the message; the same key again is the same message.
+) -> tuple[CompactionPlan | None, Message]:
+    """Push the message, one at a time for a deadline; the same key again is the same message, without a plan.
 
-    Raises NotAllowed, CannotCompact if the chain would refuse it, and what `compaction_plan` raises.
+    Raises NotAllowed, CannotCompact if the chain would refuse it or another message compacts the deadline,
+    and what `compaction_plan` raises.
     """
     if not by.may("sign"):
         raise NotAllowed("this is for those who sign for the miner's tenant")
+    of_deadline = f"{KIND}:{miner.address}:{index}:"
+    push_id = f"{of_deadline}{key or uuid.uuid4()}"
+    earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
+    if earlier is not None:
+        return None, earlier
     plan = compaction_plan(miner, index, partitions, context=context)
     if plan.refusal:
         raise CannotCompact(f"the chain would refuse it: {plan.refusal}")
-    message = message_push(
-        principal=miner_principal(miner),
-        id=f"{KIND}:{miner.address}:{index}:{key or uuid.uuid4()}",
-        to=miner.address,
-        from_=sender_choose(miner, Use.COMMIT).address,
-        method=Method.COMPACT_PARTITIONS,
-        params=_params(index, plan.partitions),
-        kind=KIND,
-        expire_epoch=plan.last_epoch,
-    )
-    after = {"deadline": index, "partitions": list(plan.partitions), "removed": plan.removed}
-    audit_record(
-        principal=by, action="proving.compact", target=miner.address, after=after | {"message": message.pk}
-    )
+    with transaction.atomic():
+        Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)  # two clicks come one after the other
+        _none_open_require(miner, of_deadline)
+        message = message_push(
+            principal=miner_principal(miner),
+            id=push_id,
+            to=miner.address,
+            from_=sender_choose(miner, Use.COMMIT).address,
+            method=Method.COMPACT_PARTITIONS,
+            params=_params(index, plan.partitions),
+            kind=KIND,
+            expire_epoch=plan.last_epoch,
+        )
+        after = {"deadline": index, "partitions": list(plan.partitions), "removed": plan.removed}
+        after |= {"message": str(message.pk)}
+        audit_record(principal=by, action="proving.compact", target=miner.address, after=after)
     publish(Change("miner", miner.pk, miner.tenant_id))
     return plan, message
+
+
+def partitions_of(message: Message) -> tuple[int, ...]:
+    """Return the partitions that a message compacts."""
+    return tuple(from_cbor(CompactPartitionsParams, bytes(message.params)).partitions)
+
+
+def _none_open_require(miner: Miner, of_deadline: str) -> None:
+    """Raise CannotCompact while another message of the deadline is open."""
+    rows = Message.objects.filter(tenant_id=miner.tenant_id, kind=KIND, to=miner.address)
+    states = [MessageState.UNFILLED, MessageState.FILLED]
+    other = rows.filter(state__in=states, push_id__startswith=of_deadline).first()
+    if other is not None:
+        raise CannotCompact(f"message {other.pk} compacts the deadline already")
 
 
 def _params(index: int, partitions: Sequence[int]) -> bytes:

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from apps.messages.models import Message
+from apps.proving.models import Partition
 from apps.proving.services import compaction
 from apps.sectors.onchain import TrialRun
 from apps.users.models import AuditEntry
@@ -74,6 +75,22 @@ def test_terminated_sectors_leave_partitions_without_faults(north: Miner, client
     )
     entry = AuditEntry.objects.filter(action="proving.compact").latest("pk")
     assert (entry.after or {})["partitions"] == [0, 2]
+
+
+def test_a_deadline_has_one_open_compaction(north: Miner, client: Client) -> None:
+    first = post(client, {}, key="k").json()
+
+    refused = post(client, {})
+    assert (refused.status_code, refused.json()["code"]) == (409, "cannot_compact")
+    assert first["message"] in refused.json()["message"]
+    signed_in().post(reverse("proving-compact", args=["f02001", 3]), {"sure": "yes"})
+    [message] = Message.objects.all()
+
+    Message.objects.filter(pk=message.pk).update(state="LANDED")
+    Partition.objects.update(all_sectors=[], live=[])  # nothing is left to compact
+    again = post(client, {}, key="k").json()
+    assert (again["message"], again["partitions"], again["removed"]) == (first["message"], [0], None)
+    assert Message.objects.count() == AuditEntry.objects.filter(action="proving.compact").count() == 1
 
 
 def test_what_the_chain_refuses_is_not_sent(

@@ -123,6 +123,21 @@ def test_a_record_that_does_not_fit_changes_nothing(client: Client, change: Any,
     assert not Piece.objects.exists()
 
 
+@pytest.mark.parametrize("wrong", ["x", ["x"], {"Pieces": [{"Piece": {}, "DealInfo": "x"}]}])
+def test_what_is_no_record_is_refused_alone(tmp_path: Path, wrong: Any) -> None:
+    sector, said = sealed(), StringIO()
+    good = record_of(sector)
+    bad = {**good, **wrong} if isinstance(wrong, dict) else wrong
+    file = tmp_path / "records"
+    file.write_text(f"{json.dumps(bad)}\n{json.dumps(good)}\n")
+
+    call_command("sector_records", "import", str(file), stdout=said)
+
+    refused, taken = said.getvalue().splitlines()
+    assert "no sector's record" in refused
+    assert taken == f"f02001 {sector.number}: nothing new"
+
+
 def test_another_ticket_or_replica_is_refused(client: Client) -> None:
     sector = sealed()
     record = json.loads(json.dumps(record_of(sector)))
