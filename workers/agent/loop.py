@@ -22,6 +22,7 @@ from workers.agent.paths import is_guest
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.host_settings import SECTORS_MAX
+from workers.processors.errors import ProcessorError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -282,7 +283,7 @@ class Agent:
         """Choose a sector's sealing folder before the next claim counts the free ones."""
         if self.places is None or is_guest(job.inputs) or job.inputs.stage in UNSEAL_STAGES:
             return
-        with suppress(OSError):  # the stage itself says which disk is away
+        with suppress(OSError, ProcessorError):  # the stage itself says which disk is away, or which rule
             self.places.root(job.id, job.inputs)
 
     def _stage_is_full(self, job: HeldJob) -> bool:

@@ -137,7 +137,7 @@ class SealingPlaces:
             work = self.journal.work_read(job_id)
             if work is None or work.inputs.stage not in GROWING:
                 continue
-            with suppress(StoreAway):
+            with suppress(OSError):
                 root = self._named(job_id) or self.own
                 name = sector_name(work.inputs.miner_id, work.inputs.number)
                 owed[root] += max(room_bytes - sector_bytes(root, name), 0)

@@ -27,6 +27,8 @@ Source: builtin-actors actors/miner/src/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
 """
 EVERY: Final = timedelta(hours=1)
 """Least time between two reads of a miner."""
+AT_ONCE: Final = 4
+"""Miners that are read with a head: what follows active sectors waits meanwhile."""
 SHARE: Final = 200
 """A read that took long is made again only after so many times as long."""
 
@@ -39,7 +41,7 @@ def claims_ending_follow(work: SealingContext) -> int:
     fresh = ClaimsEnding.objects.filter(due_at__gt=work.now).values("miner")
     known = ClaimsEnding.objects.filter(count__gt=0).values("miner")
     rows = Miner.objects.filter(Q(qa_power__gt=F("raw_power")) | Q(pk__in=known), state=MinerState.ACTIVE)
-    due = list(rows.exclude(pk__in=fresh).order_by("pk"))
+    due = list(rows.exclude(pk__in=fresh).order_by("pk")[:AT_ONCE])
     for_each_isolated(due, lambda miner: _read(miner, work=work), event="claims_not_read")
     return len(due)
 
