@@ -257,13 +257,20 @@ def sealing_text(one: dict[str, Any] | None) -> str:
     """`sealing store, 3 sectors; weight 2, 1 GiB kept free, only f01000`; empty for another folder."""
     if one is None:
         return ""
-    parts = [f"sealing store, {plural(one['sectors'], 'sector')}; weight {one['weight']}"]
+    parts = [
+        say("sealing store, {sectors}; weight {weight}").format(
+            sectors=plural(one["sectors"], "sector"), weight=one["weight"]
+        )
+    ]
     if one["reserve_bytes"]:
-        parts.append(f"{' '.join(formatting.size(one['reserve_bytes']))} kept free")
+        size = " ".join(formatting.size(one["reserve_bytes"]))
+        parts.append(say("{size} kept free").format(size=size))
     if one["allow_miners"]:
-        parts.append("only " + " ".join(f"f0{miner}" for miner in one["allow_miners"]))
+        miners = " ".join(f"f0{miner}" for miner in one["allow_miners"])
+        parts.append(say("only {miners}").format(miners=miners))
     if one["deny_miners"]:
-        parts.append("not " + " ".join(f"f0{miner}" for miner in one["deny_miners"]))
+        miners = " ".join(f"f0{miner}" for miner in one["deny_miners"])
+        parts.append(say("not {miners}").format(miners=miners))
     return ", ".join(parts)
 
 

@@ -126,6 +126,6 @@ def test_sectors_larger_than_configured_find_room_or_are_not_claimed(
 
     assert host.agent.rooms_free() == rooms
     room = host.agent.config.settings.room_bytes(sector_bytes=10 * GIB)
-    places = SimpleNamespace(locations=(), unwritten=lambda size: {tmp_path: 2 * size})
+    places = SimpleNamespace(is_divided=False, unwritten=lambda size: {tmp_path: 2 * size})
     monkeypatch.setattr(host.agent, "places", places)
     assert host.agent.rooms_free() == (760 * GIB - 2 * room) // room, "two were claimed and have not written"
