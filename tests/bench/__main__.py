@@ -34,12 +34,14 @@ def modules_named(names: list[str]) -> list[Any]:
     return [module for module in modules if hasattr(module, "cases") and hasattr(module, "run")]
 
 
-def cases_named(module: Any, names: list[str]) -> list[str]:
+def cases_named(module: Any, names: list[str]) -> list[Any]:
     """Return the cases of a module: all, or those of which a part was named."""
     own = module.__name__.rpartition(".")[2]
     parts = [part for name, _, part in (name.partition(":") for name in names) if name == own]
-    cases: list[str] = module.cases()
-    return [case for case in cases if not parts or any(part in case for part in parts)]
+    cases: list[Any] = module.cases()
+    return [
+        case for case in cases if not parts or any(part in getattr(case, "name", str(case)) for part in parts)
+    ]
 
 
 def machine() -> str:
