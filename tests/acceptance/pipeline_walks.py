@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
+
+import psycopg2
 
 from poolsite.wire.pipeline import PIPELINES, Owner
 from tests.acceptance.pool import PERIOD_S, SEALED_S
@@ -22,7 +25,11 @@ KILLED: Final[dict[Owner, tuple[str, ...]]] = {
     Owner.CONSOLE: ("tasks", "tasks-slow", "follower"),
 }
 """Who does a stage, or has a hand in it."""
+DYING: Final = ("sealer", "sealer-kernels", "sealer-broker", "redis", "tasks", "web-1", "postgres")
+"""Worker, child, the brokers of both sides, console, database."""
 BACK_S: Final = 60.0
+LOOK_S: Final = 0.02
+"""A state lasts longer than this between two looks at it."""
 WALK_S: Final = SEALED_S + 2 * PERIOD_S
 """A walk ends within this on a busy machine: an update waits for its deadline, and for finality."""
 DATA_BYTES: Final = 768
@@ -212,6 +219,45 @@ def walk_through(pool: RunningPool, walk: Walk, uuid: str, *, state: str, rng: r
     assert pool.rows_of(failed, walk.message_kind) == [(0,)]
     if name not in ("sealer-kernels",):
         wait_until(lambda: pool.has(name), within_s=BACK_S, what=pool.diagnosis)
+
+
+def killed_through(pool: RunningPool, walk: Walk, uuid: str, left: set[tuple[str, str]]) -> None:
+    """Begin a walk, kill in each of its states a process that is left for it, one after the other, and see
+    that it ends and sends nothing twice; what was killed is no longer left.
+    """
+    wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
+    messages = sent(pool, walk)
+    walk.begin(pool, uuid)
+    end = time.monotonic() + WALK_S
+    while (state := _state_or_nothing(pool, walk, uuid)) != walk.ends:
+        assert time.monotonic() < end, f"{walk.name} at its end, it is in {state}\n{pool.diagnosis()}"
+        name = next((name for at, name in sorted(left) if at == state and pool.has(name)), "")
+        if not name:
+            time.sleep(LOOK_S)
+            continue
+        before = pool.pid(name)
+        pool.kill(name)
+        left.remove((state, name))
+        print(f"{walk.name}: {name} killed in {state}", flush=True)
+        end = time.monotonic() + WALK_S
+        if name != "sealer-kernels":  # a kernel child comes back with the next stage that needs it
+            wait_until(
+                lambda name=name, before=before: pool.has_other(name, than=before),
+                within_s=BACK_S,
+                what=pool.diagnosis,
+            )
+    rows = "select id, state, nonce, height, exit_code, error from messages_message where kind = %s"
+    told = "\n".join(map(str, pool.rows_of(rows, walk.message_kind)))
+    assert sent(pool, walk) == messages + bool(walk.message_kind), f"{walk.name}, {messages} before:\n{told}"
+    failed = "select count(*) from messages_message where kind = %s and exit_code <> 0"
+    assert pool.rows_of(failed, walk.message_kind) == [(0,)]
+
+
+def _state_or_nothing(pool: RunningPool, walk: Walk, uuid: str) -> str:
+    """Where a walk is; empty while the database is away."""
+    with contextlib.suppress(psycopg2.OperationalError):
+        return walk.state(pool, uuid)
+    return ""
 
 
 def sent(pool: RunningPool, walk: Walk) -> int:

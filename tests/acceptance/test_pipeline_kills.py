@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.acceptance.pipeline_walks import LAST, WALKS, Walk, data_of, piece_of, walk_through
+from tests.acceptance.pipeline_walks import (
+    DYING,
+    LAST,
+    WALKS,
+    Walk,
+    data_of,
+    killed_through,
+    piece_of,
+    walk_through,
+)
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, dice
 from tests.integration.pools import wait_until
 from tests.piece_store import piece_store
@@ -15,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.xdist_group("pool")
+
+ALL_S = 3 * SEALED_S + 2 * PERIOD_S
+"""One sector for each process that dies, pledged at once, are active within this."""
 
 ACTIVE_OF_ZEROS = (
     "select uuid::text from sectors_sector sector"
@@ -96,3 +108,19 @@ def test_a_kill_in_any_state_of_a_pipeline_is_survived(walked_pool: RunningPool,
                 walk_through(pool, WALKS[3], uuid, state=unsealing, rng=rng)
                 data = f"/api/v1/pieces/{piece_of(pool, uuid)}/data"
                 assert pool.ask("GET", data).content == data_of(uuid)
+
+
+@pytest.mark.slow
+def test_each_process_dies_in_each_state_of_a_snap_up(walked_pool: RunningPool) -> None:
+    pool, walk = walked_pool, WALKS[2]
+    left = {(state, name) for state, _ in walk.stages for name in DYING}
+    pledged = pool.pledge(pool.wait_miner(), count=len(DYING))
+    for uuid in pledged:
+        wait_until(lambda uuid=uuid: pool.sector(uuid).get("active"), within_s=ALL_S, what=pool.diagnosis)
+
+    for uuid in pledged:
+        killed_through(pool, walk, uuid, left)
+        assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == data_of(uuid)
+
+    # A state that is over before a killed process is back is left for the next sector: one for each process.
+    assert left == set()
