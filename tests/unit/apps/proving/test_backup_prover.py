@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ from tests.unit.apps.proving.hanging import (
 from tests.unit.apps.proving.test_rescues import CLOSE
 from tests.unit.apps.proving.test_retries import words
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 
 BACKUP = AttemptKind.BACKUP
 
@@ -266,7 +267,7 @@ def test_sectors_that_the_other_host_cannot_read_are_left_out_by_both() -> None:
 def lease_ends(*jobs: Assignment) -> None:
     """Nothing is heard of these jobs' hosts any more."""
     Job.objects.filter(uuid__in=[job.id for job in jobs]).update(lease_until=clock.now())
-    leases_sweep(now=clock.now())
+    leases_sweep(now=clock.now() + timedelta(seconds=1))
 
 
 def test_when_the_first_host_dies_the_other_goes_on_alone() -> None:

@@ -23,7 +23,7 @@ from tests.unit.apps.proving.test_retries import done
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 
 
 class Killed(KeyboardInterrupt):
