@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue
 
 _TOKEN: Final = re.compile(r"^([A-Za-z0-9\-_]+\.[A-Za-z0-9\-_]*\.[A-Za-z0-9\-_]*):(.+)$", re.DOTALL)
@@ -55,7 +57,9 @@ def node_address(text: str) -> NodeAddress:
         place = _multiaddress_url(place)
     parts = urlsplit(place)
     if parts.scheme not in _SECURE or not parts.hostname:
-        raise BadNodeAddress(f"{place!r} is no address of a node", field="CHAIN_URLS")
+        raise BadNodeAddress(
+            gettext("{place!r} is no address of a node").format(place=place), field="CHAIN_URLS"
+        )
     scheme = _SECURE[parts.scheme]
     path = parts.path.rstrip("/") or _DEFAULT_PATH
     return NodeAddress(
@@ -69,7 +73,9 @@ def _multiaddress_url(text: str) -> str:
     """Turn `/ip4/127.0.0.1/tcp/1234/http` into a URL; without a suffix it is a plain one."""
     parts = text.strip("/").split("/")
     if len(parts) < 4 or parts[0] not in {"ip4", "ip6", "dns", "dns4", "dns6"} or parts[2] != "tcp":
-        raise BadNodeAddress(f"{text!r} is no multiaddress of a node", field="CHAIN_URLS")
+        raise BadNodeAddress(
+            gettext("{text!r} is no multiaddress of a node").format(text=text), field="CHAIN_URLS"
+        )
     host = f"[{parts[1]}]" if parts[0] == "ip6" else parts[1]
     rest = parts[4:]
     scheme = rest[0] if rest and rest[0] in _SECURE else "http"

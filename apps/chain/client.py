@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from django.utils.translation import gettext
+
 from apps.chain.call_timeouts import call_timeouts
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.link import NodeLink, link_to
@@ -111,7 +113,11 @@ class ChainClient:
             try:
                 return read(answer)
             except (NodeRefused, *UNREADABLE) as error:
-                failure = link.failed(f"the answer to {method} cannot be read: {error!r}"[:300])
+                failure = link.failed(
+                    gettext("the answer to {method} cannot be read: {error!r}").format(
+                        method=method, error=error
+                    )[:300]
+                )
         raise unknown or failure or NodeUnavailable(NO_NODE)
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -143,7 +149,9 @@ class ChainClient:
                     genesis, *head = map(tipset_from_json, tipsets)
                     return _text(name), genesis.key, head[0] if head else None
                 except UNREADABLE as error:
-                    raise link.failed(f"what chain it follows cannot be read: {error!r}"[:300]) from error
+                    raise link.failed(
+                        gettext("what chain it follows cannot be read: {error!r}").format(error=error)[:300]
+                    ) from error
             except NodeUnavailable as error:
                 failure = error
         raise failure or NodeUnavailable(NO_NODE)

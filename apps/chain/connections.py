@@ -16,6 +16,8 @@ from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
+from django.utils.translation import gettext
+
 from apps.core.sessions import has_news
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ class AnswerTooLarge(OSError):
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        super().__init__(f"the answer is larger than {limit} bytes")
+        super().__init__(gettext("the answer is larger than {limit} bytes").format(limit=limit))
 
 
 IDLE_MAX: Final = 8
@@ -147,7 +149,9 @@ class Connections:
             connection.connect()
         except TimeoutError:
             connection.close()
-            raise ConnectionError(f"no connection within {connect_s:g} s") from None
+            raise ConnectionError(
+                gettext("no connection within {connect_s:g} s").format(connect_s=connect_s)
+            ) from None
         except BaseException:
             connection.close()
             raise

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 from apps.chain.link import link_to
 
@@ -86,4 +88,6 @@ def devnet_state_read(answer: Any) -> DevnetState:
             faults={name: answer["Faults"][name] for name in FAULT_DEFAULTS},
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise NodeRefused(0, f"the devnet's answer cannot be read: {error!r}") from None
+        raise NodeRefused(
+            0, gettext("the devnet's answer cannot be read: {error!r}").format(error=error)
+        ) from None

@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, Final
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.chain.connections import AnswerTooLarge, Connections
 from apps.chain.errors import NodeAnswerTooLarge, NodeRefused, NodeUnavailable
@@ -59,7 +60,7 @@ class NodeLink:
         request = self._request(method, params)
         answer = self._post(request, timeout_s=timeout_s)
         if not isinstance(answer, dict) or answer.get("id") not in (request["id"], None):
-            raise self.failed("the answer is no answer to our question")
+            raise self.failed(gettext("the answer is no answer to our question"))
         return self._result(method, answer)
 
     def call_many(
@@ -75,12 +76,12 @@ class NodeLink:
             requests = [self._request(method, params) for method, params in part]
             answers = self._post(requests, timeout_s=timeout_s)
             if not isinstance(answers, list):
-                raise self.failed("the node does not answer batches")
+                raise self.failed(gettext("the node does not answer batches"))
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer, dict)}
             for (method, _), request in zip(part, requests, strict=True):
                 answer = by_id.get(request["id"])
                 if answer is None:
-                    raise self.failed("the node left out an answer of a batch")
+                    raise self.failed(gettext("the node left out an answer of a batch"))
                 try:
                     results.append(self._result(method, answer))
                 except NodeRefused as refusal:
@@ -105,16 +106,22 @@ class NodeLink:
             raise NodeAnswerTooLarge(f"{self.url}: {error}") from error
         except TimeoutError as error:
             if longest_s > ANSWER_TIMEOUT_S:  # a long search says nothing about the node
-                raise NodeUnavailable(f"{self.url}: no answer within {longest_s:.0f} s") from error
-            raise self.failed(f"no answer within {longest_s:g} s") from error
+                raise NodeUnavailable(
+                    gettext("{url}: no answer within {longest_s:.0f} s").format(
+                        url=self.url, longest_s=longest_s
+                    )
+                ) from error
+            raise self.failed(
+                gettext("no answer within {longest_s:g} s").format(longest_s=longest_s)
+            ) from error
         except (OSError, HTTPException, ValueError) as error:
             raise self.failed(str(error) or type(error).__name__) from error
         if status in (401, 403):
-            raise self.failed("the node refuses our token")
+            raise self.failed(gettext("the node refuses our token"))
         try:
             return json.loads(answer)
         except ValueError:
-            raise self.failed(f"HTTP status {status} without JSON") from None
+            raise self.failed(gettext("HTTP status {status} without JSON").format(status=status)) from None
 
     def failed(self, reason: str) -> NodeUnavailable:
         """Note that the node did not serve, and give the error that says so."""
@@ -127,7 +134,7 @@ class NodeLink:
         except RpcError as error:
             refusal = NodeRefused(error.code, error.message, data=error.data)
         except ValueError:
-            raise self.failed("the node's error cannot be read") from None
+            raise self.failed(gettext("the node's error cannot be read")) from None
         if refusal.is_unknown_method:
             self.lacks.add(method)
         raise refusal

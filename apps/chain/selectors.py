@@ -7,6 +7,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NetworkUnknown
 from apps.chain.models import Follower, Head, Network, Node
 from apps.chain.states import READ_RANKS, STATE_RANKS, STATES_FOREIGN, STATES_SERVING, NodeRole, NodeState
@@ -143,7 +145,7 @@ def network_current() -> NetworkRow:
 def _network_read() -> NetworkRow:
     row = network_bound()
     if row is None:
-        raise NetworkUnknown("no node has answered yet")
+        raise NetworkUnknown(gettext("no node has answered yet"))
     try:
         rules = network_from_params(row.params) if row.params else network_by_name(row.name)
     except (UnknownNetwork, BadField) as error:
@@ -206,7 +208,7 @@ def node_get(key: str) -> Node:
     is_number = key.isascii() and key.isdigit() and len(key) < 10
     node = Node.objects.filter(pk=int(key)).first() if is_number else None
     if node is None:
-        raise NotFound("the pool has no such node")
+        raise NotFound(gettext("the pool has no such node"))
     return node
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 
 
@@ -49,7 +51,9 @@ def tipset_from_json(value: Any) -> TipsetFacts:
             miners=tuple(block["Miner"] for block in value["Blocks"]),
         )
     except (KeyError, TypeError, IndexError, ValueError) as error:
-        raise NodeRefused(0, f"the node's tipset cannot be read: {error!r}") from None
+        raise NodeRefused(
+            0, gettext("the node's tipset cannot be read: {error!r}").format(error=error)
+        ) from None
 
 
 def key_to_json(key: str | None) -> list[dict[str, str]]:

@@ -11,6 +11,8 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.models import Network, Node
 from apps.chain.selectors import head_current
 
@@ -132,7 +134,11 @@ def readiness(node: Node, upgrade: Upgrade) -> Readiness:
         return Readiness(upgrade, False, "its release does not know it: install a newer one")
     if at >= upgrade.height + FAR_EPOCHS:
         return Readiness(upgrade, False, "its release has no date for it: install a newer one")
-    return Readiness(upgrade, False, f"it expects it at epoch {at:,}, not {upgrade.height:,}")
+    return Readiness(
+        upgrade,
+        False,
+        gettext("it expects it at epoch {at:,}, not {height:,}").format(at=at, height=upgrade.height),
+    )
 
 
 def nodes_readiness(height: int) -> list[tuple[Node, Readiness]]:

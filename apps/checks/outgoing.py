@@ -10,6 +10,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 
 from django.core.mail import EmailMessage
+from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 
 from apps.chain.connections import Connections
@@ -40,7 +41,7 @@ def notification_send(row: Notification) -> None:
         target = text_decrypt(row.channel.target)
         secret = text_decrypt(row.channel.secret) if row.channel.secret else ""
     except DecryptionFailed:
-        raise NotDelivered("SECRET_KEY has changed: remove the channel and add it again") from None
+        raise NotDelivered(gettext("SECRET_KEY has changed: remove the channel and add it again")) from None
     if row.channel.kind == ChannelKind.EMAIL:
         mail_send(row, target)
     else:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext
 
 from apps.checks.models import Alert, AlertChannel, Notification
 from apps.core.errors import NotFound
@@ -31,7 +32,7 @@ def channel_get(uuid: UUID) -> AlertChannel:
     """Return one channel.  Raises NotFound."""
     row = AlertChannel.objects.filter(uuid=uuid).first()
     if row is None:
-        raise NotFound("there is no such channel")
+        raise NotFound(gettext("there is no such channel"))
     return row
 
 

@@ -14,6 +14,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext
 
 from apps.core.clock import now
 from apps.core.errors import NotFound
@@ -83,7 +84,7 @@ def nul_bytes_refuse(request: HttpRequest) -> None:
     """Refuse a request with a NUL, which no text in the database can hold.  Raises SuspiciousOperation."""
     values = [value for query in (request.GET, request.POST) for _, found in query.lists() for value in found]
     if any("\0" in value for value in (request.path, *values)):
-        raise SuspiciousOperation("a NUL in the address or in a field")
+        raise SuspiciousOperation(gettext("a NUL in the address or in a field"))
 
 
 def login_redirect(request: HttpRequest) -> HttpResponseBase:

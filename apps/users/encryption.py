@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.utils.encoding import force_bytes
+from django.utils.translation import gettext
 
 PURPOSE: Final = b"poolsite sealed text"
 """Keeps this key apart from others of the same SECRET_KEY; stored texts depend on it, so it never changes."""
@@ -39,4 +40,4 @@ def text_decrypt(encrypted: str) -> str:
     try:
         return MultiFernet(keys).decrypt(encrypted.encode()).decode()
     except InvalidToken:
-        raise DecryptionFailed("encrypted with another key") from None
+        raise DecryptionFailed(gettext("encrypted with another key")) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
 
 
@@ -17,7 +19,7 @@ class TenantUnknown(NotFound):
     code = "tenant_unknown"
 
     def __init__(self, name: str, *, field: str = "name") -> None:
-        super().__init__(f"there is no tenant {name!r}", field=field)
+        super().__init__(gettext("there is no tenant {name!r}").format(name=name), field=field)
 
 
 class TenantNameTaken(Conflict):
@@ -26,7 +28,7 @@ class TenantNameTaken(Conflict):
     code = "tenant_name_taken"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the tenant {name!r} exists already", field="name")
+        super().__init__(gettext("the tenant {name!r} exists already").format(name=name), field="name")
 
 
 class PersonNameTaken(Conflict):
@@ -35,7 +37,7 @@ class PersonNameTaken(Conflict):
     code = "username_taken"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"the person {name!r} exists already", field="username")
+        super().__init__(gettext("the person {name!r} exists already").format(name=name), field="username")
 
 
 class BadPerm(BadValue):
@@ -44,7 +46,9 @@ class BadPerm(BadValue):
     code = "bad_perm"
 
     def __init__(self, perm: str) -> None:
-        super().__init__(f"{perm!r} is not one of read, write, sign, admin", field="perm")
+        super().__init__(
+            gettext("{perm!r} is not one of read, write, sign, admin").format(perm=perm), field="perm"
+        )
 
 
 class BadGrant(BadValue):
@@ -74,4 +78,6 @@ class PoolTenantKept(Conflict):
     code = "pool_tenant_kept"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is the pool's own account and stays", field="name")
+        super().__init__(
+            gettext("{name} is the pool's own account and stays").format(name=name), field="name"
+        )

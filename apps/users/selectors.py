@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.contrib.sessions.models import Session
 from django.db.models import Count, F, Max, Q, QuerySet
+from django.utils.translation import gettext
 
 from apps.users.errors import TenantUnknown, TokenRefused
 from apps.users.models import (
@@ -64,11 +65,11 @@ def token_by_text(token: str) -> Token | None:
 def principal_of_token(row: Token, *, now: datetime, source: str = "") -> Principal:
     """Check a token's row and turn it into who holds it.  Raises TokenRefused."""
     if row.revoked_at is not None:
-        raise TokenRefused("this token was revoked")
+        raise TokenRefused(gettext("this token was revoked"))
     if row.expires_at is not None and row.expires_at <= now:
-        raise TokenRefused("this token has expired")
+        raise TokenRefused(gettext("this token has expired"))
     if not row.tenant.is_open:
-        raise TokenRefused("this token's account is disabled")
+        raise TokenRefused(gettext("this token's account is disabled"))
     return Principal(
         tenant_id=row.tenant_id,
         tenant_name=row.tenant.name,
@@ -90,7 +91,7 @@ def principal_of(user: User, *, source: str = "") -> Principal:
     Raises TokenRefused if the person's tenant is disabled.
     """
     if user.tenant is not None and not user.tenant.is_open:
-        raise TokenRefused("this account is disabled")
+        raise TokenRefused(gettext("this account is disabled"))
     is_operator = user.role == Role.OPERATOR
     return Principal(
         tenant_id=user.tenant_id,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apps.core.errors import NotAllowed
 
 
@@ -11,4 +13,6 @@ class SenderNotGranted(NotAllowed):
     code = "sender_not_granted"
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"{address} is not a wallet of this account", field="from")
+        super().__init__(
+            gettext("{address} is not a wallet of this account").format(address=address), field="from"
+        )

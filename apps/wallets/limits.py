@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import NotAllowed
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.cbor import BadCbor
@@ -35,7 +37,7 @@ def bytes_check(principal: Principal, *, address: str, to_sign: bytes, meta_type
     except BadCbor:
         message = None
     if message is None or message.cid.data != to_sign:
-        raise NotAllowed("the token is limited to miners: it signs messages to them, and blocks")
+        raise NotAllowed(gettext("the token is limited to miners: it signs messages to them, and blocks"))
     receiver_check(principal, message)
 
 
@@ -44,18 +46,22 @@ def block_check(principal: Principal, to_sign: bytes) -> None:
     try:
         miner = from_cbor(BlockHeader, to_sign).miner
     except BadCbor as error:
-        raise NotAllowed(f"the token is limited to miners, and this is no block header: {error}") from None
+        raise NotAllowed(
+            gettext("the token is limited to miners, and this is no block header: {error}").format(
+                error=error
+            )
+        ) from None
     if not principal.may_mine(miner.actor_id):
-        raise NotAllowed(f"the token is not for blocks of {miner}")
+        raise NotAllowed(gettext("the token is not for blocks of {miner}").format(miner=miner))
 
 
 def signer_check(principal: Principal, address: str) -> None:
     """Refuse a key that the token is not for.  Raises NotAllowed."""
     if not principal.may_sign_with(address):
-        raise NotAllowed(f"the token is not for the signer {address}")
+        raise NotAllowed(gettext("the token is not for the signer {address}").format(address=address))
 
 
 def receiver_check(principal: Principal, message: Message) -> None:
     """Refuse a message to anybody but the token's miners.  Raises NotAllowed."""
     if not principal.may_address(str(message.to)):
-        raise NotAllowed(f"the token is not for messages to {message.to}")
+        raise NotAllowed(gettext("the token is not for messages to {to}").format(to=message.to))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db.models import OuterRef, Q, Subquery
+from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
 from apps.gateway.models import SignerKey
@@ -45,7 +46,7 @@ def wallet_get(viewer: Principal, address: str) -> Wallet:
         raise NotFound(str(error)) from None
     wallet = wallets_visible(viewer).filter(address=key).first()
     if wallet is None:
-        raise NotFound(f"there is no wallet {address}")
+        raise NotFound(gettext("there is no wallet {address}").format(address=address))
     return wallet
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown, NodeRefused
 from apps.chain.models import Follower, Head, Network, Node
@@ -100,8 +101,11 @@ def network_check(name: str, genesis: str) -> Network | None:
     """Return the network that the pool is bound to, if to any.  Raises WrongNetwork if this is another."""
     row = network_bound()
     if row is not None and (row.name, row.genesis) != (name, genesis):
-        what = f"is on {name}" if row.name != name else f"has another genesis block of {name}"
-        raise WrongNetwork(f"the node {what}; this pool belongs to {row.name}")
+        if row.name != name:
+            refusal = gettext("the node is on {name}; this pool belongs to {network}")
+        else:
+            refusal = gettext("the node has another genesis block of {name}; this pool belongs to {network}")
+        raise WrongNetwork(refusal.format(name=name, network=row.name))
     return row
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.client import ChainClient
 from apps.chain.errors import NetworkUnknown, NodeRefused, NodeUnavailable
 from apps.chain.link import link_to
@@ -219,4 +221,7 @@ def _compare(nodes: list[Node], findings: list[Finding]) -> None:
         if finding.head is not None:
             node.lag_s = min(max(top.timestamp - finding.head.timestamp, 0), 2**31 - 1)
         if node.state == NodeState.HEALTHY and node.lag_epochs > LAG_EPOCHS_MAX:
-            node.state, node.error = NodeState.LAGGING, f"{node.lag_epochs} epochs behind the newest head"
+            node.state, node.error = (
+                NodeState.LAGGING,
+                gettext("{lag_epochs} epochs behind the newest head").format(lag_epochs=node.lag_epochs),
+            )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.utils.translation import gettext
 from django.utils.translation import gettext as say
 from kombu.exceptions import OperationalError as BrokerAway
 
@@ -39,7 +40,7 @@ TEST_TEXT: Final = "This is a test. Notifications of this channel arrive."
 
 def _allowed(principal: Principal) -> None:
     if not (principal.is_operator and principal.may("admin")):
-        raise NotAllowed("alert channels are the operator's")
+        raise NotAllowed(gettext("alert channels are the operator's"))
 
 
 def target_read(kind: str, text: str) -> str:
@@ -50,11 +51,13 @@ def target_read(kind: str, text: str) -> str:
         )
     if kind == ChannelKind.EMAIL:
         if not settings.EMAIL_HOST:
-            raise BadValue("the pool has no mail server: set EMAIL_URL and restart it", field="target")
+            raise BadValue(
+                gettext("the pool has no mail server: set EMAIL_URL and restart it"), field="target"
+            )
         try:
             validate_email(text)
         except ValidationError:
-            raise BadValue("write one e-mail address", field="target") from None
+            raise BadValue(gettext("write one e-mail address"), field="target") from None
         return text
     try:
         parts = urlsplit(text)
@@ -62,7 +65,7 @@ def target_read(kind: str, text: str) -> str:
     except ValueError:
         is_url = False
     if not is_url or not text.isascii() or any(sign.isspace() for sign in text):
-        raise BadValue("write an address that begins with https:// or http://", field="target")
+        raise BadValue(gettext("write an address that begins with https:// or http://"), field="target")
     return text
 
 
@@ -80,17 +83,17 @@ def channel_add(
     """Add a channel.  Raises NotAllowed, BadValue, Conflict for a name that is taken."""
     _allowed(principal)
     if not name.strip() or len(name) > 100:
-        raise BadValue("give it a name of at most 100 characters", field="name")
+        raise BadValue(gettext("give it a name of at most 100 characters"), field="name")
     if kind not in ChannelKind.values:
-        raise BadValue("choose Webhook or E-mail", field="kind")
+        raise BadValue(gettext("choose Webhook or E-mail"), field="kind")
     if repeat_s not in REPEATS_S:
-        raise BadValue("choose one of the times", field="repeat_s")
+        raise BadValue(gettext("choose one of the times"), field="repeat_s")
     if len(secret) > TARGET_MAX:
         raise BadValue(
             say("it has at most {target_max} characters").format(target_max=TARGET_MAX), field="secret"
         )
     if AlertChannel.objects.filter(name=name.strip()).exists():
-        raise Conflict("there is a channel of this name", field="name")
+        raise Conflict(gettext("there is a channel of this name"), field="name")
     row = AlertChannel.objects.create(
         name=name.strip(),
         kind=kind,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import Conflict
@@ -33,7 +34,7 @@ class NoJoinToken(Conflict):
     code = "no_join_token"
 
     def __init__(self) -> None:
-        super().__init__("this is no join token: Hosts, Join a host, makes one")
+        super().__init__(gettext("this is no join token: Hosts, Join a host, makes one"))
 
 
 class JoinTokenUsed(Conflict):
@@ -42,7 +43,7 @@ class JoinTokenUsed(Conflict):
     code = "join_token_used"
 
     def __init__(self) -> None:
-        super().__init__("another host has joined with this token; each host needs one of its own")
+        super().__init__(gettext("another host has joined with this token; each host needs one of its own"))
 
 
 @transaction.atomic

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.contrib.auth import authenticate
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.users.errors import TokenRefused
@@ -50,7 +51,7 @@ class LoginFailed(DomainError):
     code = "login_failed"
 
     def __init__(self) -> None:
-        super().__init__("Name and password do not match.")
+        super().__init__(gettext("Name and password do not match."))
 
 
 class LoginThrottled(DomainError):
@@ -60,7 +61,7 @@ class LoginThrottled(DomainError):
 
     def __init__(self, wait_s: int) -> None:
         self.wait_s = wait_s
-        super().__init__(f"Too many failed tries: wait {wait_s} seconds.")
+        super().__init__(gettext("Too many failed tries: wait {wait_s} seconds.").format(wait_s=wait_s))
 
 
 def person_login(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from poolsite.private_files import private_write
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ def operator_read(path: Path) -> dict[str, Any] | None:
     if not isinstance(entry, dict) or not entry.keys() >= OPERATOR_KEYS:
         raise DamagedFile("it lacks " + ", ".join(sorted(OPERATOR_KEYS - set(entry))))
     if not all(isinstance(value, str) for value in entry.values()):
-        raise DamagedFile("its values must be text")
+        raise DamagedFile(gettext("its values must be text"))
     return entry
 
 

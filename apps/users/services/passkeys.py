@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 from webauthn import (
     generate_authentication_options,
     generate_registration_options,
@@ -92,7 +93,7 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
     """Keep a new passkey.  Raises PasskeyRefused."""
     challenge_check(challenge)
     if Passkey.objects.filter(user=user).count() >= PASSKEYS_MAX:
-        raise PasskeyRefused(f"an account has at most {PASSKEYS_MAX} passkeys")
+        raise PasskeyRefused(gettext("an account has at most {most} passkeys").format(most=PASSKEYS_MAX))
     try:
         made = verify_registration_response(
             credential=answer_read(answer),
@@ -101,7 +102,9 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
             expected_origin=place.origin,
         )
     except WebAuthnException as error:
-        raise PasskeyRefused(f"the browser's answer was refused: {error}") from None
+        raise PasskeyRefused(
+            gettext("the browser's answer was refused: {error}").format(error=error)
+        ) from None
     row = Passkey(
         user=user,
         name=name[:60] or "Passkey",
@@ -114,7 +117,7 @@ def passkey_add(user: User, *, answer: str, challenge: str, place: RelyingParty,
         with transaction.atomic():
             row.save()
     except IntegrityError:
-        raise PasskeyRefused("this passkey is registered already") from None
+        raise PasskeyRefused(gettext("this passkey is registered already")) from None
     return row
 
 
@@ -154,7 +157,7 @@ def passkey_accept(
     rows = Passkey.objects.select_related("user__tenant").filter(credential_id=key)
     row = (rows if user is None else rows.filter(user=user)).first()
     if row is None:
-        raise PasskeyRefused("this passkey is not registered here")
+        raise PasskeyRefused(gettext("this passkey is not registered here"))
     try:
         proved = verify_authentication_response(
             credential=read,
@@ -166,7 +169,7 @@ def passkey_accept(
             require_user_verification=user is None or must_verify,
         )
     except WebAuthnException as error:
-        raise PasskeyRefused(f"the passkey was refused: {error}") from None
+        raise PasskeyRefused(gettext("the passkey was refused: {error}").format(error=error)) from None
     row.sign_count, row.last_used_at, row.is_synced = proved.new_sign_count, now, proved.credential_backed_up
     row.save(update_fields=["sign_count", "last_used_at", "is_synced"])
     return row
@@ -184,17 +187,17 @@ def passkey_remove(user: User, *, pk: int) -> str:
 def challenge_check(challenge: str) -> None:
     """Refuse an answer to which there was no question: it could be an old one.  Raises PasskeyRefused."""
     if not challenge:
-        raise PasskeyRefused("this was not asked for: try again")
+        raise PasskeyRefused(gettext("this was not asked for: try again"))
 
 
 def answer_read(text: str) -> dict[str, Any]:
     """Read the browser's answer.  Raises PasskeyRefused."""
     if len(text) > ANSWER_MAX_CHARS:
-        raise PasskeyRefused("the browser's answer is too long")
+        raise PasskeyRefused(gettext("the browser's answer is too long"))
     try:
         read = json.loads(text)
     except (ValueError, RecursionError):
-        raise PasskeyRefused("the browser gave no passkey") from None
+        raise PasskeyRefused(gettext("the browser gave no passkey")) from None
     if not isinstance(read, dict):
-        raise PasskeyRefused("the browser gave no passkey")
+        raise PasskeyRefused(gettext("the browser gave no passkey"))
     return read

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import pyotp
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.users.encryption import DecryptionFailed, text_decrypt, text_encrypt
@@ -42,7 +43,7 @@ class WrongCode(BadValue):
     code = "wrong_code"
 
     def __init__(self) -> None:
-        super().__init__("That code is not right, or was used already.", field="code")
+        super().__init__(gettext("That code is not right, or was used already."), field="code")
 
 
 def has_second_factor(user: User) -> bool:

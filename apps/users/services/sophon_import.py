@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.users.models import MinerGrant, RateLimit, SignerGrant, Tenant
@@ -85,7 +86,10 @@ def rows_read(lines: Iterable[str]) -> Iterator[tuple[str, Row]]:
             elif text[:6].upper() == "INSERT":
                 yield from insert_read(text)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadValue(f"line {number} cannot be read: {error}", field=str(number)) from None
+            raise BadValue(
+                gettext("line {number} cannot be read: {error}").format(number=number, error=error),
+                field=str(number),
+            ) from None
 
 
 def badger_read(entry: Row) -> Iterator[tuple[str, Row]]:
@@ -191,14 +195,20 @@ def owner_of(name: str, what: str, taken: Taken) -> Tenant | None:
     """Find whose a row is."""
     tenant = Tenant.objects.filter(name=name).first()
     if tenant is None:
-        taken.skipped.append(f"{what} of {name!r}: there is no such user")
+        taken.skipped.append(
+            gettext("{what} of {name!r}: there is no such user").format(what=what, name=name)
+        )
     return tenant
 
 
 def token_import(row: Row, taken: Taken) -> None:
     """Import a token: its text stays good, its secret is not needed."""
     if row["perm"] not in PERMS:
-        taken.skipped.append(f"a token of {row['name']!r}: level {row['perm']!r} allows nothing")
+        taken.skipped.append(
+            gettext("a token of {name!r}: level {perm!r} allows nothing").format(
+                name=row["name"], perm=row["perm"]
+            )
+        )
         return
     if token_by_text(row["token"]) is not None:
         return
@@ -222,7 +232,7 @@ def token_import(row: Row, taken: Taken) -> None:
 
 def miner_import(row: Row, taken: Taken) -> None:
     """Import a miner; the store keeps addresses without the network's letter."""
-    tenant = owner_of(row["user"], f"miner {row['miner']}", taken)
+    tenant = owner_of(row["user"], gettext("miner {miner}").format(miner=row["miner"]), taken)
     address = address_of(row["miner"], taken)
     if tenant is None or address is None:
         return
@@ -237,7 +247,7 @@ def miner_import(row: Row, taken: Taken) -> None:
 
 def signer_import(row: Row, taken: Taken) -> None:
     """Import a signer."""
-    tenant = owner_of(row["user"], f"signer {row['signer']}", taken)
+    tenant = owner_of(row["user"], gettext("signer {signer}").format(signer=row["signer"]), taken)
     address = address_of(row["signer"], taken)
     if tenant is None or address is None:
         return
@@ -251,7 +261,7 @@ def address_of(text: str, taken: Taken) -> str | None:
     try:
         return str(address_parse(text if text[:1] in ("f", "t") else f"f{text}"))
     except BadAddress as error:
-        taken.skipped.append(f"address {text[:100]!r}: {error}")
+        taken.skipped.append(gettext("address {text!r}: {error}").format(text=text[:100], error=error))
         return None
 
 

@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.users.errors import BadGrant
@@ -49,14 +50,14 @@ def can_manage_tenants(viewer: Principal) -> bool:
 def tenants_manage_check(principal: Principal) -> None:
     """Raise NotAllowed for a caller who does not."""
     if not can_manage_tenants(principal):
-        raise NotAllowed("this is for the operator of the pool")
+        raise NotAllowed(gettext("this is for the operator of the pool"))
 
 
 def tenant_visible(viewer: Principal, key: str) -> Tenant:
     """Return a tenant that this caller may see.  Raises NotFound."""
     tenant = tenants_visible(viewer).filter(uuid=key).first()
     if tenant is None:
-        raise NotFound("there is no such tenant")
+        raise NotFound(gettext("there is no such tenant"))
     return tenant
 
 
@@ -65,7 +66,9 @@ def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
     """Create a tenant.  Raises NotAllowed, BadValue, TenantNameTaken."""
     tenants_manage_check(principal)
     if NAME.fullmatch(name) is None:
-        raise BadValue("1 to 50 letters, digits, points, dashes; a letter or digit first", field="name")
+        raise BadValue(
+            gettext("1 to 50 letters, digits, points, dashes; a letter or digit first"), field="name"
+        )
     tenant = tenant_create(name=name, comment=comment_read(comment))
     audit_record(principal=principal, action="tenant.create", target=name, after={"comment": comment})
     return tenant
@@ -74,7 +77,7 @@ def tenant_add(*, principal: Principal, name: str, comment: str = "") -> Tenant:
 def comment_read(text: str) -> str:
     """Read a comment.  Raises BadValue."""
     if len(text) > COMMENT_MAX:
-        raise BadValue(f"at most {COMMENT_MAX} characters", field="comment")
+        raise BadValue(gettext("at most {most} characters").format(most=COMMENT_MAX), field="comment")
     return text
 
 
@@ -103,7 +106,7 @@ def miner_read(text: str) -> int:
     except BadAddress as error:
         raise BadValue(str(error), field="miner") from None
     if address.protocol != ID or address.actor_id > ACTOR_MAX:
-        raise BadValue("miners are named by their ID addresses, as f01000", field="miner")
+        raise BadValue(gettext("miners are named by their ID addresses, as f01000"), field="miner")
     return address.actor_id
 
 
@@ -123,7 +126,7 @@ def tenant_miner_revoke(*, principal: Principal, tenant: Tenant, miner: str) -> 
     tenants_manage_check(principal)
     actor_id = miner_read(miner)
     if not tenant.miner_grants.filter(actor_id=actor_id, deleted_at=None).exists():
-        raise NotFound("that miner is not this tenant's", field="miner")
+        raise NotFound(gettext("that miner is not this tenant's"), field="miner")
     miner_grant_revoke(actor_id=actor_id)
     before = {"tenant": tenant.name}
     audit_record(principal=principal, action="miner.ungrant", target=str(id_address(actor_id)), before=before)
@@ -150,7 +153,7 @@ def tenant_signer_revoke(*, principal: Principal, tenant: Tenant, address: str) 
     except BadAddress:
         key = ""
     if not SignerGrant.objects.filter(tenant=tenant, address=key, deleted_at=None).exists():
-        raise NotFound("that address is not this tenant's", field="address")
+        raise NotFound(gettext("that address is not this tenant's"), field="address")
     signer_grant_revoke(tenant=tenant, address=key)
     audit_record(principal=principal, action="signer.ungrant", target=key, before={"tenant": tenant.name})
 
@@ -163,11 +166,11 @@ def tenant_rate_limit_set(
     tenants_manage_check(principal)
     for name, text in (("service", service), ("api", api)):
         if len(text) > SERVICE_MAX:
-            raise BadValue(f"at most {SERVICE_MAX} characters", field=name)
+            raise BadValue(gettext("at most {most} characters").format(most=SERVICE_MAX), field=name)
     count = int(number_read(capacity, field="capacity", most=CAPACITY_MAX))
     reset_ns = int(number_read(seconds, field="seconds", most=SECONDS_MAX) * 10**9)
     if count < 1 or reset_ns < 1:
-        raise BadValue("must be above 0", field="capacity" if count < 1 else "seconds")
+        raise BadValue(gettext("must be above 0"), field="capacity" if count < 1 else "seconds")
     row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
     after = {"service": service, "api": api, "capacity": count, "reset_ns": reset_ns, "id": str(row.pk)}
     audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=after)
@@ -178,9 +181,9 @@ def number_read(text: str, *, field: str, most: int) -> Decimal:
     try:
         value = Decimal(text.strip() or "x")
     except InvalidOperation:
-        raise BadValue("a number, as 600", field=field) from None
+        raise BadValue(gettext("a number, as 600"), field=field) from None
     if not value.is_finite() or not 0 <= value <= most:
-        raise BadValue(f"0 to {most}", field=field)
+        raise BadValue(gettext("0 to {most}").format(most=most), field=field)
     return value
 
 
@@ -193,5 +196,5 @@ def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) 
     except ValueError:
         known = False
     if not known:
-        raise NotFound("there is no such rate", field="key")
+        raise NotFound(gettext("there is no such rate"), field="key")
     audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before={"id": key})

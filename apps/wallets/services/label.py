@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -22,10 +23,13 @@ LABEL_MAX: Final = Wallet._meta.get_field("label").max_length or 60
 def wallet_label(*, principal: Principal, wallet: Wallet, label: str) -> None:
     """Name a wallet: all tenants that hold it see the name.  Raises NotAllowed, BadValue."""
     if len(label) > LABEL_MAX or not label.isprintable():
-        raise BadValue(f"{LABEL_MAX} letters at most, all of them visible", field="label")
+        raise BadValue(
+            gettext("{most} letters at most, all of them visible").format(most=LABEL_MAX), field="label"
+        )
     if not principal.is_operator and wallet.tenant_id != principal.own_id:
         raise NotAllowed(
-            "another tenant's signer holds this key: ask the operator of the pool to name it", field="label"
+            gettext("another tenant's signer holds this key: ask the operator of the pool to name it"),
+            field="label",
         )
     if label == wallet.label:
         return

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from django.utils.translation import gettext
+
 from apps.core.errors import NotAllowed, NotFound
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignerAway, SignerRefused
 from apps.gateway.selectors import signers_connected
@@ -56,7 +58,7 @@ def signer_of(viewer: Principal, address: str) -> SignerConnection:
     if row is not None:
         return row
     if not viewer.is_operator and wallet.tenant_id != viewer.own_id:
-        raise NotFound(f"the signer of {address} is another tenant's")
+        raise NotFound(gettext("the signer of {address} is another tenant's").format(address=address))
     raise SignerAway(wallet.address)
 
 
@@ -70,12 +72,16 @@ def signer_call(
         return document_decode(kind, connection_request(row, method, payload, timeout_s=seconds))
     except ProviderRefused as refusal:
         if refusal.reason.startswith(UNKNOWN_EVENT):
-            raise SignerRefused("this signer does not speak of its policy: it is no signer of ours") from None
+            raise SignerRefused(
+                gettext("this signer does not speak of its policy: it is no signer of ours")
+            ) from None
         raise SignerRefused(refusal.reason) from None
     except (NoAnswer, NoProvider) as refusal:
         raise SignerAway(address, refusal.reason) from None
     except BadWire as error:
-        raise SignerRefused(f"the signer's answer cannot be read: {error}") from None
+        raise SignerRefused(
+            gettext("the signer's answer cannot be read: {error}").format(error=error)
+        ) from None
 
 
 def policy_read(viewer: Principal, address: str) -> PolicyState:
@@ -103,7 +109,7 @@ def policy_try(viewer: Principal, address: str, message: Message, *, text: str =
 def policy_change_apply(viewer: Principal, address: str, change: PolicyChange) -> PolicyApplied:
     """Apply a signed change at the signer.  Raises NotAllowed, NotFound, SignerAway, SignerRefused."""
     if not viewer.may("admin"):
-        raise NotAllowed("changing a policy needs the level admin")
+        raise NotAllowed(gettext("changing a policy needs the level admin"))
     before = policy_read(viewer, address)
     sent = PolicyChange(
         text=change.text,

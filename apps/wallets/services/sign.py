@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.parallel import map_parallel
@@ -143,7 +144,9 @@ def _ids_read(row: SignerConnection, address: str, asked: IdsAsked) -> IdsFound:
     except (NoAnswer, NoProvider) as refusal:
         raise SignerAway(address, refusal.reason) from None
     except BadWire as error:
-        raise SignerAway(address, f"the signer's answer cannot be read: {error}") from None
+        raise SignerAway(
+            address, gettext("the signer's answer cannot be read: {error}").format(error=error)
+        ) from None
 
 
 def rule_of(answer: Signature | DomainError) -> str:
@@ -168,14 +171,16 @@ def bytes_sign(
         if isinstance(answer, Signature):
             signature_verify(answer, address, to_sign)
     except BadSignature as error:
-        answer = SignerRefused(f"the signer's signature is wrong: {error}")
+        answer = SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error))
     except DomainError as error:
         answer = error
     SignRecord.objects.create(
         at=clock.now(),
         tenant_id=tenant_id,
         address=words,
-        what=f"{meta_type or 'bytes'}: {len(to_sign)} bytes"[:200],
+        what=gettext("{meta_type}: {count} bytes").format(meta_type=meta_type or "bytes", count=len(to_sign))[
+            :200
+        ],
         asked_by=asked_by,
         ms=int((time.monotonic() - start) * 1000),
         error=answer.reason[:500] if isinstance(answer, DomainError) else "",
@@ -219,7 +224,7 @@ def sign_request(message: Message, accounts: Accounts) -> WalletSignRequest:
     try:
         payload = signing_payload(message, sig_type, chain_id=chain_id)
     except BadTransaction as error:
-        raise SignerRefused(f"no Ethereum transaction: {error}") from None
+        raise SignerRefused(gettext("no Ethereum transaction: {error}").format(error=error)) from None
     return WalletSignRequest(sender, accounts.of(sender), payload, META_MESSAGE, message_to_cbor(message))
 
 
@@ -237,7 +242,7 @@ def signed_checked(
     try:
         signature_verify(answer, message.from_, payload)
     except BadSignature as error:
-        return SignerRefused(f"the signer's signature is wrong: {error}")
+        return SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error))
     return SignedMessage(message, answer)
 
 
@@ -257,7 +262,7 @@ def records_write(
             at=now,
             tenant_id=tenant_id,
             address=str(message.from_),
-            what=f"message: method {message.method} to {message.to}",
+            what=gettext("message: method {method} to {to}").format(method=message.method, to=message.to),
             cid=str(message.cid),
             asked_by=asked_by,
             ms=ms,

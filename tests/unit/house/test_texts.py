@@ -1,9 +1,10 @@
-"""Sentences that pages and checks put together are marked for translation, with named placeholders."""
+"""Sentences that people read are marked for translation, with named placeholders."""
 
 from __future__ import annotations
 
 import ast
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -13,44 +14,101 @@ from tests.timing import SITE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOMS: Final = ("apps/dashboard", "apps/checks")
+ROOMS: Final = (
+    "apps/chain",
+    "apps/checks",
+    "apps/dashboard",
+    "apps/users",
+    "apps/wallets",
+)
 WORDS: Final = re.compile(
     r"(^|[ {}(])[A-Za-z]{3,},? [a-z]{2,}|\} [a-z]{2,}|[a-z]{2,} \{\}|[a-z]{3,}: \{\}", re.ASCII
 )
-UNIT: Final = re.compile(r"[;:, ]*\{\} ?(ms|ep|h|s|d|FIL|nFIL|B)?")
+UNIT: Final = re.compile(r"[;:, ]*\{\} ?(ms|ep|h|min|s|d|FIL|nFIL|B)?")
+SQL: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|SET LOCAL|FROM|WITH|\{\}\s+UNION) ")
 FOR_PROGRAMS: Final = ("ImproperlyConfigured", "RuntimeError", "TypeError", "ValueError", "reverse")
 """What takes a text that no person reads on a page."""
 COMMAND: Final = "make "
 """Begins what is typed into a shell, the same in every language."""
+EXACT: Final = frozenset((Path(__file__).parent / "exact_texts.txt").read_text().splitlines())
+"""What programs of others compare, and names that stay what they are in every language."""
 
 
-def unmarked(source: str) -> Iterator[str]:
-    """Yield the f-strings that read as words of a sentence."""
-    tree = ast.parse(source)
-    inside = {
+def for_programs(tree: ast.AST) -> set[int]:
+    """Return the nodes whose texts no person reads: of certain calls, and of how a row is named in a log."""
+    return {
         id(part)
-        for call in ast.walk(tree)
-        if isinstance(call, ast.Call) and getattr(call.func, "id", "") in FOR_PROGRAMS
-        for part in ast.walk(call)
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Call) and getattr(node.func, "id", "") in FOR_PROGRAMS)
+        or (isinstance(node, ast.FunctionDef) and node.name in ("__str__", "__repr__"))
+        for part in ast.walk(node)
     }
+
+
+def unmarked(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the f-strings that read as words of a sentence, each with its line."""
+    tree = ast.parse(source)
+    inside = for_programs(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr) and id(node) not in inside:
             text = "".join(
                 str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values
             )
-            if WORDS.search(text) and not UNIT.fullmatch(text) and not text.startswith(COMMAND):
-                yield f"{node.lineno}: {text}"
+            if (
+                WORDS.search(text)
+                and not UNIT.fullmatch(text)
+                and not text.startswith(COMMAND)
+                and not SQL.match(text)
+            ):
+                yield node.lineno, text
+
+
+def unmarked_refusals(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the sentences that are raised, or are an error's own, as they stand, each with its line."""
+    tree = ast.parse(source)
+    inside = for_programs(tree)
+    names = set()
+    for node in ast.walk(tree):
+        call = node.exc if isinstance(node, ast.Raise) else node
+        if not isinstance(call, ast.Call) or id(call) in inside:
+            continue
+        if isinstance(node, ast.Raise) or getattr(call.func, "attr", "") == "__init__":
+            for part in (*call.args[:1], *(word.value for word in call.keywords if word.arg == "reason")):
+                names |= {part.id} if isinstance(part, ast.Name) else set()
+                yield from constants(part)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in names:
+            yield from constants(node.value)
+
+
+def constants(part: ast.expr) -> Iterator[tuple[int, str]]:
+    """Yield the sentences that a value can be, each with its line."""
+    if isinstance(part, ast.IfExp):
+        yield from constants(part.body)
+        yield from constants(part.orelse)
+    elif isinstance(part, ast.Constant) and WORDS.search(str(part.value)):
+        yield part.lineno, str(part.value)
+
+
+def texts_of(room: str) -> Iterator[tuple[str, str]]:
+    """Yield the sentences of a room that are not marked, each with its place."""
+    for path in sorted((SITE / room).rglob("*.py")):
+        source = path.read_text()
+        for line, text in (*unmarked(source), *unmarked_refusals(source)):
+            yield f"{path.relative_to(SITE)}:{line}", text
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_what_people_read_is_marked_for_translation(room: str) -> None:
-    found = {
-        f"{path.relative_to(SITE)}:{line}"
-        for path in sorted((SITE / room).rglob("*.py"))
-        for line in unmarked(path.read_text())
-    }
+    found = {f"{place}: {text}" for place, text in texts_of(room) if text not in EXACT}
 
     assert found == set()
+
+
+def test_each_exact_text_is_still_written_somewhere() -> None:
+    written = {text for room in ROOMS for _, text in texts_of(room)}
+
+    assert {line for line in EXACT if not line.startswith("#")} <= written
 
 
 @pytest.mark.parametrize(
@@ -66,3 +124,20 @@ def test_what_people_read_is_marked_for_translation(room: str) -> None:
 )
 def test_a_sentence_is_known_from_a_number_with_its_unit(source: str, count: int) -> None:
     assert len(list(unmarked(source))) == count
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("raise Conflict('the host is paused')", 1),
+        ("raise Conflict(field='host', reason='the host is paused')", 1),
+        ("super().__init__('there is no such host')", 1),
+        ("raise Conflict('the host is paused' if paused else 'there is no such host')", 2),
+        ("reason = 'the host is paused'\nraise Conflict(reason, field='host')", 1),
+        ("raise Conflict(gettext('the host is paused'))", 0),
+        ("raise Conflict(reason, field='of the host')", 0),
+        ("raise ValueError('no such name')", 0),
+    ],
+)
+def test_a_refusal_is_known_from_an_error_of_the_program(source: str, count: int) -> None:
+    assert len(list(unmarked_refusals(source))) == count

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
@@ -256,7 +257,7 @@ def addresses(request: HttpRequest, viewer: Principal, address: str) -> HttpResp
 def head_required(data: PageData) -> Head:
     """Return the newest head.  Raises NetworkUnknown."""
     if data.head is None:
-        raise NetworkUnknown("no node has answered yet")
+        raise NetworkUnknown(gettext("no node has answered yet"))
     return data.head
 
 

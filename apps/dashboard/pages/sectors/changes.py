@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -150,7 +151,7 @@ def change(request: HttpRequest, viewer: Principal, kind: str) -> HttpResponse:
 def clock_required(data: PageData) -> EpochClock:
     """Return the clock.  Raises NetworkUnknown."""
     if data.clock is None:
-        raise NetworkUnknown("no node has answered yet")
+        raise NetworkUnknown(gettext("no node has answered yet"))
     return data.clock
 
 
