@@ -232,7 +232,7 @@ def _why_not(miner: Miner, *, is_on: bool, latest: Round | None, is_unbegun: boo
         (not miner.has_min_power, NotDrawn.BELOW_MINIMUM),
         (is_unbegun, NotDrawn.NOT_BEGUN),
         (latest is not None and latest.why_not == WhyNot.BARRED, NotDrawn.BARRED),
-        (latest is not None and latest.why_not == WhyNot.NO_POWER, NotDrawn.NO_POWER),
+        (latest is not None and latest.why_not == WhyNot.NO_POWER, NotDrawn.POWER_TOO_NEW),
     )
     return next((str(why) for holds, why in found if holds), "")
 

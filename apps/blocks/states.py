@@ -69,6 +69,7 @@ class NotDrawn(models.TextChoices):
     NOT_ACTIVE = "not_active", "it is not on the chain, or not in use"
     MINING_OFF = "mining_off", "its people stopped making blocks"
     NO_POWER = "no_power", "it has no power: its first sector is not proven yet"
+    POWER_TOO_NEW = "power_too_new", "its power is too new: it draws once the lookback has passed"
     BELOW_MINIMUM = "below_minimum", "its power is below the least that the network lets mine"
     BARRED = "barred", "it is in debt, or barred by a consensus fault"
     NOT_BEGUN = "not_begun", "no round was drawn lately: is the process blocks running, a node in sync?"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from apps.blocks.models import Block, Round
-from apps.blocks.states import RoundState
+from apps.blocks.states import RoundState, WhyNot
 from apps.chain.selectors import network_current
 from apps.core.clock import now
 from apps.miners.models import Miner
@@ -111,6 +111,18 @@ def test_a_miner_that_is_not_drawn_is_told_why(miner, ask, power, is_on, why):
     wait = found["expected_time_to_win_s"]
     # A quarter of a win an epoch: 4.5 epochs in the mean, as the wins of one epoch are Poisson distributed.
     assert wait is None if why else wait == pytest.approx(4.52 * network_current().epoch_s, rel=0.01)
+
+
+def test_power_that_the_lookback_does_not_know_yet_is_no_missing_sector(miner, ask):
+    Miner.objects.filter(pk=miner.pk).update(qa_power=4096, has_min_power=True)
+    newest = Round.objects.order_by("-epoch").first()
+    Round.objects.filter(pk=newest.pk).update(state=RoundState.NOT_ELIGIBLE, why_not=WhyNot.NO_POWER)
+    factories.head(newest.epoch + 1)
+
+    found = ask("mining").json()
+
+    assert found["why_not"] == "power_too_new"
+    assert "proven" not in found["reason"]
 
 
 def test_rounds_that_nobody_draws_are_told(miner, ask):
