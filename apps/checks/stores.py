@@ -135,7 +135,7 @@ def stores_filling(data: CheckData) -> Iterator[Finding]:
             yield Finding(
                 f"filling-{store.pk}",
                 say("store {store} is full in {days:.1f} d").format(store=store.name, days=days),
-                say("{free_bytes} free; attach another one before").format(
+                say("{free_bytes} free; attach another one before then").format(
                     free_bytes=" ".join(size(store.free_bytes))
                 ),
                 link=Link("store", (str(store.uuid),)),

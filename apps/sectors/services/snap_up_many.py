@@ -128,5 +128,5 @@ def _waiting(sector: Sector) -> dict[int, Piece]:
 
 def _packed(sector: Sector, pieces: Sequence[Piece], work: SealingContext) -> PackedSector:
     if not pieces:
-        raise NoPieces("no other piece waits for a sector", field="pieces")
+        raise NoPieces("no piece waits for it", field="pieces")
     return pieces_choose(sector, among=pieces, work=work)
