@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 import pytest
+from django.template import engines
 from django.test import Client
 
 from apps.core.middleware import CONTENT_POLICY
@@ -119,3 +121,23 @@ def test_lists_of_a_stranger_hold_nothing_of_others(pool, page):
 
     for secret in ("alice", pool.miner.address, str(pool.active.uuid), pool.wallet.address, "sealer"):
         assert secret not in text.replace("Sealed", "").replace("sealer appears", "")
+
+
+NOT_GIVEN = "/not-given/%s;"
+"""What stands for a name that a template does not have: a path, so that links take it."""
+OPTIONAL = {"tone", "end", "field"}
+"""Which an include may be given or not."""
+
+
+def test_no_page_shows_a_name_that_it_was_not_given(
+    pages: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines["django"].engine, "string_if_invalid", NOT_GIVEN)
+    olga = signed_in("olga")
+
+    missing = {
+        name: set(re.findall(r"/not-given/([^;]*);", text_of(olga.get(address)))) - OPTIONAL
+        for name, address in pages.items()
+    }
+
+    assert {name: words for name, words in missing.items() if words} == {}

@@ -31,7 +31,7 @@ def processes_context(data: PageData) -> dict[str, Any]:
     rows.sort(key=lambda row: (row[1].tone == "ok", row[0].name))
     working = sum(label.tone == "ok" for _, label in rows)
     if working == len(rows):
-        return {"processes": []}
+        return {"processes": [], "process_say": ""}
     return {
         "processes": rows,
         "process_say": say("{working} of {rows} running").format(working=working, rows=len(rows)),
