@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from poolsite.filecoin.cbor import BadCbor, decode, encode
 
-LEASABLE_MAX: Final = 100
-"""Instances that one ticket may span."""
+LEASABLE_MAX: Final = 5
+"""Instances that one ticket may span.  Source: lotus chain/lf3/f3.go maxLeasableInstances."""
 
 
 class F3Error(Exception):
@@ -49,7 +49,7 @@ class Lease:
         return self.from_instance + self.term
 
     def remaining(self, instance: int) -> dict[str, Any]:
-        """Return it as the interface shows it: counted from the instance that runs."""
+        """Return it as `F3Participate` answers it: counted from the instance that runs."""
         return {
             "Network": self.network,
             "Issuer": self.issuer,

@@ -65,9 +65,11 @@ def manifest(node: Devnet) -> Any:
 
 
 def participants(node: Devnet) -> Any:
-    instance = instance_of(node)
-    shown = [lease.remaining(instance) for lease in running(node).current(instance=instance)]
-    return [{name: one[name] for name in ("MinerID", "FromInstance", "ValidityTerm")} for one in shown]
+    """Return the leases as they were given, not what is left of them."""
+    return [
+        {"MinerID": lease.miner, "FromInstance": lease.from_instance, "ValidityTerm": lease.term}
+        for lease in running(node).current(instance=instance_of(node))
+    ]
 
 
 def ticket(node: Devnet, miner: Address, previous: bytes, instances: int) -> Any:

@@ -67,6 +67,7 @@ def test_a_lease_runs_its_instances_and_is_renewed_before(node: Node) -> None:
     now = node.ask("F3GetProgress")["ID"]
     again = node.ask("F3Participate", first)
     assert (again["FromInstance"], again["ValidityTerm"]) == (now, begun + 5 - now)
+    assert node.ask("F3ListParticipants") == [{"MinerID": 1000, "FromInstance": begun, "ValidityTerm": 5}]
     renewed = node.ask("F3Participate", node.ticket(first))
     assert (renewed["FromInstance"], renewed["ValidityTerm"]) == (now, 5)
     assert node.refusal("F3Participate", first) == STARTS_BEFORE
@@ -89,7 +90,7 @@ def test_a_foreign_ticket_is_renewed_only_once_it_has_expired(node: Node) -> Non
 
 
 def test_wrong_requests_are_refused_with_the_codes_of_lotus(node: Node) -> None:
-    assert node.refusal("F3GetOrRenewParticipationTicket", MINER, None, 101) == TOO_MANY
+    assert node.refusal("F3GetOrRenewParticipationTicket", MINER, None, 6) == TOO_MANY
     assert node.refusal("F3GetOrRenewParticipationTicket", MINER, None, 0) == 1
     assert node.refusal("F3Participate", base64.b64encode(b"no lease").decode()) == TICKET_INVALID[0]
     assert node.refusal("F3Participate", None) == TICKET_INVALID[0]
