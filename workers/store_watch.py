@@ -174,7 +174,8 @@ class StoreWatch:
         elif command.op is Operation.REMOVE_LEFTOVER:
             name = sector_name(int(args["miner_id"]), int(args["number"]))
             with self._moving, self._changes(args["uid"], name):
-                leftover_remove(self._attached_store(args["uid"]), args)
+                others = [one for one in self.stores.attached() if one.uid != args["uid"]]
+                leftover_remove(self._attached_store(args["uid"]), args, others)
         else:
             moved = moved_sector(args)
             uid = moved.from_uid if command.op is Operation.REMOVE_COPY else moved.to_uid

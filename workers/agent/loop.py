@@ -131,7 +131,11 @@ class Agent:
         is_closed = self.leases.is_paused or self.leases.is_upgrading
         may_claim = self.is_able and not is_closed and not self.is_quiet
         if now >= self.claim_after and may_claim:
-            self._claim(now)
+            try:
+                self._claim(now)
+            except OSError as error:  # a journal or a store that cannot be read: the next tick tries again
+                self.leases.last_error = f"claim: {error}"
+                log.warning("not_claimed", reason=str(error)[:200])
         if self.held:
             return BUSY_S
         return IDLE_S if self.is_quiet else min(max(self.claim_after - time.monotonic(), BUSY_S), IDLE_S)
@@ -217,7 +221,8 @@ class Agent:
         )
         self.held[job.id] = job
         self.guests_left.discard(job.id)
-        self._hold(job)
+        with suppress(OSError):  # what follows finds that too, and the other jobs of this claim are taken
+            self._hold(job)
         log.info(
             "claimed", job=job.id, sector=job.inputs.number, stage=job.inputs.stage, lease_token=job.token
         )

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import RUN_NEXT, Stage
+from poolsite.wire.pipeline import RUN_NEXT, SnapStage, Stage
 from workers.agent.paths import REBUILD_STATES
 from workers.agent.sealing_stores import SealingStores, root_of
 from workers.stage_processors import SEALING
@@ -36,6 +36,8 @@ KINDS: Final = ("cache", "sealed", "unsealed", "update-cache", "update", "update
 """Folders of a sealing folder in which a sector has a file or folder of its name."""
 GROWING: Final = (Stage.ADD_PIECE, Stage.TREE_D, Stage.PC1, Stage.PC2)
 """Stages before whose end a sector has not written all that it will."""
+PROMISED: Final = (*GROWING, SnapStage.SNAP_ENCODE)
+"""The same of updates and rebuilds too."""
 NEW_PLANS: Final = ("sealer", "niporep")
 ROOM_TENTHS: Final = {"sealer": 162, "rebuild": 203, "snapup": 42}
 """Disk that a sector takes at most while it is worked on by a plan, in tenths of its size."""
@@ -88,7 +90,9 @@ class SealingPlaces:
             with suppress(FileNotFoundError):
                 root = Path((self.journal.folder(job_id) / PLACE).read_text())
                 work = self.journal.work_read(job_id)
-                if work is not None and self.stores.of_root(root) is not None:
+                if work is None or work.inputs.stage not in PROMISED:
+                    continue
+                if self.stores.of_root(root) is not None:
                     name = sector_name(work.inputs.miner_id, work.inputs.number)
                     written = _written(root, name)
                     path = str(root.parent)
@@ -140,7 +144,7 @@ class SealingPlaces:
             with suppress(OSError):
                 root = self._named(job_id) or self.own
                 name = sector_name(work.inputs.miner_id, work.inputs.number)
-                owed[root] += max(room_bytes - sector_bytes(root, name), 0)
+                owed[root] += max(room_bytes - _written(root, name), 0)
         return owed
 
     def missing(self) -> list[str]:

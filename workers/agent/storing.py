@@ -6,11 +6,13 @@ A store that is dead, silent or not to be written holds no sector up while anoth
 from __future__ import annotations
 
 import errno
+import json
 import time
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from poolsite.wire.codec import BadWire, document_decode, document_encode
 from poolsite.wire.jobs import StageOutputs
 from workers.agent.paths import REBUILD_STATES, is_synthetic
 from workers.processors.errors import BadFile, BadInput
@@ -22,6 +24,8 @@ from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.sums import SectorSums
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from poolsite.wire.jobs import SealInputs
     from workers.agent.journal import Journal
     from workers.agent.paths import SealingPaths
@@ -36,6 +40,8 @@ AWAY_S: Final = 60.0
 """How long a store that may have a sector is waited for before the sector goes to another one."""
 AWAY_SINCE: Final = "away-since"
 """In a job's folder: when a store was missed first."""
+STORED_ANEW: Final = "stored-anew.json"
+"""In a job's folder: the store that FINALIZE puts the sector into, as a kill would leave nobody who knows."""
 
 
 class Storing:
@@ -63,13 +69,15 @@ class Storing:
 
         Where they were in none, the outputs name the one that has them now.
         """
-        files, outputs = paths.files, StageOutputs()
+        files, note = paths.files, self.journal.folder(job_id) / STORED_ANEW
         if files.p_aux.exists():
-            if not self._is_stored(inputs, files):
+            stored_in = self._stored_in(inputs, files)
+            if not stored_in:
                 if away := self.stores.away():
                     self._wait(job_id, away[0], inputs)
-                one = self._put(job_id, inputs, paths)
-                outputs = StageOutputs(store=one.name, store_uid=one.uid)
+                self._put(job_id, inputs, paths, note=note)
+            elif _noted(note).store_uid not in stored_in:  # it was begun, and is in one that came back
+                note.unlink(missing_ok=True)
             # p_aux goes first: a kill in between leaves a folder that is known to be done with.
             files.p_aux.unlink()
         sector_files_remove(files)
@@ -79,7 +87,7 @@ class Storing:
             path_remove(self.places.root(job_id, inputs) / "unsealed" / files.sealed.name)
         for spent in paths.job.glob("c1-*.json"):
             spent.unlink(missing_ok=True)
-        return outputs
+        return _noted(note)
 
     def key_clear(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Clear the replica that data were encoded into, once the updated one is whole in the store."""
@@ -100,16 +108,17 @@ class Storing:
             ) from None
         return StageOutputs()
 
-    def _is_stored(self, inputs: SealInputs, files: SectorFiles) -> bool:
-        """Return whether a store that answers has all that proving needs."""
+    def _stored_in(self, inputs: SealInputs, files: SectorFiles) -> list[str]:
+        """Return the identities of the stores that answer and have all that proving needs."""
+        found: list[str] = []
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         for one in self.stores.holding(**sector):
             try:
                 if one.asked(lambda store: store.has(files, **sector, is_update=inputs.is_update)):
-                    return True
+                    found.append(one.uid)
             except (OSError, BadMark) as error:  # it died since: another one may have the sector
                 log.warning("store_not_read", store=one.name, reason=str(error)[:200])
-        return False
+        return found
 
     def _wait(self, job_id: str, away: Attachment, inputs: SealInputs) -> None:
         """Raise StoreAway until a store that may have the sector was missed for a while.
@@ -129,10 +138,12 @@ class Storing:
             raise StoreAway(f"{may}: mount its disk; after {AWAY_S:.0f} s another store is taken")
         log.warning("stored_anew", job=job_id, sector=inputs.number, away=away.name)
 
-    def _put(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> Attachment:
+    def _put(
+        self, job_id: str, inputs: SealInputs, paths: SealingPaths, *, note: Path | None = None
+    ) -> Attachment:
         """Store a sealed sector in the store that fits best, and in the next one where that fails.
 
-        An update goes beside what it was encoded over.
+        An update goes beside what it was encoded over.  The file `note` names the store before it is written.
         """
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         files = [paths.files.sealed, *kept_files(paths.files)]
@@ -141,15 +152,18 @@ class Storing:
         while True:
             try:
                 one = self._choose(job_id, inputs, size, failed)
-            except (StoreRefuses, BadMark) as error:
-                raise BadInput(str(error)) from None
-            except (StoreAway, NotEnoughSpace):
+            except (StoreRefuses, BadMark, StoreAway, NotEnoughSpace) as error:
                 for path, fault in failed.items():
                     words = fault.strerror or str(fault)
                     raise StoreAway(
                         f"{path}: {words}, and no other store takes the sector: page Storage"
                     ) from None
+                if isinstance(error, StoreRefuses | BadMark):
+                    raise BadInput(str(error)) from None
                 raise
+            if note is not None:
+                outputs = StageOutputs(store=one.name, store_uid=one.uid)
+                write_file(note, json.dumps(document_encode(outputs)).encode())
             self.stores.reserve(job_id, one, size)
             try:
                 stored_in_time(one, paths.files, **sector, is_update=inputs.is_update)
@@ -179,8 +193,11 @@ class Storing:
             except (StoreRefuses, StoreAway, NotEnoughSpace):
                 if inputs.is_update or inputs.state in REBUILD_STATES:
                     raise
-        elif failed and holding and inputs.is_update and inputs.state not in REBUILD_STATES:
-            raise StoreAway("an update lies in the store of what it was encoded over")
+        elif inputs.is_update and inputs.state not in REBUILD_STATES:
+            raise StoreAway(
+                "the update goes beside what it was encoded over, and no store that is there has that: "
+                "mount its disk (page Storage), then retry"
+            )
         among = [one for one in self.stores.attached() if one.path not in failed]
         return self.stores.choose(**wanted, needs_bytes=size, among=among)
 
@@ -195,6 +212,7 @@ def stored_in_time(
             files, miner_id=miner_id, number=number, is_update=is_update, beat=beat
         ),
         patience_s=COPY_S,
+        what=f"copy {files.sealed}",  # the sealing disk may be what hangs: the store is still looked at
     )
 
 
@@ -208,6 +226,15 @@ def _is_stores_fault(one: Attachment, error: OSError) -> bool:
         return answered(one.path, lambda _: write_fault(one.store.root)) != 0
     except OSError:
         return True
+
+
+def _noted(note: Path) -> StageOutputs:
+    """Return what names the store that FINALIZE put a sector into, if it did."""
+    try:
+        outputs: StageOutputs = document_decode(StageOutputs, json.loads(note.read_text()))
+    except (FileNotFoundError, ValueError, BadWire):
+        return StageOutputs()
+    return outputs
 
 
 def sector_files_remove(files: SectorFiles) -> None:

@@ -23,17 +23,21 @@ COPY_S: Final = 600.0
 LOOK_AGAIN_S: Final = 0.5
 """Between two looks at the clock."""
 
-_hanging: dict[str, threading.Thread] = {}
-"""By path: the thread that was left behind there; while it hangs nobody follows it."""
+_hanging: dict[tuple[str, str], threading.Thread] = {}
+"""By path and work: the thread that was left behind there; while it hangs nobody follows it."""
 
 
-def answered(path: str, work: Callable[[Callable[[], None]], T], *, patience_s: float | None = None) -> T:
+def answered(
+    path: str, work: Callable[[Callable[[], None]], T], *, patience_s: float | None = None, what: str = ""
+) -> T:
     """Return what `work` gives, as long as it ends or calls what it is given often enough.
 
-    Raises StoreAway, and whatever `work` raises.
+    `what` names work that a second disk may hold up: looks at the path go on beside it.  Raises StoreAway,
+    and whatever `work` raises.
     """
+    key = (path, what)
     patience = LOOK_S if patience_s is None else patience_s
-    left = _hanging.get(path)
+    left = _hanging.get(key)
     if left is not None and left.is_alive():
         raise _silent(path)
     heard = [monotonic()]
@@ -54,10 +58,10 @@ def answered(path: str, work: Callable[[Callable[[], None]], T], *, patience_s: 
     while thread.is_alive():
         wait = heard[0] + patience - monotonic()
         if wait <= 0:
-            _hanging[path] = thread
+            _hanging[key] = thread
             raise _silent(path)
         thread.join(min(wait, LOOK_AGAIN_S))
-    _hanging.pop(path, None)
+    _hanging.pop(key, None)
     if errors:
         raise errors[0]
     return results[0]

@@ -28,6 +28,9 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 COPY_BYTES = 1 << 22
 """How much of a file is copied at a time."""
 
+SYNC_BYTES = 1 << 28
+"""After so much a copy that is watched is written to the disk: its last sync is not a long silence."""
+
 TEMPORARY_SUFFIX = ".tmp"
 """What an unfinished file's name ends with, as in rust-fil-proofs."""
 
@@ -104,10 +107,15 @@ def copy_file(
     """
     temporary = temporary_name(target)
     with source.open("rb") as reader, temporary.open("wb") as writer:
-        seen = sha256()
+        seen, unsynced = sha256(), 0
         while part := reader.read(COPY_BYTES):
             writer.write(part)
             if beat is not None:
+                unsynced += len(part)
+                if unsynced >= SYNC_BYTES:
+                    writer.flush()
+                    os.fdatasync(writer.fileno())
+                    unsynced = 0
                 beat()
             if digest is not None:
                 seen.update(part)

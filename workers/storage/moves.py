@@ -79,7 +79,7 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
     _replica_check(source.require(), sector)
     target.require()
-    _apart_check(Path(source.path), Path(target.path), sector)
+    apart_check(Path(source.path), Path(target.path), sector.name)
     files = sector_files(Path(source.path), sector.name)
     path = stores.folder / MOVES / sector.move
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
     source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
     _replica_check(target.require(), sector)
     root = source.require().root
-    _apart_check(root, Path(target.path), sector)
+    apart_check(root, Path(target.path), sector.name)
     noted = _noted(stores.folder / MOVES / sector.move)
     for file in sector_files(root, sector.name):
         copy = Path(target.path) / file
@@ -188,9 +188,9 @@ def sector_files(root: Path, name: str) -> list[str]:
     return [file for file in found if not file.endswith(".tmp")]
 
 
-def _apart_check(root: Path, other: Path, sector: MovedSector) -> None:
+def apart_check(root: Path, other: Path, name: str) -> None:
     """Raise DamagedFile if two stores have one folder, by a link: removing from one would take both."""
-    for part in ("", *SECTOR_KINDS, *(f"{kind}/{sector.name}" for kind in SECTOR_KINDS)):
+    for part in ("", *SECTOR_KINDS, *(f"{kind}/{name}" for kind in SECTOR_KINDS)):
         with suppress(FileNotFoundError, NotADirectoryError):
             if os.path.samefile(root / part, other / part):
                 raise DamagedFile(f"{root / part} and {other / part} are one: the stores share it by a link")

@@ -14,18 +14,20 @@ from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.store_checks import FILE_NAME_MAX, FILES_MAX, OTHERS_MAX, CheckedFile, FileState
 from workers.storage.checksums import READ_BYTES
 from workers.storage.files import DamagedFile
-from workers.storage.moves import LAST, sector_files
+from workers.storage.moves import LAST, apart_check, sector_files
 from workers.storage.sector import sector_name
-from workers.storage.store import NAME, kept_files, path_remove
+from workers.storage.store import NAME, StoreAway, kept_files, path_remove
+from workers.storage.store_mark import BadMark
 from workers.storage.sums import FileSum, SectorSums
 from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from workers.storage.sector import SectorFiles
     from workers.storage.store import Store
+    from workers.storage.stores import Attachment
 
 P_AUX_BYTES: Final = 2 * NODE_BYTES
 OPTIONAL: Final = "t_aux"
@@ -215,9 +217,22 @@ def name_text(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def leftover_remove(store: Store, args: Mapping[str, str]) -> None:
-    """Remove a sector's files from one store; whole ones if `args` say so.  Raises DamagedFile, OSError."""
+def leftover_remove(store: Store, args: Mapping[str, str], others: Iterable[Attachment] = ()) -> None:
+    """Remove a sector's files from one store; whole ones if `args` say so.
+
+    `others` are the other stores of the host.  Raises DamagedFile where one of them shares these files,
+    StoreAway where one that is away might, OSError.
+    """
     name = sector_name(int(args["miner_id"]), int(args["number"]))
+    for other in others:
+        try:
+            there = other.asked(lambda there: there)
+        except (OSError, BadMark):
+            raise StoreAway(
+                f"{other.path} is away and may share files with {store.root}: mount its disk, or detach "
+                "it (page Storage), then remove again"
+            ) from None
+        apart_check(store.root, there.root, name)
     if "whole" not in args and any(_is_whole(store.root, name, *kinds) for kinds in REPLICAS):
         raise DamagedFile(f"{name} is whole in {store.root}, and stays")
     for kind in (*LAST, *(kind for kind in SECTOR_KINDS if kind not in LAST)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.agent.journal import Failure
 from workers.agent.places import SealingPlaces
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
+from workers.processors.errors import BadInput
 from workers.stage_processors import Location
 
 
@@ -227,3 +229,28 @@ def test_a_thread_is_taken_before_the_next_claim_counts_the_free_ones(host: Host
 
     rooms = [said.new_sectors for what, said in host.console.said if what == "claim"]
     assert (rooms[0], rooms[-1]) == (2, 1), "nobody has begun the stage yet"
+
+
+def test_a_miner_that_no_sealing_store_takes_is_left_to_its_stage(host: Host) -> None:
+    def refused(*_: object) -> None:
+        raise BadInput("no sealing store of this host takes sectors of f01000")
+
+    places: Any = SimpleNamespace(is_divided=False, unwritten=lambda _size: {}, root=refused)
+    host.agent.places = places
+
+    host.take("ADD_PIECE")
+
+    assert len(host.hints.sent) == 1, "the stage runs, and says so"
+
+
+def test_room_that_cannot_be_counted_ends_no_host(host: Host, monkeypatch: Any) -> None:
+    def broken() -> int:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(host.agent, "rooms_free", broken)
+        host.agent.tick()
+    assert "claim" not in [what for what, _ in host.console.said]
+
+    host.take()
+    assert host.hints.sent == ["pc2"], "the next claim counts again"

@@ -8,6 +8,7 @@ import pytest
 
 from poolsite.wire.jobs import SealInputs
 from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
+from workers.agent import places
 from workers.agent.journal import Journal, Work
 from workers.agent.places import SealingPlaces
 from workers.stage_processors import Location
@@ -123,3 +124,16 @@ def test_without_threads_all_is_sealed_in_the_own_folder(tmp_path: Path) -> None
 
     assert host.places.root("j1", inputs(1)) == tmp_path / "sealing"
     assert host.places.roots("j1") == [tmp_path / "sealing"]
+
+
+def test_a_folder_that_cannot_be_counted_owes_its_whole_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object) -> int:
+        raise FileNotFoundError
+
+    host = Host(tmp_path)
+    host.journal.work_write("j1", Work(token=1, inputs=inputs(1)))
+    monkeypatch.setattr(places, "sector_bytes", gone)
+
+    assert host.places.unwritten(100) == {host.places.own: 100}

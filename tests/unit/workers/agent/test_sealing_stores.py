@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from poolsite.wire.jobs import SealInputs
 from poolsite.wire.pipeline import SnapStage, SnapState, Stage
@@ -200,3 +201,14 @@ def test_an_update_needs_less_room_than_a_new_sector() -> None:
     )
 
     assert (room_of(new), room_of(update)) == (16_200, 4_200)
+
+
+def test_a_sector_that_has_written_all_is_promised_no_room(host: Host) -> None:
+    given = inputs(1)
+    name = host.begin("j1", given)
+    assert host.places._promised() == {str(host.folder.parent / name): room_of(given)}
+
+    host.journal.work_write("j1", Work(token=1, inputs=replace(given, stage=Stage.PERSIST)))
+    assert host.places._promised() == {}
+    host.journal.work_write("j1", Work(token=1, inputs=replace(given, stage=SnapStage.SNAP_ENCODE)))
+    assert host.places._promised() != {}, "a rebuild that encodes its update grows again"

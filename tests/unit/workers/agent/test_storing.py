@@ -23,7 +23,8 @@ from workers.agent.stages import StageRunner
 from workers.storage import answers, store
 from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import copy_file
-from workers.storage.store import MARK
+from workers.storage.store import MARK, StoreAway
+from workers.storage.store_mark import mark_change
 from workers.storage.stores import Attachment, Stores
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def test_a_store_that_stands_still_under_a_copy_is_left_for_another(
     other = "b" if first == "a" else "a"
     assert done.store == store.Store(host.folder / other).name()
     assert host.stored_in(other)
+    assert len(host.stores.here()) == 2, "the store answers: what hangs may be the sealing disk"
     goes_on.set()
     for left in answers._hanging.values():
         left.join()
@@ -283,3 +285,48 @@ def test_a_read_only_disk_is_passed_over_when_a_sector_is_finalized(tmp_path: Pa
 
         assert isinstance(done, StageOutputs), done
         assert host.stored_in("b")
+
+
+def test_a_broken_store_is_named_where_the_others_refuse(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    mark_change(tmp_path / "b" / MARK, {"DenyMiners": [1000]})
+    monkeypatch.setattr(storing, "stored_in_time", broken)
+
+    failed = host.run("PERSIST")
+
+    assert isinstance(failed, Failure)
+    assert failed.level is Level.TEMPORARY
+    assert failed.error.startswith(f"{tmp_path / 'a'}: Read-only file system")
+
+
+def test_an_update_waits_for_the_store_it_belongs_to(host: Host) -> None:
+    update = replace(GIVEN, state="SNAP_ENCODED", is_update=True)
+
+    with pytest.raises(StoreAway, match="goes beside what it was encoded over"):
+        host.runner.storing._choose("job", update, 1, {})
+
+
+@pytest.mark.parametrize("at", ["_put", "sector_files_remove"])
+def test_a_finalize_that_is_killed_still_tells_where_the_sector_went(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    owner = storing.Storing if at == "_put" else storing
+    plain = getattr(owner, at)
+
+    def killed(*given: object) -> None:
+        plain(*given)
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, at, killed)
+        assert isinstance(host.run(token=1), Failure)
+
+    done = host.run(token=2)
+
+    assert isinstance(done, StageOutputs), done
+    [name] = [name for name in ("a", "b") if host.stored_in(name)]
+    assert done.store == store.Store(tmp_path / name).name()

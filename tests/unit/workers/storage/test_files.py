@@ -122,3 +122,17 @@ def test_a_copy_is_extended_with_zeros_and_never_cut(tmp_path):
     with pytest.raises(TruncatedFile, match="more than 2"):
         copy_file(source, target, size_bytes=2)
     assert target.read_bytes() == b"abc\0\0"
+
+
+def test_a_watched_copy_is_on_the_disk_before_its_beats(tmp_path, monkeypatch):
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(bytes(20))
+    monkeypatch.setattr(files, "COPY_BYTES", 4)
+    monkeypatch.setattr(files, "SYNC_BYTES", 8)
+    seen = []
+    monkeypatch.setattr(os, "fdatasync", lambda _: seen.append("sync"))
+
+    copy_file(source, target, size_bytes=20, beat=lambda: seen.append("beat"))
+
+    assert seen == ["beat", "sync", "beat", "beat", "sync", "beat", "beat"]
+    assert target.read_bytes() == bytes(20)

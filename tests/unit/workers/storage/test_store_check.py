@@ -22,7 +22,7 @@ from workers.storage.checksums import Checksums, file_digest
 from workers.storage.files import DamagedFile
 from workers.storage.moves import MovedSector, sector_copy, sector_remove
 from workers.storage.sector import SectorFiles
-from workers.storage.store import Store
+from workers.storage.store import MARK, Store
 from workers.storage.store_check import (
     CheckedOne,
     leftover_remove,
@@ -353,3 +353,32 @@ def test_an_order_under_way_is_not_forgotten_however_many_come(stores: Stores) -
 
     assert sum(one.startswith("busy-") for one in watch._orders) == 150
     assert sum(one.startswith("done-") for one in watch._orders) == 100
+
+
+def test_a_leftover_of_a_store_that_shares_its_folder_stays(stores: Stores, tmp_path: Path) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    uid = stores.attached()[1].uid
+    (tmp_path / "b" / "sealed").symlink_to(tmp_path / "a" / "sealed")
+    args = {"uid": uid, "miner_id": "1000", "number": "7", "whole": "yes"}
+    remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
+
+    watch._carry_out(remove)
+
+    assert "are one: the stores share it by a link" in str(watch.order(remove))
+    assert (tmp_path / "a" / SEALED).exists(), "it was no second copy"
+
+
+def test_a_leftover_stays_while_a_store_that_may_share_it_is_away(stores: Stores, tmp_path: Path) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    args = {"uid": stores.attached()[0].uid, "miner_id": "1000", "number": "7", "whole": "yes"}
+    (tmp_path / "b" / MARK).unlink()
+    remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
+
+    watch._carry_out(remove)
+
+    assert "is away and may share files" in str(watch.order(remove))
+    assert (tmp_path / "a" / SEALED).exists()
+    (other,) = (one for one in stores.attached() if one.path.endswith("/b"))
+    stores.detach(other.uid)
+    watch._carry_out(remove)
+    assert not (tmp_path / "a" / SEALED).exists()
