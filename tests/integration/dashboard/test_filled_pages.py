@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from django.template import engines
+from django.template.engine import Engine
 from django.test import Client
 
 from apps.core.middleware import CONTENT_POLICY
@@ -132,7 +132,7 @@ OPTIONAL = {"tone", "end", "field"}
 def test_no_page_shows_a_name_that_it_was_not_given(
     pages: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engines["django"].engine, "string_if_invalid", NOT_GIVEN)
+    monkeypatch.setattr(Engine.get_default(), "string_if_invalid", NOT_GIVEN)
     olga = signed_in("olga")
 
     missing = {

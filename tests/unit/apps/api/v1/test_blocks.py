@@ -115,7 +115,7 @@ def test_a_miner_that_is_not_drawn_is_told_why(miner, ask, power, is_on, why):
 
 def test_power_that_the_lookback_does_not_know_yet_is_no_missing_sector(miner, ask):
     Miner.objects.filter(pk=miner.pk).update(qa_power=4096, has_min_power=True)
-    newest = Round.objects.order_by("-epoch").first()
+    newest = Round.objects.latest("epoch")
     Round.objects.filter(pk=newest.pk).update(state=RoundState.NOT_ELIGIBLE, why_not=WhyNot.NO_POWER)
     factories.head(newest.epoch + 1)
 
