@@ -126,14 +126,14 @@ def upgrade_next() -> Upgrade | None:
 def readiness(node: Node, upgrade: Upgrade) -> Readiness:
     """Return whether a node is ready for an upgrade."""
     if not node.upgrades:
-        return Readiness(upgrade, None, "it does not tell which upgrades it knows")
+        return Readiness(upgrade, None, gettext("it does not tell which upgrades it knows"))
     at = node.upgrades.get(upgrade.name)
     if at == upgrade.height:
-        return Readiness(upgrade, True, "its release knows it")
+        return Readiness(upgrade, True, gettext("its release knows it"))
     if at is None:
-        return Readiness(upgrade, False, "its release does not know it: install a newer one")
+        return Readiness(upgrade, False, gettext("its release does not know it: install a newer one"))
     if at >= upgrade.height + FAR_EPOCHS:
-        return Readiness(upgrade, False, "its release has no date for it: install a newer one")
+        return Readiness(upgrade, False, gettext("its release has no date for it: install a newer one"))
     return Readiness(
         upgrade,
         False,

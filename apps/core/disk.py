@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.core.cache import cache
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core.errors import Conflict
@@ -74,11 +75,15 @@ class DiskSpace:
     @property
     def advice(self) -> str:
         """Return what is wrong and what to do, in one sentence."""
-        left = f"{self.free // 2**20} MiB are left on the disk of {settings.VAR}"
+        left, reserve = self.free // 2**20, settings.DISK_RESERVE_BYTES // 2**20
         if self.level is DiskLevel.FULL:
-            reserve = settings.DISK_RESERVE_BYTES // 2**20
-            return f"{left}: nothing new is pledged or claimed below {reserve} MiB, make room there"
-        return f"{left}, {self.share:.0%} of it: make room there"
+            text = gettext(
+                "{left} MiB are left on the disk of {place}: nothing new is pledged or claimed below "
+                "{reserve} MiB, make room there"
+            )
+        else:
+            text = gettext("{left} MiB are left on the disk of {place}, {share:.0%} of it: make room there")
+        return text.format(left=left, place=settings.VAR, reserve=reserve, share=self.share)
 
 
 def disk_space() -> DiskSpace:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from django.utils.translation import gettext
+
 
 class DomainError(Exception):
     """A request that the rules refuse.  Subclasses are named after the fact."""
@@ -56,7 +58,11 @@ class WrongState(Conflict):
 
     def __init__(self, row: Any, event: str) -> None:
         self.event = event
-        super().__init__(f"{type(row).__name__.lower()} {row.pk} is {row.state}: {event} is not possible")
+        super().__init__(
+            gettext("{kind} {number} is {state}: {event} is not possible").format(
+                kind=type(row).__name__.lower(), number=row.pk, state=row.state, event=event
+            )
+        )
 
 
 class LostRace(Conflict):
@@ -67,5 +73,7 @@ class LostRace(Conflict):
     def __init__(self, row: Any, event: str) -> None:
         self.event = event
         super().__init__(
-            f"{type(row).__name__.lower()} {row.pk} was changed by another process during {event}"
+            gettext("{kind} {number} was changed by another process during {event}").format(
+                kind=type(row).__name__.lower(), number=row.pk, event=event
+            )
         )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.translation import gettext
 
 from poolsite.filecoin.address import Address, BadAddress, address_format, address_parse
 from poolsite.filecoin.cids import BadCid, Cid, cid_parse
@@ -129,10 +130,10 @@ class AttoFilField(Field):
             try:
                 number = Decimal(value)
             except ArithmeticError as error:
-                raise ValidationError("not a number of attoFIL", code="bad_amount") from error
+                raise ValidationError(gettext("not a number of attoFIL"), code="bad_amount") from error
             if number.is_finite() and number == number.to_integral_value():
                 return int(number)
-        raise ValidationError("not a whole number of attoFIL", code="bad_amount")
+        raise ValidationError(gettext("not a whole number of attoFIL"), code="bad_amount")
 
     def get_prep_value(self, value: Any) -> Any:
         """Store whole numbers only; expressions such as `F("value") + 1` pass."""

@@ -13,6 +13,7 @@ from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, InterfaceError, OperationalError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 from django.views.defaults import page_not_found
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -112,7 +113,7 @@ def may_read_metrics(request: HttpRequest) -> bool:
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for an address that is none: JSON for machines, the page for people."""
     if request.path.startswith(MACHINE_PATHS):
-        return sorry(request, 404, "there is nothing here")
+        return sorry(request, 404, gettext("there is nothing here"))
     return page_not_found(request, exception)
 
 
@@ -120,8 +121,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer for a request that Django does not read, such as one to a name that is not ours."""
     if isinstance(exception, DisallowedHost):
         log.warning("host_refused", host=request.META.get("HTTP_HOST", "")[:200])
-        return sorry(request, 400, "This name is not among ALLOWED_HOSTS.")
-    return sorry(request, 400, "This request cannot be read.")
+        return sorry(request, 400, gettext("This name is not among ALLOWED_HOSTS."))
+    return sorry(request, 400, gettext("This request cannot be read."))
 
 
 def database_away(request: HttpRequest) -> HttpResponse:
@@ -132,7 +133,7 @@ def database_away(request: HttpRequest) -> HttpResponse:
 
 def database_hanging(request: HttpRequest, *, is_begun: bool) -> HttpResponse:
     """Answer 503 while the database says nothing at all; what was begun may still be carried out."""
-    reason = "The database does not answer; the pool goes on by itself once it does."
+    reason = gettext("The database does not answer; the pool goes on by itself once it does.")
     if is_begun and request.method not in ("GET", "HEAD"):
         reason += " What was asked may still be done then: look before asking again."
     return sorry(request, 503, reason)
@@ -142,18 +143,18 @@ def database_away_text() -> str:
     """Return why the database does not answer, as far as this process can see, and what to do."""
     space = disk_space()
     if space.free < FULL_BYTES:
-        return (
-            f"The disk of {settings.VAR} is full ({space.free // 2**20} MiB left) and the database cannot "
-            "write. Make room there; the pool goes on by itself and loses nothing."
-        )
-    return "The database is restarting; please try again in a moment."
+        return gettext(
+            "The disk of {var} is full ({free} MiB left) and the database cannot write. Make "
+            "room there; the pool goes on by itself and loses nothing."
+        ).format(var=settings.VAR, free=space.free // 2**20)
+    return gettext("The database is restarting; please try again in a moment.")
 
 
 def failure(request: HttpRequest) -> HttpResponse:
     """Answer for an error nobody caught, also one from a middleware; the log has the traceback."""
     if isinstance(sys.exc_info()[1], OperationalError | InterfaceError):
         return database_away(request)
-    return sorry(request, 500, "Something went wrong here; it is in the log.")
+    return sorry(request, 500, gettext("Something went wrong here; it is in the log."))
 
 
 def wants_page(request: HttpRequest) -> bool:

@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from django.http import StreamingHttpResponse
+from django.utils.translation import gettext
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -66,10 +67,10 @@ class StreamedBody(io.RawIOBase):
                 event = future.result(IDLE_S)
             except TimeoutError:
                 future.cancel()
-                raise OSError("the sender sends nothing any more") from None
+                raise OSError(gettext("the sender sends nothing any more")) from None
             if event["type"] == "http.disconnect":
                 self.is_cut = True
-                raise OSError("the sender left")
+                raise OSError(gettext("the sender left"))
             self._left = event.get("body", b"")
             self._is_whole = not event.get("more_body")
         taken = self._left if size < 0 else self._left[:size]

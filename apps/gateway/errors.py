@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core.errors import DomainError, NotReachable
 
 if TYPE_CHECKING:
@@ -30,7 +32,11 @@ class SignedBefore(SignerRefused):
     def __init__(self, messages: tuple[Message, ...]) -> None:
         self.messages = messages
         """What it signed with the last nonce, newest first."""
-        super().__init__(f"the signer signed this message before, with nonce {messages[0].nonce}")
+        super().__init__(
+            gettext("the signer signed this message before, with nonce {nonce}").format(
+                nonce=messages[0].nonce
+            )
+        )
 
 
 class NoProvider(NotReachable):
@@ -58,4 +64,6 @@ class SignerAway(NotReachable):
 
     def __init__(self, address: str, reason: str = "") -> None:
         self.address = address
-        super().__init__(reason or f"no signer with the key {address} is connected")
+        super().__init__(
+            reason or gettext("no signer with the key {address} is connected").format(address=address)
+        )

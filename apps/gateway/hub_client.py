@@ -19,6 +19,7 @@ import redis.asyncio
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core import clock
@@ -301,7 +302,7 @@ class HubClient:
             await self.outbox.post(*self.item(key, ref, method, payload, deadline))
             return await self.answer(future, ref, deadline)
         except (RedisError, OSError):
-            raise NoAnswer("Redis is away") from None
+            raise NoAnswer(gettext("Redis is away")) from None
         finally:
             del self.pending.futures[key]
 
@@ -323,8 +324,8 @@ class HubClient:
                 if not await self.lookups.get(("process", ref.process), is_alive):
                     raise ProcessGone("channel closed")
             except RedisError:
-                raise NoAnswer("Redis is away") from None
-        raise NoAnswer("no answer in time")
+                raise NoAnswer(gettext("Redis is away")) from None
+        raise NoAnswer(gettext("no answer in time"))
 
     async def _is_alive(self, process: str) -> bool:
         return bool(await self.redis.exists(process_name(process)))

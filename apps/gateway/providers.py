@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.core.sanitize import sanitize_text
@@ -78,13 +79,17 @@ def unpack(text: Json) -> Json:
     if text is None or text == "":
         return None
     if not isinstance(text, str):
-        raise ProviderRefused("the answer is no payload")
+        raise ProviderRefused(gettext("the answer is no payload"))
     if len(text) > settings.PROVIDER_RESPONSE_MAX_BYTES:
-        raise AnswerTooLarge(f"the answer is larger than {settings.PROVIDER_RESPONSE_MAX_BYTES} bytes")
+        raise AnswerTooLarge(
+            gettext("the answer is larger than {most} bytes").format(
+                most=settings.PROVIDER_RESPONSE_MAX_BYTES
+            )
+        )
     try:
         return json_read(base64.b64decode(text, validate=True).decode())
     except (ValueError, RecursionError):
-        raise ProviderRefused("the answer is not base64 of JSON") from None
+        raise ProviderRefused(gettext("the answer is not base64 of JSON")) from None
 
 
 class Provider:
@@ -145,8 +150,8 @@ class Provider:
                 await self.event_send(method, payload, key)
                 response = await future
         except TimeoutError:
-            self.meter.failed("no answer in time")
-            raise NoAnswer("no answer in time") from None
+            self.meter.failed(gettext("no answer in time"))
+            raise NoAnswer(gettext("no answer in time")) from None
         except NoAnswer as error:
             self.meter.failed(error.reason)
             raise
@@ -161,7 +166,9 @@ class Provider:
             return unpack(response.get("payload"))
         except AnswerTooLarge as error:
             self.meter.failed(error.reason)
-            words = f"connection {self.id} of {self.principal.tenant_name}: {error.reason}"
+            words = gettext("connection {id} of {tenant_name}: {error}").format(
+                id=self.id, tenant_name=self.principal.tenant_name, error=error.reason
+            )
             log.warning("provider_answer_too_large", account=self.principal.tenant_name, channel=self.id)
             raise AnswerTooLarge(words) from None
 
@@ -224,7 +231,7 @@ class WalletProvider(Provider):
     async def addresses_add(self, addresses: Sequence[Json]) -> None:
         """Verify keys; one that cannot sign is left out and the others serve.  Raises NoAnswer."""
         if len(addresses) + len(self.addresses) > KEYS_MAX:
-            raise ProviderRefused(f"a connection may hold at most {KEYS_MAX} keys")
+            raise ProviderRefused(gettext("a connection may hold at most {most} keys").format(most=KEYS_MAX))
         proved = [address for text in addresses if (address := await self.proved(text)) is not None]
         await hub_database(keys_add, connection_id=self.id, accounts=self.accounts, addresses=proved)
         self.addresses |= set(proved)
@@ -238,7 +245,9 @@ class WalletProvider(Provider):
         try:
             return await self.prove(payload, until)
         except (BadAddress, BadField, BadSignature) as error:
-            raise ProviderRefused(f"what came back is no signature of this key: {error}") from None
+            raise ProviderRefused(
+                gettext("what came back is no signature of this key: {error}").format(error=error)
+            ) from None
 
     async def prove(self, text: Json, until: float) -> str:
         """Verify one key by its signature of a challenge of both sides; returns its canonical address.
@@ -281,7 +290,9 @@ class WalletProvider(Provider):
         allowed = await hub_database(accounts_claim, principal=self.principal, names=[account])
         if not allowed:
             raise ProviderRefused(
-                f"account {account} has not agreed to be served by {self.principal.tenant_name}"
+                gettext("account {account} has not agreed to be served by {tenant_name}").format(
+                    account=account, tenant_name=self.principal.tenant_name
+                )
             )
         self.accounts.add(account)
         await hub_database(accounts_set, connection_id=self.id, accounts=sorted(self.accounts))

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Prefetch, QuerySet
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import NotFound
@@ -111,7 +112,7 @@ def connection_get(viewer: Principal, key: UUID | str) -> SignerConnection | Pro
     """Find a connection that is open.  Raises NotFound."""
     found = connections_open(viewer, keys=[key])
     if not found:
-        raise NotFound("there is no such connection any more")
+        raise NotFound(gettext("there is no such connection any more"))
     return found[0]
 
 

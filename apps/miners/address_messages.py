@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
@@ -73,14 +74,20 @@ def message_says(row: Message) -> str:
         match row.method:
             case Method.CHANGE_WORKER_ADDRESS | Method.CHANGE_WORKER_ADDRESS_EXPORTED:
                 worker = from_cbor(ChangeWorkerAddressParams, params)
-                control = ", ".join(map(str, worker.new_control_addrs)) or "none"
-                return f"worker {worker.new_worker}, control addresses: {control}"
+                control = ", ".join(map(str, worker.new_control_addrs)) or gettext("none")
+                return gettext("worker {new_worker}, control addresses: {control}").format(
+                    new_worker=worker.new_worker, control=control
+                )
             case Method.CHANGE_OWNER_ADDRESS | Method.CHANGE_OWNER_ADDRESS_EXPORTED:
-                return f"owner {from_cbor(ChangeOwnerAddressParams, params).new_address}"
+                return gettext("owner {new_address}").format(
+                    new_address=from_cbor(ChangeOwnerAddressParams, params).new_address
+                )
             case Method.CHANGE_BENEFICIARY | Method.CHANGE_BENEFICIARY_EXPORTED:
                 term = from_cbor(ChangeBeneficiaryParams, params)
                 quota = fil_format(term.new_quota)
-                return f"beneficiary {term.new_beneficiary}, {quota} until epoch {term.new_expiration}"
+                return gettext("beneficiary {new_beneficiary}, {quota} until epoch {new_expiration}").format(
+                    new_beneficiary=term.new_beneficiary, quota=quota, new_expiration=term.new_expiration
+                )
     except (BadCbor, ValueError):
         pass
-    return str(method_name("miner", row.method) or f"method {row.method}")
+    return str(method_name("miner", row.method) or gettext("method {method}").format(method=row.method))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apps.core.errors import Conflict, NotFound
 
 
@@ -11,7 +13,7 @@ class MinerUnknown(NotFound):
     code = "miner_unknown"
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"there is no miner {address} here", field="miner")
+        super().__init__(gettext("there is no miner {address} here").format(address=address), field="miner")
 
 
 class MinerNotReady(Conflict):
@@ -50,7 +52,7 @@ class TransferKeyReused(Conflict):
     code = "key_reused"
 
     def __init__(self) -> None:
-        super().__init__("this key was used for another transfer", field="key")
+        super().__init__(gettext("this key was used for another transfer"), field="key")
 
 
 class RoleUnknown(NotFound):
@@ -59,7 +61,9 @@ class RoleUnknown(NotFound):
     code = "role_unknown"
 
     def __init__(self, kind: str, host: str) -> None:
-        super().__init__(f"host {host} has no role {kind} of this miner", field="host")
+        super().__init__(
+            gettext("host {host} has no role {kind} of this miner").format(host=host, kind=kind), field="host"
+        )
 
 
 class RoleOfGroup(Conflict):
@@ -68,7 +72,9 @@ class RoleOfGroup(Conflict):
     code = "role_of_group"
 
     def __init__(self, host: str, group: str) -> None:
-        reason = f"{host} has it by the group {group}: take it from the group, or the host out of it"
+        reason = gettext(
+            "{host} has it by the group {group}: take it from the group, or the host out of it"
+        ).format(host=host, group=group)
         super().__init__(reason, field="host")
 
 

@@ -9,6 +9,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 from poolsite.filecoin.address import POWER_ACTOR, REWARD_ACTOR, address_format, address_parse
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_union
@@ -197,7 +199,7 @@ def available_read(client: ChainClient, address: str, key: str) -> int:
     inner = answer.get("State") or {}
     names = ("LockedFunds", "PreCommitDeposits", "InitialPledge", "FeeDebt")
     if any(name not in inner for name in names):
-        raise NodeRefused(0, "it does not tell the miner's funds")
+        raise NodeRefused(0, gettext("it does not tell the miner's funds"))
     return max(int(answer["Balance"]) - sum(int(inner[name]) for name in names), 0)
 
 

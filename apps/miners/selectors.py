@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.gateway.routes import host_account
@@ -171,11 +172,11 @@ def sender_choose(
     held = [address for address in order if address in balances and (miner.tenant_id, address) in granted]
     for address in held:
         if (balances[address] or 0) >= GOOD_FUNDS:
-            return Sending(address, f"first with funds for {use.label.lower()}")
+            return Sending(address, gettext("first with funds for {use}").format(use=use.label.lower()))
     if held:
         richest = max(held, key=lambda address: balances[address] or 0)
-        return Sending(richest, "none has good funds; this one has the most")
-    return Sending(miner.worker, "no signer holds any of the miner's addresses")
+        return Sending(richest, gettext("none has good funds; this one has the most"))
+    return Sending(miner.worker, gettext("no signer holds any of the miner's addresses"))
 
 
 def roles_of(miner: Miner) -> QuerySet[Role]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.pieces.errors import CommitmentFailed
 from poolsite.filecoin.cids import commd_cid
@@ -68,7 +69,7 @@ def commitment_of(path: Path) -> Commitment:
         return Commitment(bytes.fromhex(told["comm_p"]), int(told["piece_size"]))
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         log.error("commitment_failed", file=path.name, reason=repr(error)[:500])
-        raise CommitmentFailed("the commitment could not be computed; the log says why") from None
+        raise CommitmentFailed(gettext("the commitment could not be computed; the log says why")) from None
 
 
 def small_commitment(raw: bytes) -> Commitment:

@@ -11,6 +11,8 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode, urlsplit
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue
 from apps.pieces.socket_watch import PutWatch
 from apps.pieces.sources import SourceAway, url_check, url_connect
@@ -64,21 +66,21 @@ def target_of(dest: str, *, market: str, piece_cid: str) -> Target:
     try:
         parts = urlsplit(dest)
     except ValueError:
-        raise BadValue("is no destination", field="dest") from None
+        raise BadValue(gettext("is no destination"), field="dest") from None
     if parts.scheme in ("http", "https"):
         url_check(dest)
         return Target(dest, is_registered=is_at(dest, market, piece_cid=piece_cid))
     if parts.scheme != MARKET:
-        raise BadValue("must be an http://, https:// or market:// destination", field="dest")
+        raise BadValue(gettext("must be an http://, https:// or market:// destination"), field="dest")
     store, piece = parts.netloc, parts.path.strip("/")
     if not store or not piece:
-        raise BadValue("must name a store and a piece: market://store/piece", field="dest")
+        raise BadValue(gettext("must name a store and a piece: market://store/piece"), field="dest")
     given = dict(parse_qsl(parts.query))
     base = market
     if given.get("host"):
         base = f"{given.get('scheme') or 'http'}://{given['host']}"
     if not base:
-        raise BadValue("names no host, and no market is registered here", field="dest")
+        raise BadValue(gettext("names no host, and no market is registered here"), field="dest")
     query = urlencode({"resource-id": piece, "store": store}, quote_via=quote)
     url = f"{base.rstrip('/')}{RESOURCE}?{query}"
     url_check(url)
@@ -125,12 +127,16 @@ def bytes_put(
             answer = connection.getresponse()
             words = answer.read(ANSWER_MAX).decode(errors="replace").strip()[:200]
     except (OSError, HTTPException) as error:
-        raise SourceAway(watch.words or f"it broke off: {type(error).__name__}") from None
+        raise SourceAway(
+            watch.words or gettext("it broke off: {error}").format(error=type(error).__name__)
+        ) from None
     finally:
         connection.close()
     if watch.words:  # the end of a socket reads like the end of an answer
         raise SourceAway(watch.words)
     if answer.status >= 500 or answer.status in TRY_AGAIN:
-        raise SourceAway(f"it answered {answer.status} {words}")
+        raise SourceAway(gettext("it answered {status} {words}").format(status=answer.status, words=words))
     if not 200 <= answer.status < 300:
-        raise DeliveryRefused(f"it answered {answer.status} {words}")
+        raise DeliveryRefused(
+            gettext("it answered {status} {words}").format(status=answer.status, words=words)
+        )

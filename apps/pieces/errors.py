@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, Conflict, DomainError, NotFound
 
 
@@ -11,7 +13,9 @@ class PieceUnknown(NotFound):
     code = "piece_unknown"
 
     def __init__(self, name: object) -> None:
-        super().__init__(f"there is no piece {str(name)[:100]} here", field="piece_cid")
+        super().__init__(
+            gettext("there is no piece {name} here").format(name=str(name)[:100]), field="piece_cid"
+        )
 
 
 class PieceTooLarge(DomainError):
@@ -20,7 +24,7 @@ class PieceTooLarge(DomainError):
     code = "piece_too_large"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"this piece may have at most {most} bytes")
+        super().__init__(gettext("this piece may have at most {most} bytes").format(most=most))
 
 
 class PieceEmpty(BadValue):
@@ -29,7 +33,7 @@ class PieceEmpty(BadValue):
     code = "piece_empty"
 
     def __init__(self) -> None:
-        super().__init__("a piece has at least one byte")
+        super().__init__(gettext("a piece has at least one byte"))
 
 
 class PieceMismatch(BadValue):
@@ -38,7 +42,12 @@ class PieceMismatch(BadValue):
     code = "piece_mismatch"
 
     def __init__(self, *, announced: str, computed: str) -> None:
-        super().__init__(f"announced was {announced}, the bytes have {computed}", field="Piece-Cid")
+        super().__init__(
+            gettext("announced was {announced}, the bytes have {computed}").format(
+                announced=announced, computed=computed
+            ),
+            field="Piece-Cid",
+        )
 
 
 class BadOffset(Conflict):
@@ -47,7 +56,10 @@ class BadOffset(Conflict):
     code = "bad_offset"
 
     def __init__(self, received: int) -> None:
-        super().__init__(f"the next byte of this upload is number {received}", field="Upload-Offset")
+        super().__init__(
+            gettext("the next byte of this upload is number {received}").format(received=received),
+            field="Upload-Offset",
+        )
 
 
 class PieceBusy(Conflict):
@@ -56,7 +68,7 @@ class PieceBusy(Conflict):
     code = "piece_busy"
 
     def __init__(self) -> None:
-        super().__init__("another request works on this piece")
+        super().__init__(gettext("another request works on this piece"))
 
 
 class UploadCut(Conflict):
@@ -89,4 +101,4 @@ class PieceSealed(Conflict):
     code = "piece_sealed"
 
     def __init__(self) -> None:
-        super().__init__("no unsealed copy is kept of this piece", field="piece_cid")
+        super().__init__(gettext("no unsealed copy is kept of this piece"), field="piece_cid")

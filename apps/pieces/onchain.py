@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import key_to_json
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -27,7 +29,9 @@ def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
 def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
     """Return why a piece's terms are good no more; empty if they are.  Raises NodeRefused."""
     if piece.start_epoch is not None and piece.start_epoch <= height:
-        return f"it was to be active at epoch {piece.start_epoch}, which has passed"
+        return gettext("it was to be active at epoch {start_epoch}, which has passed").format(
+            start_epoch=piece.start_epoch
+        )
     if piece.allocation is not None and piece.client is not None:
         reason = _allocation_refusal(client, piece, height=height, key=key)
         if reason:
@@ -36,22 +40,24 @@ def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> 
 
 
 def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
-    name = f"allocation {piece.allocation} of f0{piece.client}"
+    name = gettext("allocation {allocation} of f0{client}").format(
+        allocation=piece.allocation, client=piece.client
+    )
     try:
         row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
     except NodeRefused as refusal:
         raise NodeRefused(refusal.rpc_code, f"{name}: {refusal.reason}") from None
     if row is None:
-        return f"{name} does not exist"
+        return gettext("{name} does not exist").format(name=name)
     if int(row["Provider"]) != piece.miner.actor_id:
-        return f"{name} is for f0{row['Provider']}"
+        return gettext("{name} is for f0{provider}").format(name=name, provider=row["Provider"])
     if int(row["Expiration"]) <= height:
-        return f"{name} expired at epoch {row['Expiration']}"
+        return gettext("{name} expired at epoch {expiration}").format(name=name, expiration=row["Expiration"])
     return _other_data(name, piece, cid=row["Data"], size=row["Size"])
 
 
 def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
-    name = f"deal {piece.deal}"
+    name = gettext("deal {deal}").format(deal=piece.deal)
     try:
         row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))["Proposal"]
         provider = address_parse(row["Provider"]).actor_id
@@ -60,13 +66,15 @@ def _deal_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -
     except BadAddress:
         provider = None
     if provider != piece.miner.actor_id:
-        return f"{name} is for {row['Provider']}"
+        return gettext("{name} is for {provider}").format(name=name, provider=row["Provider"])
     if int(row["StartEpoch"]) <= height:
-        return f"{name} was to begin at epoch {row['StartEpoch']}"
+        return gettext("{name} was to begin at epoch {start_epoch}").format(
+            name=name, start_epoch=row["StartEpoch"]
+        )
     return _other_data(name, piece, cid=row["PieceCID"], size=row["PieceSize"])
 
 
 def _other_data(name: str, piece: Piece, *, cid: Any, size: Any) -> str:
     if cid["/"] != piece.piece_cid or int(size) != piece.padded_size:
-        return f"{name} is for {cid['/']} of {size} bytes"
+        return gettext("{name} is for {cid} of {size} bytes").format(name=name, cid=cid["/"], size=size)
     return ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import CharField, Count, F, Func, Q, Value
+from django.utils.translation import gettext
 
 from apps.miners.selectors import miner_get
 from apps.pieces.errors import PieceUnknown
@@ -131,7 +132,11 @@ def piece_placed(miner: Miner, number: int, piece_cid: str) -> Piece:
     rows = Piece.objects.filter(miner=miner, sector_number=number, piece_cid=piece_cid)
     piece = rows.exclude(offset=None).select_related("miner__tenant").order_by("-has_data", "pk").first()
     if piece is None:
-        raise PieceUnknown(f"{piece_cid} in sector {number} of {miner}")
+        raise PieceUnknown(
+            gettext("{piece_cid} in sector {number} of {miner}").format(
+                piece_cid=piece_cid, number=number, miner=miner
+            )
+        )
     return piece
 
 

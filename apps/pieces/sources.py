@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin, urlsplit
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.pieces.socket_watch import SocketWatch
@@ -40,9 +41,9 @@ def url_check(url: str) -> None:
     except ValueError:
         raise BadValue("is no URL", field="url") from None
     if len(url) > URL_MAX or parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        raise BadValue("must be an http:// or https:// URL", field="url")
+        raise BadValue(gettext("must be an http:// or https:// URL"), field="url")
     if parts.username is not None:
-        raise BadValue("must not carry a name or password", field="url")
+        raise BadValue(gettext("must not carry a name or password"), field="url")
 
 
 class Body:
@@ -56,11 +57,18 @@ class Body:
         try:
             part = self.response.read(size)
         except (OSError, HTTPException) as error:
-            raise SourceAway(self.watch.words or f"the download broke off: {type(error).__name__}") from None
+            raise SourceAway(
+                self.watch.words
+                or gettext("the download broke off: {error}").format(error=type(error).__name__)
+            ) from None
         if self.watch.words:  # the end of a socket reads like the end of the bytes
             raise SourceAway(self.watch.words)
         if not part and self.response.length:
-            raise SourceAway(f"the download broke off {self.response.length} bytes before its end")
+            raise SourceAway(
+                gettext("the download broke off {length} bytes before its end").format(
+                    length=self.response.length
+                )
+            )
         self.watch.extend(len(part))
         return part
 
@@ -90,14 +98,14 @@ def url_opened(url: str) -> Iterator[Body]:
                     yield Body(response, watch)
                     return
             if response.status not in (301, 302, 303, 307, 308):
-                raise SourceAway(f"it answered {response.status}")
+                raise SourceAway(gettext("it answered {status}").format(status=response.status))
             url = urljoin(url, response.headers.get("Location", ""))
             connection.close()
-        raise SourceAway(f"more than {REDIRECTS_MAX} redirects")
+        raise SourceAway(gettext("more than {most} redirects").format(most=REDIRECTS_MAX))
     except BadValue as error:
-        raise SourceAway(f"it redirects to what {error.reason}") from None
+        raise SourceAway(gettext("it redirects to what {error}").format(error=error.reason)) from None
     except (OSError, HTTPException) as error:
-        raise SourceAway(words or f"no answer: {type(error).__name__}") from None
+        raise SourceAway(words or gettext("no answer: {error}").format(error=type(error).__name__)) from None
     finally:
         if connection is not None:
             connection.close()
@@ -132,4 +140,4 @@ def _address(host: str, port: int, *, is_private_fine: bool) -> str:
     for *_, (address, *_rest) in found:
         if is_private_fine or ipaddress.ip_address(address).is_global:
             return str(address)
-    raise SourceAway("its host has no public address")
+    raise SourceAway(gettext("its host has no public address"))

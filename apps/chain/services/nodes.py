@@ -57,7 +57,7 @@ def node_test(text: str, *, now: datetime) -> Node:
     finding = node_probe(node, now=now)
     probe_store(node, finding, now=now)
     if node.state != NodeState.HEALTHY:
-        raise NodeNotServing(node.error or "the node does not serve", field="url")
+        raise NodeNotServing(node.error or gettext("the node does not serve"), field="url")
     return node
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError
@@ -81,13 +82,15 @@ def signer_test(row: SignerConnection) -> ConnectionTestResult:
     """Verify a signature of its first key over a fresh challenge."""
     key = SignerKey.objects.filter(connection=row, removed_at=None).order_by("pk").first()
     if key is None:
-        return ConnectionTestResult(False, "it holds no key")
+        return ConnectionTestResult(False, gettext("it holds no key"))
     start = time.monotonic()
     try:
         connection_request(row, PROVE, str(key.address), timeout_s=SIGN_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
-    return ConnectionTestResult(True, f"signed in {(time.monotonic() - start) * 1000:.0f} ms")
+    return ConnectionTestResult(
+        True, gettext("signed in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
+    )
 
 
 def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> ConnectionTestResult:
@@ -96,15 +99,15 @@ def prover_test(row: ProverConnection, request: Mapping[str, Any]) -> Connection
     Raises BadValue for a storage that unseals pieces: nothing can be asked of it without effect.
     """
     if row.purpose != Purpose.PROOF:
-        raise BadValue("a storage cannot be tested without unsealing something")
+        raise BadValue(gettext("a storage cannot be tested without unsealing something"))
     start = time.monotonic()
     try:
         proofs = connection_request(row, "ComputeProof", dict(request), timeout_s=PROOF_S)
     except DomainError as refusal:
         return ConnectionTestResult(False, refusal.reason)
-    took = f"proved in {(time.monotonic() - start) * 1000:.0f} ms"
+    took = gettext("proved in {time:.0f} ms").format(time=(time.monotonic() - start) * 1000)
     if not isinstance(proofs, list) or not proofs:
-        return ConnectionTestResult(False, "it answered without a proof")
+        return ConnectionTestResult(False, gettext("it answered without a proof"))
     return proof_finding(row.actor_id, request, proofs[0], took)
 
 
@@ -131,8 +134,13 @@ def proof_finding(miner_id: int, request: Mapping[str, Any], answer: Any, took: 
         except KeyMissing:
             check(replace(verifier, needs_keys=False))
             return ConnectionTestResult(
-                True, f"{took}; only the form of the proof was checked: the verifying key is not here"
+                True,
+                gettext(
+                    "{took}; only the form of the proof was checked: the verifying key is not here"
+                ).format(took=took),
             )
     except (TypeError, KeyError, ValueError, *BAD_PROOFS) as error:
-        return ConnectionTestResult(False, f"its proof does not hold: {error}"[:200])
-    return ConnectionTestResult(True, f"{took}, and the proof holds")
+        return ConnectionTestResult(
+            False, gettext("its proof does not hold: {error}").format(error=error)[:200]
+        )
+    return ConnectionTestResult(True, gettext("{took}, and the proof holds").format(took=took))

@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.core.sanitize import sanitize_text
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused, SignedBefore, SignerAway, SignerRefused
 from apps.gateway.hedging import is_repeatable
@@ -105,7 +107,7 @@ def signature_read(address: str, answer: Any) -> Signature | DomainError:
     try:
         signature: Signature = signature_from_json(answer)
     except BadField as error:
-        return SignerRefused(f"the signer's answer is no signature: {error}")
+        return SignerRefused(gettext("the signer's answer is no signature: {error}").format(error=error))
     rule = answer.get("Rule")
     if isinstance(rule, str) and rule:
         return RuledSignature(signature.type, signature.data, rule=sanitize_text(rule[:100]))
@@ -117,9 +119,9 @@ def signed_before_read(versions: Any) -> DomainError:
     try:
         messages = tuple(message_from_cbor(base64.b64decode(one, validate=True)) for one in versions)
     except (TypeError, ValueError) as error:
-        return SignerRefused(f"the signer's answer cannot be read: {error}")
+        return SignerRefused(gettext("the signer's answer cannot be read: {error}").format(error=error))
     if not messages:
-        return SignerRefused("the signer signed this message before and does not say how")
+        return SignerRefused(gettext("the signer signed this message before and does not say how"))
     return SignedBefore(messages)
 
 

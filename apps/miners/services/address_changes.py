@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.messages.errors import MessageIdTaken
@@ -113,7 +115,9 @@ class SentChange:
 def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
     """Ask a node.  Raises MinerNotReady, NodeRefused, NodeUnavailable."""
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     info = client.state_miner_info(miner.address)
     term, change = info.get("BeneficiaryTerm") or {}, info.get("PendingBeneficiaryTerm")
     return MinerAddresses(
@@ -187,11 +191,13 @@ def change_push(
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=_push_id(miner, request)).first()
     if earlier is not None:
         if not _is_same(request, earlier, client=client):
-            raise MessageIdTaken("this key named another change", field="key")
+            raise MessageIdTaken(gettext("this key named another change"), field="key")
         return SentChange(earlier, None)
     plan = change_plan(miner, request, principal=principal, client=client, head=head)
     if plan.run.exit_code:
-        raise Conflict(f"the chain would refuse it: {plan.run.error or plan.run.exit_code}")
+        raise Conflict(
+            gettext("the chain would refuse it: {error}").format(error=plan.run.error or plan.run.exit_code)
+        )
     item = plan.item
     message = message_push(
         principal=miner_principal(miner),
@@ -243,35 +249,54 @@ def _message_of(
             return _worker_change(request, now, client=client)
         case AddressChange.WORKER_CONFIRM:
             if not now.new_worker:
-                raise Conflict("no worker change is pending", field="change")
+                raise Conflict(gettext("no worker change is pending"), field="change")
             if height < now.worker_epoch:
-                raise Conflict(f"it can be confirmed from epoch {now.worker_epoch} on", field="change")
-            return now.owner, Method.CONFIRM_CHANGE_WORKER_ADDRESS, b"", f"worker becomes {now.new_worker}"
+                raise Conflict(
+                    gettext("it can be confirmed from epoch {worker_epoch} on").format(
+                        worker_epoch=now.worker_epoch
+                    ),
+                    field="change",
+                )
+            return (
+                now.owner,
+                Method.CONFIRM_CHANGE_WORKER_ADDRESS,
+                b"",
+                gettext("worker becomes {new_worker}").format(new_worker=now.new_worker),
+            )
         case AddressChange.OWNER:
             new = _only(request, client=client)
             params_owner = ChangeOwnerAddressParams(new)
-            says = f"{new} is proposed as owner and must confirm"
+            says = gettext("{new} is proposed as owner and must confirm").format(new=new)
             return now.owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
         case AddressChange.OWNER_CONFIRM:
             if not now.pending_owner:
-                raise Conflict("no owner change is pending", field="change")
+                raise Conflict(gettext("no owner change is pending"), field="change")
             params_owner = ChangeOwnerAddressParams(address_parse(now.pending_owner))
-            says = f"{now.pending_owner} becomes the owner, for good"
+            says = gettext("{pending_owner} becomes the owner, for good").format(
+                pending_owner=now.pending_owner
+            )
             return now.pending_owner, Method.CHANGE_OWNER_ADDRESS, to_cbor(params_owner), says
         case AddressChange.BENEFICIARY | AddressChange.BENEFICIARY_CONFIRM:
             return _beneficiary_change(request, now, client=client)
         case _:
-            raise BadValue(f"must be one of {', '.join(AddressChange.values)}", field="change")
+            raise BadValue(
+                gettext("must be one of {values}").format(values=", ".join(AddressChange.values)),
+                field="change",
+            )
 
 
 def _control_change(
     request: AddressRequest, now: MinerAddresses, *, client: ChainClient
 ) -> tuple[str, int, bytes, str]:
     if request.addresses is None:
-        raise BadValue("must be given; an empty list takes all control addresses away", field="addresses")
+        raise BadValue(
+            gettext("must be given; an empty list takes all control addresses away"), field="addresses"
+        )
     control = _ids(request.addresses, client=client)
     params = ChangeWorkerAddressParams(address_parse(now.worker), control)
-    says = f"control addresses: {', '.join(map(str, control)) or 'none'}"
+    says = gettext("control addresses: {control}").format(
+        control=", ".join(map(str, control)) or gettext("none")
+    )
     return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
 
 
@@ -279,13 +304,18 @@ def _worker_change(
     request: AddressRequest, now: MinerAddresses, *, client: ChainClient
 ) -> tuple[str, int, bytes, str]:
     if now.new_worker:
-        raise Conflict(f"a change to {now.new_worker} is pending: confirm it first", field="change")
+        raise Conflict(
+            gettext("a change to {new_worker} is pending: confirm it first").format(
+                new_worker=now.new_worker
+            ),
+            field="change",
+        )
     new = _only(request, client=client)
     if address_parse(_key_of(str(new), client=client)).protocol != BLS:
-        reason = "the chain takes a BLS key as worker, an address that begins with f3"
+        reason = gettext("the chain takes a BLS key as worker, an address that begins with f3")
         raise BadValue(reason, field="addresses")
     params = ChangeWorkerAddressParams(new, tuple(map(address_parse, now.control)))
-    says = f"{new} becomes the worker once confirmed, after the chain's delay"
+    says = gettext("{new} becomes the worker once confirmed, after the chain's delay").format(new=new)
     return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
 
 
@@ -297,37 +327,44 @@ def _beneficiary_change(
         new = _only(request, client=client)
         is_owner = str(new) == now.owner
         if is_owner != (request.quota == 0) or is_owner != (request.expiration == 0):
-            reason = "the owner as beneficiary has quota and expiration 0, anybody else needs both"
+            reason = gettext("the owner as beneficiary has quota and expiration 0, anybody else needs both")
             raise BadValue(reason, field="quota")
         params = ChangeBeneficiaryParams(new, AttoFil(request.quota), request.expiration)
-        return now.owner, Method.CHANGE_BENEFICIARY, to_cbor(params), f"{new} is proposed as beneficiary"
+        return (
+            now.owner,
+            Method.CHANGE_BENEFICIARY,
+            to_cbor(params),
+            gettext("{new} is proposed as beneficiary").format(new=new),
+        )
     if change is None:
-        raise Conflict("no beneficiary change is pending", field="change")
+        raise Conflict(gettext("no beneficiary change is pending"), field="change")
     params = ChangeBeneficiaryParams(address_parse(change.address), AttoFil(change.quota), change.expiration)
     sender = now.beneficiary if not change.by_beneficiary else change.address
-    says = f"{sender} approves {change.address} as beneficiary"
+    says = gettext("{sender} approves {change} as beneficiary").format(sender=sender, change=change.address)
     return sender, Method.CHANGE_BENEFICIARY, to_cbor(params), says
 
 
 def _only(request: AddressRequest, *, client: ChainClient) -> Address:
     named = request.addresses or ()
     if len(named) != 1:
-        raise BadValue("name one address", field="addresses")
+        raise BadValue(gettext("name one address"), field="addresses")
     return _ids(named, client=client)[0]
 
 
 def _ids(addresses: Sequence[str], *, client: ChainClient) -> tuple[Address, ...]:
     """Resolve addresses to f0.  Raises BadValue for one that is none or that the chain does not know."""
     if len(addresses) > CONTROL_MAX:
-        raise BadValue(f"at most {CONTROL_MAX} addresses", field="addresses")
+        raise BadValue(gettext("at most {most} addresses").format(most=CONTROL_MAX), field="addresses")
     found = []
     for text in addresses:
         try:
             found.append(address_parse(client.state_lookup_id(str(address_parse(text)))))
         except BadAddress:
-            raise BadValue(f"{text[:100]} is no address", field="addresses") from None
+            raise BadValue(
+                gettext("{text} is no address").format(text=text[:100]), field="addresses"
+            ) from None
         except NodeRefused:
-            reason = f"{text[:100]} does not exist on chain: send it FIL first"
+            reason = gettext("{text} does not exist on chain: send it FIL first").format(text=text[:100])
             raise BadValue(reason, field="addresses") from None
     return tuple(found)
 
@@ -337,5 +374,7 @@ def _key_of(address: str, *, client: ChainClient) -> str:
     try:
         return client.state_account_key(address)
     except NodeRefused:
-        reason = f"{address} has no key of its own: propose the message in its multisig"
+        reason = gettext("{address} has no key of its own: propose the message in its multisig").format(
+            address=address
+        )
         raise BadValue(reason, field="addresses") from None

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.transitions import advance
 from apps.miners.errors import NoStandby, RolesNotCombined
 from apps.miners.models import Role
@@ -44,14 +46,23 @@ def roles_combine(
     rows = roles_lock(miner)
     seen = heard.get(RoleKind.WINDOW)
     if seen is None or (now - seen).total_seconds() > ROLE_LEASE_S:
-        raise NoStandby(f"no prover on {host} was heard of in the last {ROLE_LEASE_S} s", field="host")
+        raise NoStandby(
+            gettext("no prover on {host} was heard of in the last {seconds} s").format(
+                host=host, seconds=ROLE_LEASE_S
+            ),
+            field="host",
+        )
     combined = next((row.host for row in rows if row.before_combine and row.state == RoleState.HELD), "")
     if combined:
-        raise RolesNotCombined(f"the roles are combined on {combined} already: separate them first")
+        raise RolesNotCombined(
+            gettext("the roles are combined on {combined} already: separate them first").format(
+                combined=combined
+            )
+        )
     before = {row.pk: row.state for row in rows}
     for row in rows:
         if row.host != host and row.state in (RoleState.HELD, RoleState.STANDBY):
-            role_lose(row, now=now, note=f"combined on {host}", event="PARK")
+            role_lose(row, now=now, note=gettext("combined on {host}").format(host=host), event="PARK")
             Role.objects.filter(pk=row.pk).update(before_combine=before[row.pk])
     for kind in COMBINED:
         mine = next((row for row in rows if (row.host, row.kind) == (host, kind)), None)
@@ -68,7 +79,7 @@ def roles_separate(miner: Miner, *, now: datetime) -> list[Role]:
     """
     rows = [row for row in roles_lock(miner) if row.before_combine]
     if all(row.state == RoleState.REMOVED for row in rows):
-        raise RolesNotCombined("the roles of this miner are not combined on one host")
+        raise RolesNotCombined(gettext("the roles of this miner are not combined on one host"))
     for row in rows:
         if row.state == RoleState.REMOVED:
             continue

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed
@@ -108,16 +109,20 @@ def creation_plan(
     Raises NotAllowed, BadValue naming the field, NodeRefused, NodeUnavailable.
     """
     if not may_create(principal, tenant):
-        raise NotAllowed("this is for those who sign for the tenant")
+        raise NotAllowed(gettext("this is for those who sign for the tenant"))
     name_read(spec.name)
     owner, worker = (
         key_read(getattr(spec, field), tenant=tenant, field=field) for field in ("owner", "worker")
     )
     if address_parse(worker).protocol in (SECP256K1, DELEGATED):  # the message would never land
-        raise BadValue("the chain takes a BLS key as worker, an address that begins with f3", field="worker")
+        raise BadValue(
+            gettext("the chain takes a BLS key as worker, an address that begins with f3"), field="worker"
+        )
     proof = proof_of_size(network, spec.sector_size)
     if not actor_exists(owner, client=client):
-        raise BadValue("it does not exist on chain: send it the deposit and gas first", field="owner")
+        raise BadValue(
+            gettext("it does not exist on chain: send it the deposit and gas first"), field="owner"
+        )
     is_known = actor_exists(worker, client=client)
     return CreationPlan(owner, worker, proof, creation_deposit_read(client), 0 if is_known else WORKER_FUND)
 
@@ -150,7 +155,9 @@ def miner_create(
     plan = creation_plan(spec, principal=principal, tenant=tenant, client=client, network=network)
     if plan.worker_fund and not spec.fund_worker:
         fund = fil_format(plan.worker_fund)
-        reason = f"its address does not exist on chain yet: send it FIL first ({fund} creates it)"
+        reason = gettext(
+            "its address does not exist on chain yet: send it FIL first ({fund} creates it)"
+        ).format(fund=fund)
         raise BadValue(reason, field="worker")
     if plan.worker_fund:
         message_push(
@@ -185,7 +192,7 @@ def miner_create(
 def name_read(text: str) -> str:
     """Read what people call a miner.  Raises BadValue."""
     if not text.strip() or len(text) > NAME_MAX or not text.isprintable():
-        raise BadValue(f"1 to {NAME_MAX} letters", field="name")
+        raise BadValue(gettext("1 to {most} letters").format(most=NAME_MAX), field="name")
     return text.strip()
 
 
@@ -194,9 +201,9 @@ def key_read(text: str, *, tenant: Tenant, field: str) -> str:
     try:
         address = str(address_parse(text))
     except BadAddress:
-        raise BadValue("choose one of the wallets", field=field) from None
+        raise BadValue(gettext("choose one of the wallets"), field=field) from None
     if not sender_allowed(tenant.pk, address):
-        raise BadValue(f"{tenant.name} may not sign for it", field=field)
+        raise BadValue(gettext("{tenant} may not sign for it").format(tenant=tenant.name), field=field)
     return address
 
 
@@ -205,7 +212,7 @@ def proof_of_size(network: Network, size: int) -> RegisteredSealProof:
     for proof in network.seal_proofs:
         if proof.sector_size == size:
             return proof
-    raise BadValue("the network has no sectors of this size", field="sector_size")
+    raise BadValue(gettext("the network has no sectors of this size"), field="sector_size")
 
 
 def create_miner_push(
@@ -239,7 +246,10 @@ def create_miner_push(
     except IntegrityError:
         miner = Miner.objects.get(create_message_id=message_id)
     if miner.tenant_id != tenant.pk:
-        raise MinerTaken(f"message id {message_id} makes another account's miner", field="message_id")
+        raise MinerTaken(
+            gettext("message id {message_id} makes another account's miner").format(message_id=message_id),
+            field="message_id",
+        )
     if miner.state != MinerState.CREATING:
         return miner
     params = power.CreateMinerParams(
@@ -327,8 +337,8 @@ def _miner_follow(pk: int, message: Message) -> None:
 
 def _refusal(message: Message) -> str:
     if message.state == MessageState.LANDED:
-        return f"CreateMiner ended with exit code {message.exit_code}"
-    return message.error or f"CreateMiner was {message.state.lower()}"
+        return gettext("CreateMiner ended with exit code {exit_code}").format(exit_code=message.exit_code)
+    return message.error or gettext("CreateMiner was {state}").format(state=message.state.lower())
 
 
 def to_address(value: Address | str) -> Address:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -39,17 +40,20 @@ def miner_import(
     Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
     """
     if not (principal.is_operator and principal.may("admin")):
-        raise NotAllowed("this is for the operator of the pool")
+        raise NotAllowed(gettext("this is for the operator of the pool"))
     try:
         parsed = address_parse(address)
     except BadAddress:
-        raise BadValue("write the address of a miner, such as f01004", field="address") from None
+        raise BadValue(gettext("write the address of a miner, such as f01004"), field="address") from None
     text = str(parsed) if parsed.protocol == ID else client.state_lookup_id(str(parsed))
     info = client.state_miner_info(text)
     size, proof = int(info["SectorSize"]), post_proof(int(info["WindowPoStProofType"]))
     seal = proof_of_size(network, size)
     if seal.window_post_proof != proof:
-        raise BadValue(f"it proves by {proof.name}, which the pool does not seal for", field="address")
+        raise BadValue(
+            gettext("it proves by {proof}, which the pool does not seal for").format(proof=proof.name),
+            field="address",
+        )
     with transaction.atomic():
         miner = miner_add(tenant=tenant, name=name_read(name), address=text, seal_proof=seal)
         audit_record(
@@ -80,6 +84,8 @@ def miner_add(*, tenant: Tenant, name: str, address: Address | str, seal_proof: 
         },
     )
     if miner.tenant_id != tenant.pk or miner_owner(actor_id=actor_id) not in ("", tenant.name):
-        raise MinerTaken(f"f0{actor_id} belongs to another account", field="address")
+        raise MinerTaken(
+            gettext("f0{actor_id} belongs to another account").format(actor_id=actor_id), field="address"
+        )
     miner_grant(tenant=tenant, actor_id=actor_id)
     return miner

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.models import Network
 from apps.chain.services.networks import network_forget
@@ -31,11 +32,15 @@ def network_unbind(*, principal: Principal) -> str:
     """
     row = Network.objects.select_for_update().first()
     if row is None:
-        raise Conflict("the pool is bound to no network")
+        raise Conflict(gettext("the pool is bound to no network"))
     if Miner.objects.exists():
-        raise Conflict(f"the pool holds a miner of {row.name}: it stays bound to it")
+        raise Conflict(
+            gettext("the pool holds a miner of {name}: it stays bound to it").format(name=row.name)
+        )
     if Message.objects.exists():
-        raise Conflict(f"the pool holds messages of {row.name}: it stays bound to it")
+        raise Conflict(
+            gettext("the pool holds messages of {name}: it stays bound to it").format(name=row.name)
+        )
     network_forget()
     Tracker.objects.update(height=-1, key="")
     audit_record(

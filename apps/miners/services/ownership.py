@@ -9,6 +9,7 @@ together by `apps.proving.services.transfer.miner_transfer`.
 from __future__ import annotations
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.miners.errors import MinerInUse
 from apps.miners.models import Miner
@@ -22,8 +23,11 @@ def assignment_check(*, actor_id: int, tenant: Tenant | None) -> None:
     worked = Miner.objects.select_related("tenant").select_for_update(of=("self",)).filter(actor_id=actor_id)
     row = worked.first()
     if row is not None and (tenant is None or row.tenant_id != tenant.pk):
-        way = "" if tenant is None else ": transfer it on its page"
-        raise MinerInUse(f"the pool works for it as {row.tenant.name}'s{way}", field="miner")
+        if tenant is None:
+            refusal = gettext("the pool works for it as {tenant}'s")
+        else:
+            refusal = gettext("the pool works for it as {tenant}'s: transfer it on its page")
+        raise MinerInUse(refusal.format(tenant=row.tenant.name), field="miner")
 
 
 @transaction.atomic
@@ -49,5 +53,8 @@ def tenant_remove(*, tenant: Tenant) -> None:
     worked = Miner.objects.select_for_update().filter(tenant=tenant).exclude(actor_id=None).order_by("pk")
     first = worked.first()
     if first is not None:
-        raise MinerInUse(f"the pool works for its miner {first.address}: disable it instead", field="name")
+        raise MinerInUse(
+            gettext("the pool works for its miner {first}: disable it instead").format(first=first.address),
+            field="name",
+        )
     tenant_delete(tenant=tenant)

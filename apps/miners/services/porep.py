@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -34,10 +35,13 @@ def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Mi
     Raises BadValue, NotAllowed.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     choices = {str(known): proof for known, proof in porep_choices(miner, network).items()}
     if rule not in choices:
-        raise BadValue(f"{network.name} takes {', '.join(choices)}", field="porep")
+        raise BadValue(
+            gettext("{network} takes {choices}").format(network=network.name, choices=", ".join(choices)),
+            field="porep",
+        )
     with transaction.atomic():
         row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
         before = porep_of(row)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
@@ -50,9 +51,9 @@ def miner_remove(miner: Miner, *, principal: Principal) -> None:
         may_create(principal, miner.tenant) if miner.state == MinerState.FAILED else _is_in_charge(principal)
     )
     if not is_allowed:
-        raise NotAllowed("this is for the operator of the pool")
+        raise NotAllowed(gettext("this is for the operator of the pool"))
     if not may_remove(principal, miner):
-        raise Conflict("it was made here, or has sectors or pieces here: it stays", field="miner")
+        raise Conflict(gettext("it was made here, or has sectors or pieces here: it stays"), field="miner")
     target, tenant_id = miner.address or str(miner.uuid), miner.tenant_id
     if miner.actor_id is not None:
         miner_grant_revoke(actor_id=miner.actor_id)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import IntegrityError, transaction
 from django.db.models import Max
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
@@ -45,9 +46,11 @@ class RoleGrant:
 
     def __post_init__(self) -> None:
         if self.kind not in RoleKind:
-            raise BadValue(f"must be one of {', '.join(RoleKind.values)}", field="kind")
+            raise BadValue(
+                gettext("must be one of {values}").format(values=", ".join(RoleKind.values)), field="kind"
+            )
         if not 0 < len(self.host) <= HOST_MAX or not self.host.isprintable():
-            raise BadValue(f"must have 1 to {HOST_MAX} characters", field="host")
+            raise BadValue(gettext("must have 1 to {most} characters").format(most=HOST_MAX), field="host")
 
 
 def roles_lock(miner: Miner) -> list[Role]:
@@ -65,7 +68,9 @@ def roles_restored_lose(miner: Miner, *, now: datetime) -> list[Role]:
 def _restored_lose(rows: Iterable[Role], restored_at: datetime | None, *, now: datetime) -> list[Role]:
     gone = [row for row in rows if role_is_restored(row, restored_at)]
     for row in gone:
-        role_lose(row, now=now, note="the database was restored: another host may have held it since")
+        role_lose(
+            row, now=now, note=gettext("the database was restored: another host may have held it since")
+        )
     return gone
 
 
@@ -76,7 +81,9 @@ def role_give(miner: Miner, grant: RoleGrant, *, heard_at: datetime | None, now:
     Again gives the same row with the priority that is asked now.  Raises MinerNotReady.
     """
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     rows = roles_lock(miner)
     row = next((one for one in rows if (one.host, one.kind) == (grant.host, grant.kind)), None)
     if row is None:
@@ -131,7 +138,7 @@ def role_remove(miner: Miner, *, host: str, kind: str, now: datetime) -> Role:
     was_held = row.state == RoleState.HELD
     role_lose(row, now=now, note="taken away", event="REMOVE")
     if was_held and row.is_exclusive:
-        _succeed(rows, row, now=now, note=f"taken from {host}")
+        _succeed(rows, row, now=now, note=gettext("taken from {host}").format(host=host))
     publish_roles(miner)
     return row
 
@@ -143,13 +150,24 @@ def role_fail_over(miner: Miner, *, kind: str, to_host: str = "", now: datetime)
     Without `to_host` the one with the highest priority.  Raises BadValue, RoleUnknown, NoStandby.
     """
     if kind not in EXCLUSIVE_ROLES:
-        raise BadValue(f"only {', '.join(EXCLUSIVE_ROLES)} have one holder", field="kind")
+        raise BadValue(
+            gettext("only {exclusive_roles} have one holder").format(
+                exclusive_roles=", ".join(EXCLUSIVE_ROLES)
+            ),
+            field="kind",
+        )
     rows = roles_lock(miner)
     target = _standby_choose(rows, kind, to_host, now=now)
     holder = next((one for one in rows if one.kind == kind and one.state == RoleState.HELD), None)
     if holder is not None:
-        role_lose(holder, now=now, note=f"failed over to {target.host}")
-    role_take(target, now=now, note=f"failed over from {holder.host}" if holder else "failed over")
+        role_lose(holder, now=now, note=gettext("failed over to {host}").format(host=target.host))
+    role_take(
+        target,
+        now=now,
+        note=gettext("failed over from {host}").format(host=holder.host)
+        if holder
+        else gettext("failed over"),
+    )
     publish_roles(miner)
     return holder, target
 
@@ -159,13 +177,24 @@ def _standby_choose(rows: list[Role], kind: str, to_host: str, *, now: datetime)
     if to_host:
         row = _row_of(rows, to_host, kind)
         if row.state != RoleState.STANDBY:
-            raise NoStandby(f"{to_host} holds {kind} already", field="host")
+            raise NoStandby(
+                gettext("{to_host} holds {kind} already").format(to_host=to_host, kind=kind), field="host"
+            )
         if not role_is_heard(row, now=now):
-            raise NoStandby(f"{to_host} was not heard of in the last {ROLE_LEASE_S} s", field="host")
+            raise NoStandby(
+                gettext("{to_host} was not heard of in the last {seconds} s").format(
+                    to_host=to_host, seconds=ROLE_LEASE_S
+                ),
+                field="host",
+            )
         return row
     found = _successor(rows, kind, now=now)
     if found is None:
-        raise NoStandby(f"no other host with the role {kind} was heard of in the last {ROLE_LEASE_S} s")
+        raise NoStandby(
+            gettext("no other host with the role {kind} was heard of in the last {seconds} s").format(
+                kind=kind, seconds=ROLE_LEASE_S
+            )
+        )
     return found
 
 
@@ -230,10 +259,10 @@ def _lapsed_take(row: Role, rows: list[Role], *, now: datetime) -> list[Role]:
         return []
     if _successor(same, row.kind, now=now) is not row:
         return []
-    words = "nobody held it"
+    words = gettext("nobody held it")
     if holder is not None:
-        words = f"the lease of {holder.host} ran out"
-        role_lose(holder, now=now, note=f"its lease ran out: {row.host} took over")
+        words = gettext("the lease of {host} ran out").format(host=holder.host)
+        role_lose(holder, now=now, note=gettext("its lease ran out: {host} took over").format(host=row.host))
     role_take(row, now=now, note=words)
     publish_roles(row.miner)
     return [] if holder is None else [holder]
@@ -248,7 +277,7 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
     rows = list(Role.objects.select_for_update(no_key=True).filter(miner=miner, kind=kind).order_by("pk"))
     row = _row_of(rows, host, kind)
     if role_is_restored(row, recovery_row().restored_at):
-        raise RoleFenced("the database was restored: give the role again", field="token")
+        raise RoleFenced(gettext("the database was restored: give the role again"), field="token")
     if row.state != RoleState.HELD or row.token != token:
         raise RoleFenced(_fenced_text(rows, row, token), field="token")
     lease = now + ROLE_LEASE if row.is_exclusive else None
@@ -259,12 +288,20 @@ def role_renew(miner: Miner, *, host: str, kind: str, token: int, now: datetime)
 
 def _fenced_text(rows: Iterable[Role], row: Role, token: int) -> str:
     if row.state == RoleState.HELD:
-        return f"{row.host} holds {row.kind} under token {row.token}; {token} is of an earlier lease"
+        return gettext("{host} holds {kind} under token {token}; {given} is of an earlier lease").format(
+            host=row.host, kind=row.kind, token=row.token, given=token
+        )
     holder = next((one for one in rows if one.state == RoleState.HELD), None)
     if holder is None:
-        return f"{row.host} does not hold {row.kind}: {row.note or 'nobody does'}"
+        return gettext("{host} does not hold {kind}: {note}").format(
+            host=row.host, kind=row.kind, note=row.note or gettext("nobody does")
+        )
     since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC"
-    return f"{holder.host} holds {row.kind} since {since} under token {holder.token}: {row.note}".rstrip(": ")
+    return (
+        gettext("{host} holds {kind} since {since} under token {token}: {note}")
+        .format(host=holder.host, kind=row.kind, since=since, token=holder.token, note=row.note)
+        .rstrip(": ")
+    )
 
 
 def roles_forget(miner: Miner) -> None:

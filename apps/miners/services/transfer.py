@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core.live import Change, publish
 from apps.gateway.selectors import keys_served
 from apps.messages.models import Message
@@ -64,7 +66,9 @@ def transfer_lock(request: TransferRequest) -> tuple[TransferRequest, Miner]:
     if request.to_tenant.pk not in tenants:
         raise TenantUnknown(request.to_tenant.name, field="tenant")
     if miner.tenant_id not in tenants:
-        raise MinerMoved(f"it is {miner.tenant.name}'s by now", field="from_tenant")
+        raise MinerMoved(
+            gettext("it is {tenant}'s by now").format(tenant=miner.tenant.name), field="from_tenant"
+        )
     return replace(request, to_tenant=tenants[request.to_tenant.pk]), miner
 
 
@@ -94,15 +98,27 @@ def transfer_check(request: TransferRequest, miner: Miner) -> None:
     Raises MinerNotReady, MinerMoved, TransferRefused with the field to blame.
     """
     if miner.actor_id is None or miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     if request.from_tenant and request.from_tenant != miner.tenant.name:
-        raise MinerMoved(f"it is {miner.tenant.name}'s, not {request.from_tenant}'s", field="from_tenant")
+        raise MinerMoved(
+            gettext("it is {tenant}'s, not {from_tenant}'s").format(
+                tenant=miner.tenant.name, from_tenant=request.from_tenant
+            ),
+            field="from_tenant",
+        )
     if miner.tenant_id == request.to_tenant.pk:
-        raise TransferRefused(f"it is {request.to_tenant.name}'s already", field="tenant")
+        raise TransferRefused(
+            gettext("it is {to_tenant}'s already").format(to_tenant=request.to_tenant.name), field="tenant"
+        )
     if not request.to_tenant.is_open:
-        raise TransferRefused(f"{request.to_tenant.name} is disabled: enable it first", field="tenant")
+        raise TransferRefused(
+            gettext("{to_tenant} is disabled: enable it first").format(to_tenant=request.to_tenant.name),
+            field="tenant",
+        )
     if not miner.worker:
-        raise TransferRefused("its keys are not known yet: the next head tells them", field="miner")
+        raise TransferRefused(gettext("its keys are not known yet: the next head tells them"), field="miner")
     signers_check(miner, to_tenant=request.to_tenant)
 
 
@@ -113,16 +129,20 @@ def signers_check(miner: Miner, *, to_tenant: Tenant) -> None:
     lacking = [address for address in needed if not sender_allowed(to_tenant.pk, address)]
     if lacking:
         raise TransferRefused(
-            f"{name} may not sign with {', '.join(lacking)}, which sends for it: "
-            f"give {name} the address on its page first",
+            gettext(
+                "{name} may not sign with {lacking}, which sends for it: give {name} the address "
+                "on its page first"
+            ).format(name=name, lacking=", ".join(lacking)),
             field="signer",
         )
     served = keys_served(name, needed)
     away = [address for address in needed if address not in served]
     if away:
         raise TransferRefused(
-            f"no signer that holds {', '.join(away)} serves {name} now: connect one, "
-            "or approve it on the page Gateway",
+            gettext(
+                "no signer that holds {away} serves {name} now: connect one, or approve it on "
+                "the page Gateway"
+            ).format(away=", ".join(away), name=name),
             field="signer",
         )
 

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import structlog
 from django.db import Error, IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core import clock
@@ -75,7 +76,9 @@ def delivery_request(
     """
     if first < 0 or num_bytes < 1 or first + num_bytes > unpadded_bytes(piece.padded_size):
         raise BadValue(
-            f"bytes {first} to {first + num_bytes} are not in a piece of {unpadded_bytes(piece.padded_size)}",
+            gettext("bytes {first} to {end} are not in a piece of {padded_size}").format(
+                first=first, end=first + num_bytes, padded_size=unpadded_bytes(piece.padded_size)
+            ),
             field="size",
         )
     asked = [str(piece.uuid), first, num_bytes, target.url, target.token, target.is_registered]
@@ -184,7 +187,7 @@ class _Sendings:
         if len(self.under_way) >= AT_ONCE:
             return
         if row.until <= now:
-            delivery_fail(row, "it was not unsealed in time")
+            delivery_fail(row, gettext("it was not unsealed in time"))
             return
         market = urlsplit(row.shown).netloc
         if market in self._markets_full():
@@ -257,7 +260,7 @@ def _note_failure(row: PieceDelivery, error: BaseException, *, now: datetime) ->
         PieceDelivery.objects.filter(pk=row.pk).update(**values, updated_at=clock.now())
         log.warning("delivery_put_off", delivery=str(row), reason=str(error)[:200])
     elif isinstance(error, ValueError):  # its text names the token
-        delivery_fail(row, "its address or its token cannot be sent")
+        delivery_fail(row, gettext("its address or its token cannot be sent"))
     else:
         raise error
 

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -31,13 +32,15 @@ def data_restore(piece: Piece, source: Source) -> None:
         try:
             is_all = bytes_write(file, source, at=0, most=size, note=lambda _: None)
             if not is_all or file.tell() != size:
-                raise UploadCut(f"{file.tell()} of {size} bytes came")
+                raise UploadCut(
+                    gettext("{received} of {size} bytes came").format(received=file.tell(), size=size)
+                )
             computed = commitment_of(path).grown_to(piece.padded_size)
             if str(computed.cid) != piece.piece_cid:
                 raise PieceMismatch(announced=piece.piece_cid, computed=str(computed.cid))
         except OSError as error:
             path.unlink(missing_ok=True)
-            raise UploadCut(f"the body ended: {type(error).__name__}") from error
+            raise UploadCut(gettext("the body ended: {error}").format(error=type(error).__name__)) from error
         except BaseException:
             path.unlink(missing_ok=True)
             raise

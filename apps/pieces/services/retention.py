@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core import clock
@@ -77,12 +78,18 @@ def _fetch(piece: Piece) -> None:
             try:
                 fits = bytes_write(file, response, at=0, most=piece.room, note=lambda _: None)
             except OSError as error:
-                raise SourceAway(f"the download cannot be written: {type(error).__name__}") from None
+                raise SourceAway(
+                    gettext("the download cannot be written: {error}").format(error=type(error).__name__)
+                ) from None
             if not fits:
                 raise PieceTooLarge(piece.room)
         size = file.tell()
         if not size or (piece.payload_size or size) != size:
-            raise SourceAway(f"{size} of {piece.payload_size or 'some'} bytes came")
+            raise SourceAway(
+                gettext("{size} of {payload_size} bytes came").format(
+                    size=size, payload_size=piece.payload_size or gettext("some")
+                )
+            )
         advance(
             piece,
             "RECEIVE",

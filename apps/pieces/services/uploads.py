@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue
@@ -59,22 +60,30 @@ def spec_check(miner: Miner, spec: PieceSpec) -> None:
     Raises MinerNotReady, BadValue, PieceTooLarge, PieceEmpty, DiskFull.
     """
     if spec.purpose not in PiecePurpose.values:
-        raise BadValue(f"must be one of {', '.join(PiecePurpose.values)}", field="purpose")
+        raise BadValue(
+            gettext("must be one of {values}").format(values=", ".join(PiecePurpose.values)), field="purpose"
+        )
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     if spec.piece_cid:
         try:
             cid_to_commd(cid_parse(spec.piece_cid))
         except BadCid as error:
-            raise BadValue(f"is no piece commitment: {error}", field="Piece-Cid") from None
+            raise BadValue(
+                gettext("is no piece commitment: {error}").format(error=error), field="Piece-Cid"
+            ) from None
     room = spec.padded_size
     if room is not None and (room < 128 or room.bit_count() != 1 or room > miner.sector_size):
         raise BadValue(
-            f"must be a power of two from 128 to {miner.sector_size}, the miner's sector size",
+            gettext("must be a power of two from 128 to {sector_size}, the miner's sector size").format(
+                sector_size=miner.sector_size
+            ),
             field="Piece-Size",
         )
     if (spec.allocation is None) != (spec.client is None):
-        raise BadValue("an allocation has a client and an id", field="allocation")
+        raise BadValue(gettext("an allocation has a client and an id"), field="allocation")
     if spec.payload_size is not None:
         if spec.payload_size < 1:
             raise PieceEmpty
@@ -122,7 +131,11 @@ def piece_upload(miner: Miner, spec: PieceSpec, source: Source, *, by: Principal
     try:
         received = _part_write(piece, source, offset=0)
         if spec.payload_size is not None and received != spec.payload_size:
-            raise UploadCut(f"{received} of {spec.payload_size} bytes came")
+            raise UploadCut(
+                gettext("{received} of {payload_size} bytes came").format(
+                    received=received, payload_size=spec.payload_size
+                )
+            )
         return upload_end(piece, by=by)
     except BaseException:
         piece_discard(piece)
@@ -169,7 +182,11 @@ def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
         try:
             fits = bytes_write(file, source, at=offset, most=most, note=partial(_received_note, piece))
         except OSError as error:
-            raise UploadCut(f"the body ended after {piece.received} bytes: {type(error).__name__}") from error
+            raise UploadCut(
+                gettext("the body ended after {received} bytes: {error}").format(
+                    received=piece.received, error=type(error).__name__
+                )
+            ) from error
         if not fits:
             file.truncate(offset)
             _received_note(piece, offset)
@@ -195,7 +212,9 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
     with transaction.atomic():
         fresh = Piece.objects.select_for_update().get(pk=piece.pk)
         if fresh.sector_number is not None:
-            raise PieceInSector(f"it is in sector {fresh.sector_number}")
+            raise PieceInSector(
+                gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
+            )
         piece_discard(piece)
         audit_record(principal=by, action="piece.remove", target=str(piece), before={"state": piece.state})
 
@@ -203,13 +222,17 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
 def piece_purpose_set(piece: Piece, purpose: str, *, by: Principal) -> Piece:
     """Set into which sectors a piece goes while it is in none.  Raises BadValue, PieceInSector, PieceOver."""
     if purpose not in PiecePurpose.values:
-        raise BadValue(f"must be one of {', '.join(PiecePurpose.values)}", field="purpose")
+        raise BadValue(
+            gettext("must be one of {values}").format(values=", ".join(PiecePurpose.values)), field="purpose"
+        )
     with transaction.atomic():
         fresh = Piece.objects.select_for_update().get(pk=piece.pk)
         if fresh.sector_number is not None:
-            raise PieceInSector(f"it is in sector {fresh.sector_number}")
+            raise PieceInSector(
+                gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
+            )
         if fresh.state not in UNPLACED:
-            raise PieceOver(f"it has failed: {fresh.error}")
+            raise PieceOver(gettext("it has failed: {error}").format(error=fresh.error))
         if fresh.purpose != purpose:
             Piece.objects.filter(pk=piece.pk).update(purpose=purpose, updated_at=clock.now())
             audit_record(

@@ -267,7 +267,7 @@ def address_of(text: str, taken: Taken) -> str | None:
 
 def rate_limit_import(row: Row, taken: Taken) -> None:
     """Import a rate limit."""
-    tenant = owner_of(row["name"], "a rate limit", taken)
+    tenant = owner_of(row["name"], gettext("a rate limit"), taken)
     if tenant is None:
         return
     asked = row["reqlimit"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
+from string import Formatter
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 ROOMS: Final = (
     "apps/chain",
     "apps/checks",
+    "apps/core",
     "apps/dashboard",
+    "apps/gateway",
+    "apps/miners",
+    "apps/pieces",
     "apps/users",
     "apps/wallets",
 )
@@ -26,7 +31,14 @@ WORDS: Final = re.compile(
 )
 UNIT: Final = re.compile(r"[;:, ]*\{\} ?(ms|ep|h|min|s|d|FIL|nFIL|B)?")
 SQL: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|SET LOCAL|FROM|WITH|\{\}\s+UNION) ")
-FOR_PROGRAMS: Final = ("ImproperlyConfigured", "RuntimeError", "TypeError", "ValueError", "reverse")
+FOR_PROGRAMS: Final = (
+    "AssertionError",
+    "ImproperlyConfigured",
+    "RuntimeError",
+    "TypeError",
+    "ValueError",
+    "reverse",
+)
 """What takes a text that no person reads on a page."""
 COMMAND: Final = "make "
 """Begins what is typed into a shell, the same in every language."""
@@ -109,6 +121,42 @@ def test_each_exact_text_is_still_written_somewhere() -> None:
     written = {text for room in ROOMS for _, text in texts_of(room)}
 
     assert {line for line in EXACT if not line.startswith("#")} <= written
+
+
+def unfilled(source: str) -> Iterator[str]:
+    """Yield the marked sentences whose placeholders are not those that are given."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(args=[ast.Constant(value=str(text)), *_]), attr="format"),
+                args=[],
+                keywords=words,
+            ):
+                names = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+                if names != {word.arg for word in words}:
+                    yield f"{node.lineno}: {text}"
+
+
+def test_each_placeholder_of_a_sentence_is_filled() -> None:
+    found = {
+        f"{path.relative_to(SITE)}:{line}"
+        for path in sorted((SITE / "apps").rglob("*.py"))
+        for line in unfilled(path.read_text())
+    }
+
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "count"),
+    [
+        ("gettext('{many} of {name} lost').format(many=1, name=row.name)", 0),
+        ("gettext('{many} of {name} lost').format(many=1)", 1),
+        ("gettext('{many} lost').format(many=1, name=row.name)", 1),
+    ],
+)
+def test_a_placeholder_without_its_value_is_found(source: str, count: int) -> None:
+    assert len(list(unfilled(source))) == count
 
 
 @pytest.mark.parametrize(
