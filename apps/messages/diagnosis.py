@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.core import clock
 from apps.messages.models import GasGuard, Message, Sender
 from apps.messages.selectors.gas import PREMIUM_USUAL, guards_spent
@@ -136,15 +138,19 @@ def _remedy(action: str, message: Message, *, base_fee: int) -> Remedy:
     premium = premium_floor(int(message.gas_premium))
     if action == "replace":
         cap = max(int(message.gas_fee_cap), base_fee + premium)
-        does = f"the same nonce with a premium of at least {premium} attoFIL"
+        does = gettext("the same nonce with a premium of at least {premium} attoFIL").format(premium=premium)
         return Remedy(action, does, message.gas_limit * cap)
     if action == "cancel":
-        does = f"an empty message takes nonce {message.nonce}; if a block takes this one first, it has landed"
+        does = gettext(
+            "an empty message takes nonce {nonce}; if a block takes this one first, it has landed"
+        ).format(nonce=message.nonce)
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + premium))
     if action == "mark-bad":
         if message.nonce is None:
             return Remedy(action, "marks the message failed; it will never be signed")
-        does = f"marks the message failed; if no node has it, a gap filler takes nonce {message.nonce}"
+        does = gettext(
+            "marks the message failed; if no node has it, a gap filler takes nonce {nonce}"
+        ).format(nonce=message.nonce)
         return Remedy(action, does, TRANSFER_LIMIT * (base_fee + PREMIUM_USUAL))
     return Remedy(action, DOES[action])
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 
 
@@ -19,8 +21,14 @@ class MessageIdAmbiguous(Conflict):
     code: ClassVar[str] = "message_id_ambiguous"
 
     def __init__(self, uids: dict[str, str]) -> None:
-        named = ", ".join(f"{uid} of {tenant}" for tenant, uid in sorted(uids.items()))
-        super().__init__(f"several tenants have a message of this id; take its uid: {named}", field="id")
+        named = ", ".join(
+            gettext("{uid} of {tenant}").format(uid=uid, tenant=tenant)
+            for tenant, uid in sorted(uids.items())
+        )
+        super().__init__(
+            gettext("several tenants have a message of this id; take its uid: {named}").format(named=named),
+            field="id",
+        )
 
 
 class MessageIdTaken(Conflict):
@@ -41,7 +49,7 @@ class ReceiverNotGranted(NotAllowed):
     code: ClassVar[str] = "receiver_not_granted"
 
     def __init__(self, address: str) -> None:
-        super().__init__(f"this token sends nothing to {address}", field="to")
+        super().__init__(gettext("this token sends nothing to {address}").format(address=address), field="to")
 
 
 class SenderShared(NotAllowed):
@@ -51,7 +59,10 @@ class SenderShared(NotAllowed):
 
     def __init__(self) -> None:
         super().__init__(
-            "other tenants send from this address too: ask the operator of the pool to change its settings",
+            gettext(
+                "other tenants send from this address too: ask the operator of the pool to "
+                "change its settings"
+            ),
             field="address",
         )
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q
+from django.utils.translation import gettext, ngettext
 
 from apps.core.compiled import Compiled
 from apps.proving.due import WAITS_TO_OPEN
@@ -196,7 +197,9 @@ def _forecast_unproved(deadline: Deadline, context: ForecastContext) -> tuple[st
     risk = _foreseen(deadline) if context.provers else "no prover is connected"
     if risk:
         return Forecast.AT_RISK, risk
-    return Forecast.LATER, f"challenged at epoch {deadline.challenge_epoch}"
+    return Forecast.LATER, gettext("challenged at epoch {challenge_epoch}").format(
+        challenge_epoch=deadline.challenge_epoch
+    )
 
 
 def _foreseen(deadline: Deadline) -> str:
@@ -204,7 +207,9 @@ def _foreseen(deadline: Deadline) -> str:
     if deadline.lacks:
         return "; ".join(deadline.lacks.values())[:200]
     if deadline.miss is not None and deadline.miss >= AMBER:
-        return f"{deadline.miss:.0%} of measured proofs and landings would be too late"
+        return gettext("{miss:.0%} of measured proofs and landings would be too late").format(
+            miss=deadline.miss
+        )
     return ""
 
 
@@ -214,27 +219,37 @@ def _risk_of(post: WindowPost, deadline: Deadline, context: ForecastContext) -> 
         return "no prover is connected"
     first = post.attempt(AttemptKind.FIRST) if post.state == PostState.PROVING else None
     if first is not None and first.work.error:
-        return f"proving failed: {first.work.error}"[:200]
+        return gettext("proving failed: {error}").format(error=first.work.error)[:200]
     if first is not None and first.state == AttemptState.STALLED:
-        return f"partition {', '.join(map(str, post.partitions))}: {first.reason}"[:200]
+        return gettext("partition {partitions}: {reason}").format(
+            partitions=", ".join(map(str, post.partitions)), reason=first.reason
+        )[:200]
     if post.state == PostState.PROVING and post.tries:
-        return f"{post.tries} {'try' if post.tries == 1 else 'tries'} failed: {post.error}"[:200]
+        words = ngettext("{tries} try failed: {error}", "{tries} tries failed: {error}", post.tries)
+        return words.format(tries=post.tries, error=post.error)[:200]
     if post.state == PostState.NOTHING:
-        return f"partition {', '.join(map(str, post.partitions))}: {post.error}"[:200]
+        return gettext("partition {partitions}: {error}").format(
+            partitions=", ".join(map(str, post.partitions)), error=post.error
+        )[:200]
     if post.state == PostState.PROVED and post.skipped:
         return _left_out([post])
     if post.state in (PostState.PROVING, PostState.PROVED) and left <= context.window // 3:
-        return f"not sent yet, {left} epochs left"
+        return gettext("not sent yet, {left} epochs left").format(left=left)
     if post.state == PostState.SENT and left <= context.window // 2:
         why = context.message_waits.get(post.message_id, "")
-        return f"not landed yet, {left} epochs left{': ' + why if why else ''}"[:200]
+        words = gettext("not landed yet, {left} epochs left").format(left=left)
+        return f"{words}: {why}"[:200] if why else words
     return ""
 
 
 def _left_out(posts: list[WindowPost]) -> str:
     count = sum(len(numbers) for post in posts for numbers in post.skipped.values())
-    sectors = "1 sector is" if count == 1 else f"{count} sectors are"
-    return f"{sectors} left out: their files cannot be read" if count else ""
+    words = ngettext(
+        "{count} sector is left out: their files cannot be read",
+        "{count} sectors are left out: their files cannot be read",
+        count,
+    )
+    return words.format(count=count) if count else ""
 
 
 def _progress_of(posts: list[WindowPost], deadline: Deadline, context: ForecastContext) -> str:

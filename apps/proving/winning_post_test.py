@@ -9,6 +9,8 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.chain.selectors import head_current, network_current
 from apps.core.errors import Conflict
 from apps.sectors.models import Sector
@@ -32,7 +34,9 @@ def trial_request(viewer: Principal, *, actor_id: int) -> dict[str, Any]:
     sector = (rows if viewer.is_operator else rows.filter(miner__tenant_id=viewer.own_id)).first()
     head = head_current()
     if sector is None or sector.comm_r is None or head is None:
-        raise NothingToProve(f"f0{actor_id} has no active sector that could be proved")
+        raise NothingToProve(
+            gettext("f0{actor_id} has no active sector that could be proved").format(actor_id=actor_id)
+        )
     randomness = secrets.token_bytes(31) + b"\x00"  # as the chain's: a field element
     return {
         "SectorInfos": [

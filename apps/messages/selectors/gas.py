@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Avg, Case, Count, ExpressionWrapper, F, Q, Sum, Value, When
 from django.db.models.functions import Least
+from django.utils.translation import gettext
 
 from apps.core.errors import NotFound
 from apps.core.fields import AddressField, AttoFilField
@@ -183,7 +184,7 @@ def guard_get(viewer: Principal, uuid: UUID | str) -> GasGuard:
     """Return one guard.  Raises NotFound for a stranger's too."""
     row = guards_visible(viewer).filter(uuid=uuid).first()
     if row is None:
-        raise NotFound("there is no such guard", field="uuid")
+        raise NotFound(gettext("there is no such guard"), field="uuid")
     return row
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.core.errors import NotFound
@@ -50,7 +51,7 @@ def unmatched_get(cid: str) -> UnmatchedMessage:
     except ValidationError:  # no CID at all
         row = None
     if row is None:
-        raise NotFound("there is no such message to decide about", field="cid")
+        raise NotFound(gettext("there is no such message to decide about"), field="cid")
     return row
 
 
@@ -65,6 +66,12 @@ def recovery_hold_reason(sender: Sender, recovery: Recovery) -> str:
     if recovery.since is None:
         return ""
     if sender.read_back_at is None or sender.read_back_at < recovery.since:
-        return f"{recovery.reason[:500]}; what {sender.address} sent since is being read from the chain"
+        return gettext("{recovery}; what {sender} sent since is being read from the chain").format(
+            recovery=recovery.reason[:500], sender=sender.address
+        )
     count = unmatched_open().filter(from_addr=sender.address).count()
-    return f"{count} messages of this sender on chain have no row: decide about them" if count else ""
+    return (
+        gettext("{count} messages of this sender on chain have no row: decide about them").format(count=count)
+        if count
+        else ""
+    )

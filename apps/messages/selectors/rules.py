@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core.errors import NotFound
 from apps.messages.models import ActorRules
 
@@ -22,5 +24,5 @@ def method_rule_get(key: UUID) -> ActorRules:
     """Return one rule.  Raises NotFound."""
     row = method_rules().filter(pk=key).first()
     if row is None:
-        raise NotFound("there is no such rule")
+        raise NotFound(gettext("there is no such rule"))
     return row

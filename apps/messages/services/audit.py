@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.messages.models import MessageEvent
 from apps.users.services.audit import AuditEvent, audit_entries_record
 from poolsite.filecoin.amounts import fil_format
@@ -60,16 +62,16 @@ def pushed_fields(row: Message) -> dict[str, Any]:
         "to": row.to,
         "value": fil_format(int(row.value)),
         "method": row.method,
-        "params": f"{len(bytes(row.params))} bytes",
+        "params": gettext("{params} bytes").format(params=len(bytes(row.params))),
     }
 
 
 def fee_fields(row: Message) -> dict[str, str]:
     """Return the fees of a message, with units."""
     return {
-        "gas_limit": f"{row.gas_limit} gas",
-        "fee_cap": f"{row.gas_fee_cap} attoFIL per gas",
-        "premium": f"{row.gas_premium} attoFIL per gas",
+        "gas_limit": gettext("{gas_limit} gas").format(gas_limit=row.gas_limit),
+        "fee_cap": gettext("{gas_fee_cap} attoFIL per gas").format(gas_fee_cap=row.gas_fee_cap),
+        "premium": gettext("{gas_premium} attoFIL per gas").format(gas_premium=row.gas_premium),
     }
 
 

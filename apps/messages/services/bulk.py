@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.client import GasSpec
 from apps.core.errors import BadValue, DomainError
 from apps.messages.services.audit import message_audit
@@ -64,7 +66,9 @@ def messages_bulk(
     Raises BadValue for an unknown action; what was done before a node went away stays done.
     """
     if action not in BULK_STATES:
-        raise BadValue(f"is one of {', '.join(BULK_STATES)}", field="action")
+        raise BadValue(
+            gettext("is one of {bulk_states}").format(bulk_states=", ".join(BULK_STATES)), field="action"
+        )
     found = BulkDone()
     fresh: dict[str, Message] = {}
     """Keys of what is to be published, with the message for which."""

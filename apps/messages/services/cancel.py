@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext
 from msgspec import structs
 
 from apps.chain.client import GasSpec
@@ -77,7 +78,12 @@ def transfer_of(message: Message, *, client: ChainClient, head: Head) -> ChainMe
     if limit and cap * found.gas_limit > limit:
         cap = limit // found.gas_limit
     if cap < max(premium, int(head.base_fee)):
-        raise FeeTooLow(f"max fee {limit} allows a fee cap of {cap}, {premium} is needed", field="max_fee")
+        raise FeeTooLow(
+            gettext("max fee {limit} allows a fee cap of {cap}, {premium} is needed").format(
+                limit=limit, cap=cap, premium=premium
+            ),
+            field="max_fee",
+        )
     return replace(blank, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
@@ -89,11 +95,16 @@ def _store(
     row = Message.objects.select_for_update().get(pk=message.pk)
     require_in_flight(row)
     if row.cid != message.cid:
-        raise BadMessage("the message was replaced by somebody else just now", field="id")
+        raise BadMessage(gettext("the message was replaced by somebody else just now"), field="id")
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE, error="cancelled")
     transfer = _in_flight(f"cancel:{row.from_addr}:{row.nonce}:{signed.cid}", row, signed, head=head, now=now)
     Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
-    event_record(row, "cancelled", f"nonce {row.nonce} was given to {transfer.pk}", now=now)
+    event_record(
+        row,
+        "cancelled",
+        gettext("nonce {nonce} was given to {transfer}").format(nonce=row.nonce, transfer=transfer.pk),
+        now=now,
+    )
     event_record(transfer, "cancels", row.pk, now=now)
     after = {"state": row.state, "nonce": row.nonce, "nonce_given_to": transfer.pk}
     message_audit(by, "message.cancel", row, before={"state": str(MessageState.FILLED)}, after=after)
@@ -155,7 +166,12 @@ def message_mark_bad(*, message: Message, now: datetime, by: Principal | None = 
     advance(row, "MARK_BAD", updated_at=now, wait=Wait.NONE)
     if row.nonce is not None:
         Sender.objects.filter(address=row.from_addr).update(version=F("version") + 1)
-    event_record(row, "marked bad", "" if row.nonce is None else f"nonce {row.nonce} is free", now=now)
+    event_record(
+        row,
+        "marked bad",
+        "" if row.nonce is None else gettext("nonce {nonce} is free").format(nonce=row.nonce),
+        now=now,
+    )
     message_audit(by, "message.mark-bad", row, before=before, after={"state": row.state})
     publish(Change("message", row.pk, row.tenant_id))
     return row

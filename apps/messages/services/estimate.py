@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.messages.models import GasGuard
 from apps.messages.selectors.receivers import receiver_kinds
@@ -189,8 +190,11 @@ def candidates_filter(
         if fees.base_fee_gate and base_fee > fees.base_fee_gate and row.priority != Priority.PROOF:
             selection.leave(row, Wait.BASE_FEE_GATE, f"{base_fee} > {fees.base_fee_gate}")
         elif hold := guard.holding(base_fee=base_fee, height=height):
-            end = f"; it goes at epoch {hold.until} in any case" if hold.until else ""
-            selection.leave(row, Wait.HELD, f"base fee {base_fee} > {hold.base_fee}{end}")
+            text = gettext("base fee {base_fee} > {limit}")
+            if hold.until:
+                text = gettext("base fee {base_fee} > {limit}; it goes at epoch {epoch} in any case")
+            text = text.format(base_fee=base_fee, limit=hold.base_fee, epoch=hold.until)
+            selection.leave(row, Wait.HELD, text)
         elif room is not None and room <= 0:
             selection.leave(row, Wait.DAILY_BUDGET, "nothing is left of it")
         else:
@@ -235,7 +239,9 @@ def _gas_refusal(message: ChainMessage, candidate: Candidate, *, base_fee: int) 
     most = message.gas_limit * message.gas_fee_cap
     if candidate.guard.max_fee and most > candidate.guard.max_fee:  # it named its own fee cap
         allowed = fil_format(candidate.guard.max_fee)
-        return Wait.GAS_CAP, f"its gas may cost {fil_format(most)}, the guard allows {allowed}"
+        return Wait.GAS_CAP, gettext("its gas may cost {most}, the guard allows {allowed}").format(
+            most=fil_format(most), allowed=allowed
+        )
     needed = max(base_fee, GAS_FEE_CAP_MIN)
     if message.gas_fee_cap >= needed:
         return None

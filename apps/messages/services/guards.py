@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
@@ -97,7 +98,7 @@ def _is_pressing(message: Message) -> bool:
 def _may_change(principal: Principal, tenant_id: int | None) -> None:
     """A tenant sets guards for itself only; those of everybody are the operator's."""
     if not principal.is_operator and (tenant_id is None or tenant_id != principal.tenant_id):
-        raise NotAllowed("only the operator sets a guard for everybody", field="tenant")
+        raise NotAllowed(gettext("only the operator sets a guard for everybody"), field="tenant")
 
 
 def _shown(guard: GasGuard) -> dict[str, Any]:
@@ -128,25 +129,28 @@ def guard_set(
     )
     _may_change(principal, row.tenant_id)
     if row.actor and row.actor not in ACTOR_METHODS:
-        raise BadMessage(f"is one of {', '.join(sorted(ACTOR_METHODS))}", field="actor")
+        raise BadMessage(
+            gettext("is one of {actor_methods}").format(actor_methods=", ".join(sorted(ACTOR_METHODS))),
+            field="actor",
+        )
     if len(row.kind) > 32:
-        raise BadMessage("a kind has at most 32 characters", field="kind")
+        raise BadMessage(gettext("a kind has at most 32 characters"), field="kind")
     if row.method is not None and not 0 <= row.method < 1 << 63:
-        raise BadMessage("not a method number", field="method")
+        raise BadMessage(gettext("not a method number"), field="method")
     before = _shown(row) if guard else None
     for name in AMOUNTS:
         amount = values.get(name, getattr(row, name))
         if not 0 <= amount <= TOTAL_FILECOIN:
-            raise BadMessage("not an amount that a message can pay", field=name)
+            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
         setattr(row, name, amount)
     epochs = values.get("hold_epochs", row.hold_epochs)
     if not 0 <= epochs < EPOCHS_MAX:
-        raise BadMessage("not a number of epochs", field="hold_epochs")
+        raise BadMessage(gettext("not a number of epochs"), field="hold_epochs")
     row.hold_epochs = epochs
     if not any(getattr(row, name) for name in AMOUNTS):
-        raise BadMessage("a guard without any limit guards nothing", field="max_fee")
+        raise BadMessage(gettext("a guard without any limit guards nothing"), field="max_fee")
     if row.hold_epochs and not row.hold_base_fee:
-        raise BadMessage("what is not held has no last epoch", field="hold_epochs")
+        raise BadMessage(gettext("what is not held has no last epoch"), field="hold_epochs")
     row.save()
     retry_after_rule_change()
     audit_record(
@@ -179,11 +183,11 @@ def auto_bump_set(
     """Set when a tenant's proofs pay more.  Raises BadMessage naming the field, NotAllowed."""
     _may_change(principal, tenant.pk)
     if not 1 <= within_epochs < EPOCHS_MAX:
-        raise BadMessage("at least one epoch before the deadline", field="within_epochs")
+        raise BadMessage(gettext("at least one epoch before the deadline"), field="within_epochs")
     if not 1 <= every_epochs < EPOCHS_MAX:
-        raise BadMessage("at least one epoch between two raises", field="every_epochs")
+        raise BadMessage(gettext("at least one epoch between two raises"), field="every_epochs")
     if not 0 <= max_fee <= TOTAL_FILECOIN:
-        raise BadMessage("not an amount that a message can pay", field="max_fee")
+        raise BadMessage(gettext("not an amount that a message can pay"), field="max_fee")
     old = AutoBumpRule.objects.filter(tenant=tenant).first()
     after = {
         "is_on": is_on,

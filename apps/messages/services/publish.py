@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.chain.addresses import node_address
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -197,7 +198,7 @@ def _result_store(
     )
     waits_record([(pk, Wait.IN_POOL, "") for pk in healed.values_list("pk", flat=True)], now=now)
     if len(result.away) == nodes:
-        reason = f"no node answers: {', '.join(result.away)}"
+        reason = gettext("no node answers: {away}").format(away=", ".join(result.away))
         lost = Message.objects.filter(Q(pk__in=[item.id for item in outgoing]), state=MessageState.FILLED)
         waits_record([(pk, Wait.NODE_AWAY, reason) for pk in lost.values_list("pk", flat=True)], now=now)
     if result.refused or result.away:

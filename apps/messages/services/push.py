@@ -11,6 +11,7 @@ import structlog
 from celery import current_app
 from django.db import connection, transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 from kombu.exceptions import OperationalError as BrokerAway
 
 from apps.core import clock
@@ -300,7 +301,10 @@ def _same_again(row: Message, stored: Message, *, principal: Principal) -> Messa
         and bytes(stored.params) == bytes(row.params)
     ):
         return stored
-    return MessageIdTaken(f"message id {row.push_id} already exists with other content", field="id")
+    return MessageIdTaken(
+        gettext("message id {push_id} already exists with other content").format(push_id=row.push_id),
+        field="id",
+    )
 
 
 def selection_enqueue(address: str) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.client import GasSpec
 from apps.core.live import Change, publish
@@ -128,12 +129,19 @@ def _auto_fees(message: Message, fees: NewFees, *, client: ChainClient, head: He
         cap = limit // found.gas_limit
     if cap < premium:
         raise FeeTooLow(
-            f"a premium of {floor} is needed to take the old message's place;"
-            f" max fee {limit} allows {cap} with a gas limit of {found.gas_limit}",
+            gettext(
+                "a premium of {floor} is needed to take the old message's place; max fee {limit} "
+                "allows {cap} with a gas limit of {gas_limit}"
+            ).format(floor=floor, limit=limit, cap=cap, gas_limit=found.gas_limit),
             field="max_fee",
         )
     if cap < head.base_fee:  # paying more for something that still cannot land
-        raise FeeTooLow(f"max fee {limit} allows {cap}, the base fee is {head.base_fee}", field="max_fee")
+        raise FeeTooLow(
+            gettext("max fee {limit} allows {cap}, the base fee is {base_fee}").format(
+                limit=limit, cap=cap, base_fee=head.base_fee
+            ),
+            field="max_fee",
+        )
     return replace(old, gas_limit=found.gas_limit, gas_premium=AttoFil(premium), gas_fee_cap=AttoFil(cap))
 
 
@@ -149,13 +157,17 @@ def _manual_fees(message: Message, fees: NewFees) -> ChainMessage:
         raise FeeTooLow(reason, field="gas_fee_cap")
     floor = premium_floor(old.gas_premium, ratio=RBF_PERCENT_MIN / 100)
     if fees.premium < floor:
-        reason = f"gas premium({fees.premium}) is below {floor} attoFIL, which takes the old message's place"
+        reason = gettext(
+            "gas premium({premium}) is below {floor} attoFIL, which takes the old message's place"
+        ).format(premium=fees.premium, floor=floor)
         raise FeeTooLow(reason, field="gas_premium")
     fee_cap_check(fees.fee_cap)
     limit = fees.gas_limit or old.gas_limit
     most = capped(fees.max_fee, message)
     if most and fees.fee_cap * limit > most:
-        reason = f"{fees.fee_cap * limit} attoFIL is more than the max fee of {most} attoFIL"
+        reason = gettext("{fee_cap} attoFIL is more than the max fee of {most} attoFIL").format(
+            fee_cap=fees.fee_cap * limit, most=most
+        )
         raise FeeTooLow(reason, field="max_fee")
     return replace(old, gas_limit=limit, gas_premium=AttoFil(fees.premium), gas_fee_cap=AttoFil(fees.fee_cap))
 
@@ -178,7 +190,7 @@ def _store_version(
     row = Message.objects.select_for_update().get(pk=message.pk)
     require_in_flight(row)
     if row.cid != message.cid:
-        raise BadMessage("the message was replaced by somebody else just now", field="id")
+        raise BadMessage(gettext("the message was replaced by somebody else just now"), field="id")
     SignedVersion.objects.get_or_create(
         cid=row.cid,
         defaults={
@@ -206,8 +218,17 @@ def _store_version(
         error="",
         updated_at=now,
     )
-    caps = f"fee cap {message.gas_fee_cap} to {new.gas_fee_cap} attoFIL"
-    event_record(row, "replaced", f"premium {message.gas_premium} to {new.gas_premium}, {caps}", now=now)
+    caps = gettext("fee cap {gas_fee_cap} to {gas_fee_cap_gas_fee_cap} attoFIL").format(
+        gas_fee_cap=message.gas_fee_cap, gas_fee_cap_gas_fee_cap=new.gas_fee_cap
+    )
+    event_record(
+        row,
+        "replaced",
+        gettext("premium {gas_premium} to {gas_premium_gas_premium}, {caps}").format(
+            gas_premium=message.gas_premium, gas_premium_gas_premium=new.gas_premium, caps=caps
+        ),
+        now=now,
+    )
     message_audit(by, "message.replace", row, before=before, after=fee_fields(row))
     publish(Change("message", row.pk, row.tenant_id))
     return row
@@ -225,11 +246,13 @@ def fee_limits_set(*, message: Message, max_fee: int, gas_fee_cap: int, now: dat
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[row.state]}", field="id")
     for name, value in (("max_fee", max_fee), ("gas_fee_cap", gas_fee_cap)):
         if not 0 <= value <= TOTAL_FILECOIN:
-            raise BadMessage("not an amount that a message can pay", field=name)
+            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
     fee_cap_check(gas_fee_cap)
     if gas_fee_cap and row.gas_premium > gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_fee_cap")
-    text = f"max fee {fil_format(max_fee)}, fee cap {gas_fee_cap} attoFIL"
+    text = gettext("max fee {max_fee}, fee cap {gas_fee_cap} attoFIL").format(
+        max_fee=fil_format(max_fee), gas_fee_cap=gas_fee_cap
+    )
     Message.objects.filter(pk=row.pk).update(
         max_fee=max_fee, gas_fee_cap=gas_fee_cap, retry_height=0, attempts=0, updated_at=now
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -90,7 +91,7 @@ def message_retry_now(*, message: Message, now: datetime, by: Principal | None =
         message.refresh_from_db()
         raise BadMessage(f"need UnFillMsg got {WIRE_NAMES[message.state]}", field="id")
     event_record(message, "tried by hand", "", now=now)
-    before = {"retry": f"at epoch {message.retry_height}"}
+    before = {"retry": gettext("at epoch {retry_height}").format(retry_height=message.retry_height)}
     message_audit(by, "message.retry-now", message, before=before, after={"retry": "now"})
     transaction.on_commit(partial(selection_enqueue, message.from_addr))
     message.refresh_from_db()
@@ -105,7 +106,12 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.nonce is not None:
-        raise BadMessage(f"message {row.push_id} was signed with nonce {row.nonce}", field="state")
+        raise BadMessage(
+            gettext("message {push_id} was signed with nonce {nonce}").format(
+                push_id=row.push_id, nonce=row.nonce
+            ),
+            field="state",
+        )
     before = {"state": row.state}
     advance(row, "RETRY", updated_at=now, wait=Wait.NEXT_HEAD, error="")
     event_record(row, "taken back", "", now=now)

@@ -16,6 +16,7 @@ import structlog
 from django.db import transaction
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.locks import try_lock
@@ -146,7 +147,10 @@ def messages_expire(*, head: Head, now: datetime) -> list[str]:
         return []
     with transaction.atomic():
         data = {
-            row.pk: {"wait": Wait.EXPIRED, "error": f"epoch {row.expire_epoch} has passed"}
+            row.pk: {
+                "wait": Wait.EXPIRED,
+                "error": gettext("epoch {expire_epoch} has passed").format(expire_epoch=row.expire_epoch),
+            }
             for row in late.select_for_update(skip_locked=True)
         }
         moved = messages_advance("EXPIRE", data, now=now)
@@ -169,8 +173,8 @@ def _is_sent_already(
     for message in sent:
         alike = waiting.filter(to=str(message.to), value=message.value, method=message.method)
         if row := next((row for row in alike if row.has_content(message)), None):
-            text = (
-                f"{sender.address} sent message {row.push_id} with nonce {message.nonce}, which no row knows"
+            text = gettext("{sender} sent message {push_id} with nonce {nonce}, which no row knows").format(
+                sender=sender.address, push_id=row.push_id, nonce=message.nonce
             )
             recovery_begin(text, now=now)
             return True

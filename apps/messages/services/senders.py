@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed, NotFound
@@ -181,7 +182,7 @@ def _fees_set(row: Any, fees: dict[str, Any]) -> None:
         if name not in FEE_FIELDS or value is None:
             continue
         if value < 0:
-            raise BadMessage("a fee setting is not negative", field=name)
+            raise BadMessage(gettext("a fee setting is not negative"), field=name)
         if name == "gas_fee_cap":
             fee_cap_check(value)
         setattr(row, name, value)
@@ -199,9 +200,13 @@ def receiver_read(text: str, *, client: ChainClient) -> tuple[str, str]:
         address = str(address_parse(text))
         code = str(client.state_get_actor(address).code)
     except BadAddress:
-        raise BadValue("write an address of the kind that is meant, such as a miner's", field="to") from None
+        raise BadValue(
+            gettext("write an address of the kind that is meant, such as a miner's"), field="to"
+        ) from None
     except NodeRefused as refusal:
-        raise BadValue(f"the chain has no actor there: {refusal.reason}", field="to") from None
+        raise BadValue(
+            gettext("the chain has no actor there: {refusal}").format(refusal=refusal.reason), field="to"
+        ) from None
     kind = kind_from_address(address) or receiver_kinds_resolve([address], known={}).get(address, "")
     if kind:
         Receiver.objects.get_or_create(address=address, defaults={"kind": kind, "code": code})
@@ -216,7 +221,10 @@ def method_read(text: str, *, kind: str) -> int:
         if spec.name.lower() == text.lower():
             return number
     raise BadValue(
-        f"{kind or 'this kind of actor'} has no method {text!r}: write its name or number", field="method"
+        gettext("{kind} has no method {text!r}: write its name or number").format(
+            kind=kind or "this kind of actor", text=text
+        ),
+        field="method",
     )
 
 
@@ -224,9 +232,9 @@ def method_read(text: str, *, kind: str) -> int:
 def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[str, Any]) -> ActorRules:
     """Make the rule of a method, or change it.  Raises NotAllowed, BadValue, BadMessage naming the field."""
     if not principal.is_operator:
-        raise NotAllowed("fee rules of methods are the operator's")
+        raise NotAllowed(gettext("fee rules of methods are the operator's"))
     if not any(fees.values()):
-        raise BadValue("set at least one of the fields, or remove the rule", field="max_fee")
+        raise BadValue(gettext("set at least one of the fields, or remove the rule"), field="max_fee")
     found = ActorRules.objects.filter(code=code, method=method).first()
     pk = uuid.uuid4() if found is None else found.pk
     return actor_rules_set(principal=principal, id=pk, fees=fees, code=code, method=method)
@@ -236,10 +244,10 @@ def method_rule_set(*, principal: Principal, code: str, method: int, fees: dict[
 def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     """Remove a rule: the pool's own hold again.  Raises NotAllowed, NotFound."""
     if not principal.is_operator:
-        raise NotAllowed("fee rules of methods are the operator's")
+        raise NotAllowed(gettext("fee rules of methods are the operator's"))
     row = ActorRules.objects.select_for_update().filter(pk=key).first()
     if row is None:
-        raise NotFound("there is no such rule")
+        raise NotFound(gettext("there is no such rule"))
     before = {"max_fee": str(row.max_fee), "gas_fee_cap": str(row.gas_fee_cap), "base_fee": str(row.base_fee)}
     audit_record(principal=principal, action="rules.remove", target=str(row), before=before)
     row.delete()

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.gateway.errors import SignedBefore, SignerAway
 from apps.messages.models import Message, Recovery
 from apps.messages.services.recovery.chain_history import History
@@ -132,16 +134,20 @@ def _signed_before(
     """Note the nonce that the signer knows, or that it is dead; else return why the message is left."""
     newest = versions[0]
     if not row.has_content(newest):
-        text = f"under this id the signer signed another message, {newest.value} attoFIL to {newest.to}"
-        return Wait.POLICY, f"{text}: push it under another id"
-    nonce, words = newest.nonce, f"the signer signed it with nonce {newest.nonce}"
+        return Wait.POLICY, gettext(
+            "under this id the signer signed another message, {value} attoFIL to {to}: "
+            "push it under another id"
+        ).format(value=newest.value, to=newest.to)
+    nonce = newest.nonce
     holder = Message.objects.filter(
         from_addr=row.from_addr, nonce=nonce, state__in=[MessageState.FILLED, MessageState.LANDED]
     ).first()
     if nonce >= selection.chain_state.chain_nonce:
         rival = _rival(selection, holder, versions, client=client)
         if rival:
-            return Wait.SIGNED_BEFORE, f"{words}, which {rival} has: it goes on when that landed"
+            return Wait.SIGNED_BEFORE, gettext(
+                "the signer signed it with nonce {nonce}, which {rival} has: it goes on when that landed"
+            ).format(nonce=nonce, rival=rival)
         selection.known[row.pk] = newest
         return Wait.NONE, ""
     landed = History(row.from_addr, client, selection.head).landed([nonce]).get(nonce)
@@ -153,7 +159,10 @@ def _signed_before(
         selection.dead[row.pk] = (*selection.dead.get(row.pk, ()), nonce)
     else:
         after = (selection.head.height if landed is None else landed.height) + DEAD_EPOCHS
-        text = f"{words}, which another message has used: it is signed anew at epoch {after}"
+        text = gettext(
+            "the signer signed it with nonce {nonce}, which another message has used: "
+            "it is signed anew at epoch {epoch}"
+        ).format(nonce=nonce, epoch=after)
         return Wait.SIGNED_BEFORE, text
     return Wait.NONE, ""
 
@@ -163,15 +172,15 @@ def _rival(
 ) -> str:
     """Return what else has the nonce of these versions: a row of ours, or a message in the node's pool."""
     if holder is not None:
-        return f"message {holder.push_id}"
+        return gettext("message {push_id}").format(push_id=holder.push_id)
     newest = versions[0]
     if newest.nonce >= selection.chain_state.pool_nonce:
         return ""
     for signed in client.mpool_pending():
         other = signed.message
         if (other.from_, other.nonce) == (newest.from_, newest.nonce):
-            return "" if other in versions else f"another message ({signed.cid})"
-    return "a message that the newest head includes"
+            return "" if other in versions else gettext("another message ({cid})").format(cid=signed.cid)
+    return gettext("a message that the newest head includes")
 
 
 def _sign(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.chain.selectors import head_by_key, network_current, path_between
@@ -370,6 +371,8 @@ def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
         waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
         alike = waiting.filter(value=message.message.value, method=message.message.method)
         if row := _same_content(alike, message):
-            text = f"message {row.push_id} landed with nonce {message.nonce}, of which no row knows"
+            text = gettext("message {push_id} landed with nonce {nonce}, of which no row knows").format(
+                push_id=row.push_id, nonce=message.nonce
+            )
             recovery_begin(text, now=now)
         log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

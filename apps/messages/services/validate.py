@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -154,9 +155,11 @@ def id_validate(text: str) -> str:
     if not text:
         raise BadMessage("empty uid", field="id")
     if len(text) > MESSAGE_ID_MAX:
-        raise BadMessage(f"an id has at most {MESSAGE_ID_MAX} characters", field="id")
+        raise BadMessage(
+            gettext("an id has at most {most} characters").format(most=MESSAGE_ID_MAX), field="id"
+        )
     if any(ord(character) < 32 for character in text):
-        raise BadMessage("an id has no control characters", field="id")
+        raise BadMessage(gettext("an id has no control characters"), field="id")
     return text
 
 
@@ -175,7 +178,7 @@ def _address(value: Address | str, *, field: str) -> Address:
         except (BadAddress, TypeError) as error:
             raise BadMessage(str(error), field=field) from None
     if address.is_undef:
-        raise BadMessage("the address is empty", field=field)
+        raise BadMessage(gettext("the address is empty"), field=field)
     return address
 
 
@@ -191,7 +194,9 @@ def _sender(value: Address | str) -> Address:
     address = _address(value, field="from")
     if address.protocol != ID:
         if not address.is_key:
-            raise BadMessage(f"{address} has no key: it cannot send", field="from")
+            raise BadMessage(
+                gettext("{address} has no key: it cannot send").format(address=address), field="from"
+            )
         return address
     try:
         found = chain_client().state_account_key(address_format(address))
@@ -211,7 +216,7 @@ def _value(value: int) -> int:
 
 def _method(method: int) -> int:
     if not 0 <= method <= METHOD_MAX:
-        raise BadMessage("not a method number", field="method")
+        raise BadMessage(gettext("not a method number"), field="method")
     return method
 
 
@@ -234,43 +239,56 @@ def params_check(row: Message, *, kind: str) -> None:
         params_decode(kind, row.method, bytes(row.params))
     except BadCbor as error:
         name = method_name(kind, row.method)
-        raise BadMessage(f"not the parameters of {name}: {error}", field="params") from None
+        raise BadMessage(
+            gettext("not the parameters of {name}: {error}").format(name=name, error=error), field="params"
+        ) from None
 
 
 def _wishes_check(row: Message) -> None:
     """Check gas values and wishes against what any block could carry."""
     if not 0 <= row.gas_limit <= BLOCK_GAS_LIMIT:
-        raise BadMessage(f"the gas limit must be between 0 and {BLOCK_GAS_LIMIT}", field="gas_limit")
+        raise BadMessage(
+            gettext("the gas limit must be between 0 and {block_gas_limit}").format(
+                block_gas_limit=BLOCK_GAS_LIMIT
+            ),
+            field="gas_limit",
+        )
     for name in ("gas_fee_cap", "gas_premium", "max_fee", "hold_base_fee"):
         if not 0 <= getattr(row, name) <= TOTAL_FILECOIN:
-            raise BadMessage("not an amount that a message can pay", field=name)
+            raise BadMessage(gettext("not an amount that a message can pay"), field=name)
     if row.gas_fee_cap and row.gas_premium > row.gas_fee_cap:
         raise BadMessage("'GasFeeCap' less than 'GasPremium'", field="gas_premium")
     fee_cap_check(row.gas_fee_cap)
     for name in ("gas_over_estimation", "gas_over_premium"):
         if not 0 <= getattr(row, name) <= FACTOR_MAX:
-            raise BadMessage(f"a factor is between 0 and {FACTOR_MAX}", field=name)
+            raise BadMessage(gettext("a factor is between 0 and {most}").format(most=FACTOR_MAX), field=name)
     for name in ("expire_epoch", "hold_until"):
         if not 0 <= getattr(row, name) < 1 << 62:
-            raise BadMessage("not an epoch", field=name)
+            raise BadMessage(gettext("not an epoch"), field=name)
 
 
 def fee_cap_check(cap: int) -> None:
     """Refuse a fee cap with which no node takes a message; 0 stands for none.  Raises BadMessage."""
     if 0 < cap < GAS_FEE_CAP_MIN:
-        reason = f"a fee cap is at least {GAS_FEE_CAP_MIN} attoFIL: the base fee is never below that"
+        reason = gettext("a fee cap is at least {least} attoFIL: the base fee is never below that").format(
+            least=GAS_FEE_CAP_MIN
+        )
         raise BadMessage(reason, field="gas_fee_cap")
 
 
 def shortfall_text(need: int, balance: int) -> str:
     """Return what a sender lacks."""
-    return f"needs {fil_format(need)}, has {fil_format(max(balance, 0))}"
+    return gettext("needs {need}, has {balance}").format(
+        need=fil_format(need), balance=fil_format(max(balance, 0))
+    )
 
 
 def expiry_check(row: Message, *, height: int) -> None:
     """Refuse what would have to be chosen before the newest head.  Raises BadMessage."""
     if row.expire_epoch and row.expire_epoch < height:
-        reason = f"epoch {row.expire_epoch} has passed: the chain is at {height}"
+        reason = gettext("epoch {expire_epoch} has passed: the chain is at {height}").format(
+            expire_epoch=row.expire_epoch, height=height
+        )
         raise BadMessage(reason, field="expire_epoch")
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -63,8 +64,15 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
     told = [stall for stall in reasons if stall is not None]
     first, backup = attempts[0], attempts[1] if len(attempts) == 2 else None
     if backup is not None:
-        words = f"{_host(first)} goes on" if reasons[0] is None else reasons[0].words
-        _stall_record(post, first, f"{words}, given to {_host(backup)}", context)
+        words = (
+            gettext("{first} goes on").format(first=_host(first)) if reasons[0] is None else reasons[0].words
+        )
+        _stall_record(
+            post,
+            first,
+            gettext("{words}, given to {backup}").format(words=words, backup=_host(backup)),
+            context,
+        )
     if len(told) < len(reasons):
         if backup is None and first.state == AttemptState.STALLED:
             _resume(post, first, context)
@@ -76,7 +84,12 @@ def _claimed_monitor(post: WindowPost, attempts: list[ProofAttempt], context: Pr
     elif any(stall.is_stalled for stall in told):
         _stalled_cancel(post, attempts, reasons, context)
     else:
-        _stall_record(post, first, f"{told[0].words}: no other prover with its store is there", context)
+        _stall_record(
+            post,
+            first,
+            gettext("{words}: no other prover with its store is there").format(words=told[0].words),
+            context,
+        )
 
 
 def backup_hosts(post: WindowPost, context: ProvingContext) -> list[Worker]:
@@ -112,7 +125,9 @@ def _stall_record(post: WindowPost, attempt: ProofAttempt, words: str, context: 
 
 def _resume(post: WindowPost, attempt: ProofAttempt, context: ProvingContext) -> None:
     with transaction.atomic():
-        note_record(post, context, f"{_host(attempt)} goes on", is_error=False)
+        note_record(
+            post, context, gettext("{attempt} goes on").format(attempt=_host(attempt)), is_error=False
+        )
         if attempt.state == AttemptState.STALLED:
             advance(attempt, "RESUME", reason="", updated_at=context.now)
     publish_post(post)
@@ -130,7 +145,11 @@ def _unclaimed_monitor(
         return
     stall, others = _stall(first.work, post, context), backup_hosts(post, context)
     if stall is None or not others:
-        why = f"{_host(first)} goes on" if stall is None else "nobody is there to take it over"
+        why = (
+            gettext("{first} goes on").format(first=_host(first))
+            if stall is None
+            else "nobody is there to take it over"
+        )
         if attempt_drop(post, backup, context, reason=why) and stall is None:
             note_record(post, context, why, is_error=False)
         publish_post(post)
@@ -138,7 +157,11 @@ def _unclaimed_monitor(
     if stall.is_stalled and context.head.height - (backup.work.moved_height or 0) >= QUIET_MIN:
         # Whoever was asked is busy, or ended a moment ago: the offer is anybody's, the first host's too.
         if attempt_drop(post, first, context, reason=stall.words):
-            note_record(post, context, f"{stall.words}: nobody has taken it over, asked anew")
+            note_record(
+                post,
+                context,
+                gettext("{words}: nobody has taken it over, asked anew").format(words=stall.words),
+            )
         publish_post(post)
         return
     keys = sorted(host.pk for host in others)
@@ -151,7 +174,9 @@ def _backup_request(
 ) -> None:
     """Write the same job once more, for the other hosts alone."""
     inputs = document_decode(WindowPostInputs, first.work.inputs)
-    words = f"{stall.words}: offered to {', '.join(host.name for host in others[:3])}"
+    words = gettext("{words}: offered to {others}").format(
+        words=stall.words, others=", ".join(host.name for host in others[:3])
+    )
     with transaction.atomic():
         row = WindowPost.objects.select_for_update().get(pk=post.pk)
         if row.state != PostState.PROVING or attempts_running(row) != [first]:
@@ -184,9 +209,9 @@ def _stalled_cancel(
         if not attempt_drop(post, going, context, reason=stall.words):
             return
         if len(attempts) == 1:
-            try_failed(post, context, words=f"{stall.words}: asked anew")
+            try_failed(post, context, words=gettext("{words}: asked anew").format(words=stall.words))
         else:
-            note_record(post, context, f"{stall.words}: given up")
+            note_record(post, context, gettext("{words}: given up").format(words=stall.words))
     publish_post(post)
 
 

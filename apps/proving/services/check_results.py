@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -111,7 +112,7 @@ def _counted(run: CheckRun, bad: list[dict[str, Any]]) -> tuple[list[dict[str, A
         if run.store and at != run.store:
             others.add(int(one["number"]))
         elif name:
-            reason = f"{one['reason'][:180]}; {name} has a good copy"
+            reason = gettext("{reason}; {name} has a good copy").format(reason=one["reason"][:180], name=name)
             counted.append(one | {"reason": reason, "good_in": name})
         else:
             counted.append(one)
@@ -122,7 +123,7 @@ def _proof_error(job: Job) -> str:
     try:
         proof_check(job)
     except BadProof as wrong:
-        return f"the proof is wrong: {wrong}"[:2000]
+        return gettext("the proof is wrong: {wrong}").format(wrong=wrong)[:2000]
     return ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
@@ -80,13 +81,20 @@ def compaction_plan(
     """
     row = deadline_of(miner, index)
     if row is None:
-        raise NotFound(f"{miner} has no deadline {index}")
+        raise NotFound(gettext("{miner} has no deadline {index}").format(miner=miner, index=index))
     known = {one.index: one for one in row.partitions.all()}
     chosen = tuple(sorted(set(partitions))) or compactable(row)
     if absent := [one for one in chosen if one not in known]:
-        raise BadValue(f"deadline {index} has no partition {absent[0]}", field="partitions")
+        raise BadValue(
+            gettext("deadline {index} has no partition {absent}").format(index=index, absent=absent[0]),
+            field="partitions",
+        )
     if not chosen:
-        raise CannotCompact(f"no terminated sector lies in a partition of deadline {index} without faults")
+        raise CannotCompact(
+            gettext("no terminated sector lies in a partition of deadline {index} without faults").format(
+                index=index
+            )
+        )
     params = _params(index, chosen)
     message = trial_message(
         to=miner.address,
@@ -125,7 +133,7 @@ def compaction_send(
     and what `compaction_plan` raises.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     of_deadline = f"{KIND}:{miner.address}:{index}:"
     push_id = f"{of_deadline}{key or uuid.uuid4()}"
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
@@ -133,7 +141,7 @@ def compaction_send(
         return None, earlier
     plan = compaction_plan(miner, index, partitions, context=context)
     if plan.refusal:
-        raise CannotCompact(f"the chain would refuse it: {plan.refusal}")
+        raise CannotCompact(gettext("the chain would refuse it: {refusal}").format(refusal=plan.refusal))
     with transaction.atomic():
         Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)  # two clicks come one after the other
         _none_open_require(miner, of_deadline)
@@ -165,7 +173,7 @@ def _none_open_require(miner: Miner, of_deadline: str) -> None:
     states = [MessageState.UNFILLED, MessageState.FILLED]
     other = rows.filter(state__in=states, push_id__startswith=of_deadline).first()
     if other is not None:
-        raise CannotCompact(f"message {other.pk} compacts the deadline already")
+        raise CannotCompact(gettext("message {other} compacts the deadline already").format(other=other.pk))
 
 
 def _params(index: int, partitions: Sequence[int]) -> bytes:

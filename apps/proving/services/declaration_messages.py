@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.messages.errors import MessageIdTaken
@@ -64,4 +65,6 @@ def declaration_outcome(
         return "", ""
     if message.state == MessageState.LANDED:
         return "RESEND", exit_code_text(message.exit_code, actor="miner")[:2000]
-    return "RESEND", (message.error or f"the message was {message.state.lower()}")[:2000]
+    return "RESEND", (
+        message.error or gettext("the message was {state}").format(state=message.state.lower())
+    )[:2000]

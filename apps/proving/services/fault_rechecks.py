@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext, ngettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -56,10 +57,14 @@ def _recheck_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCo
     back = _readable(post, job)
     if not back:
         away = _left_out(post)
-        words = f"looked again at {_numbers(away)}: {'it' if len(away) == 1 else 'they'} cannot be read"
+        words = ngettext(
+            "looked again at {sectors}: it cannot be read",
+            "looked again at {sectors}: they cannot be read",
+            len(away),
+        ).format(sectors=_numbers(away))
         attempt_failed(post, attempt, context, words=job.error or words)
         return
-    words = f"{_numbers(back)} can be read again: proved anew with them"
+    words = gettext("{sectors} can be read again: proved anew with them").format(sectors=_numbers(back))
     kept = {"proof": post.proof, "partitions": post.partitions, "skipped": post.skipped}
     skipped = _without(post.skipped, back)
     with transaction.atomic():
@@ -79,7 +84,7 @@ def fallback_use(post: WindowPost, context: ProvingContext, *, why: str) -> None
     if fallback is None:
         return
     with transaction.atomic():
-        note_record(post, context, f"{why}: the proof without these sectors is taken")
+        note_record(post, context, gettext("{why}: the proof without these sectors is taken").format(why=why))
         kept = {"proof": fallback.proof, "partitions": fallback.partitions, "skipped": fallback.skipped}
         advance(post, "FALLBACK", updated_at=context.now, **kept)
         attempts_cancel(post, context, AttemptKind.FIRST, AttemptKind.BACKUP)
@@ -140,5 +145,5 @@ def _without(skipped: dict[str, list[int]], back: set[int]) -> dict[str, list[in
 def _numbers(sectors: set[int] | list[int]) -> str:
     numbers = sorted(sectors)
     words = ", ".join(map(str, numbers[:10]))
-    more = f" and {len(numbers) - 10} more" if len(numbers) > 10 else ""
+    more = gettext(" and {count} more").format(count=len(numbers) - 10) if len(numbers) > 10 else ""
     return f"{'sector' if len(numbers) == 1 else 'sectors'} {words}{more}"

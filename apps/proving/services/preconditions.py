@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.chain.chain_status import chain_status_of
 from apps.core.formatting import fil
 from apps.gateway.selectors import keys_served
@@ -45,16 +47,20 @@ def readiness_of(miner: Miner, context: ProvingContext) -> Readiness:
         lacks["host"] = "no prover in charge of it is connected"
     sender = sender_choose(miner, Use.POST).address
     if not keys_served(miner.tenant.name, [sender]):
-        lacks["signer"] = f"no signer holds {sender}"
+        lacks["signer"] = gettext("no signer holds {sender}").format(sender=sender)
     need, balance = gas_needed(miner, context), _balance(sender)
     if balance is not None and balance < need:
-        lacks["balance"] = f"{sender} has {fil(balance)} FIL, its next proof may cost {fil(need)} FIL"
+        lacks["balance"] = gettext("{sender} has {balance} FIL, its next proof may cost {need} FIL").format(
+            sender=sender, balance=fil(balance), need=fil(need)
+        )
     status = chain_status_of(context.head, network=context.network, at=context.now)
     if status is not None and status.tone != "ok":
-        lacks["head"] = f"{status.word} for {status.age_s:.0f} s"
+        lacks["head"] = gettext("{word} for {age_s:.0f} s").format(word=status.word, age_s=status.age_s)
     gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
     if gap:
-        lacks["nonce"] = f"{sender} has a nonce gap at {gap[0]}: later messages wait"
+        lacks["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages wait").format(
+            sender=sender, gap=gap[0]
+        )
     return Readiness(provers, lacks)
 
 
@@ -90,4 +96,6 @@ def lacks_of(deadline: Deadline, readiness: Readiness) -> dict[str, str]:
     gone = sorted(set(deadline.stores) - known)
     if not gone or not readiness.provers:
         return dict(readiness.lacks)
-    return readiness.lacks | {"store": f"no prover in charge has the store {', '.join(gone)}"}
+    return readiness.lacks | {
+        "store": gettext("no prover in charge has the store {gone}").format(gone=", ".join(gone))
+    }

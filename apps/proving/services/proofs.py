@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -88,7 +89,12 @@ def _attempt_collect(post: WindowPost, context: ProvingContext) -> None:
     elif attempt.work.state == JobState.DONE:
         _result_collect(post, attempt, context)
     else:
-        attempt_failed(post, attempt, context, words=f"no proof was made: {attempt.work.error}")
+        attempt_failed(
+            post,
+            attempt,
+            context,
+            words=gettext("no proof was made: {error}").format(error=attempt.work.error),
+        )
         if not post.attempt(AttemptKind.FALLBACK) and not post.attempt(AttemptKind.FIRST):
             _part_each(post, context)
 
@@ -97,7 +103,13 @@ def _part_each(post: WindowPost, context: ProvingContext) -> None:
     """Prove partitions one by one after one proof for all of them failed: it may be for the sake of one."""
     rest = [[index] for index in post.partitions[1:]]
     for part in post_split(post, rest, error=post.error, tries=post.tries, try_epoch=post.try_epoch):
-        note_record(part, context, f"proved apart from partition {post.partitions[0]}: {post.error}")
+        note_record(
+            part,
+            context,
+            gettext("proved apart from partition {partition}: {error}").format(
+                partition=post.partitions[0], error=post.error
+            ),
+        )
 
 
 def _empty(post: WindowPost, context: ProvingContext) -> None:
@@ -161,7 +173,12 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
     except BadProof as bad:
         host = job.result.get("worker")
         log.warning("bad_proof", post=str(post.uuid), worker=host, reason=str(bad))
-        attempt_failed(post, attempt, context, words=f"the proof of {host} is wrong: {bad}")
+        attempt_failed(
+            post,
+            attempt,
+            context,
+            words=gettext("the proof of {host} is wrong: {bad}").format(host=host, bad=bad),
+        )
         return
     _proof_store(post, attempt, context)
 
@@ -173,14 +190,21 @@ def _faults_collect(
     host = attempt.work.result.get("worker")
     if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
         # The other host has not given up: perhaps it is this one that cannot read the store.
-        attempt_failed(post, attempt, context, words=f"{host} can read none of the sectors")
+        attempt_failed(
+            post, attempt, context, words=gettext("{host} can read none of the sectors").format(host=host)
+        )
         return
     facts = partitions_read(context.client, post.miner.address, [post.deadline_index], context.head.key)
     skipped = skipped_add(post, facts[post.deadline_index], faults)
     if skipped == post.skipped:
-        attempt_failed(post, attempt, context, words=f"{host} names sectors that are not asked for")
+        attempt_failed(
+            post,
+            attempt,
+            context,
+            words=gettext("{host} names sectors that are not asked for").format(host=host),
+        )
         return
-    words = f"files of sectors {sorted(faults)} cannot be read"
+    words = gettext("files of sectors {faults} cannot be read").format(faults=sorted(faults))
     with transaction.atomic():
         # That is a step forward: the next proof, without them, goes out at once.
         note_record(post, context, words)
@@ -198,7 +222,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     with transaction.atomic():
         proof_results_store(post, job, _is_requested(job), context)
         if len(attempts_running(post)) == 2:
-            words = f"the proof of {job.result.get('worker')} is taken"
+            words = gettext("the proof of {host} is taken").format(host=job.result.get("worker"))
             note_record(post, context, words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)

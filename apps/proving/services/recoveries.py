@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -285,7 +286,7 @@ def _check_collect(row: Recovery, context: ProvingContext) -> None:
     try:
         proof_check(job)
     except BadProof as bad:
-        _step(row, "FAIL", context, error=f"the files are damaged: {bad}"[:2000])
+        _step(row, "FAIL", context, error=gettext("the files are damaged: {bad}").format(bad=bad)[:2000])
     else:
         _step(row, "PROVE", context, error="")
     job_strip(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -26,14 +27,18 @@ def proving_settings_set(miner: Miner | None, values: Mapping[str, int | None], 
     """
     if not (by.may("sign") if miner else by.is_operator and by.may("admin")):
         raise NotAllowed(
-            "this is for those who sign for the miner's tenant" if miner else "this is for the operator"
+            gettext("this is for those who sign for the miner's tenant")
+            if miner
+            else gettext("this is for the operator")
         )
     for name, value in values.items():
         if name not in LIMITS:
-            raise BadValue("there is no such setting", field=name)
+            raise BadValue(gettext("there is no such setting"), field=name)
         least, most = LIMITS[name]
         if value is not None and not least <= value <= most:
-            raise BadValue(f"must be from {least} to {most}", field=name)
+            raise BadValue(
+                gettext("must be from {least} to {most}").format(least=least, most=most), field=name
+            )
     with transaction.atomic():
         row, _ = ProvingSettings.objects.select_for_update().get_or_create(miner=miner)
         before = {name: getattr(row, name) for name in values}

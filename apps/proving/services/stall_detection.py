@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.sectors.states import JobState
 
 if TYPE_CHECKING:
@@ -49,16 +51,34 @@ def stall_reason(job: Job, context: ProvingContext, *, last: int) -> StallReason
     quiet, held = context.head.height - job.moved_height, context.head.height - job.claimed_height
     host = job.worker.name if job.worker is not None else "a host"
     if _is_counting(job) and _is_used_up(quiet, left, share=COUNTED_SHARE):
-        count = f"{job.progress_done} of {job.progress_total} {job.progress_unit}"
+        count = gettext("{progress_done} of {progress_total} {progress_unit}").format(
+            progress_done=job.progress_done,
+            progress_total=job.progress_total,
+            progress_unit=job.progress_unit,
+        )
         is_long = quiet * context.network.epoch_s >= HICCUP_S or _is_used_up(quiet, left, share=SILENT_SHARE)
-        words = f"no progress on {host} since epoch {job.moved_height} ({count})"
+        words = gettext("no progress on {host} since epoch {moved_height} ({count})").format(
+            host=host, moved_height=job.moved_height, count=count
+        )
         return StallReason(words, is_stalled=is_long)
     if not _is_counting(job) and _is_used_up(quiet, left, share=SILENT_SHARE):
-        return StallReason(f"nothing heard of {host}'s proof since epoch {job.moved_height}")
+        return StallReason(
+            gettext("nothing heard of {host}'s proof since epoch {moved_height}").format(
+                host=host, moved_height=job.moved_height
+            )
+        )
     if held >= QUIET_MIN and ALONE_SHARE * left <= held + left:
-        return StallReason(f"{host} has been at it since epoch {job.claimed_height}")
+        return StallReason(
+            gettext("{host} has been at it since epoch {claimed_height}").format(
+                host=host, claimed_height=job.claimed_height
+            )
+        )
     if _is_counting(job) and _is_used_up(held, left, share=COUNTED_SHARE) and _is_too_slow(job, held, left):
-        return StallReason(f"{host} is too slow to end in time, at it since epoch {job.claimed_height}")
+        return StallReason(
+            gettext("{host} is too slow to end in time, at it since epoch {claimed_height}").format(
+                host=host, claimed_height=job.claimed_height
+            )
+        )
     return None
 
 

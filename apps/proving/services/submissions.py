@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.core.transitions import advance
@@ -78,7 +79,7 @@ def post_submit(post: WindowPost, context: ProvingContext) -> None:
         log.warning("proof_was_pushed", post=str(post.uuid), message=message_id)
     except DomainError as error:
         if post.error != error.reason[:2000]:
-            note_record(post, context, f"not sent: {error.reason}")
+            note_record(post, context, gettext("not sent: {error}").format(error=error.reason))
             post_update(post, error=error.reason[:2000])
         return
     with transaction.atomic():
@@ -104,7 +105,7 @@ def chain_has(post: WindowPost, context: ProvingContext) -> bool:
             advance(post, "LAND", updated_at=context.now, **landed)
             attempts_cancel(post, context)
     else:
-        words = f"the chain has a proof of partitions {sorted(done)} already"
+        words = gettext("the chain has a proof of partitions {done} already").format(done=sorted(done))
         rest = [index for index in post.partitions if index not in done]
         note_record(post, context, words)
         data = {"partitions": rest, "error": words, "updated_at": context.now, **NO_PROOF}
@@ -161,10 +162,15 @@ def message_stuck(post: WindowPost, message: Message, context: ProvingContext) -
         elif is_outdated(post, message, context):
             words = "the chain's randomness has changed"
         elif message.attempts >= ESTIMATES_MAX:
-            words, event = f"the node expects the message to fail: {message.error}", "AGAIN"
+            words, event = (
+                gettext("the node expects the message to fail: {error}").format(error=message.error),
+                "AGAIN",
+            )
             data = {**NO_PROOF, **paused(post, context)}
     elif message.wait in OTHER_SENDER and sender_choose(post.miner, Use.POST).address != message.from_addr:
-        words = f"another address sends: {message.error or message.get_wait_display()}"
+        words = gettext("another address sends: {error}").format(
+            error=message.error or message.get_wait_display()
+        )
     if not words:
         return
     message_withdraw(message, reason=words, now=context.now)
@@ -187,15 +193,17 @@ def message_follow(post: WindowPost, message: Message, context: ProvingContext) 
     elif message.state in (MessageState.FAILED, MessageState.REPLACED) and not _may_still_land(
         message, context
     ):
-        words = message.error or f"the message was {message.state.lower()}"
-        note_record(post, context, f"sent again: {words}")
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
+        note_record(post, context, gettext("sent again: {words}").format(words=words))
         advance(post, "RESEND", error=words[:2000], updated_at=context.now)
         publish_post(post)
 
 
 def _failed_onchain(post: WindowPost, message: Message, context: ProvingContext) -> None:
     """See what the chain has now; unless it explains the failure, all is read and proved again."""
-    words = f"the message ended with {exit_code_text(message.exit_code, actor='miner')}"
+    words = gettext("the message ended with {exit_code}").format(
+        exit_code=exit_code_text(message.exit_code, actor="miner")
+    )
     data: dict[str, Any] = {"exit_code": message.exit_code, "error": words, "updated_at": context.now}
     if proven_onchain(post, context) >= set(post.partitions):
         data |= {"landed_height": message.height, "exit_code": 0, "error": ""}

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.miners.errors import TransferRefused
@@ -108,7 +109,7 @@ def transfer_plan(request: TransferRequest, *, principal: Principal, now: dateti
 def transfer_require_allowed(principal: Principal) -> None:
     """Refuse everybody but the operator.  Raises NotAllowed."""
     if not may_transfer(principal):
-        raise NotAllowed("this is for the operator of the pool")
+        raise NotAllowed(gettext("this is for the operator of the pool"))
 
 
 def _check(request: TransferRequest, miner: Miner, *, now: datetime) -> None:
@@ -129,11 +130,14 @@ def provers_check(request: TransferRequest, miner: Miner, *, now: datetime) -> N
     there = prover_stores(tenant_id=request.to_tenant.pk, since=since)
     if there is None:
         raise TransferRefused(
-            f"{name} has no prover connected, and it has live sectors to prove", field="prover"
+            gettext("{name} has no prover connected, and it has live sectors to prove").format(name=name),
+            field="prover",
         )
     missing = sorted(stores_used(miner) - there)
     if missing:
         raise TransferRefused(
-            f"no connected prover of {name} has the store {', '.join(missing)}, where its sectors lie",
+            gettext("no connected prover of {name} has the store {missing}, where its sectors lie").format(
+                name=name, missing=", ".join(missing)
+            ),
             field="prover",
         )

@@ -6,6 +6,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
@@ -41,15 +42,19 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
     parts = Partition.objects.filter(deadline__miner=miner, live__contains=[number])
     part = parts.select_related("deadline").first()
     if part is None:
-        raise NotFound(f"{miner} has no live sector {number} in a deadline")
+        raise NotFound(
+            gettext("{miner} has no live sector {number} in a deadline").format(miner=miner, number=number)
+        )
     provers = checkers_online(miner, context)
     [stores] = stores_of(miner, [number], provers).values()
     places = [prover.pk for prover in provers if set(prover.stores) & set(stores)]
     if not places:
-        raise CannotLook("no host that looks at sectors has its store and was heard of lately")
+        raise CannotLook(gettext("no host that looks at sectors has its store and was heard of lately"))
     onchain = sectors_onchain(context.client, miner, [number], context.head.key)
     if number not in onchain:
-        raise NotFound(f"the chain has no sector {number} of {miner}")
+        raise NotFound(
+            gettext("the chain has no sector {number} of {miner}").format(number=number, miner=miner)
+        )
     with transaction.atomic():
         deadline = Deadline.objects.select_for_update().get(pk=part.deadline_id)
         _require_none(deadline, CheckKind.TEST, [number])
@@ -83,14 +88,20 @@ def deadline_dry_run(
     _require_write(principal)
     deadline = Deadline.objects.filter(miner=miner, index=index, live__gt=0).first()
     if deadline is None:
-        raise NotFound(f"{miner} has no sectors in deadline {index}")
+        raise NotFound(gettext("{miner} has no sectors in deadline {index}").format(miner=miner, index=index))
     busy = WindowPost.objects.filter(miner__tenant_id=miner.tenant_id, state=PostState.PROVING)
     if busy.exists():
-        raise CannotLook("a window is being proved, and the hosts are for that: try again when it has landed")
+        raise CannotLook(
+            gettext("a window is being proved, and the hosts are for that: try again when it has landed")
+        )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
     provable = [at for at, part in enumerate(facts) if sectors_to_prove(part, ())]
     if not provable:
-        raise NotFound(f"deadline {index} of {miner} has no sector that could be proved")
+        raise NotFound(
+            gettext("deadline {index} of {miner} has no sector that could be proved").format(
+                index=index, miner=miner
+            )
+        )
     most = context.network.posted_partitions_max
     groups = [provable[at : at + most] for at in range(0, len(provable), most)]
     plans = []
@@ -126,7 +137,7 @@ def deadline_dry_run(
 
 def _require_write(principal: Principal) -> None:
     if not principal.may("write"):
-        raise NotAllowed("this needs the level write")
+        raise NotAllowed(gettext("this needs the level write"))
 
 
 def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None = None) -> None:
@@ -134,7 +145,7 @@ def _require_none(deadline: Deadline, kind: CheckKind, sectors: list[int] | None
         miner=deadline.miner_id, deadline_index=deadline.index, kind=kind, state=CheckState.RUNNING
     )
     if (running if sectors is None else running.filter(sectors=sectors)).exists():
-        raise CannotLook("one is running already")
+        raise CannotLook(gettext("one is running already"))
 
 
 def _run(deadline: Deadline, kind: CheckKind, principal: Principal, **fields: Any) -> CheckRun:

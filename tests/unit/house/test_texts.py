@@ -21,8 +21,10 @@ ROOMS: Final = (
     "apps/core",
     "apps/dashboard",
     "apps/gateway",
+    "apps/messages",
     "apps/miners",
     "apps/pieces",
+    "apps/proving",
     "apps/users",
     "apps/wallets",
 )

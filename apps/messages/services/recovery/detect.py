@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from apps.core.live import OPERATOR, Change, publish_all
 from apps.messages.errors import BadMessage
@@ -137,7 +138,9 @@ def _difference(row: Recovery | Remembered, seen: Identity, marker: dict[str, An
     """Return how this database differs from the one that was used last; empty if it does not."""
     if row.fingerprint and row.fingerprint != seen.fingerprint:
         names = [name for name, value in seen.fingerprint.items() if row.fingerprint.get(name) != value]
-        return f"the database was restored or moved: another {' and '.join(names)} than it was written in"
+        return gettext("the database was restored or moved: another {names} than it was written in").format(
+            names=" and ".join(names)
+        )
     if not marker:
         return ""
     if marker.get("pool") != str(row.pool):

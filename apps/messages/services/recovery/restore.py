@@ -14,6 +14,7 @@ from uuid import uuid4
 import structlog
 from django.db import transaction
 from django.db.models import F, Q
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
@@ -291,7 +292,12 @@ def _write(row: Message, one: Sent, *, now: datetime) -> None:
         moved |= messages_advance("FILL", {row.pk: filled}, now=now)
     landed = messages_advance("LAND", landing, now=now)
     spend_record(landed, sign=ADDED)
-    event_record(row, "matched", f"nonce {message.nonce}, {one.cid}, read back after a restore", now=now)
+    event_record(
+        row,
+        "matched",
+        gettext("nonce {nonce}, {cid}, read back after a restore").format(nonce=message.nonce, cid=one.cid),
+        now=now,
+    )
     publish_message_changes({**moved, **landed})
 
 
@@ -335,7 +341,7 @@ def unmatched_decide(
     with transaction.atomic():
         row = UnmatchedMessage.objects.select_for_update().get(pk=row.pk)
         if row.decided_at is not None:
-            raise BadValue("it was decided already", field="id")
+            raise BadValue(gettext("it was decided already"), field="id")
         if message_id:
             _decided_row(row, message_id, landed, now=now)
         row.decided_at, row.decided_by, row.message_id = now, principal.actor[:200], message_id
@@ -355,10 +361,15 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
     named = Message.objects.select_for_update().filter(Q(pk=message_id) | Q(push_id=message_id))
     waiting = list(named.filter(from_addr=row.from_addr, state=MessageState.UNFILLED)[:2])
     if len(waiting) != 1:
-        count = "no message" if not waiting else "more than one message"
-        raise BadMessage(f"{count} {message_id} of {row.from_addr} waits", field="message")
+        if waiting:
+            words = gettext("more than one message {message} of {address} waits")
+        else:
+            words = gettext("no message {message} of {address} waits")
+        raise BadMessage(words.format(message=message_id, address=row.from_addr), field="message")
     if landed is None or landed.cid != row.cid:
-        raise BadMessage(f"{row.cid} is not on chain now: decide when it landed", field="id")
+        raise BadMessage(
+            gettext("{cid} is not on chain now: decide when it landed").format(cid=row.cid), field="id"
+        )
     _write(waiting[0], Sent(row.cid, landed.message, landed=landed), now=now)
 
 
@@ -366,7 +377,7 @@ def recovery_end(*, principal: Principal, now: datetime) -> None:
     """End recovery as it is: a person answers for what was not read back.  Raises BadValue."""
     recovery = recovery_row()
     if recovery.since is None and recovery.sectors_since is None:
-        raise BadValue("the pool is not in recovery", field="")
+        raise BadValue(gettext("the pool is not in recovery"), field="")
     unread = Sender.objects.none() if recovery.since is None else senders_unread(recovery)
     left = list(unread.values_list("address", flat=True)[:100])
     with transaction.atomic():
