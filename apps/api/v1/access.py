@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from django.utils.translation import gettext
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 
@@ -69,7 +70,7 @@ class NotConfirmed(NotAllowed):
     code = "not_confirmed"
 
     def __init__(self) -> None:
-        super().__init__("confirm first that it is you, on the page Account, or use a token")
+        super().__init__(gettext("confirm first that it is you, on the page Account, or use a token"))
 
 
 class MayCall(BasePermission):
@@ -82,19 +83,23 @@ class MayCall(BasePermission):
             return False
         need = view.perms.get(request.method, "admin")
         if not principal.may(need):
-            raise NotAllowed(f"this needs the level '{need}', the token has '{principal.perm}'")
+            raise NotAllowed(
+                gettext("this needs the level '{need}', the token has '{perm}'").format(
+                    need=need, perm=principal.perm
+                )
+            )
         scopes = view.scopes or (view.scope,)
         if not any(principal.has_scope(scope) for scope in scopes):
             missing = " or ".join(one or "general" for one in scopes)
-            raise NotAllowed(f"this needs a token with the scope '{missing}'")
+            raise NotAllowed(gettext("this needs a token with the scope '{scope}'").format(scope=missing))
         name = f"rest.{type(view).__name__}"
         if not principal.may_call(name):
-            raise NotAllowed(f"this token is for other methods than {name}")
+            raise NotAllowed(gettext("this token is for other methods than {method}").format(method=name))
         is_operators = view.operator_only or request.method in view.operator_methods
         if is_operators and not principal.is_operator:
-            raise NotAllowed("this is for the operator of the pool")
+            raise NotAllowed(gettext("this is for the operator of the pool"))
         if principal.is_partial and request.method in view.whole_methods:
-            raise NotAllowed("this token is for some miners or signers only")
+            raise NotAllowed(gettext("this token is for some miners or signers only"))
         if request.method in view.confirmed_methods and not is_proved(request):
             raise NotConfirmed
         return True

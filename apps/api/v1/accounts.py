@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -227,7 +228,7 @@ class TokensView(PoolView):
         data = checked(TokenInput(data=request.data))
         tenant = self.tenant_for(data)
         if data["expires_at"] is not None and data["expires_at"] <= clock.now():
-            raise BadValue("must lie in the future", field="expires_at")
+            raise BadValue(gettext("must lie in the future"), field="expires_at")
         text = token_issue(
             tenant=tenant,
             name=data["name"],
@@ -245,16 +246,18 @@ class TokensView(PoolView):
     def tenant_for(self, data: dict[str, Any]) -> Tenant:
         """Return the tenant that gets the token: only the operator names another.  Raises NotAllowed."""
         if data["operator"] and not self.principal.is_operator:
-            raise NotAllowed("only the operator makes tokens that see every tenant", field="operator")
+            raise NotAllowed(
+                gettext("only the operator makes tokens that see every tenant"), field="operator"
+            )
         return tenant_to_equip(self.principal, data.get("tenant", ""))
 
 
 def tenant_to_equip(principal: Principal, name: str) -> Tenant:
     """Return the tenant that gets a token: only the operator names another.  Raises NotAllowed, NotFound."""
     if principal.is_limited:
-        raise NotAllowed("a limited token makes no other tokens")
+        raise NotAllowed(gettext("a limited token makes no other tokens"))
     if not principal.is_operator and name not in ("", principal.tenant_name):
-        raise NotFound(f"there is no tenant {name!r}", field="tenant")
+        raise NotFound(gettext("there is no tenant {name!r}").format(name=name), field="tenant")
     return tenant_by_name(name or principal.tenant_name)
 
 
@@ -298,7 +301,7 @@ class TokenView(PoolView):
         """Find a token that the caller may know of.  Raises NotFound."""
         row = tokens_visible(self.principal).filter(pk=uuid).first()
         if row is None:
-            raise NotFound("there is no such token")
+            raise NotFound(gettext("there is no such token"))
         return row
 
 
@@ -323,7 +326,7 @@ class ApprovalsView(PoolView):
         data = checked(ApprovalInput(data=request.data))
         name = data.get("account", self.principal.tenant_name)
         if not self.principal.is_operator and name != self.principal.tenant_name:
-            raise NotFound(f"there is no account {name!r}", field="account")
+            raise NotFound(gettext("there is no account {name!r}").format(name=name), field="account")
         pair = {"signer_tenant": tenant_by_name(data["signer"]), "account": tenant_by_name(name)}
         if data["approve"]:
             account_approve(**pair)

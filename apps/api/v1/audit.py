@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -90,7 +91,10 @@ def audit_question(data: dict[str, Any]) -> AuditQuestion:
     """Read a checked query.  Raises BadValue for a time before or after all that can have been written."""
     for name in ("after", "before"):
         if name in data and not YEARS[0] <= data[name].year <= YEARS[1]:
-            raise BadValue(f"lies between the years {YEARS[0]} and {YEARS[1]}", field=name)
+            raise BadValue(
+                gettext("lies between the years {first} and {last}").format(first=YEARS[0], last=YEARS[1]),
+                field=name,
+            )
     return AuditQuestion(
         who=data.get("actor", ""),
         what=data.get("action", ""),

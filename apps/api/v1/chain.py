@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -40,7 +41,7 @@ class HeadView(PoolView):
         """Return the newest head."""
         head = head_current()
         if head is None:
-            raise NetworkUnknown("no head of the chain is known yet")
+            raise NetworkUnknown(gettext("no head of the chain is known yet"))
         return Response(
             {
                 "network": network_current().name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter
 
 from apps.core.errors import BadValue
@@ -21,5 +22,5 @@ def is_dry_run(request: Request) -> bool:
     """Return whether only the price is asked for.  Raises BadValue for a word that is neither yes nor no."""
     word = request.query_params.get("dry_run", "").lower()
     if word not in WORDS:
-        raise BadValue("must be true or false", field="dry_run")
+        raise BadValue(gettext("must be true or false"), field="dry_run")
     return WORDS[word]

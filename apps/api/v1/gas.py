@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -125,10 +126,10 @@ def tenant_named(viewer: Principal, name: str | None) -> Tenant | None:
     if not name and viewer.is_operator:
         return None
     if not viewer.is_operator and name not in (None, viewer.tenant_name):
-        raise BadValue("there is no such tenant", field="tenant")
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
     row = tenant_find(name or viewer.tenant_name, is_deleted_too=True)
     if row is None:
-        raise BadValue("there is no such tenant", field="tenant")
+        raise BadValue(gettext("there is no such tenant"), field="tenant")
     return row
 
 
@@ -142,7 +143,7 @@ class GasView(PoolView):
         """Return the day's history, the cheapest two hours, and the forecast at both base fees."""
         head = head_current()
         if head is None:
-            raise NetworkUnknown("no head of the chain is known yet")
+            raise NetworkUnknown(gettext("no head of the chain is known yet"))
         history = base_fee_history(head=head, epoch_s=network_current().epoch_s)
         window = cheap_window(history)
         costs = queue_costs(self.principal, now=clock.now())
@@ -184,7 +185,7 @@ class SpendView(PoolView):
         """Add spending up by method, tenant, sender or day."""
         by = request.query_params.get("by", "method")
         if by not in SUMMED_BY:
-            raise BadValue(f"is one of {', '.join(SUMMED_BY)}", field="by")
+            raise BadValue(gettext("is one of {words}").format(words=", ".join(SUMMED_BY)), field="by")
         days = number(request, "days", least=1, default=7, most=DAYS_MAX)
         sums = spend_summed(self.principal, by=by, days=days, now=clock.now())
         names = [name.replace("tenant__name", "tenant") for name in SUMMED_BY[by]]
@@ -267,7 +268,7 @@ class AutoBumpView(PoolView):
         data = dict(body.validated_data)
         tenant = tenant_named(self.principal, data.pop("tenant", None) or self.principal.tenant_name)
         if tenant is None:
-            raise BadValue("there is no such tenant", field="tenant")
+            raise BadValue(gettext("there is no such tenant"), field="tenant")
         return Response(_auto_bump_body(auto_bump_set(principal=self.principal, tenant=tenant, **data)))
 
 

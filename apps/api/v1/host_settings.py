@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -129,9 +130,9 @@ class SharedSettingsView(PoolView):
         if data["tenant"] or not self.principal.is_operator:
             tenant = tenant_by_name(data["tenant"] or self.principal.tenant_name)
             if not self.principal.is_operator and tenant.pk != self.principal.tenant_id:
-                raise NotAllowed("only the operator sets those of another tenant", field="tenant")
+                raise NotAllowed(gettext("only the operator sets those of another tenant"), field="tenant")
         elif data["group"]:
-            raise NotAllowed("a group is a tenant's: name it", field="tenant")
+            raise NotAllowed(gettext("a group is a tenant's: name it"), field="tenant")
         row = shared_settings_set(
             values_read(data["values"]),
             tenant=tenant,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -192,7 +193,10 @@ class WorkersView(PoolView):
         query = request.query_params
         state = query.get("state", "")
         if state and state not in WORKER_STATES:
-            raise BadValue(f"must be one of {', '.join(WORKER_STATES)}", field="state")
+            raise BadValue(
+                gettext("must be one of {words}").format(words=", ".join(WORKER_STATES)),
+                field="state",
+            )
         wanted = WorkersWanted(state=state, group=query.get("group", ""), name=query.get("name", ""))
         before = cursor_read(query["cursor"]) if "cursor" in query else None
         rows = workers_page(self.principal, wanted, before=before, limit=limit + 1, now=clock.now())

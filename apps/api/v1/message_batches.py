@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -90,7 +91,7 @@ class DryRunView(PoolView):
         body.is_valid(raise_exception=True)
         head = head_current()
         if head is None:
-            raise NetworkUnknown("no head of the chain is known yet")
+            raise NetworkUnknown(gettext("no head of the chain is known yet"))
         item = push_item(body.validated_data)
         found = message_dry_run(item, principal=self.principal, client=chain_client(), head=head)
         return Response(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -60,7 +61,7 @@ def head_needed() -> Head:
     """Return the newest head.  Raises NetworkUnknown before the first one."""
     head = head_current()
     if head is None:
-        raise NetworkUnknown("no head of the chain is known yet")
+        raise NetworkUnknown(gettext("no head of the chain is known yet"))
     return head
 
 
@@ -105,7 +106,7 @@ class BulkView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if not {"ids", "kind", "from"} & set(data):
-            raise BadValue("name messages by ids, from or kind", field="ids")
+            raise BadValue(gettext("name messages by ids, from or kind"), field="ids")
         rows = messages_visible(self.principal).filter(state__in=BULK_STATES[data["action"]])
         filters = {"kind": data.get("kind"), "from_addr": data.get("from")}
         rows = rows.filter(**{name: value for name, value in filters.items() if value is not None})

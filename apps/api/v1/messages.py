@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -44,7 +45,7 @@ class Base64Field(serializers.CharField):
         try:
             return base64.b64decode(super().to_internal_value(data), validate=True)
         except (binascii.Error, ValueError):
-            raise serializers.ValidationError("is not base64") from None
+            raise serializers.ValidationError(gettext("is not base64")) from None
 
     def to_representation(self, value: Any) -> str:
         """Write it."""
@@ -228,7 +229,7 @@ class MessagesView(PoolView):
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         unknown = set(query) - {"state", "from", "kind", "cursor", "limit", "token"}
         if unknown:
-            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         rows = messages_page(
             self.principal,
             states=_states(query.getlist("state")),
@@ -277,7 +278,7 @@ class ReplaceView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if max(data["gas_fee_cap"], data["gas_premium"], data["max_fee"]) > TOTAL_FILECOIN:
-            raise BadValue("more than all FIL there is", field="gas_fee_cap")
+            raise BadValue(gettext("more than all FIL there is"), field="gas_fee_cap")
         found = message_get(self.principal, id)
         if found.state == MessageState.UNFILLED:
             limits = {name: data[name] for name in ("max_fee", "gas_fee_cap")}
@@ -285,7 +286,7 @@ class ReplaceView(PoolView):
             return Response(message_body(row, head_height=_height()))
         head = head_current()
         if head is None:
-            raise NetworkUnknown("no head of the chain is known yet")
+            raise NetworkUnknown(gettext("no head of the chain is known yet"))
         fees = NewFees(
             is_auto=not (data["gas_fee_cap"] or data["gas_premium"]),
             max_fee=data["max_fee"],
@@ -319,7 +320,9 @@ class MarkBadView(PoolView):
 def _states(words: list[str]) -> list[str]:
     for word in words:
         if word not in MessageState.values:
-            raise BadValue(f"is one of {', '.join(MessageState.values)}", field="state")
+            raise BadValue(
+                gettext("is one of {values}").format(values=", ".join(MessageState.values)), field="state"
+            )
     return words
 
 

@@ -6,6 +6,7 @@ import uuid
 from typing import Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -124,7 +125,7 @@ class MinerAddressesView(PoolView):
         only_priced = is_dry_run(request) or data["dry_run"]
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
-            raise NetworkUnknown("no node has answered yet")
+            raise NetworkUnknown(gettext("no node has answered yet"))
         wish = AddressRequest(
             change=data["change"],
             addresses=tuple(data["addresses"]) if "addresses" in data else None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -189,7 +190,7 @@ class MinerBatchesSendView(PoolView):
         """Have it go with the next head, whatever the base fee is; 409 if nothing waits."""
         miner, head = miner_get(self.principal, address), head_current()
         if head is None:
-            raise NetworkUnknown("no node has answered yet")
+            raise NetworkUnknown(gettext("no node has answered yet"))
         batches_ask(miner, head=head, by=self.principal)
         return Response(batches_waiting(miner))
 

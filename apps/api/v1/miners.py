@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db.models import Q
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -288,12 +289,12 @@ class MinersView(PoolView):
         query = request.query_params
         unknown = set(query) - {"state", "cursor", "limit", "token"}
         if unknown:
-            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         after = number(request, "cursor", least=0, default=0, most=10**12)
         states = query.getlist("state")
         if not set(states) <= set(MinerState.values):
-            raise BadValue("there is no such state", field="state")
+            raise BadValue(gettext("there is no such state"), field="state")
         wanted = Q(state__in=states) if states else Q(actor_id__isnull=False)
         rows = list(miners_visible(self.principal).filter(wanted, pk__gt=after)[: limit + 1])
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
@@ -304,7 +305,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
     """Do what a body asks.  Raises DomainError with the field to blame."""
     wished = body.get("tenant", principal.tenant_name)
     if wished != principal.tenant_name and not principal.is_operator:
-        raise BadValue("you may add miners of your own only", field="tenant")
+        raise BadValue(gettext("you may add miners of your own only"), field="tenant")
     tenant, client, network = tenant_by_name(wished), chain_client(), network_current()
     if "address" in body:
         return miner_import(
@@ -312,7 +313,7 @@ def miner_added(principal: Principal, *, name: str, **body: Any) -> Miner:
         )
     for field in ("owner", "worker", "sector_size"):
         if field not in body:
-            raise BadValue("is needed for a new miner", field=field)
+            raise BadValue(gettext("is needed for a new miner"), field=field)
     wish = MinerSpec(
         name=name,
         owner=body["owner"],
@@ -360,11 +361,11 @@ class MinerPledgePriceView(PoolView):
         most = sealing_policy().pledge_max
         count = number(request, "count", least=1, default=1, most=most + 1)
         if count > most:
-            raise BadCount(f"must be from 1 to {most}", field="count")
+            raise BadCount(gettext("must be from 1 to {most}").format(most=most), field="count")
         miner = miner_get(self.principal, address)
         network, head = network_current(), head_current()
         if head is None:
-            raise NetworkUnknown("no node has answered yet")
+            raise NetworkUnknown(gettext("no node has answered yet"))
         price = pledge_price(miner, client=chain_client(), head=head, network=network)
         return Response(price_body(price, paying_of(miner, price), count=count))
 

@@ -7,6 +7,7 @@ import binascii
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
 from rest_framework.pagination import LimitOffsetPagination
 
 from apps.core.errors import BadValue
@@ -39,7 +40,7 @@ def number(request: Request, name: str, *, least: int, default: int, most: int) 
     if text == "":
         return default
     if not text.isascii() or not text.isdigit() or len(text) > DIGITS or int(text) < least:
-        raise BadValue(f"must be a whole number of at least {least}", field=name)
+        raise BadValue(gettext("must be a whole number of at least {least}").format(least=least), field=name)
     return min(int(text), most)
 
 
@@ -49,7 +50,7 @@ def header_number(request: Request, name: str) -> int | None:
     if text is None:
         return None
     if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise BadValue("must be a whole number", field=name)
+        raise BadValue(gettext("must be a whole number"), field=name)
     return int(text)
 
 
@@ -64,7 +65,7 @@ def cursor_read(text: str) -> tuple[datetime, str]:
         moment, _, pk = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
         found = datetime.fromisoformat(moment)
     except (binascii.Error, ValueError):
-        raise BadValue("is not a cursor of this list", field="cursor") from None
+        raise BadValue(gettext("is not a cursor of this list"), field="cursor") from None
     if found.tzinfo is None or "\0" in pk:
-        raise BadValue("is not a cursor of this list", field="cursor")
+        raise BadValue(gettext("is not a cursor of this list"), field="cursor")
     return found, pk

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.http import JsonResponse
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -98,7 +99,7 @@ class TermsInput(InputSerializer):
         """Read the actor's id."""
         parsed = address_parse(value)
         if parsed.protocol != ID:
-            raise serializers.ValidationError("must be an f0 address")
+            raise serializers.ValidationError(gettext("must be an f0 address"))
         return int(parsed.actor_id)
 
 
@@ -265,7 +266,7 @@ def _offset(request: Request) -> int:
         return offset
     span = SPAN.fullmatch(request.headers.get("Content-Range", ""))
     if span is None:
-        raise BadValue("say where this part begins", field="Upload-Offset")
+        raise BadValue(gettext("say where this part begins"), field="Upload-Offset")
     return int(span[1])
 
 
@@ -289,7 +290,7 @@ class PiecesView(PoolView):
         query = request.query_params
         state = query.get("state", "")
         if state and state not in PieceState.values:
-            raise BadValue("there is no such state", field="state")
+            raise BadValue(gettext("there is no such state"), field="state")
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         wanted = PieceFilter(miner=query.get("miner", ""), state=state, before=before or None)
@@ -388,7 +389,7 @@ def range_of(header: str, size: int) -> PieceRange | None:
         if found[2] and int(found[2]) < first:
             return None
     if count < 1:
-        raise RangeUnsatisfiable(f"the piece has {size} bytes", field="Range")
+        raise RangeUnsatisfiable(gettext("the piece has {size} bytes").format(size=size), field="Range")
     return PieceRange(first, count)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -103,7 +104,7 @@ def planner_body(viewer: Principal, address: str, given: Mapping[str, str]) -> d
     """
     unknown = sorted(set(given) - {"miner", "token", *KEYS})
     if unknown:
-        raise BadValue("there is no such number", field=unknown[0])
+        raise BadValue(gettext("there is no such number"), field=unknown[0])
     miner = miner_get(viewer, address) if address else None
     head = head_current()
     network = None if head is None else network_current()

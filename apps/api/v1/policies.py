@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -87,7 +88,7 @@ class PolicyVersionView(PolicyDocumentView):
     def get(self, _request: Request, address: str, number: str) -> Response:
         """Show its text, who took it, and what it changed."""
         if not number.isdecimal() or len(number) > 9:
-            raise NotFound(f"there is no version {number}")
+            raise NotFound(gettext("there is no version {number}").format(number=number))
         return answer_of(policy_version(self.principal, address, int(number)))
 
 

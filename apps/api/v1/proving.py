@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -131,7 +132,7 @@ def declaration_body(row: FaultDeclaration) -> dict[str, Any]:
 def whole(text: str) -> int:
     """Read a deadline or a sector number of a path.  Raises NotFound."""
     if not text.isascii() or not text.isdigit() or len(text) > 15:
-        raise NotFound("there is nothing here")
+        raise NotFound(gettext("there is nothing here"))
     return int(text)
 
 
@@ -139,7 +140,7 @@ def context_require() -> ProvingContext:
     """Return the newest head with what a look needs.  Raises Conflict before the first."""
     context = proving_context()
     if context is None:
-        raise Conflict("there is no chain yet")
+        raise Conflict(gettext("there is no chain yet"))
     return context
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -268,11 +269,11 @@ class SectorChangesView(ChangingView):
         query = request.query_params
         unknown = set(query) - {"state", "cursor", "limit", "token"}
         if unknown:
-            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         if any(state not in list(ChangeState) for state in query.getlist("state")):
-            raise BadValue("there is no such state", field="state")
+            raise BadValue(gettext("there is no such state"), field="state")
         found = changes_visible(self.principal)
         found = found.filter(state__in=query.getlist("state")) if query.getlist("state") else found
         rows = list((found.filter(pk__lt=before) if before else found)[: limit + 1])
@@ -293,7 +294,7 @@ class SectorChangesView(ChangingView):
         wanted = extension_of(given)
         if given["kind"] == ChangeKind.TERMINATE:
             if wanted.expiration is not None or wanted.drops_claims:
-                raise BadValue("a termination has no new expiration", field="expiration")
+                raise BadValue(gettext("a termination has no new expiration"), field="expiration")
             wanted = ChangeRequest(kind=ChangeKind.TERMINATE, reason=given["reason"])
         return self.change(sectors_picked(self.principal, given["sectors"]), wanted)
 

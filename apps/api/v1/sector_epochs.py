@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
@@ -142,7 +143,7 @@ def _place(text: str) -> tuple[int, int] | None:
         return None
     found = PLACE.fullmatch(text)
     if found is None:
-        raise BadValue("is not a cursor of this list", field="cursor")
+        raise BadValue(gettext("is not a cursor of this list"), field="cursor")
     return int(found[1]), int(found[2])
 
 

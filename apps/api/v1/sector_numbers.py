@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -137,7 +138,7 @@ class SectorNumbersAllocateView(PoolView):
         data = body.validated_data
         miner = miner_get(self.principal, address)
         if ("host" in data) != ("token" in data):
-            raise BadValue("host and token go together", field="token")
+            raise BadValue(gettext("host and token go together"), field="token")
         wish = NumberRequest(
             name=data["holder"],
             count=data["count"],
@@ -173,7 +174,7 @@ class SectorNumbersReserveView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if ("count" in data) == ("numbers" in data):
-            raise BadValue("name a count or the numbers", field="numbers")
+            raise BadValue(gettext("name a count or the numbers"), field="numbers")
         miner = miner_get(self.principal, address)
         wish = NumberRequest(
             name=data["name"],

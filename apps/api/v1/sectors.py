@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -265,7 +266,7 @@ class SectorsView(PoolView):
         }
         unknown = set(query) - known
         if unknown:
-            raise BadValue("there is no such filter", field=sorted(unknown)[0])
+            raise BadValue(gettext("there is no such filter"), field=sorted(unknown)[0])
         limit = number(request, "limit", least=1, default=PAGE_DEFAULT, most=PAGE_MAX)
         before = number(request, "cursor", least=1, default=0, most=10**12)
         wanted = SectorFilter(
@@ -288,10 +289,10 @@ class SectorsView(PoolView):
 def _states(states: list[str], stages: list[str]) -> tuple[str, ...]:
     for state in states:
         if state not in list(SectorState):
-            raise BadValue("there is no such state", field="state")
+            raise BadValue(gettext("there is no such state"), field="state")
     for stage in stages:
         if stage not in STATE_OF_STAGE:
-            raise BadValue("there is no such stage", field="stage")
+            raise BadValue(gettext("there is no such stage"), field="stage")
     return (*states, *(STATE_OF_STAGE[stage] for stage in stages))
 
 
@@ -300,7 +301,7 @@ def _flag(text: str | None, field: str) -> bool | None:
     if text is None:
         return None
     if text.lower() not in words:
-        raise BadValue("must be true or false", field=field)
+        raise BadValue(gettext("must be true or false"), field=field)
     return words[text.lower()]
 
 

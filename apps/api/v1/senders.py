@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -138,9 +139,9 @@ class SenderView(PoolView):
         body.is_valid(raise_exception=True)
         data = body.validated_data
         if not data:
-            raise BadValue("nothing to change")
+            raise BadValue(gettext("nothing to change"))
         if self.principal.miners:  # all miners' messages wait in a sender's lane
-            raise NotAllowed("this token is for some miners only")
+            raise NotAllowed(gettext("this token is for some miners only"))
         row = sender_set(
             principal=self.principal,
             address=sender_get(self.principal, _address(address)).address,

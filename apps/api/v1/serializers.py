@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils.translation import gettext
 from rest_framework import serializers
 
 from poolsite.filecoin.address import BadAddress, address_parse
@@ -53,7 +54,7 @@ class AmountField(serializers.CharField):
         """Read it."""
         text = super().to_internal_value(data)
         if not text.isascii() or not text.isdigit() or len(text) > 40:
-            raise serializers.ValidationError("must be a whole number of attoFIL, as text")
+            raise serializers.ValidationError(gettext("must be a whole number of attoFIL, as text"))
         return int(text)
 
     def to_representation(self, value: Any) -> str:

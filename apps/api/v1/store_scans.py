@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -204,7 +205,7 @@ class StoreFindingsView(PoolView):
         if (cursor := request.query_params.get("cursor")) is not None:
             _, key = cursor_read(cursor)
             if not key.isascii() or not key.isdigit() or len(key) > 18:
-                raise BadValue("is not a cursor of this list", field="cursor")
+                raise BadValue(gettext("is not a cursor of this list"), field="cursor")
             after = int(key)
         kind = request.query_params.get("kind", "")
         rows = findings_page(store, kind=kind, after=after, limit=limit + 1)

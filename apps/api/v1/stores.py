@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.request import Request
@@ -387,7 +388,7 @@ class StoreMovesView(PoolView):
         body.is_valid(raise_exception=True)
         given, now = body.validated_data, clock.now()
         if ("sectors" in given) == ("count" in given):
-            raise BadValue("name the sectors, or how many", field="sectors")
+            raise BadValue(gettext("name the sectors, or how many"), field="sectors")
         numbers = given["count"] if "count" in given else [str(one) for one in given["sectors"]]
         source = store_get(self.principal, uuid, now=now)
         target = store_get(self.principal, str(given["to"]), now=now)

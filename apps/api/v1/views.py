@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 import structlog
 from django.conf import settings
 from django.http import Http404
+from django.utils.translation import gettext
 from rest_framework import exceptions, status
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
@@ -51,7 +52,7 @@ class BodyParser(JSONParser):
         try:
             return json_read(stream.read().decode())
         except (ValueError, RecursionError) as error:
-            raise Malformed(f"the body is not JSON: {error}") from None
+            raise Malformed(gettext("the body is not JSON: {error}").format(error=error)) from None
 
 
 class RawRenderer(JSONRenderer):
@@ -110,19 +111,21 @@ class PoolView(APIView):
         """Refuse a large body before anybody reads it, paths that no row can have, misspelt filters."""
         super().initial(request, *args, **kwargs)
         if any("\0" in str(value) for value in kwargs.values()):
-            raise NotFound("there is nothing here")
+            raise NotFound(gettext("there is nothing here"))
         self.usage = rate_limit_consume(self.principal, service="rest", api=type(self).__name__)
         if self.usage is not None and self.usage.is_over:
             raise RateLimited(self.usage, principal=self.principal, method=type(self).__name__)
         length = request.META.get("CONTENT_LENGTH") or "0"
         if not length.isdigit() or int(length) > self.body_max_bytes:
-            raise BodyTooLarge(f"the body may have at most {self.body_max_bytes} bytes")
+            raise BodyTooLarge(
+                gettext("the body may have at most {most} bytes").format(most=self.body_max_bytes)
+            )
         reads = request.method in ("GET", "HEAD")
         known = self.filters if reads else self.write_parameters
         unknown = sorted(set(request.query_params) - {*known, "token"}) if known is not None else ()
         if unknown:
             what = "filter" if reads else "parameter"
-            raise BadValue(f"there is no such {what}", field=writable(unknown[0]))
+            raise BadValue(gettext("there is no such {what}").format(what=what), field=writable(unknown[0]))
 
     def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Answer; a POST with an Idempotency-Key is carried out once and then repeated word for word."""

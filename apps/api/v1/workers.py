@@ -12,6 +12,7 @@ import structlog
 from celery import current_app
 from django.db import transaction
 from django.urls import path
+from django.utils.translation import gettext
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from kombu.exceptions import OperationalError as BrokerAway
@@ -90,9 +91,11 @@ class MayWork(BasePermission):
         if principal is None:
             return False
         if not principal.may("write"):
-            raise NotAllowed(f"this needs the level 'write', the token has '{principal.perm}'")
+            raise NotAllowed(
+                gettext("this needs the level 'write', the token has '{perm}'").format(perm=principal.perm)
+            )
         if not any(principal.has_scope(scope) for scope in SCOPE_OF_KIND.values()):
-            raise NotAllowed("this needs a token with the scope 'sealer' or 'prover'")
+            raise NotAllowed(gettext("this needs a token with the scope 'sealer' or 'prover'"))
         return True
 
 
@@ -107,7 +110,7 @@ class WorkerView(PoolView):
     def tenant_id(self) -> int:
         """Whose workers and miners the caller's are.  Raises NotAllowed for the pool itself."""
         if self.principal.tenant_id is None:
-            raise NotAllowed("a worker needs the token of an account")
+            raise NotAllowed(gettext("a worker needs the token of an account"))
         return self.principal.tenant_id
 
     def read(self, kind: type[T]) -> T:
@@ -121,7 +124,10 @@ class WorkerView(PoolView):
         """Refuse kinds of jobs that the token is not made for.  Raises NotAllowed."""
         for kind in kinds:
             if not self.principal.has_scope(SCOPE_OF_KIND[kind]):
-                raise NotAllowed(f"this needs a token with the scope '{SCOPE_OF_KIND[kind]}'", field="kinds")
+                raise NotAllowed(
+                    gettext("this needs a token with the scope '{scope}'").format(scope=SCOPE_OF_KIND[kind]),
+                    field="kinds",
+                )
 
     def worker(self, uuid: str) -> Worker:
         """Find the caller's worker.  Raises WorkerUnknown."""

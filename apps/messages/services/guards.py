@@ -130,7 +130,7 @@ def guard_set(
     _may_change(principal, row.tenant_id)
     if row.actor and row.actor not in ACTOR_METHODS:
         raise BadMessage(
-            gettext("is one of {actor_methods}").format(actor_methods=", ".join(sorted(ACTOR_METHODS))),
+            gettext("is one of {words}").format(words=", ".join(sorted(ACTOR_METHODS))),
             field="actor",
         )
     if len(row.kind) > 32:

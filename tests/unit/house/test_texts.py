@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOMS: Final = (
+    "apps/api/v1",
     "apps/chain",
     "apps/checks",
     "apps/core",
@@ -55,6 +56,7 @@ def for_programs(tree: ast.AST) -> set[int]:
         for node in ast.walk(tree)
         if (isinstance(node, ast.Call) and getattr(node.func, "id", "") in FOR_PROGRAMS)
         or (isinstance(node, ast.FunctionDef) and node.name in ("__str__", "__repr__"))
+        or (isinstance(node, ast.keyword) and node.arg in ("help_text", "description"))  # of the API
         for part in ast.walk(node)
     }
 
