@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from apps.core.management.commands.makemessages import Command
 from tests.timing import SITE
 
 if TYPE_CHECKING:
@@ -125,6 +126,21 @@ def test_each_exact_text_is_still_written_somewhere() -> None:
     written = {text for room in ROOMS for _, text in texts_of(room)}
 
     assert {line for line in EXACT if not line.startswith("#")} <= written
+
+
+def test_the_catalogue_has_what_is_marked_under_any_name() -> None:
+    read = {"_", *(option.removeprefix("--keyword=") for option in Command.xgettext_options)}
+    names = {
+        name.asname or name.name
+        for path in (SITE / "apps").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "django.utils.translation"
+        for name in node.names
+        if "gettext" in name.name
+    }
+
+    assert "say" in names  # the check is not empty
+    assert names <= {name.partition(":")[0] for name in read} | {"gettext", "ngettext"}
 
 
 def unfilled(source: str) -> Iterator[str]:
