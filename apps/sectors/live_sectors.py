@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 CLAIM_DROP_PERIOD: Final = 30 * EPOCHS_PER_DAY_MAINNET
 """Last epochs of a sector's life in which its claims may be given up.  Source: policy.rs."""
-DECLARATIONS_MAX: Final = 3_000
-"""Partitions of one message.  Source: builtin-actors runtime policy declarations_max."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,6 @@ def check_get(store: Store, uuid: str) -> StoreCheck:
     return check
 
 
-def check_wait(check: StoreCheck, *, now: datetime) -> str:
-    """Return what a running check waits for; empty: for nothing."""
-    return checks_wait([check], now=now)[check.pk]
-
-
 def checks_wait(checks: Collection[StoreCheck], *, now: datetime) -> dict[int, str]:
     """Return what each check waits for, by its row."""
     running = [check for check in checks if check.state == StoreCheckState.RUNNING]

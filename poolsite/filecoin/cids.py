@@ -16,8 +16,6 @@ from poolsite.filecoin.varint import BadVarint, uvarint_read
 
 DAG_CBOR_PREFIX: Final = bytes.fromhex("0171a0e40220")
 """CIDv1, codec dag-cbor 0x71, multihash blake2b-256 (0xb220), 32 bytes."""
-RAW_PREFIX: Final = bytes.fromhex("0155a0e40220")
-"""CIDv1, codec raw 0x55, multihash blake2b-256: code of actors."""
 COMMR_PREFIX: Final = bytes.fromhex("0182e20381e80220")
 """CIDv1, codec fil-commitment-sealed 0xf102, multihash poseidon-bls12_381-a1-fc1 (0xb401), 32 bytes."""
 COMMD_PREFIX: Final = bytes.fromhex("0181e203922020")

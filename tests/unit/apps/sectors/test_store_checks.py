@@ -25,7 +25,6 @@ from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
 from apps.sectors.store_check_selectors import (
     StoreChecked,
-    check_wait,
     checks_of,
     checks_wait,
     copies_bad_of,
@@ -136,7 +135,7 @@ def test_while_the_store_is_away_a_check_waits_and_loses_nothing(worker: Worker)
     assert beat(worker, {}, error="it went away", attached=away) == []
     check.refresh_from_db()
     assert (check.state, check.error, check.done, len(check.queue)) == ("RUNNING", "it went away", 0, 3)
-    assert check_wait(check, now=NOON) == f"waits until {worker.name} reads a again"
+    assert checks_wait([check], now=NOON)[check.pk] == f"waits until {worker.name} reads a again"
     assert not SectorCopy.objects.exists()
 
     later = NOON + timedelta(minutes=5)
