@@ -20,10 +20,11 @@ from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Job
 from apps.sectors.restored import must_register, sectors_recovery
 from apps.sectors.services.audit import worker_audit
-from apps.sectors.services.retirement import retire_when_drained
+from apps.sectors.services.retirement import retire_when_drained, retirement_lock
 from apps.sectors.states import JobState
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import Operation
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES
 
 if TYPE_CHECKING:
@@ -102,6 +103,8 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     Raises WorkerRetired.
     """
     host = damocles_host(principal, name=ping.name, now=now)
+    if host.retire_asked_at is not None:
+        retirement_lock(host, is_draining=True, is_busy=False)  # what was ordered is obeyed below
     # Reports hold a job while its new event refers to this row: no lock on its key, or both wait for ever.
     worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
@@ -112,7 +115,8 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     worker.save()
     is_busy = _leases_renew(worker, busy=busy, now=now)
     _disk_note(worker, busy=busy, now=now)
-    retire_when_drained(worker, is_busy=is_busy, now=now)
+    if host.retire_asked_at is not None:
+        retire_when_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
     nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
@@ -160,6 +164,12 @@ def _leases_renew(worker: Worker, *, busy: int | None, now: datetime) -> bool:
             job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
             job.save(update_fields=["lease_until", "heard_at"])
     return bool(alive)
+
+
+def _is_proving(worker: Worker) -> bool:
+    """Return whether a worker has windows to prove, whose leases its own heartbeats prolong."""
+    rows = Job.objects.filter(worker=worker, kind=JobKind.WINDOW_POST, state=JobState.LEASED)
+    return rows.exists()
 
 
 def _disk_note(worker: Worker, *, busy: int | None, now: datetime) -> None:

@@ -18,14 +18,15 @@ from apps.core.transitions import advance
 from apps.sectors.errors import JobUnknown, LeaseLost
 from apps.sectors.host_models import Worker
 from apps.sectors.host_selectors import is_uuid
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.restored import lease_token_next
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.damocles_hosts import damocles_host, takes_work
-from apps.sectors.services.reports import job_complete, job_fail, job_release
+from apps.sectors.services.reports import job_complete, job_fail
 from apps.sectors.states import JobState
 from apps.users.services.audit import audit_record
 from poolsite.wire.codec import document_decode
-from poolsite.wire.jobs import TEXT_MAX, Claim, Complete, Fail, JobKind, Level, Release, WindowPostInputs
+from poolsite.wire.jobs import TEXT_MAX, Claim, Complete, Fail, JobKind, Level, WindowPostInputs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,6 @@ def _own(principal: Principal, uuid: str) -> Job:
 def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, now: datetime) -> int:
     """Prolong the leases that a worker still has; returns of how many jobs.  Raises WorkerRetired."""
     worker = damocles_host(principal, name=name, now=now)
-    Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
     for uuid, token in sorted(map(_named, names)):
         rows = Job.objects.select_for_update(of=("self",)).filter(kind=JobKind.WINDOW_POST, uuid=uuid)
@@ -139,6 +139,8 @@ def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, n
             job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
             job.save(update_fields=["lease_until", "heard_at"])
             renewed += 1
+    # Below the jobs: whoever ends a host's leases locks them before its row.
+    Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     return renewed
 
 
@@ -177,12 +179,28 @@ def proofs_listed(principal: Principal) -> list[ProofJob]:
 
 @transaction.atomic
 def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
-    """Free a proof from its host, so that any may claim it.  Raises JobUnknown, Conflict."""
+    """Free a proof from its host, so that any may claim it; what it still says of it is refused.
+
+    Raises JobUnknown, Conflict.
+    """
     uuid, _ = _named(name)
     job = _open(principal, uuid)
-    if job.state == JobState.LEASED:
-        job_release(uuid, Release(token=job.lease_token), tenant_id=principal.own_id, now=now)
     _audit(principal, "proving.job-reset", job)
+    if job.state == JobState.LEASED:
+        JobEvent.objects.create(
+            job=job,
+            token=job.lease_token,
+            event="LEASE_OVER",
+            from_state="",
+            to_state="",
+            stage=job.stage,
+            at=now,
+            actor=principal.actor,
+            worker=job.worker,
+            note=f"reset by {principal.actor}",
+        )
+        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
+        publish(Change("job", job.pk, job.miner.tenant_id))
 
 
 @transaction.atomic

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from poolsite.wire.jsonrpc.messages import Json
 
 LIST_MAX: Final = 1_000
+SECTORS_MAX: Final = 100_000
+"""Sectors of one list: a partition has 2,349 of 32 GiB, a proof several partitions."""
 UNNUMBERED: Final = 2**53 - 1
 """Of a piece whose row is gone: a worker only looks whether it is zero."""
 
@@ -52,11 +54,11 @@ def named(value: Json) -> str:
     return found
 
 
-def listed(value: Json) -> list[Json]:
+def listed(value: Json, *, most: int = LIST_MAX) -> list[Json]:
     """Read a list; null is empty."""
     if value is None:
         return []
-    if not isinstance(value, list) or len(value) > LIST_MAX:
+    if not isinstance(value, list) or len(value) > most:
         raise BadParam("json: cannot unmarshal into Go value of type slice")
     return value
 

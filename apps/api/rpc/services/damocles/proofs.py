@@ -8,7 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from apps.api.rpc.services.damocles.forms import COUNT, NAME, NAMES, REASON, listed, sector_id, whole
+from apps.api.rpc.services.damocles.forms import (
+    COUNT,
+    NAME,
+    NAMES,
+    REASON,
+    SECTORS_MAX,
+    listed,
+    sector_id,
+    whole,
+)
 from apps.core import clock
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.damocles_proofs import (
@@ -61,7 +70,7 @@ def output(value: Json) -> Output:
         return Output()
     found = fields(value)
     proofs = b"".join(map(_octets, listed(found.get("proofs"))))
-    return Output(proofs, tuple(map(whole, listed(found.get("faults")))))
+    return Output(proofs, tuple(map(whole, listed(found.get("faults"), most=SECTORS_MAX))))
 
 
 def _octets(value: Json) -> bytes:

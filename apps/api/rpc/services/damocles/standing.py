@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from apps.api.rpc.services.damocles.forms import COUNT, NAME, listed, whole
+from apps.api.rpc.services.damocles.forms import COUNT, NAME, SECTORS_MAX, listed, whole
 from apps.chain.selectors import network_current
 from apps.core import clock
 from apps.miners.selectors import miner_get, miner_senders
@@ -72,7 +72,7 @@ def _ping_form(worker: Worker) -> Json:
 def sealed(value: Json) -> dict[int, bytes | None]:
     """Read ExtendedSectorInfos: numbers with comm_r."""
     found: dict[int, bytes | None] = {}
-    for one in listed(value):
+    for one in listed(value, most=SECTORS_MAX):
         info = fields(one)
         found[whole(info.get("sectornumber"))] = _comm_r(info.get("sealedcid"))
     return found

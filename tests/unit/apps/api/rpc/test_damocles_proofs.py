@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.core import clock
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job
 from apps.sectors.services.claims import leases_sweep
+from apps.sectors.services.retirement import worker_retire_drained
 from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from poolsite.wire.codec import document_encode
@@ -205,6 +208,64 @@ def test_a_failure_and_faults_are_told_as_a_provers(line: Line, miner: Miner) ->
 
     job.refresh_from_db()
     assert (job.state, job.result["faults"], job.proof) == ("DONE", [8], None)
+
+
+def test_faults_of_a_whole_partition_are_stored(line: Line, miner: Miner) -> None:
+    job, name = given(line, miner)
+    many = list(range(1, 2350))
+
+    line.call("WdPoStFinishJob", name, made(b"", many), "")
+
+    job.refresh_from_db()
+    assert (job.state, job.result["faults"]) == ("DONE", many)
+
+
+def test_a_reset_job_is_not_its_hung_hosts_any_more(line: Line, client: Client, miner: Miner) -> None:
+    job, name = given(line, miner)
+    Line(client, people.token("write", of="alice")).call("WdPoStResetJob", name)
+
+    line.call("WdPoStFinishJob", name, made(b"late"), "")
+    line.call("WdPoStHeartbeatJobs", [name], "w1")
+
+    job.refresh_from_db()
+    assert (job.state, job.proof, job.worker) == ("READY", None, None)
+    assert "reset by" in job.events.get(event="LEASE_OVER").note
+    [again] = allocated(line, worker="w2")
+    assert again["Id"] != name
+
+
+def test_a_heartbeat_locks_jobs_before_the_hosts_row(line: Line, miner: Miner) -> None:
+    _, name = given(line, miner)
+
+    with CaptureQueriesContext(connection) as seen:
+        line.call("WdPoStHeartbeatJobs", [name], "w1")
+
+    told = [one["sql"] for one in seen]
+    [job] = [at for at, sql in enumerate(told) if "FOR UPDATE" in sql and '"sectors_job"' in sql]
+    [host] = [at for at, sql in enumerate(told) if sql.startswith('UPDATE "sectors_worker"')]
+    assert job < host
+
+
+def test_a_host_with_a_window_is_retired_once_it_is_proved(line: Line, miner: Miner) -> None:
+    ping = {"Name": "w1", "Dest": "10.0.0.1:17890"}
+    job, name = given(line, miner)
+    host = Worker.objects.get(name="w1")
+    worker_retire_drained(host, actor="ann", now=clock.now())
+
+    line.call("WorkerPing", ping)
+
+    job.refresh_from_db()
+    host.refresh_from_db()
+    assert (job.state, job.worker, host.retired_at, host.is_draining) == ("LEASED", host, None, True)
+    line.call("WdPoStFinishJob", name, made(), "")
+    with CaptureQueriesContext(connection) as seen:
+        line.call("WorkerPing", ping)
+    host.refresh_from_db()
+    assert host.retired_at is not None
+    told = [one["sql"] for one in seen]
+    labels = min(at for at, sql in enumerate(told) if "pg_advisory_xact_lock" in sql)
+    row = min(at for at, sql in enumerate(told) if " FOR " in sql and '"sectors_worker"' in sql)
+    assert labels < row, "as all lock who retire a host"
 
 
 def test_an_operator_sees_resets_and_removes_jobs(line: Line, client: Client, miner: Miner) -> None:

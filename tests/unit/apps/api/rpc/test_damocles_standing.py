@@ -96,6 +96,14 @@ def test_sectors_that_could_not_be_proved_are_named_with_why(
     assert Line(client, people.token("read", of="bob")).code("CheckProvable", 2001, 10, every, False) == 1
 
 
+def test_a_whole_partition_is_asked_for_at_once(line: Line, miner: Miner) -> None:
+    proving(miner, 2349)
+
+    found = line.call("CheckProvable", 2001, 10, asked(*range(1, 2350)), False)
+
+    assert (len(found), found["2349"]) == (2349, "no store has its files")
+
+
 def test_a_miners_settings_are_shown_in_the_managers_words(client: Client, line: Line, miner: Miner) -> None:
     headers = people.bearer(people.token("sign", of="alice"))
     body = {"precommit_batch_max": 17, "precommit_wait_epochs": 240, "send_funds": False}
