@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
 from redis.exceptions import RedisError
 
-from apps.blocks.services.finality import DISABLED, refusal_code
+from apps.blocks.services.finality import DISABLED, F3_CHANGE, ask_all, refusal_code
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.core.live import OPERATOR, Change, publish
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,9 +85,10 @@ def _finalized(link: NodeLink) -> int | None:
 
 def f3_share(links: Mapping[str, NodeLink], *, height: int) -> None:
     """Ask the nodes and keep what they say for the pages; the head has this height."""
-    said = {name: f3_ask(link, height=height) for name, link in links.items()}
+    answers = ask_all(links.values(), partial(f3_ask, height=height))
     with suppress(RedisError, OSError):
-        cache.set(KEY, said, KEPT_S)
+        cache.set(KEY, dict(zip(links, answers, strict=True)), KEPT_S)
+    publish(Change(F3_CHANGE, "nodes", OPERATOR))
 
 
 def f3_read() -> dict[str, F3Participation]:

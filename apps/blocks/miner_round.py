@@ -163,6 +163,7 @@ class MinerRound:
             self._drawn()
             return None
         if (signed := self._signed_before()) is not None:
+            self._drawn()  # it takes no more messages: others do not wait until it is submitted
             await self._end(self._hand_in(signed, block_signed(signed)))
             return None
         try:
@@ -275,7 +276,9 @@ class MinerRound:
         times = self.context.times
         async with asyncio.timeout(times.sign_until + GRACE_S - time.time()):
             block_row: Block | None = None if self.found is None else getattr(self.found, "block", None)
-            if block_row is None:
+            if block_row is not None:
+                self._drawn()  # its messages stand in it
+            else:
                 proof = asyncio.create_task(self._prove(info))
                 try:
                     block_row = await self._reserve(info, election, proof)

@@ -2,11 +2,12 @@
 
 from django.db import migrations, models
 from django.db.models import F
+from django.db.models.functions import Now
 
 
 def leases_reserve(apps, schema_editor):
-    """Bind the leases there are to their nodes until their ends."""
-    apps.get_model("blocks", "F3Lease").objects.update(reserved_until=F("ends"))
+    """Bind the leases there are to their nodes until their ends; one that is never asked for again goes in a day."""
+    apps.get_model("blocks", "F3Lease").objects.update(reserved_until=F("ends"), looked_at=Now())
 
 
 class Migration(migrations.Migration):

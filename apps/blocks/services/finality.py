@@ -9,19 +9,21 @@ Source: lotus chain/lf3/participation.go, participation_lease.go; sophon-miner f
 from __future__ import annotations
 
 import base64
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from django.db.models import Q
 
 from apps.blocks.models import F3Lease
 from apps.chain.errors import NodeRefused, NodeUnavailable
+from apps.core.live import Change, publish_all
 from poolsite.filecoin.cbor import BadCbor, decode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from apps.chain.link import NodeLink
@@ -29,11 +31,15 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+Answer = TypeVar("Answer")
+
 TERM: Final = 5
 """Instances that a lease is asked for, as lotus-miner and sophon-miner do."""
 RENEW_WITHIN: Final = 2
 """Instances before its end from which on it is renewed."""
 ANSWER_S: Final = 5.0
+F3_CHANGE: Final = "f3"
+"""Kind of a change of leases, and of what nodes say of F3."""
 SILENT: Final = "the node did not answer"
 INSTANCE_MAX: Final = 1 << 62
 KEPT: Final = timedelta(days=1)
@@ -67,15 +73,28 @@ class F3Node:
 
 
 def f3_running(links: Iterable[NodeLink]) -> list[F3Node]:
-    """Return the nodes that run F3, with the instance that each works on; others are left out."""
-    found = []
-    for link in links:
-        try:
-            progress = link.call("F3GetProgress", [], timeout_s=ANSWER_S)
-            found.append(F3Node(link, _instance(progress["ID"])))
-        except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
-            continue
-    return found
+    """Return the nodes that run F3, with the instance that each works on; others are left out.
+
+    All are asked at the same time: those that hang cost one wait together.
+    """
+    return [node for node in ask_all(links, _running) if node is not None]
+
+
+def _running(link: NodeLink) -> F3Node | None:
+    try:
+        progress = link.call("F3GetProgress", [], timeout_s=ANSWER_S)
+        return F3Node(link, _instance(progress["ID"]))
+    except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
+        return None
+
+
+def ask_all(links: Iterable[NodeLink], ask: Callable[[NodeLink], Answer]) -> list[Answer]:
+    """Return what each node says, in their order, all asked at the same time; `ask` reads no rows."""
+    nodes = list(links)
+    if len(nodes) < 2:
+        return [ask(link) for link in nodes]
+    with ThreadPoolExecutor(len(nodes)) as threads:
+        return list(threads.map(ask, nodes))
 
 
 def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
@@ -84,6 +103,24 @@ def f3_participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: d
     Without a node that runs F3, leases of earlier are kept and say so.  A node that does not answer is asked
     no more in this pass: others wait for theirs.
     """
+    before = _shown(miners)
+    has_leases = _participate(miners, links, now=now)
+    after = _shown(miners)
+    _publish(miner for miner in miners if before.get(miner.pk) != after.get(miner.pk))
+    return has_leases
+
+
+def _shown(miners: Sequence[Miner]) -> dict[int, tuple[Any, ...]]:
+    """Return what pages show of the miners' leases."""
+    rows = F3Lease.objects.filter(miner__in=miners)
+    return {row[0]: row for row in rows.values_list("miner_id", "node", "ends", "instance", "reason")}
+
+
+def _publish(miners: Iterable[Miner]) -> None:
+    publish_all([Change(F3_CHANGE, str(miner.uuid), miner.tenant_id) for miner in miners])
+
+
+def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
     nodes = f3_running(links)
     if not nodes:
@@ -113,7 +150,9 @@ def f3_stop(miners: Sequence[Miner], *, reason: str, now: datetime) -> None:
     """
     others = F3Lease.objects.exclude(miner__in=miners)
     others.filter(Q(looked_at=None) | Q(looked_at__lt=now - KEPT)).delete()
-    others.exclude(reason=reason, failing_since=None).update(reason=reason, failing_since=None)
+    ended = others.exclude(reason=reason, failing_since=None)
+    _publish(row.miner for row in ended.select_related("miner"))
+    ended.update(reason=reason, failing_since=None)
 
 
 def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: datetime) -> None:

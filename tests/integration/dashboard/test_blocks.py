@@ -17,6 +17,7 @@ from apps.chain.errors import NodeRefused
 from apps.chain.models import Node
 from apps.chain.states import NodeState
 from apps.core.clock import now
+from apps.dashboard.live_fragments import fragments_render
 from apps.users.models import MinerGrant
 from apps.users.services.grants import miner_grant
 from tests import factories, people
@@ -121,6 +122,20 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     F3Lease.objects.update(reason="no block is made for it", failing_since=None)
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "no lease is asked for: no block is made for it" in text
+
+
+def test_leases_in_f3_change_without_a_reload(won):
+    def pushed(tenant):
+        viewer = people.principal(tenant)
+        return fragments_render({("f3", str(won.miner.uuid))}, viewer=viewer, page="blocks")
+
+    assert 'id="f-finality" hidden' in signed_in("ann").get("/blocks/").content.decode()
+    F3Lease.objects.create(miner=won.miner, from_instance=70, ends=82, instance=79)
+    F3Lease.objects.update(renewed_at=now(), looked_at=now())
+
+    assert "a node votes for it until instance 82, now 79" in pushed("alice")
+    assert re.search(r'id="f-finality"[^>]*hx-swap-oob="true"', pushed("alice"))
+    assert "82" not in pushed("bob")
 
 
 class Link:

@@ -349,6 +349,10 @@ def miners_fragment(context: FragmentContext) -> Iterable[str]:
     )
 
 
+def finality_fragment(context: FragmentContext) -> Iterable[str]:
+    yield fragment("blocks/_finality.html", finality=finality_facts(context.data))
+
+
 def wins_fragment(context: FragmentContext) -> Iterable[str]:
     yield fragment("blocks/_wins.html", wins=win_rows(context.data))
 
@@ -391,4 +395,6 @@ urlpatterns: Final = [
     path("blocks/", blocks, name="blocks"),
     path("blocks/<uuid:uuid>/mining/", mining, name="blocks-mining"),
 ]
-LIVE: Final = {"blocks": LivePage({"rounds": (miners_fragment, wins_fragment, verdict)})}
+LIVE: Final = {
+    "blocks": LivePage({"rounds": (miners_fragment, wins_fragment, verdict), "f3": (finality_fragment,)})
+}

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 from datetime import timedelta
+from importlib import import_module
+from threading import Barrier
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.apps import apps
 
 from apps.blocks.models import F3Lease
-from apps.blocks.services.finality import WORDS, f3_participate, ticket_end
+from apps.blocks.services import finality
+from apps.blocks.services.finality import WORDS, f3_participate, f3_stop, ticket_end
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.checks import blocks
 from apps.core import clock
+from apps.core.live import Change
 from poolsite.devnet.participation import F3Error, Lease, Participation, ticket_of
 from tests import factories
 
@@ -163,6 +168,47 @@ def test_a_hung_node_is_asked_once_in_a_pass() -> None:
 
     assert first.calls.count(TICKET) == 1
     assert second.votes_for() == [2001, 2002, 2003]
+
+
+def test_nodes_are_asked_beside_each_other() -> None:
+    miner, nodes = factories.miner(2001), [Node(f"http://{name}") for name in "abc"]
+    together = Barrier(len(nodes), timeout=60)
+    for node in nodes:
+        node.before[PROGRESS] = lambda: (together.wait(), None)[1]
+
+    participate(miner, *nodes)
+
+    assert not together.broken, "one that hangs holds up no other"
+
+
+def test_pages_hear_of_each_change_of_a_lease_and_of_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Change] = []
+    monkeypatch.setattr(finality, "publish_all", told.extend)
+    miner, node = factories.miner(2001), Node("http://a")
+    own = Change("f3", str(miner.uuid), miner.tenant_id)
+
+    participate(miner, node)
+    assert told == [own]
+    participate(miner, node)
+    assert told == [own], "nothing changed"
+    node.instance += 1
+    participate(miner, node)
+    f3_stop([], reason="no block is made for it", now=clock.now())
+    f3_stop([], reason="no block is made for it", now=clock.now())
+
+    assert told == [own] * 3
+
+
+def test_a_lease_from_before_tickets_were_rows_is_kept_for_a_day() -> None:
+    migration = import_module("apps.blocks.migrations.0002_f3_reservations")
+    F3Lease.objects.create(miner=factories.miner(2001), node="http://a", ticket="dA==", ends=105)
+    migration.leases_reserve(apps, None)
+
+    f3_stop([], reason="no block is made for it", now=clock.now())
+
+    assert F3Lease.objects.get().reserved_until == 105, "no other node votes before"
+    f3_stop([], reason="no block is made for it", now=clock.now() + timedelta(days=2))
+    assert not F3Lease.objects.exists()
 
 
 def test_a_failing_lease_keeps_the_instance_that_nodes_are_at() -> None:

@@ -12,6 +12,7 @@ import pytest
 from apps.blocks.models import Block, Round
 from apps.blocks.nodes import BlockNodes
 from apps.blocks.providers import ProofRefused
+from apps.blocks.selection import MessageSelection
 from apps.blocks.services.rewards import rewards_book
 from apps.blocks.services.settle import rounds_settle
 from apps.blocks.states import RoundState
@@ -241,6 +242,32 @@ async def test_a_block_that_was_signed_is_submitted_without_the_signer(world, mo
     assert (row.state, row.reason) == (RoundState.SUBMITTED, "")
     assert str(world.devnet.head.tipset.cids[0]) == signed.cid
     assert len(world.providers.signed) == asked
+
+
+@pytest.mark.parametrize("killed_at", ["sign", "submit"])
+async def test_a_block_that_is_made_already_holds_up_no_other_winner(world, monkeypatch, killed_at):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    submit, steps = BlockNodes.block_submit, []
+    with monkeypatch.context() as killed:
+        if killed_at == "submit":
+            killed.setattr(BlockNodes, "block_submit", AsyncMock(side_effect=KeyboardInterrupt))
+        else:
+            world.providers.fails["block"] = KeyboardInterrupt()
+        with pytest.raises(KeyboardInterrupt):
+            await won(world, base=base)
+    world.providers.fails.clear()
+    made = await in_thread(lambda: Block.objects.get())
+
+    async def noted(self, block, *, until):
+        steps.append("submit")
+        return await submit(self, block, until=until)
+
+    monkeypatch.setattr(BlockNodes, "block_submit", noted)
+    monkeypatch.setattr(MessageSelection, "drawn", lambda _self: steps.append("drawn"))
+    row = await world.round(base=base, nulls=made.height - base.height - 1)
+
+    assert (row.state, steps) == (RoundState.SUBMITTED, ["drawn", "submit"])
 
 
 async def test_two_services_beside_each_other_make_one_block(world):
