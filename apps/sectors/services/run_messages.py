@@ -24,6 +24,7 @@ from apps.sectors.services.runs import (
     run_locked,
     run_move,
 )
+from apps.sectors.services.store_copies import copies_forget
 from apps.sectors.services.update_batches import (
     is_updated,
     on_chain,
@@ -164,6 +165,7 @@ def _land(run: PipelineRun, there: OnSector | None, *, height: int, work: Sealin
         initial_pledge=there.initial_pledge,
         updated_at=work.now,
     )
+    copies_forget(sector.pk)
     run_move(fresh, "LAND_UPDATE", job=job, now=work.now, actor="console", landed_height=height, old=old)
 
 
@@ -195,6 +197,7 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
         initial_pledge=int(old["initial_pledge"]),
         updated_at=work.now,
     )
+    copies_forget(fresh.sector_id)
     note = "the message left the chain in a reorganisation"
     run_move(fresh, "REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None)
 

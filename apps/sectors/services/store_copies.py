@@ -59,6 +59,7 @@ def condition_of(files: Collection[CheckedFile]) -> CopyCondition:
     return CopyCondition.GOOD if states == {FileState.GOOD} else CopyCondition.NOTED
 
 
-def copies_forget(sector_id: int, store_name: str) -> None:
-    """Delete what was found of a sector in a store: its files are others now, or gone."""
-    SectorCopy.objects.filter(sector=sector_id, store__name=store_name).delete()
+def copies_forget(sector_id: int, store_name: str | None = None) -> None:
+    """Delete what was found of a sector in a store, or in all: its files are others now, or gone."""
+    found = SectorCopy.objects.filter(sector=sector_id)
+    (found if store_name is None else found.filter(store__name=store_name)).delete()

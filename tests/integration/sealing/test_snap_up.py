@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.utils import timezone
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
@@ -12,6 +13,9 @@ from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import run_messages, update_batches
+from apps.sectors.services.store_copies import copy_note
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import Store
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.kills import Kills, kills_survived
@@ -38,6 +42,16 @@ def waiting(settings: Any, tmp_path: Path) -> None:
 def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
     client = world.line_to_console(options.pop("perm", "sign"))._client
     return client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
+
+
+def copy_found(sector: Sector) -> None:
+    """A check finds the sector bad in its store, whatever replica it has then."""
+    row = fresh(sector)
+    store, _ = Store.objects.get_or_create(
+        name=row.store, tenant_id=row.tenant_id, defaults={"uid": row.store}
+    )
+    copy_note(sector, store, [], now=timezone.now())
+    assert SectorCopy.objects.filter(sector=sector, condition="BAD").exists()
 
 
 def run_reach(world: World, state: str) -> None:
@@ -71,7 +85,9 @@ def test_data_are_snapped_into_a_committed_sector_and_come_back(
     answers = [act(world, sector, "snap-up", headers=headers, json={}) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201], answers[0].text
     run = PipelineRun.objects.get()
+    copy_found(sector)
     run_reach(world, "UPDATE_LANDED")
+    assert not SectorCopy.objects.exists(), "that was of the old replica"
     sector = fresh(sector)
     info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)
     assert info["SealedCID"]["/"] == str(commr_cid(bytes(sector.comm_r or b"")))

@@ -12,12 +12,13 @@ from apps.pieces.models import Piece
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import update_batches
+from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.target_models import BatchSettings
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from tests.integration.sealing.test_changes import on_chain
 from tests.integration.sealing.test_pieces import LARGE, add
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.test_snap_up import act, copy_found, run_reach
 from tests.integration.sealing.world import PERIOD, fresh
 
 if TYPE_CHECKING:
@@ -100,12 +101,14 @@ def test_an_update_that_left_the_chain_is_taken_back_and_lands_again(
     run_reach(world, "UPDATE_LANDED")
     new = bytes(fresh(sector).comm_r or b"")
     landed = PipelineRun.objects.get().landed_height or 0
+    copy_found(sector)
 
     reorg(world.node.devnet, world.height - landed + 2)
     world.head_take()
     world.until(lambda: PipelineRun.objects.get().state == "UPDATE_SENT", epochs=6)
     row = fresh(sector)
     assert (bytes(row.comm_r or b""), row.key_comm_r) == (old, None)
+    assert not SectorCopy.objects.exists(), "that was of the updated replica"
     assert [piece.get("payload", 0) for piece in row.pieces] == [0]
     world.until(lambda: Piece.objects.get().state == "PACKED", epochs=3)
     assert JobEvent.objects.filter(event="REVERT_UPDATE").count() == 1
