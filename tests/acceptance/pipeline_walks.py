@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
-
-import psycopg2
 
 from poolsite.wire.pipeline import PIPELINES, Owner
 from tests.acceptance.pool import PERIOD_S, SEALED_S
@@ -25,11 +22,7 @@ KILLED: Final[dict[Owner, tuple[str, ...]]] = {
     Owner.CONSOLE: ("tasks", "tasks-slow", "follower"),
 }
 """Who does a stage, or has a hand in it."""
-DYING: Final = ("sealer", "sealer-kernels", "sealer-broker", "redis", "tasks", "web-1", "postgres")
-"""Worker, child, the brokers of both sides, console, database."""
 BACK_S: Final = 60.0
-LOOK_S: Final = 0.02
-"""A state lasts longer than this between two looks at it."""
 WALK_S: Final = SEALED_S + 2 * PERIOD_S
 """A walk ends within this on a busy machine: an update waits for its deadline, and for finality."""
 DATA_BYTES: Final = 768
@@ -41,14 +34,19 @@ class Walk:
     """One pipeline over one sector."""
 
     name: str
+    table: str
+    """Its table's name; empty: it has none."""
     stages: tuple[tuple[str, Owner], ...]
     """The states in which a kill may come, in order, with who does what is next."""
     sql: str
     """The state of the newest walk over a sector, by the sector's uuid."""
     begin: Callable[[RunningPool, str], Any]
+    """Returns the sector where it is a new one."""
     ends: str
-    message_kind: str = ""
-    """Of its message; empty: it sends none."""
+    message_kinds: tuple[str, ...] = ()
+    """Of its messages, one of each; empty: it sends none."""
+    job_sql: str = ""
+    """Key and id of the job of the newest walk over a sector, by the sector's uuid."""
 
     def state(self, pool: RunningPool, uuid: str) -> str:
         """Where it is."""
@@ -78,6 +76,11 @@ def posted(pool: RunningPool, path: str, *, token: str | None = None, **how: Any
 def data_of(uuid: str) -> bytes:
     """The bytes for a sector: the same ones for a second sector would be the piece of the first."""
     return UUID(uuid).bytes * (DATA_BYTES // 16)
+
+
+def pledge(pool: RunningPool, _uuid: str) -> str:
+    """Begin a new one."""
+    return pool.pledge(pool.wait_miner())[0]
 
 
 def snap_up(pool: RunningPool, uuid: str) -> None:
@@ -147,6 +150,21 @@ def _store_attach(pool: RunningPool) -> None:
         )
 
 
+SECTOR: Final = "select state from sectors_sector where uuid = %s"
+SECTOR_JOB: Final = (
+    "select job.id, job.uuid::text from sectors_job job"
+    " join sectors_sector sector on sector.id = job.sector_id where sector.uuid = %s"
+    " and job.kind = '{}' order by job.id desc limit 1"
+)
+UNSEAL_JOB: Final = (
+    "select id, uuid::text from sectors_job where kind = 'unseal' and inputs ->> 'sector' = %s"
+    " order by id desc limit 1"
+)
+RUN_JOB: Final = (
+    "select job.id, job.uuid::text from sectors_pipelinerun run join sectors_job job on job.id = run.job_id"
+    " join sectors_sector sector on sector.id = run.sector_id"
+    " where sector.uuid = %s and run.kind = '{}' order by run.id desc limit 1"
+)
 RUN: Final = (
     "select run.state from sectors_pipelinerun run join sectors_sector sector on sector.id = run.sector_id"
     " where sector.uuid = %s and run.kind = '{}' order by run.id desc limit 1"
@@ -169,22 +187,65 @@ MOVE_STAGES: Final = (
     ("COPIED", Owner.CONSOLE),
     ("CLEARING", Owner.WORKER),
 )
-EXTENDING: Final = stages_of("Extending", end="EXTEND_LANDED")
-REBUILDING: Final = stages_of("Rebuild", end="REBUILT")
-SNAPPING: Final = stages_of("Snap-up", end="SNAPPED")
-UNSEALED: Final = stages_of("Unsealing", end="FETCHED")
-TERMINATING: Final = stages_of("Terminating", end="TERMINATE_LANDED")
-WALKS: Final = (
-    Walk("extension", EXTENDING, CHANGE, extend, "EXTEND_LANDED", "extend"),
-    Walk("rebuild", REBUILDING, RUN.format("rebuild"), rebuild, "REBUILT"),
-    Walk("snap-up", SNAPPING, RUN.format("snap_up"), snap_up, "SNAPPED", "snap_up"),
-    Walk("unsealing", UNSEALED, UNSEALING, unseal, "FETCHED"),
+SEALED: Final = Walk(
+    "sealing",
+    "Sealing",
+    stages_of("Sealing", end="PROVING"),
+    SECTOR,
+    pledge,
+    "PROVING",
+    ("precommit", "commit"),
+    job_sql=SECTOR_JOB.format("seal"),
 )
+EXTENSION: Final = Walk(
+    "extension",
+    "Extending",
+    stages_of("Extending", end="EXTEND_LANDED"),
+    CHANGE,
+    extend,
+    "EXTEND_LANDED",
+    ("extend",),
+)
+REBUILD: Final = Walk(
+    "rebuild",
+    "Rebuild",
+    stages_of("Rebuild", end="REBUILT"),
+    RUN.format("rebuild"),
+    rebuild,
+    "REBUILT",
+    job_sql=RUN_JOB.format("rebuild"),
+)
+SNAP_UP: Final = Walk(
+    "snap-up",
+    "Snap-up",
+    stages_of("Snap-up", end="SNAPPED"),
+    RUN.format("snap_up"),
+    snap_up,
+    "SNAPPED",
+    ("snap_up",),
+    job_sql=RUN_JOB.format("snap_up"),
+)
+UNSEALED: Final = Walk(
+    "unsealing",
+    "Unsealing",
+    stages_of("Unsealing", end="FETCHED"),
+    UNSEALING,
+    unseal,
+    "FETCHED",
+    job_sql=UNSEAL_JOB,
+)
+TERMINATION: Final = Walk(
+    "termination",
+    "Terminating",
+    stages_of("Terminating", end="TERMINATE_LANDED"),
+    CHANGE,
+    terminate,
+    "TERMINATE_LANDED",
+    ("terminate",),
+)
+WALKS: Final = (EXTENSION, REBUILD, SNAP_UP, UNSEALED)
 """In an order in which one sector can go them all: data are unsealed out of what was snapped."""
-LAST: Final = (
-    Walk("move", MOVE_STAGES, MOVING, move, "MOVED"),
-    Walk("termination", TERMINATING, CHANGE, terminate, "TERMINATE_LANDED", "terminate"),
-)
+LAST: Final = (Walk("move", "", MOVE_STAGES, MOVING, move, "MOVED"), TERMINATION)
 """Those that need more than the pool has, or end the sector."""
 
 
@@ -213,54 +274,15 @@ def walk_through(pool: RunningPool, walk: Walk, uuid: str, *, state: str, rng: r
         what=lambda: f"{walk.name} at its end, it is in {walk.state(pool, uuid)}\n{pool.diagnosis()}",
     )
     print(f"{walk.name}: ended {time.monotonic() - began:.1f} s later")
-    expected = messages + 1 if walk.message_kind else messages
-    assert sent(pool, walk) == expected, f"{walk.name} sent {walk.message_kind} more than once"
-    failed = "select count(*) from messages_message where kind = %s and exit_code <> 0"
-    assert pool.rows_of(failed, walk.message_kind) == [(0,)]
+    expected = messages + len(walk.message_kinds)
+    assert sent(pool, walk) == expected, f"{walk.name} sent {walk.message_kinds} more than once"
+    failed = "select count(*) from messages_message where kind = any(%s) and exit_code <> 0"
+    assert pool.rows_of(failed, list(walk.message_kinds)) == [(0,)]
     if name not in ("sealer-kernels",):
         wait_until(lambda: pool.has(name), within_s=BACK_S, what=pool.diagnosis)
 
 
-def killed_through(pool: RunningPool, walk: Walk, uuid: str, left: set[tuple[str, str]]) -> None:
-    """Begin a walk, kill in each of its states a process that is left for it, one after the other, and see
-    that it ends and sends nothing twice; what was killed is no longer left.
-    """
-    wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
-    messages = sent(pool, walk)
-    walk.begin(pool, uuid)
-    end = time.monotonic() + WALK_S
-    while (state := _state_or_nothing(pool, walk, uuid)) != walk.ends:
-        assert time.monotonic() < end, f"{walk.name} at its end, it is in {state}\n{pool.diagnosis()}"
-        name = next((name for at, name in sorted(left) if at == state and pool.has(name)), "")
-        if not name:
-            time.sleep(LOOK_S)
-            continue
-        before = pool.pid(name)
-        pool.kill(name)
-        left.remove((state, name))
-        print(f"{walk.name}: {name} killed in {state}", flush=True)
-        end = time.monotonic() + WALK_S
-        if name != "sealer-kernels":  # a kernel child comes back with the next stage that needs it
-            wait_until(
-                lambda name=name, before=before: pool.has_other(name, than=before),
-                within_s=BACK_S,
-                what=pool.diagnosis,
-            )
-    rows = "select id, state, nonce, height, exit_code, error from messages_message where kind = %s"
-    told = "\n".join(map(str, pool.rows_of(rows, walk.message_kind)))
-    assert sent(pool, walk) == messages + bool(walk.message_kind), f"{walk.name}, {messages} before:\n{told}"
-    failed = "select count(*) from messages_message where kind = %s and exit_code <> 0"
-    assert pool.rows_of(failed, walk.message_kind) == [(0,)]
-
-
-def _state_or_nothing(pool: RunningPool, walk: Walk, uuid: str) -> str:
-    """Where a walk is; empty while the database is away."""
-    with contextlib.suppress(psycopg2.OperationalError):
-        return walk.state(pool, uuid)
-    return ""
-
-
 def sent(pool: RunningPool, walk: Walk) -> int:
-    """How many messages of a walk's kind there are."""
-    sql = "select count(*) from messages_message where kind = %s and state not in ('FAILED', 'REPLACED')"
-    return int(pool.rows_of(sql, walk.message_kind)[0][0])
+    """How many messages of a walk's kinds there are."""
+    sql = "select count(*) from messages_message where kind = any(%s) and state not in ('FAILED', 'REPLACED')"
+    return int(pool.rows_of(sql, list(walk.message_kinds))[0][0])

@@ -171,6 +171,7 @@ class StageRunner:
             # For locks and staggered starts others are to blame: by this time hosts are compared.
             took = max(int((time.monotonic() - begun - sum(waits)) * 1000), 0)
             self.journal.outputs_write(job_id, work.id, replace(outputs, ms=took))
+            log.info("stage_done", job=job_id, stage=str(work.inputs.stage), ms=took)
         return True
 
     def _stage(self, job_id: str, work: Work, waits: list[float]) -> StageOutputs:
