@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from poolsite.filecoin.post.verification import BadPoSt
 from poolsite.filecoin.proof_container import porep_proof_check, window_post_check
@@ -181,9 +182,13 @@ def window_post_check_of(runner: StageRunner, pool: ProcessorPool, known: SealIn
 
 
 def test_a_stage_that_was_done_is_not_run_again(runner: StageRunner) -> None:
-    run(runner, inputs("ADD_PIECE"))
+    with capture_logs() as lines:
+        run(runner, inputs("ADD_PIECE"))
 
-    assert runner.run("job") is False
+        assert runner.run("job") is False
+
+    told = [(line["job"], line["stage"]) for line in lines if line["event"] == "stage_done"]
+    assert told == [("job", "ADD_PIECE")]
 
 
 def test_another_ticket_starts_the_labels_afresh(runner: StageRunner) -> None:
