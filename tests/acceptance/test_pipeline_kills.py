@@ -161,7 +161,7 @@ def died_in_each_state(pool: RunningPool, walk: Walk, *, of: Callable[[RunningPo
 
 def fresh_ones(pool: RunningPool) -> str:
     """One of several active sectors of zeros: most walks need another one each time."""
-    return fresh_sector(pool, count=3)
+    return fresh_sector(pool, count=4)
 
 
 def snapped_sector(pool: RunningPool) -> str:

@@ -49,18 +49,24 @@ def killed_through(pool: RunningPool, walk: Walk, uuid: str, left: Left) -> str:
 
     Each message is sent once and succeeds, no stage is reported twice, and none whose result was kept is run
     again.  Who was killed is no longer left.  Returns the sector.
+
+    Where a message is on its way one process is killed, the others on other walks: one that its epoch passes
+    before it has a nonce is given up, rightly, and the epochs of the test network are a second long.
     """
+    alone = {state for state, owner in walk.stages if owner is Owner.CONSOLE and walk.message_kinds}
+    over: set[str] = set()
     before, after = messages(pool, walk), int(pool.rows_of(NEWEST)[0][0])
     uuid = walk.begin(pool, uuid) or uuid
     end = time.monotonic() + WALK_S
     while (state := state_or_nothing(pool, walk, uuid)) != walk.ends:
         assert time.monotonic() < end, f"{walk.name} at its end, it is in {state}\n{pool.diagnosis()}"
         name = next((name for at, name in sorted(left) if at == state and pool.has(name)), "")
-        if not name:
+        if not name or state in over:
             time.sleep(LOOK_S)
             continue
         killed(pool, name)
         left.remove((state, name))
+        over |= alone & {state}
         print(f"{walk.name}: {name} killed in {state}", flush=True)
         end = time.monotonic() + WALK_S
     once_sent(pool, walk, before=before, after=after)
