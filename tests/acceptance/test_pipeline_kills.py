@@ -148,15 +148,18 @@ def died_in_each_state(pool: RunningPool, walk: Walk, *, of: Callable[[RunningPo
     for _ in range(WALKS_MAX):
         if walk is not SEALED:
             uuid = uuid if uuid and walk in (EXTENSION, REBUILD, UNSEALED) else of(pool)
-            # A busy machine misses windows, and kills do: it is declared recovered and proven again.
-            is_active = lambda uuid=uuid: pool.sector(uuid).get("active")  # noqa: E731
-            wait_until(is_active, within_s=3 * PERIOD_S, what=pool.diagnosis)
+            wait_active(pool, uuid)
         uuid = killed_through(pool, walk, uuid, left)
         if walk in (SNAP_UP, UNSEALED):
             assert pool.ask("GET", f"/api/v1/pieces/{piece_of(pool, uuid)}/data").content == data_of(uuid)
         if not left:
             return
     raise AssertionError(f"{walk.name}: nobody died in {sorted(left)}")
+
+
+def wait_active(pool: RunningPool, uuid: str) -> None:
+    """Wait for a sector's proof: kills cost windows; it is declared recovered and proven again."""
+    wait_until(lambda: pool.sector(uuid).get("active"), within_s=3 * PERIOD_S, what=pool.diagnosis)
 
 
 def fresh_ones(pool: RunningPool) -> str:
