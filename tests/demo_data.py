@@ -305,6 +305,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
+        "miner-adopt": reverse("miner-adopt", args=[pool.miner.address]),
         "miner-target": reverse("miner-target", args=[pool.miner.address]),
         "sectors-remove-files": reverse("sectors-remove-files"),
         "sectors-snap-up": f"{reverse('sectors-snap-up')}?id={pool.active.uuid}",

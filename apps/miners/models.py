@@ -77,6 +77,8 @@ class Miner(Named, Timestamped):
     live_sectors = models.BigIntegerField(default=0)
     active_sectors = models.BigIntegerField(default=0)
     faulty_sectors = models.BigIntegerField(default=0)
+    unlisted_sectors = models.BigIntegerField(default=0)
+    """Live ones that the pool had no row for when it last compared all of them, once a proving period."""
 
     proving_period_start = models.BigIntegerField(null=True)
     current_deadline = models.IntegerField(default=0)

@@ -24,6 +24,11 @@ ADVANCE: Final = """
 chain, a termination or extension waits for its message, a piece waits for a sector or is in one that is
 sealed, sectors are read back after a restore, or a host has reported its disk since."""
 
+ADOPT: Final = """
+    SELECT 1 FROM sectors_sectoradoption WHERE state IN ('ROWS', 'FILES')
+"""
+"""Sectors of the chain's are adopted."""
+
 BATCH: Final = """
     SELECT 1 FROM sectors_sector WHERE state IN ('PERSISTED', 'C2_DONE') AND paused_at IS NULL
 """

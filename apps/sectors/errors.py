@@ -55,6 +55,21 @@ class ScanUnknown(NotFound):
         super().__init__(f"there is no scan {uuid} of this store", field="uuid")
 
 
+class AdoptionUnknown(NotFound):
+    """No such adoption, or not for this caller."""
+
+    code = "adoption_unknown"
+
+    def __init__(self, uuid: object) -> None:
+        super().__init__(f"there is no adoption {uuid} of this miner", field="uuid")
+
+
+class AdoptionRefused(Conflict):
+    """Nothing can be adopted so."""
+
+    code = "adoption_refused"
+
+
 class StoreRefused(Conflict):
     """A store cannot be changed, attached or detached so."""
 

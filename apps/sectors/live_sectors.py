@@ -19,6 +19,7 @@ from poolsite.filecoin.actors.miner_sectors import (
     SectorClaim,
 )
 from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
+from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
 from poolsite.filecoin.expiration import BadExpiration, extension_check
@@ -76,6 +77,8 @@ class Claim:
     size: int
     last: int
     """The latest epoch to which its sector may be extended with it."""
+    piece_cid: str = ""
+    client: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +156,14 @@ def claims_read(client: ChainClient, address: str, *, key: str) -> dict[int, lis
     found: dict[int, list[Claim]] = defaultdict(list)
     for number, row in sorted(rows.items(), key=lambda item: int(item[0])):
         last = int(row["TermStart"]) + int(row["TermMax"])
-        claim = Claim(id=int(number), sector=int(row["Sector"]), size=int(row["Size"]), last=last)
+        claim = Claim(
+            id=int(number),
+            sector=int(row["Sector"]),
+            size=int(row["Size"]),
+            last=last,
+            piece_cid=str(cid_from_json(row.get("Data")) or ""),
+            client=int(row.get("Client") or 0),
+        )
         found[claim.sector].append(claim)
     return found
 

@@ -10,6 +10,7 @@ from apps.core.fields import AttoFilField, CidField
 from apps.core.models import Named, Timestamped
 from apps.miners.models import Miner
 from apps.sectors import (  # noqa: F401  # for their tables
+    adoption_models,
     damocles_models,
     expiration_models,
     number_models,

@@ -54,6 +54,8 @@ class OnSector:
     seal_proof: int = 0
     key_cid: str = ""
     """Of the replica that it had before its update; empty if it was not updated."""
+    verified_weight: int = 0
+    """Of the data of verified clients in it: bytes times epochs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,7 @@ def _sector(row: dict[str, Any]) -> OnSector:
         sealed_cid=_cid_text(row["SealedCID"]),
         seal_proof=int(row.get("SealProof", 0)),
         key_cid=_cid_text(row.get("SectorKeyCID")),
+        verified_weight=int(row.get("VerifiedDealWeight") or 0),
     )
 
 

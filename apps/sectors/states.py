@@ -213,6 +213,26 @@ SCAN_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 """From a state and an event to the next."""
 
 
+class AdoptionState(models.TextChoices):
+    """Where an adoption of sectors that the chain has, and the pool no row for, is."""
+
+    ROWS = "ROWS", "Writing rows"
+    FILES = "FILES", "Finding files"
+    """Every row is written; the stores are scanned for their files."""
+    DONE = "DONE", "Done"
+    CANCELLED = "CANCELLED", "Cancelled"
+
+
+ADOPTION_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
+    AdoptionState.ROWS: {"WRITE": AdoptionState.FILES, "CANCEL": AdoptionState.CANCELLED},
+    AdoptionState.FILES: {"END": AdoptionState.DONE, "CANCEL": AdoptionState.CANCELLED},
+    AdoptionState.DONE: {},
+    AdoptionState.CANCELLED: {},
+}
+"""From a state and an event to the next; rows that are written stay when it is cancelled."""
+OPEN_ADOPTIONS: Final = (str(AdoptionState.ROWS), str(AdoptionState.FILES))
+
+
 class FindingKind(models.TextChoices):
     """What a scan found."""
 

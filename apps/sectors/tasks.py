@@ -16,6 +16,7 @@ from apps.core import clock
 from apps.core.locks import single_flight
 from apps.miners.selectors import roots_active
 from apps.sectors.services.active import active_follow, deadlines_fill
+from apps.sectors.services.adoptions import adoptions_follow
 from apps.sectors.services.advance import (
     SectorsInProgress,
     precommits_check,
@@ -106,6 +107,18 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     batches_close(
         sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
     )
+
+
+@shared_task(name="sectors.adopt")
+@chain_read_once()
+@single_flight
+def sectors_adopt(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Go on with adoptions of sectors that the chain has."""
+    head = head_current()
+    if head is not None:
+        adoptions_follow(
+            sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
+        )
 
 
 @shared_task(name="sectors.sweep")

@@ -223,6 +223,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     "ENUM_NAME_OVERRIDES": {
+        "AdoptionState": "apps.sectors.states.AdoptionState.values",
         "BottleneckKind": "apps.sectors.bottleneck.KINDS",
         "CheckKind": "apps.proving.states.CheckKind.values",
         "CopyCondition": "apps.sectors.states.CopyCondition.values",

@@ -23,6 +23,7 @@ PAGES: Final = (
     "miner",
     "miner-roles",
     "miner-addresses",
+    "miner-adopt",
     "miner-batches",
     "miner-proving-settings",
     "miner-target",

@@ -179,6 +179,7 @@ FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
 TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
 FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
 LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
+ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ELSEWHERE: Final = {
@@ -199,6 +200,8 @@ ELSEWHERE: Final = {
     "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
     "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",
     "PATCH miners/<str:address>/proving": "tests/integration/dashboard/test_proving_settings.py",
+    "POST miners/<str:address>/adoptions": ADOPTIONS_TESTED,
+    "DELETE miners/<str:address>/adoptions/<str:uuid>": ADOPTIONS_TESTED,
     "PUT miners/<str:address>/target": TARGETS_TESTED,
     "DELETE miners/<str:address>/target": TARGETS_TESTED,
     "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
@@ -392,6 +395,7 @@ PAGES_ELSEWHERE: Final = {
     FILES_TESTED: r"sectors-remove-files",
     LEFTOVERS_TESTED: r"store-leftovers",
     TARGETS_TESTED: r"miner-target",
+    ADOPTIONS_TESTED: r"miner-adopt",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""

@@ -78,6 +78,9 @@ class MinerOutput(serializers.Serializer[Any]):
     live_sectors = serializers.IntegerField()
     active_sectors = serializers.IntegerField()
     faulty_sectors = serializers.IntegerField()
+    unlisted_sectors = serializers.IntegerField(
+        help_text="live ones without a row here, as counted once a proving period"
+    )
     current_deadline = serializers.IntegerField()
     refreshed_height = serializers.IntegerField(allow_null=True)
     senders = serializers.DictField(child=serializers.CharField())
@@ -188,6 +191,7 @@ PLAIN = (
     "live_sectors",
     "active_sectors",
     "faulty_sectors",
+    "unlisted_sectors",
     "current_deadline",
 )
 

@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.accounts")),
+    path("", include("apps.api.v1.adoptions")),
     path("", include("apps.api.v1.audit")),
     path("", include("apps.api.v1.blocks")),
     path("", include("apps.api.v1.chain")),

@@ -15,11 +15,18 @@ from django.db import transaction
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
 from apps.core.live import Change, publish
-from apps.miners.onchain import active_fields
+from apps.miners.onchain import active_fields, partitions_read
 from apps.miners.selectors import roots_with_each
+from apps.miners.services.unlisted import unlisted_note
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.onchain import partitions_of
-from poolsite.filecoin.bitfield import EMPTY, bitfield_from_json, bitfield_to_json, bitfield_union
+from poolsite.filecoin.bitfield import (
+    EMPTY,
+    bitfield_from_json,
+    bitfield_of,
+    bitfield_to_json,
+    bitfield_union,
+)
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -81,14 +88,18 @@ def active_update(
     is_compared = known is None or _is_comparison_due(row, work) or len(row.numbers) != count
     now_each = [roots.of_deadline(at) for at in range(count)]
     moved = [at for at in range(count) if is_compared or row.each[at] != now_each[at]]
-    now = active_fields(work.client, miner.address, moved, work.head.key)
+    live = EMPTY
+    if is_compared:
+        now, live = _all_fields(work, miner, moved)
+    else:
+        now = active_fields(work.client, miner.address, moved, work.head.key)
     before = {at: EMPTY if is_compared else bitfield_from_json(row.numbers[at]) for at in moved}
     if not is_compared and now == before:
         same.append(ActiveSectors(miner=miner, root=roots.deadlines, each=now_each))
         return 0
     with transaction.atomic():
         if is_compared:
-            changed = sectors_compare(miner, active=bitfield_union(now.values()), now=work.now)
+            changed = sectors_compare(miner, active=bitfield_union(now.values()), live=live, now=work.now)
             row.compared_height = work.head.height
             row.numbers = [[]] * count
         else:
@@ -111,6 +122,15 @@ def active_update(
     return changed
 
 
+def _all_fields(
+    work: SealingContext, miner: Miner, deadlines: Sequence[int]
+) -> tuple[dict[int, BitField], BitField]:
+    """Return the active sectors of each deadline, and all that live.  Raises NodeRefused, NodeUnavailable."""
+    read = partitions_read(work.client, miner.address, deadlines, work.head.key)
+    active = {at: bitfield_union(one.active for one in rows) for at, rows in read.items()}
+    return active, bitfield_union(one.live for rows in read.values() for one in rows)
+
+
 def _is_comparison_due(known: ActiveSectors, work: SealingContext) -> bool:
     """Return whether a period of this miner began since its rows were compared."""
     if known.compared_height is None:
@@ -119,14 +139,19 @@ def _is_comparison_due(known: ActiveSectors, work: SealingContext) -> bool:
     return (work.head.height + known.miner_id) // period != (known.compared_height + known.miner_id) // period
 
 
-def sectors_compare(miner: Miner, *, active: BitField, now: datetime) -> int:
-    """Compare every row of a miner with the chain's active sectors; returns how many changed."""
-    listed = set(active)
+def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: datetime) -> int:
+    """Compare every row of a miner with the chain's active sectors; returns how many changed.
+
+    The live ones that have no row are counted.
+    """
+    listed, known = set(active), []
     rows = Sector.objects.filter(miner=miner).values_list("number", "active")
     wrong: dict[bool, list[int]] = defaultdict(list)
     for number, is_active in rows.iterator():
+        known.append(number)
         if is_active != (number in listed):
             wrong[not is_active].append(number)
+    unlisted_note(miner, len(live - bitfield_of(known)))
     return sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )

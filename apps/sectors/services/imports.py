@@ -109,8 +109,13 @@ def row_create(
 
 
 @transaction.atomic
-def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime) -> int:
-    """Write the rows of proven sectors that have none, all at once: a miner may have 100,000 of them."""
+def proven_create(
+    miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetime, note: str = "", actor: str = "console"
+) -> int:
+    """Write the rows of proven sectors that have none, all at once: a miner may have 100,000 of them.
+
+    With a note, it stands in the timeline of each.
+    """
     state = SectorState.PROVING
     size = miner.sector_size
     sectors = Sector.objects.bulk_create(
@@ -118,7 +123,7 @@ def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetim
         for one in facts
     )
     stage = NEXT_STAGE[state].stage
-    Job.objects.bulk_create(
+    jobs = Job.objects.bulk_create(
         Job(
             kind=JobKind.SEAL,
             state=JobState.DONE,
@@ -130,6 +135,11 @@ def proven_create(miner: Miner, facts: Sequence[dict[str, Any]], *, now: datetim
         )
         for sector in sectors
     )
+    if note:
+        JobEvent.objects.bulk_create(
+            JobEvent(job=job, event="IMPORT", from_state="", to_state=state, at=now, actor=actor, note=note)
+            for job in jobs
+        )
     publish_all([Change("sector", str(sector.uuid), miner.tenant_id) for sector in sectors])
     return len(sectors)
 

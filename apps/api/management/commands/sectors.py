@@ -1,4 +1,4 @@
-"""`manage.py sectors`: what their pages do: list, pledge, retry, abort, terminate, extend, remove files."""
+"""`manage.py sectors`: what their pages do: list, pledge, retry, abort, terminate, extend, adopt."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ from apps.core.errors import DomainError
 from apps.core.formatting import fil, plural, size
 from apps.miners.onchain import numbers_allocated
 from apps.miners.selectors import miner_get
+from apps.sectors.adoption_selectors import adoption_get
 from apps.sectors.errors import SectorUnknown
 from apps.sectors.expiration_selectors import CUTOFF, precommits_open, sectors_expiring
 from apps.sectors.selectors import SectorFilter, sector_get, sectors_by_numbers, sectors_page
+from apps.sectors.services.adoptions import adoption_begin, adoption_follow, adoption_plan
 from apps.sectors.services.change_plans import ChangeRequest, changes_plan
 from apps.sectors.services.changes import changes_request
 from apps.sectors.services.failures import sector_state_set
 from apps.sectors.services.file_removals import removals_plan, removals_request
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import paying_of, pledge_price
+from apps.sectors.services.reservations import numbers_parse, numbers_text
 from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
+from apps.sectors.states import AdoptionState
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
 
 REMOVE = "remove-files"
 PAGE = 1_000
+ADOPT = "adopt"
 LISTS = ("list", "check-expire", "precommits")
 """Acts on all sectors of a miner that only show them."""
 CHANGES = tuple(kind.lower() for kind in ChangeKind)
@@ -64,12 +69,12 @@ class Command(BaseCommand):
 
     help = (
         "list, check-expire, precommits, status, pledge; retry, pause, abort, set-state; terminate, extend; "
-        "remove-files: `sectors terminate f01000 5 7-9 --dry-run`."
+        "remove-files, adopt: `sectors terminate f01000 5 7-9 --dry-run`."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE])
+        parser.add_argument("act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE, ADOPT])
         parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
         parser.add_argument("--state", help="of list: only these, with commas; of retry, set-state: which")
@@ -86,7 +91,7 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what it is about, ask where it is for good, do it."""
         act = options["act"]
-        if act not in (*LISTS, "pledge") and not options["numbers"]:
+        if act not in (*LISTS, "pledge", ADOPT) and not options["numbers"]:
             raise CommandError("name the sectors, such as 5 7-9")
         if act == REMOVE:
             self._remove(options)
@@ -113,17 +118,15 @@ class Command(BaseCommand):
 
     def _plain(self, act: str, options: dict[str, Any]) -> None:
         """Do what has no price of its own."""
-        if act == "list":
-            self._list(options)
-            return
-        if act == "check-expire":
-            self._expiring(options)
-            return
-        if act == "precommits":
-            self._precommits(options)
-            return
-        if act == "pledge":
-            self._pledge(options)
+        of_miner = {
+            "list": self._list,
+            "check-expire": self._expiring,
+            "precommits": self._precommits,
+            "pledge": self._pledge,
+            ADOPT: self._adopt,
+        }
+        if act in of_miner:
+            of_miner[act](options)
             return
         sectors = sectors_of(options["miner"], options["numbers"])
         if act == "status":
@@ -190,6 +193,24 @@ class Command(BaseCommand):
         made = pledge_create(miner, count=count, actor=SYSTEM.actor, now=clock.now(), taken=taken, by=SYSTEM)
         numbers = made.sectors.order_by("number").values_list("number", flat=True)
         self.stdout.write(f"pledged {', '.join(map(str, numbers))}")
+
+    def _adopt(self, options: dict[str, Any]) -> None:
+        """Write the rows of sectors that the chain has; their files follow with the heads."""
+        miner, words = miner_get(SYSTEM, options["miner"]), options["numbers"]
+        work, wanted = sealing_context_now(), numbers_parse(",".join(words)) if words else None
+        plan = adoption_plan(miner, wanted=wanted, work=work)
+        self.stdout.write(
+            f"to adopt: {plural(len(plan.numbers), 'sector')} {numbers_text(plan.numbers)}".rstrip()
+        )
+        if plan.absent:
+            self.stdout.write(f"left out, not live on the chain: {numbers_text(plan.absent)}")
+        if options["dry_run"]:
+            return
+        row = adoption_begin(miner, wanted=wanted, work=work, by=SYSTEM)
+        while row.state == AdoptionState.ROWS:
+            adoption_follow(row, sealing_context_now())
+            row = adoption_get(miner, str(row.uuid))
+            self.stdout.write(f"{row.written} of {row.total} have their row")
 
     def _change(self, sectors: list[Sector], wanted: ChangeRequest, options: dict[str, Any]) -> None:
         head, network, client = head_current(), network_current(), chain_client()

@@ -72,6 +72,8 @@ class MinerDetail:
     """Where it is taken out of the pool; empty for one that stays."""
     addresses_href: str
     batches_href: str
+    adopt_href: str
+    """Where sectors without a row are adopted; empty while none was counted."""
     target_href: str
     """Where they are changed; empty for a miner that does not exist yet."""
     roles_href: str
@@ -149,6 +151,9 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         batches_href=reverse("miner-batches", args=[miner.address])
         if miner.state == MinerState.ACTIVE
         else "",
+        adopt_href=reverse("miner-adopt", args=[miner.address])
+        if miner.state == MinerState.ACTIVE and miner.unlisted_sectors
+        else "",
         target_href=reverse("miner-target", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         roles_href=reverse("miner-roles", args=[miner.address]) if miner.state == MinerState.ACTIVE else "",
         transfer_href=reverse("miner-transfer", args=[miner.address])
@@ -197,7 +202,7 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         "m-active",
         "Active sectors",
         formatting.whole(miner.active_sectors),
-        gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors)),
+        live_text(miner),
         reverse("sectors"),
     )
     faulty = miner.faulty_sectors
@@ -227,6 +232,16 @@ def miner_stats(miner: Miner) -> Iterable[Stat]:
         gettext("deposits {deposits} FIL").format(deposits=formatting.fil(miner.deposits)),
         here,
         unit="FIL",
+    )
+
+
+def live_text(miner: Miner) -> str:
+    """How many sectors live on the chain, and how many of them have no row."""
+    words = gettext("{live_sectors} live").format(live_sectors=formatting.whole(miner.live_sectors))
+    if not miner.unlisted_sectors:
+        return words
+    return gettext("{words}, {count} without a row").format(
+        words=words, count=formatting.whole(miner.unlisted_sectors)
     )
 
 

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 from apps.chain.steps import EVERY_STEP_EPOCHS, Steps, head_steps, tasks_due
 from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
+from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.host_models import HostInventory
 from tests import factories
 
@@ -107,6 +108,10 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         {"sectors.advance"},
     ),
     "a lease that ran out": (lambda of: leased(of, left_s=-1), {"sectors.advance", "sectors.sweep"}),
+    "sectors that are adopted": (
+        lambda of: SectorAdoption.objects.create(miner=of, total=1, actor="ann"),
+        {"sectors.adopt"},
+    ),
     "a proof on its way": (lambda of: post(of, "PROVING"), {"proving.submit"}),
     "a proof with nothing to prove": (lambda of: post(of, "NOTHING"), {"proving.submit"}),
     "a proof landed elsewhere": (lambda of: landed_post(of, height=991), {"proving.submit"}),

@@ -1,0 +1,158 @@
+"""Sectors that the chain has and the pool no row for, over REST: counted, adopted, followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.pagination import number
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView, created
+from apps.core import clock
+from apps.miners.selectors import miner_get
+from apps.sectors.adoption_selectors import adoption_get, adoptions_of
+from apps.sectors.services.adoptions import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.states import AdoptionState
+from poolsite.filecoin.bitfield import bitfield_of_runs
+
+if TYPE_CHECKING:
+    from apps.sectors.adoption_models import SectorAdoption
+    from apps.sectors.services.adoptions import AdoptionPlan
+
+NUMBERS_CHARS = 10_000
+
+
+class AdoptionInput(InputSerializer):
+    """Which sectors; without numbers all that live on the chain and have no row."""
+
+    numbers = serializers.CharField(
+        required=False, max_length=NUMBERS_CHARS, help_text="as lotus-miner writes them: `5-9,12`"
+    )
+
+
+class AdoptionPlanOutput(serializers.Serializer[Any]):
+    """What an adoption would write."""
+
+    count = serializers.IntegerField(help_text="sectors that get a row")
+    numbers = serializers.CharField(help_text="the first of them")
+    listed = serializers.IntegerField(help_text="of the named ones, how many have a row already")
+    absent = serializers.CharField(help_text="of the named ones, those that do not live on the chain")
+
+
+class AdoptionOutput(serializers.Serializer[Any]):
+    """An adoption, and how far it is."""
+
+    uuid = serializers.UUIDField()
+    miner = serializers.CharField()
+    state = serializers.ChoiceField(choices=AdoptionState.values)
+    numbers = serializers.CharField(help_text="the first of them")
+    total = serializers.IntegerField()
+    written = serializers.IntegerField(help_text="rows that it has written so far")
+    absent = serializers.IntegerField(help_text="ended on the chain before it came to them")
+    unplaced = serializers.IntegerField(
+        help_text="sectors of the miner whose files no store is known to have"
+    )
+    unread = serializers.ListField(child=serializers.CharField(), help_text="stores that no host could read")
+    by = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    updated_at = serializers.DateTimeField()
+
+
+class AdoptionList(serializers.Serializer[Any]):
+    """Adoptions, the newest first."""
+
+    unlisted = serializers.IntegerField(
+        help_text="live sectors without a row, as counted once a proving period"
+    )
+    results = AdoptionOutput(many=True)
+
+
+def adoption_body(row: SectorAdoption) -> dict[str, Any]:
+    """Write one adoption."""
+    plain = ("state", "total", "written", "absent", "unplaced", "unread", "created_at", "updated_at")
+    return {
+        "uuid": str(row.uuid),
+        "miner": row.miner.address,
+        "numbers": numbers_text(bitfield_of_runs(row.runs)),
+        "by": row.actor,
+        **{name: getattr(row, name) for name in plain},
+    }
+
+
+def plan_body(plan: AdoptionPlan) -> dict[str, Any]:
+    """Write what an adoption would do."""
+    return {
+        "count": len(plan.numbers),
+        "numbers": numbers_text(plan.numbers),
+        "listed": plan.listed,
+        "absent": numbers_text(plan.absent),
+    }
+
+
+class MinerAdoptionsView(PoolView):
+    """`/miners/{address}/adoptions`: sectors that the chain has and the pool no row for."""
+
+    filters = ("limit",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
+
+    @extend_schema(
+        operation_id="v1_miner_adoptions_list",
+        responses=AdoptionList,
+        parameters=[OpenApiParameter("limit", int)],
+    )
+    def get(self, request: Request, address: str) -> Response:
+        """List them, the newest first, with how many sectors have no row."""
+        limit = number(request, "limit", least=1, default=20, most=100)
+        miner = miner_get(self.principal, address)
+        rows = [adoption_body(row) for row in adoptions_of(miner)[:limit]]
+        return Response({"unlisted": miner.unlisted_sectors, "results": rows})
+
+    @extend_schema(
+        request=AdoptionInput,
+        parameters=[DRY_RUN],
+        responses={200: AdoptionPlanOutput, 201: AdoptionOutput},
+    )
+    def post(self, request: Request, address: str) -> Response:
+        """Order one; it goes on with the heads, and asked again while it does it is the answer."""
+        body = AdoptionInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        miner, work = miner_get(self.principal, address), sealing_context_now()
+        text = body.validated_data.get("numbers")
+        wanted = None if text is None else numbers_parse(text)
+        if is_dry_run(request):
+            return Response(plan_body(adoption_plan(miner, wanted=wanted, work=work)))
+        made = adoption_begin(miner, wanted=wanted, work=work, by=self.principal)
+        return created(adoption_body(made))
+
+
+class MinerAdoptionView(PoolView):
+    """`/miners/{address}/adoptions/{uuid}`: one of them."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"DELETE": "sign"}
+
+    @extend_schema(responses=AdoptionOutput)
+    def get(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show how far it is."""
+        return Response(adoption_body(adoption_get(miner_get(self.principal, address), uuid)))
+
+    @extend_schema(responses=AdoptionOutput)
+    def delete(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel it; the rows that it has written stay."""
+        miner = miner_get(self.principal, address)
+        row = adoption_get(miner, uuid)
+        return Response(adoption_body(adoption_cancel(miner, row, by=self.principal, now=clock.now())))
+
+
+urlpatterns = [
+    path("miners/<str:address>/adoptions", MinerAdoptionsView.as_view(), name="v1-miner-adoptions"),
+    path("miners/<str:address>/adoptions/<str:uuid>", MinerAdoptionView.as_view(), name="v1-miner-adoption"),
+]

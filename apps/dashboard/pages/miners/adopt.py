@@ -1,0 +1,194 @@
+"""Adopting sectors that the chain has and the pool no row for: counted, reviewed, ordered, followed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods
+
+from apps.core import formatting
+from apps.core.clock import now
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.fragments import FragmentContext, LivePage, fragment
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.page_data import PageData
+from apps.dashboard.sessions import sign_in_required
+from apps.miners.errors import MinerUnknown
+from apps.miners.selectors import miner_get
+from apps.miners.states import MinerState
+from apps.sectors.adoption_selectors import adoption_get, adoptions_of
+from apps.sectors.services.adoptions import adoption_begin, adoption_cancel, adoption_plan
+from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.states import OPEN_ADOPTIONS, AdoptionState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.miners.models import Miner
+    from apps.sectors.adoption_models import SectorAdoption
+    from apps.sectors.services.adoptions import AdoptionPlan
+    from apps.users.principals import Principal
+
+SHOWN: Final = 10
+"""Adoptions on the page, the newest first."""
+STATES: Final = {
+    AdoptionState.ROWS: StateLabel("run", _("writing rows")),
+    AdoptionState.FILES: StateLabel("run", _("finding files")),
+    AdoptionState.DONE: StateLabel("ok", _("done")),
+    AdoptionState.CANCELLED: StateLabel("idle", _("cancelled")),
+}
+
+
+class AdoptForm(PageForm):
+    """Which sectors; or which adoption is cancelled."""
+
+    numbers = Text()
+    cancel = Text()
+
+
+def adoption_text(row: SectorAdoption) -> str:
+    """Return how far an adoption is."""
+    words = [
+        gettext("{written} of {sectors} have their row").format(
+            written=formatting.whole(row.written), sectors=plural(row.total, "sector")
+        )
+    ]
+    if row.absent:
+        words.append(
+            gettext("{count} ended on the chain, or got a row, before it came to them").format(
+                count=formatting.whole(row.absent)
+            )
+        )
+    if row.unplaced:
+        words.append(
+            gettext("the files of {sectors} of the miner are in no store that was read").format(
+                sectors=plural(row.unplaced, "sector")
+            )
+        )
+    if row.unread:
+        words.append(gettext("not read: {stores}").format(stores=", ".join(row.unread[:SHOWN])))
+    return "; ".join(words)
+
+
+def adoption_row(row: SectorAdoption, *, may_cancel: bool) -> dict[str, object]:
+    """Lay out one adoption."""
+    return {
+        "uuid": str(row.uuid),
+        "label": STATES[AdoptionState(row.state)],
+        "text": adoption_text(row),
+        "by": row.actor,
+        "at": row.created_at,
+        "may_cancel": may_cancel and row.state in OPEN_ADOPTIONS,
+    }
+
+
+def adoption_rows(miner: Miner, viewer: Principal) -> list[dict[str, object]]:
+    """Lay out the newest adoptions of a miner."""
+    rows = adoptions_of(miner).defer("runs", "scans")[:SHOWN]
+    return [adoption_row(row, may_cancel=viewer.may("sign")) for row in rows]
+
+
+def unlisted_text(miner: Miner) -> str:
+    """Return how many sectors have no row."""
+    if not miner.unlisted_sectors:
+        return gettext("Every live sector of the chain has its row.")
+    return gettext("{sectors} of the chain without a row, as counted last.").format(
+        sectors=plural(miner.unlisted_sectors, "live sector")
+    )
+
+
+def state_of(miner: Miner, viewer: Principal) -> dict[str, object]:
+    """Return what changes on the page by itself."""
+    return {
+        "miner": miner,
+        "tone": "warn" if miner.unlisted_sectors else "ok",
+        "say": unlisted_text(miner),
+        "rows": adoption_rows(miner, viewer),
+    }
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@sign_in_required
+def adopt(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Show how many there are and what is under way; review, order or cancel an adoption."""
+    miner = miner_get(viewer, address)
+    if miner.state != MinerState.ACTIVE or (request.method == "POST" and not viewer.may("sign")):
+        raise Http404
+    form = AdoptForm.of(request)
+    if request.method == "POST" and form.is_valid():
+        with form.refusals():
+            if key := form.cleaned_data["cancel"]:
+                adoption_cancel(miner, adoption_get(miner, key), by=viewer, now=now())
+                return redirect("miner-adopt", address)
+            text = form.cleaned_data["numbers"]
+            wanted, work = numbers_parse(text) if text else None, sealing_context_now()
+            if is_confirm_submitted(request):
+                adoption_begin(miner, wanted=wanted, work=work, by=viewer)
+                return redirect("miner-adopt", address)
+            plan = adoption_plan(miner, wanted=wanted, work=work)
+            if plan.numbers:
+                return review(request, viewer, miner, plan, numbers=text)
+            adoption_begin(miner, wanted=wanted, work=work, by=viewer)  # it says why there is none
+    return form_render(
+        request,
+        viewer,
+        "miners/adopt.html",
+        form,
+        title=_("Adopt sectors"),
+        section="miners",
+        page_key=f"miner-adopt:{address}",
+        data=PageData(viewer),
+        name=f"{miner.name} {miner.address}".strip(),
+        back=reverse("miner", args=[miner.address]),
+        may_change=viewer.may("sign"),
+        **state_of(miner, viewer),
+    )
+
+
+def review(
+    request: HttpRequest, viewer: Principal, miner: Miner, plan: AdoptionPlan, *, numbers: str
+) -> HttpResponse:
+    """Show what an adoption would write; the second click orders it."""
+    facts = [(gettext("Sectors"), formatting.whole(len(plan.numbers)))]
+    facts.append((gettext("Numbers"), numbers_text(plan.numbers)))
+    if plan.listed:
+        facts.append((gettext("Have a row already"), formatting.whole(plan.listed)))
+    if plan.absent:
+        facts.append((gettext("Not live on the chain"), numbers_text(plan.absent)))
+    ask = ConfirmPage(
+        title=gettext("Adopt {sectors} of {miner}").format(
+            sectors=plural(len(plan.numbers), "sector"), miner=miner.address
+        ),
+        text=_(
+            "Each gets a row with what the chain says of it, and its number is never given again. Then the "
+            "stores are scanned, and a host compares comm_r before a row names a store."
+        ),
+        label=_("Adopt"),
+        back=reverse("miner-adopt", args=[miner.address]),
+        page=_("Adopt sectors"),
+        section="miners",
+        kept=(("numbers", numbers),),
+        facts=tuple(facts),
+    )
+    return confirm_page_render(request, viewer, ask)
+
+
+def adoptions_fragment(context: FragmentContext) -> Iterable[str]:
+    """What changes on the page: how many are left, and how far the adoptions are."""
+    try:
+        miner = miner_get(context.viewer, context.key)
+    except MinerUnknown:
+        return
+    yield fragment("miners/_adoptions.html", **state_of(miner, context.viewer))
+
+
+urlpatterns: Final = [path("miners/<str:address>/adopt/", adopt, name="miner-adopt")]
+LIVE: Final = {"miner-adopt": LivePage({"miner": (adoptions_fragment,)})}

@@ -1,0 +1,97 @@
+"""Adopted sectors' files, the whole way: a real host lists a real store and compares comm_r."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from apps.sectors.adoption_models import SectorAdoption
+from apps.sectors.host_models import WorkerCommand
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.services import store_scans
+from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.users.principals import SYSTEM
+from poolsite.filecoin.cids import commr_cid
+from tests.unit.apps.sectors.test_adoptions import Chain
+from tests.unit.apps.sectors.test_reconcile import work
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.integration.stores.conftest import Farm
+
+
+class Known(Chain):
+    """A chain that has given commitments."""
+
+    comm_rs: dict[int, bytes]
+
+    def state_miner_sectors(self, miner: str, numbers: Any, key: str) -> list[Any]:
+        rows = super().state_miner_sectors(miner, numbers, key)
+        return [row | {"SealedCID": {"/": str(commr_cid(self.comm_rs[row["SectorNumber"]]))}} for row in rows]
+
+
+def forgotten(farm: Farm) -> Known:
+    """The pool forgets its sectors, and the chain has them."""
+    chain = Known(live={(1, 0): {one.number for one in farm.sectors}})
+    chain.comm_rs = {one.number: bytes(one.comm_r or b"") for one in farm.sectors}
+    JobEvent.objects.all().delete()
+    Job.objects.all().delete()
+    Sector.objects.all().delete()
+    return chain
+
+
+def heads(farm: Farm, chain: Known) -> SectorAdoption:
+    """Let heads come and the host report until the adoption is over."""
+
+    def over() -> bool:
+        adoptions_follow(work(cast("Any", chain)))
+        return SectorAdoption.objects.get().state == "DONE"
+
+    farm.beats(over)
+    return SectorAdoption.objects.get()
+
+
+def is_idle() -> bool:
+    return not WorkerCommand.objects.filter(done_at=None).exists()
+
+
+def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one at a time
+    monkeypatch.setattr("apps.sectors.services.adoption_files.FINDINGS_MAX", 1)
+    chain = forgotten(farm)
+    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+
+    row = heads(farm, chain)
+
+    assert (row.written, row.unplaced, row.unread) == (2, 0, [])
+    stores = dict(Sector.objects.values_list("number", "store"))
+    assert stores == {1: farm.row.name, 2: farm.row.name}
+    assert StoreScan.objects.count() == 2, "the second scan lists what the first had no room for"
+
+
+def test_files_of_another_replica_are_not_named(farm: Farm) -> None:
+    chain = forgotten(farm)
+    chain.comm_rs[2] = b"x" * 31 + b"\0"
+    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+
+    row = heads(farm, chain)
+
+    assert dict(Sector.objects.values_list("number", "store")) == {1: farm.row.name, 2: ""}
+    assert StoreFinding.objects.get(number=2).state == "REFUSED"
+    assert row.unplaced == 1
+
+
+def test_a_store_that_nobody_reads_is_named_and_not_waited_for(farm: Farm) -> None:
+    chain = forgotten(farm)
+    row = farm.row
+    aside = farm.folder / "unplugged"
+    farm.root.rename(aside)
+    farm.look()
+    farm.beats(is_idle)
+    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+
+    done = heads(farm, chain)
+
+    assert (done.unread, done.unplaced) == ([row.name], 2)
+    assert Sector.objects.filter(store="").count() == 2
