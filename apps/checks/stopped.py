@@ -64,6 +64,21 @@ def runs_stopped(data: CheckData) -> Iterator[Finding]:
         )
 
 
+def sectors_unlisted(data: CheckData) -> Iterator[Finding]:
+    """Sectors that the chain has and the pool no row for: they are proven, and cannot be listed here."""
+    for miner in data.miners:
+        if miner.unlisted_sectors:
+            yield Finding(
+                f"unlisted-{miner.pk}",
+                gettext("{miner} has {sectors} without a row").format(
+                    miner=miner.address, sectors=plural(miner.unlisted_sectors, "live sector")
+                ),
+                gettext("the chain has them; adopt them, and their files are looked for in the stores"),
+                link=Link("miner-adopt", (miner.address,)),
+                count=miner.unlisted_sectors,
+            )
+
+
 def changes_failed(data: CheckData) -> Iterator[Finding]:
     """Terminations and extensions that the chain refused: the sectors go on as before."""
     rows = rare_rows(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN))

@@ -56,6 +56,15 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         "Sector",
     ),
     Check(
+        "sectors_unlisted",
+        "Every live sector of the chain has its row",
+        (Topic.SECTORS,),
+        WARNING,
+        stopped.sectors_unlisted,
+        Link("miners"),
+        "Adopt",
+    ),
+    Check(
         "changes_failed",
         "No termination or extension failed within 7 d",
         (Topic.SECTORS,),

@@ -204,6 +204,10 @@ def runs_stopped(_: Any) -> None:
     run_failed(Job.objects.get(pk=run.job_id), error="the disk is full", attempts=5, now=now())
 
 
+def sectors_unlisted(_: Any) -> None:
+    factories.miner(unlisted_sectors=7)
+
+
 def changes_failed(_: Any) -> None:
     SectorChange.objects.create(
         sector=proven(expiration=200_000),
@@ -446,6 +450,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         tickets_expiring,
         sectors_paused,
         runs_stopped,
+        sectors_unlisted,
         changes_failed,
         pieces_failed,
         unseals_failed,
