@@ -38,6 +38,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         RECOVERY_TRANSITIONS,
     )
     from apps.sectors.states import (
+        ADOPTION_TRANSITIONS,
         BATCH_TRANSITIONS,
         FINDING_TRANSITIONS,
         JOB_TRANSITIONS,
@@ -60,6 +61,7 @@ def tables() -> dict[str, tuple[str, Mapping[str, Mapping[str, str]]]]:
         "Checks of a store's files": ("apps/sectors/states.py", STORE_CHECK_TRANSITIONS),
         "Scans of a store": ("apps/sectors/states.py", SCAN_TRANSITIONS),
         "What a scan found": ("apps/sectors/states.py", FINDING_TRANSITIONS),
+        "Adoptions of sectors": ("apps/sectors/states.py", ADOPTION_TRANSITIONS),
         "Reserved sector numbers": ("apps/sectors/states.py", RESERVATION_TRANSITIONS),
         "Messages": ("apps/messages/states.py", MESSAGES),
         "Senders": ("apps/messages/states.py", SENDER_TRANSITIONS),
