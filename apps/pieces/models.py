@@ -75,6 +75,7 @@ class Piece(Named, Timestamped):
         indexes = [
             models.Index(fields=["piece_cid"], name="pieces_by_cid", condition=~models.Q(piece_cid="")),
             models.Index(fields=["miner", "sector_number"], name="pieces_of_a_sector"),
+            models.Index(fields=["deal"], name="pieces_by_deal", condition=models.Q(deal__isnull=False)),
             models.Index(
                 fields=["state"], name="pieces_under_way", condition=~models.Q(state__in=["ACTIVE", "FAILED"])
             ),

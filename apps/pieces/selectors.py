@@ -127,6 +127,18 @@ def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:
     return list(Piece.objects.filter(miner=miner, sector_number=number).order_by("offset"))
 
 
+def pieces_by_sector(places: Collection[tuple[int, int]]) -> dict[tuple[int, int], list[Piece]]:
+    """Return the pieces in sectors, given by miner's key and number, each's in order of place; one query."""
+    miners, numbers = {miner for miner, _ in places}, {number for _, number in places}
+    found: dict[tuple[int, int], list[Piece]] = {place: [] for place in places}
+    if not found:
+        return found
+    for piece in Piece.objects.filter(miner__in=miners, sector_number__in=numbers).order_by("offset"):
+        if (place := (piece.miner_id, piece.sector_number or 0)) in found:
+            found[place].append(piece)
+    return found
+
+
 def piece_placed(miner: Miner, number: int, piece_cid: str) -> Piece:
     """Return the piece of a commitment that lies in a sector.  Raises PieceUnknown."""
     rows = Piece.objects.filter(miner=miner, sector_number=number, piece_cid=piece_cid)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from django.db.models import Exists, OuterRef
+
+from apps.miners.selectors import miners_visible
 from apps.pieces.models import Piece
-from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import DAMOCLES, NAMELESS, Worker
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import sectors_visible
 from apps.sectors.states import CopyCondition
 from apps.sectors.store_check_models import SectorCopy
@@ -43,19 +46,21 @@ def sectors_listed(viewer: Principal, side: str, work: int) -> list[Sector]:
     """Return the newest sectors by what is done with them; a snap-up or rebuild is of one that proves on."""
     kind = RUN_KINDS.get(work)
     if kind is not None:
-        rows = sectors_visible(viewer).select_related("miner").filter(runs__kind=kind)
-        over = {"runs__kind": kind, "runs__state__in": RUN_FINAL}
-        rows = rows.filter(**over) if side == SectorSide.OFFLINE else rows.exclude(**over)
+        rows = sectors_visible(viewer).select_related("miner")
+        runs = PipelineRun.objects.filter(sector=OuterRef("pk"), kind=kind)
+        is_open = Exists(runs.exclude(state__in=RUN_FINAL))
+        rows = rows.filter(Exists(runs), ~is_open) if side == SectorSide.OFFLINE else rows.filter(is_open)
     elif work in (SectorWork.ALL, SectorWork.SEALING):
         rows = sectors_of_side(viewer, side)
     else:
         return []
-    return list(rows.order_by("-pk").distinct()[:LISTED_MAX])
+    return list(rows.order_by("-pk")[:LISTED_MAX])
 
 
 def sectors_with_pieces(viewer: Principal, side: str, **wanted: Any) -> list[Sector]:
     """Return the sectors that pieces lie in, by the pieces' own columns."""
-    placed = Piece.objects.filter(**wanted).exclude(sector_number=None).order_by("pk")
+    own = Piece.objects.filter(**wanted, miner__in=miners_visible(viewer))
+    placed = own.exclude(sector_number=None).order_by("pk")
     places = list(placed.values_list("miner", "sector_number")[:LISTED_MAX])
     rows = sectors_of_side(viewer, side).filter(number__in={number for _, number in places})
     mine = {(row.miner_id, row.number): row for row in rows}
@@ -119,9 +124,3 @@ def damocles_hosts(viewer: Principal) -> list[Worker]:
     """Return the damocles-workers that have told their names, by name."""
     rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
     return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
-
-
-def reservations_of(store: Store) -> list[DamoclesSector]:
-    """Return the sectors for which room is kept in a store."""
-    rows = DamoclesSector.objects.filter(reserved_store=store.name, sector__tenant_id=store.tenant_id)
-    return list(rows.select_related("sector__miner").order_by("pk"))

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from apps.core.errors import BadValue
-from apps.pieces.selectors import pieces_of_sector
-from apps.sectors.params import pieces_of
+from apps.pieces.selectors import pieces_by_sector
+from apps.sectors.params import has_data, pieces_of
 from poolsite.filecoin.address import ID, BadAddress, address_parse
 from poolsite.filecoin.cids import (
     BadCid,
@@ -30,8 +30,9 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from apps.pieces.models import Piece
     from apps.sectors.models import Sector
 
 RANDOMNESS_BYTES: Final = 32
@@ -78,8 +79,18 @@ class SectorRecord:
         return self.comm_d if self.new_comm_d is None else self.new_comm_d
 
 
+def records_of(sectors: Sequence[Sector]) -> list[dict[str, Any]]:
+    """Write sectors; what is not known is null.  The pieces of all that hold data are read in one query."""
+    placed = pieces_by_sector({(one.miner_id, one.number) for one in sectors if has_data(one)})
+    return [_record(one, placed.get((one.miner_id, one.number), ())) for one in sectors]
+
+
 def record_of(sector: Sector) -> dict[str, Any]:
-    """Write a sector; what is not known is null."""
+    """Write one sector."""
+    return records_of([sector])[0]
+
+
+def _record(sector: Sector, placed: Sequence[Piece]) -> dict[str, Any]:
     is_upgraded = sector.key_comm_r is not None
     first = bytes((sector.key_comm_r if is_upgraded else sector.comm_r) or b"")
     ticket = _drawn(sector.ticket, sector.ticket_epoch, name="Ticket")
@@ -102,7 +113,7 @@ def record_of(sector: Sector) -> dict[str, Any]:
         "SectorType": sector.seal_proof,
         "Ticket": ticket,
         "Seed": _drawn(sector.seed, sector.seed_epoch, name="Seed"),
-        "Pieces": _pieces_written(sector) or None,
+        "Pieces": _pieces_written(sector, placed) or None,
         "Pre": made,
         "Finalized": sector.state == SectorState.PROVING,
         "AbortReason": sector.error if sector.state == SectorState.ABORTED else "",
@@ -122,8 +133,8 @@ def _drawn(value: bytes | memoryview | None, epoch: int | None, *, name: str) ->
     return None if value is None else {name: b64encode(bytes(value)).decode(), "Epoch": epoch}
 
 
-def _pieces_written(sector: Sector) -> list[dict[str, Any]]:
-    rows = {row.offset: row for row in pieces_of_sector(sector.miner, sector.number)}
+def _pieces_written(sector: Sector, placed: Sequence[Piece]) -> list[dict[str, Any]]:
+    rows = {row.offset: row for row in placed}
     found, at = [], 0
     for piece in pieces_of(sector.pieces):
         row, cid = rows.get(at) if piece.payload_size else None, cid_to_json(commd_cid(piece.comm_p))

@@ -16,7 +16,7 @@ from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.miners.selectors import miner_get
-from apps.sectors.sector_records import record_of
+from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.selectors import SectorFilter, sector_get, sectors_page
 from apps.sectors.services.record_imports import RECORDS_MAX, RecordImport, records_import
 
@@ -78,7 +78,7 @@ class MinerSectorRecordsView(PoolView):
         wanted = SectorFilter(miner=miner.address, before=before or None)
         rows = sectors_page(self.principal, wanted, limit=limit + 1)
         more = str(rows[limit - 1].pk) if len(rows) > limit else None
-        return Response({"results": [record_of(row) for row in rows[:limit]], "next": more})
+        return Response({"results": records_of(rows[:limit]), "next": more})
 
 
 class SectorRecordView(PoolView):

@@ -89,6 +89,11 @@ def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
     return store.free_bytes - taken >= size and bool(provers_of_store(store, now=now))
 
 
+def reservations_listed(store: Store) -> list[DamoclesSector]:
+    """Return the sectors for which room is kept in a store, the oldest first."""
+    return list(reserved_in(store).select_related("sector__miner").order_by("pk"))
+
+
 def reserved_in(store: Store) -> QuerySet[DamoclesSector]:
     """Return the sectors whose files are still to come into a store.
 

@@ -5,7 +5,7 @@ Source: damocles-manager/core/api.go SealerCliAPI, RandomnessAPI.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from apps.api.rpc.services.damocles import forms
 from apps.api.rpc.services.damocles.forms import ANY_RECORD, CID, COUNT, NAME, SECTOR, TIPSET
@@ -13,15 +13,14 @@ from apps.chain.client import chain_client
 from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.damocles_selectors import (
-    reservations_of,
     sector_on_side,
     sectors_listed,
     sectors_with_pieces,
 )
-from apps.sectors.sector_records import record_of
+from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.services.advance import entropy_of
 from apps.sectors.services.damocles_sectors import sector_find
-from apps.sectors.services.damocles_stores import damocles_release
+from apps.sectors.services.damocles_stores import damocles_release, reservations_listed
 from apps.sectors.services.record_imports import records_import
 from apps.sectors.store_selectors import stores_visible
 from poolsite.filecoin.randomness import Tag
@@ -51,7 +50,7 @@ def _check(side: str) -> None:
 def list_sectors(call: Call, side: str, work: int) -> list[Json]:
     """List sectors by what is done with them."""
     _check(side)
-    return [record_of(row) for row in sectors_listed(call.principal, side, work)]
+    return cast("list[Json]", records_of(sectors_listed(call.principal, side, work)))
 
 
 def find_sector(call: Call, side: str, name: SectorName) -> Json:
@@ -71,7 +70,7 @@ def find_sector_in_all_states(call: Call, name: SectorName) -> Json:
 def find_sectors_with_deal(call: Call, side: str, deal: int) -> list[Json]:
     """List the sectors that a deal's piece lies in."""
     _check(side)
-    return [record_of(row) for row in sectors_with_pieces(call.principal, side, deal=deal)]
+    return cast("list[Json]", records_of(sectors_with_pieces(call.principal, side, deal=deal)))
 
 
 def find_sector_with_piece(call: Call, side: str, cid: str) -> Json:
@@ -107,7 +106,7 @@ def sector_indexer_find(call: Call, index: str, name: SectorName) -> Json:
 def store_list(call: Call) -> list[Json]:
     """List the stores with what is kept free in them."""
     rows = stores_visible(call.principal, now=clock.now()).filter(tenant_id=call.principal.own_id)
-    return [forms.store_detail_form(store, reservations_of(store)) for store in rows.order_by("name")]
+    return [forms.store_detail_form(store, reservations_listed(store)) for store in rows.order_by("name")]
 
 
 def store_release_reserved(call: Call, name: SectorName) -> bool:

@@ -7,11 +7,17 @@ from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from apps.core import clock
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.models import Sector
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.sector_records import record_of
 from poolsite.filecoin.randomness import Tag
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.sectors.test_sector_records import forget, sealed
@@ -58,6 +64,55 @@ def test_sectors_are_listed_and_found_as_the_manager_has_them(line: Line, client
     assert done.number not in numbers(stranger.call("ListSectors", "offline", 0))
 
 
+def pieces_read(line: Line, method: str, *params: Any) -> int:
+    with CaptureQueriesContext(connection) as seen:
+        line.call(method, *params)
+    return sum('FROM "pieces_piece"' in one["sql"] for one in seen)
+
+
+def test_pieces_of_all_sectors_are_read_in_one_query(line: Line) -> None:
+    first = sealed()
+    for _ in range(3):
+        Sector.objects.filter(pk=factories.sector(first.miner).pk).update(pieces=first.pieces)
+    factories.sector(first.miner)  # of zeros
+
+    assert pieces_read(line, "ListSectors", "online", 0) == 1
+    Sector.objects.update(pieces=[])
+    assert pieces_read(line, "ListSectors", "online", 0) == 0, "sectors of zeros have none"
+
+
+def run_of(sector: Sector, state: str) -> None:
+    job = factories.proof_job(sector.miner, worker=factories.worker(), state="DONE", lease_until=None)
+    run = {"kind": JobKind.SNAP_UP, "state": state, "state_since": clock.now(), "actor": "ann"}
+    PipelineRun.objects.create(sector=sector, job=job, **run)
+
+
+def test_a_snap_up_is_online_while_one_is_open(line: Line) -> None:
+    miner = factories.miner(2001, of="alice")
+    again, over, never = (factories.sector(miner, state="PROVING") for _ in range(3))
+    for sector in (again, over):
+        run_of(sector, SnapState.SNAP_ABORTED)
+    run_of(again, SnapState.SNAP_ENCODED)
+
+    assert numbers(line.call("ListSectors", "online", 2)) == [again.number]
+    assert numbers(line.call("ListSectors", "offline", 2)) == [over.number]
+    assert never.number in numbers(line.call("ListSectors", "offline", 0))
+
+
+def test_a_deal_of_anothers_piece_is_nobodys_here(line: Line) -> None:
+    own, theirs = factories.miner(2001, of="alice"), factories.miner(2002, of="bob")
+    placed: dict[str, Any] = {"state": "ACTIVE", "deal": 44, "offset": 0}
+    mine = factories.sector(own, number=5)
+    factories.piece(own, sector_number=5, **placed)
+    factories.piece(theirs, sector_number=5, **placed)
+
+    with CaptureQueriesContext(connection) as seen:
+        assert numbers(line.call("FindSectorsWithDeal", "online", 44)) == [mine.number]
+
+    [asked] = [one["sql"] for one in seen if 'FROM "pieces_piece"' in one["sql"]]
+    assert '"tenant_id"' in asked
+
+
 def test_a_record_fills_in_what_is_not_known(line: Line, client: Client) -> None:
     sector = sealed()
     record = json.loads(json.dumps(record_of(sector)))
@@ -81,6 +136,9 @@ def test_stores_are_listed_with_what_is_kept_free(line: Line) -> None:
     assert (found["Name"], found["Path"], found["Total"]) == ("cold", "/mnt/cold", store.total_bytes)
     assert (found["Used"], found["UsedPercent"], found["Reserved"]) == (1 << 39, 50.0, 4096)
     assert [(one["By"], one["Size"]) for one in found["ReservedBy"]] == [(f"s-t02001-{sector.number}", 4096)]
+    Sector.objects.filter(pk=sector.pk).update(store="cold")
+    assert line.call("StoreList")[0]["Reserved"] == 0, "its files are there, and count as used"
+    Sector.objects.filter(pk=sector.pk).update(store="")
     assert line.call("StoreReleaseReserved", named(sector)) is True
     assert line.call("StoreReleaseReserved", named(sector)) is False
     assert line.call("StoreList")[0]["ReservedBy"] == []
