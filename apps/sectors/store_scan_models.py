@@ -30,6 +30,8 @@ class StoreScan(Named, Timestamped):
     """Whole sectors whose rows name the store."""
     counts = models.JSONField(default=dict)
     """How many of each `FindingKind`."""
+    told = models.JSONField(null=True)
+    """What its host found, until the next head compares it with the rows."""
     actor = models.CharField(max_length=200)
     error = models.TextField(blank=True)
 

@@ -40,6 +40,7 @@ from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.snap_up import pieces_snap
+from apps.sectors.services.store_scans import scans_compare
 from apps.sectors.services.targets import targets_follow
 from apps.sectors.target_selectors import targets_due
 
@@ -60,6 +61,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     batches_watch(work)
     changes_advance(work)
     placements_follow(now=work.now)
+    scans_compare(now=work.now)
     pieces_snap(work)
     pieces_pack(work)
     for_each_isolated(

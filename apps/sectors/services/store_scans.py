@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 
+from apps.chain.isolation import for_each_isolated
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -25,8 +26,10 @@ from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.sectors.store_scan_selectors import counts_text
 from poolsite.filecoin.bitfield import BitField, bitfield_from_json, bitfield_of, portions
+from poolsite.wire.codec import document_decode, document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
+from poolsite.wire.store_checks import ScannedStore
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.host_models import Worker
     from apps.users.principals import Principal
-    from poolsite.wire.store_checks import ScannedSectors, ScannedStore
+    from poolsite.wire.store_checks import ScannedSectors
 
 FINDINGS_MAX: Final = 2_000
 """Findings of one kind that are listed; the next scan lists the others once these are seen to."""
@@ -57,7 +60,7 @@ def scan_begin(store: Store, *, now: datetime, by: Principal) -> StoreScan:
     locked = Store.objects.select_for_update().get(pk=store.pk)
     running = locked.scans.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
     same = running.select_related("worker", "store").first()
-    if same is not None and not worker_is_away(same.worker, now=now):
+    if same is not None and (same.told is not None or not worker_is_away(same.worker, now=now)):
         return same
     host = reader(locked, now=now)
     if same is not None:
@@ -74,7 +77,7 @@ def scan_begin(store: Store, *, now: datetime, by: Principal) -> StoreScan:
 def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired; call it in a transaction."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
-    for scan in rows.select_related("store").order_by("pk"):
+    for scan in rows.filter(told__isnull=True).select_related("store").order_by("pk"):
         _fail(scan, "its host is retired", now=now)
 
 
@@ -93,7 +96,10 @@ def scans_note(
     *,
     now: datetime,
 ) -> None:
-    """Compare what a host found in its stores with the rows; what it repeats finds no order any more."""
+    """Save what a host found in its stores, for a head to compare: a heartbeat renews leases, and is short.
+
+    What the host repeats finds no order any more.
+    """
     orders = worker.commands.filter(uuid__in=done, op=Operation.SCAN_STORE, done_at=None)
     known = list(orders.order_by("pk"))
     if not known:
@@ -107,10 +113,28 @@ def scans_note(
         if scan is None:
             continue
         if key in told:
-            _compare(scan, told[key], now=now)
+            StoreScan.objects.filter(pk=scan.pk).update(told=document_encode(told[key]), updated_at=now)
         else:
             _fail(scan, (errors.get(key, "") or NOTHING_TOLD)[:1_000], now=now)
     orders.delete()
+
+
+def scans_compare(*, now: datetime) -> None:
+    """Compare what hosts found in stores with the rows."""
+    waiting = StoreScan.objects.filter(state=ScanState.RUNNING, told__isnull=False).order_by("pk")
+    keys = list(waiting.values_list("pk", flat=True))
+    for_each_isolated(keys, lambda key: _compare_told(key, now=now), event="scan_not_compared")
+
+
+@transaction.atomic
+def _compare_told(key: int, *, now: datetime) -> None:
+    rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
+    scan = rows.filter(pk=key, state=ScanState.RUNNING, told__isnull=False).first()
+    if scan is None:
+        return
+    told: ScannedStore = document_decode(ScannedStore, scan.told)
+    StoreScan.objects.filter(pk=key).update(told=None)
+    _compare(scan, told, now=now)
 
 
 def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:

@@ -10,7 +10,9 @@ import pytest
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
+from django.utils.timezone import now
 
+from apps.sectors.services.store_scans import scans_compare
 from apps.sectors.store_models import Store as StoreRow
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import JobKind
@@ -135,8 +137,9 @@ class Farm:
         self._wait(lambda: None not in self.watch._orders.values())
 
     def beats(self, condition: Callable[[], bool]) -> None:
-        """Send heartbeats until a condition holds."""
+        """Send heartbeats until a condition holds, then have a head compare what was scanned."""
         self._wait(condition, self.beat)
+        scans_compare(now=now())
 
     def _wait(self, condition: Callable[[], bool], act: Callable[[], None] = _rest) -> None:
         end = time.monotonic() + LONG_S

@@ -13,6 +13,7 @@ from apps.messages.models import Recovery as Restore
 from apps.proving.models import Recovery, WindowPost
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.host_models import HostInventory
+from apps.sectors.store_scan_models import StoreScan
 from tests import factories
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def reported(_of: Miner) -> None:
     HostInventory.objects.create(worker=factories.worker(), told_at=now())
 
 
+def scanned(_of: Miner) -> None:
+    host = factories.worker()
+    StoreScan.objects.create(store=factories.store(host), worker=host, told={"command": "c", "miners": []})
+
+
 def leased(of: Miner, *, left_s: int) -> None:
     host = factories.worker()
     factories.sector(of, state="PC1_DONE", held_by=host).job.__class__.objects.update(
@@ -86,6 +92,7 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         {"sectors.advance"},
     ),
     "a host that reports after a restore": (reported, {"sectors.advance"}),
+    "a scan that waits to be compared": (scanned, {"sectors.advance"}),
     "a message in flight": (lambda _of: factories.message(state="FILLED"), {"messages.select"}),
     "a sector on its way": (lambda of: factories.sector(of, state="TREE_D_BUILT"), {"sectors.advance"}),
     "a sector for a pre-commit": (

@@ -16,7 +16,7 @@ from apps.sectors.services import store_findings, store_scans
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_findings import findings_adopt, leftovers_remove
-from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.services.store_scans import scan_begin, scans_compare
 from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
@@ -103,6 +103,7 @@ def beat(
     for _ in range(2):  # its answer is lost, it repeats itself
         answer = worker_heartbeat(worker, heartbeat, now=at)
         worker.refresh_from_db()
+    scans_compare(now=at)
     return [str(one.op) for one in answer.commands]
 
 
@@ -314,3 +315,26 @@ def test_a_scan_reads_rows_of_those_alone_that_it_lists(
     assert (scan.counts["UNKNOWN"], scan.counts["HALF"]) == (500, 500)
     assert findings("UNKNOWN") == [(f"s-t01000-{number}", "UNKNOWN") for number in (100, 101, 102)]
     assert len(findings("HALF")) == 3
+
+
+def test_a_scan_is_compared_by_a_head_and_not_by_the_heartbeat(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before_head:
+        before_head.setattr("tests.unit.apps.sectors.test_store_scans.scans_compare", lambda **_: None)
+        store = scanned(worker)
+
+    scan = store.scans.get()
+    assert (scan.state, scan.told is not None, store.findings.count()) == ("RUNNING", True, 0)
+    with monkeypatch.context() as killed:
+        killed.setattr(store_scans, "event_write", None)
+        with pytest.raises(TypeError):
+            store_scans._compare_told(scan.pk, now=NOON)
+    scan.refresh_from_db()
+    assert (scan.told is not None, store.findings.count()) == (True, 0), "nothing of it is lost"
+    assert scan_begin(store, now=NOON + timedelta(days=1), by=principal()) == scan, "its host has told all"
+
+    scans_compare(now=NOON)
+    scan.refresh_from_db()
+    assert (scan.state, scan.told) == ("DONE", None)
+    assert store.findings.exists()
