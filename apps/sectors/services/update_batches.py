@@ -55,6 +55,7 @@ log = structlog.get_logger(__name__)
 
 KIND: Final = "snap_up"
 """Of the message."""
+FAULTY: Final = "its sector is faulty: the update waits until it is proven again"
 
 
 def updates_send(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> None:
@@ -97,7 +98,10 @@ def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext)
 
 
 def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -> list[PipelineRun]:
-    """Return the runs whose update the chain does not have; those of sectors that ended have failed."""
+    """Return the runs whose update the chain does not have; those of sectors that ended have failed.
+
+    Those of faulty sectors wait.
+    """
     numbers = [run.sector.number for run in runs]
     found = sectors_read(work.client, miner.address, numbers, work.head.key)
     ready = []
@@ -109,6 +113,9 @@ def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -
             run_console_step(run, "SEND_UPDATE", now=work.now, note="the chain has it already")
         elif there.expiration <= work.head.height:
             run_console_failure(run, error="it has expired", now=work.now)
+        elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
+            if run.error != FAULTY:
+                PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
         else:
             ready.append(run)
     return ready

@@ -11,14 +11,14 @@ import pytest
 
 from apps.chain.errors import NodeRefused
 from apps.messages.models import Message
-from apps.sectors.models import JobEvent
+from apps.sectors.models import JobEvent, Sector
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.runs import run_begin
 from apps.sectors.services.sealing_context import SealingContext
-from apps.sectors.services.update_batches import update_failed, update_push_again, updates_send
+from apps.sectors.services.update_batches import FAULTY, update_failed, update_push_again, updates_send
 from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
 from poolsite.filecoin.policy import network_by_name
 from poolsite.wire.jobs import JobKind
@@ -108,6 +108,20 @@ def test_one_whose_sector_has_expired_stops_no_other() -> None:
 
     assert found == [("SNAP_STORED", True, "it has expired"), ("UPDATE_SENT", False, "")]
     assert Message.objects.filter(kind="snap_up").count() == 1
+
+
+def test_an_update_of_a_faulty_sector_waits_and_spends_no_try() -> None:
+    of = factories.miner(worker=factories.wallet().address)
+    run, ends = stored(of, 7, expiration=9_999), {7: 9_999}
+    Sector.objects.update(active=False)
+    run.sector.refresh_from_db()
+
+    assert sent(of, [run], ends) == [("SNAP_STORED", False, FAULTY)]
+    assert (PipelineRun.objects.get().attempts, Message.objects.exists()) == (0, False)
+
+    Sector.objects.update(active=True)
+    run.sector.refresh_from_db()
+    assert sent(of, [run], ends) == [("UPDATE_SENT", False, "")]
 
 
 def test_one_whose_pledge_the_node_refuses_stops_no_other() -> None:
