@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from django.utils.timezone import now
+
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.services import store_scans
 from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
+from apps.sectors.services.store_scans import scans_compare
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.cids import commr_cid
@@ -45,6 +48,7 @@ def heads(farm: Farm, chain: Known) -> SectorAdoption:
     """Let heads come and the host report until the adoption is over."""
 
     def over() -> bool:
+        scans_compare(now=now())
         adoptions_follow(work(cast("Any", chain)))
         return SectorAdoption.objects.get().state == "DONE"
 
