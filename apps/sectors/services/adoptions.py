@@ -229,7 +229,7 @@ def _portion_write(row: SectorAdoption, found: dict[int, OnSector], places: Plac
         miner = Miner.objects.select_for_update(no_key=True).get(pk=row.miner_id)
         fresh = SectorAdoption.objects.select_for_update().get(pk=row.pk)
         if fresh.state != AdoptionState.ROWS:
-            row.state = fresh.state
+            row.refresh_from_db(fields=["state"])
             return False
         SectorNumbers.objects.get_or_create(miner=miner)
         SectorNumbers.objects.select_for_update().get(miner=miner)
@@ -305,5 +305,5 @@ def _rows_end(row: SectorAdoption, work: SealingContext) -> bool:
         # What the deadlines had meanwhile is compared with the new rows at the next head.
         ActiveSectors.objects.filter(miner_id=row.miner_id).update(compared_height=None)
         publish(Change("miner", row.miner_id, row.miner.tenant_id))
-    row.state, row.written, row.absent = fresh.state, fresh.written, fresh.absent
+    row.refresh_from_db(fields=["state", "written", "absent"])
     return True
