@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -127,20 +128,21 @@ def _own(principal: Principal, uuid: str) -> Job:
     return job
 
 
-@transaction.atomic
 def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, now: datetime) -> int:
     """Prolong the leases that a worker still has; returns of how many jobs.  Raises WorkerRetired."""
     worker = damocles_host(principal, name=name, now=now)
-    renewed = 0
-    for uuid, token in sorted(map(_named, names)):
-        rows = Job.objects.select_for_update(of=("self",)).filter(kind=JobKind.WINDOW_POST, uuid=uuid)
-        job = rows.filter(worker=worker, lease_token=token, state=JobState.LEASED).first()
-        if job is not None:
-            job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
-            job.save(update_fields=["lease_until", "heard_at"])
-            renewed += 1
-    # Below the jobs: whoever ends a host's leases locks them before its row.
+    told = {(UUID(uuid), token) for uuid, token in map(_named, names)}
+    # Not with the jobs: some lock a host's jobs before its row, others its row before them.
     Worker.objects.filter(pk=worker.pk).update(seen_at=now)
+    renewed = 0
+    with transaction.atomic():
+        held = Job.objects.filter(kind=JobKind.WINDOW_POST, worker=worker, state=JobState.LEASED)
+        named = held.filter(uuid__in={uuid for uuid, _ in told})
+        for job in named.select_for_update(of=("self",)).order_by("pk"):
+            if (job.uuid, job.lease_token) in told:
+                job.lease_until, job.heard_at = now + timedelta(seconds=job.lease_s), now
+                job.save(update_fields=["lease_until", "heard_at"])
+                renewed += 1
     return renewed
 
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def leases_end(worker: Worker, *, now: datetime, reason: str) -> int:
     """End every lease of `worker`: the tokens grow, so whatever still reports under them is refused."""
-    held = list(Job.objects.select_for_update().filter(worker=worker, state=JobState.LEASED))
+    rows = Job.objects.select_for_update(of=("self",)).filter(worker=worker, state=JobState.LEASED)
+    held = list(rows.order_by("pk"))  # as heartbeats lock them
     for job in held:
         stage, token = job.stage, job.lease_token
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)

@@ -34,7 +34,8 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     The roles that its machine has by this worker's group go to others of the group.
     """
     roles = worker_labels_sync(worker, group="", by=by, now=now)
-    row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
+    # No lock on its key: reports hold a job while its new event refers to this row.
+    row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
     ended = leases_end(row, now=now, reason="the worker was taken out of service")
     moves_end(row, now=now)
     checks_end(row, now=now)

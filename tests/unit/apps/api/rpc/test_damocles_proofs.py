@@ -234,18 +234,6 @@ def test_a_reset_job_is_not_its_hung_hosts_any_more(line: Line, client: Client, 
     assert again["Id"] != name
 
 
-def test_a_heartbeat_locks_jobs_before_the_hosts_row(line: Line, miner: Miner) -> None:
-    _, name = given(line, miner)
-
-    with CaptureQueriesContext(connection) as seen:
-        line.call("WdPoStHeartbeatJobs", [name], "w1")
-
-    told = [one["sql"] for one in seen]
-    [job] = [at for at, sql in enumerate(told) if "FOR UPDATE" in sql and '"sectors_job"' in sql]
-    [host] = [at for at, sql in enumerate(told) if sql.startswith('UPDATE "sectors_worker"')]
-    assert job < host
-
-
 def test_a_host_with_a_window_is_retired_once_it_is_proved(line: Line, miner: Miner) -> None:
     ping = {"Name": "w1", "Dest": "10.0.0.1:17890"}
     job, name = given(line, miner)
