@@ -24,6 +24,7 @@ HEAD_STEPS: Final[tuple[HeadStep, ...]] = (
     HeadStep("sectors.advance", "io", "apps.sectors.due.ADVANCE"),
     HeadStep("sectors.batch", "io", "apps.sectors.due.BATCH"),
     HeadStep("sectors.sweep", "io", "apps.sectors.due.SWEEP"),
+    HeadStep("sectors.scans", "io", "apps.sectors.due.SCANS"),
     HeadStep("sectors.adopt", "io", "apps.sectors.due.ADOPT"),
     HeadStep("proving.submit", "proving", "apps.proving.due.POSTS"),
     HeadStep("proving.check", "io", "apps.proving.due.CHECKS"),

@@ -19,12 +19,15 @@ ADVANCE: Final = """
     UNION ALL SELECT 1 FROM sectors_hostinventory inventory
         JOIN messages_recovery recovery ON inventory.told_at >= recovery.restored_at
         WHERE inventory.imported_at IS NULL OR inventory.imported_at < recovery.restored_at
-    UNION ALL SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND told IS NOT NULL
 """
 """A sector, a batch or a run is on its way, a sector has no deadline, a landed batch's message left the
 chain, a termination or extension waits for its message, a piece waits for a sector or is in one that is
-sealed, sectors are read back after a restore, a host has reported its disk since,
-or one has told what lies in a store."""
+sealed, sectors are read back after a restore, or a host has reported its disk since."""
+
+SCANS: Final = """
+    SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND told IS NOT NULL
+"""
+"""A host has told what lies in a store."""
 
 ADOPT: Final = """
     SELECT 1 FROM sectors_sectoradoption WHERE state IN ('ROWS', 'FILES')

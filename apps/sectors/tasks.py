@@ -61,7 +61,6 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     batches_watch(work)
     changes_advance(work)
     placements_follow(now=work.now)
-    scans_compare(now=work.now)
     pieces_snap(work)
     pieces_pack(work)
     for_each_isolated(
@@ -109,6 +108,13 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
     batches_close(
         sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
     )
+
+
+@shared_task(name="sectors.scans")
+@single_flight
+def sectors_scans(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
+    """Compare what hosts found in stores; apart from sealing, which a million sectors would hold up."""
+    scans_compare(now=clock.now())
 
 
 @shared_task(name="sectors.adopt")

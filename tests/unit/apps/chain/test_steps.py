@@ -14,6 +14,7 @@ from apps.proving.models import Recovery, WindowPost
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.host_models import HostInventory
 from apps.sectors.store_scan_models import StoreScan
+from apps.sectors.tasks import sectors_scans
 from tests import factories
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def reported(_of: Miner) -> None:
 
 def scanned(_of: Miner) -> None:
     host = factories.worker()
-    StoreScan.objects.create(store=factories.store(host), worker=host, told={"command": "c", "miners": []})
+    StoreScan.objects.create(store=factories.store(host), worker=host, told={"v": 1, "command": "c", "miners": []})
 
 
 def leased(of: Miner, *, left_s: int) -> None:
@@ -92,7 +93,7 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
         {"sectors.advance"},
     ),
     "a host that reports after a restore": (reported, {"sectors.advance"}),
-    "a scan that waits to be compared": (scanned, {"sectors.advance"}),
+    "a scan that waits to be compared": (scanned, {"sectors.scans"}),
     "a message in flight": (lambda _of: factories.message(state="FILLED"), {"messages.select"}),
     "a sector on its way": (lambda of: factories.sector(of, state="TREE_D_BUILT"), {"sectors.advance"}),
     "a sector for a pre-commit": (
@@ -178,3 +179,12 @@ def test_steps_without_work_are_sent_every_few_epochs() -> None:
     heights = {task: [height for height, name in sent if name == task] for _, task in sent}
     assert len(heights["chain.facts"]) == 7
     assert len(heights["sectors.sweep"]) == 2
+
+
+def test_a_told_scan_is_compared_by_a_step_of_its_own() -> None:
+    scanned(factories.miner())
+
+    sectors_scans(height=1, key="k")
+
+    assert StoreScan.objects.get().state == "DONE"
+    assert due() == set()
