@@ -117,6 +117,8 @@ class Sector(Named, Timestamped):
     """The miner's: it stands here too so that a tenant's pages read an index of the tenant's own rows."""
     number = models.BigIntegerField()
     pledge = models.ForeignKey(Pledge, null=True, on_delete=models.PROTECT, related_name="sectors")
+    without_pledge = models.BooleanField(default=False, db_default=False)
+    """Adopted from the chain, or begun for pieces: no pledge of it can be lost."""
     state = models.CharField(max_length=24, choices=SECTOR_STATES, default=SectorState.ALLOCATED)
     stage_since = models.DateTimeField()
     """When the sector came into its state."""

@@ -66,7 +66,8 @@ def sectors_unpledged(recovery: Recovery) -> QuerySet[Sector]:
     if restored is None or (settled is not None and settled >= restored):
         return Sector.objects.none()
     is_new = Q(activation=None) | Q(activation__gt=recovery.from_height)
-    return Sector.objects.filter(is_new, pledge=None, created_at__gte=restored).order_by("miner_id", "number")
+    rows = Sector.objects.filter(is_new, pledge=None, without_pledge=False, created_at__gte=restored)
+    return rows.order_by("miner_id", "number")
 
 
 def lease_token_next() -> Greatest:

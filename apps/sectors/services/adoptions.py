@@ -264,6 +264,7 @@ def _facts(
     deadline, partition = place or (None, None)
     facts: dict[str, Any] = {
         "number": number,
+        "without_pledge": True,
         "seal_proof": there.seal_proof or miner.seal_proof,
         "comm_r": cid_to_commr(cid_parse(there.sealed_cid)),
         "key_comm_r": cid_to_commr(cid_parse(there.key_cid)) if there.key_cid else None,

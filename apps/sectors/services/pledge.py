@@ -148,6 +148,7 @@ def sectors_begin(
             tenant_id=miner.tenant_id,
             number=number,
             pledge=pledge,
+            without_pledge=pledge is None,
             pieces=list(pieces),
             seal_proof=int(proof),
             sector_size=miner.sector_size,

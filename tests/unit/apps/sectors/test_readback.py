@@ -17,13 +17,15 @@ from apps.sectors.number_models import SectorNumbers
 from apps.sectors.params import precommit_info, precommit_params
 from apps.sectors.restored import miners_unrecovered, sectors_recovery
 from apps.sectors.services import readback, reported_batches
+from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
-from apps.sectors.services.pledge import pledge_create, pledges_settle
+from apps.sectors.services.pledge import pledge_create, pledges_settle, sectors_begin
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.reported_batches import batches_import
 from apps.sectors.services.sealing_context import PRE_COMMIT
 from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
 from poolsite.wire.codec import BadWire
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.jobs import SealInputs
@@ -31,6 +33,7 @@ from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
+from tests.unit.apps.sectors.test_adoptions import chain_of
 from tests.unit.apps.sectors.test_reconcile import work
 
 if TYPE_CHECKING:
@@ -275,3 +278,17 @@ def test_a_miner_that_the_node_refuses_stays_held(miner: Miner) -> None:
 def test_numbers_that_cannot_be_are_refused(runs: tuple[int, ...]) -> None:
     with pytest.raises(BadWire):
         StoredNumbers(miner_id=1, runs=runs)
+
+
+def test_what_is_adopted_or_begun_for_pieces_later_is_of_no_lost_pledge(miner: Miner) -> None:
+    restored()
+    recover()
+    Recovery.objects.update(sectors_since=None, from_height=50)
+    chain = chain_of(6, 7)
+    adoption_begin(miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoptions_follow(work(cast("Any", chain)))
+    pieces = [{"size": 2048, "comm_p": "00" * 32}]
+    sectors_begin(miner, count=1, now=NOON, taken=[], pieces=pieces)
+
+    assert Sector.objects.filter(pledge=None).count() == 3
+    assert pledge_create(miner, count=1, actor="ann", now=NOON, key="k").key == "k"
