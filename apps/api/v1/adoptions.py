@@ -102,6 +102,7 @@ class MinerAdoptionsView(PoolView):
 
     filters = ("limit",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    whole_methods = ("POST",)
     write_parameters = PARAMETERS
 
     @extend_schema(
@@ -138,6 +139,7 @@ class MinerAdoptionView(PoolView):
     """`/miners/{address}/adoptions/{uuid}`: one of them."""
 
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"DELETE": "sign"}
+    whole_methods = ("DELETE",)
 
     @extend_schema(responses=AdoptionOutput)
     def get(self, request: Request, address: str, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature

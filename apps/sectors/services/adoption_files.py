@@ -19,7 +19,8 @@ from apps.sectors.services.store_scans import FINDINGS_MAX, scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_selectors import scan_get
-from apps.users.principals import SYSTEM
+from apps.users.principals import Principal
+from apps.users.states import Perm
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ def files_follow(row: SectorAdoption, *, now: datetime) -> None:
     miner, scans, unread = row.miner, dict(row.scans), []
     left = _unplaced(miner)
     waits = False
+    by = _orderer(row)
     for store in Store.objects.filter(tenant=miner.tenant_id).order_by("pk") if left else ():
-        said = _store_follow(store, miner, scans, now=now)
+        said = _store_follow(store, miner, scans, by=by, now=now)
         waits |= said == ""
         if said == UNREAD:
             unread.append(store.name)
@@ -52,6 +54,14 @@ def files_follow(row: SectorAdoption, *, now: datetime) -> None:
     publish(Change("miner", miner.pk, miner.tenant_id))
 
 
+def _orderer(row: SectorAdoption) -> Principal:
+    """Return who ordered it: scans and comparisons of stores stand under that name in the audit log."""
+    tenant = row.miner.tenant
+    return Principal(
+        tenant_id=tenant.pk, tenant_name=tenant.name, is_operator=False, perm=Perm.SIGN, actor=row.actor
+    )
+
+
 def _unplaced(miner: Miner) -> int:
     rows = Sector.objects.filter(
         miner=miner, tenant=miner.tenant_id, store="", state=SectorState.PROVING, removal_asked_at=None
@@ -59,11 +69,11 @@ def _unplaced(miner: Miner) -> int:
     return rows.count()
 
 
-def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, now: datetime) -> str:
+def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, by: Principal, now: datetime) -> str:
     """Go on with one store; returns an empty text while it is at work, `unread`, or `over`."""
     key = str(store.uuid)
     try:
-        scan = _scan(store, scans.get(key), now=now)
+        scan = _scan(store, scans.get(key), by=by, now=now)
     except StoreRefused:
         return UNREAD
     scans[key] = str(scan.uuid)
@@ -79,7 +89,7 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, now: dat
     if next_ones := _adoptable(store, miner, now=now):
         # Refused while its host is told of as many as it may be: the next head asks again.
         with suppress(StoreRefused):
-            findings_adopt(store, uuids=[str(one.uuid) for one in next_ones], now=now, by=SYSTEM)
+            findings_adopt(store, uuids=[str(one.uuid) for one in next_ones], now=now, by=by)
         return ""
     if mine.filter(state=FindingState.CHECKING).exists():
         return ""
@@ -90,7 +100,7 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, now: dat
     return "over"
 
 
-def _scan(store: Store, uuid: str | None, *, now: datetime) -> StoreScan:
+def _scan(store: Store, uuid: str | None, *, by: Principal, now: datetime) -> StoreScan:
     """Return the scan of a store for an adoption, begun if there is none; raises StoreRefused."""
     if uuid is not None:
         try:
@@ -100,7 +110,7 @@ def _scan(store: Store, uuid: str | None, *, now: datetime) -> StoreScan:
         else:
             if scan.state != ScanState.RUNNING:
                 return scan
-    return scan_begin(store, now=now, by=SYSTEM)  # one whose host is away goes to another
+    return scan_begin(store, now=now, by=by)  # one whose host is away goes to another
 
 
 def _adoptable(store: Store, miner: Miner, *, now: datetime) -> list[StoreFinding]:

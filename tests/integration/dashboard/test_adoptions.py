@@ -16,6 +16,7 @@ from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.models import Sector
 from apps.sectors.services.adoptions import adoptions_follow
 from apps.users.models import AuditEntry
+from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.unit.apps.sectors.test_adoptions import Chain, at_head, chain_of
@@ -78,6 +79,17 @@ def test_rest_refuses_who_may_not_and_what_cannot_be(chain: Chain) -> None:
     assert Sector.objects.count() == 1
     actions = AuditEntry.objects.filter(action__startswith="sector.adopt").values_list("action", flat=True)
     assert sorted(actions) == ["sector.adopt", "sector.adopt-cancel"]
+
+
+def test_a_token_for_some_miners_orders_no_scans_of_the_tenants_stores(chain: Chain) -> None:
+    limited = people.bearer(people.token("sign", of="alice", limits=TokenLimits(miners=[1000])))
+    made = rest("post", body={}).json()
+
+    for method, path in (("post", PATH), ("delete", f"{PATH}/{made['uuid']}")):
+        refused = getattr(Client(), method)(path, headers=limited)
+        assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
+    assert SectorAdoption.objects.get().state == "ROWS"
+    assert Client().get(PATH, headers=limited).status_code == 200
 
 
 def test_the_page_counts_reviews_orders_and_cancels(chain: Chain) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from django.utils.timezone import now
@@ -13,6 +14,7 @@ from apps.sectors.services import store_scans
 from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
 from apps.sectors.services.store_scans import scans_compare
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
+from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.cids import commr_cid
 from tests.unit.apps.sectors.test_adoptions import Chain
@@ -64,7 +66,7 @@ def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch
     monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one at a time
     monkeypatch.setattr("apps.sectors.services.adoption_files.FINDINGS_MAX", 1)
     chain = forgotten(farm)
-    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=SYSTEM)
+    adoption_begin(farm.miner, wanted=None, work=work(cast("Any", chain)), by=replace(SYSTEM, actor="ann"))
 
     row = heads(farm, chain)
 
@@ -72,6 +74,8 @@ def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch
     stores = dict(Sector.objects.values_list("number", "store"))
     assert stores == {1: farm.row.name, 2: farm.row.name}
     assert StoreScan.objects.count() == 2, "the second scan lists what the first had no room for"
+    orders = AuditEntry.objects.filter(action__in=("store.scan", "store.adopt"))
+    assert set(orders.values_list("action", "actor")) == {("store.scan", "ann"), ("store.adopt", "ann")}
 
 
 def test_files_of_another_replica_are_not_named(farm: Farm) -> None:
