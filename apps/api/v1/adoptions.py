@@ -103,6 +103,7 @@ class MinerAdoptionsView(PoolView):
     filters = ("limit",)
     perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
     whole_methods = ("POST",)
+    asks_network = True
     write_parameters = PARAMETERS
 
     @extend_schema(

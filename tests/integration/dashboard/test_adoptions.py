@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from apps.miners.models import Miner
+from apps.miners.onchain import live_field
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.models import Sector
 from apps.sectors.services.adoptions import adoptions_follow
@@ -79,6 +81,23 @@ def test_rest_refuses_who_may_not_and_what_cannot_be(chain: Chain) -> None:
     assert Sector.objects.count() == 1
     actions = AuditEntry.objects.filter(action__startswith="sector.adopt").values_list("action", flat=True)
     assert sorted(actions) == ["sector.adopt", "sector.adopt-cancel"]
+
+
+def test_no_transaction_is_open_while_a_node_is_asked(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    depths: list[int] = []
+
+    def asked(*given: Any) -> Any:
+        depths.append(len(connection.savepoint_ids))
+        return live_field(*given)
+
+    monkeypatch.setattr("apps.sectors.services.adoptions.live_field", asked)
+    headers = people.bearer(people.token("sign", of="alice")) | {"Idempotency-Key": "k"}
+
+    body: Any = {"data": "{}", "content_type": "application/json"}
+    first, again = (Client().post(PATH, headers=headers, **body) for _ in range(2))
+
+    assert depths == [0]
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
 
 
 def test_a_token_for_some_miners_orders_no_scans_of_the_tenants_stores(chain: Chain) -> None:
