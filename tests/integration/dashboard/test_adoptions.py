@@ -105,7 +105,7 @@ def test_a_token_for_some_miners_orders_no_scans_of_the_tenants_stores(chain: Ch
     made = rest("post", body={}).json()
 
     for method, path in (("post", PATH), ("delete", f"{PATH}/{made['uuid']}")):
-        refused = getattr(Client(), method)(path, headers=limited)
+        refused = getattr(Client(), method)(path, "{}", content_type="application/json", headers=limited)
         assert (refused.status_code, refused.json()["code"]) == (403, "not_allowed")
     assert SectorAdoption.objects.get().state == "ROWS"
     assert Client().get(PATH, headers=limited).status_code == 200
