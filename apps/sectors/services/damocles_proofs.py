@@ -188,7 +188,7 @@ def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
     uuid, _ = _named(name)
     job = _open(principal, uuid)
     _audit(principal, "proving.job-reset", job)
-    if job.state == JobState.LEASED:
+    if job.lease_token:  # a host that hangs has lost its lease to the sweep, and its proof would be taken
         JobEvent.objects.create(
             job=job,
             token=job.lease_token,
@@ -201,7 +201,11 @@ def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
             worker=job.worker,
             note=f"reset by {principal.actor}",
         )
-        advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
+        fresh = {"lease_token": lease_token_next(), "updated_at": now}
+        if job.state == JobState.LEASED:
+            advance(job, "FREE", worker=None, lease_until=None, **fresh)
+        else:
+            Job.objects.filter(pk=job.pk).update(**fresh)
         publish(Change("job", job.pk, job.miner.tenant_id))
 
 

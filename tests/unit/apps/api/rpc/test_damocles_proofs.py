@@ -220,8 +220,14 @@ def test_faults_of_a_whole_partition_are_stored(line: Line, miner: Miner) -> Non
     assert (job.state, job.result["faults"]) == ("DONE", many)
 
 
-def test_a_reset_job_is_not_its_hung_hosts_any_more(line: Line, client: Client, miner: Miner) -> None:
+@pytest.mark.parametrize("is_swept", [False, True])
+def test_a_reset_job_is_not_its_hung_hosts_any_more(
+    line: Line, client: Client, miner: Miner, is_swept: bool
+) -> None:
     job, name = given(line, miner)
+    if is_swept:  # it sends no heartbeats
+        Job.objects.update(lease_until=clock.now() - timedelta(seconds=1))
+        leases_sweep(now=clock.now())
     Line(client, people.token("write", of="alice")).call("WdPoStResetJob", name)
 
     line.call("WdPoStFinishJob", name, made(b"late"), "")
