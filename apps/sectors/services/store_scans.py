@@ -174,9 +174,11 @@ def _half_of(one: ScannedSectors) -> dict[int, int]:
 
 def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[int, int]) -> int:
     """List where a miner's sectors lie otherwise than its rows say; return how many lie as they say."""
-    lying, elsewhere, ended, at_work, known = _by_rows(miner, found.store.name)
+    lying, elsewhere, nowhere, ended, at_work, known = _by_rows(miner, found.store.name)
     extra = whole - lying
     found.add_of(FindingKind.MISSING, miner, lying - whole)
+    # Adoptions wait for these: what others have twice leaves them no room.
+    found.add_of(FindingKind.ELSEWHERE, miner, extra & nowhere, is_apart=True)
     found.add_of(FindingKind.ELSEWHERE, miner, extra & elsewhere)
     found.add_of(FindingKind.UNKNOWN, miner, (extra - known) | (extra & ended))
     # a sector that is being sealed is stored just now; one of this store is missing
@@ -185,11 +187,12 @@ def _miner_compare(found: _Findings, miner: Miner, whole: BitField, half: dict[i
 
 
 def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
-    """Return the numbers whose rows say that they lie in a store, of proving ones those that lie elsewhere,
-    of ended ones those that no host was told to remove, those that may be written there now, and all.
+    """Return the numbers whose rows say that they lie in a store, of proving ones those that lie elsewhere
+    and those that lie nowhere, of ended ones those that no host was told to remove, those that may be
+    written there now, and all.
     """
-    numbers: tuple[list[int], ...] = ([], [], [], [], [])
-    lying, elsewhere, ended, at_work, known = numbers
+    numbers: tuple[list[int], ...] = ([], [], [], [], [], [])
+    lying, elsewhere, nowhere, ended, at_work, known = numbers
     rows = Sector.objects.filter(miner=miner).order_by()
     facts = rows.values_list("number", "state", "store", "removal_asked_at")
     for number, state, named, removal_at in facts.iterator(chunk_size=ROWS_AT_ONCE):
@@ -197,7 +200,7 @@ def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
         if named == store or state not in (*ENDED, SectorState.PROVING):
             at_work.append(number)
         if state == SectorState.PROVING and named != store:
-            elsewhere.append(number)
+            (elsewhere if named else nowhere).append(number)
         elif state == SectorState.PROVING and removal_at is None:
             lying.append(number)
         elif state in ENDED and removal_at is None:  # else its host removes it
@@ -212,14 +215,22 @@ class _Findings:
         self.store = store
         self.rows: list[StoreFinding] = []
         self.counts: dict[str, int] = dict.fromkeys(FindingKind.values, 0)
+        self.taken = dict(self.counts)
+        """Those that share the room of their kind."""
         store.findings.exclude(state__in=UNDER_ORDER).delete()
         self._kept = set(store.findings.values_list("name", flat=True))
 
     def add_of(
-        self, kind: FindingKind, miner: Miner, numbers: BitField, *, sizes: Mapping[int, int] | None = None
+        self,
+        kind: FindingKind,
+        miner: Miner,
+        numbers: BitField,
+        *,
+        sizes: Mapping[int, int] | None = None,
+        is_apart: bool = False,
     ) -> None:
-        """Add sectors of a miner; rows are read of those alone that are listed."""
-        for part in self._listed(kind, numbers):
+        """Add sectors of a miner, in room of their own or the kind's; rows are read of listed ones alone."""
+        for part in self._listed(kind, numbers, is_apart=is_apart):
             rows = Sector.objects.filter(miner=miner, number__in=part).only("pk", "number")
             by_number = {row.number: row for row in rows}
             for number in part:
@@ -234,10 +245,12 @@ class _Findings:
             for number in part:
                 self._add(kind, miner_id, number, size=(sizes or {}).get(number, 0))
 
-    def _listed(self, kind: FindingKind, numbers: BitField) -> Iterator[list[int]]:
+    def _listed(self, kind: FindingKind, numbers: BitField, *, is_apart: bool = False) -> Iterator[list[int]]:
         """Count numbers, and return in portions those that are listed."""
-        room = max(FINDINGS_MAX - self.counts[kind], 0)
+        room = FINDINGS_MAX if is_apart else max(FINDINGS_MAX - self.taken[kind], 0)
         self.counts[kind] += len(numbers)
+        if not is_apart:
+            self.taken[kind] += len(numbers)
         return portions(bitfield_of(islice(numbers, room)), READ_AT_ONCE)
 
     def _add(
