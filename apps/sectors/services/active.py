@@ -11,6 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import BigIntegerField, Case, F, Value, When
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.compiled import Compiled
@@ -100,7 +101,6 @@ def active_update(
     with transaction.atomic():
         if is_compared:
             changed = sectors_compare(miner, active=bitfield_union(now.values()), live=live, now=work.now)
-            row.compared_height = work.head.height
             row.numbers = [[]] * count
         else:
             # A sector moves between deadlines where a miner asks for that: it left none then.
@@ -115,10 +115,14 @@ def active_update(
             "root": roots.deadlines,
             "each": now_each,
             "numbers": numbers,
-            "compared_height": row.compared_height,
         }
-        if known is None or not ActiveSectors.objects.filter(pk=row.pk).update(**values):
-            ActiveSectors.objects.create(miner=miner, **values)
+        height = work.head.height if is_compared else row.compared_height
+        # Whoever has written rows meanwhile has asked for another comparison: that stays.
+        as_read = When(compared_height=row.compared_height, then=Value(height))
+        kept = Case(as_read, default=F("compared_height"), output_field=BigIntegerField())
+        rows = ActiveSectors.objects.filter(pk=row.pk)
+        if known is None or not rows.update(compared_height=kept, **values):
+            ActiveSectors.objects.create(miner=miner, compared_height=height, **values)
     return changed
 
 
@@ -151,10 +155,11 @@ def sectors_compare(miner: Miner, *, active: BitField, live: BitField, now: date
         known.append(number)
         if is_active != (number in listed):
             wrong[not is_active].append(number)
-    unlisted_note(miner, len(live - bitfield_of(known)))
-    return sum(
+    changed = sum(
         _sectors_set(miner, numbers, is_active=is_active, now=now) for is_active, numbers in wrong.items()
     )
+    unlisted_note(miner, len(live - bitfield_of(known)))  # last: it locks the miner's row
+    return changed
 
 
 def _sectors_set(miner: Miner, numbers: Collection[int], *, is_active: bool, now: datetime) -> int:

@@ -15,6 +15,7 @@ from apps.miners.models import ChainRoots, Miner
 from apps.miners.selectors import roots_active
 from apps.sectors.models import ActiveSectors, Sector
 from apps.sectors.policy import SealingPolicy
+from apps.sectors.services import active
 from apps.sectors.services.active import active_follow, deadlines_fill
 from apps.sectors.services.sealing_context import SealingContext
 from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
@@ -232,3 +233,37 @@ def test_missing_deadlines_are_read_for_proven_sectors_only() -> None:
     rows = dict(Sector.objects.values_list("number", "deadline"))
     assert rows == {4: 4, 5: 9, 6: None}
     assert chain.calls == [("StateSectorPartition", 4)]
+
+
+@pytest.mark.parametrize("is_compared", [False, True])
+def test_a_comparison_that_is_wanted_meanwhile_is_still_made(
+    monkeypatch: pytest.MonkeyPatch, is_compared: bool
+) -> None:
+    miner, chain = pool_of(1, 2)
+    follow([miner], chain)
+    chain.active[miner.address] = {1}
+    name = "_all_fields" if is_compared else "active_fields"
+    ask = getattr(active, name)
+
+    def asked(*given: Any) -> Any:
+        ActiveSectors.objects.update(compared_height=None)  # rows were written
+        return ask(*given)
+
+    monkeypatch.setattr(active, name, asked)
+    follow([miner], chain, height=1000 + (PERIOD if is_compared else 1))
+
+    assert active_of(miner) == {1}
+    assert ActiveSectors.objects.get().compared_height is None
+    monkeypatch.undo()
+    follow([miner], chain, height=1002 + PERIOD)
+    assert ActiveSectors.objects.get().compared_height is not None
+
+
+def test_a_comparison_locks_the_miner_after_its_sectors() -> None:
+    miner, chain = pool_of(1, 2)
+    with CaptureQueriesContext(connection) as seen:
+        follow([miner], chain)
+
+    told = [one["sql"] for one in seen]
+    [sectors] = [at for at, sql in enumerate(told) if sql.startswith('UPDATE "sectors_sector"')]
+    assert all(at > sectors for at, sql in enumerate(told) if sql.startswith('UPDATE "miners_miner"'))
