@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
 from apps.core.live import Change, publish
+from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.messages.states import MessageState
@@ -129,8 +130,8 @@ def compaction_send(
 ) -> tuple[CompactionPlan | None, Message]:
     """Push the message, one at a time for a deadline; the same key again is the same message, without a plan.
 
-    Raises NotAllowed, CannotCompact if the chain would refuse it or another message compacts the deadline,
-    and what `compaction_plan` raises.
+    Raises NotAllowed, MessageIdTaken for a key that named other partitions, CannotCompact if the chain would
+    refuse it or another message compacts the deadline, and what `compaction_plan` raises.
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
@@ -138,6 +139,8 @@ def compaction_send(
     push_id = f"{of_deadline}{key or uuid.uuid4()}"
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
     if earlier is not None:
+        if partitions and set(partitions) != set(partitions_of(earlier)):
+            raise MessageIdTaken(gettext("this key named other partitions"), field="key")
         return None, earlier
     plan = compaction_plan(miner, index, partitions, context=context)
     if plan.refusal:

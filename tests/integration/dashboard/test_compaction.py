@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.urls import reverse
 
+from apps.api.models import IdempotentAnswer
 from apps.messages.models import Message
 from apps.proving.models import Partition
 from apps.proving.services import compaction
@@ -91,6 +92,17 @@ def test_a_deadline_has_one_open_compaction(north: Miner, client: Client) -> Non
     again = post(client, {}, key="k").json()
     assert (again["message"], again["partitions"], again["removed"]) == (first["message"], [0], None)
     assert Message.objects.count() == AuditEntry.objects.filter(action="proving.compact").count() == 1
+
+
+def test_a_key_that_named_other_partitions_is_refused(north: Miner, client: Client) -> None:
+    first = post(client, {"partitions": [0, 2]}, key="k").json()
+    IdempotentAnswer.objects.all().delete()  # it was not kept, or is forgotten
+
+    refused = post(client, {"partitions": [0]}, key="k")
+    assert (refused.status_code, refused.json()["code"]) == (409, "message_id_taken")
+    for partitions in ([2, 0], []):
+        assert post(client, {"partitions": partitions}, key="k").json()["message"] == first["message"]
+        IdempotentAnswer.objects.all().delete()
 
 
 def test_what_the_chain_refuses_is_not_sent(
