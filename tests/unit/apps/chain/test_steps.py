@@ -60,7 +60,8 @@ def reported(_of: Miner) -> None:
 
 def scanned(_of: Miner) -> None:
     host = factories.worker()
-    StoreScan.objects.create(store=factories.store(host), worker=host, told={"v": 1, "command": "c", "miners": []})
+    told = {"v": 1, "command": "c", "miners": []}
+    StoreScan.objects.create(store=factories.store(host), worker=host, told=told)
 
 
 def leased(of: Miner, *, left_s: int) -> None:
