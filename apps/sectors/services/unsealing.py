@@ -54,6 +54,9 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
     sector = Sector.objects.filter(miner=piece.miner, number=placed).first()
     if sector is None or not sector.store or sector.comm_d is None:
         raise NotUnsealed("its sector is not stored yet", field="piece_cid")
+    if sector.ticket is None:  # adopted from the chain, which does not keep it
+        reason = f"the ticket of sector {sector} is not known here: import the sector's record"
+        raise NotUnsealed(reason, field="piece_cid")
     hosts = Worker.objects.filter(
         tenant_id=piece.miner.tenant_id, retired_at=None, stores__contains=[sector.store]
     )

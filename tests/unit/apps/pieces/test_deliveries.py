@@ -27,7 +27,8 @@ from apps.pieces.models import PieceDelivery
 from apps.pieces.selectors import deliveries_due
 from apps.pieces.services import deliveries
 from apps.pieces.services.deliveries import ATTEMPTS_MAX, FAILED_KEPT, TOLD, WAIT_MAX, deliveries_send
-from apps.sectors.models import Job
+from apps.sectors.errors import NotUnsealed
+from apps.sectors.models import Job, Sector
 from apps.sectors.services.deliveries import UnsealOrder, piece_deliver
 from apps.sectors.states import JobState
 from apps.users.encryption import text_encrypt
@@ -64,7 +65,8 @@ def piece(settings: Any, tmp_path: Path) -> Piece:
     """In sector 7, second of two places."""
     settings.PIECES_DIR = str(tmp_path)
     miner = factories.miner(2001, of="alice")
-    factories.sector(miner, number=7, state="PROVING", store="store", comm_d=bytes(32), comm_r=bytes(32))
+    sealed = {"comm_d": bytes(32), "comm_r": bytes(32), "ticket": bytes(32)}
+    factories.sector(miner, number=7, state="PROVING", store="store", **sealed)
     row = factories.piece(miner, state="ACTIVE", sector_number=7, offset=128)
     piece_path(row).write_bytes(DATA)
     return row
@@ -133,6 +135,16 @@ def test_a_piece_that_no_host_can_unseal_has_failed(piece: Piece, market: PieceS
     assert [ask(piece, market.url), ask(piece, market.url)] == ["failed"] * 2
     assert PieceDelivery.objects.get().error == "it could not be unsealed: comm_d"
     assert ask(piece, market.url, now=clock.now() + 2 * FAILED_KEPT) == "set_up"
+
+
+def test_no_host_is_to_unseal_a_sector_whose_ticket_nobody_knows(piece: Piece, market: PieceStore) -> None:
+    factories.worker(stores=["store"])
+    type(piece).objects.update(has_data=False)
+    Sector.objects.update(ticket=None)  # adopted from the chain
+
+    with pytest.raises(NotUnsealed, match="import the sector's record"):
+        ask(piece, market.url)
+    assert not Job.objects.filter(kind="unseal").exists()
 
 
 def test_a_delivery_is_given_up_after_some_hours(piece: Piece, market: PieceStore) -> None:
