@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.embedded.errors import PortTaken, StartupError
 from poolsite.embedded.ownership import listening_everywhere, owned, promised, require_free
 from poolsite.embedded.paths import PoolPaths
-from poolsite.embedded.pool import Options, names_that_sign, pool_table
+from poolsite.embedded.pool import FIRST_WEB, Options, names_that_sign, pool_table
 from poolsite.embedded.postgres import Cluster, cluster_make, cluster_of
 from poolsite.embedded.preflight import preflight
 from poolsite.embedded.supervisor import Supervisor
@@ -88,7 +88,7 @@ def run(paths: PoolPaths, options: Options, *, cluster: Cluster | None, links: l
         table = pool_table(paths, options, cluster=cluster, web_fds=tuple(link.fileno() for link in links))
         os.environ["READY_PROCESSES"] = ",".join(names_that_sign(table))
         supervisor = Supervisor(table, var=paths.var, lease=lease, say=say)
-        code = supervisor.run(when_ready="web-1", announce=lambda: announce(paths, options))
+        code = supervisor.run(when_ready=FIRST_WEB, announce=lambda: announce(paths, options))
         shutil.rmtree(paths.metrics, ignore_errors=True)
         say("Poolsite has stopped" if code == 0 else "Poolsite has stopped: see above")
         return code

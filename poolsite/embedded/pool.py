@@ -50,6 +50,9 @@ DEVNET_SEED: Final = "poolsite-devnet"
 SEED_VARIABLE: Final = "POOLSITE_PARAMETER_SEED"
 """Environment variable: another seed, also for a devnet of one's own behind CHAIN_URLS."""
 
+FIRST_WEB: Final = "web-1"
+"""What the pool is announced by and the hosts wait for."""
+
 TASK_THREADS: Final = 8
 """Of a task process unless chosen otherwise: most tasks wait, for a signer, a prover or a node."""
 
@@ -129,7 +132,12 @@ class Options:
     @property
     def url(self) -> str:
         """What a person types; a name, since passkeys need one."""
-        return f"http://{self.host}:{self.port}"
+        return f"http://{self.bracketed_host}:{self.port}"
+
+    @property
+    def bracketed_host(self) -> str:
+        """The host as URLs write it: an IPv6 address stands in brackets."""
+        return f"[{self.host}]" if ":" in self.host else self.host
 
 
 def snark(word: str) -> str:
@@ -197,6 +205,10 @@ def without(table: list[Child], disabled: frozenset[str]) -> list[Child]:
     if unknown:
         raise StartupError(
             f"POOLSITE_DISABLE names {', '.join(sorted(unknown))}, which is no process of the pool"
+        )
+    if FIRST_WEB in disabled:
+        raise StartupError(
+            f"POOLSITE_DISABLE names {FIRST_WEB}, which serves the port: set POOLSITE_WEB_PROCESSES instead"
         )
     kept = [child for child in table if child.name not in disabled]
     return [replace(child, after=child.after - disabled) for child in kept]
@@ -266,7 +278,8 @@ def devnet_child(paths: PoolPaths, options: Options) -> Child:
 def hosts(paths: PoolPaths, options: Options, *, after: set[str]) -> list[Child]:
     """List the programs of a tenant's hosts: they reach the console over its port, as anywhere else."""
     var = paths.var
-    address = f"127.0.0.1:{options.port}" if options.host == "localhost" else f"{options.host}:{options.port}"
+    host_name = "127.0.0.1" if options.host == "localhost" else options.bracketed_host
+    address = f"{host_name}:{options.port}"
     gateway = ("--console", f"ws://{address}/rpc/v1")
     console = ("--console", f"http://{address}", "--store", var / "store")
     keys = ("signer", "--dir", var / "signer")

@@ -88,6 +88,25 @@ def test_a_wrong_name_among_the_left_out_is_refused(tmp_path: Path, monkeypatch:
         table_in(tmp_path)
 
 
+def test_the_process_that_serves_the_port_is_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POOLSITE_DISABLE", "web-1")
+
+    with pytest.raises(StartupError, match="POOLSITE_DISABLE names web-1"):
+        table_in(tmp_path)
+
+
+def test_an_ipv6_address_stands_in_brackets_in_urls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POOLSITE_HOST", "fd00::2")
+
+    table = table_in(tmp_path)
+
+    assert Options.of_environment().url == "http://[fd00::2]:8000"
+    assert "http://[fd00::2]:8000" in table["sealer"].argv
+    assert "ws://[fd00::2]:8000/rpc/v1" in table["signer"].argv
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("PORT", "web"), ("PORT", "0"), ("POOLSITE_WEB_PROCESSES", "-1")]
 )
