@@ -25,6 +25,7 @@ DATABASE_MARKER: Path | None = VAR.with_name(f"{VAR.name}.database")
 
 DEBUG = False
 SECRET_KEY = env_text("SECRET_KEY", "")
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 

@@ -27,14 +27,26 @@ OURS = ["localhost", "127.0.0.1", "[::1]"]
     ],
 )
 def test_the_pool_answers_to_the_name_that_it_listens_on(env: dict[str, str], names: list[str]) -> None:
+    assert told(TELLS, env) == names
+
+
+def test_earlier_secret_keys_come_from_the_environment() -> None:
+    tells = TELLS.replace("ALLOWED_HOSTS", "SECRET_KEY_FALLBACKS")
+
+    assert told(tells, {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "old, older"}) == ["old", "older"]
+
+
+def told(script: str, env: dict[str, str]) -> list[str]:
+    """Run a script under the settings of `make up`, and return the list that it prints."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
     done = subprocess.run(
-        [sys.executable, "-c", TELLS],
+        [sys.executable, "-c", script],
         env={**kept, "DJANGO_SETTINGS_MODULE": "poolsite.settings.embedded", **env},
         capture_output=True,
         text=True,
         check=True,
     )
 
-    assert json.loads(done.stdout) == names
+    names: list[str] = json.loads(done.stdout)
+    return names
