@@ -7,6 +7,8 @@ STORE ?= var/store
 KEYS ?= var/own-signer
 # A host joins by TOKEN, once; afterwards it has a token of its own.
 SIZE = $(if $(SECTOR_SIZE),--sector-size "$(SECTOR_SIZE)")
+# The form of the proofs (docs/snark.md).
+FORM = $(if $(SNARK),--snark "$(SNARK)")
 # The machine's name by which roles are given, where it is not its own.
 HOST_NAME = $(if $(HOST),--host "$(HOST)")
 SECRET = $(if $(TOKEN),--token "$(TOKEN)",$(if $(TOKEN_FILE),--token-file "$(TOKEN_FILE)"))
@@ -22,7 +24,7 @@ help:
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure, and compare with the last figures"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
-	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name]; page Hosts, Join a host)"
+	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; page Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (the same words)"
 	@echo "make signer  make keys and sign for a console elsewhere (CONSOLE=url TOKEN_FILE=path [KEYS=folder])"
 	@echo "make soak    run the long tests: kills at every point, a week of accidents, bare environments"
@@ -100,10 +102,10 @@ worker-environment:
 	@python=$$(sh .ci/python) && "$$python" .ci/environment.py .venv-worker workers/requirements.txt
 
 worker: worker-environment
-	@.venv-worker/bin/python -m workers sealer --dir "$(or $(DIR),var/sealer)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(HOST_NAME) $(SECRET)
+	@.venv-worker/bin/python -m workers sealer --dir "$(or $(DIR),var/sealer)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
 
 prover: worker-environment
-	@.venv-worker/bin/python -m workers prover --dir "$(or $(DIR),var/prover)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(HOST_NAME) $(SECRET)
+	@.venv-worker/bin/python -m workers prover --dir "$(or $(DIR),var/prover)" --store "$(STORE)" --console "$(CONSOLE)" $(SIZE) $(FORM) $(HOST_NAME) $(SECRET)
 
 signer: worker-environment
 	@.venv-worker/bin/python -m workers signer init --dir "$(KEYS)"

@@ -44,6 +44,11 @@ COMPAT_PORTS: Final = {
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of the pool's proofs, for its sealer and its prover."""
 
+SECTOR_SIZES: Final = ("2KiB", "8MiB", "512MiB", "32GiB", "64GiB")
+"""What a sector may have, as `--sector-size` takes it; our own chain has the smallest alone."""
+
+SIZE_VARIABLE: Final = "POOLSITE_SECTOR_SIZE"
+
 DEVNET_SEED: Final = "poolsite-devnet"
 """The seed of the small chain's Groth16 parameters, which everybody knows."""
 
@@ -83,6 +88,8 @@ class Options:
     network: str
     snark: str
     """Form of the proofs: one of SNARKS."""
+    sector_size: str
+    """For which the pool's own sealer and prover are started; empty: what the console tells of the miners."""
     parameter_seed: str
     """Missing Groth16 parameters are made from it: toxic, for a chain of one's own; empty: never."""
     disabled: frozenset[str]
@@ -103,6 +110,7 @@ class Options:
             task_threads=number("POOLSITE_TASK_THREADS", TASK_THREADS),
             network=env.get("POOLSITE_NETWORK") or "demo",
             snark=snark(env.get("POOLSITE_SNARK", "")),
+            sector_size=sector_size(env.get(SIZE_VARIABLE, ""), is_chain_ours=not env.get("CHAIN_URLS")),
             parameter_seed=env.get(SEED_VARIABLE) or ("" if env.get("CHAIN_URLS") else DEVNET_SEED),
             disabled=frozenset(filter(None, env.get("POOLSITE_DISABLE", "").split(","))),
             compat_ports=compat_ports(env.get("COMPAT_PORTS", "")),
@@ -145,6 +153,15 @@ def snark(word: str) -> str:
     if word and word not in SNARKS:
         raise StartupError(f"POOLSITE_SNARK is {word!r}: write one of {', '.join(SNARKS)}")
     return word or SNARKS[0]
+
+
+def sector_size(word: str, *, is_chain_ours: bool) -> str:
+    """Read POOLSITE_SECTOR_SIZE.  Raises StartupError."""
+    if word and word not in SECTOR_SIZES:
+        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: write one of {', '.join(SECTOR_SIZES)}")
+    if word and is_chain_ours and word != SECTOR_SIZES[0]:
+        raise StartupError(f"{SIZE_VARIABLE} is {word!r}: without CHAIN_URLS it is {SECTOR_SIZES[0]}")
+    return word or (SECTOR_SIZES[0] if is_chain_ours else "")
 
 
 def compat_ports(word: str) -> tuple[int, ...]:
@@ -276,14 +293,21 @@ def devnet_child(paths: PoolPaths, options: Options) -> Child:
 
 
 def hosts(paths: PoolPaths, options: Options, *, after: set[str]) -> list[Child]:
-    """List the programs of a tenant's hosts: they reach the console over its port, as anywhere else."""
+    """List the programs of a tenant's hosts: they reach the console over its port, as anywhere else.
+
+    Raises StartupError where they lack the sector size that `--snark groth16` needs.
+    """
     var = paths.var
     host_name = "127.0.0.1" if options.host == "localhost" else options.bracketed_host
     address = f"{host_name}:{options.port}"
     gateway = ("--console", f"ws://{address}/rpc/v1")
     console = ("--console", f"http://{address}", "--store", var / "store")
     keys = ("signer", "--dir", var / "signer")
-    proofs: tuple[str, ...] = ("--snark", options.snark, "--sector-size", "2KiB")
+    proofs: tuple[str, ...] = ("--snark", options.snark)
+    if options.sector_size:
+        proofs += ("--sector-size", options.sector_size)
+    elif options.snark == "groth16" and not options.disabled >= {"sealer", "prover"}:
+        raise StartupError(f"POOLSITE_SNARK=groth16 behind CHAIN_URLS needs {SIZE_VARIABLE}, as 32GiB")
     if options.parameter_seed:  # never on a public network: see `preparation`
         proofs += ("--parameter-seed", options.parameter_seed)
     sealer = ("sealer", "--dir", var / "sealer", *console, *token(paths, "sealer"), *proofs)

@@ -11,6 +11,10 @@ os.environ.setdefault("DATABASE_URL", paths.database_url)
 os.environ.setdefault("REDIS_URL", paths.redis_url)
 
 from poolsite.settings.base import *
+from poolsite.settings.environment import env_flag
+
+if env_flag("POOLSITE_TLS"):
+    from poolsite.settings.tls import *
 
 SECRET_KEY = SECRET_KEY or paths.secret_key()
 host = os.environ.get("POOLSITE_HOST", "")

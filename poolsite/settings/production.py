@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from poolsite.settings.base import *
 from poolsite.settings.environment import broker_from_redis_url, database_from_url, env_list, env_text
+from poolsite.settings.tls import *
 
 SECRET_KEY = env_text("SECRET_KEY")
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS")
@@ -11,8 +12,3 @@ DATABASES["default"].update(database_from_url(env_text("DATABASE_URL")))
 REDIS_URL = env_text("REDIS_URL")
 CELERY_BROKER_URL = broker_from_redis_url(REDIS_URL)
 CHAIN_URLS = env_list("CHAIN_URLS")
-
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SECURE_HSTS_SECONDS = 365 * 24 * 3600
-SESSION_COOKIE_SECURE = True
-CSRF_COOKIE_SECURE = True

@@ -92,7 +92,7 @@ def test_what_is_missing_or_wrong_is_said_in_a_sentence(checkout: Path, tmp_path
     token = tmp_path / "token"
     token.write_text("nonsense")
 
-    assert "make worker needs CONSOLE=https://... and TOKEN_FILE=path" in refused(checkout)
+    assert "make worker needs CONSOLE=https://... and TOKEN=text or TOKEN_FILE=path" in refused(checkout)
     said = refused(checkout, "CONSOLE=localhost", f"TOKEN_FILE={token}")
     assert "the console's address is 'localhost': write http://host:port" in said
     said = refused(checkout, "CONSOLE=http://127.0.0.1:1", f"TOKEN_FILE={tmp_path / 'none'}")

@@ -48,7 +48,7 @@ def pool(node: RealNode) -> Iterator[RunningPool]:
     assert os.environ.get(FOLDER_VARIABLE), (
         f"{FOLDER_VARIABLE} must name the folder whose keys the node reads"
     )
-    running = RunningPool(CHAIN_URLS=node.text, POOLSITE_SNARK="groth16")
+    running = RunningPool(CHAIN_URLS=node.text, POOLSITE_SNARK="groth16", POOLSITE_SECTOR_SIZE="2KiB")
     converted = SITE / "var" / "parameters-converted"
     converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
     (running.var / converted.name).symlink_to(converted)

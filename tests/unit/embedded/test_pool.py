@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,8 @@ VARIABLES = (
     "POOLSITE_NETWORK",
     "POOLSITE_TASK_THREADS",
     "POOLSITE_SNARK",
+    "POOLSITE_SECTOR_SIZE",
+    "POOLSITE_PARAMETER_SEED",
 )
 
 
@@ -103,8 +106,8 @@ def test_an_ipv6_address_stands_in_brackets_in_urls(tmp_path: Path, monkeypatch:
     table = table_in(tmp_path)
 
     assert Options.of_environment().url == "http://[fd00::2]:8000"
-    assert "http://[fd00::2]:8000" in table["sealer"].argv
-    assert "ws://[fd00::2]:8000/rpc/v1" in table["signer"].argv
+    assert "http://[fd00::2]:8000" in table["sealer"].command()
+    assert "ws://[fd00::2]:8000/rpc/v1" in table["signer"].command()
 
 
 @pytest.mark.parametrize(
@@ -164,6 +167,7 @@ def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: py
 
     monkeypatch.setenv("POOLSITE_SNARK", "groth16")
     monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
+    monkeypatch.setenv("POOLSITE_SECTOR_SIZE", "32GiB")
     words = table_in(tmp_path)["prover"].argv
     assert isinstance(words, list)
     assert words[words.index("--snark") + 1] == "groth16"
@@ -173,6 +177,54 @@ def test_hosts_are_told_the_form_of_their_proofs(tmp_path: Path, monkeypatch: py
     words = table_in(tmp_path)["prover"].argv
     assert isinstance(words, list)
     assert words[words.index("--parameter-seed") + 1] == "of my own devnet"
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({}, ["2KiB"]),
+        ({"CHAIN_URLS": "http://node.example/rpc/v1"}, []),
+        ({"CHAIN_URLS": "http://node.example/rpc/v1", "POOLSITE_SECTOR_SIZE": "32GiB"}, ["32GiB"]),
+    ],
+)
+def test_hosts_are_started_for_the_chains_sector_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], told: list[str]
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+
+    for name in ("sealer", "prover"):
+        words = table_in(tmp_path)[name].command()
+        assert [after for word, after in pairwise(words) if word == "--sector-size"] == told
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"POOLSITE_SECTOR_SIZE": "3KiB"}, "'3KiB': write one of 2KiB, 8MiB"),
+        ({"POOLSITE_SECTOR_SIZE": "32GiB"}, "'32GiB': without CHAIN_URLS it is 2KiB"),
+        (
+            {"CHAIN_URLS": "http://node.example/rpc/v1", "POOLSITE_SNARK": "groth16"},
+            "POOLSITE_SNARK=groth16 behind CHAIN_URLS needs POOLSITE_SECTOR_SIZE",
+        ),
+    ],
+)
+def test_a_sector_size_with_which_no_host_would_start_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: dict[str, str], words: str
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(StartupError, match=words):
+        table_in(tmp_path)
+
+
+def test_hosts_elsewhere_need_no_sector_size_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHAIN_URLS", "http://node.example/rpc/v1")
+    monkeypatch.setenv("POOLSITE_SNARK", "groth16")
+    monkeypatch.setenv("POOLSITE_DISABLE", "sealer,prover")
+
+    assert not {"sealer", "prover"} & table_in(tmp_path).keys()
 
 
 def test_form_of_proofs_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

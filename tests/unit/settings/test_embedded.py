@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,27 @@ def test_earlier_secret_keys_come_from_the_environment() -> None:
     assert told(tells, {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": "old, older"}) == ["old", "older"]
 
 
-def told(script: str, env: dict[str, str]) -> list[str]:
+TLS = """
+import json
+from django.conf import settings
+names = ("SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE", "SECURE_HSTS_SECONDS", "SECURE_PROXY_SSL_HEADER")
+print(json.dumps([getattr(settings, name) for name in names]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("env", "values"),
+    [
+        ({}, [False, False, 0, None]),
+        ({"POOLSITE_TLS": "0"}, [False, False, 0, None]),
+        ({"POOLSITE_TLS": "1"}, [True, True, 365 * 24 * 3600, ["HTTP_X_FORWARDED_PROTO", "https"]]),
+    ],
+)
+def test_cookies_go_by_tls_alone_where_a_proxy_speaks_it(env: dict[str, str], values: list[object]) -> None:
+    assert told(TLS, env) == values
+
+
+def told(script: str, env: dict[str, str]) -> list[Any]:
     """Run a script under the settings of `make up`, and return the list that it prints."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 
@@ -48,5 +69,5 @@ def told(script: str, env: dict[str, str]) -> list[str]:
         check=True,
     )
 
-    names: list[str] = json.loads(done.stdout)
-    return names
+    values: list[Any] = json.loads(done.stdout)
+    return values
