@@ -32,8 +32,7 @@ def reads_of(
             if sql not in counted:
                 cursor.execute(f"explain (analyze, buffers, format json) {sql}")
                 plan = plan_of(cursor)
-                blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-                counted[sql] = Reads(blocks, round(sum(rows for _, rows in _reads(plan))))
+                counted[sql] = Reads(blocks_read(plan), round(sum(rows for _, rows in _reads(plan))))
             before = reads.get(sql, Reads(0, 0))
             reads[sql] = Reads(before.blocks + counted[sql].blocks, before.rows + counted[sql].rows)
     return reads
@@ -53,8 +52,14 @@ def plan_of(cursor: Any) -> dict[str, Any]:
 
 def plan_run(cursor: Any, text: str, values: Sequence[Any] | None = None) -> dict[str, Any]:
     """Carry a statement out and return its plan with what was read; the caller undoes what it wrote."""
-    cursor.execute(f"explain (analyze, format json) {text}", values)
+    cursor.execute(f"explain (analyze, buffers, format json) {text}", values)
     return plan_of(cursor)
+
+
+def blocks_read(plan: dict[str, Any]) -> int:
+    """Return how many blocks of 8 KiB a statement touched, those of its indexes among them."""
+    touched: int = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
+    return touched
 
 
 def rows_read(plan: dict[str, Any], table: str) -> float:

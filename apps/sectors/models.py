@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from apps.core.fields import AttoFilField, CidField
@@ -409,6 +410,14 @@ class Job(Named, Timestamped):
                 fields=["-time_sensitive", "-priority", "-rank", "created_at", "id"],
                 name="jobs_portable",
                 condition=models.Q(state__in=["READY", "LEASED"], is_portable=True),
+            ),
+            # Written at once: a claim would read what is pending from end to end.
+            GinIndex(
+                fields=["offered_to"],
+                name="jobs_offered",
+                opclasses=["jsonb_path_ops"],
+                fastupdate=False,
+                condition=models.Q(state__in=["READY", "LEASED"], kind__in=["unseal", "snap_up", "rebuild"]),
             ),
             models.Index(
                 fields=["miner"],

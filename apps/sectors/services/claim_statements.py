@@ -12,7 +12,7 @@ from apps.core.prepared_statements import Plan, Prepared
 from apps.miners.states import RoleState
 from apps.sectors.proof_forms import NETWORK_VERSION
 from apps.sectors.states import JOB_TRANSITIONS, JobState
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import STAGED, JobKind
 
 IS_FREE: Final = (
     "(job.state = 'READY' OR job.state = 'LEASED' AND job.lease_until < $1)"
@@ -75,18 +75,26 @@ CANDIDATES, OWN_CANDIDATES = 16, 4
 """Of each sort, before one is locked: more than other claims hold locked at the same moment, and more than
 other claims of one host do.
 """
+OF_HOSTS: Final = ", ".join(f"'{kind}'" for kind in STAGED if kind is not JobKind.SEAL)
+"""Kinds that hosts are offered by name; the index by these hosts holds no others."""
 CANDIDATE: Final = "SELECT job.id, job.stage, job.sticky_worker_id, job.offered_to"
 
 
-def _next(*, facts: str, own: str, new: str, guest: str, other: str, found: str) -> str:
-    """Return the statement that locks the most urgent of the jobs of four sorts."""
+def _next(*, facts: str, own: str, new: str, guest: str, offered: str, other: str, found: str) -> str:
+    """Return the statement that locks the most urgent of the jobs of five sorts."""
     of, order = f"{CANDIDATE} {FREE} AND {LIVE} AND miner.tenant_id = $2", f"ORDER BY {ORDER} LIMIT"
     each = f"{of} AND job.kind = wanted.kind AND {other} {order} {CANDIDATES}"
+    named = (
+        f"$4 && ARRAY[{OF_HOSTS}] AND job.kind IN ({OF_HOSTS}) AND job.kind = ANY($4)"
+        " AND job.offered_to @> to_jsonb($3) AND job.stage = ANY($5)"
+        " AND ($6 OR NOT (job.kind = 'rebuild' AND job.stage = 'ADD_PIECE'))"
+    )
     sorts = " UNION ALL ".join(
         [
             f"({of} AND {own} {order} {OWN_CANDIDATES})",
-            *(f"({of} AND {which} {order} {CANDIDATES})" for which in (new, guest)),
-            f"(SELECT one.* FROM unnest($4) AS wanted(kind) CROSS JOIN LATERAL ({each}) one)",  # noqa: S608
+            *(f"({of} AND {which} {order} {CANDIDATES})" for which in (new, guest, f"{named} AND {offered}")),
+            "(SELECT one.* FROM unnest($4) AS wanted(kind)"  # noqa: S608
+            f" CROSS JOIN LATERAL ({each}) one WHERE wanted.kind NOT IN ({OF_HOSTS}))",
         ]
     )
     return f"""
@@ -112,11 +120,9 @@ NEXT: Final = Prepared(
         " WHEN (SELECT pieces FROM sectors_sector WHERE id = job.sector_id) = '[]' THEN $9 ELSE $10 END)",
         guest="job.is_portable AND job.stage = ANY($5) AND job.sticky_worker_id <> $3 AND $13"
         " AND job.miner_id <> ALL($7) AND job.miner_id <> ALL($9) AND $14 IS NULL",
+        offered="job.miner_id <> ALL($7) AND ($14 IS NULL OR job.id = ANY($14))",
         other="($14 IS NULL OR job.id = ANY($14))"
-        " AND CASE WHEN job.kind IN ('unseal', 'snap_up', 'rebuild')"
-        " THEN job.stage = ANY($5) AND job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($7)"
-        " AND ($6 OR NOT (job.kind = 'rebuild' AND job.stage = 'ADD_PIECE'))"
-        " WHEN job.offered_to IS NULL THEN job.miner_id <> ALL($11)"
+        " AND CASE WHEN job.offered_to IS NULL THEN job.miner_id <> ALL($11)"
         " ELSE job.offered_to @> to_jsonb($3) AND job.miner_id <> ALL($12) END",
         found="SELECT id, kind, stage, is_new FROM found",
     ),
@@ -137,12 +143,13 @@ NEXT: Final = Prepared(
 )
 """The most urgent job that a host may have now, locked.
 
-Four questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
+Five questions, as each has an index: what lies on the host ($3) and new sectors, if it seals ($13; $6:
 there is room; $8: of a restored backup only later ones, while hosts may still report that they have begun
-one), sectors of other hosts for whose next stage the console has all that is needed, and other work ($4)
-that is offered to it or to all. $7 are miners that are not read back; $9 to $12 those for which its roles
-bar it from sealing, from clients' data, from windows and from all that a backup prover may do. $14: to which
-jobs the claim is narrowed. What another claim has locked is passed over; one that it changed is not taken.
+one), sectors of other hosts for whose next stage the console has all that is needed, unsealing, updates and
+rebuilds that name it, and other work ($4) that is offered to it or to all. $7 are miners that are not read
+back; $9 to $12 those for which its roles bar it from sealing, from clients' data, from windows and from all
+that a backup prover may do. $14: to which jobs the claim is narrowed. What another claim has locked is
+passed over; one that it changed is not taken.
 Planned each time: which of these are empty decides by what index new sectors are found.
 """
 
@@ -170,11 +177,8 @@ facts AS MATERIALIZED (
         " AND job.sticky_worker_id IS NULL",
         guest="(SELECT is_plain FROM facts) AND job.is_portable AND job.stage = ANY($5)"
         " AND job.sticky_worker_id <> $3 AND $7",
-        other="(SELECT is_plain FROM facts)"
-        " AND CASE WHEN job.kind IN ('unseal', 'snap_up', 'rebuild')"
-        " THEN job.stage = ANY($5) AND job.offered_to @> to_jsonb($3)"
-        " AND ($6 OR NOT (job.kind = 'rebuild' AND job.stage = 'ADD_PIECE'))"
-        " ELSE job.offered_to IS NULL OR job.offered_to @> to_jsonb($3) END",
+        offered="(SELECT is_plain FROM facts)",
+        other="(SELECT is_plain FROM facts) AND (job.offered_to IS NULL OR job.offered_to @> to_jsonb($3))",
         found="SELECT facts.is_plain, facts.has_told, facts.restored_at, facts.network, facts.pool::text,"
         " facts.fingerprint::text, facts.cluster, facts.timeline, facts.database, facts.messages,"
         " facts.position, found.id, found.kind, found.stage, found.is_new FROM facts LEFT JOIN found ON true",

@@ -20,13 +20,14 @@ from apps.sectors.errors import WorkerReplaced, WorkerRetired
 from apps.sectors.host_models import Worker
 from apps.sectors.job_selectors import job_assignment
 from apps.sectors.models import Job
+from apps.sectors.services.claim_statements import NEXT, PLAIN
 from apps.sectors.services.claims import jobs_claim, kinds_free, leases_sweep
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
 from tests import factories
 from tests.bulk_rows import row_copies_insert
-from tests.query_plans import plan_run, rows_read
+from tests.query_plans import blocks_read, plan_run, rows_read
 from tests.unit.apps.sectors.sealing import NOON, claim, host
 
 if TYPE_CHECKING:
@@ -159,6 +160,40 @@ def test_what_waits_and_what_lapsed_is_found_without_reading_all_jobs() -> None:
     for text in filter(None, looks):
         with connection.cursor() as cursor:
             assert rows_read(plan_run(cursor, f"EXECUTE {text}"), "sectors_job") < ROWS_MAX, text
+
+
+OFFERED, OFFERED_BLOCKS = 100_000, 150
+
+
+def test_a_claim_reads_of_offered_jobs_those_that_name_its_host() -> None:
+    of, ours, theirs = factories.miner(), host("u1"), host("u2")
+    row = Job.objects.filter(sector=factories.sector(of))
+    row.update(kind=JobKind.SNAP_UP, stage="SNAP_ENCODE", offered_to=[theirs.pk])
+    both, other = f"'[{theirs.pk}, {ours.pk}]'", f"'[{theirs.pk}]'"
+    named = f"case when n % {OFFERED // 2} = 0 then {both} else {other} end::jsonb"
+    kind = "case when n % 2 = 0 then 'snap_up' else 'unseal' end"
+    with connection.cursor() as cursor:
+        columns = {"uuid": "gen_random_uuid()", "sector_id": "null", "offered_to": named, "kind": kind}
+        series = f"generate_series(1, {OFFERED}) n"
+        row_copies_insert(cursor, "sectors_job", of=f"id = {row.get().pk}", changed=columns, rows=series)
+        cursor.execute("ANALYZE sectors_job")
+    restore_check(now=NOON)
+    asked_by = [NOON, of.tenant_id, ours.pk, ["unseal", "snap_up", "rebuild"], ["SNAP_ENCODE"], True]
+    barred: list[Any] = [[], None, [], [], [], [], True, None]
+    free = set(Job.objects.filter(offered_to__contains=ours.pk).values_list("pk", flat=True))
+    assert len(free) == 2
+
+    with CaptureQueriesContext(connection) as seen:
+        assert PLAIN.rows([*asked_by, True])[0][-4] in free
+        assert NEXT.rows([*asked_by, *barred])[0][0] in free
+
+    for query in seen:
+        how, _, text = query["sql"].rpartition("; ")
+        with connection.cursor() as cursor:
+            cursor.execute(how)
+            plan = plan_run(cursor, text)
+        assert rows_read(plan, "sectors_job") < ROWS_MAX, text
+        assert blocks_read(plan) < OFFERED_BLOCKS, text
 
 
 def test_a_sweep_frees_all_that_lapsed_in_one_statement(django_capture_on_commit_callbacks: Any) -> None:
