@@ -267,7 +267,7 @@ def test_the_chain_is_compared_where_no_message_is_known(
     world: World, pair: tuple[Miner, list[Sector]], kind: ChangeKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with what another program sent for the miner: by its content, too, it is no message of ours."""
-    monkeypatch.setattr("apps.messages.services.recovery.restore.OWN_KINDS", {})
+    monkeypatch.setattr("apps.messages.services.recovery.matching.OWN_KINDS", {})
     restore_check(now=clock.now())
     miner, (one, other) = pair
     until = (fresh(one).expiration or 0) + 4000

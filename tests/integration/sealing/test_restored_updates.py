@@ -126,7 +126,7 @@ def test_an_update_of_which_no_message_is_known_is_seen_on_the_chain(
     act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]})
     run_reach(world, "UPDATE_LANDED")
     world.ids.clear()
-    monkeypatch.setattr("apps.messages.services.recovery.restore.OWN_KINDS", {})
+    monkeypatch.setattr("apps.messages.services.recovery.matching.OWN_KINDS", {})
 
     dump.restore()
     restore_check(now=clock.now())  # as the pool's start does

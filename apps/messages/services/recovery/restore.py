@@ -7,9 +7,7 @@ What is left a person decides about; then signing goes on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
-from uuid import uuid4
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import transaction
@@ -24,22 +22,14 @@ from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Recovery, Sender, SignedVersion, UnmatchedMessage
 from apps.messages.selectors.recovery import recovery_now, recovery_row, senders_unread, unmatched_open
-from apps.messages.services.audit import event_record
-from apps.messages.services.bulk_transitions import messages_advance, publish_message_changes
 from apps.messages.services.recovery.chain_history import History, Landed
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.messages.services.spend import ADDED, spend_record
-from apps.messages.states import KIND_PRIORITIES, MessageState, Priority, Wait
-from apps.users.models import SignerGrant, Tenant
+from apps.messages.services.recovery.matching import Sent, match_write, matches_write
+from apps.messages.states import MessageState, Wait
 from apps.users.services.audit import audit_record
 from apps.wallets.models import Wallet
 from apps.wallets.services.sign import ids_signed
-from poolsite.filecoin.actors.miner import METHODS, Method
-from poolsite.filecoin.address import ID
-from poolsite.filecoin.cbor import BadCbor
-from poolsite.filecoin.codec import from_cbor
-from poolsite.filecoin.message import METHOD_SEND, signed_message_to_cbor
-from poolsite.wire.origins import IdFound
+from poolsite.filecoin.message import signed_message_to_cbor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,37 +38,11 @@ if TYPE_CHECKING:
     from apps.chain.client import ChainClient
     from apps.chain.tipsets import TipsetFacts
     from apps.users.principals import Principal
-    from poolsite.filecoin.message import Message as ChainMessage
 
 log = structlog.get_logger(__name__)
 
 MARGIN_EPOCHS: Final = 20
 """Below the tracker's height from which is read: a reorganisation may have moved messages down."""
-
-
-OWN_KINDS: Final[dict[int, str]] = {
-    Method.SUBMIT_WINDOWED_POST: "window_post",
-    Method.DECLARE_FAULTS: "declare_faults",
-    Method.DECLARE_FAULTS_RECOVERED: "recover",
-    Method.PRE_COMMIT_SECTOR_BATCH2: "precommit",
-    Method.PROVE_COMMIT_SECTORS3: "commit",
-    Method.PROVE_COMMIT_SECTORS_NI: "commit",
-    Method.PROVE_REPLICA_UPDATES3: "snap_up",
-    Method.TERMINATE_SECTORS: "terminate",
-    Method.EXTEND_SECTOR_EXPIRATION2: "extend",
-}
-"""Methods of a miner that the pool itself sends, with the kind of message that it sends for each."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """A message of an own sender that no row explains."""
-
-    cid: str
-    message: ChainMessage
-    signed: bytes = b""
-    """In CBOR; empty where only the chain has it, which keeps no signature of a BLS key by itself."""
-    landed: Landed | None = None
 
 
 def recovery_step(*, client: ChainClient, now: datetime) -> None:
@@ -158,7 +122,8 @@ def _read_back(
     with transaction.atomic():
         Sender.objects.select_for_update().get(pk=sender.pk)
         sent = _unexplained(sent)  # another process may have given them to their rows since
-        matched = sum(_attach(one, ids.get(str(one.message.cid)), now=now) for one in sent)
+        found = [(one, ids.get(str(one.message.cid))) for one in sent]
+        matched = matches_write(sender.address, found, now=now)
         top = max([after, *(one.message.nonce + 1 for one in sent)])
         Sender.objects.filter(pk=sender.pk).update(
             next_nonce=max(sender.next_nonce, top),
@@ -179,152 +144,6 @@ def _unexplained(sent: list[Sent]) -> list[Sent]:
     known |= set(SignedVersion.objects.filter(cid__in=cids).values_list("cid", flat=True))
     known |= set(UnmatchedMessage.objects.filter(cid__in=cids).values_list("cid", flat=True))
     return [one for one in sent if one.cid not in known]
-
-
-def _attach(one: Sent, found: IdFound | None, *, now: datetime) -> bool:
-    """Assign a message to its row; one without a row is kept for a person.  Returns whether it has one."""
-    row = _row_of(one, found, now=now)
-    if row is not None:
-        _write(row, one, now=now)
-        return True
-    if not _moves_nothing(one.message):
-        _unmatched(one, now=now)
-    return False
-
-
-def _row_of(one: Sent, found: IdFound | None, *, now: datetime) -> Message | None:
-    """Return the row of a message: by the id that the signer recorded, else by content."""
-    message = one.message
-    flying = Message.objects.filter(
-        from_addr=str(message.from_), nonce=message.nonce, state=MessageState.FILLED
-    ).first()
-    if flying is not None and flying.has_content(message):
-        return flying  # another version of it
-    if found is not None:
-        own = Message.objects.filter(push_id=found.id, tenant=_tenant_of(found))
-        row = own.first() or _row_recreate(found, message, now=now)
-        can_take = row.state in (MessageState.UNFILLED, MessageState.FAILED) and row.nonce is None
-        return row if can_take and row.has_content(message) else None
-    alike = Message.objects.filter(
-        from_addr=str(message.from_),
-        to=str(message.to),
-        value=message.value,
-        method=message.method,
-        state=MessageState.UNFILLED,
-    )
-    for row in alike.order_by("created_at", "pk"):
-        if row.has_content(message):
-            return row
-    known = _own_message(message)
-    return None if known is None else _row_recreate(known, message, now=now)
-
-
-def _own_message(message: ChainMessage) -> IdFound | None:
-    """Return who a message to a miner is by its content, where the signer keeps no ids; None for any other.
-
-    Only the miner's own senders may send these, and for the pool nobody does but the pool itself.
-    """
-    kind = OWN_KINDS.get(message.method)
-    tenants = SignerGrant.objects.filter(address=str(message.from_), deleted_at=None)
-    names = list(tenants.values_list("tenant__name", flat=True).distinct()[:2])
-    if kind is None or message.to.protocol != ID or len(names) != 1:
-        return None
-    try:
-        from_cbor(METHODS[message.method].params or object, message.params)
-    except BadCbor:
-        return None
-    return IdFound(cid=str(message.cid), id=f"{kind}:{uuid4()}", account=names[0], kind=kind)
-
-
-def _tenant_of(found: IdFound) -> Tenant | None:
-    return Tenant.objects.filter(name=found.account).first() if found.account else None
-
-
-def _row_recreate(found: IdFound, message: ChainMessage, *, now: datetime) -> Message:
-    """Make the row that the database has forgotten."""
-    row = Message.objects.create(
-        pk=found.id if found.kind else str(uuid4()),
-        push_id=found.id,
-        tenant=_tenant_of(found),
-        pushed_by="recovered",
-        kind=found.kind,
-        priority=KIND_PRIORITIES.get(found.kind, Priority.REST),
-        to=str(message.to),
-        from_addr=str(message.from_),
-        value=message.value,
-        method=message.method,
-        params=message.params,
-    )
-    event_record(row, "recovered", "its row was missing after a restore; the signer knows it", now=now)
-    return row
-
-
-def _write(row: Message, one: Sent, *, now: datetime) -> None:
-    """Write nonce and, where it landed, the landing; another row in flight with the nonce has lost it."""
-    message = one.message
-    rivals = Message.objects.filter(from_addr=row.from_addr, nonce=message.nonce, state=MessageState.FILLED)
-    filled: dict[str, Any] = {
-        "nonce": message.nonce,
-        "gas_limit": message.gas_limit,
-        "gas_fee_cap": message.gas_fee_cap,
-        "gas_premium": message.gas_premium,
-        "signed": one.signed,
-        "cid": one.cid,
-        "unsigned_cid": str(message.cid),
-        "filled_at": now,
-        "wait": str(Wait.IN_POOL),
-        "error": "",
-    }
-    landing = {} if one.landed is None else {row.pk: one.landed.columns(now=now)}
-    lost = {
-        pk: {
-            "landed_at": now,
-            "landed_cid": one.cid,
-            "wait": str(Wait.NONE),
-            "error": "another message landed",
-        }
-        for pk in rivals.exclude(pk=row.pk).values_list("pk", flat=True)
-    }
-    moved = messages_advance("CONFLICT", lost, now=now)
-    if row.state == MessageState.FAILED:
-        landing = {pk: {**filled, **columns} for pk, columns in landing.items()}
-    elif row.state == MessageState.UNFILLED:
-        moved |= messages_advance("FILL", {row.pk: filled}, now=now)
-    landed = messages_advance("LAND", landing, now=now)
-    spend_record(landed, sign=ADDED)
-    event_record(
-        row,
-        "matched",
-        gettext("nonce {nonce}, {cid}, read back after a restore").format(nonce=message.nonce, cid=one.cid),
-        now=now,
-    )
-    publish_message_changes({**moved, **landed})
-
-
-def _moves_nothing(message: ChainMessage) -> bool:
-    """Return whether it is a transfer of nothing to oneself, which closes a gap or cancels."""
-    return message.method == METHOD_SEND and message.to == message.from_ and not message.value
-
-
-def _unmatched(one: Sent, *, now: datetime) -> None:
-    message = one.message
-    UnmatchedMessage.objects.get_or_create(
-        cid=one.cid,
-        defaults={
-            "unsigned_cid": str(message.cid),
-            "from_addr": str(message.from_),
-            "nonce": message.nonce,
-            "to": str(message.to),
-            "value": message.value,
-            "method": message.method,
-            "params": message.params,
-            "gas_limit": message.gas_limit,
-            "gas_fee_cap": message.gas_fee_cap,
-            "gas_premium": message.gas_premium,
-            "height": None if one.landed is None else one.landed.height,
-            "found_at": now,
-        },
-    )
 
 
 def unmatched_decide(
@@ -370,7 +189,7 @@ def _decided_row(row: UnmatchedMessage, message_id: str, landed: Landed | None, 
         raise BadMessage(
             gettext("{cid} is not on chain now: decide when it landed").format(cid=row.cid), field="id"
         )
-    _write(waiting[0], Sent(row.cid, landed.message, landed=landed), now=now)
+    match_write(waiting[0], Sent(row.cid, landed.message, landed=landed), now=now)
 
 
 def recovery_end(*, principal: Principal, now: datetime) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from apps.gateway.errors import SignerAway
 from apps.messages.models import (
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
     from tests.messaging import Pool
 
+QUERIES_OF_A_SENDER = 12
+"""The second reading back is of two senders: each is asked about, whatever it sent."""
 TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessage, Tracker)
 
 
@@ -106,6 +109,44 @@ def test_what_waited_at_the_dump_and_landed_is_paid_once(
     heads(pool, 2)
     assert paid(pool, address).count(77) == 1
     assert pool.nonces_on_chain(address) == list(range(count + 2))
+
+
+@pytest.mark.parametrize("kept", ["rows", "ids alone", "contents alone", "nothing"])
+def test_reading_back_asks_as_much_for_many_messages_as_for_few(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    asked = []
+    if kept in {"contents alone", "nothing"}:
+        without_ids(pool, monkeypatch)
+    for count in (3, 30):
+        address = pool.address(fil=10**6)
+        pool.push(f"{kept}{count}", address, value=10**6)
+        heads(pool, 3)
+        ids, dump = [f"{kept}{count}-{at}" for at in range(count)], None
+        if kept in {"ids alone", "nothing"}:
+            dump = Dump()
+        for at, id in enumerate(ids):
+            pool.push(id, address, value=at % 5 + 1)
+        dump = dump or Dump()
+        Sender.objects.update(quota=600)
+        pool.choose()
+        heads(pool, 3)
+
+        dump.restore()
+        restore_check(now=pool.now)
+        with CaptureQueriesContext(connection) as seen:
+            recovery_step(client=pool.client, now=pool.now)
+
+        lost = count if kept == "nothing" else 0
+        assert unmatched_open().filter(from_addr=address).count() == lost
+        landed = Message.objects.filter(from_addr=address, state="LANDED", height__gt=0, gas_used__gt=0)
+        assert landed.exclude(cid="").exclude(tipset_key="").count() == count + 1 - lost
+        asked.append(len(seen))
+        unmatched_open().update(decided_at=pool.now)
+        recovery_step(client=pool.client, now=pool.now)
+        heads(pool, 1)
+
+    assert asked[1] <= asked[0] + QUERIES_OF_A_SENDER
 
 
 def test_a_row_that_the_dump_lacks_comes_back_with_its_id(pool: Pool) -> None:
