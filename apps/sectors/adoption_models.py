@@ -23,6 +23,8 @@ class SectorAdoption(Named, Timestamped):
     total = models.BigIntegerField()
     written = models.BigIntegerField(default=0)
     """Rows that it has written so far."""
+    next_number = models.BigIntegerField(default=0)
+    """The first number that it has not come to yet."""
     absent = models.BigIntegerField(default=0)
     """Sectors that ended on the chain, or got a row otherwise, before it came to them."""
     unplaced = models.BigIntegerField(default=0)

@@ -10,6 +10,8 @@ from apps.sectors.states import ReservationState
 from poolsite.filecoin.bitfield import bitfield_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.miners.models import Miner
     from poolsite.filecoin.bitfield import BitField
 
@@ -23,3 +25,9 @@ def reservations_named(miner: Miner, *, key: str = "runs") -> dict[str, Any]:
 def numbers_in_use(miner: Miner) -> BitField:
     """Return the numbers of a miner's sectors."""
     return bitfield_of(Sector.objects.filter(miner=miner).order_by().values_list("number", flat=True))
+
+
+def numbers_known(miner: Miner, numbers: Sequence[int]) -> set[int]:
+    """Return those of these numbers that have a row: no more rows are read than are asked about."""
+    rows = Sector.objects.filter(miner=miner, number__in=numbers).order_by()
+    return set(rows.values_list("number", flat=True))

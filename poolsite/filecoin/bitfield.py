@@ -60,6 +60,10 @@ class BitField:
     def __sub__(self, other: BitField) -> BitField:
         return _combine(self, other, keep=lambda a, b: a and not b)
 
+    def since(self, number: int) -> BitField:
+        """Return the members that are not smaller than `number`."""
+        return BitField(tuple((max(start, number), end) for start, end in self.ranges if end > number))
+
     def numbers(self, limit: int) -> tuple[int, ...]:
         """Return all members.  Raise BadBitField if there are more than `limit`."""
         if len(self) > limit:

@@ -26,9 +26,9 @@ from apps.miners.states import MinerState
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.errors import AdoptionRefused
 from apps.sectors.live_sectors import claims_read
-from apps.sectors.models import ActiveSectors, Sector
+from apps.sectors.models import ActiveSectors
 from apps.sectors.number_models import SectorNumbers
-from apps.sectors.number_selectors import numbers_in_use
+from apps.sectors.number_selectors import numbers_in_use, numbers_known
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.params import pieces_column
 from apps.sectors.restored import miners_unrecovered, read_back_require
@@ -205,20 +205,25 @@ def adoption_follow(
 
 
 def rows_write(row: SectorAdoption, work: SealingContext, *, portions_max: int) -> bool:
-    """Write the next portions; returns whether none is left.  Raises NodeRefused, NodeUnavailable."""
+    """Write the next portions; returns whether none is left.  Raises NodeRefused, NodeUnavailable.
+
+    It goes on behind the last portion that was written, and reads rows of the next ones alone.
+    """
     miner, asked = row.miner, bitfield_of_runs(row.runs)
     places, claims = Places.read(miner, work), Claims(work, miner)
-    left = (asked & places.live) - numbers_in_use(miner)
+    left = (asked & places.live).since(row.next_number)
     for at, numbers in enumerate(portions(left, ASKED_MAX)):
         if at == portions_max:
             return False
         found = sectors_proven_read(work.client, miner.address, numbers, work.head.key)
-        if not _portion_write(row, found, places, claims):
+        if not _portion_write(row, found, places, claims, next_number=numbers[-1] + 1):
             return False
     return _rows_end(row, work)
 
 
-def _portion_write(row: SectorAdoption, found: dict[int, OnSector], places: Places, claims: Claims) -> bool:
+def _portion_write(
+    row: SectorAdoption, found: dict[int, OnSector], places: Places, claims: Claims, *, next_number: int
+) -> bool:
     """Write the rows of a portion in one step; returns whether the adoption is still to go on."""
     work = claims.work
     for number, there in found.items():
@@ -233,8 +238,7 @@ def _portion_write(row: SectorAdoption, found: dict[int, OnSector], places: Plac
             return False
         SectorNumbers.objects.get_or_create(miner=miner)
         SectorNumbers.objects.select_for_update().get(miner=miner)
-        rows = Sector.objects.filter(miner=miner, number__in=list(found))
-        known = set(rows.values_list("number", flat=True))
+        known = numbers_known(miner, list(found))
         new = {number: there for number, there in found.items() if number not in known}
         where = places.of(bitfield_of(new))
         facts = [
@@ -242,7 +246,11 @@ def _portion_write(row: SectorAdoption, found: dict[int, OnSector], places: Plac
             for number, there in sorted(new.items())
         ]
         count = proven_create(miner, facts, now=work.now, note=NOTE, actor=row.actor)
-        SectorAdoption.objects.filter(pk=row.pk).update(written=F("written") + count, updated_at=work.now)
+        SectorAdoption.objects.filter(pk=row.pk).update(
+            written=F("written") + count,
+            next_number=Greatest(F("next_number"), Value(next_number)),
+            updated_at=work.now,
+        )
         Miner.objects.filter(pk=miner.pk).update(
             unlisted_sectors=Greatest(F("unlisted_sectors") - count, Value(0))
         )

@@ -99,3 +99,16 @@ def test_the_empty_set_has_no_first_member() -> None:
 def test_what_is_no_list_of_runs_is_refused(value: object) -> None:
     with pytest.raises(BadField):
         bitfield_from_json(value)
+
+
+def test_the_members_from_a_number_on_are_a_set() -> None:
+    field = bitfield_of([0, 1, 2, 5, 9, 10])
+    assert [list(field.since(number)) for number in (0, 1, 3, 5, 10, 11)] == [
+        [0, 1, 2, 5, 9, 10],
+        [1, 2, 5, 9, 10],
+        [5, 9, 10],
+        [5, 9, 10],
+        [10],
+        [],
+    ]
+    assert field.since(2) == bitfield_of([2, 5, 9, 10])

@@ -234,6 +234,37 @@ def test_a_portion_costs_as_many_queries_however_large(miner: Miner) -> None:
     assert counts[1] == counts[2], "the first one makes the row of the miner's numbers, too"
 
 
+def rows_read() -> int:
+    """How many rows of sectors this transaction has read so far, by index or in order."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables"
+            " WHERE relname = 'sectors_sector'"
+        )
+        [(count,)] = cursor.fetchall()
+    return int(count)
+
+
+def test_a_head_reads_no_more_rows_the_more_sectors_there_are(miner: Miner) -> None:
+    many = [
+        Sector(miner=miner, tenant=miner.tenant, number=number, state="PROVING", stage_since=NOON, **SIZE)
+        for number in range(5_000)
+    ]
+    Sector.objects.bulk_create(many)
+    chain = chain_of(*range(5_600))
+    row = begin(miner, chain)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE sectors_sector")
+    before = rows_read()
+
+    for written in (500, 600):
+        fresh = SectorAdoption.objects.get(pk=row.pk)
+        adoptions.rows_write(fresh, at_head(chain), portions_max=1)
+        assert SectorAdoption.objects.get().written == written
+    assert rows_read() - before < 1_000, "of 5,600, of which the pool had 5,000"
+    assert chain.asked == [500, 100]
+
+
 class Killed(BaseException):
     """The process ends."""
 
