@@ -323,6 +323,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "store-leftovers": reverse("store-leftovers", args=[pool.store.uuid]),
         "store-scan": reverse("store-scan", args=[pool.store.uuid]),
         "store-check": reverse("store-check", args=[pool.store.uuid]),
+        "store-redeclare": reverse("store-redeclare", args=[pool.store.uuid]),
         "store-forget": reverse("store-forget", args=[pool.store.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
         "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),

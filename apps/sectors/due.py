@@ -26,8 +26,9 @@ sealed, sectors are read back after a restore, or a host has reported its disk s
 
 SCANS: Final = """
     SELECT 1 FROM sectors_storescan WHERE state = 'RUNNING' AND told IS NOT NULL
+    UNION ALL SELECT 1 FROM sectors_storescan WHERE redeclares AND settled_at IS NULL AND state <> 'RUNNING'
 """
-"""A host has told what lies in a store."""
+"""A host has told what lies in a store, or rows follow what was found in one."""
 
 ADOPT: Final = """
     SELECT 1 FROM sectors_sectoradoption WHERE state IN ('ROWS', 'FILES')

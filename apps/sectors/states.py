@@ -252,19 +252,26 @@ class FindingState(models.TextChoices):
 
     FOUND = "FOUND", "Found"
     CHECKING = "CHECKING", "Being checked"
-    """Its comm_r and sizes are looked at before it is adopted."""
+    """Its comm_r and sizes are looked at before it is adopted, or dropped."""
     ADOPTED = "ADOPTED", "Adopted"
     REFUSED = "REFUSED", "Not adopted"
     REMOVING = "REMOVING", "Being removed"
+    DROPPED = "DROPPED", "Dropped"
+    """A host has looked once more and it is missing: its row names no store any more."""
     REMOVED = "REMOVED", "Removed"
 
 
 FINDING_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     FindingState.FOUND: {"CHECK": FindingState.CHECKING, "REMOVE": FindingState.REMOVING},
-    FindingState.CHECKING: {"ADOPT": FindingState.ADOPTED, "REFUSE": FindingState.REFUSED},
+    FindingState.CHECKING: {
+        "ADOPT": FindingState.ADOPTED,
+        "DROP": FindingState.DROPPED,
+        "REFUSE": FindingState.REFUSED,
+    },
     FindingState.REFUSED: {"CHECK": FindingState.CHECKING, "REMOVE": FindingState.REMOVING},
     FindingState.REMOVING: {"END": FindingState.REMOVED, "FAIL": FindingState.FOUND},
     FindingState.ADOPTED: {},
     FindingState.REMOVED: {},
+    FindingState.DROPPED: {},
 }
 """From a state and an event to the next; the next scan drops what has ended."""

@@ -32,6 +32,12 @@ class StoreScan(Named, Timestamped):
     """How many of each `FindingKind`."""
     told = models.JSONField(null=True)
     """What its host found, until the next head compares it with the rows."""
+    redeclares = models.BooleanField(default=False)
+    """Whether rows follow what it found, without anybody asking for each."""
+    drops_missing = models.BooleanField(default=False)
+    """Whether rows of sectors that it did not find name this store no more."""
+    settled_at = models.DateTimeField(null=True)
+    """Since when nothing of a redeclaration is left to do."""
     actor = models.CharField(max_length=200)
     error = models.TextField(blank=True)
 
@@ -42,7 +48,14 @@ class StoreScan(Named, Timestamped):
                 fields=["store"], name="one_scan_per_store", condition=models.Q(state="RUNNING")
             )
         ]
-        indexes = [models.Index(fields=["store", "-id"], name="scans_of_a_store")]
+        indexes = [
+            models.Index(fields=["store", "-id"], name="scans_of_a_store"),
+            models.Index(
+                fields=["state"],
+                name="scans_to_settle",
+                condition=models.Q(redeclares=True, settled_at=None),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"scan of {self.store}"

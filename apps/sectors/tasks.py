@@ -36,6 +36,7 @@ from apps.sectors.services.expirations import expirations_count
 from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
+from apps.sectors.services.redeclarations import redeclarations_follow
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.sealing_context import sealing_context
@@ -114,7 +115,9 @@ def sectors_batch(*, height: int, key: str) -> None:  # noqa: ARG001  # what the
 @single_flight
 def sectors_scans(*, height: int, key: str) -> None:  # noqa: ARG001  # what the follower sends
     """Compare what hosts found in stores; apart from sealing, which a million sectors would hold up."""
-    scans_compare(now=clock.now())
+    now = clock.now()
+    scans_compare(now=now)
+    redeclarations_follow(now=now)
 
 
 @shared_task(name="sectors.adopt")

@@ -107,6 +107,7 @@ REST: Final[dict[str, Callable[[World], None]]] = {
         "DELETE", f"stores/{w.store.uuid}/checks/{w.checking()}"
     ),
     "POST stores/<str:uuid>/scans": lambda w: w.rest("POST", f"stores/{w.store.uuid}/scans", {}),
+    "POST stores/<str:uuid>/redeclare": lambda w: w.rest("POST", f"stores/{w.store.uuid}/redeclare", {}),
     "POST stores/<str:uuid>/findings:adopt": lambda w: w.rest(
         "POST", f"stores/{w.found()}/findings:adopt", {}
     ),
@@ -367,6 +368,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "store-scan": page("store-scan", lambda w: w.store.uuid, sure="yes"),
     "store-adopt": page("store-adopt", lambda w: w.found(), sure="yes"),
     "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),
+    "store-redeclare": page("store-redeclare", lambda w: w.store.uuid),
     "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
@@ -17,6 +18,7 @@ from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
 from apps.core import clock
 from apps.core.errors import BadValue
+from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
 from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.store_findings import (
     FINDINGS_AT_ONCE,
@@ -46,6 +48,9 @@ class StoreScanOutput(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=ScanState.values)
     known = serializers.IntegerField(help_text="whole sectors whose rows name the store")
     counts = serializers.DictField(child=serializers.IntegerField(), help_text="findings by their kind")
+    redeclares = serializers.BooleanField(help_text="rows follow what it finds")
+    drops_missing = serializers.BooleanField(help_text="rows of missing sectors name the store no more")
+    settled_at = serializers.DateTimeField(allow_null=True, help_text="since when nothing is left to follow")
     error = serializers.CharField(allow_blank=True)
     created_at = serializers.DateTimeField()
     updated_at = serializers.DateTimeField()
@@ -114,7 +119,8 @@ class FindingRemoveInput(InputSerializer):
 def scan_body(scan: StoreScan) -> dict[str, Any]:
     """Write one scan."""
     plain = ("state", "known", "counts", "error", "created_at", "updated_at")
-    facts = {name: getattr(scan, name) for name in plain}
+    asked = ("redeclares", "drops_missing", "settled_at")
+    facts = {name: getattr(scan, name) for name in (*plain, *asked)}
     return {"uuid": str(scan.uuid), "store": scan.store.name, "host": scan.worker.name, **facts}
 
 
@@ -170,6 +176,53 @@ class StoreScansView(PoolView):
         """Have a host list what lies there; while that scan runs, it is the answer."""
         store = store_get(self.principal, uuid, now=clock.now())
         scan = scan_begin(store, now=clock.now(), by=self.principal)
+        return created(scan_body(scan_get(store, str(scan.uuid))))
+
+
+class RedeclareInput(InputSerializer):
+    """Whether rows of missing sectors are to name the store no more; that wants its name."""
+
+    drop_missing = serializers.BooleanField(required=False, default=False)
+    confirm = serializers.CharField(max_length=110, required=False, allow_blank=True, default="")
+
+
+class RedeclarePlanOutput(serializers.Serializer[Any]):
+    """What is known before the host has looked."""
+
+    host = serializers.CharField()
+    sectors = serializers.IntegerField(help_text="proving ones whose rows name the store")
+    missing = serializers.IntegerField(allow_null=True, help_text="by the last scan")
+    elsewhere = serializers.IntegerField(allow_null=True, help_text="by the last scan: found, not of here")
+
+
+class StoreRedeclareView(PoolView):
+    """`/stores/{uuid}/redeclare`: a host lists a store, and the rows follow."""
+
+    write_parameters = PARAMETERS
+    whole_methods = ("POST",)
+    confirmed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+
+    @extend_schema(
+        request=RedeclareInput,
+        responses={200: RedeclarePlanOutput, 201: StoreScanOutput},
+        parameters=[DRY_RUN],
+    )
+    def post(self, request: Request, uuid: str) -> Response:
+        """Order it; the scan is the answer, and `settled_at` says when all rows have followed."""
+        body = RedeclareInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given, now = body.validated_data, clock.now()
+        store = store_get(self.principal, uuid, now=now)
+        if is_dry_run(request):
+            return Response(asdict(redeclaration_plan(store, now=now)))
+        scan = redeclaration_begin(
+            store,
+            drops_missing=given["drop_missing"],
+            confirm=given["confirm"],
+            now=now,
+            by=self.principal,
+        )
         return created(scan_body(scan_get(store, str(scan.uuid))))
 
 
@@ -261,6 +314,7 @@ class StoreLeftoversRemoveView(PoolView):
 urlpatterns = [
     path("stores/<str:uuid>/scans", StoreScansView.as_view(), name="v1-store-scans"),
     path("stores/<str:uuid>/scans/<str:scan>", StoreScanView.as_view(), name="v1-store-scan"),
+    path("stores/<str:uuid>/redeclare", StoreRedeclareView.as_view(), name="v1-store-redeclare"),
     path("stores/<str:uuid>/findings", StoreFindingsView.as_view(), name="v1-store-findings"),
     path("stores/<str:uuid>/findings:adopt", StoreAdoptView.as_view(), name="v1-store-findings-adopt"),
     path(

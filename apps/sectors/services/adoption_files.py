@@ -14,7 +14,7 @@ from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.errors import ScanUnknown, StoreRefused
 from apps.sectors.models import Sector
 from apps.sectors.services.store_checks import reader
-from apps.sectors.services.store_findings import FINDINGS_AT_ONCE, adoptions_plan, findings_adopt
+from apps.sectors.services.store_findings import adoptable_next, findings_adopt
 from apps.sectors.services.store_scans import FINDINGS_MAX, scan_begin
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.sectors.store_models import Store
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.miners.models import Miner
-    from apps.sectors.store_scan_models import StoreFinding, StoreScan
+    from apps.sectors.store_scan_models import StoreScan
 
 UNREAD: Final = "unread"
 
@@ -86,7 +86,7 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, by: Prin
     except StoreRefused:
         return UNREAD
     mine = store.findings.filter(kind=FindingKind.ELSEWHERE, sector__miner=miner)
-    if next_ones := _adoptable(store, miner, now=now):
+    if next_ones := adoptable_next(mine.filter(sector__store=""), now=now):
         # Refused while its host is told of as many as it may be: the next head asks again.
         with suppress(StoreRefused):
             findings_adopt(store, uuids=[str(one.uuid) for one in next_ones], now=now, by=by)
@@ -111,15 +111,3 @@ def _scan(store: Store, uuid: str | None, *, by: Principal, now: datetime) -> St
             if scan.state != ScanState.RUNNING:
                 return scan
     return scan_begin(store, now=now, by=by)  # one whose host is away goes to another
-
-
-def _adoptable(store: Store, miner: Miner, *, now: datetime) -> list[StoreFinding]:
-    """Return the next findings of a miner's sectors without a store that may be adopted."""
-    rows = store.findings.filter(kind=FindingKind.ELSEWHERE, state=FindingState.FOUND)
-    rows = rows.filter(sector__miner=miner, sector__store="").select_related("sector__miner", "store__tenant")
-    after = 0
-    while part := list(rows.filter(pk__gt=after).order_by("pk")[:FINDINGS_AT_ONCE]):
-        after = part[-1].pk
-        if found := [one.finding for one in adoptions_plan(part, now=now) if not one.refusal]:
-            return found
-    return []

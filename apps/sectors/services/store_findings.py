@@ -24,6 +24,7 @@ from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import JobEvent, Sector
 from apps.sectors.onchain import precommits_read
 from apps.sectors.services.audit import store_audit
+from apps.sectors.services.missing_files import missing_drop
 from apps.sectors.services.moves import changes_open, unchanged_lock, unchanged_require
 from apps.sectors.services.steps import job_locked
 from apps.sectors.services.store_checks import NOTHING_TOLD, order_args, reader
@@ -119,19 +120,40 @@ def findings_adopt(
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:
         raise StoreRefused(plan[0].refusal)
-    host = reader(locked, now=now)
+    host, later = findings_check(locked, chosen, action="store.adopt", by=by, now=now)
+    return [Planned(one.finding, _full_text(host)) if one.finding.pk in later else one for one in plan]
+
+
+def findings_check(
+    store: Store, chosen: Sequence[StoreFinding], *, action: str, by: Principal, now: datetime
+) -> tuple[Worker, set[int]]:
+    """Order a host to look at sectors of findings; return it, and what is left as it was told of enough.
+
+    Call it in a transaction that has locked the store.  Raises StoreRefused.
+    """
+    host = reader(store, now=now)
     room = FINDINGS_AT_ONCE - _orders_open(host)
     if room <= 0:
         raise StoreRefused(_full_text(host))
-    chosen, later = chosen[:room], {one.pk for one in chosen[room:]}
-    for finding in chosen:
+    for finding in chosen[:room]:
         if finding.sector is not None:
-            args = order_args(finding.sector, locked) | {"store": finding.sector.store, "quick": "yes"}
+            args = order_args(finding.sector, store) | {"store": finding.sector.store, "quick": "yes"}
             _order(finding, host, Operation.CHECK_SECTOR, args, event="CHECK", actor=by.actor, now=now)
-    after = {"host": host.name, "sectors": sorted(one.name for one in chosen)}
-    store_audit(by, "store.adopt", locked.name, after=after)
-    _publish(locked, host)
-    return [Planned(one.finding, _full_text(host)) if one.finding.pk in later else one for one in plan]
+    after = {"host": host.name, "sectors": sorted(one.name for one in chosen[:room])}
+    store_audit(by, action, store.name, after=after)
+    _publish(store, host)
+    return host, {one.pk for one in chosen[room:]}
+
+
+def adoptable_next(rows: QuerySet[StoreFinding], *, now: datetime) -> list[StoreFinding]:
+    """Return the next of these findings that may be adopted, as many as a host is told of at a time."""
+    rows = rows.filter(kind=FindingKind.ELSEWHERE, state=FindingState.FOUND)
+    rows, after = rows.select_related("sector__miner", "store__tenant").order_by("pk"), 0
+    while part := list(rows.filter(pk__gt=after)[:FINDINGS_AT_ONCE]):
+        after = part[-1].pk
+        if found := [one.finding for one in adoptions_plan(part, now=now) if not one.refusal]:
+            return found
+    return []
 
 
 def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) -> list[Planned]:
@@ -330,6 +352,10 @@ def findings_note(
         error = errors.get(str(order.uuid), "")[:1_000]
         if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
             _removed(finding, worker, error=error, now=now)
+        elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
+            error = error or missing_drop(finding, order, told.get(str(order.uuid)), now=now)
+            advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
+            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
         elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
             error = error or _files_refusal(told.get(str(order.uuid))) or _adopt(finding, order, now=now)
             advance(finding, "REFUSE" if error else "ADOPT", error=error, updated_at=now)

@@ -52,8 +52,12 @@ UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
 
 
 @transaction.atomic
-def scan_begin(store: Store, *, now: datetime, by: Principal) -> StoreScan:
+def scan_begin(
+    store: Store, *, redeclares: bool = False, drops_missing: bool = False, now: datetime, by: Principal
+) -> StoreScan:
     """Order a host to list what lies in a store; asked again, return the scan that runs.
+
+    What it is to do with what is found is `redeclarations`' own.
 
     One whose host is away goes to another host.  Raises StoreRefused.
     """
@@ -65,10 +69,12 @@ def scan_begin(store: Store, *, now: datetime, by: Principal) -> StoreScan:
     host = reader(locked, now=now)
     if same is not None:
         _fail(same, f"{same.worker.name} is away", now=now)
-    scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor)
+    asked = {"redeclares": redeclares, "drops_missing": drops_missing}
+    scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
     WorkerCommand.objects.create(worker=host, op=Operation.SCAN_STORE, args=args, actor=by.actor)
-    store_audit(by, "store.scan", locked.name, after={"host": host.name})
+    after = {"host": host.name} | ({"drop_missing": drops_missing} if redeclares else {})
+    store_audit(by, "store.redeclare" if redeclares else "store.scan", locked.name, after=after)
     publish(Change("store", str(locked.uuid), locked.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
     return scan

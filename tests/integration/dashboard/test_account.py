@@ -382,6 +382,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "store-check",
         "store-leftovers",
         "store-scan",
+        "store-redeclare",
         "store-forget",
         "message-mark-bad",
         "message-replace",

@@ -23,6 +23,7 @@ OBJECTS = (
     "store-adopt",
     "store-check",
     "store-leftovers",
+    "store-redeclare",
     "store-scan",
     "store-forget",
     "miner",

@@ -16,6 +16,7 @@ from apps.sectors.host_selectors import workers_visible
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.lost_stores import lost_store, store_forget
 from apps.sectors.services.moves import moves_begin
+from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
 from apps.sectors.services.store_checks import PACE, check_begin
 from apps.sectors.services.store_findings import findings_adopt
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")
 """What hosts carry out."""
+READS = ("list", "show", "checks", "found")
 CHECKS_SHOWN = 10
 
 
@@ -46,12 +48,14 @@ class Command(BaseCommand):
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
         "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
         "scan NAME lists what lies there, found NAME what differs from the rows, adopt NAME mends these; "
+        "redeclare NAME, or all without a name: scans, and rows follow what lies there (--drop-missing: rows "
+        "of missing sectors name it no more; --dry-run: only says what is known); "
         "find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "checks", "found", *ORDERS, "find", "forget"])
+        parser.add_argument("act", choices=[*READS, *ORDERS, "redeclare", "find", "forget"])
         parser.add_argument(
             "name",
             nargs="?",
@@ -68,6 +72,10 @@ class Command(BaseCommand):
         parser.add_argument("--bytes-s", type=int, default=PACE, help="of check: most bytes read in a second")
         parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
         parser.add_argument("--confirm", default="", help="of forget: the store's name once more")
+        parser.add_argument(
+            "--drop-missing", action="store_true", help="of redeclare: rows of missing sectors follow, too"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="of redeclare: only say what is known")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -75,9 +83,10 @@ class Command(BaseCommand):
         if options["act"] == "list":
             self._list()
             return
-        if options["act"] in ("find", *ORDERS):
+        if options["act"] in ("find", "redeclare", *ORDERS):
+            acts = {"find": self._find, "redeclare": self._redeclare}
             with refusals_told():
-                (self._find if options["act"] == "find" else self._order)(options)
+                acts.get(options["act"], self._order)(options)
             return
         store = self._store(options["name"], options["tenant"])
         if options["act"] == "show":
@@ -154,6 +163,32 @@ class Command(BaseCommand):
             made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
             for move in made:
                 self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
+
+    def _redeclare(self, options: dict[str, Any]) -> None:
+        """Order it for one store, or for each; a store that nobody reads stops no other."""
+        now, name, is_one = clock.now(), options["name"], bool(options["name"])
+        found = [self._store(name, options["tenant"])] if is_one else stores_visible(SYSTEM, now=now)
+        for store in found:
+            if options["tenant"] not in ("", store.tenant.name):
+                continue
+            try:
+                plan = redeclaration_plan(store, now=now)
+                words = f"{store.name}: {plan.host}, {plan.sectors} proving sectors"
+                if plan.missing is not None:
+                    words += (
+                        f", by the last scan {plan.missing} missing, {plan.elsewhere} found from elsewhere"
+                    )
+                if not options["dry_run"]:
+                    drops = options["drop_missing"]
+                    scan = redeclaration_begin(
+                        store, drops_missing=drops, confirm=store.name, now=now, by=SYSTEM
+                    )
+                    words += f", scan {scan.uuid}"
+            except DomainError as refusal:
+                if is_one:
+                    raise
+                words = f"{store.name}: refused: {refusal.reason}"
+            self.stdout.write(words)
 
     def _checks(self, store: Store) -> None:
         """Write how far its checks are, and each sector with bad files."""

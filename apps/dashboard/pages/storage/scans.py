@@ -59,6 +59,7 @@ STATES: Final = {
     FindingState.CHECKING: StateLabel("run", _("comm_r is compared")),
     FindingState.ADOPTED: StateLabel("ok", _("adopted")),
     FindingState.REFUSED: StateLabel("bad", _("not adopted")),
+    FindingState.DROPPED: StateLabel("warn", _("dropped")),
     FindingState.REMOVING: StateLabel("run", _("being removed")),
     FindingState.REMOVED: StateLabel("ok", _("removed")),
 }
@@ -108,8 +109,12 @@ def scan_text(scan: StoreScan) -> str:
     """Return what a scan found, in words."""
     if scan.state != ScanState.DONE:
         return scan.worker.name
-    words = [say("{sectors} where the rows say").format(sectors=plural(scan.known, "sector"))]
-    return ", ".join([*words, *counts_text(scan.counts)])
+    known = say("{sectors} where the rows say").format(sectors=plural(scan.known, "sector"))
+    text = ", ".join([known, *counts_text(scan.counts)])
+    if not scan.redeclares:
+        return text
+    words = say("{text}; rows follow") if scan.settled_at is None else say("{text}; rows have followed")
+    return words.format(text=text)
 
 
 @sign_in_required

@@ -64,6 +64,11 @@ def scanned(_of: Miner) -> None:
     StoreScan.objects.create(store=factories.store(host), worker=host, told=told)
 
 
+def redeclared(_of: Miner) -> None:
+    host = factories.worker()
+    StoreScan.objects.create(store=factories.store(host), worker=host, state="DONE", redeclares=True)
+
+
 def leased(of: Miner, *, left_s: int) -> None:
     host = factories.worker()
     factories.sector(of, state="PC1_DONE", held_by=host).job.__class__.objects.update(
@@ -95,6 +100,7 @@ WORK: dict[str, tuple[Callable[[Miner], object], set[str]]] = {
     ),
     "a host that reports after a restore": (reported, {"sectors.advance"}),
     "a scan that waits to be compared": (scanned, {"sectors.scans"}),
+    "a scan whose findings rows are to follow": (redeclared, {"sectors.scans"}),
     "a message in flight": (lambda _of: factories.message(state="FILLED"), {"messages.select"}),
     "a sector on its way": (lambda of: factories.sector(of, state="TREE_D_BUILT"), {"sectors.advance"}),
     "a sector for a pre-commit": (

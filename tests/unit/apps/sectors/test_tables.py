@@ -61,7 +61,7 @@ TABLES = [
     pytest.param(
         FINDING_TRANSITIONS,
         {FindingState.FOUND},
-        {FindingState.ADOPTED, FindingState.REMOVED},
+        {FindingState.ADOPTED, FindingState.DROPPED, FindingState.REMOVED},
         set(FindingState),
         id="findings of scans",
     ),

@@ -1,0 +1,71 @@
+"""The files phase of an adoption dies at each of its queries, and where its scans are compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.db import connection
+
+from apps.sectors.adoption_models import SectorAdoption
+from apps.sectors.models import JobEvent, Sector
+from apps.sectors.services import adoption_files, store_scans
+from apps.sectors.services.adoptions import adoptions_follow
+from apps.sectors.services.store_scans import scans_compare
+from apps.sectors.store_scan_models import StoreScan
+from tests import factories
+from tests.unit.apps.sectors import test_store_scans
+from tests.unit.apps.sectors.sealing import NOON
+from tests.unit.apps.sectors.test_adoptions import Killed, at_head, chain_of
+from tests.unit.apps.sectors.test_store_scans import FOUND, beat
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
+
+worker = test_store_scans.worker
+LOST = (5, 8)
+"""Sectors that lie in the stores, and whose rows name none."""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_killed_at_any_query_files_are_named_once(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_scans, "FINDINGS_MAX", 1)  # a scan lists one sector, the next one the other
+    monkeypatch.setattr(adoption_files, "FINDINGS_MAX", 1)
+    miner = Sector.objects.get(number=5).miner
+    Sector.objects.filter(number=3).update(store="a")
+    factories.sector(miner, number=8, state="PROVING", store="", comm_r=bytes(32))
+    SectorAdoption.objects.create(miner=miner, total=2, written=2, state="FILES", actor="ann")
+    # Compared by the head that is killed, not where the host's heartbeats are sent.
+    monkeypatch.setattr(test_store_scans, "scans_compare", lambda **_: None)
+    kills = 0
+    while True:
+        left = kills
+
+        def die(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise Killed
+            return execute(sql, params, many, context)
+
+        try:
+            with connection.execute_wrapper(die):
+                scans_compare(now=NOON)
+                adoptions_follow(at_head(chain_of()))
+        except Killed:
+            kills += 1
+            assert kills < 1_000
+        if SectorAdoption.objects.get().state == "DONE":
+            break
+        if worker.commands.filter(done_at=None).exists():
+            beat(worker, FOUND)
+
+    assert kills > 20
+    row = SectorAdoption.objects.get()
+    assert (row.unplaced, row.unread) == (0, [])
+    assert set(Sector.objects.filter(number__in=LOST).values_list("store", flat=True)) <= {"a", "b"}
+    for number in LOST:
+        assert JobEvent.objects.filter(job__sector__number=number, event="ADOPTED").count() == 1
+    assert not StoreScan.objects.filter(state="RUNNING").exists()
+    assert StoreScan.objects.count() > 2, "a store is scanned again for what the first scan did not list"
+    assert not worker.commands.filter(done_at=None).exists()
