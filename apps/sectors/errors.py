@@ -360,6 +360,12 @@ class NotRebuildable(Conflict):
     code = "not_rebuildable"
 
 
+class RestoreRefused(Conflict):
+    """A sector stays given up."""
+
+    code = "restore_refused"
+
+
 class FilesKept(Conflict):
     """Files of these sectors are not removed."""
 

@@ -54,11 +54,12 @@ JOB_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
         "DONE": JobState.DONE,
     },
     JobState.DONE: {"WAIT": JobState.WAITING, "OFFER": JobState.READY, "DONE": JobState.DONE},
-    JobState.FAILED: {},
+    JobState.FAILED: {"RESTORE": JobState.READY, "RESTORE_DONE": JobState.DONE},
 }
 """From a state and an event to the next.  READY takes GO_ON and DONE too: a report under the newest token
 stands although its lease ran out, as long as nobody else has claimed the job.  DONE goes back to WAITING
-when the chain throws a landed commit out, and stays when a proving sector is terminated."""
+when the chain throws a landed commit out, and stays when a proving sector is terminated.  FAILED goes on when
+an aborted sector is restored."""
 
 
 class ReservationState(models.TextChoices):
@@ -255,9 +256,9 @@ class FindingState(models.TextChoices):
     """Its comm_r and sizes are looked at before it is adopted, or dropped."""
     ADOPTED = "ADOPTED", "Adopted"
     REFUSED = "REFUSED", "Not adopted"
-    REMOVING = "REMOVING", "Being removed"
     DROPPED = "DROPPED", "Dropped"
     """A host has looked once more and it is missing: its row names no store any more."""
+    REMOVING = "REMOVING", "Being removed"
     REMOVED = "REMOVED", "Removed"
 
 
@@ -271,7 +272,7 @@ FINDING_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     FindingState.REFUSED: {"CHECK": FindingState.CHECKING, "REMOVE": FindingState.REMOVING},
     FindingState.REMOVING: {"END": FindingState.REMOVED, "FAIL": FindingState.FOUND},
     FindingState.ADOPTED: {},
-    FindingState.REMOVED: {},
     FindingState.DROPPED: {},
+    FindingState.REMOVED: {},
 }
 """From a state and an event to the next; the next scan drops what has ended."""

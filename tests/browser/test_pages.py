@@ -35,6 +35,7 @@ PAGES: Final = (
     "sector-sealing",
     "sector-paused",
     "sector-abort",
+    "sector-restore",
     "sector-state-set",
     "host",
     "sender",

@@ -181,6 +181,7 @@ TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
 FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
 LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
 ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
+RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
 CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
 RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
 ELSEWHERE: Final = {
@@ -216,6 +217,7 @@ ELSEWHERE: Final = {
     "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
     "POST sector-changes": CHANGES_TESTED,
     "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
+    "POST sectors/<str:uuid>/restore": RESTORE_TESTED,
     "POST sectors/<str:uuid>/remove-files": FILES_TESTED,
     "POST sectors:remove-files": FILES_TESTED,
     "POST stores/<str:uuid>/findings:remove": LEFTOVERS_TESTED,
@@ -366,9 +368,9 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     ),
     "sector-check-files": page("sector-check-files", lambda w: w.stored(), sure="yes"),
     "store-scan": page("store-scan", lambda w: w.store.uuid, sure="yes"),
+    "store-redeclare": page("store-redeclare", lambda w: w.store.uuid),
     "store-adopt": page("store-adopt", lambda w: w.found(), sure="yes"),
     "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),
-    "store-redeclare": page("store-redeclare", lambda w: w.store.uuid),
     "store-detach": page("store-detach", lambda w: w.store.uuid, lambda w: w.worker.uuid, sure="yes"),
     "host-retire": page("host-retire", lambda w: w.worker.uuid, sure="yes"),
     "wallet-name": page("wallet-name", lambda w: w.address, label="mine"),
@@ -398,6 +400,7 @@ PAGES_ELSEWHERE: Final = {
     LEFTOVERS_TESTED: r"store-leftovers",
     TARGETS_TESTED: r"miner-target",
     ADOPTIONS_TESTED: r"miner-adopt",
+    RESTORE_TESTED: r"sector-restore",
     CHANGES_TESTED: r"sectors-change|sector-change-cancel",
 }
 """Pages whose forms go to services that these tests drive and look for in the log, by their names."""

@@ -44,6 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.senders")),
     path("", include("apps.api.v1.stores")),
     path("", include("apps.api.v1.store_checks")),
+    path("", include("apps.api.v1.sector_restore")),
     path("", include("apps.api.v1.store_scans")),
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),

@@ -92,14 +92,15 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
     if step.owner is Owner.CONSOLE:
         advance(job, "WAIT", **data, **over)
     elif step.owner is Owner.NOBODY:
-        advance(job, "FAIL" if sector.state == SectorState.ABORTED else "DONE", **data, **over)
+        ended = "RESTORE_DONE" if job.state == JobState.FAILED else "DONE"
+        advance(job, "FAIL" if sector.state == SectorState.ABORTED else ended, **data, **over)
     elif report is not None and job.worker_id is not None and not data["is_portable"]:
         until = now + timedelta(seconds=job.lease_s)
         advance(job, "GO_ON", **data, lease_until=until, heard_at=now)
     elif job.state in (JobState.LEASED, JobState.READY):
         advance(job, "FREE", **data, **over)
     else:
-        advance(job, "OFFER", **data, **over)
+        advance(job, "RESTORE" if job.state == JobState.FAILED else "OFFER", **data, **over)
 
 
 def job_locked(sector_id: int) -> tuple[Job, Sector]:

@@ -71,6 +71,10 @@ class SectorEvent(StrEnum):
     """The chain has ended it before its time, as somebody asked (`poolsite.wire.pipeline.changes`)."""
     REVERT_TERMINATE = "REVERT_TERMINATE"
     """The message that ended it left the chain again."""
+    RESTORE = "RESTORE"
+    """It was given up, and is sealed anew: the chain has never used its number."""
+    RESTORE_PROVEN = "RESTORE_PROVEN"
+    """It was given up, or counted as ended, and lives on the chain."""
 
 
 class Stage(StrEnum):
@@ -298,13 +302,19 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         label="Proving",
         others={E.REVERT_COMMIT: S.COMMIT_SENT, E.TERMINATE: S.TERMINATED},
     ),
-    StageSpec(state=S.ABORTED, stage=Stage.ABORTED, owner=Owner.NOBODY, label="Aborted"),
+    StageSpec(
+        state=S.ABORTED,
+        stage=Stage.ABORTED,
+        owner=Owner.NOBODY,
+        label="Aborted",
+        others={E.RESTORE: S.ALLOCATED, E.RESTORE_PROVEN: S.PROVING},
+    ),
     StageSpec(
         state=S.TERMINATED,
         stage=Stage.TERMINATED,
         owner=Owner.NOBODY,
         label="Terminated",
-        others={E.REVERT_TERMINATE: S.PROVING},
+        others={E.REVERT_TERMINATE: S.PROVING, E.RESTORE_PROVEN: S.PROVING},
     ),
 )
 """The whole way of a sector, in order."""

@@ -27,6 +27,7 @@ from apps.sectors.services.file_removals import removals_plan, removals_request
 from apps.sectors.services.pledge import pledge_create
 from apps.sectors.services.prices import paying_of, pledge_price
 from apps.sectors.services.reservations import numbers_parse, numbers_text
+from apps.sectors.services.restore import restoration_plan, sector_restore
 from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import AdoptionState
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 REMOVE = "remove-files"
 PAGE = 1_000
 ADOPT = "adopt"
+RESTORE = "restore"
 LISTS = ("list", "check-expire", "precommits")
 """Acts on all sectors of a miner that only show them."""
 CHANGES = tuple(kind.lower() for kind in ChangeKind)
@@ -69,12 +71,14 @@ class Command(BaseCommand):
 
     help = (
         "list, check-expire, precommits, status, pledge; retry, pause, abort, set-state; terminate, extend; "
-        "remove-files, adopt: `sectors terminate f01000 5 7-9 --dry-run`."
+        "remove-files, adopt, restore: `sectors terminate f01000 5 7-9 --dry-run`."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE, ADOPT])
+        parser.add_argument(
+            "act", choices=[*LISTS, "status", "pledge", *SINGLE, *CHANGES, REMOVE, ADOPT, RESTORE]
+        )
         parser.add_argument("miner", help="address of the miner, such as f01000")
         parser.add_argument("numbers", nargs="*", help="sector numbers, such as 5 7-9")
         parser.add_argument("--state", help="of list: only these, with commas; of retry, set-state: which")
@@ -85,6 +89,9 @@ class Command(BaseCommand):
         parser.add_argument("--expiration", type=int, help="epoch; without it as long as the chain takes")
         parser.add_argument("--drop-claims", action="store_true", help="give up claims that end sooner")
         parser.add_argument("--reason", default="", help="kept in the timeline and the audit log")
+        parser.add_argument(
+            "--force", action="store_true", help="of restore: without the clients' data that it had"
+        )
         parser.add_argument("--dry-run", action="store_true", help="say what it costs, and do nothing")
         parser.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -129,6 +136,9 @@ class Command(BaseCommand):
             of_miner[act](options)
             return
         sectors = sectors_of(options["miner"], options["numbers"])
+        if act == RESTORE:
+            self._restore(sectors, options)
+            return
         if act == "status":
             for row in sectors:
                 for name, value in detail_body(sector_get(SYSTEM, str(row.uuid))).items():
@@ -211,6 +221,22 @@ class Command(BaseCommand):
             adoption_follow(row, sealing_context_now())
             row = adoption_get(miner, str(row.uuid))
             self.stdout.write(f"{row.written} of {row.total} have their row")
+
+    def _restore(self, sectors: list[Sector], options: dict[str, Any]) -> None:
+        """Print where each would go, ask, bring those back that can be."""
+        work, force, chosen = sealing_context_now(), options["force"], []
+        for row in sectors:
+            plan = restoration_plan(row, force=force, work=work)
+            files = "" if plan.refusal or plan.has_files else " without files"
+            words = f"left out: {plan.refusal}" if plan.refusal else f"{plan.state.lower()}{files}"
+            self.stdout.write(f"{row.miner} / {row.number}: {words}")
+            chosen += [] if plan.refusal else [row]
+        if options["dry_run"] or not chosen:
+            return
+        self._confirm(f"restore {len(chosen)}", is_asked=not options["yes"])
+        for row in chosen:
+            sector_restore(row, force=force, reason=options["reason"][:500], by=SYSTEM, work=work)
+        self.stdout.write(f"restored: {plural(len(chosen), 'sector')}")
 
     def _change(self, sectors: list[Sector], wanted: ChangeRequest, options: dict[str, Any]) -> None:
         head, network, client = head_current(), network_current(), chain_client()

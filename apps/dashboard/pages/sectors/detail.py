@@ -247,10 +247,13 @@ def detail_actions(
     if sector.state == SectorState.TERMINATED or is_over:
         page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
         remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
-        return () if sector.removal_asked_at is not None else (remove,)
+        acts = () if sector.removal_asked_at is not None else (remove,)
+        return (*acts, restore_action(sector)) if sector.state == SectorState.TERMINATED else acts
     if sector.state == SectorState.PROVING:
         return change_actions(sector, change)
     here = sector.uuid
+    if sector.state == SectorState.ABORTED:
+        return (restore_action(sector),)
     if sector.paused_at is None:
         can_pause = sector.state not in FINAL_STATES
         pause = Action("pause", _("Pause"), reverse("sector-pause", args=[here]), icon="pause")
@@ -271,6 +274,11 @@ def detail_actions(
             "abort", _("Abort…"), reverse("sector-abort", args=[here]), icon="close", kind="danger", asks=True
         ),
     )
+
+
+def restore_action(sector: Sector) -> Action:
+    """What brings a sector back that was given up."""
+    return Action("restore", _("Restore…"), reverse("sector-restore", args=[sector.uuid]), asks=True)
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:

@@ -1,0 +1,70 @@
+"""Sectors that were given up, brought back over REST."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.restore import restoration_plan, sector_restore
+from apps.sectors.services.sealing_context import sealing_context_now
+
+if TYPE_CHECKING:
+    from apps.sectors.services.restore import Restoration
+
+
+class RestoreInput(InputSerializer):
+    """Why, and whether one that had clients' data is sealed without them."""
+
+    force = serializers.BooleanField(required=False, default=False)
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+class RestorationOutput(serializers.Serializer[Any]):
+    """Where the sector goes; `refusal` says why it stays."""
+
+    uuid = serializers.UUIDField()
+    refusal = serializers.CharField(allow_blank=True)
+    state = serializers.CharField(allow_blank=True, help_text="its next one")
+    has_files = serializers.BooleanField(help_text="its row goes on to name its store")
+
+
+def restoration_body(plan: Restoration) -> dict[str, Any]:
+    """Write where a sector goes."""
+    return {
+        "uuid": str(plan.sector.uuid),
+        "refusal": plan.refusal,
+        "state": plan.state,
+        "has_files": plan.has_files,
+    }
+
+
+class SectorRestoreView(PoolView):
+    """`/sectors/{uuid}/restore`: an aborted or terminated sector comes back."""
+
+    write_parameters = PARAMETERS
+    asks_network = True
+
+    @extend_schema(request=RestoreInput, responses=RestorationOutput, parameters=[DRY_RUN])
+    def post(self, request: Request, uuid: str) -> Response:
+        """List it as proving where the chain has it; seal it anew where the chain never used its number."""
+        body = RestoreInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given, sector, work = body.validated_data, sector_get(self.principal, uuid), sealing_context_now()
+        if is_dry_run(request):
+            return Response(restoration_body(restoration_plan(sector, force=given["force"], work=work)))
+        plan = sector_restore(
+            sector, force=given["force"], reason=given["reason"], by=self.principal, work=work
+        )
+        return Response(restoration_body(plan))
+
+
+urlpatterns = [path("sectors/<str:uuid>/restore", SectorRestoreView.as_view(), name="v1-sector-restore")]

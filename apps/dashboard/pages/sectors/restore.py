@@ -1,0 +1,74 @@
+"""A sector that was given up comes back: what the chain allows is shown first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path
+from django.utils.translation import gettext as say
+
+from apps.core.errors import DomainError
+from apps.dashboard.forms import PageForm, Text, form_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.sectors.detail import sector_detail
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.selectors import sector_get
+from apps.sectors.services.restore import restoration_plan, sector_restore
+from apps.sectors.services.sealing_context import sealing_context_now
+from poolsite.wire.pipeline import SectorState
+
+if TYPE_CHECKING:
+    import uuid
+
+    from apps.users.principals import Principal
+
+
+class RestoreForm(PageForm):
+    """Why, and whether it is sealed without the data that it had."""
+
+    sure = Text()
+    force = Text()
+    reason = Text()
+
+
+@sign_in_required
+def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
+    """Show where a sector would go, or why it stays; bring it back with the second click."""
+    row = sector_get(viewer, str(key))
+    if not viewer.may("sign"):
+        raise Http404
+    form = RestoreForm.of(request)
+    is_forced = request.POST.get("force") == "1"
+    if form.is_valid() and form.cleaned_data["sure"] == "yes":
+        with form.refusals():
+            reason = form.cleaned_data["reason"][:500]
+            sector_restore(row, force=is_forced, reason=reason, by=viewer, work=sealing_context_now())
+            return redirect("sector", key)
+    plan, wrong = None, ""
+    try:
+        plan = restoration_plan(row, force=True, work=sealing_context_now())
+        wrong = plan.refusal
+    except DomainError as refusal:
+        wrong = refusal.reason
+    data = PageData(viewer)
+    detail = sector_detail(row, data)
+    return form_render(
+        request,
+        viewer,
+        "sectors/restore.html",
+        form,
+        title=say("Restore {name}").format(name=detail.row.name),
+        section="sectors",
+        data=data,
+        sector=detail,
+        wrong=wrong,
+        error=form.why,
+        plan=plan,
+        is_proving=plan is not None and plan.state == SectorState.PROVING,
+        has_data=any(piece.get("payload") for piece in row.pieces),
+    )
+
+
+urlpatterns: Final = [path("sectors/<uuid:key>/restore/", restore, name="sector-restore")]
