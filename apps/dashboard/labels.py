@@ -85,12 +85,15 @@ EVENTS: Final[dict[str, str]] = {
     "RETRY": "Tried again",
     "LEASE_OVER": "The worker lost its lease",
     "FILES_LOST": "Its files were lost with their store",
+    "FILES_MISSING": "Its host did not find its files, twice",
     "STORE_FORGOTTEN": "Its store was forgotten: finalizing stores it anew",
     "FILES_FOUND": "Its store is read again",
     "REMOVE_FILES": "Its hosts were told to remove the files",
     "FILES_REMOVED": "The host removed the files",
     "TERMINATE": "Terminated",
     "REVERT_TERMINATE": "The termination left the chain again",
+    "RESTORE": "Restored: it is sealed anew",
+    "RESTORE_PROVEN": "Restored: the chain has it",
 }
 """Steps of a sector in its timeline."""
 CHANGE_EVENTS: Final[dict[str, str]] = {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from apps.sectors.store_scan_models import StoreFinding
     from poolsite.wire.store_checks import CheckedFile
 
-FILES_LOST: Final = "FILES_LOST"
+FILES_MISSING: Final = "FILES_MISSING"
 """Event of a sector, and of the store that its row named."""
 
 
@@ -72,8 +72,8 @@ def missing_drop(
     copies_forget(sector.pk, finding.store.name)
     note = f"missing in {finding.store.name}"
     JobEvent.objects.create(
-        job=job, event=FILES_LOST, from_state="", to_state="", at=now, actor=order.actor, note=note
+        job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
     )
-    event_write(finding.store, FILES_LOST, actor=order.actor, note=f"sector {finding.name}", now=now)
+    event_write(finding.store, FILES_MISSING, actor=order.actor, note=f"sector {finding.name}", now=now)
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
     return ""

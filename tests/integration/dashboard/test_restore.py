@@ -79,7 +79,11 @@ def test_the_page_shows_what_the_chain_allows_first(chain: Known) -> None:
     sector = aborted(7)
     browser, page = signed_in("ann"), reverse("sector-restore", args=[sector.uuid])
     assert page in browser.get(reverse("sector", args=[sector.uuid])).content.decode()
-    assert "The chain has never used its number" in text_of(browser.get(page))
+    asked = browser.get(page)
+    assert "The chain has never used its number" in text_of(asked)
+    assert asked.content.decode().count(f'href="{reverse("sector", args=[sector.uuid])}"') == 2, (
+        "crumb, cancel"
+    )
     chain.used = {7}
     assert "has used its number up" in text_of(browser.get(page))
     refused = browser.post(page, {"sure": "yes"})
@@ -89,7 +93,9 @@ def test_the_page_shows_what_the_chain_allows_first(chain: Known) -> None:
     assert browser.post(page, {"sure": "yes", "reason": "a mistake"}).status_code == 302
 
     assert states() == ["ALLOCATED"]
-    assert "a mistake" in text_of(browser.get(reverse("sector", args=[sector.uuid])))
+    shown = text_of(browser.get(reverse("sector", args=[sector.uuid])))
+    assert "Restored: it is sealed anew" in shown
+    assert "a mistake" in shown
     assert AuditEntry.objects.filter(action="sector.restore", actor__contains="ann").count() == 1
 
 

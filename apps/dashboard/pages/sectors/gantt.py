@@ -86,7 +86,7 @@ def _tone(event: JobEvent) -> str:
         return "bad"
     if event.event in DETOURS or event.event.startswith(("REVERT_", "FAIL_")):
         return "warn"
-    return "idle" if event.event.startswith(("RETRY", "BACK_TO_")) else "ok"
+    return "idle" if event.event.startswith(("RETRY", "BACK_TO_", "RESTORE")) else "ok"
 
 
 def _row(name: str, spans: Sequence[Span], *, start: datetime, whole: float) -> GanttRow:

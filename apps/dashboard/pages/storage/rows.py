@@ -221,6 +221,7 @@ def event_text(event: StoreEvent) -> tuple[str, str]:
         "MOVED": ("ok", _("moved by %s")),
         "SCANNED": ("idle", _("scanned for %s")),
         "ADOPTED": ("ok", _("a sector adopted for %s")),
+        "FILES_MISSING": ("bad", _("a missing sector dropped for %s")),
         "LEFTOVER_REMOVED": ("idle", _("a leftover removed by %s")),
         "CHECKED": ("ok", _("files checked for %s")),
         "FILES_DIFFER": ("bad", _("bad files found, checked for %s")),

@@ -83,9 +83,9 @@ def test_missing_sectors_are_dropped_once_their_host_missed_them_again(worker: W
     assert (row.store, row.files_lost_at, row.lost_uid) == ("", NOON, "")
     assert row.is_without_files
     assert StoreFinding.objects.get(number=2).state == "DROPPED"
-    event = JobEvent.objects.get(job__sector=row, event="FILES_LOST")
+    event = JobEvent.objects.get(job__sector=row, event="FILES_MISSING")
     assert event.note == "missing in a"
-    assert scan.store.events.filter(event="FILES_LOST").count() == 1
+    assert scan.store.events.filter(event="FILES_MISSING").count() == 1
     entry = AuditEntry.objects.get(action="store.drop_missing")
     assert entry.after == {"host": worker.name, "sectors": ["s-t01000-2"]}
 
