@@ -17,6 +17,7 @@ from apps.pieces.models import Piece
 from apps.sectors.adoption_models import SectorAdoption
 from apps.sectors.errors import AdoptionRefused
 from apps.sectors.models import ActiveSectors, Job, JobEvent, Sector
+from apps.sectors.number_selectors import numbers_in_use
 from apps.sectors.onchain import sectors_proven_read
 from apps.sectors.services import adoptions
 from apps.sectors.services.active import active_follow
@@ -263,6 +264,9 @@ def test_a_head_reads_no_more_rows_the_more_sectors_there_are(miner: Miner) -> N
         assert SectorAdoption.objects.get().written == written
     assert rows_read() - before < 1_000, "of 5,600, of which the pool had 5,000"
     assert chain.asked == [500, 100]
+    before = rows_read()
+    numbers_in_use(miner)
+    assert rows_read() - before >= 5_600, "which is what each head read before"
 
 
 class Killed(BaseException):
