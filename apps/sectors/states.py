@@ -6,6 +6,11 @@ from typing import Final
 
 from django.db import models
 
+from poolsite.wire.pipeline import SectorState
+
+ENDED_SECTORS: Final = (SectorState.ABORTED, SectorState.TERMINATED)
+"""States that a sector never leaves: its files may go, and nobody sets or leaves them by hand."""
+
 
 class JobState(models.TextChoices):
     """Where a job is."""

@@ -11,10 +11,9 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.sectors.errors import CheckUnknown
 from apps.sectors.host_selectors import is_uuid, worker_is_away
-from apps.sectors.states import CopyCondition, StoreCheckState
+from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
 from apps.sectors.store_models import Store, StoreAttachment
-from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES, FileState
 from poolsite.wire.stores import READABLE
 
@@ -31,7 +30,6 @@ BAD_COUNTED_MAX: Final = 1_000
 COPIES_SHOWN: Final = 50
 FILES_NAMED: Final = 3
 """Bad files of a sector that are named."""
-ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 FILE_WORDS: Final = {
     FileState.GOOD: "is as recorded",
     FileState.NOTED: "is recorded now",
@@ -177,7 +175,7 @@ def copies_of(sector: Sector) -> list[SectorCopy]:
 
 def _living(rows: QuerySet[SectorCopy]) -> QuerySet[SectorCopy]:
     """Return the copies of sectors that have not ended, in stores of their own tenant."""
-    over = Q(sector__state__in=ENDED) | Q(sector__removal_asked_at__isnull=False)
+    over = Q(sector__state__in=ENDED_SECTORS) | Q(sector__removal_asked_at__isnull=False)
     return rows.filter(sector__tenant_id=F("store__tenant_id")).exclude(over)
 
 

@@ -27,7 +27,7 @@ from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.damocles_deals import deals_note, deals_of, deals_refuse, seals_zeros
 from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
 from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
-from apps.sectors.states import PAUSED_BY, JobState
+from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import REACHED
 from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
@@ -46,7 +46,6 @@ BATCH_MAX: Final = 100
 """Sectors of one call."""
 HOST_CHANGED: Final = "HOST_CHANGED"
 """Event of a sector that another worker reports than before."""
-GONE: Final = frozenset({SectorState.ABORTED, SectorState.TERMINATED})
 INTERACTIVE: Final = [int(proof) for proof in RegisteredSealProof if proof.is_interactive]
 
 
@@ -276,7 +275,7 @@ def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> t
     told = rows.select_related("sector__job__sticky_worker").first()
     if told is None:  # after a restore a thread that waits for the chain names its sector by this alone
         with held(principal, name, now=now) as one:
-            if one.sector.state not in GONE:
+            if one.sector.state not in ENDED_SECTORS:
                 one.lease()
             return one.sector, one.told
     if not _is_theirs(told.sector.job.sticky_worker):
@@ -353,8 +352,8 @@ def damocles_report(
     worker = damocles_host(principal, name=reported.instance, now=now)
     with held(principal, name, now=now) as one:
         sector = one.sector
-        if sector.state in GONE or one.told.finished_at is not None:
-            return True, f"the sector is {sector.state.lower()}" if sector.state in GONE else ""
+        if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
+            return True, f"the sector is {sector.state.lower()}" if sector.state in ENDED_SECTORS else ""
         if reported.step not in REACHED:  # nothing is made there yet, or it has failed at the first step
             one.holder_require(name, worker)
         _host_note(one, worker)
@@ -407,7 +406,7 @@ def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) ->
     Raises NotDamocles, NotThatFar.
     """
     with held(principal, name, now=now) as one:
-        if one.sector.state in GONE:
+        if one.sector.state in ENDED_SECTORS:
             return
         if one.is_before(SectorState.C2_DONE):
             raise NotThatFar(f"{name} is {one.sector.state}: its proof was not submitted")
@@ -434,7 +433,7 @@ def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: 
     Raises NotDamocles, CommitOnItsWay.
     """
     with held(principal, name, now=now) as one:
-        if one.sector.state in GONE:
+        if one.sector.state in ENDED_SECTORS:
             return
         if not one.is_before(SectorState.COMMIT_LANDED):
             one.told.finished_at = one.told.finished_at or now
@@ -452,5 +451,5 @@ def damocles_abort(principal: Principal, name: SectorName, *, reason: str, now: 
 
 def living_require(one: Held, name: SectorName) -> None:
     """Raise SectorGone for a sector that is over."""
-    if one.sector.state in GONE:
+    if one.sector.state in ENDED_SECTORS:
         raise SectorGone(f"sector state not found: {name} is {one.sector.state.lower()}")

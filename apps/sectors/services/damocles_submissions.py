@@ -16,8 +16,9 @@ from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.advance import SectorsInProgress, seeds_assign, ticket_life
 from apps.sectors.services.damocles_files import files_mended, files_wait, look_begin
-from apps.sectors.services.damocles_sectors import GONE, Held, damocles_told, held
+from apps.sectors.services.damocles_sectors import Held, damocles_told, held
 from apps.sectors.services.reports import proof_check
+from apps.sectors.states import ENDED_SECTORS
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import provers_of_store
 from poolsite.wire.damocles import OnChainState, SubmitResult
@@ -56,7 +57,7 @@ def damocles_precommit(
     """
     with held(principal, name, now=now) as one:
         sector = one.sector
-        if sector.state in GONE:
+        if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
         one.lease()
         is_first = one.is_before(SectorState.PERSISTED)
@@ -116,7 +117,7 @@ def precommit_standing(principal: Principal, name: SectorName, *, now: datetime)
     compared with what the sector is now, and it gives up only what the chain takes no more.
     """
     sector, _ = damocles_told(principal, name, now=now)
-    if sector.state in GONE:
+    if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
     if not _is_before(sector, SectorState.PRECOMMIT_LANDED):
         return OnChainState.LANDED, ""
@@ -176,7 +177,7 @@ def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContex
     with held(principal, name, now=work.now) as one:
         one.go_on()
         sector = one.sector
-        if sector.state in GONE or one.is_before(SectorState.PRECOMMIT_LANDED):
+        if sector.state in ENDED_SECTORS or one.is_before(SectorState.PRECOMMIT_LANDED):
             raise NotThatFar(f"{name} is {sector.state}: its pre-commit has not landed")
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.paused_at is None:
         seeds_assign(
@@ -210,7 +211,7 @@ def damocles_proof(
         return SubmitResult.MISMATCHED, "the proof is empty or too long"
     with held(principal, name, now=now) as one:
         sector = one.sector
-        if sector.state in GONE:
+        if sector.state in ENDED_SECTORS:
             return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
         one.lease()
         if one.is_before(SectorState.C2_DONE):
@@ -261,7 +262,7 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
 def proof_standing(principal: Principal, name: SectorName, *, now: datetime) -> Standing:
     """Return where a sector's commit is.  Raises NotDamocles."""
     sector, told = damocles_told(principal, name, now=now)
-    if sector.state in GONE:
+    if sector.state in ENDED_SECTORS:
         return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
     if not _is_before(sector, SectorState.COMMIT_LANDED):
         return OnChainState.LANDED, ""

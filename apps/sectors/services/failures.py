@@ -12,6 +12,7 @@ from apps.sectors.errors import FailureUnknown
 from apps.sectors.failures import failures_grouped
 from apps.sectors.services.audit import sector_audit
 from apps.sectors.services.steps import job_locked, sector_retry, sector_step
+from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import RECOVER_TO, SectorState
 
 if TYPE_CHECKING:
@@ -49,10 +50,10 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
     """
     if not reason.strip():
         raise BadValue("say why: it is kept", field="reason")
-    if state not in list(SectorState) or state in ENDS:
+    if state not in list(SectorState) or state in ENDED_SECTORS:
         raise BadValue("there is no such state, or nobody sets it by hand", field="state")
     job, fresh = job_locked(sector.pk)
-    if fresh.state in ENDS:
+    if fresh.state in ENDED_SECTORS:
         raise Conflict(f"sector {fresh.number} is {fresh.state.lower()}: that is for good", field="state")
     if fresh.state == state:
         raise BadValue("it is in this state already", field="state")
@@ -60,7 +61,3 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
     sector_step(fresh, f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None)
     sector_audit(by, "sector.state-set", before, fresh, note=reason)
     return fresh
-
-
-ENDS = (SectorState.ABORTED, SectorState.TERMINATED)
-"""States that nobody sets or leaves by hand."""

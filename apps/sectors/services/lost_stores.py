@@ -22,6 +22,7 @@ from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.moves import moves_locked, moves_lose
 from apps.sectors.services.store_events import CHANGED, event_write
+from apps.sectors.states import ENDED_SECTORS
 from apps.sectors.store_models import Store
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
@@ -47,8 +48,7 @@ STORE_FORGOTTEN: Final = "STORE_FORGOTTEN"
 """The same before that: its sealing folder still has the files, and finalizing stores them anew."""
 FILES_FOUND: Final = "FILES_FOUND"
 """The same when a host reads the store again."""
-ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
-UNDER_WAY: Final = sorted(str(one) for one in SectorState if one not in (*ENDED, SectorState.PROVING))
+UNDER_WAY: Final = sorted(str(one) for one in SectorState if one not in (*ENDED_SECTORS, SectorState.PROVING))
 MARK: Final = """
 INSERT INTO sectors_jobevent
     (job_id, event, from_state, to_state, stage, at, actor, note, is_error, digest)
@@ -111,7 +111,7 @@ def lost_store(store: Store, *, now: datetime, most: int | None = None) -> LostS
 
 
 def _lying_in(store: Store) -> QuerySet[Sector]:
-    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED)
+    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED_SECTORS)
 
 
 def _refusal(store: Store, *, now: datetime) -> str:
@@ -194,7 +194,7 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     lost.exclude(store="").update(lost_uid="")
     if not known:
         return
-    live = [pk for pk, _, state in known if state not in ENDED]
+    live = [pk for pk, _, state in known if state not in ENDED_SECTORS]
     _timelines_write(live, FILES_FOUND, note=f"in {store.name}", actor=actor, now=now)
     Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now

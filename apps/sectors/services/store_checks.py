@@ -21,13 +21,12 @@ from apps.sectors.move_selectors import moved_meanwhile
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.store_copies import condition_of, copies_forget, copy_note, copy_unread
 from apps.sectors.services.store_events import event_write
-from apps.sectors.states import CopyCondition, StoreCheckState
+from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from apps.sectors.store_check_models import StoreCheck
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import hosts_of_store
 from poolsite.wire.hosts import WITHOUT_UPGRADE, Operation
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import FileState
 from poolsite.wire.stores import READABLE
 
@@ -56,7 +55,6 @@ QUEUED: Final = 1_000
 TRIES: Final = 3
 AGAIN_AFTER: Final = timedelta(seconds=30)
 """Pause after a sector that could not be read: by then the host has told whether the store is away."""
-ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 CHECKED: Final = "CHECKED"
 """Event of a store whose check has ended."""
 FILES_DIFFER: Final = "FILES_DIFFER"
@@ -164,7 +162,9 @@ def _orders(check: StoreCheck) -> QuerySet[WorkerCommand]:
 
 def _sectors_of(store: Store) -> tuple[QuerySet[Sector], QuerySet[Sector]]:
     """Return the sectors whose rows name a store, and the others of which it has a copy."""
-    sealed = Sector.objects.filter(tenant_id=store.tenant_id, comm_r__isnull=False).exclude(state__in=ENDED)
+    sealed = Sector.objects.filter(tenant_id=store.tenant_id, comm_r__isnull=False).exclude(
+        state__in=ENDED_SECTORS
+    )
     sealed = sealed.filter(removal_asked_at=None)
     copied = sealed.filter(pk__in=store.copies.values("sector")).exclude(store=store.name)
     return sealed.filter(store=store.name), copied
@@ -302,7 +302,7 @@ def _note(
         check.error, check.waits_until = "", None
     check.read_bytes += sum(one.size for one in files)
     store = check.store
-    is_over = sector.state in ENDED or sector.tenant_id != store.tenant_id
+    is_over = sector.state in ENDED_SECTORS or sector.tenant_id != store.tenant_id
     is_over |= bytes(sector.comm_r or b"").hex() != order.args.get("comm_r")
     is_away = sector.store != store.name and all(one.state == FileState.MISSING for one in files)
     if is_away:

@@ -16,7 +16,7 @@ from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.store_events import CHANGED, event_write
-from apps.sectors.states import OPEN_MOVES
+from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES
 from apps.sectors.store_models import Store, StoreAttachment
 from apps.sectors.store_selectors import provers_of_store
 from poolsite.wire.codec import NUMBER_MAX
@@ -107,8 +107,7 @@ def detach_refusal(attachment: StoreAttachment, *, now: datetime) -> str:
 
 def _lying_in(store: Store) -> QuerySet[Sector]:
     """Return the sectors in a store that have not ended."""
-    ended = (SectorState.ABORTED, SectorState.TERMINATED)
-    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ended)
+    return Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).exclude(state__in=ENDED_SECTORS)
 
 
 @transaction.atomic

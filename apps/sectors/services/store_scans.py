@@ -21,7 +21,7 @@ from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.store_checks import NOTHING_TOLD, reader
 from apps.sectors.services.store_events import event_write
-from apps.sectors.states import FindingKind, FindingState, ScanState
+from apps.sectors.states import ENDED_SECTORS, FindingKind, FindingState, ScanState
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.sectors.store_scan_selectors import counts_text
@@ -47,7 +47,6 @@ SECTORS_MAX: Final = 1_000_000
 """Of one scan; a host that tells more is wrong."""
 SCANNED: Final = "SCANNED"
 """Event of a store whose scan has ended."""
-ENDED: Final = (SectorState.ABORTED, SectorState.TERMINATED)
 UNDER_ORDER: Final = (FindingState.CHECKING, FindingState.REMOVING)
 
 
@@ -203,13 +202,13 @@ def _by_rows(miner: Miner, store: str) -> tuple[BitField, ...]:
     facts = rows.values_list("number", "state", "store", "removal_asked_at")
     for number, state, named, removal_at in facts.iterator(chunk_size=ROWS_AT_ONCE):
         known.append(number)
-        if named == store or state not in (*ENDED, SectorState.PROVING):
+        if named == store or state not in (*ENDED_SECTORS, SectorState.PROVING):
             at_work.append(number)
         if state == SectorState.PROVING and named != store:
             (elsewhere if named else nowhere).append(number)
         elif state == SectorState.PROVING and removal_at is None:
             lying.append(number)
-        elif state in ENDED and removal_at is None:  # else its host removes it
+        elif state in ENDED_SECTORS and removal_at is None:  # else its host removes it
             ended.append(number)
     return tuple(map(bitfield_of, numbers))
 

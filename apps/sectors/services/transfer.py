@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from apps.miners.errors import TransferRefused
 from apps.sectors.models import Job, Sector
-from apps.sectors.states import OPEN_MOVES, JobState
+from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES, JobState
 from apps.sectors.store_models import StoreMove
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, SectorState
@@ -57,8 +57,7 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
 
 def stores_used(miner: Miner) -> set[str]:
     """Return the stores that hold what must be proved for a miner."""
-    ended = [SectorState.ABORTED, SectorState.TERMINATED]
-    rows = Sector.objects.filter(miner=miner).exclude(state__in=ended).exclude(store="")
+    rows = Sector.objects.filter(miner=miner).exclude(state__in=ENDED_SECTORS).exclude(store="")
     return set(rows.order_by().values_list("store", flat=True).distinct())
 
 

@@ -24,7 +24,8 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.failures import failures_grouped
 from apps.sectors.selectors import sector_get
-from apps.sectors.services.failures import ENDS, failures_retry, sector_state_set
+from apps.sectors.services.failures import failures_retry, sector_state_set
+from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import NEXT_STAGE, SectorState
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class StateForm(PageForm):
 def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Set a sector's state, after the state was typed once more."""
     row = sector_get(viewer, str(key))
-    if not viewer.may("sign") or row.state in ENDS:
+    if not viewer.may("sign") or row.state in ENDED_SECTORS:
         raise Http404
     form = StateForm.of(request)
     if request.method == "POST" and (held := reauthenticate_first(request, viewer)) is not None:
@@ -134,7 +135,7 @@ def state_set(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRe
         section="sectors",
         data=data,
         sector=sector_detail(row, data),
-        states=[str(state) for state in SectorState if state not in (*ENDS, row.state)],
+        states=[str(state) for state in SectorState if state not in (*ENDED_SECTORS, row.state)],
     )
 
 

@@ -17,6 +17,7 @@ from apps.proving.states import (
 )
 from apps.sectors.states import (
     BATCH_TRANSITIONS,
+    ENDED_SECTORS,
     FINDING_TRANSITIONS,
     JOB_TRANSITIONS,
     MOVE_TRANSITIONS,
@@ -31,6 +32,7 @@ from apps.sectors.states import (
     ScanState,
     StoreCheckState,
 )
+from poolsite.wire.pipeline import FINAL_STATES, SectorState
 from poolsite.wire.pipeline.changes import CHANGE_TRANSITIONS, QUEUED, ChangeState
 
 Table = dict[str, dict[str, str]]
@@ -111,3 +113,7 @@ def test_the_table_is_whole(table: Table, starts: set[str], final: set[str], sta
     assert set(table) == states
     assert seen == states, "every state is reached from the first"
     assert {state for state in states if not table[state]} == final
+
+
+def test_a_sector_has_ended_in_every_final_state_but_that_of_proving() -> None:
+    assert set(ENDED_SECTORS) == FINAL_STATES - {SectorState.PROVING}
