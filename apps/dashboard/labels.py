@@ -104,6 +104,7 @@ CHANGE_EVENTS: Final[dict[str, str]] = {
         ("SEND", "sent"),
         ("LAND", "landed"),
         ("FAIL", "failed"),
+        ("REQUEUE", "goes with the next message"),
         ("CANCEL", "cancelled"),
         ("REVERT", "left the chain again"),
     )

@@ -254,7 +254,7 @@ class SectorChange(Named, Timestamped):
     kind = models.CharField(max_length=16, choices=CHANGE_KINDS)
     state = models.CharField(max_length=24, choices=CHANGE_STATES)
     batch = models.ForeignKey(Batch, null=True, on_delete=models.PROTECT, related_name="changes")
-    """None until it was sent."""
+    """The last that it was in; None until it was sent."""
     expiration = models.BigIntegerField(null=True)
     """Of an extension: the epoch at which the sector is to end."""
     old_expiration = models.BigIntegerField(null=True)

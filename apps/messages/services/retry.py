@@ -102,7 +102,8 @@ def message_retry_now(*, message: Message, now: datetime, by: Principal | None =
 def message_retry(*, message: Message, now: datetime, by: Principal | None = None) -> Message:
     """Reopen a message that was given up before it was signed.
 
-    Raises WrongState if it was not given up, BadMessage if it has a nonce: that one is taken back instead.
+    Raises WrongState if it was not given up, BadMessage if its last epoch has passed, or if it has a nonce:
+    that one is taken back instead.
     """
     row = Message.objects.select_for_update().get(pk=message.pk)
     if row.nonce is not None:
@@ -110,6 +111,11 @@ def message_retry(*, message: Message, now: datetime, by: Principal | None = Non
             gettext("message {push_id} was signed with nonce {nonce}").format(
                 push_id=row.push_id, nonce=row.nonce
             ),
+            field="state",
+        )
+    if row.wait == Wait.EXPIRED:  # whoever pushed it may push another in its place
+        raise BadMessage(
+            gettext("epoch {expire_epoch} has passed: push it anew").format(expire_epoch=row.expire_epoch),
             field="state",
         )
     before = {"state": row.state}

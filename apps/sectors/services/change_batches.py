@@ -1,8 +1,9 @@
 """Terminations and extensions on their way: which go to the chain together, when, and what became of them.
 
 As with batches of new sectors, a message's id is its batch's, so pushing it twice makes one message; what
-the chain has decides, not what became of a message.  Nothing is sent a second time by itself: a change
-whose message failed is FAILED with the actor's exit code, and somebody asks for it again.
+the chain has decides, not what became of a message.  What may still land is not sent a second time by itself:
+a change whose message failed is FAILED with the actor's exit code, and somebody asks for it again.  Only one
+whose message expired before it got a nonce, and so cannot land, goes with the next message.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from apps.messages.models import Message
 from apps.messages.selectors import messages_by_ids, messages_not_landed
 from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
-from apps.messages.states import MessageState
+from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import MinerState, Use
 from apps.sectors.live_sectors import Windows, live_sectors_read
@@ -99,8 +100,12 @@ def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], w
 
 
 def _is_in_flight(miner: Miner, kind: ChangeKind) -> bool:
-    """Return whether a message is on its way of which a restored database has no batch."""
-    known = Batch.objects.filter(miner=miner, kind=MESSAGE_KINDS[kind]).values("message_id")
+    """Return whether a message is on its way of which no batch is followed as sent.
+
+    A restored database has none of it, or it was given up and somebody has put it back on its way.
+    """
+    batches = Batch.objects.filter(miner=miner, kind=MESSAGE_KINDS[kind]).exclude(state=BatchState.FAILED)
+    known = batches.values("message_id")
     messages = Message.objects.filter(to=miner.address, kind=MESSAGE_KINDS[kind])
     open_ = messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])
     return open_.exclude(pk__in=known).exists()
@@ -206,7 +211,9 @@ def _write(
             params=change_params(kind, [price for _, price in part]),
         )
         ordered = sorted(part, key=lambda one: one[0].sector_id)  # one order for all: no deadlock
-        moved = [change_step(one, ChangeEvent.SEND, now=work.now, batch=batch) for one, _ in ordered]
+        moved = [
+            change_step(one, ChangeEvent.SEND, now=work.now, batch=batch, error="") for one, _ in ordered
+        ]
         if not all(moved):  # somebody cancelled one meanwhile: the others go with the next head
             transaction.set_rollback(True)
             return
@@ -279,9 +286,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last is not None and last < work.head.height:
-        _fail(
-            batch, error="its deadline took no changes any more before it was sent", exit_code=None, work=work
-        )
+        _requeue(batch, error="its deadline took no changes any more before it was sent", work=work)
     else:
         change_batch_push(batch, work)
 
@@ -299,7 +304,10 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
         words = message.error or f"the message was {message.state.lower()}"
         if batch.error and batch.error != words:
             words = f"{words}; until then: {batch.error}"
-        _fail(batch, error=words, exit_code=None, work=work)
+        if _was_never_sent(message):
+            _requeue(batch, error=words, work=work)
+        else:
+            _fail(batch, error=words, exit_code=None, work=work)
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
@@ -340,6 +348,21 @@ def _fail(batch: Batch, *, error: str, exit_code: int | None, work: SealingConte
     for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
         change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error, exit_code=exit_code)
     advance(batch, "FAIL", error=error, exit_code=exit_code, updated_at=work.now)
+    publish(Change("batch", batch.pk, batch.miner.tenant_id))
+
+
+def _was_never_sent(message: Message) -> bool:
+    """Return whether a message expired without a nonce: nobody has ever signed it, and it cannot land."""
+    is_expired = message.state == MessageState.FAILED and message.wait == Wait.EXPIRED
+    return is_expired and message.nonce is None
+
+
+@transaction.atomic
+def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
+    """End a batch whose message was never sent: each of its changes goes with the next one."""
+    for change in batch.changes.filter(state__in=OPEN_CHANGES).order_by("sector_id"):
+        change_step(change, ChangeEvent.REQUEUE, now=work.now, note=error, error=error)
+    advance(batch, "FAIL", error=error, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
 
 

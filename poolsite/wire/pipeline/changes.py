@@ -42,6 +42,8 @@ class ChangeEvent(StrEnum):
     LAND = "LAND"
     FAIL = "FAIL"
     """The chain refused it, or its message was given up."""
+    REQUEUE = "REQUEUE"
+    """Its message expired before it got a nonce: it goes with the next one."""
     CANCEL = "CANCEL"
     REVERT = "REVERT"
     """Its message left the chain again."""
@@ -82,7 +84,7 @@ def _way(kind: ChangeKind, label: str) -> tuple[StageSpec, ...]:
             next=landed,
             done=f"{label} landed",
             status=f"{label.lower()} sent",
-            others={E.FAIL: failed},
+            others={E.FAIL: failed, E.REQUEUE: queued},
         ),
         StageSpec(
             state=landed, stage=landed, owner=Owner.NOBODY, label=f"{label} landed", others={E.REVERT: sent}

@@ -58,6 +58,6 @@ def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action,
 
 def change_event(event: JobEvent, at: str) -> Event:
     """One step of it in the timeline."""
-    tone = "bad" if event.is_error else "warn" if event.event.endswith("_REVERT") else "ok"
+    tone = "bad" if event.is_error else "warn" if event.event.endswith(("_REVERT", "_REQUEUE")) else "ok"
     sub = " · ".join(part for part in (event.note, event.actor) if part)
     return Event(at, tone, tone, CHANGE_EVENTS[event.event], sub)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from apps.messages.errors import BadMessage
 from apps.messages.models import Message, Sender
 from apps.messages.services.cancel import message_mark_bad
+from apps.messages.services.retry import message_retry
 from apps.messages.services.select import sender_select, senders_due
 from apps.messages.services.senders import actor_rules_set, sender_set, sender_set_nonce, shared_rules_set
 from apps.messages.services.validate import Gas, SendSpec
@@ -18,8 +22,6 @@ from tests.fake_node import ACTOR_CODE, PREMIUM
 from tests.people import principal, tenant
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.messaging import Pool
 
 
@@ -275,6 +277,9 @@ def test_an_expired_message_is_given_up(pool: Pool) -> None:
 
     row = pool.row("one")
     assert (row.state, row.wait) == (MessageState.FAILED, Wait.EXPIRED)
+    with pytest.raises(BadMessage, match="epoch 2 has passed: push it anew"):
+        message_retry(message=row, now=pool.now)
+    assert pool.row("one").state == MessageState.FAILED, "whoever pushed it may have pushed another"
 
 
 def test_what_was_computed_from_old_nonces_is_thrown_away(

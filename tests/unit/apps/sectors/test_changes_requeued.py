@@ -1,0 +1,207 @@
+"""A termination or extension whose message was never signed goes with the next; no other is sent twice."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from apps.messages.models import Message
+from apps.messages.states import MessageState, Wait
+from apps.sectors.models import Batch, JobEvent, SectorChange
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services import change_batches
+from apps.sectors.services.change_batches import changes_advance
+from apps.sectors.services.changes import change_cancel
+from apps.sectors.services.sealing_context import SealingContext
+from apps.sectors.states import BatchState
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.people import principal
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector
+
+pytestmark = pytest.mark.django_db
+NETWORK = network_by_name("localnet-poolsite-test")
+EXPIRED: Final[dict[str, Any]] = {
+    "wait": Wait.EXPIRED,
+    "error": "epoch 1010 has passed",
+    "expire_epoch": 1010,
+}
+
+
+class Changes:
+    """Two proving sectors of a miner whose changes the chain takes at every head."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.miner = factories.miner(1000)
+        self.height, self.is_open = 1000, False
+        self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
+        for name, act in {
+            "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
+            "_last_epoch": lambda batch, _work: self.last_epoch(batch),
+            "messages_try": lambda *_: [SimpleNamespace(exit_code=0, error="")],
+            "trial_message": lambda **_: None,
+            "change_params": lambda *_: b"",
+            "sender_choose": lambda *_: SimpleNamespace(address=factories.bls(1)),
+            "restore_check": lambda **_: None,
+            "message_push": self.push,
+        }.items():
+            monkeypatch.setattr(change_batches, name, act)
+
+    def price(self) -> Any:
+        """Return what a change does; while its deadline is open it is not sent."""
+        return SimpleNamespace(refusal="", live=None, sends_at=self.height + 5 if self.is_open else 0)
+
+    def last_epoch(self, batch: Batch) -> int:
+        """Return the last epoch of a batch: ten after it was closed."""
+        return batch.closed_height + 10
+
+    def push(self, *, id: str, kind: str, **_: Any) -> None:
+        """Accept a message."""
+        factories.message(id, kind=kind, to=self.miner.address)
+
+    def ask(self, kind: str) -> None:
+        """Queue a change of each sector."""
+        for sector in self.sectors:
+            SectorChange.objects.create(
+                sector=sector, kind=kind, state=f"{kind}_QUEUED", queued_height=900, actor="ann"
+            )
+
+    def step(self, epochs: int = 1) -> None:
+        """Go on to a later head."""
+        self.height += epochs
+        head = factories.head(self.height)
+        client: Any = None
+        at = NOON + timedelta(seconds=30 * self.height)
+        changes_advance(SealingContext(client, NETWORK, head, at, SealingPolicy()))
+
+    @property
+    def states(self) -> list[str]:
+        """Return where the changes are."""
+        return list(SectorChange.objects.order_by("pk").values_list("state", flat=True))
+
+
+@pytest.fixture
+def changes(monkeypatch: pytest.MonkeyPatch) -> Changes:
+    """Two sectors that are proving."""
+    return Changes(monkeypatch)
+
+
+@pytest.mark.parametrize("kind", ["TERMINATE", "EXTEND"])
+def test_what_expired_without_a_nonce_goes_with_the_next_message(changes: Changes, kind: str) -> None:
+    changes.ask(kind)
+    changes.step()
+    assert changes.states == [f"{kind}_SENT"] * 2
+    first = Message.objects.get()
+    assert (first.nonce, first.exit_code) == (None, -1)
+    Batch.objects.update(error="the signer is away")
+    Message.objects.update(state=MessageState.FAILED, **EXPIRED)
+    changes.is_open = True
+    changes.step(20)
+
+    words = "epoch 1010 has passed; until then: the signer is away"
+    assert changes.states == [f"{kind}_QUEUED"] * 2
+    assert set(SectorChange.objects.values_list("error", flat=True)) == {words}
+    assert Batch.objects.get().state == BatchState.FAILED
+    lines = JobEvent.objects.filter(event=f"{kind}_REQUEUE")
+    assert {(one.note, one.is_error) for one in lines} == {(words, False)}
+    assert lines.count() == 2
+    assert Message.objects.count() == 1, "its deadline is open: nothing is sent yet"
+
+    changes.is_open = False
+    changes.step(10)
+    assert changes.states == [f"{kind}_SENT"] * 2
+    assert Message.objects.count() == Batch.objects.count() == 2
+    assert set(SectorChange.objects.values_list("batch", "error")) == {(Batch.objects.latest("pk").pk, "")}
+
+
+def test_one_that_waits_for_the_next_message_can_be_cancelled(changes: Changes) -> None:
+    changes.ask("TERMINATE")
+    changes.step()
+    Message.objects.update(state=MessageState.FAILED, **EXPIRED)
+    changes.is_open = True
+    changes.step(20)
+
+    change_cancel(SectorChange.objects.earliest("pk"), by=principal(), now=NOON)
+    assert changes.states == ["TERMINATE_CANCELLED", "TERMINATE_QUEUED"]
+
+
+@pytest.mark.parametrize(
+    "given_up",
+    [
+        pytest.param(EXPIRED | {"nonce": 7}, id="it was signed"),
+        pytest.param({"error": "marked bad", "expire_epoch": 1010}, id="somebody marked it bad"),
+        pytest.param({"error": "failed after 8 attempts"}, id="the node refused it"),
+    ],
+)
+def test_what_may_land_or_was_given_up_is_not_sent_anew(changes: Changes, given_up: dict[str, Any]) -> None:
+    changes.ask("TERMINATE")
+    changes.step()
+    Message.objects.update(state=MessageState.FAILED, **given_up)
+    changes.step(20)
+    changes.step(20)
+
+    assert changes.states == ["TERMINATE_FAILED"] * 2
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.parametrize("on_its_way", [{"state": "UNFILLED"}, {"state": "FILLED", "nonce": 7}])
+def test_nothing_is_sent_while_the_first_is_on_its_way_again(
+    changes: Changes, on_its_way: dict[str, Any]
+) -> None:
+    changes.ask("TERMINATE")
+    changes.step()
+    Message.objects.update(state=MessageState.FAILED, **EXPIRED)
+    changes.is_open = True
+    changes.step(20)
+    assert changes.states == ["TERMINATE_QUEUED"] * 2
+    Message.objects.update(wait=Wait.NONE, **on_its_way)  # as a restore finds it in the node's pool
+    changes.is_open = False
+    for _ in range(3):
+        changes.step()
+    assert Message.objects.count() == 1
+
+    Message.objects.update(state=MessageState.FAILED, wait=Wait.EXPIRED, nonce=None)
+    changes.step()
+    assert Message.objects.count() == 2
+
+
+def test_a_first_message_that_lands_all_the_same_ends_the_change(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(change_batches, "live_sectors_read", lambda *_, **__: {})
+    changes.ask("TERMINATE")
+    changes.step()
+    Message.objects.update(state=MessageState.FAILED, **EXPIRED)
+    changes.is_open = True
+    changes.step()
+    landed = {"nonce": 7, "height": 1001, "exit_code": 0, "wait": Wait.NONE, "cid": factories.cid("first")}
+    Message.objects.update(state=MessageState.LANDED, **landed)
+    changes.step(5)
+
+    assert changes.states == ["TERMINATE_LANDED"] * 2
+    assert (Batch.objects.get().state, Message.objects.count()) == (BatchState.LANDED, 1)
+
+
+def test_what_a_kill_kept_from_the_messager_is_sent_anew(
+    changes: Changes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes.ask("TERMINATE")
+    with monkeypatch.context() as killed:
+        killed.setattr(change_batches, "change_batch_push", lambda *_: None)
+        changes.step()
+    assert (Batch.objects.get().state, Message.objects.count()) == (BatchState.CLOSED, 0)
+    changes.is_open = True
+    changes.step(20)
+
+    assert changes.states == ["TERMINATE_QUEUED"] * 2
+    assert not Message.objects.exists()
+    changes.is_open = False
+    changes.step()
+    assert changes.states == ["TERMINATE_SENT"] * 2
+    assert Message.objects.count() == 1
