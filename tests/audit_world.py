@@ -12,7 +12,7 @@ from apps.messages.services.cancel import message_mark_bad
 from apps.sectors.models import Sector
 from apps.sectors.store_check_models import StoreCheck
 from apps.sectors.store_models import Store, StoreMove
-from apps.sectors.store_scan_models import StoreFinding
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
@@ -62,6 +62,10 @@ class World:
         """Return the key of a check of the store's files that runs."""
         check = StoreCheck.objects.create(store=self.store, worker=self.worker, bytes_s=1, actor="ann")
         return str(check.uuid)
+
+    def scanning(self) -> str:
+        """Return the key of a scan of the store that runs."""
+        return str(StoreScan.objects.create(store=self.store, worker=self.worker, actor="ann").uuid)
 
     def proven(self) -> str:
         """Return the key of a store with a proving sector."""

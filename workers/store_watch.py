@@ -9,6 +9,7 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -29,13 +30,14 @@ from workers.storage.store_check import (
     sector_bytes,
     sector_check,
     sectors_scan,
+    wanted_check,
 )
 from workers.storage.store_look import SectorCounts, store_look, told
 from workers.storage.store_mark import BadMark
 from workers.storage.stores import NotAttached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from poolsite.wire.hosts import Command
@@ -87,6 +89,8 @@ class StoreWatch:
         """By command: what was found, until the console has it."""
         self._orders: dict[str, str | None] = {}
         """By command: None while it is carried out, then why it could not be; empty: it was."""
+        self._withdrawn: set[str] = set()
+        """Those of them that the console orders no more while they are carried out."""
 
     def start(self) -> None:
         """Inspect for the first time, and begin to do so again and again."""
@@ -156,6 +160,7 @@ class StoreWatch:
             log.warning("store_order_failed", op=command.op, args=command.args, reason=fault)
         with self._lock:
             self._orders[command.id] = fault.encode("utf-8", "backslashreplace").decode()
+            self._withdrawn.discard(command.id)
         self._wanted.set()
         self.on_change()
 
@@ -237,13 +242,17 @@ class StoreWatch:
     def _scan(self, command: Command) -> None:
         uid = command.args["uid"]
         root = self._attached_store(uid).root
-        whole, half = sectors_scan(root)
-        halves = {
-            miner_id: {number: sector_bytes(root, sector_name(miner_id, number)) for number in numbers}
-            for miner_id, numbers in half.items()
-        }
+        is_wanted = partial(self._is_ordered, command.id)
+        whole, half = sectors_scan(root, is_wanted=is_wanted)
+        halves: dict[int, dict[int, int]] = {}
+        for miner_id, numbers in half.items():
+            for number in numbers:
+                wanted_check(is_wanted)
+                size = sector_bytes(root, sector_name(miner_id, number))
+                halves.setdefault(miner_id, {})[number] = size
         others = tuple(ScannedFile(name=name, size=size) for name, size in others_scan(root))
         self._attached_store(uid)  # what is missing went with the disk
+        wanted_check(is_wanted)
         found = tuple(
             ScannedSectors(
                 miner_id=miner_id,
@@ -262,6 +271,9 @@ class StoreWatch:
             raise NotAttached("this host does not have the store attached")
         return one.require()
 
+    def _is_ordered(self, command: str) -> bool:
+        return command not in self._withdrawn
+
     def _goes_on(self) -> bool:
         return not self._is_stopped.is_set() and not self._is_disturbed
 
@@ -279,6 +291,17 @@ class StoreWatch:
             for one in commands:
                 self._checked.pop(one, None)
                 self._scanned.pop(one, None)
+
+    def ordered(self, commands: Collection[str]) -> None:
+        """Note all that the console orders now: a scan of which it says no more was cancelled, and stops.
+
+        What it has found is forgotten; what changes files goes on to its end.
+        """
+        with self._lock:
+            self._withdrawn |= {one for one, fault in self._orders.items() if fault is None} - {*commands}
+            for found in (self._checked, self._scanned):
+                for one in found.keys() - {*commands}:
+                    del found[one]
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():

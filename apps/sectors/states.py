@@ -208,12 +208,18 @@ class ScanState(models.TextChoices):
 
     RUNNING = "RUNNING", "Running"
     DONE = "DONE", "Done"
+    CANCELLED = "CANCELLED", "Cancelled"
     FAILED = "FAILED", "Failed"
 
 
 SCAN_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
-    ScanState.RUNNING: {"END": ScanState.DONE, "FAIL": ScanState.FAILED},
+    ScanState.RUNNING: {
+        "END": ScanState.DONE,
+        "CANCEL": ScanState.CANCELLED,
+        "FAIL": ScanState.FAILED,
+    },
     ScanState.DONE: {},
+    ScanState.CANCELLED: {},
     ScanState.FAILED: {},
 }
 """From a state and an event to the next."""

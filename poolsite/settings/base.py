@@ -247,7 +247,7 @@ SPECTACULAR_SETTINGS = {
         "SectorState": "poolsite.wire.pipeline.SectorState",
         "FindingKind": "apps.sectors.states.FindingKind.values",
         "FindingState": "apps.sectors.states.FindingState.values",
-        "ScanState": "apps.sectors.states.ScanState.values",
+        # of scans, too, whose states are the same: the schema has one name for one set
         "StoreCheckState": "apps.sectors.states.StoreCheckState.values",
         "SenderState": "apps.messages.states.SenderState.values",
     },

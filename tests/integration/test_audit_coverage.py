@@ -107,6 +107,9 @@ REST: Final[dict[str, Callable[[World], None]]] = {
         "DELETE", f"stores/{w.store.uuid}/checks/{w.checking()}"
     ),
     "POST stores/<str:uuid>/scans": lambda w: w.rest("POST", f"stores/{w.store.uuid}/scans", {}),
+    "DELETE stores/<str:uuid>/scans/<str:scan>": lambda w: w.rest(
+        "DELETE", f"stores/{w.store.uuid}/scans/{w.scanning()}"
+    ),
     "POST stores/<str:uuid>/redeclare": lambda w: w.rest("POST", f"stores/{w.store.uuid}/redeclare", {}),
     "POST stores/<str:uuid>/findings:adopt": lambda w: w.rest(
         "POST", f"stores/{w.found()}/findings:adopt", {}
@@ -368,6 +371,9 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     ),
     "sector-check-files": page("sector-check-files", lambda w: w.stored(), sure="yes"),
     "store-scan": page("store-scan", lambda w: w.store.uuid, sure="yes"),
+    "store-scan-cancel": page(
+        "store-scan-cancel", lambda w: w.store.uuid, lambda w: w.scanning(), sure="yes"
+    ),
     "store-redeclare": page("store-redeclare", lambda w: w.store.uuid),
     "store-adopt": page("store-adopt", lambda w: w.found(), sure="yes"),
     "store-forget": page("store-forget", lambda w: w.unread(), confirm="store"),

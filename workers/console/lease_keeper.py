@@ -334,6 +334,7 @@ class LeaseKeeper:
         self._settings_told, self._error_told = settings, error
         if self.watch is not None:
             self.watch.told(done)
+            self.watch.ordered({command.id for command in answer.commands})
         with self._lock:
             self._has_news |= answer.wants_log and not self._wants_log
             self._wants_log = answer.wants_log

@@ -176,8 +176,18 @@ def paced_digest(path: Path, *, bytes_s: int, is_wanted: Callable[[], bool]) -> 
     return digest.hexdigest()
 
 
-def sectors_scan(root: Path) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
-    """Return the numbers of whole and of half sectors in a store, by miner.  Raises OSError.
+def wanted_check(is_wanted: Callable[[], bool]) -> None:
+    """Raise InterruptedError once a scan is not wanted any more."""
+    if not is_wanted():
+        raise InterruptedError("the scan is not wanted any more")
+
+
+def sectors_scan(
+    root: Path, *, is_wanted: Callable[[], bool] = lambda: True
+) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """Return the numbers of whole and of half sectors in a store, by miner.
+
+    Raises OSError, InterruptedError once it is not wanted.
 
     A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one.
     """
@@ -185,6 +195,7 @@ def sectors_scan(root: Path) -> tuple[dict[int, list[int]], dict[int, list[int]]
     whole: dict[int, list[int]] = {}
     half: dict[int, list[int]] = {}
     for name in names:
+        wanted_check(is_wanted)
         miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
         into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half
         into.setdefault(miner_id, []).append(number)

@@ -27,7 +27,7 @@ from apps.sectors.services.store_findings import (
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.services.store_scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
 from apps.sectors.store_scan_selectors import findings_page, scan_get, scans_of
 from apps.sectors.store_selectors import store_get
@@ -229,10 +229,20 @@ class StoreRedeclareView(PoolView):
 class StoreScanView(PoolView):
     """`/stores/{uuid}/scans/{scan}`: one scan."""
 
+    whole_methods = ("DELETE",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"DELETE": "sign"}
+
     @extend_schema(responses=StoreScanOutput)
     def get(self, request: Request, uuid: str, scan: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Show its state and how much it found."""
         store = store_get(self.principal, uuid, now=clock.now())
+        return Response(scan_body(scan_get(store, scan)))
+
+    @extend_schema(responses=StoreScanOutput)
+    def delete(self, request: Request, uuid: str, scan: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Cancel it; what the scan before found stays."""
+        store = store_get(self.principal, uuid, now=clock.now())
+        scan_cancel(scan_get(store, scan), now=clock.now(), by=self.principal)
         return Response(scan_body(scan_get(store, scan)))
 
 

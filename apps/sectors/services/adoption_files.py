@@ -77,7 +77,7 @@ def _store_follow(store: Store, miner: Miner, scans: dict[str, str], *, by: Prin
     except StoreRefused:
         return UNREAD
     scans[key] = str(scan.uuid)
-    if scan.state == ScanState.FAILED:
+    if scan.state in (ScanState.FAILED, ScanState.CANCELLED):
         return UNREAD
     if scan.state == ScanState.RUNNING:
         return ""

@@ -15,6 +15,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
+from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
 from apps.sectors.models import Sector
@@ -79,6 +80,17 @@ def scan_begin(
     return scan
 
 
+@transaction.atomic
+def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
+    """End a scan; its host stops, and what was found before stays listed.  Raises StoreRefused."""
+    rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
+    row = rows.get(pk=scan.pk)
+    if row.state != ScanState.RUNNING:
+        raise StoreRefused("the scan has ended")
+    store_audit(by, "store.scan_cancel", row.store.name, before={"host": row.worker.name})
+    _end(row, "CANCEL", now=now)
+
+
 def scans_end(worker: Worker, *, now: datetime) -> None:
     """End the scans of a host that is retired; call it in a transaction."""
     rows = StoreScan.objects.select_for_update(of=("self",)).filter(worker=worker, state=ScanState.RUNNING)
@@ -87,7 +99,12 @@ def scans_end(worker: Worker, *, now: datetime) -> None:
 
 
 def _fail(scan: StoreScan, error: str, *, now: datetime) -> None:
-    advance(scan, "FAIL", error=error, updated_at=now)
+    _end(scan, "FAIL", error=error, now=now)
+
+
+def _end(scan: StoreScan, event: str, *, now: datetime, error: str = "") -> None:
+    """End a scan without a list, and drop its order."""
+    advance(scan, event, error=error, told=None, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=scan.worker_id, op=Operation.SCAN_STORE, done_at=None)
     orders.filter(args__scan=str(scan.uuid)).delete()
     publish(Change("store", str(scan.store.uuid), scan.store.tenant_id))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from io import StringIO
+from threading import Event
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from apps.sectors.host_models import WorkerCommand
@@ -16,10 +20,10 @@ from apps.users.models import AuditEntry
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
 from tests.unit.apps.sectors.sealing import NOON
+from workers import store_watch
+from workers.storage.store_check import sectors_scan
 
 if TYPE_CHECKING:
-    import pytest
-
     from tests.integration.stores.conftest import Farm
 
 
@@ -152,6 +156,72 @@ def test_a_store_that_goes_away_is_not_called_empty(farm: Farm) -> None:
 
     scan = StoreScan.objects.get()
     assert (scan.state, bool(scan.error)) == ("FAILED", True)
+    assert not StoreFinding.objects.exists()
+
+
+def test_a_scan_is_cancelled_by_rest_by_the_page_and_by_the_command(farm: Farm, client: Any) -> None:
+    path = f"scans/{farm.ask('POST', 'scans').json()['uuid']}"
+    stranger, weak = bearer(token("admin", of="bob")), bearer(token("write", of="alice"))
+    full = f"/api/v1/stores/{farm.row.uuid}/{path}"
+    assert client.delete(full, headers=stranger).status_code == 404
+    assert client.delete(full, headers=weak).status_code == 403
+    assert farm.ask("DELETE", path).json()["state"] == "CANCELLED"
+    again = farm.ask("DELETE", path)
+    assert (again.status_code, again.json()["message"]) == (409, "the scan has ended")
+
+    person("ann", of="alice")
+    browser = signed_in("ann")
+    store = reverse("store", args=[farm.row.uuid])
+    assert "Cancel…" not in text_of(browser.get(store))
+    farm.ask("POST", "scans")
+    assert "Cancel…" in text_of(browser.get(store))
+    page = reverse("store-scan-cancel", args=[farm.row.uuid, StoreScan.objects.latest("pk").uuid])
+    assert "Cancel the scan of" in text_of(browser.get(page))
+    assert browser.post(page, {"sure": "yes"}).headers["Location"] == store
+    assert "cancelled" in text_of(browser.get(store))
+
+    farm.ask("POST", "scans")
+    said = StringIO()
+    call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
+    assert said.getvalue().startswith("cancelled: scan ")
+    with pytest.raises(CommandError, match=r"no scan of .* runs"):
+        call_command("stores", "scan", farm.row.name, "--cancel", stdout=said)
+    farm.beats(is_over)
+    assert set(StoreScan.objects.values_list("state", flat=True)) == {"CANCELLED"}
+    assert AuditEntry.objects.filter(action="store.scan_cancel").count() == 3
+    assert not StoreFinding.objects.exists()
+
+
+def test_a_host_stops_a_cancelled_scan(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    began, goes_on = Event(), Event()
+
+    def slow(*args: Any, **named: Any) -> Any:
+        began.set()
+        assert goes_on.wait(60)
+        return sectors_scan(*args, **named)
+
+    monkeypatch.setattr(store_watch, "sectors_scan", slow)
+    uuid = farm.ask("POST", "scans").json()["uuid"]
+    farm.leases.heartbeat()
+    assert began.wait(60)
+    farm.leases.heartbeat()  # it is still ordered: the host goes on
+    assert farm.ask("DELETE", f"scans/{uuid}").json()["state"] == "CANCELLED"
+    farm.leases.heartbeat()
+    goes_on.set()
+    farm.beats(lambda: None not in farm.watch._orders.values())
+
+    assert list(farm.watch._orders.values()) == ["the scan is not wanted any more"]
+    assert (farm.watch._withdrawn, farm.watch._scanned) == (set(), {})
+
+
+def test_what_a_cancelled_scan_has_found_is_forgotten(farm: Farm) -> None:
+    uuid = farm.ask("POST", "scans").json()["uuid"]
+    farm.beat()  # ordered and carried out; the next heartbeat would tell it
+    assert len(farm.watch._scanned) == 1
+    farm.ask("DELETE", f"scans/{uuid}")
+    farm.beat()
+
+    assert farm.watch._scanned == {}
     assert not StoreFinding.objects.exists()
 
 

@@ -20,8 +20,8 @@ from apps.sectors.services.redeclarations import redeclaration_begin, redeclarat
 from apps.sectors.services.store_checks import PACE, check_begin
 from apps.sectors.services.store_findings import findings_adopt
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
-from apps.sectors.services.store_scans import scan_begin
-from apps.sectors.states import CopyCondition
+from apps.sectors.services.store_scans import scan_begin, scan_cancel
+from apps.sectors.states import CopyCondition, ScanState
 from apps.sectors.store_check_selectors import bad_files_text, checks_of, checks_wait, copies_page
 from apps.sectors.store_scan_selectors import findings_page, scans_of
 from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
@@ -47,7 +47,8 @@ class Command(BaseCommand):
         "list; show NAME; attach /path --host HOST [--new]; detach NAME --host HOST; "
         "change NAME weight=2 read_only=true labels=a,b; move NAME --to NAME --count 5; "
         "check NAME [--bytes-s 104857600] has its sectors' files read, checks NAME lists what came of it; "
-        "scan NAME lists what lies there, found NAME what differs from the rows, adopt NAME mends these; "
+        "scan NAME lists what lies there (--cancel ends that), found NAME what differs from the rows, "
+        "adopt NAME mends these; "
         "redeclare NAME, or all without a name: scans, and rows follow what lies there (--drop-missing: rows "
         "of missing sectors name it no more; --dry-run: only says what is known); "
         "find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
@@ -70,6 +71,7 @@ class Command(BaseCommand):
         parser.add_argument("--to", default="", help="of move: the other store")
         parser.add_argument("--count", type=int, default=0, help="of move: how many sectors")
         parser.add_argument("--bytes-s", type=int, default=PACE, help="of check: most bytes read in a second")
+        parser.add_argument("--cancel", action="store_true", help="of scan: end the one that runs")
         parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
         parser.add_argument("--confirm", default="", help="of forget: the store's name once more")
         parser.add_argument(
@@ -149,10 +151,7 @@ class Command(BaseCommand):
             check = check_begin(store, bytes_s=options["bytes_s"], now=now, by=SYSTEM)
             self.stdout.write(f"checks: {check.total} sectors in {store.name}, check {check.uuid}")
         elif act == "scan":
-            scan = scan_begin(store, now=now, by=SYSTEM)
-            self.stdout.write(
-                f"ordered: {scan.worker.name} lists what lies in {store.name}, scan {scan.uuid}"
-            )
+            self._scan(store, is_cancelled=options["cancel"])
         elif act == "adopt":
             for one in findings_adopt(store, uuids=None, now=now, by=SYSTEM):
                 self.stdout.write(
@@ -189,6 +188,20 @@ class Command(BaseCommand):
                     raise
                 words = f"{store.name}: refused: {refusal.reason}"
             self.stdout.write(words)
+
+    def _scan(self, store: Store, *, is_cancelled: bool) -> None:
+        """Begin a scan, or cancel the one that runs."""
+        if not is_cancelled:
+            scan = scan_begin(store, now=clock.now(), by=SYSTEM)
+            self.stdout.write(
+                f"ordered: {scan.worker.name} lists what lies in {store.name}, scan {scan.uuid}"
+            )
+            return
+        running = scans_of(store).filter(state=ScanState.RUNNING).first()
+        if running is None:
+            raise CommandError(f"no scan of {store.name} runs")
+        scan_cancel(running, now=clock.now(), by=SYSTEM)
+        self.stdout.write(f"cancelled: scan {running.uuid} of {store.name}")
 
     def _checks(self, store: Store) -> None:
         """Write how far its checks are, and each sector with bad files."""

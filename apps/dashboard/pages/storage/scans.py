@@ -1,4 +1,4 @@
-"""Scans of a store: begun, what they found adopted, leftovers removed after their number was typed."""
+"""Scans of a store: begun, cancelled; what they found adopted, leftovers removed by their typed number."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from apps.sectors.services.store_findings import (
     leftovers_plan,
     leftovers_remove,
 )
-from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.services.store_scans import scan_begin, scan_cancel
 from apps.sectors.states import FindingKind, FindingState, ScanState
-from apps.sectors.store_scan_selectors import counts_text, findings_page, kinds_waiting, scans_of
+from apps.sectors.store_scan_selectors import counts_text, findings_page, kinds_waiting, scan_get, scans_of
 from apps.sectors.store_selectors import store_get
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ REASONS_SHOWN: Final = 3
 SCANS: Final = {
     ScanState.RUNNING: StateLabel("run", _("scanning")),
     ScanState.DONE: StateLabel("ok", _("scanned")),
+    ScanState.CANCELLED: StateLabel("idle", _("cancelled"), "close"),
     ScanState.FAILED: StateLabel("bad", _("failed")),
 }
 STATES: Final = {
@@ -93,11 +94,13 @@ def scan_card(store: Store) -> dict[str, object]:
     scan = scans_of(store).first()
     found = [] if scan is None else findings_page(store, limit=FOUND_SHOWN + 1)
     waiting = kinds_waiting(store) if found else set()
+    runs = scan is not None and scan.state == ScanState.RUNNING
     return {
         "label": None if scan is None else SCANS[ScanState(scan.state)],
         "text": "" if scan is None else scan_text(scan),
         "error": "" if scan is None else scan.error,
         "at": None if scan is None else scan.updated_at,
+        "cancel": reverse("store-scan-cancel", args=[store.uuid, scan.uuid]) if scan and runs else "",
         "rows": tuple(finding_row(one) for one in found[:FOUND_SHOWN]),
         "is_more": len(found) > FOUND_SHOWN,
         "may_adopt": FindingKind.ELSEWHERE in waiting,
@@ -139,6 +142,34 @@ def scan(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
             back=reverse("store", args=[key]),
             page=store.name,
             section="stores",
+        ),
+    )
+
+
+@sign_in_required
+def cancel(request: HttpRequest, viewer: Principal, key: UUID, scan: UUID) -> HttpResponse:
+    """Cancel a scan, after a confirmation."""
+    if not viewer.may("sign"):
+        raise Http404
+    store = store_get(viewer, str(key), now=now())
+    row = scan_get(store, str(scan))
+    if is_confirm_submitted(request):
+        try:
+            scan_cancel(row, now=now(), by=viewer)
+        except DomainError as error:
+            return _back(store, error.reason)
+        return redirect("store", key)
+    return confirm_page_render(
+        request,
+        viewer,
+        ConfirmPage(
+            title=_("Cancel the scan of {store}").format(store=store.name),
+            text=_("What the scan before found stays."),
+            label=_("Cancel the scan"),
+            back=reverse("store", args=[key]),
+            page=store.name,
+            section="stores",
+            facts=(("Host", row.worker.name),),
         ),
     )
 
@@ -267,6 +298,7 @@ def _review(
 
 urlpatterns: Final = [
     path("storage/<uuid:key>/scan/", scan, name="store-scan"),
+    path("storage/<uuid:key>/scan/<uuid:scan>/cancel/", cancel, name="store-scan-cancel"),
     path("storage/<uuid:key>/adopt/", adopt, name="store-adopt"),
     path("storage/<uuid:key>/leftovers/", leftovers, name="store-leftovers"),
 ]

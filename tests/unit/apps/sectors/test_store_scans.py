@@ -16,7 +16,7 @@ from apps.sectors.services import store_findings, store_scans
 from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_findings import findings_adopt, leftovers_remove
-from apps.sectors.services.store_scans import scan_begin, scans_compare
+from apps.sectors.services.store_scans import scan_begin, scan_cancel, scans_compare
 from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
@@ -338,3 +338,37 @@ def test_a_scan_is_compared_by_a_head_and_not_by_the_heartbeat(
     scan.refresh_from_db()
     assert (scan.state, scan.told) == ("DONE", None)
     assert store.findings.exists()
+
+
+def test_a_cancelled_scan_lists_nothing_whatever_its_host_tells(worker: Worker) -> None:
+    store = scanned(worker)
+    before = findings()
+    scan = scan_begin(store, now=NOON, by=principal())
+    order = worker.commands.get(done_at=None)
+    scan_cancel(scan, now=NOON, by=principal())
+    assert AuditEntry.objects.get(action="store.scan_cancel").before == {"host": worker.name}
+    told_all = ScannedStore(command=str(order.uuid), miners=())
+    worker_heartbeat(
+        worker,
+        Heartbeat(boot_id=worker.boot_id, done_commands=(str(order.uuid),), scanned=(told_all,)),
+        now=NOON,
+    )
+    scans_compare(now=NOON)
+
+    scan.refresh_from_db()
+    assert (scan.state, scan.told, worker.commands.count()) == ("CANCELLED", None, 0)
+    assert findings() == before, "what the scan before found stays"
+    with pytest.raises(StoreRefused, match="the scan has ended"):
+        scan_cancel(scan, now=NOON, by=principal())
+    assert scan_begin(store, now=NOON, by=principal()) != scan, "another may begin at once"
+
+
+def test_a_scan_that_is_told_and_not_compared_yet_can_be_cancelled(worker: Worker) -> None:
+    store = Store.objects.get(name="a")
+    scan = scan_begin(store, now=NOON, by=principal())
+    StoreScan.objects.filter(pk=scan.pk).update(told={"command": "", "miners": []})
+    scan_cancel(scan, now=NOON, by=principal())
+    scans_compare(now=NOON)
+
+    scan.refresh_from_db()
+    assert (scan.state, scan.told, store.findings.count()) == ("CANCELLED", None, 0)
