@@ -1,4 +1,4 @@
-"""Checks of stores: out of reach, not to be written, damaged, full soon."""
+"""Checks of stores: out of reach, not to be written, damaged, full soon; sealing stores that are away."""
 
 from __future__ import annotations
 
@@ -85,6 +85,29 @@ def _out_of_reach_text(data: CheckData, gone: Sequence[str], away: Sequence[Work
             )
         )
     return "; ".join(told) or "attach them to a host again"
+
+
+def sealing_stores_away(data: CheckData) -> Iterator[Finding]:
+    """Disks in which hosts seal and that they cannot read: what was begun there waits for them."""
+    for worker in data.workers:
+        if worker_is_away(worker, now=data.at):
+            continue
+        for disk in worker.hardware.get("disks", ()):
+            told = disk.get("sealing")
+            # its size is not known; one that is full or read-only has told it
+            if not told or not told.get("reason") or told.get("total_bytes"):
+                continue
+            waiting = plural(told.get("sectors", 0), "unfinished sector")
+            yield Finding(
+                f"sealing-{worker.pk}-{disk['folder']}",
+                say("sealing store {folder} of {worker} is away").format(
+                    folder=disk["folder"], worker=worker.name
+                ),
+                say("{reason}; {sectors} there, and none begins").format(
+                    reason=told["reason"], sectors=waiting
+                )[:REASON_MAX],
+                link=Link("host", (str(worker.uuid),)),
+            )
 
 
 def stores_unwritable(data: CheckData) -> Iterator[Finding]:

@@ -380,6 +380,15 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Hosts",
     ),
     Check(
+        "sealing_stores_away",
+        "Every sealing store is there",
+        (Topic.HOSTS,),
+        WARNING,
+        stores.sealing_stores_away,
+        Link("hosts"),
+        "Hosts",
+    ),
+    Check(
         "hosts_paused",
         "No host is paused or draining",
         (Topic.HOSTS,),

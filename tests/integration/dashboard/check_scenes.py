@@ -378,6 +378,11 @@ def hosts_disk(_: Any) -> None:
     factories.worker("full", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
 
 
+def sealing_stores_away(_: Any) -> None:
+    told = {"folder": "/mnt/b", "sealing": {"sectors": 3, "total_bytes": 0, "reason": "/mnt/b is not there"}}
+    factories.worker("sealer", hardware={"disks": [told]})
+
+
 def hosts_paused(_: Any) -> None:
     factories.worker("idle", is_paused=True)
 
@@ -478,6 +483,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         copies_bad,
         stores_filling,
         hosts_disk,
+        sealing_stores_away,
         hosts_paused,
         hosts_slow,
         console_disk,

@@ -355,3 +355,19 @@ def test_a_lost_win_says_why_by_which_sector_and_what_it_cost(quiet):
     )
     assert finding.link is not None
     assert finding.link.page == "block-round"
+
+
+def test_only_a_sealing_store_that_cannot_be_read_is_away() -> None:
+    away = {"sectors": 1, "reason": "/b is not there"}
+    full = {"total_bytes": 1 << 40, "reason": "/c is full up to its reserve: no sector begins there"}
+    disks = [{"folder": "/a"}, {"folder": "/b", "sealing": away}, {"folder": "/c", "sealing": full}]
+    disks.append({"folder": "/d", "sealing": {"total_bytes": 1 << 40}})
+    factories.worker("here", hardware={"disks": disks})
+    silent = now() - timedelta(hours=1)
+    factories.worker("silent", hardware={"disks": disks}, seen_at=silent)
+
+    result = evaluate_some(["sealing_stores_away"], CheckData(SYSTEM)).result("sealing_stores_away")
+    assert result is not None
+    assert [(one.say, one.reason) for one in result.findings] == [
+        ("sealing store /b of here is away", "/b is not there; 1 unfinished sector there, and none begins")
+    ]

@@ -210,7 +210,7 @@ def wallet_stat(data: PageData) -> Stat:
 def hosts_stat(data: PageData) -> Stat:
     workers = data.workers
     here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
-    tone = tone_by(data, "hosts_away", "hosts_disk", "hosts_paused", "hosts_slow")
+    tone = tone_by(data, "hosts_away", "hosts_disk", "sealing_stores_away", "hosts_paused", "hosts_slow")
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
     foot = say("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(
