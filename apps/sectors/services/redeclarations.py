@@ -43,6 +43,7 @@ NOTHING_THERE: Final = (
     "none of the sectors that should lie here does: nothing was dropped; mount what is missing, "
     "or forget the store"
 )
+CANCELLED: Final = "its scan was cancelled: declare the store again"
 ANOTHER_SCAN: Final = "another scan of the store began: declare it again"
 
 
@@ -120,6 +121,8 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
     """Order the next looks; return None while something is under way, else why it ends before its time."""
     if scan.state == ScanState.FAILED:
         return scan.error
+    if scan.state == ScanState.CANCELLED:
+        return CANCELLED
     if store.scans.filter(pk__gt=scan.pk).exists():
         return ANOTHER_SCAN
     drops = scan.drops_missing and bool(scan.counts.get(FindingKind.MISSING))

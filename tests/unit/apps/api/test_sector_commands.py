@@ -177,7 +177,7 @@ def test_pieces_are_listed_shown_and_given_a_purpose() -> None:
 def test_a_lost_copy_is_unsealed_by_a_host_of_the_sectors_store() -> None:
     miner = factories.miner(2001)
     factories.worker("sealer-9", stores=["disk-1"], kinds=["seal", "unseal"])
-    sealed = {"comm_d": bytes(32), "ticket": bytes(32)}
+    sealed: dict[str, Any] = {"comm_d": bytes(32), "ticket": bytes(32)}
     factories.sector(miner, number=7, state="PROVING", active=True, store="disk-1", **sealed)
     piece = factories.piece(miner, state="ACTIVE", sector_number=7, offset=0, has_data=False)
 

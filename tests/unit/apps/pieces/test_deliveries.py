@@ -65,7 +65,7 @@ def piece(settings: Any, tmp_path: Path) -> Piece:
     """In sector 7, second of two places."""
     settings.PIECES_DIR = str(tmp_path)
     miner = factories.miner(2001, of="alice")
-    sealed = {"comm_d": bytes(32), "comm_r": bytes(32), "ticket": bytes(32)}
+    sealed: dict[str, Any] = {"comm_d": bytes(32), "comm_r": bytes(32), "ticket": bytes(32)}
     factories.sector(miner, number=7, state="PROVING", store="store", **sealed)
     row = factories.piece(miner, state="ACTIVE", sector_number=7, offset=128)
     piece_path(row).write_bytes(DATA)

@@ -16,7 +16,7 @@ from apps.sectors.services.redeclarations import (
     redeclarations_follow,
 )
 from apps.sectors.services.store_findings import findings_adopt
-from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.services.store_scans import scan_begin, scan_cancel
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.users.models import AuditEntry
@@ -190,3 +190,15 @@ def test_findings_of_an_unread_store_are_left(worker: Worker) -> None:
     redeclarations_follow(now=NOON)
 
     assert "no host that is there reads a" in StoreScan.objects.get().error
+
+
+def test_a_redeclaration_ends_with_its_cancelled_scan(worker: Worker) -> None:
+    before = stores()
+    store = begun(drops=True)
+    scan_cancel(store.scans.get(), now=NOON, by=principal())
+
+    redeclarations_follow(now=NOON)
+
+    scan = store.scans.get()
+    assert (scan.state, scan.settled_at, scan.error) == ("CANCELLED", NOON, redeclarations.CANCELLED)
+    assert stores() == before
