@@ -129,9 +129,12 @@ def _own(principal: Principal, uuid: str) -> Job:
 
 
 def proofs_heartbeat(principal: Principal, names: Sequence[str], *, name: str, now: datetime) -> int:
-    """Prolong the leases that a worker still has; returns of how many jobs.  Raises WorkerRetired."""
+    """Prolong the leases that a worker still has; returns of how many jobs.
+
+    Raises WorkerRetired, JobUnknown.
+    """
+    told = {(UUID(uuid), token) for uuid, token in map(_named, names)}  # before a host's row is made
     worker = damocles_host(principal, name=name, now=now)
-    told = {(UUID(uuid), token) for uuid, token in map(_named, names)}
     # Not with the jobs: some lock a host's jobs before its row, others its row before them.
     Worker.objects.filter(pk=worker.pk).update(seen_at=now)
     renewed = 0
