@@ -37,6 +37,19 @@ class SocketWatch:
         self._over = threading.Event()
         self._count = 0
         self._end = self.began + slow_s
+        self._paused_at: float | None = None
+
+    def pause(self) -> None:
+        """Stop the clock: what comes now is not the other side's doing."""
+        self._paused_at = time.monotonic()
+
+    def resume(self) -> None:
+        """Go on with the time that was left."""
+        if self._paused_at is not None:
+            paused_s = time.monotonic() - self._paused_at
+            self.began += paused_s
+            self._end += paused_s
+            self._paused_at = None
 
     @contextmanager
     def begun(self) -> Iterator[None]:
@@ -62,7 +75,7 @@ class SocketWatch:
         while not self._over.wait(min(max(self._end - time.monotonic(), 0.0), LOOK_S)):
             if self.stop.is_set():
                 self.words = "it was stopped"
-            elif (now := time.monotonic()) >= self._end:
+            elif self._paused_at is None and (now := time.monotonic()) >= self._end:
                 self.words = self.slow_text(now)
             if self.words:
                 with suppress(OSError):  # SSLSocket.shutdown would forget its keys under the writer

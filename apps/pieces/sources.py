@@ -47,13 +47,15 @@ def url_check(url: str) -> None:
 
 
 class Body:
-    """What a URL gives, within its time."""
+    """What a URL gives, within its time: that between two reads is the reader's."""
 
     def __init__(self, response: HTTPResponse, watch: SocketWatch) -> None:
         self.response, self.watch = response, watch
+        watch.pause()
 
     def read(self, size: int) -> bytes:
         """Return the next bytes, none at the end.  Raises SourceAway if it is too slow or breaks off."""
+        self.watch.resume()
         try:
             part = self.response.read(size)
         except (OSError, HTTPException) as error:
@@ -70,6 +72,7 @@ class Body:
                 )
             )
         self.watch.extend(len(part))
+        self.watch.pause()
         return part
 
 
@@ -114,7 +117,7 @@ def url_opened(url: str) -> Iterator[Body]:
 def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
     """Connect to the address that was looked up here, so that no second look-up gives another.
 
-    Raises SourceAway if it is not a public one, unless that is fine.
+    Raises SourceAway if it is not a public one, unless that is fine, and if TLS with it fails or drips.
     """
     parts = urlsplit(url)
     host, is_secure = parts.hostname or "", parts.scheme == "https"
@@ -129,7 +132,14 @@ def url_connect(url: str, *, is_private_fine: bool = False) -> HTTPConnection:
         return plain
     context = ssl.create_default_context()
     secure = HTTPSConnection(host, port, context=context)
-    secure.sock = context.wrap_socket(sock, server_hostname=host)
+    secure.sock = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+    watch = SocketWatch(secure.sock, rate=SLOW_RATE, slow_s=SLOW_S)
+    try:
+        with watch.begun():
+            secure.sock.do_handshake()
+    except OSError as error:
+        secure.close()
+        raise SourceAway(watch.words or gettext("no TLS: {error}").format(error=error)) from None
     return secure
 
 

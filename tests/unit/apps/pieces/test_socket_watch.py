@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.pieces import socket_watch, sources
-from apps.pieces.socket_watch import OURS_SLOW, TAKES_SLOWLY, PutWatch
+from apps.pieces.socket_watch import GIVES_SLOWLY, OURS_SLOW, TAKES_SLOWLY, PutWatch, SocketWatch
 from apps.pieces.sources import SourceAway, url_opened
 from tests.dripping_market import dripping_market
 
@@ -76,6 +79,68 @@ def test_a_source_that_takes_long_leaves_the_market_its_time(monkeypatch: pytest
 
         for _ in watch.counted(chunks()):
             assert watch._end == 50 + 60
+
+
+def test_the_time_that_the_reader_takes_is_not_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(socket_watch, "time", clock)
+    with socket.socket() as sock:
+        watch = SocketWatch(sock, rate=1 << 20, slow_s=60)
+        clock.now = 10
+        watch.extend(1)
+        watch.pause()
+        clock.now = 1_000
+        watch.resume()
+
+        assert watch._end == 1_000 + 50 + 1 / (1 << 20)
+
+
+def test_a_paused_watch_ends_no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(socket_watch, "time", clock)
+    monkeypatch.setattr(socket_watch, "LOOK_S", 0.001)
+    near, far = socket.socketpair()
+    with near, far:
+        watch = SocketWatch(near, rate=1 << 20, slow_s=60)
+        watch.pause()
+        clock.now = 1_000
+        with watch.begun():
+            time.sleep(0.05)  # many looks; a slower machine has fewer
+            assert watch.words == ""
+            watch.resume()
+            clock.now = 2_000
+            assert near.recv(1) == b"", "it is ended once its own time is over"
+
+    assert watch.words == GIVES_SLOWLY
+
+
+def test_a_handshake_of_tls_that_drips_ends(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.PIECE_URLS_PRIVATE = True
+    monkeypatch.setattr(sources, "SLOW_S", 0.5)
+    with dripping_handshake() as url, pytest.raises(SourceAway, match="gives the bytes too slowly"):
+        downloaded(url)
+
+
+@contextmanager
+def dripping_handshake() -> Iterator[str]:
+    """A server whose first record of TLS never comes to its end, yielded as its URL."""
+    over = threading.Event()
+
+    def drip() -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"\x16\x03\x03\x40\x00")
+            while not over.wait(0.05):
+                connection.sendall(b"\x00")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, daemon=True)
+        thread.start()
+        try:
+            yield f"https://127.0.0.1:{server.getsockname()[1]}/piece"
+        finally:
+            over.set()
+            thread.join()
 
 
 def downloaded(url: str) -> bytes:
