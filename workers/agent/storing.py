@@ -40,6 +40,8 @@ AWAY_S: Final = 60.0
 """How long a store that may have a sector is waited for before the sector goes to another one."""
 AWAY_SINCE: Final = "away-since"
 """In a job's folder: when a store was missed first."""
+PERSISTED: Final = "persisted.json"
+"""In a job's folder: the store that PERSIST put the sector into; what lies in others may be older."""
 STORED_ANEW: Final = "stored-anew.json"
 """In a job's folder: the store that FINALIZE puts the sector into, as a kill would leave nobody who knows."""
 
@@ -62,6 +64,7 @@ class Storing:
     def persist(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
         """Store a sealed sector, and return where."""
         one = self._put(job_id, inputs, paths)
+        _note(self.journal.folder(job_id) / PERSISTED, one)
         return StageOutputs(store=one.name, store_uid=one.uid)
 
     def finalize(self, job_id: str, inputs: SealInputs, paths: SealingPaths) -> StageOutputs:
@@ -71,7 +74,7 @@ class Storing:
         """
         files, note = paths.files, self.journal.folder(job_id) / STORED_ANEW
         if files.p_aux.exists():
-            stored_in = self._stored_in(inputs, files)
+            stored_in = self._stored_in(job_id, inputs, files)
             if not stored_in:
                 if away := self.stores.away():
                     self._wait(job_id, away[0], inputs)
@@ -108,11 +111,20 @@ class Storing:
             ) from None
         return StageOutputs()
 
-    def _stored_in(self, inputs: SealInputs, files: SectorFiles) -> list[str]:
-        """Return the identities of the stores that answer and have all that proving needs."""
+    def _stored_in(self, job_id: str, inputs: SealInputs, files: SectorFiles) -> list[str]:
+        """Return the identities of the stores that answer and have all that proving needs.
+
+        Of those that this job stored it in, where that is known: another may have files of the same sizes,
+        of a ticket before this one, or those that are damaged and rebuilt for.
+        """
         found: list[str] = []
+        folder = self.journal.folder(job_id)
+        ours = {_noted(folder / name).store_uid for name in (PERSISTED, STORED_ANEW)}
+        is_known = _noted(folder / PERSISTED).store_uid != ""
         sector: dict[str, Any] = {"miner_id": inputs.miner_id, "number": inputs.number}
         for one in self.stores.holding(**sector):
+            if is_known and one.uid not in ours:
+                continue
             try:
                 if one.asked(lambda store: store.has(files, **sector, is_update=inputs.is_update)):
                     found.append(one.uid)
@@ -162,8 +174,7 @@ class Storing:
                     raise BadInput(str(error)) from None
                 raise
             if note is not None:
-                outputs = StageOutputs(store=one.name, store_uid=one.uid)
-                write_file(note, json.dumps(document_encode(outputs)).encode())
+                _note(note, one)
             self.stores.reserve(job_id, one, size)
             try:
                 stored_in_time(one, paths.files, **sector, is_update=inputs.is_update)
@@ -228,8 +239,14 @@ def _is_stores_fault(one: Attachment, error: OSError) -> bool:
         return True
 
 
+def _note(note: Path, one: Attachment) -> None:
+    """Write which store a sector is put into, where a kill leaves it."""
+    outputs = StageOutputs(store=one.name, store_uid=one.uid)
+    write_file(note, json.dumps(document_encode(outputs)).encode())
+
+
 def _noted(note: Path) -> StageOutputs:
-    """Return what names the store that FINALIZE put a sector into, if it did."""
+    """Return what names the store that a sector was put into, if it was."""
     try:
         outputs: StageOutputs = document_decode(StageOutputs, json.loads(note.read_text()))
     except (FileNotFoundError, ValueError, BadWire):

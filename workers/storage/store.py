@@ -134,10 +134,15 @@ class Store:
         return target
 
     def has(self, source: SectorFiles, *, miner_id: int, number: int, is_update: bool = False) -> bool:
-        """Return whether everything that `persist` copies is there, of the same sizes as in `source`."""
+        """Return whether everything that `persist` copies is there, of the same sizes as in `source`.
+
+        It is the same replica by its p_aux, which holds comm_c and comm_r_last.
+        """
         place = self.updated_files if is_update else self.files
         target = place(source.parameters, miner_id=miner_id, number=number)
-        if not is_complete(target.sealed, source.parameters.sector_bytes):
+        if not is_complete(target.sealed, source.parameters.sector_bytes) or not target.p_aux.exists():
+            return False
+        if source.p_aux.exists() and source.p_aux.read_bytes() != target.p_aux.read_bytes():
             return False
         return all(
             is_complete(target.cache / kept.name, kept.stat().st_size)

@@ -171,6 +171,33 @@ def test_finalize_takes_the_sector_where_it_lies_once_its_store_is_back(host: Ho
     assert not (tmp_path / "b" / "sealed").exists(), "nothing is stored twice"
 
 
+def test_finalize_counts_only_the_store_that_persist_named(host: Host, tmp_path: Path) -> None:
+    host.persist_in("a")
+    damaged = store.Store(tmp_path / "a").files(seal_parameters(PROOF), miner_id=1000, number=7).sealed
+    damaged.write_bytes(bytes(2048))  # what it is rebuilt for: of the same size
+    (tmp_path / "a").rename(tmp_path / "unmounted")
+    assert isinstance(host.run("PERSIST", token=1), StageOutputs)
+    (tmp_path / "b").rename(tmp_path / "gone")
+    (tmp_path / "unmounted").rename(tmp_path / "a")
+
+    first = host.run(token=2)
+
+    assert isinstance(first, Failure)
+    assert "which is away" in first.error
+    assert host.files.sealed.exists(), "nothing else has the sector whole"
+
+
+def test_files_of_another_replica_are_not_the_sectors(host: Host, tmp_path: Path) -> None:
+    host.persist_in("a")
+    older = store.Store(tmp_path / "a").files(seal_parameters(PROOF), miner_id=1000, number=7)
+    older.sealed.write_bytes(bytes(2048))
+    older.p_aux.write_bytes(bytes(64))  # of a ticket before this one
+
+    assert isinstance(host.run(), StageOutputs)
+
+    assert host.stored_in("a")
+
+
 def test_a_store_that_does_not_answer_holds_nothing_up(
     host: Host, tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
