@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from apps.sectors.models import Sector
 
-CHECKED_WELL: Final = (CopyCondition.GOOD, CopyCondition.NOTED)
 CHECK_HOLDS: Final = timedelta(days=30)
 """How long a check lets a second copy go."""
 
@@ -74,7 +73,9 @@ class OwnStores:
         if (sector.pk, own.pk) in self._missing:
             return f"it is missing in {own.name}, which its row names"
         condition, at = self._copies.get((sector.pk, own.pk), ("", None))
-        if condition not in CHECKED_WELL or at is None:
+        if condition == CopyCondition.NOTED:
+            return f"its files in {own.name} were read once, and their sums recorded: check them there again"
+        if condition != CopyCondition.GOOD or at is None:
             return f"its row names {own.name}, where its files have not been checked: check them there first"
         if self.now - at > CHECK_HOLDS:
             since = f"for {CHECK_HOLDS.days} days"

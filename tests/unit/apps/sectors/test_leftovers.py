@@ -55,6 +55,8 @@ def test_a_second_copy_stays_unless_its_own_is_checked_read_and_there(
     assert "have not been checked: check them there first" in refusal(store, at_work)
     checked(sector, condition="BAD")
     assert "have not been checked: check them there first" in refusal(store, at_work)
+    checked(sector, condition="NOTED")
+    assert "were read once, and their sums recorded: check them there again" in refusal(store, at_work)
     checked(sector)
     assert refusal(store, at_work) == ""
 
