@@ -59,6 +59,7 @@ MOVES: Final = {
     Operation.DROP_COPY: copy_drop,
 }
 MOVES_NOW: Final = "a move writes or removes the sector's files here meanwhile"
+NOT_ORDERED: Final = "it is ordered no more"
 FINISHED_MAX: Final = 100
 """Orders whose end is remembered, should the console ask again."""
 
@@ -179,6 +180,8 @@ class StoreWatch:
         elif command.op is Operation.REMOVE_LEFTOVER:
             name = sector_name(int(args["miner_id"]), int(args["number"]))
             with self._moving, self._changes(args["uid"], name):
+                if not self._is_ordered(command.id):
+                    raise OSError(NOT_ORDERED)
                 others = [one for one in self.stores.attached() if one.uid != args["uid"]]
                 leftover_remove(self._attached_store(args["uid"]), args, others)
         else:
@@ -295,7 +298,7 @@ class StoreWatch:
     def ordered(self, commands: Collection[str]) -> None:
         """Note all that the console orders now: a scan of which it says no more was cancelled, and stops.
 
-        What it has found is forgotten; what changes files goes on to its end.
+        What it has found is forgotten; what changes files goes on to its end, or does not begin.
         """
         with self._lock:
             self._withdrawn |= {one for one, fault in self._orders.items() if fault is None} - {*commands}

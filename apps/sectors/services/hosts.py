@@ -40,7 +40,7 @@ from apps.sectors.services.retirement import retire_when_drained, retirement_can
 from apps.sectors.services.role_labels import worker_labels_sync
 from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.services.store_checks import checks_continue, checks_note
-from apps.sectors.services.store_findings import findings_note
+from apps.sectors.services.store_findings import findings_note, removals_withdraw
 from apps.sectors.services.store_scans import scans_note
 from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState
@@ -131,7 +131,7 @@ def worker_register(
         heartbeat_s=policy.heartbeat_s,
         lease_s=policy.lease_s,
         poll_ms=policy.poll_ms,
-        commands=commands_open(worker),
+        commands=commands_open(worker, now=now),
         sector_bytes=sector_bytes_usual(tenant_id),
     )
 
@@ -170,10 +170,12 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
     )
 
 
-def commands_open(worker: Worker) -> tuple[Command, ...]:
-    """Return what the worker has not done yet."""
-    rows = worker.commands.filter(done_at=None).order_by("pk")
-    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in rows)
+def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
+    """Return what the worker has not done yet and is still to do; call it in a transaction."""
+    rows = list(worker.commands.filter(done_at=None).order_by("pk"))
+    withdrawn = removals_withdraw(rows, now=now)
+    told = (row for row in rows if row.pk not in withdrawn)
+    return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in told)
 
 
 @transaction.atomic
@@ -226,7 +228,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     return HeartbeatAnswer(
         renewed=tuple(renewed),
         lost=tuple(lost),
-        commands=commands_open(worker) if may_have_commands else (),
+        commands=commands_open(worker, now=now) if may_have_commands else (),
         takes_containers=takes_containers_at(network),
         is_retired=is_retired,
     )

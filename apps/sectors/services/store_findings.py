@@ -288,6 +288,32 @@ def leftovers_remove(
     return [one if one.refusal else known.get(one.finding.pk) or Planned(one.finding, FASTER) for one in plan]
 
 
+def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> set[int]:
+    """Withdraw those of a host's orders by which the last good copy of a sector may go; return their keys.
+
+    Between an order and its host's answer lie hours, if the host is away or moves come first: the sector's
+    own files may be found bad, or lost, meanwhile.  Call it in a transaction, before the host is told.
+    """
+    by_finding = {
+        str(one.args["finding"]): one
+        for one in orders
+        if one.op == Operation.REMOVE_LEFTOVER and one.args.keys() >= {"finding", "whole"}
+    }
+    if not by_finding:
+        return set()
+    rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
+    copies = [one for one in _locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
+    own, withdrawn = OwnStores(copies, now=now), set()
+    for finding in copies:
+        if finding.sector is None or not (fault := own.fault(finding.sector)):
+            continue
+        advance(finding, "FAIL", error=f"withdrawn: {fault}", updated_at=now)
+        withdrawn.add(by_finding[str(finding.uuid)].pk)
+        publish(Change("store", str(finding.store.uuid), finding.store.tenant_id))
+    WorkerCommand.objects.filter(pk__in=withdrawn).delete()
+    return withdrawn
+
+
 def _with_sectors_locked(findings: Iterable[StoreFinding]) -> list[StoreFinding]:
     """Return findings with their sectors as they are now; nothing else changes these until the end."""
     found = list(findings)

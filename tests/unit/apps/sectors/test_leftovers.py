@@ -13,6 +13,7 @@ from apps.dashboard.pages.storage.scans import scan_card
 from apps.sectors.errors import RunUnderWay, StoreRefused
 from apps.sectors.models import Sector
 from apps.sectors.services import store_findings
+from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.moves import moves_begin, moves_continue, unchanged_lock
 from apps.sectors.services.store_findings import (
     findings_adopt,
@@ -23,7 +24,7 @@ from apps.sectors.services.store_findings import (
 from apps.sectors.store_models import Store, StoreAttachment, StoreMove
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.sectors.store_scan_selectors import counts_text
-from poolsite.wire.hosts import Operation
+from poolsite.wire.hosts import Heartbeat, Operation
 from tests.people import principal
 from tests.unit.apps.sectors import test_store_scans
 from tests.unit.apps.sectors.sealing import NOON
@@ -98,6 +99,27 @@ def test_nothing_changes_a_sector_of_which_a_leftover_is_being_removed(
     moves_continue(worker, now=NOON)
     move.refresh_from_db()
     assert move.state == "COPYING"
+
+
+def test_a_removal_is_withdrawn_once_its_sectors_own_files_are_found_bad(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = scanned(worker)
+    sector = Sector.objects.get(number=3)
+    checked(sector)
+    removed(store, work(monkeypatch, live=[3]))
+    quiet = Heartbeat(boot_id=worker.boot_id)  # it has done nothing yet
+    [told] = worker_heartbeat(worker, quiet, now=NOON).commands
+    assert told.op == Operation.REMOVE_LEFTOVER
+
+    checked(sector, condition="BAD")
+
+    assert worker_heartbeat(worker, quiet, now=NOON).commands == ()
+    finding = store.findings.get(name=COPY)
+    assert finding.state == "FOUND"
+    assert finding.error.startswith("withdrawn: its row names b, where its files have not been checked")
+    assert not worker.commands.filter(done_at=None).exists()
+    unchanged_lock(sector)
 
 
 def test_a_removal_of_another_tenants_number_holds_nothing_back(worker: Worker) -> None:

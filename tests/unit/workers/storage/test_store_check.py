@@ -382,3 +382,16 @@ def test_a_leftover_stays_while_a_store_that_may_share_it_is_away(stores: Stores
     stores.detach(other.uid)
     watch._carry_out(remove)
     assert not (tmp_path / "a" / SEALED).exists()
+
+
+def test_a_leftover_that_is_to_go_no_more_stays(stores: Stores, tmp_path: Path) -> None:
+    watch = StoreWatch(stores, sector_bytes=2048)
+    args = {"uid": stores.attached()[0].uid, "miner_id": "1000", "number": "7", "whole": "yes"}
+    remove = Command(id="r", op=Operation.REMOVE_LEFTOVER, args=args)
+    watch._orders["r"] = None  # a move comes first
+    watch.ordered([])
+
+    watch._carry_out(remove)
+
+    assert watch.order(remove) == "it is ordered no more"
+    assert (tmp_path / "a" / SEALED).exists()
