@@ -16,7 +16,8 @@ from apps.miners.states import RoleKind
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
 from apps.sectors.number_models import NumberReservation
-from apps.sectors.states import BatchKind, BatchState
+from apps.sectors.states import BatchKind, BatchState, FindingKind, ScanState
+from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.sectors.target_models import SealTarget
 from apps.users.encryption import text_encrypt
 from poolsite.filecoin.address import id_address
@@ -70,6 +71,7 @@ class Pool:
     refused: Message
     piece: Piece
     store: Store
+    mirror: Store
 
 
 def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
@@ -110,6 +112,7 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     prover = factories.worker(f"{of}-prover", of=of, kinds=[JobKind.WINDOW_POST])
     store = factories.store(sealer)
     factories.store(prover)
+    mirror = factories.store(sealer, "mirror")
     factories.worker(f"{of}-old", of=of, seen_at=now() - timedelta(hours=1), is_draining=True)
     factories.signer_connection(owner, of=of, requests=1204, p50_ms=11.8, p99_ms=40.2)
     factories.prover_connection(actor_id, of=of, requests=3, failures=1, last_failure="no answer in time")
@@ -121,13 +124,16 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     named = {name: messages[name] for name in ("landed", "flying", "stuck", "refused")}
     _roles(miner)
     piece = factories.piece(miner)
+    sectors = _sectors(miner, sealer)
+    _scans(sealer, store, mirror, whole=sectors["active"], missing=sectors["faulty"])
     return Pool(
         miner=miner,
         wallet=wallet,
         sealer=sealer,
         store=store,
+        mirror=mirror,
         piece=piece,
-        **_sectors(miner, sealer),
+        **sectors,
         **named,
     )
 
@@ -142,6 +148,20 @@ def _roles(miner: Miner) -> None:
     NumberReservation.objects.create(
         miner=miner, name="lotus-sealer", runs=[100, 100], count=100, last=199, actor="ann"
     )
+
+
+def _scans(host: Worker, store: Store, mirror: Store, *, whole: Sector, missing: Sector) -> None:
+    """A scan that found something of each kind, and one that a host is at."""
+    StoreScan.objects.create(store=store, worker=host, state=ScanState.DONE, known=1)
+    for kind, name, sector, size in (
+        (FindingKind.ELSEWHERE, "s-t02001-0", whole, 2048),
+        (FindingKind.MISSING, "s-t02001-1", missing, 0),
+        (FindingKind.UNKNOWN, "s-t02001-99", None, 2048),
+        (FindingKind.HALF, "s-t02001-98", None, 1024),
+        (FindingKind.OTHER, "lost+found", None, 0),
+    ):
+        StoreFinding.objects.create(store=store, kind=kind, name=name, sector=sector, size=size)
+    StoreScan.objects.create(store=mirror, worker=host)
 
 
 def _messages(of: str, miner: Miner, wallet: Wallet) -> dict[str, Any]:
@@ -326,6 +346,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "store-redeclare": reverse("store-redeclare", args=[pool.store.uuid]),
         "store-check": reverse("store-check", args=[pool.store.uuid]),
         "store-forget": reverse("store-forget", args=[pool.store.uuid]),
+        "store-scanning": reverse("store", args=[pool.mirror.uuid]),
         "sender": reverse("sender", args=[pool.wallet.address]),
         "wallet-name": reverse("wallet-name", args=[pool.wallet.address]),
         "message-landed": reverse("message", args=[pool.landed.id]),

@@ -18,33 +18,6 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Visit
 
 EMPTY_PAGES: Final = (*demo_data.LISTS, *demo_data.FORMS)
-PAGES: Final = (
-    *EMPTY_PAGES,
-    "miner",
-    "miner-roles",
-    "miner-addresses",
-    "miner-adopt",
-    "miner-batches",
-    "miner-proving-settings",
-    "miner-target",
-    "sectors-remove-files",
-    "sectors-snap-up",
-    "proving-deadline",
-    "proving-partition",
-    "sector-active",
-    "sector-sealing",
-    "sector-paused",
-    "sector-abort",
-    "sector-restore",
-    "sector-state-set",
-    "host",
-    "sender",
-    "message-cancel",
-    "message-landed",
-    "message-flying",
-    "message-stuck",
-    "message-mark-bad",
-)
 OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "status")
 """Not there for a tenant, or without rows of their own."""
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
@@ -61,7 +34,7 @@ def test_filled_pages_fit_every_width_and_have_no_findings(look: Visit, operator
     sideways: dict[str, dict[int, int]] = {}
     found: dict[str, list[str]] = {}
 
-    for name in PAGES[part::PARTS]:
+    for name in list(addresses)[part::PARTS]:
         page.page.set_viewport_size(DESKTOP)
         page.page.emulate_media(color_scheme="light")
         page.go(addresses[name])
