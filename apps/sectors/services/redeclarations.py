@@ -105,7 +105,7 @@ def redeclarations_follow(*, now: datetime) -> None:
 @transaction.atomic
 def _follow(key: int, *, now: datetime) -> None:
     """Order the next looks, or end it.  One step, so that whoever dies in it leaves all as it was."""
-    store = Store.objects.select_for_update().get(scans=key)
+    store = Store.objects.select_for_update(no_key=True).get(scans=key)
     scan = store.scans.select_for_update(of=("self",)).get(pk=key)
     if scan.settled_at is not None:
         return

@@ -75,7 +75,7 @@ def check_begin(
         raise BadValue(f"must be from {PACE_LEAST} to {PACE_MOST} bytes a second", field="bytes_s")
     if sector is not None and sector.tenant_id != store.tenant_id:
         raise BadValue("is another tenant's", field="sector")
-    locked = Store.objects.select_for_update().get(pk=store.pk)
+    locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     running = locked.checks.select_for_update(of=("self",)).select_related("worker", "store")
     same = running.filter(state=StoreCheckState.RUNNING, sector=sector).first()
     if same is not None and not worker_is_away(same.worker, now=now):

@@ -115,7 +115,7 @@ def findings_adopt(
 
     Without `uuids`, of as many as a host is told of at a time.  Raises StoreRefused if none can be adopted.
     """
-    locked = Store.objects.select_for_update().get(pk=store.pk)
+    locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     plan = adoptions_plan(findings_picked(locked, uuids, FindingKind.ELSEWHERE), now=now)
     chosen = [one.finding for one in plan if not one.refusal]
     if not chosen:

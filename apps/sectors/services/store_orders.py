@@ -75,7 +75,7 @@ def store_attach(worker: Worker, path: str, *, is_new: bool, by: Principal) -> W
 @transaction.atomic
 def store_detach(attachment: StoreAttachment, *, now: datetime, by: Principal) -> WorkerCommand:
     """Order a host to detach a store; its files stay.  Raises StoreRefused."""
-    store = Store.objects.select_for_update().get(pk=attachment.store_id)
+    store = Store.objects.select_for_update(no_key=True).get(pk=attachment.store_id)
     if reason := detach_refusal(attachment, now=now):
         raise StoreRefused(reason)
     target = f"{store.name} of {attachment.worker.name}"

@@ -61,7 +61,7 @@ def scan_begin(
 
     One whose host is away goes to another host.  Raises StoreRefused.
     """
-    locked = Store.objects.select_for_update().get(pk=store.pk)
+    locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     running = locked.scans.select_for_update(of=("self",)).filter(state=ScanState.RUNNING)
     same = running.select_related("worker", "store").first()
     if same is not None and (same.told is not None or not worker_is_away(same.worker, now=now)):

@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, JobEvent
 from apps.sectors.services.damocles_hosts import damocles_host
 from apps.sectors.services.damocles_proofs import proofs_heartbeat
 from apps.sectors.services.retirement import worker_retire
+from apps.sectors.services.store_events import event_write
+from apps.sectors.services.store_scans import scan_begin
+from apps.sectors.store_scan_models import StoreScan
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON, host
 from tests.unit.apps.sectors.test_role_labels import Beside, lock_now
@@ -124,3 +127,19 @@ def test_a_retirement_locks_jobs_in_the_order_of_all_others() -> None:
         beside = Beside(lambda: worker_retire(worker, now=NOON))
         lock_now(Job.objects.filter(pk=second.pk))
     beside.end()
+
+
+def test_a_scan_is_ordered_while_another_is_compared() -> None:
+    worker = host("u1", "b1")
+    store = factories.store(worker, "a")
+    scan = StoreScan.objects.create(store=store, worker=worker, told={"v": 1, "command": "c", "miners": []})
+
+    with transaction.atomic():  # as the comparison, whose findings and event refer to the store
+        lock_now(StoreScan.objects.filter(pk=scan.pk))
+        beside = Beside(lambda: scan_begin(store, now=NOON, by=people.principal()))
+        event_write(store, "SCANNED", actor="", note="", now=NOON)
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    beside.end()
+
+    assert store.scans.count() == 1
