@@ -31,6 +31,8 @@ from workers.host_settings import (
 )
 from workers.host_sums import HostAsks, room_proposed
 from workers.stage_processors import HostProcessors, Location, StageProcessor
+from workers.storage.bucket import SCHEME, BucketSettings, url_fault
+from workers.storage.bucket_files import store_path
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
@@ -89,6 +91,8 @@ class HostConfig:
     """Where finished sectors lie; sealer and prover of one pool share them."""
     read_only_stores: frozenset[Path] = frozenset()
     """Those of them that this host puts nothing into."""
+    buckets: dict[str, BucketSettings] = field(default_factory=dict)
+    """Those of them that are buckets, by url: how each is reached."""
     console: str
     """Address of the console, as http://localhost:8000."""
     token: str = field(repr=False)
@@ -164,9 +168,9 @@ def common_arguments(parser: argparse.ArgumentParser, *, folder: str) -> None:
     )
     parser.add_argument(
         "--store",
-        type=Path,
+        type=store_path,
         action="append",
-        help=f"where finished sectors lie, one or several ({DEFAULT_STORE})",
+        help=f"where finished sectors lie, one or several: folders, or s3://bucket/prefix ({DEFAULT_STORE})",
     )
     parser.add_argument("--console", default="http://127.0.0.1:8000", help="address of the console")
     secret = parser.add_mutually_exclusive_group()
@@ -198,7 +202,6 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
     given.name = given.name or damocles.name
-    given.store = given.store or [Path(place) for place in damocles.stores]
     given.sector_size = given.sector_size or damocles.sector_size
     common = _common_read(given, file, program="sealer")
     children = HostProcessors(
@@ -212,7 +215,7 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     own["default"][SECTOR_ROOM] = max(ROOM_LEAST, ROOM_SECTORS * common["sector_bytes"])
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
-    common["read_only_stores"] = frozenset(Path(place).resolve() for place in damocles.read_only)
+    common["read_only_stores"] = frozenset(store_path(place).resolve() for place in damocles.read_only)
     asks = HostAsks(
         path=str(path),
         sector_bytes=common["sector_bytes"],
@@ -254,6 +257,10 @@ def config_path(folder: Path, named: Path | None) -> Path:
 def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> dict[str, Any]:
     """Return the fields of `HostConfig`.  Raises BadConfig."""
     processors, own = file.processors, given.dir / TOKEN_FILE
+    stores = given.store or [store_path(place) for place in file.damocles.stores]
+    for store in map(str, stores):
+        if store.startswith(SCHEME) and (fault := url_fault(store)):
+            raise BadConfig(f"--store is {store!r}: {fault}")
     if given.token_file is None and not given.token and not own.exists():
         raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
     for stage in PROOF_STAGES[program]:
@@ -263,7 +270,8 @@ def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> 
         raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
     return {
         "folder": given.dir.resolve(),
-        "stores": tuple(dict.fromkeys(path.resolve() for path in given.store or [DEFAULT_STORE])),
+        "stores": tuple(dict.fromkeys(path.resolve() for path in stores or [DEFAULT_STORE])),
+        "buckets": file.damocles.buckets,
         "console": console_read(given.console),
         "token": "" if given.token else token_read(given.token_file or own),
         "join_token": given.token,

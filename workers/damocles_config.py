@@ -11,10 +11,20 @@ from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
 from workers.config_mistakes import BadFile, FileChecks, lines_of
-from workers.damocles_keys import ATTACHED, PLAIN_TABLES, SEALING, SEALING_HERE, THREAD, is_tables
+from workers.damocles_keys import (
+    ATTACHED,
+    BUCKET,
+    PLAIN_TABLES,
+    SEALING,
+    SEALING_HERE,
+    SECRETS,
+    THREAD,
+    is_tables,
+)
 from workers.damocles_processors import ProcessorReader
 from workers.host_settings import SECTORS_MAX, SLOTS
 from workers.stage_processors import HostProcessors
+from workers.storage.bucket import BucketSettings, credentials_fault
 from workers.storage.store import MARK
 
 if TYPE_CHECKING:
@@ -58,6 +68,8 @@ class DamoclesFile:
     stores: list[str] = field(default_factory=list)
     read_only: list[str] = field(default_factory=list)
     """Of `stores`, those into which nothing is put."""
+    buckets: dict[str, BucketSettings] = field(default_factory=dict)
+    """Of `stores`, those that are buckets: how each is reached."""
     notes: list[str] = field(default_factory=list)
     """What is read and not obeyed, with what to do instead."""
 
@@ -127,20 +139,43 @@ class _Reader(FileChecks):
         """Read where finished sectors lie."""
         names: set[str] = set()
         for path, one in self.tables(data, ("attached",)):
-            self.keys(one, path, ATTACHED)
-            if "location" not in one:
-                raise self.wrong((*path, "location"), "is missing", 'write location = "/mnt/store"')
-            name = str(one.get("name", one["location"]))
+            place = self.store_place(path, one)
+            name = str(one.get("name", place))
             if name in names:
                 raise self.wrong((*path, "name"), f"is {name!r} twice", "give each store a name of its own")
             names.add(name)
-            self.file.stores.append(one["location"])
+            self.file.stores.append(place)
             if one.get("readonly", False):
-                self.file.read_only.append(one["location"])
+                self.file.read_only.append(place)
         worker = data.get("worker", {})
         for pattern in (*worker.get("scan_persist_stores", ()), *worker.get("ScanPersistStores", ())):
             found = sorted(glob(f"{pattern}/{MARK}"))
             self.file.stores += [str(FilePath(mark).parent) for mark in found]
+
+    def store_place(self, path: Path, one: dict[str, Any]) -> str:
+        """Return a store's folder, or its bucket's url; how that is reached is noted.  Raises BadFile."""
+        for name in SECRETS:
+            if name in one:  # not said with its value: it would stand in a log
+                remedy = "take it out, and write it in the worker's environment or in a file of mode 600"
+                raise self.wrong((*path, name), "must not stand here", f"{remedy} (credentials = …)")
+        self.keys(one, path, ATTACHED)
+        if "url" not in one:
+            for name in BUCKET:
+                if name in one:
+                    raise self.wrong((*path, name), "is for a bucket", 'write url = "s3://…", or take it out')
+            if "location" not in one:
+                remedy = 'write location = "/mnt/store", or url = "s3://sectors/pool1"'
+                raise self.wrong((*path, "location"), "is missing", remedy)
+            return str(one["location"])
+        if "location" in one:
+            raise self.wrong((*path, "url"), "stands beside location", "keep one of them: two stores are two")
+        settings = BucketSettings(**{name: str(one.get(name, "")) for name in BUCKET})
+        if settings.credentials and (fault := credentials_fault(FilePath(settings.credentials))):
+            what, _, remedy = fault.rpartition(": ")
+            raise self.wrong((*path, "credentials"), f"is {settings.credentials!r}; {what}", remedy)
+        place = str(one["url"]).rstrip("/")
+        self.file.buckets[place] = settings
+        return place
 
     def threads(self, data: dict[str, Any]) -> None:
         """Read the sealing threads: each is a folder for one sector at a time."""

@@ -9,6 +9,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from workers.storage.bucket import endpoint_fault, url_fault
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -79,6 +81,16 @@ def plan(value: Any) -> str:
     return "" if value in PLANS else f"write one of {', '.join(PLANS)}"
 
 
+def bucket_url(value: Any) -> str:
+    """Check a bucket's url."""
+    return url_fault(value) if isinstance(value, str) else 'write a url, as "s3://sectors/pool1"'
+
+
+def endpoint(value: Any) -> str:
+    """Check the address of a bucket's server."""
+    return endpoint_fault(value if isinstance(value, str) else "")
+
+
 def table(value: Any) -> str:
     """Check a table."""
     return "" if isinstance(value, dict) else "write a table"
@@ -124,7 +136,20 @@ SEALING_HERE: Final = {
 }
 """Keys of [sealing] that are not obeyed, and what stands for them."""
 THREAD: Final = {"location": place, "plan": plan, "sealing": table}
-ATTACHED: Final = {"name": text, "location": place, "readonly": flag}
+ATTACHED: Final = {
+    "name": text,
+    "location": place,
+    "readonly": flag,
+    "url": bucket_url,
+    "endpoint": endpoint,
+    "region": text,
+    "credentials": place,
+}
+"""Of a store; those of a bucket, from `url` on, are our own."""
+BUCKET: Final = ("endpoint", "region", "credentials")
+"""Keys of a store that only a bucket has."""
+SECRETS: Final = ("access_key", "secret_key", "aws_access_key_id", "aws_secret_access_key", "secret")
+"""What does not stand in the file."""
 LIMITATION: Final = {"concurrent": table, "staggered": table}
 CGROUP: Final = {"group_name": text, "cpuset": cpuset}
 PROCESSOR: Final = {

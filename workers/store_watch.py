@@ -346,7 +346,7 @@ class StoreWatch:
 
 def disk_folders(stores: Stores) -> tuple[Path, ...]:
     """Return the folders of the stores that can be read, whose disks are reported."""
-    return tuple(one.store.root for one in stores.here())
+    return tuple(one.store.root for one in stores.here() if not one.is_bucket)
 
 
 class _Look:

@@ -108,7 +108,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     console = Console(config.console, config.token)
     leases = LeaseKeeper(config, console, kinds=STAGED, slots=dict(config.slots))
     leases.settings = config.settings
-    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
+    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     journal = Journal(config.folder / "jobs")

@@ -25,6 +25,7 @@ from poolsite.wire.pipeline import (
     Stage,
     UnsealStage,
 )
+from workers.agent.fetched import READING, fetched_remove, store_near
 from workers.agent.journal import Failure, Journal, Work
 from workers.agent.paths import (
     REBUILD_STATES,
@@ -41,6 +42,7 @@ from workers.processors import pc1_output
 from workers.processors.errors import BadFile, BadInput, BadPiece, ProcessorError, TemporaryError
 from workers.processors.stages import stage_named
 from workers.processors.tasks import Pc1Output, Pc2Output, PieceInfo, PieceSource, UpdateKey
+from workers.storage.bucket_path import BucketPath
 from workers.storage.files import (
     DamagedFile,
     NotEnoughSpace,
@@ -190,6 +192,7 @@ class StageRunner:
             return self._upload(job_id, work.token, paths)
         if spec.stage in self.files_only:
             outputs = self.files_only[spec.stage](job_id, inputs, paths)
+            fetched_remove(paths.job)
             progress(1, 1)
             return outputs
 
@@ -209,6 +212,8 @@ class StageRunner:
         output = call("snap_decode" if is_decoded else spec.task)
         if spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
             call("synthetic", replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r))
+        if spec.stage == UnsealStage.UNSEAL:
+            fetched_remove(paths.job)
         return self._conclude(job_id, work, paths, output)
 
     def _conclude(self, job_id: str, work: Work, paths: SealingPaths, output: Any) -> StageOutputs:
@@ -301,6 +306,8 @@ class StageRunner:
         """Return where a sector is sealed, with the folders made.  Raises StoreAway."""
         is_stored = inputs.stage in UNSEAL_STAGES or (inputs.is_update and inputs.state not in REBUILD_STATES)
         store = self.storing.store_of(inputs) if is_stored else None
+        if store is not None and isinstance(store.root, BucketPath) and inputs.stage in READING:
+            store = store_near(store, self.journal.folder(job_id), inputs)
         # Bytes are unsealed in the store, and a guest's proof is made from its job's folder alone.
         is_elsewhere = inputs.stage in UNSEAL_STAGES or is_guest(inputs)
         root = self.folder if is_elsewhere else self.places.root(job_id, inputs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
@@ -18,7 +17,9 @@ from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
 from workers.prover.located import OtherPlaces, sectors_locate, store_having
+from workers.prover.near import task_near
 from workers.prover.winning_first import WAIT_MAX_S, WinningFirst
+from workers.storage.bucket_files import store_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -266,12 +267,18 @@ class Prover:
         return Complete(token=assignment.token, proof=bytes(output.proof), ms=took)
 
     def _call(self, assignment: Assignment, task: Any, *, progress: Callable[[int, int], None]) -> Any:
-        return self.pool.call(
-            assignment.kind.value,
-            task,
-            progress=progress,
-            is_wanted=lambda: not self.leases.is_lost(assignment.id),
-        )
+        def call(task: Any) -> Any:
+            return self.pool.call(
+                assignment.kind.value,
+                task,
+                progress=progress,
+                is_wanted=lambda: not self.leases.is_lost(assignment.id),
+            )
+
+        if isinstance(task, AggregateTask):
+            return call(task)
+        with task_near(task, self.stores.folder) as near:
+            return call(near)
 
     def task_of(
         self, inputs: WindowPostInputs, replicas: tuple[Replica, ...] | None = None
@@ -330,5 +337,5 @@ def _located(replicas: Iterable[Replica], reasons: dict[int, str]) -> tuple[BadS
 
 
 def _missing(replica: Replica) -> str:
-    gone = [path for path in (replica.sealed_file, replica.cache_dir) if not Path(path).exists()]
+    gone = [path for path in (replica.sealed_file, replica.cache_dir) if not store_path(path).exists()]
     return f"{gone[0]} is missing" if gone else ""

@@ -29,6 +29,7 @@ from workers.processors.pool import ChildSpec, ProcessorPool
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover
+from workers.prover.near import near_clear, task_near
 from workers.prover.preparation import Preparation
 from workers.prover.winning import compute_proof
 from workers.prover.winning_first import WinningFirst
@@ -60,7 +61,8 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     Return the exit code; UPGRADE_EXIT ends the program.  Raises TokenRefused, BadMark.
     """
     console = Console(config.console, config.token)
-    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores)
+    near_clear(config.folder)
+    stores = Stores(config.folder, config.stores, read_only=config.read_only_stores, buckets=config.buckets)
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     kinds = (*JOBS, JobKind.AGGREGATE) if powers_path().exists() else JOBS
@@ -93,8 +95,8 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
 
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
-            with gate.winning():
-                return pool.call(WINNING, replace(task, needs_groth16=not leases.takes_containers))
+            with gate.winning(), task_near(task, config.folder) as near:
+                return pool.call(WINNING, replace(near, needs_groth16=not leases.takes_containers))
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 

@@ -1,7 +1,8 @@
 """Files that appear whole or not at all: written under a temporary name, synced, renamed.
 
 A kill at any moment leaves the old file, nothing, or the complete new one; a leftover `.tmp` is
-overwritten by the next run.
+overwritten by the next run.  What a store in a bucket does another way is told apart by its path's type
+(`bucket_files`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ import ctypes
 import errno
 import mmap
 import os
-import shutil
+import secrets
+from dataclasses import dataclass
+from functools import singledispatch
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +87,7 @@ def finish_file(path: Path) -> None:
     sync_folder(path.parent)
 
 
+@singledispatch
 def write_file(path: Path, content: bytes) -> None:
     """Write a small file."""
     with temporary_name(path).open("wb") as file:
@@ -91,6 +95,17 @@ def write_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     finish_file(path)
+
+
+@singledispatch
+def write_new(path: Path, content: bytes) -> None:
+    """Write a small file that is not there yet.  Raises FileExistsError: of several at once one wins."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    write_file(fresh, content)
+    try:
+        os.link(fresh, path)
+    finally:
+        fresh.unlink()
 
 
 def copy_file(
@@ -105,6 +120,19 @@ def copy_file(
 
     Raises TruncatedFile if it is longer, DamagedFile if its SHA-256 is not `digest`.
     """
+    file_put(target, source, size_bytes=size_bytes, digest=digest, beat=beat)
+
+
+@singledispatch
+def file_put(
+    target: Path,
+    source: Path,
+    *,
+    size_bytes: int,
+    digest: str | None,
+    beat: Callable[[], None] | None,
+) -> None:
+    """Copy as `copy_file` does: the target says how."""
     temporary = temporary_name(target)
     with source.open("rb") as reader, temporary.open("wb") as writer:
         seen, unsynced = sha256(), 0
@@ -129,9 +157,32 @@ def copy_file(
     finish_file(target)
 
 
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a disk has."""
+
+    total: int
+    free: int
+    is_read_only: bool = False
+
+
+@singledispatch
+def space_of(folder: Path) -> Space:
+    """Return what the disk of a folder has.  Raises OSError."""
+    disk = os.statvfs(folder)
+    is_read_only = bool(disk.f_flag & os.ST_RDONLY)
+    return Space(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize, is_read_only)
+
+
+@singledispatch
+def names_in(folder: Path) -> list[str]:
+    """Return the names in a folder.  Raises FileNotFoundError, OSError."""
+    return os.listdir(folder)
+
+
 def space_check(folder: Path, needed_bytes: int) -> None:
     """Raises NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
-    free = shutil.disk_usage(folder).free
+    free = space_of(folder).free
     if free < needed_bytes:
         raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")
 

@@ -7,17 +7,15 @@ that a copy goes on where it was.
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.checksums import disk_digest, file_digest
-from workers.storage.files import DamagedFile, copy_file, space_check, temporary_name, write_file
+from workers.storage.files import TEMPORARY_SUFFIX, DamagedFile, copy_file, space_check, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
 from workers.storage.stores import NotAttached
@@ -26,6 +24,7 @@ from workers.storage.used import SECTOR_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from workers.storage.store import Store
     from workers.storage.stores import Attachment, Stores
@@ -79,30 +78,30 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
     _replica_check(source.require(), sector)
     target.require()
-    apart_check(Path(source.path), Path(target.path), sector.name)
-    files = sector_files(Path(source.path), sector.name)
+    here, there = source.store.root, target.store.root
+    apart_check(here, there, sector.name)
+    files = sector_files(here, sector.name)
     path = stores.folder / MOVES / sector.move
     path.parent.mkdir(parents=True, exist_ok=True)
-    noted, recorded = _noted(path), SectorSums(Path(source.path), sector.name).read()
-    todo = [Path(source.path) / file for file in files if noted.get(file, BEGUN) == BEGUN]
+    noted, recorded = _noted(path), SectorSums(here, sector.name).read()
+    todo = [here / file for file in files if noted.get(file, BEGUN) == BEGUN]
     size = sum(file.stat().st_size for file in todo)
     try:
-        space_check(Path(target.path), size)
+        space_check(there, size)
         stores.reserve(f"move-{sector.move}", target, size)
         for file in files:  # before anything is written: what is there may be the last good copy
-            if (Path(target.path) / file).exists() and noted.get(file, BEGUN) == BEGUN:
-                _recorded_check(Path(source.path) / file, recorded.get(file))
+            if (there / file).exists() and noted.get(file, BEGUN) == BEGUN:
+                _recorded_check(here / file, recorded.get(file))
         for file in files:
-            copy = Path(target.path) / file
-            if not _is_there(copy, Path(source.path) / file, noted.get(file)):
+            copy = there / file
+            if not _is_there(copy, here / file, noted.get(file)):
                 if not copy.exists():  # so that a kill leaves nothing that nobody knows of
                     _note(path, noted | {file: BEGUN})
-                noted[file] = _file_copy(Path(source.path) / file, copy, recorded.get(file))
+                noted[file] = _file_copy(here / file, copy, recorded.get(file))
                 _note(path, noted)
         _replica_check(target.require(), sector)
-        root = Path(target.path)
-        sums = {file: FileSum((root / file).stat().st_size, noted[file]) for file in files}
-        SectorSums(root, sector.name).record(sums)
+        sums = {file: FileSum((there / file).stat().st_size, noted[file]) for file in files}
+        SectorSums(there, sector.name).record(sums)
     except OSError as error:
         left = _copy_undo(source, target, sector, files=files, path=path)
         raise type(error)(f"{error}; {left} in {target.path}") from error
@@ -120,7 +119,7 @@ def _copy_undo(
     """
     noted = _noted(path)
     copied = sum(digest != BEGUN for digest in noted.values())
-    begun = [str(temporary_name(Path(file))) for file in files if noted.get(file, BEGUN) == BEGUN]
+    begun = [f"{file}{TEMPORARY_SUFFIX}" for file in files if noted.get(file, BEGUN) == BEGUN]
     try:
         _replica_check(source.require(), sector)
         root = target.require().root
@@ -129,7 +128,7 @@ def _copy_undo(
         SectorSums(root, sector.name).forget(noted)
         for kind in SECTOR_KINDS:
             with suppress(FileNotFoundError, NotADirectoryError):
-                (Path(target.path) / kind / sector.name).rmdir()
+                (root / kind / sector.name).rmdir()
         path.unlink(missing_ok=True)
     except OSError as error:
         log.warning("half_copy_left", sector=sector.number, target=target.name, reason=str(error)[:200])
@@ -145,10 +144,11 @@ def sector_remove(stores: Stores, sector: MovedSector) -> None:
     source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
     _replica_check(target.require(), sector)
     root = source.require().root
-    apart_check(root, Path(target.path), sector.name)
+    there = target.store.root
+    apart_check(root, there, sector.name)
     noted = _noted(stores.folder / MOVES / sector.move)
     for file in sector_files(root, sector.name):
-        copy = Path(target.path) / file
+        copy = there / file
         if not copy.is_file() or copy.stat().st_size != (root / file).stat().st_size:
             raise DamagedFile(f"{copy} is not what {root / file} is: it was not copied, so that one stays")
         if disk_digest(copy) != (noted.get(file) or file_digest(root / file)):
@@ -170,7 +170,7 @@ def copy_drop(stores: Stores, sector: MovedSector) -> None:
     source, target = _store(stores, sector.from_uid), _store(stores, sector.to_uid)
     path = stores.folder / MOVES / sector.move
     stores.release(f"move-{sector.move}")
-    files = sector_files(Path(source.path), sector.name)
+    files = sector_files(source.store.root, sector.name)
     left = _copy_undo(source, target, sector, files=files, path=path)
     if path.exists():
         raise DamagedFile(f"{left} in {target.path}: the old copy is not there whole")
@@ -190,9 +190,11 @@ def sector_files(root: Path, name: str) -> list[str]:
 
 def apart_check(root: Path, other: Path, name: str) -> None:
     """Raise DamagedFile if two stores have one folder, by a link: removing from one would take both."""
+    if type(root) is not type(other):  # a folder and a bucket share nothing
+        return
     for part in ("", *SECTOR_KINDS, *(f"{kind}/{name}" for kind in SECTOR_KINDS)):
         with suppress(FileNotFoundError, NotADirectoryError):
-            if os.path.samefile(root / part, other / part):
+            if (root / part).samefile(other / part):
                 raise DamagedFile(f"{root / part} and {other / part} are one: the stores share it by a link")
 
 

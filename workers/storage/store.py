@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import secrets
 import shutil
 import uuid
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import TYPE_CHECKING, Final
 
 from workers.storage.checksums import Checksums
-from workers.storage.files import copy_file, is_complete, write_file
+from workers.storage.files import copy_file, is_complete, names_in, write_new
 from workers.storage.sector import SectorFiles, sector_name
 from workers.storage.store_mark import StoreMark, mark_read
 from workers.storage.sums import FileSum, SectorSums
@@ -39,7 +39,7 @@ class StoreAway(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A folder of finished sectors."""
+    """A folder of finished sectors, or what stands for one in a bucket."""
 
     root: Path
 
@@ -55,11 +55,8 @@ class Store:
             self.root.mkdir(parents=True, exist_ok=True)
             name = f"store-{secrets.token_hex(4)}"
             facts = {"ID": str(uuid.uuid4()), "Name": name, "Strict": False, "ReadOnly": False, "Weight": 1}
-            fresh = path.with_name(f"{MARK}.{name}")
-            write_file(fresh, json.dumps(facts, indent=2).encode())
             with contextlib.suppress(FileExistsError):  # of sealer and prover at once one wins
-                os.link(fresh, path)
-            fresh.unlink()
+                write_new(path, json.dumps(facts, indent=2).encode())
         return self.mark().name
 
     def mark(self) -> StoreMark:
@@ -94,7 +91,7 @@ class Store:
         names: set[str] = set()
         for kind in ("sealed", "update"):
             with contextlib.suppress(FileNotFoundError):
-                names |= {entry.name for entry in os.scandir(self.root / kind)}
+                names.update(names_in(self.root / kind))
         found: dict[int, list[int]] = {}
         for one in map(NAME.fullmatch, names):
             if one is not None:
@@ -157,6 +154,7 @@ def kept_files(files: SectorFiles) -> list[Path]:
     return [files.p_aux, files.t_aux, *trees]
 
 
+@singledispatch
 def path_remove(path: Path) -> None:
     """Delete a file, or a folder with everything in it; none is fine."""
     if path.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from poolsite.filecoin.scalars import NODE_BYTES
 from poolsite.wire.store_checks import FILE_NAME_MAX, FILES_MAX, OTHERS_MAX, CheckedFile, FileState
-from workers.storage.checksums import READ_BYTES
-from workers.storage.files import DamagedFile
+from workers.storage.checksums import disk_parts
+from workers.storage.files import DamagedFile, names_in
 from workers.storage.moves import LAST, apart_check, sector_files
 from workers.storage.sector import sector_name
 from workers.storage.store import NAME, StoreAway, kept_files, path_remove
@@ -160,19 +160,14 @@ def paced_digest(path: Path, *, bytes_s: int, is_wanted: Callable[[], bool]) -> 
     Memory is not filled with it: proofs need the cache.  Raises InterruptedError once it is not wanted.
     """
     digest, done, begun = sha256(), 0, time.monotonic()
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        while part := os.read(handle, READ_BYTES):
+    with closing(disk_parts(path)) as parts:
+        for part in parts:
             digest.update(part)
-            os.posix_fadvise(handle, done, len(part), os.POSIX_FADV_DONTNEED)
             done += len(part)
             while bytes_s and (wait := begun + done / bytes_s - time.monotonic()) > 0 and is_wanted():
                 time.sleep(min(wait, 1.0))
             if not is_wanted():
                 raise InterruptedError("the check is not wanted any more")
-    finally:
-        os.close(handle)
     return digest.hexdigest()
 
 
@@ -213,7 +208,7 @@ def others_scan(root: Path) -> list[tuple[str, int]]:
     found: list[tuple[str, int]] = []
     for kind in SECTOR_KINDS:
         folder = root / kind
-        names = sorted(entry.name for entry in os.scandir(folder)) if folder.is_dir() else []
+        names = sorted(names_in(folder)) if folder.is_dir() else []
         for name in names:
             told = name_text(name)
             if NAME.fullmatch(name.removesuffix(".tmp")) is None and len(kind) + len(told) < FILE_NAME_MAX:
@@ -270,7 +265,7 @@ def _is_whole(root: Path, name: str, replica: str, cache: str) -> bool:
 def _names(folder: Path) -> Iterator[str]:
     """Return the sectors' names in a folder; a file that is being written counts as the sector's."""
     try:
-        entries = [entry.name for entry in os.scandir(folder)]
+        entries = names_in(folder)
     except FileNotFoundError:
         return
     for entry in entries:

@@ -6,18 +6,20 @@ import errno
 import os
 import secrets
 from contextlib import suppress
-from pathlib import Path
+from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
+from workers.storage.files import space_of
 from workers.storage.sizes import size_words, stored_bytes
-from workers.storage.store import MARK, Store
+from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from pathlib import Path
 
     from workers.storage.stores import Attachment, Stores
 
@@ -40,19 +42,22 @@ def store_look(
         return replace(found, sectors=(count or sector_count)(one.store)) if found.total_bytes else found
     except BadMark as error:
         return told(one, StoreCondition.BAD_MARK, str(error))
+    except StoreAway as error:
+        return told(one, StoreCondition.AWAY, str(error))
     except OSError as error:
         words = error.strerror or str(error)
-        return told(one, StoreCondition.AWAY, f"{one.path}: {words}: is its disk mounted and well?")
+        return told(one, StoreCondition.AWAY, f"{one.path}: {words}: {one.words.doubt}")
 
 
 def _looked(
     one: Attachment, stores: Stores, *, sector_bytes: int, others: Iterable[Attachment]
 ) -> AttachedStore:
-    root, store = Path(one.path), one.store
-    if not root.is_dir():
+    store = one.store
+    root = store.root
+    if not root.is_dir() and not one.is_bucket:
         return told(one, StoreCondition.AWAY, f"{root} is no folder: mount its disk")
     if not store.is_there:
-        return told(one, StoreCondition.AWAY, f"{root} has no {MARK}: mount the disk of {one.name} there")
+        return told(one, StoreCondition.AWAY, f"{root} has no {MARK}: {one.words.back.format(name=one.name)}")
     mark = store.mark()
     if (mark.uid or mark.name)[:UID_MAX] != one.uid:
         say = (
@@ -70,13 +75,14 @@ def _room(
     one: Attachment, stores: Stores, mark: StoreMark, *, sector_bytes: int
 ) -> tuple[StoreCondition, str, dict[str, int]]:
     """Return condition, reason and sizes of a store that is there.  Raises OSError."""
-    disk = os.statvfs(one.path)
-    free, total = disk.f_bavail * disk.f_frsize - mark.reserve_bytes, disk.f_blocks * disk.f_frsize
+    root = one.store.root
+    disk = space_of(root)
+    free, total = disk.free - mark.reserve_bytes, disk.total
     if mark.max_bytes:
-        free, total = min(free, mark.max_bytes - stores.used.of(Path(one.path))), min(total, mark.max_bytes)
+        free, total = min(free, mark.max_bytes - stores.used.of(root)), min(total, mark.max_bytes)
     reserved, need = stores.reserved_bytes(one.uid), stored_bytes(sector_bytes)
     sizes = {"total_bytes": total, "free_bytes": max(free - reserved, 0), "reserved_bytes": reserved}
-    if disk.f_flag & os.ST_RDONLY:
+    if disk.is_read_only:
         return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes
     if one.path in stores.read_only:
         say = f"the host's config.toml has {one.path} as readonly"
@@ -84,9 +90,9 @@ def _room(
     if mark.read_only:
         say = f"ReadOnly is set in its {MARK}: allow writing on its page Storage"
         return StoreCondition.READ_ONLY, say, sizes
-    fault = write_fault(Path(one.path))
+    fault = write_fault(root)
     if fault in READ_ONLY_ERRORS:
-        say = f"{one.path} cannot be written ({os.strerror(fault)}): check its mount and its owner"
+        say = f"{one.path} cannot be written ({os.strerror(fault)}): {one.words.writing}"
         return StoreCondition.READ_ONLY, say, sizes
     if fault in FULL_ERRORS or free < need:
         say = f"{size_words(max(free, 0))} free, a sector needs {size_words(need)}: attach another store"
@@ -96,6 +102,7 @@ def _room(
     return StoreCondition.READY, "", sizes
 
 
+@singledispatch
 def write_fault(root: Path) -> int:
     """Return the number of the error with which a small file is written; 0: it is."""
     probe = root / f".write-{os.getpid()}-{secrets.token_hex(4)}"

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from poolsite.wire.stores import UID_MAX
 from workers.storage.answers import answered
-from workers.storage.files import NotEnoughSpace, write_file
+from workers.storage.bucket import SCHEME, BucketSettings, url_fault
+from workers.storage.bucket_files import store_path
+from workers.storage.files import NotEnoughSpace, names_in, space_of, write_file
 from workers.storage.sector import sector_name
 from workers.storage.sizes import size_words
 from workers.storage.store import MARK, Store, StoreAway
@@ -25,9 +27,10 @@ from workers.storage.sums import SUMS
 from workers.storage.used import SECTOR_KINDS, UsedBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
+    from workers.storage.files import Space
     from workers.storage.sector import SectorFiles
     from workers.storage.store_mark import StoreMark
 
@@ -43,21 +46,60 @@ class NotAttached(Exception):
     """A store cannot be attached or detached; one sentence with the remedy."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What sentences say of a store's place."""
+
+    doubt: str
+    is_mounted: str
+    back: str
+    writing: str
+
+
+FOLDER_WORDS: Final = Words(
+    "is its disk mounted and well?",
+    "is its disk mounted?",
+    "mount the disk of {name} there",
+    "check its mount and its owner",
+)
+BUCKET_WORDS: Final = Words(
+    "is its server well?",
+    "is it the right bucket?",
+    "put the mark of {name} back into the bucket",
+    "allow its access key to put and delete objects there",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attachment:
     """A store where a host has it attached."""
 
     path: str
+    """A folder, or a bucket's url."""
     uid: str
     name: str
     by_console: bool = False
     is_detached: bool = False
     """Detached from the console, though command line or file name its path."""
+    endpoint: str = ""
+    region: str = ""
+    credentials: str = ""
+    """Of a bucket: how it is reached (`BucketSettings`)."""
+
+    @property
+    def is_bucket(self) -> bool:
+        """Return whether it lies in a bucket."""
+        return self.path.startswith(SCHEME)
+
+    @property
+    def words(self) -> Words:
+        """Return what sentences say of its place."""
+        return BUCKET_WORDS if self.is_bucket else FOLDER_WORDS
 
     @property
     def store(self) -> Store:
-        """Return its folder."""
-        return Store(Path(self.path))
+        """Return its folder, or what stands for one in a bucket."""
+        return Store(store_path(self.path, BucketSettings(self.endpoint, self.region, self.credentials)))
 
     def require(self) -> Store:
         """Return the store if it is the one that was attached.  Raises StoreAway, BadMark, OSError."""
@@ -67,7 +109,7 @@ class Attachment:
             if (mark.uid or mark.name)[:UID_MAX] == self.uid:
                 return store
         raise StoreAway(
-            f"{self.path} is not the store {self.name} that was there: is its disk mounted? "
+            f"{self.path} is not the store {self.name} that was there: {self.words.is_mounted} "
             "If it was replaced on purpose, detach the old one and attach the new one (page Storage)"
         )
 
@@ -90,8 +132,17 @@ class Attachment:
 class Stores:
     """The stores of one worker; its processes share what the file says."""
 
-    def __init__(self, folder: Path, roots: Sequence[Path] = (), *, read_only: Collection[Path] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        roots: Sequence[Path] = (),
+        *,
+        read_only: Collection[Path] = (),
+        buckets: Mapping[str, BucketSettings] | None = None,
+    ) -> None:
         self.folder, self.roots = folder, tuple(roots)
+        self.buckets = dict(buckets or {})
+        """By the url of a root: how its bucket is reached."""
         self.read_only = frozenset(str(path) for path in read_only)
         """Paths that this host puts nothing into."""
         self.path = folder / ATTACHED
@@ -110,14 +161,19 @@ class Stores:
         roots = [str(root) for root in self.roots]
         kept = [one for one in known.values() if one.by_console or one.path in roots]
         for root in roots:
-            if root in self.read_only and not Store(Path(root)).is_there:
-                continue  # nothing is written there, not even a mark
-            if root not in known:
-                try:
-                    kept.append(attachment_of(Store(Path(root))))
-                except OSError as error:
-                    raise BadMark(f"{root} cannot be a store: {error.strerror}: check the path") from None
-        self._write(kept)
+            settings = self.buckets.get(root, BucketSettings())
+            store = Store(store_path(root, settings))
+            try:
+                if root in self.read_only and not store.is_there:
+                    continue  # nothing is written there, not even a mark
+                if root not in known:
+                    kept.append(replace(attachment_of(store), **asdict(settings)))
+            except StoreAway as error:
+                raise BadMark(str(error)) from None
+            except OSError as error:
+                raise BadMark(f"{root} cannot be a store: {error.strerror}: check the path") from None
+        told = {path: asdict(settings) for path, settings in self.buckets.items()}
+        self._write([replace(one, **told.get(one.path, {})) for one in kept])
 
     def attached(self) -> list[Attachment]:
         """Return what is attached, whether it is there or not."""
@@ -142,24 +198,25 @@ class Stores:
 
     # What the console orders
 
-    def attach(self, path: str, *, init: bool) -> Attachment:
-        """Attach a folder.  Raises NotAttached, BadMark, OSError."""
-        root = Path(path)
-        if not root.is_absolute() or ".." in root.parts:
-            raise NotAttached(f"{path} is no absolute path: write it from / on")
-        if not root.is_dir():
+    def attach(self, path: str, *, init: bool, settings: BucketSettings | None = None) -> Attachment:
+        """Attach a folder, or a bucket by its url.  Raises NotAttached, BadMark, OSError."""
+        settings = settings or BucketSettings()
+        _place_check(path)
+        root = store_path(path, settings)
+        if not root.is_dir() and not path.startswith(SCHEME):  # a bucket's prefix need not be made
             raise NotAttached(f"{path} is no folder on this host: make it or mount its disk first")
         if root.resolve().is_relative_to(self.folder.resolve()):
             raise NotAttached(f"{path} is in this worker's own folder: choose one outside of it")
         if not (root / MARK).exists():
             if not init:
                 raise NotAttached(f"{path} has no {MARK}: attach it as a new store to have one written")
-            if strange := [entry.name for entry in os.scandir(root) if entry.name not in KEPT_ENTRIES]:
+            if strange := [name for name in names_in(root) if name not in KEPT_ENTRIES]:
                 raise NotAttached(
                     f"{path} is not empty ({sorted(strange)[0]}): a new store needs a folder alone"
                 )
         with self._marking:
-            found = replace(attachment_of(Store(root)), by_console=path not in map(str, self.roots))
+            by_console = path not in map(str, self.roots)
+            found = replace(attachment_of(Store(root)), by_console=by_console, **asdict(settings))
         with self._listing:
             rows = self._read()
             for one in rows:
@@ -221,9 +278,9 @@ class Stores:
         found = None
         for one in self.here() if here is None else here:
             files = one.store.proven_files(parameters, miner_id=miner_id, number=number, comm_r=comm_r)
-            if files.comm_r == comm_r and os.path.exists(files.sealed):
+            if files.comm_r == comm_r and files.sealed.exists():
                 return files
-            if found is None and (os.path.exists(files.sealed) or os.path.exists(files.cache)):
+            if found is None and (files.sealed.exists() or files.cache.exists()):
                 found = files
         return found
 
@@ -257,7 +314,7 @@ class Stores:
                 continue
             except OSError:
                 continue
-            if one.path in self.read_only or disk.f_flag & os.ST_RDONLY:
+            if one.path in self.read_only or disk.is_read_only:
                 continue
             if free < needs_bytes:
                 full = (
@@ -274,15 +331,16 @@ class Stores:
         names = ", ".join(one.name for one in attached) or "none is attached"
         raise StoreAway(f"no store can take the sector now ({names}): see page Storage")
 
-    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, os.statvfs_result, int]:
-        return store.mark(), os.statvfs(one.path), self.free_bytes(one, without=job)
+    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, Space, int]:
+        return store.mark(), space_of(store.root), self.free_bytes(one, without=job)
 
     def free_bytes(self, one: Attachment, *, without: str = "") -> int:
         """Return what may still be put into a store.  Raises OSError, BadMark."""
-        mark, room = one.store.mark(), os.statvfs(one.path)
-        free = room.f_bavail * room.f_frsize - mark.reserve_bytes
+        root = one.store.root
+        mark = one.store.mark()
+        free = space_of(root).free - mark.reserve_bytes
         if mark.max_bytes:
-            free = min(free, mark.max_bytes - self.used.of(Path(one.path)))
+            free = min(free, mark.max_bytes - self.used.of(root))
         return free - self.reserved_bytes(one.uid, without=without)
 
     def reserve(self, job: str, one: Attachment, size: int) -> None:
@@ -323,6 +381,15 @@ class Stores:
     def _write(self, rows: Sequence[Attachment]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_file(self.path, json.dumps([asdict(row) for row in rows], indent=1).encode())
+
+
+def _place_check(path: str) -> None:
+    """Raise NotAttached unless this is an absolute path or a bucket's url."""
+    if path.startswith(SCHEME):
+        if fault := url_fault(path):
+            raise NotAttached(f"{path} is no store's url: {fault}")
+    elif not os.path.isabs(path) or ".." in path.split("/"):
+        raise NotAttached(f"{path} is no absolute path: write it from / on")
 
 
 KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, "lost+found"})

@@ -64,10 +64,10 @@ class StoreChanges:
 
 @transaction.atomic
 def store_attach(worker: Worker, path: str, *, is_new: bool, by: Principal) -> WorkerCommand:
-    """Order a host to attach a folder; a new store's gets its mark.  Raises BadValue."""
+    """Order a host to attach a folder or a bucket; a new store's gets its mark.  Raises BadValue."""
     path = path.strip()
-    if not path.startswith("/") or len(path) > PATH_MAX or "\0" in path:
-        raise BadValue("must be an absolute path on the host", field="path")
+    if not path.startswith(("/", "s3://")) or len(path) > PATH_MAX or "\0" in path:
+        raise BadValue("must be an absolute path on the host, or s3://bucket/prefix", field="path")
     args = {"path": path.rstrip("/") or "/"} | ({"init": "yes"} if is_new else {})
     return _order(worker, Operation.ATTACH, args, by=by, target=f"{path} of {worker.name}")
 

@@ -12,7 +12,10 @@ from workers.config import prover_config, sealer_config, uid_of
 from workers.config_mistakes import BadConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from workers.config import HostConfig
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -158,3 +161,18 @@ def test_a_folder_keeps_its_uid_and_two_starts_agree_on_it(tmp_path: Path) -> No
 
     assert len(set(found)) == 1
     assert uid_of(tmp_path / "w") == found[0]
+
+
+@pytest.mark.parametrize("read", [sealer_config, prover_config])
+def test_a_bucket_may_stand_where_a_folder_does(
+    tmp_path: Path, read: Callable[[list[str]], HostConfig]
+) -> None:
+    config = read(arguments(tmp_path, "--store", "s3://sectors/pool1", "--store", str(tmp_path / "a")))
+    assert [str(store) for store in config.stores] == ["s3://sectors/pool1", str(tmp_path / "a")]
+
+    (tmp_path / "config.toml").write_text("[[attached]]\nurl = 's3://sectors/p'\nendpoint = 'http://minio'\n")
+    config = read(arguments(tmp_path))
+    assert [str(store) for store in config.stores] == ["s3://sectors/p"]
+    assert config.buckets["s3://sectors/p"].endpoint == "http://minio"
+    with pytest.raises(BadConfig, match="--store is 's3://x': write a bucket and a prefix"):
+        read(arguments(tmp_path, "--store", "s3://x"))

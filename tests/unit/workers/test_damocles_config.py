@@ -11,6 +11,7 @@ from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
 from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
 from workers.stage_processors import HostProcessors, StageProcessor
+from workers.storage.bucket import BucketSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -282,3 +283,49 @@ def test_the_only_size_that_is_allowed_is_the_hosts(tmp_path: Path) -> None:
 def test_our_own_tables_are_no_damocles_file() -> None:
     assert not is_damocles(tomllib.loads('[slots]\npc1 = 1\n[processors]\nc2 = ["/bin/c2"]'))
     assert is_damocles(tomllib.loads(FILE))
+
+
+STORE = "[[attached]]\nurl = 's3://sectors/pool1'\n"
+
+
+def test_a_store_may_be_a_bucket(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    (tmp_path / "key").chmod(0o600)
+    more = f"endpoint = 'https://s3:9000'\nregion = 'x'\ncredentials = '{tmp_path}/key'\nreadonly = true\n"
+
+    file = read(STORE + more + "[[attached]]\nlocation = '/mnt/p1'\n")
+
+    assert file.stores == ["s3://sectors/pool1", "/mnt/p1"]
+    assert file.read_only == ["s3://sectors/pool1"]
+    assert file.buckets == {
+        "s3://sectors/pool1": BucketSettings("https://s3:9000", "x", str(tmp_path / "key"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[attached]]\nurl = 's3:/x'", "line 2: attached.url is 's3:/x': write a bucket and a prefix"),
+        ("[[attached]]\nurl = 's3://sectors/a//b'", "line 2: .*write a bucket and a prefix"),
+        (STORE + "endpoint = 'minio:9000'", "line 3: attached.endpoint is 'minio:9000': write an address"),
+        (STORE + "location = '/a'", "line 2: attached.url stands beside location: keep one"),
+        ("[[attached]]\nlocation = '/a'\nregion = 'x'", "line 3: attached.region is for a bucket: write url"),
+        (STORE + "secret_key = 'hush'", "line 3: attached.secret_key must not stand here: take it out"),
+        (STORE + "credentials = 'key'", "line 3: attached.credentials is 'key': write an absolute path"),
+        (STORE + "credentials = '/nowhere/key'", "line 3: attached.credentials .*write the access key there"),
+        (STORE + "regoin = 'x'", "line 3: attached.regoin is unknown: did you mean region"),
+    ],
+)
+def test_each_mistake_of_a_bucket_has_line_key_and_remedy(text: str, words: str) -> None:
+    with pytest.raises(BadFile, match=words) as refused:
+        read(text)
+
+    assert "hush" not in str(refused.value)
+
+
+def test_a_file_with_the_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("[default]\naws_access_key_id = a\naws_secret_access_key = b\n")
+    (tmp_path / "key").chmod(0o640)
+
+    with pytest.raises(BadFile, match=r"line 3: attached.credentials .*can be read by others: chmod 600"):
+        read(STORE + f"credentials = '{tmp_path}/key'")

@@ -180,6 +180,7 @@ def test_an_order_is_given_once_and_its_failure_is_kept() -> None:
     for path in ("relative", "/a\0b", "/" + "a" * 600):
         with pytest.raises(BadValue):
             store_attach(worker, path, is_new=False, by=ann)
+    assert store_attach(worker, "s3://sectors/p", is_new=False, by=ann).args == {"path": "s3://sectors/p"}
 
 
 def test_detaching_is_refused_while_no_other_prover_could_prove_them() -> None:

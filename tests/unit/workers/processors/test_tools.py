@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 from typing import Any
 
 import pytest
@@ -16,7 +15,7 @@ from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
 from tests.unit.workers.processors.sealing import golden, stream
 from workers.processors import bench, commp, post, precompile, scaling_check, seal, verify
-from workers.storage import memory
+from workers.storage import files, memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
 RANDOMNESS = "07" * 32
@@ -135,7 +134,7 @@ def test_seal_says_what_a_large_sector_needs_and_refuses_without_it(tmp_path, ca
 
 
 def test_seal_refuses_a_disk_that_is_too_full(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1 << 40, 0, 4096))
+    monkeypatch.setattr(files, "space_of", lambda _: files.Space(1 << 40, 4096))
     arguments = ["--size", "2KiB", "--miner", "1000", "--number", 7]
 
     code, _, err = run(

@@ -1,0 +1,171 @@
+"""Proofs out of a bucket: by ranges of a few nodes, the same as out of the whole files."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from poolsite.filecoin.post.parameters import PoStKind
+from tests.s3_server import BUCKET, S3Server
+from workers.kernels import poseidon
+from workers.processors import window_post, winning_post
+from workers.processors.post_sector import post_parameters_of, seal_parameters_of
+from workers.processors.tasks import Replica, SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.processors.trees import TreeRLast, tree_r_last_write
+from workers.prover import near
+from workers.prover.near import joined_parts, near_clear, task_near
+from workers.storage import bucket, bucket_path
+from workers.storage.bucket import BucketAway, BucketSettings
+from workers.storage.bucket_files import store_path
+from workers.storage.files import copy_file
+from workers.storage.sector import SectorFiles, as_nodes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SIZES = {5: 2 << 10, 6: 8 << 20}
+"""Registered WindowPoSt proofs: of a sector without left out rows, and of one with two of them."""
+WINNING = {5: 0, 6: 1}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A server for all tests here."""
+    one = S3Server(tmp_path_factory.mktemp("s3") / "log")
+    one.start()
+    yield one
+    one.kill()
+
+
+@pytest.fixture(autouse=True)
+def credentials(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The access key is in the environment."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bucket, "READ_S", 300.0)
+
+
+@pytest.fixture(scope="module")
+def made(server: S3Server, tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[Replica, Replica]]:
+    """Of each size a sector of random nodes: its replica in a folder, and in the bucket."""
+    found = {}
+    random = np.random.default_rng(1)
+    for proof in SIZES:
+        folder = tmp_path_factory.mktemp("sector")
+        seal = seal_parameters_of(post_parameters_of(proof, PoStKind.WINDOW))
+        files = SectorFiles(seal, folder / "cache", folder / "sealed")
+        files.cache.mkdir()
+        raw = random.integers(0, 256, seal.sector_bytes, np.uint8)
+        raw[31::32] &= 0x3F
+        files.sealed.write_bytes(raw.tobytes())
+        nodes = as_nodes(raw)
+        tree_r_last_write(files, lambda first, end, nodes=nodes: nodes[first:end])  # type: ignore[misc]
+        files.p_aux.write_bytes(bytes(32) + TreeRLast(files).root)
+        comm_r = poseidon.hash_values([bytes(32), TreeRLast(files).root])
+        found[proof] = folder, comm_r, files
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment.items():
+            patch.setenv(name, value)
+        patch.setattr(bucket, "READ_S", 300.0)
+        replicas = {}
+        for proof, (folder, comm_r, files) in found.items():
+            root = store_path(f"s3://{BUCKET}/p{proof}", BucketSettings(server.endpoint, "us-east-1"))
+            for path in (files.sealed, *files.cache.iterdir()):
+                size = path.stat().st_size
+                copy_file(path, root / path.relative_to(folder), size_bytes=size)
+            replicas[proof] = (
+                Replica(7, comm_r, str(files.cache), str(files.sealed)),
+                Replica(7, comm_r, str(root / "cache"), str(root / "sealed")),
+            )
+    return replicas
+
+
+def window(proof: int, *replicas: Replica) -> WindowPostTask:
+    return WindowPostTask(1000, proof, replicas, bytes(range(32)))
+
+
+@pytest.mark.parametrize("proof", SIZES)
+def test_a_windows_proof_is_that_of_the_whole_files(
+    made: dict[int, tuple[Replica, Replica]], proof: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, far = made[proof]
+    fetched: list[int] = []
+    real = bucket_path.BucketPath.read_range
+
+    def counted(path: Any, first: int, count: int) -> tuple[bytes, int]:
+        fetched.append(count)
+        return real(path, first, count)
+
+    monkeypatch.setattr(bucket_path.BucketPath, "read_range", counted)
+    wanted = window_post.window_post_prove(window(proof, here))
+    with task_near(window(proof, far), tmp_path) as task:
+        assert isinstance(task, WindowPostTask)
+        assert BUCKET in task.replicas[0].sealed_file, "a message names the bucket"
+        assert window_post.window_post_prove(task) == wanted
+
+    assert wanted[1] == ()
+    assert sum(fetched) < max(4096, SIZES[proof] // 8), "only what is opened comes here"
+    assert not list((tmp_path / near.NEAR).iterdir())
+
+
+@pytest.mark.parametrize("proof", SIZES)
+def test_a_win_is_proven_out_of_a_bucket(
+    made: dict[int, tuple[Replica, Replica]], proof: int, tmp_path: Path
+) -> None:
+    here, far = made[proof]
+
+    def task_of(replica: Replica) -> WinningPostTask:
+        return WinningPostTask(1000, WINNING[proof], (replica,), bytes(range(32)))
+
+    with task_near(task_of(far), tmp_path) as task:
+        assert isinstance(task, WinningPostTask)
+        assert winning_post.run(task) == winning_post.run(task_of(here))
+
+
+def test_files_that_are_missing_short_or_changed_are_faults(
+    made: dict[int, tuple[Replica, Replica]], server: S3Server, tmp_path: Path
+) -> None:
+    far = made[5][1]
+    key = far.sealed_file.partition(f"{BUCKET}/")[2]
+    content = store_path(far.sealed_file).read_bytes()
+
+    def faults() -> tuple[int, ...]:
+        with task_near(window(5, far), tmp_path) as task:
+            assert isinstance(task, WindowPostTask)
+            return window_post.window_post_prove(task)[1]
+
+    try:
+        assert faults() == ()
+        for bad in (content[:-1], content[:100], bytes(2048)):
+            server.client().put_object(Bucket=BUCKET, Key=key, Body=bad)
+            assert faults() == (7,)
+        server.client().delete_object(Bucket=BUCKET, Key=key)
+        assert faults() == (7,)
+    finally:
+        server.client().put_object(Bucket=BUCKET, Key=key, Body=content)
+
+
+def test_a_bucket_that_is_away_makes_no_sector_faulty(
+    made: dict[int, tuple[Replica, Replica]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    here, far = made[5]
+    task = SectorCheckTask(5, (far,), bytes(32))
+
+    with pytest.raises(BucketAway, match="the secret is wrong"), task_near(task, tmp_path):
+        pass
+
+    assert not list((tmp_path / near.NEAR).glob("*")), "nothing is left"
+    near_clear(tmp_path)
+    with task_near(window(5, here), tmp_path) as same:
+        assert same.replicas == (here,)
+
+
+def test_parts_that_lie_near_are_one_request() -> None:
+    gap = near.GAP_BYTES
+
+    assert joined_parts({(0, 32), (32, 32), (100, 28)}) == [(0, 128)]
+    assert joined_parts({(0, 64), (16, 8), (65 + gap, 5)}) == [(0, 64), (65 + gap, 5)]

@@ -1,0 +1,187 @@
+"""Proving out of a bucket: the nodes that a proof opens are fetched by ranges into sparse files.
+
+A processor then reads them as it reads any sector's files.  What it would read beside them is zeros, and the
+proof is refused by its own check.  A large sector takes less than a MiB for a window's ten challenges.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+import shutil
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from poolsite.filecoin.merkle import BASE_ARITY
+from poolsite.filecoin.post.challenges import post_randomness, sector_challenges
+from poolsite.filecoin.post.parameters import UnknownPoStProof, post_parameters
+from poolsite.filecoin.scalars import NODE_BYTES
+from workers.processors.tasks import SEAL_PROOFS, SectorCheckTask, WindowPostTask, WinningPostTask
+from workers.storage.bucket import SCHEME
+from workers.storage.bucket_files import store_path
+from workers.storage.bucket_path import BucketPath
+from workers.storage.files import TruncatedFile
+from workers.storage.sector import SectorFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from poolsite.filecoin.post.parameters import PoStParameters
+    from workers.processors.tasks import Replica
+
+    ProvenTask = WindowPostTask | SectorCheckTask | WinningPostTask
+
+NEAR: Final = "near"
+"""In a prover's folder: what was fetched for the proofs that run."""
+AT_ONCE: Final = 16
+"""Requests side by side: a proof waits for the way to the server, not for its disks."""
+GAP_BYTES: Final = 1 << 16
+"""What lies so near to each other is fetched by one request."""
+P_AUX_BYTES: Final = 2 * NODE_BYTES
+
+
+def is_far(replica: Replica) -> bool:
+    """Return whether a sector's files lie in a bucket."""
+    return replica.sealed_file.startswith(SCHEME)
+
+
+@contextmanager
+def task_near(task: ProvenTask, folder: Path) -> Iterator[ProvenTask]:
+    """Give a proof's task with files that can be read here; those of buckets go at its end.
+
+    Raises BucketAway, OSError.
+    """
+    if not any(map(is_far, task.replicas)):
+        yield task
+        return
+    place = folder / NEAR / secrets.token_hex(8)
+    try:
+        yield replace(task, replicas=_fetched(task, place))
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def near_clear(folder: Path) -> None:
+    """Remove what a prover that was killed has left."""
+    shutil.rmtree(folder / NEAR, ignore_errors=True)
+
+
+def _fetched(task: ProvenTask, place: Path) -> tuple[Replica, ...]:
+    try:
+        parameters = post_parameters(task.proof_type)
+    except UnknownPoStProof:
+        return task.replicas  # the processor refuses it
+    is_check = isinstance(task, SectorCheckTask)
+    if is_check:
+        parameters = dataclasses.replace(parameters, challenges=1)
+    positions = {number: at for at, number in enumerate(sorted({one.sector_id for one in task.replicas}))}
+    wanted: dict[BucketPath, _Wanted] = {}
+    near = []
+    for one in task.replicas:
+        if not is_far(one):
+            near.append(one)
+            continue
+        files = _files(parameters, one)
+        challenges = sector_challenges(
+            parameters,
+            post_randomness(task.seed),
+            sector_number=one.sector_id,
+            position=0 if is_check else positions[one.sector_id],
+        )
+        for path, parts in proof_parts(files, challenges).items():
+            assert isinstance(path, BucketPath)
+            wanted.setdefault(path, _Wanted(near_path(place, path))).parts.update(parts)
+        cache, sealed = (near_path(place, path) for path in (files.cache, files.sealed))
+        near.append(replace(one, cache_dir=str(cache), sealed_file=str(sealed)))
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="near") as threads:
+        fetches = [
+            threads.submit(_fetch, path, file.path, first, count)
+            for path, file in wanted.items()
+            for first, count in joined_parts(file.parts)
+        ]
+        for fetch in fetches:
+            fetch.result()
+    return tuple(near)
+
+
+def _files(parameters: PoStParameters, replica: Replica) -> SectorFiles:
+    seal = next(seal for seal in SEAL_PROOFS.values() if seal.sector_bytes == parameters.sector_bytes)
+    return SectorFiles(seal, store_path(replica.cache_dir), store_path(replica.sealed_file))
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A file of which parts are fetched."""
+
+    path: Path
+    parts: set[tuple[int, int]] = field(default_factory=set)
+
+
+def near_path(place: Path, path: Path) -> Path:
+    """Return where a file of a bucket is put; a message that names it tells the bucket's path as well."""
+    return place.joinpath(*path.parts[1:])
+
+
+def proof_parts(files: SectorFiles, challenges: tuple[int, ...]) -> dict[Path, set[tuple[int, int]]]:
+    """Return first byte and count of what the proofs of these leaves read of each file.
+
+    Of the sealed file it is the piece of which tree-r-last has no rows; of each base tree the children on the
+    way to its root, and of all of them the roots.
+    """
+    found: dict[Path, set[tuple[int, int]]] = defaultdict(set)
+    found[files.p_aux].add((0, P_AUX_BYTES))
+    span = BASE_ARITY ** (files.discarded_rows + 1)
+    last = files.tree_r_last_nodes - 1
+    for at in range(files.base_trees):
+        found[files.tree_r_last(at)].add((last * NODE_BYTES, NODE_BYTES))
+    for challenge in challenges:
+        base_tree, index = divmod(challenge, files.base_leaves)
+        piece = index // span
+        first = base_tree * files.base_leaves + piece * span
+        found[files.sealed].add((first * NODE_BYTES, span * NODE_BYTES))
+        start, width = 0, files.base_leaves // span
+        while width > 1:
+            piece //= BASE_ARITY
+            nodes = start + piece * BASE_ARITY
+            found[files.tree_r_last(base_tree)].add((nodes * NODE_BYTES, BASE_ARITY * NODE_BYTES))
+            start, width = start + width, width // BASE_ARITY
+    return found
+
+
+def joined_parts(parts: set[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the parts with those joined that lie near to each other."""
+    joined: list[tuple[int, int]] = []
+    for first, count in sorted(parts):
+        if joined and first - sum(joined[-1]) <= GAP_BYTES:
+            begin, so_far = joined[-1]
+            joined[-1] = begin, max(so_far, first + count - begin)
+        else:
+            joined.append((first, count))
+    return joined
+
+
+def _fetch(path: BucketPath, near: Path, first: int, count: int) -> None:
+    """Fetch a part of a file into a sparse one of the same size.
+
+    A missing file is left out, a short one has its own size: the processor tells which sector is faulty.
+    """
+    try:
+        part, size = path.read_range(first, count)
+    except FileNotFoundError:
+        return
+    except TruncatedFile:
+        part, size = b"", path.file_facts().st_size
+    near.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        near.touch(exist_ok=False)
+    with near.open("r+b") as file:
+        if near.stat().st_size != size:
+            file.truncate(size)
+        file.seek(first)
+        file.write(part)

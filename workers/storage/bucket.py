@@ -1,0 +1,252 @@
+"""Connection to an S3 bucket in which sectors are stored; its errors are those of a folder, with the remedy.
+
+A store in a bucket is named `s3://bucket/prefix`.  Its access key stands in the environment of the worker,
+or in a file that its user alone can read, never in the worker's own file and never in the console.
+"""
+
+from __future__ import annotations
+
+import configparser
+import errno
+import os
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+from workers.storage.files import TruncatedFile
+from workers.storage.store import StoreAway
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEME: Final = "s3://"
+KEY_VARIABLE: Final = "AWS_ACCESS_KEY_ID"
+SECRET_VARIABLE: Final = "AWS_SECRET_ACCESS_KEY"  # noqa: S105  # the name of a variable
+SESSION_VARIABLE: Final = "AWS_SESSION_TOKEN"
+SECTION: Final = "default"
+"""Of the file with the access key, as of `~/.aws/credentials`."""
+DEFAULT_REGION: Final = "us-east-1"
+"""Servers of one's own take any region."""
+CONNECT_S: Final = 5.0
+READ_S: Final = 10.0
+"""Silence of the server after which a request is made again."""
+ATTEMPTS: Final = 3
+CONNECTIONS_MAX: Final = 32
+
+
+class BucketAway(StoreAway):
+    """A bucket that cannot be used now: one sentence with the remedy."""
+
+
+class BadCredentials(BucketAway):
+    """An access key that is nowhere, or lies where others can read it: one sentence with the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class BucketSettings:
+    """How a bucket is reached."""
+
+    endpoint: str = ""
+    """Address of its server; empty: that of AWS."""
+    region: str = ""
+    credentials: str = ""
+    """Path of a file with the access key; empty: the environment has it."""
+
+
+def url_fault(url: str) -> str:
+    """Return what to write instead of a store's url; nothing if it is good."""
+    bucket, _, prefix = url.removeprefix(SCHEME).partition("/")
+    is_good = url.startswith(SCHEME) and 3 <= len(bucket) <= 63 and bucket.replace("-", "").isascii()
+    names = prefix.split("/") if prefix else []
+    is_plain = all(one not in ("", ".", "..") and one.isprintable() for one in names)
+    if is_good and bucket.replace("-", "").replace(".", "").isalnum() and is_plain:
+        return ""
+    return 'write a bucket and a prefix, as "s3://sectors/pool1"'
+
+
+def endpoint_fault(url: str) -> str:
+    """Return what to write instead of a server's address; nothing if it is good."""
+    try:
+        parts = urlsplit(url)
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.path in ("", "/")
+        is_good = is_good and parts.port != 0 and not parts.username
+    except ValueError:
+        is_good = False
+    return "" if is_good else 'write an address, as "https://s3.example.com:9000"'
+
+
+def credentials_fault(path: Path) -> str:
+    """Return what is wrong with a file that has the access key, with the remedy; nothing if it is good."""
+    try:
+        credentials_read(path)
+    except BadCredentials as error:
+        return str(error)
+    return ""
+
+
+def credentials_read(path: Path) -> dict[str, str]:
+    """Return the access key that a file has, as boto3 takes it.  Raises BadCredentials."""
+    try:
+        mode = path.stat().st_mode
+        text = path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
+        raise BadCredentials(f"{path} cannot be read ({why}): write the access key there") from None
+    if mode & 0o077:
+        raise BadCredentials(f"{path} can be read by others: chmod 600 {path}")
+    names = ("aws_access_key_id", "aws_secret_access_key")
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        line = getattr(error, "lineno", 0)
+        where = f", line {line}" if line else ""
+        say = f"{path}{where} is no key = value: write [{SECTION}] and {names[0]} = …"
+        raise BadCredentials(say) from None
+    found = dict(parser.items(SECTION)) if parser.has_section(SECTION) else {}
+    for name in names:
+        if not found.get(name):
+            raise BadCredentials(f"{path} has no {name} below [{SECTION}]: write {name} = …")
+    wanted = (*names, "aws_session_token")
+    return {name: found[name] for name in wanted if name in found}
+
+
+def _credentials(settings: BucketSettings) -> tuple[dict[str, str], str]:
+    """Return the access key, and where it stands.  Raises BadCredentials."""
+    if settings.credentials:
+        return credentials_read(Path(settings.credentials)), settings.credentials
+    found = {}
+    for name, variable in (("aws_access_key_id", KEY_VARIABLE), ("aws_secret_access_key", SECRET_VARIABLE)):
+        if not os.environ.get(variable):
+            raise BadCredentials(
+                f"the worker has no {variable}: set {KEY_VARIABLE} and {SECRET_VARIABLE} in its environment, "
+                "or name a file of mode 600 by the store's key credentials"
+            )
+        found[name] = os.environ[variable]
+    if token := os.environ.get(SESSION_VARIABLE):
+        found["aws_session_token"] = token
+    return found, "the worker's environment"
+
+
+class Bucket:
+    """One bucket of a server; its client is made at the first request, and anew once the key changes."""
+
+    def __init__(self, name: str, settings: BucketSettings) -> None:
+        self.name, self.settings = name, settings
+        self._lock = threading.Lock()
+        self._client: Any = None
+        self._credentials: tuple[dict[str, str], str] | None = None
+
+    @property
+    def server(self) -> str:
+        """Return the server's name for sentences."""
+        return self.settings.endpoint or "AWS S3"
+
+    def _connected(self) -> Any:
+        """Return the client.  Raises BadCredentials."""
+        credentials = _credentials(self.settings)
+        with self._lock:
+            if self._client is None or self._credentials != credentials:
+                self._client, self._credentials = self._connect(credentials[0]), credentials
+            return self._client
+
+    def _connect(self, credentials: dict[str, str]) -> Any:
+        import boto3  # 31 MB of descriptions lie behind it: only who has a bucket loads it
+        from botocore.config import Config
+
+        names = ("AWS_REGION", "AWS_DEFAULT_REGION")
+        told = next((os.environ[name] for name in names if os.environ.get(name)), DEFAULT_REGION)
+        config = Config(
+            connect_timeout=CONNECT_S,
+            read_timeout=READ_S,
+            retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+            max_pool_connections=CONNECTIONS_MAX,
+            signature_version="s3v4",
+            s3={"addressing_style": "path" if self.settings.endpoint else "auto"},
+            # Each part has its own sum; other servers than AWS' refuse those that boto3 adds by itself.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        return boto3.session.Session(region_name=self.settings.region or told, **credentials).client(
+            "s3", endpoint_url=self.settings.endpoint or None, config=config
+        )
+
+    @contextmanager
+    def asked(self, key: str = "") -> Iterator[Any]:
+        """Give the client for requests about `key`.
+
+        Raises FileNotFoundError, FileExistsError, PermissionError, BucketAway.
+        """
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+        from botocore.exceptions import ConnectionError as NotConnected
+
+        try:
+            yield self._connected()
+        except ClientError as error:
+            raise self._refused(error.response, key) from None
+        except (HTTPClientError, NotConnected) as error:
+            raise self._silent(error) from None
+        except (BotoCoreError, ValueError) as error:
+            words = " ".join(str(error).split())[:200]
+            say = f"{SCHEME}{self.name} cannot be asked ({words}): check its url and its endpoint"
+            raise BucketAway(say) from None
+
+    def _silent(self, error: Exception) -> BucketAway:
+        return BucketAway(
+            f"{self.server} does not answer for {SCHEME}{self.name} ({type(error).__name__}): check that the "
+            "server runs and the endpoint is right"
+        )
+
+    def _refused(self, response: dict[str, Any], key: str) -> OSError:
+        code = str(response.get("Error", {}).get("Code", ""))
+        status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+        place = f"{SCHEME}{self.name}/{key}"
+        source = self._credentials[1] if self._credentials else "the worker's environment"
+        remedies = {
+            "NoSuchBucket": f"check the store's url and its endpoint, or create the bucket at {self.server}",
+            "InvalidAccessKeyId": f"there is no such key: mend {KEY_VARIABLE.lower()} in {source}",
+            "SignatureDoesNotMatch": f"the secret is wrong: mend {SECRET_VARIABLE.lower()} in {source}",
+            "ExpiredToken": f"write a new access key in {source}",
+            "RequestTimeTooSkewed": "set this host's clock",
+            "PermanentRedirect": "write the bucket's own region in the store's key region",
+            "AuthorizationHeaderMalformed": "write the bucket's own region in the store's key region",
+        }
+        if code in remedies:
+            return BucketAway(f"{SCHEME}{self.name}: {self.server} answers {code}: {remedies[code]}")
+        if code in ("NoSuchKey", "NotFound", "404", "NoSuchUpload"):
+            return FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), place)
+        if code in ("InvalidRange", "416"):
+            return TruncatedFile(f"{place} is shorter than it was asked for")
+        if code in ("PreconditionFailed", "412", "ConditionalRequestConflict"):
+            return FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), place)
+        if code == "QuotaExceeded" or status == 507:
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place)
+        if status == 403:
+            words = f"{self.server} refuses it ({code}): allow the key to list, read, write and delete there"
+            return PermissionError(errno.EACCES, words, place)
+        words = str(response.get("Error", {}).get("Message", ""))[:150]
+        return BucketAway(f"{place}: {self.server} answers {code or status} {words}: see the server's log")
+
+
+_buckets: dict[tuple[str, BucketSettings], Bucket] = {}
+_settings: dict[str, BucketSettings] = {}
+"""By a store's url: how its bucket is reached."""
+_lock: Final = threading.Lock()
+
+
+def bucket_know(url: str, settings: BucketSettings) -> None:
+    """Remember how the bucket of a store is reached."""
+    _settings[url.rstrip("/")] = settings
+
+
+def bucket_of(name: str, prefix: str) -> Bucket:
+    """Return the bucket of a prefix; one that nobody told of is reached as the environment says."""
+    url = f"{SCHEME}{name}/{prefix}".rstrip("/")
+    while url not in _settings and len(url) > len(SCHEME) + len(name):
+        url = url.rpartition("/")[0]
+    settings = _settings.get(url) or BucketSettings(endpoint=os.environ.get("AWS_ENDPOINT_URL", ""))
+    with _lock:
+        return _buckets.setdefault((name, settings), Bucket(name, settings))

@@ -1,0 +1,127 @@
+"""What a store in a bucket does another way than one in a folder: each act by the type of its path."""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from workers.storage.bucket import SCHEME, BucketSettings, bucket_know
+from workers.storage.bucket_path import BucketPath
+from workers.storage.bucket_upload import upload, upload_abort, uploads_of
+from workers.storage.checksums import READ_BYTES, disk_parts
+from workers.storage.files import Space, file_put, names_in, space_of, write_file, write_new
+from workers.storage.store import path_remove
+from workers.storage.store_look import write_fault
+from workers.storage.used import SECTOR_KINDS, listed_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+NOMINAL_BYTES: Final = 1 << 50
+"""A bucket tells no size: without MaxStorage in its mark it counts as having 1 PiB free."""
+DELETED_MAX: Final = 1_000
+"""Objects that one request deletes."""
+LOOK_AGAIN_S: Final = 60.0
+"""Requests cost money: what a look at a bucket finds by several of them is kept for so long."""
+
+_lock: Final = threading.Lock()
+_written: dict[str, float] = {}
+"""By store: when it could be written last."""
+_listed: dict[str, tuple[float, int]] = {}
+"""By store: when all its objects were listed, and their bytes."""
+
+
+def store_path(text: str | Path, settings: BucketSettings | None = None) -> Path:
+    """Return the path of a folder, or of a bucket by its url."""
+    if not str(text).startswith(SCHEME):
+        return Path(text)
+    if settings is not None and settings != BucketSettings():
+        bucket_know(str(text), settings)
+    return BucketPath(text)
+
+
+@write_file.register(BucketPath)
+def _(path: BucketPath, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+@write_new.register(BucketPath)
+def _(path: BucketPath, content: bytes) -> None:
+    with path.bucket.asked(path.key) as client:
+        client.put_object(Bucket=path.bucket.name, Key=path.key, Body=content, IfNoneMatch="*")
+
+
+@file_put.register(BucketPath)
+def _(
+    target: BucketPath,
+    source: Path,
+    *,
+    size_bytes: int,
+    digest: str | None,
+    beat: Callable[[], None] | None,
+) -> None:
+    upload(source, target, size_bytes=size_bytes, digest=digest, beat=beat)
+
+
+@disk_parts.register(BucketPath)
+def _(path: BucketPath) -> Generator[bytes, None, None]:
+    with path.open("rb") as file:
+        while part := file.read(READ_BYTES):
+            yield part
+
+
+@names_in.register(BucketPath)
+def _(folder: BucketPath) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
+@space_of.register(BucketPath)
+def _(_folder: BucketPath) -> Space:
+    return Space(NOMINAL_BYTES, NOMINAL_BYTES)
+
+
+@listed_bytes.register(BucketPath)
+def _(root: BucketPath) -> int | None:
+    with _lock:
+        known = _listed.get(str(root))
+    if known is None or time.monotonic() - known[0] > LOOK_AGAIN_S:
+        files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
+        known = time.monotonic(), sum(file.stat().st_size for file in files)
+        with _lock:
+            _listed[str(root)] = known
+    return known[1]
+
+
+@write_fault.register(BucketPath)
+def _(root: BucketPath) -> int:
+    with _lock:
+        at = _written.get(str(root))
+    if at is not None and time.monotonic() - at < LOOK_AGAIN_S:
+        return 0
+    probe = root / f".write-{threading.get_ident()}"
+    try:
+        probe.write_bytes(b"poolsite")
+        probe.unlink(missing_ok=True)
+    except PermissionError as error:
+        return error.errno or errno.EACCES
+    with _lock:
+        _written[str(root)] = time.monotonic()
+    return 0
+
+
+@path_remove.register(BucketPath)
+def _(path: BucketPath) -> None:
+    keys = [one.key for one in path.rglob("*")]
+    for first in range(0, len(keys), DELETED_MAX):
+        wanted = [{"Key": key} for key in keys[first : first + DELETED_MAX]]
+        with path.bucket.asked(path.key) as client:
+            told = client.delete_objects(Bucket=path.bucket.name, Delete={"Objects": wanted, "Quiet": True})
+        if told.get("Errors"):
+            raise PermissionError(f"{path} cannot be removed: {told['Errors'][0].get('Code', '')}")
+    path.unlink(missing_ok=True)
+    for key, name in list(uploads_of(path)):
+        if key == path.key or key.startswith(f"{path.key}/"):
+            upload_abort(path, key, name)

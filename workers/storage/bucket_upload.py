@@ -1,0 +1,166 @@
+"""Putting a file into a bucket: in parts, each with its sum; after a kill those that are there are kept.
+
+Until the upload is completed the server shows nothing of it, and what had the name before stays.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from concurrent.futures import Future, ThreadPoolExecutor
+from hashlib import md5, sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from workers.storage.files import DamagedFile, TruncatedFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from workers.storage.bucket_path import BucketPath
+
+SINGLE_BYTES: Final = 8 << 20
+"""What is not larger is put by one request."""
+PART_BYTES: Final = 16 << 20
+PARTS_MAX: Final = 10_000
+AT_ONCE: Final = 4
+"""Parts that are on their way: they bound the memory as well."""
+
+Json = dict[str, Any]
+
+
+def part_bytes(size: int) -> int:
+    """Return the size of an upload's parts: S3 takes 10,000 of them."""
+    return max(PART_BYTES, -(-size // PARTS_MAX))
+
+
+def upload(
+    source: Path,
+    target: BucketPath,
+    *,
+    size_bytes: int,
+    digest: str | None = None,
+    beat: Callable[[], None] | None = None,
+) -> None:
+    """Put a file into a bucket, extended with zeros to `size_bytes`; `beat` is called as it goes on.
+
+    Raises TruncatedFile if it is longer, DamagedFile if its SHA-256 is not `digest`, BucketAway.
+    """
+    size = source.stat().st_size
+    if size > size_bytes:
+        raise TruncatedFile(f"{source} has {size} bytes, more than {size_bytes}")
+    seen = sha256()
+    parts = _parts(source, size_bytes, part_bytes(size_bytes) if size_bytes > SINGLE_BYTES else SINGLE_BYTES)
+
+    def checked(part: bytes, done: int) -> bytes:
+        """Sum up what is read; the file's own end is checked before its last part leaves."""
+        content = part[: max(size - done, 0)]
+        seen.update(content)
+        if done + len(part) >= size_bytes and digest not in (None, seen.hexdigest()):
+            raise DamagedFile(f"{source} is damaged: its content is not what was written")
+        return part
+
+    if size_bytes <= SINGLE_BYTES:
+        whole = b"".join(checked(part, 0) for part in parts)
+        with target.bucket.asked(target.key) as client:
+            client.put_object(Bucket=target.bucket.name, Key=target.key, Body=whole, **_md5_of(whole))
+    else:
+        _multipart(target, parts, checked, beat=beat)
+    if target.file_facts().st_size != size_bytes:
+        raise DamagedFile(f"{target} is not what was written: check the server")
+
+
+def uploads_of(target: BucketPath) -> Iterator[tuple[str, str]]:
+    """Return keys and names of uploads that were begun below a path and not completed."""
+    args: Json = {"Bucket": target.bucket.name, "Prefix": target.key}
+    while True:
+        with target.bucket.asked(target.key) as client:
+            told = client.list_multipart_uploads(**args)
+        for one in sorted(told.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
+            yield one["Key"], one["UploadId"]
+        if not told.get("IsTruncated"):
+            return
+        args |= {"KeyMarker": told["NextKeyMarker"], "UploadIdMarker": told["NextUploadIdMarker"]}
+
+
+def upload_abort(target: BucketPath, key: str, name: str) -> None:
+    """Remove the parts of an upload."""
+    with target.bucket.asked(key) as client:
+        client.abort_multipart_upload(Bucket=target.bucket.name, Key=key, UploadId=name)
+
+
+def _multipart(
+    target: BucketPath,
+    parts: Iterator[bytes],
+    checked: Callable[[bytes, int], bytes],
+    *,
+    beat: Callable[[], None] | None,
+) -> None:
+    place = {"Bucket": target.bucket.name, "Key": target.key}
+    with target.bucket.asked(target.key) as client:
+        begun = [name for key, name in uploads_of(target) if key == target.key]
+        name = begun[0] if begun else client.create_multipart_upload(**place)["UploadId"]
+        there = _parts_there(client, place, name) if begun else {}
+        done: dict[int, str] = {}
+        waiting: list[tuple[int, Future[str]]] = []
+
+        def put(number: int, part: bytes) -> str:
+            told = client.upload_part(**place, UploadId=name, PartNumber=number, Body=part, **_md5_of(part))
+            return str(told["ETag"])
+
+        def settle(most: int) -> None:
+            while len(waiting) > most:
+                number, future = waiting.pop(0)
+                done[number] = future.result()
+                if beat is not None:
+                    beat()
+
+        at = 0
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="upload") as threads:
+            try:
+                for number, raw in enumerate(parts, start=1):
+                    part = checked(raw, at)
+                    at += len(part)
+                    if there.get(number) == (len(part), md5(part, usedforsecurity=False).hexdigest()):
+                        done[number] = f'"{there[number][1]}"'
+                        if beat is not None:
+                            beat()
+                        continue
+                    settle(AT_ONCE - 1)
+                    waiting.append((number, threads.submit(put, number, part)))
+                settle(0)
+            except DamagedFile:
+                threads.shutdown(cancel_futures=True)
+                upload_abort(target, target.key, name)
+                raise
+        listed = [{"PartNumber": number, "ETag": tag} for number, tag in sorted(done.items())]
+        client.complete_multipart_upload(**place, UploadId=name, MultipartUpload={"Parts": listed})
+        for old in begun[1:]:
+            upload_abort(target, target.key, old)
+
+
+def _parts_there(client: Any, place: Json, name: str) -> dict[int, tuple[int, str]]:
+    """Return size and MD5 of the parts that an upload has already, by number."""
+    found: dict[int, tuple[int, str]] = {}
+    args = {**place, "UploadId": name}
+    while True:
+        told = client.list_parts(**args)
+        for one in told.get("Parts", ()):
+            found[one["PartNumber"]] = one["Size"], str(one["ETag"]).strip('"')
+        if not told.get("IsTruncated"):
+            return found
+        args["PartNumberMarker"] = told["NextPartNumberMarker"]
+
+
+def _parts(source: Path, size_bytes: int, count: int) -> Iterator[bytes]:
+    """Read a file in parts, with zeros behind its end."""
+    left = size_bytes
+    with source.open("rb") as file:
+        while left > 0:
+            wanted = min(count, left)
+            yield file.read(wanted).ljust(wanted, b"\0")
+            left -= wanted
+
+
+def _md5_of(part: bytes) -> Json:
+    """Return the sum by which the server refuses what changed on its way."""
+    return {"ContentMD5": b64encode(md5(part, usedforsecurity=False).digest()).decode()}
