@@ -34,6 +34,7 @@ from poolsite.filecoin.storage_market import (
 from workers.signer.amounts import amounts_add, fee_of, proposal_of, proposal_text, withdrawal_of
 from workers.signer.errors import NotUnderstood
 from workers.signer.slash_protection import header_cid
+from workers.signer.votes import vote_text
 
 VERIFY_ADDRESS: Final = "verifyaddress"
 MESSAGE: Final = "message"
@@ -47,8 +48,10 @@ DEAL_ANSWER: Final = "networkresposne"
 DEAL_STATE: Final = "providerdealstate"
 BLOCK: Final = "block"
 DRAW_RANDOM: Final = "drawrandomparam"
-BLIND: Final = ("unknown", "f3")
-"""Types whose bytes mean nothing to anybody; signed only where a rule names them."""
+FINALITY: Final = "f3"
+"""Votes of fast finality; lotus asks for them as `unknown`."""
+UNKNOWN: Final = "unknown"
+"""Bytes that mean nothing to anybody; signed only where a rule names them."""
 LINK: Final = bytes.fromhex("0171a0e40220")
 """How the CID of a message or a deal begins; it has 38 bytes."""
 LINK_LEN: Final = 38
@@ -56,7 +59,7 @@ LEGACY_FROM: Final = 0xC0
 """First byte of an Ethereum transaction that is a list; typed ones begin with their type."""
 MARKET: Final = (DEAL_PROPOSED, CLIENT_DEAL, VOUCHER, ASK, ASK_ANSWER, DEAL_ANSWER, DEAL_STATE)
 """Types of the storage and retrieval markets."""
-TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, *BLIND)
+TYPES: Final = (MESSAGE, BLOCK, DRAW_RANDOM, VERIFY_ADDRESS, *MARKET, UNKNOWN, FINALITY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +117,12 @@ def payload_decode(
             return market_request(meta_type, address, to_sign)
         except BadCbor as error:
             raise NotUnderstood(f"get sign bytes: parseObj failed:cbor unmarshal:{error}") from None
-    if meta_type in BLIND:
-        return SignRequest(meta_type, address, to_sign, raw=to_sign)
+    if meta_type in (UNKNOWN, FINALITY):
+        if about := vote_text(to_sign):
+            return SignRequest(FINALITY, address, to_sign, raw=to_sign, about=about)
+        if meta_type == FINALITY:
+            raise NotUnderstood("get sign bytes: these bytes are no vote of fast finality")
+        return SignRequest(UNKNOWN, address, to_sign, raw=to_sign)
     raise NotUnderstood(f"get sign bytes: unsupported msgtype:{meta_type[:40]}")
 
 
@@ -270,7 +277,7 @@ def disguised(request: SignRequest) -> str:
 
     A rule for such bytes must not undo those for messages: whoever has it would ask for the bytes alone.
     """
-    if request.type not in BLIND:
+    if request.type != UNKNOWN:
         return ""
     data = request.payload
     if len(data) == LINK_LEN and data.startswith(LINK):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from poolsite.filecoin.address import BadAddress, address_parse
 from poolsite.filecoin.amounts import BadAmount, fil_format, fil_parse
 from workers.signer.errors import BadPolicy
-from workers.signer.payloads import MESSAGE, TYPES, VERIFY_ADDRESS, SignRequest
+from workers.signer.payloads import FINALITY, MESSAGE, TYPES, UNKNOWN, VERIFY_ADDRESS, SignRequest
 from workers.signer.records import Verdict
 
 if TYPE_CHECKING:
@@ -98,7 +98,8 @@ class Rule:
 
     def complaint(self, request: SignRequest, *, caller: str, now: datetime) -> str | None:
         """Return why this rule does not fit at all (None: it does), its limits left aside."""
-        if request.type not in self.types:
+        # a rule for bytes without meaning was how lotus' votes were allowed before they were told from them
+        if request.type not in self.types and not (request.type == FINALITY and UNKNOWN in self.types):
             return "type"
         if not matches(str(request.address), self.keys):
             return "key"

@@ -102,6 +102,16 @@ def test_blind_bytes_are_refused_unless_a_rule_names_them():
     assert decide(DEFAULT, blind).startswith("no rule allows")
     assert decide(rule('methods = ["*"]'), blind).startswith("no rule allows")
     assert decide(rule('types = ["unknown"]'), blind) == "by r"
+    assert decide(rule('types = ["f3"]'), blind).startswith("no rule allows")
+
+
+@pytest.mark.parametrize("types", ['"f3"', '"unknown"'])
+def test_votes_of_fast_finality_need_a_rule_for_them_or_for_all_bytes(types):
+    vote = SignRequest("f3", ADDRESS, b"", about="COMMIT in round 0 of instance 7 of filecoin")
+
+    assert decide(DEFAULT, vote) == f"no rule allows f3: {vote.about}"
+    assert decide(rule('methods = ["*"]'), vote).startswith("no rule allows")
+    assert decide(rule(f"types = [{types}]"), vote) == "by r"
 
 
 @pytest.mark.parametrize(
