@@ -18,6 +18,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.sectors.errors import RestoreRefused
 from apps.sectors.host_models import DAMOCLES, WorkerCommand
+from apps.sectors.leftover_selectors import removals_open
 from apps.sectors.live_sectors import live_sectors_read
 from apps.sectors.models import ActiveSectors, Job, Sector, SectorProof
 from apps.sectors.onchain import precommits_read, sectors_proven_read
@@ -96,7 +97,13 @@ def _early_refusal(sector: Sector) -> str:
         return "its miner does not exist on the chain"
     if sector.miner_id in miners_unrecovered():
         return "its sectors are read back from the chain after a restore: wait until page Recovery is done"
-    return ""
+    return _leftover_refusal(sector)
+
+
+def _leftover_refusal(sector: Sector) -> str:
+    """Return which host may still remove files of it, whatever lies there then; empty: none."""
+    order = removals_open([sector]).get(sector.pk)
+    return f"{order.worker.name} has yet to remove a leftover of it" if order is not None else ""
 
 
 def _proving(sector: Sector, live: LiveSector, proven: OnSector | None) -> Restoration:
@@ -160,6 +167,8 @@ def sector_restore(
     with transaction.atomic():
         job, fresh = job_locked(sector.pk)
         Sector.objects.select_for_update(of=("self",)).only("pk").get(pk=fresh.pk)  # as a scan that adopts it
+        if refusal := _leftover_refusal(fresh):
+            raise RestoreRefused(refusal, field="sector")
         if fresh.state != sector.state or fresh.tenant_id != sector.tenant_id:
             raise RestoreRefused("somebody else was faster: look at the sector again", field="sector")
         before = copy(fresh)

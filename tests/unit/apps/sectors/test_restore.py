@@ -116,6 +116,19 @@ def test_a_host_that_has_yet_to_remove_files_is_waited_for(miner: Miner) -> None
     assert restore(sector, Known()).state == "ALLOCATED"
 
 
+@pytest.mark.parametrize("chain", [Known(), on_chain()], ids=["anew", "proven"])
+def test_a_leftover_that_is_to_go_is_waited_for(miner: Miner, chain: Known) -> None:
+    sector = aborted(miner, comm_r=comm_r_of(7))
+    box = host()
+    args = {"uid": "u", "miner_id": "1000", "number": "7", "whole": "yes"}
+    order = box.commands.create(op=Operation.REMOVE_LEFTOVER, args=args)
+    assert refusal(sector, chain) == f"{box.name} has yet to remove a leftover of it"
+
+    order.delete()
+
+    assert refusal(sector, chain) == ""
+
+
 def test_clients_data_are_left_out_with_force_alone(miner: Miner) -> None:
     sector = aborted(miner, pieces=DATA)
     assert "with force it is sealed without them" in refusal(sector, Known())
