@@ -21,7 +21,8 @@ pytestmark = pytest.mark.django_db
 
 def ops(worker: Worker) -> list[str]:
     """What the host is told with the next answer."""
-    return sorted(command.op for command in commands_open(worker) if command.op != Operation.SET_PLAN)
+    told = commands_open(worker, now=NOON)
+    return sorted(command.op for command in told if command.op != Operation.SET_PLAN)
 
 
 def order(worker: Worker, op: Operation) -> None:
