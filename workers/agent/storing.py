@@ -17,9 +17,16 @@ from poolsite.wire.jobs import StageOutputs
 from workers.agent.paths import REBUILD_STATES, is_synthetic
 from workers.processors.errors import BadFile, BadInput
 from workers.storage.answers import COPY_S, answered
-from workers.storage.files import DamagedFile, NotEnoughSpace, TruncatedFile, is_complete, write_file
+from workers.storage.files import (
+    DamagedFile,
+    NotEnoughSpace,
+    TruncatedFile,
+    is_complete,
+    write_fault,
+    write_file,
+)
 from workers.storage.store import StoreAway, kept_files, path_remove
-from workers.storage.store_look import FULL_ERRORS, READ_ONLY_ERRORS, write_fault
+from workers.storage.store_look import FULL_ERRORS, READ_ONLY_ERRORS
 from workers.storage.store_mark import BadMark, StoreRefuses
 from workers.storage.sums import SectorSums
 

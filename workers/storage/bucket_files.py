@@ -12,9 +12,8 @@ from workers.storage.bucket import SCHEME, BucketSettings, bucket_know
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_upload import upload, upload_abort, uploads_of
 from workers.storage.checksums import READ_BYTES, disk_parts
-from workers.storage.files import Space, file_put, names_in, space_of, write_file, write_new
+from workers.storage.files import Space, file_put, names_in, space_of, write_fault, write_file, write_new
 from workers.storage.store import path_remove
-from workers.storage.store_look import write_fault
 from workers.storage.used import SECTOR_KINDS, listed_bytes
 
 if TYPE_CHECKING:

@@ -167,6 +167,20 @@ class Space:
 
 
 @singledispatch
+def write_fault(root: Path) -> int:
+    """Return the number of the error with which a small file is written; 0: it is."""
+    probe = root / f".write-{os.getpid()}-{secrets.token_hex(4)}"
+    try:
+        probe.write_bytes(b"poolsite")
+    except OSError as error:
+        return error.errno or errno.EIO
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+    return 0
+
+
+@singledispatch
 def space_of(folder: Path) -> Space:
     """Return what the disk of a folder has.  Raises OSError."""
     disk = os.statvfs(folder)

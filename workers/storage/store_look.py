@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
-import secrets
 from contextlib import suppress
-from functools import singledispatch
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from poolsite.wire.stores import UID_MAX, AttachedStore, StoreCondition
-from workers.storage.files import space_of
+from workers.storage.files import space_of, write_fault
 from workers.storage.sizes import size_words, stored_bytes
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreMark
@@ -100,20 +98,6 @@ def _room(
     if fault:
         raise OSError(fault, os.strerror(fault))
     return StoreCondition.READY, "", sizes
-
-
-@singledispatch
-def write_fault(root: Path) -> int:
-    """Return the number of the error with which a small file is written; 0: it is."""
-    probe = root / f".write-{os.getpid()}-{secrets.token_hex(4)}"
-    try:
-        probe.write_bytes(b"poolsite")
-    except OSError as error:
-        return error.errno or errno.EIO
-    finally:
-        with suppress(OSError):
-            probe.unlink()
-    return 0
 
 
 def sector_count(store: Store) -> int:

@@ -54,21 +54,24 @@ class RedeclarationPlan:
     host: str
     """Who lists what lies there."""
     sectors: int
-    """Proving sectors whose rows name the store."""
+    """Proving sectors whose rows name the store, counted up to one more than was asked for."""
     missing: int | None
     """Of these the last scan did not find; None: the store was never scanned."""
     elsewhere: int | None
     """Sectors that the last scan found though their rows name another store, or none."""
 
 
-def redeclaration_plan(store: Store, *, now: datetime) -> RedeclarationPlan:
-    """Return who would do it, and what is known so far.  Raises StoreRefused if no host can."""
+def redeclaration_plan(store: Store, *, now: datetime, most: int | None = None) -> RedeclarationPlan:
+    """Return who would do it, and what is known so far: of the sectors `most` and one more are counted.
+
+    Raises StoreRefused if no host can.
+    """
     rows = Sector.objects.filter(tenant_id=store.tenant_id, store=store.name, state=SectorState.PROVING)
     last = store.scans.filter(state=ScanState.DONE).order_by("-pk").first()
     known = None if last is None else last.counts
     return RedeclarationPlan(
         host=reader(store, now=now).name,
-        sectors=rows.count(),
+        sectors=(rows if most is None else rows[: most + 1]).count(),
         missing=None if known is None else known.get(FindingKind.MISSING, 0),
         elsewhere=None if known is None else known.get(FindingKind.ELSEWHERE, 0),
     )

@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from apps.core.clock import now
 from apps.core.errors import DomainError
 from apps.dashboard.forms import PageForm, Text, Ticks, form_render
+from apps.dashboard.pages.storage.detail import count_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.sectors.services.redeclarations import redeclaration_begin, redeclaration_plan
-from apps.sectors.store_selectors import store_get
+from apps.sectors.store_selectors import COUNTED_MAX, store_get
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -46,9 +47,10 @@ def redeclare(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
                 store, drops_missing=drops, confirm=form.cleaned_data["confirm"], now=now(), by=viewer
             )
             return redirect("store", key)
-    plan, refusal = None, ""
+    plan, sectors, refusal = None, "", ""
     try:
-        plan = redeclaration_plan(store, now=now())
+        plan = redeclaration_plan(store, now=now(), most=COUNTED_MAX)
+        sectors = count_text(plan.sectors)
     except DomainError as error:
         refusal = error.reason
     return form_render(
@@ -60,6 +62,7 @@ def redeclare(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
         section="stores",
         store=store,
         plan=plan,
+        sectors=sectors,
         refusal=refusal,
         drops=drops,
     )
