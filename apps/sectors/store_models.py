@@ -10,7 +10,7 @@ from apps.core.models import Named, Timestamped
 from apps.sectors.host_models import Worker
 from apps.sectors.states import MOVE_TRANSITIONS, OPEN_MOVES, MoveState
 from apps.users.models import Tenant
-from poolsite.wire.stores import StoreCondition
+from poolsite.wire.stores import UNBOUNDED_BYTES, StoreCondition
 
 CONDITIONS = [(str(one), str(one)) for one in StoreCondition]
 
@@ -44,6 +44,11 @@ class Store(Named, Timestamped):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_bounded(self) -> bool:
+        """Return whether its size is known: a bucket without MaxStorage has none."""
+        return self.total_bytes < UNBOUNDED_BYTES
 
 
 class StoreAttachment(Timestamped):

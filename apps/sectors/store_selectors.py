@@ -139,8 +139,8 @@ def store_fill_rate(store: Store) -> float | None:
 
 
 def store_days_left(store: Store, rate: float | None) -> float | None:
-    """Return in how many days a store is full at this rate; None if it does not fill."""
-    return store.free_bytes / rate if rate is not None and rate > 0 else None
+    """Return in how many days a store is full at this rate; None if it does not fill, or has no bound."""
+    return store.free_bytes / rate if store.is_bounded and rate is not None and rate > 0 else None
 
 
 def store_sector_counts(store: Store) -> dict[str, int]:

@@ -13,6 +13,8 @@ UID_MAX: Final = 100
 """Longest identity and name of a store."""
 PATH_MAX: Final = 500
 WEIGHT_MAX: Final = 1_000
+UNBOUNDED_BYTES: Final = 1 << 50
+"""Size of a bucket without MaxStorage in its mark, which tells none: no promise of room."""
 
 
 class StoreCondition(StrEnum):

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from poolsite.wire.stores import UNBOUNDED_BYTES
 from workers.storage.bucket import SCHEME, BucketSettings, bucket_know
 from workers.storage.bucket_path import BucketPath
 from workers.storage.bucket_upload import upload, upload_abort, uploads_of
@@ -19,8 +20,6 @@ from workers.storage.used import SECTOR_KINDS, listed_bytes
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-NOMINAL_BYTES: Final = 1 << 50
-"""A bucket tells no size: without MaxStorage in its mark it counts as having 1 PiB free."""
 DELETED_MAX: Final = 1_000
 """Objects that one request deletes."""
 LOOK_AGAIN_S: Final = 60.0
@@ -79,7 +78,7 @@ def _(folder: BucketPath) -> list[str]:
 
 @space_of.register(BucketPath)
 def _(_folder: BucketPath) -> Space:
-    return Space(NOMINAL_BYTES, NOMINAL_BYTES)
+    return Space(UNBOUNDED_BYTES, UNBOUNDED_BYTES)
 
 
 @listed_bytes.register(BucketPath)

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from apps.sectors.services.lost_stores import LostStore
     from apps.sectors.store_models import Store, StoreMove
 
-SIZES = ("total_bytes", "free_bytes", "reserved_bytes")
+SIZES = ("total_bytes", "free_bytes")
+NO_BOUND = "Null for a bucket without MaxStorage, which tells no size."
 
 
 class AttachmentOutput(serializers.Serializer[Any]):
@@ -67,8 +68,8 @@ class StoreOutput(serializers.Serializer[Any]):
     condition = serializers.CharField()
     reason = serializers.CharField(allow_blank=True)
     labels = serializers.ListField(child=serializers.CharField())
-    total_bytes = serializers.IntegerField()
-    free_bytes = serializers.IntegerField()
+    total_bytes = serializers.IntegerField(allow_null=True, help_text=NO_BOUND)
+    free_bytes = serializers.IntegerField(allow_null=True, help_text=NO_BOUND)
     reserved_bytes = serializers.IntegerField()
     sectors = serializers.IntegerField()
     bytes_per_day = serializers.IntegerField(allow_null=True)
@@ -169,7 +170,7 @@ def store_body(store: Store) -> dict[str, Any]:
     now = clock.now()
     standing, rate = store_standing(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
-    plain = ("uid", "name", "labels", *SIZES, "sectors", "rules", "told_at")
+    plain = ("uid", "name", "labels", "reserved_bytes", "sectors", "rules", "told_at")
     return {
         "uuid": str(store.uuid),
         "tenant": store.tenant.name,
@@ -188,6 +189,7 @@ def store_body(store: Store) -> dict[str, Any]:
             }
             for row in attachments_of(store)
         ],
+        **{name: getattr(store, name) if store.is_bounded else None for name in SIZES},
         **{name: getattr(store, name) for name in plain},
     }
 

@@ -7,15 +7,18 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from apps.api.v1.stores import store_body
 from apps.core.clock import now
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.services.stores import stores_note
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
 from apps.sectors.store_models import Store, StoreMove
+from apps.sectors.store_selectors import stores_visible
 from apps.users.models import AuditEntry
+from apps.users.principals import SYSTEM
 from apps.users.states import Role
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.stores import AttachedStore, StoreCondition
+from poolsite.wire.stores import UNBOUNDED_BYTES, AttachedStore, StoreCondition
 from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
@@ -59,6 +62,23 @@ def test_the_list_shows_room_conditions_and_filters(ann):
     ready = text_of(page.get(reverse("stores"), {"state": "ready"}))
     assert "prover" in ready
     assert "/mnt/x is no folder" not in ready
+
+
+def test_a_bucket_without_a_bound_adds_no_room(ann):
+    attached(prover())
+    told: dict[str, Any] = {"total_bytes": UNBOUNDED_BYTES, "free_bytes": UNBOUNDED_BYTES - (1 << 30)}
+    bucket = attached(prover("other"), "bucket", **told)
+    page = signed_in()
+
+    listed = " ".join(text_of(page.get(reverse("stores"))).split())
+    own = " ".join(text_of(page.get(reverse("store", args=[bucket.uuid]))).split())
+
+    assert "2 stores, 512 GiB free of 1 TiB and 1 without a bound." in listed
+    assert "PiB" not in listed
+    assert "1 GiB used, no bound on its size" in own
+    rows = stores_visible(SYSTEM, now=now())
+    assert {store_body(row)["free_bytes"] for row in rows} == {1 << 39, None}
+    assert "PiB" not in own
 
 
 def test_the_list_shows_what_checks_of_files_found_and_how_far_one_is(ann):

@@ -30,6 +30,7 @@ from apps.dashboard.pages.storage.rows import (
     attachment_rows,
     bytes_text,
     event_text,
+    free_text,
     move_row,
     store_row,
 )
@@ -129,7 +130,10 @@ def store_facts(store: Store) -> Iterable[Fact]:
     yield Fact(_("Read-only"), "yes, set in the store" if rules.get("is_read_only") else "no")
     yield Fact(_("Kept free"), bytes_text(rules.get("reserve_bytes", 0)))
     most = rules.get("max_bytes", 0)
-    yield Fact(_("May use"), bytes_text(most) if most else "the whole disk")
+    yield Fact(
+        _("May use"),
+        bytes_text(most) if most else say("the whole disk") if store.is_bounded else say("no bound"),
+    )
     yield Fact(_("On their way here"), bytes_text(store.reserved_bytes))
     for name, label in (("allow_miners", _("Only miners")), ("deny_miners", _("Not miners"))):
         if rules.get(name):
@@ -268,7 +272,9 @@ def move(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         others=[
             (
                 str(one.uuid),
-                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=bytes_text(one.free_bytes)),
+                say("{one}: {free_bytes} free").format(one=one.name, free_bytes=free_text(one))
+                if one.is_bounded
+                else say("{one}: no bound").format(one=one.name),
             )
             for one in others[:200]
         ],

@@ -104,9 +104,10 @@ class StoreRow:
     hosts: str
     used: str
     total: str
+    """Empty where it has no bound."""
     free: str
     share: float
-    """Of its size that is used, 0 to 1."""
+    """Of its size that is used, 0 to 1; 0 where it has no bound."""
     left: str
     """`12 d`: until it is full."""
     rate: str
@@ -137,6 +138,18 @@ def bytes_text(count: int) -> str:
     return " ".join(formatting.size(count))
 
 
+def free_text(store: Store) -> str:
+    """`1.20 TiB`; `no bound` for a bucket that tells no size."""
+    return bytes_text(store.free_bytes) if store.is_bounded else say("no bound")
+
+
+def total_of(store: Store) -> str:
+    """`9.10 TiB`; empty where it has no bound."""
+    if not store.is_bounded:
+        return ""
+    return bytes_text(store.total_bytes) if store.total_bytes else formatting.NOTHING
+
+
 def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None) -> StoreRow:
     """Lay out one store of `stores_visible`."""
     standing, rate = store_standing(store, now=now), store_fill_rate(store)
@@ -149,9 +162,9 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         reason=standing.reason,
         hosts=", ".join(names) or formatting.NOTHING,
         used=bytes_text(used),
-        total=bytes_text(store.total_bytes) if store.total_bytes else formatting.NOTHING,
-        free=bytes_text(store.free_bytes),
-        share=used / store.total_bytes if store.total_bytes else 0.0,
+        total=total_of(store),
+        free=free_text(store),
+        share=used / store.total_bytes if store.total_bytes and store.is_bounded else 0.0,
         left=formatting.time_left(days * 86_400) if days is not None else "",
         rate=rate_text(rate),
         sectors=formatting.whole(store.sectors),
@@ -201,8 +214,8 @@ def host_store_rows(rows: Iterable[StoreAttachment]) -> tuple[dict[str, object],
             "path": row.path,
             "label": store_label(row.store, row.condition),
             "reason": row.reason,
-            "free": bytes_text(row.store.free_bytes) if row.condition in READABLE else formatting.NOTHING,
-            "total": bytes_text(row.store.total_bytes),
+            "free": free_text(row.store) if row.condition in READABLE else formatting.NOTHING,
+            "total": total_of(row.store),
         }
         for row in rows
     )
@@ -264,10 +277,16 @@ def move_row(move: StoreMove, awaited: Removal | None) -> dict[str, object]:
 
 
 def total_text(rows: Iterable[StoreRow]) -> str:
-    """`3 stores, 1.20 TiB free of 9.10 TiB.`"""
+    """`3 stores, 1.20 TiB free of 9.10 TiB.`; what has no bound is not in the sum."""
     known = list(rows)
-    free = bytes_text(sum(row.row.free_bytes for row in known if row.is_readable))
-    total = bytes_text(sum(row.row.total_bytes for row in known))
-    return say("{stores}, {free} free of {total}.").format(
-        stores=plural(len(known), "store"), free=free, total=total
-    )
+    bounded = [row for row in known if row.row.is_bounded]
+    stores, unbounded = plural(len(known), "store"), len(known) - len(bounded)
+    if known and not bounded:
+        return say("{stores} without a bound.").format(stores=stores)
+    free = bytes_text(sum(row.row.free_bytes for row in bounded if row.is_readable))
+    total = bytes_text(sum(row.row.total_bytes for row in bounded))
+    if unbounded:
+        return say("{stores}, {free} free of {total} and {unbounded} without a bound.").format(
+            stores=stores, free=free, total=total, unbounded=unbounded
+        )
+    return say("{stores}, {free} free of {total}.").format(stores=stores, free=free, total=total)
