@@ -49,6 +49,8 @@ log = structlog.get_logger(__name__)
 
 LOOK_S: Final = 5.0
 """Pause between two looks at a store."""
+BUCKET_LOOK_S: Final = 30.0
+"""The same of a bucket that was well: each look is several requests, which cost money."""
 HANGS_S: Final = 20.0
 """A look that has not ended by then: the store does not answer."""
 FIRST_S: Final = 2.0
@@ -308,15 +310,18 @@ class StoreWatch:
 
     def _work(self) -> None:
         while not self._is_stopped.is_set():
-            self._wanted.wait(LOOK_S)
+            is_ordered = self._wanted.wait(LOOK_S)
             self._wanted.clear()
             try:
-                self.tick()
+                self.tick(is_ordered=is_ordered)
             except OSError as error:  # the worker's own folder: leases tell of it
                 log.warning("stores_not_looked_at", reason=str(error)[:200])
 
-    def tick(self) -> None:
-        """Begin a look at each store; one that has not answered for long is away."""
+    def tick(self, *, is_ordered: bool = True) -> None:
+        """Begin a look at each store; one that has not answered for long is away.
+
+        A bucket that was well is looked at again after BUCKET_LOOK_S, or after an order.
+        """
         attached = self.stores.attached()
         with self._lock:
             for gone in self._told.keys() - {one.path for one in attached}:
@@ -324,10 +329,17 @@ class StoreWatch:
         for one in attached:
             look = self._looks.setdefault(one.path, _Look())
             if not look.is_running:
+                if one.is_bucket and self._is_well(one) and not is_ordered and look.lasts_s < BUCKET_LOOK_S:
+                    continue
                 look.begin(lambda one=one: self._look(one, attached))  # type: ignore[misc]  # bound now
             elif look.lasts_s > HANGS_S:
                 say = f"{one.path} does not answer: check its disk or its server"
                 self._note(told(one, StoreCondition.AWAY, say))
+
+    def _is_well(self, one: Attachment) -> bool:
+        with self._lock:
+            found = self._told.get(one.path)
+        return found is not None and found.condition in READABLE
 
     def _look(self, one: Attachment, others: list[Attachment]) -> None:
         self._note(
@@ -346,7 +358,7 @@ class StoreWatch:
 
 def disk_folders(stores: Stores) -> tuple[Path, ...]:
     """Return the folders of the stores that can be read, whose disks are reported."""
-    return tuple(one.store.root for one in stores.here() if not one.is_bucket)
+    return tuple(one.store.root for one in stores.attached() if not one.is_bucket and one.is_here)
 
 
 class _Look:
@@ -362,6 +374,7 @@ class _Look:
 
     @property
     def lasts_s(self) -> float:
+        """Return the seconds since it began."""
         return time.monotonic() - self.begun
 
     def begin(self, work: Callable[[], None]) -> None:

@@ -16,6 +16,7 @@ from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import SealInputs
 from poolsite.wire.stores import StoreCondition
 from tests.s3_server import BUCKET, S3Server
+from workers import store_watch
 from workers.agent import fetched
 from workers.agent.fetched import fetched_remove, store_near
 from workers.storage import answers, bucket, bucket_files, bucket_upload
@@ -30,6 +31,7 @@ from workers.storage.store_look import store_look
 from workers.storage.store_mark import mark_change
 from workers.storage.stores import NotAttached, Stores
 from workers.storage.sums import SectorSums
+from workers.store_watch import StoreWatch, disk_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -444,3 +446,33 @@ def test_a_sector_is_brought_here_whole_for_stages_that_read_all(
     write_file(there.root / "sealed" / NAME, bytes(2048))
     with pytest.raises(DamagedFile):
         store_near(there, tmp_path / "job", inputs)
+
+
+def test_a_bucket_that_is_well_is_not_asked_at_each_look(server, stores, root, monkeypatch):
+    watch = StoreWatch(stores, sector_bytes=2048)
+
+    def condition() -> StoreCondition:
+        return watch.attached()[1].condition
+
+    def requests() -> int:
+        return int(server.log.read_text().count("HTTP/1.1"))
+
+    def requests_of_a_look(*, is_ordered: bool) -> int:
+        before = requests()
+        watch.tick(is_ordered=is_ordered)
+        for look in watch._looks.values():
+            assert look.thread is not None
+            look.thread.join()
+        disk_folders(stores)
+        return requests() - before
+
+    assert requests_of_a_look(is_ordered=False) > 0  # the first
+    assert condition() is StoreCondition.READY
+    assert requests_of_a_look(is_ordered=False) == 0
+    assert requests_of_a_look(is_ordered=True) > 0
+    (root / MARK).unlink()
+    assert requests_of_a_look(is_ordered=True) > 0
+    assert condition() is StoreCondition.AWAY
+    assert requests_of_a_look(is_ordered=False) > 0  # it may be back
+    monkeypatch.setattr(store_watch, "BUCKET_LOOK_S", 0.0)
+    assert requests_of_a_look(is_ordered=False) > 0
