@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick coverage peers real-node lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up params test quick coverage peers real-chain lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -19,7 +19,7 @@ help:
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
 	@echo "make coverage  run the unit tests and print what of services, selectors, filecoin and wire they miss"
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
-	@echo "make real-node NODE=token:url  let the actors of a real lotus node check what a pool proves (docs/real-chain.md)"
+	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url]  run a pool on a real lotus node: messages, sectors, proofs, blocks (docs/real-chain.md)"
 	@echo "make lint    check style, types and import contracts"
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure, and compare with the last figures"
@@ -74,8 +74,10 @@ coverage: test-environment
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers
 
-real-node: test-environment
-	@REAL_NODE="$(NODE)" REAL_NODE_PACE="$(PACE)" $(VENV) -m pytest -s -m "peer" tests/realnode
+# TESTS names some of its files.
+real-chain: test-environment
+	@[ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token (docs/real-chain.md)" >&2; exit 2; }
+	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),tests/real_chain)
 
 bench: test-environment
 	@$(VENV) -m tests.bench

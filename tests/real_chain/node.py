@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, Final, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import httpx
 
@@ -13,15 +16,22 @@ from apps.chain.addresses import node_address
 from poolsite.filecoin.amounts import FIL
 from tests.acceptance.chain import Chain, NodeRefused
 
-NODE_VARIABLE: Final = "REAL_NODE"
-"""Environment variable: the node as CHAIN_URLS would have it, with an admin token."""
-PACE_VARIABLE: Final = "REAL_NODE_PACE"
-"""Environment variable: an address that sets an epoch's milliseconds, with `{ms}` in it; may be empty."""
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NODE_VARIABLE: Final = "REAL_CHAIN_NODE"
+"""Environment variable: the address of the node's JSON-RPC, as `http://127.0.0.1:1234/rpc/v1`."""
+TOKEN_VARIABLE: Final = "REAL_CHAIN_TOKEN_FILE"
+"""Environment variable: a file with an admin token of the node, as lotus' `token` in its repository."""
+CONTROL_VARIABLE: Final = "REAL_CHAIN_CONTROL"
+"""Environment variable: where one decides when blocks are made (`/auto?ms=`, `/mine?n=&nulls=`); or empty."""
 
 SLOW_MS: Final = 1500
 """Pace of an epoch in which the pool has to do something."""
 FAST_MS: Final = 40
 """Pace of an epoch in which nothing is due."""
+STEP_S: Final = 900
+"""Patience for one step on a chain whose epochs take a second."""
 LEAD: Final = 8
 """So many epochs before a window's challenge the pace slows down, and so many after its close it may rise."""
 
@@ -30,14 +40,15 @@ class RealNode(Chain):
     """The node whose chain the pool works on."""
 
     def __init__(self) -> None:
-        text = os.environ.get(NODE_VARIABLE, "")
-        assert text, (
-            f"{NODE_VARIABLE} must name a real node: make real-node NODE=token:http://host:1234/rpc/v1"
-        )
+        url, token = os.environ.get(NODE_VARIABLE, ""), os.environ.get(TOKEN_VARIABLE, "")
+        assert url, f"{NODE_VARIABLE} must name a real node: make real-chain NODE=url TOKEN_FILE=path"
+        assert token, f"{TOKEN_VARIABLE} must name the file with its admin token"
         super().__init__("")
-        self.text, self.address = text, node_address(text)
+        self.token = Path(token).read_text(encoding="ascii").strip()
+        self.text = f"{self.token}:{url}"
+        self.address = node_address(self.text)
         self.url = self.address.http_url
-        self.pace_url = os.environ.get(PACE_VARIABLE, "")
+        self.control = os.environ.get(CONTROL_VARIABLE, "").rstrip("/")
 
     @cached_property
     def client(self) -> httpx.Client:
@@ -66,9 +77,33 @@ class RealNode(Chain):
         return dict(found["Receipt"]) if found else {}
 
     def pace(self, ms: int) -> None:
-        """Set how long an epoch takes, where the node lets itself be told."""
-        if self.pace_url:
-            httpx.get(self.pace_url.format(ms=ms), timeout=60).raise_for_status()
+        """Set how long an epoch takes, where the node lets itself be told; 0: no blocks are made."""
+        if self.control:
+            httpx.get(f"{self.control}/auto", params={"ms": ms}, timeout=60).raise_for_status()
+
+    def mine(self, count: int = 1, *, nulls: int = 0) -> int:
+        """Have this many blocks made, each after so many null rounds; return the new height."""
+        query = {"n": count, "nulls": nulls}
+        answer = httpx.get(f"{self.control}/mine", params=query, timeout=60 + 5 * count)
+        answer.raise_for_status()
+        return int(answer.json()["height"])
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """Have no block made unless `mine` asks for it."""
+        assert self.control, f"{CONTROL_VARIABLE} must say where one decides when blocks are made"
+        self.pace(0)
+        time.sleep(2 * SLOW_MS / 1000)  # one that was being made
+        try:
+            yield
+        finally:
+            self.pace(SLOW_MS)
+
+    def pending(self, sender: str) -> dict[int, str]:
+        """Return the ids of the messages that wait in the node's pool, by nonce."""
+        own = self.call("StateAccountKey", sender, None)
+        rows = self.call("MpoolPending", None)
+        return {row["Message"]["Nonce"]: row["CID"]["/"] for row in rows if row["Message"]["From"] == own}
 
     def place_of(self, miner: str, number: int) -> tuple[int, int]:
         """Deadline and partition of a sector."""

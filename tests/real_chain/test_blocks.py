@@ -31,15 +31,13 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.block import PoStProof
 from poolsite.filecoin.signature import Signature
 from tests import factories, people
-from tests.realnode.node import RealNode
 from tests.unit.apps.blocks.world import drawn, in_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from apps.blocks.selectors import MiningMiner
+    from tests.real_chain.node import RealNode
 
-pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("realnode")]
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 
 TEST_PROOF: Final = b"valid proof"
 ROUNDS_MAX: Final = 12
@@ -73,9 +71,8 @@ def miner_with_power(node: RealNode) -> tuple[str, str]:
 
 
 @pytest.fixture
-def mining(transactional_db: None) -> Iterator[tuple[RealNode, MiningMiner]]:
+def mining(transactional_db: None, node: RealNode) -> tuple[RealNode, MiningMiner]:
     """The pool with that miner, bound to the node's network."""
-    node = RealNode()
     address, worker = miner_with_power(node)
     actor_id = address_parse(address).actor_id
     worker = str(address_parse(worker))
@@ -85,9 +82,7 @@ def mining(transactional_db: None) -> Iterator[tuple[RealNode, MiningMiner]]:
     nodes_sync([node.text])
     network_bind(chain_client())
     [miner] = miners_mining()
-    yield node, miner
-    node.client.close()
-    link_to(node.url, node.address.token).close()
+    return node, miner
 
 
 async def one_round(node: RealNode, miner: MiningMiner, *, nulls: int) -> Round:

@@ -1,0 +1,85 @@
+"""A pool that works on a real lotus node through a line that can be cut; see docs/real-chain.md."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from tests.acceptance.disturbances import SlowLine
+from tests.acceptance.pool import RunningPool
+from tests.integration.pools import SITE, wait_until
+from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FUNDS_FIL: Final = 1_000
+
+
+class NodeLine:
+    """The pool's connections to the node: to the pool a node whose line is cut is dead."""
+
+    def __init__(self, node: RealNode) -> None:
+        parts = urlsplit(node.url)
+        assert parts.hostname in ("127.0.0.1", "localhost"), "the node must run here: NODE=http://127.0.0.1:…"
+        self.relay = SlowLine(parts.port or 80)
+        self.text = f"{node.token}:{urlunsplit(parts._replace(netloc=f'127.0.0.1:{self.relay.port}'))}"
+        self._open = ExitStack()
+
+    def mend(self) -> None:
+        """Take connections again."""
+        self._open.enter_context(self.relay.running())
+
+    def cut(self) -> None:
+        """Close all connections, and take none."""
+        self._open.close()
+
+
+@pytest.fixture(scope="session")
+def node() -> Iterator[RealNode]:
+    """The node that is named, at a pace at which a pool can be watched."""
+    real = RealNode()
+    real.pace(SLOW_MS)
+    yield real
+    real.client.close()
+
+
+@pytest.fixture(scope="session")
+def line(node: RealNode) -> Iterator[NodeLine]:
+    """The line between pool and node."""
+    one = NodeLine(node)
+    one.mend()
+    yield one
+    one.cut()
+
+
+@pytest.fixture(scope="session")
+def pool(node: RealNode, line: NodeLine) -> Iterator[RunningPool]:
+    """A pool with an empty var that makes Groth16 proofs alone, on the real node's chain."""
+    assert os.environ.get(FOLDER_VARIABLE), (
+        f"{FOLDER_VARIABLE} must name the folder whose keys the node reads"
+    )
+    running = RunningPool(CHAIN_URLS=line.text, POOLSITE_SNARK="groth16", POOLSITE_SECTOR_SIZE="2KiB")
+    converted = SITE / "var" / "parameters-converted"
+    converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
+    (running.var / converted.name).symlink_to(converted)
+    running.chain = node
+    with running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def keys(pool: RunningPool, node: RealNode) -> dict[str, str]:
+    """The addresses of the pool's own signer by what they are for, each with FIL from the node's wallet."""
+    wait_until((pool.var / "signer.json").exists, within_s=STEP_S, what=pool.diagnosis)
+    found: dict[str, str] = json.loads((pool.var / "signer.json").read_text())
+    for address in dict.fromkeys(found.values()):
+        paid = node.send(address, fil=FUNDS_FIL)
+        wait_until(lambda paid=paid: node.receipt(paid), within_s=STEP_S, what=f"FIL for {address}")
+    return found
