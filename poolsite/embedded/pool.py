@@ -351,9 +351,12 @@ def names_that_sign(table: Iterable[Child]) -> list[str]:
 
 
 def celery(queues: str, options: Options) -> tuple[str, ...]:
-    """Return the words of a worker for some queues: threads, nothing prefetched, no gossip, no banner."""
+    """Return the words of a worker for some queues: nothing prefetched, no gossip, no banner.
+
+    What its threads are stands in the settings: Celery takes no class for them here.
+    """
     quiet = ("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "INFO")
-    threads = ("-P", "threads", "--concurrency", str(options.task_threads))
+    threads = ("--concurrency", str(options.task_threads))
     return ("-m", "celery", "-q", "-A", "poolsite", "worker", *threads, "-Q", queues, *quiet)
 
 

@@ -1,0 +1,125 @@
+"""The threads of a task process: the one that was at work last is given the next task.
+
+`ThreadPoolExecutor` gives it to the one that has rested longest.  So all eight stay at work in turn, each
+with a database session of 6 MiB that holds the plans of all that any of them asks, though two would do.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from concurrent.futures import Executor, Future
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from celery.concurrency.thread import TaskPool as ThreadPool
+from django.db import connections
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+REST_S: Final = 60.0
+"""A thread that was given nothing for this long ends, and its database session with it."""
+PATIENCE_S: Final = 0.05
+"""So long a further thread leaves a task to those that have a session: to open one costs more than most
+tasks.  Those that wait for others still hold none back for longer."""
+
+
+class TaskThreads(Executor):
+    """Threads that are started when they are needed, and end when they are not."""
+
+    def __init__(self, most: int, *, rest_s: float = REST_S, patience_s: float = PATIENCE_S) -> None:
+        self.most = most
+        self.rest_s = rest_s
+        self.patience_s = patience_s
+        self._threads: set[threading.Thread] = set()
+        self._resting: list[threading.Event] = []
+        """One of each thread that waits for a task, the last that was at work last."""
+        self._waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+        self._lock = threading.Lock()
+        self._is_over = False
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """Have something carried out.  Raises RuntimeError after `shutdown`."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._is_over:
+                raise RuntimeError("these threads are shut down")
+            self._waiting.append((future, lambda: fn(*args, **kwargs)))
+            if self._resting:
+                self._resting.pop().set()
+            elif len(self._threads) < self.most:
+                patience_s = self.patience_s if self._threads else 0.0
+                thread = threading.Thread(target=self._live, args=(patience_s,), name="task")
+                self._threads.add(thread)
+                thread.start()
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take nothing more; what waits is still carried out, or cancelled."""
+        with self._lock:
+            self._is_over = True
+            cancelled = [future for future, _ in self._waiting] if cancel_futures else []
+            if cancel_futures:
+                self._waiting.clear()
+            while self._resting:
+                self._resting.pop().set()
+            threads = list(self._threads)
+        for future in cancelled:
+            future.cancel()
+        for thread in threads if wait else ():
+            thread.join()
+
+    def _live(self, patience_s: float) -> None:
+        """Carry out what waits, rest, and end after a long rest."""
+        try:
+            called = threading.Event()
+            if patience_s:
+                called.wait(patience_s)
+            while (task := self._next(called)) is not None:
+                _carry_out(*task)
+                # or its result would live until the next task
+                del task
+        finally:
+            connections.close_all()
+
+    def _next(self, called: threading.Event) -> tuple[Future[Any], Callable[[], Any]] | None:
+        """Return what waits longest, or what comes within the time of rest; None: the thread ends."""
+        while True:
+            with self._lock:
+                if self._waiting:
+                    return self._waiting.popleft()
+                if self._is_over:
+                    self._threads.discard(threading.current_thread())
+                    return None
+                called.clear()
+                self._resting.append(called)
+            if called.wait(self.rest_s):
+                continue
+            with self._lock:
+                # called at the last moment: no longer among those that rest
+                if called in self._resting:
+                    self._resting.remove(called)
+                    self._threads.discard(threading.current_thread())
+                    return None
+
+
+def _carry_out(future: Future[Any], work: Callable[[], Any]) -> None:
+    """Carry something out and keep what comes of it in its future."""
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = work()
+    except BaseException as error:  # noqa: BLE001  # as any executor: the one who asks for the result is told
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class TaskPool(ThreadPool):
+    """Celery's pool of threads, with ours."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.executor = TaskThreads(self.limit)
