@@ -25,6 +25,7 @@ from workers.storage.files import (
     write_fault,
     write_file,
 )
+from workers.storage.promises import RoomPromised
 from workers.storage.store import StoreAway, kept_files, path_remove
 from workers.storage.store_look import FULL_ERRORS, READ_ONLY_ERRORS
 from workers.storage.store_mark import BadMark, StoreRefuses
@@ -45,6 +46,12 @@ log = structlog.get_logger(__name__)
 
 AWAY_S: Final = 60.0
 """How long a store that may have a sector is waited for before the sector goes to another one."""
+PROMISED_WAIT_S: Final = 120.0
+"""How long one attempt waits for room that is promised to other sectors.
+
+Before a sector is paused, after five of them, the promises of a host that was killed have ended.
+"""
+PROMISED_LOOK_S: Final = 5.0
 AWAY_SINCE: Final = "away-since"
 """In a job's folder: when a store was missed first."""
 PERSISTED: Final = "persisted.json"
@@ -168,9 +175,41 @@ class Storing:
         files = [paths.files.sealed, *kept_files(paths.files)]
         size = sum(file.stat().st_size for file in files if file.exists())
         failed: dict[str, OSError] = {}
+        until = time.monotonic() + PROMISED_WAIT_S
+        while True:
+            one = self._chosen(job_id, inputs, size, failed, until=until)
+            if note is not None:
+                _note(note, one)
+            try:
+                with self.stores.reserved(job_id, one, size):
+                    stored_in_time(one, paths.files, **sector, is_update=inputs.is_update)
+                break
+            except NotEnoughSpace:  # others were promised it meanwhile: that is seen by the next choice
+                continue
+            except OSError as error:
+                if not _is_stores_fault(one, error):
+                    raise
+                log.warning("not_stored", store=one.name, sector=inputs.number, reason=str(error)[:200])
+                failed[one.path] = error
+        if is_synthetic(inputs, paths) and paths.files.synthetic_proofs.exists():
+            for spent in paths.files.spent_by_synthetic:
+                spent.unlink(missing_ok=True)
+        return one
+
+    def _chosen(
+        self, job_id: str, inputs: SealInputs, size: int, failed: dict[str, OSError], *, until: float
+    ) -> Attachment:
+        """Return the store for a sector, and wait a while for room that is promised to others.
+
+        Raises BadInput, StoreAway, NotEnoughSpace.
+        """
         while True:
             try:
-                one = self._choose(job_id, inputs, size, failed)
+                return self._choose(job_id, inputs, size, failed)
+            except RoomPromised:
+                if time.monotonic() >= until or self.journal.is_removed(job_id):
+                    raise
+                time.sleep(PROMISED_LOOK_S)
             except (StoreRefuses, BadMark, StoreAway, NotEnoughSpace) as error:
                 for path, fault in failed.items():
                     words = fault.strerror or str(fault)
@@ -180,23 +219,6 @@ class Storing:
                 if isinstance(error, StoreRefuses | BadMark):
                     raise BadInput(str(error)) from None
                 raise
-            if note is not None:
-                _note(note, one)
-            self.stores.reserve(job_id, one, size)
-            try:
-                stored_in_time(one, paths.files, **sector, is_update=inputs.is_update)
-                break
-            except OSError as error:
-                if not _is_stores_fault(one, error):
-                    raise
-                log.warning("not_stored", store=one.name, sector=inputs.number, reason=str(error)[:200])
-                failed[one.path] = error
-            finally:
-                self.stores.release(job_id)
-        if is_synthetic(inputs, paths) and paths.files.synthetic_proofs.exists():
-            for spent in paths.files.spent_by_synthetic:
-                spent.unlink(missing_ok=True)
-        return one
 
     def _choose(self, job_id: str, inputs: SealInputs, size: int, failed: dict[str, OSError]) -> Attachment:
         """Return the store for a sector: the one that has it, where it is to replace what lies there.

@@ -82,10 +82,10 @@ def _(_folder: BucketPath) -> Space:
 
 
 @listed_bytes.register(BucketPath)
-def _(root: BucketPath) -> int | None:
+def _(root: BucketPath, *, is_anew: bool) -> int | None:
     with _lock:
         known = _listed.get(str(root))
-    if known is None or time.monotonic() - known[0] > LOOK_AGAIN_S:
+    if is_anew or known is None or time.monotonic() - known[0] > LOOK_AGAIN_S:
         files = (file for kind in SECTOR_KINDS for file in (root / kind).rglob("*"))
         known = time.monotonic(), sum(file.stat().st_size for file in files)
         with _lock:

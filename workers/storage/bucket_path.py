@@ -186,6 +186,10 @@ class BucketPath(PosixPath):
         self._listed = None
         return len(data)
 
+    def touch(self, mode: int = 0o666, exist_ok: bool = True) -> None:  # noqa: ARG002  # as Path has it
+        """Write an empty object, or write it anew.  Raises PermissionError, BucketAway."""
+        self.write_bytes(b"")
+
     def unlink(self, missing_ok: bool = False) -> None:
         """Delete an object.  Raises FileNotFoundError, PermissionError, BucketAway."""
         if not missing_ok:

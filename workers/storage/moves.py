@@ -15,7 +15,7 @@ import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.checksums import disk_digest, file_digest
-from workers.storage.files import TEMPORARY_SUFFIX, DamagedFile, copy_file, space_check, write_file
+from workers.storage.files import TEMPORARY_SUFFIX, DamagedFile, copy_file, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
 from workers.storage.stores import NotAttached
@@ -87,26 +87,23 @@ def sector_copy(stores: Stores, sector: MovedSector) -> None:
     todo = [here / file for file in files if noted.get(file, BEGUN) == BEGUN]
     size = sum(file.stat().st_size for file in todo)
     try:
-        space_check(there, size)
-        stores.reserve(f"move-{sector.move}", target, size)
-        for file in files:  # before anything is written: what is there may be the last good copy
-            if (there / file).exists() and noted.get(file, BEGUN) == BEGUN:
-                _recorded_check(here / file, recorded.get(file))
-        for file in files:
-            copy = there / file
-            if not _is_there(copy, here / file, noted.get(file)):
-                if not copy.exists():  # so that a kill leaves nothing that nobody knows of
-                    _note(path, noted | {file: BEGUN})
-                noted[file] = _file_copy(here / file, copy, recorded.get(file))
-                _note(path, noted)
-        _replica_check(target.require(), sector)
-        sums = {file: FileSum((there / file).stat().st_size, noted[file]) for file in files}
-        SectorSums(there, sector.name).record(sums)
+        with stores.reserved(f"move-{sector.move}", target, size):
+            for file in files:  # before anything is written: what is there may be the last good copy
+                if (there / file).exists() and noted.get(file, BEGUN) == BEGUN:
+                    _recorded_check(here / file, recorded.get(file))
+            for file in files:
+                copy = there / file
+                if not _is_there(copy, here / file, noted.get(file)):
+                    if not copy.exists():  # so that a kill leaves nothing that nobody knows of
+                        _note(path, noted | {file: BEGUN})
+                    noted[file] = _file_copy(here / file, copy, recorded.get(file))
+                    _note(path, noted)
+            _replica_check(target.require(), sector)
+            sums = {file: FileSum((there / file).stat().st_size, noted[file]) for file in files}
+            SectorSums(there, sector.name).record(sums)
     except OSError as error:
         left = _copy_undo(source, target, sector, files=files, path=path)
         raise type(error)(f"{error}; {left} in {target.path}") from error
-    finally:
-        stores.release(f"move-{sector.move}")
     log.info("sector_copied", sector=sector.number, source=source.name, target=target.name, bytes=size)
 
 

@@ -74,11 +74,11 @@ def _room(
 ) -> tuple[StoreCondition, str, dict[str, int]]:
     """Return condition, reason and sizes of a store that is there.  Raises OSError."""
     root = one.store.root
+    reserved, need = stores.reserved_bytes(one), stored_bytes(sector_bytes)
     disk = space_of(root)
     free, total = disk.free - mark.reserve_bytes, disk.total
     if mark.max_bytes:
         free, total = min(free, mark.max_bytes - stores.used.of(root)), min(total, mark.max_bytes)
-    reserved, need = stores.reserved_bytes(one.uid), stored_bytes(sector_bytes)
     sizes = {"total_bytes": total, "free_bytes": max(free - reserved, 0), "reserved_bytes": reserved}
     if disk.is_read_only:
         return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import os
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from poolsite.wire.stores import UID_MAX
@@ -19,18 +19,20 @@ from workers.storage.answers import answered
 from workers.storage.bucket import SCHEME, BucketSettings, url_fault
 from workers.storage.bucket_files import store_path
 from workers.storage.files import NotEnoughSpace, names_in, space_of, write_file
+from workers.storage.promises import PROMISED, Promises, RoomPromised, promise_of, renewed, room_fault
 from workers.storage.sector import sector_name
-from workers.storage.sizes import size_words
 from workers.storage.store import MARK, Store, StoreAway
 from workers.storage.store_mark import BadMark, StoreRefuses, mark_change, uid_of_mark
 from workers.storage.sums import SUMS
 from workers.storage.used import SECTOR_KINDS, UsedBytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
     from workers.storage.files import Space
+    from workers.storage.promises import Promise
     from workers.storage.sector import SectorFiles
     from workers.storage.store_mark import StoreMark
 
@@ -39,7 +41,7 @@ T = TypeVar("T")
 ATTACHED: Final = "stores.json"
 """In a worker's folder: the stores that are attached."""
 RESERVED: Final = "reserved"
-"""In a worker's folder: what is about to be put into stores, a file for each job."""
+"""In a worker's folder: by job, the store that its sector is about to be put into."""
 
 
 class NotAttached(Exception):
@@ -147,6 +149,7 @@ class Stores:
         """Paths that this host puts nothing into."""
         self.path = folder / ATTACHED
         self.used = UsedBytes()
+        self.promises = Promises()
         self._listing = threading.Lock()
         """Held from a read of the file to its write."""
         self._marking = threading.Lock()
@@ -301,13 +304,15 @@ class Stores:
     ) -> Attachment:
         """Return the store for a finished sector: of those that take it the largest weight times free bytes.
 
-        Raises StoreRefuses if none ever would; StoreAway, NotEnoughSpace if that may change by itself.
+        Raises StoreRefuses if none ever would; StoreAway, NotEnoughSpace if that may change by itself,
+        RoomPromised where it waits for what others are about to put there.
         """
-        refusals, full = [], ""
+        refusals: list[str] = []
+        full: NotEnoughSpace | None = None
         best: tuple[int, Attachment] | None = None
         for one in (attached := self.attached() if among is None else list(among)):
             try:
-                mark, disk, free = one.asked(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
+                mark, disk, room, promised = one.asked(lambda store, one=one: self._room(store, one, job))  # type: ignore[misc]  # bound now
                 mark.takes(miner_id=miner_id, is_update=is_update)
             except (StoreRefuses, BadMark) as error:
                 refusals.append(str(error))
@@ -316,55 +321,76 @@ class Stores:
                 continue
             if one.path in self.read_only or disk.is_read_only:
                 continue
-            if free < needs_bytes:
-                full = (
-                    f"{one.path}: {size_words(needs_bytes)} of disk needed, {size_words(max(free, 0))} free"
-                )
+            free = room - sum(other.bytes for other in promised)
+            if fault := room_fault(one.path, needs=needs_bytes, room=room, promised=promised):
+                full = full if isinstance(full, RoomPromised) else fault  # that may soon be over
             elif best is None or max(mark.weight, 1) * free > best[0]:
                 best = max(mark.weight, 1) * free, one
         if best is not None:
             return best[1]
         if refusals and len(refusals) == len(attached):
             raise StoreRefuses("; ".join(refusals))
-        if full:
-            raise NotEnoughSpace(full)
+        if full is not None:
+            raise full
         names = ", ".join(one.name for one in attached) or "none is attached"
         raise StoreAway(f"no store can take the sector now ({names}): see page Storage")
 
-    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, Space, int]:
-        return store.mark(), space_of(store.root), self.free_bytes(one, without=job)
+    def _room(self, store: Store, one: Attachment, job: str) -> tuple[StoreMark, Space, int, list[Promise]]:
+        promised = self.promises.live(store.root, without=job)
+        return store.mark(), space_of(store.root), self.room_bytes(one), promised
 
-    def free_bytes(self, one: Attachment, *, without: str = "") -> int:
-        """Return what may still be put into a store.  Raises OSError, BadMark."""
+    def room_bytes(self, one: Attachment, *, is_anew: bool = False) -> int:
+        """Return what a store has free beside all promises.  Raises OSError, BadMark."""
         root = one.store.root
         mark = one.store.mark()
         free = space_of(root).free - mark.reserve_bytes
         if mark.max_bytes:
-            free = min(free, mark.max_bytes - self.used.of(root))
-        return free - self.reserved_bytes(one.uid, without=without)
+            free = min(free, mark.max_bytes - self.used.of(root, is_anew=is_anew))
+        return free
+
+    def free_bytes(self, one: Attachment, *, without: str = "") -> int:
+        """Return what may still be put into a store.  Raises OSError, BadMark."""
+        promised = self.reserved_bytes(one, without=without)
+        return self.room_bytes(one) - promised
+
+    @contextmanager
+    def reserved(self, job: str, one: Attachment, size: int) -> Iterator[None]:
+        """Promise so much room of a store to a job while it puts its sector there.
+
+        Raises RoomPromised, NotEnoughSpace, StoreAway, BadMark, OSError.
+        """
+        self.reserve(job, one, size)
+        try:
+            own = promise_of(job, size)
+            with renewed(lambda: one.asked(lambda store: self.promises.renew(store.root, own))):
+                yield
+        finally:
+            self.release(job)
 
     def reserve(self, job: str, one: Attachment, size: int) -> None:
-        """Note that a job is about to put so much into a store."""
+        """Promise room of a store to a job, for as long as promises last.  Raises as `reserved` does."""
         folder = self.folder / RESERVED
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / job, json.dumps({"uid": one.uid, "bytes": size}).encode())
+        own = promise_of(job, size)
+
+        def make(beat: Callable[[], None]) -> None:
+            room = partial(self.room_bytes, one, is_anew=True)
+            self.promises.make(one.require().root, own, room=room, beat=beat)
+
+        answered(one.path, make)
 
     def release(self, job: str) -> None:
-        """Forget what a job was about to put into a store."""
-        with suppress(FileNotFoundError):
-            (self.folder / RESERVED / job).unlink()
+        """End what was promised to a job; in a store that does not answer it ends by itself."""
+        path = self.folder / RESERVED / job
+        if one := self.of_uid(_reserved_in(path)):
+            with suppress(OSError, BadMark):
+                one.asked(lambda store: self.promises.end(store.root, job))
+        path.unlink(missing_ok=True)
 
-    def reserved(self, job: str) -> Attachment | None:
-        """Return the store that a job began to put its sector into."""
-        return self.of_uid(_reservation(self.folder / RESERVED / job)[0])
-
-    def reserved_bytes(self, uid: str, *, without: str = "") -> int:
-        """Return what jobs of this worker, but for one, are about to put into a store."""
-        with suppress(FileNotFoundError):
-            files = [Path(entry.path) for entry in os.scandir(self.folder / RESERVED)]
-            noted = [_reservation(file) for file in files if file.name != without]
-            return sum(size for of, size in noted if of == uid)
-        return 0
+    def reserved_bytes(self, one: Attachment, *, without: str = "") -> int:
+        """Return what hosts are about to put into a store, but for one job.  Raises OSError."""
+        return sum(other.bytes for other in self.promises.live(one.store.root, without=without))
 
     def _read(self) -> list[Attachment]:
         """Read the file; where there is none, nothing is attached.  Raises StoreAway if it is broken."""
@@ -392,7 +418,7 @@ def _place_check(path: str) -> None:
         raise NotAttached(f"{path} is no absolute path: write it from / on")
 
 
-KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, "lost+found"})
+KEPT_ENTRIES: Final = frozenset({*SECTOR_KINDS, SUMS, PROMISED, "lost+found"})
 """What a folder may have that is to be a new store."""
 
 
@@ -404,9 +430,9 @@ def attachment_of(store: Store) -> Attachment:
     return Attachment(path=str(store.root), uid=uid[:UID_MAX], name=name[:UID_MAX])
 
 
-def _reservation(file: Path) -> tuple[str, int]:
+def _reserved_in(file: Path) -> str:
+    """Return the identity of the store that a job was promised room in; nothing where none is known."""
     try:
-        noted = json.loads(file.read_text())
-        return str(noted["uid"]), int(noted["bytes"])
+        return str(json.loads(file.read_text())["uid"])
     except (OSError, ValueError, KeyError, TypeError):
-        return "", 0
+        return ""

@@ -44,9 +44,12 @@ class UsedBytes:
         self._locks: dict[Path, threading.Lock] = {}
         """One for each store: one that hangs holds up no other."""
 
-    def of(self, root: Path, *, measure_s: float = MEASURE_S) -> int:
-        """Return the bytes that sectors take in a store.  Raises OSError if a bucket does not answer."""
-        if (listed := listed_bytes(root)) is not None:
+    def of(self, root: Path, *, measure_s: float = MEASURE_S, is_anew: bool = False) -> int:
+        """Return the bytes that sectors take in a store; of a bucket as listed lately, unless anew.
+
+        Raises OSError if a bucket does not answer.
+        """
+        if (listed := listed_bytes(root, is_anew=is_anew)) is not None:
             return listed
         with self._locks.setdefault(root, threading.Lock()):
             known, found = self._known.get(root, {}), dict[tuple[str, str], Measured]()
@@ -71,7 +74,7 @@ class UsedBytes:
 
 
 @singledispatch
-def listed_bytes(_root: Path) -> int | None:
+def listed_bytes(_root: Path, *, is_anew: bool) -> int | None:  # noqa: ARG001  # buckets remember
     """Return the bytes of all sectors' files where one listing tells them; None: each is measured."""
     return None
 

@@ -290,7 +290,7 @@ def test_where_no_store_takes_it_the_broken_one_is_named(
     assert failed.error == (
         f"{tmp_path / 'a'}: Read-only file system, and no other store takes the sector: page Storage"
     )
-    assert host.stores.reserved_bytes(host.stores.attached()[0].uid) == 0
+    assert host.stores.reserved_bytes(host.stores.attached()[0]) == 0
 
 
 def test_damage_of_the_sealing_folder_is_not_the_stores_fault(host: Host, tmp_path: Path) -> None:

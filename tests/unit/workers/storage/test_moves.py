@@ -19,7 +19,6 @@ from workers.storage.moves import (
     sector_files,
     sector_remove,
 )
-from workers.storage.sizes import size_words
 from workers.storage.store import StoreAway
 from workers.storage.stores import NotAttached, Stores
 from workers.storage.sums import FileSum, SectorSums
@@ -63,7 +62,7 @@ def test_moved_it_lies_in_the_other_store_alone(stores: Stores, tmp_path: Path) 
 
     sector_copy(stores, sector)
     assert (has(tmp_path / "a"), has(tmp_path / "b")) == (True, True)
-    assert stores.reserved_bytes(sector.to_uid) == 0, size_words(0)
+    assert stores.reserved_bytes(stores.attached()[1]) == 0
     sector_remove(stores, sector)
 
     assert (sector_files(tmp_path / "a", NAME), has(tmp_path / "b")) == ([], True)
@@ -248,7 +247,7 @@ def test_what_a_killed_copy_left_is_removed_once_the_move_has_ended(
 
     assert has(tmp_path / "a")
     assert [path.name for path in (tmp_path / "b").rglob(f"*{NAME}*")] == [neighbour.name]
-    assert stores.reserved_bytes(sector_of(stores).to_uid) == 0
+    assert stores.reserved_bytes(stores.attached()[1]) == 0
     assert not list((tmp_path / "worker" / "moves").iterdir())
 
 
