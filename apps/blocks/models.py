@@ -159,9 +159,19 @@ class F3Lease(models.Model):
     reason = models.CharField(max_length=300, blank=True)
     """Why it could not be renewed when that was tried last; empty while it could."""
     failing_since = models.DateTimeField(null=True)
+    restored_at = models.DateTimeField(null=True)
+    """When the database was restored before which the row knew nothing of tickets that were given since."""
+    restored_until = models.BigIntegerField(null=True)
+    """The last instance of any such ticket; None: no node in sync said yet which instance runs."""
 
     def __str__(self) -> str:
         return f"{self.miner} in F3 until {self.ends}"
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Return whether a node may vote by a ticket that a restored database does not know."""
+        is_over = self.restored_until is not None and self.restored_until < self.instance
+        return self.restored_at is not None and not is_over
 
     def runs_at(self, now: datetime) -> bool:
         """Return whether the node votes for the miner, by the instance that a node worked on lately."""

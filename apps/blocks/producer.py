@@ -292,11 +292,11 @@ def look() -> tuple[list[MiningMiner], Network | None, tuple[list[NodeLink], lis
 def leases_renew() -> bool:
     """Renew the leases of the miners that blocks are made for; False where there is nothing to look after.
 
-    Where none is, or another program leases for them, no node is asked.
+    Where none is, or another program leases for them, no node is asked but about tickets of before.
     """
     miners = [one.row for one in miners_mining() if one.may_sign] if settings.BLOCK_F3 else []
     reason = "no block is made for it" if settings.BLOCK_F3 else "BLOCK_F3 is 0: another program does"
-    f3_stop(miners, reason=reason, now=clock.now())
+    f3_stop(miners, f3_links, reason=reason, now=clock.now())
     return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())
 
 

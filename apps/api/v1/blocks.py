@@ -98,6 +98,10 @@ class F3LeaseOutput(serializers.Serializer[Any]):
     until_instance = serializers.IntegerField(help_text="the last one of the lease")
     renewed_at = serializers.DateTimeField(allow_null=True)
     reason = serializers.CharField(help_text="why the lease could not be renewed; empty while it could")
+    waits_until_instance = serializers.IntegerField(
+        allow_null=True,
+        help_text="of a restored database: until it is over, a node may vote by a ticket that no row knows",
+    )
 
 
 class MiningOutput(serializers.Serializer[Any]):
@@ -129,12 +133,14 @@ def mining_body(miner: Miner) -> dict[str, Any]:
 
 def lease_body(lease: F3Lease) -> dict[str, Any]:
     """Write how a miner takes part in fast finality."""
+    takes_part = lease.runs_at(clock.now())
     return {
-        "takes_part": lease.runs_at(clock.now()),
+        "takes_part": takes_part,
         "instance": lease.instance,
         "until_instance": lease.ends,
         "renewed_at": lease.renewed_at,
         "reason": lease.reason,
+        "waits_until_instance": lease.restored_until if lease.is_in_doubt and not takes_part else None,
     }
 
 

@@ -18,6 +18,7 @@ import structlog
 from django.db.models import Q
 
 from apps.blocks.models import F3Lease
+from apps.blocks.services.finality_restored import doubt_reason, holders_known, restored_mark
 from apps.chain.errors import NodeRefused, NodeUnavailable
 from apps.core.live import Change, publish_all
 from poolsite.filecoin.cbor import BadCbor, decode
@@ -123,6 +124,8 @@ def _publish(miners: Iterable[Miner]) -> None:
 def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: datetime) -> bool:
     leases = {row.miner_id: row for row in F3Lease.objects.filter(miner__in=miners).select_related("miner")}
     nodes = f3_running(links)
+    instances = {node.link.url: node.instance for node in nodes}
+    restored_mark(miners, leases, instances, term=TERM + RENEW_WITHIN, now=now)
     if not nodes:
         for lease in leases.values():
             _failed(lease, "no node that runs F3 answers", now=now)
@@ -132,10 +135,16 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
         rows.update(instance=node.instance, looked_at=now)
     newest = max(node.instance for node in nodes)
     silent: set[str] = set()
+    voters: dict[int, set[str]] | None = None
     for miner in miners:
         lease = leases.get(miner.pk) or F3Lease(miner=miner)
         own = next((node for node in nodes if node.link.url == lease.node), None)
-        lease.instance, lease.looked_at = newest if own is None else own.instance, now
+        lease.instance, lease.looked_at = newest, now
+        if lease.is_in_doubt:
+            voters = _voters(nodes) if voters is None else voters
+            _ask_holder(lease, nodes, voters, silent, now=now)
+            continue
+        lease.instance = newest if own is None else own.instance
         is_early = lease.runs_at(now) and lease.ends - lease.instance > RENEW_WITHIN
         if own is None or lease.reason or not is_early:
             asked = nodes if own is None else [own, *(node for node in nodes if node is not own)]
@@ -143,13 +152,59 @@ def _participate(miners: Sequence[Miner], links: Sequence[NodeLink], *, now: dat
     return True
 
 
-def f3_stop(miners: Sequence[Miner], *, reason: str, now: datetime) -> None:
+def _ask_holder(
+    lease: F3Lease,
+    nodes: Sequence[F3Node],
+    voters: Mapping[int, set[str]],
+    silent: set[str],
+    *,
+    now: datetime,
+) -> None:
+    """Renew a lease in doubt at the one node that is known to vote for its miner, or note how long it waits.
+
+    One that is instances behind lists leases that have ended.
+    """
+    holders = holders_known(lease, voters.get(lease.miner.actor_id or -1, ()))
+    current = [node for node in nodes if node.instance + RENEW_WITHIN >= lease.instance]
+    holder = [node for node in current if node.link.url in holders]
+    if lease.restored_until is None or len(holders) != 1 or not holder:
+        _failed(lease, doubt_reason(lease, holders), now=now)
+    elif lease.reason or not lease.runs_at(now) or lease.ends - holder[0].instance <= RENEW_WITHIN:
+        _ask(lease, holder, silent, now=now)
+
+
+def _voters(nodes: Sequence[F3Node]) -> dict[int, set[str]]:
+    """Return by which nodes each actor is voted for; empty where one of them does not tell."""
+    found: dict[int, set[str]] = {}
+    for node, actors in zip(nodes, ask_all([node.link for node in nodes], _participants), strict=True):
+        if actors is None:
+            return {}
+        for actor_id in actors:
+            found.setdefault(actor_id, set()).add(node.link.url)
+    return found
+
+
+def _participants(link: NodeLink) -> list[int] | None:
+    try:
+        said = link.call("F3ListParticipants", [], timeout_s=ANSWER_S)
+        return [int(one["MinerID"]) for one in said or []]
+    except (NodeRefused, NodeUnavailable, KeyError, TypeError, ValueError):
+        return None
+
+
+def f3_stop(
+    miners: Sequence[Miner], links: Callable[[], Sequence[NodeLink]], *, reason: str, now: datetime
+) -> None:
     """Note that no lease is asked for any more, except for these miners.
 
-    The ticket is kept for a day: until its lease has ended no other node may vote.
+    The ticket is kept for a day, and until a node works on an instance behind its end: before, no other node
+    may vote, and instances stand still while the network's votes do not suffice.
     """
     others = F3Lease.objects.exclude(miner__in=miners)
-    others.filter(Q(looked_at=None) | Q(looked_at__lt=now - KEPT)).delete()
+    old = others.filter(Q(looked_at=None) | Q(looked_at__lt=now - KEPT))
+    old.filter(ticket="").delete()
+    if old.exists() and (nodes := f3_running(links())):
+        old.filter(reserved_until__lt=max(node.instance for node in nodes)).delete()
     ended = others.exclude(reason=reason, failing_since=None)
     _publish(row.miner for row in ended.select_related("miner"))
     ended.update(reason=reason, failing_since=None)

@@ -119,6 +119,11 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "whether a node votes for it is not known: not yet ready" in text
 
+    F3Lease.objects.update(instance=79, restored_at=now(), restored_until=86, reason="was restored")
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "waits until instance 86 is over, now 79: was restored" in text
+    F3Lease.objects.update(restored_at=None)
+
     F3Lease.objects.update(reason="no block is made for it", failing_since=None)
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "no lease is asked for: no block is made for it" in text

@@ -312,6 +312,10 @@ def lease_text(lease: F3Lease, now: datetime) -> str:
         )
     if why and lease.failing_since is None:
         return say("no lease is asked for: {reason}").format(reason=why)
+    if lease.is_in_doubt and lease.restored_until is not None:
+        return say("waits until instance {until} is over, now {instance}: {reason}").format(
+            until=formatting.whole(lease.restored_until), instance=instance, reason=why
+        )
     if not lease.is_known_at(now):
         return say("whether a node votes for it is not known: {reason}").format(
             reason=why or say("no node was asked lately")

@@ -14,7 +14,9 @@ from apps.blocks.selectors import f3_links
 from apps.blocks.services.finality import f3_participate, refusal_code
 from apps.chain.errors import NodeRefused
 from apps.chain.link import NodeLink
+from apps.chain.models import Node
 from apps.core import clock
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.users.models import MinerGrant, SignerGrant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+IN_DOUBT = "the database was restored: no node in sync has said yet which instance runs"
 
 
 @pytest.fixture
@@ -149,6 +153,9 @@ def test_a_lease_that_is_no_longer_wanted_says_so_and_goes(world: World, setting
 
     F3Lease.objects.update(looked_at=clock.now() - timedelta(days=2))
     leases_renew()
+    assert F3Lease.objects.exists(), "its instances are not over"
+    world.devnet.advance(lease.reserved_until + 1 - world.service_call("F3GetProgress")["ID"])
+    leases_renew()
     assert not F3Lease.objects.exists()
 
 
@@ -162,6 +169,42 @@ def test_a_lease_that_is_wanted_again_goes_on_by_its_ticket(world: World) -> Non
 
     lease = F3Lease.objects.get()
     assert (lease.reason, lease.runs_at(clock.now())) == ("", True)
+
+
+def test_after_a_restore_the_node_that_votes_is_gone_on_with(world: World) -> None:
+    assert leases_renew()
+    before = F3Lease.objects.get()
+    F3Lease.objects.all().delete()  # the backup is from before
+    recovery_begin("restored", now=clock.now())
+
+    leases_renew()
+    lease = F3Lease.objects.get()
+    assert (lease.ticket, lease.reason) == ("", IN_DOUBT), "what the backup says of the node is old"
+
+    Node.objects.update(state="HEALTHY", checked_at=clock.now())
+    world.devnet.mine(1)
+    leases_renew()
+    lease = F3Lease.objects.get()
+    assert (lease.node, lease.reason, lease.runs_at(clock.now())) == (before.node, "", True)
+    assert at_the_node(world) == [(1000, lease.ends)]
+
+
+def test_after_a_restore_a_miner_that_no_node_votes_for_waits(world: World) -> None:
+    assert leases_renew()
+    recovery_begin("restored", now=clock.now())
+    Node.objects.update(state="HEALTHY", checked_at=clock.now())
+    world.devnet.finality_start()  # it began anew, and may yet be one of several
+
+    leases_renew()
+    lease = F3Lease.objects.get()
+    assert lease.restored_until == lease.instance + 7
+    assert f"from instance {lease.restored_until + 1} on" in lease.reason
+    world.devnet.advance(7)
+    leases_renew()
+    assert at_the_node(world) == []
+    world.devnet.advance(1)
+    leases_renew()
+    assert [actor for actor, _ in at_the_node(world)] == [1000]
 
 
 def test_words_of_other_nodes_are_understood() -> None:

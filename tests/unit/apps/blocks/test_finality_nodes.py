@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 PROGRESS, TICKET, VOTE = "F3GetProgress", "F3GetOrRenewParticipationTicket", "F3Participate"
+VOTERS = "F3ListParticipants"
 
 
 class Node:
@@ -65,6 +66,8 @@ class Node:
     def _answer(self, method: str, params: list[Any]) -> Any:
         if method == PROGRESS:
             return {"ID": self.instance}
+        if method == VOTERS:
+            return [{"MinerID": actor_id} for actor_id in self.votes_for()]
         if method == VOTE:
             lease = self.participation.participate(base64.b64decode(params[0]), instance=self.instance)
             return lease.remaining(self.instance)
@@ -193,22 +196,31 @@ def test_pages_hear_of_each_change_of_a_lease_and_of_nothing_else(monkeypatch: p
     assert told == [own], "nothing changed"
     node.instance += 1
     participate(miner, node)
-    f3_stop([], reason="no block is made for it", now=clock.now())
-    f3_stop([], reason="no block is made for it", now=clock.now())
+    f3_stop([], list, reason="no block is made for it", now=clock.now())
+    f3_stop([], list, reason="no block is made for it", now=clock.now())
 
     assert told == [own] * 3
 
 
-def test_a_lease_from_before_tickets_were_rows_is_kept_for_a_day() -> None:
+def test_a_stopped_miners_ticket_goes_a_day_and_its_instances_later() -> None:
     migration = import_module("apps.blocks.migrations.0002_f3_reservations")
     F3Lease.objects.create(miner=factories.miner(2001), node="http://a", ticket="dA==", ends=105)
     migration.leases_reserve(apps, None)
+    node: Any = Node("http://a", instance=106)
 
-    f3_stop([], reason="no block is made for it", now=clock.now())
+    def stopped(*nodes: Any, days: int) -> bool:
+        at = clock.now() + timedelta(days=days)
+        f3_stop([], lambda: nodes, reason="no block is made for it", now=at)
+        return not F3Lease.objects.exists()
 
+    assert not stopped(node, days=0)
     assert F3Lease.objects.get().reserved_until == 105, "no other node votes before"
-    f3_stop([], reason="no block is made for it", now=clock.now() + timedelta(days=2))
-    assert not F3Lease.objects.exists()
+    assert not node.calls, "nothing is old enough to ask for"
+    assert not stopped(days=2), "which instance runs, nobody says"
+    node.instance = 105
+    assert not stopped(node, days=2), "F3 stood still for a day"
+    node.instance = 106
+    assert stopped(node, days=2)
 
 
 def test_a_failing_lease_keeps_the_instance_that_nodes_are_at() -> None:
