@@ -29,6 +29,9 @@ SEAL_VERIFICATION_GAS: Final = 42_000_000
 POST_VERIFICATION_GAS: Final = 117_680_921
 """What the network charges for checking one proof: a message that used more was not taken unchecked."""
 DISPUTE_METHOD: Final = 24
+AGGREGATED: Final = 4
+"""The fewest proofs that the network takes as one."""
+COMMIT_WAIT_EPOCHS: Final = 2_000
 WRONG_GAS_LIMIT: Final = 200_000_000
 """More than a commit of one sector uses."""
 ILLEGAL_ARGUMENT: Final = 16
@@ -155,7 +158,7 @@ def test_a_proof_with_a_wrong_byte_is_refused_by_the_actor(
     proven: Proven, pool: RunningPool, node: RealNode, miner: str
 ) -> None:
     [uuid] = pool.pledge(miner)
-    pool.wait_state(uuid, "C2", within_s=STEP_S)  # the seed is known, its own proof takes a while
+    pool.wait_state(uuid, "C1_DONE", within_s=STEP_S)  # the seed is known, its own proof is being made
     number = int(pool.sector(uuid)["number"])
     false = params_decode("miner", min(COMMIT_METHODS), base64.b64decode(proven.commit["params"]))
     [activation], [proof] = false["SectorActivations"], false["SectorProofs"]
@@ -196,6 +199,24 @@ def test_a_proof_with_a_wrong_byte_is_refused_by_the_actor(
     assert "16" in words, words
     pool.wait_state(uuid, "PROVING", within_s=STEP_S)
     assert number in node.sectors(miner)
+
+
+def test_four_commits_land_with_one_aggregated_proof(pool: RunningPool, node: RealNode, miner: str) -> None:
+    wish = {"commit_batch_max": AGGREGATED, "commit_wait_epochs": COMMIT_WAIT_EPOCHS}
+    answer = pool.ask("PATCH", f"/api/v1/miners/{miner}/batches", json=wish)
+    assert answer.status_code == 200, answer.text
+
+    uuids = pool.pledge(miner, AGGREGATED)
+    for uuid in uuids:
+        pool.wait_state(uuid, "PROVING", within_s=AGGREGATED * STEP_S)
+
+    message = landed(pool, min(COMMIT_METHODS))
+    params = params_decode("miner", min(COMMIT_METHODS), base64.b64decode(message["params"]))
+    assert len(params["SectorActivations"]) == AGGREGATED
+    assert not params["SectorProofs"]
+    assert params["AggregateProof"]
+    assert {int(pool.sector(uuid)["number"]) for uuid in uuids} <= node.sectors(miner)
+    print(f"an aggregate of {AGGREGATED} commits used {message['receipt']['gas_used']:,} gas")
 
 
 def messages(pool: RunningPool, method: int) -> list[dict[str, Any]]:
