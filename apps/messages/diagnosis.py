@@ -18,6 +18,7 @@ from apps.messages.services.fees import shared_rules
 from apps.messages.services.guards import guard_choose
 from apps.messages.services.replace import premium_floor
 from apps.messages.states import MessageState, SenderState, Wait
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.filecoin.amounts import fil_format
 
 if TYPE_CHECKING:
@@ -91,12 +92,19 @@ class Diagnosis:
 
     @property
     def words(self) -> str:
-        """The reason in words."""
-        return str(self.reason.label)
+        """The reason in words; of a message that the chain refused, what its exit code means."""
+        code = self.evidence.get("exit_code")
+        if code is None:
+            return str(self.reason.label)
+        return gettext("the chain refused it with exit code {exit_code}: {meaning}").format(
+            exit_code=code, meaning=self.evidence["text"]
+        )
 
     @property
     def by_itself(self) -> str:
         """What happens next."""
+        if "exit_code" in self.evidence:
+            return gettext("nothing more: its nonce and its gas are spent; only a new message helps")
         return BY_ITSELF[self.reason]
 
     @property
@@ -175,6 +183,9 @@ def _found(message: Message, *, head: Head | None) -> Diagnosis:
         return _unfilled(message, sender, head=head)
     if message.state == MessageState.FILLED:
         return _filled(message, sender, head=head)
+    if message.state == MessageState.LANDED and message.exit_code:
+        text = exit_code_text(message.exit_code, actor=receiver_kinds([message.to]).get(message.to, ""))
+        return Diagnosis(Wait.NONE, {"exit_code": message.exit_code, "text": text})
     if message.wait == Wait.EXPIRED:
         return Diagnosis(Wait.EXPIRED, {"expire_epoch": message.expire_epoch})
     return Diagnosis(Wait.NONE)

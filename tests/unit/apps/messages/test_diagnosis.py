@@ -194,6 +194,20 @@ def test_a_landed_message_waits_for_nothing(pool: Pool) -> None:
     assert diagnosed(pool, "one").reason == Wait.NONE
 
 
+def test_a_message_that_the_chain_refused_says_why(pool: Pool) -> None:
+    pool.node.exit_code = 16
+    pool.push("one", pool.address())
+    pool.choose()
+    pool.step()
+    pool.step()
+
+    found = diagnosed(pool, "one")
+
+    assert found.evidence == {"exit_code": 16, "text": "a parameter is wrong"}
+    assert found.words == "the chain refused it with exit code 16: a parameter is wrong"
+    assert "only a new message helps" in found.by_itself
+
+
 def test_every_action_says_what_it_does_and_what_it_costs(pool: Pool) -> None:
     address = pool.address()
     pool.push("flying", address, gas=Gas(limit=2_000_000, fee_cap=1_000, premium=100))
