@@ -10,7 +10,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from apps.blocks.selectors import miners_mining
+from apps.chain.client import chain_client
+from apps.chain.services.networks import network_bind
+from apps.chain.services.nodes import nodes_sync
+from apps.users.services.grants import miner_grant, signer_grant
+from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from tests import factories, people
 from tests.acceptance.disturbances import SlowLine
 from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE, wait_until
@@ -18,6 +25,8 @@ from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from apps.blocks.selectors import MiningMiner
 
 FUNDS_FIL: Final = 1_000
 
@@ -83,3 +92,28 @@ def keys(pool: RunningPool, node: RealNode) -> dict[str, str]:
         paid = node.send(address, fil=FUNDS_FIL)
         wait_until(lambda paid=paid: node.receipt(paid), within_s=STEP_S, what=f"FIL for {address}")
     return found
+
+
+def miner_with_power(node: RealNode) -> tuple[str, str]:
+    """Return a miner whose worker key the node has, and that key."""
+    for miner in node.call("StateListMiners", []):
+        if int(node.call("StateMinerPower", miner, [])["MinerPower"]["QualityAdjPower"]):
+            worker = node.call("StateAccountKey", node.call("StateMinerInfo", miner, [])["Worker"], [])
+            if node.call("WalletHas", worker):
+                return str(miner), str(worker)
+    raise AssertionError("no miner with power has its worker key at the node")
+
+
+@pytest.fixture
+def mining(transactional_db: None, node: RealNode) -> tuple[RealNode, MiningMiner]:
+    """The pool with that miner, bound to the node's network."""
+    address, worker = miner_with_power(node)
+    actor_id = address_parse(address).actor_id
+    worker = str(address_parse(worker))
+    factories.miner(actor_id, worker=worker, owner=worker, qa_power=2048)
+    miner_grant(tenant=people.tenant("alice"), actor_id=actor_id)
+    signer_grant(tenant=people.tenant("alice"), address=worker)
+    nodes_sync([node.text])
+    network_bind(chain_client())
+    [miner] = miners_mining()
+    return node, miner
