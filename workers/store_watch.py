@@ -20,6 +20,7 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Operation
 from poolsite.wire.store_checks import CheckedSector, ScannedFile, ScannedSectors, ScannedStore
 from poolsite.wire.stores import READABLE, StoreCondition
+from workers.storage.files import unfinished_sizes
 from workers.storage.moves import copy_drop, moved_sector, sector_copy, sector_remove
 from workers.storage.sector import sector_name
 from workers.storage.sizes import stored_bytes
@@ -248,12 +249,14 @@ class StoreWatch:
         uid = command.args["uid"]
         root = self._attached_store(uid).root
         is_wanted = partial(self._is_ordered, command.id)
-        whole, half = sectors_scan(root, is_wanted=is_wanted)
+        unfinished = unfinished_sizes(root)
+        whole, half = sectors_scan(root, is_wanted=is_wanted, unfinished=unfinished)
         halves: dict[int, dict[int, int]] = {}
         for miner_id, numbers in half.items():
             for number in numbers:
                 wanted_check(is_wanted)
-                size = sector_bytes(root, sector_name(miner_id, number))
+                name = sector_name(miner_id, number)
+                size = sector_bytes(root, name) + unfinished.get(name, 0)
                 halves.setdefault(miner_id, {})[number] = size
         others = tuple(ScannedFile(name=name, size=size) for name, size in others_scan(root))
         self._attached_store(uid)  # what is missing went with the disk

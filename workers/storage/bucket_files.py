@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, Final
 from poolsite.wire.stores import UNBOUNDED_BYTES
 from workers.storage.bucket import SCHEME, BucketSettings, bucket_know
 from workers.storage.bucket_path import BucketPath
-from workers.storage.bucket_upload import upload, upload_abort, uploads_of
+from workers.storage.bucket_upload import unfinished_uploads, upload, upload_abort, uploads_of
 from workers.storage.checksums import READ_BYTES, disk_parts
-from workers.storage.files import Space, file_put, names_in, space_of, write_fault, write_file, write_new
-from workers.storage.store import path_remove
+from workers.storage.files import (
+    Space,
+    file_put,
+    names_in,
+    space_of,
+    unfinished_remove,
+    unfinished_sizes,
+    write_fault,
+    write_file,
+    write_new,
+)
+from workers.storage.store import NAME, path_remove
 from workers.storage.used import SECTOR_KINDS, listed_bytes
 
 if TYPE_CHECKING:
@@ -108,6 +118,25 @@ def _(root: BucketPath) -> int:
     with _lock:
         _written[str(root)] = time.monotonic()
     return 0
+
+
+@unfinished_remove.register(BucketPath)
+def _(path: BucketPath) -> None:
+    for key, name in list(uploads_of(path)):
+        if key == path.key:
+            upload_abort(path, key, name)
+
+
+@unfinished_sizes.register(BucketPath)
+def _(root: BucketPath) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for kind in SECTOR_KINDS:
+        below = root / kind
+        for key, size in unfinished_uploads(below):
+            name = key.removeprefix(f"{below.key}/").partition("/")[0]
+            if key.startswith(f"{below.key}/") and NAME.fullmatch(name):
+                found[name] = found.get(name, 0) + size
+    return found
 
 
 @path_remove.register(BucketPath)

@@ -5,6 +5,7 @@ Until the upload is completed the server shows nothing of it, and what had the n
 
 from __future__ import annotations
 
+import time
 from base64 import b64encode
 from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import md5, sha256
@@ -14,6 +15,7 @@ from workers.storage.files import DamagedFile, TruncatedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from workers.storage.bucket_path import BucketPath
@@ -24,6 +26,9 @@ PART_BYTES: Final = 16 << 20
 PARTS_MAX: Final = 10_000
 AT_ONCE: Final = 4
 """Parts that are on their way: they bound the memory as well."""
+
+LEFT_S: Final = 86_400.0
+"""An upload that was begun so long ago and is not complete is one that nobody goes on with."""
 
 Json = dict[str, Any]
 
@@ -71,15 +76,29 @@ def upload(
 
 def uploads_of(target: BucketPath) -> Iterator[tuple[str, str]]:
     """Return keys and names of uploads that were begun below a path and not completed."""
+    return ((key, name) for key, name, _ in _uploads(target))
+
+
+def _uploads(target: BucketPath) -> Iterator[tuple[str, str, datetime]]:
     args: Json = {"Bucket": target.bucket.name, "Prefix": target.key}
     while True:
         with target.bucket.asked(target.key) as client:
             told = client.list_multipart_uploads(**args)
         for one in sorted(told.get("Uploads", ()), key=lambda one: one["Initiated"], reverse=True):
-            yield one["Key"], one["UploadId"]
+            yield one["Key"], one["UploadId"], one["Initiated"]
         if not told.get("IsTruncated"):
             return
         args |= {"KeyMarker": told["NextKeyMarker"], "UploadIdMarker": told["NextUploadIdMarker"]}
+
+
+def unfinished_uploads(root: BucketPath) -> Iterator[tuple[str, int]]:
+    """Return key and bytes of each upload below a path that was begun more than a day ago."""
+    place = {"Bucket": root.bucket.name}
+    for key, name, begun in _uploads(root):
+        if time.time() - begun.timestamp() > LEFT_S:
+            with root.bucket.asked(key) as client:
+                there = _parts_there(client, {**place, "Key": key}, name)
+            yield key, sum(size for size, _ in there.values())
 
 
 def upload_abort(target: BucketPath, key: str, name: str) -> None:

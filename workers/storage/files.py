@@ -189,6 +189,21 @@ def space_of(folder: Path) -> Space:
 
 
 @singledispatch
+def unfinished_remove(path: Path) -> None:
+    """Remove what a copy that was not finished has left for a file's name."""
+    temporary_name(path).unlink(missing_ok=True)
+
+
+@singledispatch
+def unfinished_sizes(_root: Path) -> dict[str, int]:
+    """Return the bytes that unfinished uploads take which nobody went on with, by sector's name.
+
+    A folder has none: what is unfinished there has a name.  Raises OSError.
+    """
+    return {}
+
+
+@singledispatch
 def names_in(folder: Path) -> list[str]:
     """Return the names in a folder.  Raises FileNotFoundError, OSError."""
     return os.listdir(folder)

@@ -15,7 +15,7 @@ import structlog
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof, seal_parameters
 from workers.storage.checksums import disk_digest, file_digest
-from workers.storage.files import TEMPORARY_SUFFIX, DamagedFile, copy_file, write_file
+from workers.storage.files import DamagedFile, copy_file, unfinished_remove, write_file
 from workers.storage.sector import sector_name
 from workers.storage.store import path_remove
 from workers.storage.stores import NotAttached
@@ -116,12 +116,14 @@ def _copy_undo(
     """
     noted = _noted(path)
     copied = sum(digest != BEGUN for digest in noted.values())
-    begun = [f"{file}{TEMPORARY_SUFFIX}" for file in files if noted.get(file, BEGUN) == BEGUN]
+    begun = [file for file in files if noted.get(file, BEGUN) == BEGUN]
     try:
         _replica_check(source.require(), sector)
         root = target.require().root
-        for file in (*reversed(list(noted)), *begun):
+        for file in reversed(list(noted)):
             (root / file).unlink(missing_ok=True)
+        for file in begun:
+            unfinished_remove(root / file)
         SectorSums(root, sector.name).forget(noted)
         for kind in SECTOR_KINDS:
             with suppress(FileNotFoundError, NotADirectoryError):

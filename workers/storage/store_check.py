@@ -178,18 +178,19 @@ def wanted_check(is_wanted: Callable[[], bool]) -> None:
 
 
 def sectors_scan(
-    root: Path, *, is_wanted: Callable[[], bool] = lambda: True
+    root: Path, *, is_wanted: Callable[[], bool] = lambda: True, unfinished: Iterable[str] = ()
 ) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """Return the numbers of whole and of half sectors in a store, by miner.
 
     Raises OSError, InterruptedError once it is not wanted.
 
-    A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one.
+    A sector is whole if a replica lies beside its `p_aux`; an unsealed file alone is no half of one, but
+    parts of an upload that nobody goes on with are (`unfinished`: those sectors' names).
     """
-    names = sorted({name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)})
+    listed = {name for kinds in REPLICAS for kind in kinds for name in _names(root / kind)}
     whole: dict[int, list[int]] = {}
     half: dict[int, list[int]] = {}
-    for name in names:
+    for name in sorted(listed | set(unfinished)):
         wanted_check(is_wanted)
         miner_id, number = map(int, name.removeprefix("s-t0").split("-"))
         into = whole if any(_is_whole(root, name, *kinds) for kinds in REPLICAS) else half

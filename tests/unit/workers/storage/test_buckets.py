@@ -13,20 +13,22 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
+from poolsite.wire.hosts import Command, Operation
 from poolsite.wire.jobs import SealInputs
+from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from poolsite.wire.stores import StoreCondition
 from tests.s3_server import BUCKET, S3Server
 from workers import store_watch
 from workers.agent import fetched
 from workers.agent.fetched import fetched_remove, store_near
-from workers.storage import answers, bucket, bucket_files, bucket_upload
+from workers.storage import answers, bucket, bucket_files, bucket_upload, moves
 from workers.storage.bucket import BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.checksums import disk_digest
 from workers.storage.files import DamagedFile, copy_file, names_in, write_file, write_new
 from workers.storage.moves import MovedSector, copy_drop, sector_copy, sector_files, sector_remove
 from workers.storage.store import MARK, Store, StoreAway, path_remove
-from workers.storage.store_check import CheckedOne, sector_check, sectors_scan
+from workers.storage.store_check import CheckedOne, leftover_remove, sector_check, sectors_scan
 from workers.storage.store_look import store_look
 from workers.storage.store_mark import mark_change
 from workers.storage.stores import NotAttached, Stores
@@ -274,6 +276,72 @@ def test_a_copy_that_is_not_wanted_leaves_the_bucket(
 
     assert server.keys(there.name) == [f"{there.name}/{MARK}"]
     assert sector_files(tmp_path / "a", NAME)
+
+
+def parts_put(server: S3Server, key: str) -> str:
+    """An upload that a kill broke off after its first part, as it is named."""
+    place = {"Bucket": BUCKET, "Key": key}
+    name: str = server.client().create_multipart_upload(**place)["UploadId"]
+    server.client().upload_part(**place, UploadId=name, PartNumber=1, Body=bytes(1000))
+    return name
+
+
+def uploads(server: S3Server, prefix: str) -> list[str]:
+    """The keys of uploads that are not complete."""
+    told = server.client().list_multipart_uploads(Bucket=BUCKET, Prefix=prefix)
+    return [one["Key"] for one in told.get("Uploads", ())]
+
+
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_move_that_ends_badly_leaves_no_parts(
+    stores: Stores, server: S3Server, monkeypatch: pytest.MonkeyPatch, *, is_killed: bool
+) -> None:
+    there = stores.attached()[1].store.root
+    foreign = f"{there.name}/sealed/{NAME}0"
+    parts_put(server, foreign)
+
+    def broken(_source: Path, target: Path, **_: object) -> None:
+        parts_put(server, f"{there.name}/{target.relative_to(there)}")
+        raise KeyboardInterrupt if is_killed else OSError(5, "broken")
+
+    monkeypatch.setattr(moves, "copy_file", broken)
+
+    with pytest.raises(KeyboardInterrupt if is_killed else OSError):
+        sector_copy(stores, moved(stores))
+    if is_killed:
+        assert len(uploads(server, there.name)) == 2
+        copy_drop(stores, moved(stores))
+
+    assert uploads(server, there.name) == [foreign], "another sector's goes on"
+    path_remove(there / "sealed" / f"{NAME}0")
+    assert server.keys(there.name) == [f"{there.name}/{MARK}"]
+
+
+def test_parts_that_nobody_goes_on_with_are_found_and_removed(
+    stores: Stores, server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = stores.attached()[1]
+    there = one.store.root
+    parts_put(server, f"{there.name}/sealed/{NAME}")
+    parts_put(server, f"{there.name}/cache/{NAME}/p_aux")
+    parts_put(server, f"{there.name}/sealed/other")
+    watch = StoreWatch(stores, sector_bytes=2048)
+    told: list[ScannedStore] = []
+    monkeypatch.setattr(watch, "_keep", told.append)
+    monkeypatch.setattr(watch, "_is_ordered", lambda _: True)
+    order = Command(id="1", op=Operation.SCAN_STORE, args={"uid": one.uid})
+    plain = bucket_upload.LEFT_S
+    monkeypatch.setattr(bucket_upload, "LEFT_S", 1e12)
+    watch._scan(order)
+    assert told[0].miners == (), "they may be under way"
+    monkeypatch.setattr(bucket_upload, "LEFT_S", plain)  # the server says 2010 of each upload
+
+    watch._scan(order)
+
+    assert told[1].miners == (ScannedSectors(miner_id=1000, whole=(0,), half=(7, 1), half_bytes=(2000,)),)
+    leftover_remove(one.store, {"miner_id": "1000", "number": "7"})
+    assert uploads(server, there.name) == [f"{there.name}/sealed/other"]
+    path_remove(there / "sealed" / "other")
 
 
 def test_a_check_finds_what_changed_in_a_bucket(stores: Stores) -> None:
