@@ -115,6 +115,21 @@ def test_a_stores_page_has_hosts_rules_sectors_and_events(ann):
         assert words in text, words
 
 
+def test_pages_speak_of_buckets_too(ann):
+    store = attached(prover(), path="s3://sectors/pool1", total_bytes=UNBOUNDED_BYTES, sectors=1)
+    page = signed_in()
+
+    text = text_of(page.get(reverse("store", args=[store.uuid])))
+
+    assert "1 replica in the store" in text
+    assert "disk" not in text.replace("uid-disk", "").replace(store.name, "").lower()
+    attach = text_of(page.get(reverse("store-attach")))
+    for words in ("s3://bucket/prefix", "AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"):
+        assert words in attach, words
+    Store.objects.update(sectors=2)
+    assert "2 replicas in the store" in text_of(page.get(reverse("store", args=[store.uuid])))
+
+
 def test_attached_on_the_page_it_is_ordered_and_audited(ann):
     worker = factories.worker("box")
     sent = {"worker": str(worker.uuid), "folder": "/mnt/new", "kind": "new"}
