@@ -182,7 +182,7 @@ def processes_down(data: CheckData) -> Iterator[Finding]:
 
 def notifications_undelivered(data: CheckData) -> Iterator[Finding]:
     """Alert channels that take no notifications."""
-    rows = channels_undelivered(data.at)
+    rows = channels_undelivered(data.at) if data.rare.channels else []
     if rows:
         say = gettext("{channels} cannot be reached").format(channels=plural(len(rows), "alert channel"))
         names = named([row.name for row in rows])

@@ -15,6 +15,7 @@ from apps.blocks.selectors import lucks_shared, miners_unbegun, rounds_undrawn, 
 from apps.chain.chain_status import chain_status_of, clock_of, network_known
 from apps.chain.selectors import head_current, nodes_all
 from apps.chain.upgrades import nodes_unready
+from apps.checks.rare import Rare, rare_read
 from apps.core.clock import now
 from apps.core.processes import processes_all
 from apps.gateway.selectors import connections_failed
@@ -87,6 +88,11 @@ class CheckData:
         return now()
 
     @cached_property
+    def rare(self) -> Rare:
+        """Of what the whole pool has any row: what it has none of is not asked for."""
+        return rare_read(self.at)
+
+    @cached_property
     def head(self) -> Head | None:
         """The newest head."""
         return head_current()
@@ -143,7 +149,7 @@ class CheckData:
     @cached_property
     def wins_lost(self) -> list[Round]:
         """The wins of the last day without a block on the chain, newest first."""
-        return wins_lost(self.miners, since=self.at - timedelta(days=1))
+        return wins_lost(self.miners, since=self.at - timedelta(days=1)) if self.rare.wins_lost else []
 
     @cached_property
     def undrawn(self) -> list[Undrawn]:
@@ -172,7 +178,7 @@ class CheckData:
     @cached_property
     def disputes(self) -> list[Dispute]:
         """Disputes of the miners' proofs within the time in which proofs can be disputed."""
-        if self.head is None or self.network is None:
+        if self.head is None or self.network is None or not self.rare.disputes:
             return []
         since = self.head.height - max(self.network.dispute_window, self.network.proving_period)
         return disputes_latest([miner.pk for miner in self.miners], since_height=since)
@@ -181,14 +187,14 @@ class CheckData:
     def bad_sectors(self) -> dict[int, list[SectorCheck]]:
         """Sectors whose files are bad and that are not faulty yet, by the miner's pk."""
         found: dict[int, list[SectorCheck]] = {}
-        for row in sectors_bad([miner.pk for miner in self.miners]):
+        for row in sectors_bad([miner.pk for miner in self.miners]) if self.rare.sectors_bad else ():
             found.setdefault(row.miner_id, []).append(row)
         return found
 
     @cached_property
     def roles_unheld(self) -> dict[int, list[UnheldRole]]:
         """Exclusive roles that hosts were given and none holds, by the miner's pk."""
-        return roles_unheld(self.miners, now=self.at)
+        return roles_unheld(self.miners, now=self.at) if self.rare.roles else {}
 
     @cached_property
     def reward(self) -> RewardEstimate | None:
@@ -208,12 +214,12 @@ class CheckData:
     @cached_property
     def targets_paused(self) -> list[SealTarget]:
         """Targets of the viewer's miners that something keeps from pledging."""
-        return targets_paused(self.miners)
+        return targets_paused(self.miners) if self.rare.targets_paused else []
 
     @cached_property
     def claims_ending(self) -> list[ClaimsEnding]:
         """The viewer's miners with verified claims that end soon."""
-        return claims_ending(self.miners)
+        return claims_ending(self.miners) if self.rare.claims_ending else []
 
     @cached_property
     def workers(self) -> list[Worker]:
@@ -259,6 +265,8 @@ class CheckData:
     @cached_property
     def failed_messages(self) -> list[Message]:
         """The viewer's messages that failed lately, newest first; one more than are counted."""
+        if not self.rare.messages_given_up and not self.rare.messages_refused:
+            return []
         return messages_failed(self.viewer, now=self.at, limit=FAILED_MAX + 1)
 
     @cached_property
@@ -269,6 +277,8 @@ class CheckData:
     @cached_property
     def failed_connections(self) -> list[SignerConnection | ProverConnection]:
         """Signers and provers of which a request failed in the last day."""
+        if not self.rare.signers_failed and not self.rare.provers_failed:
+            return []
         return connections_failed(self.viewer, since=self.at - timedelta(days=1))
 
     @cached_property

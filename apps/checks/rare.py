@@ -2,17 +2,117 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from django.db.models import Model
+from django.db.models import Exists, Model
+
+from apps.blocks.models import Round
+from apps.blocks.states import LOSSES, RoundState
+from apps.chain.models import Network
+from apps.checks.models import AlertChannel
+from apps.core.compiled import Compiled
+from apps.gateway.models import ProverConnection, SignerConnection
+from apps.messages.models import Message
+from apps.messages.states import MessageState
+from apps.miners.models import Role
+from apps.miners.states import EXCLUSIVE_ROLES, RoleState
+from apps.pieces.models import Piece
+from apps.pieces.states import PieceState
+from apps.proving.models import Dispute, SectorCheck
+from apps.sectors.expiration_models import ClaimsEnding
+from apps.sectors.models import Job, Sector, SectorChange
+from apps.sectors.run_models import FINAL as RUNS_OVER
+from apps.sectors.run_models import PipelineRun
+from apps.sectors.states import CopyCondition, Hold, JobState, MoveState
+from apps.sectors.stopped_work import FAILED_CHANGES
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import StoreMove
+from apps.sectors.target_models import SealTarget
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.db.models import QuerySet
 
 Row = TypeVar("Row", bound=Model)
 
+SECTORS_OVER: Final = (SectorState.PROVING, SectorState.ABORTED, SectorState.TERMINATED)
+"""As the index of those under way has it."""
+
 COUNTED_MAX: Final = 1_000
 """More is said as "over 1 000": a count reads every row that it counts."""
+
+
+class Rare(NamedTuple):
+    """Of what the pool has any row, whoever may see it: where it has none, no check looks for some."""
+
+    sectors_open: bool = True
+    """Sectors under way."""
+    sectors_bad: bool = True
+    disputes: bool = True
+    roles: bool = True
+    """Exclusive roles that were given to hosts."""
+    runs_stopped: bool = True
+    changes_failed: bool = True
+    moves_failed: bool = True
+    unseals_failed: bool = True
+    pieces_failed: bool = True
+    copies_bad: bool = True
+    claims_ending: bool = True
+    targets_paused: bool = True
+    messages_given_up: bool = True
+    messages_refused: bool = True
+    signers_failed: bool = True
+    provers_failed: bool = True
+    wins_lost: bool = True
+    channels: bool = True
+
+
+def _rare(day: Any, week: Any) -> QuerySet[Any]:
+    """Return one row with a column for each field of `Rare`, by the indexes of the checks' own questions.
+
+    Each must find at least what its checks look for: they ask for less, of those that their viewer may see.
+    """
+    sectors, messages = Sector.objects.order_by(), Message.objects.order_by()
+    failed = messages.filter(created_at__gte=day)
+    unseals = Job.objects.filter(kind=JobKind.UNSEAL, state=JobState.FAILED, updated_at__gte=day)
+    asked = {
+        "sectors_open": Exists(sectors.exclude(state__in=SECTORS_OVER)),
+        "sectors_bad": Exists(SectorCheck.objects.filter(is_good=False)),
+        "disputes": Exists(Dispute.objects.all()),
+        "roles": Exists(Role.objects.filter(kind__in=EXCLUSIVE_ROLES).exclude(state=RoleState.REMOVED)),
+        "runs_stopped": Exists(PipelineRun.objects.exclude(state__in=RUNS_OVER).exclude(paused_at=None)),
+        "changes_failed": Exists(SectorChange.objects.filter(state__in=FAILED_CHANGES, updated_at__gte=week)),
+        "moves_failed": Exists(StoreMove.objects.filter(state=MoveState.FAILED, updated_at__gte=day)),
+        "unseals_failed": Exists(unseals),
+        "pieces_failed": Exists(Piece.objects.filter(state=PieceState.FAILED)),
+        "copies_bad": Exists(SectorCopy.objects.filter(condition=CopyCondition.BAD)),
+        "claims_ending": Exists(ClaimsEnding.objects.filter(count__gt=0)),
+        "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),
+        "messages_given_up": Exists(failed.filter(state=MessageState.FAILED)),
+        "messages_refused": Exists(failed.filter(state=MessageState.LANDED).exclude(exit_code=0)),
+        "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),
+        "provers_failed": Exists(ProverConnection.objects.filter(failed_at__gt=day)),
+        "wins_lost": Exists(
+            Round.objects.filter(win_count__gt=0, at__gte=day, state__in=[*LOSSES, RoundState.ORPHANED])
+        ),
+        "channels": Exists(AlertChannel.objects.filter(is_enabled=True)),
+    }
+    return Network.objects.order_by("pk").values_list(*(asked[name] for name in Rare._fields))[:1]
+
+
+RARE: Final[Compiled[tuple[bool, ...]]] = Compiled(
+    "checks_rare", _rare, day="timestamptz", week="timestamptz"
+)
+
+
+def rare_read(now: datetime) -> Rare:
+    """Return of what there is any row, by one question; before the pool has a network, of everything."""
+    found = RARE.rows(day=now - timedelta(days=1), week=now - timedelta(days=7))
+    return Rare(*found[0]) if found else Rare()
 
 
 def rare_rows(rows: QuerySet[Row], *, limit: int = COUNTED_MAX) -> list[Row]:

@@ -120,7 +120,7 @@ def _lost_soon(clock: EpochClock, network: Network) -> int:
 
 def deposits_expiring(data: CheckData) -> Iterator[Finding]:
     """Pre-commits whose deposit the chain burns soon because the sector is not proved."""
-    if data.clock is None or data.network is None:
+    if data.clock is None or data.network is None or not data.rare.sectors_open:
         return
     life = data.network.max_prove_commit_duration
     rows = data.sectors.exclude(state__in=DEPOSIT_OVER)
@@ -148,7 +148,7 @@ def deposits_expiring(data: CheckData) -> Iterator[Finding]:
 
 def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     """Sectors whose ticket the chain soon takes no more: their first stage would be made anew."""
-    if data.clock is None or data.network is None:
+    if data.clock is None or data.network is None or not data.rare.sectors_open:
         return
     lives = (
         (~Q(seal_proof__in=NON_INTERACTIVE), data.network.max_precommit_randomness_lookback),
@@ -181,7 +181,7 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
 
 def seed_ready(data: CheckData) -> Iterator[Finding]:
     """Pre-committed sectors with a seed that nobody reads: their deposit is at stake."""
-    if data.clock is None or data.network is None or data.head is None:
+    if data.clock is None or data.network is None or data.head is None or not data.rare.sectors_open:
         return
     before = data.head.height - data.network.pre_commit_challenge_delay - SEED_LATE
     rows = data.sectors.filter(

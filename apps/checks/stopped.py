@@ -40,7 +40,7 @@ def _named(sector: Sector, error: str) -> str:
 
 def runs_stopped(data: CheckData) -> Iterator[Finding]:
     """Snap-ups and rebuilds that stopped: their pieces or a faulty sector wait for a decision."""
-    rows = rare_rows(runs_stopped_of(data.sectors))
+    rows = rare_rows(runs_stopped_of(data.sectors)) if data.rare.runs_stopped else []
     for kind, word in RUNS.items():
         stopped = [row for row in rows if row.kind == kind]
         if not stopped:
@@ -81,6 +81,8 @@ def sectors_unlisted(data: CheckData) -> Iterator[Finding]:
 
 def changes_failed(data: CheckData) -> Iterator[Finding]:
     """Terminations and extensions that the chain refused: the sectors go on as before."""
+    if not data.rare.changes_failed:
+        return
     rows = rare_rows(changes_failed_of(data.sectors, since=data.at - CHANGES_SHOWN))
     for kind, word in CHANGES.items():
         failed = [row for row in rows if row.kind == kind]
@@ -102,7 +104,7 @@ def changes_failed(data: CheckData) -> Iterator[Finding]:
 
 def moves_failed(data: CheckData) -> Iterator[Finding]:
     """Sectors that did not reach another store; the old copy still counts."""
-    rows = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN))
+    rows = rare_rows(moves_failed_of(data.sectors, since=data.at - SHOWN)) if data.rare.moves_failed else []
     if rows:
         first = rows[0]
         way = gettext("from {from_store} to {to_store}").format(
@@ -119,6 +121,8 @@ def moves_failed(data: CheckData) -> Iterator[Finding]:
 
 def unseals_failed(data: CheckData) -> Iterator[Finding]:
     """Clients' data that were asked for and could not be unsealed."""
+    if not data.rare.unseals_failed:
+        return
     rows = unseals_failed_of(data.miners, since=data.at - SHOWN, limit=COUNTED_MAX)
     if rows:
         first = rows[0]
@@ -129,7 +133,7 @@ def unseals_failed(data: CheckData) -> Iterator[Finding]:
 
 def pieces_failed(data: CheckData) -> Iterator[Finding]:
     """Clients' data that will be in no sector; what the client paid for is not delivered."""
-    rows = rare_rows(pieces_failed_of(data.viewer))
+    rows = rare_rows(pieces_failed_of(data.viewer)) if data.rare.pieces_failed else []
     if rows:
         first = rows[0]
         starts = [row.start_epoch for row in rows if row.start_epoch is not None]

@@ -137,7 +137,7 @@ def _waiting_text(data: CheckData) -> str:
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
     """Sectors whose files a check found damaged, by store."""
-    for store_pk, bad in copies_bad_of(data.stores).items():
+    for store_pk, bad in copies_bad_of(data.stores).items() if data.rare.copies_bad else ():
         store, first = bad.first.store, bad.first
         yield Finding(
             f"copies-{store_pk}",
