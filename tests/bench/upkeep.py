@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
+from tests.bench import upkeep_floor
 from tests.bench.pool import Figure, pss_mib
 from tests.integration.pools import wait_until
 
@@ -103,6 +104,7 @@ def idle(pool: RunningPool) -> Iterator[Figure]:
         "CPU time of ten million additions in plain Python, on this core", reference_s(), "s", digits=3
     )
     yield from floor(pool)
+    yield from upkeep_floor.cases()
 
 
 def reference_s() -> float:
