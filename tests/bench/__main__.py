@@ -14,9 +14,12 @@ import platform
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import tests.bench
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 
@@ -34,14 +37,13 @@ def modules_named(names: list[str]) -> list[Any]:
     return [module for module in modules if hasattr(module, "cases") and hasattr(module, "run")]
 
 
-def cases_named(module: Any, names: list[str]) -> list[Any]:
-    """Return the cases of a module: all, or those of which a part was named."""
+def cases_named(module: Any, names: list[str]) -> Iterator[Any]:
+    """Yield the cases of a module, as they come: all, or those of which a part was named."""
     own = module.__name__.rpartition(".")[2]
     parts = [part for name, _, part in (name.partition(":") for name in names) if name == own]
-    cases: list[Any] = module.cases()
-    return [
-        case for case in cases if not parts or any(part in getattr(case, "name", str(case)) for part in parts)
-    ]
+    for case in module.cases():
+        if not parts or any(part in getattr(case, "name", str(case)) for part in parts):
+            yield case
 
 
 def machine() -> str:

@@ -1,0 +1,37 @@
+"""`make bench`: figures are given as they come, and a part is named by a word of its name."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.bench.__main__ import cases_named
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def module(*names: str) -> SimpleNamespace:
+    """Measures these, and then a process has ended."""
+
+    def cases() -> Iterator[SimpleNamespace]:
+        yield from (SimpleNamespace(name=name) for name in names)
+        raise ProcessLookupError
+
+    return SimpleNamespace(__name__="tests.bench.upkeep", cases=cases)
+
+
+def test_figures_before_a_failure_are_given() -> None:
+    found = cases_named(module("memory while idle", "share of a core"), [])
+
+    assert [next(found).name for _ in range(2)] == ["memory while idle", "share of a core"]
+    with pytest.raises(ProcessLookupError):
+        next(found)
+
+
+def test_part_is_named_by_a_word_of_its_name() -> None:
+    found = cases_named(module("memory while idle", "share of a core"), ["upkeep:share", "hub"])
+
+    assert next(found).name == "share of a core"
