@@ -100,6 +100,7 @@ class FakeNode:
         self.simulate: Callable[[ChainMessage, list[ChainMessage]], int] = lambda _message, _prior: GAS
         """Gas that a message takes on top of those before it in a batch; may raise Refusal."""
         self.exit_code = 0
+        self.actor_says = ""
         self.gas_used = GAS
         self.return_: str | None = "gA=="
         self.head = self._add([], height=0, salt="genesis")
@@ -328,6 +329,11 @@ class FakeNode:
         text = self.fails.get(str(message_from_json(body).method), "")
         receipt = {**self._receipt(), "ExitCode": 18 if text else self.exit_code}
         return {"MsgRct": receipt, "Error": text}
+
+    def do_StateReplay(self, key: Any, cid: dict[str, str]) -> Any:
+        if not any(str(signed.cid) == cid["/"] for signed in self._tipset(key).messages):
+            raise Refusal("message not found in tipset")
+        return {"MsgRct": self._receipt(), "Error": self.actor_says}
 
     def do_GasBatchEstimateMessageGas(self, rows: list[Any], nonce: int, key: Any) -> Any:
         answers = []

@@ -228,6 +228,10 @@ class ChainClient:
         """Run a message without putting it on chain; returns the node's InvocResult."""
         return self.ask(_row, "StateCall", message_to_json(message), key_to_json(key))
 
+    def state_replay(self, cid: str, key: str) -> dict[str, Any]:
+        """Run a message of a tipset again; returns the node's InvocResult."""
+        return self.ask(_row, "StateReplay", key_to_json(key), {"/": cid})
+
     def wallet_balance(self, address: str) -> int:
         """Return an account's balance in attoFIL; 0 if there is no such account."""
         return self.ask(int, "WalletBalance", address)

@@ -96,9 +96,12 @@ class Diagnosis:
         code = self.evidence.get("exit_code")
         if code is None:
             return str(self.reason.label)
-        return gettext("the chain refused it with exit code {exit_code}: {meaning}").format(
+        text = gettext("the chain refused it with exit code {exit_code}: {meaning}").format(
             exit_code=code, meaning=self.evidence["text"]
         )
+        if actor := self.evidence.get("actor"):
+            return gettext("{text}; the actor said: {actor}").format(text=text, actor=actor)
+        return text
 
     @property
     def by_itself(self) -> str:
@@ -185,7 +188,8 @@ def _found(message: Message, *, head: Head | None) -> Diagnosis:
         return _filled(message, sender, head=head)
     if message.state == MessageState.LANDED and message.exit_code:
         text = exit_code_text(message.exit_code, actor=receiver_kinds([message.to]).get(message.to, ""))
-        return Diagnosis(Wait.NONE, {"exit_code": message.exit_code, "text": text})
+        evidence = {"exit_code": message.exit_code, "text": text}
+        return Diagnosis(Wait.NONE, evidence | ({"actor": message.error} if message.error else {}))
     if message.wait == Wait.EXPIRED:
         return Diagnosis(Wait.EXPIRED, {"expire_epoch": message.expire_epoch})
     return Diagnosis(Wait.NONE)

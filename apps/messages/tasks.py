@@ -22,6 +22,7 @@ from apps.messages.services.publish import fee_caps_update, messages_publish, me
 from apps.messages.services.push import SELECT_EXPIRES_S, selection_enqueue
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_step
+from apps.messages.services.refusals import refusals_explain, refusals_unexplained
 from apps.messages.services.retry import retry_after_funding
 from apps.messages.services.select import messages_expire, sender_select, senders_due
 from apps.messages.services.track import messages_track
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from apps.chain.models import Head
 
 log = structlog.get_logger(__name__)
+
+EXPLAIN_EXPIRES_S = 60
+"""What failed meanwhile is asked for with what lands next."""
 
 
 @shared_task(name="messages.track")
@@ -48,6 +52,17 @@ def track(height: int, key: str) -> None:
         return
     if done.landed or done.reverted or done.displaced or done.has_searched:
         log.info("tracked", height=head.height, landed=done.landed, reverted=done.reverted)
+    if (done.landed or done.has_searched) and refusals_unexplained(now=clock.now()):
+        current_app.send_task("messages.explain", queue="io", retry=False, expires=EXPLAIN_EXPIRES_S)
+
+
+@shared_task(name="messages.explain")
+def explain() -> None:
+    """Ask what actors said of the messages that landed lately and failed."""
+    try:
+        refusals_explain(client=chain_client(), now=clock.now())
+    except NodeUnavailable as error:
+        log.warning("refusals_not_explained", reason=error.reason[:300])
 
 
 @shared_task(name="messages.select")
