@@ -76,6 +76,10 @@ class StoreRefused(Conflict):
     code = "store_refused"
 
 
+class HostTold(StoreRefused):
+    """A host is told of as many findings as it may be at a time: it can be asked later."""
+
+
 class WorkerUnknown(NotFound):
     """No such worker, or not for this caller."""
 

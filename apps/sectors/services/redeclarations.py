@@ -7,7 +7,7 @@ Source: lotus-miner `storage redeclare`, whose `--drop-missing` drops index entr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
@@ -15,7 +15,7 @@ from django.db import transaction
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors import HostTold, StoreRefused
 from apps.sectors.models import Sector
 from apps.sectors.services.audit import store_audit
 from apps.sectors.services.missing_files import missing_plan
@@ -128,6 +128,7 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
         return CANCELLED
     if store.scans.filter(pk__gt=scan.pk).exists():
         return ANOTHER_SCAN
+    by = replace(SYSTEM, actor=scan.actor)  # the pool goes on with what somebody asked for
     drops = scan.drops_missing and bool(scan.counts.get(FindingKind.MISSING))
     error = ""
     if drops and not scan.known:
@@ -135,14 +136,14 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
     try:
         reader(store, now=now)
         if found := adoptable_next(store.findings.all(), now=now):
-            findings_adopt(store, uuids=[str(one.uuid) for one in found], now=now, by=SYSTEM)
+            findings_adopt(store, uuids=[str(one.uuid) for one in found], now=now, by=by)
             return None
         if drops and (lost := _missing_next(store)):
-            findings_check(store, lost, action="store.drop_missing", by=SYSTEM, now=now)
+            findings_check(store, lost, action="store.drop_missing", by=by, now=now)
             return None
     except StoreRefused as refusal:
-        # While its host is told of as many as it may be, the next head tries again.
-        return None if _is_busy(store) else refusal.reason
+        # While its host is told of enough, perhaps of another store, the next head tries again.
+        return None if isinstance(refusal, HostTold) or _is_busy(store) else refusal.reason
     if _is_busy(store):
         return None
     done = set(store.findings.values_list("state", flat=True).distinct())
@@ -150,7 +151,7 @@ def _next(scan: StoreScan, store: Store, *, now: datetime) -> str | None:
     moved |= {FindingKind.MISSING: FindingState.DROPPED} if drops else {}
     if any(state in done and scan.counts.get(kind, 0) > FINDINGS_MAX for kind, state in moved.items()):
         # It lists the others.
-        scan_begin(store, redeclares=True, drops_missing=scan.drops_missing, now=now, by=SYSTEM)
+        scan_begin(store, redeclares=True, drops_missing=scan.drops_missing, now=now, by=by)
     return error
 
 

@@ -16,7 +16,7 @@ from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
-from apps.sectors.errors import StoreRefused
+from apps.sectors.errors import HostTold, StoreRefused
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.leftover_selectors import OwnStores
@@ -134,7 +134,7 @@ def findings_check(
     host = reader(store, now=now)
     room = FINDINGS_AT_ONCE - _orders_open(host)
     if room <= 0:
-        raise StoreRefused(_full_text(host))
+        raise HostTold(_full_text(host))
     for finding in chosen[:room]:
         if finding.sector is not None:
             args = order_args(finding.sector, store) | {"store": finding.sector.store, "quick": "yes"}
@@ -273,7 +273,7 @@ def leftovers_remove(
         if count is not None and len(told) != count:
             raise StoreRefused(f"it can be done for {plural(len(told), 'leftover')} now, not for {count}")
         if _orders_open(host) + len(told) > FINDINGS_AT_ONCE:
-            raise StoreRefused(_full_text(host))
+            raise HostTold(_full_text(host))
         for finding in told:
             args = {"uid": store.uid, "miner_id": str(finding.miner_id), "number": str(finding.number)}
             args |= {} if finding.kind == FindingKind.HALF else {"whole": "yes"}

@@ -6,7 +6,8 @@ import shutil
 from io import StringIO
 from typing import TYPE_CHECKING
 
-from django.core.management import call_command
+import pytest
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 from django.utils.timezone import now
 
@@ -85,7 +86,12 @@ def test_the_command_redeclares_each_store(farm: Farm) -> None:
     call_command("stores", "redeclare", "--dry-run", stdout=out)
     assert out.getvalue() == f"{farm.row.name}: box, 2 proving sectors\n"
     assert not StoreScan.objects.exists()
-    call_command("stores", "redeclare", "--drop-missing", stdout=out)
+    with pytest.raises(CommandError, match="--confirm all"):
+        call_command("stores", "redeclare", "--drop-missing", stdout=out)
+    with pytest.raises(CommandError, match=f"type {farm.row.name}"):
+        call_command("stores", "redeclare", farm.row.name, "--drop-missing", "--confirm=all", stdout=out)
+    assert not StoreScan.objects.exists()
+    call_command("stores", "redeclare", "--drop-missing", "--confirm=all", stdout=out)
     scan = heads(farm)
     assert scan.drops_missing
     assert stores() == dict.fromkeys((1, 2), farm.row.name)

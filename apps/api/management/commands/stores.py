@@ -38,6 +38,11 @@ ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")
 """What hosts carry out."""
 READS = ("list", "show", "checks", "found")
 CHECKS_SHOWN = 10
+EVERY_STORE = "all"
+"""Confirms that missing sectors of every store are dropped."""
+CONFIRM_HELP = (
+    f"of forget, redeclare --drop-missing: the store's name once more, {EVERY_STORE} for every store"
+)
 
 
 class Command(BaseCommand):
@@ -50,7 +55,7 @@ class Command(BaseCommand):
         "scan NAME lists what lies there (--cancel ends that), found NAME what differs from the rows, "
         "adopt NAME mends these; "
         "redeclare NAME, or all without a name: scans, and rows follow what lies there (--drop-missing: rows "
-        "of missing sectors name it no more; --dry-run: only says what is known); "
+        "of missing sectors name it no more, with --confirm NAME, or all; --dry-run: only what is known); "
         "find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
     )
 
@@ -73,7 +78,7 @@ class Command(BaseCommand):
         parser.add_argument("--bytes-s", type=int, default=PACE, help="of check: most bytes read in a second")
         parser.add_argument("--cancel", action="store_true", help="of scan: end the one that runs")
         parser.add_argument("--tenant", default="", help="of the store, where two have one of this name")
-        parser.add_argument("--confirm", default="", help="of forget: the store's name once more")
+        parser.add_argument("--confirm", default="", help=CONFIRM_HELP)
         parser.add_argument(
             "--drop-missing", action="store_true", help="of redeclare: rows of missing sectors follow, too"
         )
@@ -166,6 +171,9 @@ class Command(BaseCommand):
     def _redeclare(self, options: dict[str, Any]) -> None:
         """Order it for one store, or for each; a store that nobody reads stops no other."""
         now, name, is_one = clock.now(), options["name"], bool(options["name"])
+        drops, confirm = options["drop_missing"], options["confirm"]
+        if drops and not is_one and not options["dry_run"] and confirm != EVERY_STORE:
+            raise CommandError(f"--drop-missing of every store wants --confirm {EVERY_STORE}")
         found = [self._store(name, options["tenant"])] if is_one else stores_visible(SYSTEM, now=now)
         for store in found:
             if options["tenant"] not in ("", store.tenant.name):
@@ -178,10 +186,8 @@ class Command(BaseCommand):
                         f", by the last scan {plan.missing} missing, {plan.elsewhere} found from elsewhere"
                     )
                 if not options["dry_run"]:
-                    drops = options["drop_missing"]
-                    scan = redeclaration_begin(
-                        store, drops_missing=drops, confirm=store.name, now=now, by=SYSTEM
-                    )
+                    typed = confirm if is_one else store.name
+                    scan = redeclaration_begin(store, drops_missing=drops, confirm=typed, now=now, by=SYSTEM)
                     words += f", scan {scan.uuid}"
             except DomainError as refusal:
                 if is_one:

@@ -9,7 +9,7 @@ import pytest
 from apps.core.errors import BadValue, NotAllowed
 from apps.sectors.errors import StoreRefused
 from apps.sectors.models import JobEvent, Sector
-from apps.sectors.services import redeclarations, store_scans
+from apps.sectors.services import redeclarations, store_findings, store_scans
 from apps.sectors.services.redeclarations import (
     redeclaration_begin,
     redeclaration_plan,
@@ -87,6 +87,7 @@ def test_missing_sectors_are_dropped_once_their_host_missed_them_again(worker: W
     assert event.note == "missing in a"
     assert scan.store.events.filter(event="FILES_MISSING").count() == 1
     entry = AuditEntry.objects.get(action="store.drop_missing")
+    assert entry.actor == principal().actor == scan.actor
     assert entry.after == {"host": worker.name, "sectors": ["s-t01000-2"]}
 
 
@@ -164,6 +165,23 @@ def test_what_is_under_way_is_waited_for(worker: Worker) -> None:
     redeclarations_follow(now=NOON)
     assert StoreScan.objects.get().settled_at is None
     heads(worker)
+    assert JobEvent.objects.filter(event="ADOPTED").count() == 1
+
+
+def test_a_host_that_is_told_of_another_stores_findings_is_waited_for(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = begun(drops=False)
+    beat(worker, FOUND)
+    monkeypatch.setattr(store_findings, "_orders_open", lambda _host: store_findings.FINDINGS_AT_ONCE)
+
+    redeclarations_follow(now=NOON)
+
+    assert not store.findings.filter(state="CHECKING").exists()
+    assert StoreScan.objects.get().settled_at is None
+    monkeypatch.undo()
+    assert heads(worker).error == ""
+    assert stores()[3] == "b"
     assert JobEvent.objects.filter(event="ADOPTED").count() == 1
 
 
