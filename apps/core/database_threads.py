@@ -72,3 +72,6 @@ class DatabaseThreads:
 WORKERS: Final = 8
 in_database: Final = DatabaseThreads("database", WORKERS)
 """For short calls.  (Module state: the threads are the process' own.)"""
+in_steady: Final = DatabaseThreads("steady", 1, is_steady=True)
+"""For what open sockets ask every few seconds: to open a connection costs PostgreSQL more than to answer.
+One thread, so one connection; what waits for a caller goes through the others."""

@@ -15,11 +15,12 @@ from django.db import Error as DatabaseError
 from redis.exceptions import RedisError
 
 from apps.core import clock
+from apps.core.database_threads import in_steady
 from apps.core.event_loops import PerLoop
 from apps.core.liveness import heartbeat_send
 from apps.gateway.errors import NoAnswer, ProviderRefused
 from apps.gateway.hedging import Attempt
-from apps.gateway.hub_client import Deadline, HubClient, HubRequest, Json, hub_database
+from apps.gateway.hub_client import Deadline, HubClient, HubRequest, Json
 from apps.gateway.routes import HEARTBEAT_S, PROCESS_TTL_S, entry_write, process_name, route_name
 from apps.gateway.services.connections import connections_confirm
 
@@ -106,7 +107,7 @@ class HubNode(HubClient):
         if not done and time.monotonic() - self.confirmed_at < CONFIRM_EVERY_S:
             return
         self.confirmed_at = time.monotonic()
-        await hub_database(connections_confirm, process=self.name, done=done, now=clock.now())
+        await in_steady(connections_confirm, process=self.name, done=done, now=clock.now())
 
     async def add(self, connection: Connection) -> None:
         """Route requests to a connection, on all of its routes."""

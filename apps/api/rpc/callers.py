@@ -22,7 +22,7 @@ from apps.api.callers import principal_from_token
 from apps.api.rpc.limits import SOCKET_RATES
 from apps.api.rpc.services.gateway.miners import channels_end
 from apps.core import clock
-from apps.core.database_threads import in_database
+from apps.core.database_threads import in_database, in_steady
 from apps.core.event_loops import PerLoop
 from apps.users.access import AccessChanges
 from apps.users.selectors import tokens_outdated
@@ -144,7 +144,7 @@ class RevocationWatch:
     async def check(self) -> None:
         """Close the sockets whose token is not good or lost a miner, and end channels of others' miners."""
         tokens = {token_of(socket) for socket in self.sockets if socket.principal.token_id}
-        bad = await in_database(tokens_outdated, tokens, now=clock.now())
+        bad = await in_steady(tokens_outdated, tokens, now=clock.now())
         for socket in [socket for socket in self.sockets if token_of(socket) in bad]:
             log.info("rpc_socket_revoked", actor=socket.principal.actor)
             await socket.close(CLOSE_REVOKED, "this token is no longer good")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 from channels.db import database_sync_to_async
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.utils.module_loading import import_string
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -289,6 +290,32 @@ async def test_what_a_connection_did_is_counted_and_timed(web, signer, token, mo
     assert row.failures == 1
     assert row.last_failure
     assert 0 < (row.p50_ms or 0) <= (row.p99_ms or 0)
+
+
+async def test_what_open_sockets_ask_again_and_again_opens_no_session(web, signer, token, monkeypatch):
+    sessions: list[int] = []
+
+    def noted(work: Any) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                sessions.append(cursor.fetchone()[0])
+            return work(*args, **kwargs)
+
+        return call
+
+    for module, name in (("gateway.hub_node", "connections_confirm"), ("api.rpc.callers", "tokens_outdated")):
+        place = f"apps.{module}.{name}"
+        monkeypatch.setattr(place, noted(import_string(place)))
+    for place in ("gateway.hub_node.ACTIVITY_EVERY_S", "gateway.hub_node.CONFIRM_EVERY_S"):
+        monkeypatch.setattr(f"apps.{place}", 0.05)
+    monkeypatch.setattr("apps.api.rpc.callers.REGULAR_S", 0.05)
+
+    async with connected(signer, web, token), asyncio.timeout(PATIENCE_S):
+        while len(sessions) < 12:
+            await asyncio.sleep(0.02)
+
+    assert len(set(sessions)) == 1, sessions
 
 
 async def test_a_signer_is_tested_from_outside_its_process(web, signer, token):

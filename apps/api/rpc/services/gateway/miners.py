@@ -12,6 +12,7 @@ import structlog
 
 from apps.api.rpc.services.gateway.channels import PROVIDERS, listen, providers_of, quota_check, require
 from apps.core import clock
+from apps.core.database_threads import in_steady
 from apps.core.errors import NotAllowed
 from apps.gateway.errors import NoAnswer, NoProvider
 from apps.gateway.hedging import is_repeatable
@@ -80,7 +81,7 @@ async def channels_end(sockets: Collection[SocketState]) -> None:
     ]
     if not held:
         return
-    owners = await hub_database(miners_owners, {provider.actor_id for provider in held})
+    owners = await in_steady(miners_owners, {provider.actor_id for provider in held})
     for provider in held:
         if owners.get(provider.actor_id) != provider.principal.own_id:
             log.info("miner_channel_ended", miner=provider.actor_id, account=provider.principal.tenant_name)
