@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from django.apps import AppConfig
 
 
@@ -12,7 +10,3 @@ class ApiConfig(AppConfig):
 
     name = "apps.api"
     label = "api"
-
-    def ready(self) -> None:
-        """Register our authentication with the OpenAPI generator."""
-        import_module("apps.api.schema")

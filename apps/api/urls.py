@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, URLResolver, include, path
 from drf_spectacular.views import SpectacularAPIView
 
+import apps.api.schema  # noqa: F401  # the generator finds our ways to authenticate once they are loaded
 from apps.api.piece_store import piece_redirect
 from apps.api.rpc.transport.http import rpc
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from django.db import connection, connections
 
 from poolsite.celery import app
+from poolsite.embedded.pool import WORKER_ENV
+from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,3 +67,17 @@ def test_without_an_age_nothing_is_kept(between_tasks: Callable[[], None]) -> No
     between_tasks()
 
     assert connection.connection is None
+
+
+def test_processes_of_tasks_load_no_pages_and_no_generator_of_schemas() -> None:
+    words = (
+        "import sys; from poolsite.celery import app; app.loader.import_default_modules(); "
+        "print(*{'apps.dashboard.registry', 'drf_spectacular.plumbing', 'unittest'} & {*sys.modules})"
+    )
+    env = {**os.environ, **WORKER_ENV, "DJANGO_SETTINGS_MODULE": "poolsite.settings.test"}
+
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=SITE, env=env, check=True, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == ""
