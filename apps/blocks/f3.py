@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from django.core.cache import cache
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.blocks.services.finality import DISABLED, F3_CHANGE, ask_all, refusal_code
@@ -65,12 +66,12 @@ def f3_ask(link: NodeLink, *, height: int | None = None) -> F3Participation:
         )
     except NodeRefused as refusal:
         is_without = refusal.is_unknown_method or refusal_code(refusal) == DISABLED
-        reason = "this node has no F3" if is_without else refusal.reason
+        reason = gettext("this node has no F3") if is_without else refusal.reason
         return F3Participation(is_running=False, reason=reason[:200])
     except NodeUnavailable as error:
         return F3Participation(is_running=False, reason=error.reason[:200])
     except (AssertionError, KeyError, TypeError, ValueError):
-        return F3Participation(is_running=False, reason="the node's answer cannot be read")
+        return F3Participation(is_running=False, reason=gettext("the node's answer cannot be read"))
 
 
 def _finalized(link: NodeLink) -> int | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Round
@@ -94,9 +95,9 @@ def outcome_of(error: Exception) -> tuple[RoundState, str]:
     """Return the outcome that an error means, and its words."""
     reason = error.reason if isinstance(error, DomainError) else ""
     if isinstance(error, SignerRefused) and FAULT_TEXT in reason:
-        return RoundState.SLASH_GUARD, f"the signer refuses: {reason}"
+        return RoundState.SLASH_GUARD, gettext("the signer refuses: {reason}").format(reason=reason)
     found = next(state for kind, state in OUTCOMES if isinstance(error, kind))
-    return found, reason or "the epoch's time was over"
+    return found, reason or gettext("the epoch's time was over")
 
 
 FAILURES: Final = tuple(kind for kind, _ in OUTCOMES)
@@ -260,7 +261,11 @@ class MinerRound:
         if is_granted is None:  # the worker changed within the lookback
             is_granted = await blocks_database(worker_granted, tenant_id=tenant_id, worker=worker)
         if not is_granted:
-            raise SignerRefused(f"{self.miner.account} has no grant for the worker {worker}")
+            raise SignerRefused(
+                gettext("{account} has no grant for the worker {worker}").format(
+                    account=self.miner.account, worker=worker
+                )
+            )
         return await self.context.providers.sign(
             info.worker,
             to_sign,
@@ -371,12 +376,12 @@ class MinerRound:
             self.address, self.context.epoch, self.base.key, until=self.context.times.sign_until
         )
         if again is None or not again.is_eligible:
-            raise BaseChanged("on the new base the miner may not mine")
+            raise BaseChanged(gettext("on the new base the miner may not mine"))
         if (again.beacon, again.sectors, again.worker) != (info.beacon, info.sectors, info.worker):
-            raise BaseChanged("the new base asks for another proof")
+            raise BaseChanged(gettext("the new base needs another proof"))
         wins = win_count(election.vrf_proof, again.power, again.network_power)
         if not wins:
-            raise BaseChanged("on the new base the draw is no win")
+            raise BaseChanged(gettext("on the new base the miner wins no block"))
         return again, ElectionProof(wins, election.vrf_proof)
 
     async def _create(self, template: BlockTemplate) -> BlockMsg:
@@ -395,7 +400,7 @@ class MinerRound:
             template.epoch,
             template.base.key.cids,
         ):
-            raise NodeRefused(0, "the node made another block than was asked for")
+            raise NodeRefused(0, gettext("the node made another block than was asked for"))
         return block
 
     async def _sign(self, info: BaseInfo, row: Block) -> BlockMsg:
@@ -411,7 +416,9 @@ class MinerRound:
             try:
                 await asyncio.to_thread(signature_verify, signature, info.worker, payload)
             except BadSignature as error:
-                raise SignerRefused(f"the signer's signature is wrong: {error}") from None
+                raise SignerRefused(
+                    gettext("the signer's signature is wrong: {error}").format(error=error)
+                ) from None
         block = with_signature(block, signature)
         await self.context.writes.signed((row, block))
         return block

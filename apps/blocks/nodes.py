@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from django.utils.translation import gettext
+
 from apps.blocks.template import Base, BaseInfo, base_from_json, base_info_from_json, messages_disjoint
 from apps.chain.client import ChainClient
 from apps.chain.errors import NodeRefused, NodeUnavailable
@@ -104,7 +106,7 @@ class BlockNodes:
 
         Raise the last NodeRefused or NodeUnavailable if none did.
         """
-        failure: NodeRefused | NodeUnavailable = NodeUnavailable("the pool has no node")
+        failure: NodeRefused | NodeUnavailable = NodeUnavailable(gettext("the pool has no node"))
         body = to_json(block)
         tasks = [asyncio.create_task(self._submit(link, body, until)) for link in self.submit_links]
         for task in tasks:  # those that nobody waits for any more go on all the same

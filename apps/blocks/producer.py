@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
+from django.utils.translation import gettext
 
 from apps.blocks.f3 import f3_share
 from apps.blocks.miner_round import MinerRound, RoundContext, blocks_database
@@ -147,7 +148,12 @@ class BlockProducer:
         if base is not self.base:
             self.base, self.origin = base, times.origin(base.timestamp, seen=now)
             if base.timestamp > now + 1 and not network.is_devnet:
-                self._warn("clock_behind", f"the head is {base.timestamp - now:.1f} s ahead of this clock")
+                self._warn(
+                    "clock_behind",
+                    gettext("the head is {seconds:.1f} s ahead of this clock").format(
+                        seconds=base.timestamp - now
+                    ),
+                )
         nulls = times.null_rounds(self.origin, now=now)
         if network.is_devnet and nulls > DEVNET_NULLS_MAX:
             # Its time stood still, or ours did: the epochs since the head did not pass.
@@ -155,7 +161,7 @@ class BlockProducer:
         epoch = base.height + nulls + 1
         is_due = epoch > self.begun_epoch and now >= times.begins(self.origin, nulls)
         if is_due and nulls > NULL_ROUNDS_MAX:
-            self._warn("node_behind", f"the head is {nulls} epochs old")
+            self._warn("node_behind", gettext("the head is {epochs} epochs old").format(epochs=nulls))
         elif is_due:
             self.begun_epoch = epoch
             self._begin(self._round(nodes, network, times, nulls))
@@ -269,7 +275,11 @@ class BlockProducer:
     def _beat(self, detail: str) -> None:
         if time.monotonic() - self._beaten_at > HEARTBEAT_EVERY_S:
             self._beaten_at = time.monotonic()
-            heartbeat_send(detail=f"{detail}, {len(self.miners)} miners" if self.miners else detail)
+            heartbeat_send(
+                detail=gettext("{detail}, {count} miners").format(detail=detail, count=len(self.miners))
+                if self.miners
+                else detail
+            )
 
     def _warn(self, event: str, reason: str) -> None:
         """Log why no blocks are made, each reason once until another comes."""
@@ -295,7 +305,11 @@ def leases_renew() -> bool:
     Where none is, or another program leases for them, no node is asked but about tickets of before.
     """
     miners = [one.row for one in miners_mining() if one.may_sign] if settings.BLOCK_F3 else []
-    reason = "no block is made for it" if settings.BLOCK_F3 else "BLOCK_F3 is 0: another program does"
+    reason = (
+        gettext("no block is made for it")
+        if settings.BLOCK_F3
+        else gettext("BLOCK_F3 is 0: another program leases for it")
+    )
     f3_stop(miners, f3_links, reason=reason, now=clock.now())
     return bool(miners) and f3_participate(miners, f3_links(), now=clock.now())
 

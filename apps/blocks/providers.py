@@ -6,6 +6,8 @@ import base64
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.gateway.errors import NoAnswer, NoProvider, ProviderRefused
 from apps.gateway.hub_client import Deadline, HubRequest
 from apps.gateway.routes import HOST_MARK, proof_route, wallet_route
@@ -38,10 +40,12 @@ def no_prover_text(actor_id: int, account: str) -> str:
     """Return who should have proved and is not there."""
     _, mark, host = account.partition(HOST_MARK)
     if not mark:
-        return f"no prover of f0{actor_id} is connected"
+        return gettext("no prover of f0{actor_id} is connected").format(actor_id=actor_id)
     if not host:
-        return f"no host holds the role WinningPoSt of f0{actor_id}"
-    return f"no prover of f0{actor_id} is connected from {host}, which holds the role WinningPoSt"
+        return gettext("no host holds the role WinningPoSt of f0{actor_id}").format(actor_id=actor_id)
+    return gettext(
+        "no prover of f0{actor_id} is connected from {host}, which holds the role WinningPoSt"
+    ).format(actor_id=actor_id, host=host)
 
 
 class BlockProviders:
@@ -86,4 +90,6 @@ class BlockProviders:
         except ProviderRefused as refusal:
             raise ProofRefused(refusal.reason) from None
         except (TypeError, KeyError, ValueError) as error:
-            raise ProofRefused(f"the prover's answer is no proof: {error!r}"[:200]) from None
+            raise ProofRefused(
+                gettext("the prover's answer is no proof: {error!r}").format(error=error)[:200]
+            ) from None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.core.cache import cache
 from django.db.models import Count, Exists, IntegerField, Min, OuterRef, Q, Sum, Value
 from django.db.models.functions import Extract, Floor, TruncDay
+from django.utils.translation import gettext
 from redis.exceptions import RedisError
 
 from apps.blocks.luck import Luck, epochs_to_win, luck_of
@@ -378,7 +379,7 @@ def round_get(viewer: Principal, uuid: str) -> Round:
     rows = Round.objects.select_related("miner", "block").filter(miner__in=miners_visible(viewer))
     row = rows.filter(uuid=uuid).first()
     if row is None:
-        raise NotFound("there is no such round")
+        raise NotFound(gettext("there is no such round"))
     return row
 
 

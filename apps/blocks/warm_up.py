@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
@@ -71,7 +73,7 @@ def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
     """Go the way of a win; the result says where it ended.  Raise NothingToProve without an active sector."""
     actor_id = miner.actor_id
     if actor_id is None:
-        raise NothingToProve("the miner is not on the chain yet")
+        raise NothingToProve(gettext("the miner is not on the chain yet"))
     done = WarmUp()
     request = trial_request(viewer, actor_id=actor_id)
     try:
@@ -97,10 +99,14 @@ def base_info_of(actor_id: int) -> tuple[BaseInfo | None, int]:
 def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
     """Have the election's draw signed; a miner that has no power yet by its worker of now."""
     if info is None:
-        raise WarmUpFailed("the node has no base info: no power at the lookback yet")
+        raise WarmUpFailed(gettext("the node has no base info: no power at the lookback yet"))
     worker = str(info.worker)
     if not worker_granted(tenant_id=miner.tenant_id, worker=worker):
-        raise SignerRefused(f"{miner.tenant.name} has no grant for the worker {worker}")
+        raise SignerRefused(
+            gettext("{tenant} has no grant for the worker {worker}").format(
+                tenant=miner.tenant.name, worker=worker
+            )
+        )
     draw = election_draw(info, id_address(miner.actor_id or 0), epoch)
     signature = wallet_sign(
         address=worker,
@@ -112,7 +118,7 @@ def _vrf(miner: Miner, info: BaseInfo | None, epoch: int) -> None:
     try:
         vrf_verify(info.worker, draw.randomness, signature.data)
     except BadElection as error:
-        raise SignerRefused(f"the signer's signature is wrong: {error}") from None
+        raise SignerRefused(gettext("the signer's signature is wrong: {error}").format(error=error)) from None
 
 
 def _proof(miner: Miner, request: Any) -> Any:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
@@ -62,7 +64,7 @@ def winners_count(miner: Miner, *, first: int, last: int) -> Winner:
     if max(first, last) > height:
         raise BadValue(f"start or end greater than cur tipset height: {height}", field="end")
     if last - first >= EPOCHS_MAX:
-        raise BadValue(f"at most {EPOCHS_MAX} epochs at once", field="end")
+        raise BadValue(gettext("at most {limit} epochs at once").format(limit=EPOCHS_MAX), field="end")
     address, epochs = id_address(miner.actor_id or 0), range(first, last + 1)
     found = Winner(str(address))
     tipsets = client.call_many([("ChainGetTipSetByHeight", (epoch, [])) for epoch in epochs])
@@ -78,7 +80,9 @@ def winners_count(miner: Miner, *, first: int, last: int) -> Winner:
         else:
             drawn.append((epoch + 1, info))
     if drawn and not worker_granted(tenant_id=miner.tenant_id, worker=str(drawn[-1][1].worker)):
-        found.reason = f"{miner.tenant.name} has no grant for the worker {drawn[-1][1].worker}"
+        found.reason = gettext("{tenant} has no grant for the worker {worker}").format(
+            tenant=miner.tenant.name, worker=drawn[-1][1].worker
+        )
         return found
     requests = [
         WalletSignRequest(
@@ -111,7 +115,7 @@ def _info(answer: Any) -> BaseInfo | str:
     try:
         info = base_info_from_json(answer)
     except UNREADABLE as error:
-        return f"the node's base info cannot be read: {error!r}"[:200]
+        return gettext("the node's base info cannot be read: {error!r}").format(error=error)[:200]
     if info is None:
         return (
             "can't find base info on chain, it should be a new miner or no sector found before chain finality"

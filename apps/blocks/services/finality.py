@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
 from apps.blocks.services.finality_restored import doubt_reason, holders_known, restored_mark
@@ -41,7 +42,6 @@ RENEW_WITHIN: Final = 2
 ANSWER_S: Final = 5.0
 F3_CHANGE: Final = "f3"
 """Kind of a change of leases, and of what nodes say of F3."""
-SILENT: Final = "the node did not answer"
 INSTANCE_MAX: Final = 1 << 62
 KEPT: Final = timedelta(days=1)
 """How long the ticket of a miner stays for which no lease is asked any more; by then its lease has ended."""
@@ -213,9 +213,10 @@ def f3_stop(
 def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: datetime) -> None:
     """Renew one miner's lease at the first node that does, or note why none did."""
     reasons = []
+    unanswered = gettext("the node did not answer")
     for node in nodes:
         if node.link.url in silent:
-            reasons.append(SILENT)
+            reasons.append(unanswered)
             continue
         before = lease.ticket
         try:
@@ -226,14 +227,16 @@ def _ask(lease: F3Lease, nodes: Iterable[F3Node], silent: set[str], *, now: date
             reason = refusal.reason
             if refusal_code(refusal) == ISSUER_MISMATCH:
                 bound = lease.reserved_until + 1
-                reason = f"the node that votes for it is away: another may from instance {bound} on"
-                reasons = [one for one in reasons if one != SILENT]
+                reason = gettext(
+                    "the node that votes for it is away: another may from instance {instance} on"
+                ).format(instance=bound)
+                reasons = [one for one in reasons if one != unanswered]
             reasons.append(reason)
         except NodeUnavailable:
             silent.add(node.link.url)
-            reasons.append(SILENT)
+            reasons.append(unanswered)
         except (KeyError, TypeError, ValueError):
-            reasons.append("the node's answer cannot be read")
+            reasons.append(gettext("the node's answer cannot be read"))
         else:
             return
         if lease.ticket != before:

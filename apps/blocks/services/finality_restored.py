@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.blocks.models import F3Lease
 from apps.chain.selectors import nodes_all
@@ -76,7 +77,14 @@ def holders_known(lease: F3Lease, voters: Collection[str]) -> set[str]:
 def doubt_reason(lease: F3Lease, holders: Collection[str]) -> str:
     """Return why a lease in doubt is not renewed, and until when."""
     if lease.restored_until is None:
-        return "the database was restored: no node in sync has said yet which instance runs"
-    who = f"{len(holders)} nodes vote for it" if len(holders) > 1 else "a node may vote for it"
+        return gettext("the database was restored: no node in sync has said yet which instance runs")
     after = lease.restored_until + 1
-    return f"the database was restored and {who}: a lease is asked for from instance {after} on"
+    if len(holders) > 1:
+        return gettext(
+            "the database was restored and {count} nodes vote for it:"
+            " a lease is asked for from instance {instance} on"
+        ).format(count=len(holders), instance=after)
+    return gettext(
+        "the database was restored and a node may vote for it:"
+        " a lease is asked for from instance {instance} on"
+    ).format(instance=after)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
+from django.utils.translation import gettext
 
 from apps.blocks.errors import SlashGuard
 from apps.blocks.models import Block
@@ -77,10 +78,17 @@ def _grinding(asked: Reservation, own: Block | None) -> SlashGuard | None:
     """Return the fault of a header on parents that lack the miner's own block of their height."""
     if own is None or own.cid in {str(cid) for cid in asked.block.header.parents}:
         return None
-    return SlashGuard(
-        f"parent-grinding fault: the parents at epoch {asked.base_height} are without the miner's own block"
-        f" {own.cid or 'there, which may have been signed'}"
+    words = (
+        gettext(
+            "parent-grinding fault: the parents at epoch {epoch} are without the miner's own block {cid}"
+        ).format(epoch=asked.base_height, cid=own.cid)
+        if own.cid
+        else gettext(
+            "parent-grinding fault: the parents at epoch {epoch} are without the miner's own block there,"
+            " which may have been signed"
+        ).format(epoch=asked.base_height)
     )
+    return SlashGuard(words)
 
 
 def _row(asked: Reservation, genesis: str) -> Block:
@@ -101,7 +109,9 @@ def _offset(row: Block) -> SlashGuard:
     """Return the fault of a row that was not written although nothing has its height."""
     other = Block.objects.get(genesis=row.genesis, actor_id=row.actor_id, parents=row.parents)
     return SlashGuard(
-        f"time-offset fault: the miner has a block on these parents at height {other.height}: {other.cid}"
+        gettext("time-offset fault: the miner has a block on these parents at height {height}: {cid}").format(
+            height=other.height, cid=other.cid
+        )
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed
 from apps.core.live import Change, publish
@@ -23,16 +24,16 @@ def mining_set(miner: Miner, *, is_on: bool, principal: Principal) -> bool:
     Raises NotAllowed, Conflict for a miner that is not on the chain yet.
     """
     if not principal.may("write"):
-        raise NotAllowed("this needs the level write")
+        raise NotAllowed(gettext("this needs the level write"))
     if miner.actor_id is None:
-        raise Conflict("the miner is not on the chain yet", field="miner")
+        raise Conflict(gettext("the miner is not on the chain yet"), field="miner")
     grant = (
         MinerGrant.objects.select_for_update()
         .filter(actor_id=miner.actor_id or 0, tenant_id=miner.tenant_id, deleted_at=None)
         .first()
     )
     if grant is None:
-        raise Conflict("the miner is not its tenant's any more", field="miner")
+        raise Conflict(gettext("the miner is not its tenant's any more"), field="miner")
     if grant.open_mining == is_on:
         return False
     grant.open_mining = is_on

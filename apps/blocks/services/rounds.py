@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.blocks.models import Block, Round
 from apps.blocks.states import RoundState
@@ -100,7 +101,9 @@ def rounds_interrupted(*, before: int) -> int:
     """End the rounds that a service left behind when it was killed and that are too old to go on."""
     rows = LEFT.rows(before=before)
     for row in rows:
-        round_advance(row, RoundState.INTERRUPTED, reason="the service ended before the block was submitted")
+        round_advance(
+            row, RoundState.INTERRUPTED, reason=gettext("the service ended before the block was submitted")
+        )
     return len(rows)
 
 

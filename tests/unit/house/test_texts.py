@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOMS: Final = (
     "apps/api/v1",
+    "apps/blocks",
     "apps/chain",
     "apps/checks",
     "apps/core",

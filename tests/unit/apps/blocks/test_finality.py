@@ -142,7 +142,7 @@ def test_a_lease_that_is_no_longer_wanted_says_so_and_goes(world: World, setting
     renewed = F3Lease.objects.get()
     if how == "BLOCK_F3":
         settings.BLOCK_F3 = 0
-        because = "BLOCK_F3 is 0: another program does"
+        because = "BLOCK_F3 is 0: another program leases for it"
     else:
         MinerGrant.objects.update(open_mining=False)
         because = "no block is made for it"
