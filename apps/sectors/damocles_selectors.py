@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, OuterRef
 
+from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miners_visible
 from apps.pieces.models import Piece
+from apps.sectors.hardware import PINGS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, Worker
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import sectors_visible
@@ -19,6 +22,7 @@ from apps.sectors.store_selectors import provers_of_store
 from poolsite.wire.damocles import SectorSide, SectorWork
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import FINAL_STATES, RUN_FINAL, SectorState
+from poolsite.wire.pipeline.changes import OPEN_CHANGES, ChangeKind, ChangeState
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -121,6 +125,37 @@ def _why_unprovable(
 
 
 def damocles_hosts(viewer: Principal) -> list[Worker]:
-    """Return the damocles-workers that have told their names, by name."""
+    """Return the damocles-workers that have pinged, by name, but for those whose pings were forgotten."""
     rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
+    rows = rows.filter(hardware__has_key=PINGS)
     return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Termination:
+    """How far a sector's termination is; zeros and nothing where none is under way or has landed."""
+
+    asked_height: int = 0
+    message_cid: str = ""
+    landed_height: int = 0
+
+
+def is_terminating(sector: Sector) -> bool:
+    """Return whether a termination of a sector is under way."""
+    return sector.changes.filter(kind=ChangeKind.TERMINATE, state__in=OPEN_CHANGES).exists()
+
+
+def termination_of(sector: Sector) -> Termination:
+    """Return how far a sector's newest termination is; one that failed or was cancelled is none."""
+    rows = sector.changes.filter(kind=ChangeKind.TERMINATE).select_related("batch").defer("batch__params")
+    change = rows.order_by("-pk").first()
+    if change is None or change.state not in (*OPEN_CHANGES, ChangeState.TERMINATE_LANDED):
+        return Termination()
+    batch = change.batch
+    message = None if batch is None else messages_by_ids([batch.message_id]).get(batch.message_id)
+    is_landed = batch is not None and change.state == ChangeState.TERMINATE_LANDED
+    return Termination(
+        asked_height=change.queued_height,
+        message_cid="" if message is None else message.landed_cid or message.cid,
+        landed_height=(batch.landed_height or 0) if batch is not None and is_landed else 0,
+    )

@@ -300,6 +300,7 @@ GATEWAY: Final = {
 }
 
 
+ACTS: Final = "leaves the console's own line; tests/unit/apps/api/rpc/test_damocles_acts.py reads it"
 VENUS: Final = {
     **dict.fromkeys(("AllocateSector", "AllocateSectorsBatch", "AcquireDeals", "AssignTicket"), HOSTS),
     **dict.fromkeys(("SubmitPreCommit", "SubmitPersisted", "SubmitPersistedEx", "SubmitProof"), HOSTS),
@@ -315,6 +316,10 @@ VENUS: Final = {
     "WdPoStAllJobs": "reads",
     "WdPoStResetJob": "leaves `proving.job-reset`",
     "WdPoStRemoveJob": "leaves `proving.job-remove`",
+    **dict.fromkeys(("RestoreSector", "TerminateSector", "RemoveSector", "FinalizeSector"), ACTS),
+    **dict.fromkeys(("SectorSetForRebuild", "SnapUpCancelCommitment"), ACTS),
+    **dict.fromkeys(("SimulateWdPoSt", "WorkerPingInfoRemove"), ACTS),
+    "PollTerminateSectorState": "reads",
     **dict.fromkeys(("CheckProvable", "WorkerGetPingInfo", "WorkerPingInfoList"), "reads"),
 }
 """Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles*.py drive them."""

@@ -79,9 +79,11 @@ def sector_test(miner: Miner, number: int, *, principal: Principal, context: Pro
 
 
 def deadline_dry_run(
-    miner: Miner, index: int, *, principal: Principal, context: ProvingContext
+    miner: Miner, index: int, *, principal: Principal, context: ProvingContext, only: int | None = None
 ) -> list[CheckRun]:
     """Have the whole proof of a deadline made as for its window, by a throw-away challenge, and not sent.
+
+    With `only` that of one partition.
 
     Raises NotAllowed, NotFound for a deadline without sectors, CannotLook while a window is being proved.
     """
@@ -95,7 +97,8 @@ def deadline_dry_run(
             gettext("a window is being proved, and the hosts are for that: try again when it has landed")
         )
     facts = partitions_read(context.client, miner.address, [index], context.head.key)[index]
-    provable = [at for at, part in enumerate(facts) if sectors_to_prove(part, ())]
+    wanted = range(len(facts)) if only is None else [only]
+    provable = [at for at, part in enumerate(facts) if at in wanted and sectors_to_prove(part, ())]
     if not provable:
         raise NotFound(
             gettext("deadline {index} of {miner} has no sector that could be proved").format(

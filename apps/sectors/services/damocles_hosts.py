@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import F
 
+from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
-from apps.sectors.errors import WorkerRetired
+from apps.sectors.errors import WorkerRetired, WorkerUnknown
 from apps.sectors.hardware import PINGS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Job
@@ -120,6 +121,25 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
     nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
+
+
+@transaction.atomic
+def damocles_pings_forget(principal: Principal, name: str) -> None:
+    """Forget what a damocles-worker has told of itself until its next ping; its sectors stay its own.
+
+    Raises NotAllowed, WorkerUnknown.
+    """
+    if principal.is_partial:
+        raise NotAllowed("this token is for some miners or signers only")
+    own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES], retired_at=None)
+    row = own.select_for_update(no_key=True).filter(uid=f"{NAMED}{name}"[:100]).first()
+    if row is None or PINGS not in row.hardware:
+        raise WorkerUnknown(name)
+    row.hardware = {key: value for key, value in row.hardware.items() if key != PINGS}
+    row.last_error = ""
+    row.save(update_fields=["hardware", "last_error", "updated_at"])
+    worker_audit(principal, "worker.pings-forget", row, before={"seen_at": row.seen_at.isoformat()})
+    publish(Change("worker", row.pk, row.tenant_id))
 
 
 def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -> int | None:

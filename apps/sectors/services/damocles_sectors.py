@@ -28,6 +28,7 @@ from apps.sectors.services.damocles_deals import deals_note, deals_of, deals_ref
 from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
 from apps.sectors.services.steps import job_locked, sector_abort, sector_pause, sector_retry, sector_step
 from apps.sectors.states import ENDED_SECTORS, PAUSED_BY, JobState
+from apps.users.services.audit import audit_record
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.damocles import REACHED
 from poolsite.wire.jobs import TEXT_MAX, Claim, JobKind, Level
@@ -416,6 +417,22 @@ def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) ->
         if one.sector.state == SectorState.COMMIT_LANDED:
             one.lease()
             one.forward(SectorState.PROVING)
+
+
+def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) -> None:
+    """Declare a worker's proving sector finished: the worker wipes its folder at its next report.
+
+    Raises NotDamocles, and NotThatFar for one that the chain does not have yet.
+    """
+    with held(principal, name, now=now) as one:
+        if one.sector.state != SectorState.PROVING:
+            raise NotThatFar(f"{name} is {one.sector.state.lower()}: it is finished once it proves")
+        if one.told.finished_at is not None:
+            return
+        one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
+        one.told.save()
+        target = f"{one.sector.miner} / {one.sector.number}"
+        audit_record(principal=principal, action="sector.finalize", target=target)
 
 
 def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:

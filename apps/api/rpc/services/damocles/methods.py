@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from apps.api.rpc.dispatcher import Service
 from apps.api.rpc.services.damocles import forms
+from apps.api.rpc.services.damocles.acts import ACTS
 from apps.api.rpc.services.damocles.forms import (
     ALLOCATED,
     COUNT,
@@ -227,5 +228,6 @@ METHODS: Final[dict[str, RpcMethod]] = {
     **PROOFS,
     **READS,
     **STANDING,
+    **ACTS,
 }
 DAMOCLES: Final = Service(methods=METHODS, by_version={}, versions=("v0",))
