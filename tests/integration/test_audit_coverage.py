@@ -319,7 +319,8 @@ VENUS: Final = {
     **dict.fromkeys(("RestoreSector", "TerminateSector", "RemoveSector", "FinalizeSector"), ACTS),
     **dict.fromkeys(("SectorSetForRebuild", "SnapUpCancelCommitment"), ACTS),
     **dict.fromkeys(("SimulateWdPoSt", "WorkerPingInfoRemove"), ACTS),
-    "PollTerminateSectorState": "reads",
+    **dict.fromkeys(("PollTerminateSectorState", "ProvingSectorInfo", "UnsealPiece"), "reads"),
+    **dict.fromkeys(("SnapUpCandidates", "SnapUpPreFetch"), "reads"),
     **dict.fromkeys(("CheckProvable", "WorkerGetPingInfo", "WorkerPingInfoList"), "reads"),
 }
 """Methods of damocles-manager; tests/unit/apps/api/rpc/test_damocles*.py drive them."""

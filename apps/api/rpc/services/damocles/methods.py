@@ -29,6 +29,7 @@ from apps.api.rpc.services.damocles.forms import (
     SPEC,
 )
 from apps.api.rpc.services.damocles.proofs import PROOFS
+from apps.api.rpc.services.damocles.proven import PROVEN
 from apps.api.rpc.services.damocles.reads import READS
 from apps.api.rpc.services.damocles.standing import STANDING
 from apps.core import clock
@@ -229,5 +230,6 @@ METHODS: Final[dict[str, RpcMethod]] = {
     **READS,
     **STANDING,
     **ACTS,
+    **PROVEN,
 }
 DAMOCLES: Final = Service(methods=METHODS, by_version={}, versions=("v0",))

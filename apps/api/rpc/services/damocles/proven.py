@@ -1,0 +1,98 @@
+"""What damocles' command line asks of proven sectors: where their files are, into which of them data can go.
+
+Source: damocles-manager/core/types.go ProvingSectorInfo, PrivateSectorInfo, SnapUpFetchResult.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from apps.api.rpc.services.damocles.forms import CID, COUNT, SECTOR, whole
+from apps.chain.client import chain_client
+from apps.core import clock
+from apps.miners.selectors import miner_get
+from apps.sectors.services.damocles_sectors import sector_find
+from apps.sectors.services.damocles_stores import damocles_store, store_path
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.snap_up import snap_candidates
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from poolsite.wire.jsonrpc.messages import RpcError
+from poolsite.wire.jsonrpc.parameters import Param, RpcMethod, text
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.sectors.services.damocles_sectors import SectorName
+    from poolsite.wire.jsonrpc.messages import Json
+
+CANDIDATES_MAX: Final = 1_000
+"""Sectors of one answer, those that live longest."""
+
+
+def _whole_or_none(value: Json) -> int | None:
+    return None if value is None else whole(value)
+
+
+def proving_sector_info(call: Call, name: SectorName) -> Json:
+    """Show a sector as the chain has it, with the places of its files.  Raises NotDamocles, RpcError."""
+    sector = sector_find(call.principal, name)
+    found: dict[str, Any] | None = chain_client().call(
+        "StateSectorGetInfo", sector.miner.address, sector.number, None
+    )
+    if found is None:
+        raise RpcError(f"get sector info: the chain has no sector {name}")
+    store = damocles_store(call.principal, sector.store, now=clock.now()) if sector.store else None
+    if store is None:
+        raise RpcError(f"get private sector info: no store has the files of {name}")
+    is_updated = found.get("SectorKeyCID") is not None
+    root = store_path(store)
+    cache = f"{root}/{'update-cache' if is_updated else 'cache'}/{name}"
+    replica = f"{root}/{'update' if is_updated else 'sealed'}/{name}"
+    private = {
+        "Accesses": {"SealedFile": store.name, "CacheDir": store.name},
+        "CacheDirPath": cache,
+        "SealedSectorPath": replica,
+        "CacheDirURI": cache,
+        "SealedSectorURI": replica,
+    }
+    return {"OnChain": found, "Private": private}
+
+
+def _candidates(call: Call, miner_id: int) -> list[list[int]]:
+    """Return the numbers of the sectors into which data can go now, by deadline."""
+    miner, work = miner_get(call.principal, f"f0{miner_id}"), sealing_context_now()
+    by_deadline: list[list[int]] = [[] for _ in range(work.network.proving.deadlines)]
+    for sector in snap_candidates(miner, work=work, limit=CANDIDATES_MAX):
+        if sector.deadline is not None:
+            by_deadline[sector.deadline].append(sector.number)
+    return by_deadline
+
+
+def snap_up_candidates(call: Call, miner_id: int) -> Json:
+    """List the sectors into which data can go, a bitfield for each deadline, null for none."""
+    return [bitfield_to_json(bitfield_of(one)) if one else None for one in _candidates(call, miner_id)]
+
+
+def snap_up_pre_fetch(call: Call, miner_id: int, deadline: int | None) -> Json:
+    """Count them; nothing is stored for it, as the console looks when a piece waits.  Raises RpcError."""
+    found = _candidates(call, miner_id)
+    if deadline is not None and deadline >= len(found):
+        raise RpcError(f"prefetch: there is no deadline {deadline}")
+    wanted = found if deadline is None else [found[deadline]]
+    return {"Total": sum(map(len, wanted)), "Diff": 0}
+
+
+def unseal_piece(call: Call, name: SectorName, cid: str, _offset: int, _size: int, _dest: str) -> Json:
+    """Refuse, with where the bytes are to be had.  Raises NotDamocles, RpcError."""
+    sector_find(call.principal, name)
+    raise RpcError(
+        f"the console unseals by itself: read GET /api/v1/pieces/{cid}/data,"
+        " or have a market fetch them with Gateway.SectorsUnsealPiece"
+    )
+
+
+PROVEN: Final[dict[str, RpcMethod]] = {
+    "Venus.ProvingSectorInfo": RpcMethod("read", proving_sector_info, (SECTOR,)),
+    "Venus.SnapUpCandidates": RpcMethod("read", snap_up_candidates, (COUNT,)),
+    "Venus.SnapUpPreFetch": RpcMethod("read", snap_up_pre_fetch, (COUNT, Param("*uint64", _whole_or_none))),
+    "Venus.UnsealPiece": RpcMethod("read", unseal_piece, (SECTOR, CID, COUNT, COUNT, Param("*string", text))),
+}
