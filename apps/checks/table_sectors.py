@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import sealing, stopped
+from apps.checks import sealing, stopped, unclaimed
 from apps.checks.results import Check, Link, Severity, Topic
 
 CRITICAL, WARNING = Severity.CRITICAL, Severity.WARNING
@@ -27,6 +27,15 @@ SECTOR_CHECKS: Final[tuple[Check, ...]] = (
         sealing.seed_ready,
         Link("sectors"),
         "Sector",
+    ),
+    Check(
+        "sectors_unclaimed",
+        "Every new sector finds a host",
+        (Topic.SECTORS, Topic.HOSTS),
+        WARNING,
+        unclaimed.sectors_unclaimed,
+        Link("hosts"),
+        "Hosts",
     ),
     Check(
         "tickets_expiring",

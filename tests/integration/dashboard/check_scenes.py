@@ -25,6 +25,7 @@ from apps.pieces.states import PieceState
 from apps.proving.models import Dispute, SectorCheck, WindowPost
 from apps.proving.states import Forecast
 from apps.sectors.expiration_models import ClaimsEnding
+from apps.sectors.host_models import HostReport
 from apps.sectors.models import Job, Sector, SectorChange
 from apps.sectors.services.rebuild import rebuild_begin
 from apps.sectors.services.runs import run_failed
@@ -378,6 +379,15 @@ def hosts_disk(_: Any) -> None:
     factories.worker("full", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 40})
 
 
+def sectors_unclaimed(_: Any) -> None:
+    host = factories.worker("small", hardware={"disk_free_bytes": 1 << 30, "disk_total_bytes": 1 << 31})
+    HostReport.objects.create(
+        worker=host, settings=[{"key": "sector_room_bytes", "value": str(1 << 33), "origin": "default"}]
+    )
+    row = factories.sector(factories.miner())
+    Job.objects.filter(pk=row.job.pk).update(updated_at=now() - timedelta(minutes=16))
+
+
 def sealing_stores_away(_: Any) -> None:
     told = {"folder": "/mnt/b", "sealing": {"sectors": 3, "total_bytes": 0, "reason": "/mnt/b is not there"}}
     factories.worker("sealer", hardware={"disks": [told]})
@@ -452,6 +462,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
         worker_change_pending,
         deposits_expiring,
         seed_ready,
+        sectors_unclaimed,
         tickets_expiring,
         sectors_paused,
         runs_stopped,

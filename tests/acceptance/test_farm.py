@@ -1,0 +1,102 @@
+"""Sealing hosts with networks and disks of their own, in trouble: no sector is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from tests.acceptance.chain import whole_history_require
+from tests.acceptance.farm import CONSOLE, Farm, is_possible, sealing_names
+from tests.acceptance.pool import RunningPool, dice
+from tests.acceptance.test_messager import token_for
+from tests.integration.pools import crowding, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
+
+HOSTS: Final = int(os.environ.get("POOLSITE_FARM_HOSTS", "10"))
+STORM_S: Final = float(os.environ.get("POOLSITE_FARM_S", "600"))
+OPEN_MAX: Final = 12
+"""Sectors at once."""
+TROUBLE_S: Final = (5.0, 40.0)
+AT_ONCE: Final = 3
+PAUSE_S: Final = 4.0
+"""Between two troubles."""
+SETTLED_S: Final = 900
+
+
+def rows(pool: RunningPool, miner: str) -> list[dict[str, Any]]:
+    """Return all sectors."""
+    return list(pool.read(f"/api/v1/sectors?miner={miner}&limit=1000")["results"])
+
+
+def sector_name(row: dict[str, Any]) -> str:
+    """Return the name of a sector's files."""
+    return f"s-t0{row['miner'].removeprefix('f0')}-{row['number']}"
+
+
+def stored(pool: RunningPool) -> set[str]:
+    """Return the names of the sectors in the shared store."""
+    return {path.name for path in (pool.var / "store" / "sealed").iterdir()}
+
+
+def is_settled(row: dict[str, Any]) -> bool:
+    """Return whether a sector is active, or waits for a person."""
+    return bool(row["active"] or row["paused"])
+
+
+@pytest.mark.skipif(not is_possible(), reason="network namespaces and mounts need root, ip and tc")
+def test_no_trouble_of_a_farm_loses_or_doubles_a_sector(tmp_path: Path) -> None:
+    env: dict[str, Any] = {"POOLSITE_HOST": "0.0.0.0", "ALLOWED_HOSTS": f"localhost,127.0.0.1,{CONSOLE}"}
+    with RunningPool(POOLSITE_DISABLE="sealer", **env) as pool:
+        miner = pool.wait_miner()
+        token = tmp_path / "token"
+        token.write_text(token_for(pool, "pool", perm="write", scopes=["sealer"]))
+        with Farm(pool, token, HOSTS, dice()) as farm:
+            told = lambda: f"{farm.words()}\n{pool.diagnosis()}"  # noqa: E731
+            wait_until(lambda: hosts_here(pool) == HOSTS, within_s=300, what=told)
+            stormy(pool, miner, farm)
+            farm.look(mends_all=True)
+
+            def all_settled() -> bool:
+                farm.look()
+                return all(is_settled(row) for row in rows(pool, miner))
+
+            took_s = wait_until(all_settled, within_s=SETTLED_S, what=told)
+            found = rows(pool, miner)
+            counts = Counter("active" if row["active"] else row["error"][:80] for row in found)
+            print("\n".join(farm.happened))
+            print(f"settled after {took_s:.0f} s: {counts}")
+            left = {host.name: sealing_names(host) for host in farm.hosts}
+            # What a host has of a sector that waits for a person stays.
+            waiting = {sector_name(row) for row in found if not row["active"]}
+            assert {name: files - waiting for name, files in left.items() if files - waiting} == {}
+            assert all(row["error"] for row in found if not row["active"]), "a sector waits without a reason"
+            assert {sector_name(row) for row in found if row["state"] == "PROVING"} == stored(pool)
+        active = {row["number"] for row in found if row["active"]}
+        whole_history_require(pool.chain, miner=miner, numbers=active)
+
+
+def hosts_here(pool: RunningPool) -> int:
+    """Return how many hosts of the farm are there."""
+    found = pool.read("/api/v1/workers?limit=100")["results"]
+    return sum(row["name"].startswith("farm-") and not row["away"] for row in found)
+
+
+def stormy(pool: RunningPool, miner: str, farm: Farm) -> None:
+    """Pledge, and have things go wrong, for some minutes."""
+    begun = next_at = time.monotonic()
+    while time.monotonic() < begun + STORM_S:
+        if sum(not is_settled(row) for row in rows(pool, miner)) < OPEN_MAX:
+            pool.pledge(miner, 2)
+        if time.monotonic() > next_at:
+            farm.disturb(for_s=TROUBLE_S, at_once=AT_ONCE)
+            next_at = time.monotonic() + PAUSE_S * crowding()
+        farm.look()
+        time.sleep(0.5)
