@@ -177,8 +177,7 @@ def pushed_and_pending(
 ) -> list[dict[str, Any]]:
     """Push transfers and wait until they are signed and in the node's pool; no block takes them yet."""
     for one in ids:
-        push(pool, one, sender=sender, to=to or sender)
-    node.mine()  # messages are chosen at a head
+        push(pool, one, sender=sender, to=to or sender)  # it is chosen at once: a block would take the first
     rows: list[dict[str, Any]] = []
 
     def are_pending() -> bool:
