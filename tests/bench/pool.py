@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import statistics
+import subprocess
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import httpx
 
 from tests.acceptance.pool import PERIOD_S, SEALED_S, RunningPool, descendants
 from tests.bulk_rows import SECTOR_NUMBERS, message_copies_insert, sector_copies_insert
+from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,6 +39,10 @@ QUIET_S: Final = 15.0
 """After the start, before memory is looked at: kernels are loaded, nothing is sealed."""
 
 
+BARE: Final = SITE / "var" / "bench" / "environment"
+"""That of `make up` in a fresh clone: libraries would load what they find of the tests' tools, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Figure:
     """One measured value."""
@@ -47,6 +54,14 @@ class Figure:
     peer: float | None = None
     digits: int = 1
     """After the point, when it is printed."""
+
+
+def bare_python() -> Path:
+    """Return the Python of an environment that has what the console needs, and none of the tests' tools."""
+    BARE.parent.mkdir(parents=True, exist_ok=True)
+    make = [sys.executable, *map(str, (SITE / ".ci" / "environment.py", BARE, SITE / "requirements.txt"))]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    return BARE / "bin" / "python"
 
 
 def cases() -> Iterator[Figure]:

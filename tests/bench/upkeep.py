@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
 from tests.bench import upkeep_floor
-from tests.bench.pool import Figure, pss_mib
+from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ TICK_S: Final = 1.0 / os.sysconf("SC_CLK_TCK")
 
 def cases() -> Iterator[Figure]:
     """Measure, one after the other, on one pool that nobody is logged in to."""
-    with RunningPool(POOLSITE_NETWORK="demo") as pool:
+    pool = RunningPool(POOLSITE_NETWORK="demo")
+    pool.python = bare_python()
+    with pool:
         miner = pool.wait_miner()
         pool.wait_all_up()
         sectors_made(pool, miner, 1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import psycopg2
 
 from poolsite.embedded.postgres import SETTINGS
 from poolsite.settings.environment import broker_from_redis_url
-from tests.bench.pool import Figure, pss_mib
+from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.servers import SITE, PostgresServer, RedisServer
 
 if TYPE_CHECKING:
@@ -98,8 +97,10 @@ def floor() -> Iterator[dict[str, list[int]]]:
         env = {**os.environ, "PYTHONPATH": str(SITE)}
         env.pop("DJANGO_SETTINGS_MODULE", None)  # Celery would load the console
 
+        python = bare_python()
+
         def started(count: int, *words: str) -> list[int]:
-            return [stack.enter_context(child(words, env)) for _ in range(count)]
+            return [stack.enter_context(child([python, "-c", *words], env)) for _ in range(count)]
 
         broker = broker_from_redis_url(redis.url)
         assert postgres.process is not None
@@ -115,9 +116,8 @@ def floor() -> Iterator[dict[str, list[int]]]:
 
 
 @contextmanager
-def child(words: tuple[str, ...], env: dict[str, str]) -> Iterator[int]:
-    """Run Python with a text, and end it."""
-    command = [sys.executable, "-c", *words]
+def child(command: list[str | Path], env: dict[str, str]) -> Iterator[int]:
+    """Run a program, and end it."""
     with subprocess.Popen(
         command, env=env, cwd=SITE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as process:

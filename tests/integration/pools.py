@@ -94,6 +94,9 @@ def wait_until(condition: Any, *, within_s: float, what: str | Callable[[], str]
 class Pool:
     """One pool; `with Pool() as pool` starts it and leaves nothing behind."""
 
+    python: str | Path = sys.executable
+    """What its programs are run by."""
+
     def __init__(self, *, web_processes: int = 2, has_tables: bool = False, **env: str) -> None:
         """`has_tables`: a first start that is not what the test is about finds its database migrated."""
         self.base = folder_new()
@@ -144,7 +147,7 @@ class Pool:
         """Run `make up`'s program and wait for nothing."""
         with self.said.open("w") as out:
             self.supervisor = subprocess.Popen(
-                [sys.executable, "-m", "poolsite.embedded"],
+                [self.python, "-m", "poolsite.embedded"],
                 cwd=SITE,
                 env=self.env,
                 stdout=out,
@@ -155,7 +158,7 @@ class Pool:
     def refused(self) -> str:
         """Run it where it must not start; gives what it said."""
         done = subprocess.run(
-            [sys.executable, "-m", "poolsite.embedded"],
+            [self.python, "-m", "poolsite.embedded"],
             cwd=SITE,
             env=self.env,
             capture_output=True,

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.bench import upkeep
 from tests.bench.__main__ import cases_named
+from tests.bench.pool import BARE
+from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,3 +38,32 @@ def test_part_is_named_by_a_word_of_its_name() -> None:
     found = cases_named(module("memory while idle", "share of a core"), ["upkeep:share", "hub"])
 
     assert next(found).name == "share of a core"
+
+
+def test_upkeep_is_measured_beside_none_of_the_tests_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is loaded: structlog takes rich, REST framework takes requests."""
+    made: list[list[object]] = []
+    begun: list[object] = []
+    monkeypatch.setattr("tests.bench.pool.subprocess.run", lambda words, **_: made.append(words))
+    monkeypatch.setattr("tests.bench.upkeep.RunningPool", lambda **_: Begun(begun))
+
+    with pytest.raises(InterruptedError):
+        next(upkeep.cases())
+
+    assert begun == [BARE / "bin" / "python"]
+    assert made[0][-2:] == [BARE, SITE / "requirements.txt"]
+
+
+class Begun:
+    """A pool that notes what it is run by, and is not."""
+
+    python: object = None
+
+    def __init__(self, begun: list[object]) -> None:
+        self.begun = begun
+
+    def __enter__(self) -> None:
+        self.begun.append(self.python)
+        raise InterruptedError
+
+    def __exit__(self, *_: object) -> None: ...
