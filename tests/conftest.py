@@ -19,6 +19,7 @@ import pytest
 import structlog
 from django.conf import settings as django_settings
 from django.db import connections, transaction
+from django.db.models.sql.compiler import SQLCompiler
 from django.test import TransactionTestCase
 
 from apps.chain.link import NodeLink
@@ -200,3 +201,18 @@ def pool_redis(redis_server: RedisServer, settings: Any) -> str:
         }
     }
     return redis_server.url
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What Django compiles from now on."""
+    found: list[str] = []
+    made = SQLCompiler.as_sql
+
+    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
+        text = made(self, *args, **kwargs)
+        found.append(text[0])
+        return text
+
+    monkeypatch.setattr(SQLCompiler, "as_sql", noted)
+    return found

@@ -24,16 +24,16 @@ from apps.messages.selectors.failed import messages_failed
 from apps.messages.selectors.foreign import FOREIGN_SHOWN
 from apps.messages.selectors.gas import LEARN_DAYS, spend_by_sender
 from apps.messages.selectors.recovery import recovery_row
-from apps.messages.selectors.stuck import messages_stuck, messages_waiting
+from apps.messages.selectors.stuck import Waiting, messages_stuck, messages_waiting
 from apps.messages.states import SenderState
 from apps.miners.selectors import miners_visible, reward_estimate, roles_unheld
 from apps.proving.models import Deadline
 from apps.proving.selectors import disputes_latest, sectors_bad
 from apps.sectors.expiration_selectors import claims_ending
-from apps.sectors.host_selectors import workers_visible
+from apps.sectors.host_selectors import workers_read
 from apps.sectors.host_speed import host_speeds
 from apps.sectors.selectors import sectors_counts, sectors_visible
-from apps.sectors.store_selectors import stores_visible
+from apps.sectors.store_selectors import stores_read
 from apps.sectors.target_selectors import targets_paused
 from apps.wallets.selectors import wallets_visible
 from poolsite.filecoin.pledge import block_reward, expected_reward
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from apps.core.processes import Process
     from apps.gateway.models import ProverConnection, SignerConnection
     from apps.messages.models import Message, Recovery, Sender
-    from apps.messages.selectors.stuck import Waiting
     from apps.miners.models import Miner, RewardEstimate
     from apps.miners.selectors import UnheldRole
     from apps.proving.models import Dispute, SectorCheck
@@ -224,12 +223,12 @@ class CheckData:
     @cached_property
     def workers(self) -> list[Worker]:
         """The viewer's workers with the jobs that they hold."""
-        return list(workers_visible(self.viewer))
+        return workers_read(self.viewer)
 
     @cached_property
     def stores(self) -> list[Store]:
         """The viewer's stores with the hosts that have them attached."""
-        return list(stores_visible(self.viewer, now=self.at))
+        return stores_read(self.viewer, now=self.at)
 
     @cached_property
     def host_speeds(self) -> dict[int, HostSpeed]:
@@ -244,12 +243,16 @@ class CheckData:
     @cached_property
     def odd_senders(self) -> list[Sender]:
         """The viewer's senders with a nonce gap, paused ones, and those that another program uses."""
+        if not self.rare.senders_odd:
+            return []
         odd = ~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=self.at - FOREIGN_SHOWN)
         return list(senders_visible(self.viewer).filter(odd)[:SENDERS_MAX])
 
     @cached_property
     def messages_waiting(self) -> Waiting:
         """The viewer's messages that have not landed."""
+        if not self.rare.messages_open:
+            return Waiting(signed=0, queued=0, stuck=0)
         return messages_waiting(self.viewer, head=self.head, network=self.network)
 
     @cached_property

@@ -127,7 +127,7 @@ def failed(data: CheckData) -> Iterator[Finding]:
 
 def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
     """Signed messages that no block takes, as the base fee rose above what they pay at most."""
-    if data.head is None:
+    if data.head is None or not data.rare.messages_open:
         return
     rows = messages_priced_out(data.viewer, base_fee=int(data.head.base_fee))
     found = list(rows[: COUNTED_MAX + 1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from django.db.models import Exists, Model
+from django.db.models import Exists, Model, Q
 
 from apps.blocks.models import Round
 from apps.blocks.states import LOSSES, RoundState
@@ -13,8 +13,8 @@ from apps.chain.models import Network
 from apps.checks.models import AlertChannel
 from apps.core.compiled import Compiled
 from apps.gateway.models import ProverConnection, SignerConnection
-from apps.messages.models import Message
-from apps.messages.states import MessageState
+from apps.messages.models import Message, Sender
+from apps.messages.states import MessageState, SenderState
 from apps.miners.models import Role
 from apps.miners.states import EXCLUSIVE_ROLES, RoleState
 from apps.pieces.models import Piece
@@ -63,6 +63,10 @@ class Rare(NamedTuple):
     copies_bad: bool = True
     claims_ending: bool = True
     targets_paused: bool = True
+    messages_open: bool = True
+    """Neither landed nor given up."""
+    senders_odd: bool = True
+    """With a nonce gap, paused, or used by another program lately."""
     messages_given_up: bool = True
     messages_refused: bool = True
     signers_failed: bool = True
@@ -92,6 +96,10 @@ def _rare(day: Any, week: Any) -> QuerySet[Any]:
         "copies_bad": Exists(SectorCopy.objects.filter(condition=CopyCondition.BAD)),
         "claims_ending": Exists(ClaimsEnding.objects.filter(count__gt=0)),
         "targets_paused": Exists(SealTarget.objects.exclude(held_by__in=[Hold.NONE, Hold.REACHED])),
+        "messages_open": Exists(messages.filter(state__in=[MessageState.UNFILLED, MessageState.FILLED])),
+        "senders_odd": Exists(
+            Sender.objects.filter(~Q(gap_nonce=None) | Q(state=SenderState.FORBIDDEN) | Q(foreign_at__gt=day))
+        ),
         "messages_given_up": Exists(failed.filter(state=MessageState.FAILED)),
         "messages_refused": Exists(failed.filter(state=MessageState.LANDED).exclude(exit_code=0)),
         "signers_failed": Exists(SignerConnection.objects.filter(failed_at__gt=day)),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db.models import Prefetch, Q
 
+from apps.core.compiled import Compiled
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.models import Job, Sector
@@ -62,6 +63,36 @@ def workers_visible(viewer: Principal) -> QuerySet[Worker]:
         .order_by("name", "pk")
     )
     return workers if viewer.is_operator else workers.filter(tenant_id=viewer.own_id)
+
+
+WORKERS_ALL: Final[Compiled[Worker]] = Compiled(
+    "workers_all",
+    lambda: Worker.objects.filter(retired_at=None).select_related("tenant").order_by("name", "pk"),
+)
+JOBS_HELD: Final[Compiled[Job]] = Compiled(
+    "jobs_held",
+    lambda workers: (
+        Job.objects.filter(state=JobState.LEASED, worker__any=workers)
+        .select_related("sector", "miner")
+        .order_by("pk")
+    ),
+    workers="bigint[]",
+)
+
+
+def workers_read(viewer: Principal) -> list[Worker]:
+    """Return all of `workers_visible`; for the operator, whose alerts ask again and again, compiled once."""
+    if not viewer.is_operator:
+        return list(workers_visible(viewer))
+    workers = WORKERS_ALL.rows()
+    held: dict[int | None, list[Job]] = {}
+    for job in JOBS_HELD.rows(workers=[worker.pk for worker in workers]):
+        held.setdefault(job.worker_id, []).append(job)
+    for worker in workers:
+        worker.held_jobs = held.get(worker.pk, [])  # type: ignore[attr-defined]  # as a prefetch sets it
+        for job in worker.held_jobs:  # type: ignore[attr-defined]
+            job.worker = worker
+    return workers
 
 
 def worker_get(viewer: Principal, uuid: str) -> Worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,15 +14,21 @@ from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate
 from apps.checks.rare import SECTORS_OVER, Rare, rare_read
 from apps.core.clock import now
+from apps.sectors.host_selectors import workers_read, workers_visible
 from apps.sectors.selectors import DEPOSIT_OVER
+from apps.sectors.store_models import StoreSample
+from apps.sectors.store_selectors import attachments_of, stores_read, stores_visible
 from apps.users.principals import SYSTEM
 from poolsite.wire.pipeline.sealing import FINAL_STATES
+from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES
 
 pytestmark = pytest.mark.django_db
 
-STATEMENTS_MAX = 32
+STATEMENTS_MAX = 18
 """Of an evaluation in a quiet pool."""
+COMPILED_MAX = 13
+"""Of these, those that Django compiles anew: it takes longer than they do."""
 
 FIELDS = {
     "deposits_expiring": "sectors_open",
@@ -38,6 +45,9 @@ FIELDS = {
     "copies_bad": "copies_bad",
     "claims_ending": "claims_ending",
     "targets_paused": "targets_paused",
+    "messages_stuck": "messages_open",
+    "base_fee_above_cap": "messages_open",
+    "nonce_gaps": "senders_odd",
     "messages_failed": "messages_given_up",
     "wins_lost": "wins_lost",
     "notifications_undelivered": "channels",
@@ -45,8 +55,9 @@ FIELDS = {
 """The checks that ask for nothing more where this field says that there is none."""
 
 
-def test_quiet_pool_has_none_of_it_and_is_asked_little(quiet: None) -> None:
+def test_quiet_pool_has_none_of_it_and_is_asked_little(quiet: None, compiled: list[str]) -> None:
     evaluate(CheckData(SYSTEM))  # prepares what is prepared
+    compiled.clear()
     with CaptureQueriesContext(
         connection,
     ) as made:
@@ -55,6 +66,29 @@ def test_quiet_pool_has_none_of_it_and_is_asked_little(quiet: None) -> None:
 
     assert not any(data.rare)
     assert len(made) <= STATEMENTS_MAX, [one["sql"][:80] for one in made]
+    assert len(compiled) <= COMPILED_MAX, compiled
+
+
+def test_hosts_and_stores_are_read_by_compiled_questions_as_by_others(compiled: list[str]) -> None:
+    worker = factories.worker()
+    job = factories.proof_job(factories.miner(), worker=worker)
+    store = factories.store(worker)
+    StoreSample.objects.create(store=store, at=now(), used_bytes=4)
+    others = workers_visible(SYSTEM).get(), stores_visible(SYSTEM, now=now()).get()
+    workers_read(SYSTEM), stores_read(SYSTEM, now=now())
+    compiled.clear()
+
+    [read], [kept] = workers_read(SYSTEM), stores_read(SYSTEM, now=now())
+
+    assert not compiled
+    assert (read, read.tenant, held_of(read)) == (others[0], worker.tenant, [job])
+    assert held_of(read) == held_of(others[0])
+    assert (getattr(kept, "first_used", None), attachments_of(kept)) == (4, attachments_of(others[1]))
+    assert attachments_of(kept)[0].worker == worker
+
+
+def held_of(worker: Any) -> list[Any]:
+    return list(worker.held_jobs)
 
 
 @pytest.mark.parametrize("name", FIELDS)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.db import connection
-from django.db.models.sql.compiler import SQLCompiler
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
@@ -67,21 +66,6 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], dict[str, Any]]:
         return {"height": height, "key": factories.head(height).key}
 
     return at
-
-
-@pytest.fixture
-def compiled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The selects that Django compiles."""
-    found: list[str] = []
-    made = SQLCompiler.as_sql
-
-    def noted(self: Any, *args: Any, **kwargs: Any) -> Any:
-        text = made(self, *args, **kwargs)
-        found.append(text[0])
-        return text
-
-    monkeypatch.setattr(SQLCompiler, "as_sql", noted)
-    return found
 
 
 def test_a_head_that_brings_nothing_asks_little(
