@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MINERS: Final = 200
+FIRST_MINER: Final = 5_000
 LIMIT_S: Final = 2.0
 
 
@@ -143,29 +144,36 @@ class InstantProviders:
 
 def measured() -> float:
     """Return the seconds of one round."""
-    database()
-    factories = importlib.import_module("tests.factories")
+    miners = miners_make(FIRST_MINER, MINERS, account="alice")
     blocks = importlib.import_module("apps.blocks.models")
     devnet = importlib.import_module("poolsite.devnet.node")
     key = keys()
     chain = devnet.Devnet(":memory:", network="test")
     node = InstantNode(key, chain.mine_one().blocks[0])
     chain.close()
-    importlib.import_module("django.db").connection.ensure_connection()
-    selectors = importlib.import_module("apps.blocks.selectors")
-    miners = [
-        selectors.MiningMiner(factories.miner(5000 + number, worker=node.address), "alice", True, "alice")
-        for number in range(MINERS)
-    ]
     seconds = asyncio.run(round_run(node, InstantProviders(key), miners))
-    made = blocks.Block.objects.filter(actor_id__gte=5000).count()
-    submitted = blocks.Round.objects.filter(state="SUBMITTED").count()
+    epoch = node.tipset["Height"] + 1
+    made = blocks.Block.objects.filter(height=epoch).count()
+    submitted = blocks.Round.objects.filter(epoch=epoch, state="SUBMITTED").count()
     importlib.import_module("django.db").connections.close_all()
     if made != submitted or made < MINERS * 0.95 or len(node.taken) != made:
         raise RuntimeError(
             f"{made} blocks, {submitted} submitted of {MINERS} miners, {len(node.taken)} taken"
         )
     return seconds
+
+
+def miners_make(first: int, count: int, *, account: str) -> list[Any]:
+    """Write the rows of so many miners of one worker key; gives them as the service knows them."""
+    database()
+    factories = importlib.import_module("tests.factories")
+    selectors = importlib.import_module("apps.blocks.selectors")
+    worker = str(importlib.import_module("poolsite.filecoin.keys").key_address(keys()))
+    importlib.import_module("django.db").connection.ensure_connection()
+    return [
+        selectors.MiningMiner(factories.miner(first + number, worker=worker), account, True, account)
+        for number in range(count)
+    ]
 
 
 async def round_run(node: Any, providers: Any, miners: list[Any]) -> float:
