@@ -8,18 +8,40 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from workers.storage import answers, bucket, bucket_files
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+    import pytest
 
 BUCKET = "sectors"
 POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": %s, "Resource": "*"}]}'
 FIRST_REQUESTS = 4
 """Until the keys are made nobody has one: as many requests are taken unsigned."""
+
+
+@contextmanager
+def serving(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """Run a server on a busy machine, its access key in the hosts' environment; looks ask it each time."""
+    one = S3Server(folder / "s3-log")
+    one.start()
+    for name, value in one.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(bucket, "READ_S", 300.0)
+    monkeypatch.setattr(answers, "LOOK_S", 600.0)
+    monkeypatch.setattr(bucket_files, "LOOK_AGAIN_S", 0.0)
+    try:
+        yield one
+    finally:
+        one.kill()
 
 
 def free_port() -> int:

@@ -8,8 +8,7 @@ import pytest
 
 from apps.proving.models import WindowPost
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
-from tests.s3_server import BUCKET, S3Server
-from workers.storage import answers, bucket
+from tests.s3_server import BUCKET, S3Server, serving
 from workers.storage.bucket import BucketSettings
 from workers.storage.store import MARK
 from workers.storage.store_mark import mark_change
@@ -24,14 +23,8 @@ if TYPE_CHECKING:
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
     """The server, its access key in the hosts' environment."""
-    one = S3Server(tmp_path / "log")
-    one.start()
-    for name, value in one.environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(bucket, "READ_S", 300.0)
-    monkeypatch.setattr(answers, "LOOK_S", 600.0)
-    yield one
-    one.kill()
+    with serving(tmp_path, monkeypatch) as one:
+        yield one
 
 
 def test_a_sector_is_sealed_into_a_bucket_and_proven_there(world: World, server: S3Server) -> None:

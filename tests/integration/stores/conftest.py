@@ -60,8 +60,8 @@ def _rest() -> None:
 class Farm:
     """A host that seals, its store, and the rows of the two sectors that lie there."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.root = folder, folder / "store"
+    def __init__(self, folder: Path, root: Path | None = None) -> None:
+        self.folder, self.root = folder, root or folder / "store"
         self.stores = Stores(folder / "host", (self.root,))
         self.stores.open()
         self.miner = factories.miner(1000)
