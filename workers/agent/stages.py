@@ -168,6 +168,9 @@ class StageRunner:
                 if not isinstance(error, ProcessorError | OSError | UnknownSealProof):
                     log.exception("stage_broke", job=job_id, stage=work.inputs.stage)
                 failure = Failure(token=work.token, level=level_of(error), error=error_text(error))
+                if failure.level is Level.PERMANENT:
+                    # It may be the replica that is damaged: once mended in its bucket, that one is read.
+                    fetched_remove(self.journal.folder(job_id))
                 self.journal.failure_write(job_id, work.id, failure)
                 return True
             # For locks and staggered starts others are to blame: by this time hosts are compared.

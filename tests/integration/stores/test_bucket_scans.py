@@ -1,4 +1,4 @@
-"""Sectors whose files lie in a bucket: adopted, found again, and leftovers of nobody's removed once approved."""
+"""Sectors whose files lie in a bucket: adopted, found again, and leftovers removed once approved."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def test_leftovers_in_a_bucket_are_listed_and_go_once_approved(
     assert done.status_code == 200, done.text
     farm.beats(is_idle)
 
-    assert sorted(server.keys("pool")) == sorted(
-        [*kept, "pool/cache/notes.txt", "pool/sealed/s-t01000-7000"]
-    )
+    assert sorted(server.keys("pool")) == sorted([*kept, "pool/cache/notes.txt", "pool/sealed/s-t01000-7000"])
     assert f"pool/{MARK}" in kept
     uploads = server.client().list_multipart_uploads(Bucket=BUCKET).get("Uploads", ())
     assert not list(uploads)
