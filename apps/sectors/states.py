@@ -142,6 +142,7 @@ class MoveState(models.TextChoices):
     """Where a sector is on its way to another store."""
 
     QUEUED = "QUEUED", "Queued"
+    """It was not ordered yet, or waits for room that is promised to others: then it has an error."""
     COPYING = "COPYING", "Copying"
     COPIED = "COPIED", "Copied"
     """The row of the sector names the new store; the old copy waits for proofs that may read it."""
@@ -154,7 +155,7 @@ class MoveState(models.TextChoices):
 
 MOVE_TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     MoveState.QUEUED: {"START": MoveState.COPYING, "CANCEL": MoveState.CANCELLED},
-    MoveState.COPYING: {"COPY": MoveState.COPIED, "FAIL": MoveState.FAILED},
+    MoveState.COPYING: {"COPY": MoveState.COPIED, "WAIT": MoveState.QUEUED, "FAIL": MoveState.FAILED},
     MoveState.COPIED: {"CLEAR": MoveState.CLEARING, "END": MoveState.MOVED},
     MoveState.CLEARING: {"END": MoveState.MOVED, "FAIL": MoveState.COPIED},
     MoveState.MOVED: {},

@@ -15,6 +15,8 @@ PATH_MAX: Final = 500
 WEIGHT_MAX: Final = 1_000
 UNBOUNDED_BYTES: Final = 1 << 50
 """Size of a bucket without MaxStorage in its mark, which tells none: no promise of room."""
+ROOM_PROMISED: Final = "promised to sectors on their way"
+"""In a fault that a host tells: there will be room once those have come, or will not."""
 
 
 class StoreCondition(StrEnum):

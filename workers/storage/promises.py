@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from poolsite.wire.stores import ROOM_PROMISED
 from workers.storage.files import NotEnoughSpace
 from workers.storage.sizes import size_words
 
@@ -86,7 +87,7 @@ def room_fault(path: str, *, needs: int, room: int, promised: Sequence[Promise])
         return NotEnoughSpace(say)
     hosts = sorted({one.host for one in promised})
     names = ", ".join(hosts[:HOSTS_NAMED]) + (" …" if len(hosts) > HOSTS_NAMED else "")
-    return RoomPromised(f"{say} beside {size_words(taken)} promised to sectors on their way from {names}")
+    return RoomPromised(f"{say} beside {size_words(taken)} {ROOM_PROMISED} from {names}")
 
 
 class Promises:

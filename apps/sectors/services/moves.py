@@ -30,7 +30,7 @@ from apps.sectors.store_selectors import hosts_of_store, provers_of_store
 from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.stores import READABLE, StoreCondition
+from poolsite.wire.stores import READABLE, ROOM_PROMISED, StoreCondition
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,6 +45,10 @@ AT_ONCE: Final = 2
 LOOKED_AT: Final = 50
 AGAIN_AFTER: Final = timedelta(minutes=10)
 """Pause before an old copy that could not be removed is tried again."""
+ROOM_AGAIN: Final = timedelta(minutes=1)
+"""Pause before a copy that met room which others were promised is tried again."""
+ROOM_WAIT: Final = timedelta(hours=24)
+"""How long it waits for that room, from its first try, before the move fails."""
 PROOFS: Final = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
 BEING_CHANGED: Final = "the sector is being changed meanwhile"
 TOLD: Final = (MoveState.COPYING, MoveState.CLEARING)
@@ -212,12 +216,13 @@ def _end(
 def moves_continue(worker: Worker, *, now: datetime) -> None:
     """Order the next step of a host's moves; called with each heartbeat, in its transaction.
 
-    What waits while a store is away, while no prover reads the new one, while some host has yet to remove
-    what it had copied of the sector or a leftover of it, or after a removal that failed, keeps no other move
-    from going on.
+    What waits while a store is away, for room that others were promised, while no prover reads the new one,
+    while some host has yet to remove what it had copied of the sector or a leftover of it, or after a removal
+    that failed, keeps no other move from going on.
     """
     ours = StoreMove.objects.filter(worker=worker, state__in=OPEN_MOVES)
-    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - AGAIN_AFTER)
+    rows = ours.exclude(state__in=TOLD).exclude(error__gt="", updated_at__gt=now - ROOM_AGAIN)
+    rows = rows.exclude(state=MoveState.COPIED, error__gt="", updated_at__gt=now - AGAIN_AFTER)
     rows = rows.filter(from_store__name__in=worker.stores, to_store__name__in=worker.stores)
     rows = rows.select_related("sector__miner", "from_store", "to_store").order_by("error", "pk")
     known = list(rows[:LOOKED_AT])
@@ -240,7 +245,7 @@ def moves_continue(worker: Worker, *, now: datetime) -> None:
 def _is_begun(row: StoreMove, *, now: datetime) -> bool:
     """Order the next step of a move if it may come now; return whether it was ordered."""
     if row.state == MoveState.QUEUED:
-        advance(row, "START", updated_at=now)
+        advance(row, "START", error="", updated_at=now)
         _order(row, Operation.COPY_SECTOR)
     elif _is_read(row):
         return False
@@ -292,10 +297,22 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             copies_forget(move.sector_id, move.from_store.name)
     elif command.op == Operation.COPY_SECTOR and move.state == MoveState.COPYING:
         error = error or _switch(move)
+        until = _room_until(move, now=now) if ROOM_PROMISED in error else now
+        if until > now:
+            error = f"waits for room, tries each minute and gives up at {until:%Y-%m-%d %H:%M} UTC: {error}"
+            advance(move, "WAIT", error=error, updated_at=now)
+            return
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
     if move.state in (MoveState.MOVED, MoveState.FAILED):
         note = f"sector {move.sector.number} to {move.to_store.name}" + (f": {error}" if error else "")
         event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
+
+
+def _room_until(move: StoreMove, *, now: datetime) -> datetime:
+    """Return until when a move waits for room: so long from its first try."""
+    tries = WorkerCommand.objects.filter(worker=move.worker_id, op=Operation.COPY_SECTOR)
+    tries = tries.filter(args__move=str(move.uuid), done_at__isnull=False)
+    return (tries.order_by("pk").values_list("done_at", flat=True).first() or now) + ROOM_WAIT
 
 
 def _switch(move: StoreMove) -> str:

@@ -14,7 +14,7 @@ from apps.sectors.models import Job, Sector
 from apps.sectors.move_selectors import Removal, removals_awaited
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.hosts import worker_heartbeat
-from apps.sectors.services.moves import moves_begin, moves_cancel
+from apps.sectors.services.moves import ROOM_WAIT, moves_begin, moves_cancel
 from apps.sectors.services.rebuild import rebuild_begin, rebuild_plan
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.store_orders import store_detach
@@ -28,6 +28,7 @@ from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests import factories
 from tests.people import principal, tenant
 from tests.unit.apps.sectors.sealing import NOON, host
+from workers.storage.promises import Promise, room_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +117,44 @@ def test_a_copy_that_fails_leaves_the_sector_where_it_is(worker: Worker) -> None
     move = StoreMove.objects.get()
     assert (move.state, move.error, Sector.objects.get(pk=row.pk).store) == ("FAILED", "b is damaged", "a")
     begin()
+
+
+def test_a_copy_waits_for_room_that_others_were_promised(worker: Worker) -> None:
+    fault = str(room_fault("/mnt/b", needs=8, room=9, promised=[Promise("j", 5, "box")]))
+    row = sector()
+    begin()
+    beat(worker)
+
+    assert beat(worker, error=fault) == []
+
+    move = StoreMove.objects.get()
+    assert (move.state, Sector.objects.get(pk=row.pk).store) == ("QUEUED", "a")
+    assert move.error.startswith("waits for room, tries each minute and gives up at 2")
+    assert fault in move.error
+    minutes = [NOON + timedelta(minutes=n) for n in (1, 2)]
+    assert beat(worker, at=minutes[0] - timedelta(seconds=20)) == []
+    assert beat(worker, at=minutes[0]) == [("copy_sector", "7")]
+    assert StoreMove.objects.get().error == ""
+    beat(worker, at=minutes[0], error=fault)
+    assert beat(worker, at=minutes[1]) == [("copy_sector", "7")]
+    assert beat(worker, at=minutes[1]) == [("remove_copy", "7")], "there was room"
+    assert Sector.objects.get(pk=row.pk).store == "b"
+
+
+def test_a_move_gives_up_waiting_for_room_after_a_day(worker: Worker) -> None:
+    fault = str(room_fault("/mnt/b", needs=8, room=9, promised=[Promise("j", 5, "box")]))
+    sector()
+    begin()
+    beat(worker)
+    beat(worker, error=fault)
+    late = NOON + ROOM_WAIT
+    beat(worker, at=late - timedelta(seconds=20))  # it was silent meanwhile
+
+    assert beat(worker, at=late - timedelta(seconds=10)) == [("copy_sector", "7")]
+    assert beat(worker, at=late, error=fault) == []
+
+    move = StoreMove.objects.get()
+    assert (move.state, move.error) == ("FAILED", fault)
 
 
 def test_the_old_copy_waits_for_proofs_and_is_tried_again(worker: Worker) -> None:
