@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, OuterRef
+from django.utils.translation import gettext
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miners_visible
@@ -112,15 +113,19 @@ def _why_unprovable(
     if row is None:
         return "sector state not found"
     if row.state != SectorState.PROVING:
-        return f"the sector is {row.state.lower()}"
+        return gettext("the sector is {state}").format(state=row.state.lower())
     if comm_r is not None and comm_r != bytes(row.comm_r or b""):
-        return "its comm_r is not the one that is asked for"
+        return gettext("its comm_r is not the one that is asked for")
     if row.store not in read:
-        return f"no prover reads its store {row.store}" if row.store else "no store has its files"
+        return (
+            gettext("no prover reads its store {store}").format(store=row.store)
+            if row.store
+            else gettext("no store has its files")
+        )
     if copy is not None and copy.condition == CopyCondition.BAD:
-        return bad_files_text(copy) or "its files are damaged"
+        return bad_files_text(copy) or gettext("its files are damaged")
     if is_strict and (copy is None or copy.condition not in (CopyCondition.GOOD, CopyCondition.NOTED)):
-        return f"no host has checked its files in {row.store} yet"
+        return gettext("no host has checked its files in {store} yet").format(store=row.store)
     return ""
 
 

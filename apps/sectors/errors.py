@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, Conflict, NotFound
 
 if TYPE_CHECKING:
@@ -16,7 +18,7 @@ class SectorUnknown(NotFound):
     code = "sector_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no sector {uuid} here", field="sector")
+        super().__init__(gettext("there is no sector {uuid} here").format(uuid=uuid), field="sector")
 
 
 class JobUnknown(NotFound):
@@ -25,7 +27,7 @@ class JobUnknown(NotFound):
     code = "job_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no job {uuid} here", field="job")
+        super().__init__(gettext("there is no job {uuid} here").format(uuid=uuid), field="job")
 
 
 class StoreUnknown(NotFound):
@@ -34,7 +36,7 @@ class StoreUnknown(NotFound):
     code = "store_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no store {uuid} here", field="uuid")
+        super().__init__(gettext("there is no store {uuid} here").format(uuid=uuid), field="uuid")
 
 
 class CheckUnknown(NotFound):
@@ -43,7 +45,7 @@ class CheckUnknown(NotFound):
     code = "check_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no check {uuid} of this store", field="uuid")
+        super().__init__(gettext("there is no check {uuid} of this store").format(uuid=uuid), field="uuid")
 
 
 class ScanUnknown(NotFound):
@@ -52,7 +54,7 @@ class ScanUnknown(NotFound):
     code = "scan_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no scan {uuid} of this store", field="uuid")
+        super().__init__(gettext("there is no scan {uuid} of this store").format(uuid=uuid), field="uuid")
 
 
 class AdoptionUnknown(NotFound):
@@ -61,7 +63,7 @@ class AdoptionUnknown(NotFound):
     code = "adoption_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no adoption {uuid} of this miner", field="uuid")
+        super().__init__(gettext("there is no adoption {uuid} of this miner").format(uuid=uuid), field="uuid")
 
 
 class AdoptionRefused(Conflict):
@@ -86,7 +88,7 @@ class WorkerUnknown(NotFound):
     code = "worker_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no worker {uuid} here", field="worker_id")
+        super().__init__(gettext("there is no worker {uuid} here").format(uuid=uuid), field="worker_id")
 
 
 class LeaseLost(Conflict):
@@ -95,7 +97,12 @@ class LeaseLost(Conflict):
     code = "fenced"
 
     def __init__(self, reason: str = "") -> None:
-        super().__init__(f"this lease is over{': ' if reason else ''}{reason}", field="token")
+        words = (
+            gettext("this lease is over: {reason}").format(reason=reason)
+            if reason
+            else gettext("this lease is over")
+        )
+        super().__init__(words, field="token")
 
 
 class OutOfOrder(Conflict):
@@ -104,7 +111,9 @@ class OutOfOrder(Conflict):
     code = "out_of_order"
 
     def __init__(self, *, expected: int) -> None:
-        super().__init__(f"the next event is number {expected}", field="seq")
+        super().__init__(
+            gettext("the next event is number {expected}").format(expected=expected), field="seq"
+        )
 
 
 class OtherReport(Conflict):
@@ -113,7 +122,7 @@ class OtherReport(Conflict):
     code = "conflict"
 
     def __init__(self) -> None:
-        super().__init__("this number was used for another event", field="seq")
+        super().__init__(gettext("this number was used for another event"), field="seq")
 
 
 class StateDiffers(Conflict):
@@ -122,7 +131,7 @@ class StateDiffers(Conflict):
     code = "conflict"
 
     def __init__(self, *, state: str) -> None:
-        super().__init__(f"the sector is {state}", field="state")
+        super().__init__(gettext("the sector is {state}").format(state=state), field="state")
 
 
 class WorkerReplaced(Conflict):
@@ -131,7 +140,7 @@ class WorkerReplaced(Conflict):
     code = "worker_replaced"
 
     def __init__(self) -> None:
-        super().__init__("another start of this worker is registered", field="boot_id")
+        super().__init__(gettext("another start of this worker is registered"), field="boot_id")
 
 
 class WorkerRetired(Conflict):
@@ -140,7 +149,9 @@ class WorkerRetired(Conflict):
     code = "worker_retired"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"worker {name} was taken out of service", field="worker_id")
+        super().__init__(
+            gettext("worker {name} was taken out of service").format(name=name), field="worker_id"
+        )
 
 
 class UpgradeUnknown(Conflict):
@@ -150,8 +161,10 @@ class UpgradeUnknown(Conflict):
 
     def __init__(self, name: str, version: str) -> None:
         super().__init__(
-            f"{name} runs {version}, which does not know this command: restart its service by hand once,"
-            " on the version of this console",
+            gettext(
+                "{name} runs {version}, which does not know this command: restart its service by hand"
+                " once, on the version of this console"
+            ).format(name=name, version=version),
             field="op",
         )
 
@@ -162,7 +175,7 @@ class C1Missing(NotFound):
     code = "c1_missing"
 
     def __init__(self) -> None:
-        super().__init__("the output of C1 is not here", field="job")
+        super().__init__(gettext("the output of C1 is not here"), field="job")
 
 
 class BadReport(BadValue):
@@ -183,7 +196,7 @@ class KeyReused(Conflict):
     code = "key_reused"
 
     def __init__(self) -> None:
-        super().__init__("this key was used for another request", field="Idempotency-Key")
+        super().__init__(gettext("this key was used for another request"), field="Idempotency-Key")
 
 
 class PledgeUnsettled(Conflict):
@@ -194,8 +207,11 @@ class PledgeUnsettled(Conflict):
     def __init__(self, miner: object, numbers: Sequence[int]) -> None:
         named = ", ".join(str(number) for number in numbers[:5]) + (", …" if len(numbers) > 5 else "")
         super().__init__(
-            f"sectors {named} of {miner} were made after the backup, and which pledge made them is lost: if "
-            "this is that pledge, do not repeat it; if not, the operator allows it on page Recovery",
+            gettext(
+                "sectors {named} of {miner} were made after the backup, and which pledge made them is"
+                " lost: if this is that pledge, do not repeat it; if not, the operator allows it on page"
+                " Recovery"
+            ).format(named=named, miner=miner),
             field="Idempotency-Key",
         )
 
@@ -236,7 +252,9 @@ class ReservationUnknown(NotFound):
     code = "reservation_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no reservation {uuid} here", field="reservation")
+        super().__init__(
+            gettext("there is no reservation {uuid} here").format(uuid=uuid), field="reservation"
+        )
 
 
 class ProofFormMissing(Conflict):
@@ -245,12 +263,18 @@ class ProofFormMissing(Conflict):
     code = "proof_form_missing"
 
     def __init__(self, network: str, form: str, *, missing: Sequence[str] = ()) -> None:
-        lacking = f", and no {' and no '.join(missing)} here makes them" if missing else ""
-        super().__init__(
-            f"the network {network} takes {form} proofs{lacking}: nothing is pledged, so that no deposit is "
-            "locked. Start them with --snark groth16 and the circuits' parameters (docs/snark.md)",
-            field="miner",
+        words = (
+            gettext(
+                "the network {network} takes {form} proofs, and no {programs} here makes them: nothing is"
+                " pledged, so that no deposit is locked."
+            ).format(network=network, form=form, programs=gettext(" and no ").join(missing))
+            if missing
+            else gettext(
+                "the network {network} takes {form} proofs: nothing is pledged, so that no deposit is locked."
+            ).format(network=network, form=form)
         )
+        remedy = gettext("Start them with --snark groth16 and the circuits' parameters (docs/snark.md)")
+        super().__init__(f"{words} {remedy}", field="miner")
 
 
 class BadSettings(BadValue):
@@ -295,7 +319,7 @@ class ChangeUnknown(NotFound):
     code = "change_unknown"
 
     def __init__(self, uuid: object) -> None:
-        super().__init__(f"there is no change {uuid} here", field="change")
+        super().__init__(gettext("there is no change {uuid} here").format(uuid=uuid), field="change")
 
 
 class FailureUnknown(NotFound):
@@ -304,7 +328,9 @@ class FailureUnknown(NotFound):
     code = "failure_unknown"
 
     def __init__(self, key: str) -> None:
-        super().__init__(f"no failed sector has the fingerprint {key[:40]}", field="fingerprint")
+        super().__init__(
+            gettext("no failed sector has the fingerprint {key}").format(key=key[:40]), field="fingerprint"
+        )
 
 
 class RunUnknown(NotFound):
@@ -313,7 +339,7 @@ class RunUnknown(NotFound):
     code = "run_unknown"
 
     def __init__(self, kind: str) -> None:
-        super().__init__(f"no {kind} of this sector is under way", field="sector")
+        super().__init__(gettext("no {kind} of this sector is under way").format(kind=kind), field="sector")
 
 
 class RunUnderWay(Conflict):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Max
+from django.utils.translation import gettext
 
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.states import CopyCondition, FindingKind, ScanState
@@ -66,24 +67,32 @@ class OwnStores:
         Good is what a check found so lately, after the last scan there, in a store that a host reads now.
         """
         if not sector.store:
-            return "its row names no store: adopt it here"
+            return gettext("its row names no store: adopt it here")
         own = self.read_store(sector)
         if own is None:
-            return f"no host that is there reads {sector.store}, which its row names"
+            return gettext("no host that is there reads {store}, which its row names").format(
+                store=sector.store
+            )
         if (sector.pk, own.pk) in self._missing:
-            return f"it is missing in {own.name}, which its row names"
+            return gettext("it is missing in {store}, which its row names").format(store=own.name)
         condition, at = self._copies.get((sector.pk, own.pk), ("", None))
         if condition == CopyCondition.NOTED:
-            return f"its files in {own.name} were read once, and their sums recorded: check them there again"
+            return gettext(
+                "its files in {store} were read once, and their sums recorded: check them there again"
+            ).format(store=own.name)
         if condition != CopyCondition.GOOD or at is None:
-            return f"its row names {own.name}, where its files have not been checked: check them there first"
+            return gettext(
+                "its row names {store}, where its files have not been checked: check them there first"
+            ).format(store=own.name)
         if self.now - at > CHECK_HOLDS:
-            since = f"for {CHECK_HOLDS.days} days"
-        elif (scanned_at := self._scanned.get(own.pk)) is not None and at < scanned_at:
-            since = "since it was scanned"
-        else:
-            return ""
-        return f"its files in {own.name} have not been checked {since}: check them there first"
+            return gettext(
+                "its files in {store} have not been checked for {days} days: check them there first"
+            ).format(store=own.name, days=CHECK_HOLDS.days)
+        if (scanned_at := self._scanned.get(own.pk)) is not None and at < scanned_at:
+            return gettext(
+                "its files in {store} have not been checked since it was scanned: check them there first"
+            ).format(store=own.name)
+        return ""
 
 
 def removals_open(sectors: Collection[Sector]) -> dict[int, WorkerCommand]:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NodeRefused
 from apps.sectors.onchain import partitions_of
 from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams
@@ -111,7 +113,12 @@ def live_sectors_read(
     for number, (deadline, partition) in places.items():
         state = states.get((deadline, partition))
         if state is None:
-            raise NodeRefused(1, f"the node has no partition {partition} of deadline {deadline} of {address}")
+            raise NodeRefused(
+                1,
+                gettext("the node has no partition {partition} of deadline {deadline} of {address}").format(
+                    partition=partition, deadline=deadline, address=address
+                ),
+            )
         if number in bitfield_from_json(state["LiveSectors"]):
             is_faulty = number in bitfield_from_json(state["FaultySectors"])
             found[number] = _live(
@@ -216,11 +223,11 @@ def extended(
 ) -> Extended:
     """Return a sector as an extension makes it.  Raises BadExpiration with the reason why it cannot be."""
     if sector.expiration < now:
-        raise BadExpiration("it has expired")
+        raise BadExpiration(gettext("it has expired"))
     if sector.is_faulty:
-        raise BadExpiration("it is faulty: the chain extends it once it is recovered")
+        raise BadExpiration(gettext("it is faulty: the chain extends it once it is recovered"))
     if expiration == sector.expiration:
-        raise BadExpiration(f"it ends at epoch {expiration} already")
+        raise BadExpiration(gettext("it ends at epoch {expiration} already").format(expiration=expiration))
     extension_check(
         expiration,
         sector=sector.number,
@@ -232,9 +239,17 @@ def extended(
     short = [claim for claim in claims if claim.last < expiration] if sector.verified_weight else []
     if short and not drops:
         last = min(claim.last for claim in short)
-        raise BadExpiration(f"claim {short[0].id} lasts until epoch {last} only: extend to that, or drop it")
+        raise BadExpiration(
+            gettext(
+                "claim {claim} lasts until epoch {last} only: extend to that epoch, or drop the claim"
+            ).format(claim=short[0].id, last=last)
+        )
     if short and sector.expiration - now > CLAIM_DROP_PERIOD:
-        raise BadExpiration(f"claim {short[0].id} can be dropped in the sector's last 30 days only")
+        raise BadExpiration(
+            gettext("claim {claim} can be dropped in the sector's last 30 days only").format(
+                claim=short[0].id
+            )
+        )
     kept = [claim for claim in claims if claim not in short] if sector.verified_weight else []
     weight = sum(claim.size for claim in kept) * (expiration - now)
     power = quality_power(sector.size, duration=expiration - now, verified_weight=weight)

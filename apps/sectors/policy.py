@@ -129,8 +129,10 @@ def policy_check() -> None:
         is_flag = isinstance(known[name], bool)
         is_alike = isinstance(value, bool) if is_flag else type(value) is int
         if not is_alike or not (is_flag or least <= value <= most):
-            wanted = "true or false" if is_flag else f"a number from {least} to {most}"
-            raise ImproperlyConfigured(f"SEALING: {name} must be {wanted}")
+            raise ImproperlyConfigured(
+                f"SEALING: {name} must be "
+                + ("true or false" if is_flag else f"a number from {least} to {most}")
+            )
 
 
 def pause_after(attempts: int, policy: SealingPolicy) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
 from apps.sectors.errors import ProofFormMissing
@@ -116,10 +118,10 @@ def parameters_error(hardware: dict[str, Any]) -> str:
     network = _network_here()
     if network is None or network.set_up is not SetUp.PUBLISHED:
         return ""
-    return (
-        f"{_files_refused(hardware)}: {network.name} refuses every proof made with them; "
-        "put the network's own parameter files in their place and start the host again"
-    )
+    return gettext(
+        "{reason}: {network} refuses every proof made with them; put the network's own"
+        " parameter files in their place and start the host again"
+    ).format(reason=_files_refused(hardware), network=network.name)
 
 
 def _files_refused(hardware: dict[str, Any]) -> str:
@@ -127,8 +129,8 @@ def _files_refused(hardware: dict[str, Any]) -> str:
     names = hardware.get("parameters_foreign", "")
     named = f" ({names})" if names else ""
     if TOXIC_GROTH16 in hardware.get("proofs", ()):
-        return f"its Groth16 parameters come from a known seed{named}"
-    return f"its Groth16 parameters are not the files that the network's list names{named}"
+        return gettext("its Groth16 parameters come from a known seed") + named
+    return gettext("its Groth16 parameters are not the files that the network's list names") + named
 
 
 def proof_form_check(network: Network, proof: bytes) -> None:

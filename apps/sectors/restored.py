@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import F, Q, Value
 from django.db.models.functions import Greatest
+from django.utils.translation import gettext
 
 from apps.messages.selectors.recovery import recovery_row, token_floor
 from apps.miners.errors import MinerNotReady
@@ -43,7 +44,9 @@ def miners_unrecovered() -> list[int]:
 def read_back_require(miner: Miner) -> None:
     """Raise MinerNotReady while a miner's sectors are read back after a restore."""
     if miner.pk in miners_unrecovered():
-        reason = "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+        reason = gettext(
+            "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+        )
         raise MinerNotReady(reason, field="miner")
 
 

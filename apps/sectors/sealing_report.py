@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue
 from apps.miners.selectors import miner_get
 from apps.sectors.bottleneck import SEALED_BY, Bottleneck, StageFigures, bottleneck_of
@@ -111,7 +113,9 @@ class SealingReport:
 def filter_read(miner: str, host: str, hours: str) -> SealingFilter:
     """Read what is looked at.  Raises BadValue."""
     if hours and hours not in {str(one) for one in HOURS}:
-        raise BadValue(f"must be one of {', '.join(map(str, HOURS))}", field="hours")
+        raise BadValue(
+            gettext("must be one of {hours}").format(hours=", ".join(map(str, HOURS))), field="hours"
+        )
     return SealingFilter(miner=miner, host=host, hours=int(hours or 6))
 
 

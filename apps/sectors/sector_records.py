@@ -12,6 +12,8 @@ from binascii import Error as BadBase64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue
 from apps.pieces.selectors import pieces_by_sector
 from apps.sectors.params import has_data, pieces_of
@@ -174,9 +176,16 @@ def record_read(body: Mapping[str, Any]) -> SectorRecord:
             new_comm_d=None if upgraded is None else cid_to_commd(cid_parse(upgraded["UnsealedCID"]["/"])),
         )
     except (KeyError, TypeError, IndexError) as error:
-        raise BadValue(f"it is no sector's record: {type(error).__name__} {error}", field="records") from None
+        raise BadValue(
+            gettext("this is not a sector's record: {kind} {error}").format(
+                kind=type(error).__name__, error=error
+            ),
+            field="records",
+        ) from None
     except (BadCid, BadAddress, BadBase64, ValueError) as error:
-        raise BadValue(f"it is no sector's record: {error}", field="records") from None
+        raise BadValue(
+            gettext("this is not a sector's record: {error}").format(error=error), field="records"
+        ) from None
 
 
 def _piece_read(body: Mapping[str, Any]) -> RecordPiece:

@@ -8,6 +8,8 @@ from dataclasses import replace as replace_fields
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Count, Prefetch, Q
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miner_get, miners_visible
@@ -263,10 +265,10 @@ class SectorWait:
 
 ERROR_MAX: Final = 200
 """Of an error in a wait's words; the sector has the whole."""
-WAIT_WORDS: dict[str, str] = {
-    SectorState.TREE_D_BUILT: "a ticket with the next head",
-    SectorState.PRECOMMIT_SENT: "the pre-commit to land",
-    SectorState.COMMIT_SENT: "the commit to land",
+WAIT_WORDS: Final = {
+    SectorState.TREE_D_BUILT: _("a ticket with the next head"),
+    SectorState.PRECOMMIT_SENT: _("the pre-commit to land"),
+    SectorState.COMMIT_SENT: _("the commit to land"),
 }
 """Waits that end with an event of which the epoch is not known before."""
 
@@ -276,16 +278,19 @@ def sector_wait(
 ) -> SectorWait | None:
     """Return what a sector waits for at `height`; None if a host is at work or nothing is left to do."""
     if sector.paused_at is not None:
-        return SectorWait("a decision: retry, go back or give up")
+        return SectorWait(gettext("a decision: retry, go back or give up"))
     if sector.not_before is not None and sector.not_before > now:
         failed = sector.error[:ERROR_MAX]
         return SectorWait(
-            f"its next try at {sector.not_before:%H:%M:%S}; the last one failed: {failed}", is_odd=True
+            gettext("its next try at {time}; the last one failed: {failed}").format(
+                time=f"{sector.not_before:%H:%M:%S}", failed=failed
+            ),
+            is_odd=True,
         )
     if sector.state in WAIT_WORDS:
-        return SectorWait(WAIT_WORDS[sector.state])
+        return SectorWait(str(WAIT_WORDS[SectorState(sector.state)]))
     if sector.state in (SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED) and not sector.is_interactive:
-        return SectorWait("the next head")
+        return SectorWait(gettext("the next head"))
     if sector.state in (SectorState.PERSISTED, SectorState.C2_DONE):
         policy = batch_policy(sector.miner)
         waits = {
@@ -293,12 +298,12 @@ def sector_wait(
             SectorState.C2_DONE: max(policy.commit_wait_epochs, policy.commit_backlog_epochs),
         }
         since = height if sector.ready_height is None else sector.ready_height
-        return SectorWait("a batch", since + waits[SectorState(sector.state)])
+        return SectorWait(gettext("a batch"), since + waits[SectorState(sector.state)])
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.precommit_epoch is not None:
-        return SectorWait("the seed", sector.precommit_epoch + challenge_delay + seed_confidence)
+        return SectorWait(gettext("the seed"), sector.precommit_epoch + challenge_delay + seed_confidence)
     if NEXT_STAGE[sector.state].owner is Owner.WORKER and sector.job.state == JobState.READY:
         if sector.job.is_portable:
-            return SectorWait("any host with a free slot for it: the console has what it needs")
+            return SectorWait(gettext("any host with a free slot for it: the console has what it needs"))
         return _host_wait(sector.job.sticky_worker, sector.stage, now=now)
     return None
 
@@ -306,14 +311,25 @@ def sector_wait(
 def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWait:
     """Return which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
-        silent = f"last seen {holder.seen_at:%H:%M:%S}"
-        return SectorWait(f"its host {holder.name}, {silent}: no other has its files", is_odd=True)
+        return SectorWait(
+            gettext("its host {host}, last seen {time}: no other has its files").format(
+                host=holder.name, time=f"{holder.seen_at:%H:%M:%S}"
+            ),
+            is_odd=True,
+        )
     if holder is not None and holder.is_paused:
-        return SectorWait(f"its host {holder.name}, which is paused: no other has its files", is_odd=True)
+        return SectorWait(
+            gettext("its host {host}, which is paused: no other has its files").format(host=holder.name),
+            is_odd=True,
+        )
     if holder is not None and stage in (Stage.PERSIST, Stage.FINALIZE) and not holder.stores:
-        remedy = "bring one back or attach another (page Storage)"
-        return SectorWait(f"a store: its host {holder.name} reads none now; {remedy}", is_odd=True)
-    return SectorWait("a worker with a free slot")
+        return SectorWait(
+            gettext(
+                "a store: its host {host} reads none now; bring one back or attach another (page Storage)"
+            ).format(host=holder.name),
+            is_odd=True,
+        )
+    return SectorWait(gettext("a worker with a free slot"))
 
 
 def sectors_bound(viewer: Principal, workers: Iterable[Worker]) -> QuerySet[Sector]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import BigIntegerField, F, Func, OuterRef, Q, Subquery
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
@@ -31,15 +33,15 @@ COPIES_SHOWN: Final = 50
 FILES_NAMED: Final = 3
 """Bad files of a sector that are named."""
 FILE_WORDS: Final = {
-    FileState.GOOD: "is as recorded",
-    FileState.NOTED: "is recorded now",
-    FileState.NOT_KEPT: "was read, its sum cannot be recorded: the store cannot be written",
-    FileState.NOT_READ: "is there",
-    FileState.DIFFERS: "has another sum than was recorded",
-    FileState.MISSING: "is missing",
-    FileState.WRONG_SIZE: "has a wrong size",
-    FileState.UNREADABLE: "cannot be read",
-    FileState.WRONG_COMM_R: "makes another comm_r than the sector has",
+    FileState.GOOD: _("is as recorded"),
+    FileState.NOTED: _("is recorded now"),
+    FileState.NOT_KEPT: _("was read, its sum cannot be recorded: the store cannot be written"),
+    FileState.NOT_READ: _("is there"),
+    FileState.DIFFERS: _("has another sum than was recorded"),
+    FileState.MISSING: _("is missing"),
+    FileState.WRONG_SIZE: _("has a wrong size"),
+    FileState.UNREADABLE: _("cannot be read"),
+    FileState.WRONG_COMM_R: _("makes another comm_r than the sector has"),
 }
 
 
@@ -66,11 +68,13 @@ def checks_wait(checks: Collection[StoreCheck], *, now: datetime) -> dict[int, s
     found = dict.fromkeys((check.pk for check in checks), "")
     for check in running:
         if worker_is_away(check.worker, now=now):
-            found[check.pk] = f"waits for {check.worker.name}, which is away"
+            found[check.pk] = gettext("waits for {host}, which is away").format(host=check.worker.name)
         elif (check.worker_id, check.store_id) not in read:
-            found[check.pk] = f"waits until {check.worker.name} reads {check.store.name} again"
+            found[check.pk] = gettext("waits until {host} reads {store} again").format(
+                host=check.worker.name, store=check.store.name
+            )
         elif check.waits_until is not None and now < check.waits_until:
-            found[check.pk] = "tries again in a moment"
+            found[check.pk] = gettext("tries again in a moment")
     return found
 
 
@@ -89,7 +93,11 @@ class StoreChecked:
     @property
     def text(self) -> str:
         """`3`, `over 1 000`: sectors with bad files."""
-        return f"over {whole(BAD_COUNTED_MAX)}" if self.bad > BAD_COUNTED_MAX else whole(self.bad)
+        return (
+            gettext("over {count}").format(count=whole(BAD_COUNTED_MAX))
+            if self.bad > BAD_COUNTED_MAX
+            else whole(self.bad)
+        )
 
 
 def stores_checked(stores: Collection[Store], *, now: datetime) -> dict[int, StoreChecked]:
@@ -127,7 +135,10 @@ def copies_page(
     Raises BadValue.
     """
     if condition and condition not in CopyCondition.values:
-        raise BadValue(f"must be one of {', '.join(CopyCondition.values)}", field="condition")
+        raise BadValue(
+            gettext("must be one of {conditions}").format(conditions=", ".join(CopyCondition.values)),
+            field="condition",
+        )
     rows = _shown(_living(SectorCopy.objects.filter(store=store))).order_by("-pk")
     if condition:
         rows = rows.filter(condition=condition)
@@ -148,7 +159,11 @@ class BadCopies:
     def text(self) -> str:
         """`3 sectors`."""
         many = self.count > BAD_COUNTED_MAX
-        return f"over {whole(BAD_COUNTED_MAX)} sectors" if many else plural(self.count, "sector")
+        return (
+            gettext("over {count} sectors").format(count=whole(BAD_COUNTED_MAX))
+            if many
+            else plural(self.count, "sector")
+        )
 
 
 def copies_bad_of(stores: Collection[Store]) -> dict[int, BadCopies]:
@@ -187,4 +202,6 @@ def bad_files_text(copy: SectorCopy) -> str:
     """Return which of a copy's files are bad, and how."""
     bad = [one for one in copy.files if one["state"] in BAD_FILES]
     words = [f"{one['name']} {FILE_WORDS[FileState(one['state'])]}" for one in bad[:FILES_NAMED]]
-    return "; ".join(words) + (f"; {len(bad) - FILES_NAMED} more" if len(bad) > FILES_NAMED else "")
+    return "; ".join(words) + (
+        gettext("; {count} more").format(count=len(bad) - FILES_NAMED) if len(bad) > FILES_NAMED else ""
+    )

@@ -40,7 +40,9 @@ def scan_get(store: Store, uuid: str) -> StoreScan:
 def findings_page(store: Store, *, kind: str = "", after: int = 0, limit: int) -> list[StoreFinding]:
     """Return a page of what the last scan of a store found, later than the row `after`.  Raises BadValue."""
     if kind and kind not in FindingKind.values:
-        raise BadValue(f"must be one of {', '.join(FindingKind.values)}", field="kind")
+        raise BadValue(
+            say("must be one of {kinds}").format(kinds=", ".join(FindingKind.values)), field="kind"
+        )
     rows = store.findings.filter(pk__gt=after).select_related("store__tenant", "sector__miner").order_by("pk")
     return list((rows.filter(kind=kind) if kind else rows)[:limit])
 

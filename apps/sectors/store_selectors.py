@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import OuterRef, Prefetch, Q, Subquery
+from django.utils.translation import gettext
 
 from apps.core.compiled import Compiled
 from apps.sectors.errors import StoreUnknown, WorkerUnknown
@@ -148,11 +149,11 @@ def store_standing(store: Store, *, now: datetime) -> StoreStanding:
     """Return the condition of a store as a whole."""
     attached = attachments_of(store)
     if not attached:
-        return StoreStanding(DETACHED, "no host has it attached: attach it where its disk is")
+        return StoreStanding(DETACHED, gettext("no host has it attached: attach it where its disk is"))
     heard = [row for row in attached if not worker_is_away(row.worker, now=now)]
     if not heard:
         names = ", ".join(sorted({row.worker.name for row in attached}))
-        return StoreStanding(SILENT, f"not heard of {names}: start it again")
+        return StoreStanding(SILENT, gettext("not heard of {hosts}: start it again").format(hosts=names))
     best = min(heard, key=lambda row: BEST_FIRST.index(StoreCondition(row.condition)))
     return StoreStanding(best.condition, best.reason)
 

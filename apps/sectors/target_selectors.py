@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import NotFound
 from apps.sectors.models import Sector
 from apps.sectors.policy import BATCH_FIELDS, LIMITS
@@ -25,7 +27,7 @@ def target_get(miner: Miner) -> SealTarget:
     """Return a miner's target.  Raises NotFound."""
     row = SealTarget.objects.filter(miner=miner).first()
     if row is None:
-        raise NotFound(f"{miner} has no target")
+        raise NotFound(gettext("{miner} has no target").format(miner=miner))
     return row
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.db.models import F, Value
 from django.db.models.functions import Greatest
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import NotAllowed
@@ -134,20 +135,24 @@ def adoption_begin(
     Raises NotAllowed, MinerNotReady, AdoptionRefused, NodeRefused, NodeUnavailable.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     read_back_require(miner)
     plan = adoption_plan(miner, wanted=wanted, work=work)
     with transaction.atomic():
         locked = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
         if locked.tenant_id != miner.tenant_id:
-            raise MinerNotReady(f"{miner} went to another tenant meanwhile", field="miner")
+            raise MinerNotReady(
+                gettext("{miner} went to another tenant meanwhile").format(miner=miner), field="miner"
+            )
         row = locked.adoptions.select_for_update().filter(state__in=OPEN_ADOPTIONS).first()
         if row is not None and row.state == AdoptionState.ROWS:
             if plan.numbers - bitfield_of_runs(row.runs):
                 raise AdoptionRefused(
-                    "another adoption of this miner is under way: wait for it, or cancel it"
+                    gettext("another adoption of this miner is under way: wait for it, or cancel it")
                 )
             return row
         if not plan.numbers:
@@ -168,17 +173,17 @@ def adoption_begin(
 def _nothing_text(miner: Miner, listed: int, absent: int) -> str:
     """Return why there is nothing to adopt."""
     if absent:
-        return f"{plural(absent, 'sector')} of these do not live on the chain"
+        return gettext("{sectors} of these do not live on the chain").format(sectors=plural(absent, "sector"))
     if listed:
-        return "these sectors have their rows already"
-    return f"every sector that the chain has of {miner} has its row"
+        return gettext("these sectors have their rows already")
+    return gettext("every sector that the chain has of {miner} has its row").format(miner=miner)
 
 
 @transaction.atomic
 def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: datetime) -> SectorAdoption:
     """End an adoption; the rows that it has written stay.  Raises NotAllowed, WrongState, LostRace."""
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     advance(row, "CANCEL", updated_at=now)
     after = {"written": row.written, "of": row.total}
     audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict
 from apps.miners.states import MinerState
@@ -118,7 +119,7 @@ def tickets_check(underway: SectorsInProgress, *, network: Network, head: Head, 
     for sector in underway.sectors_in(*states_with(SectorEvent.RETICKET)):
         life = ticket_life(sector, network)
         if (sector.ticket_epoch or 0) <= head.height - life:
-            note = f"the ticket is older than {life} epochs"
+            note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
             count += step_console(
                 sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
             )
@@ -191,7 +192,7 @@ def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: 
             if sector.pk in proven:
                 continue  # by a commit that was given up: the next batch finds it
             if there is None:
-                note = "the pre-commit is not on the chain any more"
+                note = gettext("the pre-commit is not on the chain any more")
                 count += step_console(sector, SectorEvent.REVERT_PRECOMMIT, now=now, note=note)
             elif there.epoch != sector.precommit_epoch:
                 count += _precommit_moved(sector, epoch=there.epoch, now=now)
@@ -199,7 +200,9 @@ def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: 
 
 
 def _precommit_moved(sector: Sector, *, epoch: int, now: datetime) -> bool:
-    note = f"the pre-commit stands at epoch {epoch} instead of {sector.precommit_epoch}"
+    note = gettext("the pre-commit stands at epoch {epoch} instead of {precommit_epoch}").format(
+        epoch=epoch, precommit_epoch=sector.precommit_epoch
+    )
     if sector.state == SectorState.PRECOMMIT_LANDED:
         return bool(
             Sector.objects.filter(pk=sector.pk, state=sector.state).update(

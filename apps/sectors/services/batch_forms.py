@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
+from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.sectors.onchain import messages_try, pledge_read, trial_message
@@ -52,8 +53,12 @@ class BatchForm:
         """Return what the timeline says of an aggregate."""
         if not self.aggregate:
             return ""
-        saved = f", {self.gas_saved:,} gas less than with a proof each" if self.gas_saved else ""
-        return f"one proof for {plural(len(self.parts), 'sector')}{saved}"
+        sectors = plural(len(self.parts), "sector")
+        if not self.gas_saved:
+            return gettext("one proof for {sectors}").format(sectors=sectors)
+        return gettext("one proof for {sectors}, {gas} gas less than with a proof each").format(
+            sectors=sectors, gas=f"{self.gas_saved:,}"
+        )
 
 
 def commit_form(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import Conflict, DomainError
@@ -137,7 +138,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last_epoch(batch, network=work.network) < work.head.height:
-        batch_fail(batch, error="too old before it was sent", exit_code=None, work=work)
+        batch_fail(batch, error=gettext("too old before it was sent"), exit_code=None, work=work)
     else:
         batch_push(batch, network=work.network)
 
@@ -150,7 +151,7 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
             _returned_move(batch, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or f"the message was {message.state.lower()}"
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
         batch_fail(batch, error=words, exit_code=None, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
@@ -161,7 +162,9 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if message.state != MessageState.LANDED or not is_deep:
         return
     if message.exit_code != 0:
-        words = f"the message ended with {exit_code_text(message.exit_code)}"
+        words = gettext("the message ended with {exit_code}").format(
+            exit_code=exit_code_text(message.exit_code)
+        )
         batch_fail(batch, error=words, exit_code=message.exit_code, work=work)
         return
     _landed(batch, message, work)
@@ -183,7 +186,10 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
     absent = look(sectors, miner=batch.miner, client=work.client, key=work.head.key, now=work.now)
     for sector in absent:
         _sector_failed(
-            sector, error="the message landed, but the chain does not know the sector", kind=kind, work=work
+            sector,
+            error=gettext("the message landed, but the chain does not know the sector"),
+            kind=kind,
+            work=work,
         )
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
@@ -240,6 +246,8 @@ def _reverted(batch: Batch, work: SealingContext) -> None:
     event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):
         if str(event) in Sector.TRANSITIONS[sector.state]:
-            step_console(sector, event, now=work.now, note="the message left the chain in a reorganisation")
+            step_console(
+                sector, event, now=work.now, note=gettext("the message left the chain in a reorganisation")
+            )
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -24,15 +25,17 @@ def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by
     Raises BadValue naming the field, NotAllowed.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     for name, value in values.items():
         if name not in BATCH_FIELDS:
-            raise BadValue("there is no such setting", field=name)
+            raise BadValue(gettext("there is no such setting"), field=name)
         if name in FLAGS:
             continue
         least, most = LIMITS.get(name, (0, FIL))
         if value is not None and not least <= value <= most:
-            raise BadValue(f"must be from {least} to {most}", field=name)
+            raise BadValue(
+                gettext("must be from {least} to {most}").format(least=least, most=most), field=name
+            )
     with transaction.atomic():
         row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
         before = {name: getattr(row, name) for name in values}

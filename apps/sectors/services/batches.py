@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
@@ -212,7 +213,9 @@ def _close(
         make = _precommit_parts if kind is PRE_COMMIT else _commit_parts
         parts = make(miner, sectors, work)
     except NodeRefused as refusal:
-        sectors_requeue(sectors, error=f"the node refuses: {refusal.reason}", work=work)
+        sectors_requeue(
+            sectors, error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
+        )
         return False
     messages = [
         trial_message(
@@ -266,7 +269,9 @@ def _commit_parts(miner: Miner, sectors: Sequence[Sector], work: SealingContext)
         if there is None:  # the watch of pre-commits sets the sector back, or finds it proven
             continue
         if sector.final_proof.seed_epoch != sector.seed_epoch:
-            step_console(sector, SectorEvent.RESEED, now=work.now, note="the proof is for another seed")
+            step_console(
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is for another seed")
+            )
             continue
         value = 0
         if work.policy.send_funds:
@@ -321,7 +326,7 @@ def _write(
             gas_saved=form.gas_saved,
         )
         if kind is not PRE_COMMIT:
-            aggregate_end(miner, chosen[0].sector.seal_proof, why="its batch was written")
+            aggregate_end(miner, chosen[0].sector.seal_proof, why=gettext("its batch was written"))
         reference: dict[str, Any] = {kind.column: batch}
         note = "; ".join(filter(None, (form.text, funds_text(value=needed - own, from_balance=own))))
         for (_, sector), job in zip(kept, locked, strict=True):

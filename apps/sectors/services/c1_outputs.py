@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.disk import DiskFull, DiskLevel, disk_space
 from apps.pieces.files import CHUNK_BYTES, bytes_read
 from apps.sectors.c1_files import c1_path
@@ -54,7 +56,10 @@ def c1_take(job_id: str, source: Source, *, token: int, tenant_id: int) -> None:
             while chunk := source.read(CHUNK_BYTES):
                 taken += len(chunk)
                 if taken > C1_MAX_BYTES:
-                    raise BadReport(f"must have at most {C1_MAX_BYTES} bytes", field="data")
+                    raise BadReport(
+                        gettext("must have at most {limit} bytes").format(limit=C1_MAX_BYTES),
+                        field="data",
+                    )
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import DomainError
@@ -185,7 +186,7 @@ def _accepted(
         elif code in RETRYABLE_EXITS:  # the sender or the node: tried again with the next head
             SectorChange.objects.filter(pk=one[0].pk).update(error=error, updated_at=work.now)
         else:
-            note = f"the chain would refuse it: {error}"
+            note = gettext("the chain would refuse it: {error}").format(error=error)
             change_step(one[0], ChangeEvent.FAIL, now=work.now, note=note, error=error, exit_code=code)
     return good
 
@@ -286,7 +287,7 @@ def _push_closed(batch: Batch, work: SealingContext) -> None:
     if messages_by_ids([batch.message_id]):  # a kill came between push and note
         batch_sent(batch)
     elif last is not None and last < work.head.height:
-        _requeue(batch, error="its deadline took no changes any more before it was sent", work=work)
+        _requeue(batch, error=gettext("its deadline took no changes any more before it was sent"), work=work)
     else:
         change_batch_push(batch, work)
 
@@ -301,9 +302,9 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     if batch.state == BatchState.SENT and message.state == MessageState.UNFILLED:
         _wait_note(batch, message, work)
     elif batch.state == BatchState.SENT and message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or f"the message was {message.state.lower()}"
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
         if batch.error and batch.error != words:
-            words = f"{words}; until then: {batch.error}"
+            words = gettext("{words}; until then: {error}").format(words=words, error=batch.error)
         if _was_never_sent(message):
             _requeue(batch, error=words, work=work)
         else:
@@ -311,7 +312,9 @@ def _follow(batch: Batch, message: Message, work: SealingContext) -> None:
     elif is_deep and message.exit_code == 0:
         _landed(batch, message, work)
     elif is_deep and batch.state == BatchState.SENT:
-        words = f"the message ended with {exit_code_text(message.exit_code)}"
+        words = gettext("the message ended with {exit_code}").format(
+            exit_code=exit_code_text(message.exit_code)
+        )
         _fail(batch, error=words, exit_code=message.exit_code, work=work)
 
 
@@ -337,7 +340,7 @@ def _landed(batch: Batch, message: Message, work: SealingContext) -> None:
         if there is None if change.kind == ChangeKind.TERMINATE else is_extended:
             change_step(change, ChangeEvent.LAND, now=work.now, error="", exit_code=0)
         else:
-            error = "the message landed, but the chain has the sector as it was"
+            error = gettext("the message landed, but the chain has the sector as it was")
             change_step(change, ChangeEvent.FAIL, now=work.now, note=error, error=error)
     advance(batch, "LAND", landed_height=message.height, exit_code=0, error="", updated_at=work.now)
     publish(Change("batch", batch.pk, batch.miner.tenant_id))
@@ -368,7 +371,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
     """A landed message left the chain: its sectors are as before until it lands again."""
-    note = "the message left the chain in a reorganisation"
+    note = gettext("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
         change_step(change, ChangeEvent.REVERT, now=work.now, note=note)
     advance(batch, "REVERT", landed_height=None, exit_code=None, updated_at=work.now)

@@ -10,6 +10,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.errors import NetworkUnknown
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.validate import PushItem
@@ -191,12 +193,12 @@ def _state_refusal(sector: Sector, under_way: str | None) -> str:
     """Return why a sector cannot be changed by its state here."""
     if under_way is not None:
         word = "termination" if under_way == ChangeKind.TERMINATE else "extension"
-        return f"its {word} is under way"
+        return gettext("its {word} is under way").format(word=word)
     if sector.state == SectorState.TERMINATED:
-        return "it is terminated already"
+        return gettext("it is terminated already")
     if sector.state == SectorState.ABORTED:
-        return "it was aborted"
-    return "it is not proven yet: wait for its commit, or abort it"
+        return gettext("it was aborted")
+    return gettext("it is not proven yet: wait for its commit, or abort it")
 
 
 GONE: Final = "the chain has ended it already"
@@ -207,7 +209,11 @@ def _terminations(
 ) -> list[SectorPrice]:
     reward = reward_estimate()
     if reward is None:
-        raise NetworkUnknown("no node has told the rewards by which the fee is reckoned")
+        raise NetworkUnknown(
+            gettext(
+                "the fee cannot be estimated: no node answered with the network's rewards; try again later"
+            )
+        )
     live = _live(miner, sectors, client=client, head=head)
     windows = Windows.read(client, miner.address, key=head.key, height=head.height)
     return [
@@ -298,7 +304,7 @@ def _gas_add(
         return
     run = change_run(miner, plan.request.kind, now, client=client, head=head)
     if run.exit_code:
-        plan.trial_error = run.error or f"exit code {run.exit_code}"
+        plan.trial_error = run.error or gettext("exit code {exit_code}").format(exit_code=run.exit_code)
         plan.gas_expected = plan.gas_max = None
         return
     plan.gas_expected += run.cost_expected * len(prices) // len(now)
@@ -323,8 +329,12 @@ def change_run(
 def accepted_required(plan: ChangePlan) -> None:
     """Raise ChangeRefused if a change can be done for none of the sectors, or the chain would refuse it."""
     if plan.trial_error:
-        raise ChangeRefused(f"the chain would refuse it: {plan.trial_error}")
+        raise ChangeRefused(gettext("the chain would refuse it: {error}").format(error=plan.trial_error))
     if not plan.accepted:
         one = plan.sectors[0] if plan.sectors else None
-        why = "no sector was named" if one is None else f"sector {one.sector.number}: {one.refusal}"
+        why = (
+            gettext("no sector was named")
+            if one is None
+            else gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
+        )
         raise ChangeRefused(why)

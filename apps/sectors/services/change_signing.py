@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import DomainError
 from apps.miners.selectors import sender_choose
 from apps.miners.states import Use
@@ -44,7 +46,11 @@ def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
         try:
             refused = policy_try(by, sender, message).error
         except DomainError as error:
-            return f"the signer of {sender} was not asked: {error.reason}"
+            return gettext("the signer of {sender} was not asked: {reason}").format(
+                sender=sender, reason=error.reason
+            )
         if refused:
-            return f"the signer of {sender} would refuse {METHOD_NAMES[kind]}: {refused}"
+            return gettext("the signer of {sender} would refuse {method}: {refused}").format(
+                sender=sender, method=METHOD_NAMES[kind], refused=refused
+            )
     return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.disk import disk_require
 from apps.core.formatting import plural
@@ -55,11 +56,15 @@ def changes_request(
     """
     disk_require()
     if len(sectors) > CHANGES_MAX:
-        raise ChangeRefused(f"at most {CHANGES_MAX} sectors at a time")
+        raise ChangeRefused(gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX))
     plan = changes_plan(sectors, request, client=client, head=head, network=network)
     accepted_required(plan)
     if count is not None and len(plan.accepted) != count:
-        raise ChangeRefused(f"it can be done for {plural(len(plan.accepted), 'sector')} now, not for {count}")
+        raise ChangeRefused(
+            gettext("it can be done for {sectors} now, not for {count}").format(
+                sectors=plural(len(plan.accepted), "sector"), count=count
+            )
+        )
     with transaction.atomic():
         made = [
             change
@@ -67,7 +72,7 @@ def changes_request(
             if (change := _change_write(price, plan, by=by, now=now)) is not None
         ]
         if not made:
-            raise ChangeRefused("somebody else was faster: look at the sectors again")
+            raise ChangeRefused(gettext("somebody else was faster: look at the sectors again"))
         _request_audit(plan, made, by=by)
     return plan, made
 
@@ -185,7 +190,9 @@ def _sector_follow(
 def change_cancel(change: SectorChange, *, by: Principal, now: datetime) -> None:
     """Withdraw a change whose message was not sent yet.  Raises ChangeSent."""
     if change.state not in QUEUED or not change_step(change, ChangeEvent.CANCEL, now=now, actor=by.actor):
-        raise ChangeSent("its message was sent, or it has ended: it cannot be cancelled", field="change")
+        raise ChangeSent(
+            gettext("its message was sent, or it has ended: it cannot be cancelled"), field="change"
+        )
     target = f"{change.sector.miner} / {change.sector.number}"
     after = {"cancelled": change.kind.lower()}
     audit_record(principal=by, action="sector.change-cancel", target=target, after=after)

@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import LostRace
 from apps.core.transitions import advance
 from apps.sectors.models import Job
@@ -70,7 +72,9 @@ def _look_end(look: Job | None, *, now: datetime) -> None:
     if look is None or look.state not in (JobState.READY, JobState.LEASED):
         return
     with suppress(LostRace):  # it was ended this moment, which is as good
-        advance(look, "FAIL", worker=None, lease_until=None, error="not needed any more", updated_at=now)
+        advance(
+            look, "FAIL", worker=None, lease_until=None, error=gettext("not needed any more"), updated_at=now
+        )
 
 
 def files_wait(one: Held) -> str:
@@ -80,7 +84,7 @@ def files_wait(one: Held) -> str:
     """
     sector, look = one.sector, one.told.look
     if not sector.store:
-        return "it lies in no store yet: submit where its files are first"
+        return gettext("it lies in no store yet: submit where its files are first")
     if one.told.looked_at is not None:
         return ""
     if sector.paused_at is not None:
@@ -93,7 +97,12 @@ def files_wait(one: Held) -> str:
         if not reason:
             one.told.looked_at = one.now
             one.told.save()
-            one.note("FILES_SEEN", f"in store {sector.store} by {look.result.get('worker') or 'a prover'}")
+            one.note(
+                "FILES_SEEN",
+                gettext("in store {store} by {worker}").format(
+                    store=sector.store, worker=look.result.get("worker") or gettext("a prover")
+                ),
+            )
             return ""
         one.told.look = None
         one.told.save()
@@ -102,7 +111,7 @@ def files_wait(one: Held) -> str:
         sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
         one.job, one.sector = job_locked(sector.pk)
         return error
-    return f"no prover has looked at its files in store {sector.store} yet"
+    return gettext("no prover has looked at its files in store {store} yet").format(store=sector.store)
 
 
 def _bad(look: Job, sector: Sector) -> str:
@@ -110,7 +119,7 @@ def _bad(look: Job, sector: Sector) -> str:
     if sector.number not in map(int, look.result.get("faults", ())):
         return ""
     told = {int(bad["number"]): str(bad["reason"]) for bad in look.result.get("bad", ())}
-    return told.get(sector.number) or "they cannot be read"
+    return told.get(sector.number) or gettext("they cannot be read")
 
 
 def files_mended(one: Held) -> None:

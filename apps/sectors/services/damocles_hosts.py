@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
@@ -110,7 +111,13 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
     worker.seen_at, worker.host = now, principal.source[:100]
     worker.version = ping.version[:100]
-    worker.last_error = f"{ping.errors} of {ping.threads} threads have an error" if ping.errors else ""
+    worker.last_error = (
+        gettext("{errors} of {threads} threads have an error").format(
+            errors=ping.errors, threads=ping.threads
+        )
+        if ping.errors
+        else ""
+    )
     busy = _namesakes_note(worker, ping, source=principal.source[:100], now=now)
     _commands_obey(worker, now=now)
     worker.save()
@@ -162,11 +169,11 @@ def _namesakes_note(worker: Worker, ping: Ping, *, source: str, now: datetime) -
     worker.hardware = {**worker.hardware, PINGS: others | {place: own}}
     if not beside:
         return ping.busy
-    places = " and from ".join(sorted((place, *beside)))
-    worker.last_error = (
-        f"{len(beside) + 1} damocles-workers ping as {ping.name}, from {places}:"
-        " set worker.name in each one's file, and start them again"
-    )
+    places = gettext(" and from ").join(sorted((place, *beside)))
+    worker.last_error = gettext(
+        "{count} damocles-workers ping as {name}, from {places}: set worker.name in each one's"
+        " file, and start them again"
+    ).format(count=len(beside) + 1, name=ping.name, places=places)
     counts = [ping.busy, *(one["busy"] for one in beside.values())]
     return None if None in counts else sum(counts)
 

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.core.errors import Conflict
 from apps.core.live import Change, publish
@@ -202,7 +203,7 @@ def proof_reset(principal: Principal, name: str, *, now: datetime) -> None:
             at=now,
             actor=principal.actor,
             worker=job.worker,
-            note=f"reset by {principal.actor}",
+            note=gettext("reset by {actor}").format(actor=principal.actor),
         )
         fresh = {"lease_token": lease_token_next(), "updated_at": now}
         if job.state == JobState.LEASED:
@@ -218,7 +219,7 @@ def proof_remove(principal: Principal, name: str, *, now: datetime) -> None:
     uuid, _ = _named(name)
     job = _open(principal, uuid)
     _audit(principal, "proving.job-remove", job)
-    words = f"removed by {principal.actor}"
+    words = gettext("removed by {actor}").format(actor=principal.actor)
     advance(job, "FAIL", worker=None, lease_until=None, error=words, updated_at=now)
     publish(Change("job", job.pk, job.miner.tenant_id))
 
@@ -228,7 +229,7 @@ def _open(principal: Principal, uuid: str) -> Job:
     found = _own(principal, uuid)
     job = Job.objects.select_for_update(of=("self",)).select_related("miner", "worker").get(pk=found.pk)
     if job.state in ENDED:
-        raise Conflict("the proof's job is over")
+        raise Conflict(gettext("the proof's job is over"))
     return job
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -143,7 +144,11 @@ class Held:
         if holder is None or holder == worker or self.sector.state != SectorState.ALLOCATED:
             return
         if holder.host != self.principal.source[:100]:
-            raise NotDamocles(f"{name} was given to {holder.name} since: its files are kept")
+            raise NotDamocles(
+                gettext("{name} was given to {host} since: its files are kept").format(
+                    name=name, host=holder.name
+                )
+            )
 
     def data_refusal(self, step: str) -> str:
         """Release a sector of clients' data whose worker goes on with zeros; return why, empty for others."""
@@ -246,7 +251,9 @@ def sector_find(principal: Principal, name: SectorName) -> Sector:
     )
     row = rows.first() if principal.may_mine(name.miner_id) else None
     if row is None:
-        raise NotDamocles(f"{name} is no sector of this token here: its files are kept")
+        raise NotDamocles(
+            gettext("{name} is not a sector of this token: its files are kept").format(name=name)
+        )
     return row
 
 
@@ -260,7 +267,7 @@ def held(principal: Principal, name: SectorName, *, now: datetime) -> Iterator[H
             DamoclesSector.objects.get_or_create(sector=sector)
         told = DamoclesSector.objects.select_for_update().filter(sector=sector).first()
         if told is None or not _is_theirs(job.sticky_worker):
-            raise NotDamocles(f"{name} is not sealed by a damocles-worker")
+            raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
         told.named_at = now
         told.save(update_fields=["named_at"])
         yield Held(sector, job, told, principal, now)
@@ -280,7 +287,7 @@ def damocles_told(principal: Principal, name: SectorName, *, now: datetime) -> t
                 one.lease()
             return one.sector, one.told
     if not _is_theirs(told.sector.job.sticky_worker):
-        raise NotDamocles(f"{name} is not sealed by a damocles-worker")
+        raise NotDamocles(gettext("{name} is not sealed by a damocles-worker").format(name=name))
     DamoclesSector.objects.filter(pk=told.pk).update(named_at=now)
     return sector, told
 
@@ -337,7 +344,11 @@ def damocles_ticket(principal: Principal, name: SectorName, *, work: SealingCont
         )
         sector.refresh_from_db()
     if sector.ticket is None:
-        raise NotThatFar(f"{name} gets no ticket now: {sector.error or sector.state}")
+        raise NotThatFar(
+            gettext("{name} gets no ticket now: {error}").format(
+                name=name, error=sector.error or sector.state
+            )
+        )
     with held(principal, name, now=work.now) as one:
         one.lease()
     return sector
@@ -354,7 +365,9 @@ def damocles_report(
     with held(principal, name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.told.finished_at is not None:
-            return True, f"the sector is {sector.state.lower()}" if sector.state in ENDED_SECTORS else ""
+            if sector.state not in ENDED_SECTORS:
+                return True, ""
+            return True, gettext("the sector is {state}").format(state=sector.state.lower())
         if reported.step not in REACHED:  # nothing is made there yet, or it has failed at the first step
             one.holder_require(name, worker)
         _host_note(one, worker)
@@ -378,7 +391,13 @@ def _host_note(one: Held, worker: Worker) -> None:
         return
     one.bind(worker)
     if before is not None and one.told.location:
-        one.note(HOST_CHANGED, f"{before.name} had it before, in {one.told.location}", is_error=True)
+        one.note(
+            HOST_CHANGED,
+            gettext("{host} had it before, in {location}").format(
+                host=before.name, location=one.told.location
+            ),
+            is_error=True,
+        )
 
 
 def _failure_note(one: Held, reported: Reported) -> None:
@@ -410,7 +429,11 @@ def damocles_finish(principal: Principal, name: SectorName, *, now: datetime) ->
         if one.sector.state in ENDED_SECTORS:
             return
         if one.is_before(SectorState.C2_DONE):
-            raise NotThatFar(f"{name} is {one.sector.state}: its proof was not submitted")
+            raise NotThatFar(
+                gettext("{name} is {state}: its proof was not submitted").format(
+                    name=name, state=one.sector.state
+                )
+            )
         if one.told.finished_at is None:
             one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0
             one.told.save()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext
+
 from apps.chain.selectors import head_current, network_current
 from apps.sectors.errors import BadReport, NotThatFar
 from apps.sectors.models import Sector, SectorProof
@@ -58,7 +60,7 @@ def damocles_precommit(
     with held(principal, name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
-            return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
+            return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
         one.lease()
         is_first = one.is_before(SectorState.PERSISTED)
         if not is_first and _is_same(sector, made):
@@ -71,7 +73,11 @@ def damocles_precommit(
         columns = {"comm_d": made.comm_d, "comm_r": made.comm_r}
         if is_first:
             if not one.forward(SectorState.PERSISTED, **columns, store=""):
-                raise NotThatFar(f"{name} is {one.sector.state}: the console's step comes first")
+                raise NotThatFar(
+                    gettext("{name} is {state}: the console's step comes first").format(
+                        name=name, state=one.sector.state
+                    )
+                )
         else:
             Sector.objects.filter(pk=sector.pk).update(**columns, updated_at=now)
             one.note("REPLACED", "its worker has submitted other commitments")
@@ -89,9 +95,11 @@ def _precommit_refusal(one: Held, made: PreCommitted) -> Submitted | None:
     """Return why commitments are not taken; a sector whose thread had stopped goes on.  Raises NotThatFar."""
     sector = one.sector
     if sector.paused_at is not None and not one.told.is_failed_there:
-        raise NotThatFar(f"the sector waits: {sector.error}")
+        raise NotThatFar(gettext("the sector waits: {error}").format(error=sector.error))
     if made.seal_proof != sector.seal_proof:
-        return SubmitResult.MISMATCHED, f"the sector's proof type is {sector.seal_proof}"
+        return SubmitResult.MISMATCHED, gettext("the sector's proof type is {seal_proof}").format(
+            seal_proof=sector.seal_proof
+        )
     if made.comm_d != comm_d_of(sector):
         return SubmitResult.MISMATCHED, "this is not the commitment of the sector's pieces"
     if (bytes(sector.ticket or b""), sector.ticket_epoch) != (made.ticket, made.ticket_epoch):
@@ -118,7 +126,7 @@ def precommit_standing(principal: Principal, name: SectorName, *, now: datetime)
     """
     sector, _ = damocles_told(principal, name, now=now)
     if sector.state in ENDED_SECTORS:
-        return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
+        return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
     if not _is_before(sector, SectorState.PRECOMMIT_LANDED):
         return OnChainState.LANDED, ""
     if _is_before(sector, SectorState.PERSISTED):
@@ -126,7 +134,9 @@ def precommit_standing(principal: Principal, name: SectorName, *, now: datetime)
             return OnChainState.NOT_FOUND, "no pre-commit was submitted"
         if sector.paused_at is not None:
             return OnChainState.PENDING, sector.error
-        return OnChainState.FAILED, f"the sector went back, it is {sector.state}: submit the pre-commit again"
+        return OnChainState.FAILED, gettext(
+            "the sector went back, it is {state}: submit the pre-commit again"
+        ).format(state=sector.state)
     sent = sector.state == SectorState.PRECOMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
 
@@ -145,17 +155,29 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
         files_mended(one)
         sector = one.sector
         if one.is_before(SectorState.PERSISTED):
-            raise NotThatFar(f"{name} is {sector.state}: its commitments were not submitted")
+            raise NotThatFar(
+                gettext("{name} is {state}: its commitments were not submitted").format(
+                    name=name, state=sector.state
+                )
+            )
         if sector.store == store.name:
             return True
         if sector.store and not one.is_before(SectorState.COMMIT_LANDED):
-            raise NotThatFar(f"{name} is proven out of store {sector.store}: move it there")
+            raise NotThatFar(
+                gettext("{name} is proven out of store {store}: move it there").format(
+                    name=name, store=sector.store
+                )
+            )
         if not provers_of_store(store, now=now):
-            raise NotThatFar(f"no prover that is there reads store {store.name}: attach it to one first")
+            raise NotThatFar(
+                gettext("no prover that is there reads store {store}: attach it to one first").format(
+                    store=store.name
+                )
+            )
         Sector.objects.filter(pk=sector.pk).update(store=store.name, updated_at=now)
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
-        one.note("STORED", f"in store {store.name}")
+        one.note("STORED", gettext("in store {store}").format(store=store.name))
         look_begin(one)
     return True
 
@@ -178,7 +200,11 @@ def damocles_seed(principal: Principal, name: SectorName, *, work: SealingContex
         one.go_on()
         sector = one.sector
         if sector.state in ENDED_SECTORS or one.is_before(SectorState.PRECOMMIT_LANDED):
-            raise NotThatFar(f"{name} is {sector.state}: its pre-commit has not landed")
+            raise NotThatFar(
+                gettext("{name} is {state}: its pre-commit has not landed").format(
+                    name=name, state=sector.state
+                )
+            )
     if sector.state == SectorState.PRECOMMIT_LANDED and sector.paused_at is None:
         seeds_assign(
             SectorsInProgress([sector]),
@@ -212,7 +238,7 @@ def damocles_proof(
     with held(principal, name, now=now) as one:
         sector = one.sector
         if sector.state in ENDED_SECTORS:
-            return SubmitResult.REJECTED, f"the sector is {sector.state.lower()}"
+            return SubmitResult.REJECTED, gettext("the sector is {state}").format(state=sector.state.lower())
         one.lease()
         if one.is_before(SectorState.C2_DONE):
             taken = _proof_first(one, proof)
@@ -241,10 +267,16 @@ def _proof_first(one: Held, proof: bytes) -> Submitted | str:
     one.go_on()
     waits = files_wait(one)
     if waits or one.sector.paused_at is not None:
-        return f"sector {one.sector.number} waits: {waits or one.sector.error}"
+        return gettext("sector {number} waits: {waits}").format(
+            number=one.sector.number, waits=waits or one.sector.error
+        )
     taken = _proof_take(one.sector, proof)
     if taken[0] is SubmitResult.ACCEPTED and not one.forward(SectorState.C2_DONE):
-        raise NotThatFar(f"sector {one.sector.number} is {one.sector.state}: the console's step comes first")
+        raise NotThatFar(
+            gettext("sector {number} is {state}: the console's step comes first").format(
+                number=one.sector.number, state=one.sector.state
+            )
+        )
     return taken
 
 
@@ -263,7 +295,7 @@ def proof_standing(principal: Principal, name: SectorName, *, now: datetime) -> 
     """Return where a sector's commit is.  Raises NotDamocles."""
     sector, told = damocles_told(principal, name, now=now)
     if sector.state in ENDED_SECTORS:
-        return OnChainState.SHOULD_ABORT, f"the sector is {sector.state.lower()}"
+        return OnChainState.SHOULD_ABORT, gettext("the sector is {state}").format(state=sector.state.lower())
     if not _is_before(sector, SectorState.COMMIT_LANDED):
         return OnChainState.LANDED, ""
     if _is_before(sector, SectorState.C2_DONE):
@@ -274,7 +306,9 @@ def proof_standing(principal: Principal, name: SectorName, *, now: datetime) -> 
             return OnChainState.PERM_FAILED, SEED_AGAIN
         if sector.paused_at is not None:
             return OnChainState.PENDING, sector.error
-        return OnChainState.FAILED, f"the sector went back, it is {sector.state}: submit the proof again"
+        return OnChainState.FAILED, gettext(
+            "the sector went back, it is {state}: submit the proof again"
+        ).format(state=sector.state)
     sent = sector.state == SectorState.COMMIT_SENT
     return OnChainState.PACKED if sent else OnChainState.PENDING, sector.error
 

@@ -6,6 +6,7 @@ from copy import copy
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict
 from apps.sectors.errors import FailureUnknown
@@ -49,14 +50,19 @@ def sector_state_set(sector: Sector, state: str, *, reason: str, by: Principal, 
     made.  The reason is kept.  Raises BadValue, Conflict for one that has ended.
     """
     if not reason.strip():
-        raise BadValue("say why: it is kept", field="reason")
+        raise BadValue(gettext("give a reason: the history keeps it"), field="reason")
     if state not in list(SectorState) or state in ENDED_SECTORS:
-        raise BadValue("there is no such state, or nobody sets it by hand", field="state")
+        raise BadValue(gettext("there is no such state, or nobody sets it by hand"), field="state")
     job, fresh = job_locked(sector.pk)
     if fresh.state in ENDED_SECTORS:
-        raise Conflict(f"sector {fresh.number} is {fresh.state.lower()}: that is for good", field="state")
+        raise Conflict(
+            gettext("sector {number} is {state}, which is final").format(
+                number=fresh.number, state=fresh.state.lower()
+            ),
+            field="state",
+        )
     if fresh.state == state:
-        raise BadValue("it is in this state already", field="state")
+        raise BadValue(gettext("it is in this state already"), field="state")
     before = copy(fresh)
     sector_step(fresh, f"{RECOVER_TO}{state}", job=job, now=now, actor=by.actor, note=reason, paused_at=None)
     sector_audit(by, "sector.state-set", before, fresh, note=reason)

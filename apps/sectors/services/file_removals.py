@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.formatting import plural
 from apps.sectors.ended_sectors import landed_termination
@@ -65,25 +66,25 @@ def removals_plan(sectors: Sequence[Sector], *, work: SealingContext) -> list[Fi
 
 
 def _planned(sector: Sector, work: SealingContext, *, is_live: bool) -> FileRemoval:
-    refusal = "the chain has it" if is_live else _refusal(sector, work)
+    refusal = gettext("the chain has it") if is_live else _refusal(sector, work)
     hosts = () if refusal else tuple(hosts_with_files(sector, job=sector.job))
     if not refusal and not hosts:
-        refusal = f"no sealing host has its store {sector.store}".rstrip()
+        refusal = gettext("no sealing host has its store {store}").format(store=sector.store).rstrip()
     return FileRemoval(sector, refusal=refusal, hosts=tuple(host.name for host in hosts))
 
 
 def _refusal(sector: Sector, work: SealingContext) -> str:
     """Return why the files of a sector that the chain does not have stay; empty if they may go."""
     if sector.state == SectorState.ABORTED:
-        return "it was aborted: its hosts were told then"
+        return gettext("it was aborted: its hosts were told then")
     if sector.removal_asked_at is not None:
-        return "its hosts were told already"
+        return gettext("its hosts were told already")
     if sector.state not in (SectorState.TERMINATED, SectorState.PROVING):
-        return "it is being sealed"
+        return gettext("it is being sealed")
     if sector.runs.exclude(state__in=RUN_FINAL).exists():
-        return "its snap-up or rebuild is under way: abort that first"
+        return gettext("its snap-up or rebuild is under way: abort that first")
     if sector.moves.filter(state__in=OPEN_MOVES).exists():
-        return "it moves to another store: cancel that first"
+        return gettext("it moves to another store: cancel that first")
     return _early(sector, work)
 
 
@@ -91,18 +92,24 @@ def _early(sector: Sector, work: SealingContext) -> str:
     """Return until when a reorganisation may bring a sector back; empty where none can any more."""
     finality, height = work.network.chain_finality, work.head.height
     if sector.active:
-        return "the chain had it as active a moment ago"
+        return gettext("the chain had it as active a moment ago")
     if sector.state == SectorState.PROVING:
         if sector.expiration is None:
-            return "the chain has not ended it"
+            return gettext("the chain has not ended it")
         final = sector.expiration + work.network.proving.period + finality
-        return f"it expires for good at epoch {final}" if final > height else ""
+        return gettext("it expires for good at epoch {epoch}").format(epoch=final) if final > height else ""
     landed = landed_termination(sector)
     if landed is not None:
         final = landed + finality
-        return f"its termination is final at epoch {final}" if final > height else ""
+        return (
+            gettext("its termination is final at epoch {epoch}").format(epoch=final) if final > height else ""
+        )
     waits = timedelta(seconds=finality * work.network.epoch_s) - (work.now - sector.stage_since)
-    return f"its end is final in {int(waits.total_seconds())} s" if waits > timedelta() else ""
+    return (
+        gettext("its end is final in {seconds} s").format(seconds=int(waits.total_seconds()))
+        if waits > timedelta()
+        else ""
+    )
 
 
 def removals_request(
@@ -119,20 +126,24 @@ def removals_request(
     `count` that somebody has confirmed; NodeRefused, NodeUnavailable.
     """
     if len(sectors) > REMOVALS_MAX:
-        raise FilesKept(f"at most {REMOVALS_MAX} sectors at a time")
+        raise FilesKept(gettext("at most {limit} sectors at a time").format(limit=REMOVALS_MAX))
     plan = removals_plan(sectors, work=work)
     accepted = [one.sector for one in plan if not one.refusal]
     if not accepted:
         raise FilesKept(next((one.refusal for one in plan), "no sector was named"), field="sectors")
     if count is not None and len(accepted) != count:
-        raise FilesKept(f"it can be done for {plural(len(accepted), 'sector')} now, not for {count}")
+        raise FilesKept(
+            gettext("it can be done for {sectors} now, not for {count}").format(
+                sectors=plural(len(accepted), "sector"), count=count
+            )
+        )
     with transaction.atomic():
         told: dict[Miner, list[int]] = defaultdict(list)
         for sector in sorted(accepted, key=lambda one: one.pk):  # one order for all: no deadlock
             if _order(sector, by=by, work=work, reason=reason):
                 told[sector.miner].append(sector.number)
         if not told:
-            raise FilesKept("somebody else was faster: look at the sectors again", field="sectors")
+            raise FilesKept(gettext("somebody else was faster: look at the sectors again"), field="sectors")
         for miner, numbers in told.items():
             after = {"sectors": sorted(numbers), "bytes": len(numbers) * miner.sector_size}
             audit_record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -40,14 +41,22 @@ def values_read(given: Mapping[str, Any]) -> Values:
         prefix, _, stage = name.partition(".")
         key = f"{SLOTS}{stage.upper()}" if f"{prefix}." == SLOTS else name
         if key not in SETTABLE:
-            raise BadSettings(f"there is no setting {name}; there are {', '.join(SETTABLE)}")
+            raise BadSettings(
+                gettext("there is no setting {name}; there are {known}").format(
+                    name=name, known=", ".join(SETTABLE)
+                )
+            )
         most = SLOTS_MAX if key.startswith(SLOTS) else SETTING_MAX
         text = "" if value is None else str(value).strip()
         if text and not (text.isascii() and text.isdigit() and int(text) <= most):
-            raise BadSettings(f"{key} takes a whole number from 0 to {most}, not {text}")
+            raise BadSettings(
+                gettext("{key} takes a whole number from 0 to {most}, not {text}").format(
+                    key=key, most=most, text=text
+                )
+            )
         values[key] = int(text) if text else None
     if not values:
-        raise BadSettings("name at least one setting")
+        raise BadSettings(gettext("name at least one setting"))
     return values
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 from msgspec import to_builtins
 
 from apps.chain.selectors import head_current
@@ -104,7 +105,7 @@ def worker_register(
     before = None if is_new else {"boot": worker.boot_id, "version": worker.version, "host": worker.host}
     is_started = is_new or worker.boot_id != register.boot_id
     if is_started and not is_new:
-        leases_end(worker, now=now, reason="the worker was started again")
+        leases_end(worker, now=now, reason=gettext("the worker was started again"))
         worker.restarts += 1
         worker.registered_at = now
         upgrades_end(worker, now=now)
@@ -158,7 +159,7 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
     may be the ones that are given out next.
     """
     if must_register(worker):
-        leases_end(worker, now=now, reason="the database was restored from a backup")
+        leases_end(worker, now=now, reason=gettext("the database was restored from a backup"))
         publish(RECOVERY_CHANGE)
     HostInventory.objects.update_or_create(
         worker=worker,
@@ -238,7 +239,9 @@ def _lost_text(held: HeldJob) -> str:
     """Return why a worker does not hold a job any more."""
     job = Job.objects.filter(uuid=held.id).first() if is_uuid(held.id) else None
     why = "" if job is None else lease_over_text(job, held.progress.token)
-    return f"this lease is over: {why}" if why else "this lease is over"
+    return (
+        gettext("this lease is over: {reason}").format(reason=why) if why else gettext("this lease is over")
+    )
 
 
 def boot_check(worker: Worker, boot_id: str) -> None:

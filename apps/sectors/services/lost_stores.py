@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import connection, transaction
 from django.db.models import Count, Sum
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
@@ -120,11 +121,15 @@ def _refusal(store: Store, *, now: datetime) -> str:
     readable = store.attachments.filter(condition__in=READABLE, worker__retired_at=None)
     for row in readable.select_related("worker"):
         if not worker_is_away(row.worker, now=now):
-            return f"{row.worker.name} reads it: move its sectors or detach it instead"
+            return gettext("{host} reads it: move its sectors or detach it instead").format(
+                host=row.worker.name
+            )
         read_at = max(read_at, row.worker.seen_at)
     if now < read_at + LOST_AFTER:
         until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
-        return f"a host read it at {read_at:%H:%M} UTC, it may come back: not to be forgotten until {until}"
+        return gettext(
+            "a host read it at {time} UTC, it may come back: it cannot be forgotten before {until}"
+        ).format(time=f"{read_at:%H:%M}", until=until)
     return ""
 
 
@@ -137,7 +142,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     moves = moves_locked(store)
     locked = Store.objects.select_for_update().get(pk=store.pk)
     if confirm.strip() != locked.name:
-        raise BadValue(f"type {locked.name} to confirm", field="confirm")
+        raise BadValue(gettext("type {store} to confirm").format(store=locked.name), field="confirm")
     lost = lost_store(locked, now=now)
     if lost.refusal:
         raise StoreRefused(lost.refusal)
@@ -147,7 +152,7 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     lying = _lying_in(locked).select_for_update().order_by("pk")
     rows = dict(lying.values_list("pk", "state"))
     proving = [pk for pk, state in rows.items() if state == SectorState.PROVING]
-    note = f"its store {locked.name} was lost"
+    note = gettext("its store {store} was lost").format(store=locked.name)
     _timelines_write(proving, FILES_LOST, note=note, actor=by.actor, now=now)
     _timelines_write([*rows.keys() - proving], STORE_FORGOTTEN, note=note, actor=by.actor, now=now)
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
@@ -195,11 +200,15 @@ def files_find(store: Store, *, actor: str, now: datetime) -> None:
     if not known:
         return
     live = [pk for pk, _, state in known if state not in ENDED_SECTORS]
-    _timelines_write(live, FILES_FOUND, note=f"in {store.name}", actor=actor, now=now)
+    _timelines_write(
+        live, FILES_FOUND, note=gettext("in {store}").format(store=store.name), actor=actor, now=now
+    )
     Sector.objects.filter(pk__in=[pk for pk, _, _ in known]).update(
         store=store.name, files_lost_at=None, lost_uid="", updated_at=now
     )
-    note = f"it was forgotten and is read again, with {plural(len(live), 'sector')}"
+    note = gettext("it was forgotten and is read again, with {sectors}").format(
+        sectors=plural(len(live), "sector")
+    )
     event_write(store, CHANGED, actor=actor, note=note, now=now)
     for _, uuid, _ in known[:NAMED_MAX]:
         publish(Change("sector", str(uuid), store.tenant_id))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q, Sum
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core import formatting
@@ -102,4 +103,6 @@ def funds_text(*, value: int, from_balance: int) -> str:
     if not from_balance:
         return ""
     own = formatting.amount_text(from_balance)
-    return f"{own} of the miner's balance, {formatting.amount_text(value)} sent with it"
+    return gettext("{balance} of the miner's balance, {amount} sent with it").format(
+        balance=own, amount=formatting.amount_text(value)
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import DomainError
 from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector
@@ -37,11 +39,11 @@ def missing_plan(findings: Sequence[StoreFinding]) -> dict[int, str]:
 def _refusal(finding: StoreFinding, changes: dict[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.MISSING or sector is None:
-        return "it is no sector that is missing"
+        return gettext("it is no sector that is missing")
     if sector.tenant_id != store.tenant_id or sector.store != store.name:
-        return "its row does not name this store any more"
+        return gettext("its row does not name this store any more")
     if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
-        return "it is not proving"
+        return gettext("it is not proving")
     return changes.get(sector.pk, "")
 
 
@@ -55,9 +57,9 @@ def missing_drop(
     if files is None:
         return NOTHING_TOLD
     if all(one.state != FileState.MISSING for one in files):
-        return "its files are there: scan again"
+        return gettext("its files are there: scan again")
     if finding.sector is None:
-        return "its row is gone"
+        return gettext("its row is gone")
     job, sector = job_locked(finding.sector.pk)
     try:
         unchanged_lock(sector)
@@ -66,14 +68,20 @@ def missing_drop(
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == finding.store.name and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING or sector.removal_asked_at is not None:
-        return "the sector was changed meanwhile: scan again"
+        return gettext("the sector was changed meanwhile: scan again")
     # No `lost_uid`: the store is still there, and its next look would name it again.
     Sector.objects.filter(pk=sector.pk).update(store="", files_lost_at=now, updated_at=now)
     copies_forget(sector.pk, finding.store.name)
-    note = f"missing in {finding.store.name}"
+    note = gettext("missing in {store}").format(store=finding.store.name)
     JobEvent.objects.create(
         job=job, event=FILES_MISSING, from_state="", to_state="", at=now, actor=order.actor, note=note
     )
-    event_write(finding.store, FILES_MISSING, actor=order.actor, note=f"sector {finding.name}", now=now)
+    event_write(
+        finding.store,
+        FILES_MISSING,
+        actor=order.actor,
+        note=gettext("sector {sector}").format(sector=finding.name),
+        now=now,
+    )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
     return ""

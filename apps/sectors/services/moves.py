@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -77,13 +78,17 @@ def moves_begin(
     else:
         count, rows = len(numbers), rows.filter(uuid__in=[uuid for uuid in numbers if is_uuid(uuid)])
     if not 0 < count <= MOVES_MAX:
-        raise StoreRefused(f"from 1 to {MOVES_MAX} sectors at a time")
+        raise StoreRefused(gettext("from 1 to {limit} sectors at a time").format(limit=MOVES_MAX))
     made = StoreMove.objects.bulk_create(
         StoreMove(sector=sector, worker=worker, from_store=source, to_store=target, actor=by.actor)
         for sector in rows.order_by("pk")[:count]
     )
     if not made:
-        raise StoreRefused(f"none of them is proving in {source.name} and without another change under way")
+        raise StoreRefused(
+            gettext("none of them is proving in {source} and without another change under way").format(
+                source=source.name
+            )
+        )
     told = {"sectors": len(made), "to": target.name, "by_host": worker.name}
     store_audit(by, "store.move", source.name, after=told)
     for store in (source, target):
@@ -103,7 +108,7 @@ def changes_open(sectors: Collection[Sector]) -> dict[int, str]:
     """Return by sector the change that keeps another from beginning, if there is one."""
     pks = [one.pk for one in sectors]
     found = {
-        pk: f"{order.worker.name} has yet to remove a leftover of it"
+        pk: gettext("{host} has yet to remove a leftover of it").format(host=order.worker.name)
         for pk, order in removals_open(sectors).items()
     }
     moving = StoreMove.objects.filter(sector__in=pks, state__in=OPEN_MOVES).values_list("sector", flat=True)
@@ -126,16 +131,24 @@ def mover(source: Store, target: Store, *, now: datetime) -> Worker:
     Refused, too, where no prover reads the new one: windows would be missed.
     """
     if source.tenant_id != target.tenant_id or source.pk == target.pk:
-        raise StoreRefused("a sector moves to another store of the same tenant")
+        raise StoreRefused(gettext("a sector moves to another store of the same tenant"))
     if not target.rules.get("can_store", True):
-        raise StoreRefused(f"{target.name} is not for finished sectors")
+        raise StoreRefused(gettext("{target} is not for finished sectors").format(target=target.name))
     readers = hosts_of_store(source, READABLE, now=now)
     writers = {worker.pk for worker in hosts_of_store(target, [StoreCondition.READY], now=now)}
     both = [worker for worker in readers if worker.pk in writers]
     if not both:
-        raise StoreRefused(f"no host that is there reads {source.name} and writes {target.name}")
+        raise StoreRefused(
+            gettext("no host that is there reads {source} and writes {target}").format(
+                source=source.name, target=target.name
+            )
+        )
     if not provers_of_store(target, now=now):
-        raise StoreRefused(f"no prover that is there reads {target.name}: attach it to one first")
+        raise StoreRefused(
+            gettext("no prover that is there reads {target}: attach it to one first").format(
+                target=target.name
+            )
+        )
     return min(both, key=lambda worker: str(JobKind.WINDOW_POST) in worker.kinds)  # proofs come first there
 
 
@@ -146,7 +159,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     known = list(rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"))
     ended = [row for row in known if row.state == MoveState.QUEUED or _is_orphan(row, now=now)]
     for row in ended:
-        _end(row, why="its host is away", now=now)
+        _end(row, why=gettext("its host is away"), now=now)
     if ended:
         store_audit(by, "store.moves_cancel", source.name, before={"open": len(ended)})
         publish(Change("store", str(source.uuid), source.tenant_id))
@@ -161,7 +174,7 @@ def moves_end(worker: Worker, *, now: datetime) -> None:
     """End all moves of a host that is retired; call it in a transaction."""
     rows = StoreMove.objects.select_for_update(of=("self",)).filter(worker=worker, state__in=OPEN_MOVES)
     for row in rows.select_related("worker", "from_store", "to_store", "sector").order_by("pk"):
-        _end(row, why="its host is retired", now=now, comes_back=False)
+        _end(row, why=gettext("its host is retired"), now=now, comes_back=False)
 
 
 def moves_locked(store: Store) -> list[StoreMove]:
@@ -182,7 +195,7 @@ def moves_lose(moves: Collection[StoreMove], lost: Store, *, now: datetime) -> N
             here = Sector.objects.filter(pk=row.sector_id, tenant_id=lost.tenant_id, store=lost.name)
             here.update(store=kept.name)
             publish(Change("sector", str(row.sector.uuid), row.sector.tenant_id))
-        _end(row, why=f"the store {lost.name} is lost", now=now, noted_in=kept)
+        _end(row, why=gettext("the store {store} is lost").format(store=lost.name), now=now, noted_in=kept)
         publish(Change("store", str(kept.uuid), kept.tenant_id))
 
 
@@ -198,18 +211,22 @@ def _end(
         advance(move, "CANCEL", updated_at=now)
         return
     if move.state == MoveState.COPYING:
-        error = f"{why}: the copy was not finished, what there is of it is left in {move.to_store.name}"
+        error = gettext("{why}: the copy was not finished, what there is of it is left in {store}").format(
+            why=why, store=move.to_store.name
+        )
         if comes_back:
             error += " until that host is back"
         advance(move, "FAIL", error=error, updated_at=now)
     else:
-        error = f"{why}: the old copy is left in {move.from_store.name}"
+        error = gettext("{why}: the old copy is left in {store}").format(why=why, store=move.from_store.name)
         advance(move, "END", error=error, updated_at=now)
     orders = WorkerCommand.objects.filter(worker=move.worker_id, done_at=None, args__move=str(move.uuid))
     orders.update(done_at=now, error=error)
     if move.state == MoveState.FAILED and comes_back:
         _order(move, Operation.DROP_COPY)
-    note = f"sector {move.sector.number} to {move.to_store.name}: {error}"
+    note = gettext("sector {number} to {store}: {error}").format(
+        number=move.sector.number, store=move.to_store.name, error=error
+    )
     event_write(noted_in or move.from_store, move.state, actor=move.worker.name, note=note, now=now)
 
 
@@ -287,7 +304,9 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
     if move is None:
         return
     if command.op == Operation.DROP_COPY:
-        note = f"sector {move.sector.number}: {error or 'what was copied of it is removed'}"
+        note = gettext("sector {number}: {error}").format(
+            number=move.sector.number, error=error or gettext("what was copied of it is removed")
+        )
         event = FAILED if error else CHANGED
         event_write(move.to_store, event, actor=command.worker.name, note=note, now=now)
         return
@@ -304,7 +323,12 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
             return
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
     if move.state in (MoveState.MOVED, MoveState.FAILED):
-        note = f"sector {move.sector.number} to {move.to_store.name}" + (f": {error}" if error else "")
+        number, name = move.sector.number, move.to_store.name
+        note = (
+            gettext("sector {number} to {store}: {error}").format(number=number, store=name, error=error)
+            if error
+            else gettext("sector {number} to {store}").format(number=number, store=name)
+        )
         event_write(move.from_store, move.state, actor=command.worker.name, note=note, now=now)
 
 
@@ -320,7 +344,7 @@ def _switch(move: StoreMove) -> str:
     same = Sector.objects.filter(pk=move.sector_id, store=move.from_store.name, state=SectorState.PROVING)
     same = same.filter(tenant_id=move.from_store.tenant_id)
     if not same.update(store=move.to_store.name):
-        return "the sector has ended, or lies elsewhere meanwhile, or is another tenant's"
+        return gettext("the sector has ended, or lies elsewhere meanwhile, or is another tenant's")
     copies_forget(move.sector_id, move.to_store.name)  # of another copy, or of what was there before
     publish(Change("sector", str(move.sector.uuid), move.sector.tenant_id))
     return ""

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Count
+from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain import messages_try, trial_message
@@ -89,7 +90,9 @@ def _parts(
     )
     for sector in rows.order_by("number"):
         if sector.final_proof.seed_epoch != sector.seed_epoch:
-            step_console(sector, SectorEvent.RESEED, now=work.now, note="the proof is of another ticket")
+            step_console(
+                sector, SectorEvent.RESEED, now=work.now, note=gettext("the proof is of another ticket")
+            )
             continue
         proof = bytes(sector.final_proof.proof)
         if not parts or is_container(proof) == is_container(parts[0].proof):

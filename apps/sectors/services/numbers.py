@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.messages.selectors.recovery import recovery_row
 from apps.sectors.errors import NumbersElsewhere, NumbersExhausted
@@ -46,7 +47,10 @@ def numbers_lock(miner: Miner) -> SectorNumbers:
     if row.exported_at is not None:
         when = f"{row.exported_at:%Y-%m-%d %H:%M} UTC"
         raise NumbersElsewhere(
-            f"{miner}'s sector numbers are given out elsewhere since {when}: import its sectorid file first",
+            gettext(
+                "{miner}'s sector numbers are given out elsewhere since {when}: import its sectorid file"
+                " first"
+            ).format(miner=miner, when=when),
             field="miner",
         )
     restored_at = recovery_row().restored_at
@@ -90,7 +94,7 @@ def numbers_allocate(miner: Miner, *, count: int, taken: Sequence[range]) -> lis
             number = spans[at][1]
             continue
         if number > NUMBER_MAX:
-            raise NumbersExhausted(f"{miner} has no free sector number left")
+            raise NumbersExhausted(gettext("{miner} has no free sector number left").format(miner=miner))
         numbers.append(number)
         number += 1
     row.next_number = number

@@ -6,6 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue
 from apps.sectors.host_selectors import worker_is_away, workers_visible
 from apps.sectors.planner import COMMIT, ROOMS_MAX, SEED, STAGES, Plan
@@ -194,7 +196,7 @@ def plan_read(given: Mapping[str, str], values: Mapping[str, PlanValue]) -> tupl
 def _count(text: str, key: str) -> int:
     most = MOST.get(key, SLOTS_MOST)
     if not (text.isascii() and text.isdigit() and len(text) < 9) or int(text) > most:
-        raise BadValue(f"must be a whole number from 0 to {most}", field=key)
+        raise BadValue(gettext("must be a whole number from 0 to {most}").format(most=most), field=key)
     return int(text)
 
 
@@ -204,7 +206,9 @@ def _seconds(text: str, key: str) -> float:
     except ValueError:
         number = -1.0
     if not 0 <= number <= SECONDS_MAX:
-        raise BadValue(f"must be seconds from 0 to {SECONDS_MAX:.0f}", field=key)
+        raise BadValue(
+            gettext("must be seconds from 0 to {limit}").format(limit=f"{SECONDS_MAX:.0f}"), field=key
+        )
     return number
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.core.disk import disk_require
 from apps.core.formatting import plural
@@ -52,11 +53,13 @@ def pledge_create(
     """
     policy = sealing_policy()
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     proof_form_here_require()
     read_back_require(miner)
     if not 1 <= count <= policy.pledge_max:
-        raise BadCount(f"must be from 1 to {policy.pledge_max}", field="count")
+        raise BadCount(gettext("must be from 1 to {limit}").format(limit=policy.pledge_max), field="count")
     earlier = _pledge_by_key(miner, count=count, key=key)
     if earlier is not None:
         return earlier
@@ -66,7 +69,7 @@ def pledge_create(
         with transaction.atomic():
             made = _pledge_write(miner, count=count, actor=actor, now=now, taken=taken, key=key)
             if by is not None:
-                after = {"count": f"{count} sectors", "pledge": str(made.uuid)}
+                after = {"count": gettext("{count} sectors").format(count=count), "pledge": str(made.uuid)}
                 audit_record(principal=by, action="sector.pledge", target=str(miner), after=after)
             return made
     except IntegrityError:  # the same key came twice at once: the other one has won

@@ -6,6 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.sectors.models import JobEvent, Sector
@@ -108,7 +109,9 @@ def _place_change(row: Sector, store: str, work: SealingContext) -> bool:
             to_state=row.state,
             at=work.now,
             actor="console",
-            note=f"{NOTE}: its files lie in {store}, not in {row.store}",
+            note=gettext("{note}: its files lie in {store}, not in {before}").format(
+                note=NOTE, store=store, before=row.store
+            ),
         )
         publish(Change("sector", str(row.uuid), row.tenant_id))
     return True

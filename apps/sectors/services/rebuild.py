@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.chain.selectors import head_current
 from apps.pieces.selectors import pieces_of_sector
@@ -51,17 +52,20 @@ def rebuild_plan(sector: Sector) -> RebuildPlan:
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING:
-        raise NotRebuildable("it is not proven yet: set it back instead", field="sector")
+        raise NotRebuildable(gettext("it is not proven yet: set it back instead"), field="sector")
     if sector.ticket is None or sector.comm_r is None or sector.comm_d is None:
-        raise NotRebuildable("the pool does not know its ticket or commitments", field="sector")
+        raise NotRebuildable(gettext("the pool does not know its ticket or commitments"), field="sector")
     zeros = sha254_zero(sector.sector_size)
     if not has_data(sector) and bytes(sector.comm_d) != zeros:
-        raise NotRebuildable("the pool does not know what data it holds", field="sector")
+        raise NotRebuildable(gettext("the pool does not know what data it holds"), field="sector")
     unchanged_require(sector)
     placed = pieces_of_sector(sector.miner, sector.number) if has_data(sector) else []
     lost = [piece for piece in placed if not piece.has_data]
     if lost:
-        raise PiecesGone(f"no copy of the bytes of {lost[0].piece_cid} is kept", field="sector")
+        raise PiecesGone(
+            gettext("no copy of the bytes of {piece} is kept").format(piece=lost[0].piece_cid),
+            field="sector",
+        )
     names = Worker.objects.filter(pk__in=hosts_of_run(sector, kind=JobKind.REBUILD)).order_by("pk")
     return RebuildPlan(
         hosts=tuple(names.values_list("name", flat=True)),
@@ -99,5 +103,5 @@ def rebuild_begin(sector: Sector, *, by: Principal, now: datetime, key: str | No
             target, after = f"{sector.miner} / {sector.number}", {"run": str(run.uuid)}
             audit_record(principal=by, action="sector.rebuild", target=target, after=after)
     except IntegrityError:
-        raise RunUnderWay("data go into it, or it is made again, already", field="sector") from None
+        raise RunUnderWay(gettext("data go into it, or it is made again, already"), field="sector") from None
     return run

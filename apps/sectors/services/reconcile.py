@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
 from apps.sectors.onchain import precommits_read
@@ -83,14 +84,16 @@ def sectors_reconcile(rows: QuerySet[Sector], *, client: ChainClient, key: str, 
             here = [sector for sector in sectors if sector.state == state]
             if here:
                 for absent in look(here, miner=miner, client=client, key=key, now=now):
-                    step_console(absent, event, now=now, note="its batch has failed")
+                    step_console(absent, event, now=now, note=gettext("its batch has failed"))
 
 
 def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: datetime) -> None:
     """Pause sectors whose pre-commit the chain has thrown away for its age: no message brings it back."""
     for sector in sectors:
         if sector.precommit_epoch is not None and height > sector.precommit_epoch + life:
-            error = f"the chain waited for its proof until epoch {sector.precommit_epoch + life}: give it up"
+            error = gettext(
+                "the chain waited for its proof until epoch {precommit_epoch}: give it up"
+            ).format(precommit_epoch=sector.precommit_epoch + life)
             console_failure(sector, error=error, level=Level.PERMANENT, now=now)
 
 

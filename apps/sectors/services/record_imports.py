@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.errors import BadValue, DomainError, NotAllowed
@@ -60,9 +61,11 @@ def records_import(
     What is no record, as of a sector without a replica, is refused alone.  Raises NotAllowed, BadValue.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     if len(records) > RECORDS_MAX:
-        raise BadValue(f"at most {RECORDS_MAX} records at a time", field="records")
+        raise BadValue(
+            gettext("at most {limit} records at a time").format(limit=RECORDS_MAX), field="records"
+        )
     now, done = clock.now(), []
     for body in records:
         try:
@@ -86,7 +89,7 @@ def _import(record: SectorRecord, *, by: Principal, now: datetime, is_trial: boo
     done: dict[str, Any] = {"miner_id": record.miner_id, "number": record.number}
     found = sectors_visible(by).filter(miner__actor_id=record.miner_id, number=record.number).first()
     if found is None:
-        return RecordImport(**done, refusal="there is no such sector here: import its miner first")
+        return RecordImport(**done, refusal=gettext("there is no such sector here: import its miner first"))
     try:
         with transaction.atomic():
             _job, sector = job_locked(found.pk)
@@ -125,25 +128,31 @@ def _fill(sector: Sector, record: SectorRecord, *, now: datetime) -> list[str]:
 def _fit(sector: Sector, record: SectorRecord) -> None:
     """Refuse a record that is not of this replica.  Raises BadValue."""
     if sector.state != SectorState.PROVING:
-        raise BadValue(f"it is {sector.state}: only proving sectors are filled in", field="records")
+        raise BadValue(
+            gettext("it is {state}: only proving sectors are filled in").format(state=sector.state),
+            field="records",
+        )
     if record.seal_proof != sector.seal_proof:
-        raise BadValue(f"the sector's proof type is {sector.seal_proof}", field="SectorType")
+        raise BadValue(
+            gettext("the sector's proof type is {seal_proof}").format(seal_proof=sector.seal_proof),
+            field="SectorType",
+        )
     latest = record.comm_r if record.new_comm_r is None else record.new_comm_r
     if bytes(sector.comm_r or b"") != latest:
-        raise BadValue("the chain has another replica", field="CommR")
+        raise BadValue(gettext("the chain has another replica"), field="CommR")
     if sector.key_comm_r is not None and bytes(sector.key_comm_r) != record.comm_r:
-        raise BadValue("the chain has another sector key", field="CommR")
+        raise BadValue(gettext("the chain has another sector key"), field="CommR")
     if sector.ticket is not None and bytes(sector.ticket) != record.ticket:
-        raise BadValue("the sector has another ticket", field="Ticket")
+        raise BadValue(gettext("the sector has another ticket"), field="Ticket")
     if sector.comm_d is not None and bytes(sector.comm_d) != record.data_comm_d:
-        raise BadValue("the sector has other data", field="CommD")
+        raise BadValue(gettext("the sector has other data"), field="CommD")
     column = pieces_column(map(_wire_piece, _whole(sector, record)))
     try:
         data = comm_d_of(sector, pieces=column) if column else zeros_of(sector)
     except BadPiece as bad:
         raise BadValue(str(bad), field="Pieces") from None
     if data != record.data_comm_d:
-        raise BadValue("its pieces do not make its CommD", field="Pieces")
+        raise BadValue(gettext("its pieces do not make its CommD"), field="Pieces")
 
 
 def _pieces(sector: Sector, record: SectorRecord, *, now: datetime) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, NotAllowed
@@ -86,9 +87,9 @@ def redeclaration_begin(
     To drop what is missing wants the store's name as `confirm`.  Raises NotAllowed, BadValue, StoreRefused.
     """
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the store's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the store's tenant"))
     if drops_missing and (confirm or "").strip() != store.name:
-        raise BadValue(f"type {store.name} to confirm", field="confirm")
+        raise BadValue(gettext("type {store} to confirm").format(store=store.name), field="confirm")
     scan = scan_begin(store, redeclares=True, drops_missing=drops_missing, now=now, by=by)
     if scan.redeclares and (scan.drops_missing or not drops_missing):
         return scan

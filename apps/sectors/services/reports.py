@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -95,7 +96,7 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
     job = job_for_report(job_id, token=event.token, tenant_id=tenant_id)
     sector = job.sector
     if job.kind not in STAGED or (sector is None) != (job.kind != JobKind.SEAL):
-        raise BadReport("this job has no stages", field="event")
+        raise BadReport(gettext("this job has no stages"), field="event")
     digest = hashlib.sha256(json.dumps(document_encode(event), sort_keys=True).encode()).hexdigest()
     if event.seq <= job.seq:
         _repeat_check(job, seq=event.seq, digest=digest)
@@ -112,7 +113,12 @@ def job_event(job_id: str, event: Event, *, tenant_id: int, now: datetime) -> Ev
         raise StateDiffers(state=sector.state)
     stage = NEXT_STAGE[sector.state]
     if stage.report != event.event:
-        raise BadReport(f"{event.event} is no report from {sector.state}", field="event")
+        raise BadReport(
+            gettext("{event} cannot be reported in state {state}").format(
+                event=event.event, state=sector.state
+            ),
+            field="event",
+        )
     data = outputs_check(stage, event.outputs, sealing_policy(), tenant_id=tenant_id)
     if has_data(sector):
         _data_check(sector, data)
@@ -137,9 +143,9 @@ def _data_check(sector: Sector, columns: dict[str, Any]) -> None:
     if "pieces" in columns:
         put = [(piece["size"], piece["comm_p"]) for piece in columns.pop("pieces")]
         if put != [(piece["size"], piece["comm_p"]) for piece in sector.pieces]:
-            raise BadReport("these are not the sector's pieces", field="outputs.pieces")
+            raise BadReport(gettext("these are not the sector's pieces"), field="outputs.pieces")
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(sector):
-        raise BadReport("this is not the commitment of the sector's pieces", field="outputs.comm_d")
+        raise BadReport(gettext("this is not the commitment of the sector's pieces"), field="outputs.comm_d")
 
 
 def proof_check(sector: Sector, proof: bytes) -> None:
@@ -159,7 +165,9 @@ def proof_check(sector: Sector, proof: bytes) -> None:
             seed=inputs.seed or b"",
         )
     except BAD_PROOFS as bad:
-        raise BadReport(f"the chain would refuse this proof: {bad}", field="outputs.proof") from None
+        raise BadReport(
+            gettext("the chain would refuse this proof: {error}").format(error=bad), field="outputs.proof"
+        ) from None
 
 
 def _repeat_check(job: Job, *, seq: int, digest: str) -> None:
@@ -203,9 +211,12 @@ def job_complete(job_id: str, complete: Complete, *, tenant_id: int, now: dateti
     """
     job = job_for_report(job_id, token=complete.token, tenant_id=tenant_id)
     if job.kind in STAGED:
-        raise BadReport("a sealing job ends with its events", field="kind")
+        raise BadReport(gettext("a sealing job ends with its events"), field="kind")
     if len(complete.proof) > sealing_policy().proof_max_bytes:
-        raise BadReport(f"must have at most {sealing_policy().proof_max_bytes} bytes", field="proof")
+        raise BadReport(
+            gettext("must have at most {limit} bytes").format(limit=sealing_policy().proof_max_bytes),
+            field="proof",
+        )
     if not complete.proof and not complete.faults and job.kind != JobKind.SECTOR_CHECK:
         raise BadReport("missing", field="proof")
     if job.state == JobState.DONE:

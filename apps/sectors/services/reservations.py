@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
@@ -66,11 +67,11 @@ class NumberRequest:
 
     def __post_init__(self) -> None:
         if not 0 < len(self.name) <= NAME_MAX or not self.name.isprintable():
-            raise BadValue(f"must have 1 to {NAME_MAX} characters", field="name")
+            raise BadValue(gettext("must have 1 to {limit} characters").format(limit=NAME_MAX), field="name")
         if self.numbers is None and not 1 <= self.count <= LEASE_MAX:
-            raise BadValue(f"must be from 1 to {LEASE_MAX}", field="count")
+            raise BadValue(gettext("must be from 1 to {limit}").format(limit=LEASE_MAX), field="count")
         if not 0 <= self.ttl_s <= TTL_MAX_S:
-            raise BadValue(f"must be at most {TTL_MAX_S} seconds", field="ttl_s")
+            raise BadValue(gettext("must be at most {limit} seconds").format(limit=TTL_MAX_S), field="ttl_s")
 
 
 @transaction.atomic
@@ -84,7 +85,9 @@ def numbers_reserve(
     """
     _require_allowed(principal)
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     if request.allocator is not None:
         host, token = request.allocator
         role_renew(miner, host=host, kind=RoleKind.ALLOCATOR, token=token, now=now)
@@ -95,7 +98,10 @@ def numbers_reserve(
     if NumberReservation.objects.filter(
         miner=miner, name=request.name, is_lease=False, state=ReservationState.RESERVED
     ).exists():
-        raise NumbersTaken(f"{request.name} has numbers reserved already: release them first", field="name")
+        raise NumbersTaken(
+            gettext("{name} has numbers reserved already: release them first").format(name=request.name),
+            field="name",
+        )
     if request.numbers is None:
         field = bitfield_of(numbers_allocate(miner, count=request.count, taken=request.taken))
     else:
@@ -132,18 +138,26 @@ def _repeated(miner: Miner, request: NumberRequest) -> NumberReservation | None:
 def _named(row: SectorNumbers, numbers: BitField, *, taken: Sequence[range]) -> BitField:
     """Return numbers that were asked for if all can be given.  Raises BadValue, NumbersTaken."""
     if not numbers:
-        raise BadValue("must name a number, such as 100-199", field="numbers")
+        raise BadValue(gettext("must name a number, such as 100-199"), field="numbers")
     if numbers.first < row.next_number:
-        raise NumbersTaken(f"numbers below {row.next_number} were given out already", field="numbers")
+        raise NumbersTaken(
+            gettext("numbers below {number} were given out already").format(number=row.next_number),
+            field="numbers",
+        )
     end = numbers.ranges[-1][1]
     if end > min(row.next_number + AHEAD_MAX, NUMBER_MAX):
         most = row.next_number + AHEAD_MAX - 1
-        reason = f"must be {most} at most: after a restore only so many are passed over"
+        reason = gettext("must be {limit} at most: after a restore only so many are passed over").format(
+            limit=most
+        )
         raise BadValue(reason, field="numbers")
     both = numbers & numbers_barred(row, taken=taken)
     if both:
         raise NumbersTaken(
-            f"{numbers_text(both)} are taken: reserved, on a host or on the chain", field="numbers"
+            gettext("{numbers} are taken: reserved, on a host or on the chain").format(
+                numbers=numbers_text(both)
+            ),
+            field="numbers",
         )
     row.save(update_fields=["next_number", "skipped_at"])
     return numbers
@@ -212,7 +226,7 @@ def sectorid_import(miner: Miner, number: int, *, principal: Principal) -> int:
     """
     _require_allowed(principal)
     if not 0 <= number < NUMBER_MAX:
-        raise BadValue("must be a sector number", field="sectorid")
+        raise BadValue(gettext("must be a sector number"), field="sectorid")
     SectorNumbers.objects.get_or_create(miner=miner)
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     row.next_number, row.exported_at = max(row.next_number, number + 1), None
@@ -235,14 +249,16 @@ def numbers_parse(text: str) -> BitField:
     for part in text.replace(" ", "").split(","):
         first, mark, last = part.partition("-")
         if not (first.isascii() and first.isdigit() and (not mark or (last.isascii() and last.isdigit()))):
-            raise BadValue("write numbers such as 100-199,205", field="numbers")
+            raise BadValue(gettext("write numbers such as 100-199,205"), field="numbers")
         start, end = int(first), int(last or first) + 1
         if not start < end <= NUMBER_MAX:
-            raise BadValue(f"{part} is no range of sector numbers", field="numbers")
+            raise BadValue(
+                gettext("{part} is not a range of sector numbers").format(part=part), field="numbers"
+            )
         spans.append(BitField(((start, end),)))
     return bitfield_union(spans)
 
 
 def _require_allowed(principal: Principal) -> None:
     if not principal.may("sign"):
-        raise NotAllowed("giving sector numbers out needs the permission sign")
+        raise NotAllowed(gettext("giving sector numbers out needs the permission sign"))

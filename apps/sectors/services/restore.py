@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
@@ -81,7 +82,9 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
     if sector.state == SectorState.TERMINATED:
         return Restoration(sector, "the chain has ended it: that is for good")
     if precommits_read(client, miner.address, numbers, key)[sector.number] is not None:
-        reason = "the chain has its pre-commit, and its files were given up: it expires with its deposit"
+        reason = gettext(
+            "the chain has its pre-commit, and its files were given up: it expires with its deposit"
+        )
         return Restoration(sector, reason)
     if any(sector.number in one for one in numbers_allocated(client, miner.address, key)):
         return Restoration(sector, "the chain has used its number up, and has no sector under it")
@@ -92,18 +95,24 @@ def restoration_plan(sector: Sector, *, force: bool, work: SealingContext) -> Re
 def _early_refusal(sector: Sector) -> str:
     """Return why a sector stays as it is, whatever the chain says; empty: the chain decides."""
     if sector.state not in GONE:
-        return "it is neither aborted nor terminated: there is nothing to restore"
+        return gettext("it is neither aborted nor terminated: there is nothing to restore")
     if sector.miner.state != MinerState.ACTIVE:
-        return "its miner does not exist on the chain"
+        return gettext("its miner does not exist on the chain")
     if sector.miner_id in miners_unrecovered():
-        return "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+        return gettext(
+            "its sectors are read back from the chain after a restore: wait until page Recovery is done"
+        )
     return _leftover_refusal(sector)
 
 
 def _leftover_refusal(sector: Sector) -> str:
     """Return which host may still remove files of it, whatever lies there then; empty: none."""
     order = removals_open([sector]).get(sector.pk)
-    return f"{order.worker.name} has yet to remove a leftover of it" if order is not None else ""
+    return (
+        gettext("{host} has yet to remove a leftover of it").format(host=order.worker.name)
+        if order is not None
+        else ""
+    )
 
 
 def _proving(sector: Sector, live: LiveSector, proven: OnSector | None) -> Restoration:
@@ -143,14 +152,16 @@ def _anew_refusal(sector: Sector, *, force: bool) -> str:
     """Return why a sector that the chain does not know is not begun again; empty: it is."""
     job, batch = sector.job, sector.precommit_batch
     if batch is not None and batch.state != BatchState.FAILED:
-        return "its pre-commit may still land: wait for its message"
+        return gettext("its pre-commit may still land: wait for its message")
     if has_data(sector) and not force:
-        return "it had clients' data, which wait for another sector: with force it is sealed without them"
+        return gettext(
+            "it had clients' data, which wait for another sector: with force it is sealed without them"
+        )
     if job.sticky_worker is not None and DAMOCLES in job.sticky_worker.kinds:
-        return "a damocles-worker had it, and may still have its files: pledge another one"
+        return gettext("a damocles-worker had it, and may still have its files: pledge another one")
     open_orders = _removals(job).filter(done_at=None, worker__retired_at=None)
     if order := open_orders.select_related("worker").first():
-        return f"{order.worker.name} has yet to remove its files"
+        return gettext("{host} has yet to remove its files").format(host=order.worker.name)
     return ""
 
 
@@ -170,7 +181,9 @@ def sector_restore(
         if refusal := _leftover_refusal(fresh):
             raise RestoreRefused(refusal, field="sector")
         if fresh.state != sector.state or fresh.tenant_id != sector.tenant_id:
-            raise RestoreRefused("somebody else was faster: look at the sector again", field="sector")
+            raise RestoreRefused(
+                gettext("somebody else was faster: look at the sector again"), field="sector"
+            )
         before = copy(fresh)
         if plan.state == SectorState.PROVING:
             plan = _prove(plan, fresh, job, reason=reason, by=by, work=work)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.sectors.host_models import Worker, WorkerCommand
@@ -36,14 +37,16 @@ def worker_retire(worker: Worker, *, now: datetime, by: Principal | None = None)
     roles = worker_labels_sync(worker, group="", by=by, now=now)
     # No lock on its key: reports hold a job while its new event refers to this row.
     row = Worker.objects.select_for_update(of=("self",), no_key=True).get(pk=worker.pk)
-    ended = leases_end(row, now=now, reason="the worker was taken out of service")
+    ended = leases_end(row, now=now, reason=gettext("the worker was taken out of service"))
     moves_end(row, now=now)
     checks_end(row, now=now)
     findings_end(row, now=now)
     scans_end(row, now=now)
     is_revoked = host_token_revoke(tenant_id=row.tenant_id, uid=row.uid)
     after = {"retired": True, "token": "revoked" if is_revoked else "made on Tokens: revoke it there"}
-    worker_audit(by, "worker.retire", row, before={"leases": f"{ended} jobs"}, after=after)
+    worker_audit(
+        by, "worker.retire", row, before={"leases": gettext("{count} jobs").format(count=ended)}, after=after
+    )
     audit_entries_record(roles)
     row.retired_at = now
     row.save(update_fields=["retired_at", "updated_at"])

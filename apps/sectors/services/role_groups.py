@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.miners.errors import MinerNotReady, RolesNotCombined, RoleUnknown
@@ -40,9 +41,13 @@ class GroupGrant:
 
     def __post_init__(self) -> None:
         if self.kind not in RoleKind:
-            raise BadValue(f"must be one of {', '.join(RoleKind.values)}", field="kind")
+            raise BadValue(
+                gettext("must be one of {kinds}").format(kinds=", ".join(RoleKind.values)), field="kind"
+            )
         if not 0 < len(self.group) <= GROUP_MAX or not self.group.isprintable():
-            raise BadValue(f"must have 1 to {GROUP_MAX} characters", field="group")
+            raise BadValue(
+                gettext("must have 1 to {limit} characters").format(limit=GROUP_MAX), field="group"
+            )
 
 
 def group_hosts(tenant_id: int, group: str) -> list[str]:
@@ -64,7 +69,9 @@ def group_role_give(miner: Miner, grant: GroupGrant, *, principal: Principal, no
     Raises NotAllowed, MinerNotReady; RolesNotCombined while one host does everything.
     """
     if miner.state != MinerState.ACTIVE:
-        raise MinerNotReady(f"{miner} does not exist on the chain yet", field="miner")
+        raise MinerNotReady(
+            gettext("{miner} does not exist on the chain yet").format(miner=miner), field="miner"
+        )
     labels_lock(miner.tenant_id)
     roles_begin(miner, principal, now=now)
     _separate_require(roles_lock(miner))
@@ -117,7 +124,7 @@ def group_roles_separate(miner: Miner, *, principal: Principal, now: datetime) -
 
 def _separate_require(rows: list[Role]) -> list[Role]:
     if is_combined(rows):
-        raise RolesNotCombined("one host does everything for this miner: separate its roles first")
+        raise RolesNotCombined(gettext("one host does everything for this miner: separate its roles first"))
     return rows
 
 

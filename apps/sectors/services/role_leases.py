@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.states import RoleKind
@@ -47,7 +49,9 @@ def role_jobs_end(role: Role, *, now: datetime) -> int:
             stage=job.stage,
             at=now,
             actor=role.host,
-            note=f"role {role.kind} of {role.miner}: {role.note}",
+            note=gettext("role {kind} of {miner}: {note}").format(
+                kind=role.kind, miner=role.miner, note=role.note
+            ),
         )
         advance(job, "FREE", worker=None, lease_until=None, lease_token=lease_token_next(), updated_at=now)
         publish(Change("job", job.pk, role.miner.tenant_id))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.db.models import Count, Q
+from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.formatting import plural
@@ -62,7 +63,7 @@ def may_assign(principal: Principal) -> bool:
 def roles_begin(miner: Miner, principal: Principal, *, now: datetime) -> None:
     """Lock a miner's roles for an act; what a backup brought back counts for nothing.  Raises NotAllowed."""
     if not may_assign(principal):
-        raise NotAllowed("giving and taking roles needs the permission sign")
+        raise NotAllowed(gettext("giving and taking roles needs the permission sign"))
     for lost in roles_restored_lose(miner, now=now):
         role_jobs_end(lost, now=now)
 
@@ -164,7 +165,9 @@ def _idle_require(miner: Miner, *, besides: str, now: datetime) -> None:
     tasks = role_tasks(miner, besides=besides, now=now)
     if tasks:
         kind = next(iter(tasks))
-        raise RoleBusy(f"{_tasks_text(tasks)} in progress: let them end first", field=kind)
+        raise RoleBusy(
+            gettext("{tasks} in progress: let them end first").format(tasks=_tasks_text(tasks)), field=kind
+        )
 
 
 def _tasks_text(tasks: dict[str, int]) -> str:

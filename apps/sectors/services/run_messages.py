@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 from django.db import transaction
 from django.db.models import Sum
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import Conflict
@@ -95,7 +96,7 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
             _failed_back(run, words, work)
         return
     if message.state in (MessageState.FAILED, MessageState.REPLACED):
-        words = message.error or f"the message was {message.state.lower()}"
+        words = message.error or gettext("the message was {state}").format(state=message.state.lower())
         _land_or_fail(run, words, height=work.head.height, work=work)
         return
     is_waiting = message.state == MessageState.UNFILLED and message.wait == Wait.ESTIMATE
@@ -106,9 +107,9 @@ def _follow(run: PipelineRun, message: Message | None, work: SealingContext) -> 
     if message.state != MessageState.LANDED or not is_deep:
         return
     words = (
-        f"the message ended with {exit_code_text(message.exit_code)}"
+        gettext("the message ended with {exit_code}").format(exit_code=exit_code_text(message.exit_code))
         if message.exit_code
-        else "the message landed, but the chain does not have the update"
+        else gettext("the message landed, but the chain does not have the update")
     )
     _land_or_fail(run, words, height=message.height, work=work)
 
@@ -198,7 +199,7 @@ def _revert(run: PipelineRun, work: SealingContext) -> None:
         updated_at=work.now,
     )
     copies_forget(fresh.sector_id)
-    note = "the message left the chain in a reorganisation"
+    note = gettext("the message left the chain in a reorganisation")
     run_move(fresh, "REVERT_UPDATE", job=job, now=work.now, actor="console", note=note, landed_height=None)
 
 

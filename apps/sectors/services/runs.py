@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -91,11 +92,16 @@ def hosts_of_run(sector: Sector, *, kind: str) -> list[int]:
     if not found and kind == JobKind.REBUILD:
         found = rows
     if not found:
-        raise NoHost(f"no sealing host has its store {sector.store}".rstrip(), field="sector")
+        raise NoHost(
+            gettext("no sealing host has its store {store}").format(store=sector.store).rstrip(),
+            field="sector",
+        )
     if kind == JobKind.SNAP_UP:
         able = [host for host in found if not update_error(host.hardware)]
         if not able:
-            words = f"{found[0].name} cannot prove the update: {update_error(found[0].hardware)}"
+            words = gettext("{host} cannot prove the update: {error}").format(
+                host=found[0].name, error=update_error(found[0].hardware)
+            )
             raise NoHost(words, field="sector")
         found = able
     return [host.pk for host in found]
@@ -108,7 +114,10 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
     if event.state != run.state:
         raise StateDiffers(state=run.state)
     if event.event != spec.report:
-        raise BadReport(f"{event.event} is no report from {run.state}", field="event")
+        raise BadReport(
+            gettext("{event} cannot be reported in state {state}").format(event=event.event, state=run.state),
+            field="event",
+        )
     columns = outputs_check(spec, event.outputs, sealing_policy(), tenant_id=run.sector.tenant_id)
     taken, data = (_snap_take if run.kind == JobKind.SNAP_UP else _rebuild_take)(run, event, columns, now=now)
     job.seq = event.seq
@@ -134,9 +143,9 @@ def _snap_take(
 ) -> tuple[str, dict[str, Any]]:
     """Return the event and the columns of a report of a snap-up.  Raises BadReport."""
     if "comm_d" in columns and columns["comm_d"] != comm_d_of(run.sector, pieces=run.pieces):
-        raise BadReport("this is not the commitment of the pieces", field="outputs.comm_d")
+        raise BadReport(gettext("this is not the commitment of the pieces"), field="outputs.comm_d")
     if columns.pop("store", run.sector.store) != run.sector.store:
-        raise BadReport("the sector lies in another store", field="outputs.store")
+        raise BadReport(gettext("the sector lies in another store"), field="outputs.store")
     if event.outputs.proof is not None and run.step.stage == SnapStage.SNAP_PROVE:
         columns["proof"] = event.outputs.proof
         _update_proof_check(run, event.outputs.proof)
@@ -156,7 +165,9 @@ def _update_proof_check(run: PipelineRun, proof: bytes) -> None:
             comm_d_new=_bytes(run.comm_d) or b"",
         )
     except BAD_PROOFS as bad:
-        raise BadReport(f"the chain would refuse this proof: {bad}", field="outputs.proof") from None
+        raise BadReport(
+            gettext("the chain would refuse this proof: {error}").format(error=bad), field="outputs.proof"
+        ) from None
 
 
 def update_proof_of(sector: Sector) -> int:
@@ -179,7 +190,9 @@ def _rebuild_take(
     made = columns["comm_r"]
     if made == wanted:
         return event.event, {}
-    words = f"it came out with comm_r {made.hex()}, and the chain has {(wanted or b'').hex()}"
+    words = gettext("it came out with comm_r {made}, and the chain has {wanted}").format(
+        made=made.hex(), wanted=(wanted or b"").hex()
+    )
     return RebuildState.COMM_R_DIFFERS, {"error": words, "paused_at": now}
 
 
@@ -313,7 +326,7 @@ def run_retry(run: PipelineRun, *, by: Principal, now: datetime, state: str | No
     """
     job, fresh = run_locked(run.pk)
     if fresh.paused_at is None:
-        raise NotPaused("it is not paused")
+        raise NotPaused(gettext("it is not paused"))
     before = fresh.state
     if state is None and fresh.step.owner is Owner.NOBODY:
         state = fresh.step.resume_at[0]

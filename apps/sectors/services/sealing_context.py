@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.chain.client import chain_client
 from apps.chain.errors import NodeUnavailable
 from apps.chain.selectors import head_current, network_current
@@ -102,7 +104,7 @@ def sealing_context_now() -> SealingContext:
     """Return what a person's act works with: the newest head.  Raises NetworkUnknown, NodeUnavailable."""
     head = head_current()
     if head is None:
-        raise NodeUnavailable("no head was read yet")
+        raise NodeUnavailable(gettext("no head was read yet"))
     return sealing_context(client=chain_client(), network=network_current(), head=head, now=clock.now())
 
 
@@ -116,7 +118,9 @@ def sectors_requeue(sectors: Sequence[Sector], *, error: str, work: SealingConte
 
 def sector_refused(sector: Sector, trial: TrialRun, *, kind: BatchRules, work: SealingContext) -> None:
     """Exclude a sector that the chain would refuse from the batch, until later or until somebody decides."""
-    error = f"the chain would refuse the {kind.kind.label.lower()}: {trial.error}"
+    error = gettext("the chain would refuse the {message}: {error}").format(
+        message=kind.kind.label.lower(), error=trial.error
+    )
     if trial.exit_code in RETRYABLE_EXITS:
         sectors_requeue([sector], error=error, work=work)
     elif sector.attempts < work.policy.attempts_max - 1:

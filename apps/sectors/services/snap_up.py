@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
@@ -115,17 +116,22 @@ def sector_require(sector: Sector, work: SealingContext) -> None:
     """
     read_back_require(sector.miner)
     if sector.state != SectorState.PROVING or not sector.active:
-        raise NotCommittedCapacity("the chain does not have it as active", field="sector")
+        raise NotCommittedCapacity(gettext("the chain does not have it as active"), field="sector")
     zeros = sha254_zero(sector.sector_size)
     if has_data(sector) or sector.key_comm_r is not None or bytes(sector.comm_d or b"") != zeros:
-        raise NotCommittedCapacity("it holds data: only a sector of zeros can be updated", field="sector")
+        raise NotCommittedCapacity(
+            gettext("it holds data: only a sector of zeros can be updated"), field="sector"
+        )
     if sector.comm_r is None or sector.ticket is None:
-        raise NotCommittedCapacity("its comm_r or its ticket is not known here", field="sector")
+        raise NotCommittedCapacity(gettext("its comm_r or its ticket is not known here"), field="sector")
     unchanged_require(sector)
     left = (sector.expiration or 0) - work.head.height
     least = LIFE_PERIODS * work.network.proving.period
     if left < least:
-        raise LifeTooShort(f"it ends in {left} epochs; {least} are the least", field="sector")
+        raise LifeTooShort(
+            gettext("it ends in {left} epochs; {least} are the least").format(left=left, least=least),
+            field="sector",
+        )
     hosts_of_run(sector, kind=JobKind.SNAP_UP)
 
 
@@ -147,7 +153,12 @@ def pieces_choose(
     waiting = list(rows.filter(piece_cid__in=piece_cids) if piece_cids else rows)
     unknown = sorted(set(piece_cids) - {str(piece.piece_cid) for piece in waiting})
     if unknown:
-        raise NoPieces(f"{unknown[0]} does not wait for a sector of {sector.miner}", field="pieces")
+        raise NoPieces(
+            gettext("{piece} does not wait for a sector of {miner}").format(
+                piece=unknown[0], miner=sector.miner
+            ),
+            field="pieces",
+        )
     refused = {piece.pk: reason for piece in waiting if (reason := _refusal(piece, sector, work))}
     if piece_cids and refused:
         raise NoPieces(next(iter(refused.values())), field="pieces")
@@ -158,7 +169,7 @@ def pieces_choose(
         words = next(iter(refused.values()), "no piece waits for a sector")
         raise NoPieces(words, field="pieces")
     if piece_cids and len(plan) > 1:
-        raise NoPieces("they do not fit into one sector", field="pieces")
+        raise NoPieces(gettext("they do not fit into one sector"), field="pieces")
     return plan[0]
 
 
@@ -175,9 +186,14 @@ def _refusal(piece: Piece, sector: Sector, work: SealingContext) -> str:
     left = (sector.expiration or 0) - height
     if int(row["TermMin"]) <= left <= int(row["TermMax"]):
         return ""
-    return (
-        f"allocation {piece.allocation} is for {row['TermMin']} to {row['TermMax']} epochs, "
-        f"and sector {sector.number} lives {left}"
+    return gettext(
+        "allocation {allocation} is for {least} to {most} epochs, and sector {number} lives {left}"
+    ).format(
+        allocation=piece.allocation,
+        least=row["TermMin"],
+        most=row["TermMax"],
+        number=sector.number,
+        left=left,
     )
 
 
@@ -203,7 +219,7 @@ def snap_up_begin(
     try:
         return _begin(sector, packed, by=by, work=work, key=key)
     except IntegrityError:
-        raise RunUnderWay("data go into it, or it is made again, already", field="sector") from None
+        raise RunUnderWay(gettext("data go into it, or it is made again, already"), field="sector") from None
 
 
 @transaction.atomic
@@ -214,7 +230,7 @@ def _begin(
     keys = [piece.pk for piece in packed.pieces]
     locked = Piece.objects.select_for_update().filter(pk__in=keys, state=PieceState.READY).order_by("pk")
     if len(locked) != len(keys):
-        raise NoPieces("a piece went into another sector meanwhile", field="pieces")
+        raise NoPieces(gettext("a piece went into another sector meanwhile"), field="pieces")
     filled = pieces_filled(packed.pieces, sector_size=sector.sector_size)
     run = run_begin(
         sector,

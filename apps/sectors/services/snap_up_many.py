@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, DomainError
 from apps.pieces.models import Piece
 from apps.pieces.states import PieceState
@@ -117,7 +119,9 @@ def snap_ups_begin(
 
 def _count_check(sectors: Sequence[Sector]) -> None:
     if len(sectors) > SNAP_UPS_MAX:
-        raise BadValue(f"at most {SNAP_UPS_MAX} sectors at a time", field="sectors")
+        raise BadValue(
+            gettext("at most {limit} sectors at a time").format(limit=SNAP_UPS_MAX), field="sectors"
+        )
 
 
 def _waiting(sector: Sector) -> dict[int, Piece]:
@@ -128,5 +132,5 @@ def _waiting(sector: Sector) -> dict[int, Piece]:
 
 def _packed(sector: Sector, pieces: Sequence[Piece], work: SealingContext) -> PackedSector:
     if not pieces:
-        raise NoPieces("no piece waits for it", field="pieces")
+        raise NoPieces(gettext("no piece waits for it"), field="pieces")
     return pieces_choose(sector, among=pieces, work=work)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext
+
 from apps.sectors.errors import BadReport
 from apps.sectors.params import pieces_column
 from apps.sectors.store_models import Store
@@ -23,7 +25,10 @@ def outputs_check(
         if name != "pieces" and getattr(outputs, name) in (None, b"", ""):  # without pieces it holds zeros
             raise BadReport("missing", field=f"outputs.{name}")
     if outputs.proof is not None and len(outputs.proof) > policy.proof_max_bytes:
-        raise BadReport(f"must have at most {policy.proof_max_bytes} bytes", field="outputs.proof")
+        raise BadReport(
+            gettext("must have at most {limit} bytes").format(limit=policy.proof_max_bytes),
+            field="outputs.proof",
+        )
     columns = outputs_columns(stage, outputs)
     if stage.stage == Stage.FINALIZE and outputs.store:  # its store was lost: it was stored anew
         columns["store"] = outputs.store

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -163,7 +164,7 @@ def sector_retry(
     """
     job, fresh = job_locked(sector.pk)
     if fresh.paused_at is None:
-        raise NotPaused(f"sector {fresh.number} is not paused")
+        raise NotPaused(gettext("sector {number} is not paused").format(number=fresh.number))
     if state is not None and state != fresh.state:
         is_anew = state == SectorState.ALLOCATED and not has_data(fresh)
         data: dict[str, Any] = {"pieces": []} if is_anew else {}
@@ -227,7 +228,11 @@ def sector_abort(
     """
     job, fresh = job_locked(sector.pk)
     if _may_land(fresh):
-        raise CommitOnItsWay(f"the commit of sector {fresh.number} may still land: wait for its message")
+        raise CommitOnItsWay(
+            gettext("the commit of sector {number} may still land: wait for its message").format(
+                number=fresh.number
+            )
+        )
     before = copy(fresh)
     sector_step(fresh, "ABORT", job=job, now=now, actor=actor, note=reason, paused_at=None)
     files_remove(fresh, job=job, actor=actor)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.live import Change, publish
@@ -72,9 +73,12 @@ def check_begin(
     One whose host is away goes to another host.  Raises StoreRefused, BadValue.
     """
     if not PACE_LEAST <= bytes_s <= PACE_MOST:
-        raise BadValue(f"must be from {PACE_LEAST} to {PACE_MOST} bytes a second", field="bytes_s")
+        raise BadValue(
+            gettext("must be from {least} to {most} bytes a second").format(least=PACE_LEAST, most=PACE_MOST),
+            field="bytes_s",
+        )
     if sector is not None and sector.tenant_id != store.tenant_id:
-        raise BadValue("is another tenant's", field="sector")
+        raise BadValue(gettext("is another tenant's"), field="sector")
     locked = Store.objects.select_for_update(no_key=True).get(pk=store.pk)
     running = locked.checks.select_for_update(of=("self",)).select_related("worker", "store")
     same = running.filter(state=StoreCheckState.RUNNING, sector=sector).first()
@@ -82,16 +86,20 @@ def check_begin(
         return same
     host = reader(locked, now=now)
     if sector is not None and sector.comm_r is None:
-        raise StoreRefused("the sector has no sealed files yet")
+        raise StoreRefused(gettext("the sector has no sealed files yet"))
     # What waits for a store that is away holds up nobody else.
     ahead = 0 if sector is None else _single(host).filter(store__name__in=host.stores).count()
     if ahead >= SINGLE_MAX:
-        raise StoreRefused(f"{host.name} has {ahead} single sectors to check: let it do these first")
+        raise StoreRefused(
+            gettext("{host} has {ahead} single sectors to check: let it do these first").format(
+                host=host.name, ahead=ahead
+            )
+        )
     total = 1 if sector is not None else sum(one.count() for one in _sectors_of(locked))
     if not total:
-        raise StoreRefused(f"no sector's row names {locked.name}")
+        raise StoreRefused(gettext("no sector's row names {store}").format(store=locked.name))
     if same is not None:
-        _end(same, "FAIL", error=f"{same.worker.name} is away", now=now)
+        _end(same, "FAIL", error=gettext("{host} is away").format(host=same.worker.name), now=now)
     check = StoreCheck.objects.create(
         store=locked,
         worker=host,
@@ -120,10 +128,14 @@ def reader(store: Store, *, now: datetime) -> Worker:
     """Return the host that reads a store for a check, rather one without proofs.  Raises StoreRefused."""
     hosts = hosts_of_store(store, READABLE, now=now)
     if not hosts:
-        raise StoreRefused(f"no host that is there reads {store.name}")
+        raise StoreRefused(gettext("no host that is there reads {store}").format(store=store.name))
     able = [host for host in hosts if host.version not in WITHOUT_UPGRADE]
     if not able:
-        raise StoreRefused(f"{hosts[0].name} runs {hosts[0].version}, which cannot do it: upgrade it first")
+        raise StoreRefused(
+            gettext("{host} runs {version}, which cannot do it: upgrade it first").format(
+                host=hosts[0].name, version=hosts[0].version
+            )
+        )
     return min(able, key=lambda one: str(JobKind.WINDOW_POST) in one.kinds)
 
 
@@ -132,7 +144,7 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     """End a check; sectors that its host was told of are read to their end.  Raises StoreRefused."""
     row = StoreCheck.objects.select_for_update(of=("self",)).select_related("store").get(pk=check.pk)
     if row.state != StoreCheckState.RUNNING:
-        raise StoreRefused("the check has ended")
+        raise StoreRefused(gettext("the check has ended"))
     store_audit(by, "store.check_cancel", row.store.name, before={"done": row.done, "of": row.total})
     _end(row, "CANCEL", now=now)
 
@@ -143,14 +155,16 @@ def checks_end(worker: Worker, *, now: datetime) -> None:
         worker=worker, state=StoreCheckState.RUNNING
     )
     for row in rows.select_related("store").order_by("pk"):
-        _end(row, "FAIL", error="its host is retired", now=now)
+        _end(row, "FAIL", error=gettext("its host is retired"), now=now)
 
 
 def _end(check: StoreCheck, event: str, *, now: datetime, error: str = "") -> None:
     advance(check, event, error=error or check.error, queue=[], updated_at=now)
     _orders(check).delete()
-    note = f"{check.done} of {check.total} sectors looked at, {check.bad} with bad files"
-    note += f", {check.unread} could not be read" if check.unread else ""
+    note = gettext("{done} of {total} sectors looked at, {bad} with bad files").format(
+        done=check.done, total=check.total, bad=check.bad
+    )
+    note += gettext(", {unread} could not be read").format(unread=check.unread) if check.unread else ""
     happened = FILES_DIFFER if check.bad else CHECKED
     event_write(check.store, happened, actor=check.actor, note=f"{note}{error and ': '}{error}", now=now)
 
@@ -179,7 +193,12 @@ def checks_continue(worker: Worker, *, now: datetime) -> None:
     single = 0
     for check in known:
         if check.store_id not in attached:
-            _end(check, "FAIL", error=f"{worker.name} no longer has the store", now=now)
+            _end(
+                check,
+                "FAIL",
+                error=gettext("{host} no longer has the store").format(host=worker.name),
+                now=now,
+            )
         elif check.store.name not in worker.stores or _is_held(check, now=now):
             continue  # it waits, while its store is away for instance, and others do not wait for it
         elif check.sector_id is None:

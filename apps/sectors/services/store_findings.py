@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.core.formatting import plural
@@ -76,7 +77,7 @@ def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "")
     rows = rows.filter(kind=kind) if uuids is None else rows.filter(uuid__in=[*filter(is_uuid, uuids)])
     found = list(rows)
     if len(found) > FINDINGS_AT_ONCE and uuids is not None:
-        raise StoreRefused(f"at most {FINDINGS_AT_ONCE} findings at a time")
+        raise StoreRefused(gettext("at most {limit} findings at a time").format(limit=FINDINGS_AT_ONCE))
     if not found:
         raise StoreRefused(NONE_WAITS)
     return found
@@ -92,19 +93,21 @@ def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[P
 def _adoption_refusal(finding: StoreFinding, own: OwnStores, changes: Mapping[int, str]) -> str:
     sector, store = finding.sector, finding.store
     if finding.kind != FindingKind.ELSEWHERE or sector is None:
-        return "it is no sector of the pool that is said to lie elsewhere"
+        return gettext("it is no sector of the pool that is said to lie elsewhere")
     if sector.tenant_id != store.tenant_id:
-        return "it is another tenant's"
+        return gettext("it is another tenant's")
     if sector.state != SectorState.PROVING or sector.removal_asked_at is not None or not sector.comm_r:
-        return "it is not proving"
+        return gettext("it is not proving")
     if sector.store == store.name:
-        return f"its row names {store.name} already"
+        return gettext("its row names {store} already").format(store=store.name)
     if sector.pk in changes:
         return changes[sector.pk]
     named = own.read_store(sector)
     if named is None or own.is_lost(sector, named):
         return ""
-    return f"a second copy: {named.name}, which its row names, is read, and nothing says that it is bad there"
+    return gettext(
+        "a second copy: {store}, which its row names, is read, and nothing says that it is bad there"
+    ).format(store=named.name)
 
 
 @transaction.atomic
@@ -220,20 +223,22 @@ def _removal_refusal(
     store, sector = finding.store, finding.sector
     if finding.kind in (FindingKind.OTHER, FindingKind.MISSING):
         return (
-            "nothing of it is a sector's leftover here"
+            gettext("nothing of it is a sector's leftover here")
             if finding.kind == FindingKind.OTHER
             else "it is missing"
         )
     if (finding.miner_id, store.tenant_id) not in miners:
-        return f"f0{finding.miner_id} is no miner of {store.tenant.name}: remove it on the host"
+        return gettext("f0{miner_id} is no miner of {tenant}: remove it on the host").format(
+            miner_id=finding.miner_id, tenant=store.tenant.name
+        )
     if sector is None:
         same = Sector.objects.filter(miner__actor_id=finding.miner_id, miner__tenant=store.tenant_id)
         is_new = finding.number is not None and same.filter(number=finding.number).exists()
-        return "the pool has a row for it meanwhile: scan again" if is_new else ""
+        return gettext("the pool has a row for it meanwhile: scan again") if is_new else ""
     if sector.state == SectorState.TERMINATED or sector.removal_asked_at is not None:
-        return "its files are removed with *Remove files…* on its own page"
+        return gettext("its files are removed with *Remove files…* on its own page")
     if sector.state not in (SectorState.PROVING, SectorState.ABORTED) or sector.store == store.name:
-        return "it is being sealed, or its row names this store"
+        return gettext("it is being sealed, or its row names this store")
     if sector.state == SectorState.PROVING and (fault := own.fault(sector)):
         return fault
     try:
@@ -241,7 +246,7 @@ def _removal_refusal(
     except DomainError as error:
         return error.reason
     drops = WorkerCommand.objects.filter(op=Operation.DROP_COPY, done_at=None, args__sector=str(sector.uuid))
-    return "a host has yet to remove what it had copied of it" if drops.exists() else ""
+    return gettext("a host has yet to remove what it had copied of it") if drops.exists() else ""
 
 
 def leftovers_remove(
@@ -269,9 +274,13 @@ def leftovers_remove(
         changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
         told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
         if not told:
-            raise StoreRefused(f"{FASTER}: look at the findings again")
+            raise StoreRefused(gettext("somebody else was faster: look at the findings again"))
         if count is not None and len(told) != count:
-            raise StoreRefused(f"it can be done for {plural(len(told), 'leftover')} now, not for {count}")
+            raise StoreRefused(
+                gettext("it can be done for {leftovers} now, not for {count}").format(
+                    leftovers=plural(len(told), "leftover"), count=count
+                )
+            )
         if _orders_open(host) + len(told) > FINDINGS_AT_ONCE:
             raise HostTold(_full_text(host))
         for finding in told:
@@ -307,7 +316,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     for finding in copies:
         if finding.sector is None or not (fault := own.fault(finding.sector)):
             continue
-        advance(finding, "FAIL", error=f"withdrawn: {fault}", updated_at=now)
+        advance(finding, "FAIL", error=gettext("withdrawn: {fault}").format(fault=fault), updated_at=now)
         withdrawn.add(by_finding[str(finding.uuid)].pk)
         publish(Change("store", str(finding.store.uuid), finding.store.tenant_id))
     WorkerCommand.objects.filter(pk__in=withdrawn).delete()
@@ -329,7 +338,9 @@ def _orders_open(host: Worker) -> int:
 
 
 def _full_text(host: Worker) -> str:
-    return f"{host.name} is told of {FINDINGS_AT_ONCE} findings at a time: ask again once these are done"
+    return gettext("{host} is told of {limit} findings at a time: ask again once these are done").format(
+        host=host.name, limit=FINDINGS_AT_ONCE
+    )
 
 
 def _locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
@@ -396,13 +407,13 @@ def _files_refusal(files: Collection[CheckedFile] | None) -> str:
     bad = [
         f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
     ]
-    return "; ".join(bad)[:1_000] or ("no files" if condition_of(files) == CopyCondition.BAD else "")
+    return "; ".join(bad)[:1_000] or (gettext("no files") if condition_of(files) == CopyCondition.BAD else "")
 
 
 def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
     """Record the store in the sector's row; return why not, or an empty text."""
     if finding.sector is None:
-        return "its row is gone"
+        return gettext("its row is gone")
     job, sector = job_locked(finding.sector.pk)
     try:
         unchanged_lock(sector)
@@ -411,16 +422,26 @@ def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str
     is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
     is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
     if not is_same or sector.state != SectorState.PROVING:
-        return "the sector was changed meanwhile: scan again"
+        return gettext("the sector was changed meanwhile: scan again")
     name, before = finding.store.name, sector.store
     Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
     copies_forget(sector.pk, name)
     copies_forget(sector.pk, before)
-    note = f"its files lie in {name}" + (f", not in {before}" if before else "")
+    note = (
+        gettext("its files lie in {store}, not in {before}").format(store=name, before=before)
+        if before
+        else gettext("its files lie in {store}").format(store=name)
+    )
     JobEvent.objects.create(
         job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
     )
-    event_write(finding.store, ADOPTED, actor=order.actor, note=f"sector {finding.name}", now=now)
+    event_write(
+        finding.store,
+        ADOPTED,
+        actor=order.actor,
+        note=gettext("sector {sector}").format(sector=finding.name),
+        now=now,
+    )
     publish(Change("sector", str(sector.uuid), sector.tenant_id))
     return ""
 
@@ -430,7 +451,7 @@ def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime
     if not error:
         if finding.sector is not None:
             copies_forget(finding.sector.pk, finding.store.name)
-        note = f"{finding.name}, {finding.size} bytes"
+        note = gettext("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
         event_write(finding.store, LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
     publish(Change("store", str(finding.store.uuid), worker.tenant_id))
 
@@ -442,5 +463,5 @@ def findings_end(worker: Worker, *, now: datetime) -> None:
     for finding in _locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
         if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
             event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
-            advance(finding, event, error="its host is retired", updated_at=now)
+            advance(finding, event, error=gettext("its host is retired"), updated_at=now)
     orders.delete()

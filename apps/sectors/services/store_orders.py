@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
@@ -55,7 +56,7 @@ class StoreChanges:
             if value is None:
                 continue
             if not 0 <= value <= limit:
-                raise BadValue(f"must be from 0 to {limit}", field=name)
+                raise BadValue(gettext("must be from 0 to {limit}").format(limit=limit), field=name)
             told[name] = str(value)
         if self.read_only is not None:
             told["read_only"] = "yes" if self.read_only else "no"
@@ -67,9 +68,15 @@ def store_attach(worker: Worker, path: str, *, is_new: bool, by: Principal) -> W
     """Order a host to attach a folder or a bucket; a new store's gets its mark.  Raises BadValue."""
     path = path.strip()
     if not path.startswith(("/", "s3://")) or len(path) > PATH_MAX or "\0" in path:
-        raise BadValue("must be an absolute path on the host, or s3://bucket/prefix", field="path")
+        raise BadValue(gettext("must be an absolute path on the host, or s3://bucket/prefix"), field="path")
     args = {"path": path.rstrip("/") or "/"} | ({"init": "yes"} if is_new else {})
-    return _order(worker, Operation.ATTACH, args, by=by, target=f"{path} of {worker.name}")
+    return _order(
+        worker,
+        Operation.ATTACH,
+        args,
+        by=by,
+        target=gettext("{path} of {worker}").format(path=path, worker=worker.name),
+    )
 
 
 @transaction.atomic
@@ -78,7 +85,7 @@ def store_detach(attachment: StoreAttachment, *, now: datetime, by: Principal) -
     store = Store.objects.select_for_update(no_key=True).get(pk=attachment.store_id)
     if reason := detach_refusal(attachment, now=now):
         raise StoreRefused(reason)
-    target = f"{store.name} of {attachment.worker.name}"
+    target = gettext("{store} of {worker}").format(store=store.name, worker=attachment.worker.name)
     return _order(attachment.worker, Operation.DETACH, {"uid": store.uid}, by=by, target=target)
 
 
@@ -92,16 +99,22 @@ def detach_refusal(attachment: StoreAttachment, *, now: datetime) -> str:
     under_way = _lying_in(store).exclude(state=SectorState.PROVING).filter(job__sticky_worker=worker).count()
     if under_way:
         many = plural(under_way, "sector")
-        return f"{many} under way on {worker.name} lie in {store.name}: let them end first"
+        return gettext("{many} under way on {worker} lie in {store}: let them end first").format(
+            many=many, worker=worker.name, store=store.name
+        )
     if JobKind.WINDOW_POST not in worker.kinds:
         return ""
     if any(other.pk != worker.pk for other in provers_of_store(store, now=now)):
         return ""
-    without = "and no other prover that is there has it: attach it to another one first"
+    without = gettext("and no other prover that is there has it: attach it to another one first")
     if count := _lying_in(store).count():
-        return f"{plural(count, 'sector')} in {store.name} must be proven, {without}"
+        return gettext("{sectors} in {store} must be proven, {without}").format(
+            sectors=plural(count, "sector"), store=store.name, without=without
+        )
     if count := store.moves_here.filter(state__in=OPEN_MOVES).count():
-        return f"{plural(count, 'sector')} on the way to {store.name} must be proven there, {without}"
+        return gettext("{sectors} on the way to {store} must be proven there, {without}").format(
+            sectors=plural(count, "sector"), store=store.name, without=without
+        )
     return ""
 
 
@@ -124,7 +137,11 @@ def store_change(
             store.labels = labels
             store.save(update_fields=["labels", "updated_at"])
             event_write(
-                store, CHANGED, actor=by.actor, note=f"labels: {', '.join(labels) or 'none'}", now=now
+                store,
+                CHANGED,
+                actor=by.actor,
+                note=gettext("labels: {labels}").format(labels=", ".join(labels) or "none"),
+                now=now,
             )
             store_audit(by, "store.labels", store.name, before=before, after={"labels": labels})
     if not rules:
@@ -133,7 +150,9 @@ def store_change(
     host = next((row.worker for row in rows if not worker_is_away(row.worker, now=now)), None)
     if host is None:
         raise StoreRefused(
-            f"no host that is there can read {store.name}: it is written into the store itself"
+            gettext("no host that is there can read {store}: it is written into the store itself").format(
+                store=store.name
+            )
         )
     return _order(host, Operation.SET_STORE, {"uid": store.uid, **rules}, by=by, target=store.name)
 
@@ -141,7 +160,12 @@ def store_change(
 def _labels_read(labels: list[str]) -> list[str]:
     found = sorted({label.strip() for label in labels if label.strip()})
     if len(found) > LABELS_MAX or any(len(label) > LABEL_MAX for label in found):
-        raise BadValue(f"must be {LABELS_MAX} of {LABEL_MAX} characters at most", field="labels")
+        raise BadValue(
+            gettext("must be {limit} of {characters} characters at most").format(
+                limit=LABELS_MAX, characters=LABEL_MAX
+            ),
+            field="labels",
+        )
     return found
 
 

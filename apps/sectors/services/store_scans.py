@@ -9,6 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.formatting import plural
@@ -68,7 +69,7 @@ def scan_begin(
         return same
     host = reader(locked, now=now)
     if same is not None:
-        _fail(same, f"{same.worker.name} is away", now=now)
+        _fail(same, gettext("{host} is away").format(host=same.worker.name), now=now)
     asked = {"redeclares": redeclares, "drops_missing": drops_missing}
     scan = StoreScan.objects.create(store=locked, worker=host, actor=by.actor, **asked)
     args = {"uid": locked.uid, "scan": str(scan.uuid)}
@@ -86,7 +87,7 @@ def scan_cancel(scan: StoreScan, *, now: datetime, by: Principal) -> None:
     rows = StoreScan.objects.select_for_update(of=("self",)).select_related("store", "worker")
     row = rows.get(pk=scan.pk)
     if row.state != ScanState.RUNNING:
-        raise StoreRefused("the scan has ended")
+        raise StoreRefused(gettext("the scan has ended"))
     store_audit(by, "store.scan_cancel", row.store.name, before={"host": row.worker.name})
     _end(row, "CANCEL", now=now)
 
@@ -165,7 +166,13 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
         len(bitfield_from_json(list(runs))) for one in told.miners for runs in (one.whole, one.half)
     )
     if told_of > SECTORS_MAX:
-        _fail(scan, f"the host told of {told_of} sectors, and {SECTORS_MAX} are read at most", now=now)
+        _fail(
+            scan,
+            gettext("the host told of {count} sectors, and {limit} are read at most").format(
+                count=told_of, limit=SECTORS_MAX
+            ),
+            now=now,
+        )
         return
     ours = {one.actor_id: one for one in Miner.objects.filter(tenant=store.tenant_id)}
     here = {one.miner_id: one for one in told.miners}
@@ -183,7 +190,12 @@ def _compare(scan: StoreScan, told: ScannedStore, *, now: datetime) -> None:
     found.save()
     scan.counts = {kind: count for kind, count in found.counts.items() if count}
     advance(scan, "END", known=scan.known, counts=scan.counts, updated_at=now)
-    note = ", ".join([f"{plural(scan.known, 'sector')} where the rows say", *counts_text(scan.counts)])
+    note = ", ".join(
+        [
+            gettext("{sectors} where the rows say").format(sectors=plural(scan.known, "sector")),
+            *counts_text(scan.counts),
+        ]
+    )
     event_write(store, SCANNED, actor=scan.actor, note=note, now=now)
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 from msgspec.structs import asdict
 
 from apps.core.live import Change, publish
@@ -116,7 +117,13 @@ def _rename(store: Store, name: str, worker: Worker, *, now: datetime) -> None:
     if taken:
         return
     Sector.objects.filter(tenant_id=store.tenant_id, store=store.name).update(store=name)
-    event_write(store, CHANGED, actor=worker.name, note=f"renamed from {store.name}", now=now)
+    event_write(
+        store,
+        CHANGED,
+        actor=worker.name,
+        note=gettext("renamed from {store}").format(store=store.name),
+        now=now,
+    )
     store.name = name
     store.save(update_fields=["name", "updated_at"])
 
@@ -168,5 +175,5 @@ def orders_note(worker: Worker, done: Collection[str], errors: Mapping[str, str]
             WorkerCommand.objects.filter(pk=command.pk).update(error=error)
         store = Store.objects.filter(tenant_id=worker.tenant_id, uid=command.args.get("uid", "")).first()
         if store is not None and (error or command.op == Operation.SET_STORE):
-            note = f"{command.op}: {error}" if error else f"by {command.actor}"
+            note = f"{command.op}: {error}" if error else gettext("by {actor}").format(actor=command.actor)
             event_write(store, FAILED if error else CHANGED, actor=worker.name, note=note, now=now)

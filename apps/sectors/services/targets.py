@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import Q
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
@@ -89,7 +90,7 @@ def target_remove(miner: Miner, *, by: Principal) -> None:
     with transaction.atomic():
         miner_lock(miner)
         if not _remove(miner, by=by):
-            raise NotFound(f"{miner} has no target")
+            raise NotFound(gettext("{miner} has no target").format(miner=miner))
 
 
 def target_transfer(miner: Miner, *, by: Principal) -> None:
@@ -115,20 +116,25 @@ def _remove(miner: Miner, *, by: Principal) -> bool:
 
 def _may_set(by: Principal) -> None:
     if not by.may("sign"):
-        raise NotAllowed("this is for those who sign for the miner's tenant")
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
 
 
 def _values_check(given: dict[str, Any], miner: Miner) -> None:
     in_work, day = given["in_work"], given["day_bytes"]
     if (in_work is None) == (day is None):
-        raise BadValue("say how many sectors in work, or how many bytes a day: one of them", field="in_work")
+        raise BadValue(
+            gettext("set either the sectors in progress or the bytes a day, not both"), field="in_work"
+        )
     if in_work is not None and not 1 <= in_work <= IN_WORK_MAX:
-        raise BadValue(f"must be from 1 to {IN_WORK_MAX}", field="in_work")
+        raise BadValue(gettext("must be from 1 to {limit}").format(limit=IN_WORK_MAX), field="in_work")
     most = IN_WORK_MAX * miner.sector_size
     if day is not None and not miner.sector_size <= day <= most:
-        raise BadValue(f"must be from {_size(miner.sector_size)} to {_size(most)}", field="day_bytes")
+        raise BadValue(
+            gettext("must be from {size} to {most}").format(size=_size(miner.sector_size), most=_size(most)),
+            field="day_bytes",
+        )
     if given["power_max"] is not None and given["power_max"] < 1:
-        raise BadValue("must be more than nothing", field="power_max")
+        raise BadValue(gettext("must be more than 0"), field="power_max")
 
 
 def _shown(row: SealTarget) -> dict[str, str]:
@@ -181,9 +187,9 @@ def _claim(row: SealTarget, *, now: datetime) -> bool:
 def _over(row: SealTarget, work: SealingContext) -> str:
     """Return in words that a target was reached; empty if it was not."""
     if row.until is not None and work.now >= row.until:
-        return f"it was to end at {row.until:%Y-%m-%d %H:%M} UTC"
+        return gettext("it was to end at {time} UTC").format(time=f"{row.until:%Y-%m-%d %H:%M}")
     if row.power_max is not None and not power_room(row):
-        return f"the power of {_size(row.power_max)} is reached"
+        return gettext("the power of {size} is reached").format(size=_size(row.power_max))
     return ""
 
 
@@ -191,7 +197,9 @@ def _held(row: SealTarget, count: int, work: SealingContext) -> tuple[Hold, str,
     """Return what keeps a target from pledging, how many sectors nothing keeps it from, and their price."""
     base_fee = int(work.head.base_fee)
     if row.base_fee_max is not None and base_fee > row.base_fee_max:
-        words = f"the base fee is {fee_text(base_fee)}, above {fee_text(int(row.base_fee_max))}"
+        words = gettext("the base fee is {fee}, above {most}").format(
+            fee=fee_text(base_fee), most=fee_text(int(row.base_fee_max))
+        )
         return Hold.PRICE, words, 0, None
     if words := _hostless(row.miner, now=work.now):
         return Hold.DISK, words, 0, None
@@ -209,9 +217,22 @@ def _payable(row: SealTarget, count: int, price: PledgePrice) -> tuple[Hold, str
         return Hold.NONE, "", can_pay
     for payer in paying.payers(1) if count else ():
         if payer.needs and payer.left < keep:
-            words = f"{payer.address} has {fil(payer.balance)} FIL, {fil(payer.promised)} of them promised; "
-            keeps = f" beside the {fil(keep)} that are to stay" if keep else ""
-            return Hold.BALANCE, f"{words}a sector needs {fil(payer.needs)}{keeps}", 0
+            text = (
+                gettext(
+                    "{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs} beside"
+                    " the {keep} that are to stay"
+                )
+                if keep
+                else gettext("{payer} has {balance} FIL, {promised} of them promised; a sector needs {needs}")
+            )
+            words = text.format(
+                payer=payer.address,
+                balance=fil(payer.balance),
+                promised=fil(payer.promised),
+                needs=fil(payer.needs),
+                keep=fil(keep),
+            )
+            return Hold.BALANCE, words, 0
     return Hold.NONE, "", 0
 
 
@@ -223,9 +244,9 @@ def _hostless(miner: Miner, *, now: datetime) -> str:
     seals = Q(kinds__contains=[str(JobKind.SEAL)]) | Q(kinds__contains=[DAMOCLES])
     hosts = [host for host in rows.filter(seals) if not worker_is_away(host, now=now)]
     if not hosts:
-        return "no sealing host takes new sectors"
+        return gettext("no sealing host takes new sectors")
     if all(is_short_of_disk(host.hardware) for host in hosts):
-        return f"{plural(len(hosts), 'sealing host')} short of disk"
+        return gettext("{hosts} short of disk").format(hosts=plural(len(hosts), "sealing host"))
     return ""
 
 

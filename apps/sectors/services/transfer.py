@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from django.utils.translation import gettext, ngettext
+
 from apps.miners.errors import TransferRefused
 from apps.sectors.models import Job, Sector
 from apps.sectors.states import ENDED_SECTORS, OPEN_MOVES, JobState
@@ -36,23 +38,37 @@ def unfinished_check(miner: Miner, *, now: datetime) -> None:
     begun = Sector.objects.filter(miner=miner, job__sticky_worker__isnull=False)
     count = begun.exclude(state__in=[*FINAL_STATES, SectorState.ALLOCATED]).count()
     if count:
-        words = "1 sector lies" if count == 1 else f"{count} sectors lie"
-        raise TransferRefused(
-            f"{words} half made on hosts of {miner.tenant.name}: let the work end, or abort it",
-            field="sectors",
+        words = ngettext(
+            "{count} sector lies half made on hosts of {tenant}: let the work end, or abort it",
+            "{count} sectors lie half made on hosts of {tenant}: let the work end, or abort it",
+            count,
         )
+        raise TransferRefused(words.format(count=count, tenant=miner.tenant.name), field="sectors")
     moves = StoreMove.objects.filter(sector__miner=miner, state__in=OPEN_MOVES).count()
     if moves:
-        words = "1 sector moves" if moves == 1 else f"{moves} sectors move"
-        raise TransferRefused(
-            f"{words} to another store of {miner.tenant.name}: let that end, or cancel it", field="sectors"
+        words = ngettext(
+            "{count} sector moves to another store of {tenant}: let that end, or cancel it",
+            "{count} sectors move to another store of {tenant}: let that end, or cancel it",
+            moves,
         )
+        raise TransferRefused(words.format(count=moves, tenant=miner.tenant.name), field="sectors")
     leased = Job.objects.filter(miner=miner, state=JobState.LEASED, lease_until__gte=now)
     job = leased.select_related("worker").order_by("pk").first()
     if job is not None:
-        host = job.worker.name if job.worker is not None else f"a host of {miner.tenant.name}"
-        what, field = ("a sector", "sectors") if job.kind == JobKind.SEAL else ("a proof", "window")
-        raise TransferRefused(f"{host} is making {what} for it: try again when that is done", field=field)
+        host = (
+            job.worker.name
+            if job.worker is not None
+            else gettext("a host of {tenant}").format(tenant=miner.tenant.name)
+        )
+        what, field = (
+            (gettext("a sector"), "sectors") if job.kind == JobKind.SEAL else (gettext("a proof"), "window")
+        )
+        raise TransferRefused(
+            gettext("{host} is making {what} for it: try again when that is done").format(
+                host=host, what=what
+            ),
+            field=field,
+        )
 
 
 def stores_used(miner: Miner) -> set[str]:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -49,19 +50,25 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
     if last is not None and last.state in OPEN:
         return last
     if last is not None and last.state == JobState.FAILED and now - last.updated_at < RETRY_AFTER:
-        raise UnsealFailed(f"it could not be unsealed: {last.error}", field="piece_cid")
+        raise UnsealFailed(
+            gettext("it could not be unsealed: {error}").format(error=last.error), field="piece_cid"
+        )
     placed = -1 if piece.sector_number is None else piece.sector_number
     sector = Sector.objects.filter(miner=piece.miner, number=placed).first()
     if sector is None or not sector.store or sector.comm_d is None:
-        raise NotUnsealed("its sector is not stored yet", field="piece_cid")
+        raise NotUnsealed(gettext("its sector is not stored yet"), field="piece_cid")
     if sector.ticket is None:  # adopted from the chain, which does not keep it
-        reason = f"the ticket of sector {sector} is not known here: import the sector's record"
+        reason = gettext(
+            "the ticket of sector {sector} is not known here: import the sector's record"
+        ).format(sector=sector)
         raise NotUnsealed(reason, field="piece_cid")
     hosts = Worker.objects.filter(
         tenant_id=piece.miner.tenant_id, retired_at=None, stores__contains=[sector.store]
     )
     if not hosts:
-        raise NotUnsealed(f"no host here has its store {sector.store}", field="piece_cid")
+        raise NotUnsealed(
+            gettext("no host here has its store {store}").format(store=sector.store), field="piece_cid"
+        )
     spec = UNSEAL_NEXT[UnsealState.SEALED]
     job = Job.objects.create(
         kind=JobKind.UNSEAL,
@@ -86,9 +93,14 @@ def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventA
     if event.state != spec.state:
         raise StateDiffers(state=spec.state)
     if event.event != spec.report:
-        raise BadReport(f"{event.event} is no report from {spec.state}", field="event")
+        raise BadReport(
+            gettext("{event} cannot be reported in state {state}").format(
+                event=event.event, state=spec.state
+            ),
+            field="event",
+        )
     if spec.stage == UnsealStage.UPLOAD and not _piece_of(job).has_data:
-        raise BadReport("the bytes have not come", field="event")
+        raise BadReport(gettext("the bytes have not come"), field="event")
     step = UNSEAL_NEXT[spec.next]
     actor = job.worker.name if job.worker is not None else ""
     JobEvent.objects.create(
@@ -156,7 +168,7 @@ def unsealed_remove(sector: Sector, *, by: Principal) -> int:
     with transaction.atomic():
         pieces = pieces_of_sector(sector.miner, sector.number)
         if not all(piece.state == PieceState.ACTIVE for piece in pieces) or not sector.store:
-            raise NotUnsealed("the bytes are needed until the sector is active", field="sector")
+            raise NotUnsealed(gettext("the bytes are needed until the sector is active"), field="sector")
         kept = [piece for piece in pieces if piece.has_data]
         for piece in kept:
             data_drop(piece)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 from django.db import transaction
 from django.db.models import Min
+from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import DomainError
@@ -108,11 +109,13 @@ def _unlanded(miner: Miner, runs: Sequence[PipelineRun], work: SealingContext) -
     for run in runs:
         there = found[run.sector.number]
         if there is None:
-            run_console_failure(run, error="the chain does not have the sector any more", now=work.now)
+            run_console_failure(
+                run, error=gettext("the chain does not have the sector any more"), now=work.now
+            )
         elif is_updated(run, there):  # by a message that was given up and landed all the same
-            run_console_step(run, "SEND_UPDATE", now=work.now, note="the chain has it already")
+            run_console_step(run, "SEND_UPDATE", now=work.now, note=gettext("the chain has it already"))
         elif there.expiration <= work.head.height:
-            run_console_failure(run, error="it has expired", now=work.now)
+            run_console_failure(run, error=gettext("it has expired"), now=work.now)
         elif not run.sector.active:  # the chain would refuse it, and a recovery takes longer than its tries
             if run.error != FAULTY:
                 PipelineRun.objects.filter(pk=run.pk).update(error=FAULTY)
@@ -177,7 +180,9 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
         try:
             needed = _needed(miner, one[0], work)
         except NodeRefused as refusal:  # of its pledge: the others go all the same
-            update_failed(one[0], error=f"the node refuses: {refusal.reason}", work=work)
+            update_failed(
+                one[0], error=gettext("the node refuses: {reason}").format(reason=refusal.reason), work=work
+            )
             continue
         made.append((one, needed, _message(miner, [one], work.sent(needed))))
     trials = messages_try(work.client, [message for *_, message in made], work.head.key)
@@ -188,7 +193,7 @@ def _accepted(miner: Miner, placed: Sequence[Placed], work: SealingContext) -> l
             is_notifying = one[0].sector.number in told
             good.append(Tried(one, len(message.params), needed, is_notifying))
         else:
-            words = f"the chain would refuse the update: {trial.error}"
+            words = gettext("the chain would refuse the update: {error}").format(error=trial.error)
             update_failed(one[0], error=words, work=work)
     return good
 
@@ -277,14 +282,14 @@ def update_push_again(run: PipelineRun, work: SealingContext) -> str:
     Return why it cannot be sent now; empty if it was, or another run has done it.
     """
     if not run.message_id:
-        return "its message is not known"
+        return gettext("its message is not known")
     miner = run.sector.miner
     work = replace(work, policy=batch_policy(miner, work.policy))
     shared = PipelineRun.objects.filter(message_id=run.message_id, state=SnapState.UPDATE_SENT)
     runs = list(shared.select_related("sector__miner__tenant", "job").order_by("pk"))
     placed = _placed(miner, runs, work)
     if len(placed) != len(runs):
-        return "its deadline cannot be changed now"
+        return gettext("its deadline cannot be changed now")
     needed = sum(_needed(miner, each, work) for each in runs)
     value = max(needed - sum(int(each.from_balance or 0) for each in runs), 0)
     last = min(last for _, _, last in placed)

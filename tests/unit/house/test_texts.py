@@ -28,6 +28,7 @@ ROOMS: Final = (
     "apps/miners",
     "apps/pieces",
     "apps/proving",
+    "apps/sectors",
     "apps/users",
     "apps/wallets",
 )
@@ -35,7 +36,9 @@ WORDS: Final = re.compile(
     r"(^|[ {}(])[A-Za-z]{3,},? [a-z]{2,}|\} [a-z]{2,}|[a-z]{2,} \{\}|[a-z]{3,}: \{\}", re.ASCII
 )
 UNIT: Final = re.compile(r"[;:, ]*\{\} ?(ms|ep|h|min|s|d|FIL|nFIL|B)?")
-SQL: Final = re.compile(r"\s*(SELECT|INSERT|UPDATE|SET LOCAL|FROM|WITH|\{\}\s+UNION) ")
+SQL: Final = re.compile(
+    r"\s*(SELECT|INSERT|UPDATE|SET LOCAL|FROM|WITH|\{\}\s+UNION) |.*\b(AND|CROSS JOIN) ", re.DOTALL
+)
 FOR_PROGRAMS: Final = (
     "AssertionError",
     "ImproperlyConfigured",
@@ -189,6 +192,7 @@ def test_a_placeholder_without_its_value_is_found(source: str, count: int) -> No
         ("f'{size} GiB'", 0),
         ("f'{took} ms'", 0),
         ("ValueError(f'no such {name}')", 0),
+        ("f'{free} AND job.kind = wanted.kind AND {other}'", 0),
     ],
 )
 def test_a_sentence_is_known_from_a_number_with_its_unit(source: str, count: int) -> None:

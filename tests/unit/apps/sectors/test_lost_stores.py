@@ -140,7 +140,7 @@ def test_a_store_is_kept_for_hours_after_it_was_read(is_detached: bool) -> None:
     store.refresh_from_db()
 
     until = f"{read_at + LOST_AFTER:%Y-%m-%d %H:%M} UTC"
-    assert f"not to be forgotten until {until}" in lost_store(store, now=now()).refusal
+    assert f"cannot be forgotten before {until}" in lost_store(store, now=now()).refusal
     with pytest.raises(StoreRefused):
         store_forget(store, confirm="disk", now=now(), by=principal())
     assert not lost_store(store, now=read_at + LOST_AFTER).refusal
