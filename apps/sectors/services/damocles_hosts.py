@@ -137,7 +137,7 @@ def damocles_pings_forget(principal: Principal, name: str) -> None:
     Raises NotAllowed, WorkerUnknown.
     """
     if principal.is_partial:
-        raise NotAllowed("this token is for some miners or signers only")
+        raise NotAllowed(gettext("this token is for some miners or signers only"))
     own = Worker.objects.filter(tenant_id=principal.own_id, kinds__contains=[DAMOCLES], retired_at=None)
     row = own.select_for_update(no_key=True).filter(uid=f"{NAMED}{name}"[:100]).first()
     if row is None or PINGS not in row.hardware:

@@ -449,7 +449,11 @@ def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) 
     """
     with held(principal, name, now=now) as one:
         if one.sector.state != SectorState.PROVING:
-            raise NotThatFar(f"{name} is {one.sector.state.lower()}: it is finished once it proves")
+            raise NotThatFar(
+                gettext("{name} is {state}: it is finished once it proves").format(
+                    name=name, state=one.sector.state.lower()
+                )
+            )
         if one.told.finished_at is not None:
             return
         one.told.finished_at, one.told.reserved_store, one.told.reserved_bytes = now, "", 0

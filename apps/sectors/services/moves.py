@@ -318,7 +318,9 @@ def move_note(command: WorkerCommand, *, error: str, now: datetime) -> None:
         error = error or _switch(move)
         until = _room_until(move, now=now) if ROOM_PROMISED in error else now
         if until > now:
-            error = f"waits for room, tries each minute and gives up at {until:%Y-%m-%d %H:%M} UTC: {error}"
+            error = gettext("waits for room, tries each minute and gives up at {until} UTC: {error}").format(
+                until=f"{until:%Y-%m-%d %H:%M}", error=error
+            )
             advance(move, "WAIT", error=error, updated_at=now)
             return
         advance(move, "FAIL" if error else "COPY", error=error, updated_at=now)
