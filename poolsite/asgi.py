@@ -7,11 +7,13 @@ from typing import Any
 
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "poolsite.settings.embedded")
 django.setup(set_prefix=False)  # what follows imports models
 
+from apps.api.address_tokens import AddressTokens
 from apps.api.auth.verify import VerifyPost
 from apps.api.job_wait import JobWait
 from apps.api.limits import BodyLimit
@@ -34,10 +36,11 @@ async def no_such_socket(_scope: Any, receive: Any, send: Any) -> None:
 http = RequestHandler()
 job_wait = JobWait(http)
 nowhere = re_path(r"", no_such_socket)  # type: ignore[arg-type]  # an ASGI app stands where Django types a view
-application = ProtocolTypeRouter(
+protocols = ProtocolTypeRouter(
     {
         "http": DatabaseWatch(BodyLimit(VerifyPost(RpcPost(job_wait)))),
         # Pages' sockets check origin and session themselves; programs send no Origin and carry a token.
         "websocket": URLRouter([*program_sockets, *page_sockets, nowhere]),  # type: ignore[list-item]  # as above
     }
 )
+application = AddressTokens(protocols, settings.ADDRESS_TOKENS, port=settings.PORT)

@@ -272,6 +272,10 @@ NETWORK = env_text("POOLSITE_NETWORK", "demo")
 SERVER_TIMING = env_flag("SERVER_TIMING")
 """Whether answers say how long they took here and with how many queries; `make bench` asks for it."""
 globals().update(email_from_url(env_text("EMAIL_URL", "")))
+PORT = env_number("PORT", 8000)
+"""The console's own."""
+ADDRESS_TOKENS = env_list("ADDRESS_TOKENS")
+"""`address=file` words: requests from there on a port of old programs that bring no token have the file's."""
 METRICS_TOKEN = env_text("METRICS_TOKEN", "")
 """Bearer token for /metrics; without one only this machine may read them."""
 READY_PROCESSES = env_list("READY_PROCESSES")
