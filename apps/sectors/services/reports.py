@@ -83,8 +83,17 @@ def job_for_report(job_id: str, *, token: int, tenant_id: int) -> Job:
 
 def _lease_check(job: Job) -> None:
     """Refuse a report on a job that is not being worked on.  Raises LeaseLost."""
-    if job.state not in (JobState.LEASED, JobState.READY):
+    if job.state not in (JobState.LEASED, JobState.READY) or _is_given_back(job):
         raise LeaseLost
+
+
+def _is_given_back(job: Job) -> bool:
+    """Return whether a host has released a new sector: what it does of it all the same lies nowhere.
+
+    Any other host may claim the sector, and would go on with files that it does not have.
+    """
+    is_unbound = job.worker_id is None and job.sticky_worker_id is None
+    return is_unbound and job.sector is not None and job.sector.state == SectorState.ALLOCATED
 
 
 @transaction.atomic

@@ -84,6 +84,7 @@ def _job_follow(job: Job, sector: Sector, *, now: datetime, report: dict[str, An
         "rank": stage_rank(step.stage),
         "attempts": 0,
         "error": "",
+        "not_before": None,  # the pause after a failure was for the stage that is over now
         "is_portable": sector.state == SectorState.C1_DONE and c1_is_here(job, sector),
         "updated_at": now,
     }

@@ -246,6 +246,32 @@ def test_a_job_given_back_untouched_is_anybodys() -> None:
     assert len(claim(host("u2"))) == 1
 
 
+def test_a_sector_given_back_takes_no_late_report_of_it() -> None:
+    _, job = begun()
+    job_release(job.id, Release(token=job.token), tenant_id=tenant("alice").pk, now=NOON)
+
+    with pytest.raises(LeaseLost):
+        report(job, "ADD_PIECE", state="ALLOCATED")
+
+    (again,) = claim(host("u2"))
+    assert again.seal is not None
+    assert (again.seal.state, again.seq) == ("ALLOCATED", 0)
+
+
+def test_the_next_stage_does_not_wait_for_a_failure_of_the_last() -> None:
+    _, job = begun()
+    worker = host()
+    fail = Fail(token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="no room")
+    job_fail(job.id, fail, tenant_id=tenant("alice").pk, now=NOON)
+    assert claim(worker) == ()
+
+    report(job, "ADD_PIECE", state="ALLOCATED")
+
+    (again,) = claim(worker)
+    assert again.seal is not None
+    assert again.seal.state == "PIECE_ADDED"
+
+
 def proof_job() -> Assignment:
     """A proof job that a prover has claimed."""
     miner = factories.miner()
