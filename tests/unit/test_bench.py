@@ -51,7 +51,7 @@ def test_upkeep_is_measured_beside_none_of_the_tests_tools(monkeypatch: pytest.M
         next(upkeep.cases())
 
     assert begun == [BARE / "bin" / "python"]
-    assert made[0][-2:] == [BARE, SITE / "requirements.txt"]
+    assert made[0][-2:] == [str(BARE), str(SITE / "requirements.txt")]
 
 
 class Begun:

@@ -252,7 +252,7 @@ def sector_find(principal: Principal, name: SectorName) -> Sector:
     row = rows.first() if principal.may_mine(name.miner_id) else None
     if row is None:
         raise NotDamocles(
-            gettext("{name} is not a sector of this token: its files are kept").format(name=name)
+            gettext("{name} is not a sector of this token: nothing is changed or removed").format(name=name)
         )
     return row
 

@@ -78,7 +78,7 @@ def test_an_aborted_sector_is_restored_where_the_chain_allows_it(
         Line(client, people.token("sign", of="bob")),
         Line(client, people.token("sign", of="alice", limits=TokenLimits(miners=(9,)))),
     ):
-        assert "no sector of this token" in words(stranger, "RestoreSector", named(sector), True)
+        assert "not a sector of this token" in words(stranger, "RestoreSector", named(sector), True)
     assert "missing permission" in words(
         Line(client, people.token("read", of="alice")), "RestoreSector", named(sector), True
     )
@@ -119,8 +119,8 @@ def test_a_termination_is_polled_until_it_has_landed(line: Line, client: Client,
     SectorChange.objects.filter(pk=change.pk).update(state="TERMINATE_FAILED")
     assert line.call("PollTerminateSectorState", named(sector)) == nothing, "it may be asked for again"
     stranger = Line(client, people.token("sign", of="bob"))
-    assert "no sector of this token" in words(stranger, "PollTerminateSectorState", named(sector))
-    assert "no sector of this token" in words(stranger, "TerminateSector", named(sector))
+    assert "not a sector of this token" in words(stranger, "PollTerminateSectorState", named(sector))
+    assert "not a sector of this token" in words(stranger, "TerminateSector", named(sector))
 
 
 def test_files_of_what_is_being_sealed_are_not_removed(
@@ -132,7 +132,7 @@ def test_files_of_what_is_being_sealed_are_not_removed(
     writer = Line(client, people.token("write", of="alice"))
     assert "missing permission" in words(writer, "RemoveSector", named(sector)), "it wants sign, as REST"
     stranger = Line(client, people.token("sign", of="bob"))
-    assert "no sector of this token" in words(stranger, "RemoveSector", named(sector))
+    assert "not a sector of this token" in words(stranger, "RemoveSector", named(sector))
 
 
 def audited(action: str) -> int:
@@ -160,7 +160,7 @@ def test_a_sector_is_set_for_rebuild_once(line: Line, client: Client, miner: Min
     assert (run.kind, run.sector_id, audited("sector.rebuild")) == ("rebuild", sector.pk, 1)
     assert "already" in words(line, "SectorSetForRebuild", named(sector), options)
     stranger = Line(client, people.token("sign", of="bob"))
-    assert "no sector of this token" in words(stranger, "SectorSetForRebuild", named(sector), options)
+    assert "not a sector of this token" in words(stranger, "SectorSetForRebuild", named(sector), options)
 
 
 def test_a_snap_up_is_cancelled_until_its_message_is_sent(line: Line, client: Client, miner: Miner) -> None:
@@ -172,7 +172,7 @@ def test_a_snap_up_is_cancelled_until_its_message_is_sent(line: Line, client: Cl
     assert words(line, "SnapUpCancelCommitment", named(sector))
     PipelineRun.objects.filter(pk=run.pk).update(state=SnapState.SNAP_PROVED)
     stranger = Line(client, people.token("sign", of="bob"))
-    assert "no sector of this token" in words(stranger, "SnapUpCancelCommitment", named(sector))
+    assert "not a sector of this token" in words(stranger, "SnapUpCancelCommitment", named(sector))
 
     assert "result" not in line.answer("SnapUpCancelCommitment", named(sector))
 

@@ -77,7 +77,7 @@ def test_a_proving_sector_is_shown_with_its_places(
     chain.clear()
     assert "the chain has no sector s-t02001-5" in refusal(line, "ProvingSectorInfo", named(sector))
     stranger = Line(client, people.token("read", of="bob"))
-    assert "no sector of this token" in refusal(stranger, "ProvingSectorInfo", named(sector))
+    assert "not a sector of this token" in refusal(stranger, "ProvingSectorInfo", named(sector))
 
 
 def test_sectors_that_can_take_data_are_listed_by_deadline(
@@ -118,4 +118,4 @@ def test_unsealing_is_refused_with_where_the_bytes_are(line: Line, client: Clien
 
     assert f"/api/v1/pieces/{cid}/data" in refusal(line, "UnsealPiece", *asked)
     stranger = Line(client, people.token("read", of="bob"))
-    assert "no sector of this token" in refusal(stranger, "UnsealPiece", *asked)
+    assert "not a sector of this token" in refusal(stranger, "UnsealPiece", *asked)
