@@ -23,6 +23,7 @@ from django.db.models.sql.compiler import SQLCompiler
 from django.test import TransactionTestCase
 
 from apps.chain.link import NodeLink
+from apps.core import clock
 from apps.core.redis_clients import client_for
 from apps.gateway.hub_client import requests_send
 from tests.fast_flush import fixture_teardown
@@ -201,6 +202,13 @@ def pool_redis(redis_server: RedisServer, settings: Any) -> str:
         }
     }
     return redis_server.url
+
+
+@pytest.fixture
+def time_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proof's lease is 2 s on the test network, less than queries may take: here none runs out."""
+    moment = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: moment)
 
 
 @pytest.fixture

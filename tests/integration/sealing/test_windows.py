@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
     from tests.integration.sealing.world import World
 
-pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
+pytestmark = [
+    pytest.mark.xdist_group("pair"),  # one worker seals the two sectors
+    pytest.mark.usefixtures("time_stands_still"),
+]
 
 
 def hidden(world: World, miner: Miner, sectors: Sequence[Sector]) -> list[tuple[Path, Path]]:
