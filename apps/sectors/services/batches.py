@@ -48,7 +48,7 @@ from apps.sectors.services.miner_funds import (
     funds_text,
 )
 from apps.sectors.services.noninteractive import noninteractive_form
-from apps.sectors.services.placements import manifests_of
+from apps.sectors.services.placements import manifests_of, starts_of
 from apps.sectors.services.reconcile import landed_reconcile
 from apps.sectors.services.sealing_context import (
     COMMIT,
@@ -143,10 +143,11 @@ def batch_choose(
         most = min(most, work.network.pre_commit_batch_max)
     elif not sectors[0].is_interactive:
         most = min(most, MAX_SECTORS)
-    first = sorted(sectors, key=lambda sector: (sector.ready_height or 0, sector.pk))[:most]
+    soon = _starting_soon(sectors, kind=kind, work=work)
+    first = sorted(sectors, key=lambda one: (one.pk not in soon, one.ready_height or 0, one.pk))[:most]
     oldest = first[0].ready_height or height
     wait = policy.precommit_wait_epochs if kind is PRE_COMMIT else policy.commit_wait_epochs
-    if _is_due(first, kind=kind, work=work):
+    if soon or _is_due(first, kind=kind, work=work):
         return first, "deadline"
     if oldest <= asked:
         return first, ASKED
@@ -159,6 +160,15 @@ def batch_choose(
     if len(first) == 1 and not _has_others_coming(first[0], kind=kind):
         return first, "single"
     return [], ""
+
+
+def _starting_soon(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> set[int]:
+    """Return the keys of those whose data must be active soon, where a pre-commit has a seed to wait for."""
+    slack = work.policy.precommit_slack_epochs
+    if kind is PRE_COMMIT:
+        slack += work.network.pre_commit_challenge_delay + work.network.confidences.seed
+    starts, latest = starts_of(sectors), work.head.height + slack
+    return {sector.pk for sector in sectors if starts.get(sector.number, latest + 1) <= latest}
 
 
 def _is_due(sectors: Sequence[Sector], *, kind: BatchRules, work: SealingContext) -> bool:

@@ -6,14 +6,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Min, OuterRef
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.pieces.models import Piece
 from apps.pieces.states import UNCOMMITTED, PieceState
 from apps.sectors.models import Sector
-from apps.sectors.params import manifest_of, pieces_of
+from apps.sectors.params import has_data, manifest_of, pieces_of
 from apps.sectors.run_models import PipelineRun
 from poolsite.filecoin.cbor import decode
 from poolsite.filecoin.cids import commd_cid
@@ -39,6 +39,17 @@ def manifests_of(miner: Miner, numbers: Sequence[int]) -> dict[int, tuple[PieceA
     for piece in Piece.objects.filter(miner=miner, sector_number__in=numbers).order_by("offset"):
         found[piece.sector_number or 0].append(manifest_of(piece))
     return {number: tuple(manifests) for number, manifests in found.items()}
+
+
+def starts_of(sectors: Sequence[Sector]) -> dict[int, int]:
+    """Return the epoch before which the data of a miner's sectors must be active, by number, where one is."""
+    numbers = [sector.number for sector in sectors if has_data(sector)]
+    if not numbers:
+        return {}
+    rows = Piece.objects.filter(miner=sectors[0].miner_id, sector_number__in=numbers).exclude(
+        start_epoch=None
+    )
+    return dict(rows.order_by().values_list("sector_number").annotate(Min("start_epoch")))
 
 
 def piece_place(piece: Piece, *, number: int, offset: int, now: datetime) -> None:

@@ -146,6 +146,27 @@ def test_a_commit_is_due_before_its_pre_commit_expires() -> None:
     assert reason(sectors, work(late, base_fee=101, base_fee_max=100), COMMIT) == (2, "deadline")
 
 
+@pytest.mark.parametrize(("kind", "state"), [(PRE_COMMIT, "PERSISTED"), (COMMIT, "C2_DONE")])
+def test_data_that_must_be_active_soon_wait_for_nothing(kind: BatchRules, state: str) -> None:
+    sectors = waiting(3, since=100, state=state)
+    last = sectors[-1]
+    last.pieces = [{"payload": 100}]
+    piece = factories.piece(
+        last.miner, state="PACKED", sector_number=last.number, offset=0, start_epoch=9_000
+    )
+    seed = NETWORK.pre_commit_challenge_delay + NETWORK.confidences.seed if kind is PRE_COMMIT else 0
+    held = work(101, base_fee=101, base_fee_max=100, precommit_batch_max=1, commit_batch_max=1)
+
+    assert reason(sectors, held, kind) == (0, "")
+    piece.start_epoch = 101 + 60 + seed + 1
+    piece.save()
+    assert reason(sectors, held, kind) == (0, "")
+    piece.start_epoch -= 1
+    piece.save()
+
+    assert batch_choose(sectors, kind=kind, work=held) == ([last], "deadline")
+
+
 def test_a_message_takes_no_more_proofs_than_fit_but_one_always() -> None:
     sectors = waiting(3, since=1, state="C2_DONE")
     parts = [BatchEntry(sector=sector, value=0, proof=bytes(30_000)) for sector in sectors]
