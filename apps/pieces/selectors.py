@@ -114,12 +114,14 @@ def upload_get(viewer: Principal, name: str) -> Piece:
 def piece_same(piece: Piece, piece_cid: str) -> Piece | None:
     """Return the miner's other piece of the same commitment and terms, if there is one.
 
-    A piece without terms is any of them: it claims nothing of its own.
+    A piece without terms is any of them: it claims nothing of its own.  One whose sector has ended is none
+    that has other terms.
     """
     rows = Piece.objects.filter(miner=piece.miner, piece_cid=piece_cid).exclude(state__in=UNCOMMITTED)
-    if any(term is not None for term in piece.terms):
-        rows = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
-    return rows.exclude(pk=piece.pk).select_related("miner__tenant").order_by("pk").first()
+    rows = rows.exclude(pk=piece.pk).select_related("miner__tenant").order_by("pk")
+    alike = rows.filter(client=piece.client, allocation=piece.allocation, deal=piece.deal)
+    live = alike if any(term is not None for term in piece.terms) else rows
+    return live.exclude(state=PieceState.ENDED).first() or alike.first()
 
 
 def pieces_of_sector(miner: Miner, number: int) -> list[Piece]:

@@ -46,6 +46,8 @@ class PieceState(models.TextChoices):
     """The sector is being sealed."""
     ACTIVE = "ACTIVE", "Active"
     """The chain has its sector as active."""
+    ENDED = "ENDED", "Sector ended"
+    """Its sector was terminated or has expired; the same bytes sent once more wait for another one."""
     FAILED = "FAILED", "Failed"
     """Not fetched, not what was announced, or refused by the chain; its bytes are gone."""
 
@@ -55,12 +57,14 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
     PieceState.FETCHING: {"RECEIVE": PieceState.RECEIVED, "FAIL": PieceState.FAILED},
     PieceState.RECEIVED: {"ACCEPT": PieceState.READY, "FAIL": PieceState.FAILED},
     PieceState.READY: {"PACK": PieceState.PACKED, "REFUSE": PieceState.FAILED},
-    PieceState.PACKED: {"UNPACK": PieceState.READY, "ACTIVATE": PieceState.ACTIVE},
+    PieceState.PACKED: {"UNPACK": PieceState.READY, "ACTIVATE": PieceState.ACTIVE, "END": PieceState.ENDED},
     PieceState.ACTIVE: {"DEACTIVATE": PieceState.PACKED},
+    PieceState.ENDED: {"REVERT": PieceState.PACKED, "RETURN": PieceState.READY},
     PieceState.FAILED: {},
 }
 """From a state and an event to the next.  REFUSE: its allocation or deal is not good any more; UNPACK
-follows an aborted sector, DEACTIVATE one that the chain has as active no more."""
+follows an aborted sector, DEACTIVATE one that the chain has as active no more.  REVERT: a reorganisation
+brought its sector back; RETURN: somebody sent the bytes again."""
 
 UNPLACED: Final = (PieceState.UPLOADING, PieceState.FETCHING, PieceState.RECEIVED, PieceState.READY)
 """In no sector yet, and able to go into one."""

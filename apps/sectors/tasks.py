@@ -61,7 +61,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     sectors_recover(work)
     batches_watch(work)
     changes_advance(work)
-    placements_follow(now=work.now)
+    placements_follow(height=work.head.height, network=work.network, now=work.now)
     pieces_snap(work)
     pieces_pack(work)
     for_each_isolated(

@@ -54,6 +54,7 @@ LABELS: Final[dict[str, StateLabel]] = {
     PieceState.READY: StateLabel("idle", "waiting for a sector"),
     PieceState.PACKED: StateLabel("run", "being sealed"),
     PieceState.ACTIVE: StateLabel("ok", "active"),
+    PieceState.ENDED: StateLabel("idle", "sector ended"),
     PieceState.FAILED: StateLabel("bad", "failed"),
 }
 FILTERS: Final = (
@@ -62,6 +63,7 @@ FILTERS: Final = (
     (PieceState.READY, "Waiting", "wait"),
     (PieceState.PACKED, "Being sealed", "run"),
     (PieceState.ACTIVE, "Active", "ok"),
+    (PieceState.ENDED, "Sector ended", "idle"),
     (PieceState.FAILED, "Failed", "bad"),
 )
 """Filters of the list: state, label, tone."""
@@ -164,7 +166,7 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
         data_href=reverse("v1-piece-data", args=[piece.piece_cid]) if piece.is_readable else "",
         unseal_href=reverse("piece-unseal", args=[piece.uuid]) if is_sealed else "",
         remove_href=reverse("piece-remove", args=[piece.uuid])
-        if may_write and piece.sector_number is None
+        if may_write and (piece.sector_number is None or piece.state == PieceState.ENDED)
         else "",
         purpose=purpose_act(piece, viewer),
         made=time_html(piece.created_at),

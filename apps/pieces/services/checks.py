@@ -14,7 +14,7 @@ from apps.pieces.errors import PieceBusy, PieceMismatch, PieceTooLarge
 from apps.pieces.files import piece_opened, piece_path, piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.selectors import piece_same
-from apps.pieces.states import UNPLACED, PiecePurpose
+from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ def _accept(piece: Piece, commitment: Commitment, *, by: Principal) -> Piece | N
 
 
 def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
-    """Return the piece that the miner has; its bytes come back if they were gone.  Raises PieceBusy."""
+    """Return the piece that the miner has; its bytes come back if they were gone.
+
+    One whose sector has ended waits for another.  Raises PieceBusy.
+    """
     if same is None:  # somebody removed it this moment
         raise PieceBusy
     with transaction.atomic():
@@ -85,6 +88,9 @@ def _already_there(piece: Piece, same: Piece | None, *, by: Principal) -> Piece:
                 has_data=True, payload_size=piece.payload_size, updated_at=clock.now()
             )
             same.refresh_from_db()
+        if same.state == PieceState.ENDED:
+            moved = {"sector_number": None, "offset": None, "start_epoch": piece.start_epoch}
+            advance(same, "RETURN", **moved, state_since=clock.now(), updated_at=clock.now())
         if piece.purpose != PiecePurpose.ANY:  # asked for this time; nothing said changes nothing
             unplaced = Piece.objects.filter(pk=same.pk, state__in=UNPLACED)
             unplaced.update(purpose=piece.purpose, updated_at=clock.now())

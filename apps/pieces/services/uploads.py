@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.core import clock
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from apps.miners.models import Miner
     from apps.pieces.files import Source
     from apps.users.principals import Principal
+
+NOWHERE: Final = Q(sector_number=None) | Q(state=PieceState.ENDED)
+"""Pieces that no sector needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,10 +204,10 @@ def _received_note(piece: Piece, received: int) -> None:
 
 
 def piece_discard(piece: Piece) -> None:
-    """Remove a piece that is in no sector: first its bytes, then its row."""
+    """Remove a piece that no sector needs: first its bytes, then its row."""
     piece_unlink(piece)
     with transaction.atomic():
-        Piece.objects.filter(pk=piece.pk, sector_number=None).delete()
+        Piece.objects.filter(NOWHERE, pk=piece.pk).delete()
         piece_changed(piece)
 
 
@@ -211,7 +215,7 @@ def piece_remove(piece: Piece, *, by: Principal) -> None:
     """Remove a piece at somebody's wish.  Raises PieceInSector."""
     with transaction.atomic():
         fresh = Piece.objects.select_for_update().get(pk=piece.pk)
-        if fresh.sector_number is not None:
+        if fresh.sector_number is not None and fresh.state != PieceState.ENDED:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
             )

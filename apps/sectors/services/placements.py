@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import Exists, Min, OuterRef
+from django.db.models import Exists, Min, OuterRef, Q
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
     from poolsite.filecoin.actors.miner_sectors import PieceActivationManifest
+    from poolsite.filecoin.policy import Network
 
 
 UNLANDED: Final = (*UNSENT, SnapState.UPDATE_SENT)
@@ -57,10 +58,10 @@ def piece_place(piece: Piece, *, number: int, offset: int, now: datetime) -> Non
     _move(piece, "PACK", now=now, sector_number=number, offset=offset)
 
 
-def placements_follow(*, now: datetime) -> None:
-    """Move pieces as their sectors moved: active and not, aborted.
+def placements_follow(*, height: int, network: Network, now: datetime) -> None:
+    """Move pieces as their sectors moved: active and not, aborted, ended.
 
-    A piece of an aborted sector waits for another one.
+    A piece of an aborted sector waits for another one; of one that has ended only when it is sent again.
     """
     sector = Sector.objects.filter(miner=OuterRef("miner"), number=OuterRef("sector_number"))
     # Data on their way into a proven sector are active when the update has landed.
@@ -70,6 +71,15 @@ def placements_follow(*, now: datetime) -> None:
         kind=JobKind.SNAP_UP,
         state__in=UNLANDED,
     )
+    expired = height - network.chain_finality - network.proving.period
+    is_over = Exists(
+        sector.filter(
+            Q(state=SectorState.TERMINATED)
+            | Q(state=SectorState.PROVING, active=False, expiration__lte=expired)
+        )
+    )
+    for piece in Piece.objects.filter(~is_over, state=PieceState.ENDED).select_related("miner"):
+        _move(piece, "REVERT", now=now)
     packed = Piece.objects.filter(state=PieceState.PACKED)
     living = sector.exclude(state=SectorState.ABORTED)
     for piece in packed.filter(~Exists(living)).select_related("miner"):
@@ -80,6 +90,8 @@ def placements_follow(*, now: datetime) -> None:
     active = Piece.objects.filter(state=PieceState.ACTIVE)
     for piece in active.filter(~is_active).select_related("miner"):
         _move(piece, "DEACTIVATE", now=now)
+    for piece in packed.filter(is_over, ~Exists(coming)).select_related("miner"):
+        _move(piece, "END", now=now)
 
 
 def pieces_unplace(miner: Miner, number: int, *, now: datetime) -> None:

@@ -57,6 +57,8 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
     sector = Sector.objects.filter(miner=piece.miner, number=placed).first()
     if sector is None or not sector.store or sector.comm_d is None:
         raise NotUnsealed(gettext("its sector is not stored yet"), field="piece_cid")
+    if sector.removal_asked_at is not None:
+        raise NotUnsealed(gettext("the files of its sector were removed"), field="piece_cid")
     if sector.ticket is None:  # adopted from the chain, which does not keep it
         reason = gettext(
             "the ticket of sector {sector} is not known here: import the sector's record"
@@ -167,7 +169,8 @@ def unsealed_remove(sector: Sector, *, by: Principal) -> int:
     """
     with transaction.atomic():
         pieces = pieces_of_sector(sector.miner, sector.number)
-        if not all(piece.state == PieceState.ACTIVE for piece in pieces) or not sector.store:
+        free = (PieceState.ACTIVE, PieceState.ENDED)
+        if not all(piece.state in free for piece in pieces) or not sector.store:
             raise NotUnsealed(gettext("the bytes are needed until the sector is active"), field="sector")
         kept = [piece for piece in pieces if piece.has_data]
         for piece in kept:

@@ -244,6 +244,29 @@ def test_a_piece_is_removed_unless_it_is_in_a_sector(client, miner, folder):
     assert [e.action for e in AuditEntry.objects.order_by("-pk")[:2]] == ["piece.remove"] * 2
 
 
+def test_bytes_of_a_sector_that_has_ended_wait_for_another_when_sent_again(client, miner, folder):
+    uuid = send(client, b"again").json()["uuid"]
+    Piece.objects.filter(uuid=uuid).update(state="ENDED", sector_number=7, offset=0, start_epoch=5)
+
+    back = send(client, b"again")
+
+    assert (back.status_code, back.json()["uuid"], back.json()["state"]) == (200, uuid, "READY")
+    assert [back.json()[name] for name in ("sector", "offset", "start_epoch")] == [None, None, None]
+    assert kept(folder) == [uuid]
+    Piece.objects.filter(uuid=uuid).update(state="ENDED", sector_number=7, client=100, allocation=3)
+    other = send(client, b"again").json()
+    assert (other["uuid"] != uuid, other["state"]) == (True, "READY"), "its allocation is used up"
+
+
+def test_a_piece_of_a_sector_that_has_ended_can_be_removed(client, miner, folder):
+    cid = send(client, b"over").json()["piece_cid"]
+    Piece.objects.update(state="ENDED", sector_number=7, offset=0)
+
+    removed = client.delete(f"/api/v1/pieces/{cid}", headers=people.bearer(people.token("write")))
+
+    assert (removed.status_code, Piece.objects.count(), kept(folder)) == (204, 0, [])
+
+
 def test_uploads_that_nobody_ends_are_cleared_away(miner, folder):
     folder.mkdir()
     killed = factories.piece(miner, state="UPLOADING")

@@ -1,0 +1,65 @@
+"""What becomes of clients' pieces when their sector ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apps.sectors.models import Sector
+from apps.sectors.services.placements import placements_follow
+from apps.sectors.services.unsealing import unsealed_remove
+from poolsite.filecoin.policy import network_by_name
+from tests import factories, people
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    from apps.pieces.models import Piece
+
+pytestmark = pytest.mark.django_db
+
+NETWORK = network_by_name("localnet-poolsite-test")
+LATE = NETWORK.chain_finality + NETWORK.proving.period
+"""So many epochs after its expiration no reorganisation brings a sector back."""
+
+
+def follow(piece: Piece, *, height: int = 1_000) -> str:
+    """Return the state of a piece after a head."""
+    placements_follow(height=height, network=NETWORK, now=NOON)
+    piece.refresh_from_db()
+    return piece.state
+
+
+def sealed() -> tuple[Sector, Piece]:
+    """Return an active sector and the piece in it."""
+    sector = factories.sector(factories.miner(), state="PROVING", active=True, expiration=5_000, store="s")
+    piece = factories.piece(sector.miner, state="PACKED", sector_number=sector.number, offset=0)
+    assert follow(piece) == "ACTIVE"
+    return sector, piece
+
+
+def test_a_piece_ends_with_a_termination_and_comes_back_with_its_sector() -> None:
+    sector, piece = sealed()
+
+    Sector.objects.filter(pk=sector.pk).update(state="TERMINATED", active=False)
+    assert [follow(piece), follow(piece)] == ["ENDED", "ENDED"]
+    Sector.objects.filter(pk=sector.pk).update(state="PROVING", active=True)
+    assert follow(piece) == "ACTIVE"
+
+
+def test_a_piece_ends_with_its_sectors_life_and_not_with_a_fault() -> None:
+    sector, piece = sealed()
+    Sector.objects.filter(pk=sector.pk).update(active=False)
+
+    assert follow(piece, height=5_000 + LATE - 1) == "PACKED"
+    assert follow(piece, height=5_000 + LATE) == "ENDED"
+
+
+def test_unsealed_bytes_of_an_ended_sector_can_be_removed() -> None:
+    sector, piece = sealed()
+    Sector.objects.filter(pk=sector.pk).update(state="TERMINATED", active=False)
+    follow(piece)
+
+    assert unsealed_remove(Sector.objects.get(), by=people.principal()) == 1
+    piece.refresh_from_db()
+    assert not piece.has_data
