@@ -102,6 +102,9 @@ KIND_PRIORITIES: Final[dict[str, Priority]] = {
     "precommit": Priority.PRE_COMMIT,
 }
 
+STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate")
+"""Steps of sectors: past `expire_epoch` the chain refuses them, and deposit or proof is lost."""
+
 
 class Wait(models.TextChoices):
     """Why a message has not moved: the closed list of diagnoses."""

@@ -1,9 +1,10 @@
-"""Proofs that may come too late pay more by themselves.
+"""Proofs and steps of sectors that may come too late pay more by themselves.
 
-Two stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
-tenant.  Where a tenant has automatic fee bumps on, its proofs in flight are replaced too once their
-deadline is near, again and again until they land.  Both stay within the largest fee that the rules allow;
-other messages wait for the fee to fall or for a person.
+Three stated rules.  On each head a proof in flight whose cap is below the base fee is replaced, for every
+tenant.  So are pre-commits, commits, snap-ups and terminations, in the last epochs in which the chain takes
+them, and those of the same sender that have to land before.  Where a tenant has automatic fee bumps on, its
+proofs in flight are replaced too once their deadline is near, again and again until they land.  All stay
+within the largest fee that the rules allow; other messages wait for the fee to fall or for a person.
 
 Proofs of the pool's own apps come with their deadline; of the others the chain is asked on each head, until
 the deadline that the proof names is the open one.
@@ -12,7 +13,7 @@ Source: lotus StateMinerProvingDeadline; builtin-actors miner SubmitWindowedPoSt
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import structlog
 from django.db.models import Q
@@ -24,7 +25,7 @@ from apps.messages.services.bulk_transitions import waits_record
 from apps.messages.services.publish import messages_publish
 from apps.messages.services.replace import NewFees, message_replace
 from apps.messages.services.validate import METHOD_WINDOW_POST
-from apps.messages.states import MessageState, Priority, Wait
+from apps.messages.states import STEP_KINDS, MessageState, Priority, Wait
 from poolsite.filecoin.actors.decode import params_decode
 from poolsite.filecoin.cbor import BadCbor
 
@@ -36,9 +37,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+STEP_DUE_EPOCHS: Final = 120
+"""So long before its last epoch a step of a sector waits no more for the base fee to fall."""
+
 
 def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
-    """Raise the fees of proofs that the base fee overtook or whose deadline is near; returns their ids.
+    """Raise the fees of what the base fee overtook or whose deadline is near; returns their ids.
 
     What cannot be raised keeps its version and says why.  A kill in between leaves a stored version that
     the next head publishes.
@@ -46,6 +50,8 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     raised: list[str] = []
     proofs = Message.objects.filter(state=MessageState.FILLED, priority=Priority.PROOF)
     for row in proofs.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "nonce"):
+        raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
+    for row in _steps_due(head):
         raised += _raise(row, fees=NewFees(), client=client, head=head, now=now)
     for rule in AutoBumpRule.objects.filter(is_on=True):
         near = proofs.filter(
@@ -62,8 +68,22 @@ def proofs_bump(*, client: ChainClient, head: Head, now: datetime) -> list[str]:
     return raised
 
 
+def _steps_due(head: Head) -> list[Message]:
+    """Return the steps of sectors that the base fee overtook and that may miss their last epoch."""
+    flying = Message.objects.filter(state=MessageState.FILLED, kind__in=STEP_KINDS)
+    overtaken = flying.filter(gas_fee_cap__lt=int(head.base_fee)).order_by("from_addr", "-nonce")
+    due: list[str] = []
+    waiting = ""
+    for key, sender, ends in overtaken.values_list("pk", "from_addr", "expire_epoch"):
+        if head.height <= ends <= head.height + STEP_DUE_EPOCHS:
+            waiting = sender
+        if waiting == sender:  # it is due, or one behind it is
+            due.append(key)
+    return list(Message.objects.filter(pk__in=due).order_by("from_addr", "nonce")) if due else []
+
+
 def _raise(row: Message, *, fees: NewFees, client: ChainClient, head: Head, now: datetime) -> list[str]:
-    """Replace one proof; returns its id if that was possible, and remembers the attempt either way."""
+    """Replace one message; returns its id if that was possible, and remembers the attempt either way."""
     try:
         message_replace(message=row, fees=fees, client=client, head=head, now=now)
     except DomainError as error:

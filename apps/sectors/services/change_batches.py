@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from apps.miners.models import Miner
+    from apps.sectors.policy import SealingPolicy
     from apps.sectors.services.change_plans import SectorPrice
     from apps.sectors.services.sealing_context import SealingContext
 
@@ -86,6 +87,7 @@ def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], w
     wait = policy.terminate_wait_epochs if kind is ChangeKind.TERMINATE else policy.extend_wait_epochs
     most = batch_max(miner, kind)
     asked = changes[0].queued_height <= asked_height(miner)
+    asked = asked or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
     if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
     if not asked and policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
@@ -98,6 +100,13 @@ def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], w
         restore_check(now=work.now)
         if part and miner.pk not in miners_unrecovered():
             _write(miner, kind, part, work)
+
+
+def _end_soon(changes: Sequence[SectorChange], *, policy: SealingPolicy, work: SealingContext) -> bool:
+    """Return whether one of these sectors ends before a message that waits longer would land for certain."""
+    latest = work.head.height + work.network.proving.period + policy.precommit_slack_epochs
+    ends = [change.old_expiration for change in changes if change.old_expiration is not None]
+    return bool(ends) and min(ends) <= latest
 
 
 def _is_in_flight(miner: Miner, kind: ChangeKind) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from apps.messages.models import SignedVersion
-from apps.messages.services.fee_bump import proofs_bump
+from apps.messages.services.fee_bump import STEP_DUE_EPOCHS, proofs_bump
 from apps.messages.services.guards import auto_bump_set
 from apps.messages.services.validate import Gas, SendSpec
 from apps.messages.states import MessageState, Wait
@@ -46,6 +48,28 @@ def test_other_messages_wait_for_the_fee_to_fall(pool: Pool) -> None:
     overtaken(pool)
 
     assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
+
+
+@pytest.mark.parametrize("kind", ["precommit", "commit", "snap_up", "terminate"])
+def test_a_step_of_a_sector_is_raised_before_its_last_epoch(pool: Pool, kind: str) -> None:
+    last = pool.head.height + STEP_DUE_EPOCHS + 2
+    overtaken(pool, kind=kind, expire_epoch=last)
+
+    assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == [], "the fee may fall"
+    assert empty_head(pool) == ["one"]
+    assert pool.row("one").gas_fee_cap >= 300
+    assert empty_head(pool) == [], "once is enough"
+
+
+def test_steps_that_have_to_land_before_are_raised_too(pool: Pool) -> None:
+    address = pool.address()
+    ends = pool.head.height + STEP_DUE_EPOCHS
+    for name, last in (("one", ends + 9_000), ("two", ends), ("three", ends + 9_000)):
+        pool.push(name, address, gas=CHEAP, kind="commit", expire_epoch=last)
+    pool.choose()
+    pool.node.base_fee = 300
+
+    assert empty_head(pool) == ["one", "two"]
 
 
 def test_the_largest_fee_holds_and_is_named(pool: Pool) -> None:

@@ -40,6 +40,7 @@ class Changes:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.miner = factories.miner(1000)
         self.height, self.is_open = 1000, False
+        self.policy = SealingPolicy()
         self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
         for name, act in {
             "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
@@ -78,7 +79,7 @@ class Changes:
         head = factories.head(self.height)
         client: Any = None
         at = NOON + timedelta(seconds=30 * self.height)
-        changes_advance(SealingContext(client, NETWORK, head, at, SealingPolicy()))
+        changes_advance(SealingContext(client, NETWORK, head, at, self.policy))
 
     @property
     def states(self) -> list[str]:
@@ -118,6 +119,20 @@ def test_what_expired_without_a_nonce_goes_with_the_next_message(changes: Change
     assert changes.states == [f"{kind}_SENT"] * 2
     assert Message.objects.count() == Batch.objects.count() == 2
     assert set(SectorChange.objects.values_list("batch", "error")) == {(Batch.objects.latest("pk").pk, "")}
+
+
+@pytest.mark.parametrize(("kind", "sent"), [("TERMINATE", False), ("EXTEND", True)])
+def test_an_extension_is_sent_before_its_sector_ends(changes: Changes, kind: str, sent: bool) -> None:
+    changes.policy = SealingPolicy(base_fee_max=1, extend_wait_epochs=9_000)
+    changes.ask(kind)
+    ends = changes.height + NETWORK.proving.period + 60 + 2
+    SectorChange.objects.filter(sector=changes.sectors[1]).update(old_expiration=ends)
+
+    changes.step()
+    assert changes.states == [f"{kind}_QUEUED"] * 2, "the base fee is too high"
+    changes.step()
+
+    assert changes.states == [f"{kind}_{'SENT' if sent else 'QUEUED'}"] * 2
 
 
 def test_one_that_waits_for_the_next_message_can_be_cancelled(changes: Changes) -> None:
