@@ -171,7 +171,7 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
     try:
         proof_check(job)
     except BadProof as bad:
-        host = job.result.get("worker")
+        host = _prover_name(job)
         log.warning("bad_proof", post=str(post.uuid), worker=host, reason=str(bad))
         attempt_failed(
             post,
@@ -183,11 +183,16 @@ def _result_collect(post: WindowPost, attempt: ProofAttempt, context: ProvingCon
     _proof_store(post, attempt, context)
 
 
+def _prover_name(job: Job) -> str:
+    """Return whose result a job has; a proof counts that comes after its lease, if nobody else has begun."""
+    return str(job.result.get("worker") or gettext("a host whose lease was over"))
+
+
 def _faults_collect(
     post: WindowPost, attempt: ProofAttempt, faults: set[int], context: ProvingContext
 ) -> None:
     """Leave out the sectors that a host could not read, or wait for the other host if it read none."""
-    host = attempt.work.result.get("worker")
+    host = _prover_name(attempt.work)
     if len(attempts_running(post)) == 2 and faults >= _is_requested(attempt.work):
         # The other host has not given up: perhaps it is this one that cannot read the store.
         attempt_failed(
@@ -222,7 +227,7 @@ def _proof_store(post: WindowPost, attempt: ProofAttempt, context: ProvingContex
     with transaction.atomic():
         proof_results_store(post, job, _is_requested(job), context)
         if len(attempts_running(post)) == 2:
-            words = gettext("the proof of {host} is taken").format(host=job.result.get("worker"))
+            words = gettext("the proof of {host} is taken").format(host=_prover_name(job))
             note_record(post, context, words, is_error=False)
         now = {"proved_at": context.now, "updated_at": context.now}
         advance(post, "PROVE", proof=job.proof, error="", tries=0, try_epoch=None, **now)

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from apps.users.principals import Principal
 
+LEASE_MIN_S: Final = 7
+"""A damocles-worker says every 3 s that it is at a proof: more than two of these, however short a window."""
 AT_ONCE: Final = 10
 """Proofs of one call; a worker asks for one for each of its threads."""
 LISTED_MAX: Final = 1_000
@@ -93,6 +95,9 @@ def proofs_claim(
         max=count,
     )
     taken = [one.id for one in jobs_claim(worker, claim, now=now, among=among).jobs]
+    leased = Job.objects.filter(uuid__in=taken, worker=worker, state=JobState.LEASED)
+    until = now + timedelta(seconds=LEASE_MIN_S)
+    leased.filter(lease_s__lt=LEASE_MIN_S).update(lease_s=LEASE_MIN_S, lease_until=until)
     jobs = Job.objects.filter(uuid__in=taken).select_related("miner", "worker")
     return [_shown(job) for job in jobs.order_by("-time_sensitive", "pk")]
 

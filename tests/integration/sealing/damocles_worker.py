@@ -300,10 +300,10 @@ class DamoclesWorker:
         assert asked["ProofType"] == "StackedDrgWindow2KiBV1_2"
         replicas = []
         for sector in asked["Sectors"]:
-            name, store = sector["SectorId"], self.world.store
+            number, store = sector["SectorId"], self.world.store
             assert sector["Accesses"] == {"SealedFile": store.name(), "CacheDir": store.name()}
             where = store.updated_files if sector["Upgrade"] else store.files
-            files = where(seal_parameters(5), miner_id=name["Miner"], number=name["Number"])
+            files = where(seal_parameters(5), miner_id=asked["MinerId"], number=number)
             comm_r = bytes(sector["CommR"])
-            replicas.append(Replica(name["Number"], comm_r, str(files.cache), str(files.sealed)))
+            replicas.append(Replica(number, comm_r, str(files.cache), str(files.sealed)))
         return WindowPostTask(asked["MinerId"], 10, tuple(replicas), bytes(asked["Seed"]))

@@ -15,7 +15,6 @@ from apps.api.rpc.services.damocles.forms import (
     REASON,
     SECTORS_MAX,
     listed,
-    sector_id,
     whole,
 )
 from apps.core import clock
@@ -29,8 +28,8 @@ from apps.sectors.services.damocles_proofs import (
     proofs_heartbeat,
     proofs_listed,
 )
-from apps.sectors.services.damocles_sectors import SectorName
 from apps.sectors.states import JobState
+from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.wire.damocles import POST_PROOFS, ProofState
 from poolsite.wire.jsonrpc.parameters import BadParam, Param, RpcMethod, blob, fields, text
 
@@ -121,37 +120,42 @@ def input_form(one: ProofJob) -> Json:
     """Write a WdPoStInput; null where it is forgotten."""
     if one.inputs is None:
         return None
-    miner = one.inputs.miner_id
     return {
         "Sectors": [
             {
-                "SectorId": sector_id(SectorName(miner, sector.number)),
+                "SectorId": sector.number,  # a number here, unlike everywhere else
                 "CommR": [*sector.comm_r],
                 "Upgrade": sector.is_upgraded,
                 "Accesses": {"SealedFile": sector.store, "CacheDir": sector.store},
             }
             for sector in one.sectors
         ],
-        "MinerId": miner,
+        "MinerId": one.inputs.miner_id,
         "ProofType": POST_NAMES.get(one.inputs.post_proof, ""),
-        "Seed": [*one.inputs.randomness],
+        "Seed": [*post_randomness(one.inputs.randomness)],  # rust-fil-proofs refuses what is no scalar
     }
 
 
 def job_form(one: ProofJob) -> Json:
-    """Write a WdPoStJob."""
+    """Write a WdPoStJobBrief: of what goes in and comes out how many sectors and faults."""
     job = one.job
     state = STATES.get(JobState(job.state), ProofState.FINISHED)
     is_over, result = state is ProofState.FINISHED, job.result or {}
     worker = job.worker.name if job.worker is not None else result.get("worker", "")
-    made = {"proofs": [], "faults": result.get("faults", [])} if job.state == JobState.DONE else None
     return {
         "Id": one.id,
         "State": str(state),
         "DeadlineIdx": 0 if one.inputs is None else one.inputs.deadline,
         "Partitions": [],
-        "Input": input_form(one),
-        "Output": made,
+        "Input": {
+            "Sectors": None,
+            "MinerId": 0 if one.inputs is None else one.inputs.miner_id,
+            "ProofType": "",
+            "Seed": [0] * 32,
+        },
+        "Output": {"proofs": None, "faults": None},
+        "Sectors": len(one.sectors),
+        "Faults": len(result.get("faults", [])),
         "TryNum": job.attempts + (job.state == JobState.LEASED),
         "ErrorReason": job.error,
         "WorkerName": worker,

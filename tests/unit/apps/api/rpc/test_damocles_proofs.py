@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db
 
 ANY: dict[str, Any] = {"AllowedMiners": None, "AllowedProofTypes": None}
 SMALL = "StackedDrgWindow2KiBV1_2"
-COMM_R, SEED = bytes([9]) * 31 + b"\0", bytes([3]) * 31 + b"\0"
+COMM_R, SEED = bytes([9]) * 31 + b"\0", bytes([3]) * 31 + b"\xff"
 PROOF = b"p" * 192
 ONE = TokenLimits(miners=[2005])
 
@@ -91,9 +91,9 @@ def test_a_worker_gets_a_proof_with_the_places_of_its_files(line: Line, miner: M
     worker = Worker.objects.get(name="w1")
     assert (one["Id"], job.state, job.worker) == (f"{job.uuid}.{job.lease_token}", "LEASED", worker)
     assert (one["Input"]["MinerId"], one["Input"]["ProofType"]) == (2001, SMALL)
-    assert one["Input"]["Seed"] == [*SEED]
+    assert one["Input"]["Seed"] == [*SEED[:31], 0x3F], "as damocles-manager sends it"
     sectors = one["Input"]["Sectors"]
-    assert [(row["SectorId"]["Number"], row["Upgrade"]) for row in sectors] == [(7, False), (8, True)]
+    assert [(row["SectorId"], row["Upgrade"]) for row in sectors] == [(7, False), (8, True)]
     assert [row["Accesses"]["SealedFile"] for row in sectors] == ["cold", "hot"]
     assert sectors[0]["CommR"] == [*COMM_R]
     assert allocated(line, worker="w2") == [], "nobody gets it twice"
@@ -114,6 +114,19 @@ def test_a_worker_gets_only_what_it_asks_for(line: Line, miner: Miner, spec: Any
     factories.sector(miner)  # nor a sector to seal
 
     assert len(allocated(line, spec)) == count
+
+
+def test_a_short_windows_lease_outlasts_a_missed_heartbeat(line: Line, miner: Miner) -> None:
+    job = offered(miner, lease_s=1)
+    assert len(allocated(line)) == 1
+
+    leases_sweep(now=clock.now() + timedelta(seconds=5))
+
+    job.refresh_from_db()
+    assert (job.state, job.worker) == ("LEASED", Worker.objects.get(name="w1"))
+    leases_sweep(now=clock.now() + timedelta(seconds=8))
+    job.refresh_from_db()
+    assert job.state == "READY"
 
 
 def test_a_worker_gets_no_proof_of_others_nor_one_offered_to_others(line: Line, miner: Miner) -> None:
@@ -269,6 +282,7 @@ def test_an_operator_sees_resets_and_removes_jobs(line: Line, client: Client, mi
     [row] = listed["Jobs"]
     assert (row["Id"], row["State"], row["WorkerName"], row["TryNum"]) == (name, "running", "w1", 1)
     assert (row["DeadlineIdx"], row["Input"]["MinerId"], listed["MaxTry"] > 0) == (3, 2001, True)
+    assert (row["Sectors"], row["Faults"], row["Input"]["Sectors"]) == (len(job.inputs["sectors"]), 0, None)
 
     operator.call("WdPoStResetJob", name)
     job.refresh_from_db()
