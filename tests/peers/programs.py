@@ -36,6 +36,8 @@ CHECKOUTS: Final = Path(os.environ.get("POOLSITE_PEER_SOURCES") or CACHE / "sour
 """Checkouts of programs that are built from their repository."""
 
 CLONE_S: Final = 120
+RUST_S: Final = 5400
+"""The first build of damocles-worker compiles some 600 crates, rust-fil-proofs among them."""
 NO_QUESTIONS: Final = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
 
 
@@ -71,12 +73,7 @@ def go_source(url: str, *, tag: str, package: str) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     with (CACHE / "building").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not source.exists():
-            command: list[str | Path] = ["git", "clone", "-q", "--depth", "1", "--branch", tag, url, source]
-            cloned = subprocess.run(
-                command, capture_output=True, text=True, timeout=CLONE_S, check=False, env=NO_QUESTIONS
-            )
-            assert cloned.returncode == 0, f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}"
+        clone(url, tag=tag, source=source)
         done = subprocess.run(
             ["go", "build", "-mod=mod", "-buildvcs=false", "-o", target, package],
             cwd=source,
@@ -87,6 +84,35 @@ def go_source(url: str, *, tag: str, package: str) -> Path:
         )
     assert done.returncode == 0, done.stderr
     return target
+
+
+def rust_source(url: str, *, tag: str, folder: str, binary: str) -> Path:
+    """Build a Rust program of a folder of a repository, with the toolchain that it names; gives its path.
+
+    Where POOLSITE_PEER_SOURCES has a checkout it is built as it stands.
+    """
+    source = CHECKOUTS / url.rsplit("/", 1)[-1]
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "building").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        clone(url, tag=tag, source=source)
+        command = ["cargo", "build", "--release", "--bin", binary]
+        done = subprocess.run(
+            command, cwd=source / folder, capture_output=True, text=True, timeout=RUST_S, check=False
+        )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return source / folder / "target" / "release" / binary
+
+
+def clone(url: str, *, tag: str, source: Path) -> None:
+    """Clone a repository at a tag, unless a checkout stands there."""
+    if source.exists():
+        return
+    command: list[str | Path] = ["git", "clone", "-q", "--depth", "1", "--branch", tag, url, source]
+    cloned = subprocess.run(
+        command, capture_output=True, text=True, timeout=CLONE_S, check=False, env=NO_QUESTIONS
+    )
+    assert cloned.returncode == 0, f"{url} cannot be cloned: {cloned.stderr.strip()[-200:]}"
 
 
 def node_packages(name: str) -> Path:
