@@ -330,7 +330,7 @@ class PieceDataView(PoolView):
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or those of `Range`; 202 while they are unsealed: ask again."""
         piece = piece_get(self.principal, piece_cid)
-        wanted = range_of(request.headers.get("Range", ""), piece.payload_size or 0)
+        wanted = range_wanted(request, piece)
         try:
             found = piece_data(piece, wanted)
         except PieceSealed:
@@ -353,7 +353,7 @@ class PieceKeptView(PoolView):
     def get(self, request: Request, piece_cid: str) -> Any:
         """Return the bytes, or those of `Range`; 409 where they are in a sealed sector only."""
         piece = piece_get(self.principal, piece_cid)
-        wanted = range_of(request.headers.get("Range", ""), piece.payload_size or 0)
+        wanted = range_wanted(request, piece)
         return data_answer(piece, piece_data(piece, wanted), wanted)
 
 
@@ -363,12 +363,27 @@ def data_answer(piece: Piece, found: PieceBytes, wanted: PieceRange | None) -> D
     answer["Content-Type"] = "application/octet-stream"
     answer["Content-Length"] = str(found.count)
     answer["Accept-Ranges"] = "bytes"
-    answer["ETag"] = f'"{piece.piece_cid}"'
+    answer["ETag"] = etag_of(piece)
     answer["Content-Disposition"] = f'attachment; filename="{piece.piece_cid}"'
     if wanted is not None:
         last = wanted.first + wanted.count - 1
         answer["Content-Range"] = f"bytes {wanted.first}-{last}/{piece.payload_size}"
     return answer
+
+
+def etag_of(piece: Piece) -> str:
+    """Return the name of a piece's bytes."""
+    return f'"{piece.piece_cid}"'
+
+
+def range_wanted(request: Request, piece: Piece) -> PieceRange | None:
+    """Return the range that a caller asks for; None where it goes on with what are other bytes (`If-Range`).
+
+    Raises RangeUnsatisfiable.
+    """
+    if request.headers.get("If-Range", etag_of(piece)) != etag_of(piece):
+        return None
+    return range_of(request.headers.get("Range", ""), piece.payload_size or 0)
 
 
 def range_of(header: str, size: int) -> PieceRange | None:

@@ -1,16 +1,19 @@
-"""`manage.py pieces`: where clients' data are, unsealing it, and into which sectors it goes."""
+"""`manage.py pieces`: where clients' data are, adding and unsealing it, and into which sectors it goes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import facts, refusals_told
 from apps.api.v1.pieces import piece_body
 from apps.core import clock
+from apps.miners.selectors import miner_get
+from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
-from apps.pieces.services.uploads import piece_purpose_set
+from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
 from apps.sectors.services.unsealing import unseal_request
 from apps.users.principals import SYSTEM
@@ -19,25 +22,36 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 PAGE = 1_000
+FILES: Final = ("data-cid", "add")
+"""Acts on a file."""
+FILELESS: Final = "name the piece by its commitment"
 
 
 class Command(BaseCommand):
-    """List pieces, show one, have one unsealed, or change where it goes."""
+    """List pieces, show one, have one unsealed, change where it goes; add a file, or name its commitment."""
 
-    help = "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up"
+    help = (
+        "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up; "
+        "data-cid FILE; add FILE --miner f01000"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "unseal", "purpose"])
-        parser.add_argument("piece", nargs="?", default="", help="its commitment")
+        parser.add_argument("act", choices=["list", "show", "unseal", "purpose", *FILES])
+        parser.add_argument(
+            "piece", nargs="?", default="", help="its commitment; of data-cid, add: a file of raw bytes"
+        )
         parser.add_argument("purpose", nargs="?", default="", help=f"one of {', '.join(PiecePurpose.values)}")
-        parser.add_argument("--miner", default="", help="of list: only this miner's")
+        parser.add_argument("--miner", default="", help="of list: only this miner's; of add: whose")
         parser.add_argument("--state", default="", help="of list: only those in this state")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
         if options["act"] != "list" and not options["piece"]:
-            raise CommandError("name the piece by its commitment")
+            raise CommandError("name the file" if options["act"] in FILES else FILELESS)
+        if options["act"] in FILES:
+            self._file(Path(options["piece"]), options)
+            return
         with refusals_told():
             if options["act"] == "list":
                 self._list(options)
@@ -48,6 +62,22 @@ class Command(BaseCommand):
                 piece_purpose_set(piece_get(SYSTEM, options["piece"]), options["purpose"], by=SYSTEM)
             for line in facts(piece_body(piece_status(SYSTEM, options["piece"]))):
                 self.stdout.write(line)
+
+    def _file(self, file: Path, options: dict[str, Any]) -> None:
+        """Add a file to a miner's pieces, or print its commitment and sizes."""
+        if not file.is_file() or not file.stat().st_size:
+            raise CommandError(f"{file} is no file with bytes in it")
+        size = file.stat().st_size
+        with refusals_told():
+            if options["act"] == "add":
+                with file.open("rb") as source:
+                    miner, spec = miner_get(SYSTEM, options["miner"]), PieceSpec(payload_size=size)
+                    body = piece_body(piece_upload(miner, spec, source, by=SYSTEM)[0])
+            else:
+                found = commitment_of(file.absolute())
+                body = {"piece_cid": str(found.cid), "padded_size": found.padded_size, "payload_size": size}
+        for line in facts(body):
+            self.stdout.write(line)
 
     def _list(self, options: dict[str, Any]) -> None:
         before: int | None = None

@@ -10,6 +10,8 @@ from django.core.management import CommandError, call_command
 
 from apps.core.clock import now
 from apps.miners.models import Miner
+from apps.pieces.commitments import small_commitment
+from apps.pieces.models import Piece
 from apps.sectors.failures import fingerprint
 from apps.sectors.models import Job, Sector
 from apps.sectors.target_models import BatchSettings, SealTarget
@@ -19,6 +21,8 @@ from tests import factories
 from tests.people import bearer, token
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from django.test import Client
 
 pytestmark = pytest.mark.django_db
@@ -172,6 +176,25 @@ def test_pieces_are_listed_shown_and_given_a_purpose() -> None:
         said("pieces", "purpose", waiting.piece_cid, "sold")
     with pytest.raises(CommandError, match="there is no piece"):
         said("pieces", "unseal", factories.piece_cid(250))
+
+
+def test_a_file_is_named_by_its_commitment_and_added(tmp_path: Path, settings: Any) -> None:
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    factories.miner(2001)
+    file = tmp_path / "data"
+    file.write_bytes(b"data of a client")
+    cid = str(small_commitment(file.read_bytes()).cid)
+
+    told = said("pieces", "data-cid", str(file)).splitlines()
+    assert told == [f"piece_cid: {cid}", "padded_size: 128", "payload_size: 16"]
+    assert not Piece.objects.exists()
+    assert f"piece_cid: {cid}" in said("pieces", "add", str(file), miner="f02001")
+    assert Piece.objects.get().state == "READY"
+    file.write_bytes(bytes(2033))
+    with pytest.raises(CommandError, match="at most 2032 bytes"):
+        said("pieces", "add", str(file), miner="f02001")
+    with pytest.raises(CommandError, match="is no file"):
+        said("pieces", "data-cid", str(tmp_path))
 
 
 def test_a_lost_copy_is_unsealed_by_a_host_of_the_sectors_store() -> None:

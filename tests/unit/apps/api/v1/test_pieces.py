@@ -214,7 +214,13 @@ def test_data_comes_back_whole_and_in_ranges(client, miner, folder):
         assert answer["Content-Range"] == f"bytes {first}-{last}/200"
         assert b"".join(answer.streaming_content) == data[first : last + 1]
     assert part("bytes=200-").status_code == 416
-    assert part("items=1-2").status_code == 200
+    for whole in ("items=1-2", "bytes=0-1,5-6", "bytes=-", "bytes=9-5"):
+        assert (part(whole).status_code, part(whole)["Content-Length"]) == (200, "200"), whole
+    assert part("bytes=-0").status_code == 416
+    etag = part("bytes=5-9")["ETag"]
+    for named, status in ((etag, 206), ('"another"', 200)):
+        headers = {**reader, "Range": "bytes=5-9", "If-Range": named}
+        assert client.get(path, headers=headers).status_code == status
 
 
 def test_a_list_is_paged_and_narrowed(client, miner, folder):
