@@ -350,6 +350,11 @@ def stop_mining_by_page(world: World) -> None:
     page("blocks-mining", lambda w: w.miner.uuid, on="0")(world)
 
 
+def abort_by_page(world: World) -> None:
+    typed = f"abort {world.sector.number}"
+    page("sector-abort", paused_key, sure="yes", reason="lost", confirm=typed)(world)
+
+
 SENT: Final = {"id": "new", "from": "<address>", "to": "f01000", "value": "1", "sure": "yes"}
 PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-replace": page("message-replace", lambda w: w.uid("flying")),
@@ -361,7 +366,7 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "message-compose": page("message-compose", **SENT),
     "sector-retry": page("sector-retry", paused_key),
     "sector-pause": page("sector-pause", lambda w: w.sector.uuid),
-    "sector-abort": page("sector-abort", paused_key, sure="yes", reason="lost"),
+    "sector-abort": abort_by_page,
     "host-act": page("host-act", lambda w: w.worker.uuid, "pause"),
     "host-command": page("host-command", lambda w: w.worker.uuid, "drain"),
     "host-setting": page("host-setting", lambda w: w.worker.uuid, key="slots.PC1", value="2"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.urls import path
 from django.utils.translation import gettext
@@ -346,6 +346,8 @@ class SectorPauseView(PoolView):
 
 class SectorAbortView(PoolView):
     """`/sectors/{uuid}/abort`: give a sector up."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
 
     @extend_schema(request=AbortInput, responses=SectorDetail)
     def post(self, request: Request, uuid: str) -> Response:

@@ -140,18 +140,20 @@ def test_abort_asks_first(ann):
     client = signed_in()
 
     asked, unsure = client.get(address), client.post(address)
+    untyped = client.post(address, {"sure": "yes", "confirm": f"abort {pool.paused.number + 1}"})
 
     assert "Its number will not be reused" in text_of(asked)
     assert unsure.status_code == 200
+    assert untyped.status_code == 422
+    assert f"type “abort {pool.paused.number}” to confirm" in text_of(untyped)
     assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.PC1_DONE
 
 
 def test_abort_gives_the_sector_up(ann):
     pool = busy_pool()
 
-    answer = signed_in().post(
-        reverse("sector-abort", args=[pool.paused.uuid]), {"sure": "yes", "reason": "disk broken"}
-    )
+    sure = {"sure": "yes", "reason": "disk broken", "confirm": f"abort {pool.paused.number}"}
+    answer = signed_in().post(reverse("sector-abort", args=[pool.paused.uuid]), sure)
 
     assert answer.status_code == 302
     assert Sector.objects.get(pk=pool.paused.pk).state == SectorState.ABORTED
@@ -175,7 +177,8 @@ def test_removed_files_are_in_the_timeline_and_are_no_stage(ann):
 def test_a_proving_sector_cannot_be_aborted(ann):
     pool = busy_pool()
 
-    answer = signed_in().post(reverse("sector-abort", args=[pool.active.uuid]), {"sure": "yes"})
+    sure = {"sure": "yes", "confirm": f"abort {pool.active.number}"}
+    answer = signed_in().post(reverse("sector-abort", args=[pool.active.uuid]), sure)
 
     assert answer.status_code == 422
     assert "Not aborted." in text_of(answer)

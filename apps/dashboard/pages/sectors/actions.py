@@ -11,7 +11,7 @@ from django.utils.translation import gettext as say
 from django.views.decorators.http import require_POST
 
 from apps.core.clock import now
-from apps.core.errors import DomainError
+from apps.core.errors import BadValue, DomainError
 from apps.dashboard.forms import PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail, sector_page
@@ -82,21 +82,24 @@ def back(request: HttpRequest, viewer: Principal, key: uuid.UUID, state: str) ->
 
 
 class AbortForm(PageForm):
-    """Why a sector is given up."""
+    """Why a sector is given up, and the words that confirm it."""
 
     sure = Text()
     reason = Text()
+    confirm = Text()
 
 
 @sign_in_required
 def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
-    """Abort a sector for good, after a confirmation."""
+    """Abort a sector for good, after act and number were typed."""
     row = sector_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
-    form = AbortForm.of(request)
+    form, phrase = AbortForm.of(request), say("abort {number}").format(number=row.number)
     if form.is_valid() and form.cleaned_data["sure"] == "yes":
         with form.refusals():
+            if form.cleaned_data["confirm"].strip().lower() != phrase:
+                raise BadValue(say("type “{phrase}” to confirm").format(phrase=phrase), field="confirm")
             reason = form.cleaned_data["reason"][:200]
             sector_abort(row, actor=viewer.actor, reason=reason, now=now(), by=viewer)
             return redirect("sector", key)
@@ -111,7 +114,8 @@ def abort(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpRespon
         section="sectors",
         data=data,
         sector=detail,
-        error=form.why,
+        error=form.refusal,
+        phrase=phrase,
     )
 
 

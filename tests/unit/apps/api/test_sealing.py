@@ -216,9 +216,10 @@ def test_a_paused_sector_is_sent_on_over_rest(client: Client) -> None:
     assert (paused["paused"], paused["resume_at"][0]) == (True, "PC1_DONE")
     back = told(client, f"sectors/{sector.uuid}/retry", text, {"state": "TICKET_ASSIGNED"}).json()
     assert (back["paused"], back["stage"]) == (False, "PC1")
-    gone = told(client, f"sectors/{sector.uuid}/abort", text, {"reason": "no room"}).json()
-    assert gone["state"] == "ABORTED"
-    assert told(client, f"sectors/{sector.uuid}/abort", text, {}).json()["field"] == "reason"
+    abort, signer = f"sectors/{sector.uuid}/abort", token("sign")
+    assert told(client, abort, text, {"reason": "no room"}).status_code == 403, "its files and deposit go"
+    assert told(client, abort, signer, {"reason": "no room"}).json()["state"] == "ABORTED"
+    assert told(client, abort, signer, {}).json()["field"] == "reason"
 
 
 REGISTER = Register(
