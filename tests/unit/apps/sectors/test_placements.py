@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from apps.sectors.errors import NotUnsealed
 from apps.sectors.models import Sector
 from apps.sectors.services.placements import placements_follow
-from apps.sectors.services.unsealing import unsealed_remove
+from apps.sectors.services.unsealing import unseal_request, unsealed_remove
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
 from tests.unit.apps.sectors.sealing import NOON
@@ -63,3 +64,16 @@ def test_unsealed_bytes_of_an_ended_sector_can_be_removed() -> None:
     assert unsealed_remove(Sector.objects.get(), by=people.principal()) == 1
     piece.refresh_from_db()
     assert not piece.has_data
+
+
+def test_nobody_unseals_what_hosts_were_told_to_remove() -> None:
+    sector, piece = sealed()
+    factories.worker("sealer-9", stores=["s"], kinds=["seal", "unseal"])
+    facts = {"comm_d": bytes(32), "ticket": bytes(32), "state": "TERMINATED", "active": False}
+    Sector.objects.filter(pk=sector.pk).update(**facts, removal_asked_at=NOON)
+    follow(piece)
+
+    with pytest.raises(NotUnsealed, match="were removed"):
+        unseal_request(piece, now=NOON)
+    Sector.objects.update(removal_asked_at=None)
+    assert unseal_request(piece, now=NOON).stage == "UNSEAL"
