@@ -13,6 +13,7 @@ import pkgutil
 import platform
 import subprocess
 import sys
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,11 +29,12 @@ GREATER_IS_BETTER: Final = ("/s",)
 
 
 def modules_named(names: list[str]) -> list[Any]:
-    """Return the measuring modules: all, or those named."""
-    found = [entry.name for entry in pkgutil.iter_modules(tests.bench.__path__)]
-    wanted = list(dict.fromkeys(name.partition(":")[0] for name in names)) or [
-        name for name in found if not name.startswith(("test_", "_"))
-    ]
+    """Return the measuring modules: all, or those named.  Exits with 2 for a name that none has."""
+    entries = pkgutil.iter_modules(tests.bench.__path__)
+    found = [entry.name for entry in entries if not entry.name.startswith(("test_", "_"))]
+    wanted = list(dict.fromkeys(name.partition(":")[0] for name in names)) or found
+    if unknown := [name for name in wanted if name not in found]:
+        parser().error(f"no module is called {', '.join(unknown)}: there are {', '.join(found)}")
     modules = [importlib.import_module(f"tests.bench.{name}") for name in wanted]
     return [module for module in modules if hasattr(module, "cases") and hasattr(module, "run")]
 
@@ -44,6 +46,15 @@ def cases_named(module: Any, names: list[str]) -> Iterator[Any]:
     for case in module.cases():
         if not parts or any(part in getattr(case, "name", str(case)) for part in parts):
             yield case
+
+
+def parser() -> ArgumentParser:
+    """Return what reads the command line."""
+    reads = ArgumentParser(prog="python -m tests.bench", description="Measure; 1 if a limit was missed.")
+    reads.add_argument(
+        "names", nargs="*", metavar="MODULE[:PART]", help="of tests/bench; all if none is named"
+    )
+    return reads
 
 
 def machine() -> str:
@@ -93,4 +104,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(parser().parse_args().names))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.bench import upkeep
-from tests.bench.__main__ import cases_named
+from tests.bench.__main__ import cases_named, modules_named
 from tests.bench.pool import BARE
 from tests.integration.pools import SITE
 
@@ -38,6 +38,14 @@ def test_part_is_named_by_a_word_of_its_name() -> None:
     found = cases_named(module("memory while idle", "share of a core"), ["upkeep:share", "hub"])
 
     assert next(found).name == "share of a core"
+
+
+def test_a_name_that_no_module_has_is_refused_with_those_there_are(capsys: Any) -> None:
+    with pytest.raises(SystemExit) as ended:
+        modules_named(["upkeeep"])
+
+    assert ended.value.code == 2
+    assert "no module is called upkeeep: there are" in capsys.readouterr().err
 
 
 def test_upkeep_is_measured_beside_none_of_the_tests_tools(monkeypatch: pytest.MonkeyPatch) -> None:
