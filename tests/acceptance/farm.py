@@ -47,6 +47,16 @@ def mount_ends(path: Path) -> None:
         root("umount", "-l", path)
 
 
+def read_only(path: Path) -> Callable[[], None]:
+    """Have nothing more written there, though files are open for writing; returns what ends that.
+
+    The kernel refuses to make a file system read-only of which a file is written: it is put over itself.
+    """
+    root("mount", "--bind", path, path)
+    root("mount", "-o", "remount,ro,bind", path)
+    return lambda: root("umount", "-l", path)
+
+
 @dataclass
 class Host:
     """One machine: its namespace, its own disk, the shared store as it is mounted there, its program."""
@@ -231,8 +241,7 @@ class Farm:
         return filler.unlink
 
     def disk_read_only(self, host: Host) -> Callable[[], None]:
-        root("mount", "-o", "remount,ro", host.folder)
-        return lambda: root("mount", "-o", "remount,rw", host.folder)
+        return read_only(host.folder)
 
     def disk_lost(self, host: Host) -> Callable[[], None]:
         """Its disk dies; it comes back with an empty one."""
@@ -245,8 +254,7 @@ class Farm:
         return host.share_mount
 
     def share_read_only(self, host: Host) -> Callable[[], None]:
-        root("mount", "-o", "remount,ro,bind", host.share)
-        return host.share_mount
+        return read_only(host.share)
 
     def power_lost(self, host: Host) -> Callable[[], None]:
         host.kill()

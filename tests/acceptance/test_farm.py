@@ -47,8 +47,8 @@ def stored(pool: RunningPool) -> set[str]:
 
 
 def is_settled(row: dict[str, Any]) -> bool:
-    """Return whether a sector is active, or waits for a person."""
-    return bool(row["active"] or row["paused"])
+    """Return whether a sector is active and all its messages are counted, or waits for a person."""
+    return bool((row["active"] and row["state"] == "PROVING") or row["paused"])
 
 
 @pytest.mark.skipif(not is_possible(), reason="network namespaces and mounts need root, ip and tc")

@@ -112,7 +112,7 @@ def run(case: Case) -> Figure:
     ours, theirs = figures()
     if case is RATIO:
         assert theirs is not None
-        return Figure(case.name, 100 * ours.wall_s / theirs.wall_s, case.unit, limit=100)
+        return Figure(case.name, 100 * ours.wall_s / theirs.wall_s, case.unit)
     name = {WALL: "wall_s", CPU: "cpu_s", WORLD: "world_s"}[case]
     beside = None if theirs is None else getattr(theirs, name)
     return Figure(case.name, getattr(ours, name), case.unit, beside, blocks.LIMIT_S if case is WALL else None)
