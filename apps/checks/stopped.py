@@ -136,7 +136,7 @@ def pieces_failed(data: CheckData) -> Iterator[Finding]:
     rows = rare_rows(pieces_failed_of(data.viewer)) if data.rare.pieces_failed else []
     if rows:
         first = rows[0]
-        starts = [row.start_epoch for row in rows if row.start_epoch is not None]
+        starts = [row.last_epoch for row in rows if row.last_epoch is not None]
         due = min((epoch for epoch in starts if data.head and epoch > data.head.height), default=None)
         yield Finding(
             "pieces",

@@ -53,7 +53,9 @@ class Piece(Named, Timestamped):
     deal = models.BigIntegerField(null=True)
     """Of the built-in market, which is notified when the piece is activated."""
     start_epoch = models.BigIntegerField(null=True)
-    """Until when it must be active."""
+    """Until when it must be active, as its client said."""
+    terms_epoch = models.BigIntegerField(null=True)
+    """Until when the chain takes it under its allocation or deal; None: without either, or not read yet."""
     purpose = models.CharField(max_length=8, choices=PiecePurpose.choices, default=PiecePurpose.ANY)
 
     sector_number = models.BigIntegerField(null=True)
@@ -84,6 +86,11 @@ class Piece(Named, Timestamped):
 
     def __str__(self) -> str:
         return self.piece_cid or f"upload {self.uuid}"
+
+    @property
+    def last_epoch(self) -> int | None:
+        """Until when it must be active, by its client's word and its terms."""
+        return min((one for one in (self.start_epoch, self.terms_epoch) if one is not None), default=None)
 
     @property
     def room(self) -> int:

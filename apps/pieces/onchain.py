@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.chain.tipsets import key_to_json
+from apps.pieces.models import Piece
 from poolsite.filecoin.address import BadAddress, address_parse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.chain.client import ChainClient
-    from apps.pieces.models import Piece
 
 
 def terms_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:
@@ -37,6 +40,29 @@ def terms_ended(client: ChainClient, piece: Piece, *, height: int, key: str) -> 
         if reason:
             return reason
     return "" if piece.deal is None else _deal_refusal(client, piece, height=height, key=key)
+
+
+def terms_epochs_note(client: ChainClient, pieces: Sequence[Piece], *, key: str) -> None:
+    """Note until when the chain takes pieces whose terms were not read yet; once for each.
+
+    What the node does not tell now is asked for at the next head.
+    """
+    for piece in pieces:
+        if piece.terms_epoch is None and (piece.allocation is not None or piece.deal is not None):
+            with suppress(NodeRefused):
+                piece.terms_epoch = _terms_epoch(client, piece, key=key)
+                Piece.objects.filter(pk=piece.pk).update(terms_epoch=piece.terms_epoch)
+
+
+def _terms_epoch(client: ChainClient, piece: Piece, *, key: str) -> int | None:
+    epochs = []
+    if piece.allocation is not None and piece.client is not None:
+        row = client.call("StateGetAllocation", f"f0{piece.client}", piece.allocation, key_to_json(key))
+        epochs += [] if row is None else [int(row["Expiration"])]
+    if piece.deal is not None:
+        row = client.call("StateMarketStorageDeal", piece.deal, key_to_json(key))
+        epochs.append(int(row["Proposal"]["StartEpoch"]))
+    return min(epochs, default=None)
 
 
 def _allocation_refusal(client: ChainClient, piece: Piece, *, height: int, key: str) -> str:

@@ -118,9 +118,9 @@ def terms_text(piece: Piece) -> str:
         )
     if piece.deal is not None:
         parts.append(gettext("deal {deal}").format(deal=piece.deal))
-    if piece.start_epoch is not None:
+    if piece.last_epoch is not None:
         parts.append(
-            gettext("active by epoch {start_epoch}").format(start_epoch=formatting.whole(piece.start_epoch))
+            gettext("active by epoch {start_epoch}").format(start_epoch=formatting.whole(piece.last_epoch))
         )
     if piece.purpose == PiecePurpose.SNAP_UP and piece.state in UNPLACED:
         parts.append("for a snap-up")

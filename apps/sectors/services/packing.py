@@ -22,7 +22,7 @@ from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
 from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_refusal
+from apps.pieces.onchain import terms_epochs_note, terms_refusal
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
@@ -95,6 +95,7 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
     rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
     pieces = list(rows.select_related("miner").order_by("pk"))
+    terms_epochs_note(work.client, pieces, key=work.head.key)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
         if not is_due(packed, work):
             continue
@@ -118,8 +119,8 @@ def is_due(packed: PackedSector, work: SealingContext) -> bool:
     oldest = min(piece.state_since for piece in packed.pieces)
     if work.now - oldest >= timedelta(seconds=work.policy.pack_wait_s):
         return True
-    starts = [piece.start_epoch for piece in packed.pieces if piece.start_epoch is not None]
-    return bool(starts) and min(starts) - work.head.height <= work.policy.pack_start_slack_epochs
+    ends = [piece.last_epoch for piece in packed.pieces if piece.last_epoch is not None]
+    return bool(ends) and min(ends) - work.head.height <= work.policy.pack_start_slack_epochs
 
 
 @transaction.atomic

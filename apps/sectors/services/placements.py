@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.db import transaction
 from django.db.models import Exists, Min, OuterRef, Q
+from django.db.models.functions import Least
 
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
@@ -22,7 +23,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import UNSENT, SectorState, SnapState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from apps.miners.models import Miner
@@ -45,12 +46,16 @@ def manifests_of(miner: Miner, numbers: Sequence[int]) -> dict[int, tuple[PieceA
 def starts_of(sectors: Sequence[Sector]) -> dict[int, int]:
     """Return the epoch before which the data of a miner's sectors must be active, by number, where one is."""
     numbers = [sector.number for sector in sectors if has_data(sector)]
-    if not numbers:
-        return {}
-    rows = Piece.objects.filter(miner=sectors[0].miner_id, sector_number__in=numbers).exclude(
-        start_epoch=None
-    )
-    return dict(rows.order_by().values_list("sector_number").annotate(Min("start_epoch")))
+    return last_epochs(sectors[0].miner, numbers) if numbers else {}
+
+
+def last_epochs(miner: Miner, numbers: Sequence[int]) -> dict[int, int]:
+    """Return the epoch before which the pieces placed in sectors must be active, by number, where one is."""
+    rows = Piece.objects.filter(miner=miner, sector_number__in=numbers)
+    rows = rows.exclude(start_epoch=None, terms_epoch=None)
+    first = Min(Least("start_epoch", "terms_epoch"))  # PostgreSQL's passes over what is null
+    found = rows.order_by().values("sector_number").annotate(first=first)
+    return dict(cast("Iterable[tuple[int, int]]", found.values_list("sector_number", "first")))
 
 
 def piece_place(piece: Piece, *, number: int, offset: int, now: datetime) -> None:

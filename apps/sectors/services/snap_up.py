@@ -15,7 +15,7 @@ from apps.chain.tipsets import key_to_json
 from apps.miners.models import Miner
 from apps.miners.states import MinerState
 from apps.pieces.models import Piece
-from apps.pieces.onchain import terms_ended, terms_refusal
+from apps.pieces.onchain import terms_ended, terms_epochs_note, terms_refusal
 from apps.pieces.states import PiecePurpose, PieceState
 from apps.sectors.errors import (
     LifeTooShort,
@@ -270,6 +270,7 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
     if not work.policy.snap_up_first:
         rows = rows.filter(purpose=PiecePurpose.SNAP_UP)  # new sectors ask for the others
     pieces = list(rows.select_related("miner").order_by("pk"))
+    terms_epochs_note(work.client, pieces, key=work.head.key)
     ended = {
         piece.pk
         for packed in _due(miner, pieces, work)

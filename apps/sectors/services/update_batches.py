@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from django.db import transaction
-from django.db.models import Min
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
@@ -22,7 +21,6 @@ from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.selectors import miner_principal, sender_choose
 from apps.miners.states import Use
-from apps.pieces.models import Piece
 from apps.sectors.onchain import messages_try, partitions_of, sectors_read, trial_message
 from apps.sectors.params import Updated, update_params
 from apps.sectors.policy import pause_after
@@ -37,7 +35,7 @@ from apps.sectors.services.miner_funds import (
     balance_take,
     funds_text,
 )
-from apps.sectors.services.placements import manifests_of
+from apps.sectors.services.placements import last_epochs, manifests_of
 from apps.sectors.services.runs import run_console_failure, run_console_step, update_proof_of
 from apps.sectors.services.snap_up import last_mutable, pledge_missing, with_margin
 from poolsite.filecoin.actors.miner import Method
@@ -85,9 +83,8 @@ def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext)
     if not first:
         return [], ""
     numbers = [run.sector.number for run, _, _ in placed]
-    pieces = Piece.objects.filter(miner=miner, sector_number__in=numbers)
-    starts = pieces.aggregate(first=Min("start_epoch"))["first"]
-    if starts is not None and starts - height <= work.policy.precommit_slack_epochs:
+    first_end = min(last_epochs(miner, numbers).values(), default=None)
+    if first_end is not None and first_end - height <= work.policy.precommit_slack_epochs:
         return first, "deadline"
     if (first[0][0].ready_height or height) <= asked_height(miner):
         return first, ASKED

@@ -161,9 +161,12 @@ def test_data_that_must_be_active_soon_wait_for_nothing(kind: BatchRules, state:
     piece.start_epoch = 101 + 60 + seed + 1
     piece.save()
     assert reason(sectors, held, kind) == (0, "")
-    piece.start_epoch -= 1
+    piece.terms_epoch = piece.start_epoch - 1
     piece.save()
 
+    assert batch_choose(sectors, kind=kind, work=held) == ([last], "deadline")
+    piece.start_epoch, piece.terms_epoch = piece.terms_epoch, None
+    piece.save()
     assert batch_choose(sectors, kind=kind, work=held) == ([last], "deadline")
 
 

@@ -124,3 +124,33 @@ def test_where_snap_ups_are_begun_by_hand_ended_pieces_end_too(miner: Any) -> No
 
     assert snapped(chain, late, good, other) == ["FAILED", "READY", "READY"], "new sectors look at the last"
     assert not PipelineRun.objects.exists()
+
+
+@pytest.mark.parametrize(("expiration", "state"), [(HEIGHT + 2, "PACKED"), (HEIGHT + 3, "READY")])
+def test_a_piece_waits_for_no_other_once_its_allocation_ends_soon(
+    miner: Any, expiration: int, state: str
+) -> None:
+    batch_settings_set(
+        miner,
+        {"snap_up_first": True, "pack_wait_s": 86_400, "pack_start_slack_epochs": 2},
+        by=people.principal(),
+    )
+    chain = Registry()
+    piece = waiting(miner, chain, client=9, allocation=3, terms={"Expiration": expiration})
+
+    assert snapped(chain, piece) == [state]
+
+    assert (piece.terms_epoch, piece.last_epoch) == (expiration, expiration)
+
+
+def test_an_allocation_that_no_node_tells_of_is_asked_for_again(miner: Any) -> None:
+    first(miner)
+    chain = Registry()
+    piece = waiting(miner, chain, client=9, allocation=4)
+    assert snapped(chain, piece) == ["READY"]
+    assert piece.terms_epoch is None
+    known = {"Provider": miner.actor_id, "Data": {"/": piece.piece_cid}, "Size": piece.padded_size}
+    chain.allocations[4] = known | {"Expiration": HEIGHT + 500, "TermMin": 1, "TermMax": 10**7}
+
+    assert snapped(chain, piece) == ["PACKED"]
+    assert piece.terms_epoch == HEIGHT + 500

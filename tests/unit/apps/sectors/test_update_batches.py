@@ -199,12 +199,14 @@ def test_an_update_that_the_balance_pays_no_more_goes_again(available: int, is_a
     assert PipelineRun.objects.get().state == "UPDATE_SENT"
 
 
-def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due() -> None:
+@pytest.mark.parametrize("column", ["start_epoch", "terms_epoch"])
+def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due(column: str) -> None:
     of, runs, ends = waiting(2, base_fee_max=50)
 
     assert states(sent(of, runs, ends)) == ["SNAP_STORED"] * 2, "the head's base fee is 100"
     assert states(sent(of, again(runs), ends, height=HEIGHT + 500)) == ["SNAP_STORED"] * 2
-    factories.piece(of, sector_number=8, start_epoch=HEIGHT + 50)
+    ends_soon: dict[str, Any] = {column: HEIGHT + 50}
+    factories.piece(of, sector_number=8, **ends_soon)
 
     assert states(sent(of, again(runs), ends)) == ["UPDATE_SENT"] * 2
 
