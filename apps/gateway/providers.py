@@ -24,7 +24,7 @@ from apps.core.sanitize import sanitize_text
 from apps.gateway.activity import Meter
 from apps.gateway.errors import AnswerTooLarge, NoAnswer, ProviderRefused
 from apps.gateway.hub_client import PendingAnswers, hub_database
-from apps.gateway.routes import host_account, market_route, proof_route, wallet_route
+from apps.gateway.routes import END, PROVE, host_account, market_route, proof_route, wallet_route
 from apps.gateway.services.connections import (
     accounts_claim,
     accounts_set,
@@ -60,11 +60,6 @@ KEYS_MAX: Final = 1000
 """Keys that one connection may bring."""
 CHALLENGE: Final = os.urandom(32)
 """Our half of what a signer signs to prove a key, fixed per process; the other half is the signer's own."""
-
-END: Final = "poolsite.End"
-"""Not asked of the provider: the pool wants the channel closed."""
-PROVE: Final = "poolsite.Prove"
-"""The pool wants the key in the payload proved once more."""
 
 Json = Any
 

@@ -25,6 +25,10 @@ RECONNECT_WAIT_S: Final = 10.0
 """A signer that was here lately dials again within 5 s: its callers wait that long instead of failing."""
 NOT_CONNECTED: Final = "send request must have channel"
 """sophon-gateway's words for nobody being connected."""
+END: Final = "poolsite.End"
+"""Asked of the process that holds a connection, not of its program: the pool wants the channel closed."""
+PROVE: Final = "poolsite.Prove"
+"""The pool wants the key in the payload proved once more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from apps.core import clock
 from apps.core.errors import BadValue, DomainError
 from apps.gateway.hub_client import connection_send
 from apps.gateway.models import ProverConnection, SignerConnection, SignerKey
-from apps.gateway.providers import END, PROVE
-from apps.gateway.routes import ConnectionRef
+from apps.gateway.routes import END, PROVE, ConnectionRef
 from apps.gateway.selectors import ALIVE_S
 from apps.gateway.states import Purpose
 from apps.users.services.audit import audit_record
