@@ -324,6 +324,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "miner-roles": reverse("miner-roles", args=[pool.miner.address]),
         "miner-addresses": reverse("miner-addresses", args=[pool.miner.address]),
         "miner-batches": reverse("miner-batches", args=[pool.miner.address]),
+        "miner-senders": reverse("miner-senders", args=[pool.miner.address]),
         "miner-proving-settings": reverse("miner-proving-settings", args=[pool.miner.address]),
         "miner-adopt": reverse("miner-adopt", args=[pool.miner.address]),
         "miner-target": reverse("miner-target", args=[pool.miner.address]),

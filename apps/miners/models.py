@@ -131,6 +131,7 @@ class MinerAddress(models.Model):
                 fields=["miner", "use", "address"], name="one_row_per_miner_use_and_address"
             )
         ]
+        ordering: ClassVar[list[str]] = ["pk"]  # they are tried in the order in which they were named
 
     def __str__(self) -> str:
         return f"{self.miner} {self.use}: {self.address}"

@@ -137,6 +137,29 @@ class Sending:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class UseSenders:
+    """Who sends a miner's messages of one use."""
+
+    use: Use
+    named: list[str]
+    """Chosen for it, in order; empty: the worker, then the owner, and for proofs spare control addresses."""
+    now: Sending
+    """Who would send one now."""
+
+
+def senders_of(miner: Miner) -> list[UseSenders]:
+    """Return who sends for each use."""
+    named = senders_named(miner)
+    return [UseSenders(use, named[use], sender_choose(miner, use)) for use in Use]
+
+
+def senders_named(miner: Miner) -> dict[Use, list[str]]:
+    """Return the addresses chosen for each use, in order."""
+    rows = list(miner.uses.all())
+    return {use: [row.address for row in rows if row.use == use] for use in Use}
+
+
 def miner_senders(miner: Miner, use: Use) -> list[str]:
     """Return the addresses that are tried as the sender for a use, in order."""
     lawful = [miner.worker, miner.owner, *miner.control]

@@ -26,11 +26,16 @@ TRANSITIONS: Final[dict[str, dict[str, str]]] = {
 
 
 class Use(models.TextChoices):
-    """What an address sends messages for.  Source: lotus AddressConfig."""
+    """What an address sends messages for.
+
+    Source: lotus node/config/types.go MinerAddressConfig, which has no word of its own for extensions.
+    """
 
     PRE_COMMIT = "precommit", "Pre-commit"
     COMMIT = "commit", "Commit"
     POST = "post", "Proofs"
+    TERMINATE = "terminate", "Terminations"
+    EXTEND = "extend", "Extensions"
 
 
 class AddressChange(models.TextChoices):

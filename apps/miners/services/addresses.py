@@ -1,3 +1,90 @@
-"""Which addresses send for a miner."""
+"""Which addresses send a miner's messages, by what they are for."""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.db import transaction
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, NotAllowed
+from apps.core.live import Change, publish
+from apps.miners.models import Miner, MinerAddress
+from apps.miners.selectors import senders_named
+from apps.miners.states import Use
+from apps.users.services.audit import audit_record
+from poolsite.filecoin.address import BadAddress, address_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from apps.users.principals import Principal
+
+SENDERS_MAX: Final = 12
+"""Addresses of one use: an owner, a worker and the ten control addresses that the chain takes."""
+
+
+def senders_set(miner: Miner, named: Mapping[str, Sequence[str]], *, by: Principal) -> None:
+    """Choose which of a miner's addresses send for the uses named, in order; none: as without a choice.
+
+    An address is taken as a key or as f0.  What waits for its turn to be sent goes from the new one; what is
+    signed stays as it is.  Raises BadValue (its field is the use), NotAllowed.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    with transaction.atomic():
+        row = Miner.objects.select_for_update(no_key=True).get(pk=miner.pk)
+        wanted = {_use(name): _lawful(row, name, addresses) for name, addresses in named.items()}
+        before = senders_named(row)
+        changed = {use: addresses for use, addresses in wanted.items() if addresses != before[use]}
+        if not changed:
+            return
+        MinerAddress.objects.filter(miner=row, use__in=changed).delete()
+        MinerAddress.objects.bulk_create(
+            MinerAddress(miner=row, use=use, address=address)
+            for use, addresses in changed.items()
+            for address in addresses
+        )
+        audit_record(
+            principal=by,
+            action="miner.senders",
+            target=str(row),
+            before={use.value: before[use] for use in changed},
+            after={use.value: addresses for use, addresses in changed.items()},
+        )
+        publish(Change("miner", row.pk, row.tenant_id))
+
+
+def _use(name: str) -> Use:
+    if name not in Use.values:
+        raise BadValue(gettext("messages are sent for {uses}").format(uses=", ".join(Use.values)), field=name)
+    return Use(name)
+
+
+def _lawful(miner: Miner, name: str, addresses: Sequence[str]) -> list[str]:
+    """Return the keys of addresses that may send for a miner, each once.  Raises BadValue."""
+    keys = _keys_of(miner)
+    chosen: list[str] = []
+    for text in addresses:
+        try:
+            key = keys.get(str(address_parse(text)))
+        except BadAddress as error:
+            raise BadValue(gettext("{text}: {error}").format(text=text, error=error), field=name) from error
+        if key is None:
+            refusal = gettext("{text} is neither owner nor worker nor a control address of {miner}")
+            raise BadValue(refusal.format(text=text, miner=miner), field=name)
+        chosen.append(key)
+    chosen = list(dict.fromkeys(chosen))
+    if len(chosen) > SENDERS_MAX:
+        raise BadValue(gettext("{most} addresses at most").format(most=SENDERS_MAX), field=name)
+    return chosen
+
+
+def _keys_of(miner: Miner) -> dict[str, str]:
+    """Return the key of each address that may send for a miner, by that key and by its f0."""
+    ids = [
+        (f"f0{miner.owner_id}", miner.owner),
+        (f"f0{miner.worker_id}", miner.worker),
+        *zip(miner.control_ids, miner.control, strict=False),
+    ]
+    return {key: key for key in (miner.worker, miner.owner, *miner.control)} | dict(ids)

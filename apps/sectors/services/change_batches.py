@@ -26,7 +26,7 @@ from apps.messages.services.push import message_push
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState, Wait
 from apps.miners.selectors import miner_principal, sender_choose
-from apps.miners.states import MinerState, Use
+from apps.miners.states import MinerState
 from apps.sectors.live_sectors import Windows, live_sectors_read
 from apps.sectors.models import Batch, SectorChange
 from apps.sectors.onchain import messages_try, trial_message
@@ -38,6 +38,7 @@ from apps.sectors.services.change_plans import (
     GONE,
     MESSAGE_KINDS,
     METHODS,
+    USES,
     ChangeRequest,
     batch_max,
     change_params,
@@ -170,7 +171,7 @@ def _accepted(
     work: SealingContext,
 ) -> list[tuple[SectorChange, SectorPrice]]:
     """Return those that the chain takes, all together or else each alone; what it refuses has failed."""
-    sender = sender_choose(miner, Use.COMMIT).address
+    sender = sender_choose(miner, USES[kind]).address
 
     def tried(parts: Sequence[Sequence[tuple[SectorChange, SectorPrice]]]) -> list[tuple[int, str]]:
         messages = [
@@ -216,7 +217,7 @@ def _write(
             message_id=f"{MESSAGE_KINDS[kind]}:{name}",
             closed_height=work.head.height,
             reason="timeout" if len(part) < batch_max(miner, kind) else "full",
-            sender=sender_choose(miner, Use.COMMIT).address,
+            sender=sender_choose(miner, USES[kind]).address,
             method=METHODS[kind],
             params=change_params(kind, [price for _, price in part]),
         )

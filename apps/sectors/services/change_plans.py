@@ -52,6 +52,8 @@ METHODS: Final = {
     ChangeKind.TERMINATE: Method.TERMINATE_SECTORS,
     ChangeKind.EXTEND: Method.EXTEND_SECTOR_EXPIRATION2,
 }
+USES: Final = {ChangeKind.TERMINATE: Use.TERMINATE, ChangeKind.EXTEND: Use.EXTEND}
+"""Which of a miner's addresses send it."""
 MESSAGE_KINDS: Final = {
     ChangeKind.TERMINATE: BatchKind.TERMINATE,
     ChangeKind.EXTEND: BatchKind.EXTEND,
@@ -318,7 +320,7 @@ def change_run(
     item = PushItem(
         id=f"{kind}-price:{uuid.uuid4()}",
         to=miner.address,
-        from_=sender_choose(miner, Use.COMMIT).address,
+        from_=sender_choose(miner, USES[kind]).address,
         method=METHODS[kind],
         params=change_params(kind, prices),
         kind=MESSAGE_KINDS[kind],

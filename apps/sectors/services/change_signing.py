@@ -8,10 +8,9 @@ from django.utils.translation import gettext
 
 from apps.core.errors import DomainError
 from apps.miners.selectors import sender_choose
-from apps.miners.states import Use
 from apps.sectors.onchain import trial_message
 from apps.sectors.services.advance import by_miner
-from apps.sectors.services.change_plans import METHODS, batch_max, change_params
+from apps.sectors.services.change_plans import METHODS, USES, batch_max, change_params
 from apps.wallets.services.policies import policy_try
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -35,7 +34,7 @@ def signers_refusal(plan: ChangePlan, *, by: Principal) -> str:
     prices = {one.sector.pk: one for one in plan.accepted}
     for miner, sectors in by_miner([one.sector for one in plan.accepted]).items():
         chosen = [prices[sector.pk] for sector in sectors][: batch_max(miner, kind)]
-        sender = sender_choose(miner, Use.COMMIT).address
+        sender = sender_choose(miner, USES[kind]).address
         message = trial_message(
             to=miner.address,
             from_=sender,

@@ -8,10 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.words import checked, facts, refusals_told, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
+from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.miners.selectors import miner_get
+from apps.miners.services.addresses import senders_set
 from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.targets import target_remove, target_set
@@ -30,12 +32,13 @@ class Command(BaseCommand):
     help = (
         "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
         "batches f01000 [pack_wait_s=600 base_fee_max=null]; "
+        "senders f01000 [post=f01005,f01006 commit=]: who sends what, in order; "
         "waiting f01000 [send]: what waits for others to share a message with, to go with the next head"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("what", choices=["target", "batches", "waiting"])
+        parser.add_argument("what", choices=["target", "batches", "senders", "waiting"])
         parser.add_argument("miner", help="its address, such as f01000")
         parser.add_argument(
             "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`, `send`"
@@ -64,6 +67,12 @@ class Command(BaseCommand):
         if words:
             raise CommandError("write `send`, once a head is known, or nothing")
         return batches_waiting(miner)
+
+    def _senders(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        if words:
+            given = {name: (text or "").replace(",", " ").split() for name, text in values_of(words).items()}
+            senders_set(miner, checked(MinerSendersInput, given), by=SYSTEM)
+        return senders_body(miner_get(SYSTEM, str(miner.uuid)))
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:

@@ -71,6 +71,7 @@ class MinerDetail:
     remove_href: str
     """Where it is taken out of the pool; empty for one that stays."""
     addresses_href: str
+    senders_href: str
     batches_href: str
     adopt_href: str
     """Where sectors without a row are adopted; empty while none was counted."""
@@ -146,6 +147,9 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
         if may_remove(data.viewer, miner)
         else "",
         addresses_href=reverse("miner-addresses", args=[miner.address])
+        if miner.state == MinerState.ACTIVE
+        else "",
+        senders_href=reverse("miner-senders", args=[miner.address])
         if miner.state == MinerState.ACTIVE
         else "",
         batches_href=reverse("miner-batches", args=[miner.address])

@@ -153,7 +153,7 @@ def config_form(miner: Miner, *, policy: SealingPolicy, network: Network) -> Jso
             ),
             "Prove": sent(Use.COMMIT, Batch=batch(policy.commit_batch_max, policy.commit_wait_epochs)),
             "Terminate": sent(
-                Use.COMMIT, Batch=batch(policy.terminate_batch_max, policy.terminate_wait_epochs)
+                Use.TERMINATE, Batch=batch(policy.terminate_batch_max, policy.terminate_wait_epochs)
             ),
         },
         "PoSt": {
