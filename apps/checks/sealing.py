@@ -343,9 +343,10 @@ def _bound_text(count: int, paid: int) -> str:
     if not count:
         return "no sector waits for it, its other jobs go elsewhere"
     at_stake = gettext(", {paid} with a deposit on the chain").format(paid=paid) if paid else ""
-    return gettext("{sectors} under way{at_stake}: no other host has the files, so start it again").format(
-        sectors=plural(count, "sector"), at_stake=at_stake
-    )
+    return gettext(
+        "{sectors} under way{at_stake}: no other host has the files, so start it again, or retire it: others "
+        "begin them again"
+    ).format(sectors=plural(count, "sector"), at_stake=at_stake)
 
 
 def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:

@@ -92,6 +92,8 @@ EVENTS: Final[dict[str, str]] = {
     "FILES_REMOVED": "The host removed the files",
     "TERMINATE": "Terminated",
     "REVERT_TERMINATE": "The termination left the chain again",
+    "RESEAL": "Its host is gone: another one makes the same replica",
+    "HOST_GONE": "Its host is gone: another one begins it",
     "RESTORE": "Restored: it is sealed anew",
     "RESTORE_PROVEN": "Restored: the chain has it",
 }

@@ -55,6 +55,11 @@ class Worker(Named, Timestamped):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_damocles(self) -> bool:
+        """Return whether it is a damocles-worker, which goes by its own protocol."""
+        return DAMOCLES in self.kinds
+
 
 class SharedSettings(models.Model):
     """Settings that several hosts share: all of the pool, of a tenant, or of a tenant's group."""

@@ -312,9 +312,9 @@ def _host_wait(holder: Worker | None, stage: str, *, now: datetime) -> SectorWai
     """Return which host a sector waits for: once one has its files, it is that one and no other."""
     if holder is not None and worker_is_away(holder, now=now):
         return SectorWait(
-            gettext("its host {host}, last seen {time}: no other has its files").format(
-                host=holder.name, time=f"{holder.seen_at:%H:%M:%S}"
-            ),
+            gettext(
+                "its host {host}, last seen {time}: no other has its files; retire it if it is gone"
+            ).format(host=holder.name, time=f"{holder.seen_at:%H:%M:%S}"),
             is_odd=True,
         )
     if holder is not None and holder.is_paused:

@@ -37,6 +37,7 @@ from apps.sectors.services.packing import pieces_pack
 from apps.sectors.services.placements import placements_follow
 from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.redeclarations import redeclarations_follow
+from apps.sectors.services.reseal import gone_hosts_follow
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.run_messages import runs_advance
 from apps.sectors.services.sealing_context import sealing_context
@@ -76,12 +77,13 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
 def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
     """Take the chain steps of one miner's sectors."""
     client, network, head, now = work.client, work.network, work.head, work.now
-    tickets_check(underway, network=network, head=head, now=now)
+    tickets_check(underway, client=client, network=network, head=head, now=now)
     tickets_assign(underway, client=client, network=network, head=head, now=now)
     seeds_skip(underway, now=now)
     precommits_check(underway, client=client, head=head, now=now)
     seeds_assign(underway, client=client, network=network, head=head, now=now)
     c1_repeat(underway, now=now)
+    gone_hosts_follow(underway, away_s=work.policy.worker_away_s, now=now)
     damocles_follow(underway, now=now)
 
 

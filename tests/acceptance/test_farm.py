@@ -63,6 +63,8 @@ def test_no_trouble_of_a_farm_loses_or_doubles_a_sector(tmp_path: Path) -> None:
             wait_until(lambda: hosts_here(pool) == HOSTS, within_s=300, what=told)
             stormy(pool, miner, farm)
             farm.look(mends_all=True)
+            wait_until(lambda: is_whole(pool, farm), within_s=120, what=told)
+            lost_hosts_retire(pool)
 
             def all_settled() -> bool:
                 farm.look()
@@ -87,6 +89,20 @@ def hosts_here(pool: RunningPool) -> int:
     """Return how many hosts of the farm are there."""
     found = pool.read("/api/v1/workers?limit=100")["results"]
     return sum(row["name"].startswith("farm-") and not row["away"] for row in found)
+
+
+def is_whole(pool: RunningPool, farm: Farm) -> bool:
+    """Return whether all hosts are there, started again where they ended."""
+    farm.look()
+    return hosts_here(pool) == HOSTS
+
+
+def lost_hosts_retire(pool: RunningPool) -> None:
+    """Retire, as a person does, the hosts whose disk died: their machines came back as others."""
+    for row in pool.read("/api/v1/workers?limit=100")["results"]:
+        if row["name"].startswith("farm-") and row["away"]:
+            answer = pool.ask("DELETE", f"/api/v1/workers/{row['uuid']}")
+            assert answer.status_code == 204, answer.text
 
 
 def stormy(pool: RunningPool, miner: str, farm: Farm) -> None:

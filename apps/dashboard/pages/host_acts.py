@@ -18,19 +18,20 @@ from apps.dashboard.forms import PageForm, Text
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.host_detail import host_detail, host_page
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.host_selectors import sectors_stored_only_on, worker_get
+from apps.sectors.host_selectors import sectors_stored_only_on, worker_get, worker_is_away
 from apps.sectors.services.host_settings import (
     values_read,
     worker_group_set,
     worker_settings_set,
 )
 from apps.sectors.services.hosts import worker_command
-from apps.sectors.services.retirement import unfinished_jobs, worker_retire_drained
+from apps.sectors.services.retirement import unfinished_jobs, worker_retire, worker_retire_drained
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
     from uuid import UUID
 
+    from apps.sectors.host_models import Worker
     from apps.users.principals import Principal
 
 
@@ -101,13 +102,31 @@ def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     return redirect("host", key)
 
 
+def retire_text(worker: Worker, *, is_away: bool) -> str:
+    """What becomes of the host, and of what it has begun."""
+    if not is_away:
+        return say("It begins no new sectors and finishes those under way; then its token is revoked.")
+    over = say("It is away. Retired, it is refused for good and its token is revoked.")
+    if worker.is_damocles:
+        return f"{over} {say('A damocles-worker keeps what it has begun: abort those sectors.')}"
+    again = say(
+        "Other hosts begin its sectors under way again; those whose pre-commit is on chain get the same "
+        "replica, and keep their deposit."
+    )
+    return f"{over} {again}"
+
+
 @sign_in_required
 def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
-    """Retire a host once it has nothing left to do, after a confirmation."""
+    """Retire a host after a confirmation: once it has nothing left to do, or now if it is away."""
     worker = worker_get(viewer, str(key))
     if not viewer.may("sign"):
         raise Http404
+    is_away = worker_is_away(worker, now=now())
     if is_confirm_submitted(request):
+        if is_away and request.POST.get("away"):
+            worker_retire(worker, now=now(), by=viewer)
+            return redirect("hosts")
         worker_retire_drained(worker, actor=viewer.actor, now=now(), by=viewer)
         return redirect("host", key)
     alone = sectors_stored_only_on(worker)
@@ -116,13 +135,14 @@ def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
         viewer,
         ConfirmPage(
             title=say("Retire {worker}").format(worker=worker.name),
-            text="It begins no new sectors and finishes those under way; then its token is revoked.",
-            label="Retire",
+            text=retire_text(worker, is_away=is_away),
+            label=say("Retire"),
             back=reverse("host", args=[key]),
             page=worker.name,
             section="hosts",
+            kept=(("away", "1"),) if is_away else (),
             facts=(
-                ("Sectors under way", formatting.whole(unfinished_jobs(worker))),
+                (say("Sectors under way"), formatting.whole(unfinished_jobs(worker))),
                 (
                     "Sealed sectors in stores that no other host has",
                     formatting.whole(alone)

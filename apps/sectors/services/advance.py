@@ -101,10 +101,10 @@ def tickets_assign(
         ticket = client.state_get_randomness_from_tickets(
             Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
         )
+        kept = tickets_kept(miner, sectors, client=client, key=head.key)
         for sector in sectors:
-            count += step_console(
-                sector, SectorEvent.ASSIGN_TICKET, now=now, ticket=ticket, ticket_epoch=epoch
-            )
+            drawn: dict[str, Any] = {} if sector.pk in kept else {"ticket": ticket, "ticket_epoch": epoch}
+            count += step_console(sector, SectorEvent.ASSIGN_TICKET, now=now, **drawn)
     return count
 
 
@@ -113,12 +113,22 @@ def entropy_of(miner: Miner) -> bytes:
     return miner_entropy(address_parse(miner.address))
 
 
-def tickets_check(underway: SectorsInProgress, *, network: Network, head: Head, now: datetime) -> int:
+def tickets_check(
+    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
     count = 0
-    for sector in underway.sectors_in(*states_with(SectorEvent.RETICKET)):
-        life = ticket_life(sector, network)
-        if (sector.ticket_epoch or 0) <= head.height - life:
+    old = [
+        sector
+        for sector in underway.sectors_in(*states_with(SectorEvent.RETICKET))
+        if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network)
+    ]
+    for miner, sectors in by_miner(old).items():
+        kept = tickets_kept(miner, sectors, client=client, key=head.key)
+        for sector in sectors:
+            if sector.pk in kept:
+                continue
+            life = ticket_life(sector, network)
             note = gettext("the ticket is older than {epochs} epochs").format(epochs=life)
             count += step_console(
                 sector, SectorEvent.RETICKET, now=now, note=note, ticket=None, ticket_epoch=None
@@ -255,6 +265,22 @@ def commit_landed(
             partition=partition,
         )
     return absent
+
+
+def precommits_ours(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Return those of which the chain has the pre-commit of this very replica."""
+    found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
+    return {
+        sector.pk
+        for sector in sectors
+        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
+    }
+
+
+def tickets_kept(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
+    """Return those sealed again whose pre-commit the chain has: another ticket would be another replica."""
+    again = [one for one in sectors if one.precommit_epoch is not None and one.ticket is not None]
+    return precommits_ours(miner, again, client=client, key=key) if again else set()
 
 
 def sectors_proven(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:

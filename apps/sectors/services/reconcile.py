@@ -13,13 +13,12 @@ from django.db.models import Q
 from django.utils.translation import gettext
 
 from apps.sectors.models import Sector
-from apps.sectors.onchain import precommits_read
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.services.advance import (
     by_miner,
     commit_landed,
-    is_ours,
     precommit_landed,
+    precommits_ours,
     sectors_proven,
     step_console,
 )
@@ -46,7 +45,7 @@ def landed_reconcile(
     """Take along those that the chain has already, of sectors that wait for a batch; returns the others."""
     waits = [sector for sector in sectors if sector.state == SectorState.PERSISTED]
     done = [sector for sector in sectors if sector.state == SectorState.C2_DONE]
-    there = _precommitted(miner, waits, client=client, key=key)
+    there = precommits_ours(miner, waits, client=client, key=key)
     there |= sectors_proven(miner, done, client=client, key=key)
     for sector in sectors:
         if sector.pk in there:
@@ -95,13 +94,3 @@ def expired_pause(sectors: Sequence[Sector], *, height: int, life: int, now: dat
                 "the chain waited for its proof until epoch {precommit_epoch}: give it up"
             ).format(precommit_epoch=sector.precommit_epoch + life)
             console_failure(sector, error=error, level=Level.PERMANENT, now=now)
-
-
-def _precommitted(miner: Miner, sectors: Sequence[Sector], *, client: ChainClient, key: str) -> set[int]:
-    """Return those of which the chain has the pre-commit of this very replica."""
-    found = precommits_read(client, miner.address, [sector.number for sector in sectors], key)
-    return {
-        sector.pk
-        for sector in sectors
-        if (there := found[sector.number]) is not None and is_ours(sector, there.sealed_cid)
-    }

@@ -72,6 +72,11 @@ def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[Worker
     return [_removal(host, job=job, sector=sector, actor=actor, keeps_store=True) for host in hosts]
 
 
+def sealing_folder_leave(host: Worker, *, job: Job, sector: Sector) -> WorkerCommand:
+    """Order a host to clear its sealing folder of a sector that another one begins again."""
+    return _removal(host, job=job, sector=sector, actor="console", keeps_store=True)
+
+
 def leftovers_remove(worker: Worker, job_ids: Collection[str]) -> None:
     """Order a host that registers to remove what it still has of sectors that are over."""
     asked = worker.commands.filter(op=Operation.REMOVE, done_at=None).values_list("args__job", flat=True)

@@ -71,6 +71,8 @@ class SectorEvent(StrEnum):
     """The chain has ended it before its time, as somebody asked (`poolsite.wire.pipeline.changes`)."""
     REVERT_TERMINATE = "REVERT_TERMINATE"
     """The message that ended it left the chain again."""
+    RESEAL = "RESEAL"
+    """Its host is gone, and the chain has its pre-commit: another host makes the same replica."""
     RESTORE = "RESTORE"
     """It was given up, and is sealed anew: the chain has never used its number."""
     RESTORE_PROVEN = "RESTORE_PROVEN"
@@ -218,7 +220,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         next=S.SEED_ASSIGNED,
         done="Seed drawn",
         status="waiting for seed",
-        others={E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT, E.ABORT: S.ABORTED},
+        others={E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT, E.RESEAL: S.ALLOCATED, E.ABORT: S.ABORTED},
     ),
     StageSpec(
         state=S.SEED_ASSIGNED,
@@ -231,6 +233,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         others={
             E.RESEED: S.PRECOMMIT_LANDED,
             E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
+            E.RESEAL: S.ALLOCATED,
             E.ABORT: S.ABORTED,
         },
         resume_at=(S.PRECOMMIT_LANDED,),
@@ -249,6 +252,7 @@ SEALING: Final[tuple[StageSpec, ...]] = (
         others={
             E.RESEED: S.PRECOMMIT_LANDED,
             E.REVERT_PRECOMMIT: S.PRECOMMIT_SENT,
+            E.RESEAL: S.ALLOCATED,
             E.ABORT: S.ABORTED,
         },
         resume_at=(S.SEED_ASSIGNED, S.PRECOMMIT_LANDED),

@@ -137,6 +137,28 @@ def test_retire_asks_first_and_says_what_would_be_missed(ann):
     assert "retires once 0 sectors" in text_of(browser.get(reverse("host", args=[worker.uuid])))
 
 
+def test_a_host_that_is_away_retires_at_once(ann):
+    worker = factories.worker("box", seen_at=now() - timedelta(hours=1))
+    browser, page = signed_in(), reverse("host-retire", args=[worker.uuid])
+
+    asked = browser.get(page)
+    assert "Other hosts begin its sectors under way again" in text_of(asked)
+    assert 'name="away" value="1"' in asked.content.decode()
+    browser.post(page, {"sure": "yes", "away": "1"})
+
+    worker.refresh_from_db()
+    assert worker.retired_at is not None
+
+
+def test_a_host_that_came_back_before_the_answer_is_drained_first(ann):
+    worker = factories.worker("box")
+
+    signed_in().post(reverse("host-retire", args=[worker.uuid]), {"sure": "yes", "away": "1"})
+
+    worker.refresh_from_db()
+    assert (worker.retired_at, worker.retire_asked_at is None) == (None, False)
+
+
 def test_another_tenants_host_has_no_page(ann):
     theirs = factories.worker(of="bob")
 

@@ -128,7 +128,7 @@ def test_the_page_says_what_a_sector_waits_for(
         ({"seen_at": NOON}, "a worker with a free slot"),
         (
             {"seen_at": NOON - timedelta(minutes=5)},
-            "its host box, last seen 11:55:00: no other has its files",
+            "its host box, last seen 11:55:00: no other has its files; retire it if it is gone",
         ),
         (
             {"seen_at": NOON, "is_paused": True},

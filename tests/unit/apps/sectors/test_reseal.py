@@ -1,0 +1,128 @@
+"""Sectors whose host does not go on with them: which of them another host begins again, and when."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from apps.core.clock import now
+from apps.sectors.errors import JobUnknown
+from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
+from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.services.advance import SectorsInProgress
+from apps.sectors.services.reseal import gone_hosts_follow
+from poolsite.wire.pipeline import SectorState
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON, claim, host, report
+
+if TYPE_CHECKING:
+    from poolsite.wire.jobs import Assignment
+
+pytestmark = pytest.mark.django_db
+
+AWAY_S = 60
+EARLY = {"ALLOCATED", "PIECE_ADDED"}
+RETIRED = {
+    **dict.fromkeys(EARLY, "ALLOCATED"),
+    **dict.fromkeys(("TICKET_ASSIGNED", "PC1_DONE", "PC2_DONE", "PERSISTED"), "ALLOCATED"),
+    **dict.fromkeys(("PRECOMMIT_LANDED", "SEED_ASSIGNED", "C1_DONE"), "ALLOCATED"),
+    "COMMIT_LANDED": "PROVING",
+}
+"""Where a sector is once its host was taken out of service; all others stay."""
+
+
+def followed(at: Any = None) -> int:
+    return gone_hosts_follow(SectorsInProgress.read(), away_s=AWAY_S, now=at or now())
+
+
+def bound(state: str, **of_host: Any) -> Sector:
+    """A sector on a host that was silent for two minutes and holds no lease any more."""
+    row = factories.sector(factories.miner(), state=state)
+    before = now() - timedelta(seconds=2 * AWAY_S)
+    worker = factories.worker(**{"seen_at": before, **of_host})
+    Job.objects.filter(sector=row).update(sticky_worker=worker, updated_at=before)
+    return row
+
+
+def state_of(row: Sector) -> str:
+    return Sector.objects.get(pk=row.pk).state
+
+
+@pytest.mark.parametrize("state", list(SectorState))
+def test_a_retired_hosts_sectors_go_on_elsewhere(state: str) -> None:
+    row = bound(state, retired_at=now())
+    name = Job.objects.get(sector=row).uuid
+
+    assert followed() == (state in RETIRED)
+
+    job = Job.objects.get(sector=row)
+    assert state_of(row) == RETIRED.get(state, state)
+    assert (job.sticky_worker is None) == (job.uuid != name) == (RETIRED.get(state) == "ALLOCATED")
+    assert followed() == 0
+    assert not WorkerCommand.objects.exists(), "nobody hears it"
+
+
+@pytest.mark.parametrize("state", list(SectorState))
+def test_a_silent_hosts_sectors_wait_once_they_are_labelled(state: str) -> None:
+    row = bound(state)
+    name = Job.objects.get(sector=row).uuid
+
+    assert followed() == (state in EARLY)
+
+    job = Job.objects.get(sector=row)
+    assert (job.sticky_worker is None) == (state in EARLY)
+    assert state_of(row) == ("ALLOCATED" if state in EARLY else state)
+    orders = [order.args for order in WorkerCommand.objects.filter(op="remove")]
+    assert [order["job"] for order in orders] == [str(name)] * (state in EARLY), "once it is heard again"
+    assert all("keeps_store" in order for order in orders)
+    assert JobEvent.objects.filter(job=job, note__contains="is away").count() == (state in EARLY)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"seen_at": now()},
+        {"retired_at": now(), "kinds": [DAMOCLES]},
+    ],
+)
+def test_a_host_that_is_heard_or_goes_its_own_way_keeps_its_sectors(kept: Any) -> None:
+    row = bound("ALLOCATED", **kept)
+
+    assert followed() == 0
+    assert Job.objects.get(sector=row).sticky_worker is not None
+
+
+@pytest.mark.parametrize("change", [{"updated_at": now()}, {"state": "LEASED"}, {"is_portable": True}])
+def test_after_a_stop_of_the_console_hosts_have_a_minute_to_be_heard(change: Any) -> None:
+    row = bound("PIECE_ADDED")
+    Job.objects.filter(sector=row).update(**change)
+
+    assert followed() == 0
+    assert state_of(row) == "PIECE_ADDED"
+
+
+def test_what_a_person_has_stopped_stays_where_it_is() -> None:
+    row = bound("PC1_DONE", retired_at=now())
+    Sector.objects.filter(pk=row.pk).update(paused_at=now())
+
+    assert followed() == 0
+
+
+def test_the_host_that_comes_back_reports_for_nothing() -> None:
+    first, second = host("u1"), host("u2")
+    row = factories.sector(factories.miner())
+    (job,) = claim(first)
+    later = NOON + timedelta(seconds=300)
+    Job.objects.filter(sector=row).update(state="READY", worker=None, lease_until=None, updated_at=NOON)
+
+    assert followed(later) == 1
+    again: list[Assignment] = list(claim(second, at=later))
+
+    assert [one.seal and one.seal.number for one in again] == [row.number]
+    with pytest.raises(JobUnknown):
+        report(job, "ADD_PIECE", state="ALLOCATED", at=later)
+    report(again[0], "ADD_PIECE", state="ALLOCATED", at=later)
+    assert state_of(row) == "PIECE_ADDED"
+    assert Worker.objects.get(uid="u2") == Job.objects.get(sector=row).sticky_worker
