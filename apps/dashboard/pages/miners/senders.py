@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -92,7 +92,7 @@ def use_cards(miner: Miner, form: SendersForm) -> Iterator[UseCard]:
         "extend": _("None ticked: the worker, then the owner."),
     }
     for row in senders_of(miner):
-        bound = form[row.use.value]
+        bound: Any = form[row.use.value]
         yield UseCard(row, str(row.use.label), texts[row.use.value], list(bound.shown), bound.error)
 
 
