@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +15,14 @@ import msgspec
 import structlog
 
 from poolsite.wire.hosts import Disk, SealingFolder
+from workers.console.log_tail import log_tail
 from workers.machine import Machine, disk_look, disk_measure, machine_look
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from workers.console.lease_keeper import LeaseKeeper
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +43,7 @@ class MachineReport:
         folders: Callable[[], tuple[Path, ...]],
         sealing: Callable[[], dict[str, SealingFolder]] = dict,
     ) -> None:
+        self.folder = folder
         self.path = folder / RATES_FILE
         self.folders = folders
         """Folders whose disks are reported, read anew each time."""
@@ -60,6 +65,11 @@ class MachineReport:
     def measure(self) -> None:
         """Measure the disks soon."""
         self._measure.set()
+
+    def report_with(self, leases: LeaseKeeper) -> None:
+        """Send the machine, and the log when somebody reads it, with registrations and heartbeats."""
+        leases.machine, leases.disks_measure = self.hardware, self.measure
+        leases.log_tail = partial(log_tail, self.folder / "log")
 
     def hardware(self) -> dict[str, Any]:
         """Return what is known by now, as fields of `Hardware`."""

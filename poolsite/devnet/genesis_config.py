@@ -13,6 +13,7 @@ from poolsite.filecoin.keys import KEY_BLS, key_export, key_generate, key_import
 from poolsite.filecoin.policy import network_by_name
 
 if TYPE_CHECKING:
+    from poolsite.devnet.genesis_bundle import GenesisBundle
     from poolsite.devnet.state.tables import State
     from poolsite.devnet.store import Store
     from poolsite.filecoin.block import Tipset
@@ -33,6 +34,16 @@ def network_named(name: str) -> Network:
         "lotus-2k": "localnet-poolsite-2k",
     }
     return network_by_name(short.get(name, name))
+
+
+def settings_make(store: Store, network: str, profile: Profile | None, bundle: GenesisBundle | None) -> bool:
+    """Fix the settings of a chain that begins, or take those of `bundle`; return whether it begins."""
+    is_new = store.meta("head") is None
+    if is_new and bundle is not None:
+        store.metas_put(bundle.metas())
+    elif is_new:
+        settings_write(store, network_named(network), profile or Profile())
+    return is_new
 
 
 def settings_write(store: Store, network: Network, profile: Profile) -> None:

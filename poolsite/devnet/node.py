@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import uuid
 from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -35,17 +34,16 @@ from poolsite.devnet.genesis_config import (
     genesis_store,
     key_read,
     meta_read,
-    network_named,
+    settings_make,
     settings_read,
-    settings_write,
 )
 from poolsite.devnet.housekeeping import Housekeeper
 from poolsite.devnet.mempool import Mempool
 from poolsite.devnet.participation import Participation
 from poolsite.devnet.presealed.sector import presealed_sector
 from poolsite.devnet.production import BuiltInMiner, FullBlock
-from poolsite.devnet.profile import Profile
 from poolsite.devnet.proofs import ProofChecks
+from poolsite.devnet.remembered_calls import RememberedCalls
 from poolsite.devnet.rpc.dispatch import PERMS
 from poolsite.devnet.search import Search
 from poolsite.devnet.selection import messages_select
@@ -64,6 +62,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.devnet.chain import Link
+    from poolsite.devnet.profile import Profile
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
     from poolsite.filecoin.cids import Cid
@@ -109,23 +108,12 @@ class Devnet:
         self.forward: Callable[[SignedMessage], None] | None = None
         """Passes pushed messages on to the node that this one follows."""
         self.nulls = 0
-        self.session = str(uuid.uuid4())
-        self.pushed: dict[str, SignedMessage] = {}
-        """Messages that MpoolPushMessage made, by the caller's UUID."""
-        self.named: dict[bytes, bytes] = {}
-        """Parts of actors' states by CID, as StateReadState named them."""
-        self.signer_nonces: dict[Address, int] = {}
-        """Next nonces that MpoolPushMessage remembers, even after the pool was cleared."""
-        is_new = self.store.meta("head") is None
-        if is_new and bundle is not None:
-            self.store.metas_put(bundle.metas())
-        elif is_new:
-            settings_write(self.store, network_named(network), profile or Profile())
+        self.calls = RememberedCalls()
+        is_new = settings_make(self.store, network, profile, bundle)
         self.network, self.profile = settings_read(self.store)
         self.rules = Rules(self.network, self.profile, ProofChecks())
         self.beacon = Beacon(key_read(self.store, "beacon"), salted=self.profile.null_free)
         self.key = key_read(self.store, "miner")
-        self.key_address = key_address(self.key)
         kept = self.profile.finality_keeps * self.network.chain_finality + REPLAYED
         self.chain = Chain(self.store, kept_states=kept)
         if is_new:
@@ -163,7 +151,7 @@ class Devnet:
         if bundle is not None:
             genesis_store(self.store, bundle.tipset, bundle.state)
             return
-        wish = GenesisConfig(owner=self.key_address, funds=funds, timestamp=int(self.clock.now()))
+        wish = GenesisConfig(owner=key_address(self.key), funds=funds, timestamp=int(self.clock.now()))
         state = genesis_state(wish, presealed_sector(), self.rules)
         genesis_store(self.store, genesis_tipset(state, wish, self.beacon, self.rules), state)
 

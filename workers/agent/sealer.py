@@ -32,7 +32,6 @@ from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, secret_write, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
-from workers.console.log_tail import log_tail
 from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
@@ -112,26 +111,20 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     stores.open()
     watch = StoreWatch(stores, sector_bytes=config.sector_bytes)
     journal = Journal(config.folder / "jobs")
-    places = SealingPlaces(config.folder, journal, config.locations)
-    places.stores = SealingStores(config.folder, config.sealing_stores)
-    places.stores.open()
+    places = _places_open(config, journal)
     machine = MachineReport(
         config.folder,
         lambda: (*sealing_folders(config), *disk_folders(stores)),
         lambda: places.stores.told(places.sectors_by_store()),
     )
-    leases.machine, leases.disks_measure = machine.hardware, machine.measure
-    leases.log_tail = partial(log_tail, config.folder / "log")
+    machine.report_with(leases)
     leases.watch_stores(watch)
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
     removals = Removals(places=places, stores=stores, journal=journal)
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
-    proofs = HostProofs(Snark(config.snark), (), config.sector_bytes)
-    proofs.makes(**proofs_made(config, leases.slots))
-    if proofs.error():
-        log.error("parameters_missing", reason=proofs.error())
+    proofs = _proofs(config, slots=leases.slots)
     bell = WorkBell(console, leases)
     agent = Agent(
         config,
@@ -144,7 +137,6 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         watch=watch,
     )
     agent.places = places
-    is_size_known = False
     try:
         watch.start()
         children.tick()
@@ -152,20 +144,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         threading.Thread(target=leases.register_until_known, daemon=True).start()
         leases.start()
         bell.start()
-        while not stop.is_set():
-            leases.require_accepted()
-            if not is_size_known and leases.registered is not None:
-                is_size_known = True
-                if size_learned(config, leases.sector_bytes):
-                    return 0
-            if leases.is_upgrading and not agent.held and leases.upgrade_told():
-                log.info("upgrade", code=UPGRADE_EXIT)
-                return UPGRADE_EXIT
-            children.tick()
-            leases.kernels_report(**asdict(compiling.read()))
-            proofs_follow(proofs, agent=agent, leases=leases)
-            stop.wait(agent.tick() if leases.registered is not None else 0.1)
-        return 0
+        return _seal(agent, stop=stop, children=children, compiling=compiling, proofs=proofs)
     finally:
         bell.stop()
         leases.stop()
@@ -174,6 +153,49 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         removals.stop()
         children.stop()
         console.close()
+
+
+def _seal(
+    agent: Agent,
+    *,
+    stop: threading.Event,
+    children: Children,
+    compiling: HostCompileProgress,
+    proofs: HostProofs,
+) -> int:
+    """Seal until `stop` is set, the sector size is another one or another version waits; the exit code."""
+    leases, is_size_known = agent.leases, False
+    while not stop.is_set():
+        leases.require_accepted()
+        if not is_size_known and leases.registered is not None:
+            is_size_known = True
+            if size_learned(agent.config, leases.sector_bytes):
+                return 0
+        if leases.is_upgrading and not agent.held and leases.upgrade_told():
+            log.info("upgrade", code=UPGRADE_EXIT)
+            return UPGRADE_EXIT
+        children.tick()
+        leases.kernels_report(**asdict(compiling.read()))
+        proofs_follow(proofs, agent=agent, leases=leases)
+        stop.wait(agent.tick() if leases.registered is not None else 0.1)
+    return 0
+
+
+def _places_open(config: SealerConfig, journal: Journal) -> SealingPlaces:
+    """Return where sectors are sealed, its stores looked at.  Raises BadMark."""
+    places = SealingPlaces(config.folder, journal, config.locations)
+    places.stores = SealingStores(config.folder, config.sealing_stores)
+    places.stores.open()
+    return places
+
+
+def _proofs(config: SealerConfig, *, slots: dict[str, int]) -> HostProofs:
+    """Return the proofs that the host can make; log what parameters it lacks for its slots."""
+    proofs = HostProofs(Snark(config.snark), (), config.sector_bytes)
+    proofs.makes(**proofs_made(config, slots))
+    if proofs.error():
+        log.error("parameters_missing", reason=proofs.error())
+    return proofs
 
 
 def proofs_made(config: SealerConfig, slots: dict[str, int]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -18,7 +17,6 @@ from workers.config_mistakes import BadConfig
 from workers.console.client import Console
 from workers.console.join import joined, size_learned
 from workers.console.lease_keeper import LeaseKeeper, TokenRefused
-from workers.console.log_tail import log_tail
 from workers.console.process import MISCONFIGURED, AlreadyRunning, owned, refuse, stop_on_signal
 from workers.console.work_bell import WorkBell
 from workers.logs import logs_set_up
@@ -68,8 +66,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     kinds = (*JOBS, JobKind.AGGREGATE) if powers_path().exists() else JOBS
     leases = LeaseKeeper(config, console, kinds=kinds, slots={"WINDOW_POST": 1})
     machine = MachineReport(config.folder, lambda: (config.folder, *disk_folders(stores)))
-    leases.machine, leases.disks_measure = machine.hardware, machine.measure
-    leases.log_tail = partial(log_tail, config.folder / "log")
+    machine.report_with(leases)
     leases.watch_stores(watch)
     ours = tuple(stage for stage in STAGES if stage not in config.processors)
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
@@ -93,21 +90,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         console=console, leases=leases, pool=pool, stores=stores, gate=gate, kinds=kinds, bell=bell
     )
 
-    def compute(miner: int, request: Any) -> Any:
-        def prove(task: WinningPostTask) -> Any:
-            with gate.winning(), task_near(task, config.folder) as near:
-                return pool.call(WINNING, replace(near, needs_groth16=not leases.takes_containers))
-
-        return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
-
-    is_size_known = False
-    gateway = ProofLine(
-        url=gateway_url(config.console),
-        token=config.token,
-        miners=stores.miners,
-        compute=compute,
-        host=config.host,
-    )
+    gateway = _gateway(config, leases=leases, pool=pool, stores=stores, gate=gate)
     try:
         watch.start()
         machine.start()
@@ -118,26 +101,7 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         gateway.start()
         if snark in (Snark.AUTO, Snark.GROTH16):
             preparation.start()
-        while not stop.is_set():
-            leases.require_accepted()
-            if not is_size_known and leases.registered is not None:
-                is_size_known = True
-                if size_learned(config, leases.sector_bytes):
-                    return 0
-            if leases.is_upgrading and upgrade_ready(leases, prover=prover, gateway=gateway):
-                log.info("upgrade", code=UPGRADE_EXIT)
-                return UPGRADE_EXIT
-            told = compiling.read()
-            leases.kernels_report(**asdict(told))
-            leases.proofs_report(
-                proofs.forms(),
-                parameters=proofs.progress,
-                error=proofs.error(),
-                foreign=proofs.foreign(),
-            )
-            is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
-            stop.wait(prover.tick() if is_able else 0.1)
-        return 0
+        return _prove(config, stop=stop, prover=prover, gateway=gateway, compiling=compiling, proofs=proofs)
     finally:
         machine.stop()
         watch.stop()
@@ -148,6 +112,57 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         prover.close()
         pool.close()
         console.close()
+
+
+def _gateway(
+    config: HostConfig, *, leases: LeaseKeeper, pool: ProcessorPool, stores: Stores, gate: WinningFirst
+) -> ProofLine:
+    """Return the line on which the console asks for proofs of wins; a window's proof gives way to one."""
+
+    def compute(miner: int, request: Any) -> Any:
+        def prove(task: WinningPostTask) -> Any:
+            with gate.winning(), task_near(task, config.folder) as near:
+                return pool.call(WINNING, replace(near, needs_groth16=not leases.takes_containers))
+
+        return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
+
+    return ProofLine(
+        url=gateway_url(config.console),
+        token=config.token,
+        miners=stores.miners,
+        compute=compute,
+        host=config.host,
+    )
+
+
+def _prove(
+    config: HostConfig,
+    *,
+    stop: threading.Event,
+    prover: Prover,
+    gateway: ProofLine,
+    compiling: HostCompileProgress,
+    proofs: HostProofs,
+) -> int:
+    """Prove until `stop` is set, the sector size is another one or another version waits; the exit code."""
+    leases, is_size_known = prover.leases, False
+    while not stop.is_set():
+        leases.require_accepted()
+        if not is_size_known and leases.registered is not None:
+            is_size_known = True
+            if size_learned(config, leases.sector_bytes):
+                return 0
+        if leases.is_upgrading and upgrade_ready(leases, prover=prover, gateway=gateway):
+            log.info("upgrade", code=UPGRADE_EXIT)
+            return UPGRADE_EXIT
+        told = compiling.read()
+        leases.kernels_report(**asdict(told))
+        leases.proofs_report(
+            proofs.forms(), parameters=proofs.progress, error=proofs.error(), foreign=proofs.foreign()
+        )
+        is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
+        stop.wait(prover.tick() if is_able else 0.1)
+    return 0
 
 
 def upgrade_ready(leases: LeaseKeeper, *, prover: Prover, gateway: ProofLine) -> bool:

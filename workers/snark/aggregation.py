@@ -72,6 +72,16 @@ class _Folded:
     v: tuple[_Points, _Points]
     w: tuple[_Points, _Points]
 
+    def final(self) -> FinalPoints:
+        """Return what is left after the last round."""
+        return FinalPoints(
+            self.a.only(),
+            self.b.only(),
+            self.c.only(),
+            (self.v[0].only(), self.v[1].only()),
+            (self.w[0].only(), self.w[1].only()),
+        )
+
 
 def proofs_aggregate(
     proofs: Sequence[bytes], *, powers: Powers, include: bytes, threads: int = 1, progress: Progress = silent
@@ -87,10 +97,7 @@ def proofs_aggregate(
     if powers.proofs != size:
         raise ValueError(f"powers for {powers.proofs} proofs where {size} are aggregated")
     padded = [*proofs, *[proofs[-1]] * (size - len(proofs))]
-    middle, end = G1_BYTES + G2_BYTES, 2 * G1_BYTES + G2_BYTES
-    a = _decoded(G1, [proof[:G1_BYTES] for proof in padded])
-    b = _decoded(G2, [proof[G1_BYTES:middle] for proof in padded])
-    c = _decoded(G1, [proof[middle:end] for proof in padded])
+    a, b, c = _parts(padded)
     v = _Points(G2, powers.h_alpha), _Points(G2, powers.h_beta)
     w = _Points(G1, powers.g_alpha[size:]), _Points(G1, powers.g_beta[size:])
 
@@ -110,34 +117,37 @@ def proofs_aggregate(
     while len(folded.a) > 1:
         rounds.append(_fold(folded, challenges, threads=threads))
         progress(len(rounds), total)
-    final = FinalPoints(
-        folded.a.only(),
-        folded.b.only(),
-        folded.c.only(),
-        (folded.v[0].only(), folded.v[1].only()),
-        (folded.w[0].only(), folded.w[1].only()),
-    )
+    final = folded.final()
     point = challenges.point(rounds[-1], final)
+    # Each final key is a polynomial of its secret, known from the challenges: `_fold` joined v by their
+    # inverses and w by themselves; w begins at the power `size`, scaled by the powers of 1/r.
     factors = [pow(inverse, -1, SCALAR_MODULUS) for inverse in challenges.inverses]
     polynomial_v = _key_polynomial(challenges.inverses, shift=1)
     polynomial_w = [0] * size + _key_polynomial(factors, shift=pow(r, -1, SCALAR_MODULUS))
-    opening_v = [
-        _opening(G2, rows, polynomial_v, point, threads=threads) for rows in (powers.h_alpha, powers.h_beta)
-    ]
-    opening_w = [
-        _opening(G1, rows, polynomial_w, point, threads=threads) for rows in (powers.g_alpha, powers.g_beta)
+    openings = [
+        (
+            _opening(group, alpha, polynomial, point, threads=threads),
+            _opening(group, beta, polynomial, point, threads=threads),
+        )
+        for group, polynomial, alpha, beta in (
+            (G2, polynomial_v, powers.h_alpha, powers.h_beta),
+            (G1, polynomial_w, powers.g_alpha, powers.g_beta),
+        )
     ]
     return aggregate_encode(
         Aggregate(
-            commitment_ab,
-            commitment_c,
-            product_ab,
-            sum_c,
-            tuple(rounds),
-            final,
-            (opening_v[0], opening_v[1]),
-            (opening_w[0], opening_w[1]),
+            commitment_ab, commitment_c, product_ab, sum_c, tuple(rounds), final, openings[0], openings[1]
         )
+    )
+
+
+def _parts(proofs: Sequence[bytes]) -> tuple[_Points, _Points, _Points]:
+    """Return the points A, B and C of proofs."""
+    middle, end = G1_BYTES + G2_BYTES, 2 * G1_BYTES + G2_BYTES
+    return (
+        _decoded(G1, [proof[:G1_BYTES] for proof in proofs]),
+        _decoded(G2, [proof[G1_BYTES:middle] for proof in proofs]),
+        _decoded(G1, [proof[middle:end] for proof in proofs]),
     )
 
 

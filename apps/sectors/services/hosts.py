@@ -79,15 +79,7 @@ def worker_register(
     The jobs keep their files' host: only this uid may claim them again.  Roles of its group go with it to
     the machine that it names.  Raises WorkerRetired; WorkerReplaced if another start registers this moment.
     """
-    facts = {
-        "name": register.name,
-        "host": register.host,
-        "version": register.version,
-        "kinds": [str(kind) for kind in register.kinds],
-        "slots": register.slots,
-        "stores": list(register.stores),
-        "hardware": to_builtins(register.hardware),
-    }
+    facts = _facts(register)
     machine, roles = register.host or register.name, list[AuditEvent]()
     known = Worker.objects.filter(tenant_id=tenant_id, uid=register.uid, retired_at=None).first()
     if known is not None and worker_machine(known) != machine:
@@ -126,14 +118,32 @@ def worker_register(
         worker_audit(by, "worker.register", worker, before=before, after=after)
     audit_entries_record(roles)
     publish(Change("worker", worker.pk, tenant_id))
+    return worker, _registered(worker, now=now)
+
+
+def _facts(register: Register) -> dict[str, Any]:
+    """Return the columns that a worker says of itself at each start."""
+    return {
+        "name": register.name,
+        "host": register.host,
+        "version": register.version,
+        "kinds": [str(kind) for kind in register.kinds],
+        "slots": register.slots,
+        "stores": list(register.stores),
+        "hardware": to_builtins(register.hardware),
+    }
+
+
+def _registered(worker: Worker, *, now: datetime) -> Registered:
+    """Return the answer to a registration."""
     policy = sealing_policy()
-    return worker, Registered(
+    return Registered(
         worker_id=str(worker.uuid),
         heartbeat_s=policy.heartbeat_s,
         lease_s=policy.lease_s,
         poll_ms=policy.poll_ms,
         commands=commands_open(worker, now=now),
-        sector_bytes=sector_bytes_usual(tenant_id),
+        sector_bytes=sector_bytes_usual(worker.tenant_id),
     )
 
 

@@ -107,7 +107,7 @@ def mpool_push_message(node: Devnet, message: Message | None, spec: Spec | None)
         raise RpcError(f"MpoolPushMessage expects message nonce to be 0, was {message.nonce}")
     name = NO_UUID if spec is None or not spec.uuid else spec.uuid
     with node.lock:
-        known = node.pushed.get(name)
+        known = node.calls.pushed.get(name)
         if known is not None:
             return signed_message_to_json(known)
         try:
@@ -118,16 +118,16 @@ def mpool_push_message(node: Devnet, message: Message | None, spec: Spec | None)
             key = node.wallet.key(message.from_)
         except NoKey as error:
             raise RpcError(f"failed to sign message: {error}, addr={message.from_}: {error}") from None
-        nonce = max(mpool_get_nonce(node, message.from_), node.signer_nonces.get(message.from_, 0))
+        nonce = max(mpool_get_nonce(node, message.from_), node.calls.signer_nonces.get(message.from_, 0))
         filled = replace(filled, nonce=nonce)
         signed = message_sign(key, filled, chain_id=node.network.eth_chain_id)
         try:
             node.mempool.push(signed)
         except MessageRejected as error:
             raise RpcError(f"mpool push: failed to push message: {error}") from None
-        node.signer_nonces[message.from_] = nonce + 1
+        node.calls.signer_nonces[message.from_] = nonce + 1
         if name != NO_UUID:
-            node.pushed[name] = signed
+            node.calls.pushed[name] = signed
     return signed_message_to_json(signed)
 
 

@@ -85,7 +85,7 @@ def node_status(node: Devnet, with_chain: bool) -> Any:
 
 
 def session(node: Devnet) -> Any:
-    return node.session
+    return node.calls.session
 
 
 def sync_check_bad(_node: Devnet, _cid: Cid) -> Any:

@@ -23,10 +23,10 @@ def object_keep(node: Devnet, data: bytes) -> Cid:
     """Remember a part of an actor's state that is being named to a caller, who may ask for it next."""
     name = cid_of_cbor(data)
     with node.lock:
-        node.named.pop(name.data, None)
-        node.named[name.data] = data
-        while len(node.named) > KEPT:
-            del node.named[next(iter(node.named))]
+        node.calls.named.pop(name.data, None)
+        node.calls.named[name.data] = data
+        while len(node.calls.named) > KEPT:
+            del node.calls.named[next(iter(node.calls.named))]
     return name
 
 
@@ -39,7 +39,7 @@ def object_get(node: Devnet, cid: Cid) -> bytes | None:
     if signed is not None:
         is_bls = signed.signature.type == SIG_BLS
         return message_to_cbor(signed.message) if is_bls else signed_message_to_cbor(signed)
-    data = node.named.get(cid.data) or node.store.object(cid.data)
+    data = node.calls.named.get(cid.data) or node.store.object(cid.data)
     return data if data is not None else _of_recent_blocks(node, cid)
 
 
