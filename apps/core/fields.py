@@ -115,7 +115,7 @@ class AttoFilField(Field):
         _pyi_lookup_exact_type: int
 
     def get_internal_type(self) -> str:
-        """Sums and lookups treat it as a decimal."""
+        """Return the type as which sums and lookups treat it: a decimal."""
         return "DecimalField"
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:  # noqa: ARG002  # Django's signature

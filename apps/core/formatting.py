@@ -52,7 +52,7 @@ def amount(atto: int | None) -> tuple[str, str]:
 
 
 def amount_short(atto: int | None) -> tuple[str, str]:
-    """The same for a tile: no places from 1 000 FIL on."""
+    """Return the same for a tile: no places from 1 000 FIL on."""
     return (fil_short(atto), "FIL") if atto is not None and atto >= 1000 * ATTO_PER_FIL else amount(atto)
 
 
@@ -72,7 +72,7 @@ def amount_text(atto: int | None) -> str:
 
 
 def fee(atto: int | None) -> tuple[str, str]:
-    """A fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL").
+    """Return a fee per gas, number and unit apart: ("0.104", "nFIL"); below 0.001 nFIL it is ("100", "aFIL").
 
     Three places, or as many as show three digits: caps that differ by a quarter must look different.
     """
@@ -88,7 +88,7 @@ def fee(atto: int | None) -> tuple[str, str]:
 
 
 def fee_text(atto: int | None) -> str:
-    """A fee per gas with its unit: `0.104 nFIL`, `100 aFIL`."""
+    """Return a fee per gas with its unit: `0.104 nFIL`, `100 aFIL`."""
     return " ".join(fee(atto)).strip()
 
 
@@ -138,7 +138,7 @@ def percent(part: float, of: float) -> str:
 
 
 def shortened(text: str) -> str:
-    """An id with its middle cut: `f3vx…91ka`; ids of up to 12 characters stay whole."""
+    """Return an id with its middle cut: `f3vx…91ka`; ids of up to 12 characters stay whole."""
     return text if len(text) <= 12 else f"{text[:ID_KEPT]}…{text[-ID_KEPT:]}"
 
 

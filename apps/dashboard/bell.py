@@ -57,6 +57,6 @@ def bell_of(data: PageData) -> Bell:
 
 
 def bell(context: FragmentContext) -> Iterable[str]:
-    """The button and the list, which stays open while it is replaced."""
+    """Yield the button and the list, which stays open while it is replaced."""
     yield fragment("_bell.html", bell=bell_of(context.data))
     yield fragment("_bell_list.html", bell=bell_of(context.data))

@@ -98,7 +98,7 @@ class Spark:
 
 
 def spark(values: Sequence[float], *, label: str, tone: str = "run") -> Spark | None:
-    """The line of `values`; None if there are fewer than two to join."""
+    """Return the line of `values`; None if there are fewer than two to join."""
     if len(values) < 2:
         return None
     low, high = min(values), max(values)
@@ -122,7 +122,7 @@ class Bar:
 
 
 def gantt_bar(start: float, end: float, *, tone: str) -> Bar:
-    """A bar from `start` to `end` (0..1 of the axis), never too thin to be seen."""
+    """Return a bar from `start` to `end` (0..1 of the axis), never too thin to be seen."""
     width = max(end - start, 0.004)
     mark = MARKS.get(tone, "") if tone == "bad" else ""
     return Bar(
@@ -198,7 +198,7 @@ def area(
     y_text: Callable[[float], str],
     band: AreaBand | None = None,
 ) -> Area:
-    """The line through `points` (place on the axis 0..1, value); the scale begins at the lowest value."""
+    """Return the line through `points` (place on the axis 0..1, value); the lowest value lies at its foot."""
     values = [value for _, value in points]
     low, high = min(values), max(values)
     span = (high - low) or 1.0

@@ -112,7 +112,7 @@ class AudiencePages:
 
 
 def channel_layer() -> BaseChannelLayer:
-    """The layer that every installation has."""
+    """Return the layer that every installation has."""
     layer = get_channel_layer()
     assert layer is not None, "CHANNEL_LAYERS has no default"
     return layer
@@ -279,7 +279,7 @@ class LiveUpdates:
 
 
 def group_watched(viewer: Principal) -> str:
-    """The channel group whose events concern this viewer."""
+    """Return the channel group whose events concern this viewer."""
     return POOL if viewer.is_operator else group_of(viewer.own_id)
 
 

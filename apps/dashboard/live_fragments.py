@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def chain_status(context: FragmentContext) -> Iterable[str]:
-    """The chain's line in the bar."""
+    """Yield the chain's line in the bar."""
     yield fragment("_chain_status.html", chain_status=context.data.chain_status)
 
 

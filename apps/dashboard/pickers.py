@@ -1,7 +1,8 @@
 """Choosing a miner, a tenant or a wallet in a form: a list of a handful, a search on the server for more.
 
 A picker with many choices is a text field with suggestions; without JavaScript it suggests the first ones and
-takes whatever is typed, which the form's own service checks."""
+takes whatever is typed, which the form's own service checks.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +119,7 @@ def picker(viewer: Principal, kind: str, *, value: str = "", omit: str = "") -> 
 
 
 def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:
-    """A wallet in a list to choose from: `worker f3wd…mlia, 50.0000 FIL`; an operator sees whose it is."""
+    """Return a wallet as it is chosen: `worker f3wd…mlia, 50.0000 FIL`; an operator sees whose it is."""
     named = f"{wallet.label} {formatting.shortened(wallet.address)}".strip()
     whose = f", {wallet.tenant.name}" if viewer.is_operator else ""
     return f"{named}, {formatting.fil(wallet.balance)} FIL{whose}"

@@ -60,12 +60,12 @@ SEEN: Final = "seen_at"
 
 
 def client_ip(request: HttpRequest) -> str:
-    """The network address of whoever asks."""
+    """Return the network address of whoever asks."""
     return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def user_agent(request: HttpRequest) -> str:
-    """What the browser calls itself."""
+    """Return what the browser calls itself."""
     return request.headers.get("User-Agent", "").replace("\0", "")
 
 

@@ -234,7 +234,7 @@ class WalletProvider(Provider):
         await self.hub.add(self)
 
     async def handle(self, method: str, payload: Json, until: float) -> Json:
-        """The same, and proving a key once more."""
+        """Answer as any provider does, and prove a key once more."""
         if method != PROVE:
             return await super().handle(method, payload, until)
         try:

@@ -35,9 +35,9 @@ class Access:
         return frozenset(self.allowed(token))
 
     def allowed(self, token: str) -> list[str]:
-        """The permissions that a token lists.  Raises BadToken."""
+        """Return the permissions that a token lists.  Raises BadToken."""
         return list(token_verify(token, self.secret).permissions)
 
     def token_new(self, perms: list[str]) -> str:
-        """A token that grants `perms`."""
+        """Return a token that grants `perms`."""
         return token_sign(Claims(allow=tuple(perms)), self.secret)

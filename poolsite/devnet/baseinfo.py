@@ -58,7 +58,7 @@ class BaseInfos:
         self.rules = rules
 
     def lookback_state(self, base: Tipset, epoch: int) -> State:
-        """The state that power, key and sectors are read from."""
+        """Return the state that power, key and sectors are read from."""
         height = max(epoch - self.rules.network.power_lookback, 0)
         if height >= base.height:
             return self.chain.state_after(base.key)
@@ -72,7 +72,7 @@ class BaseInfos:
         *,
         entries: tuple[BeaconEntry, ...] | None = None,
     ) -> BaseInfo | None:
-        """The facts; None if the miner had no power at the lookback.
+        """Return the facts; None if the miner had no power at the lookback.
 
         `entries`: the beacon entries of a block that is checked, else the beacon's own.
         """

@@ -34,7 +34,7 @@ class Beacon:
         return BeaconEntry(epoch, signature + bytes((salt,)) if salt else signature)
 
     def entries(self, parent_epoch: int, epoch: int) -> tuple[BeaconEntry, ...]:
-        """The values that a block at `epoch` carries: one for each epoch since its parent's."""
+        """Return the values that a block at `epoch` carries: one for each epoch since its parent's."""
         return tuple(self.entry(round) for round in range(parent_epoch + 1, epoch + 1))
 
     def is_valid(self, entry: BeaconEntry) -> bool:

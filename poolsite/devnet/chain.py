@@ -104,7 +104,7 @@ class Chain:
         self._head = self.link(tipset_key_from_bytes(key))
 
     def link(self, key: TipsetKey) -> Link:
-        """An executed tipset.  Raises NoTipset."""
+        """Return an executed tipset.  Raises NoTipset."""
         data = bytes(key)
         with self.lock:
             link = self._links.get(data)
@@ -138,14 +138,14 @@ class Chain:
                 self._links.popitem(last=False)
 
     def header(self, cid: Cid) -> BlockHeader:
-        """A block's header.  Raises NoTipset."""
+        """Return a block's header.  Raises NoTipset."""
         row = self.store.block(cid.data)
         if row is None:
             raise NoTipset(cid)
         return from_cbor(BlockHeader, row.header)
 
     def message(self, cid: Cid) -> SignedMessage | None:
-        """A message that was ever in a block or in the pool, by its CID on chain."""
+        """Return a message that was ever in a block or in the pool, by its CID on chain."""
         with self.lock:
             found = self._messages.get(cid.data)
         if found is not None:
@@ -175,7 +175,7 @@ class Chain:
             self.store.transactions_put(rows)
 
     def message_of(self, data: bytes) -> SignedMessage | None:
-        """A message by the bytes of its CID."""
+        """Return a message by the bytes of its CID."""
         return self.message(Cid(data))
 
     def sender_id(self, address: Address) -> int | None:
@@ -183,7 +183,7 @@ class Chain:
         return resolve(self.state_after(self.head.key), address)
 
     def block_messages(self, cid: Cid) -> tuple[list[SignedMessage], list[SignedMessage]]:
-        """A block's BLS messages and its others, in order.  Raises NoTipset."""
+        """Return a block's BLS messages and its others, in order.  Raises NoTipset."""
         row = self.store.block(cid.data)
         if row is None:
             raise NoTipset(cid)
@@ -199,7 +199,7 @@ class Chain:
         return found
 
     def tipset_messages(self, tipset: Tipset) -> list[list[tuple[Cid, SignedMessage]]]:
-        """The messages that each block adds, BLS first, without those of earlier blocks of the tipset."""
+        """Return what each block adds, BLS first, without the messages of earlier blocks of the tipset."""
         seen: set[Cid] = set()
         blocks = []
         for cid in tipset.cids:
@@ -223,11 +223,11 @@ class Chain:
         return [receipt_from_cbor(data) for data in self.store.receipts(bytes(key))]
 
     def parent(self, tipset: Tipset) -> Link | None:
-        """The parent, None at genesis."""
+        """Return the parent, None at genesis."""
         return None if tipset.parents.is_empty else self.link(tipset.parents)
 
     def ancestors(self, tipset: Tipset) -> Iterator[Tipset]:
-        """The tipset, its parent, and so on to genesis."""
+        """Yield the tipset, its parent, and so on to genesis."""
         at: Tipset | None = tipset
         while at is not None:
             yield at
@@ -256,7 +256,7 @@ class Chain:
         return self._keys.get(tipset.height) == bytes(tipset.key)
 
     def at_height(self, height: int, base: Tipset, *, after: bool = False) -> Tipset:
-        """The ancestor of `base` at a height; for a null round the one before it, or after it."""
+        """Return the ancestor of `base` at a height; for a null round the one before it, or after it."""
         newer = base
         for tipset in self._from_near(height, base):
             if tipset.height == height:
@@ -284,7 +284,7 @@ class Chain:
         yield from self.ancestors(at)
 
     def state_after(self, key: TipsetKey) -> State:
-        """The state after executing a tipset.  Raises NoTipset."""
+        """Return the state after executing a tipset.  Raises NoTipset."""
         pending: list[bytes] = []
         data = bytes(key)
         while True:
@@ -305,7 +305,7 @@ class Chain:
         return state
 
     def state_before(self, tipset: Tipset) -> State:
-        """The state that a tipset builds on, which nodes show for its key."""
+        """Return the state that a tipset builds on, which nodes show for its key."""
         return self.state_after(tipset.key if tipset.parents.is_empty else tipset.parents)
 
     def _state_keep(self, key: bytes, state: State) -> None:
@@ -352,7 +352,7 @@ class Chain:
 
 
 def tipset_row(link: Link) -> TipsetRow:
-    """The row of an executed tipset."""
+    """Return the row of an executed tipset."""
     return TipsetRow(
         key=bytes(link.key),
         height=link.height,

@@ -56,7 +56,7 @@ class Rules:
 
 
 def power_total(state: State, rules: Rules) -> Claim:
-    """The network's power for election and weight."""
+    """Return the network's power for election and weight."""
     return claim_total(
         state,
         rules.profile,
@@ -75,7 +75,7 @@ def weight_of(chain: Chain, tipset: Tipset, rules: Rules) -> int:
 
 
 def machine_at(chain: Chain, base: Tipset, state: State, *, epoch: int, rules: Rules) -> Machine:
-    """A machine at an epoch on a state, with the randomness of the chain that ends in `base`."""
+    """Return a machine at an epoch on a state, with the randomness of the chain that ends in `base`."""
     return Machine(
         profile=rules.profile,
         network=rules.network,
@@ -88,7 +88,7 @@ def machine_at(chain: Chain, base: Tipset, state: State, *, epoch: int, rules: R
 
 
 def machine_for(chain: Chain, tipset: Tipset, rules: Rules) -> Machine:
-    """A machine at a tipset's epoch, the null rounds before it already passed."""
+    """Return a machine at a tipset's epoch, the null rounds before it already passed."""
     parent = chain.parent(tipset)
     machine = machine_at(chain, tipset, chain.state_before(tipset), epoch=tipset.height, rules=rules)
     if parent is not None:

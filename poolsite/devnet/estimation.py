@@ -84,7 +84,7 @@ class Estimator:
         self._worked: tuple[bytes, State] | None = None
 
     def machine_on(self, tipset: Tipset) -> Machine:
-        """A machine after the messages of a tipset but before its cron, as lotus runs calls."""
+        """Return a machine after the messages of a tipset but before its cron, as lotus runs calls."""
         with self._lock:
             if self._worked is not None and self._worked[0] == bytes(tipset.key):
                 return machine_at(self.chain, tipset, self._worked[1], epoch=tipset.height, rules=self.rules)
@@ -122,7 +122,7 @@ class Estimator:
         return self._apply(machine, message)
 
     def _pending_before(self, message: Message) -> list[Message]:
-        """The sender's pending messages up to the one with the same nonce."""
+        """Return the sender's pending messages up to the one with the same nonce."""
         found = []
         for signed in self.mempool.pending_of(message.from_):
             if signed.message.nonce == message.nonce:
@@ -163,7 +163,7 @@ class Estimator:
         return applied.receipt.gas_used
 
     def premium(self, blocks: int, tipset: Tipset) -> AttoFil:
-        """A premium that gets a message on chain within `blocks` epochs."""
+        """Return a premium that gets a message on chain within `blocks` epochs."""
         prices = []
         count = 0
         at: Tipset | None = tipset
@@ -178,7 +178,7 @@ class Estimator:
         return premium_estimate(prices, blocks=count, epochs=blocks)
 
     def fee_cap(self, premium: int, *, blocks: int) -> AttoFil:
-        """A cap that still holds if the base fee rises for `blocks` epochs."""
+        """Return a cap that still holds if the base fee rises for `blocks` epochs."""
         return fee_cap_estimate(self.chain.head.tipset.parent_base_fee, premium, epochs=blocks)
 
     def message_gas(

@@ -190,7 +190,7 @@ class Faults:
         return self.settings.beacon_late_ms / 1000
 
     def distorted(self, method: str, result: Any) -> Any:
-        """The result, or nonsense."""
+        """Return the result, or nonsense."""
         pattern = self.settings.garbage_methods
         if pattern and not method.startswith("Devnet.") and re.search(pattern, method):
             return {"garbage": [self.rng.randrange(1 << 30)]}
@@ -211,7 +211,7 @@ class Faults:
         return False
 
     def visible(self, pending: list[SignedMessage], epoch: int) -> list[SignedMessage]:
-        """The messages that the block of an epoch may take."""
+        """Return the messages that the block of an epoch may take."""
         if self.settings.hide_messages:
             return []
         if not self.settings.inclusion_delay:
@@ -240,7 +240,7 @@ class Faults:
         return len(connections)
 
     def repeated(self, send: Callable[[Any], None]) -> Callable[[Any], None]:
-        """A sender of notifications that repeats itself if it is set so."""
+        """Return a sender of notifications that repeats itself if it is set so."""
 
         def twice(value: Any) -> None:
             send(value)

@@ -79,13 +79,13 @@ class Filters:
             return self._filters.pop(name, None) is not None
 
     def kind_of(self, name: bytes) -> str | None:
-        """What a filter collects, None if there is none."""
+        """Return what a filter collects, None if there is none."""
         with self._lock:
             found = self._filters.get(name)
             return None if found is None else found.kind
 
     def take(self, name: bytes) -> list[Tipset | SignedMessage]:
-        """What a filter collected since it was last asked."""
+        """Return what a filter collected since it was last asked."""
         with self._lock:
             one = self._filters.get(name)
             if one is None:

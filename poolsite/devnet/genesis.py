@@ -125,7 +125,7 @@ class GenesisConfig:
 
 
 def genesis_state(config: GenesisConfig, presealed: PresealedSector, rules: Rules) -> State:
-    """The state of the first block."""
+    """Return the state of the first block."""
     draft = Draft(EMPTY_STATE)
     given = OWNER_FUNDS + MINER_FUNDS + REWARD_FUNDS + RESERVE_FUNDS
     for actor_id, (kind, balance) in _SINGLETONS.items():
@@ -229,7 +229,7 @@ def _no_calls(call: object, to: Address) -> bytes:
 
 
 def genesis_tipset(state: State, config: GenesisConfig, beacon: Beacon, rules: Rules) -> Tipset:
-    """The first block: of the system actor, without parents or messages."""
+    """Return the first block: of the system actor, without parents or messages."""
     ticket = hashlib.sha256(rules.network.name.encode() + config.timestamp.to_bytes(8, "big")).digest()
     header = BlockHeader(
         miner=id_address(0),

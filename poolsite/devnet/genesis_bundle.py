@@ -29,7 +29,7 @@ class GenesisBundle:
     state: State
 
     def metas(self) -> dict[str, bytes]:
-        """The named values of a follower's file; its own miner's key wins nothing."""
+        """Return the named values of a follower's file; its own miner's key wins nothing."""
         return {
             "network": self.network.encode(),
             "profile": self.profile,
@@ -40,7 +40,7 @@ class GenesisBundle:
 
 
 def bundle_to_json(bundle: GenesisBundle) -> dict[str, Any]:
-    """The form in which `Devnet.GenesisBundle` answers."""
+    """Return the form in which `Devnet.GenesisBundle` answers."""
     return {
         "Network": bundle.network,
         "Profile": bundle.profile.decode(),

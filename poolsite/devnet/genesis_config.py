@@ -26,7 +26,7 @@ class BrokenChain(Exception):
 
 
 def network_named(name: str) -> Network:
-    """A network's row by short name (demo, test, soak, lotus-2k) or full name."""
+    """Return a network's row by short name (demo, test, soak, lotus-2k) or full name."""
     short = {
         "demo": "localnet-poolsite-demo",
         "test": "localnet-poolsite-test",
@@ -71,7 +71,7 @@ def key_read(store: Store, name: str) -> KeyInfo:
 
 
 def meta_read(store: Store, name: str) -> bytes:
-    """A value that every file has.  Raises BrokenChain."""
+    """Return a value that every file has.  Raises BrokenChain."""
     data = store.meta(name)
     if data is None:
         raise BrokenChain(f"the file has no {name}")

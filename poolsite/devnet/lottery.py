@@ -39,22 +39,22 @@ class Lottery:
         return draw_randomness(self.beacon_entry(epoch).data, tag, epoch, entropy)
 
     def ticket_digest(self, epoch: int) -> bytes:
-        """The ticket's part of a draw."""
+        """Return the ticket's part of a draw."""
         return randomness_digest(self.ticket_base(epoch))
 
     def beacon_digest(self, epoch: int) -> bytes:
-        """The beacon's part of a draw."""
+        """Return the beacon's part of a draw."""
         return randomness_digest(self.beacon_entry(epoch).data)
 
     def ticket_base(self, epoch: int) -> bytes:
-        """The smallest ticket of the tipset at `epoch` or before it.  Raises FutureRandomness."""
+        """Return the smallest ticket of the tipset at `epoch` or before it.  Raises FutureRandomness."""
         if epoch > self.base.height:
             raise FutureRandomness
         ticket = self.chain.at_height(max(epoch, 0), self.base).min_ticket
         return b"" if ticket is None else ticket.vrf_proof
 
     def beacon_entry(self, epoch: int) -> BeaconEntry:
-        """The beacon entry of `epoch`, carried by the tipset at it or after it.  Raises FutureRandomness."""
+        """Return the beacon entry of `epoch`; a tipset at or after it has it.  Raises FutureRandomness."""
         if epoch > self.base.height:
             raise FutureRandomness
         epoch = max(epoch, 0)
@@ -66,7 +66,7 @@ class Lottery:
 
 
 def latest_beacon(chain: Chain, tipset: Tipset) -> BeaconEntry:
-    """The newest beacon entry at or before a tipset.  Source: beacon GetLatestBeaconEntry."""
+    """Return the newest beacon entry at or before a tipset.  Source: beacon GetLatestBeaconEntry."""
     for ancestor in chain.ancestors(tipset):
         entries = ancestor.blocks[0].beacon_entries
         if entries:

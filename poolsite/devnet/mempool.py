@@ -94,13 +94,13 @@ class Mempool:
             return [slot[nonce] for slot in list(self._pending.values()) for nonce in sorted(slot)]
 
     def pending_of(self, sender: Address) -> list[SignedMessage]:
-        """A sender's pending messages by nonce."""
+        """Return a sender's pending messages by nonce."""
         with self.lock:
             slot = self._pending.get(self._key_of(sender), {})
             return [slot[nonce] for nonce in sorted(slot)]
 
     def next_nonce(self, sender: Address) -> int:
-        """The first nonce that is free after the chain's and the contiguous pending ones."""
+        """Return the first nonce that is free after the chain's and the contiguous pending ones."""
         nonce = self.state_nonce(sender)
         with self.lock:
             slot = self._pending.get(self._key_of(sender), {})
@@ -160,7 +160,7 @@ class Mempool:
         return sender
 
     def state_nonce(self, sender: Address) -> int:
-        """The next nonce as the chain knows it.  Raises MessageRejected if there is no such actor."""
+        """Return the next nonce as the chain knows it.  Raises MessageRejected if there is no such actor."""
         state = self._state
         actor_id = resolve(state, sender)
         actor = None if actor_id is None else actor_get(state, actor_id)
@@ -185,7 +185,7 @@ class Mempool:
         return nonce
 
     def _check(self, signed: SignedMessage) -> None:
-        """What can be said of a message without the chain."""
+        """Check what can be said of a message without the chain."""
         message = signed.message
         size = len(signed_message_to_cbor(signed)) if signed.signature.type in _SIG_TYPES else 0
         limit = self.rules.network.max_message_len

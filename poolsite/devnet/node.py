@@ -161,7 +161,7 @@ class Devnet:
         self.participation = Participation(network=f"{self.network.name}/1", issuer=issuer)
 
     def genesis_bundle(self) -> GenesisBundle:
-        """What another node needs to follow this chain."""
+        """Return what another node needs to follow this chain."""
         genesis = self.chain.genesis.tipset
         return GenesisBundle(
             network=self.network.name,
@@ -199,11 +199,11 @@ class Devnet:
         return self.chain.has_head
 
     def tipset(self, key: tuple[Cid, ...]) -> Tipset:
-        """A tipset by key, the head for the empty one.  Raises NoTipset."""
+        """Return a tipset by key, the head for the empty one.  Raises NoTipset."""
         return self.head.tipset if not key else self.chain.link(TipsetKey(key)).tipset
 
     def state(self, key: tuple[Cid, ...] = ()) -> State:
-        """The state that nodes show for a tipset: the one it builds on.  Raises NoTipset."""
+        """Return the state that nodes show for a tipset: the one it builds on.  Raises NoTipset."""
         return self.chain.state_before(self.tipset(key))
 
     def block_submit(self, full: FullBlock, *, now: float | None = None) -> bool:
@@ -256,7 +256,7 @@ class Devnet:
             self._head_moved(before, executed.link)
 
     def _tipset_with(self, header: BlockHeader) -> Tipset:
-        """The block with all its siblings that are known, one of each miner."""
+        """Return the block with all its siblings that are known, one of each miner."""
         parents = b"".join(cid.data for cid in header.parents)
         by_miner = {header.miner: header}
         for row in self.store.blocks_beside(header.height, parents):
@@ -285,12 +285,12 @@ class Devnet:
                 watcher(reverted, applied)
 
     def messages_after(self, link: Link) -> list[SignedMessage]:
-        """The messages of the best chain after a tipset, and the pending ones."""
+        """Return the messages of the best chain after a tipset, and the pending ones."""
         _, newer = self.chain.path(link.tipset, self.head.tipset)
         return self._messages_of(newer) + self.mempool.pending()
 
     def tipset_of(self, full: FullBlock) -> TipsetKey:
-        """The key of the tipset that a block that joined is in."""
+        """Return the key of the tipset that a block that joined is in."""
         return self._tipset_with(full.block.header).key
 
     @property

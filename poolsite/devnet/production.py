@@ -113,7 +113,7 @@ class BuiltInMiner:
     def round(
         self, parent: Link, epoch: int, *, messages: Sequence[SignedMessage], timestamp: int
     ) -> FullBlock | None:
-        """The block of this epoch, None if the election was lost."""
+        """Return the block of this epoch, None if the election was lost."""
         won = self._elect(parent, epoch)
         if won is None:
             return None

@@ -26,7 +26,7 @@ class Profile:
     """States of so many finalities stay in memory."""
 
     def to_bytes(self) -> bytes:
-        """The form in the chain's file."""
+        """Return the form in the chain's file."""
         return json.dumps(dataclasses.asdict(self)).encode()
 
     @classmethod

@@ -71,11 +71,11 @@ class Primary:
         return answer["result"]
 
     def tipset(self, key: TipsetKey) -> Tipset:
-        """A tipset by key."""
+        """Return a tipset by key."""
         return tipset_from_json(self.call("Filecoin.ChainGetTipSet", tipset_key_to_json(key)))
 
     def block_messages(self, cid: Cid) -> tuple[list[SignedMessage], list[SignedMessage]]:
-        """A block's BLS messages and its others, all signed."""
+        """Return a block's BLS messages and its others, all signed."""
         bls, others = self.call("Devnet.BlockMessages", cid_to_json(cid))
         return [_signed(text) for text in bls], [_signed(text) for text in others]
 

@@ -44,7 +44,7 @@ class Search:
         self.chain = chain
 
     def find(self, cid: Cid, base: Tipset, *, limit: int = -1, allow_replaced: bool = True) -> Lookup | None:
-        """The lookup, None while it is not on chain.  Raises UnknownMessage, Replaced.
+        """Return the lookup, None while it is not on chain.  Raises UnknownMessage, Replaced.
 
         `limit`: how many epochs back from `base`; negative is all.
         """
@@ -67,7 +67,7 @@ class Search:
         return None
 
     def _child(self, included: Tipset, base: Tipset) -> Tipset | None:
-        """The tipset that executed `included` on the best chain, or on the branch of `base`."""
+        """Return the tipset that executed `included` on the best chain, or on the branch of `base`."""
         head = self.chain.head.tipset
         top = base if not self.chain.is_canonical(base) else head
         if included.height >= top.height:

@@ -63,7 +63,7 @@ class Server:
                 return
 
     def _dispatcher(self, scope: Scope) -> Dispatcher | None:
-        """What the caller may do; None for a path without an interface.  Raises BadToken."""
+        """Return what the caller may do; None for a path without an interface.  Raises BadToken."""
         table = TABLES.get(scope["path"])
         if table is None:
             return None
@@ -163,7 +163,7 @@ class Connection:
 
 
 def _token(scope: Scope) -> str | None:
-    """The caller's token text, None without one.  Raises BadToken for a header without `Bearer `."""
+    """Return the caller's token text, None without one.  Raises BadToken for a header without `Bearer `."""
     for name, value in scope["headers"]:
         if name == b"authorization":
             text: str = value.decode("latin-1")
@@ -189,7 +189,7 @@ def _is_near(scope: Scope) -> bool:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """The request's body, None if it is too large."""
+    """Return the request's body, None if it is too large."""
     parts: list[bytes] = []
     size = 0
     while True:

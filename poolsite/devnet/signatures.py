@@ -62,5 +62,5 @@ class Signatures:
 
 
 def _name_of(signed: SignedMessage, sender: Address) -> bytes:
-    """The message, its signature with its type, and whose it is."""
+    """Return the message, its signature with its type, and whose it is."""
     return signed.message.cid.data + bytes(signed.signature) + address_to_bytes(sender)

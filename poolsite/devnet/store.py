@@ -145,7 +145,7 @@ class Store:
             self._db.close()
 
     def meta(self, name: str) -> bytes | None:
-        """A named value."""
+        """Return a named value."""
         row = self._one("SELECT value FROM meta WHERE name = ?", name)
         return None if row is None else row[0]
 
@@ -205,7 +205,7 @@ class Store:
         self.metas_put({"head": key})
 
     def block(self, cid: bytes) -> BlockRow | None:
-        """A block by CID."""
+        """Return a block by CID."""
         row = self._one("SELECT cid, height, parents, header, bls, secpk FROM blocks WHERE cid = ?", cid)
         return None if row is None else self._block_row(row)
 
@@ -229,7 +229,7 @@ class Store:
         return [self._block_row(row) for row in rows]
 
     def tipset(self, key: bytes) -> TipsetRow | None:
-        """An executed tipset by key."""
+        """Return an executed tipset by key."""
         row = self._one(
             "SELECT key, height, parents, weight, root, receipts_root, next_base_fee "
             "FROM tipsets WHERE key = ?",
@@ -247,7 +247,7 @@ class Store:
             key = row[1]
 
     def changes(self, key: bytes) -> list[tuple[str, Key, bytes | None]]:
-        """The rows that a tipset changed.  Raises StateGone."""
+        """Return the rows that a tipset changed.  Raises StateGone."""
         row = self._one("SELECT changes, height FROM tipsets WHERE key = ?", key)
         if row is None:
             raise BadStore("a tipset of the chain is missing")
@@ -271,12 +271,12 @@ class Store:
             self._db.execute("DELETE FROM snapshots WHERE height >= ? AND height < ?", (least, height))
 
     def receipts(self, key: bytes) -> list[bytes]:
-        """The receipts of a tipset's messages, CBOR."""
+        """Return the receipts of a tipset's messages, CBOR."""
         row = self._one("SELECT receipts FROM tipsets WHERE key = ?", key)
         return [] if row is None else decode(zlib.decompress(row[0]))
 
     def message(self, cid: bytes) -> bytes | None:
-        """A signed message's CBOR by its CID on chain."""
+        """Return a signed message's CBOR by its CID on chain."""
         row = self._one("SELECT signed FROM messages WHERE cid = ?", cid)
         return None if row is None else row[0]
 
@@ -307,12 +307,12 @@ class Store:
             self._db.executemany("INSERT OR IGNORE INTO transactions VALUES (?, ?)", rows)
 
     def object(self, cid: bytes) -> bytes | None:
-        """A stored object by CID."""
+        """Return a stored object by CID."""
         row = self._one("SELECT data FROM objects WHERE cid = ?", cid)
         return None if row is None else row[0]
 
     def pool(self) -> list[bytes]:
-        """The pending messages that were kept, signed CBOR."""
+        """Return the pending messages that were kept, signed CBOR."""
         return [row[0] for row in self._all("SELECT signed FROM pool")]
 
     def pool_put(self, cid: bytes, signed: bytes) -> None:
@@ -371,7 +371,7 @@ class _Transaction:
 
 
 def changes_encode(changes: Iterable[Change]) -> bytes:
-    """Changes of rows as CBOR."""
+    """Return changes of rows as CBOR."""
     return encode(
         [[table, list(key) if isinstance(key, tuple) else key, data] for table, key, data in changes]
     )
@@ -383,7 +383,7 @@ def changes_decode(data: bytes) -> list[tuple[str, Key, bytes | None]]:
 
 
 def row_decode(table: str, key: Key, data: bytes) -> Any:
-    """A row's record from its bytes."""
+    """Return a row's record from its bytes."""
     cls = ROW_CLASSES[table.partition("/")[0]]
     return record_from_bytes(cls[str(key)] if isinstance(cls, dict) else cls, data)
 

@@ -41,7 +41,7 @@ class Wallet:
         return address in self._keys
 
     def key(self, address: Address) -> KeyInfo:
-        """The key.  Raises NoKey."""
+        """Return the key.  Raises NoKey."""
         info = self._keys.get(address)
         if info is None:
             raise NoKey(address)

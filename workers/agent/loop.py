@@ -110,7 +110,7 @@ class Agent:
         """Jobs of guests that are over: forgotten once nobody works on them.  At a start they all are."""
         self.claim_after = 0.0
         self.is_able = True
-        """Return whether the host can make the proof that its sectors end in; without, nothing is claimed."""
+        """Whether the host can make the proof that its sectors end in; without, nothing is claimed."""
         self.can_update = True
         """Whether it can prove that data were put into a sector; without, no snap-up is claimed."""
 

@@ -83,7 +83,7 @@ class LeaseKeeper:
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
-        """Return whether the pool's network takes containers of vanilla proofs."""
+        """Whether the pool's network takes containers of vanilla proofs."""
         self.is_chain_known = False
         """Whether the console has told that."""
         self.kernels = 0, 0

@@ -7,14 +7,14 @@ from workers.processors.errors import BadInput
 
 
 def digests_check(**values: bytes) -> None:
-    """Raises BadInput unless every value has 32 bytes."""
+    """Raise BadInput unless every value has 32 bytes."""
     for name, value in values.items():
         if len(value) != NODE_BYTES:
             raise BadInput(f"{name} has {len(value)} bytes instead of {NODE_BYTES}")
 
 
 def scalars_check(**values: bytes) -> None:
-    """Raises BadInput unless every value is the canonical form of a field element."""
+    """Raise BadInput unless every value is the canonical form of a field element."""
     for name, value in values.items():
         try:
             scalar_from_bytes(value)

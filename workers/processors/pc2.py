@@ -74,7 +74,7 @@ def trees_bytes(files: SectorFiles) -> int:
 
 
 def _inputs_check(files: SectorFiles) -> None:
-    """Raises DamagedFile if a layer or tree-d is not what pc1 wrote, OSError if one is missing."""
+    """Raise DamagedFile if a layer or tree-d is not what pc1 wrote, OSError if one is missing."""
     checksums = Checksums(files.cache)
     paths = [files.tree_d, *(files.layer(layer) for layer in range(1, files.parameters.layers + 1))]
 

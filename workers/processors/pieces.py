@@ -54,7 +54,7 @@ def unpadded_size(padded: int) -> int:
 
 
 def piece_size_check(unpadded: int) -> None:
-    """Raises BadPiece unless `unpadded` is 127 · 2^k."""
+    """Raise BadPiece unless `unpadded` is 127 · 2^k."""
     if unpadded % RAW_BLOCK_BYTES or (unpadded // RAW_BLOCK_BYTES).bit_count() != 1:
         raise BadPiece(f"Piece size ({unpadded}) must be 127 times a power of 2.")
 

@@ -98,7 +98,7 @@ def _check(
     *,
     encoding: Encoding,
 ) -> None:
-    """Raises BadProof if a path does not lead to its root or a node is not old replica + data * rho."""
+    """Raise BadProof if a path does not lead to its root or a node is not old replica + data * rho."""
     octonary = [proof.proof_r_old for proof in opened] + [proof.proof_r_new for proof in opened]
     if not all(paths_lead_to_roots(octonary)):
         raise BadProof("a path of tree-r-last does not lead to its root: a replica or tree is damaged")

@@ -60,7 +60,7 @@ def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
 
 
 def range_check(offset: int, count: int, *, sector_bytes: int) -> None:
-    """Raises BadInput unless the range of unpadded bytes lies in the sector."""
+    """Raise BadInput unless the range of unpadded bytes lies in the sector."""
     size = unpadded_size(sector_bytes)
     if offset < 0 or count < 0 or offset + count > size:
         raise BadInput(f"bytes {offset} to {offset + count} are not in a sector of {size} unpadded bytes")

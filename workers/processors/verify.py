@@ -86,7 +86,7 @@ def checks(files: SectorFiles, record: SectorRecord) -> Iterator[tuple[str, Call
 
 
 def digests_check(files: SectorFiles, *, is_whole: bool) -> None:
-    """Raises DamagedFile if a file is not what was written; a cleared cache may lack some."""
+    """Raise DamagedFile if a file is not what was written; a cleared cache may lack some."""
     checksums = Checksums(files.cache)
     for name in checksums.read():
         path = files.sealed if name == files.sealed.name else files.cache / name
@@ -97,14 +97,14 @@ def digests_check(files: SectorFiles, *, is_whole: bool) -> None:
 
 
 def tree_d_check(files: SectorFiles, comm_d: bytes) -> None:
-    """Raises DamagedFile unless tree-d is a tree with root comm_d."""
+    """Raise DamagedFile unless tree-d is a tree with root comm_d."""
     tree = files.tree_d_nodes()
     if not is_binary(tree, files.parameters.nodes) or node_bytes(tree[-1]) != comm_d:
         raise DamagedFile(f"{files.tree_d}: a node is not the hash of those below it, or the root not comm_d")
 
 
 def tree_c_check(files: SectorFiles) -> None:
-    """Raises DamagedFile unless every column hashes to its leaf and every node to the one above."""
+    """Raise DamagedFile unless every column hashes to its leaf and every node to the one above."""
     layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
     for base_tree in range(files.base_trees):
         tree, before = files.tree_c_nodes(base_tree), base_tree * files.base_leaves
@@ -133,7 +133,7 @@ def is_octonary(tree: Nodes, leaves: int) -> bool:
 
 
 def encoding_check(files: SectorFiles) -> None:
-    """Raises DamagedFile unless the sealed file is the last layer plus the data."""
+    """Raise DamagedFile unless the sealed file is the last layer plus the data."""
     data = files.tree_d_nodes()[: files.parameters.nodes]
     key = files.layer_nodes(files.parameters.layers)
     replica = np.empty_like(key)
@@ -147,7 +147,7 @@ def encoding_check(files: SectorFiles) -> None:
 
 
 def tree_r_last_check(files: SectorFiles) -> None:
-    """Raises DamagedFile unless tree-r-last is the tree over the sealed file."""
+    """Raise DamagedFile unless tree-r-last is the tree over the sealed file."""
     sealed = files.sealed_nodes()
     for base_tree in range(files.base_trees):
         row = sealed[base_tree * files.base_leaves : (base_tree + 1) * files.base_leaves]
@@ -163,7 +163,7 @@ def tree_r_last_check(files: SectorFiles) -> None:
 
 
 def roots_check(files: SectorFiles, comm_r: bytes) -> None:
-    """Raises BadProof unless p_aux has the trees' roots and hashes to comm_r."""
+    """Raise BadProof unless p_aux has the trees' roots and hashes to comm_r."""
     comm_c, comm_r_last = files.roots_read()
     if poseidon.hash_values([comm_c, comm_r_last]) != comm_r:
         raise BadProof("p_aux does not hash to comm_r")
@@ -174,6 +174,6 @@ def roots_check(files: SectorFiles, comm_r: bytes) -> None:
 
 
 def openings_check(files: SectorFiles, record: SectorRecord) -> None:
-    """Raises BadProof unless nodes drawn at random verify, their labels included."""
+    """Raise BadProof unless nodes drawn at random verify, their labels included."""
     source = ChallengeSource(record.replica_id, record.comm_r, secrets.token_bytes(32))
     porep_prove(files, source, comm_d=record.comm_d)

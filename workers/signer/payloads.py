@@ -150,7 +150,7 @@ def market_request(meta_type: str, address: Address, to_sign: bytes) -> SignRequ
 
 
 def _deal(meta_type: str, address: Address, deal: DealProposal, raw: bytes, *, payload: bytes) -> SignRequest:
-    """A deal counts with its whole price and both collaterals: a rule's ceilings hold for each side."""
+    """Return a deal; it counts with its price and both collaterals: ceilings hold for each side."""
     epoch_price = amounts_add(deal.storage_price_per_epoch)
     price = epoch_price * max(deal.end_epoch - deal.start_epoch, 0)
     return SignRequest(

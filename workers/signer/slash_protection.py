@@ -135,7 +135,7 @@ def height_refusal(link: sqlite3.Connection, header: BlockHeader) -> str:
 
 
 def _era(link: sqlite3.Connection, miner: str) -> int:
-    """Number of what began the miner's era; 0 before anything did."""
+    """Return the number of what began the miner's era; 0 before anything did."""
     row = link.execute(
         "SELECT MAX(seq) FROM height_mark WHERE miner = ? AND closed IS NULL", (miner,)
     ).fetchone()

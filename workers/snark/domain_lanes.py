@@ -75,14 +75,14 @@ class LaneDomain:
         return b
 
     def _split_columns(self, rows: Words, coset: int, threads: int) -> Iterator[None]:
-        """The first pass from values to coefficients; coefficient k times coset^k but for the line's part."""
+        """Run the first pass to coefficients, coefficient k times coset^k but for the line's part."""
         kernel = partial(ntt_lanes.columns_pass, rows)
         bases = _slots(self.inverse_root, self.n2, coset)
         rest = (self.columns, self._inverse_factors, bases, _pair(self.inverse_size))
         return self._each(kernel, rest, self.n2, threads)
 
     def _split_lines(self, rows: Words, coset: int, scale: int, out: Words, threads: int) -> Iterator[None]:
-        """The second pass."""
+        """Run the second pass."""
         is_plain = coset == scale == 1
         scales = _scales(pow(coset, self.n1, SCALAR_MODULUS), 0 if is_plain else self.n2, scale)
         kernel, rest = partial(ntt_lanes.lines_pass, rows), (self.lines, self._inverse_factors, scales, out)
@@ -98,7 +98,7 @@ class LaneDomain:
         return chain(self._split_columns(rows, coset, threads), lines)
 
     def _divided(self, a: Words, b: Words, c: Words, coset: int, threads: int) -> Iterator[None]:
-        """The last pass of all three, the quotient, and the first pass back."""
+        """Run the last pass of all three, the quotient, and the first pass back."""
         vanishing = pow(pow(coset, self.size, SCALAR_MODULUS) - 1, -1, SCALAR_MODULUS)
         bases = _slots(self.inverse_root, self.n2, pow(coset, -1, SCALAR_MODULUS))
         divisor, first = known_factors([vanishing]), _pair(self.inverse_size)

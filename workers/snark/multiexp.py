@@ -94,6 +94,7 @@ def window_bits(count: int) -> int:
 
 
 def window_count(count: int) -> int:
+    """Return in how many windows of bits the scalars of `count` points are taken."""
     return (SCALAR_BITS + window_bits(count)) // window_bits(count)
 
 

@@ -89,7 +89,7 @@ class Checksums:
         write_file(self.path, json.dumps(digests, indent=1).encode())
 
     def check(self, path: Path) -> None:
-        """Raises DamagedFile if the file's content is not the noted one."""
+        """Raise DamagedFile if the file's content is not the noted one."""
         known = self.known(path)
         if known is not None and file_digest(path) != known:
             raise DamagedFile(f"{path} is damaged: its content is not what was written")

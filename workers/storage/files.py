@@ -210,7 +210,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def space_check(folder: Path, needed_bytes: int) -> None:
-    """Raises NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
+    """Raise NotEnoughSpace unless `folder`'s disk has room for `needed_bytes`."""
     free = space_of(folder).free
     if free < needed_bytes:
         raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")

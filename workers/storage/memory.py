@@ -44,7 +44,7 @@ def available_bytes() -> int:
 
 
 def memory_check(needed_bytes: int, purpose: str) -> None:
-    """Raises NotEnoughMemory unless `needed_bytes` are available."""
+    """Raise NotEnoughMemory unless `needed_bytes` are available."""
     available = available_bytes()
     if available < needed_bytes:
         words = f"{size_words(needed_bytes)} of memory needed, {size_words(available)} available"

@@ -130,7 +130,7 @@ def alerts_context(data: PageData) -> dict[str, Any]:
 
 
 def alerts_fragment(context: FragmentContext) -> Iterable[str]:
-    """The verdict and the tables; buttons of channels stay, they change by a click alone."""
+    """Yield the verdict and the tables; buttons of channels stay, they change by a click alone."""
     if not context.viewer.is_operator:
         return
     shown = alerts_context(context.data)

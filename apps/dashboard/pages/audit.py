@@ -145,7 +145,7 @@ def verdict_of(check: ChainCheck) -> Verdict:
 @require_safe
 @sign_in_required
 def audit(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, newest first."""
+    """Return the list, newest first."""
     query, after = asked(request), cursor_read(request.GET.get("after", ""))
     before = int(after) if after.isdecimal() else 0
     look = audit_page(viewer, question_of(query), before=before, limit=ROWS + 1)
@@ -210,7 +210,7 @@ def cells_of(row: AuditEntry) -> dict[str, Any]:
 @require_safe
 @sign_in_required
 def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """The filtered list as CSV."""
+    """Return the filtered list as CSV."""
 
     def text(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
@@ -222,7 +222,7 @@ def audit_csv(request: HttpRequest, viewer: Principal) -> Download:
 @require_safe
 @sign_in_required
 def audit_json(request: HttpRequest, viewer: Principal) -> Download:
-    """The filtered list as JSON."""
+    """Yield the filtered list as JSON."""
     rows = found(request, viewer)
 
     def parts() -> Iterator[str]:

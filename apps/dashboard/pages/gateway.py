@@ -73,7 +73,7 @@ def keys_text(row: SignerConnection, data: PageData) -> str:
 def connection_actions(
     row: SignerConnection | ProverConnection, *, may_test: bool, may_end: bool
 ) -> list[Action]:
-    """What can be done with a connection."""
+    """Return what can be done with a connection."""
     actions = []
     if may_test and as_signer(row):
         actions.append(Action("test", _("Test sign"), reverse("gateway-act", args=[row.pk, "test"]), "ok"))
@@ -159,7 +159,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def approvals(context: FragmentContext) -> Iterable[str]:
-    """A signer that connects may ask for an account."""
+    """Yield the approvals: a signer that connects may ask for an account."""
     yield fragment("gateway/_approvals.html", **approvals_context(context.data))
 
 
@@ -176,7 +176,7 @@ LEVELS: Final = {"test": "sign", "end": "admin"}
 @require_safe
 @sign_in_required
 def gateway(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list."""
+    """Return the list."""
     data = PageData(viewer)
     rows = connections_open(viewer)
     return page_render(

@@ -103,7 +103,7 @@ def group(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
 
 
 def retire_text(worker: Worker, *, is_away: bool) -> str:
-    """What becomes of the host, and of what it has begun."""
+    """Return what becomes of the host, and of what it has begun."""
     if not is_away:
         return say("It begins no new sectors and finishes those under way; then its token is revoked.")
     over = say("It is away. Retired, it is refused for good and its token is revoked.")

@@ -121,7 +121,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
 
 
 def host_verdict(worker: Worker, row: HostRow) -> str:
-    """The sentence below a host's name."""
+    """Return the sentence below a host's name."""
     parts = [row.does, row.asked]
     if worker.retire_asked_at is not None:
         left = unfinished_jobs(worker)
@@ -190,7 +190,7 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
 
 
 def setting_label(key: str) -> str:
-    """A setting in words."""
+    """Return a setting in words."""
     if key.startswith("slots."):
         stage = key.removeprefix("slots.")
         return say("Slots of {stages}").format(stages=STAGES.get(stage, stage))
@@ -201,14 +201,14 @@ def setting_label(key: str) -> str:
 
 
 def setting_value(key: str, value: str) -> str:
-    """A setting's value in words."""
+    """Return a setting's value in words."""
     if key == "sector_room_bytes":
         return " ".join(formatting.size(int(value)))
     return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
 
 
 def host_facts(worker: Worker) -> Iterable[Fact]:
-    """What a host has."""
+    """Yield what a host has."""
     hardware = worker.hardware
     yield Fact(_("Machine"), worker.host or formatting.NOTHING)
     yield Fact(
@@ -288,7 +288,7 @@ def record_text(record: HostRecord) -> str:
 
 
 def failure_rows(record: HostRecord) -> Iterable[Event]:
-    """The newest failures."""
+    """Yield the newest failures."""
     for event in record.failures:
         sector = event.job.sector
         name = f"{event.job.miner.address} / {sector.number}" if sector else event.job.miner.address
@@ -304,7 +304,7 @@ def failure_rows(record: HostRecord) -> Iterable[Event]:
 
 
 def host_actions(worker: Worker) -> tuple[Action, ...]:
-    """What a person can do to a host."""
+    """Return what a person can do to a host."""
 
     def act(op: str, label: StrOrPromise, icon: str) -> Action:
         return Action(key=op, label=label, href=reverse("host-command", args=[worker.uuid, op]), icon=icon)

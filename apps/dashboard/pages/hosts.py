@@ -112,7 +112,7 @@ def parameters_text(worker: Worker) -> str:
 
 
 def held_jobs(worker: Worker) -> list[Job]:
-    """The jobs that `workers_visible` read along."""
+    """Return the jobs that `workers_visible` read along."""
     return getattr(worker, "held_jobs", [])
 
 
@@ -143,7 +143,7 @@ def slots_text(slots: dict[str, int]) -> str:
 
 
 def kind_text(kind: str) -> str:
-    """A kind of work in words."""
+    """Return a kind of work in words."""
     return JOBS.get(kind.upper(), kind.replace("_", " ").lower())
 
 
@@ -232,21 +232,21 @@ ASKED: Final[dict[str, str]] = {
 
 
 def _does(worker: Worker, jobs: list[str]) -> str:
-    """What a host is at, or what went wrong last; that two processes have its name stands before all."""
+    """Return what a host is at, or what went wrong last; two processes of its name stand before all."""
     if len(worker.hardware.get(PINGS, ())) > 1:
         return "; ".join(filter(None, (worker.last_error, *jobs)))
     return "; ".join(jobs) or worker.last_error
 
 
 def asked_text(worker: Worker, asked: str) -> str:
-    """`removes the files of aborted sectors, 384.00 GiB`: what a host was told and has not done yet."""
+    """Return `removes the files of aborted sectors, 384.00 GiB`: what a host was told and has yet to do."""
     removing = worker.hardware.get("removing_bytes", 0) if asked == Operation.REMOVE else 0
     size = f", {' '.join(formatting.size(int(removing)))}" if removing else ""
     return f"{ASKED.get(asked, '')}{size}"
 
 
 def host_actions(worker: Worker, asked: str) -> tuple[Action, ...]:
-    """What can be done: the opposite of what holds, or was asked for already."""
+    """Return what can be done: the opposite of what holds, or was asked for already."""
     is_paused = asked == Operation.PAUSE if asked in (Operation.PAUSE, Operation.RESUME) else worker.is_paused
     key, label, icon = ("resume", "Resume", "run") if is_paused else ("pause", "Pause", "pause")
     return (Action(key=key, label=label, href=reverse("host-act", args=[worker.uuid, key]), icon=icon),)
@@ -320,7 +320,7 @@ def rows_of_jobs(context: FragmentContext, keys: list[str]) -> Iterable[str]:
 @require_safe
 @sign_in_required
 def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, those that need somebody first."""
+    """Return the list, those that need somebody first."""
     data, wanted = PageData(viewer), HostFilter.of(request.GET)
     labelled = [
         (worker, worker_label(worker, now=data.at, pace=data.host_speeds.get(worker.pk)))

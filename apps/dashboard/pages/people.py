@@ -90,7 +90,7 @@ QUESTIONS: Final = {
 @require_safe
 @sign_in_required
 def people(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list."""
+    """Return the list."""
     return people_page(request, viewer)
 
 

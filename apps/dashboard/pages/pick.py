@@ -24,7 +24,7 @@ FIELD_ID: Final = re.compile(r"[a-z][a-z-]{0,40}")
 @require_safe
 @sign_in_required
 def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> HttpResponse:
-    """The suggestions for one field, and how what it holds is known; the field sends its own value."""
+    """Return the suggestions for one field, and how what it holds is known; the field sends its own value."""
     if kind not in SOURCES or not FIELD_ID.fullmatch(field):
         raise Http404
     text = request.GET.get(request.GET.get("name", ""), "").strip()

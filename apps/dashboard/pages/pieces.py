@@ -219,7 +219,7 @@ class UploadForm(PageForm):
 @require_safe
 @sign_in_required
 def pieces(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, newest first, and the upload."""
+    """Return the list, newest first, and the upload."""
     return pieces_show(request, viewer)
 
 
@@ -260,7 +260,7 @@ def pieces_show(request: HttpRequest, viewer: Principal, *, error: str = "") -> 
 
 
 def facets(state: str) -> list[Facet]:
-    """The list's filters with their addresses."""
+    """Return the list's filters with their addresses."""
     here = reverse("pieces")
     return [
         Facet(

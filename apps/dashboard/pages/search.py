@@ -87,7 +87,7 @@ def address_read(text: str) -> Address | None:
 
 
 def addresses(data: PageData, text: str) -> Iterator[SearchResult]:
-    """The miner, wallet or sender of an address."""
+    """Yield the miner, wallet or sender of an address."""
     address = address_read(text)
     if address is None:
         return
@@ -146,7 +146,7 @@ def sectors(data: PageData, text: str) -> Iterator[SearchResult]:
 
 
 def messages(data: PageData, text: str) -> Iterator[SearchResult]:
-    """The message of an id or of a CID: of any version of it, signed or not."""
+    """Yield the message of an id or of a CID: of any version of it, signed or not."""
     cid = cid_read(text)
     fits = Q(push_id=text) | Q(pk=text)
     if cid:
@@ -172,7 +172,7 @@ def cid_read(text: str) -> str:
 
 
 def epochs(_scene: PageData, text: str) -> Iterator[SearchResult]:
-    """The tipset of an epoch that is kept."""
+    """Yield the tipset of an epoch that is kept."""
     digits = text.replace(formatting.NARROW, "").replace(" ", "")
     if not digits.isascii() or not digits.isdigit() or len(digits) > DIGITS_MAX:
         return
@@ -217,7 +217,7 @@ def pages(data: PageData, text: str) -> Iterator[SearchResult]:
 @require_safe
 @sign_in_required
 def search(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """What fits the text; a single thing is shown at once."""
+    """Return what fits the text; a single thing is shown at once."""
     text, data = request.GET.get("q", ""), PageData(viewer)
     found = search_results(data, text)
     if len(found) == 1:

@@ -83,7 +83,7 @@ def status_context(data: PageData) -> dict[str, Any]:
 
 
 def checks_fragment(context: FragmentContext) -> Iterable[str]:
-    """The whole page anew."""
+    """Yield the whole page anew."""
     shown = status_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("dashboard/_status.html", rows=shown["rows"])

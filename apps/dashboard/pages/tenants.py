@@ -121,7 +121,7 @@ TEXTS: Final = {
 @require_safe
 @sign_in_required
 def tenants(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list."""
+    """Return the list."""
     rows = tenants_listed(viewer, limit=SHOWN)
     return page_render(
         request,

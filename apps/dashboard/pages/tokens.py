@@ -101,7 +101,7 @@ STARTS: Final[dict[str, str]] = {
 @require_safe
 @sign_in_required
 def tokens(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list."""
+    """Return the list."""
     data = PageData(viewer)
     rows = [
         (row, token_label(row, at=data.at), limits_text(row)) for row in tokens_listed(viewer, limit=SHOWN)

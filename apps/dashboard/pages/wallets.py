@@ -64,7 +64,7 @@ class WalletRow:
 
 
 def uses_of(address: str, data: PageData) -> str:
-    """What the miners use an address for: `owner, worker of f01001`."""
+    """Return what the miners use an address for: `owner, worker of f01001`."""
     uses = []
     for miner in data.miners:
         roles = [role for role, held in (("owner", miner.owner), ("worker", miner.worker)) if held == address]
@@ -104,7 +104,7 @@ SIGNED: Final = re.compile(r"message: method (\d+) to (f\w+)")
 
 
 def what_text(what: str, data: PageData) -> str:
-    """What was signed, with the method's name where the receiver tells it."""
+    """Return what was signed, with the method's name where the receiver tells it."""
     found = SIGNED.fullmatch(what)
     if found is None:
         return what
@@ -142,7 +142,7 @@ def wallet_rows(wallets: list[Wallet], data: PageData) -> list[WalletRow]:
 
 
 def record_rows(data: PageData) -> list[dict[str, Any]]:
-    """The latest signatures."""
+    """Return the latest signatures."""
     return [record_row(record, data=data) for record in sign_records(data.viewer)[:RECORDS]]
 
 
@@ -183,7 +183,7 @@ def all_rows(context: FragmentContext) -> Iterable[str]:
 @require_safe
 @sign_in_required
 def wallets(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, lowest balance first, and the latest signatures."""
+    """Return the list, lowest balance first, and the latest signatures."""
     data = PageData(viewer)
     return page_render(
         request,

@@ -96,7 +96,7 @@ def _is_pressing(message: Message) -> bool:
 
 
 def _may_change(principal: Principal, tenant_id: int | None) -> None:
-    """A tenant sets guards for itself only; those of everybody are the operator's."""
+    """Refuse other tenants: one sets guards for itself only; those of everybody are the operator's."""
     if not principal.is_operator and (tenant_id is None or tenant_id != principal.tenant_id):
         raise NotAllowed(gettext("only the operator sets a guard for everybody"), field="tenant")
 

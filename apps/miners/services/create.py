@@ -342,4 +342,5 @@ def _refusal(message: Message) -> str:
 
 
 def to_address(value: Address | str) -> Address:
+    """Return an address that may come as text.  Raises BadAddress."""
     return value if isinstance(value, Address) else address_parse(value)

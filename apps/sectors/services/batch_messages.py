@@ -241,7 +241,7 @@ def _sector_failed(sector: Sector, *, error: str, kind: BatchRules, work: Sealin
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """A landed message left the chain: its sectors wait for it to land again."""
+    """Undo a landing that left the chain: the batch's sectors wait for it to land again."""
     kind = KINDS[BatchKind(batch.kind)]
     event = SectorEvent.REVERT_PRECOMMIT if kind is PRE_COMMIT else SectorEvent.REVERT_COMMIT
     for sector in Sector.objects.select_related("miner__tenant").filter(**{kind.column: batch}):

@@ -380,7 +380,7 @@ def _requeue(batch: Batch, *, error: str, work: SealingContext) -> None:
 
 
 def _reverted(batch: Batch, work: SealingContext) -> None:
-    """A landed message left the chain: its sectors are as before until it lands again."""
+    """Undo a landing that left the chain: the sectors are as before until it lands again."""
     note = gettext("the message left the chain in a reorganisation")
     for change in batch.changes.order_by("sector_id"):
         change_step(change, ChangeEvent.REVERT, now=work.now, note=note)

@@ -43,7 +43,7 @@ class ActorError(Exception):
         self.frames = frames
 
     def backtrace(self, receiver: int, method: int) -> str:
-        """The machine's text for a message that failed so."""
+        """Return the machine's text for a message that failed so."""
         if self.code < FIRST_ACTOR_CODE:
             lines = [f"--> caused by: send::send -- {self.text}"]
         else:
@@ -56,13 +56,13 @@ class ActorError(Exception):
 
 
 def fil(amount: int) -> str:
-    """An amount of FIL as the real actors print it: at least one decimal."""
+    """Return an amount of FIL as the real actors print it: at least one decimal."""
     text = fil_format(amount, unit="")
     return text if "." in text else f"{text}.0"
 
 
 def ranges(numbers: BitField) -> str:
-    """A set as the real actors print it."""
+    """Return a set as the real actors print it."""
     inside = ", ".join(f"{start}..{end}" for start, end in numbers.ranges)
     return f"BitField {{ ranges: [{inside}], set: {{}}, unset: {{}} }}"
 

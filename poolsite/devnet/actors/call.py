@@ -106,7 +106,7 @@ class Call:
         return self.machine.network
 
     def child(self, *, value: int, method: int, params: bytes) -> Call:
-        """A call that the receiver makes in its turn."""
+        """Return a call that the receiver makes in its turn."""
         return replace(
             self, caller=self.receiver, receiver=-1, value=value, method=method, params=params, frame=None
         )

@@ -98,7 +98,7 @@ def _constructor_params(params: CreateMinerParams) -> bytes:
 
 
 def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
-    """The checks of the miner's constructor; gives the ids of owner and worker.  Raises ActorError."""
+    """Check as the miner's constructor does; return the ids of owner and worker.  Raises ActorError."""
     _proof_check(params)
     deposit = call.network.creation_deposit_read
     network_asked(call.machine)
@@ -113,7 +113,7 @@ def _construct_check(call: Call, params: CreateMinerParams) -> tuple[int, int]:
 
 
 def _constructor_failed(error: ActorError, new_id: int) -> ActorError:
-    """The refusal as the power actor passes it on."""
+    """Return the refusal as the power actor passes it on."""
     aborted = f"send aborted with code {error.code}"
     return ActorError(
         error.code,
@@ -126,7 +126,7 @@ def _constructor_failed(error: ActorError, new_id: int) -> ActorError:
 
 
 def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: CreateMinerParams) -> Miner:
-    """The state of a miner that was just constructed, its deposit locked."""
+    """Return the state of a miner that was just constructed, its deposit locked."""
     from_epoch = call.epoch
     proof = post_proof(params.window_post_proof_type)
     miner = miner_blank(
@@ -151,7 +151,7 @@ def miner_new(call: Call, miner_id: int, *, owner: int, worker: int, params: Cre
 def miner_blank(
     *, owner: int, worker: int, post_proof_type: int, sector_size: int, partition_sectors: int
 ) -> Miner:
-    """A miner without sectors, funds or times."""
+    """Return a miner without sectors, funds or times."""
     return Miner(
         owner=owner,
         worker=worker,
@@ -188,7 +188,7 @@ def _account(call: Call, address: Address) -> int:
 
 
 def _worker(call: Call, params: CreateMinerParams) -> int:
-    """The worker must be an account with a BLS key, since it signs tickets."""
+    """Return the worker's id; it must be an account with a BLS key, since it signs tickets."""
     actor_id = _account(call, params.worker)
     worker_check(call, actor_id)
     return actor_id

@@ -51,29 +51,29 @@ class Economy:
         )
 
     def fault_fee(self, quality: int) -> int:
-        """What faulty power pays at each end of its deadline."""
+        """Return what faulty power pays at each end of its deadline."""
         return pledge.fault_fee(self.reward, self.power, quality)
 
     def dispute_penalty(self, quality: int) -> int:
-        """What a wrong proof over so much power costs."""
+        """Return what a wrong proof over so much power costs."""
         return pledge.dispute_penalty(self.reward, self.power, quality)
 
     def day_reward(self, quality: int) -> int:
-        """A day's expected reward."""
+        """Return a day's expected reward."""
         return pledge.expected_reward(self.reward, self.power, quality, epochs=pledge.EPOCHS_IN_DAY)
 
     def daily_fee(self, quality: int) -> int:
-        """What a sector that is activated now pays each day."""
+        """Return what a sector that is activated now pays each day."""
         return pledge.daily_fee(quality, self.circulating)
 
     def termination_fee(self, sector: Sector, *, quality: int, epoch: int) -> int:
-        """What ending a sector at `epoch` costs."""
+        """Return what ending a sector at `epoch` costs."""
         age = epoch - sector.activation
         return pledge.termination_fee(sector.pledge, age=age, sector_fault_fee=self.fault_fee(quality))
 
 
 def economy_of(state: Draft | State) -> Economy:
-    """The figures of a state."""
+    """Return the figures of a state."""
     power: PowerState = state.get(SYSTEM, "power")
     reward: RewardState = state.get(SYSTEM, "reward")
     return Economy(
@@ -85,7 +85,7 @@ def economy_of(state: Draft | State) -> Economy:
 
 
 def economy(machine: Machine) -> Economy:
-    """The figures of the machine's state, for which the actor that runs asks."""
+    """Return the figures of the machine's state, for which the actor that runs asks."""
     network_asked(machine)
     return economy_of(machine.draft)
 

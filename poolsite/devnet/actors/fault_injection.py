@@ -85,7 +85,7 @@ def drain(call: Call) -> bytes:
 
 
 def failure_take(draft: Draft, message: Message, *, sender: int) -> ActorError | None:
-    """The refusal that a message shall meet, which then is used up; the built-in miner's own are spared."""
+    """Return the refusal that a message shall meet, and use it up; the built-in miner's own are spared."""
     state: InjectedFailures | None = draft.get(SYSTEM, "failures")
     if state is None:
         return None

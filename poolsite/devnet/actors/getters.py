@@ -58,7 +58,7 @@ def authenticate_message(call: Call) -> bytes:
 
 
 def _total(machine: Machine) -> Claim:
-    """The network's power."""
+    """Return the network's power."""
     return claim_total(
         machine.draft,
         machine.profile,

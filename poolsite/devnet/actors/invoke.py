@@ -128,7 +128,7 @@ _OWN: Final[dict[str, dict[int, Handler]]] = {
 
 
 def _with_twins(kind: str, handlers: dict[int, Handler]) -> dict[int, Handler]:
-    """The handlers, also by the numbers under which any actor may call the same methods (FRC-42)."""
+    """Return the handlers, also by the numbers under which any actor may call the same methods (FRC-42)."""
     specs = ACTOR_METHODS.get(actor_kind(UNDEF, code_name=kind), {})
     numbers = {spec.name: number for number, spec in specs.items()}
     twins = {

@@ -38,13 +38,13 @@ class NoFunds(Exception):
 
 
 def actor_get(state: Draft | State, actor_id: int) -> Actor | None:
-    """The actor, or None."""
+    """Return the actor, or None."""
     actor: Actor | None = state.get(ACTORS, actor_id)
     return actor
 
 
 def resolve(state: Draft | State, address: Address) -> int | None:
-    """The id of the actor that an address names, or None; ids are not checked for existence."""
+    """Return the id of the actor that an address names, or None; ids are not checked for existence."""
     if address.protocol == ID:
         return address.actor_id
     entry: ActorId | None = state.get(ADDRESSES, address_to_bytes(address))
@@ -58,7 +58,7 @@ def resolve_existing(state: Draft | State, address: Address) -> int | None:
 
 
 def key_address(state: Draft | State, actor_id: int) -> Address | None:
-    """The key of an account, f4 of an Ethereum account, or None."""
+    """Return the key of an account, f4 of an Ethereum account, or None."""
     actor = actor_get(state, actor_id)
     if actor is None:
         return None
@@ -68,7 +68,7 @@ def key_address(state: Draft | State, actor_id: int) -> Address | None:
 
 
 def address_of(state: Draft | State, actor_id: int) -> Address:
-    """The robust address of an actor where it has one, else its id address."""
+    """Return the robust address of an actor where it has one, else its id address."""
     actor = actor_get(state, actor_id)
     if actor is None or (actor.address is None and actor.delegated is None):
         return id_address(actor_id)

@@ -151,7 +151,7 @@ def cancel(call: Call) -> bytes:
 
 
 def _proposal(wallet: Multisig, params: TxnIDParams) -> MultisigProposal:
-    """The pending transaction, its hash checked if one is given."""
+    """Return the pending transaction, its hash checked if one is given."""
     for proposal in wallet.pending:
         if proposal.id == params.id:
             break

@@ -25,7 +25,7 @@ Q128 = 1 << 128
 
 
 def claim_of(state: Draft | State, miner_id: int, profile: Profile) -> Claim:
-    """A miner's power; the built-in miner's has a floor, so that the chain always moves."""
+    """Return a miner's power; the built-in miner's has a floor, so that the chain always moves."""
     claim: Claim | None = state.get(CLAIMS, miner_id)
     if claim is None:
         return Claim(0, 0)
@@ -36,7 +36,7 @@ def claim_of(state: Draft | State, miner_id: int, profile: Profile) -> Claim:
 
 
 def claim_total(state: Draft | State, profile: Profile, *, minimum: int, minimum_miners: int) -> Claim:
-    """The network's power: of miners with the consensus minimum, or of all while those are too few."""
+    """Return the network's power: of miners with the consensus minimum, or of all while those are too few."""
     claims = [claim_of(state, miner_id, profile) for miner_id in state.keys(CLAIMS)]
     above = [claim for claim in claims if claim.raw >= minimum]
     counted = above if len(above) >= minimum_miners else claims

@@ -51,7 +51,7 @@ class PresealedSector:
         return int(seal_proof(self.seal_proof).winning_post_proof)
 
     def window_post(self, randomness: bytes) -> bytes:
-        """The proof bytes of a WindowPoSt over this sector alone."""
+        """Return the proof bytes of a WindowPoSt over this sector alone."""
         number = self.post_proof
         proof = post_prove(
             self.tree_r_last,
@@ -63,7 +63,7 @@ class PresealedSector:
         return window_post_container(number, [proof])
 
     def winning_post(self, randomness: bytes) -> bytes:
-        """The proof bytes of a WinningPoSt."""
+        """Return the proof bytes of a WinningPoSt."""
         number = self.winning_proof
         proof = post_prove(
             self.tree_r_last,

@@ -187,7 +187,7 @@ def _link(state: State, table: str) -> dict[str, str] | None:
 
 
 def msig_get_pending(node: Devnet, address: Address, key: Key) -> Any:
-    """The transactions that wait for approvals."""
+    """Return the transactions that wait for approvals."""
     state = state_get(node, key)
     wallet: Multisig | None = state.get(MULTISIGS, actor_id_get(state, address))
     if wallet is None:

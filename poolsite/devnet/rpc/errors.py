@@ -19,11 +19,11 @@ SERVER_FAULTS: Final = frozenset((CODE_PARSE, CODE_NO_METHOD, CODE_PARAMS, CODE_
 
 
 def panic(method: str, reason: str) -> RpcError:
-    """The answer to a call that made lotus dereference a null pointer."""
+    """Return the answer to a call that made lotus dereference a null pointer."""
     text = f"fatal error calling '{method}': panic in rpc method '{method}': {reason}"
     return RpcError(text, code=CODE_PANIC)
 
 
 def not_stored(cid: object) -> RpcError:
-    """The answer for an object that the node does not have."""
+    """Return the answer for an object that the node does not have."""
     return RpcError(f"ipld: could not find {cid}")

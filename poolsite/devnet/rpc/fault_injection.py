@@ -152,7 +152,7 @@ def _owner_send(node: Devnet, method: int, params: bytes) -> Any:
 
 
 def info(node: Devnet) -> Any:
-    """What shows that this node is a devnet."""
+    """Return what shows that this node is a devnet."""
     return {
         "Network": node.network.name,
         "Height": node.head.height,
@@ -163,12 +163,12 @@ def info(node: Devnet) -> Any:
 
 
 def genesis_bundle(node: Devnet) -> Any:
-    """What a second node needs to follow this chain."""
+    """Return what a second node needs to follow this chain."""
     return bundle_to_json(node.genesis_bundle())
 
 
 def block_messages(node: Devnet, cid: Cid) -> Any:
-    """A block's messages with their signatures (BLS ones too), in hex: what gossip carries elsewhere."""
+    """Return a block's messages with all signatures (BLS ones too), in hex: what gossip carries elsewhere."""
     try:
         bls, others = node.chain.block_messages(cid)
     except NoTipset:

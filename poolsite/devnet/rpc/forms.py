@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def tipset_get(node: Devnet, key: tuple[Cid, ...], *, prefix: str | None = None) -> Tipset:
-    """The tipset of a key, the head for the empty one.  Raises RpcError with lotus' words."""
+    """Return the tipset of a key, the head for the empty one.  Raises RpcError with lotus' words."""
     try:
         return node.tipset(key)
     except NoTipset as error:
@@ -33,19 +33,19 @@ def tipset_get(node: Devnet, key: tuple[Cid, ...], *, prefix: str | None = None)
 
 
 def tipset_exact(node: Devnet, key: tuple[Cid, ...], *, prefix: str = "") -> Tipset:
-    """The tipset of a key that must not be empty.  Raises RpcError."""
+    """Return the tipset of a key that must not be empty.  Raises RpcError."""
     if not key:
         raise RpcError(f"{prefix}NewTipSet called with zero length array of blocks")
     return tipset_get(node, key, prefix=prefix)
 
 
 def state_get(node: Devnet, key: tuple[Cid, ...]) -> State:
-    """The state of a key.  Raises RpcError."""
+    """Return the state of a key.  Raises RpcError."""
     return node.chain.state_before(tipset_get(node, key))
 
 
 def actor_id_get(state: State, address: Address, *, prefix: str = "") -> int:
-    """The id of an existing actor.  Raises RpcError with lotus' words."""
+    """Return the id of an existing actor.  Raises RpcError with lotus' words."""
     actor_id = resolve(state, address)
     if actor_id is None:
         raise RpcError(

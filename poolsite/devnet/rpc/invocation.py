@@ -104,7 +104,7 @@ def compute_json(node: Devnet, tipset: Tipset, messages: Sequence[Message], *, e
 
 
 def _implicit_json(executed: Executed, frame: Frame, epoch: int) -> dict[str, Any]:
-    """What became of a call of the chain itself, in the form of the message that lotus makes for it."""
+    """Return what became of a call of the chain itself, as the message that lotus makes for it."""
     message = Message(
         to=frame.to,
         from_=id_address(frame.caller),
@@ -152,7 +152,7 @@ def _applied_json(node: Devnet, executed: Executed, at: int) -> dict[str, Any] |
 
 
 def _trace_of(executed: Executed, applied: Applied, signed: SignedMessage) -> dict[str, Any]:
-    """The trace of a message; one that never ran has only itself in it."""
+    """Return the trace of a message; one that never ran has only itself in it."""
     message = signed.message
     inclusion = inclusion_gas(signed.chain_length)
     frame = applied.frame
@@ -168,7 +168,7 @@ def _trace_of(executed: Executed, applied: Applied, signed: SignedMessage) -> di
 
 
 def charges_json(frame: Frame, *, inclusion: int, used: int) -> list[dict[str, Any]]:
-    """What the gas of a message was for; all that its actors took is in one item."""
+    """Return what the gas of a message was for; all that its actors took is in one item."""
     charges = [
         _charge("OnChainMessage" if inclusion else "none", ON_CHAIN_COMPUTE if inclusion else 0, inclusion)
     ]
@@ -195,7 +195,7 @@ class Tracer:
         self.gas_limit = gas_limit
 
     def trace_json(self, frame: Frame) -> dict[str, Any]:
-        """A call with those inside it; charges are known of the outermost only."""
+        """Return a call with those inside it; charges are known of the outermost only."""
         trace: dict[str, Any] = {
             "Msg": {
                 "From": str(id_address(max(frame.caller, 0))),
@@ -219,14 +219,14 @@ class Tracer:
         return trace | self._reads_json(frame, trace["InvokedActor"])
 
     def _actor_json(self, frame: Frame) -> dict[str, Any] | None:
-        """The actor with the balance and nonce that it had when it was called."""
+        """Return the actor with the balance and nonce that it had when it was called."""
         if frame.actor is None or actor_get(self.state, frame.receiver) is None:
             return None
         then = {"Nonce": frame.actor.nonce, "Balance": str(frame.actor.balance)}
         return {"Id": frame.receiver, "State": actor_json(self.state, frame.receiver) | then}
 
     def _reads_json(self, frame: Frame, invoked: dict[str, Any] | None) -> dict[str, Any]:
-        """The actor's own state, which a method reads first; lotus leaves the member out without any."""
+        """Return the actor's own state, which a method reads first; lotus leaves it out without any."""
         if invoked is None or frame.method == METHOD_SEND or frame.code == UNHANDLED:
             return {}
         size = len(actor_object(self.state, invoked["Id"]))

@@ -92,7 +92,7 @@ def market_pending(node: Devnet, proposal: Cid, key: Key) -> Any:
 
 
 def collateral_bounds(node: Devnet, size: int, _verified: bool, key: Key) -> Any:
-    """The bounds of a provider's collateral; the lower one with a margin."""
+    """Return the bounds of a provider's collateral; the lower one with a margin."""
     state = state_get(node, key)
     money, power = economy_of(state), power_total(state, node.rules)
     least = collateral_least(

@@ -15,7 +15,7 @@ _BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
 
 def peer_text(peer: bytes) -> str | None:
-    """A libp2p peer id in base58, null for none."""
+    """Return a libp2p peer id in base58, null for none."""
     if not peer:
         return None
     number = int.from_bytes(peer, "big")

@@ -52,7 +52,7 @@ PRECOMMIT: Final = Param("miner.SectorPreCommitInfo", struct_of(SectorPreCommitI
 def reader_get(
     node: Devnet, address: Address, key: Key, *, prefix: str = "failed to load miner actor: "
 ) -> Reader:
-    """The miner in the state of a key.  Raises RpcError with lotus' words."""
+    """Return the miner in the state of a key.  Raises RpcError with lotus' words."""
     state = state_get(node, key)
     actor_id = resolve_existing(state, address)
     actor = None if actor_id is None else actor_get(state, actor_id)
@@ -69,7 +69,7 @@ def miner_info(node: Devnet, address: Address, key: Key) -> Any:
 
 
 def miner_power(node: Devnet, address: Address, key: Key) -> Any:
-    """A miner's claim; zeros, not an error, for whoever has none."""
+    """Return a miner's claim; zeros, not an error, for whoever has none."""
     state = state_get(node, key)
     actor_id = None if address == UNDEF else resolve(state, address)
     claim = Claim(0, 0) if actor_id is None else claim_of(state, actor_id, node.profile)

@@ -37,7 +37,7 @@ Key = tuple["Cid", ...]
 
 
 def _signed_read(value: Any) -> SignedMessage:
-    """A signed message; a missing signature has type 0, as in Go."""
+    """Return a signed message; a missing signature has type 0, as in Go."""
     if not isinstance(value, dict):
         raise BadParam("json: cannot unmarshal into Go value of type types.SignedMessage")
     message = message_from_json(value.get("Message") or {})
@@ -155,7 +155,7 @@ def mpool_get_config(_node: Devnet) -> Any:
 
 
 def mpool_check_messages(node: Devnet, prototypes: list[tuple[Message, bool]]) -> Any:
-    """What the node would say of these messages; a nonce counts only if it is said to be meant."""
+    """Return what the node would say of these messages; a nonce counts only if it is said to be meant."""
     flexible = [not is_meant for _, is_meant in prototypes]
     messages = [message for message, _ in prototypes]
     return messages_check(node, messages, flexible=flexible, counts_pending=True)

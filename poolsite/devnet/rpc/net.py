@@ -34,7 +34,7 @@ def version_v0(node: Devnet) -> Any:
 
 
 def node_id(node: Devnet) -> Any:
-    """A libp2p peer id that stands for the chain's genesis; the devnet speaks no libp2p."""
+    """Return a libp2p peer id that stands for the chain's genesis; the devnet speaks no libp2p."""
     digest = hashlib.sha256(bytes(node.chain.genesis.key)).digest()
     return peer_text(b"\x00\x24\x08\x01\x12\x20" + digest)
 

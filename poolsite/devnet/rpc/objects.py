@@ -31,7 +31,7 @@ def object_keep(node: Devnet, data: bytes) -> Cid:
 
 
 def object_get(node: Devnet, cid: Cid) -> bytes | None:
-    """The object's bytes, None if the node has none."""
+    """Return the object's bytes, None if the node has none."""
     row = node.store.block(cid.data)
     if row is not None:
         return row.header
@@ -44,7 +44,7 @@ def object_get(node: Devnet, cid: Cid) -> bytes | None:
 
 
 def _of_recent_blocks(node: Devnet, cid: Cid) -> bytes | None:
-    """Lists of messages are not stored: they are made again from the newest blocks."""
+    """Return a list of messages: these are not stored, but made again from the newest blocks."""
     found: dict[bytes, bytes] = {}
 
     def keep(name: Cid, data: bytes) -> None:

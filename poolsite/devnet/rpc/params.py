@@ -24,13 +24,13 @@ MAX_UINT64: Final = (1 << 64) - 1
 
 
 def go_kind(value: Any) -> str:
-    """What Go's refusals call a JSON value."""
+    """Return what Go's refusals call a JSON value."""
     kinds = {bool: "bool", str: "string", int: "number", float: "number", list: "array", dict: "object"}
     return kinds.get(type(value), "null")
 
 
 def go_json(value: Any) -> str:
-    """A JSON value as it was sent, but for its spaces."""
+    """Return a JSON value as it was sent, but for its spaces."""
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -138,12 +138,12 @@ PARAM_ERRORS: Final = (BadParam, BadAddress, BadAmount, BadCid, BadField)
 
 
 def decoded(go_type: str, read: Callable[[Any], Any]) -> Param:
-    """A parameter read by a codec of the library."""
+    """Return a parameter read by a codec of the library."""
     return Param(go_type, read)
 
 
 def list_param(item: Param) -> Param:
-    """A list of parameters; null is empty."""
+    """Return a list of parameters; null is empty."""
 
     def read(value: Any) -> list[Any]:
         if value is None:
@@ -156,5 +156,5 @@ def list_param(item: Param) -> Param:
 
 
 def optional(item: Param) -> Param:
-    """A pointer: null is None."""
+    """Return a pointer: null is None."""
     return Param(f"*{item.go}", lambda value: None if value is None else item.decode(value))

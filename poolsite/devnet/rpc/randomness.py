@@ -53,7 +53,7 @@ def chain_randomness_beacon(node: Devnet, key: Key, tag: int, epoch: int, entrop
 
 
 async def state_beacon_entry(node: Devnet, epoch: int) -> Any:
-    """The entry of an epoch; of a future one, once its time has come."""
+    """Return the entry of an epoch; of a future one, once its time has come."""
     while epoch > node.head.height + 1 + node.nulls:
         await asyncio.sleep(node.clock.wall_seconds(node.network.epoch_s) / 4)
     entry = node.beacon.entry(max(epoch, 0))

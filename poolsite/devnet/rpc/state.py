@@ -279,7 +279,7 @@ def state_compute(node: Devnet, epoch: int, messages: list[Message], key: Key) -
 
 
 def state_verified_status(node: Devnet, address: Address, key: Key) -> Any:
-    """A client's data cap in bytes; null without any."""
+    """Return a client's data cap in bytes; null without any."""
     state = state_get(node, key)
     client = resolve(state, address)
     if client is None:

@@ -29,12 +29,12 @@ _MARKET_TABLES = (ESCROWS, DEALS, DEAL_STATES, PENDING_DEALS, DEAL_EVENTS)
 
 
 def actor_head(state: State, actor_id: int) -> Cid:
-    """The CID of the actor's state."""
+    """Return the CID of the actor's state."""
     return cid_of_cbor(actor_object(state, actor_id))
 
 
 def actor_object(state: State, actor_id: int) -> bytes:
-    """The actor's state as one CBOR object; tables that belong to it go in by their sums."""
+    """Return the actor's state as one CBOR object; tables that belong to it go in by their sums."""
     actor: Actor = state.get(ACTORS, actor_id)
     if actor.kind == "storageminer":
         own = state.row_bytes(MINERS, actor_id) or b""
@@ -59,7 +59,7 @@ def _table_sum(state: State, name: str) -> bytes:
 
 
 def deadlines_object(state: State, miner: int, count: int) -> bytes:
-    """A miner's `Deadlines` as on a real chain: a list with the CID of each deadline and its partitions."""
+    """Return a miner's `Deadlines` as on a real chain: the CIDs of each deadline and its partitions."""
     sums = [0] * count
     for table in (deadlines_of(miner), partitions_of(miner)):
         for bucket in state.tables.get(table, EMPTY_TABLE).buckets:
@@ -70,5 +70,5 @@ def deadlines_object(state: State, miner: int, count: int) -> bytes:
 
 
 def table_cid(state: State, name: str) -> Cid:
-    """A CID that stands for the contents of a table."""
+    """Return a CID that stands for the contents of a table."""
     return cid_of_cbor(encode([name.partition("/")[0], _table_sum(state, name)]))

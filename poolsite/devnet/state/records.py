@@ -42,7 +42,7 @@ def _same(value: Any) -> Any:
 
 
 def record_to_bytes(record: Record) -> bytes:
-    """The canonical bytes of a row."""
+    """Return the canonical bytes of a row."""
     cls: Any = type(record)
     return encode(_record_codec(cls)[0](record))
 

@@ -74,13 +74,13 @@ class State:
     tables: Mapping[str, Table]
 
     def get(self, table: str, key: Key) -> Any:
-        """The record, or None."""
+        """Return the record, or None."""
         rows = self.tables.get(table)
         row = None if rows is None else rows.get(key)
         return None if row is None else row.record
 
     def row_bytes(self, table: str, key: Key) -> bytes | None:
-        """The bytes of a row, or None."""
+        """Return the bytes of a row, or None."""
         rows = self.tables.get(table)
         row = None if rows is None else rows.get(key)
         return None if row is None else row.data
@@ -95,7 +95,7 @@ class State:
         return [self.get(table, key) for key in self.keys(table)]
 
     def root_object(self) -> bytes:
-        """The object whose CID is the state root."""
+        """Return the object whose CID is the state root."""
         rows = [
             [name, table.count, table.sum.to_bytes(SUM_BITS // 8, "big")]
             for name, table in sorted(self.tables.items())
@@ -104,7 +104,7 @@ class State:
         return encode([FORM, rows])
 
     def root(self) -> Cid:
-        """The state root."""
+        """Return the state root."""
         return cid_of_cbor(self.root_object())
 
     def rows(self) -> Iterator[Change]:
@@ -129,7 +129,7 @@ class Draft:
         self._journal: list[tuple[str, Key, bool, Any]] = []
 
     def get(self, table: str, key: Key) -> Any:
-        """The record as changed so far, or None."""
+        """Return the record as changed so far, or None."""
         written = self._writes.get(table)
         if written is not None and key in written:
             return written[key]
@@ -154,7 +154,7 @@ class Draft:
         return sorted(keys)
 
     def mark(self) -> int:
-        """A savepoint to give to `rollback`."""
+        """Return a savepoint to give to `rollback`."""
         return len(self._journal)
 
     def rollback(self, mark: int) -> None:
@@ -167,7 +167,7 @@ class Draft:
                 del self._writes[table][key]
 
     def seal(self) -> tuple[State, list[Change]]:
-        """The next version and the rows that differ from the base."""
+        """Return the next version and the rows that differ from the base."""
         tables = dict(self.base.tables)
         changes: list[Change] = []
         for name in sorted(self._writes):

@@ -155,7 +155,7 @@ OBJECT: Final = Param("*struct", fields)
 
 
 def list_of(item: Param) -> Param:
-    """A slice; null is an empty one."""
+    """Return a slice; null is an empty one."""
 
     def decode(value: Json) -> list[Any]:
         if value is None:
@@ -168,7 +168,7 @@ def list_of(item: Param) -> Param:
 
 
 def nullable(item: Param) -> Param:
-    """A pointer; null is None."""
+    """Return a pointer; null is None."""
     return Param(f"*{item.go}", lambda value: None if value is None else item.decode(value))
 
 

@@ -186,7 +186,7 @@ class Session:
             await self.answer_open(frame)
 
     async def answer_open(self, frame: Json) -> None:
-        """The same while somebody listens.  Raises Closed."""
+        """Answer a frame while somebody listens.  Raises Closed."""
         request_id = id_read(frame.get("id")) if isinstance(frame, dict) else None
         try:
             request = self.dialect.read(frame)
@@ -223,7 +223,7 @@ class Session:
             await self.send(frame_write(notification(CHANNEL_CLOSE, [number_])))
 
     async def close(self) -> None:
-        """The socket is gone: end every call and channel and wait for their clean-up."""
+        """End every call and channel of a socket that is gone, and wait for their clean-up."""
         tasks = tuple(self.tasks)
         for task in tasks:
             task.cancel()

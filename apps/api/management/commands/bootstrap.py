@@ -46,7 +46,7 @@ class Command(BaseCommand):
     help = "Make the operator, the tenant 'pool' and the tokens of the pool's programs."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The pool's miner is a step of its own: it needs a running chain and signer."""
+        """Offer the pool's miner as a step of its own: it needs a running chain and signer."""
         parser.add_argument("--miner", action="store_true", help="make the pool's miner")
         parser.add_argument(
             "--within", type=float, default=0.0, metavar="S", help="ask again for so many seconds"

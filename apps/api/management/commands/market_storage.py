@@ -25,7 +25,7 @@ class Command(BaseCommand):
     help = "Have a market behind another gateway get unsealed pieces of our miners' sectors."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """A token in a file is in no list of processes."""
+        """Read the token from a file, too: there it stands in no list of processes."""
         parser.add_argument("gateway", help="wss://host:45132, /ip4/…/tcp/45132 or TOKEN:/ip4/…")
         parser.add_argument("--token-file", help="a file that holds the gateway's token")
         parser.add_argument("--miner", action="append", default=[], help="f0 address; all if none is named")

@@ -93,7 +93,6 @@ def request_read(scope: dict[str, Any], headers: dict[str, str], version: str) -
 
 async def answer_to(asked: RpcRequest, receive: Receive) -> RpcResponse:
     """Carry a request out.  Raises Gone."""
-
     with MEMORY.reservation() as reservation:
 
         async def body(owner: str) -> bytes:

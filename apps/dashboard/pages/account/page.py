@@ -49,7 +49,7 @@ YEAR_S: Final = 365 * 86_400
 
 
 def person_before(request: HttpRequest) -> User:
-    """The person whose account it is."""
+    """Return the person whose account it is."""
     return cast("User", request.user)
 
 

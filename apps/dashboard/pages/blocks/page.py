@@ -250,7 +250,7 @@ def made_ms(row: Round) -> int:
 
 
 def win_rows(data: PageData) -> list[WinRow]:
-    """The latest wins of the viewer's miners."""
+    """Return the latest wins of the viewer's miners."""
     return [win_row(row) for row in rounds_won(data.miners)[:WINS_MAX]]
 
 

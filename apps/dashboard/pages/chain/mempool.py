@@ -79,7 +79,7 @@ Row = TypeVar("Row")
 @require_safe
 @sign_in_required
 def mempool(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The senders, those with most messages first."""
+    """Return the senders, those with most messages first."""
     data = PageData(viewer)
     pending, error = pending_now()
     shown, pager = cut(sender_rows(pending, names=data.names.wallets), request)

@@ -106,7 +106,7 @@ def upgrade_text(ready: Readiness) -> str:
 
 
 def node_actions(node: Node) -> tuple[Action, ...]:
-    """What an operator can do to a node."""
+    """Return what an operator can do to a node."""
 
     def action(op: str, label: str, icon: str) -> Action:
         return Action(f"{op}-{node.pk}", label, reverse("chain-node-act", args=[node.pk, op]), icon)

@@ -121,7 +121,7 @@ def ready_facts(height: int) -> Iterable[Fact]:
 
 
 def network(context: FragmentContext) -> Iterable[str]:
-    """The countdown to the next upgrade."""
+    """Yield the countdown to the next upgrade."""
     yield fragment("chain/_network.html", facts=network_facts(context))
 
 
@@ -130,7 +130,7 @@ def verdict(context: FragmentContext) -> Iterable[str]:
 
 
 def heads(context: FragmentContext) -> Iterable[str]:  # noqa: ARG001  # the signature of all fragments
-    """The newest tipsets, the fee and the reorgs."""
+    """Yield the newest tipsets, the fee and the reorgs."""
     yield fragment("chain/_heads.html", **chain_context())
 
 
@@ -144,7 +144,7 @@ UNBIND_TEXT: Final = (
 @require_safe
 @sign_in_required
 def chain(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The nodes and the newest tipsets; with `height` the tipset of that height."""
+    """Return the nodes and the newest tipsets; with `height` the tipset of that height."""
     wanted = request.GET.get("height", "").strip()
     found = head_wanted(wanted)
     if found is not None:

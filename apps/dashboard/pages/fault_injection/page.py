@@ -76,7 +76,7 @@ def devnet_state_or_reason(node: Node) -> tuple[DevnetState | None, str]:
 
 
 def status(context: FragmentContext) -> Iterable[str]:
-    """The sentence and the facts anew; the forms stay as they are, somebody may be typing."""
+    """Yield the sentence and the facts anew; the forms stay as they are, somebody may be typing."""
     found = [node for node in devnet_nodes(context.viewer) if str(node.pk) == context.key]
     for node in found:
         state, _ = devnet_state_or_reason(node)

@@ -160,7 +160,7 @@ def verdict_of(forecast: Forecast, data: PageData) -> Verdict:
 
 
 def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
-    """The vital signs of the page."""
+    """Return the vital signs of the page."""
     fee, unit = formatting.fee(forecast.base_fee) if forecast.history else (formatting.NOTHING, "")
     window = forecast.window
     today = spend_since(data.viewer, days=1, now=data.at)
@@ -200,17 +200,17 @@ def stats_of(forecast: Forecast, data: PageData) -> list[Stat]:
 
 
 def chart_of(forecast: Forecast) -> Area | None:
-    """The day's base fee."""
+    """Return the day's base fee."""
     return base_fee_area(forecast.history, forecast.window)
 
 
 def queue_of(forecast: Forecast, data: PageData) -> list[dict[str, Any]]:
-    """The forecast by kind of message."""
+    """Return the forecast by kind of message."""
     return queue_rows(forecast.costs, base_fee=forecast.base_fee, window=forecast.window, data=data)
 
 
 def live_context(data: PageData) -> dict[str, Any]:
-    """What of the page follows heads and messages."""
+    """Return what of the page follows heads and messages."""
     forecast = forecast_of(data)
     return {
         "verdict": verdict_of(forecast, data),
@@ -223,7 +223,7 @@ def live_context(data: PageData) -> dict[str, Any]:
 
 
 def live_fragment(context: FragmentContext) -> Iterable[str]:
-    """The stats, the chart and the forecast."""
+    """Yield the stats, the chart and the forecast."""
     shown = live_context(context.data)
     yield fragment("dashboard/_verdict.html", verdict=shown["verdict"])
     yield fragment("dashboard/_stats.html", stats=shown["stats"])

@@ -115,7 +115,7 @@ def auto_bump_row(rule: AutoBumpRule) -> AutoBumpLine:
 
 
 def guard_rows(data: PageData) -> list[GuardRow]:
-    """The guards that hold for the viewer, with what their days have cost."""
+    """Return the guards that hold for the viewer, with what their days have cost."""
     base_fee = 0 if data.head is None else int(data.head.base_fee)
     viewer = data.viewer
     guards = list(guards_visible(viewer))
@@ -129,12 +129,12 @@ def guard_rows(data: PageData) -> list[GuardRow]:
 
 
 def auto_bump_rows(data: PageData) -> list[AutoBumpLine]:
-    """The rules for proofs near their deadline."""
+    """Return the rules for proofs near their deadline."""
     return [auto_bump_row(rule) for rule in auto_bump_rules(data.viewer)]
 
 
 def guards_fragment(context: FragmentContext) -> Iterable[str]:
-    """The guards: a budget fills as messages land."""
+    """Yield the guards: a budget fills as messages land."""
     yield fragment(
         "gas/_guards.html", guards=guard_rows(context.data), auto_bumps=auto_bump_rows(context.data)
     )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @require_safe
 @sign_in_required
 def gas(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The page."""
+    """Return the page."""
     by = request.GET.get("by", "")
     by, days, here = by if by in dict(GROUPS) else "method", days_of(request), reverse("gas")
 

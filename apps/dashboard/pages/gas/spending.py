@@ -70,7 +70,7 @@ def days_of(request: HttpRequest) -> int:
 @require_safe
 @sign_in_required
 def gas_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """The spending as CSV, one line per day, sender and method."""
+    """Return the spending as CSV, one line per day, sender and method."""
     rows = spend_since(viewer, days=days_of(request), now=PageData(viewer).at).select_related("tenant")
     cells = (
         (

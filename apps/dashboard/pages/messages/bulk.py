@@ -53,7 +53,7 @@ BULK_WORDS: Final = {
 
 
 def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QuerySet[Message]:
-    """The picked messages for which an action is, in the order in which they would land."""
+    """Return the picked messages for which an action is, in the order in which they would land."""
     rows = selection.rows(viewer).filter(state__in=BULK_STATES[action])
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
@@ -105,7 +105,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
 
 
 def price_text(action: str, rows: list[Message]) -> str:
-    """What the change costs, in one sentence; why that is not known where the node does not tell."""
+    """Return what the change costs, in one sentence; why that is not known where the node does not tell."""
     try:
         price = bulk_price(action, rows, client=chain_client(), head=head_needed())
     except DomainError as refusal:
@@ -120,7 +120,7 @@ def price_text(action: str, rows: list[Message]) -> str:
 
 
 def done_text(done: BulkDone) -> str:
-    """What came of it in one sentence."""
+    """Return what came of it in one sentence."""
     words = say("{messages} done").format(messages=plural(len(done.done), "message"))
     return (
         say("{words}, {refused} refused").format(words=words, refused=formatting.whole(len(done.refused)))

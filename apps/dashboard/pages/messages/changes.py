@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def head_needed() -> Head:
-    """The newest head.  Raises BadValue before the first one."""
+    """Return the newest head.  Raises BadValue before the first one."""
     head = head_current()
     if head is None:
         raise BadValue(gettext("there is no chain yet"))
@@ -41,7 +41,7 @@ def head_needed() -> Head:
 
 
 def signer_only(viewer: Principal) -> None:
-    """What costs money needs the level that signs."""
+    """Refuse whoever may not sign: this costs money."""
     if not viewer.may("sign"):
         raise Http404
 

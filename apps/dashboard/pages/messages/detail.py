@@ -115,7 +115,7 @@ def message_detail(message: Message, data: PageData) -> MessageDetail:
 
 
 def chain_facts(message: Message) -> Iterable[Fact]:
-    """What the chain has of it, or will have."""
+    """Yield what the chain has of it, or will have."""
     yield Fact(_("CID"), message.cid or formatting.NOTHING, mono=True)
     yield Fact(_("From"), message.from_addr, mono=True)
     yield Fact(_("To"), message.to, mono=True)
@@ -134,7 +134,7 @@ def chain_facts(message: Message) -> Iterable[Fact]:
 
 
 def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
-    """The parameters as readable fields; raw bytes where they do not decode."""
+    """Yield the parameters as readable fields; raw bytes where they do not decode."""
     encoded = bytes(message.params)
     if not encoded:
         yield Fact(_("Parameters"), "none")
@@ -153,7 +153,7 @@ def param_facts(message: Message, *, miners: set[str]) -> Iterable[Fact]:
 
 
 def _text(value: Any) -> str:
-    """A decoded parameter in one line."""
+    """Return a decoded parameter in one line."""
     if isinstance(value, list | tuple):
         return ", ".join(_text(part) for part in value)
     if isinstance(value, dict):
@@ -170,7 +170,7 @@ def _cut(text: str) -> str:
 
 
 def history_of(message: Message) -> Iterable[Event]:
-    """What happened to it, newest first."""
+    """Return what happened to it, newest first."""
     rows = [
         _row(
             message.created_at,
@@ -208,7 +208,7 @@ def _event(event: MessageEvent) -> tuple[datetime, Event]:
 
 
 def message_actions(message: Message, viewer: Principal) -> tuple[Action, ...]:
-    """What a person can do about a message now."""
+    """Return what a person can do about a message now."""
     if not viewer.may("sign"):
         return ()
     mark_failed = Action(

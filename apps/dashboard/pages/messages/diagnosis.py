@@ -200,7 +200,7 @@ CLICKS: Final[dict[str, str]] = {
 
 
 def click_check(click: Remedy) -> Check:
-    """What an action would do, and what it costs at most."""
+    """Return what an action would do, and what it costs at most."""
     cost = (
         ""
         if click.cost is None
@@ -210,7 +210,7 @@ def click_check(click: Remedy) -> Check:
 
 
 def evidence_checks(diagnosis: Diagnosis) -> Iterable[Check]:
-    """The figures behind a finding."""
+    """Yield the figures behind a finding."""
     for name, value in diagnosis.evidence.items():
         if name in EVIDENCE and value not in (None, ""):
             words = formatting.whole(value) if isinstance(value, int) else str(value)

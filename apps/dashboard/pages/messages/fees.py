@@ -202,7 +202,7 @@ def replace_page(
 
 
 def floor_of(row: Message) -> int | None:
-    """The least premium that takes the old one's place; None while no node answers."""
+    """Return the least premium that takes the old one's place; None while no node answers."""
     try:
         return premium_floor_of(row, client=chain_client())
     except DomainError:

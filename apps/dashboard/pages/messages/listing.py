@@ -82,7 +82,7 @@ def message_label(message: Message) -> StateLabel:
 
 
 def message_why(message: Message) -> tuple[str, str]:
-    """What a message waits for and how bad that is; for one that landed, what came of it."""
+    """Return what a message waits for and how bad that is; for one that landed, what came of it."""
     if message.state == MessageState.LANDED:
         if message.exit_code:
             return say("exit {exit_code}: {meaning}").format(
@@ -187,12 +187,12 @@ UNSHOWN: Final = ("params", "signed", "return_data")
 
 
 def cursor_of(row: Message) -> str:
-    """What names the last row of a page: its time and id."""
+    """Return what names the last row of a page: its time and id."""
     return f"{row.created_at.isoformat()} {row.pk}"
 
 
 def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
-    """The rows below a cursor: an index stops the scan at the time, the exclusion settles equal times."""
+    """Return the rows below a cursor: an index stops at the time, the exclusion settles equal times."""
     moment, _, pk = cursor.partition(" ")
     at = datetime.fromisoformat(moment)
     return rows.filter(created_at__lte=at).exclude(created_at=at, pk__gte=pk)
@@ -201,7 +201,7 @@ def after_cursor(rows: QuerySet[Message], cursor: str) -> QuerySet[Message]:
 @require_safe
 @sign_in_required
 def messages(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, newest first."""
+    """Return the list, newest first."""
     state, q = request.GET.get("state", ""), request.GET.get("q", "").strip()
     cursor = cursor_read(request.GET.get("after", ""))
     fitting = filtered(messages_visible(viewer), state=state, q=q)
@@ -276,7 +276,7 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def messages_csv(request: HttpRequest, viewer: Principal) -> HttpResponse | Download:
-    """The filtered list as CSV, or by POST the messages that were picked."""
+    """Return the filtered list as CSV, or by POST the messages that were picked."""
     try:
         rows = selection_read(request.POST if request.method == "POST" else request.GET).rows(viewer)
     except BadValue as refusal:

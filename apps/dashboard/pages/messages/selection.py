@@ -72,14 +72,14 @@ class BulkSelection:
     """What was made later was not on the list when somebody picked all of it."""
 
     def rows(self, viewer: Principal) -> QuerySet[Message]:
-        """The picked messages, newest first; a stranger's are left out."""
+        """Return the picked messages, newest first; a stranger's are left out."""
         if self.ids:
             return messages_visible(viewer).filter(pk__in=self.ids)
         rows = filtered(messages_visible(viewer), state=self.state, q=self.q)
         return rows if self.until is None else rows.filter(created_at__lte=self.until)
 
     def fields(self) -> list[tuple[str, str]]:
-        """The same selection as fields of a form."""
+        """Return the same selection as fields of a form."""
         if self.ids:
             return [("id", one) for one in self.ids]
         found = [("all", "1"), ("state", self.state), ("q", self.q)]

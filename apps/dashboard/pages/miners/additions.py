@@ -212,7 +212,7 @@ def tenant_of(viewer: Principal, name: str) -> Tenant:
 
 
 def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
-    """What the form offers, with the deposit as the chain has it now."""
+    """Return what the form offers, with the deposit as the chain has it now."""
     data = PageData(viewer)
     try:
         deposit = formatting.amount_text(creation_deposit_read(chain_client()))

@@ -143,7 +143,7 @@ def way_row(one: AddressMessage, viewer: Principal) -> WayRow:
 
 
 def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
-    """What waits for its second step."""
+    """Yield what waits for its second step."""
     if now.new_worker:
         at, is_due = formatting.whole(now.worker_epoch), height >= now.worker_epoch
         yield PendingRow(
@@ -208,7 +208,7 @@ def change_cards(form: AddressForm) -> Iterable[ChangeCard]:
 
 
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
-    """What a change does and costs."""
+    """Return what a change does and costs."""
     return (
         (_("Change"), plan.says),
         (_("Sent by"), str(plan.item.from_)),
@@ -217,7 +217,7 @@ def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
 
 
 def price_facts(run: DryRun) -> Iterable[tuple[str, str]]:
-    """The price, and what the sender would have left."""
+    """Yield the price, and what the sender would have left."""
     yield _("Expected cost"), f"{formatting.fil(run.cost_expected)} FIL"
     yield _("At most"), f"{formatting.fil(run.cost_max)} FIL"
     yield _("Sender's balance after"), f"{formatting.fil(run.balance_after)} FIL"
@@ -262,7 +262,7 @@ def head_required(data: PageData) -> Head:
 
 
 def confirm_of(miner: Miner, wish: AddressRequest, plan: ChangePlan, form: AddressForm) -> ConfirmPage:
-    """The question, with the price."""
+    """Return the question, with the price."""
     kept: dict[str, Any] = {name: form.typed[name] for name in ("addresses", "quota", "expiration")}
     return ConfirmPage(
         title=str(AddressChange(wish.change).label),

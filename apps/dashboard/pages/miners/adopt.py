@@ -182,7 +182,7 @@ def review(
 
 
 def adoptions_fragment(context: FragmentContext) -> Iterable[str]:
-    """What changes on the page: how many are left, and how far the adoptions are."""
+    """Yield what changes on the page: how many are left, and how far the adoptions are."""
     try:
         miner = miner_get(context.viewer, context.key)
     except MinerUnknown:

@@ -176,7 +176,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
 
 
 def posts_told(miner: Miner, data: PageData) -> list[WindowPost]:
-    """The proofs of open windows, and those of the last period that were not made at the first try."""
+    """Return the proofs of open windows, and those of the last period that were not made at the first try."""
     if data.clock is None or data.network is None:
         return []
     now, period = data.clock.epoch, data.network.proving_period
@@ -184,14 +184,14 @@ def posts_told(miner: Miner, data: PageData) -> list[WindowPost]:
 
 
 def before(deadline: Deadline, data: PageData) -> Sequence[WindowPost]:
-    """The proofs of the window that this deadline had one period ago."""
+    """Return the proofs of the window that this deadline had one period ago."""
     period = 0 if data.network is None else data.network.proving_period
     windows = data.posts.get(deadline.miner_id, {})
     return windows.get((deadline.index, deadline.open_epoch - period), [])
 
 
 def miner_stats(miner: Miner) -> Iterable[Stat]:
-    """A miner's vital signs: power and money."""
+    """Yield a miner's vital signs: power and money."""
     power, unit = formatting.size(miner.qa_power)
     here = reverse("miner", args=[miner.address or miner.uuid])
     yield Stat(
@@ -264,7 +264,7 @@ def role_addresses(miner: Miner, data: PageData) -> Iterable[RoleAddress]:
 
 
 def miner_transferred(context: FragmentContext) -> Iterable[str]:
-    """The page of a miner that went to another tenant: nothing of it stays to be read."""
+    """Yield the page of a miner that went to another tenant: nothing of it stays to be read."""
     try:
         miner_get(context.viewer, context.key)
     except MinerUnknown:
@@ -272,7 +272,7 @@ def miner_transferred(context: FragmentContext) -> Iterable[str]:
 
 
 def transferred_fragment(noun: str, word: str) -> str:
-    """What stands where an object of these pages was that went to another tenant."""
+    """Return what stands where an object of these pages was that went to another tenant."""
     return fragment(
         "core/_gone.html",
         icon=noun,

@@ -150,7 +150,7 @@ def rows_of_deadlines(context: FragmentContext, keys: list[str]) -> Iterable[str
 @require_safe
 @sign_in_required
 def miners(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, most power first."""
+    """Return the list, most power first."""
     data = PageData(viewer)
     return page_render(
         request,

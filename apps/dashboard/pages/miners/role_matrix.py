@@ -88,13 +88,13 @@ def matrix_verdict_of(data: PageData, hosts: int) -> Verdict:
 
 
 def matrix_verdict(context: FragmentContext) -> Iterable[str]:
-    """What the checks found."""
+    """Yield what the checks found."""
     hosts = len({role.host for role in roles_seen(context.viewer)})
     yield fragment("dashboard/_verdict.html", verdict=matrix_verdict_of(context.data, hosts))
 
 
 def matrix_fragment(context: FragmentContext) -> Iterable[str]:
-    """The matrix."""
+    """Yield the matrix."""
     yield fragment("miners/_role_matrix.html", **matrix_context(context.viewer))
 
 

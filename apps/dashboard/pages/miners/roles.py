@@ -176,7 +176,7 @@ def role_row(
 
 
 def role_actions(role: Role) -> Iterable[Action]:
-    """What can be done with a role."""
+    """Yield what can be done with a role."""
     if role.is_exclusive and role.state == RoleState.HELD:
         yield act_link(role, "fail-over", _("Fail over…"), kind=role.kind)
     if role.is_exclusive and role.state == RoleState.STANDBY:

@@ -57,7 +57,7 @@ class SendersForm(PageForm):
 
 
 def address_boxes(miner: Miner) -> Iterator[AddressBox]:
-    """The addresses that may send for the miner, those first that do nothing else."""
+    """Yield the addresses that may send for the miner, those first that do nothing else."""
     ids = zip(miner.control_ids, miner.control, strict=False)
     kinds = {address: _("control address {actor}").format(actor=actor) for actor, address in ids}
     for kind, actor_id, address in (
@@ -80,7 +80,7 @@ def address_boxes(miner: Miner) -> Iterator[AddressBox]:
 
 
 def use_cards(miner: Miner, form: SendersForm) -> Iterator[UseCard]:
-    """What can be chosen."""
+    """Yield what can be chosen."""
     texts = {
         "precommit": _("None ticked: the worker, then the owner."),
         "commit": _("Updates with data too. None ticked: the worker, then the owner."),

@@ -168,7 +168,7 @@ def transfers_proposal(
 
 
 def editor_only(viewer: Principal) -> None:
-    """Changing what may be signed is for those who run the tenant."""
+    """Refuse whoever does not run the tenant: this changes what may be signed."""
     if not viewer.may("admin"):
         raise Http404
 
@@ -207,7 +207,7 @@ def verdict_of(state: PolicyState) -> Verdict:
 @require_safe
 @sign_in_required
 def policy(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """The rules in force, the named sets and the versions."""
+    """Return the rules in force, the named sets and the versions."""
     wallet = wallet_get(viewer, address)
     try:
         state = policy_read(viewer, address)

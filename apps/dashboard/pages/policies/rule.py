@@ -52,7 +52,7 @@ class RulePageForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def rule(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """The form of one rule, new or there; a POST shows what it would change."""
+    """Return the form of one rule, new or there; a POST shows what it would change."""
     wallet = wallet_get(viewer, address)
     editor_only(viewer)
     was = (request.POST.get("was") or request.GET.get("name") or "")[:200]

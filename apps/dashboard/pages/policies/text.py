@@ -66,7 +66,7 @@ class ChangeForm(PageForm):
 @require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def text(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
-    """The policy as text; a POST shows what another text would change, also to go back to an old version."""
+    """Return the policy as text; a POST shows what another text, or an old version, would change."""
     wallet = wallet_get(viewer, address)
     editor_only(viewer)
     form = TextForm.of(request)

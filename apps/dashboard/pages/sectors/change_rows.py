@@ -40,7 +40,7 @@ def change_text(change: SectorChange | None) -> str:
 
 
 def change_actions(sector: Sector, change: SectorChange | None) -> tuple[Action, ...]:
-    """What a person can do about how long a proving sector lives."""
+    """Return what a person can do about how long a proving sector lives."""
     if change is not None and change.state in OPEN_CHANGES:
         if change.state not in QUEUED:
             return ()

@@ -168,7 +168,7 @@ def plan_again(form: ChangeForm, kind: ChangeKind, viewer: Principal, data: Page
 
 
 def phrase_of(count: int) -> str:
-    """What must be typed before sectors are terminated."""
+    """Return what must be typed before sectors are terminated."""
     return _("terminate {count}").format(count=count)
 
 
@@ -182,7 +182,7 @@ def typed_require(kind: ChangeKind, form: ChangeForm) -> None:
 
 
 def plan_facts(plan: ChangePlan) -> Iterable[tuple[str, str]]:
-    """What it does and costs, in all."""
+    """Yield what it does and costs, in all."""
     is_end = plan.request.kind is ChangeKind.TERMINATE
     if is_end:
         yield _("Termination fee"), f"{formatting.fil(plan.fee)} FIL"

@@ -134,7 +134,7 @@ def is_shown(message: Message, sector: Sector, data: PageData) -> bool:
 
 
 def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str, str]:
-    """The sentence below a sector's name."""
+    """Return the sentence below a sector's name."""
     if sector.paused_at is not None and sector.error.startswith(PAUSED_BY):
         return (
             "Paused.",
@@ -188,7 +188,7 @@ def batch_text(sector: Sector, data: PageData) -> str:
 
 
 def sector_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
-    """The epochs that matter to a sector."""
+    """Yield the epochs that matter to a sector."""
     yield from sealing_clocks(sector, data)
     key = (sector.miner_id, sector.deadline) if sector.deadline is not None else None
     deadline = data.deadlines.get(key) if key is not None else None
@@ -224,7 +224,7 @@ def expiry_text(sector: Sector) -> str:
 
 
 def sector_facts(sector: Sector) -> Iterable[Fact]:
-    """What the console knows of a sector, in the field's words."""
+    """Yield what the console knows of a sector, in the field's words."""
     yield Fact(_("Id"), str(sector.uuid), mono=True)
     yield Fact(_("Seal proof"), RegisteredSealProof(sector.seal_proof).name)
     if sector.comm_d is not None:
@@ -243,7 +243,7 @@ def sector_facts(sector: Sector) -> Iterable[Fact]:
 def detail_actions(
     sector: Sector, change: SectorChange | None, *, is_over: bool = False
 ) -> tuple[Action, ...]:
-    """What a person can do on the sector's own page; `is_over`: its life has ended."""
+    """Return what a person can do on the sector's own page; `is_over`: its life has ended."""
     if sector.state == SectorState.TERMINATED or is_over:
         page = f"{reverse('sectors-remove-files')}?id={sector.uuid}"
         remove = Action("remove-files", _("Remove files…"), page, icon="close", kind="danger", asks=True)
@@ -277,7 +277,7 @@ def detail_actions(
 
 
 def restore_action(sector: Sector) -> Action:
-    """What brings a sector back that was given up."""
+    """Return what brings a sector back that was given up."""
     return Action("restore", _("Restore…"), reverse("sector-restore", args=[sector.uuid]), asks=True)
 
 
@@ -300,7 +300,7 @@ def concerns(context: FragmentContext, row: Sector) -> bool:
 
 
 def sector_transferred(context: FragmentContext) -> Iterable[str]:
-    """The page of a sector whose miner went to another tenant."""
+    """Yield the page of a sector whose miner went to another tenant."""
     try:
         sector_get(context.viewer, context.key)
     except SectorUnknown:
@@ -326,7 +326,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
 
 
 def clocks_fragment(context: FragmentContext) -> Iterable[str]:
-    """The clocks of a sector that is being sealed: their tones follow the head."""
+    """Yield the clocks of a sector that is being sealed: their tones follow the head."""
     try:
         row = sector_get(context.viewer, context.key)
     except SectorUnknown:

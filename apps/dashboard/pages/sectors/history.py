@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def pledged_row(sector: Sector) -> Event:
-    """The first line of the timeline."""
+    """Return the first line of the timeline."""
     by = gettext("by {actor}, ").format(actor=sector.pledge.actor) if sector.pledge is not None else ""
     at = str(time_html(sector.created_at))
     return Event(

@@ -124,7 +124,7 @@ def place_text(sector: Sector) -> str:
 
 
 def sector_actions(sector: Sector) -> tuple[Action, ...]:
-    """What a person can do about a sector now."""
+    """Return what a person can do about a sector now."""
     if sector.paused_at is None:
         return ()
     return (
@@ -321,7 +321,7 @@ def bulk_acts(state: str) -> tuple[tuple[str, str], ...]:
 @require_safe
 @sign_in_required
 def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, newest first."""
+    """Return the list, newest first."""
     wanted = ListFilter.of(request.GET)
     state, q = wanted.state, wanted.q
     cursor = cursor_read(request.GET.get("after", ""))
@@ -366,7 +366,7 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_safe
 @sign_in_required
 def sectors_csv(request: HttpRequest, viewer: Principal) -> Download:
-    """The filtered list as CSV."""
+    """Return the filtered list as CSV."""
     rows = narrowed(viewer, ListFilter.of(request.GET), data=PageData(viewer)).select_related(None)
     fields = rows.values_list(*CSV_FIELDS)[:CSV_MAX].iterator(chunk_size=CHUNK)
     cells = (

@@ -218,7 +218,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_safe
 @sign_in_required
 def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The price card for another miner or number of sectors."""
+    """Return the price card for another miner or number of sectors."""
     if not viewer.may("sign"):
         raise Http404
     count = count_read(request.GET.get("count", ""))

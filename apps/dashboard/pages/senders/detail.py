@@ -52,7 +52,7 @@ def sender_detail(sender: Sender, data: PageData) -> SenderDetail:
 
 
 def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
-    """What a person can do about a sender."""
+    """Return what a person can do about a sender."""
     if not (data.viewer.may("sign") and sender_may_set(data.viewer, sender.address)):
         return ()
     if sender.state == SenderState.FORBIDDEN:
@@ -62,7 +62,7 @@ def sender_actions(sender: Sender, data: PageData) -> tuple[Action, ...]:
 
 
 def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
-    """What is known of it."""
+    """Yield what is known of it."""
     yield Fact(_("Address"), sender.address, mono=True)
     yield Fact(_("Balance"), f"{formatting.fil(row.balance)} FIL")
     yield Fact(
@@ -90,7 +90,7 @@ def sender_facts(sender: Sender, row: SenderRow) -> Iterable[Fact]:
 
 
 def detail_fragment(context: FragmentContext) -> Iterable[str]:
-    """The head and the facts of one sender's page."""
+    """Yield the head and the facts of one sender's page."""
     try:
         row = sender_get(context.viewer, context.key)
     except SenderNotFound:
@@ -101,7 +101,7 @@ def detail_fragment(context: FragmentContext) -> Iterable[str]:
 
 
 def head_context(detail: SenderDetail) -> dict[str, Any]:
-    """What the head of the page needs."""
+    """Return what the head of the page needs."""
     return {"sender": detail.row, "found": detail.found, "actions": detail.actions}
 
 

@@ -88,7 +88,7 @@ def sender_label(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> Sta
 
 
 def sender_why(sender: Sender, lane: Lane, *, stuck: int, at: datetime) -> str:
-    """What holds the sender up, in one sentence; empty if nothing does."""
+    """Return what holds the sender up, in one sentence; empty if nothing does."""
     if sender.state == SenderState.FORBIDDEN:
         return "paused: nothing is pushed or signed until it is resumed"
     if sender.wait:
@@ -139,7 +139,7 @@ def sender_row(
 
 
 def balance_of(sender: Sender, data: PageData) -> int | None:
-    """The wallet's balance, which every head refreshes; else what the last selection saw."""
+    """Return the wallet's balance, which every head refreshes; else what the last selection saw."""
     wallet = next((one for one in data.wallets if one.address == sender.address), None)
     found = sender.balance if wallet is None or wallet.balance is None else wallet.balance
     return None if found is None else int(found)
@@ -189,7 +189,7 @@ def list_verdict_of(rows: Sequence[SenderRow], data: PageData) -> Verdict:
 
 
 def list_senders(context: FragmentContext) -> list[Sender]:
-    """The senders that the page shows."""
+    """Return the senders that the page shows."""
     return list(senders_visible(context.viewer)[:SENDERS_MAX])
 
 
@@ -243,7 +243,7 @@ COLUMNS: Final = (
 @require_safe
 @sign_in_required
 def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list, those that need somebody first."""
+    """Return the list, those that need somebody first."""
     data = PageData(viewer)
     rows = sender_rows(list(senders_visible(viewer)[:SENDERS_MAX]), data)
     return page_render(
@@ -262,7 +262,7 @@ def senders(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @require_safe
 @sign_in_required
 def senders_csv(_request: HttpRequest, viewer: Principal) -> Download:
-    """The list as CSV."""
+    """Return the list as CSV."""
     data = PageData(viewer)
     rows = list(senders_visible(viewer))
     lanes = lanes_of(rows, viewer=viewer, open_counts=open_by_sender(viewer), base_fee=0)

@@ -77,7 +77,7 @@ class StoreDetail:
     events: tuple[Event, ...]
     moves: tuple[dict[str, object], ...]
     moves_left: str
-    """Return how many have not ended; empty: none."""
+    """How many have not ended; empty: none."""
     checks: tuple[dict[str, object], ...]
     bad: tuple[dict[str, object], ...]
     """The first of the sectors whose files are damaged."""

@@ -65,7 +65,7 @@ def verdict_of(data: PageData, rows: Iterable[StoreRow]) -> Verdict:
 @require_safe
 @sign_in_required
 def storage(request: HttpRequest, viewer: Principal) -> HttpResponse:
-    """The list of stores."""
+    """Return the list of stores."""
     data = PageData(viewer)
     rows = rows_of(data)
     chosen = request.GET.get("state", "")

@@ -24,7 +24,7 @@ WORDS: Final = {
 
 
 def processes_context(data: PageData) -> dict[str, Any]:
-    """The console's processes for the operator, the worst first; hidden while all of them run."""
+    """Return the console's processes for the operator, the worst first; hidden while all of them run."""
     if not data.viewer.is_operator:
         return {"processes": None}
     rows = [(process, WORDS[process.state]) for process in data.processes]

@@ -47,7 +47,7 @@ def tone_or_none(data: PageData, *checks: str) -> str:
 
 
 def stats_of(data: PageData) -> list[Stat]:
-    """The vital signs."""
+    """Return the vital signs."""
     return [
         head_stat(data),
         deadline_stat(data),
@@ -175,7 +175,7 @@ def messages_stat(data: PageData) -> Stat:
 
 
 def messages_foot(data: PageData) -> str:
-    """What is wrong with messages, else where those in flight are."""
+    """Return what is wrong with messages, else where those in flight are."""
     waiting, failed = data.messages_waiting, data.report.result("messages_failed")
     words = [say("{stuck} stuck").format(stuck=waiting.stuck)] if waiting.stuck else []
     words += [say("{count} failed").format(count=failed.count)] if failed is not None and failed.count else []

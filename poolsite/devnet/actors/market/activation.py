@@ -99,7 +99,7 @@ def batch_activate_deals(call: Call) -> bytes:
 def _activatable(
     call: Call, editor: MarketEditor, sector: SectorDealsParams, *, taken: set[int]
 ) -> list[DealProposal]:
-    """The deals of a sector, all of which can begin in it.  Raises ActorError 16, 17, 18, 20, 32."""
+    """Return the deals of a sector, all of which can begin in it.  Raises ActorError 16, 17, 18, 20, 32."""
     if len(set(sector.deal_ids)) != len(sector.deal_ids):
         raise bad_argument("failed to activate sector, duplicate deal")
     deals = []

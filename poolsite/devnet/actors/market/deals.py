@@ -68,7 +68,7 @@ class Market:
         return None if row is None else from_cbor(DealProposal, row.proposal)
 
     def proposal_known(self, number: int) -> DealProposal:
-        """The proposal of a deal.  Raises ActorError 32 if it is over, 17 if it never was."""
+        """Return the proposal of a deal.  Raises ActorError 32 if it is over, 17 if it never was."""
         found = self.proposal(number)
         if found is None:
             if number < self.own.next_deal:

@@ -85,7 +85,7 @@ def publish_storage_deals(call: Call) -> bytes:
 
 
 def _provider(call: Call, address: Address) -> int:
-    """The miner for which the caller speaks.  Raises ActorError 16, 17, 18."""
+    """Return the miner for which the caller speaks.  Raises ActorError 16, 17, 18."""
     provider = resolve(call.draft, address)
     if provider is None:
         raise not_found(f"failed to resolve provider address {address}")
@@ -209,7 +209,7 @@ def _is_signed(call: Call, deal: ClientDealProposal) -> bool:
 
 
 def _least(call: Call, size: int) -> int:
-    """The least collateral of the provider."""
+    """Return the least collateral of the provider."""
     network, money = call.network, economy(call.machine)
     power = claim_total(
         call.draft,
@@ -221,7 +221,7 @@ def _least(call: Call, size: int) -> int:
 
 
 def _allocation(proposal: DealProposal, now: int) -> AllocationRequest:
-    """The allocation of data cap for a deal."""
+    """Return the allocation of data cap for a deal."""
     term = deal_duration(proposal)
     return AllocationRequest(
         provider=proposal.provider.actor_id,

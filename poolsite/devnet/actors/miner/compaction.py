@@ -52,7 +52,7 @@ def compact_partitions(call: Call) -> bytes:
 
 
 def _check(partition: Partition, at: int) -> None:
-    """Raises ActorError 16 for a partition whose sectors must stay where they are."""
+    """Raise ActorError 16 for a partition whose sectors must stay where they are."""
     if partition.unpaid:
         raise bad_argument("cannot remove partitions from deadline with early terminations")
     if partition.faults:
@@ -62,7 +62,7 @@ def _check(partition: Partition, at: int) -> None:
 
 
 def _rebuild(editor: MinerStateEditor, index: int, kept: list[Partition], live: list[Sector]) -> None:
-    """Number the partitions anew and put the sectors, which are proven, behind them."""
+    """Renumber the partitions, and put the sectors, which are proven, behind them."""
     size, grid = editor.miner.partition_sectors, editor.deadline_at(index, 0).quantization
     partitions = list(kept)
     for sector in sorted(live, key=lambda one: one.number):

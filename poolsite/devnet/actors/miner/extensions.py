@@ -67,7 +67,7 @@ def extend_expiration(call: Call) -> bytes:
 
 
 def _claims_check(call: Call, wish: SectorClaim, expiration: int) -> ClaimedSpace:
-    """The verified bytes that a sector's claims hold.  Raises ActorError 16, 18."""
+    """Return the verified bytes that a sector's claims hold.  Raises ActorError 16, 18."""
     numbers = (*wish.maintain_claims, *wish.drop_claims)
     claims: list[DataClaim | None] = [call.draft.get(data_claims_of(call.receiver), at) for at in numbers]
     found = [claim for claim in claims if claim is not None]
@@ -134,7 +134,7 @@ def _sector(editor: MinerStateEditor, number: int) -> Sector:
 def _extended(
     call: Call, sector: Sector, expiration: int, *, size: int, spaces: dict[int, ClaimedSpace]
 ) -> Sector:
-    """The sector with its new end, its weights as seen from now on, and the daily fee of its new power."""
+    """Return the sector with its new end, its weights from now on, and the daily fee of its new power."""
     now = call.epoch
     if sector.expiration < now:
         raise forbidden(f"cannot extend expiration for expired sector {sector.number} at {sector.expiration}")
@@ -166,7 +166,7 @@ def _extended(
 
 
 def _kept_space(sector: Sector, space: ClaimedSpace | None, *, now: int) -> int:
-    """Verified bytes that stay; all claims of the sector must be declared.  Raises ActorError 16, 18."""
+    """Return the verified bytes that stay; all claims must be declared.  Raises ActorError 16, 18."""
     if space is None:
         raise bad_argument(
             f"claim missing from declaration for sector {sector.number} with non-zero verified deal weight "

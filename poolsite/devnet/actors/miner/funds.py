@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def balance_of(draft: Draft, miner_id: int) -> int:
-    """The actor's whole balance."""
+    """Return the actor's whole balance."""
     actor = actor_get(draft, miner_id)
     return 0 if actor is None else actor.balance
 
@@ -32,12 +32,12 @@ def unlocked(miner: Miner, balance: int) -> int:
 
 
 def available(miner: Miner, balance: int) -> int:
-    """What may be withdrawn; negative in debt."""
+    """Return what may be withdrawn; negative in debt."""
     return unlocked(miner, balance) - miner.debt
 
 
 def debt_payable(draft: Draft, miner_id: int, miner: Miner) -> tuple[Miner, int]:
-    """The miner with as much of its debt paid as can be, vesting funds first, and what that takes."""
+    """Return the miner with as much of its debt paid as can be, vesting funds first, and what that takes."""
     balance = balance_of(draft, miner_id)
     miner, from_vesting = vesting_take(miner, miner.debt)
     from_balance = max(0, min(unlocked(miner, balance) - from_vesting, miner.debt - from_vesting))

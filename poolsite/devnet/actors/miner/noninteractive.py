@@ -59,7 +59,7 @@ def _check_count(count: int) -> None:
 
 
 def _check_call(call: Call, editor: MinerStateEditor, params: ProveCommitSectorsNIParams) -> None:
-    """The checks that do not look at the sectors, in the actor's order.  Raises ActorError 16, 18."""
+    """Check what does not look at the sectors, in the actor's order.  Raises ActorError 16, 18."""
     if params.proving_deadline >= call.network.proving.deadlines:
         raise bad_argument(f"proving deadline index {params.proving_deadline} invalid")
     if not is_mutable(editor.deadline_at(params.proving_deadline, call.epoch)):

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def pieces_commitment(manifest: Sequence[PieceActivationManifest], size: int) -> bytes:
-    """The commitment of a manifest's pieces.  Raises ActorError 16 for pieces that do not fit."""
+    """Return the commitment of a manifest's pieces.  Raises ActorError 16 for pieces that do not fit."""
     return commitment_of([(piece.cid, piece.size) for piece in manifest], size)
 
 
 def commitment_of(contents: Sequence[tuple[Cid, int]], size: int) -> bytes:
-    """The commitment of pieces (CID, padded bytes) with zeros behind them to the sector's end.
+    """Return the commitment of pieces (CID, padded bytes) with zeros behind them to the sector's end.
 
     Raises ActorError 16 for pieces that do not fit.
     """

@@ -92,13 +92,13 @@ def _check_proof_type(number: int) -> None:
 
 
 def _type_name(number: int) -> str:
-    """The type as the real actor prints it, for example StackedDRGWindow2KiBV1P1."""
+    """Return the type as the real actor prints it, for example StackedDRGWindow2KiBV1P1."""
     proof = post_proof(number)
     return f"StackedDRGWindow{SIZE_NAMES[proof.sector_size]}V1P1"
 
 
 def _check_submission(call: Call, editor: MinerStateEditor, params: SubmitWindowedPoStParams) -> DeadlineInfo:
-    """The checks against the miner's state and the chain, in the actor's order."""
+    """Check against the miner's state and the chain, in the actor's order; return the open deadline."""
     miner, now = editor.miner, call.epoch
     if params.proofs[0].post_proof != miner.post_proof:
         wanted, got = (_type_name(number) for number in (miner.post_proof, params.proofs[0].post_proof))
@@ -200,7 +200,7 @@ def _verify(
 
 
 def _covered(editor: MinerStateEditor, proven: Proven) -> list[tuple[int, bytes]]:
-    """(number, CommR) of the sectors that a proof covers."""
+    """Return (number, CommR) of the sectors that a proof covers."""
     return [(sector.number, sector.sealed_cid.digest) for sector in editor.sectors(sorted(proven.sectors))]
 
 

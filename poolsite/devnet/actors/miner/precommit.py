@@ -126,7 +126,7 @@ def _check_unique(infos: tuple[SectorPreCommitInfo, ...]) -> None:
 
 
 def _check_info(call: Call, info: SectorPreCommitInfo, *, editor: MinerStateEditor) -> None:
-    """The checks of one sector, in the actor's order."""
+    """Check one sector, in the actor's order."""
     network, now, miner = call.network, call.epoch, editor.miner
     proof = _proof_check(call, info)
     if not info.sealed_cid.data.startswith(COMMR_PREFIX):
@@ -152,7 +152,7 @@ def _check_info(call: Call, info: SectorPreCommitInfo, *, editor: MinerStateEdit
 
 
 def _proof_check(call: Call, info: SectorPreCommitInfo) -> RegisteredSealProof:
-    """The seal proof type, one that the network takes.  Raises ActorError 16."""
+    """Return the seal proof type, one that the network takes.  Raises ActorError 16."""
     if info.sector_number > MAX_SECTOR_NUMBER:
         raise bad_argument(f"sector number {info.sector_number} out of range 0..(2^63-1)")
     try:

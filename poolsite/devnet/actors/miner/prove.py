@@ -209,7 +209,7 @@ def _verify(
 
 
 def _seal(call: Call, candidate: Candidate) -> ProvenSeal:
-    """What the proof of a sector must be about."""
+    """Return what the proof of a sector must be about."""
     row, randomness = candidate.precommit, call.machine.randomness
     entropy = miner_entropy(id_address(call.receiver))
     seed_epoch = row.epoch + call.network.pre_commit_challenge_delay

@@ -45,7 +45,7 @@ MAX_NUMBERS: Final = 25_000
 
 
 def numbers_of(field: BitField) -> tuple[int, ...]:
-    """The members of a set from a call's params.  Raises ActorError 16 if it is too large to look at."""
+    """Return the members of a set from a call's params.  Raises ActorError 16 if it is too large."""
     try:
         return field.numbers(MAX_NUMBERS)
     except BadBitField as error:
@@ -78,7 +78,7 @@ class Reader:
         return found
 
     def sectors(self, numbers: Iterable[int]) -> list[Sector]:
-        """The sectors of these numbers.  Raises ActorError 17 for a missing one."""
+        """Return the sectors of these numbers.  Raises ActorError 17 for a missing one."""
         found = []
         for number in numbers:
             sector = self.sector(number)
@@ -97,7 +97,7 @@ class Reader:
         return found
 
     def proofs_of(self, deadline: int) -> list[tuple[int, int]]:
-        """The keys of a deadline's proofs that may be disputed."""
+        """Return the keys of a deadline's proofs that may be disputed."""
         keys = self.state.keys(posted_proofs_of(self.id))
         return sorted(key for key in keys if isinstance(key, tuple) and key[0] == deadline)
 
@@ -129,16 +129,16 @@ class Reader:
         return raw, quality
 
     def deadline_now(self, epoch: int) -> DeadlineInfo:
-        """The deadline that is open at `epoch`, whatever cron has recorded."""
+        """Return the deadline that is open at `epoch`, whatever cron has recorded."""
         return current_deadline(self.miner.period_start, epoch, self.network.proving)
 
     def deadline_recorded(self, epoch: int) -> DeadlineInfo:
-        """The current deadline as cron has last set it, which is what nodes report."""
+        """Return the current deadline as cron has last set it, which is what nodes report."""
         miner = self.miner
         return deadline_info(miner.period_start, miner.deadline, epoch, self.network.proving)
 
     def deadline_at(self, index: int, epoch: int) -> DeadlineInfo:
-        """A deadline of the current proving period."""
+        """Return a deadline of the current proving period."""
         return deadline_info(self.deadline_now(epoch).period_start, index, epoch, self.network.proving)
 
 

@@ -147,7 +147,7 @@ def _data_claim(
 def _updated(
     call: Call, editor: MinerStateEditor, update: SectorUpdateManifest, *, sector: Sector, verified_size: int
 ) -> Sector:
-    """The sector with its data: its end stays, its weight and pledge are reckoned anew."""
+    """Return the sector with its data: its end stays, its weight and pledge are reckoned anew."""
     now, size = call.epoch, editor.miner.sector_size
     space = sum(piece.size for piece in update.pieces)
     new = replace(

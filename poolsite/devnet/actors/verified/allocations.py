@@ -102,7 +102,7 @@ def _enter(call: Call, client: int, requests: tuple[AllocationRequest, ...]) -> 
 
 
 def _request_check(call: Call, request: AllocationRequest) -> None:
-    """Raises ActorError 16 for an allocation that nobody may have."""
+    """Raise ActorError 16 for an allocation that nobody may have."""
     least, now = size_min(call.network), call.epoch
     if request.size < least:
         raise bad_argument(f"allocation size {request.size} below minimum {least}")

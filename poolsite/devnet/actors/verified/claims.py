@@ -89,7 +89,7 @@ def claim_allocations(call: Call) -> bytes:
 
 
 def _claimable(call: Call, sector: SectorAllocationClaims) -> list[Allocation] | int:
-    """The allocations that a sector claims, or the code of the first that it may not have."""
+    """Return the allocations that a sector claims, or the code of the first that it may not have."""
     found = []
     for claim in sector.claims:
         row: Allocation | None = call.draft.get(allocations_of(claim.client), claim.allocation_id)

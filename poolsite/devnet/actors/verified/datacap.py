@@ -97,17 +97,17 @@ def amount_check(amount: int, name: str) -> None:
 
 
 def tokens(amount: int) -> str:
-    """An amount of tokens as the real actor prints it."""
+    """Return an amount of tokens as the real actor prints it."""
     return f"TokenAmount({fil(amount)})"
 
 
 def identified(actor_id: int) -> str:
-    """An actor as the real one prints it."""
+    """Return an actor as the real one prints it."""
     return f"Address {{ payload: ID({actor_id}) }}"
 
 
 def holder_of(call: Call, address: Address) -> int:
-    """The actor that an address names.  Raises ActorError 16."""
+    """Return the actor that an address names.  Raises ActorError 16."""
     found = resolve_existing(call.draft, address)
     if found is None:
         raise bad_argument(f"failed to resolve address {address}")

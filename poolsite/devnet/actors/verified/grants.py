@@ -124,7 +124,7 @@ def remove_data_cap(call: Call) -> bytes:
 
 
 def _proposal_use(call: Call, verifier: int, client: int) -> int:
-    """The number of a verifier's next request to take from a client, which then is used."""
+    """Return the number of a verifier's next request to take from a client, which then is used."""
     row: Count | None = call.draft.get(REMOVALS, (verifier, client))
     number = 0 if row is None else row.number
     call.draft.put(REMOVALS, (verifier, client), Count(number + 1))

@@ -216,7 +216,7 @@ def _amount(amount: int) -> bytes:
 
 
 def _holder(call: Call, address: Address) -> int:
-    """The actor that an address names.  Raises ActorError 17."""
+    """Return the actor that an address names.  Raises ActorError 17."""
     found = resolve_existing(call.draft, address)
     if found is None:
         text = f"error calling other actor: address could not be resolved: `{address}`"
@@ -225,7 +225,7 @@ def _holder(call: Call, address: Address) -> int:
 
 
 def _holder_made(call: Call, address: Address) -> int:
-    """The actor that an address names; a key's account is made by sending nothing to it."""
+    """Return the actor that an address names; a key's account is made by sending nothing to it."""
     if resolve_existing(call.draft, address) is None:
         nested_call(call, to=address, value=0, method=METHOD_SEND, params=b"")
     return _holder(call, address)

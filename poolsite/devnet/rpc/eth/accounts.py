@@ -39,7 +39,7 @@ def balance(node: Devnet, address: Address, block: BlockName) -> Any:
 
 
 def transaction_count(node: Devnet, address: Address, block: BlockName) -> Any:
-    """The next nonce; what is pending counts if the block is `pending`."""
+    """Return the next nonce; what is pending counts if the block is `pending`."""
     if block.tag == "pending":
         try:
             return hex(node.mempool.next_nonce(address))

@@ -38,13 +38,13 @@ FULL_BLOOM: Final = "0x" + "ff" * BLOOM_BYTES
 
 
 def parent_or_self(node: Devnet, tipset: Tipset) -> Tipset:
-    """The parent; genesis for genesis."""
+    """Return the parent; genesis for genesis."""
     link = node.chain.parent(tipset)
     return tipset if link is None else link.tipset
 
 
 def by_tag(node: Devnet, tag: str) -> Tipset:
-    """The tipset that a tag names.  Raises RpcError."""
+    """Return the tipset that a tag names.  Raises RpcError."""
     head = node.head.tipset
     if tag == "earliest":
         raise RpcError('block param "earliest" is not supported')
@@ -57,7 +57,7 @@ def by_tag(node: Devnet, tag: str) -> Tipset:
 
 
 def by_number(node: Devnet, text: str, *, is_strict: bool) -> Tipset:
-    """The tipset of a tag or a number.  Raises RpcError, for a null round if `is_strict`."""
+    """Return the tipset of a tag or a number.  Raises RpcError, for a null round if `is_strict`."""
     if text in readers.TAGS:
         return by_tag(node, text)
     try:
@@ -79,7 +79,7 @@ def _at_height(node: Devnet, number: int) -> Tipset:
 
 
 def by_hash(node: Devnet, name: bytes) -> Tipset:
-    """The tipset with a hash.  Raises RpcError."""
+    """Return the tipset with a hash.  Raises RpcError."""
     cid = cid_of_digest(name)
     data = node.store.object(cid.data)
     try:
@@ -91,7 +91,7 @@ def by_hash(node: Devnet, name: bytes) -> Tipset:
 
 
 def named(node: Devnet, name: BlockName) -> Tipset:
-    """The tipset of a block parameter.  Raises RpcError."""
+    """Return the tipset of a block parameter.  Raises RpcError."""
     if name.tag:
         return by_tag(node, name.tag)
     if name.number is not None:
@@ -105,12 +105,12 @@ def named(node: Devnet, name: BlockName) -> Tipset:
 
 
 def state_named(node: Devnet, name: BlockName) -> State:
-    """The state after a block's messages.  Raises RpcError."""
+    """Return the state after a block's messages.  Raises RpcError."""
     return node.chain.state_after(named(node, name).key)
 
 
 def block_hash(tipset: Tipset) -> str:
-    """A block's name."""
+    """Return a block's name."""
     return hash_text(tipset.key.cid)
 
 
@@ -152,7 +152,7 @@ def block_json(node: Devnet, tipset: Tipset, *, with_transactions: bool) -> dict
 
 
 def block_number(node: Devnet) -> Any:
-    """The number of `latest`."""
+    """Return the number of `latest`."""
     return hex(parent_or_self(node, node.head.tipset).height)
 
 

@@ -54,7 +54,7 @@ def max_priority_fee(node: Devnet) -> Any:
 
 
 def gas_price(node: Devnet) -> Any:
-    """What a message pays per gas at least: the base fee and a usual premium."""
+    """Return what a message pays per gas at least: the base fee and a usual premium."""
     return hex(node.head.tipset.parent_base_fee + node.estimator.premium(PREMIUM_BLOCKS, node.head.tipset))
 
 
@@ -68,7 +68,7 @@ class HistoryWish:
 
 
 def _wish_read(params: list[Any]) -> HistoryWish:
-    """Raises RpcError."""
+    """Raise RpcError."""
     if not 2 <= len(params) <= 3:
         raise RpcError(f"decoding params: expected 2 or 3 params, got {len(params)}")
     try:
@@ -93,7 +93,7 @@ def _wish_read(params: list[Any]) -> HistoryWish:
 
 
 def fee_history(node: Devnet, params: list[Any]) -> Any:
-    """Base fees, use and premiums of some blocks, oldest first."""
+    """Return base fees, use and premiums of some blocks, oldest first."""
     wish = _wish_read(params)
     newest = by_number(node, wish.newest, is_strict=False)
     fees, oldest = [newest.parent_base_fee], 1
@@ -135,7 +135,7 @@ def _prices_paid(node: Devnet, tipset: Tipset) -> list[tuple[int, int]]:
 
 
 def _rewards(prices: Sequence[tuple[int, int]], percentiles: Sequence[float]) -> list[int]:
-    """The premium at each percentile of the gas that was used."""
+    """Return the premium at each percentile of the gas that was used."""
     if not prices:
         return [MIN_PREMIUM] * len(percentiles)
     used = sum(gas for _, gas in prices)
@@ -150,7 +150,7 @@ def _rewards(prices: Sequence[tuple[int, int]], percentiles: Sequence[float]) ->
 
 
 def call_message(call: EthCall) -> Message:
-    """The message that a call stands for.  Raises RpcError."""
+    """Return the message that a call stands for.  Raises RpcError."""
     if call.sender is None or call.sender == NULL_NAME:
         sender = delegated_address(EAM_NAMESPACE, NULL_NAME)
     else:
@@ -187,7 +187,7 @@ def _applied(node: Devnet, message: Message, tipset: Tipset) -> Applied:
 
 
 def eth_call(node: Devnet, call: EthCall, block: BlockName) -> Any:
-    """What a call returns: nothing, since only contracts return bytes."""
+    """Return what a call returns: nothing, since only contracts return bytes."""
     try:
         message = call_message(call)
     except RpcError as error:
@@ -203,7 +203,7 @@ def eth_call(node: Devnet, call: EthCall, block: BlockName) -> Any:
 
 
 def estimate_gas(node: Devnet, params: list[Any]) -> Any:
-    """A gas limit with which the transaction would go through."""
+    """Return a gas limit with which the transaction would go through."""
     if not 1 <= len(params) <= 2:
         raise RpcError(f"decoding params: expected 1 or 2 params, got {len(params)}")
     try:

@@ -32,7 +32,7 @@ CALLBACK: Final = "eth_subscription"
 
 
 def _height(text: str | None, *, member: str, latest: int) -> int:
-    """Raises RpcError."""
+    """Raise RpcError."""
     if text is None or text in ("", "latest"):
         return latest
     if text == "earliest":
@@ -67,7 +67,7 @@ def _range(node: Devnet, spec: FilterSpec) -> tuple[int, int]:
 
 
 def _checked(node: Devnet, spec: FilterSpec | None, *, method: str) -> tuple[int, int]:
-    """What is wrong with a filter whoever asks.  Raises RpcError."""
+    """Return what is wrong with a filter whoever asks.  Raises RpcError."""
     if spec is None:
         reason = "runtime error: invalid memory address or nil pointer dereference"
         raise panic(f"Filecoin.{method}", reason)

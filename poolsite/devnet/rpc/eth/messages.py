@@ -41,7 +41,7 @@ EMPTY_BLOOM: Final = "0x" + "00" * 256
 
 
 def hash_text(cid: Cid) -> str:
-    """The hash that stands for a CID."""
+    """Return the hash that stands for a CID."""
     return "0x" + cid.digest.hex()
 
 
@@ -59,7 +59,7 @@ def name_text(state: State, address: Address) -> str | None:
 
 
 def transaction_hash_text(node: Devnet, signed: SignedMessage) -> str:
-    """A message's name as a transaction."""
+    """Return a message's name as a transaction."""
     if signed.signature.type == SIG_DELEGATED:
         chain_id = node.network.eth_chain_id
         return "0x" + transaction_of(signed.message, signed.signature, chain_id=chain_id).hash.hex()
@@ -149,7 +149,7 @@ def _called(state: State, message: Message) -> tuple[str | None, bytes]:
 
 
 def _native_input(message: Message) -> bytes:
-    """Method, codec and params as Solidity would pass them."""
+    """Return method, codec and params as Solidity would pass them."""
     params = message.params
     numbers = (message.method, CBOR_CODEC if params else 0, 3 * WORD, len(params))
     head = b"".join(number.to_bytes(WORD, "big") for number in numbers)

@@ -27,7 +27,7 @@ def client_version(node: Devnet) -> Any:
 
 
 def protocol_version(node: Devnet) -> Any:
-    """The network version."""
+    """Return the network version."""
     return hex(node.network.network_version)
 
 
@@ -37,7 +37,7 @@ def accounts(_node: Devnet) -> Any:
 
 
 def syncing(node: Devnet) -> Any:
-    """False, or how far it is."""
+    """Return False, or how far it is."""
     active = sync_state(node)["ActiveSyncs"][0]
     if active["Stage"] == SYNC_COMPLETE:
         return False

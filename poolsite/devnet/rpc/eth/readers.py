@@ -60,7 +60,7 @@ def go_hex(text: str) -> bytes:
 
 
 def go_uint(text: str, base: int) -> int:
-    """What strconv.ParseUint reads.  Raises BadParam with its words."""
+    """Return what strconv.ParseUint reads.  Raises BadParam with its words."""
     if not text or not _DIGITS[base].issuperset(text):
         raise BadParam(f'strconv.ParseUint: parsing "{text}": invalid syntax')
     number = int(text, base)
@@ -70,12 +70,12 @@ def go_uint(text: str, base: int) -> int:
 
 
 def number_text(text: str) -> int:
-    """A number in decimal, or in hex behind 0x.  Raises BadParam."""
+    """Return a number in decimal, or in hex behind 0x.  Raises BadParam."""
     return go_uint(text[2:], 16) if text.startswith("0x") else go_uint(text, 10)
 
 
 def _text(value: Any) -> str:
-    """A string; null is the empty one, as in Go."""
+    """Return a string; null is the empty one, as in Go."""
     return "" if value is None else str(p.TEXT.decode(value))
 
 
@@ -94,12 +94,12 @@ def _sized(value: Any, length: int) -> bytes:
 
 
 def name_read(value: Any) -> bytes:
-    """The 20 bytes of an Ethereum address."""
+    """Return the 20 bytes of an Ethereum address."""
     return _sized(value, ETH_ADDRESS_LEN)
 
 
 def hash_read(value: Any) -> bytes:
-    """The 32 bytes of a block's or transaction's hash."""
+    """Return the 32 bytes of a block's or transaction's hash."""
     return _sized(value, HASH_LEN)
 
 
@@ -110,7 +110,7 @@ def bytes_read(value: Any) -> bytes:
 
 
 def uint_read(value: Any) -> int:
-    """A number in a string, or a number."""
+    """Return a number in a string, or a number."""
     if isinstance(value, str):
         return number_text(value)
     if value is None:
@@ -121,13 +121,13 @@ def uint_read(value: Any) -> int:
 
 
 def _block_text(value: Any) -> str:
-    """A tag or number as text, which lotus takes; venus takes a plain number, too."""
+    """Return a tag or number as text, which lotus takes; venus takes a plain number, too."""
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value) if is_number else str(p.TEXT.decode(value))
 
 
 def big_read(value: Any) -> int:
-    """A number in hex; what is no hex counts as 0, as in Go."""
+    """Return a number in hex; what is no hex counts as 0, as in Go."""
     text = _text(value).replace("0x", "")
     return int(text, 16) if text and _DIGITS[16].issuperset(text) else 0
 
@@ -137,7 +137,7 @@ def _address_read(value: Any) -> Address:
 
 
 def block_name_read(value: Any) -> BlockName:
-    """A block as EIP-1898 names it."""
+    """Return a block as EIP-1898 names it."""
     if value is None:
         return BlockName()
     if isinstance(value, dict):
@@ -161,7 +161,7 @@ def block_name_read(value: Any) -> BlockName:
 
 
 def call_read(value: Any) -> EthCall:
-    """A call; `input` goes before `data`."""
+    """Return a call; `input` goes before `data`."""
     fields = _object(value, "ethtypes.EthCallDecode")
     sender, to = fields.get("from"), fields.get("to")
     data = fields.get("data") if fields.get("input") is None else fields["input"]
@@ -183,7 +183,7 @@ def _object(value: Any, go_type: str) -> dict[str, Any]:
 
 
 def _list_or_one(value: Any, read: Any) -> tuple[bytes, ...]:
-    """A list, or one item that stands for a list; null is none."""
+    """Return a list, or one item that stands for a list; null is none."""
     if value is None:
         return ()
     if isinstance(value, list):

@@ -32,7 +32,7 @@ NO_LIMIT = -1
 
 
 def message_cid(node: Devnet, name: bytes) -> Cid:
-    """The CID behind a transaction's hash: as the index has it, else the hash itself is a message's."""
+    """Return the CID behind a transaction's hash: the index's, else the hash itself is a message's."""
     found = node.store.transaction(name)
     return cid_of_digest(name) if found is None else Cid(found)
 
@@ -75,7 +75,7 @@ def by_transaction_hash(node: Devnet, name: bytes | None) -> Any:
 
 
 def by_transaction_hash_limited(node: Devnet, name: bytes | None, limit: int) -> Any:
-    """The transaction, landed or pending; null for one that nobody knows."""
+    """Return the transaction, landed or pending; null for one that nobody knows."""
     if name is None:
         return None
     cid = message_cid(node, name)
@@ -121,7 +121,7 @@ def receipt(node: Devnet, name: bytes) -> Any:
 
 
 def receipt_limited(node: Devnet, name: bytes, limit: int) -> Any:
-    """The receipt of a landed transaction, null for every other."""
+    """Return the receipt of a landed transaction, null for every other."""
     try:
         found = node.search.find(message_cid(node, name), node.head.tipset, limit=limit)
     except UnknownMessage:
@@ -159,7 +159,7 @@ def _receipts(node: Devnet, tipset: Tipset) -> list[dict[str, Any]]:
 
 
 def cid_by_hash(node: Devnet, name: bytes | None) -> Any:
-    """The message behind a transaction's hash, null if there is none."""
+    """Return the message behind a transaction's hash, null if there is none."""
     if name is None:
         return None
     cid = message_cid(node, name)
@@ -167,6 +167,6 @@ def cid_by_hash(node: Devnet, name: bytes | None) -> Any:
 
 
 def hash_by_cid(node: Devnet, cid: Cid) -> Any:
-    """The transaction hash of a message, null if there is none."""
+    """Return the transaction hash of a message, null if there is none."""
     signed = node.chain.message(cid)
     return None if signed is None else transaction_hash_text(node, signed)

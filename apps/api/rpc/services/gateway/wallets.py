@@ -110,7 +110,7 @@ async def has_wallet(call: Call, signer: Address, accounts: list[str]) -> bool:
 
 
 async def has_wallet_v1(call: Call, account: str, signer: Address) -> bool:
-    """The same in its old form."""
+    """Return the same in its old form."""
     return await has_wallet(call, signer, [account])
 
 
@@ -140,5 +140,5 @@ async def sign(
 
 
 async def sign_v1(call: Call, account: str, signer: Address, to_sign: bytes, meta: dict[str, Json]) -> Json:
-    """The same in its old form."""
+    """Return the same in its old form."""
     return await sign(call, signer, [account], to_sign, meta)
