@@ -131,7 +131,7 @@ class Body:
         return {"type": "http.disconnect"}
 
     async def piece(self) -> dict[str, Any]:
-        """Return the next piece.  Raise Refused."""
+        """Return the next piece.  Raises Refused."""
         if self.is_whole or self.scope["path"].startswith(RPC):
             event = await self.receive()
         else:

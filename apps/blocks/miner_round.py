@@ -371,7 +371,7 @@ class MinerRound:
         return False
 
     async def _elect_again(self, info: BaseInfo, election: ElectionProof) -> tuple[BaseInfo, ElectionProof]:
-        """Return base info and election on the new base.  Raise BaseChanged if the proof is none there."""
+        """Return base info and election on the new base.  Raises BaseChanged if the proof is none there."""
         again = await self.context.nodes.base_info(
             self.address, self.context.epoch, self.base.key, until=self.context.times.sign_until
         )
@@ -385,7 +385,7 @@ class MinerRound:
         return again, ElectionProof(wins, election.vrf_proof)
 
     async def _create(self, template: BlockTemplate) -> BlockMsg:
-        """Have a node make the block; without messages rather than not at all.  Raise NodeRefused."""
+        """Have a node make the block; without messages rather than not at all.  Raises NodeRefused."""
         nodes, until = self.context.nodes, self.context.times.sign_until
         try:
             block = await nodes.block_create(template, until=until)
@@ -424,7 +424,7 @@ class MinerRound:
         return block
 
     async def _submit(self, block: BlockMsg) -> None:
-        """Submit until a node took it.  Raise NodeRefused, NodeUnavailable."""
+        """Submit until a node took it.  Raises NodeRefused, NodeUnavailable."""
         until = self.context.times.submit_until
         while True:
             try:

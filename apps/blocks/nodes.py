@@ -52,7 +52,7 @@ class BlockNodes:
     async def ask(self, read: Callable[[Json], T], method: str, *params: Json, until: float) -> T:
         """Call the first node that answers; `until` is a moment of the clock.
 
-        Raise NodeRefused, NodeUnavailable.
+        Raises NodeRefused, NodeUnavailable.
         """
         left_s = max(until - time.time(), LEAST_S)
         client = ChainClient(self.links, limit_s=left_s / max(len(self.links), 1))

@@ -57,7 +57,7 @@ class BlockProviders:
     async def sign(
         self, worker: Address, to_sign: bytes, *, account: str, meta_type: str, until: float
     ) -> Signature:
-        """Have the worker's key sign.  Raise SignerAway, SignerRefused."""
+        """Have the worker's key sign.  Raises SignerAway, SignerRefused."""
         request = WalletSignRequest(str(worker), (account,), to_sign, meta_type)
         asked = HubRequest(
             wallet_route(str(worker)), (account,), "WalletSign", request.payload(), is_repeatable=True
@@ -75,7 +75,7 @@ class BlockProviders:
     async def prove(
         self, actor_id: int, request: Json, *, account: str, until: float
     ) -> tuple[PoStProof, ...]:
-        """Have a WinningPoSt computed.  Raise ProofTimeout, ProofRefused."""
+        """Have a WinningPoSt computed.  Raises ProofTimeout, ProofRefused."""
         asked = HubRequest(proof_route(actor_id), (account,), "ComputeProof", request, is_repeatable=True)
         try:
             answer = await self.hub.request(asked, deadline=Deadline(until - time.time()))

@@ -375,7 +375,7 @@ def rounds_undrawn(miners: Sequence[Miner], *, since: datetime) -> list[Undrawn]
 
 
 def round_get(viewer: Principal, uuid: str) -> Round:
-    """Return one round of a miner that the viewer may see.  Raise NotFound."""
+    """Return one round of a miner that the viewer may see.  Raises NotFound."""
     rows = Round.objects.select_related("miner", "block").filter(miner__in=miners_visible(viewer))
     row = rows.filter(uuid=uuid).first()
     if row is None:

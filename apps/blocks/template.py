@@ -41,7 +41,7 @@ class Base:
 
 
 def base_from_json(value: Json) -> Base:
-    """Read a tipset.  Raise ValueError or its kin."""
+    """Read a tipset.  Raises ValueError or its kin."""
     tipset = tipset_from_json(value)
     ticket = tipset.min_ticket
     return Base(
@@ -80,7 +80,7 @@ class BaseInfo:
 
 
 def base_info_from_json(value: Json) -> BaseInfo | None:
-    """Read MiningBaseInfo; None where the node has none for the miner.  Raise ValueError or its kin."""
+    """Read MiningBaseInfo; None where the node has none for the miner.  Raises ValueError or its kin."""
     if value is None:
         return None
     entries = tuple(from_json(BeaconEntry, entry) for entry in value["BeaconEntries"] or ())

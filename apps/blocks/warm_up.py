@@ -58,7 +58,7 @@ class WarmUp:
     reason: str = ""
 
     def step(self, name: str, work: Callable[[], Any]) -> Any:
-        """Do one step.  Raise WarmUpFailed."""
+        """Do one step.  Raises WarmUpFailed."""
         began = time.monotonic()
         try:
             result = work()
@@ -70,7 +70,7 @@ class WarmUp:
 
 
 def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
-    """Go the way of a win; the result says where it ended.  Raise NothingToProve without an active sector."""
+    """Go the way of a win; return where it ended.  Raises NothingToProve without an active sector."""
     actor_id = miner.actor_id
     if actor_id is None:
         raise NothingToProve(gettext("the miner is not on the chain yet"))
@@ -87,7 +87,7 @@ def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
 
 
 def base_info_of(actor_id: int) -> tuple[BaseInfo | None, int]:
-    """Return what the miner would know at the next epoch, and that epoch.  Raise NodeRefused."""
+    """Return what the miner would know at the next epoch, and that epoch.  Raises NodeRefused."""
     client = chain_client()
     base = client.ask(base_from_json, "ChainHead")
     epoch = base.height + 1

@@ -57,7 +57,7 @@ class Winner:
 def winners_count(miner: Miner, *, first: int, last: int) -> Winner:
     """Draw each epoch from `first` + 1 to `last` + 1 again.
 
-    Raise BadValue for epochs that the chain has not reached, or more than EPOCHS_MAX.
+    Raises BadValue for epochs that the chain has not reached, or more than EPOCHS_MAX.
     """
     client = chain_client()
     height = client.chain_head().height

@@ -42,7 +42,7 @@ def miners_visible(viewer: Principal) -> QuerySet[Miner]:
 def miner_get(viewer: Principal, address: str) -> Miner:
     """Return a miner by its f0 or f2 address, or by its UUID, which it has before its actor exists.
 
-    Raise MinerUnknown, also for a miner that the viewer may not see.
+    Raises MinerUnknown, also for a miner that the viewer may not see.
     """
     row = miners_visible(viewer).filter(_named(address)).first()
     if row is None:

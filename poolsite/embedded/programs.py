@@ -30,7 +30,7 @@ def postgres_programs() -> Path:
 
 
 def redis_program() -> Path:
-    """Return the binary of Valkey, or of a system's Redis.  Raise ProgramMissing."""
+    """Return the binary of Valkey, or of a system's Redis.  Raises ProgramMissing."""
     program = server_program()
     if program is None:
         raise ProgramMissing(

@@ -27,6 +27,7 @@ DELEGATED: Final = 4
 
 MAINNET_PREFIX: Final = "f"
 TESTNET_PREFIX: Final = "t"
+"""First letters of an address's text, which names the network and is no part of the address."""
 UNDEF_TEXT: Final = "<empty>"
 """How Go prints the undefined address."""
 
@@ -43,10 +44,13 @@ MAX_TEXT_LEN: Final = 115
 MAX_ID: Final = (1 << 63) - 1
 """Largest actor number."""
 MAX_ID_DIGITS: Final = 19
+"""Decimal digits of `MAX_ID`."""
 MAX_NAMESPACE_DIGITS: Final = 20
+"""Decimal digits of the largest namespace, 2^64 - 1."""
 EAM_NAMESPACE: Final = 10
 """Namespace of Ethereum addresses (f410f...)."""
 ETH_ADDRESS_LEN: Final = 20
+"""Bytes of an Ethereum address."""
 
 _UNDEF_PROTOCOL: Final = -1
 
@@ -85,21 +89,21 @@ class Address:
 
     @property
     def actor_id(self) -> int:
-        """Return the actor ID.  Raise BadAddress unless the address is f0."""
+        """Return the actor ID.  Raises BadAddress unless the address is f0."""
         if self.protocol != ID:
             raise BadAddress("cannot get id from non id address")
         return uvarint_read(self.payload, 0)[0]
 
     @property
     def namespace(self) -> int:
-        """Return the namespace of an f4 address.  Raise BadAddress for other kinds."""
+        """Return the namespace of an f4 address.  Raises BadAddress for other kinds."""
         if self.protocol != DELEGATED:
             raise BadAddress("unknown address protocol")
         return uvarint_read(self.payload, 0)[0]
 
     @property
     def subaddress(self) -> bytes:
-        """Return the name within the namespace of an f4 address.  Raise BadAddress for other kinds."""
+        """Return the name within the namespace of an f4 address.  Raises BadAddress for other kinds."""
         if self.protocol != DELEGATED:
             raise BadAddress("unknown address protocol")
         return self.payload[uvarint_read(self.payload, 0)[1] :]
@@ -125,7 +129,7 @@ def address_to_bytes(address: Address) -> bytes:
 
 @functools.lru_cache(maxsize=8192)
 def address_from_bytes(data: bytes) -> Address:
-    """Read an address from its bytes.  Empty bytes are the undefined address.  Raise BadAddress."""
+    """Read an address from its bytes.  Empty bytes are the undefined address.  Raises BadAddress."""
     if not data:
         return UNDEF
     if len(data) == 1:
@@ -154,7 +158,7 @@ def _hashed_text(address: Address) -> str:
 def address_parse(text: str) -> Address:
     """Read an address from text with either prefix.  Empty text is the undefined address.
 
-    Raise BadAddress with Go's text.
+    Raises BadAddress with Go's text.
     """
     if text in ("", UNDEF_TEXT):
         return UNDEF
@@ -180,7 +184,7 @@ def address_parse(text: str) -> Address:
 
 
 def id_address(number: int) -> Address:
-    """Return the f0 address of actor `number`.  Raise BadAddress outside 0 .. 2^63-1."""
+    """Return the f0 address of actor `number`.  Raises BadAddress outside 0 .. 2^63-1."""
     if not 0 <= number <= MAX_ID:
         raise BadAddress("invalid address payload")
     return Address(ID, uvarint_write(number))

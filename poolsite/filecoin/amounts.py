@@ -45,7 +45,7 @@ def amount_to_bytes(amount: int) -> bytes:
 
 
 def amount_from_bytes(data: bytes) -> AttoFil:
-    """Read the CBOR payload.  Raise BadAmount on another sign byte or on more than 128 bytes."""
+    """Read the CBOR payload.  Raises BadAmount on another sign byte or on more than 128 bytes."""
     if not data:
         return AttoFil(0)
     if len(data) > BIG_INT_MAX_SERIALIZED_LEN or data[0] > 1:
@@ -55,7 +55,7 @@ def amount_from_bytes(data: bytes) -> AttoFil:
 
 
 def amount_parse(text: str) -> AttoFil:
-    """Read the JSON form, a decimal string of attoFIL.  Raise BadAmount."""
+    """Read the JSON form, a decimal string of attoFIL.  Raises BadAmount."""
     digits = text[1:] if text[:1] == "-" else text
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 400:
         raise BadAmount(f"not a decimal number: {text[:40]!r}")
@@ -65,7 +65,7 @@ def amount_parse(text: str) -> AttoFil:
 def fil_parse(text: str) -> AttoFil:
     """Read an amount as people write it: `1.5`, `1.5 FIL`, `20 nanoFIL`, `3 attoFIL`.
 
-    Raise BadAmount on other text, and on more digits than the unit has.
+    Raises BadAmount on other text, and on more digits than the unit has.
     """
     match = _AMOUNT_TEXT.fullmatch(text.strip())
     if match is None or len(text) > 100:

@@ -65,14 +65,14 @@ class BitField:
         return BitField(tuple((max(start, number), end) for start, end in self.ranges if end > number))
 
     def numbers(self, limit: int) -> tuple[int, ...]:
-        """Return all members.  Raise BadBitField if there are more than `limit`."""
+        """Return all members.  Raises BadBitField if there are more than `limit`."""
         if len(self) > limit:
             raise BadBitField(f"too many items: {len(self)}, limit {limit}")
         return tuple(self)
 
     @property
     def first(self) -> int:
-        """Return the smallest member.  Raise BadBitField on the empty set."""
+        """Return the smallest member.  Raises BadBitField on the empty set."""
         if not self.ranges:
             raise BadBitField("no bits set")
         return self.ranges[0][0]
@@ -100,7 +100,7 @@ def _combine(a: BitField, b: BitField, *, keep: Any) -> BitField:
 
 
 def bitfield_of(numbers: Iterable[int]) -> BitField:
-    """Return the set of `numbers`, in any order.  Raise BadBitField on one outside 0 .. 2^64-1."""
+    """Return the set of `numbers`, in any order.  Raises BadBitField on one outside 0 .. 2^64-1."""
     ranges: list[list[int]] = []
     for number in sorted(set(numbers)):
         if not 0 <= number <= MAX_NUMBER:
@@ -200,7 +200,7 @@ def _run_bits(run: int) -> tuple[int, int]:
 
 
 def bitfield_from_bytes(data: bytes) -> BitField:
-    """Read RLE+.  Raise BadBitField on another version, an overflow, or a last byte of zeros."""
+    """Read RLE+.  Raises BadBitField on another version, an overflow, or a last byte of zeros."""
     if not data:
         return EMPTY
     if len(data) > MAX_ENCODED_LEN:
@@ -254,7 +254,7 @@ def bitfield_to_json(field: BitField) -> list[int]:
 
 
 def bitfield_from_json(value: Any) -> BitField:
-    """Read the array of run lengths.  Raise BadField."""
+    """Read the array of run lengths.  Raises BadField."""
     if not isinstance(value, list) or any(not isinstance(r, int) or isinstance(r, bool) for r in value):
         raise BadField("", "a bitfield must be a list of run lengths")
     try:

@@ -207,7 +207,7 @@ def tipset_key_to_cbor(key: TipsetKey) -> bytes:
 
 
 def tipset_key_from_bytes(data: bytes) -> TipsetKey:
-    """Read concatenated block CIDs.  Raise BadCid."""
+    """Read concatenated block CIDs.  Raises BadCid."""
     return TipsetKey(tuple(cid_from_bytes(data[at : at + CID_LEN]) for at in range(0, len(data), CID_LEN)))
 
 
@@ -217,7 +217,7 @@ def tipset_key_to_json(key: TipsetKey) -> list[dict[str, str] | None]:
 
 
 def tipset_key_from_json(value: Any) -> TipsetKey:
-    """Read the JSON array of CIDs; null and [] give the empty key.  Raise BadField, BadCid."""
+    """Read the JSON array of CIDs; null and [] give the empty key.  Raises BadField, BadCid."""
     if value is None:
         return TipsetKey()
     if not isinstance(value, list):
@@ -285,7 +285,7 @@ class Tipset:
 def tipset_new(blocks: Iterable[BlockHeader]) -> Tipset:
     """Return the tipset of blocks, ordered by ticket, then by CID.
 
-    Raise BadTipset.  The refusals of no block, heights and parents are those of lotus chain/types/tipset.go
+    Raises BadTipset.  The refusals of no block, heights and parents are those of lotus chain/types/tipset.go
     NewTipSet; the others check what its block validation makes sure of (the state, receipts, weight and base
     fee follow from the parents, and two blocks of one miner are a consensus fault).
     """
@@ -327,7 +327,7 @@ def tipset_to_json(tipset: Tipset) -> dict[str, Any]:
 def tipset_from_json(value: Any) -> Tipset:
     """Read lotus' JSON object; the height and the order follow from the blocks.
 
-    Raise BadField, BadTipset.  An object whose Cids are not those of its blocks is refused: it would poison
+    Raises BadField, BadTipset.  An object whose Cids are not those of its blocks is refused: it would poison
     caches that are keyed by CID.
     """
     if not isinstance(value, dict) or not isinstance(value.get("Blocks"), list):

@@ -21,10 +21,12 @@ TEXT: Final = 3
 ARRAY: Final = 4
 MAP: Final = 5
 TAG: Final = 6
+"""Major types: the upper three bits of a header's first byte (RFC 8949, section 3.1)."""
 
 NULL: Final = b"\xf6"
 FALSE: Final = b"\xf4"
 TRUE: Final = b"\xf5"
+"""Simple values, one byte each (RFC 8949, section 3.3)."""
 CID_TAG: Final = 42
 """The only tag of dag-cbor."""
 MAX_ARRAY_LEN: Final = 8192
@@ -141,7 +143,7 @@ def _encode_derived(value: Any) -> bytes:
 
 
 def decode(data: bytes) -> Any:
-    """Decode one object that fills `data`; lists become lists.  Raise BadCbor."""
+    """Decode one object that fills `data`; lists become lists.  Raises BadCbor."""
     value, end = value_read(data, 0)
     if end != len(data):
         raise BadCbor(f"{len(data) - end} trailing bytes")

@@ -71,7 +71,7 @@ def cid_of_digest(digest: bytes) -> Cid:
 
 
 def cid_from_bytes(data: bytes) -> Cid:
-    """Read a binary CID that fills `data`.  Raise BadCid."""
+    """Read a binary CID that fills `data`.  Raises BadCid."""
     if not data or len(data) > MAX_CID_LEN:
         raise BadCid("invalid cid: cid too short" if not data else "invalid cid: too long")
     if data[:6] == DAG_CBOR_PREFIX and len(data) == 38:
@@ -99,7 +99,7 @@ def cid_format(cid: Cid) -> str:
 
 @functools.lru_cache(maxsize=8192)
 def cid_parse(text: str) -> Cid:
-    """Read multibase text.  Raise BadCid."""
+    """Read multibase text.  Raises BadCid."""
     if len(text) < 2:
         raise BadCid("invalid cid: cid too short")
     if text[0] not in "bB" or len(text) > 2 * MAX_CID_LEN:
@@ -125,27 +125,27 @@ def cid_digest(cid: Cid) -> bytes:
 
 
 def commr_cid(comm_r: bytes) -> Cid:
-    """Return the CID of a sealed sector's commitment.  Raise BadCid unless it is a field element."""
+    """Return the CID of a sealed sector's commitment.  Raises BadCid unless it is a field element."""
     return Cid(COMMR_PREFIX + _scalar(comm_r))
 
 
 def commd_cid(comm_d: bytes) -> Cid:
     """Return the CID of unsealed data or of a piece (the same form).
 
-    Raise BadCid unless it is such a hash.
+    Raises BadCid unless it is such a hash.
     """
     return Cid(COMMD_PREFIX + _commitment(comm_d))
 
 
 def cid_to_commr(cid: Cid) -> bytes:
-    """Return the commitment inside a sealed CID.  Raise BadCid for another kind."""
+    """Return the commitment inside a sealed CID.  Raises BadCid for another kind."""
     if not cid.data.startswith(COMMR_PREFIX):
         raise BadCid("sealed CID had wrong prefix")
     return _scalar(cid.data[len(COMMR_PREFIX) :])
 
 
 def cid_to_commd(cid: Cid) -> bytes:
-    """Return the commitment inside an unsealed or piece CID.  Raise BadCid for another kind."""
+    """Return the commitment inside an unsealed or piece CID.  Raises BadCid for another kind."""
     if not cid.data.startswith(COMMD_PREFIX):
         raise BadCid("unsealed CID had wrong prefix")
     return _commitment(cid.data[len(COMMD_PREFIX) :])
@@ -157,7 +157,7 @@ def cid_to_json(cid: Cid | None) -> dict[str, str] | None:
 
 
 def cid_from_json(value: Any) -> Cid | None:
-    """Read the JSON form.  Raise BadCid."""
+    """Read the JSON form.  Raises BadCid."""
     if value is None:
         return None
     if not isinstance(value, dict) or not isinstance(value.get("/"), str):

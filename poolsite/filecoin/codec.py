@@ -106,7 +106,7 @@ class Struct(Generic[T]):
         return b"".join(parts)
 
     def decode(self, data: bytes) -> T:
-        """Read one object that fills `data`.  Raise BadCbor."""
+        """Read one object that fills `data`.  Raises BadCbor."""
         value, end = self.decode_at(data, 0)
         if end != len(data):
             raise BadCbor(f"{len(data) - end} trailing bytes")
@@ -141,7 +141,7 @@ class Struct(Generic[T]):
         return {f.json: f.kind.to_json(getattr(value, f.attr)) for f in self.fields if f.in_json}
 
     def from_json(self, value: Json) -> T:
-        """Read the JSON object; unknown members are ignored as Go does.  Raise BadField."""
+        """Read the JSON object; unknown members are ignored as Go does.  Raises BadField."""
         if self.bare:
             value = {self.fields[0].json: value}
         if not isinstance(value, dict):
@@ -158,7 +158,7 @@ class Struct(Generic[T]):
 
 
 def struct_of(cls: type[T]) -> Struct[T]:
-    """Return the table of a dataclass.  Raise KeyError if it has none."""
+    """Return the table of a dataclass.  Raises KeyError if it has none."""
     return _STRUCTS[cls]
 
 
@@ -173,7 +173,7 @@ def to_cbor(value: Any) -> bytes:
 
 
 def from_cbor(cls: type[T], data: bytes) -> T:
-    """Read one object of class `cls` that fills `data`.  Raise BadCbor."""
+    """Read one object of class `cls` that fills `data`.  Raises BadCbor."""
     return struct_of(cls).decode(data)
 
 
@@ -183,7 +183,7 @@ def to_json(value: Any) -> Json:
 
 
 def from_json(cls: type[T], value: Json) -> T:
-    """Read the JSON form of class `cls`.  Raise BadField."""
+    """Read the JSON form of class `cls`.  Raises BadField."""
     return struct_of(cls).from_json(value)
 
 
@@ -206,6 +206,7 @@ class _NotInJson:
 
 
 NOT_IN_JSON: Final = _NotInJson()
+"""Annotation of such a field."""
 
 _INITIALS: Final = {
     "bls": "BLS",

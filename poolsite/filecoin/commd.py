@@ -45,7 +45,7 @@ def comm_d_from_pieces(sector_bytes: int, pieces: Sequence[Piece]) -> bytes:
     """Join the commitments of `pieces`, in order, with zero pieces wherever alignment leaves a gap.
 
     The last piece is not extended to the sector's end: pieces that cover less give the commitment of the
-    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full. Raise BadPiece
+    smaller tree, as in rust-fil-proofs; callers append zero pieces until the sector is full. Raises BadPiece
     with the reference implementation's text.
     """
     if not pieces:

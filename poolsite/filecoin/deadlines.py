@@ -160,7 +160,7 @@ def deadline_to_json(info: DeadlineInfo) -> dict[str, int]:
 
 
 def deadline_from_json(value: Any) -> DeadlineInfo:
-    """Read that JSON object, with the network's proving times.  Raise BadField."""
+    """Read that JSON object, with the network's proving times.  Raises BadField."""
     if not isinstance(value, dict):
         raise BadField("", "a deadline must be an object")
 
@@ -250,7 +250,7 @@ def deadlines_assign(
 
     One sector after another goes where it (1) makes the fewest partitions counting live sectors, (2) the
     fewest counting all, (3) opens no new partition, then into the fuller open one, (4) to the fewest live
-    sectors, (5) to the lowest index.  Raise NoDeadline.  Source: builtin-actors
+    sectors, (5) to the lowest index.  Raises NoDeadline.  Source: builtin-actors
     actors/miner/src/deadline_assignment.rs.
     """
     state = [DeadlineLoad(load.index, load.live_sectors, load.total_sectors) for load in loads]

@@ -24,6 +24,7 @@ MAX_WIN_COUNT: Final = 3 * BLOCKS_PER_EPOCH
 """Most wins of one miner in one epoch."""
 WEIGHT_RATIO_NUM: Final = 1
 WEIGHT_RATIO_DEN: Final = 2
+"""With all its expected wins a tipset weighs so much of its power's logarithm more."""
 PRECISION: Final = 256
 """Bits behind the point in Q.256 numbers."""
 
@@ -129,7 +130,7 @@ def vrf_verify(worker: Address, randomness: bytes, proof: bytes) -> None:
 def tipset_weight(parent_weight: int, *, total_power: int, win_counts: Sequence[int]) -> int:
     """Return the weight of the chain that ends in a tipset whose blocks won `win_counts` times.
 
-    `total_power` is the network's quality-adjusted power in the state that the tipset builds on. Raise
+    `total_power` is the network's quality-adjusted power in the state that the tipset builds on. Raises
     BadElection if there is none.
     """
     if total_power <= 0:

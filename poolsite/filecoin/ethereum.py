@@ -48,10 +48,12 @@ HOMESTEAD_V: Final = (27, 28)
 EIP155_V: Final = 35
 """V of a legacy transaction for network N is 35 + 2 N, or one more."""
 MAX_INT_BYTES: Final = 8
+"""Longest integer of a transaction that is no amount, in bytes."""
 CURVE_ORDER: Final = 0xFFFFFFFF_FFFFFFFF_FFFFFFFF_FFFFFFFE_BAAEDCE6_AF48A03B_BFD25E8C_D0364141
 """Order of secp256k1.  Source: SEC 2, section 2.4.1."""
 FIELDS_1559: Final = 12
 FIELDS_LEGACY: Final = 9
+"""Members of a transaction's RLP list, those of its signature included."""
 
 
 class BadTransaction(ValueError):
@@ -108,7 +110,7 @@ class Transaction:
 
     @property
     def signature(self) -> Signature:
-        """Return the signature as the message carries it.  Raise BadTransaction."""
+        """Return the signature as the message carries it.  Raises BadTransaction."""
         body = _word(self.r) + _word(self.s)
         if self.type == EIP1559:
             data = body + bytes((self.v,))
@@ -129,7 +131,7 @@ class Transaction:
 
 
 def transaction_parse(raw: bytes, *, chain_id: int) -> Transaction:
-    """Read a signed transaction for a network.  Raise BadTransaction with lotus' text."""
+    """Read a signed transaction for a network.  Raises BadTransaction with lotus' text."""
     if not raw:
         raise BadTransaction("empty data")
     if raw[0] == 1:
@@ -227,14 +229,14 @@ def _int_bytes(number: int) -> bytes:
 
 
 def _word(number: int) -> bytes:
-    """Return a number in 32 bytes.  Raise BadTransaction."""
+    """Return a number in 32 bytes.  Raises BadTransaction."""
     if number >= 1 << 256:
         raise BadTransaction("failed to get signature: signature is not 65 bytes")
     return number.to_bytes(32, "big")
 
 
 def sender_recover(transaction: Transaction) -> Address:
-    """Return the f410 address whose key signed.  Raise BadTransaction."""
+    """Return the f410 address whose key signed.  Raises BadTransaction."""
     try:
         public = secp256k1_recover(transaction.recoverable, keccak256(transaction.unsigned_bytes))
     except BadSignature as error:
@@ -245,7 +247,7 @@ def sender_recover(transaction: Transaction) -> Address:
 
 
 def transaction_to_message(transaction: Transaction, *, chain_id: int) -> SignedMessage:
-    """Return the message that stands for a transaction.  Raise BadTransaction with lotus' text."""
+    """Return the message that stands for a transaction.  Raises BadTransaction with lotus' text."""
     try:
         sender = sender_recover(transaction)
     except BadTransaction as error:
@@ -267,7 +269,7 @@ def transaction_to_message(transaction: Transaction, *, chain_id: int) -> Signed
 
 
 def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
-    """Return the EIP-1559 transaction that a delegated sender signs.  Raise BadTransaction."""
+    """Return the EIP-1559 transaction that a delegated sender signs.  Raises BadTransaction."""
     return Transaction(
         type=EIP1559,
         chain_id=chain_id,
@@ -282,7 +284,7 @@ def transaction_unsigned(message: Message, *, chain_id: int) -> Transaction:
 
 
 def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> Transaction:
-    """Return the transaction that a signed message stands for.  Raise BadTransaction with lotus' text."""
+    """Return the transaction that a signed message stands for.  Raises BadTransaction with lotus' text."""
     if signature.type != SIG_DELEGATED:
         raise BadTransaction(f"signature is not delegated type, is type: {signature.type}")
     plain, data = transaction_unsigned(message, chain_id=chain_id), signature.data
@@ -312,12 +314,12 @@ def transaction_of(message: Message, signature: Signature, *, chain_id: int) -> 
 
 
 def signing_bytes(message: Message, *, chain_id: int) -> bytes:
-    """Return the unsigned transaction whose keccak-256 a delegated key signs.  Raise BadTransaction."""
+    """Return the unsigned transaction whose keccak-256 a delegated key signs.  Raises BadTransaction."""
     return transaction_unsigned(message, chain_id=chain_id).unsigned_bytes
 
 
 def transaction_hash(message: Message, signature: Signature, *, chain_id: int) -> bytes:
-    """Return the hash by which Ethereum tools know the message.  Raise BadTransaction."""
+    """Return the hash by which Ethereum tools know the message.  Raises BadTransaction."""
     return transaction_of(message, signature, chain_id=chain_id).hash
 
 

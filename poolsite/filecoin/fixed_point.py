@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PRECISION: Final = 128
 """Bits behind the point."""
 ONE: Final = 1 << PRECISION
+"""1.0 in Q.128."""
 LN_2: Final = 235865763225513294137944142764154484399
 """Natural logarithm of 2."""
 VELOCITY_EPSILON: Final = 302231454903657293676544

@@ -25,14 +25,14 @@ class BadPadding(ValueError):
 
 
 def padded_bytes(unpadded_bytes: int) -> int:
-    """Return the size after padding.  Raise BadPadding unless `unpadded_bytes` is a multiple of 127."""
+    """Return the size after padding.  Raises BadPadding unless `unpadded_bytes` is a multiple of 127."""
     if unpadded_bytes < 0 or unpadded_bytes % RAW_BLOCK_BYTES:
         raise BadPadding(f"{unpadded_bytes} bytes are not a multiple of {RAW_BLOCK_BYTES}")
     return unpadded_bytes // RAW_BLOCK_BYTES * PADDED_BLOCK_BYTES
 
 
 def unpadded_bytes(padded: int) -> int:
-    """Return the size before padding.  Raise BadPadding unless `padded` is a multiple of 128."""
+    """Return the size before padding.  Raises BadPadding unless `padded` is a multiple of 128."""
     if padded < 0 or padded % PADDED_BLOCK_BYTES:
         raise BadPadding(f"{padded} bytes are not a multiple of {PADDED_BLOCK_BYTES}")
     return padded // PADDED_BLOCK_BYTES * RAW_BLOCK_BYTES
@@ -50,7 +50,7 @@ def fr32_pad(raw: bytes) -> bytes:
 
 
 def fr32_unpad(padded: bytes) -> bytes:
-    """Undo `fr32_pad` on whole blocks.  Raise BadPadding on a partial block."""
+    """Undo `fr32_pad` on whole blocks.  Raises BadPadding on a partial block."""
     unpadded_bytes(len(padded))
     raw = bytearray()
     for at in range(0, len(padded), PADDED_BLOCK_BYTES):

@@ -23,6 +23,7 @@ VERIFY_POST_BASE: Final = 117_680_921
 VERIFY_POST_SECTOR: Final = 43_780
 """Verifying a window PoSt: base and each challenged sector."""
 VERIFY_CONSENSUS_FAULT: Final = 516_422
+"""Verifying two blocks that are said to be a consensus fault."""
 FAIL_EARLY: Final = 700_000
 """Actor gas of a call refused at caller or parameters."""
 FAIL_STATE: Final = 3_300_000
@@ -30,6 +31,7 @@ FAIL_STATE: Final = 3_300_000
 VALUE_TRANSFER: Final = 481_000
 """Moving money to another actor that exists."""
 VALUE_TO_SELF: Final = 6_000
+"""Moving money from an actor to itself."""
 NOTIFY_MARKET: Final = 8 * M
 """Telling the market of a sector's pieces."""
 

@@ -79,12 +79,12 @@ def token_sign(claims: Claims, secret: bytes) -> str:
 
 
 def token_verify(token: str, secret: bytes) -> Claims:
-    """Return the claims of a token with a good signature.  Raise BadToken."""
+    """Return the claims of a token with a good signature.  Raises BadToken."""
     return _claims(_payload(token, secret, _SIGNATURE_ONLY))
 
 
 def token_claims(token: str) -> Claims:
-    """Return the claims without checking the signature, to show whose token it is.  Raise BadToken."""
+    """Return the claims without checking the signature, to show whose token it is.  Raises BadToken."""
     return _claims(_payload(token, b"", {**_SIGNATURE_ONLY, "verify_signature": False}))
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 KEY_SECP256K1: Final = "secp256k1"
 KEY_BLS: Final = "bls"
 KEY_DELEGATED: Final = "delegated"
+"""Key types as key files and nodes name them."""
 KEY_TYPES: Final = (KEY_SECP256K1, KEY_BLS, KEY_DELEGATED)
 """Key types that can sign here; secp256k1-ledger keys live in their device."""
 PRIVATE_KEY_LEN: Final = 32
@@ -59,7 +60,7 @@ class KeyInfo:
 
 
 def key_generate(key_type: str, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> KeyInfo:
-    """Return a new key.  `random_bytes` gives the entropy.  Raise BadKey for an unknown type."""
+    """Return a new key.  `random_bytes` gives the entropy.  Raises BadKey for an unknown type."""
     if key_type == KEY_BLS:
         key = BasicSchemeMPL.key_gen(random_bytes(PRIVATE_KEY_LEN))
         return KeyInfo(KEY_BLS, bytes(key)[::-1])
@@ -110,7 +111,7 @@ def key_to_json(info: KeyInfo) -> dict[str, str]:
 
 
 def key_from_json(value: Any) -> KeyInfo:
-    """Read a KeyInfo object; Type may also be the number of the signature type.  Raise BadKey."""
+    """Read a KeyInfo object; Type may also be the number of the signature type.  Raises BadKey."""
     if not isinstance(value, dict):
         raise BadKey("a key must be an object with Type and PrivateKey")
     key_type, encoded = value.get("Type"), value.get("PrivateKey")
@@ -135,7 +136,7 @@ def key_export(info: KeyInfo) -> str:
 def key_import(text: str) -> KeyInfo:
     """Read a key file's text: hex of the object (`hex-lotus`) or the object itself (`json-lotus`).
 
-    Raise BadKey.
+    Raises BadKey.
     """
     text = text.strip()
     if not text.startswith("{"):

@@ -34,6 +34,7 @@ class _Required:
 
 
 REQUIRED: Final = _Required()
+"""In the place of a zero value: a JSON object without the member is refused."""
 
 
 class BadField(ValueError):
@@ -70,7 +71,7 @@ class Kind:
     """The kind of a list's or nullable value's items, or the table of a dataclass."""
 
     def read_json(self, value: Json, field: str = "") -> Any:
-        """Return the value of JSON, the zero value for null.  Raise BadField naming `field`."""
+        """Return the value of JSON, the zero value for null.  Raises BadField naming `field`."""
         if value is None:
             if self.zero is REQUIRED:
                 raise BadField(field, f"{self.name} is required")
@@ -112,7 +113,7 @@ def _text_from_json(value: Json) -> str:
 
 
 def bytes_from_json(value: Json) -> bytes:
-    """Return the bytes of base64 text; null is empty.  Raise BadField."""
+    """Return the bytes of base64 text; null is empty.  Raises BadField."""
     if value is None:
         return b""
     text = _text_from_json(value)
@@ -181,6 +182,7 @@ ADDRESS: Final = Kind(
 )
 AMOUNT: Final = Kind("amount", _amount_encode, _amount_decode, str, _amount_from_json, AttoFil(0))
 CID: Final = Kind("cid", cbor.cid_write, cbor.cid_read, cid_to_json, _cid_from_json)
+"""Kinds of single values, by the Go types that they are read as."""
 
 
 def nullable(kind: Kind) -> Kind:

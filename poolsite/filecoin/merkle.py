@@ -87,7 +87,7 @@ def merkle_proof_check(
     """Check that `proof.leaf` is leaf `index` of the tree under `root`.
 
     `arities` has the children per node of the base, sub and top rows (see `tree_arities`); the proof must
-    have exactly those rows. Raise BadMerkleProof, or BadScalar from a Poseidon `node_hash` on a node that is
+    have exactly those rows. Raises BadMerkleProof, or BadScalar from a Poseidon `node_hash` on a node that is
     not canonical.
     """
     if proof.root != root:

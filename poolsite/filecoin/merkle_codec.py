@@ -38,7 +38,7 @@ def merkle_proof_encode(proof: MerkleProof) -> bytes:
 
 
 def merkle_proof_read(reader: BincodeReader) -> MerkleProof:
-    """Read what `merkle_proof_encode` wrote.  Raise BadBincode."""
+    """Read what `merkle_proof_encode` wrote.  Raises BadBincode."""
     variant = reader.u32()
     if variant == 0:
         root, leaf = reader.node(), reader.node()
@@ -60,7 +60,7 @@ def merkle_proof_to_json(proof: MerkleProof) -> dict[str, Any]:
 
 
 def merkle_proof_from_json(value: object) -> MerkleProof:
-    """Read the object that `merkle_proof_to_json` makes.  Raise BadProofJson."""
+    """Read the object that `merkle_proof_to_json` makes.  Raises BadProofJson."""
     data = json_fields(json_fields(value, "data")["data"])
     if len(data) != 1 or next(iter(data)) not in VARIANTS:
         raise BadProofJson(f"inclusion proof of variants {sorted(data)}")
@@ -75,28 +75,28 @@ def merkle_proof_from_json(value: object) -> MerkleProof:
 
 
 def json_fields(value: object, *names: str) -> Mapping[str, Any]:
-    """Return `value` as an object; with names it must have exactly these fields.  Raise BadProofJson."""
+    """Return `value` as an object; with names it must have exactly these fields.  Raises BadProofJson."""
     if not isinstance(value, dict) or (names and set(value) != set(names)):
         raise BadProofJson(f"expected an object with {', '.join(names) or 'fields'}")
     return value
 
 
 def json_list(value: object) -> list[Any]:
-    """Return `value` as a list.  Raise BadProofJson."""
+    """Return `value` as a list.  Raises BadProofJson."""
     if not isinstance(value, list):
         raise BadProofJson(f"expected a list, got {type(value).__name__}")
     return value
 
 
 def json_integer(value: object, *, bits: int) -> int:
-    """Return `value` as an unsigned integer of `bits` bits.  Raise BadProofJson."""
+    """Return `value` as an unsigned integer of `bits` bits.  Raises BadProofJson."""
     if type(value) is not int or not 0 <= value < 1 << bits:
         raise BadProofJson(f"expected an unsigned integer of {bits} bits")
     return value
 
 
 def json_node(value: object) -> bytes:
-    """Return a list of 32 byte values as bytes.  Raise BadProofJson."""
+    """Return a list of 32 byte values as bytes.  Raises BadProofJson."""
     items = json_list(value)
     if len(items) != NODE_BYTES or any(type(item) is not int or not 0 <= item < 256 for item in items):
         raise BadProofJson(f"expected {NODE_BYTES} byte values")

@@ -148,7 +148,7 @@ def message_to_cbor(message: Message) -> bytes:
 
 
 def message_from_cbor(data: bytes) -> Message:
-    """Read a message.  Raise BadCbor."""
+    """Read a message.  Raises BadCbor."""
     message = from_cbor(Message, data)
     if message.version != MESSAGE_VERSION:
         raise BadCbor(f"expected message version to be {MESSAGE_VERSION}, got {message.version}")
@@ -163,7 +163,7 @@ def message_to_json(message: Message) -> dict[str, Any]:
 
 
 def message_from_json(value: Any) -> Message:
-    """Read lotus' or venus' JSON object; a member CID is ignored.  Raise BadField."""
+    """Read lotus' or venus' JSON object; a member CID is ignored.  Raises BadField."""
     return from_json(Message, value)
 
 
@@ -173,7 +173,7 @@ def signed_message_to_cbor(signed: SignedMessage) -> bytes:
 
 
 def signed_message_from_cbor(data: bytes) -> SignedMessage:
-    """Read a signed message.  Raise BadCbor."""
+    """Read a signed message.  Raises BadCbor."""
     return from_cbor(SignedMessage, data)
 
 
@@ -187,7 +187,7 @@ def signed_message_to_json(signed: SignedMessage) -> dict[str, Any]:
 
 
 def signed_message_from_json(value: Any) -> SignedMessage:
-    """Read lotus' or venus' JSON object.  Raise BadField."""
+    """Read lotus' or venus' JSON object.  Raises BadField."""
     return from_json(SignedMessage, value)
 
 
@@ -197,7 +197,7 @@ def receipt_to_cbor(receipt: Receipt) -> bytes:
 
 
 def receipt_from_cbor(data: bytes) -> Receipt:
-    """Read a receipt of either version.  Raise BadCbor."""
+    """Read a receipt of either version.  Raises BadCbor."""
     if data[:1] == b"\x83":
         old = _RECEIPT_V0.decode(data)
         return Receipt(old.exit_code, old.return_, old.gas_used, None, version=0)
@@ -210,7 +210,7 @@ def receipt_to_json(receipt: Receipt) -> dict[str, Any]:
 
 
 def receipt_from_json(value: Any) -> Receipt:
-    """Read lotus' JSON object.  Raise BadField."""
+    """Read lotus' JSON object.  Raises BadField."""
     return _RECEIPT_V1.from_json(value)
 
 

@@ -287,7 +287,7 @@ _NEVER: Final = 1 << 62
 
 
 def network_by_name(name: str) -> Network:
-    """Return the row of a network.  Raise UnknownNetwork.
+    """Return the row of a network.  Raises UnknownNetwork.
 
     `testnetnet` is mainnet's name on the wire since its launch; `calibnet` is in common use.
     """
@@ -301,7 +301,7 @@ def network_from_params(value: Any) -> Network:
     """Return the row of the network that StateGetNetworkParams names, overridden by what the answer carries.
 
     Lotus and venus carry the first group of members; the devnet adds the second, so that a changed figure
-    reaches everyone.  A network without a row has the times of mainnet's actors and needs `_REQUIRED`. Raise
+    reaches everyone.  A network without a row has the times of mainnet's actors and needs `_REQUIRED`. Raises
     BadField, UnknownNetwork.
     """
     if not isinstance(value, dict) or not isinstance(value.get("NetworkName"), str):
@@ -340,7 +340,7 @@ def network_is_public(name: str) -> bool:
 def _unlisted(value: dict[str, Any]) -> Network:
     """Return the row of a network that the table does not have.
 
-    Raise UnknownNetwork if a required member is missing.
+    Raises UnknownNetwork if a required member is missing.
     """
     missing = [member for member in _REQUIRED if value.get(member) in (None, "", [])]
     if missing:

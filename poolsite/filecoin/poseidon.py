@@ -99,7 +99,7 @@ def poseidon(elements: tuple[int, ...], *, tag: int | None = None) -> int:
 def poseidon_node(children: tuple[bytes, ...]) -> bytes:
     """Hash 2, 4, 8 or 11 nodes (a tree node's children, a column, or comm_c and comm_r_last) into one.
 
-    Raise BadScalar if a child is not the canonical form of a scalar.
+    Raises BadScalar if a child is not the canonical form of a scalar.
     """
     return scalar_to_bytes(poseidon(tuple(map(scalar_from_bytes, children))))
 

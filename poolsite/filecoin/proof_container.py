@@ -79,7 +79,7 @@ def container_encode(container: Container) -> bytes:
 
 
 def container_decode(data: bytes) -> Container:
-    """Read what `container_encode` wrote.  Raise BadProofContainer."""
+    """Read what `container_encode` wrote.  Raises BadProofContainer."""
     if len(data) > MAX_CONTAINER_BYTES:
         raise BadProofContainer(f"{len(data)} bytes")
     if not data.startswith(PREFIX):
@@ -137,7 +137,7 @@ def aggregate_container(seal_proof: int, proofs: Sequence[bytes]) -> bytes:
 def aggregate_proofs(proof: bytes, *, seal_proof: int) -> tuple[bytes, ...]:
     """Return the PoRep containers that an aggregate holds, in the order of the sectors, unchecked.
 
-    Raise BadProofContainer.
+    Raises BadProofContainer.
     """
     packed = _only_group(proof, kind=ContainerKind.AGGREGATE, registered_proof=seal_proof)
     proofs: list[bytes] = []
@@ -170,7 +170,7 @@ def porep_proof_check(
 ) -> None:
     """Check the container of one sector's PoRep against what the chain knows.
 
-    Raise BadProofContainer if the bytes are malformed, BadPoRep if the proof or an input is wrong.
+    Raises BadProofContainer if the bytes are malformed, BadPoRep if the proof or an input is wrong.
     """
     parameters, inputs = porep_inputs_of(
         seal_proof,
@@ -197,7 +197,7 @@ def window_post_check(
     """Check the container of a WindowPoSt over `sectors` (number, comm_r).
 
     The container holds one proof a sector, ascending by number: repeated entries (a good sector that stands
-    in for a faulty one) count once, as filecoin-ffi's map of replicas has it. Raise BadProofContainer if the
+    in for a faulty one) count once, as filecoin-ffi's map of replicas has it. Raises BadProofContainer if the
     bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
     parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
@@ -216,7 +216,7 @@ def winning_post_check(
 ) -> None:
     """Check the container of a WinningPoSt over the one challenged sector (number, comm_r).
 
-    Raise BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
+    Raises BadProofContainer if the bytes are malformed, BadPoSt if the proof or an input is wrong.
     """
     parameters, proven = post_inputs_of(post_proof, randomness, miner_id=miner_id, sectors=sectors)
     group = _only_group(proof, kind=ContainerKind.WINNING_POST, registered_proof=post_proof)
@@ -229,7 +229,7 @@ def update_proof_check(
 ) -> None:
     """Check the container of one replica update against what the chain knows.
 
-    Raise BadProofContainer if the bytes are malformed, BadUpdate if the proof or an input is wrong.
+    Raises BadProofContainer if the bytes are malformed, BadUpdate if the proof or an input is wrong.
     """
     parameters, inputs = update_inputs_of(
         update_proof, comm_r_old=comm_r_old, comm_r_new=comm_r_new, comm_d_new=comm_d_new
@@ -249,7 +249,7 @@ def porep_inputs_of(
     ticket: bytes,
     seed: bytes,
 ) -> tuple[SealParameters, PoRepPublicInputs]:
-    """Return what a PoRep is checked against.  Raise BadPoRep."""
+    """Return what a PoRep is checked against.  Raises BadPoRep."""
     parameters = _seal_parameters(seal_proof)
     for name, value in (("comm_r", comm_r), ("comm_d", comm_d), ("ticket", ticket), ("seed", seed)):
         if len(value) != NODE_BYTES:
@@ -263,7 +263,7 @@ def porep_inputs_of(
 def update_inputs_of(
     update_proof: int, *, comm_r_old: bytes, comm_r_new: bytes, comm_d_new: bytes
 ) -> tuple[UpdateParameters, UpdatePublicInputs]:
-    """Return what a replica update is checked against.  Raise BadUpdate."""
+    """Return what a replica update is checked against.  Raises BadUpdate."""
     try:
         parameters = update_parameters(update_proof)
     except UnknownUpdateProof as error:
@@ -281,7 +281,7 @@ def _seal_parameters(seal_proof: int) -> SealParameters:
 def post_inputs_of(
     post_proof: int, randomness: bytes, *, miner_id: int, sectors: Sequence[tuple[int, bytes]]
 ) -> tuple[PoStParameters, tuple[ProvenSector, ...]]:
-    """Return the proof's parameters and the distinct sectors, ascending.  Raise BadPoSt."""
+    """Return the proof's parameters and the distinct sectors, ascending.  Raises BadPoSt."""
     try:
         parameters = post_parameters(post_proof)
     except UnknownPoStProof as error:

@@ -21,7 +21,7 @@ class BadRlp(ValueError):
 
 
 def rlp_encode(item: object) -> bytes:
-    """Return the RLP of bytes, numbers of at least 0, and lists of these.  Raise BadRlp."""
+    """Return the RLP of bytes, numbers of at least 0, and lists of these.  Raises BadRlp."""
     if isinstance(item, list | tuple):
         body = b"".join(map(rlp_encode, item))
         return _head(0xC0, len(body)) + body
@@ -42,7 +42,7 @@ def _head(base: int, length: int) -> bytes:
 
 
 def rlp_decode(data: bytes) -> RlpItem:
-    """Read one item that fills `data`.  Raise BadRlp."""
+    """Read one item that fills `data`.  Raises BadRlp."""
     item, end = _item(data, 0, depth=0)
     if end != len(data):
         raise BadRlp(f"invalid rlp data: length {len(data)}, consumed {end}")

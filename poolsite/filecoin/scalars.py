@@ -20,7 +20,7 @@ class BadScalar(ValueError):
 
 
 def scalar_from_bytes(node: bytes) -> int:
-    """Read a scalar.  Raise BadScalar unless there are exactly 32 bytes with a value below r."""
+    """Read a scalar.  Raises BadScalar unless there are exactly 32 bytes with a value below r."""
     value = int.from_bytes(node, "little")
     if len(node) != NODE_BYTES or value >= SCALAR_MODULUS:
         raise BadScalar(node.hex())

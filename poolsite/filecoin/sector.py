@@ -25,6 +25,7 @@ SIZE_8MIB: Final = SectorSize(8 << 20)
 SIZE_512MIB: Final = SectorSize(512 << 20)
 SIZE_32GIB: Final = SectorSize(32 << 30)
 SIZE_64GIB: Final = SectorSize(64 << 30)
+"""Sector sizes, bytes."""
 SECTOR_SIZES: Final = (SIZE_2KIB, SIZE_8MIB, SIZE_512MIB, SIZE_32GIB, SIZE_64GIB)
 """Sizes in the order in which each family of proof types numbers them."""
 SIZE_NAMES: Final = {
@@ -34,6 +35,7 @@ SIZE_NAMES: Final = {
     SIZE_32GIB: "32GiB",
     SIZE_64GIB: "64GiB",
 }
+"""Sizes as names of proof types carry them."""
 
 MAX_SECTOR_NUMBER: Final = SectorNumber((1 << 63) - 1)
 """Largest sector number."""
@@ -186,7 +188,7 @@ class RegisteredAggregationProof(enum.IntEnum):
 
 
 def seal_proof(number: int) -> RegisteredSealProof:
-    """Return the seal proof type of a code from the chain.  Raise BadProofType."""
+    """Return the seal proof type of a code from the chain.  Raises BadProofType."""
     try:
         return RegisteredSealProof(number)
     except ValueError:
@@ -194,7 +196,7 @@ def seal_proof(number: int) -> RegisteredSealProof:
 
 
 def post_proof(number: int) -> RegisteredPoStProof:
-    """Return the PoSt proof type of a code from the chain.  Raise BadProofType."""
+    """Return the PoSt proof type of a code from the chain.  Raises BadProofType."""
     try:
         return RegisteredPoStProof(number)
     except ValueError:

@@ -69,7 +69,7 @@ def signature_encode(signature: Signature) -> bytes:
 
 
 def signature_decode(data: bytes, at: int) -> tuple[Signature, int]:
-    """Read the CBOR form at a position.  Raise BadCbor."""
+    """Read the CBOR form at a position.  Raises BadCbor."""
     body, end = cbor.bytes_read(data, at)
     if len(body) > MAX_SIGNATURE_LEN:
         raise BadCbor(f"string too long: {len(body)}")
@@ -111,7 +111,7 @@ def signature_verify(signature: Signature, address: Address, payload: bytes) -> 
 
 
 def secp256k1_recover(data: bytes, digest: bytes) -> bytes:
-    """Return the uncompressed public key that made the signature R S V of `digest`.  Raise BadSignature."""
+    """Return the uncompressed public key that made the signature R S V of `digest`.  Raises BadSignature."""
     if len(data) != SECP256K1_SIGNATURE_LEN or data[64] > 3:
         raise BadSignature("secp256k1/secec: invalid compact signature")
     try:
@@ -131,7 +131,7 @@ def bls_verify(public_key: bytes, payload: bytes, data: bytes) -> None:
 def bls_aggregate(signatures: Sequence[bytes]) -> Signature:
     """Return the aggregate of BLS signatures, as a block carries it.
 
-    Raise BadSignature on a malformed one.
+    Raises BadSignature on a malformed one.
     """
     if not signatures:
         return Signature(SIG_BLS, EMPTY_BLS_AGGREGATE)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def signing_payload(message: Message, sig_type: int, *, chain_id: int) -> bytes:
     """Return the bytes that a signature of `sig_type` covers: the CID's, or the Ethereum transaction.
 
-    Raise BadTransaction if a delegated sender's message is no Ethereum transaction.
+    Raises BadTransaction if a delegated sender's message is no Ethereum transaction.
     """
     if sig_type == SIG_DELEGATED:
         return signing_bytes(message, chain_id=chain_id)
@@ -31,7 +31,7 @@ def signing_payload(message: Message, sig_type: int, *, chain_id: int) -> bytes:
 
 
 def message_sign(info: KeyInfo, message: Message, *, chain_id: int) -> SignedMessage:
-    """Sign a message whose sender is the key's address.  Raise BadTransaction as above."""
+    """Sign a message whose sender is the key's address.  Raises BadTransaction as above."""
     sig_type = SIG_DELEGATED if info.type == KEY_DELEGATED else 0
     payload = signing_payload(message, sig_type, chain_id=chain_id)
     return SignedMessage(message, key_sign(info, payload))

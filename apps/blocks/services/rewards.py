@@ -70,7 +70,7 @@ ApplyRewards = tuple[int, ApplyRewardsParams]
 def rewards_paid(client: ChainClient, tipset: Head) -> list[ApplyRewards]:
     """Return what the execution of a tipset paid to the miners of its blocks, in their order.
 
-    Raise DomainError where no node computes it, ValueError or its kin for an answer that cannot be read.
+    Raises DomainError where no node computes it, ValueError or its kin for an answer that cannot be read.
     """
     key = key_to_json(tipset.key)
     calls = client.call("StateCompute", tipset.height, [], key)["Trace"]
@@ -98,7 +98,7 @@ def _applied(calls: Sequence[Json]) -> list[ApplyRewards]:
 
 
 def _book(row: Round, paid: Sequence[ApplyRewards], *, tipset: Head, client: ChainClient) -> int:
-    """Write one block's reward; return how many rows changed.  Raise ValueError if the chain paid none."""
+    """Write one block's reward; return how many rows changed.  Raises ValueError if the chain paid none."""
     params = next((one for actor_id, one in paid if actor_id == row.miner.actor_id), None)
     if params is None:
         raise ValueError("the chain paid nothing for the block")

@@ -116,7 +116,7 @@ def miner_change(
 ) -> MinerChange | None:
     """Return what a reading changes; None for a miner that the node refused.
 
-    Raise NodeUnavailable, or what else kept the miner from being read.
+    Raises NodeUnavailable, or what else kept the miner from being read.
     """
     if isinstance(found, NodeRefused):
         log.warning("miner_not_read", miner=miner.address, height=height, reason=found.reason)

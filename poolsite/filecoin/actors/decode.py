@@ -134,7 +134,7 @@ def method_name(kind: str, method: int) -> str:
 def params_decode(kind: str, method: int, params: bytes) -> Any:
     """Return the parameters as the JSON object that StateDecodeParams gives; None for a method without.
 
-    Raise BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
+    Raises BadCbor if the bytes are not this method's parameters, KeyError if the method is unknown.
     """
     spec = method_spec(kind, method)
     if method == 0 or (not params and (spec is None or spec.params is None)):
@@ -173,7 +173,7 @@ def _plain(value: Any) -> Any:
 
 
 def params_encode(kind: str, method: int, value: Any) -> bytes:
-    """Return the CBOR of parameters given as JSON (StateEncodeParams).  Raise BadField, KeyError."""
+    """Return the CBOR of parameters given as JSON (StateEncodeParams).  Raises BadField, KeyError."""
     spec = method_spec(kind, method)
     if spec is None:
         raise KeyError(f"no method {method} is known for {kind}")
@@ -183,7 +183,7 @@ def params_encode(kind: str, method: int, value: Any) -> bytes:
 
 
 def return_decode(kind: str, method: int, data: bytes) -> Any:
-    """Return a return value as JSON; None for none.  Raise BadCbor, KeyError."""
+    """Return a return value as JSON; None for none.  Raises BadCbor, KeyError."""
     spec = method_spec(kind, method)
     if not data:
         return None

@@ -102,7 +102,7 @@ def aggregate_size(proofs: int) -> int:
 
 
 def aggregate_encode(aggregate: Aggregate) -> bytes:
-    """Return an aggregate as the actors take it.  Raise BadPoint for one with a trivial pairing."""
+    """Return an aggregate as the actors take it.  Raises BadPoint for one with a trivial pairing."""
     rounds = aggregate.rounds
     final = aggregate.final
     head = (*aggregate.commitment_ab, *aggregate.commitment_c, aggregate.product_ab)
@@ -143,7 +143,7 @@ class _Reader:
 
 
 def aggregate_decode(data: bytes) -> Aggregate:
-    """Read an aggregate; all points are checked to be in their groups.  Raise BadAggregate."""
+    """Read an aggregate; all points are checked to be in their groups.  Raises BadAggregate."""
     at = aggregate_bytes(0) - _FINAL_POINTS
     if len(data) < at:
         raise BadAggregate(f"{len(data)} bytes are no aggregate")

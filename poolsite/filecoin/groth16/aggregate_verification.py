@@ -41,7 +41,7 @@ def aggregate_verify(
 ) -> None:
     """Check an aggregate of the proofs of `inputs`, one list for each proof, without the padding.
 
-    Raise BadAggregate, BadGroth16Proof for inputs of another circuit.
+    Raises BadAggregate, BadGroth16Proof for inputs of another circuit.
     """
     for own in inputs:
         inputs_check(key, own)

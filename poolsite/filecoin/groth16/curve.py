@@ -36,17 +36,17 @@ class BadPoint(ValueError):
 
 
 def g1_from_compressed(data: bytes) -> G1Element:
-    """Read a point of G1 from 48 bytes.  Raise BadPoint."""
+    """Read a point of G1 from 48 bytes.  Raises BadPoint."""
     return _checked(G1Element, data, G1_BYTES)
 
 
 def g2_from_compressed(data: bytes) -> G2Element:
-    """Read a point of G2 from 96 bytes.  Raise BadPoint."""
+    """Read a point of G2 from 96 bytes.  Raises BadPoint."""
     return _checked(G2Element, data, G2_BYTES)
 
 
 def g1_from_uncompressed(data: bytes) -> G1Element:
-    """Read a point of G1 from 96 bytes: x, y, big-endian.  Raise BadPoint."""
+    """Read a point of G1 from 96 bytes: x, y, big-endian.  Raises BadPoint."""
     x, y = _coordinates(data, 2)
     if (y * y - x**3 - CURVE_CONSTANT) % FIELD_MODULUS:
         raise BadPoint(data.hex())
@@ -54,7 +54,7 @@ def g1_from_uncompressed(data: bytes) -> G1Element:
 
 
 def g2_from_uncompressed(data: bytes) -> G2Element:
-    """Read a point of G2 from 192 bytes: the coefficients x1, x0, y1, y0, big-endian.  Raise BadPoint."""
+    """Read a point of G2 from 192 bytes: the coefficients x1, x0, y1, y0, big-endian.  Raises BadPoint."""
     x1, x0, y1, y0 = _coordinates(data, 4)
     square = (y0 * y0 - y1 * y1, 2 * y0 * y1)
     cube = (x0**3 - 3 * x0 * x1 * x1, 3 * x0 * x0 * x1 - x1**3)

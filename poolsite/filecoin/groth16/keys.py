@@ -46,7 +46,7 @@ class VerifyingKeys:
         self._lock = threading.Lock()
 
     def get(self, circuit_id: str) -> VerifyingKey | None:
-        """Return the key of a circuit, or None if there is none.  Raise BadVerifyingKey, OSError."""
+        """Return the key of a circuit, or None if there is none.  Raises BadVerifyingKey, OSError."""
         path = self.folder / verifying_key_name(circuit_id)
         try:
             stat = path.stat()

@@ -49,7 +49,7 @@ class AggregateKey:
 
 
 def powers_lists(path: Path) -> list[tuple[int, int]]:
-    """Return where each list's points begin and how many there are.  Raise BadPowers, OSError."""
+    """Return where each list's points begin and how many there are.  Raises BadPowers, OSError."""
     size, at, found = path.stat().st_size, 0, []
     with path.open("rb") as file:
         for width in LISTS:
@@ -66,7 +66,7 @@ def powers_lists(path: Path) -> list[tuple[int, int]]:
 
 
 def aggregate_key_read(path: Path) -> AggregateKey:
-    """Return what checks need of a set-up.  Raise BadPowers, OSError."""
+    """Return what checks need of a set-up.  Raises BadPowers, OSError."""
     return _aggregate_key(path, path.stat().st_mtime_ns)
 
 

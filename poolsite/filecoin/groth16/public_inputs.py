@@ -29,7 +29,7 @@ Inputs = tuple[int, ...]
 def porep_public_inputs(parameters: SealParameters, inputs: PoRepPublicInputs) -> tuple[Inputs, ...]:
     """Return the inputs of each partition: the commitments, then 18 numbers a challenge.
 
-    They are the challenge, its 14 parents, and the challenge for the label, comm_r_last and comm_c. Raise
+    They are the challenge, its 14 parents, and the challenge for the label, comm_r_last and comm_c. Raises
     BadScalar.
     """
     source = ChallengeSource(inputs.replica_id, inputs.comm_r, inputs.seed)
@@ -52,7 +52,7 @@ def post_public_inputs(
     """Return the inputs of each partition of a PoSt over `sectors`, in their order.
 
     WindowPoSt: comm_r and ten challenges a sector; the last sector is repeated until the partition is full.
-    WinningPoSt: comm_r before each of the 66 challenges.  Raise BadScalar.
+    WinningPoSt: comm_r before each of the 66 challenges.  Raises BadScalar.
     """
     slots = []
     for position, sector in enumerate(sectors):
@@ -74,7 +74,7 @@ def post_public_inputs(
 def update_public_inputs(parameters: UpdateParameters, inputs: UpdatePublicInputs) -> tuple[Inputs, ...]:
     """Return the inputs of each partition: its number with h_select above it, then the commitments.
 
-    Raise BadScalar.
+    Raises BadScalar.
     """
     commitments = tuple(map(scalar_from_bytes, (inputs.comm_r_old, inputs.comm_d_new, inputs.comm_r_new)))
     select = parameters.high_bits_select << parameters.partition_bits

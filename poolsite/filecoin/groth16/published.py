@@ -20,6 +20,7 @@ PUBLISHED: Final[dict[str, str]] = json.loads(Path(__file__).with_suffix(".json"
 """Digests by file name: parameters, verifying keys, and the set-up of aggregates."""
 
 DIGEST_BYTES: Final = 16
+"""Bytes of a file's blake2b that the list holds: its first ones."""
 _CHUNK: Final = 1 << 22
 """Bytes that are hashed at a time."""
 
@@ -34,7 +35,7 @@ def data_digest(data: bytes) -> str:
 
 
 def file_digest(path: Path, *, progress: Callable[[int, int], None] | None = None) -> str:
-    """Return a file's digest; `progress` is called with the bytes read and all.  Raise OSError."""
+    """Return a file's digest; `progress` is called with the bytes read and all.  Raises OSError."""
     hasher, done, total = blake2b(), 0, path.stat().st_size
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
@@ -46,7 +47,7 @@ def file_digest(path: Path, *, progress: Callable[[int, int], None] | None = Non
 
 
 def published_check(name: str, digest: str) -> None:
-    """Refuse a file of another digest than the list names.  Raise ForeignParameters."""
+    """Refuse a file of another digest than the list names.  Raises ForeignParameters."""
     wanted = PUBLISHED.get(name)
     if wanted is None:
         raise ForeignParameters(f"{name} is in no list of the public networks' parameters")

@@ -80,7 +80,7 @@ def pairing_product(left: Iterable[G1Element], right: Iterable[G2Element]) -> GT
 
 
 def target_compress(element: GTElement) -> bytes:
-    """Return an element of the group as 288 bytes.  Raise BadPoint for 1, which has no such form.
+    """Return an element of the group as 288 bytes.  Raises BadPoint for 1, which has no such form.
 
     Source: Naehrig, Barreto, Schwabe, "On Compressible Pairings and Their Computation", section 4.1.
     """
@@ -93,7 +93,7 @@ def target_compress(element: GTElement) -> bytes:
 
 
 def target_decompress(data: bytes) -> GTElement:
-    """Read an element of the group from 288 bytes.  Raise BadPoint.
+    """Read an element of the group from 288 bytes.  Raises BadPoint.
 
     Source: Rubin, Silverberg, "Compression in finite fields and torus-based cryptography", section 2.
     """

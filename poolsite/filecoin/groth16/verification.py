@@ -70,7 +70,7 @@ class VerifyingKey:
 
 
 def verifying_key_decode(data: bytes) -> VerifyingKey:
-    """Read a `.vk` file.  Raise BadVerifyingKey."""
+    """Read a `.vk` file.  Raises BadVerifyingKey."""
     if len(data) < KEY_HEAD_BYTES + 4:
         raise BadVerifyingKey(f"{len(data)} bytes")
     (count,) = struct.unpack_from(">I", data, KEY_HEAD_BYTES)
@@ -92,7 +92,7 @@ def verifying_key_decode(data: bytes) -> VerifyingKey:
 
 
 def proof_points(proof: bytes) -> tuple[G1Element, G2Element, G1Element]:
-    """Return A, B and C.  Raise BadGroth16Proof unless they are points of the groups."""
+    """Return A, B and C.  Raises BadGroth16Proof unless they are points of the groups."""
     if len(proof) != PROOF_BYTES:
         raise BadGroth16Proof(f"{len(proof)} bytes instead of {PROOF_BYTES}")
     try:
@@ -127,7 +127,7 @@ def groth16_verify_batch(
 ) -> None:
     """Check many proofs of one circuit at once, by a random combination of their equations.
 
-    Wrong proofs pass with a chance of 2^-128.  Raise BadGroth16Proof, which does not say of which proof.
+    Wrong proofs pass with a chance of 2^-128.  Raises BadGroth16Proof, which does not say of which proof.
     """
     for own in inputs:
         inputs_check(key, own)
@@ -150,14 +150,14 @@ def groth16_verify_batch(
 
 
 def partitions_of(proofs: bytes, partitions: int) -> list[bytes]:
-    """Return the concatenated proofs of so many partitions.  Raise BadGroth16Proof."""
+    """Return the concatenated proofs of so many partitions.  Raises BadGroth16Proof."""
     if len(proofs) != PROOF_BYTES * partitions:
         raise BadGroth16Proof(f"{len(proofs)} bytes for {partitions} partitions")
     return [proofs[at : at + PROOF_BYTES] for at in range(0, len(proofs), PROOF_BYTES)]
 
 
 def partitions_form_check(proofs: bytes, *, partitions: int) -> None:
-    """Check that bytes have the form of so many proofs.  Raise BadGroth16Proof."""
+    """Check that bytes have the form of so many proofs.  Raises BadGroth16Proof."""
     for number, proof in enumerate(partitions_of(proofs, partitions)):
         try:
             proof_points(proof)
@@ -169,7 +169,7 @@ def partitions_verify(key: VerifyingKey, proofs: bytes, *, inputs: Sequence[Sequ
     """Check the concatenated proofs of all partitions, each with its inputs.
 
     Several are checked at once; only where that fails each by itself, so that the error names the partition.
-    Raise BadGroth16Proof.
+    Raises BadGroth16Proof.
     """
     each = partitions_of(proofs, len(inputs))
     if len(each) > 1:

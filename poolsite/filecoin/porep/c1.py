@@ -61,7 +61,7 @@ def c1_to_json(output: Commit1Output) -> str:
 
 
 def c1_from_json(text: str | bytes) -> Commit1Output:
-    """Read either form.  Raise BadProofJson."""
+    """Read either form.  Raises BadProofJson."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -100,7 +100,7 @@ def porep_proof_to_json(proof: VanillaPoRepProof) -> dict[str, Any]:
 
 
 def porep_proof_from_json(value: object) -> VanillaPoRepProof:
-    """Read the object that `porep_proof_to_json` makes.  Raise BadProofJson."""
+    """Read the object that `porep_proof_to_json` makes.  Raises BadProofJson."""
     fields = json_fields(
         value,
         "comm_d_proofs",

@@ -102,7 +102,7 @@ GENERATIONS = (
 
 
 def seal_parameters(number: int) -> SealParameters:
-    """Return the parameters of registered seal proof `number`.  Raise UnknownSealProof."""
+    """Return the parameters of registered seal proof `number`.  Raises UnknownSealProof."""
     generation, size = divmod(number, len(SECTOR_SIZES))
     if not 0 <= generation < len(GENERATIONS):
         raise UnknownSealProof(f"registered seal proof {number}")

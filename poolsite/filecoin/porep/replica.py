@@ -59,10 +59,10 @@ def repeated_parents(parents: Sequence[bytes]) -> tuple[bytes, ...]:
 
 
 def replica_encode(label: bytes, data: bytes) -> bytes:
-    """Return the replica's node: label of the last layer plus data, as scalars.  Raise BadScalar."""
+    """Return the replica's node: label of the last layer plus data, as scalars.  Raises BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(label) + scalar_from_bytes(data)) % SCALAR_MODULUS)
 
 
 def replica_commitment(comm_c: bytes, comm_r_last: bytes) -> bytes:
-    """Return comm_r.  Raise BadScalar."""
+    """Return comm_r.  Raises BadScalar."""
     return poseidon_node((comm_c, comm_r_last))

@@ -83,7 +83,7 @@ def porep_proof_encode(proof: VanillaPoRepProof) -> bytes:
 
 
 def porep_proof_decode(data: bytes) -> VanillaPoRepProof:
-    """Read what `porep_proof_encode` wrote.  Raise BadBincode."""
+    """Read what `porep_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
 
     def column_proof() -> ColumnProof:

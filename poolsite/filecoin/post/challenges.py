@@ -50,7 +50,7 @@ def sector_challenges(
 def winning_sector(randomness: bytes, prover_id: bytes, *, number: int, sectors: int) -> int:
     """Return the place of winning sector `number` (0 for the only one) among `sectors` eligible ones.
 
-    Raise BadSectorSet if there are none.
+    Raises BadSectorSet if there are none.
     """
     if sectors < 1:
         raise BadSectorSet("empty sector set is invalid")

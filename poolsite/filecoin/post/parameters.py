@@ -71,7 +71,7 @@ class PoStParameters:
 
 
 def post_parameters(number: int) -> PoStParameters:
-    """Return the parameters of registered PoSt proof `number`.  Raise UnknownPoStProof."""
+    """Return the parameters of registered PoSt proof `number`.  Raises UnknownPoStProof."""
     generation, size = divmod(number, len(SECTOR_SIZES))
     if not 0 <= generation < len(GENERATIONS):
         raise UnknownPoStProof(f"there is no registered PoSt proof {number}")

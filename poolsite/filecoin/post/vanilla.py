@@ -46,7 +46,7 @@ def post_proof_encode(proof: VanillaPoStProof) -> bytes:
 
 
 def post_proof_decode(data: bytes) -> VanillaPoStProof:
-    """Read what `post_proof_encode` wrote.  Raise BadBincode."""
+    """Read what `post_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
 
     def inclusion() -> MerkleProof:

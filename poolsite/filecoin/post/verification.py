@@ -50,7 +50,7 @@ def window_post_verify(
 ) -> None:
     """Check one proof for each of `sectors`, in their order.
 
-    Raise BadPoSt; where sectors are faulty it names all of them.
+    Raises BadPoSt; where sectors are faulty it names all of them.
     """
     if parameters.kind is not PoStKind.WINDOW:
         raise BadPoSt(f"registered proof {parameters.number} is no WindowPoSt")
@@ -107,7 +107,7 @@ def _sector_check(
     parameters: PoStParameters,
     challenges: tuple[int, ...],
 ) -> None:
-    """Check one sector's proof.  Raise BadMerkleProof, BadScalar or BadPoSt."""
+    """Check one sector's proof.  Raises BadMerkleProof, BadScalar or BadPoSt."""
     if proof.sector_number != sector.number:
         raise BadPoSt(f"proof is for sector {proof.sector_number}")
     if proof.comm_r != sector.comm_r:

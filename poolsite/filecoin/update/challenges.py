@@ -18,7 +18,7 @@ DIGEST_BITS = 254
 
 
 def update_challenges(parameters: UpdateParameters, comm_r_new: bytes, *, partition: int) -> tuple[int, ...]:
-    """Return the challenges of one partition, all in its part of the sector.  Raise BadScalar."""
+    """Return the challenges of one partition, all in its part of the sector.  Raises BadScalar."""
     random_bits = parameters.node_bits - parameters.partition_bits
     per_digest = DIGEST_BITS // random_bits
     digests = -(-parameters.challenges // per_digest)

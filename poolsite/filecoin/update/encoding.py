@@ -11,7 +11,7 @@ from poolsite.filecoin.scalars import SCALAR_MODULUS, scalar_from_bytes, scalar_
 
 
 def update_phi(comm_d_new: bytes, comm_r_old: bytes) -> int:
-    """Return phi, the randomness of one update.  Raise BadScalar."""
+    """Return phi, the randomness of one update.  Raises BadScalar."""
     return poseidon_randomness(scalar_from_bytes(comm_d_new), scalar_from_bytes(comm_r_old))
 
 
@@ -21,5 +21,5 @@ def update_rho(phi: int, node: int, *, nodes: int, high_bits: int) -> int:
 
 
 def update_encode(sector_key: bytes, data: bytes, *, rho: int) -> bytes:
-    """Return a node of the new replica from the old replica's node and the new data's.  Raise BadScalar."""
+    """Return a node of the new replica from the old replica's node and the new data's.  Raises BadScalar."""
     return scalar_to_bytes((scalar_from_bytes(sector_key) + scalar_from_bytes(data) * rho) % SCALAR_MODULUS)

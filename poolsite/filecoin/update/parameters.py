@@ -74,7 +74,7 @@ class UpdateParameters:
 
 
 def update_parameters(number: int) -> UpdateParameters:
-    """Return the parameters of registered update proof `number`.  Raise UnknownUpdateProof."""
+    """Return the parameters of registered update proof `number`.  Raises UnknownUpdateProof."""
     if not 0 <= number < len(SECTOR_SIZES):
         raise UnknownUpdateProof(f"registered update proof {number}")
     return update_parameters_for_size(SECTOR_SIZES[number], SHAPES[number])

@@ -55,7 +55,7 @@ def update_proof_encode(proof: VanillaUpdateProof) -> bytes:
 
 
 def update_proof_decode(data: bytes) -> VanillaUpdateProof:
-    """Read what `update_proof_encode` wrote.  Raise BadBincode."""
+    """Read what `update_proof_encode` wrote.  Raises BadBincode."""
     reader = BincodeReader(data)
 
     def challenge() -> UpdateChallengeProof:

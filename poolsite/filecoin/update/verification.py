@@ -67,7 +67,7 @@ def update_verify(
 def _partition_check(
     proof: VanillaUpdateProof, number: int, *, parameters: UpdateParameters, inputs: UpdatePublicInputs
 ) -> None:
-    """Check one partition.  Raise BadUpdate, BadScalar or BadMerkleProof."""
+    """Check one partition.  Raises BadUpdate, BadScalar or BadMerkleProof."""
     if len(proof.apex_leaves) != parameters.apex_leaves:
         raise BadUpdate(f"{len(proof.apex_leaves)} apex leaves instead of {parameters.apex_leaves}")
     if len(proof.challenge_proofs) != parameters.challenges:
@@ -102,7 +102,7 @@ class _Partition:
     apex_root: bytes
 
     def challenge_check(self, proof: UpdateChallengeProof, challenge: int) -> None:
-        """Check one challenge.  Raise BadUpdate, BadScalar or BadMerkleProof."""
+        """Check one challenge.  Raises BadUpdate, BadScalar or BadMerkleProof."""
         parameters, (root_r_old, comm_d_new, root_r_new) = self.parameters, self.roots
         replica_arities = tree_arities(parameters.nodes, parameters.shape)
         data_arities = binary_arities(parameters.nodes)
