@@ -22,7 +22,7 @@ help:
 	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url]  run a pool on a real lotus node: messages, sectors, proofs, blocks (docs/real-chain.md)"
 	@echo "make lint    check style, types and import contracts"
 	@echo "make format  format Python files and templates"
-	@echo "make bench   measure, and compare with the last figures"
+	@echo "make bench   measure beside the peers' figures; 1 if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
 	@echo "make worker  run a sealing host for a console elsewhere (CONSOLE=url TOKEN=text [STORE=folder] [DIR=folder] [HOST=name] [SECTOR_SIZE=32GiB] [SNARK=groth16]; page Hosts, Join a host)"
 	@echo "make prover  run a prover for a console elsewhere (the same words)"

@@ -22,13 +22,7 @@ from apps.sectors import (  # noqa: F401  # for their tables
     target_models,
 )
 from apps.sectors.host_models import Worker
-from apps.sectors.states import (
-    BATCH_TRANSITIONS,
-    JOB_TRANSITIONS,
-    BatchKind,
-    BatchState,
-    JobState,
-)
+from apps.sectors.states import BATCH_TRANSITIONS, JOB_TRANSITIONS, BatchKind, BatchState, JobState
 from apps.users.models import Tenant
 from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import NEXT_STAGE, TRANSITIONS, SectorState, StageSpec

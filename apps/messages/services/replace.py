@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from poolsite.filecoin.message import Message as ChainMessage
 
 RBF_PERCENT_MIN: Final = 110
-"""What every pool demands at least.  Source: lotus chain/messagepool RbfNumDefault."""
+"""What every pool demands at least.  Source: lotus chain/messagepool/config.go
+ReplaceByFeePercentageMinimum."""
 
 RBF_RATIO_DEFAULT: Final = 1.25
 """Used where the node does not tell its own."""

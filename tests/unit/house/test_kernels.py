@@ -1,4 +1,4 @@
-"""Kernels say what goes in and out: a line for each parameter, with dtype and shape."""
+"""Kernels: a line for each parameter with dtype and shape, options from one place, nothing raised."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 WORKERS = Path(__file__).parents[3] / "workers"
 TYPE = r"(\d+ x )?\(?(u8|u32|u64|i32|i64|bool|int|tuple|step)"
 """How the type of a parameter begins: `u32[n, 8]`, `i64`, a tuple of such, a compiled step."""
+PARAMETERS_MAX = 8
 
 
 def kernels() -> Iterator[tuple[str, ast.FunctionDef]]:
@@ -35,3 +36,11 @@ def test_every_kernel_has_a_shape_block(kernel: ast.FunctionDef) -> None:
 
     missing = [argument.arg for argument in kernel.args.args if argument.arg not in names]
     assert not missing, f"{kernel.name} says no dtype and shape of {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("kernel", [pytest.param(node, id=name) for name, node in kernels()])
+def test_kernels_have_the_common_options_few_parameters_and_raise_nothing(kernel: ast.FunctionDef) -> None:
+    options = [ast.unparse(d) for d in kernel.decorator_list if "njit" in ast.unparse(d)]
+    assert options in (["njit(**SERIAL)"], ["njit(**STEP)"])
+    assert len(kernel.args.args) <= PARAMETERS_MAX
+    assert not [node for node in ast.walk(kernel) if isinstance(node, ast.Raise)]
