@@ -211,6 +211,7 @@ ELSEWHERE: Final = {
     "DELETE miners/<str:address>/target": TARGETS_TESTED,
     "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
     "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
+    "PATCH miners/<str:address>/senders": "tests/integration/dashboard/test_miner_senders.py",
     "POST miners/<str:address>/deadlines/<str:index>/compact": COMPACTION_TESTED,
     "POST sector-records:import": "tests/unit/apps/sectors/test_sector_records.py",
     "POST miners/<str:address>/batches/send": "tests/integration/dashboard/test_miner_batches.py",
