@@ -17,6 +17,7 @@ from apps.core import clock
 from apps.sectors.failures import failures_grouped
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.failures import failures_retry, sector_state_set
+from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
@@ -34,10 +35,11 @@ class FailedSectorOutput(serializers.Serializer[Any]):
 
 
 class FailureGroupOutput(serializers.Serializer[Any]):
-    """Paused sectors that failed in the same stage with the same words."""
+    """Paused sectors, or stopped snap-ups or rebuilds, that failed in the same stage with the same words."""
 
     fingerprint = serializers.CharField()
-    state = serializers.ChoiceField(choices=[str(state) for state in SectorState])
+    kind = serializers.ChoiceField(choices=[str(kind) for kind in (JobKind.SEAL, *RUN_KINDS)])
+    state = serializers.CharField()
     stage = serializers.CharField()
     error = serializers.CharField()
     level = serializers.CharField()
@@ -79,7 +81,7 @@ class StateInput(InputSerializer):
 
 def group_body(group: FailureGroup) -> dict[str, Any]:
     """Write one group."""
-    plain = ("state", "stage", "level", "advice", "count", "hosts", "since", "last")
+    plain = ("kind", "state", "stage", "level", "advice", "count", "hosts", "since", "last")
     return {
         "fingerprint": group.key,
         "error": group.text,

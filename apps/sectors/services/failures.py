@@ -12,6 +12,7 @@ from apps.core.errors import BadValue, Conflict
 from apps.sectors.errors import FailureUnknown
 from apps.sectors.failures import failures_grouped
 from apps.sectors.services.audit import sector_audit
+from apps.sectors.services.runs import run_retry
 from apps.sectors.services.steps import job_locked, sector_retry, sector_step
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.pipeline import RECOVER_TO, SectorState
@@ -36,7 +37,11 @@ def failures_retry(
     done, refused = [], []
     for sector in group.sectors:
         try:
-            done.append(sector_retry(sector, actor=by.actor, now=now, state=state, by=by))
+            if (run := group.runs.get(sector.pk)) is not None:
+                run_retry(run, by=by, now=now, state=state)
+                done.append(sector)
+            else:
+                done.append(sector_retry(sector, actor=by.actor, now=now, state=state, by=by))
         except Conflict as refusal:
             refused.append((sector, refusal.reason))
     return done, refused

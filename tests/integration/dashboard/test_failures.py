@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from apps.core.clock import now
+from apps.miners.models import Miner
 from apps.sectors.failures import failures_grouped, fingerprint
+from apps.sectors.host_models import Worker
 from apps.sectors.models import JobEvent, Sector
+from apps.sectors.run_models import PipelineRun
 from apps.users.models import AuditEntry
+from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories, people
 from tests.page_client import signed_in, text_of
-
-if TYPE_CHECKING:
-    from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
 
@@ -29,6 +30,27 @@ def failed(of: Miner, error: str, *, state: str = "PC1_DONE", host: str = "") ->
         sector.job.sticky_worker = worker
         sector.job.save()
     return sector
+
+
+def stopped(kind: JobKind, state: str, error: str) -> None:
+    """A run over a proven sector of alice's that host den has given up."""
+    miner = Miner.objects.filter(actor_id=2001).first() or factories.miner(2001, of="alice")
+    den = Worker.objects.filter(name="den").first() or factories.worker(
+        "den", host="den", stores=["store-1"], kinds=[str(one) for one in STAGED]
+    )
+    sector = factories.sector(miner, state="PROVING", active=True, store="store-1")
+    job = factories.proof_job(miner, worker=den, kind=kind, state="PAUSED", lease_until=None)
+    PipelineRun.objects.create(
+        sector=sector,
+        job=job,
+        kind=kind,
+        state=state,
+        state_since=now(),
+        actor="ann",
+        paused_at=now(),
+        error=error,
+    )
+    JobEvent.objects.create(job=job, event="FAIL", at=now(), is_error=True, worker=den)
 
 
 def rest(method: str, path: str, body: Any = None, *, perm: str = "sign", of: str = "alice") -> Any:
@@ -86,6 +108,34 @@ def test_a_group_is_tried_again_together() -> None:
     rest("POST", f"sector-failures/{key}/retry", {"state": "ALLOCATED"})
     other.refresh_from_db()
     assert (other.state, other.paused_at) == ("ALLOCATED", None)
+
+
+def test_stopped_snap_ups_and_rebuilds_stand_with_those_that_failed_alike(ann: None) -> None:
+    stopped(JobKind.SNAP_UP, "SNAP_ENCODED", "killed at 1")
+    stopped(JobKind.SNAP_UP, "SNAP_ENCODED", "killed at 2")
+    stopped(JobKind.REBUILD, "REBUILD_PIECE_ADDED", "killed at 3")
+
+    body = rest("GET", "sector-failures", perm="read").json()["results"]
+
+    assert [(one["kind"], one["count"], one["hosts"]) for one in body] == [
+        ("snap_up", 2, ["den"]),
+        ("rebuild", 1, ["den"]),
+    ]
+    assert body[0]["resume_at"] == ["SNAP_ENCODED", "PIECES_ASSIGNED"]
+    browser = signed_in()
+    shown = text_of(browser.get(reverse("sectors-failures")))
+    assert "2 sectors failed in Snap-up, " in shown
+    assert "1 sector failed in Rebuild, " in shown
+    answer = browser.post(
+        reverse("sectors-failures-retry", args=[body[0]["fingerprint"]]),
+        {"state": "PIECES_ASSIGNED"},
+        follow=True,
+    )
+
+    assert "2 sectors tried again" in text_of(answer)
+    assert {row.state for row in PipelineRun.objects.filter(paused_at=None)} == {"PIECES_ASSIGNED"}
+    assert AuditEntry.objects.filter(action="sector.snap-up-retry").count() == 2
+    assert rest("GET", "sector-failures", perm="read", of="bob").json()["results"] == []
 
 
 def test_the_page_tries_a_group_again(ann: None) -> None:

@@ -16,33 +16,43 @@ from apps.core.clock import now
 from apps.core.errors import BadValue, DomainError
 from apps.core.formatting import plural
 from apps.dashboard.forms import PageForm, Text, form_render
-from apps.dashboard.labels import STAGES
+from apps.dashboard.labels import RUNS, STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.failures import failures_grouped
+from apps.sectors.failures import FAILURES_MAX, failures_grouped
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.failures import failures_retry, sector_state_set
 from apps.sectors.states import ENDED_SECTORS
-from poolsite.wire.pipeline import NEXT_STAGE, SectorState
+from poolsite.wire.jobs import JobKind
+from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, SectorState
 
 if TYPE_CHECKING:
     import uuid
+    from collections.abc import Mapping
 
     from apps.sectors.failures import FailureGroup
     from apps.users.principals import Principal
+    from poolsite.wire.pipeline import StageSpec
 
 SECTORS_SHOWN: Final = 8
+
+
+def failed_in(group: FailureGroup) -> str:
+    """Return the stage that failed, and of what run it is."""
+    stage = STAGES[group.stage]
+    return stage if group.kind == JobKind.SEAL else f"{RUNS[group.kind]}, {stage}"
 
 
 def group_row(group: FailureGroup) -> dict[str, object]:
     """Lay out one group."""
     more = group.count - SECTORS_SHOWN
+    steps: Mapping[str, StageSpec] = RUN_NEXT if group.runs else NEXT_STAGE
     return {
         "key": group.key,
-        "stage": STAGES[group.stage],
+        "stage": failed_in(group),
         "text": group.text,
         "advice": group.advice,
         "count": group.count,
@@ -55,8 +65,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         ],
         "more": max(more, 0),
         "back": [
-            (state, say("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]))
-            for state in group.back
+            (state, say("Back to {stages}").format(stages=STAGES[steps[state].stage])) for state in group.back
         ],
     }
 
@@ -74,6 +83,7 @@ def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
         data=PageData(viewer),
         groups=[group_row(group) for group in groups],
         total=sum(group.count for group in groups),
+        is_cut=sum(group.count for group in groups) >= FAILURES_MAX,
         may_change=viewer.may("sign"),
         done=request.GET.get("done", "")[:200],
         wrong=request.GET.get("wrong", "")[:300],
