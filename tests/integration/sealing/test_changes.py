@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.test import TestCase
 from django.urls import reverse
 
@@ -377,5 +378,35 @@ def test_the_command_says_the_price_and_does_it(world: World, pair: tuple[Miner,
     assert "fee" in said.getvalue()
     assert SectorChange.objects.count() == 0
     call_command("sectors", "extend", miner.address, str(one.number), "--yes", stdout=said)
+
+    assert SectorChange.objects.get().kind == "EXTEND"
+
+
+def test_the_command_extends_what_ends_in_a_range_of_epochs(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    miner, (one, other) = pair
+    ends = [fresh(row).expiration or 0 for row in (one, other)]
+    words = ["sectors", "extend", miner.address, "--from", str(min(ends)), "--to", str(max(ends)), "--yes"]
+
+    def told(*more: str) -> str:
+        said = StringIO()
+        call_command(*words, *more, stdout=said)
+        return said.getvalue()
+
+    assert f"{miner.address} / {one.number}" in told("--dry-run")
+    assert f"/ {one.number}:" not in told("--dry-run", "--exclude", str(one.number))
+    assert "left out: 2 sectors that would gain too few epochs" in told(
+        "--dry-run", "--tolerance", "99999999"
+    )
+    with pytest.raises(CommandError, match="more than --max-fee"):
+        told("--max-fee", "0.000000000000000001")
+    with pytest.raises(CommandError, match="is before epoch"):
+        call_command("sectors", "extend", miner.address, "--from", "9", "--to", "8")
+    with pytest.raises(CommandError, match="name the sectors"):
+        call_command("sectors", "terminate", miner.address, "--from", "9")
+    assert SectorChange.objects.count() == 0
+
+    told("--only-cc", "--max-sectors", "1")
 
     assert SectorChange.objects.get().kind == "EXTEND"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
 from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
 from apps.api.v1.sectors import detail_body
 from apps.chain.client import chain_client
@@ -32,6 +33,7 @@ from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.steps import sector_abort, sector_retry, sector_stop
 from apps.sectors.states import AdoptionState
 from apps.users.principals import SYSTEM
+from poolsite.filecoin.amounts import fil_parse
 from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--expiration", type=int, help="epoch; without it as long as the chain takes")
         parser.add_argument("--drop-claims", action="store_true", help="give up claims that end sooner")
+        expiring_arguments(parser)
         parser.add_argument("--reason", default="", help="kept in the timeline and the audit log")
         parser.add_argument(
             "--force", action="store_true", help="of restore: without the clients' data that it had"
@@ -98,7 +101,8 @@ class Command(BaseCommand):
     def handle(self, *_args: Any, **options: Any) -> None:
         """Print what it is about, ask where it is for good, do it."""
         act = options["act"]
-        if act not in (*LISTS, "pledge", ADOPT) and not options["numbers"]:
+        by_epochs = act == ChangeKind.EXTEND.lower() and is_by_epochs(options)
+        if not by_epochs and act not in (*LISTS, "pledge", ADOPT) and not options["numbers"]:
             raise CommandError("name the sectors, such as 5 7-9")
         if act == REMOVE:
             self._remove(options)
@@ -119,7 +123,9 @@ class Command(BaseCommand):
             reason=options["reason"][:500],
         )
         try:
-            self._change(sectors_of(options["miner"], options["numbers"]), wanted, options)
+            named = expiring_chosen(options) if by_epochs else []
+            named += sectors_of(options["miner"], options["numbers"])
+            self._change(named, wanted, options)
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
 
@@ -243,7 +249,13 @@ class Command(BaseCommand):
         if head is None:
             raise CommandError("no head of the chain is known yet")
         plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
+        if is_by_epochs(options) and (short := too_short(plan, tolerance=options["tolerance"])):
+            self.stdout.write(f"left out: {plural(len(short), 'sector')} that would gain too few epochs")
+            sectors = [one for one in sectors if one.pk not in short]
+            plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
         self._print(plan)
+        if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
+            raise CommandError(f"the gas may cost {fil(plan.gas_max or 0)} FIL, more than --max-fee")
         if options["dry_run"]:
             return
         count = len(plan.accepted)

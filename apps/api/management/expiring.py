@@ -1,0 +1,77 @@
+"""Which sectors `manage.py sectors extend --from --to` is about: those that end in a range of epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from django.core.management.base import CommandError
+
+from apps.api.v1.sector_epochs import epochs_here
+from apps.miners.selectors import miner_get
+from apps.sectors.expiration_selectors import sectors_expiring
+from apps.sectors.params import has_data
+from apps.sectors.services.reservations import numbers_parse
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
+    from apps.sectors.models import Sector
+    from apps.sectors.services.change_plans import ChangePlan
+
+FROM: Final = 120
+"""Epochs from the head on: one hour."""
+TO: Final = 92_160
+"""Epochs from the head on: 32 days.  Source: lotus cmd/lotus-miner/sectors.go sectorsExtendCmd."""
+TOLERANCE: Final = 7 * 2_880
+CHOSEN_MAX: Final = 10_000
+PAGE: Final = 1_000
+
+
+def expiring_arguments(parser: ArgumentParser) -> None:
+    """Define what narrows an extension."""
+    parser.add_argument("--from", dest="ends_from", type=int, help="of extend: that end from this epoch on")
+    parser.add_argument("--to", dest="ends_to", type=int, help="of extend: that end by this epoch")
+    parser.add_argument("--exclude", default="", help="of extend: but not these, such as 5,7-9")
+    parser.add_argument("--only-cc", action="store_true", help="of extend: those without data alone")
+    parser.add_argument("--max-sectors", type=int, default=CHOSEN_MAX, help="of extend: at most so many")
+    parser.add_argument(
+        "--tolerance", type=int, default=TOLERANCE, help="of extend by epochs: none that gains fewer epochs"
+    )
+    parser.add_argument("--max-fee", type=str, help="of extend: FIL that the gas of all may cost")
+
+
+def is_by_epochs(options: dict[str, Any]) -> bool:
+    """Return whether sectors are chosen by when they end."""
+    return options["ends_from"] is not None or options["ends_to"] is not None
+
+
+def expiring_chosen(options: dict[str, Any]) -> list[Sector]:
+    """Return a miner's sectors that end in the range, soonest first.  Raises CommandError, MinerUnknown."""
+    miner, (head, _) = miner_get(SYSTEM, options["miner"]), epochs_here()
+    first = head.height + FROM if options["ends_from"] is None else options["ends_from"]
+    last = head.height + TO if options["ends_to"] is None else options["ends_to"]
+    if last < first:
+        raise CommandError(f"--to: epoch {last} is before epoch {first}")
+    left_out = set(numbers_parse(options["exclude"])) if options["exclude"] else set()
+    chosen: list[Sector] = []
+    after = (first, 0)
+    while rows := sectors_expiring(SYSTEM, miner, before=last + 1, after=after, limit=PAGE):
+        for row in rows:
+            if row.number not in left_out and not (options["only_cc"] and has_data(row)):
+                chosen.append(row)
+            if len(chosen) == min(options["max_sectors"], CHOSEN_MAX):
+                return chosen
+        after = rows[-1].expiration or 0, rows[-1].pk
+    return chosen
+
+
+def too_short(plan: ChangePlan, *, tolerance: int) -> set[int]:
+    """Return the keys of the sectors that an extension would give fewer epochs than wanted."""
+    return {
+        one.sector.pk
+        for one in plan.accepted
+        if one.after is not None
+        and one.live is not None
+        and one.after.expiration - one.live.expiration < tolerance
+    }
