@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from workers.config_mistakes import FileChecks, near_of
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
 from workers.host_settings import SLOTS
-from workers.processors.pool import READY_S
+from workers.processors.pool_child import READY_S
 from workers.stage_processors import HostProcessors, StageProcessor
 
 if TYPE_CHECKING:

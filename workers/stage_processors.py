@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE
-from workers.processors.pool import READY_S, ChildSpec
+from workers.processors.pool_child import READY_S, ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 
 if TYPE_CHECKING:

@@ -61,10 +61,11 @@ def slowest() -> int:
     """Return the most epochs that passed between a challenge and the receipt of its proof."""
     pytest = importlib.import_module("pytest")
     pool = importlib.import_module("workers.processors.pool")
+    child = importlib.import_module("workers.processors.pool_child")
     tests = importlib.import_module("tests.integration.sealing.conftest")
     proofs = importlib.import_module("apps.proving.models").WindowPost.objects
     patches = pytest.MonkeyPatch()
-    kernels = pool.ProcessorPool([pool.ChildSpec(stages=tests.STAGES)])
+    kernels = pool.ProcessorPool([child.ChildSpec(stages=tests.STAGES)])
     with tempfile.TemporaryDirectory(prefix="poolsite-bench-") as folder:
         world = tests.World(Path(folder), kernels, patches)
         try:

@@ -23,7 +23,8 @@ from workers.logs import logs_set_up
 from workers.machine_report import MachineReport
 from workers.processors.aggregate import powers_path
 from workers.processors.compile_progress import COMPILE_PROGRESS_VARIABLE, HostCompileProgress
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark
 from workers.prover.gateway import ProofLine, gateway_url
 from workers.prover.loop import Prover

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.models import Sector
-    from apps.sectors.services.damocles_sectors import Held
+    from apps.sectors.services.damocles_held import Held
 
 LOOK_S: Final = 600
 """A look that no prover has taken in this time is offered anew, to those that are there then."""

@@ -8,7 +8,7 @@ from django.db.models import F, Q, Sum
 
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import DAMOCLES
-from apps.sectors.services.damocles_sectors import held, living_require
+from apps.sectors.services.damocles_held import held, living_require
 from apps.sectors.store_models import Store
 from apps.sectors.store_selectors import attachments_of, provers_of_store, store_standing, stores_visible
 from poolsite.wire.pipeline import FINAL_STATES
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from django.db.models import QuerySet
 
-    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.sectors.services.damocles_held import SectorName
     from apps.users.principals import Principal
 
 

@@ -18,7 +18,7 @@ from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.advance import SectorsInProgress, seeds_assign, ticket_life
 from apps.sectors.services.damocles_files import files_mended, files_wait, look_begin
-from apps.sectors.services.damocles_sectors import Held, damocles_told, held
+from apps.sectors.services.damocles_held import Held, damocles_told, held
 from apps.sectors.services.reports import proof_check
 from apps.sectors.states import ENDED_SECTORS
 from apps.sectors.store_models import Store
@@ -29,7 +29,7 @@ from poolsite.wire.pipeline import NEXT_STAGE, SectorState, stage_rank
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.sectors.services.damocles_held import SectorName
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
 

@@ -41,7 +41,8 @@ from apps.sectors.services.retirement import retire_when_drained, retirement_can
 from apps.sectors.services.role_labels import worker_labels_sync
 from apps.sectors.services.roles import worker_roles_renew
 from apps.sectors.services.store_checks import checks_continue, checks_note
-from apps.sectors.services.store_findings import findings_note, removals_withdraw
+from apps.sectors.services.store_finding_results import findings_note
+from apps.sectors.services.store_findings import removals_withdraw
 from apps.sectors.services.store_scans import scans_note
 from apps.sectors.services.stores import orders_note, stores_note
 from apps.sectors.states import JobState

@@ -15,7 +15,7 @@ from apps.sectors.services.leases import leases_end
 from apps.sectors.services.moves import moves_end
 from apps.sectors.services.role_labels import worker_labels_lock, worker_labels_sync
 from apps.sectors.services.store_checks import checks_end
-from apps.sectors.services.store_findings import findings_end
+from apps.sectors.services.store_finding_results import findings_end
 from apps.sectors.services.store_scans import scans_end
 from apps.users.services.audit import audit_entries_record
 from apps.users.services.join_tokens import host_token_revoke

@@ -22,22 +22,17 @@ from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid
 from apps.sectors.leftover_selectors import OwnStores
 from apps.sectors.live_sectors import live_sectors_read
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Sector
 from apps.sectors.onchain import precommits_read
 from apps.sectors.services.audit import store_audit
-from apps.sectors.services.missing_files import missing_drop
-from apps.sectors.services.moves import changes_open, unchanged_lock, unchanged_require
-from apps.sectors.services.steps import job_locked
-from apps.sectors.services.store_checks import NOTHING_TOLD, order_args, reader
-from apps.sectors.services.store_copies import condition_of, copies_forget
-from apps.sectors.services.store_events import event_write
-from apps.sectors.states import CopyCondition, FindingKind, FindingState
+from apps.sectors.services.moves import changes_open, unchanged_require
+from apps.sectors.services.store_checks import order_args, reader
+from apps.sectors.states import FindingKind, FindingState
 from apps.sectors.store_models import Store
 from apps.sectors.store_scan_models import StoreFinding
 from apps.sectors.store_scan_selectors import ACTABLE, findings_waiting
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
-from poolsite.wire.store_checks import BAD_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -48,13 +43,9 @@ if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
-    from poolsite.wire.store_checks import CheckedFile, CheckedSector
 
 FINDINGS_AT_ONCE: Final = 200
 """Findings of one request: a host is told of all at once."""
-ADOPTED: Final = "ADOPTED"
-"""Event of a store, and of a sector whose row names it from now on."""
-LEFTOVER_REMOVED: Final = "LEFTOVER_REMOVED"
 REMOVABLE: Final = (FindingKind.HALF, FindingKind.UNKNOWN, FindingKind.ELSEWHERE)
 NONE_WAITS: Final = "the last scan has none of them that waits for somebody"
 FASTER: Final = "somebody else was faster"
@@ -269,7 +260,7 @@ def leftovers_remove(
         raise StoreRefused(plan[0].refusal)
     with transaction.atomic():
         host = reader(store, now=work.now)
-        rows = _with_sectors_locked(_locked(chosen))
+        rows = _with_sectors_locked(findings_locked(chosen))
         refusals = _removal_refusals(rows, now=work.now)
         changed = {one.pk: FASTER for one in rows if one.state not in ACTABLE}
         told = [one for one in rows if not (refusals[one.pk] or changed.get(one.pk))]
@@ -311,7 +302,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
     if not by_finding:
         return set()
     rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
-    copies = [one for one in _locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
+    copies = [one for one in findings_locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
     own, withdrawn = OwnStores(copies, now=now), set()
     for finding in copies:
         if finding.sector is None or not (fault := own.fault(finding.sector)):
@@ -343,7 +334,8 @@ def _full_text(host: Worker) -> str:
     )
 
 
-def _locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
+def findings_locked(pks: Iterable[int]) -> QuerySet[StoreFinding]:
+    """Lock findings, in the order in which all do.  Run it in a transaction."""
     rows = StoreFinding.objects.select_for_update(of=("self",)).filter(pk__in=list(pks))
     return rows.select_related("sector__miner", "store__tenant").order_by("pk")
 
@@ -366,102 +358,3 @@ def _order(
 def _publish(store: Store, host: Worker) -> None:
     publish(Change("store", str(store.uuid), store.tenant_id))
     publish(Change("worker", host.pk, host.tenant_id))
-
-
-def findings_note(
-    worker: Worker,
-    done: Collection[str],
-    checked: Iterable[CheckedSector],
-    errors: Mapping[str, str],
-    *,
-    now: datetime,
-) -> None:
-    """Follow what a host says of findings; what it repeats finds no order any more."""
-    orders = worker.commands.filter(uuid__in=done, done_at=None, args__has_key="finding")
-    orders = orders.filter(op__in=(Operation.CHECK_SECTOR, Operation.REMOVE_LEFTOVER))
-    known = {str(one.args["finding"]): one for one in orders}
-    if not known:
-        return
-    told = {one.command: one.files for one in checked}
-    rows = StoreFinding.objects.filter(uuid__in=[*filter(is_uuid, known)], store__tenant_id=worker.tenant_id)
-    for finding in _locked(rows.values_list("pk", flat=True)):
-        order = known[str(finding.uuid)]
-        error = errors.get(str(order.uuid), "")[:1_000]
-        if order.op == Operation.REMOVE_LEFTOVER and finding.state == FindingState.REMOVING:
-            _removed(finding, worker, error=error, now=now)
-        elif finding.kind == FindingKind.MISSING and finding.state == FindingState.CHECKING:
-            error = error or missing_drop(finding, order, told.get(str(order.uuid)), now=now)
-            advance(finding, "REFUSE" if error else "DROP", error=error, updated_at=now)
-            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
-        elif order.op == Operation.CHECK_SECTOR and finding.state == FindingState.CHECKING:
-            error = error or _files_refusal(told.get(str(order.uuid))) or _adopt(finding, order, now=now)
-            advance(finding, "REFUSE" if error else "ADOPT", error=error, updated_at=now)
-            publish(Change("store", str(finding.store.uuid), worker.tenant_id))
-    orders.delete()
-
-
-def _files_refusal(files: Collection[CheckedFile] | None) -> str:
-    """Return why files that a host has looked at are not a sector's; empty: they are."""
-    if files is None:
-        return NOTHING_TOLD
-    bad = [
-        f"{one.name}: {str(one.state).replace('_', ' ').lower()}" for one in files if one.state in BAD_FILES
-    ]
-    return "; ".join(bad)[:1_000] or (gettext("no files") if condition_of(files) == CopyCondition.BAD else "")
-
-
-def _adopt(finding: StoreFinding, order: WorkerCommand, *, now: datetime) -> str:
-    """Record the store in the sector's row; return why not, or an empty text."""
-    if finding.sector is None:
-        return gettext("its row is gone")
-    job, sector = job_locked(finding.sector.pk)
-    try:
-        unchanged_lock(sector)
-    except DomainError as error:
-        return error.reason
-    is_same = bytes(sector.comm_r or b"").hex() == order.args.get("comm_r")
-    is_same &= sector.store == order.args.get("store") and sector.tenant_id == finding.store.tenant_id
-    if not is_same or sector.state != SectorState.PROVING:
-        return gettext("the sector was changed meanwhile: scan again")
-    name, before = finding.store.name, sector.store
-    Sector.objects.filter(pk=sector.pk).update(store=name, files_lost_at=None, lost_uid="", updated_at=now)
-    copies_forget(sector.pk, name)
-    copies_forget(sector.pk, before)
-    note = (
-        gettext("its files lie in {store}, not in {before}").format(store=name, before=before)
-        if before
-        else gettext("its files lie in {store}").format(store=name)
-    )
-    JobEvent.objects.create(
-        job=job, event=ADOPTED, from_state="", to_state="", at=now, actor=order.actor, note=note
-    )
-    event_write(
-        finding.store,
-        ADOPTED,
-        actor=order.actor,
-        note=gettext("sector {sector}").format(sector=finding.name),
-        now=now,
-    )
-    publish(Change("sector", str(sector.uuid), sector.tenant_id))
-    return ""
-
-
-def _removed(finding: StoreFinding, worker: Worker, *, error: str, now: datetime) -> None:
-    advance(finding, "FAIL" if error else "END", error=error, updated_at=now)
-    if not error:
-        if finding.sector is not None:
-            copies_forget(finding.sector.pk, finding.store.name)
-        note = gettext("{sector}, {size} bytes").format(sector=finding.name, size=finding.size)
-        event_write(finding.store, LEFTOVER_REMOVED, actor=worker.name, note=note, now=now)
-    publish(Change("store", str(finding.store.uuid), worker.tenant_id))
-
-
-def findings_end(worker: Worker, *, now: datetime) -> None:
-    """Withdraw what a host was told to do with findings, as it is retired; call it in a transaction."""
-    orders = worker.commands.filter(done_at=None, args__has_key="finding")
-    uuids = [str(one.args["finding"]) for one in orders]
-    for finding in _locked(StoreFinding.objects.filter(uuid__in=uuids).values_list("pk", flat=True)):
-        if finding.state in (FindingState.CHECKING, FindingState.REMOVING):
-            event = "REFUSE" if finding.state == FindingState.CHECKING else "FAIL"
-            advance(finding, event, error=gettext("its host is retired"), updated_at=now)
-    orders.delete()

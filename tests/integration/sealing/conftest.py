@@ -12,7 +12,8 @@ from apps.proving.models import WindowPost
 from apps.sectors.models import Sector
 from tests.integration.sealing.kept import world_keep, world_resume
 from tests.integration.sealing.world import PERIOD, SKIP, World, fresh, pledged
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,7 +23,8 @@ from tests.integration.sealing.conftest import STAGES
 from tests.integration.sealing.world import World
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.snark.powers import powers_make
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from tests.integration.sealing.test_pieces import LARGE, add
 from tests.integration.sealing.test_snap_up import act, run_reach
 from tests.integration.sealing.world import World
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.processors.snark_choice import SNARK_VARIABLE
 from workers.snark.catalog import key_open, toxic_make
 from workers.snark.files import CircuitKind, measured_path, spec_for

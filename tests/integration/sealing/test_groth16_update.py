@@ -18,7 +18,8 @@ from tests.integration.sealing.test_pieces import LARGE, add
 from tests.integration.sealing.test_snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.processors.tasks import SnapProveOutput
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ from tests.unit.apps.proving.attempts import job_of
 from workers.config import HostConfig
 from workers.console.client import Fenced
 from workers.console.lease_keeper import LeaseKeeper
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
 
 if TYPE_CHECKING:

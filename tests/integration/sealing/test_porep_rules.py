@@ -22,7 +22,8 @@ from tests.integration.sealing.test_pieces import LARGE, add
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, fresh, pledged
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.snark.powers import powers_make
 from workers.storage.sector import SYNTHETIC_FILE
 

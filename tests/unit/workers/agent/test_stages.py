@@ -21,7 +21,8 @@ from poolsite.wire.pipeline import STATE_OF_STAGE
 from tests.processor_pids import pids_of
 from workers.agent.journal import Work
 from workers.agent.stages import StageRunner
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.prover.loop import Prover
 from workers.storage.store import path_remove
 from workers.storage.stores import Stores

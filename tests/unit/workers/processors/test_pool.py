@@ -24,7 +24,8 @@ from workers.processors.errors import (
     ChildTimeout,
     PermanentError,
 )
-from workers.processors.pool import ChildSpec, ProcessorPool
+from workers.processors.pool import ProcessorPool
+from workers.processors.pool_child import ChildSpec
 from workers.processors.tasks import (
     AddPieceTask,
     C2Task,

@@ -16,8 +16,9 @@ from apps.proving.tasks import proving_context
 from apps.sectors.damocles_selectors import is_terminating, termination_of
 from apps.sectors.services.change_plans import ChangeRequest
 from apps.sectors.services.changes import changes_request
+from apps.sectors.services.damocles_held import sector_find
 from apps.sectors.services.damocles_hosts import damocles_pings_forget
-from apps.sectors.services.damocles_sectors import damocles_finalize, sector_find
+from apps.sectors.services.damocles_sectors import damocles_finalize
 from apps.sectors.services.file_removals import removals_request
 from apps.sectors.services.rebuild import rebuild_begin
 from apps.sectors.services.restore import sector_restore
@@ -32,7 +33,7 @@ from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.sectors.services.damocles_held import SectorName
     from poolsite.filecoin.address import Address
     from poolsite.wire.jsonrpc.messages import Json
 

@@ -9,8 +9,9 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from apps.sectors.services.damocles_held import SectorName
 from apps.sectors.services.damocles_hosts import Ping
-from apps.sectors.services.damocles_sectors import Reported, SectorName, Wanted
+from apps.sectors.services.damocles_sectors import Reported, Wanted
 from apps.sectors.services.damocles_stores import store_path
 from apps.sectors.services.damocles_submissions import PreCommitted
 from poolsite.filecoin.cids import BadCid, cid_parse

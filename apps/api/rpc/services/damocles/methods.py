@@ -62,8 +62,9 @@ from poolsite.wire.jsonrpc.parameters import ANY, BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
+    from apps.sectors.services.damocles_held import SectorName
     from apps.sectors.services.damocles_hosts import Ping
-    from apps.sectors.services.damocles_sectors import Reported, SectorName, Wanted
+    from apps.sectors.services.damocles_sectors import Reported, Wanted
     from apps.sectors.services.damocles_submissions import PreCommitted
     from poolsite.wire.jsonrpc.messages import Json
     from poolsite.wire.jsonrpc.parameters import Param

@@ -19,7 +19,7 @@ from apps.sectors.damocles_selectors import (
 )
 from apps.sectors.sector_records import record_of, records_of
 from apps.sectors.services.advance import entropy_of
-from apps.sectors.services.damocles_sectors import sector_find
+from apps.sectors.services.damocles_held import sector_find
 from apps.sectors.services.damocles_stores import damocles_release, reservations_listed
 from apps.sectors.services.record_imports import records_import
 from apps.sectors.store_selectors import stores_visible
@@ -30,7 +30,7 @@ from poolsite.wire.jsonrpc.parameters import BOOL, RpcMethod
 
 if TYPE_CHECKING:
     from apps.api.rpc.dispatcher import Call
-    from apps.sectors.services.damocles_sectors import SectorName
+    from apps.sectors.services.damocles_held import SectorName
     from poolsite.wire.jsonrpc.messages import Json
 
 

@@ -1,0 +1,273 @@
+"""The parent's side of the processor protocol: one child, started, asked and ended.
+
+A child is any program that speaks the protocol, so a user's own binary can stand for a stage.
+Source: spec sealing section 2.4; damocles-worker vc-processors/src/core/ext/producer.rs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING, Any
+
+from workers.processors.errors import CallGivenUp, ChildLost, ChildNotReady, ChildTimeout, error_of
+from workers.processors.parallel import Progress, no_progress
+from workers.processors.stages import FIELD_NAMES, Stage, foreign_task_encode, output_decode, task_encode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+READY_S = 300.0
+"""How long a child may take until its first line: a cold machine compiles its kernels before."""
+SILENCE_S = 900.0
+"""How long a request may go without an answer or progress."""
+RESTART_PAUSE_S = 3.0
+"""Least time between two starts of one child."""
+STOP_S = 5.0
+"""How long a child may take to leave after its stdin was closed."""
+
+
+def no_wait(_seconds: float) -> None:
+    """Note nothing."""
+
+
+def always() -> bool:
+    """Return that an answer is wanted."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSpec:
+    """How to start one child."""
+
+    stages: tuple[str, ...]
+    """Stages that it runs."""
+    command: tuple[str, ...] = ()
+    """The program and its arguments; empty: ours."""
+    around: tuple[str, ...] = ()
+    """What starts the program on certain cores, as ("taskset", "-c", "0-7")."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Added to the parent's."""
+    inherits_environment: bool = True
+    """False: `environment` is all of it."""
+    capacity: int = 0
+    """Tasks at a time; 0: any number."""
+    locks: tuple[str, ...] = ()
+    """Names that a task holds while it runs, of the pool's locks."""
+    weight: int = 1
+    restarts: bool = True
+    """False: once it has ended by itself it stays so."""
+    niceness: int = 0
+    """By how much it gives way to others on this machine's cores, as `nice` counts."""
+    ready_s: float = READY_S
+    silence_s: float = SILENCE_S
+
+    def argv(self) -> list[str]:
+        """Return the command line."""
+        ours = (sys.executable, "-m", "workers.processors", *self.stages)
+        return [*self.around, *(self.command or ours)]
+
+    def greetings(self) -> set[str]:
+        """Return the first lines that mean the child is ready."""
+        names = {"+".join(self.stages), *(FIELD_NAMES.get(stage, stage) for stage in self.stages[:1])}
+        return {f"{name} processor ready" for name in names if self.command or name == "+".join(self.stages)}
+
+
+@dataclass(slots=True)
+class _Call:
+    answer: Future[Any]
+    progress: Progress
+    seen: float
+
+
+class ProcessorChild:
+    """One running child and the requests it has in flight."""
+
+    def __init__(self, spec: ChildSpec, *, log: IO[bytes] | None = None) -> None:
+        self._spec = spec
+        self._calls: dict[int, _Call] = {}
+        self._lock = threading.Lock()
+        self._next_id = 1
+        self._is_left = False
+        self.was_ended = False
+        """Whether we have killed it: it did not end by itself."""
+        self._ready: Future[None] = Future()
+        self._process = subprocess.Popen(  # noqa: S603  # the host's own configuration names the program
+            spec.argv(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env={**(os.environ if spec.inherits_environment else {}), **spec.environment},
+            start_new_session=True,
+        )
+        if spec.niceness:
+            with contextlib.suppress(OSError):  # it has ended already, or may not be slowed
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, os.nice(0) + spec.niceness)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def pid(self) -> int:
+        """Return the child's process id."""
+        return self._process.pid
+
+    @property
+    def is_there(self) -> bool:
+        """Return whether the process has not ended."""
+        return self._process.poll() is None
+
+    @property
+    def is_alive(self) -> bool:
+        """Return whether the child may still be asked; one that was told to end may be stuck in its disk."""
+        return not self._is_left and self.is_there
+
+    def wait_ready(self) -> None:
+        """Wait for the first line.  Raises ChildNotReady."""
+        try:
+            self._ready.result(self._spec.ready_s)
+        except FutureTimeout:
+            self.kill()
+            raise ChildNotReady("timeout exceeded before child get ready") from None
+
+    def call(
+        self,
+        stage: Stage,
+        task: Any,
+        *,
+        progress: Progress = no_progress,
+        is_wanted: Callable[[], bool] = always,
+    ) -> Any:
+        """Run one stage.  Raises the child's error, ChildLost, ChildTimeout, CallGivenUp once not wanted."""
+        call = _Call(Future(), progress, time.monotonic())
+        value = foreign_task_encode(task) if self._spec.command else task_encode(task)
+        with self._lock:
+            if self._is_left:
+                raise ChildLost(f"{stage.name}: the child is about to end")
+            number, self._next_id = self._next_id, self._next_id + 1
+            self._calls[number] = call
+        request = {"id": number, "stage": stage.name, "task": value}
+        self._send(json.dumps(request, separators=(",", ":")) + "\n")
+        return output_decode(stage, task, self._wait(number, call, stage=stage, is_wanted=is_wanted))
+
+    def _send(self, line: str) -> None:
+        stdin = self._process.stdin
+        try:
+            if stdin is None:
+                raise BrokenPipeError
+            with self._lock:
+                stdin.write(line.encode())
+                stdin.flush()
+        except (OSError, ValueError):
+            self._lose()
+
+    def _wait(self, number: int, call: _Call, *, stage: Stage, is_wanted: Callable[[], bool]) -> Any:
+        while True:
+            if not is_wanted():
+                self._leave(number)
+                raise CallGivenUp(f"{stage.name}: given up")
+            left = call.seen + self._spec.silence_s - time.monotonic()
+            if left <= 0:
+                self.kill()
+                raise ChildTimeout(f"{stage.name}: no heartbeat for {self._spec.silence_s:.0f} s")
+            try:
+                return call.answer.result(min(left, 1.0))
+            except FutureTimeout:
+                continue
+
+    def _leave(self, number: int) -> None:
+        """Forget a call that may hang; the child gets no new ones, and ends with the last of its others."""
+        with self._lock:
+            self._is_left = True
+            self._calls.pop(number, None)
+            is_idle = not self._calls
+        if is_idle:
+            self.kill()
+
+    def _read(self) -> None:
+        stdout = self._process.stdout
+        if stdout is None:
+            return
+        with stdout:
+            self._listen(stdout)
+        self._process.wait()
+        self._close_stdin()
+        self._lose()
+
+    def _listen(self, stdout: IO[bytes]) -> None:
+        first = stdout.readline().decode(errors="replace").strip()
+        if first in self._spec.greetings():
+            self._ready.set_result(None)
+            for line in stdout:
+                self._take(line)
+        elif not first:
+            self._ready.set_exception(ChildNotReady(f"child process exited: {'+'.join(self._spec.stages)}"))
+        else:
+            self._ready.set_exception(ChildNotReady(f"unexpected first line: {first[:100]}"))
+            self.kill()
+
+    def _take(self, line: bytes) -> None:
+        try:
+            answer = json.loads(line)
+            number = answer["id"]
+        except (ValueError, KeyError, TypeError):
+            sys.stderr.write(f"processor {self.pid}: bad line {line[:100]!r}\n")
+            return
+        with self._lock:
+            call = self._calls.get(number)
+            if call is None:
+                return
+            call.seen = time.monotonic()
+            if "progress" not in answer:
+                del self._calls[number]
+            is_over = self._is_left and not self._calls
+        if "progress" in answer:
+            call.progress(int(answer["progress"]["done"]), int(answer["progress"]["total"]))
+        elif answer.get("err_msg") is not None:
+            kind, level = answer.get("err_kind"), answer.get("err_level")
+            call.answer.set_exception(error_of(kind, level, message=str(answer["err_msg"])))
+        else:
+            call.answer.set_result(answer.get("output"))
+        if is_over:
+            self.kill()
+
+    def _lose(self) -> None:
+        with self._lock:
+            calls, self._calls = list(self._calls.values()), {}
+        for call in calls:
+            call.answer.set_exception(ChildLost(f"child process exited: {'+'.join(self._spec.stages)}"))
+
+    def kill(self) -> None:
+        """End the child and everything it started, at once; its calls do not wait until it is gone."""
+        self._is_left = True
+        if self.is_there:
+            self.was_ended = True
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self._lose()
+
+    def stop(self) -> None:
+        """End the child; kill it if it stays."""
+        self._close_stdin()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._reader.join(STOP_S)
+
+    def _close_stdin(self) -> None:
+        if self._process.stdin is not None:
+            try:
+                self._process.stdin.close()
+            except OSError:
+                pass  # the child was gone before it read everything
