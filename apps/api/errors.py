@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext
+
 from apps.core.errors import BadValue, Conflict, DomainError, NotAllowed, NotFound, NotReachable
 from apps.pieces.errors import PieceTooLarge
 from apps.users.errors import TokenRefused
@@ -35,6 +37,10 @@ class RangeUnsatisfiable(DomainError):
     """A range of bytes outside of what there is."""
 
     code = "range_unsatisfiable"
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        super().__init__(gettext("there are {size} bytes").format(size=size), field="Range")
 
 
 class Malformed(BadValue):

@@ -6,7 +6,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import CharField, Count, F, Func, Q, Value
+from django.db.models import Case, CharField, Count, F, Func, Q, Value, When
 from django.utils.translation import gettext
 
 from apps.miners.selectors import miner_get
@@ -75,11 +75,12 @@ def pieces_failed(viewer: Principal) -> QuerySet[Piece]:
 
 
 def piece_get(viewer: Principal, piece_cid: str) -> Piece:
-    """Return the piece of a commitment; of several, one whose bytes are kept, the oldest.
+    """Return the piece of a commitment; of several the oldest whose bytes are kept, else that lives.
 
     Raises PieceUnknown.
     """
-    rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED).order_by("-has_data", "pk")
+    has_ended = Case(When(state=PieceState.ENDED, then=1), default=0)
+    rows = pieces_visible(viewer).exclude(state__in=UNCOMMITTED).order_by("-has_data", has_ended, "pk")
     piece = rows.filter(piece_cid=piece_cid).first() if _is_cid(piece_cid) else None
     if piece is None:
         raise PieceUnknown(piece_cid)

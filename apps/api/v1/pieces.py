@@ -404,7 +404,7 @@ def range_of(header: str, size: int) -> PieceRange | None:
         if found[2] and int(found[2]) < first:
             return None
     if count < 1:
-        raise RangeUnsatisfiable(gettext("the piece has {size} bytes").format(size=size), field="Range")
+        raise RangeUnsatisfiable(size)
     return PieceRange(first, count)
 
 

@@ -18,6 +18,7 @@ from apps.api.errors import (
     BodyTooLarge,
     Malformed,
     NotAcceptable,
+    RangeUnsatisfiable,
     RateLimited,
     WrongMethod,
     WrongType,
@@ -186,6 +187,8 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
     answer = Response(error_body(refusal), status=http_status(refusal))
     if isinstance(refusal, TokenRefused):
         answer["WWW-Authenticate"] = "Bearer"
+    if isinstance(refusal, RangeUnsatisfiable):
+        answer["Content-Range"] = f"bytes */{refusal.size}"
     if isinstance(error, exceptions.APIException) and not isinstance(error, exceptions.ValidationError):
         answer.status_code = error.status_code
     return answer

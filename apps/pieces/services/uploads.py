@@ -20,7 +20,15 @@ from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.errors import MinerNotReady
 from apps.miners.states import MinerState
-from apps.pieces.errors import BadOffset, PieceEmpty, PieceInSector, PieceOver, PieceTooLarge, UploadCut
+from apps.pieces.errors import (
+    BadOffset,
+    PieceEmpty,
+    PieceInSector,
+    PieceOver,
+    PieceTooLarge,
+    PieceUnknown,
+    UploadCut,
+)
 from apps.pieces.files import bytes_write, piece_opened, piece_unlink, room_require
 from apps.pieces.models import Piece
 from apps.pieces.services.checks import piece_check
@@ -176,11 +184,14 @@ def upload_end(piece: Piece, *, by: Principal) -> tuple[Piece, bool]:
 def _part_write(piece: Piece, source: Source, *, offset: int) -> int:
     """Write what comes from `offset` on; returns how many bytes there are.
 
-    Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut.
+    Raises BadOffset, PieceBusy, PieceTooLarge, UploadCut; PieceUnknown if somebody removed it this moment.
     """
     most = piece.room if piece.payload_size is None else piece.payload_size
     with piece_opened(piece) as file:
-        piece.refresh_from_db(fields=["received", "state"])
+        try:
+            piece.refresh_from_db(fields=["received", "state"])
+        except Piece.DoesNotExist:
+            raise PieceUnknown(piece.uuid) from None
         if offset != piece.received or piece.state != PieceState.UPLOADING:
             raise BadOffset(piece.received)
         try:
@@ -211,10 +222,18 @@ def piece_discard(piece: Piece) -> None:
         piece_changed(piece)
 
 
+def _locked(piece: Piece) -> Piece:
+    """Lock a piece.  Raises PieceUnknown if somebody removed it this moment."""
+    fresh = Piece.objects.select_for_update().filter(pk=piece.pk).first()
+    if fresh is None:
+        raise PieceUnknown(piece.uuid)
+    return fresh
+
+
 def piece_remove(piece: Piece, *, by: Principal) -> None:
-    """Remove a piece at somebody's wish.  Raises PieceInSector."""
+    """Remove a piece at somebody's wish.  Raises PieceInSector, PieceUnknown."""
     with transaction.atomic():
-        fresh = Piece.objects.select_for_update().get(pk=piece.pk)
+        fresh = _locked(piece)
         if fresh.sector_number is not None and fresh.state != PieceState.ENDED:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)
@@ -230,7 +249,7 @@ def piece_purpose_set(piece: Piece, purpose: str, *, by: Principal) -> Piece:
             gettext("must be one of {values}").format(values=", ".join(PiecePurpose.values)), field="purpose"
         )
     with transaction.atomic():
-        fresh = Piece.objects.select_for_update().get(pk=piece.pk)
+        fresh = _locked(piece)
         if fresh.sector_number is not None:
             raise PieceInSector(
                 gettext("it is in sector {sector_number}").format(sector_number=fresh.sector_number)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -213,7 +215,8 @@ def test_data_comes_back_whole_and_in_ranges(client, miner, folder):
         assert answer.status_code == 206
         assert answer["Content-Range"] == f"bytes {first}-{last}/200"
         assert b"".join(answer.streaming_content) == data[first : last + 1]
-    assert part("bytes=200-").status_code == 416
+    refused = part("bytes=200-")
+    assert (refused.status_code, refused["Content-Range"]) == (416, "bytes */200")
     for whole in ("items=1-2", "bytes=0-1,5-6", "bytes=-", "bytes=9-5"):
         assert (part(whole).status_code, part(whole)["Content-Length"]) == (200, "200"), whole
     assert part("bytes=-0").status_code == 416
@@ -262,6 +265,38 @@ def test_bytes_of_a_sector_that_has_ended_wait_for_another_when_sent_again(clien
     Piece.objects.filter(uuid=uuid).update(state="ENDED", sector_number=7, client=100, allocation=3)
     other = send(client, b"again").json()
     assert (other["uuid"] != uuid, other["state"]) == (True, "READY"), "its allocation is used up"
+
+
+def test_a_commitment_names_the_piece_that_lives_before_one_that_has_ended(client, miner, folder):
+    ended = factories.piece(miner, state="ENDED", sector_number=7, offset=0)
+    lives = factories.piece(
+        miner, state="ACTIVE", sector_number=8, offset=0, piece_cid=ended.piece_cid, deal=3
+    )
+
+    shown = client.get(f"/api/v1/pieces/{ended.piece_cid}", headers=people.bearer(people.token("read")))
+
+    assert shown.json()["uuid"] == str(lives.uuid)
+
+
+def test_a_part_of_an_upload_that_was_removed_this_moment_finds_none(client, miner, folder, monkeypatch):
+    piece = factories.piece(miner, state="UPLOADING", payload_size=200, received=0)
+
+    @contextlib.contextmanager
+    def opened(_piece: Any) -> Iterator[Any]:
+        Piece.objects.filter(pk=piece.pk).delete()
+        yield io.BytesIO()
+
+    monkeypatch.setattr("apps.pieces.services.uploads.piece_opened", opened)
+    headers = {**people.bearer(people.token("write")), "Upload-Offset": "0"}
+
+    answer = client.patch(
+        f"/api/v1/pieces/uploads/{piece.uuid}",
+        b"x" * 9,
+        content_type="application/octet-stream",
+        headers=headers,
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "piece_unknown")
 
 
 def test_a_piece_of_a_sector_that_has_ended_can_be_removed(client, miner, folder):
