@@ -40,6 +40,7 @@ from apps.sectors.services.redeclarations import redeclarations_follow
 from apps.sectors.services.reseal import gone_hosts_follow
 from apps.sectors.services.reservations import leases_expire
 from apps.sectors.services.run_messages import runs_advance
+from apps.sectors.services.runs_elsewhere import gone_runs_follow
 from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.snap_up import pieces_snap
 from apps.sectors.services.store_scans import scans_compare
@@ -71,6 +72,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
         event="sectors_not_advanced",
     )
     runs_advance(work)
+    gone_runs_follow(away_s=work.policy.worker_away_s, now=work.now)
     deadlines_fill(work)
 
 

@@ -64,20 +64,14 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
             "the ticket of sector {sector} is not known here: import the sector's record"
         ).format(sector=sector)
         raise NotUnsealed(reason, field="piece_cid")
-    hosts = Worker.objects.filter(
-        tenant_id=piece.miner.tenant_id, retired_at=None, stores__contains=[sector.store]
-    )
-    if not hosts:
-        raise NotUnsealed(
-            gettext("no host here has its store {store}").format(store=sector.store), field="piece_cid"
-        )
+    hosts = _hosts_of_store(sector)
     spec = UNSEAL_NEXT[UnsealState.SEALED]
     job = Job.objects.create(
         kind=JobKind.UNSEAL,
         miner=piece.miner,
         stage=spec.stage,
         lease_s=sealing_policy().lease_s,
-        offered_to=[host.pk for host in hosts],
+        offered_to=hosts,
         inputs={
             "sector": str(sector.uuid),
             "piece": str(piece.uuid),
@@ -87,6 +81,26 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
     )
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
     return job
+
+
+def hosts_of_unsealing(job: Job) -> list[int]:
+    """Return the keys of the hosts that may do a job of unsealing.  Raises NotUnsealed."""
+    sector = Sector.objects.filter(uuid=job.inputs["sector"]).select_related("miner").first()
+    if sector is None or not sector.store:
+        raise NotUnsealed(gettext("its sector is not stored any more"), field="piece_cid")
+    return _hosts_of_store(sector)
+
+
+def _hosts_of_store(sector: Sector) -> list[int]:
+    hosts = Worker.objects.filter(
+        tenant_id=sector.miner.tenant_id, retired_at=None, stores__contains=[sector.store]
+    )
+    found = list(hosts.order_by("pk").values_list("pk", flat=True))
+    if not found:
+        raise NotUnsealed(
+            gettext("no host here has its store {store}").format(store=sector.store), field="piece_cid"
+        )
+    return found
 
 
 def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventAnswer:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
+from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, JobEvent
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.retirement import worker_retire
+from tests.integration.sealing.test_pieces import LARGE, add, data_of
+from tests.integration.sealing.test_snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh, pledged
 from workers.console.client import ConsoleRefused
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from apps.miners.models import Miner
     from apps.sectors.models import Sector
     from tests.integration.sealing.world import World
 
@@ -93,3 +100,63 @@ def test_a_committed_sector_needs_its_host_no_more(world: World) -> None:
 
     assert done_by(sector, "ADD_PIECE") == ["sealer-1"]
     assert proves(world, sector)
+
+
+@pytest.fixture
+def pieces(settings: Any, tmp_path: Path) -> None:
+    """Pieces wait to be named; a host is away at once."""
+    settings.PIECES_DIR = str(tmp_path / "pieces")
+    settings.SEALING = {"pack_wait_s": 10_000, "worker_away_s": 0}
+
+
+def host_is_gone_from_all(world: World) -> None:
+    for host in Worker.objects.filter(name="sealer-1"):
+        worker_retire(host, now=clock.now())
+    world.agent = world.sealer("another", name="another")
+
+
+@pytest.mark.xdist_group("lone")
+@pytest.mark.parametrize("without", ["SNAP_PROVE", "KEY_CLEAR"])
+def test_a_snap_up_goes_on_with_another_host_of_the_store(
+    world: World, lone: tuple[Miner, Sector], pieces: None, without: str
+) -> None:
+    miner, sector = lone
+    world.agent = world.sealer(slots={without: 0})
+    piece = add(world, miner, LARGE)
+    assert act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
+    run_reach(world, "SNAP_ENCODED" if without == "SNAP_PROVE" else "UPDATE_FINAL")
+
+    host_is_gone_from_all(world)
+    run_reach(world, "SNAPPED")
+
+    assert done_by_run("SNAP_ENCODE") == ["sealer-1", "another"][: 2 if without == "SNAP_PROVE" else 1]
+    assert done_by_run("CLEAR_KEY") == ["another"]
+    assert list(Message.objects.filter(kind="snap_up").values_list("exit_code", flat=True)) == [0]
+
+
+@pytest.mark.xdist_group("lone")
+def test_unsealing_goes_on_with_another_host_of_the_store(
+    world: World, lone: tuple[Miner, Sector], pieces: None
+) -> None:
+    miner, sector = lone
+    piece = add(world, miner, LARGE)
+    assert act(world, sector, "snap-up", json={"pieces": [piece.piece_cid]}).status_code == 201
+    run_reach(world, "SNAPPED")
+    world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
+    world.agent = world.sealer(slots={"UPLOAD": 0})
+    assert world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data").status_code == 202
+    world.hosts_work()
+    assert Job.objects.get(kind="unseal").stage == "UPLOAD"
+
+    host_is_gone_from_all(world)
+    world.epoch(12)
+
+    assert data_of(world, piece) == LARGE
+    assert Job.objects.get(kind="unseal").state == "DONE"
+
+
+def done_by_run(event: str) -> list[str]:
+    """The hosts that reported a stage of the newest run, in order."""
+    run = PipelineRun.objects.latest("pk")
+    events = JobEvent.objects.filter(job=run.job, event=event).exclude(worker=None).order_by("pk")
+    return list(events.values_list("worker__name", flat=True))
