@@ -188,7 +188,7 @@ def miners_unbegun(miners: Sequence[Miner], *, since_epoch: int, now: datetime) 
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class MiningStatus:
     """Whether a miner takes part in the election now, and when it may expect to win."""
 
     is_on: bool
@@ -205,7 +205,7 @@ class Standing:
         return str(NotDrawn(self.why_not).label) if self.why_not else ""
 
 
-def standing_of(
+def mining_status_of(
     miner: Miner,
     *,
     is_on: bool,
@@ -213,7 +213,7 @@ def standing_of(
     is_unbegun: bool,
     reward: RewardEstimate | None,
     epoch_s: float,
-) -> Standing:
+) -> MiningStatus:
     """Return how a miner stands, by its newest round; without one by the chain's estimate of power."""
     expected = 0.0
     if miner.has_min_power and latest is not None and latest.expected:
@@ -222,7 +222,7 @@ def standing_of(
         expected = BLOCKS_PER_EPOCH * miner.qa_power / reward.power.value
     why = _why_not(miner, is_on=is_on, latest=latest, is_unbegun=is_unbegun)
     mean = None if why else epochs_to_win(expected)
-    return Standing(is_on, why, expected, None if mean is None else mean * epoch_s)
+    return MiningStatus(is_on, why, expected, None if mean is None else mean * epoch_s)
 
 
 def _why_not(miner: Miner, *, is_on: bool, latest: Round | None, is_unbegun: bool) -> str:
@@ -238,11 +238,11 @@ def _why_not(miner: Miner, *, is_on: bool, latest: Round | None, is_unbegun: boo
     return next((str(why) for holds, why in found if holds), "")
 
 
-def mining_standing(miner: Miner, *, now: datetime) -> Standing:
+def mining_status(miner: Miner, *, now: datetime) -> MiningStatus:
     """Return how one miner stands."""
     head, network = head_current(), network_known()
     since = None if head is None or network is None else head.height - undrawn_epochs(network.epoch_s)
-    return standing_of(
+    return mining_status_of(
         miner,
         is_on=bool(miners_on([miner])),
         latest=rounds_of(miner).first(),

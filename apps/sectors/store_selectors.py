@@ -132,7 +132,7 @@ def attachment_get(store: Store, worker_uuid: str) -> StoreAttachment:
 
 
 @dataclass(frozen=True, slots=True)
-class StoreStanding:
+class StoreStatus:
     """The condition of a store as a whole: the best that one of its hosts finds."""
 
     condition: str
@@ -145,17 +145,17 @@ class StoreStanding:
         return self.condition in READABLE
 
 
-def store_standing(store: Store, *, now: datetime) -> StoreStanding:
+def store_status(store: Store, *, now: datetime) -> StoreStatus:
     """Return the condition of a store as a whole."""
     attached = attachments_of(store)
     if not attached:
-        return StoreStanding(DETACHED, gettext("no host has it attached: attach it where its disk is"))
+        return StoreStatus(DETACHED, gettext("no host has it attached: attach it where its disk is"))
     heard = [row for row in attached if not worker_is_away(row.worker, now=now)]
     if not heard:
         names = ", ".join(sorted({row.worker.name for row in attached}))
-        return StoreStanding(SILENT, gettext("not heard of {hosts}: start it again").format(hosts=names))
+        return StoreStatus(SILENT, gettext("not heard of {hosts}: start it again").format(hosts=names))
     best = min(heard, key=lambda row: BEST_FIRST.index(StoreCondition(row.condition)))
-    return StoreStanding(best.condition, best.reason)
+    return StoreStatus(best.condition, best.reason)
 
 
 def store_fill_rate(store: Store) -> float | None:

@@ -68,7 +68,7 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     pieces_pack(work)
     for_each_isolated(
         SectorsInProgress.read().each_miner(),
-        lambda underway: _advance(underway, work),
+        lambda in_progress: _advance(in_progress, work),
         event="sectors_not_advanced",
     )
     runs_advance(work)
@@ -76,17 +76,17 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
     deadlines_fill(work)
 
 
-def _advance(underway: SectorsInProgress, work: SealingContext) -> None:
+def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
     """Take the chain steps of one miner's sectors."""
     client, network, head, now = work.client, work.network, work.head, work.now
-    tickets_check(underway, client=client, network=network, head=head, now=now)
-    tickets_assign(underway, client=client, network=network, head=head, now=now)
-    seeds_skip(underway, now=now)
-    precommits_check(underway, client=client, head=head, now=now)
-    seeds_assign(underway, client=client, network=network, head=head, now=now)
-    c1_repeat(underway, now=now)
-    gone_hosts_follow(underway, away_s=work.policy.worker_away_s, now=now)
-    damocles_follow(underway, now=now)
+    tickets_check(in_progress, client=client, network=network, head=head, now=now)
+    tickets_assign(in_progress, client=client, network=network, head=head, now=now)
+    seeds_skip(in_progress, now=now)
+    precommits_check(in_progress, client=client, head=head, now=now)
+    seeds_assign(in_progress, client=client, network=network, head=head, now=now)
+    c1_repeat(in_progress, now=now)
+    gone_hosts_follow(in_progress, away_s=work.policy.worker_away_s, now=now)
+    damocles_follow(in_progress, now=now)
 
 
 @shared_task(name="sectors.active")

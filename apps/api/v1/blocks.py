@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from apps.api.v1.pagination import number
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
-from apps.blocks.selectors import blocks_of, f3_leases, mining_standing, rounds_of
+from apps.blocks.selectors import blocks_of, f3_leases, mining_status, rounds_of
 from apps.blocks.services.mining import mining_set
 from apps.blocks.states import NotDrawn, RoundState, WhyNot
 from apps.blocks.warm_up import warm_up
@@ -118,7 +118,7 @@ class MiningOutput(serializers.Serializer[Any]):
 
 def mining_body(miner: Miner) -> dict[str, Any]:
     """Write how a miner stands in the election."""
-    now = mining_standing(miner, now=clock.now())
+    now = mining_status(miner, now=clock.now())
     lease = next(iter(f3_leases([miner])), None)
     return {
         "miner": miner.address,
@@ -203,7 +203,7 @@ class MinerRoundsView(PoolView):
         first = number(request, "from", least=0, default=0, most=EPOCH_MAX)
         rows = list(rounds_of(miner, first=first, last=last)[: limit + 1])
         more = str(rows[limit].epoch) if len(rows) > limit else None
-        why = mining_standing(miner, now=clock.now()).why_not
+        why = mining_status(miner, now=clock.now()).why_not
         return Response(
             {"results": [round_body(row) for row in rows[:limit]], "next": more, "why_not_now": why}
         )

@@ -31,7 +31,7 @@ from apps.sectors.store_selectors import (
     store_fill_rate,
     store_get,
     store_sector_counts,
-    store_standing,
+    store_status,
     stores_page,
 )
 
@@ -168,14 +168,14 @@ class StoreInput(InputSerializer):
 def store_body(store: Store) -> dict[str, Any]:
     """Write one store."""
     now = clock.now()
-    standing, rate = store_standing(store, now=now), store_fill_rate(store)
+    status, rate = store_status(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
     plain = ("uid", "name", "labels", "reserved_bytes", "sectors", "rules", "told_at")
     return {
         "uuid": str(store.uuid),
         "tenant": store.tenant.name,
-        "condition": standing.condition,
-        "reason": standing.reason,
+        "condition": status.condition,
+        "reason": status.reason,
         "bytes_per_day": None if rate is None else int(rate),
         "days_to_full": None if days is None else round(days, 2),
         "attachments": [

@@ -92,12 +92,12 @@ def step_console(sector: Sector, event: str, *, now: datetime, note: str = "", *
 
 
 def tickets_assign(
-    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
 ) -> int:
     """Draw the ticket for sectors whose data is complete: old enough that no reorganisation changes it."""
     epoch = max(head.height - network.ticket_lookback, 0)
     count = 0
-    for miner, sectors in by_miner(underway.sectors_in(SectorState.TREE_D_BUILT)).items():
+    for miner, sectors in by_miner(in_progress.sectors_in(SectorState.TREE_D_BUILT)).items():
         ticket = client.state_get_randomness_from_tickets(
             Tag.SEAL_RANDOMNESS, epoch, entropy=entropy_of(miner), key=head.key
         )
@@ -114,13 +114,13 @@ def entropy_of(miner: Miner) -> bytes:
 
 
 def tickets_check(
-    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
 ) -> int:
     """Send sectors back whose ticket the chain would not take any more; labels depend on it."""
     count = 0
     old = [
         sector
-        for sector in underway.sectors_in(*states_with(SectorEvent.RETICKET))
+        for sector in in_progress.sectors_in(*states_with(SectorEvent.RETICKET))
         if (sector.ticket_epoch or 0) <= head.height - ticket_life(sector, network)
     ]
     for miner, sectors in by_miner(old).items():
@@ -141,10 +141,10 @@ def ticket_life(sector: Sector, network: Network) -> int:
     return network.max_precommit_randomness_lookback if sector.is_interactive else LOOKBACK
 
 
-def seeds_skip(underway: SectorsInProgress, *, now: datetime) -> int:
+def seeds_skip(in_progress: SectorsInProgress, *, now: datetime) -> int:
     """Advance stored sectors of non-interactive PoRep to their proof at once."""
     count = 0
-    for sector in underway.sectors_in(SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED):
+    for sector in in_progress.sectors_in(SectorState.PERSISTED, SectorState.PRECOMMIT_LANDED):
         if not sector.is_interactive:
             is_stored = sector.state == SectorState.PERSISTED
             event = SectorEvent.SKIP_PRECOMMIT if is_stored else SectorEvent.ASSIGN_SEED
@@ -153,7 +153,7 @@ def seeds_skip(underway: SectorsInProgress, *, now: datetime) -> int:
 
 
 def seeds_assign(
-    underway: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
+    in_progress: SectorsInProgress, *, client: ChainClient, network: Network, head: Head, now: datetime
 ) -> int:
     """Draw the seed of sectors whose pre-commit is old enough.
 
@@ -163,7 +163,7 @@ def seeds_assign(
     wait = network.pre_commit_challenge_delay + network.confidences.seed
     due = [
         sector
-        for sector in underway.sectors_in(SectorState.PRECOMMIT_LANDED)
+        for sector in in_progress.sectors_in(SectorState.PRECOMMIT_LANDED)
         if sector.is_interactive
         and sector.precommit_epoch is not None
         and head.height >= sector.precommit_epoch + wait
@@ -183,7 +183,9 @@ def seeds_assign(
     return count
 
 
-def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: Head, now: datetime) -> int:
+def precommits_check(
+    in_progress: SectorsInProgress, *, client: ChainClient, head: Head, now: datetime
+) -> int:
     """Notice pre-commits that moved to another epoch, or went away, after they had landed."""
     states = (
         SectorState.PRECOMMIT_LANDED,
@@ -192,7 +194,7 @@ def precommits_check(underway: SectorsInProgress, *, client: ChainClient, head: 
         SectorState.C2_DONE,
     )
     count = 0
-    landed = (sector for sector in underway.sectors_in(*states) if sector.is_interactive)
+    landed = (sector for sector in in_progress.sectors_in(*states) if sector.is_interactive)
     for miner, sectors in by_miner(landed).items():
         found = precommits_read(client, miner.address, [sector.number for sector in sectors], head.key)
         gone = [one for one in sectors if one.state == SectorState.C2_DONE and found[one.number] is None]

@@ -82,16 +82,16 @@ def batches_close(work: SealingContext) -> int:
     closed: list[bool] = []
     for_each_isolated(
         SectorsInProgress.read().each_miner(),
-        lambda underway: closed.extend(_close_due(underway, work)),
+        lambda in_progress: closed.extend(_close_due(in_progress, work)),
         event="batches_not_closed",
     )
     return sum(closed)
 
 
-def _close_due(underway: SectorsInProgress, work: SealingContext) -> Iterator[bool]:
+def _close_due(in_progress: SectorsInProgress, work: SealingContext) -> Iterator[bool]:
     """Close one miner's batches that are due."""
     for kind in (PRE_COMMIT, COMMIT):
-        for miner, sectors in by_miner(underway.sectors_in(kind.waits_in)).items():
+        for miner, sectors in by_miner(in_progress.sectors_in(kind.waits_in)).items():
             own = replace(work, policy=batch_policy(miner, work.policy))
             _wait_record(sectors, height=work.head.height)
             due = [sector for sector in sectors if sector.not_before is None or sector.not_before <= work.now]

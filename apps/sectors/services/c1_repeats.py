@@ -29,9 +29,9 @@ STUCK: Final = (
 )
 
 
-def c1_repeat(underway: SectorsInProgress, *, now: datetime) -> int:
+def c1_repeat(in_progress: SectorsInProgress, *, now: datetime) -> int:
     """Set sectors back to C1 whose C2 nobody can do; gives how many."""
-    done = underway.sectors_in(SectorState.C1_DONE)
+    done = in_progress.sectors_in(SectorState.C1_DONE)
     if not done:
         return 0
     stranded = _stranded().filter(sector__in=[sector.pk for sector in done])

@@ -260,9 +260,9 @@ def damocles_finalize(principal: Principal, name: SectorName, *, now: datetime) 
         audit_record(principal=principal, action="sector.finalize", target=target)
 
 
-def damocles_follow(underway: SectorsInProgress, *, now: datetime) -> int:
+def damocles_follow(in_progress: SectorsInProgress, *, now: datetime) -> int:
     """Finish the sectors whose commit has landed: they prove out of a store, their worker may be away."""
-    stored = [sector for sector in underway.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
+    stored = [sector for sector in in_progress.sectors_in(SectorState.COMMIT_LANDED) if sector.store]
     landed = {sector.pk: sector for sector in stored}
     begun = DamoclesSector.objects.exclude(begun_at=None)
     theirs = begun.filter(sector__in=landed, sector__job__sticky_worker__kinds__contains=[DAMOCLES])

@@ -10,7 +10,7 @@ from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import DAMOCLES
 from apps.sectors.services.damocles_held import held, living_require
 from apps.sectors.store_models import Store
-from apps.sectors.store_selectors import attachments_of, provers_of_store, store_standing, stores_visible
+from apps.sectors.store_selectors import attachments_of, provers_of_store, store_status, stores_visible
 from poolsite.wire.pipeline import FINAL_STATES
 from poolsite.wire.stores import StoreCondition
 
@@ -75,7 +75,7 @@ def _appeal(store: Store) -> tuple[int, str]:
 
 def _takes(store: Store, name: SectorName, *, size: int, now: datetime) -> bool:
     """Return whether a store has room for a sector, takes it by its rules, and can be proven."""
-    if store_standing(store, now=now).condition != StoreCondition.READY:
+    if store_status(store, now=now).condition != StoreCondition.READY:
         return False
     allow, deny = store.rules.get("allow_miners") or (), store.rules.get("deny_miners") or ()
     if (

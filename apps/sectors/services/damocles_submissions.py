@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SEED_AGAIN = "the seed has changed: resume the thread with --state PersistanceSubmitted"
 
 Submitted = tuple[SubmitResult, str]
-Standing = tuple[OnChainState, str]
+OnChainStatus = tuple[OnChainState, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,7 +118,7 @@ def _is_stale(sector: Sector, epoch: int) -> bool:
     return head is not None and epoch <= head.height - ticket_life(sector, network_current())
 
 
-def precommit_standing(principal: Principal, name: SectorName, *, now: datetime) -> Standing:
+def precommit_status(principal: Principal, name: SectorName, *, now: datetime) -> OnChainStatus:
     """Return where a sector's pre-commit is.  Raises NotDamocles.
 
     One that went back behind its submission is to be submitted again: only then what the worker has is
@@ -291,7 +291,7 @@ def _proof_take(sector: Sector, proof: bytes) -> Submitted:
     return SubmitResult.ACCEPTED, ""
 
 
-def proof_standing(principal: Principal, name: SectorName, *, now: datetime) -> Standing:
+def proof_status(principal: Principal, name: SectorName, *, now: datetime) -> OnChainStatus:
     """Return where a sector's commit is.  Raises NotDamocles."""
     sector, told = damocles_told(principal, name, now=now)
     if sector.state in ENDED_SECTORS:

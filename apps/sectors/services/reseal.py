@@ -52,9 +52,9 @@ HOST_GONE: Final = "HOST_GONE"
 """Event of a job that another host may begin: the one that had it has made nothing of it."""
 
 
-def gone_hosts_follow(underway: SectorsInProgress, *, away_s: float, now: datetime) -> int:
+def gone_hosts_follow(in_progress: SectorsInProgress, *, away_s: float, now: datetime) -> int:
     """Begin the sectors again whose host does not go on with them; gives how many."""
-    bound = underway.sectors_in(*BOUND)
+    bound = in_progress.sectors_in(*BOUND)
     if not bound:
         return 0
     stranded = _stranded(away_s=away_s, now=now).filter(sector__in=[sector.pk for sector in bound])

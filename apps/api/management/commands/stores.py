@@ -24,7 +24,7 @@ from apps.sectors.services.store_scans import scan_begin, scan_cancel
 from apps.sectors.states import CopyCondition, ScanState
 from apps.sectors.store_check_selectors import bad_files_text, checks_of, checks_wait, copies_page
 from apps.sectors.store_scan_selectors import findings_page, scans_of
-from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_standing, stores_visible
+from apps.sectors.store_selectors import attachment_get, store_sector_counts, store_status, stores_visible
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Command(BaseCommand):
             return
         store = self._store(options["name"], options["tenant"])
         if options["act"] == "show":
-            self.stdout.write(f"condition: {store_standing(store, now=now).condition}")
+            self.stdout.write(f"condition: {store_status(store, now=now).condition}")
             for state, count in sorted(store_sector_counts(store).items()):
                 self.stdout.write(f"{state}: {count}")
         elif options["act"] == "checks":
@@ -125,8 +125,8 @@ class Command(BaseCommand):
     def _list(self) -> None:
         now = clock.now()
         for store in stores_visible(SYSTEM, now=now):
-            standing = store_standing(store, now=now).condition
-            self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {standing} {store.sectors}")
+            status = store_status(store, now=now).condition
+            self.stdout.write(f"{store.uuid} {store.tenant.name} {store.name} {status} {store.sectors}")
 
     def _find(self, options: dict[str, Any]) -> None:
         sector = sector_get(SYSTEM, options["name"])

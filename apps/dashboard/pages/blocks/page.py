@@ -14,15 +14,15 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST, require_safe
 
 from apps.blocks.selectors import (
-    Standing,
+    MiningStatus,
     lucks_shared,
     miners_on,
     mining_course,
+    mining_status_of,
     rewards_by_day,
     rewards_since,
     rounds_latest,
     rounds_won,
-    standing_of,
     wins_count,
 )
 from apps.blocks.services.mining import mining_set
@@ -175,7 +175,7 @@ def rounds_strip(rows: Sequence[Round], *, last: int) -> Strip:
 
 
 def miner_blocks(
-    miner: Miner, *, strip: Strip, luck: Luck, standing: Standing, data: PageData
+    miner: Miner, *, strip: Strip, luck: Luck, status: MiningStatus, data: PageData
 ) -> MinerBlocks:
     """Lay out one miner."""
     return MinerBlocks(
@@ -184,9 +184,9 @@ def miner_blocks(
         href=reverse("miner", args=[miner.address]),
         strip=strip,
         luck=luck_band(luck),
-        to_win=formatting.time_left(standing.to_win_s),
-        why_not=standing.reason,
-        is_on=standing.is_on,
+        to_win=formatting.time_left(status.to_win_s),
+        why_not=status.reason,
+        is_on=status.is_on,
         may_set=data.viewer.may("write"),
         set_href=reverse("blocks-mining", args=[miner.uuid]),
         warm_up_href=reverse("blocks-warm-up", args=[miner.uuid]),
@@ -205,7 +205,7 @@ def miners_blocks(data: PageData) -> list[MinerBlocks]:
             miner,
             strip=rounds_strip(rows.get(miner.pk, ()), last=last),
             luck=lucks[miner.pk][LUCK_SHOWN],
-            standing=standing_of(
+            status=mining_status_of(
                 miner,
                 is_on=miner.pk in is_on,
                 latest=next(iter(reversed(rows.get(miner.pk, ()))), None),

@@ -18,7 +18,7 @@ from apps.sectors.store_selectors import (
     attachments_of,
     store_days_left,
     store_fill_rate,
-    store_standing,
+    store_status,
 )
 from poolsite.wire.hosts import Operation
 from poolsite.wire.stores import READABLE, StoreCondition
@@ -152,14 +152,14 @@ def total_of(store: Store) -> str:
 
 def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None) -> StoreRow:
     """Lay out one store of `stores_visible`."""
-    standing, rate = store_standing(store, now=now), store_fill_rate(store)
+    status, rate = store_status(store, now=now), store_fill_rate(store)
     days = store_days_left(store, rate)
     used = max(store.total_bytes - store.free_bytes, 0)
     names = sorted({row.worker.name for row in attachments_of(store)})
     return StoreRow(
         row=store,
-        label=store_label(store, standing.condition),
-        reason=standing.reason,
+        label=store_label(store, status.condition),
+        reason=status.reason,
         hosts=", ".join(names) or formatting.NOTHING,
         used=bytes_text(used),
         total=total_of(store),
@@ -168,7 +168,7 @@ def store_row(store: Store, *, now: datetime, checked: CheckedCell | None = None
         left=formatting.time_left(days * 86_400) if days is not None else "",
         rate=rate_text(rate),
         sectors=formatting.whole(store.sectors),
-        is_readable=standing.is_readable,
+        is_readable=status.is_readable,
         checked=checked,
     )
 

@@ -18,7 +18,7 @@ from apps.sectors.store_selectors import (
     store_days_left,
     store_fill_rate,
     store_get,
-    store_standing,
+    store_status,
     stores_page,
 )
 from poolsite.wire.hosts import Heartbeat, Operation
@@ -62,7 +62,7 @@ def beat(
 
 
 def condition(store: Store, *, at: datetime = NOON) -> str:
-    return store_standing(store_get(principal(), str(store.uuid), now=NOON), now=at).condition
+    return store_status(store_get(principal(), str(store.uuid), now=NOON), now=at).condition
 
 
 def test_a_shared_store_is_one_and_a_moved_disk_stays_the_same() -> None:

@@ -51,8 +51,8 @@ from apps.sectors.services.damocles_submissions import (
     damocles_proof,
     damocles_seed,
     damocles_stored,
-    precommit_standing,
-    proof_standing,
+    precommit_status,
+    proof_status,
 )
 from apps.sectors.services.sealing_context import sealing_context_now
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -119,7 +119,7 @@ def submit_pre_commit(call: Call, one: forms.Allocated, made: PreCommitted, anew
 
 def poll_pre_commit_state(call: Call, name: SectorName) -> Json:
     """Return where the pre-commit is."""
-    state, words = precommit_standing(call.principal, name, now=clock.now())
+    state, words = precommit_status(call.principal, name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
@@ -154,7 +154,7 @@ def submit_proof(call: Call, name: SectorName, proof: bytes, anew: bool) -> Json
 
 def poll_proof_state(call: Call, name: SectorName) -> Json:
     """Return where the commit is."""
-    state, words = proof_standing(call.principal, name, now=clock.now())
+    state, words = proof_status(call.principal, name, now=clock.now())
     return {"State": int(state), "Desc": words or None}
 
 
