@@ -343,7 +343,13 @@ class MinerRound:
         self.made = block
         async with self.step("reserve"):
             return await self.context.writes.reserve(
-                Reservation(with_signature(block, None), self.row, self.base.height, clock.now())
+                Reservation(
+                    with_signature(block, None),
+                    self.row,
+                    self.base.height,
+                    clock.now(),
+                    has_own=self.address.actor_id in self.base.actor_ids,
+                )
             )
 
     def _epoch_s(self) -> float:

@@ -38,6 +38,8 @@ class Base:
     """VRF proof of its smallest ticket."""
     weight: int
     """Of the chain below it."""
+    actor_ids: frozenset[int]
+    """Of the miners that made its blocks."""
 
 
 def base_from_json(value: Json) -> Base:
@@ -50,6 +52,7 @@ def base_from_json(value: Json) -> Base:
         timestamp=tipset.min_timestamp,
         ticket=b"" if ticket is None else ticket.vrf_proof,
         weight=int(tipset.parent_weight),
+        actor_ids=frozenset(block.miner.actor_id for block in tipset.blocks),
     )
 
 

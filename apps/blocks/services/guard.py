@@ -45,6 +45,8 @@ class Reservation:
     round: Round
     base_height: int
     at: datetime
+    has_own: bool = False
+    """Whether some block of the miner is among the parents."""
 
 
 @transaction.atomic
@@ -75,8 +77,14 @@ def blocks_reserve(asked: Sequence[Reservation]) -> list[Block | Exception]:
 
 
 def _grinding(asked: Reservation, own: Block | None) -> SlashGuard | None:
-    """Return the fault of a header on parents that lack the miner's own block of their height."""
+    """Return the fault of a header on parents that lack the miner's own block of their height.
+
+    Where a program beside us has made the miner's block there, ours of which nobody knows that it was signed
+    is no reason: the signer signs one header of a height, and were both signed, that would be the fault.
+    """
     if own is None or own.cid in {str(cid) for cid in asked.block.header.parents}:
+        return None
+    if asked.has_own and not own.cid:
         return None
     words = (
         gettext(

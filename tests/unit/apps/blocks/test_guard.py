@@ -96,6 +96,27 @@ def test_a_fault_of_one_winner_is_its_own_alone(header: BlockHeader) -> None:
     assert Block.objects.filter(height=50).count() == 1
 
 
+def test_only_an_unsigned_row_yields_to_a_block_of_the_miner_below(header: BlockHeader) -> None:
+    unsigned, signed, absent = rounds = won(50, count=3)
+    other = (Cid(bytes(header.parents[0].data[:-1]) + b"\0"),)
+    facts: dict[str, Any] = {"epoch": 49, "base_height": 48, "state": "WON", "at": clock.now()}
+    earlier = rounds_won([Round(miner=one.miner, **facts) for one in rounds])
+    below = [asked(header, one, parents=other) for one in earlier]
+    rows = blocks_reserve(below)
+    assert isinstance(rows[1], Block)
+    blocks_signed([(rows[1], below[1].block)])
+
+    results = blocks_reserve(
+        [
+            replace(asked(header, unsigned), has_own=True),
+            replace(asked(header, signed), has_own=True),
+            asked(header, absent),
+        ]
+    )
+
+    assert [isinstance(one, SlashGuard) for one in results] == [False, True, True]
+
+
 def test_two_services_reserve_and_write_the_same_rows(header: BlockHeader) -> None:
     rounds, rows = won(50), {}
     gate = threading.Barrier(2)

@@ -310,6 +310,24 @@ async def test_no_block_on_parents_without_the_own_one(world):
     assert (other.state, "parent-grinding" in other.reason) == (RoundState.SLASH_GUARD, True)
 
 
+async def test_a_block_that_a_program_beside_us_signed_is_built_on(world):
+    world.devnet.wallet._keys.clear()
+    base = await world.base()
+    world.providers.fails["block"] = SignerRefused("double-fork fault: it has another")
+    lost = await won(world, base=base)
+    assert (lost.state, lost.block.cid) == (RoundState.SLASH_GUARD, "")
+
+    world.devnet.null_rounds(lost.epoch - base.height - 1)
+    await in_thread(world.devnet.mine, 1)  # the other program's block of the miner
+    assert world.devnet.head.height == lost.epoch
+    world.providers.fails.clear()
+    row = await won(world)
+
+    assert (row.state, row.reason) == (RoundState.SUBMITTED, "")
+    assert world.devnet.head.tipset.blocks[0].height == row.epoch
+    assert (await in_thread(fresh, lost)).block.cid == "", "ours of that height stays unsigned"
+
+
 async def test_a_better_base_is_taken_before_the_block_is_made(world):
     base = await world.base()
 

@@ -157,6 +157,19 @@ def test_each_precondition_is_named_when_it_does_not_hold() -> None:
     assert set(lacks_of(Deadline.objects.get(), readiness_of(of, late))) == {"head"}
 
 
+def test_an_empty_sender_is_named_before_the_first_proof() -> None:
+    of = ready()
+    Wallet.objects.filter(address=of.worker).update(balance=0)
+    assert lacking(of) == {"balance"}
+
+    enough = 30_000_000 * 2 * int(look(OneDeadline()).head.base_fee)
+    assert enough > 0
+    Wallet.objects.filter(address=of.worker).update(balance=enough)
+    assert lacking(of) == set()
+    Wallet.objects.filter(address=of.worker).update(balance=enough - 1)
+    assert lacking(of) == {"balance"}
+
+
 def test_deadline_turns_amber_ahead_of_its_window_and_back() -> None:
     of = ready()
     Deadline.objects.update(open_epoch=OPEN + 60, close_epoch=CLOSE + 60, challenge_epoch=OPEN + 58)
