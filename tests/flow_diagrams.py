@@ -1,0 +1,118 @@
+"""Draws the flows into docs/flows.md: `python -m tests.flow_diagrams`; a test holds every hop to the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+PAGE: Final = Path("docs/flows.md")
+HEAD: Final = """# Flows
+
+Each box is a function or class and its module. A full arrow is an import of the one by the other, a dashed
+one goes over a row, a queue or a socket. Drawn by `python -m tests.flow_diagrams`; `make test` compares, and
+refuses a box that is not there and a full arrow without its import. What each flow is for says
+[architecture.md](architecture.md#six-flows).
+"""
+
+
+class Hop(NamedTuple):
+    """From one place to the next; with `over` it is no call."""
+
+    source: str
+    target: str
+    over: str = ""
+
+
+FLOWS: Final[dict[str, tuple[Hop, ...]]] = {
+    "A message": (
+        Hop("apps.api.v1.messages:MessagesView", "apps.messages.services.push:message_push"),
+        Hop("apps.messages.services.push:message_push", "apps.messages.tasks:select", "row, head"),
+        Hop("apps.messages.tasks:select", "apps.messages.tasks:select_sender", "Celery"),
+        Hop("apps.messages.tasks:select_sender", "apps.messages.services.select:sender_select"),
+        Hop("apps.messages.services.select:sender_select", "apps.messages.services.estimate:messages_choose"),
+        Hop("apps.messages.services.estimate:messages_choose", "apps.messages.services.sign:selection_sign"),
+        Hop("apps.messages.tasks:select_sender", "apps.messages.services.publish:messages_publish"),
+        Hop("apps.messages.services.publish:messages_publish", "apps.messages.tasks:track", "chain, head"),
+        Hop("apps.messages.tasks:track", "apps.messages.services.track:messages_track"),
+    ),
+    "A sector": (
+        Hop("apps.api.v1.miners:MinerSectorsView", "apps.sectors.services.pledge:pledge_create"),
+        Hop("apps.sectors.services.pledge:pledge_create", "apps.sectors.services.claims:jobs_claim", "job"),
+        Hop("apps.sectors.services.claims:jobs_claim", "workers.agent.loop:Agent", "claim"),
+        Hop("workers.agent.loop:Agent", "workers.agent.stages:StageRunner", "Celery of the host"),
+        Hop("workers.agent.loop:Agent", "apps.sectors.services.reports:job_event", "report"),
+        Hop("apps.sectors.services.reports:job_event", "apps.sectors.services.steps:sector_step"),
+        Hop("apps.sectors.services.steps:sector_step", "apps.sectors.tasks:sectors_advance", "row, head"),
+        Hop("apps.sectors.tasks:sectors_advance", "apps.sectors.services.advance:tickets_assign"),
+        Hop("apps.sectors.services.steps:sector_step", "apps.sectors.tasks:sectors_batch", "row, head"),
+        Hop("apps.sectors.tasks:sectors_batch", "apps.sectors.services.batches:batches_close"),
+        Hop("apps.sectors.services.batches:batches_close", "apps.sectors.services.batch_messages:batch_push"),
+        Hop("apps.sectors.services.batch_messages:batch_push", "apps.messages.services.push:message_push"),
+    ),
+    "A window": (
+        Hop("apps.proving.tasks:proving_refresh", "apps.proving.services.deadlines:deadlines_follow"),
+        Hop(
+            "apps.proving.services.deadlines:deadlines_follow",
+            "apps.proving.tasks:proving_submit",
+            "rows, head",
+        ),
+        Hop("apps.proving.tasks:proving_submit", "apps.proving.services.windows:posts_schedule"),
+        Hop("apps.proving.tasks:proving_submit", "apps.proving.services.posts:posts_advance"),
+        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.proofs:post_prove"),
+        Hop("apps.proving.services.proofs:post_prove", "workers.prover.loop:Prover", "job, claim"),
+        Hop("apps.proving.services.proofs:post_prove", "apps.proving.services.backup_prover:backup_monitor"),
+        Hop(
+            "apps.proving.services.backup_prover:backup_monitor",
+            "apps.proving.services.stall_detection:stall_reason",
+        ),
+        Hop("workers.prover.loop:Prover", "apps.sectors.services.reports:job_complete", "report"),
+        Hop("apps.proving.services.posts:posts_advance", "apps.proving.services.submissions:post_submit"),
+        Hop("apps.proving.services.submissions:post_submit", "apps.messages.services.push:message_push"),
+    ),
+    "A block": (
+        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.miner_round:MinerRound"),
+        Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.template:BlockTemplate"),
+        Hop("apps.blocks.miner_round:MinerRound", "apps.blocks.services.guard:blocks_reserve"),
+        Hop("apps.blocks.miner_round:MinerRound", "workers.signer.signing:Signer", "hub"),
+        Hop("apps.blocks.producer:BlockProducer", "apps.blocks.services.settle:rounds_settle"),
+    ),
+    "A head": (
+        Hop("apps.chain.follow:ChainFollower", "apps.chain.services.heads:head_follow"),
+        Hop("apps.chain.services.heads:head_follow", "apps.messages.tasks:select", "Celery"),
+        Hop("apps.chain.services.heads:head_follow", "apps.core.live:publish"),
+        Hop("apps.core.live:publish", "apps.dashboard.live:AudiencePages", "channel layer"),
+        Hop("apps.dashboard.live:AudiencePages", "apps.dashboard.live_fragments:fragments_render"),
+    ),
+    "A signature": (
+        Hop("apps.wallets.services.sign:messages_sign", "apps.gateway.services.signatures:wallet_sign_all"),
+        Hop("apps.gateway.services.signatures:wallet_sign_all", "apps.gateway.hub_client:requests_send"),
+        Hop("apps.gateway.hub_client:requests_send", "apps.gateway.hub_node:HubNode", "Redis"),
+        Hop("apps.gateway.hub_node:HubNode", "apps.gateway.providers:WalletProvider", "own connections"),
+        Hop("apps.gateway.providers:WalletProvider", "workers.signer.gateway:GatewaySession", "WebSocket"),
+        Hop("workers.signer.gateway:GatewaySession", "workers.signer.signing:Signer"),
+    ),
+}
+
+
+def box(place: str) -> str:
+    """Return a place as a node of Mermaid."""
+    module, _, name = place.partition(":")
+    return f'{place.replace(".", "_").replace(":", "__")}["{name}<br>{module}"]'
+
+
+def drawn(hops: tuple[Hop, ...]) -> str:
+    """Return a flow as a diagram."""
+    lines = [
+        f"    {box(hop.source)} {f'-. {hop.over} .->' if hop.over else '-->'} {box(hop.target)}"
+        for hop in hops
+    ]
+    return "\n".join(["```mermaid", "flowchart TD", *lines, "```"])
+
+
+def page() -> str:
+    """Return the page of all flows."""
+    return HEAD + "".join(f"\n## {name}\n\n{drawn(hops)}\n" for name, hops in FLOWS.items())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page())
