@@ -5,7 +5,9 @@ What each step finds to do, the follower asks beforehand: apps/sectors/due.py sa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from celery import shared_task
 
@@ -48,7 +50,12 @@ from apps.sectors.services.targets import targets_follow
 from apps.sectors.target_selectors import targets_due
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apps.sectors.services.sealing_context import SealingContext
+
+BEGUN: Final = monotonic()
+"""When this process began."""
 
 
 @shared_task(name="sectors.advance")
@@ -72,8 +79,17 @@ def sectors_advance(*, height: int, key: str) -> None:  # noqa: ARG001  # what t
         event="sectors_not_advanced",
     )
     runs_advance(work)
-    gone_runs_follow(away_s=work.policy.worker_away_s, now=work.now)
+    gone_runs_follow(silent_since=silent_since(work), now=work.now)
     deadlines_fill(work)
+
+
+def silent_since(work: SealingContext) -> datetime | None:
+    """Return since when a host that was not heard is away; None while this process is younger than that.
+
+    While the pool was stopped no host was heard.
+    """
+    away = timedelta(seconds=work.policy.worker_away_s)
+    return work.now - away if monotonic() - BEGUN > away.total_seconds() else None
 
 
 def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
@@ -85,7 +101,7 @@ def _advance(in_progress: SectorsInProgress, work: SealingContext) -> None:
     precommits_check(in_progress, client=client, head=head, now=now)
     seeds_assign(in_progress, client=client, network=network, head=head, now=now)
     c1_repeat(in_progress, now=now)
-    gone_hosts_follow(in_progress, away_s=work.policy.worker_away_s, now=now)
+    gone_hosts_follow(in_progress, silent_since=silent_since(work), now=now)
     damocles_follow(in_progress, now=now)
 
 

@@ -8,7 +8,6 @@ the same: so does the replica, and the deposit is not lost.
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
@@ -52,37 +51,39 @@ HOST_GONE: Final = "HOST_GONE"
 """Event of a job that another host may begin: the one that had it has made nothing of it."""
 
 
-def gone_hosts_follow(in_progress: SectorsInProgress, *, away_s: float, now: datetime) -> int:
-    """Begin the sectors again whose host does not go on with them; gives how many."""
+def gone_hosts_follow(in_progress: SectorsInProgress, *, silent_since: datetime | None, now: datetime) -> int:
+    """Begin the sectors again whose host does not go on with them; gives how many.
+
+    A host counts as away once it was silent since then, and its lease has been over for as long; None: no
+    host counts as away.
+    """
     bound = in_progress.sectors_in(*BOUND)
     if not bound:
         return 0
-    stranded = _stranded(away_s=away_s, now=now).filter(sector__in=[sector.pk for sector in bound])
-    return sum(_reseal(pk, away_s=away_s, now=now) for pk in stranded.values_list("sector", flat=True))
+    stranded = _stranded(silent_since).filter(sector__in=[sector.pk for sector in bound])
+    return sum(
+        _reseal(pk, silent_since=silent_since, now=now) for pk in stranded.values_list("sector", flat=True)
+    )
 
 
-def _stranded(*, away_s: float, now: datetime) -> QuerySet[Job]:
-    """Return the jobs of sectors whose host is out of service, or away with nothing labelled.
-
-    A host counts as away once it was silent for `away_s` and its lease has been over for as long: after a
-    stop of the console itself all hosts were silent.
-    """
-    since = now - timedelta(seconds=away_s)
-    is_silent = Q(sticky_worker__seen_at__lt=since, updated_at__lt=since, state=JobState.READY)
-    is_over = Q(sticky_worker__retired_at__isnull=False) | Q(sector__state__in=EARLY) & is_silent
+def _stranded(silent_since: datetime | None) -> QuerySet[Job]:
+    """Return the jobs of sectors whose host is out of service, or away with nothing labelled."""
+    is_over = Q(sticky_worker__retired_at__isnull=False)
+    if silent_since is not None:
+        is_silent = Q(sticky_worker__seen_at__lt=silent_since, updated_at__lt=silent_since)
+        is_over |= Q(sector__state__in=EARLY, state=JobState.READY) & is_silent
     free = Job.objects.filter(kind=JobKind.SEAL, state__in=(JobState.READY, JobState.WAITING))
-    return free.filter(is_over, is_portable=False).exclude(
-        sticky_worker__kinds__contains=[DAMOCLES]
-    )  # that goes by its own protocol
+    # A damocles-worker goes by its own protocol.
+    return free.filter(is_over, is_portable=False).exclude(sticky_worker__kinds__contains=[DAMOCLES])
 
 
 @transaction.atomic
-def _reseal(sector_id: int, *, away_s: float, now: datetime) -> bool:
+def _reseal(sector_id: int, *, silent_since: datetime | None, now: datetime) -> bool:
     """Begin one sector again, if it still is where it was seen."""
     job, fresh = job_locked(sector_id)
     if fresh.state not in BOUND or fresh.paused_at is not None:
         return False
-    stranded = _stranded(away_s=away_s, now=now).filter(pk=job.pk).select_related("sticky_worker").first()
+    stranded = _stranded(silent_since).filter(pk=job.pk).select_related("sticky_worker").first()
     if stranded is None or stranded.sticky_worker is None:
         return False
     host = stranded.sticky_worker

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -23,19 +23,22 @@ from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import BACK_TO, RUN_TRANSITIONS, UNSEAL_NEXT, RebuildState, SnapState, UnsealState
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from django.db.models import QuerySet
 
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Since then every host was heard."""
 FIRST: Final = {JobKind.SNAP_UP: SnapState.PIECES_ASSIGNED, JobKind.REBUILD: RebuildState.LOST}
 NOTE: Final = "its host goes on no more: others of the sector's store begin again"
 
 
-def gone_runs_follow(*, away_s: float, now: datetime) -> int:
-    """Begin again what only hosts out of service may do, and unsealing of an away one; gives how many."""
+def gone_runs_follow(*, silent_since: datetime | None, now: datetime) -> int:
+    """Begin again what only hosts out of service may do, and unsealing of an away one; gives how many.
+
+    A host is away that was silent since then; None: no host is.
+    """
     free = Job.objects.filter(kind__in=(*RUN_KINDS, JobKind.UNSEAL), state=JobState.READY)
     rows = list(free.exclude(offered_to=None).values_list("pk", "kind", "offered_to", "updated_at"))
-    since = now - timedelta(seconds=away_s)
+    since = NEVER if silent_since is None else silent_since
     offered = {key for _, _, keys, _ in rows for key in keys or ()}
     here = Worker.objects.filter(pk__in=offered, retired_at=None)
     there = set(here.values_list("pk", flat=True))

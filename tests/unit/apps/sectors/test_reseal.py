@@ -34,7 +34,8 @@ RETIRED = {
 
 
 def followed(at: Any = None) -> int:
-    return gone_hosts_follow(SectorsInProgress.read(), away_s=AWAY_S, now=at or now())
+    at = at or now()
+    return gone_hosts_follow(SectorsInProgress.read(), silent_since=at - timedelta(seconds=AWAY_S), now=at)
 
 
 def bound(state: str, **of_host: Any) -> Sector:
@@ -101,6 +102,13 @@ def test_after_a_stop_of_the_console_hosts_have_a_minute_to_be_heard(change: Any
 
     assert followed() == 0
     assert state_of(row) == "PIECE_ADDED"
+
+
+def test_while_the_pool_is_young_no_host_is_away() -> None:
+    bound("ALLOCATED")
+    bound("PC1_DONE", retired_at=now())
+
+    assert gone_hosts_follow(SectorsInProgress.read(), silent_since=None, now=now()) == 1
 
 
 def test_what_a_person_has_stopped_stays_where_it_is() -> None:

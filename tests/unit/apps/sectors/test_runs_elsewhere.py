@@ -23,7 +23,7 @@ AWAY_S = 60
 
 
 def followed() -> int:
-    return gone_runs_follow(away_s=AWAY_S, now=now())
+    return gone_runs_follow(silent_since=now() - timedelta(seconds=AWAY_S), now=now())
 
 
 def host(name: str, **data: Any) -> Worker:
@@ -113,6 +113,13 @@ def test_unsealing_that_no_host_can_do_ends_with_the_reason() -> None:
     waits.refresh_from_db()
     assert {row.state, waits.state} == {"FAILED"}
     assert "no host here has its store store-1" in row.error
+
+
+def test_while_the_pool_is_young_no_host_is_silent() -> None:
+    host("other")
+    job(JobKind.UNSEAL, offered=[host("away", seen_at=now() - timedelta(hours=2))], stage="UPLOAD")
+
+    assert gone_runs_follow(silent_since=None, now=now()) == 0
 
 
 def test_unsealing_waits_where_every_host_is_silent() -> None:
