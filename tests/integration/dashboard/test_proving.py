@@ -12,6 +12,7 @@ from apps.proving.models import CheckRun, SectorCheck, WindowPost
 from apps.proving.services.check_results import checks_collect
 from apps.proving.states import Forecast
 from apps.proving.tasks import proving_context
+from apps.sectors.host_models import Worker
 from apps.sectors.models import Job
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import JobKind
@@ -122,6 +123,20 @@ def test_deadline_and_partition_show_sectors_and_preconditions(north: Miner) -> 
     text = page(reverse("proving-partition", args=[north.address, 1, 0]))
     assert "it is missing" in text
     assert "faulty" in text
+
+
+def test_deadline_names_left_out_sectors_by_host_and_path(north: Miner) -> None:
+    windows(north, p1=1)
+    store = factories.store(Worker.objects.get(name="p"), "cold", uid="u-cold")
+    factories.sector(north, number=1, state="PROVING", active=True, store="cold")
+    WindowPost.objects.update(skipped={"0": [1, 2, 3, 4]})
+
+    text = page(reverse("proving-deadline", args=[north.address, 1]))
+
+    assert "4 sectors left out" in text
+    assert f"1 on p, {store.attachments.get().path}/sealed/s-t02001-1" in text
+    assert "2, in no store that is known" in text
+    assert "and 1 more" in text
 
 
 @pytest.mark.parametrize("path", ["proving-deadline", "proving-partition", "proving-dry-run", "proving-test"])

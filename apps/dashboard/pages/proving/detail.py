@@ -12,13 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.core import formatting
 from apps.core.errors import DomainError, NotAllowed, NotFound
-from apps.core.formatting import plural
 from apps.dashboard.cards import Fact
 from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.miners.deadlines import FORECASTS
 from apps.dashboard.pages.miners.proofs import POST_STATES
+from apps.dashboard.pages.proving.left_out import left_out_text
 from apps.dashboard.pages.proving.rows import check_rows, partition_rows, risk_text, sector_row
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
@@ -98,11 +98,10 @@ def deadline_facts(row: Deadline, data: PageData) -> list[Fact]:
     ]
 
 
-def post_facts(post: WindowPost) -> Fact:
+def post_facts(post: WindowPost, viewer: Principal) -> Fact:
     """Say what became of one proof."""
     label = POST_STATES[post.state]
-    count = sum(len(numbers) for numbers in post.skipped.values())
-    left_out = say(", {sectors} left out").format(sectors=plural(count, "sector")) if count else ""
+    left_out = left_out_text(post, viewer)
     margin = (
         ""
         if post.landed_height is None
@@ -113,7 +112,7 @@ def post_facts(post: WindowPost) -> Fact:
         say("epoch {open_epoch}, partition {parts}").format(
             open_epoch=formatting.whole(post.open_epoch), parts=parts
         ),
-        f"{label.word}{margin}{left_out}",
+        f"{label.word}{margin}" + (f", {left_out}" if left_out else ""),
     )
 
 
@@ -146,7 +145,7 @@ def deadline_render(
         facts=deadline_facts(row, data),
         preconditions=precondition_facts(row),
         partitions=partition_rows(row, miner.address),
-        windows=[post_facts(post) for post in posts_of_deadline(miner, index)],
+        windows=[post_facts(post, viewer) for post in posts_of_deadline(miner, index)],
         checks=check_rows(checks_latest([miner], index=index)[:CHECKS_SHOWN], data),
         may_run=viewer.may("write") and row.live > 0,
         may_compact=viewer.may("sign") and bool(compactable(row)),

@@ -1,0 +1,53 @@
+"""Sectors that a proof left out, by name, with the host and path where their files should be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+
+from apps.core import clock
+from apps.core.formatting import plural
+from apps.proving.sector_places import sector_places
+from apps.sectors.models import Sector
+
+if TYPE_CHECKING:
+    from apps.proving.models import WindowPost
+    from apps.proving.sector_places import SectorPlace
+    from apps.users.principals import Principal
+
+NAMED_MAX: Final = 3
+"""Sectors of a proof that are named: each costs a few questions."""
+
+
+def left_out_text(post: WindowPost, viewer: Principal) -> str:
+    """Return what a proof left out and where its files should be; empty where it left out nothing."""
+    numbers = sorted(number for part in post.skipped.values() for number in part)
+    if not numbers:
+        return ""
+    rows = Sector.objects.filter(miner=post.miner_id, number__in=numbers[:NAMED_MAX]).select_related("miner")
+    known = {row.number: row for row in rows}
+    named = [_named(number, known.get(number), viewer) for number in numbers[:NAMED_MAX]]
+    if len(numbers) > NAMED_MAX:
+        named.append(say("and {count} more").format(count=len(numbers) - NAMED_MAX))
+    return say("{sectors} left out: {named}").format(
+        sectors=plural(len(numbers), "sector"), named="; ".join(named)
+    )
+
+
+def _named(number: int, sector: Sector | None, viewer: Principal) -> str:
+    """Return a sector with host, path and what is wrong there."""
+    places = [] if sector is None else sector_places(sector, viewer=viewer, now=clock.now())
+    stored = [place for place in places if place.store]
+    if not stored:
+        return say("{number}, in no store that is known").format(number=number)
+    return f"{number} " + ", ".join(_where(place) for place in stored)
+
+
+def _where(place: SectorPlace) -> str:
+    where = (
+        say("on {host}, {path}").format(host=place.host, path=place.path)
+        if place.host
+        else say("in store {store}, attached to no host").format(store=place.store)
+    )
+    return f"{where} ({place.reason})" if place.reason else where
