@@ -20,7 +20,7 @@ help:
 	@echo "make coverage  run the unit tests and print what of services, selectors, filecoin and wire they miss"
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
 	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url]  run a pool on a real lotus node: messages, sectors, proofs, blocks (docs/real-chain.md)"
-	@echo "make lint    check style, types and import contracts"
+	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure beside the peers' figures; 1 if a limit is missed"
 	@echo "make bench-rust  build rust-fil-proofs (needs cargo), and measure it beside our kernels"
@@ -52,6 +52,7 @@ lint: test-environment
 	@.venv/bin/djangofmt check templates
 	@$(VENV) -m mypy
 	@.venv/bin/lint-imports
+	@$(VENV) -m pytest -q -p no:cacheprovider tests/unit/house/test_templates.py tests/unit/house/test_retired_words.py tests/unit/house/test_kernels.py
 
 format: test-environment
 	@$(VENV) -m ruff format .

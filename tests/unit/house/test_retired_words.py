@@ -1,4 +1,4 @@
-"""Replaced words do not come back: in templates, and in what the apps say to people and programs."""
+"""Replaced words do not come back: in templates, in docs, and in what the apps say to people and programs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ PATTERN: Final = re.compile(
 
 
 def texts() -> Iterator[tuple[str, int, str]]:
-    """Yield each template and each string of the apps that is no docstring: file, first line, text."""
-    for path in sorted((ROOT / "templates").rglob("*.html")):
+    """Yield each template, page of the docs and string of the apps that is no docstring: file, line, text."""
+    pages = [*(ROOT / "templates").rglob("*.html"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")]
+    for path in sorted(pages):
         yield str(path.relative_to(ROOT)), 1, path.read_text()
     for path in sorted((ROOT / "apps").rglob("*.py")):
         if "migrations" not in path.parts:

@@ -37,7 +37,7 @@ CORS: Final = {
 
 TEXT: Final = "text/plain"
 STRANGERS_BYTES_MAX: Final = 64 << 10
-"""Largest body that is read of a caller without a good token."""
+"""Largest body that is read of a caller without a valid token."""
 
 
 @dataclass(frozen=True, slots=True)
