@@ -193,6 +193,12 @@ def sectors_by_numbers(
     return {(row.miner_id, row.number): row for row in rows}
 
 
+def sectors_numbered(miner_id: int, numbers: Iterable[int]) -> dict[int, Sector]:
+    """Return the sectors of a miner whom the viewer sees, by number."""
+    rows = Sector.objects.filter(miner=miner_id, number__in=list(numbers)).select_related("miner")
+    return {row.number: row for row in rows}
+
+
 def sector_events(sector: Sector) -> QuerySet[JobEvent]:
     """Return a sector's steps and failures, oldest first; those of its snap-ups and rebuilds too."""
     own = Q(job__sector=sector) | Q(job__run__sector=sector)

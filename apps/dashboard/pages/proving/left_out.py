@@ -9,11 +9,12 @@ from django.utils.translation import gettext as say
 from apps.core import clock
 from apps.core.formatting import plural
 from apps.proving.sector_places import sector_places
-from apps.sectors.models import Sector
+from apps.sectors.selectors import sectors_numbered
 
 if TYPE_CHECKING:
     from apps.proving.models import WindowPost
     from apps.proving.sector_places import SectorPlace
+    from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
 NAMED_MAX: Final = 3
@@ -25,8 +26,7 @@ def left_out_text(post: WindowPost, viewer: Principal) -> str:
     numbers = sorted(number for part in post.skipped.values() for number in part)
     if not numbers:
         return ""
-    rows = Sector.objects.filter(miner=post.miner_id, number__in=numbers[:NAMED_MAX]).select_related("miner")
-    known = {row.number: row for row in rows}
+    known = sectors_numbered(post.miner_id, numbers[:NAMED_MAX])
     named = [_named(number, known.get(number), viewer) for number in numbers[:NAMED_MAX]]
     if len(numbers) > NAMED_MAX:
         named.append(say("and {count} more").format(count=len(numbers) - NAMED_MAX))
