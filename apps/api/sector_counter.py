@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
+from django.utils.translation import gettext
 
 from apps.api.callers import principal_from_token
 from apps.chain.client import chain_client
@@ -107,6 +109,14 @@ def counter_serve(counter: SectorCounter, *, address: tuple[str, int]) -> Thread
                 answer["error"] = {"code": -32700, "message": "the body is no JSON-RPC call"}
             except DomainError as refusal:
                 answer["error"] = {"code": 1, "message": refusal.reason, "data": {"code": refusal.code}}
+            except DatabaseError as error:
+                # Nothing is said of what was reserved: numbers that were, stay with their lease.
+                log.warning("sector_counter_database_away", reason=str(error).strip())
+                answer["error"] = {
+                    "code": 1,
+                    "message": gettext("the pool's database does not answer: ask again"),
+                    "data": {"code": "database_away"},
+                }
             finally:
                 close_old_connections()
             return answer

@@ -167,6 +167,9 @@ def test_allocator_answers_under_a_token_while_it_holds_the_role(monkeypatch: py
         assert ask("nothing").startswith("method nothing")
         counter.token = lambda: 7
         assert ask("SectorCounter.Next") == "h holds allocator under token 1; 7 is of an earlier lease"
+        away = Mock(side_effect=OperationalError("the connection is lost"))
+        monkeypatch.setattr("apps.api.sector_counter.numbers_reserve", away)
+        assert ask("SectorCounter.Next") == "the pool's database does not answer: ask again"
     finally:
         server.shutdown()
         server.server_close()

@@ -18,6 +18,8 @@ from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from poolsite.wire.jobs import Assignment
 
 pytestmark = pytest.mark.django_db
@@ -84,21 +86,23 @@ def test_a_silent_hosts_sectors_wait_once_they_are_labelled(state: str) -> None:
 @pytest.mark.parametrize(
     "kept",
     [
-        {"seen_at": now()},
-        {"retired_at": now(), "kinds": [DAMOCLES]},
+        lambda: {"seen_at": now()},
+        lambda: {"retired_at": now(), "kinds": [DAMOCLES]},
     ],
 )
-def test_a_host_that_is_heard_or_goes_its_own_way_keeps_its_sectors(kept: Any) -> None:
-    row = bound("ALLOCATED", **kept)
+def test_a_host_that_is_heard_or_goes_its_own_way_keeps_its_sectors(kept: Callable[[], Any]) -> None:
+    row = bound("ALLOCATED", **kept())
 
     assert followed() == 0
     assert Job.objects.get(sector=row).sticky_worker is not None
 
 
-@pytest.mark.parametrize("change", [{"updated_at": now()}, {"state": "LEASED"}, {"is_portable": True}])
-def test_after_a_stop_of_the_console_hosts_have_a_minute_to_be_heard(change: Any) -> None:
+@pytest.mark.parametrize(
+    "change", [lambda: {"updated_at": now()}, lambda: {"state": "LEASED"}, lambda: {"is_portable": True}]
+)
+def test_after_a_stop_of_the_console_hosts_have_a_minute_to_be_heard(change: Callable[[], Any]) -> None:
     row = bound("PIECE_ADDED")
-    Job.objects.filter(sector=row).update(**change)
+    Job.objects.filter(sector=row).update(**change())
 
     assert followed() == 0
     assert state_of(row) == "PIECE_ADDED"
