@@ -7,10 +7,11 @@ import json
 import threading
 import urllib.request
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 
 from apps.api.sector_counter import SectorCounter, counter_serve
 from apps.core import clock
