@@ -1,6 +1,6 @@
 """A WinningPoSt that is asked for as a trial: of one active sector, with randomness that no block needs.
 
-Source: filecoin-project/venus venus-shared/types/gateway/proof.go ComputeProofRequest.
+Source: filecoin-project/venus venus-shared/types/gateway/proof_event.go ComputeProofRequest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Who may call what on the devnet's node: lotus tokens, and an open door for those who bring none.
 
-Source: lotus api/permissioned.go, node/impl/common AuthVerify, AuthNew; sophon-auth is not involved.
+Source: lotus api/permissioned.go; node/impl/common/common.go AuthVerify, AuthNew; not sophon-auth.
 """
 
 from __future__ import annotations

@@ -91,7 +91,10 @@ MINER_FUNDS: Final = 1_000 * FIL
 OWNER_ID: Final = 100
 NULL_ID: Final = 101
 NULL_ACCOUNT: Final = delegated_address(EAM_NAMESPACE, bytes(ETH_ADDRESS_LEN))
-"""0x00...00, who calls where an Ethereum call names nobody.  Source: lotus genesis_eth.go."""
+"""0x00...00, who calls where an Ethereum call names nobody.
+
+Source: lotus chain/gen/genesis/genesis_eth.go EthNullAddresses.
+"""
 FIRST_ID: Final = 1001
 """First id of actors that come later."""
 SECTOR_LIFE: Final = 5 * 365 * 2880

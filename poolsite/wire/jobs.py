@@ -38,7 +38,7 @@ RUN_KINDS: Final = (JobKind.SNAP_UP, JobKind.REBUILD)
 
 
 class Level(StrEnum):
-    """How bad a failure is.  Source: damocles-worker sealing/failure.rs Level."""
+    """How bad a failure is.  Source: damocles-worker src/sealing/failure.rs Level."""
 
     TEMPORARY = "temporary"
     """Tried again after a growing pause."""

@@ -1,7 +1,7 @@
 """Stage sector_check: whether the files of sectors are there, whole, and prove one random leaf.
 
 What damocles calls a provable check: far cheaper than a proof, and made before the proof is due.
-Source: damocles-manager modules/impl/prover/tracker.go (files, sizes, one random vanilla proof).
+Source: damocles-manager modules/impl/sectors/proving.go SingleProvable (files, sizes, one random proof).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Answering ComputeProof: a WinningPoSt of the one sector that a block win asks for.
 
-Source: filecoin-project/venus venus-shared/types/gateway/proof.go ComputeProofRequest.
+Source: filecoin-project/venus venus-shared/types/gateway/proof_event.go ComputeProofRequest.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The wallet JSON-RPC: `Filecoin.Wallet*`, password, records, as lotus and venus tools call it.
 
-Source: filecoin-project/venus venus-shared/api/wallet/api.go; texts of filecoin-project/venus-wallet.
+Source: filecoin-project/venus venus-shared/api/wallet/{full,wallet,common}.go; texts of
+filecoin-project/venus-wallet.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 It is read from the trace of the tipset's execution: null rounds, tips and penalties are the chain's own.
 Source: builtin-actors actors/reward award_block_reward, actors/miner apply_rewards; lotus
-chain/consensus/compute_state.go, StateCompute.
+chain/consensus/compute_state.go ApplyBlocks, whose trace api/api_full.go StateCompute returns.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ SYNC_STAGES: Final = (
     "error",
     "fetching messages",
 )
-"""lotus api/types.go SyncStateStage; venus types.SyncStateStage counts alike."""
+"""lotus api/api_full.go SyncStateStage; venus types.SyncStateStage counts alike."""
 
 HEALTH_FIELDS: Final = (
     "checked_at",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 ENDING_S: Final = 30 * 86_400
 """A claim can be dropped in the last 30 days of its sector, and its client can lengthen it until it ends.
 
-Source: builtin-actors actors/miner/src/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
+Source: builtin-actors runtime/src/runtime/policy.rs END_OF_LIFE_CLAIM_DROP_PERIOD.
 """
 EVERY: Final = timedelta(hours=1)
 """Least time between two reads of a miner."""

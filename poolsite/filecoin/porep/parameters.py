@@ -15,7 +15,7 @@ from poolsite.filecoin.scalars import NODE_BYTES
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 
 MAX_CHALLENGES_PER_PARTITION = 18
-"""Challenges that a PoRep circuit has at most.  Source: rust-fil-proofs constants.rs, the same name."""
+"""Challenges that a PoRep circuit has at most.  Source: rust-fil-proofs filecoin-proofs/src/constants.rs."""
 
 SYNTHETIC_CHALLENGES = 1 << 18
 """Size of the synthetic challenge set (fewer where the sector has fewer nodes).  Source: FIP-0059."""

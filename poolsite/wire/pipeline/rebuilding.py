@@ -2,7 +2,7 @@
 
 The stages are those of sealing; what comes out must have the comm_r that the chain has.  Of an updated sector
 the replica of zeros is made first, then its data are encoded into it.
-Source: damocles-worker planner/rebuild.rs.
+Source: damocles-worker src/sealing/sealing_thread/planner/rebuild.rs.
 """
 
 from __future__ import annotations

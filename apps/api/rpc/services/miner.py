@@ -1,7 +1,7 @@
 """`Filecoin.*` of sophon-miner: who mines, wins and blocks, start and stop, warm-up, records.
 
 Their names are none of a node's, so they stand in the same table.  A caller sees the miners that it may see.
-Source: filecoin-project/venus venus-shared/api/miner/api.go; sophon-miner api/, miner/multiminer.go.
+Source: sophon-miner api/api_miner.go MinerAPI, miner/multiminer.go.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What a manifest of pieces commits to.  Source: builtin-actors actors/miner/src/sector_content.rs."""
+"""What a manifest of pieces commits to.
+
+Source: builtin-actors actors/miner/src/lib.rs unsealed_cid_from_pieces.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The messager's JSON: how its rows are written, member by member.
 
-Source: filecoin-project/venus venus-shared/types/messager/{message,address,shared_params,actor_cfg,node}.go.
+Source: filecoin-project/venus venus-shared/types/messager/{message,address,spec,actor_cfg,node}.go.
 """
 
 from __future__ import annotations
