@@ -102,8 +102,8 @@ KIND_PRIORITIES: Final[dict[str, Priority]] = {
     "precommit": Priority.PRE_COMMIT,
 }
 
-STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate")
-"""Steps of sectors: past `expire_epoch` the chain refuses them, and deposit or proof is lost."""
+STEP_KINDS: Final = ("precommit", "commit", "snap_up", "terminate", "extend", "compact")
+"""Steps of sectors: past `expire_epoch` the chain refuses them, and deposit, proof or sector is lost."""
 
 
 class Wait(models.TextChoices):

@@ -256,9 +256,15 @@ def change_batch_push(batch: Batch, work: SealingContext) -> None:
 
 
 def _last_epoch(batch: Batch, work: SealingContext) -> int | None:
-    """Return the last epoch at which the chain takes a batch's message; None: any."""
-    if batch.kind != MESSAGE_KINDS[ChangeKind.TERMINATE]:
-        return None
+    """Return the last epoch at which the chain takes a batch's message; None: any.
+
+    An extension's is that of the sector that ends first.  What has ended already sets none: the chain
+    says what becomes of it.
+    """
+    if batch.kind == MESSAGE_KINDS[ChangeKind.EXTEND]:
+        ends = batch.changes.filter(old_expiration__gte=work.head.height)
+        first = ends.order_by("old_expiration").first()
+        return None if first is None else first.old_expiration
     windows = Windows.read(work.client, batch.miner.address, key=work.head.key, height=work.head.height)
     rows = batch.changes.exclude(sector__deadline=None)
     deadlines = rows.order_by().values_list("sector__deadline", flat=True).distinct()

@@ -50,7 +50,7 @@ def test_other_messages_wait_for_the_fee_to_fall(pool: Pool) -> None:
     assert proofs_bump(client=pool.client, head=pool.head, now=pool.now) == []
 
 
-@pytest.mark.parametrize("kind", ["precommit", "commit", "snap_up", "terminate"])
+@pytest.mark.parametrize("kind", ["precommit", "commit", "snap_up", "terminate", "extend", "compact"])
 def test_a_step_of_a_sector_is_raised_before_its_last_epoch(pool: Pool, kind: str) -> None:
     last = pool.head.height + STEP_DUE_EPOCHS + 2
     overtaken(pool, kind=kind, expire_epoch=last)

@@ -42,9 +42,12 @@ class Changes:
         self.height, self.is_open = 1000, False
         self.policy = SealingPolicy()
         self.sectors: list[Sector] = [factories.sector(self.miner, state="PROVING") for _ in range(2)]
+        of_extensions = change_batches._last_epoch
         for name, act in {
             "_priced": lambda _miner, _kind, changes, _work: [(one, self.price()) for one in changes],
-            "_last_epoch": lambda batch, _work: self.last_epoch(batch),
+            "_last_epoch": lambda batch, work: (
+                of_extensions(batch, work) if batch.kind == "extend" else self.last_epoch(batch)
+            ),
             "messages_try": lambda *_: [SimpleNamespace(exit_code=0, error="")],
             "trial_message": lambda **_: None,
             "change_params": lambda *_: b"",
@@ -62,9 +65,9 @@ class Changes:
         """Return the last epoch of a batch: ten after it was closed."""
         return batch.closed_height + 10
 
-    def push(self, *, id: str, kind: str, **_: Any) -> None:
+    def push(self, *, id: str, kind: str, expire_epoch: int | None, **_: Any) -> None:
         """Accept a message."""
-        factories.message(id, kind=kind, to=self.miner.address)
+        factories.message(id, kind=kind, to=self.miner.address, expire_epoch=expire_epoch or 0)
 
     def ask(self, kind: str) -> None:
         """Queue a change of each sector."""
@@ -133,6 +136,21 @@ def test_an_extension_is_sent_before_its_sector_ends(changes: Changes, kind: str
     changes.step()
 
     assert changes.states == [f"{kind}_{'SENT' if sent else 'QUEUED'}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("ends", "last"), [((9_000, 8_000), 8_000), ((990, 8_000), 8_000), ((None, None), 0)]
+)
+def test_an_extension_has_to_land_before_its_first_sector_ends(
+    changes: Changes, ends: tuple[int | None, int | None], last: int
+) -> None:
+    changes.ask("EXTEND")
+    for sector, end in zip(changes.sectors, ends, strict=True):
+        SectorChange.objects.filter(sector=sector).update(old_expiration=end)
+
+    changes.step()
+
+    assert Message.objects.get().expire_epoch == last, "its gas is raised as this epoch comes near"
 
 
 def test_one_that_waits_for_the_next_message_can_be_cancelled(changes: Changes) -> None:
