@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.django_db
 HEIGHT = 1001
+COMPARED_AT_HEIGHT = 1_258_999
+"""Key of a miner of which all sectors are compared at HEIGHT, and then not for a finality, of any network."""
 ROOT = factories.cid("root")
 ALL = {"miners.estimates", "sectors.active", "proving.refresh", "wallets.refresh"}
 
@@ -35,7 +37,7 @@ ALL = {"miners.estimates", "sectors.active", "proving.refresh", "wallets.refresh
 def miner() -> Miner:
     """A miner of which everything was read, with a prover that is heard of."""
     factories.network()
-    miner = factories.miner(proving_period_start=960)
+    miner = factories.miner(pk=COMPARED_AT_HEIGHT, proving_period_start=960)
     ChainRoots.objects.create(miner=miner, deadlines=ROOT)
     ActiveSectors.objects.create(miner=miner, root=ROOT, compared_height=HEIGHT)
     FollowedWindows.objects.create(miner=miner, root=ROOT, next_close=HEIGHT + 1)
