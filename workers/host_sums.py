@@ -10,6 +10,7 @@ from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM, SLOTS
+from workers.storage.memory import memory_bytes
 from workers.storage.sizes import labelling_bytes, size_words
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ GPU_LISTS: Final = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 """Variables that name GPUs by number."""
 
 
-def ram_here() -> int:
-    """Return this machine's memory."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def room_proposed(proposed: Mapping[str, int], *, sector_bytes: int) -> dict[str, int]:
     """Return what `[proposed]` says, with room for sectors of the size that is sealed now."""
     least = {SECTOR_ROOM: ROOM_SECTORS * sector_bytes} if SECTOR_ROOM in proposed else {}
@@ -50,7 +46,7 @@ class HostAsks:
     snark: str
     children: HostProcessors
     cpus: int = field(default_factory=lambda: os.cpu_count() or 1)
-    ram_bytes: int = field(default_factory=ram_here)
+    ram_bytes: int = field(default_factory=memory_bytes)
     gpus: int | None = None
     """None: those that the driver tells."""
 

@@ -26,6 +26,7 @@ from workers.config import DEFAULT_SLOTS, sector_size_read
 from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
 from workers.host_sums import MEMORY_SHARE
+from workers.storage.memory import memory_bytes
 from workers.storage.sizes import labelling_bytes, size_words
 
 SEAL_PROOFS: Final = range(5, 10)
@@ -62,7 +63,7 @@ def machine_look(folders: tuple[Path, ...]) -> Machine:
         numa_nodes=max(1, len(list((SYSTEM / "node").glob("node[0-9]*")))),
         l3_bytes=max(sizes, default=0),
         l3_caches=len(caches),
-        ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        ram_bytes=memory_bytes(),
         gpus=gpus_here(),
         disks=tuple(disk_measure(folder) for folder in folders),
     )

@@ -21,6 +21,7 @@ from poolsite.wire.hosts import (
     Registered,
 )
 from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
+from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,7 @@ class LeaseKeeper:
         disk = os.statvfs(folder)
         return Hardware(
             cpus=len(os.sched_getaffinity(0)),
-            ram_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+            ram_bytes=memory_bytes(),
             disk_free_bytes=disk.f_bavail * disk.f_frsize,
             disk_total_bytes=disk.f_blocks * disk.f_frsize,
             cpu_model=cpu_model(),
