@@ -73,6 +73,7 @@ class BatchSettings(Timestamped):
     pause_s = models.IntegerField(null=True)
     pause_max_s = models.IntegerField(null=True)
     send_asked_height = models.BigIntegerField(null=True)
+    pack_asked_at = models.DateTimeField(null=True)
     """What has waited for a message since this head or an earlier one goes at once: a person asked for it."""
 
     def __str__(self) -> str:

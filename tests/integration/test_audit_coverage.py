@@ -215,6 +215,7 @@ ELSEWHERE: Final = {
     "POST miners/<str:address>/deadlines/<str:index>/compact": COMPACTION_TESTED,
     "POST sector-records:import": "tests/unit/apps/sectors/test_sector_records.py",
     "POST miners/<str:address>/batches/send": "tests/integration/dashboard/test_miner_batches.py",
+    "POST miners/<str:address>/pieces/seal": "tests/integration/dashboard/test_miner_batches.py",
     "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
     "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
     "POST sectors/<str:uuid>/terminate": CHANGES_TESTED,

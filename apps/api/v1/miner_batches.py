@@ -15,16 +15,21 @@ from apps.api.v1.serializers import AmountField, InputSerializer
 from apps.api.v1.views import PoolView
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
+from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.policy import BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.services.packing import packing_ask, packing_plan
 from apps.sectors.target_selectors import batch_settings_own
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from apps.miners.models import Miner
     from apps.sectors.policy import SealingPolicy
+    from apps.sectors.services.packing import PackedSector
 
 
 def _count(name: str, help_text: str) -> serializers.IntegerField:
@@ -195,7 +200,47 @@ class MinerBatchesSendView(PoolView):
         return Response(batches_waiting(miner))
 
 
+class PackedSectorOutput(serializers.Serializer[Any]):
+    """A sector that waiting pieces begin."""
+
+    pieces = serializers.ListField(child=serializers.CharField(), help_text="piece commitments")
+    used = serializers.IntegerField(help_text="padded bytes of its pieces; zeros fill the rest")
+    size = serializers.IntegerField()
+
+
+class PiecesSealOutput(serializers.Serializer[Any]):
+    """The sectors that waiting pieces begin."""
+
+    sectors = PackedSectorOutput(many=True)
+
+
+def packing_body(plan: Sequence[PackedSector]) -> dict[str, Any]:
+    """Write the sectors that waiting pieces begin."""
+    names = [[str(piece.piece_cid) for piece in packed.pieces] for packed in plan]
+    rows = zip(names, plan, strict=True)
+    return {"sectors": [{"pieces": ids, "used": one.used, "size": one.size} for ids, one in rows]}
+
+
+class MinerPiecesSealView(PoolView):
+    """`/miners/{address}/pieces/seal`: pieces that wait for others to fill their new sectors."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    filters = ()
+
+    @extend_schema(responses=PiecesSealOutput)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Show the sectors that they would begin now."""
+        return Response(packing_body(packing_plan(miner_get(self.principal, address))))
+
+    @extend_schema(request=None, responses=PiecesSealOutput)
+    def post(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Have these sectors begin with the next head, part-filled; 409 if no piece waits."""
+        miner = miner_get(self.principal, address)
+        return Response(packing_body(packing_ask(miner, now=clock.now(), by=self.principal)))
+
+
 urlpatterns = [
+    path("miners/<str:address>/pieces/seal", MinerPiecesSealView.as_view(), name="v1-miner-pieces-seal"),
     path("miners/<str:address>/batches/send", MinerBatchesSendView.as_view(), name="v1-miner-batches-send"),
     path("miners/<str:address>/batches", MinerBatchesView.as_view(), name="v1-miner-batches"),
 ]

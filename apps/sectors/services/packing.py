@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 from django.db import transaction
+from django.utils.translation import gettext
 
 from apps.chain.isolation import for_each_isolated
 from apps.core.disk import DiskLevel, disk_space
+from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.miners.models import Miner
@@ -24,18 +26,23 @@ from apps.pieces.files import piece_unlink
 from apps.pieces.models import Piece
 from apps.pieces.onchain import terms_epochs_note, terms_refusal
 from apps.pieces.states import PiecePurpose, PieceState
+from apps.sectors.errors import NothingWaits
 from apps.sectors.params import pieces_column, pieces_filled
 from apps.sectors.proof_forms import can_prove
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.pledge import sectors_begin
+from apps.sectors.target_models import BatchSettings
+from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from apps.sectors.models import Sector
     from apps.sectors.services.sealing_context import SealingContext
+    from apps.users.principals import Principal
 
 log = structlog.get_logger(__name__)
 
@@ -93,11 +100,10 @@ def pieces_pack(work: SealingContext) -> None:
 
 def _miner_pack(miner: Miner, work: SealingContext) -> None:
     work = replace(work, policy=batch_policy(miner, work.policy))
-    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
-    pieces = list(rows.select_related("miner").order_by("pk"))
+    pieces, asked_at = pieces_waiting(miner), packing_asked_at(miner)
     terms_epochs_note(work.client, pieces, key=work.head.key)
     for packed in pieces_plan(pieces, sector_size=miner.sector_size):
-        if not is_due(packed, work):
+        if not is_due(packed, work, asked_at=asked_at):
             continue
         refused = {
             piece: reason
@@ -112,15 +118,57 @@ def _miner_pack(miner: Miner, work: SealingContext) -> None:
         sector_pack(miner, packed, work=work, taken=taken)
 
 
-def is_due(packed: PackedSector, work: SealingContext) -> bool:
-    """Return whether a sector is begun: it is full, a piece has waited long, or must be active soon."""
+def pieces_waiting(miner: Miner) -> list[Piece]:
+    """Return a miner's pieces that wait for a new sector."""
+    rows = Piece.objects.filter(miner=miner, state=PieceState.READY, purpose=PiecePurpose.ANY, has_data=True)
+    return list(rows.select_related("miner").order_by("pk"))
+
+
+def is_due(packed: PackedSector, work: SealingContext, *, asked_at: datetime | None = None) -> bool:
+    """Return whether a sector is begun: it is full, a piece has waited long, or must be active soon.
+
+    So is one with a piece that was there when somebody asked not to wait.
+    """
     if packed.used == packed.size:
         return True
     oldest = min(piece.state_since for piece in packed.pieces)
+    if asked_at is not None and oldest <= asked_at:
+        return True
     if work.now - oldest >= timedelta(seconds=work.policy.pack_wait_s):
         return True
     ends = [piece.last_epoch for piece in packed.pieces if piece.last_epoch is not None]
     return bool(ends) and min(ends) - work.head.height <= work.policy.pack_start_slack_epochs
+
+
+def packing_plan(miner: Miner) -> list[PackedSector]:
+    """Return the sectors that a miner's waiting pieces would begin now."""
+    return pieces_plan(pieces_waiting(miner), sector_size=miner.sector_size)
+
+
+def packing_ask(miner: Miner, *, now: datetime, by: Principal) -> list[PackedSector]:
+    """Have the sectors of all pieces that wait begin with the next head, filled up with zeros; return them.
+
+    Raises NotAllowed, NothingWaits.
+    """
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    plan = packing_plan(miner)
+    if not plan:
+        raise NothingWaits(gettext("no piece of {miner} waits for a new sector").format(miner=miner))
+    with transaction.atomic():
+        row, _ = BatchSettings.objects.select_for_update().get_or_create(miner=miner)
+        row.pack_asked_at = now
+        row.save(update_fields=["pack_asked_at", "updated_at"])
+        after = [{"pieces": [str(one) for one in packed.pieces], "bytes": packed.used} for packed in plan]
+        audit_record(principal=by, action="miner.pieces-seal", target=str(miner), after={"sectors": after})
+        publish(Change("miner", miner.pk, miner.tenant_id))
+    return plan
+
+
+def packing_asked_at(miner: Miner) -> datetime | None:
+    """Return when somebody asked last that pieces wait no longer; None: nobody did."""
+    found: datetime | None = getattr(getattr(miner, "batch_settings", None), "pack_asked_at", None)
+    return found
 
 
 @transaction.atomic

@@ -33,7 +33,13 @@ from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.miner_funds import Funds, funds_of
 from apps.sectors.services.moves import unchanged_lock, unchanged_require
-from apps.sectors.services.packing import PackedSector, is_due, piece_refuse, pieces_plan
+from apps.sectors.services.packing import (
+    PackedSector,
+    is_due,
+    packing_asked_at,
+    piece_refuse,
+    pieces_plan,
+)
 from apps.sectors.services.placements import piece_place
 from apps.sectors.services.prices import gas_cost
 from apps.sectors.services.runs import hosts_of_run, run_begin
@@ -290,7 +296,8 @@ def _miner_snap(miner: Miner, work: SealingContext) -> None:
 
 def _due(miner: Miner, pieces: Sequence[Piece], work: SealingContext) -> list[PackedSector]:
     plan = pieces_plan(pieces, sector_size=miner.sector_size)
-    return [packed for packed in plan if is_due(packed, work)]
+    asked_at = packing_asked_at(miner)
+    return [packed for packed in plan if is_due(packed, work, asked_at=asked_at)]
 
 
 def _is_refused(piece: Piece, work: SealingContext) -> bool:

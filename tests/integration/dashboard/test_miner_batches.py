@@ -16,6 +16,7 @@ from apps.sectors.policy import SealingPolicy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_asks import asked_height
 from apps.sectors.services.batches import batch_choose
+from apps.sectors.services.packing import is_due, packing_asked_at, pieces_plan
 from apps.sectors.services.sealing_context import PRE_COMMIT, SealingContext
 from apps.sectors.target_models import BatchSettings
 from apps.users.models import AuditEntry
@@ -119,6 +120,55 @@ def test_nothing_that_waits_is_nothing_to_send() -> None:
     }
     assert Client().post(path, headers=headers).status_code == 409
     assert Client().post(path, headers=people.bearer(people.token("read", of="alice"))).status_code == 403
+
+
+def test_pieces_are_sealed_part_filled_when_a_person_asks(ann: None) -> None:
+    miner = factories.miner(2001, of="alice")
+    full, half, late = (
+        factories.piece(miner, state="READY", padded_size=size, has_data=True) for size in (2048, 1024, 512)
+    )
+    path, browser = reverse("miner-pieces-seal", args=["f02001"]), signed_in()
+    rest_path = "/api/v1/miners/f02001/pieces/seal"
+    signs = people.bearer(people.token("sign", of="alice"))
+
+    page = text_of(browser.get(reverse("miner-batches", args=["f02001"])))
+    assert "1 piece: 2 KiB of 2 KiB" in page
+    assert "2 pieces: 1.50 KiB of 2 KiB" in page
+    assert Client().get(rest_path, headers=signs).json() == {
+        "sectors": [
+            {"pieces": [str(full.piece_cid)], "used": 2048, "size": 2048},
+            {"pieces": [str(half.piece_cid), str(late.piece_cid)], "used": 1536, "size": 2048},
+        ]
+    }
+    assert "2 pieces: 1.50 KiB of 2 KiB" in text_of(browser.post(path))
+    assert not AuditEntry.objects.filter(action="miner.pieces-seal").exists(), "it was only asked"
+    assert browser.post(path, {"sure": "yes"}).status_code == 302
+    after: Any = AuditEntry.objects.get(action="miner.pieces-seal").after
+    assert len(after["sectors"]) == 2
+
+    asked = packing_asked_at(Miner.objects.get(pk=miner.pk))
+    assert asked is not None
+    work = SealingContext(
+        client=None,  # type: ignore[arg-type]  # nobody is asked
+        network=network_by_name("localnet-poolsite-test"),
+        head=factories.head(102),
+        now=clock.now(),
+        policy=SealingPolicy(pack_wait_s=9_000),
+    )
+    [packed] = pieces_plan([half], sector_size=2048)
+    assert [is_due(packed, work, asked_at=at) for at in (None, asked)] == [False, True]
+    half.state_since = clock.now()
+    assert not is_due(packed, work, asked_at=asked), "it came later"
+
+
+def test_without_waiting_pieces_there_is_nothing_to_seal() -> None:
+    factories.miner(2001, of="alice")
+    path = "/api/v1/miners/f02001/pieces/seal"
+    signs, reads = (people.bearer(people.token(perm, of="alice")) for perm in ("sign", "read"))
+
+    assert Client().get(path, headers=reads).json() == {"sectors": []}
+    assert Client().post(path, headers=signs).status_code == 409
+    assert Client().post(path, headers=reads).status_code == 403
 
 
 def test_batches_follow_their_miners_own_settings() -> None:

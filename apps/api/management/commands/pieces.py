@@ -15,39 +15,45 @@ from apps.pieces.commitments import commitment_of
 from apps.pieces.selectors import PieceFilter, piece_get, piece_status, pieces_page
 from apps.pieces.services.uploads import PieceSpec, piece_purpose_set, piece_upload
 from apps.pieces.states import PiecePurpose
+from apps.sectors.services.packing import packing_ask, packing_plan
 from apps.sectors.services.unsealing import unseal_request
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
 
+    from apps.miners.models import Miner
+
 PAGE = 1_000
 FILES: Final = ("data-cid", "add")
 """Acts on a file."""
+SEAL: Final = "seal"
 FILELESS: Final = "name the piece by its commitment"
 
 
 class Command(BaseCommand):
-    """List pieces, show one, have one unsealed, change where it goes; add a file, or name its commitment."""
+    """List pieces, show one, unseal it, change where it goes; add a file; seal those that wait."""
 
     help = (
         "list [--miner f01000] [--state READY]; show CID; unseal CID; purpose CID any|snap-up; "
-        "data-cid FILE; add FILE --miner f01000"
+        "data-cid FILE; add FILE --miner f01000; "
+        "seal --miner f01000 [--dry-run]: begin the sectors of waiting pieces now, part-filled"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=["list", "show", "unseal", "purpose", *FILES])
+        parser.add_argument("act", choices=["list", "show", "unseal", "purpose", SEAL, *FILES])
         parser.add_argument(
             "piece", nargs="?", default="", help="its commitment; of data-cid, add: a file of raw bytes"
         )
         parser.add_argument("purpose", nargs="?", default="", help=f"one of {', '.join(PiecePurpose.values)}")
-        parser.add_argument("--miner", default="", help="of list: only this miner's; of add: whose")
+        parser.add_argument("--miner", default="", help="of list: only this miner's; of add, seal: whose")
         parser.add_argument("--state", default="", help="of list: only those in this state")
+        parser.add_argument("--dry-run", action="store_true", help="of seal: only show the sectors")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
-        if options["act"] != "list" and not options["piece"]:
+        if options["act"] not in ("list", SEAL) and not options["piece"]:
             raise CommandError("name the file" if options["act"] in FILES else FILELESS)
         if options["act"] in FILES:
             self._file(Path(options["piece"]), options)
@@ -56,12 +62,24 @@ class Command(BaseCommand):
             if options["act"] == "list":
                 self._list(options)
                 return
+            if options["act"] == SEAL:
+                self._seal(miner_get(SYSTEM, options["miner"]), is_dry_run=options["dry_run"])
+                return
             if options["act"] == "unseal":
                 unseal_request(piece_get(SYSTEM, options["piece"]), now=clock.now())
             elif options["act"] == "purpose":
                 piece_purpose_set(piece_get(SYSTEM, options["piece"]), options["purpose"], by=SYSTEM)
             for line in facts(piece_body(piece_status(SYSTEM, options["piece"]))):
                 self.stdout.write(line)
+
+    def _seal(self, miner: Miner, *, is_dry_run: bool) -> None:
+        """Have sectors of waiting pieces begin, or only show them: a line for each."""
+        plan = packing_plan(miner) if is_dry_run else packing_ask(miner, now=clock.now(), by=SYSTEM)
+        for packed in plan:
+            names = ", ".join(str(one.piece_cid) for one in packed.pieces)
+            self.stdout.write(f"{packed.used} of {packed.size} bytes: {names}")
+        if not plan:
+            self.stdout.write("no piece waits for a new sector")
 
     def _file(self, file: Path, options: dict[str, Any]) -> None:
         """Add a file to a miner's pieces, or print its commitment and sizes."""
@@ -85,7 +103,9 @@ class Command(BaseCommand):
             wanted = PieceFilter(miner=options["miner"], state=options["state"], before=before)
             rows = pieces_page(SYSTEM, wanted, limit=PAGE)
             for row in rows:
-                place = "" if row.sector_number is None else f" in {row.miner} / {row.sector_number}"
+                place = ""
+                if row.sector_number is not None:
+                    place = f" in {row.miner} / {row.sector_number} at {row.offset}, {row.padded_size} bytes"
                 why = f": {row.error}" if row.error else ""
                 self.stdout.write(f"{row.uuid} {row} {row.state} {row.purpose}{place}{why}")
             if len(rows) < PAGE:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.v1.hosts import detail_body
@@ -25,6 +26,25 @@ if TYPE_CHECKING:
 
     from apps.miners.models import Miner
 
+MINER: Final = "M"
+OF_EACH_MINER: Final[tuple[tuple[str, ...], ...]] = (
+    ("miners", "senders", MINER),
+    ("miners", "target", MINER),
+    ("miners", "batches", MINER),
+    ("miners", "waiting", MINER),
+    ("deadlines", "list", MINER),
+    ("sectors", "list", MINER),
+    ("sectors", "precommits", MINER),
+    ("sectors", "check-expire", MINER),
+    ("pieces", "list", "--miner", MINER),
+)
+OF_THE_POOL: Final[tuple[tuple[str, ...], ...]] = (
+    ("failures", "list"),
+    ("stores", "list"),
+    ("sealing", "workers"),
+    ("sealing", "jobs"),
+)
+"""Commands whose answers `info --all` writes."""
 SYNC_OK = 1.5
 SYNC_SLOW = 5
 """Epochs behind the clock up to which the chain counts as synced, and as slow.  Source: lotus-miner info."""
@@ -33,17 +53,21 @@ SYNC_SLOW = 5
 class Command(BaseCommand):
     """Read only: acts are on `manage.py sectors`, on pages and over REST."""
 
-    help = "jobs: what each host does now; workers: the hosts; info [MINER]: miners with power and balances"
+    help = (
+        "jobs: what each host does now; workers: the hosts; "
+        "info [MINER] [--all]: miners with power and balances, and all else that is known of them"
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
         parser.add_argument("what", choices=["jobs", "workers", "info"])
         parser.add_argument("miner", nargs="?", default="", help="of info: its address; without it all")
+        parser.add_argument("--all", action="store_true", help="of info: and all else that is known of them")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Write it, a line for each fact."""
         if options["what"] == "info":
-            self._info(options["miner"])
+            self._info(options["miner"], with_all=options["all"])
         elif options["what"] == "jobs":
             self._jobs()
         else:
@@ -61,7 +85,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"{name}: {value}")
             self.stdout.write("")
 
-    def _info(self, address: str) -> None:
+    def _info(self, address: str, *, with_all: bool) -> None:
         try:
             miners = [miner_get(SYSTEM, address)] if address else list(miners_visible(SYSTEM))
         except DomainError as refusal:
@@ -72,6 +96,18 @@ class Command(BaseCommand):
             self.stdout.write("")
             for line in miner_lines(miner):
                 self.stdout.write(line)
+            for words in OF_EACH_MINER if with_all and miner.address else ():
+                self._section(*[miner.address if word == MINER else word for word in words])
+        for words in OF_THE_POOL if with_all else ():
+            self._section(*words)
+
+    def _section(self, *words: str) -> None:
+        """Write what another command shows, under its words; what it refuses is a line."""
+        self.stdout.write(f"\n# {' '.join(words)}")
+        try:
+            call_command(*words, stdout=self.stdout)
+        except CommandError as refusal:
+            self.stdout.write(str(refusal))
 
 
 def chain_lines() -> Iterator[str]:

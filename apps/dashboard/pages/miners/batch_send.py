@@ -1,4 +1,4 @@
-"""Sending what waits for others to share a message with, after a question that names it."""
+"""Sending what waits for others to share a message or a sector with, after a question that names it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_POST
 
 from apps.chain.selectors import head_current
+from apps.core import clock
 from apps.core.errors import DomainError
-from apps.core.formatting import plural
+from apps.core.formatting import plural, size
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.sectors.services.batch_asks import batches_ask, batches_waiting
+from apps.sectors.services.packing import packing_ask, packing_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from apps.miners.models import Miner
+    from apps.sectors.services.packing import PackedSector
     from apps.users.principals import Principal
 
 KIND_WORDS: Final[dict[str, StrOrPromise]] = {
@@ -83,4 +86,49 @@ def _question(miner: Miner, refusal: str = "") -> ConfirmPage:
     )
 
 
-urlpatterns: Final = [path("miners/<str:address>/batches/send/", send, name="miner-batches-send")]
+def packing_facts(plan: Sequence[PackedSector]) -> tuple[str, ...]:
+    """Return for each sector that waiting pieces would begin how full it is."""
+    return tuple(
+        say("{pieces}: {used} of {size}").format(
+            pieces=plural(len(packed.pieces), "piece"),
+            used=" ".join(size(packed.used)),
+            size=" ".join(size(packed.size)),
+        )
+        for packed in plan
+    )
+
+
+@require_POST
+@sign_in_required
+def seal(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
+    """Ask first; then have the sectors of waiting pieces begin with the next head."""
+    miner = miner_get(viewer, address)
+    if not viewer.may("sign"):
+        raise Http404
+    if is_confirm_submitted(request):
+        try:
+            packing_ask(miner, now=clock.now(), by=viewer)
+        except DomainError as refusal:
+            return confirm_page_render(request, viewer, _seal_question(miner, refusal.reason), status=409)
+        return redirect("miner-batches", address)
+    return confirm_page_render(request, viewer, _seal_question(miner))
+
+
+def _seal_question(miner: Miner, refusal: str = "") -> ConfirmPage:
+    facts = enumerate(packing_facts(packing_plan(miner)), start=1)
+    return ConfirmPage(
+        title=_("Seal waiting pieces now"),
+        text=refusal
+        or _("Their sectors begin with the next head; what room pieces leave in them stays zeros."),
+        label=_("Seal now"),
+        back=reverse("miner-batches", args=[miner.address]),
+        page=_("Batches"),
+        section="miners",
+        facts=tuple((say("Sector {number}").format(number=at), text) for at, text in facts),
+    )
+
+
+urlpatterns: Final = [
+    path("miners/<str:address>/batches/send/", send, name="miner-batches-send"),
+    path("miners/<str:address>/pieces/seal/", seal, name="miner-pieces-seal"),
+]

@@ -15,13 +15,14 @@ from django.views.decorators.http import require_http_methods
 from apps.core import formatting
 from apps.dashboard.forms import Amount, PageForm, Text, form_render
 from apps.dashboard.page_data import PageData
-from apps.dashboard.pages.miners.batch_send import waiting_facts
+from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
 from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
 from apps.sectors.services.batch_asks import batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
+from apps.sectors.services.packing import packing_plan
 from apps.sectors.target_selectors import batch_settings_own
 from poolsite.filecoin.porep.parameters import ChallengeRule
 
@@ -221,6 +222,7 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
             (str(rule), POREPS[rule]) for rule in (porep_choices(miner, data.network) if data.network else ())
         ],
         waiting=waiting_facts(batches_waiting(miner)),
+        packing=packing_facts(packing_plan(miner)),
         may_change=viewer.may("sign"),
     )
 

@@ -117,6 +117,10 @@ def test_what_hosts_do_and_how_a_miner_stands_is_shown() -> None:
     assert "  PROVING: 1" in shown
     with pytest.raises(CommandError):
         said("sealing", "info", "f0999")
+    whole = said("sealing", "info", "f02001", all=True)
+    assert whole.startswith(shown)
+    assert "# sectors list f02001\n" in whole
+    assert "name: sealer-9" in whole.split("# sealing workers\n")[1]
 
 
 def test_a_target_and_a_miners_settings_are_set_and_shown() -> None:
@@ -172,10 +176,26 @@ def test_pieces_are_listed_shown_and_given_a_purpose() -> None:
     assert said("pieces", "list", state="READY").split()[1:] == [waiting.piece_cid, "READY", "any"]
     assert "purpose: snap-up" in said("pieces", "purpose", waiting.piece_cid, "snap-up")
     assert "state: READY" in said("pieces", "show", waiting.piece_cid)
+    assert "ACTIVE any in f02001 / 7 at 0, 128 bytes" in said("pieces", "list", state="ACTIVE")
     with pytest.raises(CommandError, match="must be one of"):
         said("pieces", "purpose", waiting.piece_cid, "sold")
     with pytest.raises(CommandError, match="there is no piece"):
         said("pieces", "unseal", factories.piece_cid(250))
+
+
+def test_waiting_pieces_are_sealed_now() -> None:
+    miner = factories.miner(2001)
+    waiting = factories.piece(miner, has_data=True)
+    shown = said("pieces", "seal", miner="f02001", dry_run=True)
+    assert shown == f"128 of 2048 bytes: {waiting.piece_cid}\n"
+    assert not AuditEntry.objects.filter(action="miner.pieces-seal").exists()
+
+    assert said("pieces", "seal", miner="f02001") == shown
+    assert AuditEntry.objects.filter(action="miner.pieces-seal").exists()
+    Piece.objects.update(state="PACKED", sector_number=7, offset=0)
+    assert said("pieces", "seal", miner="f02001", dry_run=True) == "no piece waits for a new sector\n"
+    with pytest.raises(CommandError, match="no piece"):
+        said("pieces", "seal", miner="f02001")
 
 
 def test_a_file_is_named_by_its_commitment_and_added(tmp_path: Path, settings: Any) -> None:
