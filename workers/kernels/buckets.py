@@ -11,18 +11,19 @@ _NEGATIVE = np.uint32(1 << 31)
 
 
 @njit(**SERIAL)
-def signed_digits(scalars, chosen, bits, digits):
+def signed_digits(scalars, chosen, bits, digits, first, end):
     """Cut scalars into digits from -2^(bits-1) + 1 to 2^(bits-1), the lowest window first.
 
     scalars: u64[n, 4]        canonical scalars
     chosen:  u32[p]           which of them
     bits:    i64              size of a window, 2 to 16
     digits:  i32[windows, p]  output: twice the digit's size, plus 1 if it is negative
+    first, end: i64           columns that are written: those of chosen[first:end]
     Cost:    one pass.   Threads: none inside; the GIL is free.   Errors: none.
     Source:  spec snark section 5.1.   Twin: tests/naive/curve.py.
     """
     half, low = 1 << (bits - 1), np.uint64((1 << bits) - 1)
-    for k in range(chosen.shape[0]):
+    for k in range(first, end):
         row, carry = np.int64(chosen[k]), np.int64(0)
         for window in range(digits.shape[0]):
             start = window * bits

@@ -109,7 +109,13 @@ def _pippenger(
 ) -> Words:
     bits, windows = window_bits(len(chosen)), window_count(len(chosen))
     digits = np.zeros((windows, len(chosen)), np.int32)
-    signed_digits(scalars, chosen, bits, digits)
+    part = -(-len(chosen) // threads)
+
+    def cut(first: int) -> None:
+        signed_digits(scalars, chosen, bits, digits, first, min(first + part, len(chosen)))
+
+    for _ in each_of(cut, range(0, len(chosen), part), threads=threads):
+        pass
     totals = np.zeros((windows, 3, group.words // 2), np.uint64)
     rows, order = group.path.rows_of(points, chosen)
     together = max(1, min(-(-windows // threads), TOGETHER_POINTS // len(chosen)))
@@ -251,7 +257,7 @@ def _multiples(path: Path, rows: Words, place: int, scalars: Words, bits: int) -
     """Write multiples to rows from a place on; the table comes first in them."""
     count, size = len(scalars), (1 << bits - 1) + 1
     digits = np.zeros((_windows_of(bits), count), np.int32)
-    signed_digits(scalars, np.arange(count, dtype=np.uint32), bits, digits)
+    signed_digits(scalars, np.arange(count, dtype=np.uint32), bits, digits, 0, count)
     own = np.arange(place, place + count, dtype=np.uint32)
     for window, some in enumerate(digits):
         entries = (some >> 1).astype(np.uint32) + np.uint32(window * size)
