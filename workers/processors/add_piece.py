@@ -13,8 +13,8 @@ from workers.processors import pieces
 from workers.processors.errors import BadPiece
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import AddPieceOutput, AddPieceTask, PieceInfo, PieceSource, parameters_named
-from workers.storage.files import file_write, hole_write
-from workers.storage.sector import Nodes, as_nodes
+from workers.storage.files import hole_write
+from workers.storage.mapped import Nodes, as_nodes, file_write
 
 if TYPE_CHECKING:
     from io import BufferedReader

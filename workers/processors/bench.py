@@ -43,7 +43,8 @@ from workers.processors.pieces import raw_commitment
 from workers.processors.sector_record import parameters_of, sector_files
 from workers.processors.terminal import size_argument
 from workers.processors.tree_d import tree_d_build
-from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
+from workers.storage.mapped import resident_bytes
+from workers.storage.memory import NotEnoughMemory, memory_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -26,6 +26,7 @@ from workers.processors.synthetic import SyntheticReader
 from workers.processors.tasks import C1Output, C1Task, parameters_named
 from workers.processors.trees import TreeC, TreeRLast, binary_proof, node_bytes
 from workers.storage.files import write_file
+from workers.storage.mapped import layer_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -118,10 +119,10 @@ class NodeProver:
 
     def __init__(self, files: SectorFiles) -> None:
         self.parameters: SealParameters = files.parameters
-        self.tree_d = files.tree_d_nodes()
+        self.tree_d = tree_d_nodes(files)
         self.tree_c = TreeC(files)
         self.tree_r_last = TreeRLast(files)
-        self.layers = [files.layer_nodes(layer) for layer in range(1, self.parameters.layers + 1)]
+        self.layers = [layer_nodes(files, layer) for layer in range(1, self.parameters.layers + 1)]
 
     @property
     def roots(self) -> tuple[bytes, bytes]:

@@ -19,8 +19,9 @@ from workers.processors.errors import NotEnoughRoom
 from workers.processors.parallel import Progress, no_progress, ranges
 from workers.processors.parent_cache import Parents, parents_of, rows_release
 from workers.storage.checksums import Checksums
-from workers.storage.files import file_read, file_write, is_complete, pages_release
-from workers.storage.memory import NotEnoughMemory, memory_check, resident_bytes
+from workers.storage.files import is_complete
+from workers.storage.mapped import file_read, file_write, layer_nodes, pages_release, resident_bytes
+from workers.storage.memory import NotEnoughMemory, memory_check
 from workers.storage.sizes import labelling_bytes
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
-    from workers.storage.sector import Nodes, SectorFiles
+    from workers.storage.mapped import Nodes
+    from workers.storage.sector import SectorFiles
 
 CHUNK_NODES = 1 << 16
 """Labels between two writes to the files: 2 MiB a sector, a twentieth of a second."""
@@ -93,7 +95,7 @@ def last_layer(
     parameters = sector.files.parameters
     if _is_layer_there(sector, parameters.layers):
         Checksums(sector.files.cache).check(sector.files.layer(parameters.layers))
-        return sector.files.layer_nodes(parameters.layers)
+        return layer_nodes(sector.files, parameters.layers)
     parents = parents_of(parameters, folder=folder)
     buffers = _buffers([sector])
     total = parameters.layers * parameters.nodes

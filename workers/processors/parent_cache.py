@@ -18,7 +18,8 @@ from workers.kernels import graph
 from workers.processors.errors import BadFile
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.storage.checksums import file_digest
-from workers.storage.files import file_read, file_write, is_complete, pages_release
+from workers.storage.files import is_complete
+from workers.storage.mapped import file_read, file_write, pages_release
 
 DRG_PARENTS = 6
 """Parents in the same layer; they come first."""

@@ -20,17 +20,17 @@ from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.tasks import Pc2Output, Pc2Task, parameters_named
 from workers.processors.trees import CHUNK_LEVELS, TreeC, TreeRLast, grow_octonary, node_bytes, rows_place
 from workers.storage.checksums import Checksums
-from workers.storage.files import (
+from workers.storage.files import is_complete, space_check, sync_file, sync_folder, temporary_name
+from workers.storage.mapped import (
+    Nodes,
+    as_nodes,
     file_write,
-    is_complete,
+    layer_nodes,
     mapped_digest,
     pages_release,
-    space_check,
-    sync_file,
-    sync_folder,
-    temporary_name,
+    tree_d_nodes,
 )
-from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
+from workers.storage.sector import SectorFiles, tree_nodes
 
 
 def run(task: Pc2Task, *, progress: Progress = no_progress) -> Pc2Output:
@@ -48,8 +48,8 @@ def seal_trees(files: SectorFiles, *, comm_d: bytes, progress: Progress = no_pro
     """Write tree-c, the replica, tree-r-last, p_aux and t_aux; return comm_r."""
     try:
         _inputs_check(files)
-        data = files.tree_d_nodes()
-        layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
+        data = tree_d_nodes(files)
+        layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
     except OSError as error:
         raise BadFile(str(error)) from None
     if node_bytes(data[-1]) != comm_d:

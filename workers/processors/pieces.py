@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from poolsite.filecoin.porep.parameters import SealParameters
-    from workers.storage.sector import Nodes
+    from workers.storage.mapped import Nodes
 
 SUBTREE_NODES = 1 << 19
 """Nodes of the subtrees that a commitment is put together from: 16 MiB."""

@@ -21,7 +21,8 @@ from workers.processors.trees import binary_row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from workers.storage.sector import Nodes
+    from workers.storage.mapped import Nodes
+
 
 PASSES = 40
 CORES = tuple(sorted(os.sched_getaffinity(0)))

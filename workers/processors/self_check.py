@@ -16,7 +16,7 @@ import numpy as np
 from poolsite.filecoin.scalars import SCALAR_MODULUS, trimmed
 from workers.kernels import binary_tree, poseidon
 from workers.processors.errors import BadProof
-from workers.storage.sector import Nodes
+from workers.storage.mapped import Nodes
 
 if TYPE_CHECKING:
     from poolsite.filecoin.merkle import MerkleProof, PathElement

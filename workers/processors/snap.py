@@ -19,7 +19,7 @@ from workers.processors.parallel import parallel_for
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
-    from workers.storage.sector import Nodes
+    from workers.storage.mapped import Nodes
 
 CHUNK_NODES = 1 << 15
 """Nodes that a thread encodes at a time: 1 MiB."""

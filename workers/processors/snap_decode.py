@@ -19,8 +19,8 @@ from workers.processors.parallel import Progress, no_progress
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.tasks import SnapDecodeOutput, SnapDecodeTask, UpdateKey, parameters_named
 from workers.processors.unseal import data_write, range_check
-from workers.storage.memory import resident_bytes
-from workers.storage.sector import Nodes, SectorFiles, as_nodes
+from workers.storage.mapped import Nodes, as_nodes, resident_bytes, sealed_nodes
+from workers.storage.sector import SectorFiles
 
 
 def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecodeOutput:
@@ -31,9 +31,9 @@ def run(task: SnapDecodeTask, *, progress: Progress = no_progress) -> SnapDecode
     old = SectorFiles(parameters, Path(task.sector_cache_path), Path(task.sector_path))
     new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
     try:
-        replica = new.sealed_nodes()
+        replica = sealed_nodes(new)
         if task.key is None or old.sealed.exists():
-            key, comm_r_old = old.sealed_nodes(), poseidon.hash_values(list(old.roots_read()))
+            key, comm_r_old = sealed_nodes(old), poseidon.hash_values(list(old.roots_read()))
         else:
             key, comm_r_old = _key_made(task.key, new, progress=progress), task.key.comm_r
     except OSError as error:

@@ -16,8 +16,9 @@ from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.tasks import SnapEncodeOutput, SnapEncodeTask, parameters_named
 from workers.processors.tree_d import tree_d_build
 from workers.processors.trees import TreeRLast, tree_r_last_write
-from workers.storage.files import file_write, finish_file, temporary_name, write_file
-from workers.storage.sector import Nodes, SectorFiles, as_nodes
+from workers.storage.files import finish_file, temporary_name, write_file
+from workers.storage.mapped import Nodes, as_nodes, file_write, sealed_nodes, tree_d_nodes
+from workers.storage.sector import SectorFiles
 
 
 def run(task: SnapEncodeTask, *, progress: Progress = no_progress) -> SnapEncodeOutput:
@@ -41,7 +42,7 @@ def snap_encode(
     parameters = old.parameters
     try:
         comm_c, comm_r_last_old = old.roots_read()
-        key, data = old.sealed_nodes(), new.tree_d_nodes()[: parameters.nodes]
+        key, data = sealed_nodes(old), tree_d_nodes(new)[: parameters.nodes]
     except OSError as error:
         raise BadFile(str(error)) from None
     comm_r_old = poseidon.hash_values([comm_c, comm_r_last_old])

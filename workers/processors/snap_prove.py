@@ -27,6 +27,7 @@ from workers.processors.snark_choice import takes_groth16
 from workers.processors.tasks import SnapProveOutput, SnapProveTask, parameters_named
 from workers.processors.trees import TreeRLast, binary_proof, node_bytes
 from workers.snark.files import update_spec
+from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def snap_prove(
     update = update_parameters_of(old.parameters)
     try:
         comm_c, comm_r_last_old = old.roots_read()
-        old_tree, new_tree, data = TreeRLast(old), TreeRLast(new), new.tree_d_nodes()
+        old_tree, new_tree, data = TreeRLast(old), TreeRLast(new), tree_d_nodes(new)
     except OSError as error:
         raise BadFile(str(error)) from None
     roots = (old_tree.root, new_tree.root)

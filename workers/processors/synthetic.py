@@ -25,8 +25,8 @@ from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.parent_cache import DRG_PARENTS, PARENTS, parents_at, parents_of
 from workers.processors.tasks import SyntheticOutput, SyntheticTask, parameters_named
 from workers.processors.trees import SectorTree, TreeC, TreeRLast, node_bytes, octonary_row
-from workers.storage.files import file_read, file_write
-from workers.storage.sector import Nodes, SectorFiles
+from workers.storage.mapped import Nodes, file_read, file_write, layer_nodes, tree_d_nodes
+from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -103,9 +103,9 @@ class _Gatherer:
 
     def __init__(self, files: SectorFiles) -> None:
         self.files = files
-        self.tree_d = files.tree_d_nodes()
+        self.tree_d = tree_d_nodes(files)
         self.tree_c, self.tree_r_last = TreeC(files), TreeRLast(files)
-        self.layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
+        self.layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
         self.parents = parents_of(files.parameters)
 
     def records(self, challenges: Indices) -> np.ndarray[Any, np.dtype[np.uint8]]:

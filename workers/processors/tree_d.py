@@ -20,16 +20,17 @@ from workers.processors.parallel import Progress, no_progress
 from workers.processors.tasks import TreeDOutput, TreeDTask, parameters_named
 from workers.processors.trees import binary_row, grow, node_bytes
 from workers.storage.checksums import Checksums
-from workers.storage.files import (
+from workers.storage.files import DamagedFile, is_hole, link_write
+from workers.storage.mapped import (
     Bytes,
-    DamagedFile,
+    Nodes,
+    as_nodes,
     file_write,
-    is_hole,
-    link_write,
     mapped_digest,
     pages_release,
+    tree_d_nodes,
 )
-from workers.storage.sector import Nodes, SectorFiles, as_nodes, tree_nodes
+from workers.storage.sector import SectorFiles, tree_nodes
 
 if TYPE_CHECKING:
     from poolsite.filecoin.porep.parameters import SealParameters
@@ -146,7 +147,7 @@ def _row_write(lower: Nodes, upper: Nodes) -> None:
 
 def _tree_found(files: SectorFiles) -> Nodes | None:
     try:
-        return files.tree_d_nodes()
+        return tree_d_nodes(files)
     except OSError:
         return None
 

@@ -14,13 +14,14 @@ from poolsite.filecoin.merkle import BASE_ARITY, MerkleProof, PathElement
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.kernels import ancestors, binary_tree, poseidon
 from workers.processors.parallel import Progress, no_progress, parallel_for
-from workers.storage.files import file_write
-from workers.storage.sector import as_nodes, tree_nodes
+from workers.storage.mapped import as_nodes, file_write, sealed_nodes, tree_c_nodes, tree_r_last_rows
+from workers.storage.sector import tree_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from workers.storage.sector import Nodes, SectorFiles
+    from workers.storage.mapped import Nodes
+    from workers.storage.sector import SectorFiles
 
 BINARY_CHUNK = 1 << 16
 """Parents that a thread hashes at a time: 6 MiB, and well under a second."""
@@ -168,7 +169,7 @@ class TreeC(SectorTree):
     """The tree over the columns, stored whole."""
 
     def __init__(self, files: SectorFiles) -> None:
-        self.trees = tuple(files.tree_c_nodes(at) for at in range(files.base_trees))
+        self.trees = tuple(tree_c_nodes(files, at) for at in range(files.base_trees))
         super().__init__(files, [node_bytes(tree[-1]) for tree in self.trees])
 
     def base_path(self, base_tree: int, index: int) -> tuple[tuple[PathElement, ...], bytes]:
@@ -181,8 +182,8 @@ class TreeRLast(SectorTree):
     """The tree over the replica, whose leaves are the sealed file and whose lowest rows are not stored."""
 
     def __init__(self, files: SectorFiles) -> None:
-        self.trees = tuple(files.tree_r_last_rows(at) for at in range(files.base_trees))
-        self.replica = files.sealed_nodes()
+        self.trees = tuple(tree_r_last_rows(files, at) for at in range(files.base_trees))
+        self.replica = sealed_nodes(files)
         super().__init__(files, [node_bytes(tree[-1]) for tree in self.trees])
 
     def base_path(self, base_tree: int, index: int) -> tuple[tuple[PathElement, ...], bytes]:

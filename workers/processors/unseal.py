@@ -19,9 +19,9 @@ from workers.processors.labelling import LabelledSector, last_layer
 from workers.processors.parallel import Progress, no_progress, parallel_for
 from workers.processors.pieces import nodes_commitment, unpadded_size
 from workers.processors.tasks import SnapDecodeTask, UnsealOutput, UnsealTask, parameters_named
-from workers.storage.files import file_write, write_file
-from workers.storage.memory import resident_bytes
-from workers.storage.sector import Nodes, SectorFiles, as_nodes
+from workers.storage.files import write_file
+from workers.storage.mapped import Nodes, as_nodes, file_write, resident_bytes, sealed_nodes
+from workers.storage.sector import SectorFiles
 
 CHUNK_BLOCKS = 1 << 13
 """Blocks of 4 nodes that a thread decodes at a time: 1 MiB."""
@@ -45,7 +45,7 @@ def run(task: UnsealTask, *, progress: Progress = no_progress) -> UnsealOutput:
         porep_id=parameters.porep_id,
     )
     try:
-        sealed = files.sealed_nodes()
+        sealed = sealed_nodes(files)
     except OSError as error:
         raise BadFile(str(error)) from None
     labels = last_layer(LabelledSector(files, replica), progress=progress)

@@ -24,12 +24,14 @@ from workers.processors.trees import TreeC, TreeRLast, node_bytes, octonary_row
 from workers.processors.verify_proofs import proofs_check
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile
+from workers.storage.mapped import layer_nodes, sealed_nodes, tree_c_nodes, tree_d_nodes, tree_r_last_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from workers.processors.tasks import SectorRecord
-    from workers.storage.sector import Nodes, SectorFiles
+    from workers.storage.mapped import Nodes
+    from workers.storage.sector import SectorFiles
 
 CHUNK_NODES = 1 << 15
 
@@ -98,16 +100,16 @@ def digests_check(files: SectorFiles, *, is_whole: bool) -> None:
 
 def tree_d_check(files: SectorFiles, comm_d: bytes) -> None:
     """Raise DamagedFile unless tree-d is a tree with root comm_d."""
-    tree = files.tree_d_nodes()
+    tree = tree_d_nodes(files)
     if not is_binary(tree, files.parameters.nodes) or node_bytes(tree[-1]) != comm_d:
         raise DamagedFile(f"{files.tree_d}: a node is not the hash of those below it, or the root not comm_d")
 
 
 def tree_c_check(files: SectorFiles) -> None:
     """Raise DamagedFile unless every column hashes to its leaf and every node to the one above."""
-    layers = [files.layer_nodes(layer) for layer in range(1, files.parameters.layers + 1)]
+    layers = [layer_nodes(files, layer) for layer in range(1, files.parameters.layers + 1)]
     for base_tree in range(files.base_trees):
-        tree, before = files.tree_c_nodes(base_tree), base_tree * files.base_leaves
+        tree, before = tree_c_nodes(files, base_tree), base_tree * files.base_leaves
         columns = np.empty((files.base_leaves, 4), np.uint64)
 
         def work(first: int, end: int, before: int = before, columns: Nodes = columns) -> None:
@@ -134,24 +136,24 @@ def is_octonary(tree: Nodes, leaves: int) -> bool:
 
 def encoding_check(files: SectorFiles) -> None:
     """Raise DamagedFile unless the sealed file is the last layer plus the data."""
-    data = files.tree_d_nodes()[: files.parameters.nodes]
-    key = files.layer_nodes(files.parameters.layers)
+    data = tree_d_nodes(files)[: files.parameters.nodes]
+    key = layer_nodes(files, files.parameters.layers)
     replica = np.empty_like(key)
 
     def work(first: int, end: int) -> None:
         field.add_rows(key[first:end], data[first:end], replica[first:end])
 
     parallel_for(work, len(key), size=CHUNK_NODES)
-    if not np.array_equal(replica, files.sealed_nodes()):
+    if not np.array_equal(replica, sealed_nodes(files)):
         raise DamagedFile(f"{files.sealed} is not the last layer plus the data")
 
 
 def tree_r_last_check(files: SectorFiles) -> None:
     """Raise DamagedFile unless tree-r-last is the tree over the sealed file."""
-    sealed = files.sealed_nodes()
+    sealed = sealed_nodes(files)
     for base_tree in range(files.base_trees):
         row = sealed[base_tree * files.base_leaves : (base_tree + 1) * files.base_leaves]
-        stored, at = files.tree_r_last_rows(base_tree), 0
+        stored, at = tree_r_last_rows(files, base_tree), 0
         for level in range(1, files.base_levels + 1):
             above = np.empty((len(row) // BASE_ARITY, 4), np.uint64)
             octonary_row(row, above)

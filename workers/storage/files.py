@@ -10,20 +10,17 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import mmap
 import os
 import secrets
 from dataclasses import dataclass
 from functools import singledispatch
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from workers.storage.sizes import size_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -36,9 +33,6 @@ SYNC_BYTES = 1 << 28
 
 TEMPORARY_SUFFIX = ".tmp"
 """What an unfinished file's name ends with, as in rust-fil-proofs."""
-
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-"""u8[n]: the bytes of a file."""
 
 
 class TruncatedFile(OSError):
@@ -214,58 +208,6 @@ def space_check(folder: Path, needed_bytes: int) -> None:
     free = space_of(folder).free
     if free < needed_bytes:
         raise NotEnoughSpace(f"{folder}: {size_words(needed_bytes)} of disk needed, {size_words(free)} free")
-
-
-def pages_release(part: np.ndarray[Any, Any]) -> None:
-    """Release the memory of a part of a mapped file that is done with; its content stays in the file.
-
-    Only for arrays of `file_read` that nobody has written to, and of `file_write`: other memory would
-    be lost.  What is touched again is read again.
-    """
-    start = -(-part.ctypes.data // mmap.PAGESIZE) * mmap.PAGESIZE
-    end = (part.ctypes.data + part.nbytes) // mmap.PAGESIZE * mmap.PAGESIZE
-    if end > start:
-        LIBC.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
-
-
-def mapped_digest(raw: Bytes) -> str:
-    """Return the SHA-256 of a mapped file in hex, and give its memory back on the way."""
-    digest = sha256()
-    for first in range(0, len(raw), COPY_BYTES):
-        part = raw[first : first + COPY_BYTES]
-        digest.update(part.data)
-        pages_release(part)
-    return digest.hexdigest()
-
-
-def file_read(path: Path, *, size_bytes: int) -> Bytes:
-    """Map a file for reading; the array is writable memory, but writes stay private.
-
-    Raises TruncatedFile if the size is not `size_bytes`, FileNotFoundError.
-    """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        if size != size_bytes:
-            raise TruncatedFile(f"{path} has {size} bytes instead of {size_bytes}")
-        mapping = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
-    return np.frombuffer(mapping, np.uint8)
-
-
-@contextlib.contextmanager
-def file_write(path: Path, *, size_bytes: int, keep: bool = False) -> Iterator[Bytes]:
-    """Map a new file of `size_bytes` for writing; it gets its name when the block ends without error.
-
-    Its room is taken from the disk first: a full disk is an OSError here, not a SIGBUS in a kernel.
-    With `keep`, a temporary file of the right size that an earlier run left is continued.
-    """
-    temporary = temporary_name(path)
-    with temporary.open("r+b" if keep and is_complete(temporary, size_bytes) else "w+b") as file:
-        os.posix_fallocate(file.fileno(), 0, size_bytes)
-        mapping = mmap.mmap(file.fileno(), size_bytes)
-        yield np.frombuffer(mapping, np.uint8)
-        mapping.flush()
-        os.fsync(file.fileno())
-    finish_file(path)
 
 
 def hole_write(path: Path, *, size_bytes: int) -> None:

@@ -1,49 +1,29 @@
-"""Large arrays in huge pages, and how much memory there is.
+"""How much memory there is.
 
-Random reads of parents miss the TLB at every step with 4 KiB pages: labelling 128 MiB layers runs
-1.6 times (one sector) to 2 times (two sectors) faster in 2 MiB pages, measured.
 Of the machine's memory a process may have only a part: what its control groups (a container, a unit of
 systemd) leave it.  Source: Linux, Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst.
 """
 
 from __future__ import annotations
 
-import mmap
 import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from workers.storage.sizes import size_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-HUGE_BYTES = 2 << 20
-"""From this size on an array asks for huge pages."""
 MEMORY_FILE: Final = Path("/proc/meminfo")
 GROUPS_FILE: Final = Path("/proc/self/cgroup")
 GROUPS_FOLDER: Final = Path("/sys/fs/cgroup")
 
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-
 
 class NotEnoughMemory(MemoryError):
     """The machine has too little free memory for what is about to run."""
-
-
-def resident_bytes(count: int) -> Bytes:
-    """Return zeroed memory of our own, in huge pages where the system gives them."""
-    memory = mmap.mmap(-1, count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if count >= HUGE_BYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-        try:
-            memory.madvise(mmap.MADV_HUGEPAGE)
-        except OSError:
-            pass  # a kernel without transparent huge pages: slower, not wrong
-    return np.frombuffer(memory, np.uint8)
 
 
 def memory_bytes() -> int:

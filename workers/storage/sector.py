@@ -9,23 +9,18 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from poolsite.filecoin.merkle import BASE_ARITY, tree_arities
 from poolsite.filecoin.poseidon import poseidon_node
 from poolsite.filecoin.scalars import NODE_BYTES
 from workers.storage.checksums import Checksums
-from workers.storage.files import TruncatedFile, file_read, is_complete, temporary_name, write_file
+from workers.storage.files import TruncatedFile, is_complete, temporary_name, write_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from poolsite.filecoin.porep.parameters import SealParameters
-
-Nodes = np.ndarray[Any, np.dtype[np.uint64]]
-"""u64[n, 4]: nodes as little-endian words."""
 
 DEFAULT_DISCARDED_ROWS = 2
 """Rows above the leaves that a large tree-r-last leaves out.  Source: FIL_PROOFS_ROWS_TO_DISCARD."""
@@ -36,11 +31,6 @@ SYNTHETIC_FILE = "syn-porep-vanilla-proofs.dat"
 
 ENCODING_SUFFIX = ".encoding"
 """Behind the sealed file's name: the replica while pc2 writes it."""
-
-
-def as_nodes(raw: np.ndarray[Any, np.dtype[np.uint8]]) -> Nodes:
-    """View bytes as nodes."""
-    return raw.view(np.uint64).reshape(-1, 4)
 
 
 def tree_nodes(leaves: int, arity: int) -> int:
@@ -202,29 +192,6 @@ class SectorFiles:
             return poseidon_node(self.roots_read())
         except (TruncatedFile, FileNotFoundError):
             return None
-
-    def layer_nodes(self, layer: int) -> Nodes:
-        """Map the labels of one layer.  Raises TruncatedFile, FileNotFoundError."""
-        return self._nodes(self.layer(layer), self.parameters.nodes)
-
-    def tree_d_nodes(self) -> Nodes:
-        """Map tree-d: the data, then the rows above.  Raises TruncatedFile, FileNotFoundError."""
-        return self._nodes(self.tree_d, tree_nodes(self.parameters.nodes, 2))
-
-    def tree_c_nodes(self, base_tree: int) -> Nodes:
-        """Map one base tree of tree-c.  Raises TruncatedFile, FileNotFoundError."""
-        return self._nodes(self.tree_c(base_tree), tree_nodes(self.base_leaves, BASE_ARITY))
-
-    def tree_r_last_rows(self, base_tree: int) -> Nodes:
-        """Map the stored rows of one base tree.  Raises TruncatedFile, FileNotFoundError."""
-        return self._nodes(self.tree_r_last(base_tree), self.tree_r_last_nodes)
-
-    def sealed_nodes(self) -> Nodes:
-        """Map the sealed file.  Raises TruncatedFile, FileNotFoundError."""
-        return self._nodes(self.sealed, self.parameters.nodes)
-
-    def _nodes(self, path: Path, count: int) -> Nodes:
-        return as_nodes(file_read(path, size_bytes=NODE_BYTES * count))
 
     @property
     def encoding(self) -> Path:

@@ -30,6 +30,7 @@ from workers.processors.tasks import (
 from workers.processors.tree_d import tree_d_build
 from workers.snark.catalog import toxic_make
 from workers.snark.files import CircuitKind, spec_for
+from workers.storage.mapped import sealed_nodes, tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 
@@ -202,11 +203,11 @@ def test_removing_the_data_gives_the_old_replica_back(updated):
         comm_d_new=bytes.fromhex(update["comm_d_new"]),
         comm_r_old=bytes.fromhex(update["comm_r_old"]),
     )
-    key = new.sealed_nodes().copy()
+    key = sealed_nodes(new).copy()
 
-    encoding.remove(new.sealed_nodes(), new.tree_d_nodes()[: len(key)], key)
+    encoding.remove(sealed_nodes(new), tree_d_nodes(new)[: len(key)], key)
 
-    assert key.tobytes() == old.sealed_nodes().tobytes()
+    assert key.tobytes() == sealed_nodes(old).tobytes()
 
 
 @pytest.mark.parametrize("name", ["new-sealed", "sealed", "new-cache/sc-02-data-tree-d.dat"])

@@ -19,6 +19,7 @@ from workers.processors.tasks import PieceSource
 from workers.processors.tree_d import is_binary, tree_d_build, zeros_file
 from workers.storage.checksums import Checksums
 from workers.storage.files import DamagedFile, is_hole
+from workers.storage.mapped import tree_d_nodes
 from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
@@ -51,12 +52,12 @@ def test_the_tree_is_made_once_and_linked(tmp_path: Path) -> None:
         assert tree_d_build(files, str(empty)) == sha254_zero(SIZE)
     assert one.tree_d.samefile(other.tree_d)
     assert one.tree_d.samefile(zeros_file(one))
-    assert is_binary(one.tree_d_nodes(), PARAMETERS.nodes)
+    assert is_binary(tree_d_nodes(one), PARAMETERS.nodes)
     Checksums(one.cache).check(one.tree_d)
     assert not list(tmp_path.rglob("*.tmp"))
 
     one.tree_d.unlink()
-    assert other.tree_d_nodes()[-1].tobytes() == sha254_zero(SIZE)
+    assert tree_d_nodes(other)[-1].tobytes() == sha254_zero(SIZE)
 
 
 def test_sectors_that_begin_together_make_one_tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

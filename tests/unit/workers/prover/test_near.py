@@ -20,7 +20,8 @@ from workers.storage import bucket, bucket_path
 from workers.storage.bucket import BucketAway, BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.files import copy_file
-from workers.storage.sector import SectorFiles, as_nodes
+from workers.storage.mapped import as_nodes
+from workers.storage.sector import SectorFiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,17 +9,8 @@ import numpy as np
 import pytest
 
 from workers.storage import files
-from workers.storage.files import (
-    NotEnoughSpace,
-    TruncatedFile,
-    copy_file,
-    file_read,
-    file_write,
-    mapped_digest,
-    pages_release,
-    space_check,
-    write_file,
-)
+from workers.storage.files import NotEnoughSpace, TruncatedFile, copy_file, space_check, write_file
+from workers.storage.mapped import file_read, file_write, mapped_digest, pages_release
 
 
 def test_a_file_gets_its_name_when_it_is_whole(tmp_path):
