@@ -136,6 +136,24 @@ def test_messages_pushed_while_the_node_is_dead_land_once(
     assert int(node.call("WalletBalance", receiver)) == SOME
 
 
+def test_messages_that_a_killed_node_forgot_land_once(
+    pool: RunningPool, node: RealNode, line: NodeLine, keys: dict[str, str]
+) -> None:
+    ids = [f"forgotten-{at}" for at in range(SOME)]
+    receiver, sender = node.call("WalletNew", "secp256k1"), keys["worker"]
+    with node.halted():
+        before = pushed_and_pending(pool, node, ids, sender, to=receiver)
+        line.cut()
+        node.call("MpoolClear", True)  # what waited is gone, as with the process that held it
+        assert node.pending(sender) == {}
+        line.mend()
+
+    wait_landed(pool, ids)
+    after = [read(pool, one) for one in ids]
+    assert [(row["nonce"], row["cid"]) for row in after] == [(row["nonce"], row["cid"]) for row in before]
+    assert int(node.call("WalletBalance", receiver)) == SOME
+
+
 # How messages are pushed and read
 
 
