@@ -1,13 +1,15 @@
 """`make bench`: every measurement of this folder, beside the peers' figures and the limits.
 
 A module that has `cases()` and `run(case)` takes part; a figure has a name, a value, a unit and,
-where there is one, the peer's value and the limit.
-Run: python -m tests.bench [MODULE[:PART OF A CASE'S NAME] …]
+where there is one, the peer's value and the limit.  A figure whose ratio to its peer is a tenth lower than
+the one kept for this kind of processor (baselines.json; `--keep` writes it) has regressed: a miss.
+Run: python -m tests.bench [--keep] [MODULE[:PART OF A CASE'S NAME] …]
 """
 
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import pkgutil
 import platform
@@ -24,6 +26,12 @@ if TYPE_CHECKING:
 
 SITE: Final = Path(__file__).resolve().parent.parent.parent
 
+BASELINES: Final = Path(__file__).with_name("baselines.json")
+"""By kind of processor, the ratio to its peer that each figure had when it was quiet."""
+REGRESSED: Final = 0.9
+"""Of that ratio: below it something of ours has become slower."""
+SHORT_S: Final = 10.0
+"""Seconds below which thousandths are printed."""
 GREATER_IS_BETTER: Final = ("/s",)
 """Units that end so are rates; all others are costs."""
 
@@ -54,6 +62,7 @@ def parser() -> ArgumentParser:
     reads.add_argument(
         "names", nargs="*", metavar="MODULE[:PART]", help="of tests/bench; all if none is named"
     )
+    reads.add_argument("--keep", action="store_true", help="keep the ratios as those to compare with")
     return reads
 
 
@@ -69,39 +78,76 @@ def machine() -> str:
     return f"{model}, {os.cpu_count()} threads, Python {platform.python_version()}, {commit}"
 
 
+def processor(cpuinfo: str) -> str:
+    """Return a kind of processor, as `AuthenticAMD 26 avx512ifma`: ratios are about the same on all of it."""
+    lines = (line.partition(":") for line in cpuinfo.splitlines())
+    told = {name.strip(): value.strip() for name, _, value in lines}
+    lanes = [name for name in ("avx512ifma", "sha_ni") if name in told.get("flags", "").split()]
+    return " ".join([told.get("vendor_id", "unknown"), told.get("cpu family", ""), *lanes])
+
+
+def ratio_of(figure: Any) -> float | None:
+    """Return how many times as good as its peer's a figure is; None: it has no peer."""
+    peer = getattr(figure, "peer", None)
+    if peer is None or not peer or not figure.value:
+        return None
+    ratio = figure.value / peer if figure.unit.endswith(GREATER_IS_BETTER) else peer / figure.value
+    return float(ratio)
+
+
+def key_of(figure: Any) -> str:
+    """Return a figure's name without what it measured beside, such as its memory."""
+    return str(figure.name).partition(" (")[0]
+
+
 def is_within(value: float, limit: float, unit: str) -> bool:
     """Return whether a figure keeps its limit."""
     return value >= limit if unit.endswith(GREATER_IS_BETTER) else value <= limit
 
 
-def line_of(figure: Any) -> tuple[str, bool]:
-    """Return a figure's line, and whether it keeps its limit."""
+def line_of(figure: Any, before: float | None = None) -> tuple[str, bool]:
+    """Return a figure's line, and whether it keeps its limit and its ratio of before."""
     digits = getattr(figure, "digits", 1)
-    parts = [f"  {figure.name:<64} {figure.value:>12,.{digits}f} {figure.unit}"]
+    value, unit = figure.value, figure.unit
+    if digits == 1 and unit == "s" and value < SHORT_S:
+        digits = 3
+    parts = [f"  {figure.name:<64} {value:>12,.{digits}f} {unit}"]
     peer, limit = getattr(figure, "peer", None), getattr(figure, "limit", None)
-    if peer is not None:
-        parts.append(f"peer {peer:,.1f}")
-    is_good = limit is None or is_within(figure.value, limit, figure.unit)
+    ratio = ratio_of(figure)
+    if ratio is not None:
+        parts.append(f"peer {peer:,.{digits}f}, {ratio:.2f} times")
+    is_good = limit is None or is_within(value, limit, unit)
     if limit is not None:
-        parts.append(f"limit {limit:,.1f}{'' if is_good else '  MISSED'}")
+        parts.append(f"limit {limit:,.{digits}f}{'' if is_good else '  MISSED'}")
+    if before is not None and ratio is not None and ratio < REGRESSED * before:
+        parts.append(f"before {before:.2f} times  REGRESSED")
+        is_good = False
     return "   ".join(parts), is_good
 
 
-def main(names: list[str]) -> int:
-    """Measure and print; 1 if a limit was missed."""
+def main(names: list[str], *, keeps: bool = False) -> int:
+    """Measure and print; 1 if a limit was missed or a figure has regressed."""
     os.environ.setdefault("LOG_LEVEL", "ERROR")  # a line for each request would be measured too
     sys.stdout.write(f"{machine()}\n")
-    missed = 0
+    missed, kind = 0, processor(Path("/proc/cpuinfo").read_text())
+    kept: dict[str, dict[str, float]] = json.loads(BASELINES.read_text())
+    before = dict(kept.get(kind, {}))
     for module in modules_named(names):
         sys.stdout.write(f"{module.__name__.rpartition('.')[2]}\n")
         for case in cases_named(module, names):
-            text, is_good = line_of(module.run(case))
+            figure = module.run(case)
+            text, is_good = line_of(figure, None if keeps else before.get(key_of(figure)))
             missed += not is_good
+            if (ratio := ratio_of(figure)) is not None:
+                kept.setdefault(kind, {})[key_of(figure)] = round(ratio, 2)
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
+    if keeps:
+        BASELINES.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
     sys.stdout.write(f"{missed} limits missed\n" if missed else "all limits kept\n")
     return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(parser().parse_args().names))
+    given = parser().parse_args()
+    sys.exit(main(given.names, keeps=given.keep))

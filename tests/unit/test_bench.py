@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.bench import upkeep
-from tests.bench.__main__ import cases_named, modules_named
+from tests.bench.__main__ import cases_named, key_of, line_of, main, modules_named, processor
 from tests.bench.pool import BARE
 from tests.integration.pools import SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 def module(*names: str) -> SimpleNamespace:
@@ -46,6 +48,46 @@ def test_a_name_that_no_module_has_is_refused_with_those_there_are(capsys: Any) 
 
     assert ended.value.code == 2
     assert "no module is called upkeeep: there are" in capsys.readouterr().err
+
+
+def figure(value: float, unit: str, **more: float) -> SimpleNamespace:
+    return SimpleNamespace(name="labels, one sector (0.2 GiB)", value=value, unit=unit, **more)
+
+
+@pytest.mark.parametrize(("value", "unit"), [(3.0, "/s"), (1 / 3, "s")])
+def test_a_figure_a_tenth_behind_what_it_was_has_regressed(value: float, unit: str) -> None:
+    measured = figure(value, unit, peer=1.0)
+
+    assert key_of(measured) == "labels, one sector"
+    assert line_of(measured, before=3.3)[1]
+    assert line_of(measured)[1], "nothing is kept of this kind of processor"
+    text, is_good = line_of(measured, before=3.4)
+    assert not is_good
+    assert "3.00 times" in text
+    assert "before 3.40 times  REGRESSED" in text
+
+
+def test_ratios_are_kept_by_kind_of_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = tmp_path / "baselines.json"
+    kept.write_text('{"other 1": {"x": 2.0}}')
+    monkeypatch.setattr("tests.bench.__main__.BASELINES", kept)
+    one = SimpleNamespace(
+        __name__="tests.bench.x", cases=lambda: ["x"], run=lambda _: figure(2.0, "/s", peer=1.0)
+    )
+    monkeypatch.setattr("tests.bench.__main__.modules_named", lambda _: [one])
+
+    assert main([], keeps=True) == 0
+    [kind] = set(json.loads(kept.read_text())) - {"other 1"}
+    assert json.loads(kept.read_text())[kind] == {"labels, one sector": 2.0}
+    one.run = lambda _: figure(1.7, "/s", peer=1.0)
+    assert main([]) == 1, "it has regressed"
+    assert json.loads(kept.read_text())[kind] == {"labels, one sector": 2.0}
+
+
+def test_processors_are_told_apart_by_what_kernels_use() -> None:
+    told = "vendor_id\t: AuthenticAMD\ncpu family\t: 26\nflags\t\t: fpu sha_ni avx512ifma\n\nprocessor\t: 1\n"
+
+    assert processor(told) == "AuthenticAMD 26 avx512ifma sha_ni"
 
 
 def test_upkeep_is_measured_beside_none_of_the_tests_tools(monkeypatch: pytest.MonkeyPatch) -> None:
