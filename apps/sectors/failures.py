@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from django.utils.translation import gettext_lazy as _
+
 from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import JobEvent
 from apps.sectors.run_models import PipelineRun
@@ -28,16 +30,16 @@ FAILURES_MAX: Final = 5_000
 NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
 """What differs from sector to sector in the words of one error."""
 ADVICE: Final = (
-    (r"no space|disk full|ENOSPC", "free disk space on the host, then retry"),
-    (r"the chain would refuse|message ended with|exit code", "see why the chain refuses it, then retry"),
-    (r"nonce|base fee|funds|balance|insufficient", "fund the sender, then retry"),
+    (r"no space|disk full|ENOSPC", _("free disk space on the host, then retry")),
+    (r"the chain would refuse|message ended with|exit code", _("see why the chain refuses it, then retry")),
+    (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
     (
         r"damaged|corrupt|mismatch|differs|wrong",
-        "go back to an earlier stage: the files are made anew",
+        _("go back to an earlier stage: the files are made anew"),
     ),
-    (r"no such file|not found|missing", "bring the files back, or go back to an earlier stage"),
-    (PAUSED_BY, "retry when it may go on"),
-    (r"gave up|killed|signal|memory", "give the host more memory or fewer slots, then retry"),
+    (r"no such file|not found|missing", _("bring the files back, or go back to an earlier stage")),
+    (PAUSED_BY, _("retry when it may go on")),
+    (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
 """What helps against errors with such words; the first that fits."""
 
@@ -79,10 +81,8 @@ def fingerprint(stage: str, error: str) -> str:
 
 def advice_of(error: str) -> str:
     """Return what helps."""
-    return next(
-        (words for pattern, words in ADVICE if re.search(pattern, error, re.IGNORECASE)),
-        "retry; if it fails again, go back to an earlier stage",
-    )
+    fits = (words for pattern, words in ADVICE if re.search(pattern, error, re.IGNORECASE))
+    return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 
 
 def failures_grouped(viewer: Principal) -> list[FailureGroup]:
