@@ -26,7 +26,11 @@ def threads() -> Any:
 
 
 async def test_connection_is_kept_while_calls_wait_and_then_closed(threads):
-    together = await asyncio.gather(*(threads(backend) for _ in range(5)))
+    release = threading.Event()
+    calls = [asyncio.ensure_future(threads(work)) for work in (lambda: release.wait(10), *[backend] * 5)]
+    await asyncio.sleep(0)  # all wait, of which the thread has taken the first
+    release.set()
+    _, *together = await asyncio.gather(*calls)
     later = await threads(backend)
 
     assert len(set(together)) == 1
