@@ -10,6 +10,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
+from apps.core.units import value_with_unit
 from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.services.retry import retry_after_rule_change
@@ -107,8 +108,7 @@ def _shown(guard: GasGuard) -> dict[str, Any]:
         "kind": guard.kind,
         "actor": guard.actor,
         "method": guard.method,
-        **{name: str(getattr(guard, name)) for name in AMOUNTS},
-        "hold_epochs": guard.hold_epochs,
+        **{name: value_with_unit(name, getattr(guard, name)) for name in (*AMOUNTS, "hold_epochs")},
     }
 
 
@@ -189,17 +189,20 @@ def auto_bump_set(
     if not 0 <= max_fee <= TOTAL_FILECOIN:
         raise BadMessage(gettext("not an amount that a message can pay"), field="max_fee")
     old = AutoBumpRule.objects.filter(tenant=tenant).first()
-    after = {
+    values = {
         "is_on": is_on,
         "within_epochs": within_epochs,
         "every_epochs": every_epochs,
-        "max_fee": str(max_fee),
+        "max_fee": max_fee,
     }
-    before = None if old is None else {name: str(getattr(old, name)) for name in after}
-    row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults={**after, "max_fee": max_fee})
     audit_record(
-        principal=principal, action="gas.auto-bump.set", target=tenant.name, before=before, after=after
+        principal=principal,
+        action="gas.auto-bump.set",
+        target=tenant.name,
+        before=None if old is None else {name: value_with_unit(name, getattr(old, name)) for name in values},
+        after={name: value_with_unit(name, value) for name, value in values.items()},
     )
+    row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults=values)
     publish(Change("guard", "auto-bump", tenant.pk))
     return row
 

@@ -13,6 +13,7 @@ from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.core.units import value_with_unit
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Receiver, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
@@ -161,10 +162,10 @@ def _unshared_check(principal: Principal, address: str) -> None:
         raise SenderShared
 
 
-def _shown(row: FeeRules) -> dict[str, str]:
+def _shown(row: FeeRules) -> dict[str, str | None]:
     """Return a row's settings for the audit log."""
     names = (*FEE_FIELDS, "quota", "state")
-    return {name: str(getattr(row, name)) for name in names if hasattr(row, name)}
+    return {name: value_with_unit(name, getattr(row, name)) for name in names if hasattr(row, name)}
 
 
 def _audited(

@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
+from apps.core.units import value_with_unit
 from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS
 from apps.sectors.target_models import BatchSettings
 from apps.users.services.audit import audit_record
@@ -57,4 +58,4 @@ def batch_settings_set(miner: Miner, values: dict[str, int | bool | None], *, by
 
 def _shown(values: dict[str, int | bool | None]) -> dict[str, Any]:
     """Return values as the audit log keeps them."""
-    return {name: "pool" if value is None else str(value) for name, value in values.items()}
+    return {name: "pool" if value is None else value_with_unit(name, value) for name, value in values.items()}

@@ -20,6 +20,7 @@ from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.core.formatting import fee_text, fil, plural, size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
+from apps.core.units import value_with_unit
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
@@ -137,10 +138,10 @@ def _values_check(given: dict[str, Any], miner: Miner) -> None:
         raise BadValue(gettext("must be more than 0"), field="power_max")
 
 
-def _shown(row: SealTarget) -> dict[str, str]:
+def _shown(row: SealTarget) -> dict[str, str | None]:
     """Return a target as the audit log keeps it."""
     values = {name: getattr(row, name) for name in FIELDS}
-    return {name: str(value) for name, value in values.items() if value is not None}
+    return {name: value_with_unit(name, value) for name, value in values.items() if value is not None}
 
 
 # Following

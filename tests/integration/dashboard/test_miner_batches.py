@@ -45,7 +45,7 @@ def test_rest_sets_what_is_named_and_null_is_the_pools() -> None:
     assert body["in_force"]["precommit_batch_max"] == 7
     assert body["pool"]["precommit_batch_max"] == SealingPolicy().precommit_batch_max
     entry = AuditEntry.objects.get(action="miner.batches")
-    assert entry.after == {"precommit_batch_max": "7", "base_fee_max": "500"}
+    assert entry.after == {"precommit_batch_max": "7", "base_fee_max": "500 attoFIL per gas"}
     assert batch_policy(Miner.objects.get(pk=miner.pk)).base_fee_max == 500
     assert rest({"precommit_batch_max": None}).json()["own"] == ["base_fee_max"]
     assert AuditEntry.objects.filter(action="miner.batches").count() == 2

@@ -241,7 +241,10 @@ def test_a_tenant_guards_only_itself_and_every_change_is_audited(db: None) -> No
     assert second is not None
     assert second.before is not None
     assert second.after is not None
-    assert (second.before["max_fee"], second.after["max_fee"]) == ("5", "6")
+    assert (second.before["max_fee"], second.after["max_fee"]) == (
+        "0.000000000000000005 FIL",
+        "0.000000000000000006 FIL",
+    )
     for owner in (None, tenant("bob")):
         with pytest.raises(NotAllowed):
             guard_set(principal=alice, tenant=owner, max_fee=5)

@@ -45,7 +45,10 @@ def test_settings_change_and_the_log_names_what_did() -> None:
     assert (action, target) == ("sender.set", address)
     assert isinstance(before, dict)
     assert isinstance(after, dict)
-    assert (before["max_fee"], after["max_fee"]) == ("7", "9")
+    assert (before["max_fee"], after["max_fee"]) == (
+        "0.000000000000000007 FIL",
+        "0.000000000000000009 FIL",
+    )
     assert "gas_fee_cap" not in after
 
 
