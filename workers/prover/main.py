@@ -52,6 +52,8 @@ WINDOW_NICENESS = 5
 JOBS = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
 KINDS = (CircuitKind.WINDOW_POST,)
 """Circuits without whose parameters no job is claimed."""
+WIN_KINDS = (CircuitKind.WINNING_POST,)
+"""Without these windows are proven all the same, and a win is answered with what is missing."""
 
 
 def run(config: HostConfig, *, stop: threading.Event) -> int:
@@ -73,8 +75,9 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     snark = Snark(config.snark)
     proofs = HostProofs(snark, () if "window_post" in config.processors else KINDS, config.sector_bytes)
-    if proofs.error():
-        log.error("parameters_missing", reason=proofs.error())
+    wins = HostProofs(snark, () if WINNING in config.processors else WIN_KINDS, config.sector_bytes)
+    for reason in filter(None, (proofs.error(), wins.error())):
+        log.error("parameters_missing", reason=reason)
     specs = specs_of(config, ours, compiling=compiling.path)
     if JobKind.AGGREGATE in kinds:  # a child of its own: a proof that is due never waits for it
         specs.append(ChildSpec(stages=("aggregate",), environment={SNARK_VARIABLE: config.snark}))
