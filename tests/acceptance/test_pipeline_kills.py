@@ -33,8 +33,9 @@ pytestmark = pytest.mark.xdist_group("pool")
 
 EVERY = (SEALED, EXTENSION, REBUILD, SNAP_UP, UNSEALED, TERMINATION)
 """A walk of each table."""
-WALKS_MAX = len(DYING) + 2
-"""A state that is over before a killed process is back is left for the next walk: one for each, and some."""
+WALKS_MAX = 2 * len(DYING)
+"""A state that is over before a killed process is back, or between two looks on a fast machine, is left for
+the next walk."""
 SNAPPED = (
     "select uuid::text from sectors_sector where active and state = 'PROVING' and key_comm_r is not null"
     " and paused_at is null order by number desc limit 1"
