@@ -7,9 +7,10 @@ of `make up`: epochs of two seconds, a proving period of 6.4 minutes.
 from __future__ import annotations
 
 import os
+import statistics
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.acceptance.pool import SEALED_S, RunningPool, command_of, descendants
 from tests.bench import upkeep_floor
@@ -17,7 +18,7 @@ from tests.bench.pool import Figure, bare_python, pss_mib
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 IDLE_CPU_LIMIT: Final = 12.0
 """Percent of one core."""
@@ -38,6 +39,22 @@ SECTORS: Final = int(os.environ.get("BENCH_SECTORS") or 100)
 """Pledged in one go by a pool that has sealed one before."""
 SEALED_EACH_S: Final = (7.2, 3.6)
 """Wanted from pledge to proving for each of 100, and of 1,000 and more."""
+LONE: Final = 3
+"""Sectors that are sealed before, each by itself."""
+BETWEEN_S: Final = 1.0
+BETWEEN: Final = """
+    select extract(epoch from at - before) - ms / 1000.0 from (
+        select at, ms, lag(at) over job as before, lag(ms) over job as ran from sectors_jobevent
+        window job as (partition by job_id order by id)
+    ) run where ms is not null and ran is not null
+"""
+"""Seconds from a stage's report to the next one's begin, where both are the host's and follow each other."""
+RUNS: Final = """
+    select extract(epoch from event.at) - event.ms / 1000.0, extract(epoch from event.at)
+    from sectors_jobevent event join sectors_job job on job.id = event.job_id
+    where event.ms is not null and job.kind = 'seal' order by 1
+"""
+"""When the sealer's stages began and were reported."""
 ADDITIONS: Final = 10_000_000
 """The reference: what costs here and elsewhere are compared by."""
 
@@ -58,13 +75,17 @@ def cases() -> Iterator[Figure]:
     with pool:
         miner = pool.wait_miner()
         pool.wait_all_up()
-        sectors_made(pool, miner, 1)
+        for _ in range(LONE):
+            sectors_made(pool, miner, 1)
+        lone = pool.rows_of(BETWEEN)
+        yield between("a lone sector", [float(gap) for (gap,) in lone])
         wait_until(lambda: parameters_made(pool), within_s=PARAMETERS_S, what=pool.diagnosis)
         before = costs(pool)
         began = time.monotonic()
         sectors_made(pool, miner, SECTORS)
         took_s = time.monotonic() - began
         after = costs(pool)
+        yield between(f"{SECTORS} sectors", host_gaps(pool.rows_of(RUNS)))
         whole = 0.0
         for name in sorted(after):
             share = (after[name] - before.get(name, 0.0)) / SECTORS
@@ -81,6 +102,21 @@ def cases() -> Iterator[Figure]:
         )
         time.sleep(QUIET_S)
         yield from idle(pool)
+
+
+def between(what: str, gaps: list[float]) -> Figure:
+    """Return for how long a host has nothing to do between two stages."""
+    name = f"{what}: a host between two stages, median of {len(gaps)}"
+    return Figure(name, max(statistics.median(gaps), 0.0), "s", BETWEEN_S, digits=3)
+
+
+def host_gaps(runs: Sequence[tuple[Any, ...]]) -> list[float]:
+    """Return before each stage for how long no other one ran; 0 where stages overlap."""
+    gaps, busy_until = [], float(runs[0][0])
+    for began, ended in runs:
+        gaps.append(max(float(began) - busy_until, 0.0))
+        busy_until = max(busy_until, float(ended))
+    return gaps[1:]
 
 
 def run(case: Figure) -> Figure:

@@ -89,7 +89,7 @@ TARGET: dict[str, float] = {
     "labels, one sector": 1.4,
     "labels, two sectors": 2.4,
     "labels, four sectors": 2.4,
-    "labels, sixteen sectors": 2.4,
+    "labels, sixteen sectors": 3.4,
     "PC2 8 MiB": 8.0,
     "C1 8 MiB with self-check": 1.0,
 }

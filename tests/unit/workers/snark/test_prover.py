@@ -21,7 +21,7 @@ def key(window_parameters):
     return proving_key(golden_circuit("window").circuit, ParameterFile(window_parameters))
 
 
-@pytest.mark.parametrize("name", ["window", "winning"])
+@pytest.mark.parametrize("name", ["window", "winning", "update", "porep"])
 def test_h_coefficients_equal_the_golden_ones(name):
     h = quotient_scalars(golden_witness(name))
     assert not h[-1].any()
