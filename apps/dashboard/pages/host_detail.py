@@ -108,7 +108,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         verdict=host_verdict(worker, row),
         slots=slot_rows(worker),
         settings=setting_rows(worker, report),
-        facts=tuple(host_facts(worker)),
+        facts=tuple(host_facts(worker, report)),
         disks=tuple(disk_rows(worker)),
         stores=host_store_rows(worker.attachments.select_related("store")),
         per_day=record_text(record) if JobKind.SEAL in worker.kinds else "",
@@ -207,7 +207,20 @@ def setting_value(key: str, value: str) -> str:
     return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
 
 
-def host_facts(worker: Worker) -> Iterable[Fact]:
+def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
+    """Return for how many new sectors a host's disk has room, with what is divided; empty while unknown."""
+    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
+    free, room = int(worker.hardware.get("disk_free_bytes") or 0), int(told.get("sector_room_bytes") or 0)
+    if not room:
+        return ""
+    return say("{count}: {free} free, {room} for each, less what sectors under way still write").format(
+        count=free // room,
+        free=" ".join(formatting.size(free)),
+        room=" ".join(formatting.size(room)),
+    )
+
+
+def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     """Yield what a host has."""
     hardware = worker.hardware
     yield Fact(_("Machine"), worker.host or formatting.NOTHING)
@@ -223,6 +236,8 @@ def host_facts(worker: Worker) -> Iterable[Fact]:
         size = " ".join(formatting.size(int(hardware["l3_bytes"])))
         yield Fact(_("L3 caches"), f"{hardware['l3_caches']} × {size}")
     yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
+    if count := sectors_by_disk(worker, report):
+        yield Fact(_("New sectors by disk"), count)
     yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
     yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
     if error := update_error(hardware):

@@ -74,7 +74,10 @@ def test_other_commands_have_no_address(ann, op):
 def reported(worker: Worker) -> None:
     HostReport.objects.create(
         worker=worker,
-        settings=[{"key": "slots.PC1", "value": "1", "origin": "default"}],
+        settings=[
+            {"key": "slots.PC1", "value": "1", "origin": "default"},
+            {"key": "sector_room_bytes", "value": str(16 << 30), "origin": "proposed"},
+        ],
         log=["one <b>line</b>"],
         log_at=now(),
     )
@@ -86,6 +89,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         "box",
         hardware={
             "cpus": 8,
+            "disk_free_bytes": 90 << 30,
             "numa_nodes": 2,
             "gpus": ["H200"],
             "disks": [
@@ -106,7 +110,11 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
 
     for words in ("H200", "GiB/s", "1 sector in", "Slots of PC1", "default", "one &lt;b&gt;line"):
         assert words in text, words
-    for words in ("sealing store, 3 sectors; weight 2, only f01000", "is its disk mounted?"):
+    for words in (
+        "sealing store, 3 sectors; weight 2, only f01000",
+        "is its disk mounted?",
+        "5: 90 GiB free, 16 GiB for each",
+    ):
         assert words in text, words
 
 
