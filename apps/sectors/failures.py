@@ -35,7 +35,7 @@ ADVICE: Final = (
     (r"nonce|base fee|funds|balance|insufficient", _("fund the sender, then retry")),
     (
         r"damaged|corrupt|mismatch|differs|wrong",
-        _("go back to an earlier stage: the files are made anew"),
+        _("go back to an earlier stage: the files are made anew; if one host does it again, test its memory"),
     ),
     (r"no such file|not found|missing", _("bring the files back, or go back to an earlier stage")),
     (PAUSED_BY, _("retry when it may go on")),
