@@ -92,7 +92,7 @@ def groth16_prove(
     `progress` is called with the steps done and their number; what it raises stops the work.
     Raises BadWitness if the circuit does not hold for the values.
     """
-    witness = witness_solve(key.circuit, given)
+    witness = witness_solve(key.circuit, given, threads=threads)
     r, s = (secrets.randbelow(SCALAR_MODULUS - 1) + 1 for _ in range(2))
     proof = proof_of(key, witness, r=r, s=s, threads=threads, progress=progress)
     return proof, witness.public_inputs(key.circuit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from poolsite.filecoin.scalars import SCALAR_MODULUS
 from workers.kernels.field import WORD_BITS, limbs
 from workers.kernels.r1cs import scale_rows, solve_rows
 from workers.snark.constraints import NUMBER_MASK, OWN_AUX
+from workers.snark.multiexp import each_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -43,9 +45,10 @@ class Witness:
         return tuple(int.from_bytes(data[at : at + 32], "little") for at in range(0, len(data), 32))
 
 
-def witness_solve(circuit: Circuit, given: Iterable[int]) -> Witness:
+def witness_solve(circuit: Circuit, given: Iterable[int], *, threads: int = 1) -> Witness:
     """Return the witness that follows from the given values.
 
+    A part's instances know nothing of each other, so each thread solves another one.
     Raises BadWitness if a value is no scalar, if there are too few or too many, or with the name of the first
     constraint that fails.
     """
@@ -57,12 +60,15 @@ def witness_solve(circuit: Circuit, given: Iterable[int]) -> Witness:
     layout = np.array([circuit.inputs, 1, circuit.inputs], np.int64)
     row = 0
     for part in circuit.parts:
-        for instance in range(part.instances):
-            _give(part, values, supply, layout)
-            out = rows[:, row : row + part.rows]
-            _solve(part, instance, values, coefficients, layout, out)
-            layout[1:] += (part.inputs, part.aux)
-            row += part.rows
+        layouts = [layout + np.array([0, part.inputs, part.aux]) * number for number in range(part.instances)]
+        for own in layouts:
+            _give(part, values, supply, own)
+        out = rows[:, row : row + part.rows * part.instances]
+        solve = partial(_solve, part, values, coefficients, layouts, out)
+        for _ in each_of(solve, range(part.instances), threads=min(threads, part.instances)):
+            pass
+        layout[1:] += np.array([part.inputs, part.aux]) * part.instances
+        row += part.rows * part.instances
     if next(supply, None) is not None:
         raise BadWitness("more values are given than the circuit has variables for")
     rows[0, circuit.rows :] = values[: circuit.inputs]
@@ -86,17 +92,14 @@ def _give(part: Part, values: Words, supply: Iterator[int], layout: Integers) ->
 
 
 def _solve(
-    part: Part,
-    instance: int,
-    values: Words,
-    coefficients: Words,
-    layout: Integers,
-    out: Words,
+    part: Part, values: Words, coefficients: Words, layouts: list[Integers], rows: Words, instance: int
 ) -> None:
-    assignments = part.assignments
+    """Solve one instance; `rows` are those of all."""
+    assignments, out = part.assignments, rows[:, part.rows * instance : part.rows * (instance + 1)]
     steps = (assignments.rows, _arrays(assignments.sources), assignments.targets, assignments.bits)
     matrices = tuple(_arrays(matrix) for matrix in part.matrices)
-    failed = solve_rows(values, coefficients, matrices, part.solved, steps, layout, part.bound[instance], out)
+    layout, bound = layouts[instance], part.bound[instance]
+    failed = solve_rows(values, coefficients, matrices, part.solved, steps, layout, bound, out)
     if failed >= 0:
         scope = part.scope_of(failed)
         raise BadWitness(f"{part.name} {instance}: {scope or 'rows'}: constraint {failed} does not hold")

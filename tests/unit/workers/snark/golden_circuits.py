@@ -43,7 +43,7 @@ def golden_circuit(name: str) -> GoldenCircuit:
 @cache
 def golden_witness(name: str) -> Witness:
     made = golden_circuit(name)
-    return witness_solve(made.circuit, made.values)
+    return witness_solve(made.circuit, made.values, threads=2)
 
 
 def _post(name: str) -> tuple[Circuit, tuple[int, ...]]:

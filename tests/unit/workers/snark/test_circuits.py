@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from poolsite.filecoin.update.parameters import update_parameters_for_size
 from tests.unit.filecoin.golden_proofs import golden
 from tests.unit.workers.snark.canonical_rows import rows_sha256
 from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
-from workers.kernels.r1cs import scale_rows
+from workers.kernels.r1cs import scale_rows, solve_rows
+from workers.snark import witness as solving
 from workers.snark.circuits.porep import porep_circuit
 from workers.snark.circuits.post import post_circuit
 from workers.snark.circuits.update import update_circuit
@@ -93,6 +95,31 @@ def test_witness_and_row_values_equal_the_golden_ones(name):
         canonical = np.empty_like(values)
         scale_rows(values, FROM_MONTGOMERY, canonical)
         assert hashlib.sha256(canonical.tobytes()).hexdigest() == expected[f"eval_{side}_sha256"]
+
+
+def test_instances_of_a_part_are_solved_by_several_threads_at_once(monkeypatch):
+    made, expected, together = golden_circuit("winning"), golden_witness("winning"), Barrier(2, timeout=60)
+
+    def solve_together(*given):
+        together.wait()  # breaks where one thread solves them one after the other
+        return solve_rows(*given)
+
+    alone = witness_solve(made.circuit, made.values)
+    monkeypatch.setattr(solving, "solve_rows", solve_together)
+    both = witness_solve(made.circuit, made.values, threads=2)
+    for witness in (alone, both):
+        assert np.array_equal(witness.values, expected.values)
+        assert np.array_equal(witness.rows, expected.rows)
+
+
+def test_the_first_of_several_failing_instances_is_named():
+    made = golden_circuit("winning")
+    each = len(made.values) // made.circuit.parts[0].instances
+    values = list(made.values)
+    for instance in (7, 5, 6):
+        values[instance * each + 3] += 1  # its challenged leaf
+    with pytest.raises(BadWitness, match="challenge 5: challenged leaf 0"):
+        witness_solve(made.circuit, values, threads=2)
 
 
 @pytest.mark.parametrize("name", CIRCUITS)
