@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.chain.selectors import head_current
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.errors import MinerTaken
 from apps.miners.models import Miner
 from apps.miners.services.create import name_read, proof_of_size, to_address
+from apps.miners.services.refresh import miners_refresh
 from apps.miners.states import MinerState
 from apps.users.selectors import miner_owner
 from apps.users.services.audit import audit_record
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 def miner_import(
     address: str, *, name: str, principal: Principal, tenant: Tenant, client: ChainClient, network: Network
 ) -> Miner:
-    """Import a miner that the chain has; from the next head on the pool proves its sectors.
+    """Import a miner that the chain has, with what the chain says of it; from the next head on it is proven.
 
     Raises NotAllowed, BadValue, MinerTaken, NodeRefused, NodeUnavailable.
     """
@@ -60,6 +62,10 @@ def miner_import(
             principal=principal, action="miner.import", target=miner.address, after={"tenant": tenant.name}
         )
         publish(Change("miner", miner.pk, tenant.pk))
+    head = head_current()
+    if head is not None:  # the next head may be its own block: where the chain stands, no other comes
+        miners_refresh([miner], client=client, height=head.height, key=head.key, params=network.proving)
+        miner.refresh_from_db()
     return miner
 
 
