@@ -37,6 +37,12 @@ FUTURE_PAUSE_S: Final = 0.2
 """Between two submissions to a node whose clock is behind."""
 FUTURE_TEXTS: Final = ("from the future", "temporal error")
 
+SYNCING_STAGES: Final = {1, 2, 3, 6}
+"""Headers, their storing, messages, their fetching.
+
+Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and failed.
+"""
+
 _THREADS: Final = ThreadPoolExecutor(REQUESTS, thread_name_prefix="blocks-node")
 
 
@@ -70,6 +76,15 @@ class BlockNodes:
             return base_from_json(value)
 
         return await self.ask(read, "ChainHead", until=time.time() + HEAD_S)
+
+    async def is_syncing(self) -> bool:
+        """Return whether the node is fetching a chain that it has not yet."""
+        try:
+            return await self.ask(_is_syncing, "SyncState", until=time.time() + HEAD_S)
+        except NodeRefused as refusal:
+            if not refusal.is_unknown_method:
+                raise
+            return False
 
     async def base_for(self, epoch: int, *, until: float) -> Base:
         """Return the tipset that a block at `epoch` builds on, on the chain as it is now."""
@@ -148,6 +163,10 @@ def key_json(key: TipsetKey) -> Json:
 
 def _list(value: Json) -> list[Json]:
     return list(value or ())
+
+
+def _is_syncing(value: Json) -> bool:
+    return any(run["Stage"] in SYNCING_STAGES for run in value["ActiveSyncs"] or ())
 
 
 def _lists(value: Json) -> list[list[Json]]:

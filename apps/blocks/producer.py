@@ -77,6 +77,8 @@ class BlockProducer:
         """Given by tests; else the pool's, as they are at each round."""
         self.providers = providers
         self.base: Base | None = None
+        self.base_since = 0.0
+        """Of the monotonic clock: since when it is the head."""
         self.origin = 0.0
         self.begun_epoch = -1
         """The newest epoch whose round was begun."""
@@ -147,6 +149,7 @@ class BlockProducer:
         now = time.time()
         if base is not self.base:
             self.base, self.origin = base, times.origin(base.timestamp, seen=now)
+            self.base_since = time.monotonic()
             if base.timestamp > now + 1 and not network.is_devnet:
                 self._warn(
                     "clock_behind",
@@ -160,12 +163,21 @@ class BlockProducer:
             self.origin, self.begun_epoch, nulls = now, base.height, 0
         epoch = base.height + nulls + 1
         is_due = epoch > self.begun_epoch and now >= times.begins(self.origin, nulls)
-        if is_due and nulls > NULL_ROUNDS_MAX:
+        if is_due and nulls > NULL_ROUNDS_MAX and not await self._is_halted(nodes, network):
             self._warn("node_behind", gettext("the head is {epochs} epochs old").format(epochs=nulls))
         elif is_due:
             self.begun_epoch = epoch
             self._begin(self._round(nodes, network, times, nulls))
         return self._rest_s() or min(POLL_SHARE * network.epoch_s, TURN_S)
+
+    async def _is_halted(self, nodes: BlockNodes, network: Network) -> bool:
+        """Return whether nobody makes blocks, so that ours must move the chain: the node fetches none.
+
+        A node that was just started has an old head, too: for as many epochs as a chain may be empty it is
+        looked whether it finds a newer one.  Whoever is alone on a fork loses by it what he could not win.
+        """
+        stood_s = time.monotonic() - self.base_since
+        return stood_s > NULL_ROUNDS_MAX * network.epoch_s and not await nodes.is_syncing()
 
     def _rest_s(self) -> float:
         """Return how long nothing can be due; 0 where the head has to be asked for."""

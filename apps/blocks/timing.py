@@ -15,7 +15,7 @@ PROPAGATION_SHARE: Final = 0.4
 """Of an epoch, at most, that is waited for further blocks of the base: 12 of 30 s on the main network."""
 
 NULL_ROUNDS_MAX: Final = 10
-"""So many epochs without a block, and the node is behind rather than the chain empty."""
+"""So many epochs without a block, and the node is thought behind, unless its head stood as long before us."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,36 @@ async def test_epochs_that_a_devnet_slept_through_do_not_pass(world, pool_redis)
     assert not producer.rounds
 
 
+@pytest.mark.parametrize(
+    ("stood_epochs", "stage", "is_made"), [(5, 4, False), (11, 1, False), (11, 4, True), (11, None, True)]
+)
+async def test_an_old_head_is_built_on_once_the_chain_is_halted(
+    world, pool_redis, monkeypatch, stood_epochs, stage, is_made
+):
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    await producer._turn()
+    await producer.finish()
+    assert producer.network is not None
+    epoch_s = producer.network.epoch_s
+    producer.network = replace(producer.network, name="localnet-of-others")
+    producer.origin, producer.begun_epoch = time.time() - 50 * epoch_s, -1
+    producer.base_since = time.monotonic() - stood_epochs * epoch_s
+    runs = None if stage is None else [{"Stage": 4}, {"Stage": stage}]
+    ask = BlockNodes.ask
+
+    async def answered(nodes, read, method, *params, until):
+        if method == "SyncState":
+            return read({"ActiveSyncs": runs})
+        return await ask(nodes, read, method, *params, until=until)
+
+    monkeypatch.setattr(BlockNodes, "ask", answered)
+
+    await producer._turn()
+
+    assert bool(producer.rounds) is is_made
+    await producer.finish()
+
+
 async def test_the_head_is_asked_for_when_a_round_may_begin(world, pool_redis):
     producer = BlockProducer(nodes=world.nodes, providers=world.providers)
     await producer._turn()
