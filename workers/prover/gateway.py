@@ -29,6 +29,8 @@ REFUSED_PAUSE_S: Final = 10.0
 """Before a miner is offered again that the gateway did not take."""
 CHECK_EVERY_S: Final = 5.0
 """How often the store is looked at for miners."""
+LATE_EPOCHS: Final = 1
+"""A block is signed before the next epoch's blocks are made: what was asked for longer ago is lost."""
 CALL_S: Final = 30.0
 
 Json = Any
@@ -113,6 +115,8 @@ class ProofSession(GatewaySocket):
         self.listeners: dict[int, asyncio.Task[None]] = {}
         self.turn = asyncio.Lock()
         """One proof at a time, as the Go client has it."""
+        self.waiting: dict[int, list[int]] = {}
+        """Epochs of the wins that wait for their turn, by miner."""
 
     async def run(self) -> None:
         """Read until the socket ends.  Raises ConnectionClosed."""
@@ -187,5 +191,20 @@ class ProofSession(GatewaySocket):
             request = unpack(payload)
         except ValueError as error:
             raise ProcessorError(str(error)) from None
-        async with self.turn:
+        height = request.get("Height") if isinstance(request, dict) else None
+        epoch = height if isinstance(height, int) else 0
+        waiting = self.waiting.setdefault(miner, [])
+        waiting.append(epoch)
+        try:
+            await self.turn.acquire()
+        finally:
+            waiting.remove(epoch)
+        try:
+            late = max(waiting, default=epoch) - epoch
+            if (
+                epoch and late > LATE_EPOCHS
+            ):  # who asked has gone, and those behind would come too late as well
+                raise ProcessorError(f"a win of {late} epochs later waits: this one's time is over")
             return await asyncio.to_thread(self.line.compute, miner, request)
+        finally:
+            self.turn.release()
