@@ -26,11 +26,13 @@ from workers.host_settings import (
     SECTORS_MAX,
     HostSettings,
     merge,
+    numbers_of,
+    rules_default,
     slots_default,
     slots_named,
 )
 from workers.host_sums import HostAsks, room_proposed
-from workers.stage_processors import HostProcessors, Location, StageProcessor
+from workers.stage_processors import HostProcessors, StageProcessor
 from workers.storage.bucket import SCHEME, BucketSettings, url_fault
 from workers.storage.bucket_files import store_path
 from workers.storage.files import write_file
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from workers.host_settings import Levels
+    from workers.stage_processors import Location
 
 DEFAULT_SLOTS: Final = {stage: spec.slots for stage, spec in WORKER_STAGES.items()}
 """Stages at a time on a host that says nothing else."""
@@ -197,8 +200,9 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     file = host_file(path, is_named=given.config is not None)
     damocles = file.damocles
     own: Levels = {
-        "default": slots_default() | {SECTORS_MAX: 0},
-        "file": damocles.settings | file.settings,
+        "default": slots_default() | {SECTORS_MAX: 0} | rules_default(),
+        "file": {**damocles.settings, **damocles.rules, **file.settings},
+        "file of thread": damocles.thread_rules,
         "command line": slots_named(slots_read(slots_parse(given.slots))),
     }
     given.name = given.name or damocles.name
@@ -212,7 +216,8 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         locks=damocles.processors.locks,
         staggered_s=damocles.processors.staggered_s,
     )
-    own["default"][SECTOR_ROOM] = max(ROOM_LEAST, ROOM_SECTORS * common["sector_bytes"])
+    room = max(ROOM_LEAST, ROOM_SECTORS * common["sector_bytes"])
+    own["default"] = {**own["default"], SECTOR_ROOM: room}
     own["proposed"] = room_proposed(file.proposed, sector_bytes=common["sector_bytes"])
     common["processors"] = children.foreign
     common["read_only_stores"] = frozenset(store_path(place).resolve() for place in damocles.read_only)
@@ -222,14 +227,14 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
         snark=common["snark"],
         children=children,
     )
-    asks.check({key: value for key, (value, _) in merge(own).items()})
+    asks.check(numbers_of(merge(own)))
     return SealerConfig(
         **common,
         settings=HostSettings(common["folder"], own, check=asks.check),
         notes=tuple(damocles.notes),
         children=children,
         sealing_stores=tuple(Path(place) for place in file.sealing_stores),
-        locations=tuple(Location(place, plan) for place, plan in damocles.locations),
+        locations=tuple(damocles.locations),
     )
 
 

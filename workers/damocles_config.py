@@ -10,20 +10,21 @@ from glob import glob
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.wire.sealing_rules import LOCATION, PLAN, SEALING, rule_read, rules_of, thread_key
 from workers.config_mistakes import BadFile, FileChecks, lines_of
 from workers.damocles_keys import (
     ATTACHED,
     BUCKET,
     PLAIN_TABLES,
-    SEALING,
     SEALING_HERE,
     SECRETS,
     THREAD,
     is_tables,
 )
+from workers.damocles_keys import SEALING as SEALING_KEYS
 from workers.damocles_processors import ProcessorReader
-from workers.host_settings import SECTORS_MAX, SLOTS
-from workers.stage_processors import HostProcessors
+from workers.host_settings import PLAN_STAGES, SECTORS_MAX, SLOTS
+from workers.stage_processors import HostProcessors, Location
 from workers.storage.bucket import BucketSettings, credentials_fault
 from workers.storage.store import MARK
 
@@ -38,13 +39,6 @@ LIMITS: Final = ("limitation", "limit", "ext_locks", "static_tree_d")
 """Tables of `processors` that are no stage's."""
 SEALS: Final = ("sealer", "niporep")
 """Plans that begin new sectors."""
-PLAN_STAGES: Final = {
-    "SNAP_ENCODE": ("snapup", "rebuild"),
-    "SNAP_PROVE": ("snapup",),
-    "UNSEAL": ("unseal",),
-}
-"""Stages that only threads of these plans run."""
-
 WORKER_HERE: Final = {
     "rpc_server": "the console asks nothing of a host, hosts ask the console",
     "ping_interval": "the console says how often a host calls",
@@ -60,9 +54,13 @@ class DamoclesFile:
 
     name: str = ""
     settings: dict[str, int] = field(default_factory=dict)
+    rules: dict[str, str] = field(default_factory=dict)
+    """Of `[sealing]`, by the key of the setting."""
+    thread_rules: dict[str, str] = field(default_factory=dict)
+    """Plan and `sealing` of each sealing thread, by the key of the setting."""
     processors: HostProcessors = field(default_factory=HostProcessors)
-    locations: list[tuple[str, str]] = field(default_factory=list)
-    """Sealing threads: each one's folder and plan."""
+    locations: list[Location] = field(default_factory=list)
+    """Sealing threads."""
     sector_size: str = ""
     """The only one that it seals; empty where it says nothing, or names several."""
     stores: list[str] = field(default_factory=list)
@@ -126,14 +124,35 @@ class _Reader(FileChecks):
         if words not in self.file.notes:
             self.file.notes.append(words)
 
-    def sealing(self, table: dict[str, Any], of: str = "[sealing]") -> None:
-        """Name each rule of sealing that stands elsewhere here."""
+    def sealing(self, table: dict[str, Any]) -> None:
+        """Read the host's rules of sealing."""
         sizes = table.get("allowed_sizes", ())
-        if len(sizes) == 1 and of == "[sealing]":
+        if len(sizes) == 1:
             self.file.sector_size = sizes[0]
-        for name in table:
-            if name != "allowed_sizes" or len(sizes) != 1 or of != "[sealing]":
+        rules = self.rules(table, ("sealing",), of="[sealing]")
+        self.takes_any(("sealing",), rules)
+        self.file.rules = {SEALING + name: value for name, value in rules.items()}
+
+    def takes_any(self, path: Path, rules: dict[str, str]) -> None:
+        """Raise BadFile for rules by which nothing would begin."""
+        try:
+            rules_of(rules)
+        except ValueError as error:
+            what, _, remedy = str(error).partition(": ")
+            raise self.wrong(path, what, remedy) from None
+
+    def rules(self, table: dict[str, Any], path: Path, *, of: str) -> dict[str, str]:
+        """Return rules by name; those that stand elsewhere here are noted.  Raises BadFile."""
+        found: dict[str, str] = {}
+        for name, value in table.items():
+            if name in SEALING_HERE:
                 self.note(f"{name} of {of} is not obeyed: {SEALING_HERE[name]}")
+                continue
+            try:
+                found[name] = rule_read(name, value)
+            except ValueError as error:
+                raise self.wrong((*path, name), f"is {value!r}", str(error)) from None
+        return found
 
     def stores(self, data: dict[str, Any]) -> None:
         """Read where finished sectors lie."""
@@ -182,42 +201,46 @@ class _Reader(FileChecks):
         plans: list[str] = []
         for path, one in self.tables(data, ("sealing_thread",)):
             self.keys(one, path, THREAD)
-            own = self.table(one, (*path, "sealing"))
-            self.keys(own, (*path, "sealing"), SEALING)
-            self.sealing(own, of=f"[[sealing_thread]] {int(str(path[-1])) + 1}")
+            own, number = self.table(one, (*path, "sealing")), int(str(path[-1])) + 1
+            self.keys(own, (*path, "sealing"), SEALING_KEYS)
+            rules = self.rules(own, (*path, "sealing"), of=f"[[sealing_thread]] {number}")
             plan = one.get("plan", "sealer")
             if plan == "wdpost":
                 self.note(
                     "[[sealing_thread]] with plan wdpost is not obeyed: start `python -m workers prover`"
                 )
                 continue
-            self.location(path, one, plan)
+            self.location(path, one, number)
             plans.append(plan)
+            host = {key.removeprefix(SEALING): value for key, value in self.file.rules.items()}
+            self.takes_any((*path, "sealing"), host | rules)
+            rules |= {PLAN: plan, LOCATION: self.file.locations[-1].path}
+            self.file.thread_rules |= {thread_key(number, name): value for name, value in rules.items()}
         if not plans:
             return
         self.file.settings[SECTORS_MAX] = len(plans)
         if not any(plan in SEALS for plan in plans):
             self.note("no [[sealing_thread]] has plan sealer: this host begins no new sector")
         for stage, needs in PLAN_STAGES.items():
-            slots = sum(plan in needs for plan in plans)
+            slots = sum(plan in needs for plan in plans)  # a plan that changes later moves them
             self.file.settings[SLOTS + stage] = min(slots, self.file.settings.get(SLOTS + stage, slots))
             if not slots:
                 what = f"no [[sealing_thread]] has plan {' or '.join(needs)}"
                 self.note(f"{what}: slots of {stage.lower()} are 0 until its page or the file gives some")
 
-    def location(self, path: Path, one: dict[str, Any], plan: str) -> None:
+    def location(self, path: Path, one: dict[str, Any], number: int) -> None:
         """Read where a thread seals."""
         if "location" not in one:
             raise self.wrong((*path, "location"), "is missing", 'write location = "/mnt/nvme1/thread1"')
-        places = [place for place, _ in self.file.locations]
+        numbers = {one.path: one.number for one in self.file.locations}
         location = str(one["location"]).rstrip("/") or "/"
-        if location in places:
+        if location in numbers:
             raise self.wrong(
                 (*path, "location"),
-                f"is {location!r} as of thread {places.index(location) + 1}",
+                f"is {location!r} as of thread {numbers[location]}",
                 "give each sealing thread a folder of its own",
             )
         if not is_folder(location):
             remedy = f"mount its disk, or make it by mkdir -p {location}"
             raise self.wrong((*path, "location"), f"is {location!r}, and there is no such folder", remedy)
-        self.file.locations.append((location, plan))
+        self.file.locations.append(Location(location, one.get("plan", "sealer"), number))

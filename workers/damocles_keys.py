@@ -9,13 +9,14 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.wire.sealing_rules import DURATION, READERS
+from poolsite.wire.sealing_rules import PLANS as THREAD_PLANS
 from workers.storage.bucket import endpoint_fault, url_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLANS: Final = ("sealer", "snapup", "rebuild", "unseal", "wdpost", "niporep")
-DURATION: Final = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|sec|m|min|h|hr|d|day)s? ?)+")
+PLANS: Final = (*THREAD_PLANS, "wdpost")
 CPUSET: Final = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
@@ -101,13 +102,25 @@ def is_tables(value: Any) -> bool:
     return isinstance(value, list) and any(isinstance(one, dict) for one in value)
 
 
+def miners(value: Any) -> str:
+    """Check miners by their ids."""
+    remedy = "write a list of actor ids, as [1000, 1001]"
+    if not isinstance(value, list) or any(isinstance(one, bool) for one in value):
+        return remedy
+    try:
+        READERS["allowed_miners"](value)
+    except ValueError:
+        return remedy
+    return ""
+
+
 def anything(_value: Any) -> str:
     """Check nothing."""
     return ""
 
 
 SEALING: Final = {
-    "allowed_miners": anything,
+    "allowed_miners": miners,
     "allowed_sizes": texts,
     "enable_deals": flag,
     "disable_cc": flag,
@@ -121,18 +134,13 @@ SEALING: Final = {
     "request_task_max_retries": number,
     "verify_after_pc2": flag,
 }
-CONSOLES: Final = "the console decides what a sector holds: pages Pledge and Pieces"
+CONSOLES: Final = "the console decides what a sector holds: pages Pieces and Batches"
 PACE: Final = "the host asks the console again as often as that says"
 SEALING_HERE: Final = {
-    "allowed_miners": "give the miners' sealing to this host, page Roles",
-    "allowed_sizes": "a host seals what the pool's miners have; --sector-size is the size it plans for",
-    **dict.fromkeys(("enable_deals", "disable_cc", "max_deals", "min_deal_space"), CONSOLES),
-    "max_retries": "a stage that fails is tried again by the console's rule, page Sectors",
-    **dict.fromkeys(
-        ("seal_interval", "recover_interval", "rpc_polling_interval", "request_task_max_retries"), PACE
-    ),
+    **dict.fromkeys(("max_deals", "min_deal_space"), CONSOLES),
+    "recover_interval": "the console lets a stage that failed wait 10 s, 20 s … 10 min",
+    **dict.fromkeys(("rpc_polling_interval", "request_task_max_retries"), PACE),
     "ignore_proof_check": "a sector is done once its proof has landed",
-    "verify_after_pc2": "every proof is verified before it is sent",
 }
 """Keys of [sealing] that are not obeyed, and what stands for them."""
 THREAD: Final = {"location": place, "plan": plan, "sealing": table}

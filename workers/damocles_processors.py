@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from poolsite.wire.sealing_rules import seconds_of
 from workers.config_mistakes import FileChecks, near_of
 from workers.damocles_keys import CGROUP, LIMITATION, PROCESSOR, count, duration, is_tables
 from workers.host_settings import SLOTS
@@ -39,10 +39,6 @@ OWN_TABLES: Final = ("limitation", "limit", "ext_locks", "static_tree_d")
 """Tables of `processors` that are no stage's."""
 PROGRAMS: Final = {"numa_preferred": "numactl", "cgroup": "taskset", "nice": "nice"}
 """Programs that a processor is started by, by the key that asks for them."""
-SECONDS: Final = {
-    **{"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "m": 60.0, "min": 60.0},
-    **{"h": 3600.0, "hr": 3600.0, "d": 86400.0, "day": 86400.0},
-}
 APART: Final = ("locks", "weight", "auto_restart")
 """Keys by which a processor without cores or environment of its own has a child of its own all the same."""
 
@@ -225,9 +221,3 @@ def cpus_of(cpus: str) -> set[int]:
         first, _, last = part.partition("-")
         found |= set(range(int(first), int(last or first) + 1))
     return found
-
-
-def seconds_of(time: str) -> float:
-    """Return the seconds of `1h 30min`."""
-    parts = re.findall(r"(\d+(?:\.\d+)?)([a-z]+)", time)
-    return sum(float(number) * SECONDS.get(unit, SECONDS.get(unit[:-1], 0.0)) for number, unit in parts)

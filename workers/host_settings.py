@@ -13,10 +13,22 @@ import structlog
 
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, SETTING_MAX, SLOTS_MAX, Setting
 from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.sealing_rules import (
+    DEFAULTS,
+    PLAN,
+    RULES,
+    SEALING,
+    THREADS,
+    SealingRules,
+    rule_key,
+    rule_read,
+    rules_of,
+    thread_key,
+)
 from workers.storage.files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
 log = structlog.get_logger(__name__)
@@ -35,7 +47,18 @@ ROOM_SECTORS: Final = 16
 REASONED: Final = ("default", "proposed")
 """Levels that nobody has set."""
 
-Levels = dict[str, dict[str, int]]
+PLAN_STAGES: Final = {
+    "SNAP_ENCODE": ("snapup", "rebuild"),
+    "SNAP_PROVE": ("snapup",),
+    "UNSEAL": ("unseal",),
+}
+"""Stages that only sealing threads of these plans run."""
+
+Value = int | str
+"""Of a rule of sealing, its words."""
+Merged = dict[str, tuple[Value, str]]
+"""Settings with the level that each comes from."""
+Levels = dict[str, "Mapping[str, Value]"]
 """Settings by key, of each level."""
 
 
@@ -43,16 +66,20 @@ class HostSettings:
     """The merged settings of a host; safe to use from several threads."""
 
     def __init__(
-        self, folder: Path, own: Levels, *, check: Callable[[dict[str, int]], None] | None = None
+        self,
+        folder: Path,
+        own: Mapping[str, Mapping[str, Value]],
+        *,
+        check: Callable[[dict[str, int]], None] | None = None,
     ) -> None:
         self.path = folder / CONSOLE_FILE
-        self.own = own
+        self.own: Levels = dict(own)
         """Of the levels that are not the console's."""
         self.check = check
         """Raises ValueError for settings that the host cannot obey."""
         self.configured: dict[str, str] = {}
         self._lock = threading.Lock()
-        self._merged: dict[str, tuple[int, str]] = merge(own)
+        self._merged: Merged = merge(own)
         self._load()
 
     def _load(self) -> None:
@@ -65,10 +92,13 @@ class HostSettings:
 
     def _apply(self, configured: dict[str, str]) -> str:
         """Obey the console's settings; gives why not, and keeps the present ones then."""
-        merged = merge(self.own | console_levels(configured, known=merge(self.own)))
+        own = merge(self.own)
+        merged = slots_of_plans(merge(self.own | console_levels(configured, known=own)), own=own)
         try:
             if self.check is not None:
-                self.check({key: value for key, (value, _) in merged.items()})
+                self.check(numbers_of(merged))
+            for number in (0, *threads_of(merged)):
+                rules_merged(merged, number)
         except ValueError as error:
             return str(error)
         with self._lock:
@@ -86,18 +116,29 @@ class HostSettings:
     def get(self, key: str) -> int:
         """Return a setting; 0 for one that the host has not."""
         with self._lock:
-            return self._merged.get(key, (0, ""))[0]
+            return numbers_of(self._merged).get(key, 0)
+
+    def rules(self, number: int = 0) -> SealingRules:
+        """Return the rules of a sealing thread; without a number those of the host."""
+        with self._lock:
+            return rules_merged(self._merged, number)
+
+    def plan(self, number: int) -> str:
+        """Return the plan of a sealing thread."""
+        with self._lock:
+            return str(self._merged.get(thread_key(number, PLAN), ("sealer", ""))[0])
 
     def room_bytes(self, *, sector_bytes: int) -> int:
         """Return the disk that a new sector needs, of this size at most; what somebody set is obeyed."""
         with self._lock:
             room, level = self._merged.get(SECTOR_ROOM, (0, ""))
+        room = room if isinstance(room, int) else 0
         return max(room, ROOM_SECTORS * sector_bytes if level in REASONED else 0, 1)
 
     def slots(self) -> dict[str, int]:
         """Return the slots by stage."""
         with self._lock:
-            named = {key: value for key, (value, _) in self._merged.items() if key.startswith(SLOTS)}
+            named = {key: value for key, value in numbers_of(self._merged).items() if key.startswith(SLOTS)}
         return {key.removeprefix(SLOTS): value for key, value in named.items()}
 
     def described(self) -> tuple[Setting, ...]:
@@ -109,24 +150,81 @@ class HostSettings:
             )
 
 
-def merge(levels: Levels) -> dict[str, tuple[int, str]]:
+def merge(levels: Mapping[str, Mapping[str, Value]]) -> Merged:
     """Return the settings with the level that each comes from."""
-    merged: dict[str, tuple[int, str]] = {}
+    merged: Merged = {}
     for level in LEVELS:
         merged |= {key: (value, level) for key, value in levels.get(level, {}).items()}
     return merged
 
 
-def console_levels(configured: dict[str, str], *, known: dict[str, tuple[int, str]]) -> Levels:
+def numbers_of(merged: Merged) -> dict[str, int]:
+    """Return the settings that are numbers."""
+    return {key: value for key, (value, _) in merged.items() if isinstance(value, int)}
+
+
+def threads_of(merged: Collection[str]) -> list[int]:
+    """Return the numbers of a host's sealing threads."""
+    found = (rule_key(key) for key in merged if key.startswith(THREADS))
+    return sorted(number for number, name in filter(None, found) if name == PLAN)
+
+
+def rules_merged(merged: Merged, number: int) -> SealingRules:
+    """Return the rules of a thread, or with 0 of the host.  Raises ValueError where nothing may begin."""
+    names = {name: (thread_key(number, name), SEALING + name) for name in RULES}
+    found = {name: key for name, keys in names.items() for key in reversed(keys) if key in merged}
+    try:
+        return rules_of({name: str(merged[key][0]) for name, key in found.items()})
+    except ValueError as error:
+        whose = f"sealing thread {number}" if number else "the host"
+        raise ValueError(f"{whose} {error}") from None
+
+
+def plans_of(merged: Merged) -> list[str]:
+    """Return the plans of a host's sealing threads."""
+    return [str(merged[thread_key(number, PLAN)][0]) for number in threads_of(merged)]
+
+
+def slots_of_plans(merged: Merged, *, own: Merged) -> Merged:
+    """Return settings in which the slots that plans of the file gave follow those that threads have now."""
+    before, after = plans_of(own), plans_of(merged)
+    moved = dict(merged)
+    for stage, plans in PLAN_STAGES.items():
+        value, level = merged.get(SLOTS + stage, (0, ""))
+        more = sum(plan in plans for plan in after) - sum(plan in plans for plan in before)
+        if level == "file" and more and isinstance(value, int):
+            moved[SLOTS + stage] = max(value + more, 0), level
+    return moved
+
+
+def console_levels(configured: dict[str, str], *, known: Merged) -> Levels:
     """Read what the console has set, as {"host.slots.PC1": "2"}; what this host has not is left out."""
-    levels: Levels = {}
-    for name, value in configured.items():
+    levels: dict[str, dict[str, Value]] = {}
+    threads = threads_of(known)
+    for name, text in configured.items():
         level, _, key = name.partition(".")
-        if level not in CONSOLE_LEVELS or key not in known or not (value.isascii() and value.isdigit()):
-            continue
-        most = SLOTS_MAX if key.startswith(SLOTS) else SETTING_MAX
-        levels.setdefault(level, {})[key] = min(int(value), most)
-    return levels
+        value = _value_read(key, text)
+        rule = rule_key(key)
+        is_known = key in known or (rule is not None and (rule[0] in threads or not rule[0]))
+        if level in CONSOLE_LEVELS and is_known and value is not None:
+            levels.setdefault(level, {})[key] = value
+    return {**levels}
+
+
+def _value_read(key: str, text: str) -> Value | None:
+    """Return a setting's value; None if it is none."""
+    if (rule := rule_key(key)) is not None:
+        try:
+            return rule_read(rule[1], text)
+        except ValueError:
+            return None
+    most = SLOTS_MAX if key.startswith(SLOTS) else SETTING_MAX
+    return min(int(text), most) if text.isascii() and text.isdigit() else None
+
+
+def rules_default() -> dict[str, Value]:
+    """Return the rules of a sealing host that was told nothing, as settings."""
+    return {SEALING + name: value for name, value in DEFAULTS.items()}
 
 
 def slots_named(slots: dict[str, int]) -> dict[str, int]:

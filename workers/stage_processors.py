@@ -27,6 +27,9 @@ class Location(msgspec.Struct, frozen=True):
 
     path: str
     plan: str = "sealer"
+    """As its file says; `HostSettings.thread_plan` is obeyed."""
+    number: int = 0
+    """Which of the file's sealing threads it is, from 1."""
 
     @property
     def root(self) -> Path:

@@ -23,13 +23,17 @@ SLOTS_MAX: Final = 10_000
 LOG_LINES_MAX: Final = 100
 LOG_LINE_MAX: Final = 500
 """Lines of a host's log that a heartbeat carries, and characters of each."""
-SETTINGS_MAX: Final = 200
+SETTINGS_MAX: Final = 2_000
 """Settings of a host."""
 SETTING_MAX: Final = 1 << 50
 """Largest value of one."""
-LEVELS: Final = ("default", "proposed", "pool", "tenant", "group", "file", "command line", "host")
-"""Where a host's setting may come from; a later one wins."""
-CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host")
+LEVELS: Final = (
+    *("default", "proposed", "pool", "tenant", "group", "file", "command line", "host"),
+    *("file of thread", "thread"),
+)
+"""Where a host's setting may come from; a later one wins.  The last two are of one sealing thread: of its
+table in the host's file, and set for it on the console."""
+CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host", "thread")
 """Those that are set on the console."""
 
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
+from poolsite.wire.sealing_rules import EVERY, NewSectors
 
 
 class JobKind(StrEnum):
@@ -246,6 +247,8 @@ class Claim(Document, frozen=True, kw_only=True):
     """Free slots of each stage; a job whose next stage has none is not offered."""
     new_sectors: Int = 0
     """For how many sectors that are not here yet there is room."""
+    takes: NewSectors = EVERY
+    """Which of them."""
     max: Int = 1
 
     def __post_init__(self) -> None:
@@ -353,8 +356,12 @@ class Fail(Document, frozen=True, kw_only=True):
     level: Level
     stage: Text
     error: Text
+    attempts_max: Int = 0
+    """Failures of one stage before it is paused, as host or thread say; 0: as the miner's batches do."""
 
     def __post_init__(self) -> None:
+        if self.attempts_max < 0:
+            raise BadWire("attempts_max", "must not be negative")
         if not self.error or len(self.error) > TEXT_MAX:
             raise BadWire("error", f"must have 1 to {TEXT_MAX} characters")
 

@@ -49,7 +49,7 @@ def figures(share: Any, *, leased: int) -> Iterator[Figure]:
     look, worker = Look(), share.workers[0]
     stages, others = list(share.slots), ["unseal", "snap_up", "rebuild"]
     first = [look.now, worker.tenant_id, worker.pk, others, stages, True, True]
-    later = [*first[:6], [], None, [], [], [], [], True, None]
+    later = [*first[:6], [], None, [], [], [], [], True, None, None]
     held = [(one.id, *share.hosts.progress_values(one.progress)) for one in share.held[worker.pk]]
     renewed = [look.now, worker.pk, *map(list, zip(*held, strict=True))]
     question = prepared("due_sweep", f"SELECT EXISTS ({due.SWEEP})", ["bigint", "timestamptz", "bigint"])

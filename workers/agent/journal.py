@@ -40,6 +40,8 @@ class Work(Document, frozen=True, kw_only=True):
 
     token: Int
     inputs: SealInputs
+    verifies: bool = False
+    """Whether PC2 ends with a look at what it made."""
 
     @property
     def id(self) -> str:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 from kombu.exceptions import OperationalError as BrokerAway
+from msgspec.structs import replace
 from redis.exceptions import RedisError
 
-from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress
+from poolsite.wire.jobs import STAGED, Claim, Event, Fail, JobKind, Level, Progress, Release
 from poolsite.wire.pipeline import UNSEAL_STAGES, WORKER_STAGES, SnapStage, Stage, UnsealStage
+from poolsite.wire.sealing_rules import EVERY
 from workers.agent.journal import Work
 from workers.agent.paths import is_guest
+from workers.agent.places import NoThread
 from workers.broker import STAGE_TASK, queue_of
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
 from workers.host_settings import SECTORS_MAX
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from poolsite.wire.jobs import Assignment, EventAnswer, SealInputs
+    from poolsite.wire.sealing_rules import NewSectors
     from workers.agent.journal import Failure, Journal
     from workers.agent.places import SealingPlaces
     from workers.config import SealerConfig
@@ -109,6 +113,8 @@ class Agent:
         self.guests_left = {job for job in journal.jobs() if _is_guests(journal.work_read(job))}
         """Jobs of guests that are over: forgotten once nobody works on them.  At a start they all are."""
         self.claim_after = 0.0
+        self.turn = 0
+        """Counts claims: threads with other rules take turns."""
         self.is_able = True
         """Whether the host can make the proof that its sectors end in; without, nothing is claimed."""
         self.can_update = True
@@ -152,12 +158,14 @@ class Agent:
         free = self.slots_free()
         if not any(free.values()):
             return
+        rooms, takes = self.new_sectors()
         claim = Claim(
             worker_id=self.leases.worker_id,
             boot_id=self.leases.boot_id,
             kinds=tuple(kind for kind in STAGED if self.can_update or kind is not JobKind.SNAP_UP),
             stages=free,
-            new_sectors=self.rooms_free(),
+            new_sectors=rooms,
+            takes=takes,
             max=min(sum(free.values()), CLAIM_MAX),
         )
         try:
@@ -190,6 +198,22 @@ class Agent:
         if self.watch is None or self.watch.has_writable:
             return ()
         return STORING if self.watch.has_readable else (*STORING, *READING)
+
+    def new_sectors(self) -> tuple[int, NewSectors]:
+        """Return how many sectors may begin, and which.
+
+        Threads with other rules take turns: a claim says one rule for all that it asks for.
+        """
+        rooms, settings = self.rooms_free(), self.config.settings
+        if self.places is None or not self.places.locations:
+            return rooms, settings.rules().takes
+        room_bytes = settings.room_bytes(sector_bytes=self.leases.sector_bytes)
+        rules = [settings.rules(number).takes for number in self.places.threads_free(room_bytes)]
+        if not rooms or not rules:
+            return 0, EVERY
+        self.turn += 1
+        asked = list(dict.fromkeys(rules))[self.turn % len(dict.fromkeys(rules))]
+        return min(rooms, rules.count(asked)), asked
 
     def rooms_free(self) -> int:
         """Return for how many new sectors the disk and the stores have room."""
@@ -274,8 +298,15 @@ class Agent:
         if job.hinted_at and self.journal.is_worked_on(job.id):
             job.hinted_at = now
             return
+        if self.places is not None:
+            job.work = replace(job.work, verifies=self.places.rules_of_job(job.id).verifies)
         self.journal.work_write(job.id, job.work)
-        self._place_choose(job)
+        try:
+            self._place_choose(job)
+        except NoThread as error:
+            job.hinted_at = now
+            self._return(job, error)
+            return
         try:
             self.app.send_task(
                 STAGE_TASK, args=[job.id], queue=queue_of(job.inputs.stage), retry=False, expires=60
@@ -285,11 +316,23 @@ class Agent:
         job.hinted_at = now
 
     def _place_choose(self, job: HeldJob) -> None:
-        """Choose a sector's sealing folder before the next claim counts the free ones."""
+        """Choose a sector's sealing folder before the next claim counts the free ones.  Raises NoThread."""
         if self.places is None or is_guest(job.inputs) or job.inputs.stage in UNSEAL_STAGES:
             return
         with suppress(OSError, ProcessorError):  # the stage itself says which disk is away, or which rule
             self.places.root(job.id, job.inputs)
+
+    def _return(self, job: HeldJob, error: NoThread) -> None:
+        """Give a sector back of which nothing is made: the rules changed since it was claimed."""
+        try:
+            self.console.release(job.id, Release(token=job.token, reason=str(error)))
+        except ConsoleAway as away:
+            log.warning("release_waits", job=job.id, reason=str(away))
+            return
+        except ConsoleRefused as refusal:
+            log.warning("release_refused", job=job.id, reason=str(refusal))
+        self._drop(job, why=str(error))
+        self.journal.forget(job.id)
 
     def _stage_is_full(self, job: HeldJob) -> bool:
         stage = job.inputs.stage
@@ -342,8 +385,13 @@ class Agent:
 
     def _report_failure(self, job: HeldJob, failure: Failure) -> None:
         self.leases.last_error = f"{job.inputs.stage}: {failure.error}"
+        rules = None if self.places is None else self.places.rules_of_job(job.id)
         fail = Fail(
-            token=job.token, level=failure.level, stage=job.inputs.stage, error=failure.error or "unknown"
+            token=job.token,
+            level=failure.level,
+            stage=job.inputs.stage,
+            error=failure.error or "unknown",
+            attempts_max=0 if rules is None else rules.attempts_max,
         )
         try:
             self.console.fail(job.id, fail)

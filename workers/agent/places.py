@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from poolsite.wire.pipeline import RUN_NEXT, SnapStage, Stage
+from poolsite.wire.pipeline import RUN_NEXT, SectorState, SnapStage, Stage
+from poolsite.wire.sealing_rules import SealingRules
 from workers.agent.paths import REBUILD_STATES
 from workers.agent.sealing_stores import SealingStores, root_of
 from workers.stage_processors import SEALING
@@ -25,10 +27,11 @@ from workers.storage.store_check import sector_bytes
 from workers.storage.store_mark import BadMark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from poolsite.wire.jobs import SealInputs
     from workers.agent.journal import Journal
+    from workers.host_settings import HostSettings
     from workers.stage_processors import Location
 
 PLACE: Final = "place"
@@ -43,17 +46,33 @@ ROOM_TENTHS: Final = {"sealer": 162, "rebuild": 203, "snapup": 42}
 """Disk that a sector takes at most while it is worked on by a plan, in tenths of its size."""
 
 
+class NoThread(Exception):
+    """No sealing thread takes a sector by its rules."""
+
+
 class SealingPlaces:
     """The sealing folders of a host; its processes share what the journal says."""
 
-    def __init__(self, folder: Path, journal: Journal, locations: Sequence[Location] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        journal: Journal,
+        locations: Sequence[Location] = (),
+        *,
+        settings: HostSettings | None = None,
+    ) -> None:
         self.own = folder / SEALING
         self.journal, self.locations = journal, tuple(locations)
+        self.settings = settings
+        """Rules and plans of the threads; None: those of their file are obeyed, and no rules."""
+        self._busy: set[str] = set()
+        self._freed_at: dict[str, float] = {}
+        """Threads that had a sector at the last look, and when others were seen to have none any more."""
         self.stores = SealingStores(folder)
         self._choosing = threading.Lock()
 
     def root(self, job_id: str, inputs: SealInputs) -> Path:
-        """Return the sealing folder of a sector, chosen when it begins.  Raises StoreAway."""
+        """Return the sealing folder of a sector, chosen when it begins.  Raises StoreAway, NoThread."""
         if not self.is_divided:
             return self._named(job_id) or self.own
         with self._choosing:
@@ -77,7 +96,7 @@ class SealingPlaces:
     def _chosen(self, inputs: SealInputs) -> Path:
         """Return the folder for a sector that begins.  Raises StoreAway, NotEnoughSpace, BadInput."""
         if self.locations:
-            return self._choose(plan_of(inputs)).root
+            return self._choose(inputs).root
         one = self.stores.choose(
             miner_id=inputs.miner_id, needs_bytes=room_of(inputs), promised=self._promised()
         )
@@ -114,16 +133,21 @@ class SealingPlaces:
 
     def rooms(self, room_bytes: int) -> int:
         """Return how many new sectors find a free thread or a sealing store with room on its disk."""
-        if not self.locations:
-            return self.stores.rooms(room_bytes, self._promised())
-        taken, rooms = self._taken(), 0
+        if self.locations:
+            return len(self.threads_free(room_bytes))
+        return self.stores.rooms(room_bytes, self._promised())
+
+    def threads_free(self, room_bytes: int) -> list[int]:
+        """Return the numbers of the free threads that begin new sectors and have room on their disk."""
+        taken, free_ones = self._taken(), list[int]()
+        self._freed_note(taken)
         owed: Counter[int] = Counter()
         for root, size in self.unwritten(room_bytes).items():
             with suppress(OSError):
                 owed[os.stat(root).st_dev] += size
         left: dict[int, int] = {}
         for one in self.locations:
-            if one.plan not in NEW_PLANS or str(one.root) in taken:
+            if self.plan(one) not in NEW_PLANS or str(one.root) in taken or self._rests(one):
                 continue
             try:
                 device, disk = os.stat(one.path).st_dev, os.statvfs(one.path)
@@ -131,8 +155,36 @@ class SealingPlaces:
                 continue
             free = left.get(device, disk.f_bavail * disk.f_frsize - owed[device])
             if free >= room_bytes:
-                left[device], rooms = free - room_bytes, rooms + 1
-        return rooms
+                left[device] = free - room_bytes
+                free_ones.append(one.number)
+        return free_ones
+
+    def plan(self, one: Location) -> str:
+        """Return the plan that a thread has now."""
+        return one.plan if self.settings is None else self.settings.plan(one.number)
+
+    def rules(self, one: Location) -> SealingRules:
+        """Return the rules that a thread obeys now."""
+        return SealingRules() if self.settings is None else self.settings.rules(one.number)
+
+    def rules_of_job(self, job_id: str) -> SealingRules:
+        """Return the rules by which a sector is sealed that has its folder."""
+        with suppress(FileNotFoundError):
+            root = (self.journal.folder(job_id) / PLACE).read_text()
+            for one in self.locations:
+                if str(one.root) == root:
+                    return self.rules(one)
+        return SealingRules() if self.settings is None else self.settings.rules()
+
+    def _freed_note(self, taken: Mapping[str, int]) -> None:
+        """Note since when threads have no sector any more; those of a start have been free for long."""
+        for root in self._busy - taken.keys():
+            self._freed_at[root] = time.monotonic()
+        self._busy = set(taken)
+
+    def _rests(self, one: Location) -> bool:
+        freed = self._freed_at.get(str(one.root))
+        return freed is not None and time.monotonic() - freed < self.rules(one).interval_s
 
     def unwritten(self, room_bytes: int) -> dict[Path, int]:
         """Return by sealing folder how much of their room its growing sectors have not written yet."""
@@ -184,14 +236,22 @@ class SealingPlaces:
                 taken[root] = taken.get(root, 0) + 1
         return taken
 
-    def _choose(self, plan: str) -> Location:
-        """Return a thread for a sector: free if there is one, of its plan if there is one."""
+    def _choose(self, inputs: SealInputs) -> Location:
+        """Return a thread for a sector: free if there is one, of its plan if there is one.
+
+        A new sector gets one whose rules take it.  Raises StoreAway, NoThread.
+        """
+        plan = plan_of(inputs)
         there = [one for one in self.locations if Path(one.path).is_dir()]
         if not there:
             paths = ", ".join(one.path for one in self.locations)
             raise StoreAway(f"no location of a sealing thread is there ({paths}): are their disks mounted?")
+        if inputs.state == SectorState.ALLOCATED:
+            there = [one for one in there if takes(self.rules(one), inputs)]
+            if not there:
+                raise NoThread("no sealing thread takes the sector by its rules")
         taken = self._taken()
-        return min(there, key=lambda one: (taken.get(str(one.root), 0), not _fits(one.plan, plan)))
+        return min(there, key=lambda one: (taken.get(str(one.root), 0), not _fits(self.plan(one), plan)))
 
 
 def plan_of(inputs: SealInputs) -> str:
@@ -199,6 +259,12 @@ def plan_of(inputs: SealInputs) -> str:
     if inputs.state in REBUILD_STATES:
         return "rebuild"
     return "snapup" if inputs.state in RUN_NEXT else "sealer"
+
+
+def takes(rules: SealingRules, inputs: SealInputs) -> bool:
+    """Return whether a sector is begun by these rules."""
+    has_data = bool(inputs.pieces)
+    return rules.takes.takes(miner_id=inputs.miner_id, sector_size=inputs.sector_size, has_data=has_data)
 
 
 def _fits(plan: str, wanted: str) -> bool:

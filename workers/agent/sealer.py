@@ -183,7 +183,7 @@ def _seal(
 
 def _places_open(config: SealerConfig, journal: Journal) -> SealingPlaces:
     """Return where sectors are sealed, its stores looked at.  Raises BadMark."""
-    places = SealingPlaces(config.folder, journal, config.locations)
+    places = SealingPlaces(config.folder, journal, config.locations, settings=config.settings)
     places.stores = SealingStores(config.folder, config.sealing_stores)
     places.stores.open()
     return places

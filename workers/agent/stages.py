@@ -215,9 +215,21 @@ class StageRunner:
         output = call("snap_decode" if is_decoded else spec.task)
         if spec.stage == Stage.PC2 and is_synthetic(inputs, paths):
             call("synthetic", replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r))
+        if spec.stage == Stage.PC2 and work.verifies:
+            self._verify(replace(inputs, comm_d=output.comm_d, comm_r=output.comm_r), paths, call)
         if spec.stage == UnsealStage.UNSEAL:
             fetched_remove(paths.job)
         return self._conclude(job_id, work, paths, output)
+
+    def _verify(
+        self, inputs: SealInputs, paths: SealingPaths, call: Callable[[str, SealInputs], Any]
+    ) -> None:
+        """Open challenged nodes of what PC2 made, for a seed of zeros.  Raises ProcessorError."""
+        looked = replace(inputs, seed=bytes(32))
+        try:
+            call("c1", looked)
+        finally:
+            paths.c1_output(looked).unlink(missing_ok=True)
 
     def _conclude(self, job_id: str, work: Work, paths: SealingPaths, output: Any) -> StageOutputs:
         """Do with a stage's output what the next one needs, and return what the console is told."""

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 
 class ValuesInput(InputSerializer):
-    """Settings by key, as `slots.PC1`, `sectors_max` or `sector_room_bytes`; null takes one away."""
+    """Settings by key, as `slots.PC1`, `sectors_max`, `sealing.max_retries`; null takes one away."""
 
-    values = serializers.DictField(child=serializers.IntegerField(allow_null=True, min_value=0))
+    values = serializers.DictField(
+        child=serializers.CharField(allow_null=True, allow_blank=True, max_length=2_000)
+    )
 
 
 class SharedInput(ValuesInput):
@@ -58,7 +60,7 @@ class SharedOutput(serializers.Serializer[Any]):
 
     tenant = serializers.CharField(allow_null=True)
     group = serializers.CharField(allow_blank=True)
-    values = serializers.DictField(child=serializers.IntegerField())
+    values = serializers.DictField(child=serializers.JSONField())
 
 
 class SharedList(serializers.Serializer[Any]):
@@ -84,7 +86,7 @@ class WorkerSettingsView(PoolView):
         body = ValuesInput(data=request.data)
         body.is_valid(raise_exception=True)
         worker = worker_get(self.principal, uuid)
-        values = values_read(body.validated_data["values"])
+        values = values_read(body.validated_data["values"], is_shared=False)
         worker_settings_set(worker, values, actor=self.principal.actor, by=self.principal)
         return Response({"wanted": settings_wanted(worker_get(self.principal, uuid))})
 

@@ -82,7 +82,7 @@ def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     form = SettingForm.of(request)
     form.is_valid()
     try:
-        values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]})
+        values = values_read({form.cleaned_data["key"]: form.cleaned_data["value"]}, is_shared=False)
         worker_settings_set(worker, values, actor=viewer.actor, by=viewer)
     except DomainError as refusal:
         return host_page(request, viewer, key, error=refusal.reason)

@@ -32,6 +32,7 @@ from apps.sectors.services.host_settings import (
 from apps.sectors.services.retirement import unfinished_jobs
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION
 from poolsite.wire.jobs import JobKind
+from poolsite.wire.sealing_rules import ALL, LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,6 +55,19 @@ ORIGINS: Final = {
     "file": _("config.toml of the host"),
     "command line": _("command line"),
     "host": _("set here"),
+    "file of thread": _("[[sealing_thread]] of the host's file"),
+    "thread": _("set here for the thread"),
+}
+RULE_LABELS: Final = {
+    "allowed_miners": _("Miners whose new sectors it takes"),
+    "allowed_sizes": _("Sizes of new sectors"),
+    "enable_deals": _("Takes clients' data"),
+    "disable_cc": _("Takes no sectors of zeros"),
+    "max_retries": _("Retries of a stage that fails"),
+    "seal_interval": _("Pause before the next sector"),
+    "verify_after_pc2": _("Verifies after PC2"),
+    PLAN: _("plan"),
+    LOCATION: _("folder"),
 }
 
 
@@ -164,6 +178,7 @@ def job_full_text(job: Job) -> str:
 def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow, ...]:
     """Return the settings that a host obeys, with what it was told and does not obey yet."""
     told = {} if report is None else {one["key"]: one for one in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in told)
     wanted: dict[str, tuple[str, str]] = {}
     for name, value in settings_wanted(worker).items():
         level, _dot, key = name.partition(".")
@@ -186,6 +201,10 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
                 "taken away with its next heartbeat" if is_stale else pending,
             )
         )
+    for key, (_level, value) in wanted.items():
+        if has_rules and key not in told and rule_key(key) is not None:
+            pending = say("{value} with its next heartbeat").format(value=setting_value(key, value))
+            rows.append(SettingRow(setting_label(key), formatting.NOTHING, formatting.NOTHING, pending))
     return tuple(rows)
 
 
@@ -194,6 +213,12 @@ def setting_label(key: str) -> str:
     if key.startswith("slots."):
         stage = key.removeprefix("slots.")
         return say("Slots of {stages}").format(stages=STAGES.get(stage, stage))
+    if key.startswith((SEALING, THREADS)):
+        rest = key.partition(".")[2]
+        number, _dot, name = rest.rpartition(".")
+        rule = str(RULE_LABELS.get(name, name))
+        thread = say("Thread {number}: {rule}").format(number=number, rule=f"{rule[:1].lower()}{rule[1:]}")
+        return thread if number else rule
     return {
         "sectors_max": "Sectors at a time",
         "sector_room_bytes": "Disk that a new sector needs",
@@ -204,6 +229,9 @@ def setting_value(key: str, value: str) -> str:
     """Return a setting's value in words."""
     if key == "sector_room_bytes":
         return " ".join(formatting.size(int(value)))
+    if key.startswith((SEALING, THREADS)):
+        words = {"true": say("yes"), "false": say("no"), ALL: say("all")}
+        return str(words.get(value, value))
     return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
 
 
@@ -375,15 +403,20 @@ def host_page(request: HttpRequest, viewer: Principal, key: UUID, *, error: str 
         data=data,
         status=422 if error else 200,
         host=detail,
-        keys=[(name, setting_label(name)) for name in SETTABLE if name in {*known_keys(worker)}],
+        keys=[(name, setting_label(name)) for name in known_keys(worker)],
         error=error,
     )
 
 
 def known_keys(worker: Worker) -> Iterable[str]:
-    """Return the settings that a host has."""
+    """Return the settings that can be set of a host: those that it has, and each thread's."""
     report = host_report(worker)
-    return () if report is None else [one["key"] for one in report.settings]
+    told = {} if report is None else {one["key"]: None for one in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in told)
+    yield from (key for key in SETTABLE if key in told or (has_rules and key.startswith(SEALING)))
+    threads = [rule_key(key) for key in told if key.startswith(THREADS) and key.endswith(f".{PLAN}")]
+    for number, _plan in filter(None, threads):
+        yield from (thread_key(number, name) for name in (PLAN, *RULES))
 
 
 urlpatterns: Final = [path("hosts/<uuid:key>/", host, name="host")]

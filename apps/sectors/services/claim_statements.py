@@ -115,7 +115,7 @@ NEXT: Final = Prepared(
         " AND job.miner_id <> ALL($7) AND ($14 IS NULL OR job.id = ANY($14))",
         new="job.kind = 'seal' AND job.stage = ANY($5) AND $6 AND $13 AND job.sticky_worker_id IS NULL"
         " AND job.miner_id <> ALL($7) AND ($8 IS NULL OR job.created_at > $8)"
-        " AND ($14 IS NULL OR job.id = ANY($14))"
+        " AND ($14 IS NULL OR job.id = ANY($14)) AND ($15 IS NULL OR job.id = ANY($15))"
         " AND job.miner_id <> ALL(CASE WHEN cardinality($9) + cardinality($10) = 0 THEN $9"
         " WHEN (SELECT pieces FROM sectors_sector WHERE id = job.sector_id) = '[]' THEN $9 ELSE $10 END)",
         guest="job.is_portable AND job.stage = ANY($5) AND job.sticky_worker_id <> $3 AND $13"
@@ -137,7 +137,7 @@ NEXT: Final = Prepared(
         "timestamptz",
         *["bigint[]"] * 4,
         "boolean",
-        "bigint[]",
+        *["bigint[]"] * 2,
     ],
     plan=Plan.ANEW,
 )
@@ -148,8 +148,8 @@ there is room; $8: of a restored backup only later ones, while hosts may still r
 one), sectors of other hosts for whose next stage the console has all that is needed, unsealing, updates and
 rebuilds that name it, and other work ($4) that is offered to it or to all. $7 are miners that are not read
 back; $9 to $12 those for which its roles bar it from sealing, from clients' data, from windows and from all
-that a backup prover may do. $14: to which jobs the claim is narrowed. What another claim has locked is
-passed over; one that it changed is not taken.
+that a backup prover may do. $14: to which jobs the claim is narrowed; $15: which new sectors the host takes
+by its rules. What another claim has locked is passed over; one that it changed is not taken.
 Planned each time: which of these are empty decides by what index new sectors are found.
 """
 

@@ -34,6 +34,7 @@ from apps.sectors.services.hosts import boot_check, boot_require
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import STAGED, Assignment, Claimed, JobKind, SealInputs
 from poolsite.wire.pipeline import Stage
+from poolsite.wire.sealing_rules import EVERY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.host_models import Worker
     from poolsite.wire.jobs import Claim
+    from poolsite.wire.sealing_rules import NewSectors
 
 URGENCY: Final = ("-time_sensitive", "-priority", "-rank", "created_at", "pk")
 """The order of `claim_statements.ORDER` in Django's words."""
@@ -58,10 +60,11 @@ def jobs_claim(worker: Worker, claim: Claim, *, now: datetime, among: Q | None =
     """Lease up to `claim.max` jobs to `worker`, the most urgent first; `among` are those that it takes.
 
     A sector whose files lie on a host is offered to that host alone, but for its C2 where that host has no
-    slot for it; where its miner has roles, a new one and proofs go to hosts that hold the role, which nobody
-    moves meanwhile.  While the console's disk is full no new sector begins; those in progress and proofs go
-    on.  Two workers never get the same job: rows that another claim has locked are passed over.  Where the
-    network takes proofs that the worker does not make there is no work.
+    slot for it; a new one by the host's own rules (`claim.takes`); where its miner has roles, a new one and
+    proofs go to hosts that hold the role, which nobody moves meanwhile.  While the console's disk is full no
+    new sector begins; those in progress and proofs go on.  Two workers never get the same job: rows that
+    another claim has locked are passed over.  Where the network takes proofs that the worker does not make
+    there is no work.
 
     Raises WorkerReplaced, WorkerRetired.
     """
@@ -97,13 +100,15 @@ class _Asked:
         self.rooms = 0 if disk_space().level is DiskLevel.FULL else claim.new_sectors
         self.floor = 0
         """Tokens are given from here on."""
-        self.is_plain = among is None
-        """No roles, no recovery: nothing of the tenant is barred."""
+        self.is_plain = among is None and claim.takes == EVERY
+        """No roles, no recovery, no rules: nothing of the tenant is barred."""
         self.is_begun = False
         """It got a job as a plain one."""
         self.roles: HostRoles | None = None
         self.among = among
         self.chosen: list[int] | None = None
+        self.new: list[int] | None = None
+        """Jobs of the new sectors that the host takes by its rules."""
 
     def note(self, found: _Found) -> None:
         """Count a job that was leased."""
@@ -163,6 +168,8 @@ class _Asked:
         roles = host_roles(tenant_id=worker.tenant_id, host=worker_machine(worker), now=self.now, lock=True)
         if self.among is not None:
             self.chosen = _chosen(worker, self.among, claim=self.claim, now=self.now)
+        if self.claim.takes != EVERY and self.rooms > 0:
+            self.new = _chosen(worker, _taken_new(self.claim.takes), claim=self.claim, now=self.now)
         return roles
 
     def _may_find(self) -> bool:
@@ -193,6 +200,7 @@ class _Asked:
                 roles.barred(RoleKind.WINDOW, RoleKind.BACKUP),
                 seals,
                 self.chosen,
+                self.new,
             ]
         )
         found = _Found(*rows[0]) if rows else None
@@ -211,6 +219,20 @@ class _Asked:
         if found.kind in STAGED:
             return must_register(self.worker, recovery)
         return recovery.restored_at != roles.restored_at
+
+
+def _taken_new(takes: NewSectors) -> Q:
+    """Return which jobs are new sectors that a host's rules let begin there."""
+    taken = Q(kind=JobKind.SEAL, sticky_worker=None)
+    if takes.miners:
+        taken &= Q(miner__actor_id__in=takes.miners)
+    if takes.sizes:
+        taken &= Q(sector__sector_size__in=takes.sizes)
+    if not takes.takes_data:
+        taken &= Q(sector__pieces=[])
+    if not takes.takes_empty:
+        taken &= ~Q(sector__pieces=[])
+    return taken
 
 
 def _chosen(worker: Worker, among: Q, *, claim: Claim, now: datetime) -> list[int]:

@@ -17,6 +17,7 @@ from apps.sectors.services.role_labels import worker_labels_sync
 from apps.users.services.audit import audit_entries_record
 from poolsite.wire.hosts import SETTING_MAX, SLOTS_MAX, Operation
 from poolsite.wire.pipeline import WORKER_STAGES
+from poolsite.wire.sealing_rules import RULES, SEALING, THREADS, rule_key, rule_read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,16 +29,20 @@ if TYPE_CHECKING:
 
 SLOTS: Final = "slots."
 PLAIN: Final = ("sectors_max", "sector_room_bytes")
-SETTABLE: Final = (*(SLOTS + stage for stage in WORKER_STAGES), *PLAIN)
-"""Settings that the console may set; a host leaves out those that it has not."""
+SETTABLE: Final = (*(SLOTS + stage for stage in WORKER_STAGES), *PLAIN, *(SEALING + name for name in RULES))
+"""Settings that the console may set; a host leaves out those that it has not.  Of one host those of its
+sealing threads, too (`thread_key`)."""
 
-Values = dict[str, int | None]
+Values = dict[str, int | str | None]
 
 
-def values_read(given: Mapping[str, Any]) -> Values:
+def values_read(given: Mapping[str, Any], *, is_shared: bool = True) -> Values:
     """Read settings by key; empty or None takes one away.  Raises BadSettings."""
     values: Values = {}
     for name, value in given.items():
+        if (rule := rule_key(name)) is not None and not (rule[0] and is_shared):
+            values[name] = _rule_value(name, rule[1], value)
+            continue
         prefix, _, stage = name.partition(".")
         key = f"{SLOTS}{stage.upper()}" if f"{prefix}." == SLOTS else name
         if key not in SETTABLE:
@@ -60,7 +65,18 @@ def values_read(given: Mapping[str, Any]) -> Values:
     return values
 
 
-def overlaid(kept: dict[str, int], values: Values) -> dict[str, int]:
+def _rule_value(key: str, name: str, value: Any) -> str | None:
+    """Read a rule of sealing.  Raises BadSettings."""
+    text = "" if value is None else str(value).strip()
+    try:
+        return rule_read(name, text) if text else None
+    except ValueError as error:
+        raise BadSettings(
+            gettext("{key} is {text}: {remedy}").format(key=key, text=text[:100], remedy=error)
+        ) from None
+
+
+def overlaid(kept: dict[str, int | str], values: Values) -> dict[str, int | str]:
     """Return settings with others laid over them."""
     merged = {**kept, **values}
     return {key: value for key, value in merged.items() if value is not None}
@@ -112,7 +128,8 @@ def shared_settings_set(
 def settings_wanted(worker: Worker) -> dict[str, str]:
     """Return what a host is to obey, by level and key, as SET_PLAN brings it."""
     levels = {level: row.values for level, row in shared_settings_of(worker).items()}
-    levels["host"] = worker.settings
+    levels["host"] = {key: value for key, value in worker.settings.items() if not key.startswith(THREADS)}
+    levels["thread"] = {key: value for key, value in worker.settings.items() if key.startswith(THREADS)}
     return {
         f"{level}.{key}": str(value)
         for level, values in levels.items()

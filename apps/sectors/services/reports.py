@@ -280,7 +280,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
         raise LeaseLost
     policy = batch_policy(job.miner)
     attempts = job.attempts + 1
-    again = fail.level is Level.TEMPORARY and attempts < policy.attempts_max
+    again = fail.level is Level.TEMPORARY and attempts < (fail.attempts_max or policy.attempts_max)
     actor = job.worker.name if job.worker is not None else ""
     JobEvent.objects.create(
         job=job,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 from typing import Any
@@ -251,3 +252,48 @@ def test_a_tenant_sets_its_own_hosts_alone(bill):
 
 def test_every_order_that_a_host_may_be_given_has_words():
     assert {operation for operation in Operation if not ASKED.get(operation)} == set()
+
+
+def words_of(answer: Any) -> str:
+    """The words of a page alone."""
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.content.decode())).split())
+
+
+def test_a_threads_rules_are_shown_with_where_they_come_from_and_changed(ann):
+    worker = factories.worker()
+    told = (
+        ("sealing.enable_deals", "true", "default"),
+        ("threads.2.plan", "snapup", "file of thread"),
+        ("threads.2.location", "/nvme2", "file of thread"),
+        ("threads.2.allowed_miners", "f01000", "thread"),
+    )
+    settings = [{"key": key, "value": value, "origin": origin} for key, value, origin in told]
+    HostReport.objects.create(worker=worker, settings=settings)
+    browser, here = signed_in(), reverse("host", args=[worker.uuid])
+
+    text = words_of(browser.get(here))
+    for words in (
+        "Takes clients' data yes default",
+        "Thread 2: plan snapup [[sealing_thread]] of the host's file",
+        "Thread 2: folder /nvme2",
+        "Thread 2: miners whose new sectors it takes f01000 set here for the thread",
+    ):
+        assert words in text, words
+    body = browser.get(here).content.decode()
+    assert 'value="threads.2.max_retries"' in body
+    assert 'value="threads.2.location"' not in body
+
+    browser.post(reverse("host-setting", args=[worker.uuid]), {"key": "threads.2.max_retries", "value": "1"})
+
+    text = words_of(browser.get(here))
+    assert "Thread 2: retries of a stage that fails – – 1 with its next heartbeat" in text
+    worker.refresh_from_db()
+    assert worker.settings == {"threads.2.max_retries": "1"}
+
+
+def test_a_threads_setting_is_not_shared(db):
+    operator_person()
+
+    refused = signed_in("olga").post(reverse("host-settings"), {"key": "threads.1.plan", "value": "snapup"})
+
+    assert refused.status_code == 422

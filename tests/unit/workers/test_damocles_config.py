@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poolsite.wire.sealing_rules import EVERY, NewSectors
 from workers.config import sealer_config
 from workers.config_mistakes import BadConfig
 from workers.damocles_config import BadFile, DamoclesFile, damocles_read, is_damocles
-from workers.stage_processors import HostProcessors, StageProcessor
+from workers.host_settings import HostSettings
+from workers.stage_processors import HostProcessors, Location, StageProcessor
 from workers.storage.bucket import BucketSettings
 
 if TYPE_CHECKING:
@@ -73,7 +75,15 @@ def test_what_a_host_obeys_of_the_file_is_what_the_file_means() -> None:
     assert (file.name, file.stores, file.read_only) == ("seal-7", ["/mnt/p1", "/mnt/old"], ["/mnt/old"])
     plans = {"slots.SNAP_ENCODE": 0, "slots.SNAP_PROVE": 0, "slots.UNSEAL": 0}
     assert file.settings == {"sectors_max": 2, "slots.PC1": 2, "slots.PERSIST": 1, "slots.C2": 3} | plans
-    assert file.locations == [("/mnt/nvme1/1", "sealer"), ("/mnt/nvme1/2", "sealer")]
+    assert file.locations == [Location("/mnt/nvme1/1", "sealer", 1), Location("/mnt/nvme1/2", "sealer", 2)]
+    assert file.rules == {"sealing.max_retries": "3"}
+    assert file.thread_rules == {
+        "threads.1.plan": "sealer",
+        "threads.1.location": "/mnt/nvme1/1",
+        "threads.2.plan": "sealer",
+        "threads.2.location": "/mnt/nvme1/2",
+        "threads.2.enable_deals": "true",
+    }
     assert file.processors == HostProcessors(
         children=(
             StageProcessor(
@@ -154,9 +164,10 @@ def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("[sealing]\nallowed_miners = [1000]", "allowed_miners of [sealing] is not obeyed: give the miners'"),
-        ("[sealing]\nallowed_sizes = ['32GiB', '64GiB']", "allowed_sizes of [sealing] is not obeyed: a host"),
-        ("[sealing]\nmax_retries = 3", "max_retries of [sealing] is not obeyed: a stage that fails"),
+        (
+            "[sealing]\nrecover_interval = '60s'",
+            "recover_interval of [sealing] is not obeyed: the console lets",
+        ),
         (
             "[[sealing_thread]]\nlocation = '/a'\nsealing.max_deals = 3",
             "max_deals of [[sealing_thread]] 1 is not obeyed: the console decides",
@@ -208,6 +219,12 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         (
             "[sealing_thread]\nlocation = '/a'",
             "line 1: sealing_thread is no array .*write",
+        ),
+        ("[sealing]\nallowed_miners = ['a']", r"line 2: .*write a list of actor ids, as \[1000, 1001\]"),
+        ("[sealing]\nallowed_sizes = ['3GiB']", "line 2: .*write sizes of 2KiB"),
+        (
+            "[sealing]\nenable_deals = false\n[[sealing_thread]]\nlocation = '/a'\nsealing.disable_cc = true",
+            "line 3: sealing_thread.sealing takes no sector at all: let enable_deals be true",
         ),
         ("[sealing]\nseal_interval = 30", 'line 2: .* is 30: write a time, as "30s"'),
         ("[sealing]\nenable_deals = 'yes'", "line 2: .*write true or false"),
@@ -329,3 +346,84 @@ def test_a_file_with_the_key_that_others_can_read_is_refused(tmp_path: Path) -> 
 
     with pytest.raises(BadFile, match=r"line 3: attached.credentials .*can be read by others: chmod 600"):
         read(STORE + f"credentials = '{tmp_path}/key'")
+
+
+THREADS = """
+[sealing]
+max_retries = 3
+[[sealing_thread]]
+location = "/a"
+sealing.allowed_miners = [1000]
+sealing.verify_after_pc2 = true
+[[sealing_thread]]
+location = "/b"
+sealing.max_retries = 0
+sealing.enable_deals = false
+sealing.seal_interval = "5min"
+"""
+
+
+def threads_host(folder: Path) -> HostSettings:
+    """The settings of a host with that file."""
+    (folder / "token").write_text("t\n")
+    (folder / "worker.toml").write_text(THREADS)
+    return sealer_config(["--dir", str(folder)]).settings
+
+
+def origin(settings: HostSettings, key: str) -> tuple[str, str] | None:
+    return next(((one.value, one.origin) for one in settings.described() if one.key == key), None)
+
+
+def test_a_thread_obeys_its_own_rules_over_those_of_its_host(tmp_path: Path) -> None:
+    settings = threads_host(tmp_path)
+
+    host, first, second = (settings.rules(number) for number in range(3))
+    assert (host.takes, host.attempts_max) == (EVERY, 4), "three retries are four tries"
+    assert (first.takes, first.attempts_max, first.verifies) == (NewSectors(miners=(1000,)), 4, True)
+    assert (second.takes, second.attempts_max) == (NewSectors(takes_data=False), 1)
+    assert (second.interval_s, second.verifies) == (300.0, False)
+    assert origin(settings, "sealing.max_retries") == ("3", "file")
+    assert origin(settings, "threads.1.allowed_miners") == ("f01000", "file of thread")
+    assert origin(settings, "threads.1.max_retries") is None, "it is the host's"
+
+
+def test_what_the_console_sets_for_a_thread_wins_until_it_is_taken_away(tmp_path: Path) -> None:
+    settings = threads_host(tmp_path)
+    told = {
+        "thread.threads.1.allowed_miners": "all",
+        "thread.threads.2.max_retries": "7",
+        "thread.threads.3.max_retries": "7",
+        "host.sealing.max_retries": "1",
+        "pool.sealing.disable_cc": "maybe",
+    }
+
+    assert settings.console_set(told) == ""
+
+    assert settings.rules(1).takes == EVERY
+    assert [settings.rules(number).attempts_max for number in range(3)] == [2, 2, 8]
+    assert origin(settings, "threads.1.allowed_miners") == ("all", "thread")
+    assert origin(settings, "threads.3.max_retries") is None, "there is no such thread"
+    assert HostSettings(tmp_path, settings.own).rules(2).attempts_max == 8, "a start keeps it"
+    assert settings.console_set({}) == ""
+    assert settings.rules(2).attempts_max == 1
+
+
+def test_rules_by_which_nothing_would_begin_are_refused_with_the_thread(tmp_path: Path) -> None:
+    settings = threads_host(tmp_path)
+
+    refusal = settings.console_set({"host.sealing.disable_cc": "true"})
+
+    assert refusal.startswith("sealing thread 2 takes no sector at all: let enable_deals be true")
+    assert settings.rules().takes == EVERY
+
+
+def test_slots_follow_a_plan_that_is_changed(tmp_path: Path) -> None:
+    settings = threads_host(tmp_path)
+    assert (settings.slots()["SNAP_ENCODE"], settings.slots()["UNSEAL"]) == (0, 0)
+
+    settings.console_set({"thread.threads.2.plan": "snapup", "thread.threads.1.plan": "wdpost"})
+
+    assert (settings.plan(1), settings.plan(2)) == ("sealer", "snapup")
+    assert [settings.slots()[stage] for stage in ("SNAP_ENCODE", "SNAP_PROVE", "UNSEAL")] == [1, 1, 0]
+    settings.console_set({"thread.threads.2.plan": "snapup", "host.slots.SNAP_ENCODE": "5"})
+    assert settings.slots()["SNAP_ENCODE"] == 5, "what somebody set is obeyed"

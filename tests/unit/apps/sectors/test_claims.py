@@ -25,6 +25,7 @@ from apps.sectors.services.claims import jobs_claim, kinds_free, leases_sweep
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.states import JobState
 from poolsite.wire.jobs import Claim, JobKind
+from poolsite.wire.sealing_rules import NewSectors
 from tests import factories
 from tests.bulk_rows import row_copies_insert
 from tests.query_plans import blocks_read, plan_run, rows_read
@@ -179,7 +180,7 @@ def test_a_claim_reads_of_offered_jobs_those_that_name_its_host() -> None:
         cursor.execute("ANALYZE sectors_job")
     restore_check(now=NOON)
     asked_by = [NOON, of.tenant_id, ours.pk, ["unseal", "snap_up", "rebuild"], ["SNAP_ENCODE"], True]
-    barred: list[Any] = [[], None, [], [], [], [], True, None]
+    barred: list[Any] = [[], None, [], [], [], [], True, None, None]
     free = set(Job.objects.filter(offered_to__contains=ours.pk).values_list("pk", flat=True))
     assert len(free) == 2
 
@@ -396,3 +397,19 @@ def test_no_new_sector_begins_on_a_full_disk_but_those_in_progress_go_on(setting
 
     (again,) = claim(worker, at=NOON + timedelta(seconds=91))
     assert again.token == 2
+
+
+def test_a_host_begins_what_its_rules_take_and_goes_on_with_all_of_its_own() -> None:
+    worker, ours, others = host(), factories.miner(actor_id=1000), factories.miner(actor_id=1001)
+    begun = factories.sector(others, state="PIECE_ADDED", held_by=worker)
+    Job.objects.update(state=JobState.READY, worker=None, lease_until=None)
+    factories.sector(others)
+    data = factories.sector(ours, pieces=[{"size": 2048, "comm_p": "00" * 32}])
+    zeros = factories.sector(ours)
+
+    jobs = claim(worker, takes=NewSectors(miners=(1000,), takes_data=False))
+
+    assert {job.id for job in jobs} == {str(begun.job.uuid), str(zeros.job.uuid)}
+    assert [job.id for job in claim(worker, takes=NewSectors(takes_empty=False))] == [str(data.job.uuid)]
+    assert not claim(worker, takes=NewSectors(sizes=(32 << 30,)))
+    assert len(claim(worker)) == 1, "the other miner's is still free"

@@ -135,3 +135,45 @@ def test_a_bad_plan_is_refused_and_changes_nothing(slots):
     assert not WorkerCommand.objects.exists()
     worker.refresh_from_db()
     assert worker.settings == {}
+
+
+def test_a_threads_settings_are_its_hosts_alone():
+    worker, _ = registered("b1")
+    given = {"threads.2.allowed_miners": "t01000, 1001", "sealing.max_retries": "3"}
+    values = values_read(given, is_shared=False)
+
+    worker_settings_set(worker, values, actor="ann")
+
+    worker.refresh_from_db()
+    assert settings_wanted(worker) == {
+        "host.sealing.max_retries": "3",
+        "thread.threads.2.allowed_miners": "f01000 f01001",
+    }
+    with pytest.raises(BadValue, match=r"there is no setting threads\.2\.max_retries"):
+        values_read({"threads.2.max_retries": "3"})
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "words"),
+    [
+        ("sealing.enable_deals", "maybe", "write true or false"),
+        ("threads.1.allowed_sizes", "3GiB", "write sizes of 2KiB"),
+        ("threads.1.plan", "wdpost", "write one of sealer"),
+        ("sealing.seal_interval", "5", "write a time"),
+        ("sealing.max_retries", "-1", "write a whole number from 0"),
+        ("sealing.max_deals", "1", "there is no setting sealing.max_deals"),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_with_what_to_write(key, text, words):
+    with pytest.raises(BadValue, match=words):
+        values_read({key: text}, is_shared=False)
+
+
+def test_a_rule_that_is_taken_away_is_no_longer_told():
+    worker, _ = registered("b1")
+    worker_settings_set(worker, {"sealing.enable_deals": "false"}, actor="ann")
+
+    worker_settings_set(worker, values_read({"sealing.enable_deals": ""}), actor="ann")
+
+    worker.refresh_from_db()
+    assert settings_wanted(worker) == {}

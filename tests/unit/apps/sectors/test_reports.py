@@ -228,6 +228,19 @@ def test_too_many_temporary_failures_pause_the_sector() -> None:
     assert JobEvent.objects.filter(is_error=True).count() == 5
 
 
+@pytest.mark.parametrize(("tries", "is_paused"), [(1, True), (2, False), (0, False)])
+def test_a_thread_that_tries_less_often_pauses_the_sector_sooner(tries: int, is_paused: bool) -> None:
+    sector, job = begun()
+    told = Fail(
+        token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="disk full", attempts_max=tries
+    )
+
+    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+
+    sector.refresh_from_db()
+    assert (sector.paused_at is not None) is is_paused
+
+
 @pytest.mark.parametrize("level", [Level.PERMANENT, Level.CRITICAL, Level.ABORT])
 def test_other_failures_pause_the_sector_at_once(level: Level) -> None:
     sector, job = begun()

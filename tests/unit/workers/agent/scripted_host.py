@@ -51,6 +51,9 @@ class ScriptedConsole:
     def fail(self, _job: str, said: Any) -> Any:
         return self._answer("fail", said)
 
+    def release(self, _job: str, said: Any) -> Any:
+        return self._answer("release", said)
+
     def heartbeat(self, _worker: str, said: Any) -> Any:
         self.said.append(("heartbeat", said))
         return self.beats.pop(0) if self.beats else HeartbeatAnswer()

@@ -14,10 +14,12 @@ from poolsite.wire.jobs import (
     Level,
     StageOutputs,
 )
+from poolsite.wire.sealing_rules import EVERY, NewSectors, SealingRules, thread_key
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.agent.journal import Failure
 from workers.agent.places import SealingPlaces
 from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
+from workers.host_settings import SECTOR_ROOM, HostSettings, rules_default, slots_default
 from workers.processors.errors import BadInput
 from workers.stage_processors import Location
 
@@ -235,7 +237,13 @@ def test_a_miner_that_no_sealing_store_takes_is_left_to_its_stage(host: Host) ->
     def refused(*_: object) -> None:
         raise BadInput("no sealing store of this host takes sectors of f01000")
 
-    places: Any = SimpleNamespace(is_divided=False, unwritten=lambda _size: {}, root=refused)
+    places: Any = SimpleNamespace(
+        is_divided=False,
+        locations=(),
+        unwritten=lambda _size: {},
+        root=refused,
+        rules_of_job=lambda _job: SealingRules(),
+    )
     host.agent.places = places
 
     host.take("ADD_PIECE")
@@ -254,3 +262,86 @@ def test_room_that_cannot_be_counted_ends_no_host(host: Host, monkeypatch: Any) 
 
     host.take()
     assert host.hints.sent == ["pc2"], "the next claim counts again"
+
+
+def with_threads(host: Host, **told: str) -> None:
+    """A host with two sealing threads; `told` are rules of the first."""
+    locations = [Location(str(host.config.folder / f"disk{number}"), number=number) for number in (1, 2)]
+    for one in locations:
+        (host.config.folder / one.path).mkdir()
+    plans = {thread_key(one.number, "plan"): one.plan for one in locations}
+    own: Any = {"default": {**slots_default(), **rules_default(), SECTOR_ROOM: 1}, "file of thread": plans}
+    settings = HostSettings(host.config.folder, own)
+    settings.console_set({f"thread.{thread_key(1, name)}": value for name, value in told.items()})
+    object.__setattr__(host.config, "settings", settings)
+    host.agent.places = SealingPlaces(host.config.folder, host.journal, locations, settings=settings)
+
+
+def claims(host: Host) -> list[tuple[int, NewSectors]]:
+    return [(said.new_sectors, said.takes) for what, said in host.console.said if what == "claim"]
+
+
+def test_threads_with_other_rules_ask_in_turns_each_for_its_own(host: Host) -> None:
+    with_threads(host, allowed_miners="f01000")
+
+    for _ in range(4):
+        host.agent.claim_after = 0.0
+        host.agent.tick()
+
+    only = (1, NewSectors(miners=(1000,)))
+    assert sorted(claims(host), key=repr) == sorted([only, (1, EVERY)] * 2, key=repr)
+
+
+def test_threads_with_the_same_rules_ask_at_once(host: Host) -> None:
+    with_threads(host)
+
+    host.agent.claim_after = 0.0
+    host.agent.tick()
+
+    assert claims(host)[-1] == (2, EVERY)
+
+
+def test_a_host_without_threads_asks_by_its_own_rules(host: Host) -> None:
+    host.config.settings.console_set({"pool.sealing.enable_deals": "false"})
+    host.agent.claim_after = 0.0
+    host.agent.tick()
+
+    assert claims(host)[-1][1] == NewSectors(takes_data=False)
+
+
+def test_a_sector_that_no_thread_takes_any_more_is_given_back(host: Host) -> None:
+    with_threads(host, allowed_miners="f01001")
+    host.config.settings.console_set(
+        {f"thread.{thread_key(number, 'allowed_miners')}": "f01001" for number in (1, 2)}
+    )
+
+    host.take("ADD_PIECE")
+
+    assert host.console.kinds() == ["release"]
+    assert (host.agent.held, host.journal.jobs(), host.hints.sent) == ({}, [], [])
+
+
+def test_a_failure_says_how_often_its_thread_tries(host: Host) -> None:
+    with_threads(host, max_retries="2")
+    host.take("ADD_PIECE")
+    (held,) = host.agent.held.values()
+    failure = Failure(token=held.token, level=Level.TEMPORARY, error="disk full")
+    host.journal.failure_write(held.id, held.work.id, failure)
+
+    host.agent.tick()
+
+    assert [said.attempts_max for what, said in host.console.said if what == "fail"] == [3]
+
+
+def test_the_thread_says_whether_pc2_ends_with_a_look(host: Host) -> None:
+    with_threads(host, verify_after_pc2="true")
+    host.take("ADD_PIECE")
+    (held,) = host.agent.held.values()
+
+    assert held.work.verifies is False, "the sector had no thread when the stage was written down"
+    held.go_on(inputs("PC2"), seq=8)
+    host.agent.tick()
+
+    written = host.journal.work_read(held.id)
+    assert written is not None
+    assert written.verifies

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from poolsite.wire.jobs import SealInputs
+from poolsite.wire.jobs import Piece, SealInputs
 from poolsite.wire.pipeline import NEXT_STAGE, SnapStage, SnapState, Stage
+from poolsite.wire.sealing_rules import thread_key
 from workers.agent import places
 from workers.agent.journal import Journal, Work
-from workers.agent.places import SealingPlaces
+from workers.agent.places import NoThread, SealingPlaces
+from workers.host_settings import HostSettings, rules_default
 from workers.stage_processors import Location
 from workers.storage.store import StoreAway
 
@@ -29,14 +32,26 @@ class Host:
 
     def __init__(self, folder: Path, *plans: str) -> None:
         self.folder, self.journal = folder, Journal(folder / "jobs")
-        self.locations = [Location(str(folder / f"disk{number}"), plan) for number, plan in enumerate(plans)]
+        self.locations = [
+            Location(str(folder / f"disk{number}"), plan, number + 1) for number, plan in enumerate(plans)
+        ]
+        self.settings: HostSettings | None = None
         for one in self.locations:
             (folder / one.path).mkdir()
 
     @property
     def places(self) -> SealingPlaces:
         """As another process of the host has them."""
-        return SealingPlaces(self.folder, self.journal, self.locations)
+        return SealingPlaces(self.folder, self.journal, self.locations, settings=self.settings)
+
+    def rules(self, **told: str) -> None:
+        """Set rules of threads, as disk0's `_0=`."""
+        levels = {"file of thread": {thread_key(one.number, "plan"): one.plan for one in self.locations}}
+        self.settings = HostSettings(self.folder, {**levels, "default": rules_default()})
+        words = {key.rpartition("_"): value for key, value in told.items()}
+        self.settings.console_set(
+            {f"thread.{thread_key(int(end) + 1, name)}": value for (name, _, end), value in words.items()}
+        )
 
     def begin(self, job: str, given: SealInputs) -> str:
         """Choose a place for a sector whose stage is written down."""
@@ -137,3 +152,52 @@ def test_a_folder_that_cannot_be_counted_owes_its_whole_room(
     monkeypatch.setattr(places, "sector_bytes", gone)
 
     assert host.places.unwritten(100) == {host.places.own: 100}
+
+
+def test_a_new_sector_begins_in_a_thread_that_takes_it(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    host.rules(allowed_miners_0="f01001", disable_cc_1="true")
+
+    with pytest.raises(NoThread, match="no sealing thread takes the sector"):
+        host.begin("j1", inputs(1))
+    piece = Piece(size=2048, comm_p=bytes(32))
+    assert host.begin("j2", replace(inputs(2), pieces=(piece,))) == "disk1"
+    assert host.begin("j3", replace(inputs(3), miner_id=1001)) == "disk0"
+    assert not list((tmp_path / "disk0").glob("sealing/*/s-t01000-1")), "nothing was made of the first"
+
+
+def test_what_has_begun_is_placed_by_no_rule(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer")
+    host.rules(allowed_miners_0="f01001")
+    update = inputs(1, state=SnapState.PIECES_ASSIGNED, stage=SnapStage.SNAP_ENCODE)
+
+    assert host.begin("j1", update) == "disk0"
+
+
+def test_a_thread_rests_between_two_sectors_as_long_as_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    host.rules(seal_interval_0="1min")
+    seen, at = host.places, 100.0
+    monkeypatch.setattr("workers.agent.places.time.monotonic", lambda: at)
+    assert seen.threads_free(1) == [1, 2], "a start waits for nothing"
+
+    host.begin("j1", inputs(1))
+    host.begin("j2", inputs(2))
+    assert seen.threads_free(1) == []
+    for job in ("j1", "j2"):
+        host.journal.forget(job)
+
+    assert seen.threads_free(1) == [2]
+    at += 61
+    assert seen.threads_free(1) == [1, 2]
+
+
+def test_a_thread_that_has_another_plan_begins_nothing_new(tmp_path: Path) -> None:
+    host = Host(tmp_path, "sealer", "sealer")
+    host.rules(plan_0="snapup")
+
+    assert host.places.threads_free(1) == [2]
+    update = inputs(1, state=SnapState.PIECES_ASSIGNED, stage=SnapStage.SNAP_ENCODE)
+    assert host.begin("j1", update) == "disk0"

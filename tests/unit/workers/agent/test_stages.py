@@ -7,7 +7,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
@@ -327,3 +327,36 @@ def test_a_sector_is_not_persisted_under_an_absent_mount(runner: StageRunner) ->
     root.rmdir()
     root.with_name("unmounted").rename(root)
     run(runner, replace(known, stage="FINALIZE"), token=3)
+
+
+def test_pc2_ends_with_a_look_at_what_it_made_where_that_is_asked(
+    runner: StageRunner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = inputs("ADD_PIECE")
+    for stage in ("ADD_PIECE", "TREE_D", "PC1"):
+        outputs = run(runner, replace(known, stage=stage))
+        known = replace(known, pieces=outputs.pieces or known.pieces, comm_d=outputs.comm_d or known.comm_d)
+    asked = replace(known, stage="PC2")
+    good = Work(token=1, inputs=asked, verifies=True)
+    runner.journal.work_write("job", good)
+    runner.run("job")
+    assert runner.journal.outputs_read("job", good.id) is not None
+    assert not list(runner.journal.folder("job").glob("c1-*")), "the look leaves nothing behind"
+
+    call = runner.pool.call
+
+    def damaged(task: str, given: Any, **how: Any) -> Any:
+        output = call(task, given, **how)
+        if task == "pc2":
+            (sealed_file,) = (runner.folder / "sealing" / "sealed").iterdir()
+            sealed_file.write_bytes(bytes(2048))
+        return output
+
+    monkeypatch.setattr(runner.pool, "call", damaged)
+    again = Work(token=2, inputs=replace(asked, ticket_epoch=1), verifies=True)
+    runner.journal.work_write("job", again)
+    runner.run("job")
+
+    failure = runner.journal.failure_read("job", again.id, token=2)
+    assert failure is not None
+    assert failure.level is Level.PERMANENT
