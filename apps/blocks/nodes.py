@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 
 from apps.blocks.template import Base, BaseInfo, base_from_json, base_info_from_json, messages_disjoint
 from apps.chain.client import ChainClient
@@ -42,6 +42,13 @@ SYNCING_STAGES: Final = {1, 2, 3, 6}
 
 Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and failed.
 """
+
+NO_KEY_TEXT: Final = "key not found"
+"""Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
+NO_KEY_ADVICE: Final = gettext_lazy(
+    "this node signs its blocks itself and lacks the worker's key: "
+    "name the pool's signer as its remote wallet (docs/blocks.md)"
+)
 
 _THREADS: Final = ThreadPoolExecutor(REQUESTS, thread_name_prefix="blocks-node")
 
@@ -113,8 +120,16 @@ class BlockNodes:
         return messages_disjoint(lists)
 
     async def block_create(self, template: BlockTemplate, *, until: float) -> BlockMsg:
-        """Have a block made of a template; unsigned where the node lacks the worker's key."""
-        return await self.ask(_block, "MinerCreateBlock", template.to_json(), until=until)
+        """Have a block made of a template; venus hands it back unsigned where it lacks the worker's key.
+
+        Raise NodeRefused, with what to do where lotus lacks it; NodeUnavailable.
+        """
+        try:
+            return await self.ask(_block, "MinerCreateBlock", template.to_json(), until=until)
+        except NodeRefused as refusal:
+            if NO_KEY_TEXT not in refusal.reason:
+                raise
+            raise NodeRefused(refusal.rpc_code, f"{NO_KEY_ADVICE}: {refusal.reason}") from None
 
     async def block_submit(self, block: BlockMsg, *, until: float) -> str:
         """Submit to every node at once; return as soon as one took it: the name of that node.

@@ -1,6 +1,7 @@
 """Warm-up: the way of a win with a throw-away challenge, before the first real one.
 
-The node is asked for the miner's base info, the signer for a VRF, the prover for a WinningPoSt, each timed.
+The node is asked for the miner's base info, the signer for a VRF, the prover for a WinningPoSt, each timed,
+and a node that signs its blocks itself, as lotus does, whether it has the worker's key.
 No header is signed: nothing takes a signed header back.
 Source: sophon-miner miner/warmup.go, which has the proof alone.
 """
@@ -13,10 +14,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from django.utils.translation import gettext
 
+from apps.blocks.nodes import NO_KEY_ADVICE
 from apps.blocks.providers import META_DRAW
 from apps.blocks.selectors import worker_granted
 from apps.blocks.template import base_from_json, base_info_from_json, election_draw
 from apps.chain.client import chain_client
+from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.core.errors import Conflict, DomainError
 from apps.gateway.errors import SignerRefused
@@ -81,6 +84,7 @@ def warm_up(miner: Miner, *, viewer: Principal) -> WarmUp:
         done.step("election", lambda: _vrf(miner, info, epoch))
         answer = done.step("proof", lambda: _proof(miner, request))
         done.step("verify", lambda: _verify(miner, request, answer))
+        done.step("node_key", lambda: _node_key(info))
     except WarmUpFailed:
         pass
     return done
@@ -137,3 +141,13 @@ def _verify(miner: Miner, request: Any, answer: Any) -> None:
     finding = proof_finding(miner.actor_id or 0, request, proof, "proved")
     if not finding.is_good:
         raise WarmUpFailed(finding.words)
+
+
+def _node_key(info: BaseInfo) -> None:
+    """Ask a node that signs its blocks itself for the worker's key: lotus, known by lacking MpoolSelects."""
+    client = chain_client()
+    try:
+        client.call("MpoolSelects", [], [])
+    except NodeRefused as refusal:
+        if refusal.is_unknown_method and not client.call("WalletHas", str(info.worker)):
+            raise WarmUpFailed(str(NO_KEY_ADVICE)) from None

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from apps.checks.data import CheckData
 from apps.checks.report_cache import report_now
+from apps.core.formatting import DAY_S, plural
 from apps.proving.selectors import posts_opened, sectors_faulty
 from apps.sectors.host_selectors import commands_open
 from apps.sectors.selectors import changes_open
+from poolsite.filecoin.pledge import EPOCHS_IN_DAY, VESTING_DAYS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,12 @@ class PageData(CheckData):
     def has_devnet(self) -> bool:
         """Whether there is a devnet whose faults the viewer may set."""
         return self.viewer.is_operator and any(node.is_devnet for node in self.nodes)
+
+    @property
+    def vesting_text(self) -> str:
+        """In what time rewards and deposits vest: 180 days of 30 s epochs, less where epochs are shorter."""
+        epoch_s = DAY_S / EPOCHS_IN_DAY if self.network is None else self.network.epoch_s
+        return plural(round(VESTING_DAYS * EPOCHS_IN_DAY * epoch_s / DAY_S), "day")
 
     def deadlines_of(self, miner: Miner) -> Sequence[Deadline]:
         """One miner's deadlines in their order."""

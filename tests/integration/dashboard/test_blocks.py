@@ -64,7 +64,7 @@ def test_the_page_shows_rounds_luck_and_wins(won):
     text = signed_in("ann").get("/blocks/").content.decode()
 
     assert "1 block included, 1 win lost." in text
-    assert "4.0000 FIL in 24 hours, 3.0000 FIL of it vests" in text
+    assert "4.0000 FIL in 24 hours, 3.0000 FIL of it vests over 6 days." in text, "epochs of one second"
     assert "epoch 11: proof timeout: no answer in time" in text
     assert "epoch 10: no win" in text
     assert "2 wins, 0.8 expected" in text
@@ -114,6 +114,13 @@ def test_whoever_sees_a_miner_sees_its_lease_in_f3(won):
     F3Lease.objects.filter(pk=lease.pk).update(instance=90, reason="not yet ready", failing_since=now())
     text = signed_in("ann").get("/blocks/").content.decode()
     assert "no node votes for it: not yet ready" in text
+
+    cache.set(KEY, {"http://one": F3Participation(is_running=False)}, 60)
+    F3Lease.objects.filter(pk=lease.pk).update(instance=79, reason="", failing_since=None)
+    text = signed_in("ann").get("/blocks/").content.decode()
+    assert "a node will vote for it until instance 82, once F3 runs there" in text
+    cache.clear()
+    F3Lease.objects.update(reason="not yet ready", failing_since=now())
 
     F3Lease.objects.update(instance=79, looked_at=now() - timedelta(minutes=3))
     text = signed_in("ann").get("/blocks/").content.decode()

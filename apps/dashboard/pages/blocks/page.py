@@ -270,7 +270,9 @@ def day_verdict(data: PageData) -> Verdict:
     reward, locked = rewards_since(data.miners, since=since)
     brought, vests = map(formatting.amount_text, (reward, locked))
     lost = say("{wins} lost").format(wins=plural(counts.lost, "win")) if counts.lost else "none lost"
-    rest = say("{brought} in 24 hours, {vests} of it vests in 180 days.").format(brought=brought, vests=vests)
+    rest = say("{brought} in 24 hours, {vests} of it vests over {span}.").format(
+        brought=brought, vests=vests, span=data.vesting_text
+    )
     return Verdict(
         say("{blocks} included, {lost}.").format(blocks=plural(counts.included, "block"), lost=lost), rest
     )
@@ -283,6 +285,7 @@ def course_of(data: PageData) -> dict[str, Any]:
     rewards = rewards_by_day(miners, since=data.at - timedelta(days=VESTING_DAYS))
     epoch_s = 30.0 if data.network is None else data.network.epoch_s
     return {
+        "vesting_span": data.vesting_text,
         "luck": luck_course(spans, now_s=now_s),
         "rewards": reward_columns(spans, now_s=now_s),
         "vesting": vesting_area(rewards, now_s=now_s, epoch_s=epoch_s),
@@ -291,22 +294,27 @@ def course_of(data: PageData) -> dict[str, Any]:
 
 def finality_facts(data: PageData) -> list[Fact]:
     """List who votes for each miner in F3; for the operator, who knows the nodes, also what each says."""
-    shown = data.f3_leases[:STRIPS_MAX]
-    leases = [Fact(miner_name(lease.miner), lease_text(lease, data.at)) for lease in shown]
+    shown, said = data.f3_leases[:STRIPS_MAX], f3_read()
+    runs = not said or any(one.is_running for one in said.values())
+    leases = [Fact(miner_name(lease.miner), lease_text(lease, data.at, runs=runs)) for lease in shown]
     if not data.viewer.is_operator:
         return leases
     names = {str(miner.actor_id): miner.name or miner.address for miner in data.miners}
-    return [*leases, *(Fact(node, finality_text(one, names)) for node, one in f3_read().items())]
+    return [*leases, *(Fact(node, finality_text(one, names)) for node, one in said.items())]
 
 
-def lease_text(lease: F3Lease, now: datetime) -> str:
-    """Return one miner's lease in F3 in words."""
+def lease_text(lease: F3Lease, now: datetime, *, runs: bool = True) -> str:
+    """Return one miner's lease in F3 in words; `runs`: some node is in F3 already."""
     until, instance = formatting.whole(lease.ends), formatting.whole(lease.instance)
     why = lease.reason
     if lease.runs_at(now):
         later = say("; it could not be renewed: {reason}").format(reason=why) if why else ""
         if why and lease.failing_since is None:
             later = say("; no other is asked for: {reason}").format(reason=why)
+        if not runs:
+            return say("a node will vote for it until instance {until}, once F3 runs there{later}").format(
+                until=until, later=later
+            )
         return say("a node votes for it until instance {until}, now {instance}{later}").format(
             until=until, instance=instance, later=later
         )
@@ -331,7 +339,7 @@ def finality_text(said: F3Participation, names: dict[str, str]) -> str:
     part = (
         say("takes part for {own}").format(own=", ".join(own))
         if own
-        else "takes part for none of these miners"
+        else say("takes part for none of these miners")
     )
     final = (
         ""

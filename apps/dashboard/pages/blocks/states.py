@@ -38,4 +38,5 @@ STEP_WORDS: Final = {
     "wait": "wait for the block's time",
     "submit": "submission",
     "verify": "check of the proof",
+    "node_key": "the node's way to the worker's key",
 }

@@ -88,7 +88,8 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
     wish = wish_of(form)
     network = network_current()
     plan = creation_plan(wish, principal=viewer, tenant=tenant, client=chain_client(), network=network)
-    held = {row.address: row for row in PageData(viewer).wallets}
+    data = PageData(viewer)
+    held = {row.address: row for row in data.wallets}
     facts = [
         ("Name", wish.name),
         ("Tenant", tenant.name),
@@ -97,7 +98,9 @@ def review_page(request: HttpRequest, viewer: Principal, form: dict[str, str]) -
         ("Sector size", " ".join(formatting.size(wish.sector_size))),
         (
             "Deposit from the owner",
-            gettext("{deposit}, vests to the miner over 180 days").format(deposit=fil_format(plan.deposit)),
+            gettext("{deposit}, vests to the miner over {span}").format(
+                deposit=fil_format(plan.deposit), span=data.vesting_text
+            ),
         ),
     ]
     if plan.worker_fund:
@@ -225,6 +228,7 @@ def choices_of(viewer: Principal, form: dict[str, str]) -> dict[str, Any]:
         "workers": picker(viewer, "worker", value=form["worker"]),
         "sizes": [{"bytes": size, "label": " ".join(formatting.size(size))} for size in sorted(sizes)],
         "deposit": deposit,
+        "span": data.vesting_text,
         "may_import": viewer.is_operator and viewer.may("admin"),
     }
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 
 from apps.blocks.warm_up import warm_up
 from apps.blocks.winners import winners_count
+from apps.chain.client import ChainClient
+from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue
 from apps.gateway.errors import NoAnswer, SignerAway
 from apps.users.principals import SYSTEM
@@ -71,8 +74,6 @@ def sector(signing):
 
 def test_a_warm_up_goes_the_whole_way(signing, sector, monkeypatch):
     def prove(requests: Any, **_: Any) -> Any:
-        import base64
-
         proof = sector.winning_post(seed_of(requests[0].payload))
         return [[{"PoStProof": sector.winning_proof, "ProofBytes": base64.b64encode(proof).decode()}]]
 
@@ -81,7 +82,29 @@ def test_a_warm_up_goes_the_whole_way(signing, sector, monkeypatch):
     done = warm_up(signing.miner, viewer=SYSTEM)
 
     assert (done.failed, done.reason) == ("", "")
-    assert [name for name, _ in done.steps] == ["base_info", "election", "proof", "verify"]
+    assert [name for name, _ in done.steps] == ["base_info", "election", "proof", "verify", "node_key"]
+
+
+@pytest.mark.parametrize("has_key", [True, False])
+def test_a_warm_up_asks_lotus_for_the_workers_key(signing, sector, monkeypatch, has_key):
+    def prove(requests: Any, **_: Any) -> Any:
+        proof = sector.winning_post(seed_of(requests[0].payload))
+        return [[{"PoStProof": sector.winning_proof, "ProofBytes": base64.b64encode(proof).decode()}]]
+
+    call = ChainClient.call
+
+    def lotus(client: ChainClient, method: str, *params: Any) -> Any:
+        if method == "MpoolSelects":
+            raise NodeRefused(-32601, "method 'Filecoin.MpoolSelects' not found")
+        return has_key if method == "WalletHas" else call(client, method, *params)
+
+    monkeypatch.setattr("apps.blocks.warm_up.requests_send", prove)
+    monkeypatch.setattr(ChainClient, "call", lotus)
+
+    done = warm_up(signing.miner, viewer=SYSTEM)
+
+    assert done.failed == ("" if has_key else "node_key")
+    assert has_key or "remote wallet" in done.reason
 
 
 def test_a_warm_up_names_the_step_that_fails(signing, sector, monkeypatch):
