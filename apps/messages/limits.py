@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SETTINGS: Final = ("max_fee", "gas_fee_cap", "base_fee")
 """Of fee rules; the first level that names one decides."""
+QUOTA: Final = "quota"
+"""Messages of a sender that are in flight at most."""
 GUARD_SETTINGS: Final = ("max_fee", "daily_budget", "hold_base_fee")
 FEE_WAITS: Final = (Wait.FEE_LIMIT, Wait.FEE_CAP)
 
@@ -35,9 +37,9 @@ class Limit:
     level: str
     """message, sender, method, pool; of a gas guard: tenant or, for all tenants, guard."""
     setting: str
-    """max_fee, gas_fee_cap, base_fee (gate), daily_budget or hold_base_fee."""
+    """max_fee, gas_fee_cap, base_fee (gate), quota (in flight), daily_budget or hold_base_fee."""
     value: int
-    """attoFIL"""
+    """attoFIL; of a quota messages."""
     target: str = ""
     """What the limit is set on: the sender's address, code and method, or the guard's id."""
     binds: bool = False
@@ -79,8 +81,8 @@ def _rule_limits(message: Message) -> Iterator[Limit]:
         (SENDER, sender, message.from_addr),
         (METHOD, method, f"{method.code} {method.method}" if method else ""),
         (POOL, shared_rules(), ""),
-    ]
-    for setting in SETTINGS:
+    ]  # of these the sender and the pool have a quota
+    for setting in (*SETTINGS, QUOTA):
         is_first = True
         for level, row, target in levels:
             value = int(getattr(row, setting, 0) or 0)
@@ -129,6 +131,7 @@ def _blocking(limits: Sequence[Limit], reason: Wait, *, head: Head | None) -> Li
         return cap if cap is not None and cap.value < needed else binding.get("max_fee")
     settings = {
         Wait.BASE_FEE_GATE: "base_fee",
+        Wait.QUOTA: QUOTA,
         Wait.HELD: "hold_base_fee",
         Wait.DAILY_BUDGET: "daily_budget",
     }

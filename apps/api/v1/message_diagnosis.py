@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.views import PoolView
 from apps.chain.selectors import head_current
 from apps.messages.diagnosis import message_diagnose, message_remedies
-from apps.messages.limits import message_limits
+from apps.messages.limits import GUARD_SETTINGS, QUOTA, SETTINGS, message_limits
 from apps.messages.selectors import message_get
 from apps.messages.services.fees import LEVELS, WHERE
 
@@ -31,10 +31,8 @@ class LimitOutput(serializers.Serializer[Any]):
     """One limit that is set for a message."""
 
     level = serializers.ChoiceField(choices=list(LEVELS))
-    setting = serializers.ChoiceField(
-        choices=["max_fee", "gas_fee_cap", "base_fee", "daily_budget", "hold_base_fee"]
-    )
-    value = serializers.CharField(help_text="attoFIL")
+    setting = serializers.ChoiceField(choices=[*SETTINGS, QUOTA, *GUARD_SETTINGS[1:]])
+    value = serializers.CharField(help_text="attoFIL; of a quota messages in flight")
     target = serializers.CharField(help_text="sender, code and method, or guard that it is set on")
     binds = serializers.BooleanField(help_text="no other level's limit goes before it")
     blocks = serializers.BooleanField(help_text="the message waits because of it")

@@ -9,10 +9,11 @@ from django.urls import reverse
 from django.utils.translation import gettext
 
 from apps.core import formatting
+from apps.core.formatting import plural
 from apps.dashboard.cards import Check
 from apps.dashboard.pages.messages.listing import URGENT_WAITS, USUAL_WAITS
 from apps.messages.diagnosis import message_diagnose, message_remedies
-from apps.messages.limits import message_limits
+from apps.messages.limits import QUOTA, message_limits
 from apps.messages.selectors.stuck import LATE_EPOCHS
 from apps.messages.services.fees import LEVELS, MESSAGE, METHOD, SENDER, WHERE
 from apps.messages.states import MessageState, Wait
@@ -152,6 +153,7 @@ LIMITS: Final[dict[str, str]] = {
     "max_fee": "max fee",
     "gas_fee_cap": "fee cap",
     "base_fee": "base fee gate",
+    QUOTA: "quota in flight",
     "daily_budget": "daily budget",
     "hold_base_fee": "hold above base fee",
 }
@@ -162,12 +164,19 @@ IN_FIL: Final = ("max_fee", "daily_budget")
 def limit_checks(message: Message, diagnosis: Diagnosis, data: PageData) -> Iterable[Check]:
     """Lay out every limit that is set for a message, which one holds, and where it is changed."""
     for limit in message_limits(message, reason=diagnosis.reason, head=data.head):
-        value = fil_format(limit.value) if limit.setting in IN_FIL else formatting.fee_text(limit.value)
+        value = limit_text(limit)
         tone, word = ("ok", "in force") if limit.binds else ("idle", "not used")
         if limit.blocks:
             tone, word, value = "bad", "blocks", f"{value}. {WHERE[limit.level]}"
         what = f"{LEVELS[limit.level]} {LIMITS[limit.setting]}"
         yield Check(what, value, tone, word, limit_href(limit, message, data))
+
+
+def limit_text(limit: Limit) -> str:
+    """Return a limit's value with its unit."""
+    if limit.setting == QUOTA:
+        return plural(limit.value, "message")
+    return fil_format(limit.value) if limit.setting in IN_FIL else formatting.fee_text(limit.value)
 
 
 def limit_href(limit: Limit, message: Message, data: PageData) -> str:

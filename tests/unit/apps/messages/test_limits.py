@@ -98,14 +98,32 @@ def test_every_level_has_its_row(pool: Pool) -> None:
         ("guard", "max_fee"): FIL,
         ("sender", "gas_fee_cap"): 10**9,
         ("pool", "base_fee"): 500,
+        ("pool", "quota"): 20,
         ("guard", "daily_budget"): FIL,
     }
     assert {place for place, one in found.items() if one.binds} == {
         ("message", "max_fee"),
         ("sender", "gas_fee_cap"),
         ("pool", "base_fee"),
+        ("pool", "quota"),
         ("guard", "daily_budget"),
     }
+
+
+def test_quota_of_messages_in_flight_is_a_limit_of_sender_and_pool(pool: Pool) -> None:
+    address = pool.address()
+    for name in ("one", "two"):
+        pool.push(name, address)
+    sender_set(principal=SYSTEM, address=address, quota=1)
+    pool.choose()
+
+    found = limits(pool, "two")
+
+    sender, shared = found["sender", "quota"], found["pool", "quota"]
+    assert pool.row("two").wait in ("", Wait.QUOTA)
+    assert (sender.value, sender.target, sender.binds, sender.blocks) == (1, address, True, True)
+    assert (shared.value, shared.binds, shared.blocks) == (20, False, False)
+    assert not limits(pool, "one")["sender", "quota"].blocks
 
 
 def test_closed_gate_blocks(pool: Pool) -> None:
