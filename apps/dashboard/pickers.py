@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
+from django.utils.http import urlencode
 
 from apps.core import formatting
-from apps.miners.selectors import miners_visible
+from apps.miners.selectors import miner_principal, miners_visible
 from apps.miners.states import MinerState
 from apps.users.selectors import tenants_visible
 from apps.wallets.selectors import wallets_visible
-from poolsite.filecoin.keys import KEY_BLS
+from poolsite.filecoin.keys import KEY_BLS, KEY_SECP256K1
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from apps.miners.models import Miner
     from apps.users.principals import Principal
@@ -52,6 +53,13 @@ class Picker:
     """How the value is known that the form has already; empty for none."""
     omit: str
     """A value that does not fit, such as the tenant that has the miner already."""
+    of: str = ""
+    """The miner whose tenant's wallets are offered; empty: the viewer's own."""
+
+    @property
+    def narrowed(self) -> str:
+        """What a search leaves out, as a part of its query."""
+        return urlencode({"omit": self.omit, "of": self.of})
 
 
 def tenant_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
@@ -75,17 +83,36 @@ def miner_label(miner: Miner) -> str:
     return f"{miner.name} {miner.address} ({miner.tenant.name})".strip()
 
 
-def wallet_choices(viewer: Principal, text: str, limit: int, *, key_type: str = "") -> list[Choice]:
+def wallet_choices(
+    viewer: Principal, text: str, limit: int, *, key_types: Collection[str] = (), is_on_chain: bool = False
+) -> list[Choice]:
     """Return wallets with their balances, by name or address."""
     rows = wallets_visible(viewer).filter(Q(label__icontains=text) | Q(address__icontains=text))
-    if key_type:
-        rows = rows.filter(key_type=key_type)
+    if key_types:
+        rows = rows.filter(key_type__in=key_types)
+    if is_on_chain:
+        rows = rows.exclude(actor_id=None)
     return [Choice(row.address, wallet_choice(row, viewer=viewer)) for row in rows[:limit]]
 
 
 def worker_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
     """Return wallets that the chain takes as workers."""
-    return wallet_choices(viewer, text, limit, key_type=KEY_BLS)
+    return wallet_choices(viewer, text, limit, key_types=(KEY_BLS,))
+
+
+def owner_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return wallets that may become the owner of a miner: the chain knows them."""
+    return wallet_choices(viewer, text, limit, is_on_chain=True)
+
+
+def next_worker_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return wallets that may become the worker of a miner that exists."""
+    return wallet_choices(viewer, text, limit, key_types=(KEY_BLS,), is_on_chain=True)
+
+
+def control_choices(viewer: Principal, text: str, limit: int) -> list[Choice]:
+    """Return wallets that may become control addresses."""
+    return wallet_choices(viewer, text, limit, key_types=(KEY_BLS, KEY_SECP256K1), is_on_chain=True)
 
 
 SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
@@ -93,6 +120,9 @@ SOURCES: Final[dict[str, Callable[[Principal, str, int], list[Choice]]]] = {
     "miner": miner_choices,
     "wallet": wallet_choices,
     "worker": worker_choices,
+    "owner": owner_choices,
+    "next-worker": next_worker_choices,
+    "control": control_choices,
 }
 
 
@@ -110,12 +140,16 @@ def chosen_label(viewer: Principal, kind: str, value: str) -> str:
     return next((choice.label for choice in found if choice.value == value), "")
 
 
-def picker(viewer: Principal, kind: str, *, value: str = "", omit: str = "") -> Picker:
-    """Return the field for a form that has this value already."""
+def picker(
+    viewer: Principal, kind: str, *, value: str = "", omit: str = "", of: Miner | None = None
+) -> Picker:
+    """Return the field for a form that has this value already; with `of` for a miner of another tenant."""
+    if of is not None:
+        viewer = miner_principal(of)
     found = [choice for choice in SOURCES[kind](viewer, "", HANDFUL + 2) if choice.value != omit]
     is_searched = len(found) > HANDFUL
     label = chosen_label(viewer, kind, value) if is_searched else ""
-    return Picker(kind, tuple(found[:HANDFUL]), is_searched, label, omit)
+    return Picker(kind, tuple(found[:HANDFUL]), is_searched, label, omit, "" if of is None else of.address)
 
 
 def wallet_choice(wallet: Wallet, *, viewer: Principal) -> str:

@@ -13,6 +13,8 @@ from django.views.decorators.http import require_safe
 
 from apps.dashboard.pickers import SOURCES, suggested
 from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import miner_get, miner_principal
+from apps.miners.services.address_changes import may_change
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -27,6 +29,11 @@ def suggest(request: HttpRequest, viewer: Principal, kind: str, field: str) -> H
     """Return the suggestions for one field, and how what it holds is known; the field sends its own value."""
     if kind not in SOURCES or not FIELD_ID.fullmatch(field):
         raise Http404
+    if of := request.GET.get("of", ""):
+        miner = miner_get(viewer, of)
+        if not may_change(viewer, miner):
+            raise Http404
+        viewer = miner_principal(miner)
     text = request.GET.get(request.GET.get("name", ""), "").strip()
     choices = suggested(viewer, kind, text, omit=request.GET.get("omit", ""))
     chosen = next((choice.label for choice in choices if choice.value == text), "")

@@ -101,6 +101,8 @@ class ChangePlan:
     run: DryRun
     says: str
     """What it changes, in words."""
+    was: str
+    """What the chain has now of it, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +177,24 @@ def change_plan(
         kind="address_change",
     )
     run = message_dry_run(item, principal=miner_principal(miner), client=client, head=head)
-    return ChangePlan(item, run, says)
+    return ChangePlan(item, run, says, _present_text(request.change, now))
+
+
+def _present_text(change: str, now: MinerAddresses) -> str:
+    """Return what the chain has now of what a change is about."""
+    if change == AddressChange.CONTROL:
+        return _control_text(now.control)
+    if change in (AddressChange.WORKER, AddressChange.WORKER_CONFIRM):
+        return gettext("worker {worker}").format(worker=now.worker)
+    if change in (AddressChange.OWNER, AddressChange.OWNER_CONFIRM):
+        return gettext("owner {owner}").format(owner=now.owner)
+    return gettext("beneficiary {beneficiary}").format(beneficiary=now.beneficiary)
+
+
+def _control_text(addresses: Sequence[object]) -> str:
+    """Return control addresses in words."""
+    named = ", ".join(map(str, addresses)) or gettext("none")
+    return gettext("control addresses: {named}").format(named=named)
 
 
 def change_push(
@@ -208,8 +227,13 @@ def change_push(
         params=item.params,
         kind=item.kind,
     )
-    after = {"change": request.change, "says": plan.says, "message": str(message.pk)}
-    audit_record(principal=principal, action="miner.address-change", target=miner.address, after=after)
+    audit_record(
+        principal=principal,
+        action="miner.address-change",
+        target=miner.address,
+        before={"addresses": plan.was},
+        after={"addresses": plan.says, "change": request.change, "message": str(message.pk)},
+    )
     return SentChange(message, plan)
 
 
@@ -294,10 +318,7 @@ def _control_change(
         )
     control = _ids(request.addresses, client=client)
     params = ChangeWorkerAddressParams(address_parse(now.worker), control)
-    says = gettext("control addresses: {control}").format(
-        control=", ".join(map(str, control)) or gettext("none")
-    )
-    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), says
+    return now.owner, Method.CHANGE_WORKER_ADDRESS, to_cbor(params), _control_text(control)
 
 
 def _worker_change(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from django.test import Client
 from apps.messages.models import Message
 from apps.messages.services.push import message_push
 from apps.users.models import AuditEntry
+from apps.wallets.models import Wallet
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (
     ChangeBeneficiaryParams,
@@ -212,6 +214,74 @@ def test_page_shows_the_epoch_asks_with_the_price_and_sends(info: dict[str, Any]
     assert browser.post("/miners/f02001/addresses/", {**form, "sure": "yes"}).status_code == 302
 
     assert pushed().method == Method.CHANGE_WORKER_ADDRESS
+
+
+def card_of(page: str, change: str) -> str:
+    return page[page.index(f'id="h-{change}"') :].partition("</section>")[0]
+
+
+def test_page_offers_wallets_that_fit_with_their_balances(info: dict[str, Any]) -> None:
+    """Of the miner's tenant, on chain, of the right kind; whoever looks."""
+    people.person("ann"), people.operator_person()
+    Wallet.objects.update(balance=7 * factories.FIL)
+    for number, (key, address) in enumerate(IDS.items()):
+        Wallet.objects.filter(address=key).update(label=f"w{number}", actor_id=int(address[2:]))
+    factories.wallet(factories.bls(5), label="not on chain", actor_id=None)
+    factories.wallet(factories.bls(6), label="theirs", of="bob", actor_id=106)
+    info["ControlAddresses"] = ["f0104", "f0999"]
+
+    for who in ("ann", "olga"):
+        page = text_of(signed_in(who).get("/miners/f02001/addresses/"))
+
+        worker, owner = card_of(page, "worker"), card_of(page, "owner")
+        assert re.search(rf'<option value="{NEW}"\s*>\s*w2 ', worker)
+        assert "7.0000 FIL" in worker
+        assert not any(one in worker for one in (SECP, WORKER)), (
+            "neither another kind of key nor the present one"
+        )
+        assert all(f'<option value="{one}">' in owner for one in (NEW, SECP, OWNER))
+        assert 'list="owner-address-list"' in owner, "other addresses are taken, too"
+        assert "not on chain" not in page
+        assert "theirs" not in page
+        control = card_of(page, "control")
+        assert re.search(r'value="f0104"\s+checked', control)
+        assert "f0104, w3 " in control
+        assert "f0999, no wallet of the pool" in control
+        assert re.search(rf'value="{NEW}"\s*>', control), "offered, and not ticked"
+        assert f'value="{SECP}"' not in control, "it is there already, as f0104"
+
+
+def test_many_wallets_are_searched_among_those_that_fit(info: dict[str, Any]) -> None:
+    people.person("ann"), people.operator_person(), people.person("ben", of="bob")
+    for number in range(20, 34):
+        factories.wallet(factories.bls(number), label=f"w{number}", actor_id=number)
+    factories.wallet(factories.bls(40), label="w21 theirs", of="bob", actor_id=40)
+
+    card = card_of(text_of(signed_in("olga").get("/miners/f02001/addresses/")), "control")
+    assert 'list="control-address-list"' in card
+    assert "of=f02001" in card
+    asked = {"name": "addresses", "addresses": "w21", "of": "f02001"}
+    found = text_of(signed_in("olga").get("/pick/control/control-address/", asked))
+
+    assert found.count("<option") == 1
+    assert factories.bls(21) in found
+    assert signed_in("ben").get("/pick/control/control-address/", asked).status_code == 404
+
+
+def test_ticked_control_addresses_go_with_the_one_that_is_added(info: dict[str, Any]) -> None:
+    people.person("ann")
+    info["ControlAddresses"] = ["f0104"]
+    form = {"change": "control", "addresses": ["f0104", NEW], "key": "abc"}
+
+    asked = text_of(signed_in("ann").post("/miners/f02001/addresses/", form))
+
+    assert "control addresses: f0104, f0103" in asked
+    kept = re.search(r'name="addresses" value="([^"]*)"', asked)
+    assert kept is not None
+    sent = {**form, "addresses": kept.group(1), "sure": "yes"}
+    assert signed_in("ann").post("/miners/f02001/addresses/", sent).status_code == 302
+    params = from_cbor(ChangeWorkerAddressParams, bytes(pushed().params))
+    assert params.new_control_addrs == (id_address(104), id_address(103))
 
 
 def test_page_keeps_a_refusal_and_strangers_out(info: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_con
 from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pickers import picker, wallet_choice
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.states import MessageState
@@ -36,9 +37,10 @@ from apps.miners.states import AddressChange
 from poolsite.wire.proposals import address_changes_rule, rule_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from apps.chain.models import Head
+    from apps.dashboard.pickers import Picker
     from apps.messages.services.dry_run import DryRun
     from apps.miners.address_messages import AddressMessage
     from apps.miners.models import Miner
@@ -77,6 +79,15 @@ class WayRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ControlRow:
+    """An address that may be a control address."""
+
+    value: str
+    label: str
+    is_chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeCard:
     """The form of one change."""
 
@@ -84,12 +95,20 @@ class ChangeCard:
     label: str
     help: str
     value: str
-    """The addresses typed into it, if this one was refused."""
+    """The address in it, if this one was refused."""
+    picker: Picker
+    present: tuple[ControlRow, ...] = ()
+    """Control addresses that can be kept."""
 
     @property
-    def is_required(self) -> bool:
-        """Return whether it needs an address: a miner may be without control addresses."""
-        return self.change != AddressChange.CONTROL
+    def is_list(self) -> bool:
+        """Return whether it names all addresses at once: those that are kept, and more."""
+        return self.change == AddressChange.CONTROL
+
+    @property
+    def takes_others(self) -> bool:
+        """Return whether an address fits that no signer of the tenant's has."""
+        return self.change in (AddressChange.OWNER, AddressChange.BENEFICIARY)
 
     @property
     def has_term(self) -> bool:
@@ -179,37 +198,80 @@ def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
         yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))
 
 
-def change_cards(form: AddressForm) -> Iterable[ChangeCard]:
-    """Return the forms of the changes that a person begins; what was typed stays in its own."""
+def change_cards(
+    form: AddressForm, now: MinerAddresses, miner: Miner, data: PageData
+) -> Iterable[ChangeCard]:
+    """Return the forms of the changes that a person begins; what was chosen stays in its own."""
     typed = form.typed
-    for change, label, text in (
+    for change, kind, label, text in (
         (
             AddressChange.CONTROL,
-            _("All of them"),
-            _("Up to ten; they replace those above at once. Empty removes all."),
+            "control",
+            _("Add"),
+            _("Up to ten in all; what is not ticked is no control address any more."),
         ),
         (
             AddressChange.WORKER,
+            "next-worker",
             _("New worker"),
             _("A BLS key. The owner confirms it once the chain's delay has passed."),
         ),
         (
             AddressChange.OWNER,
+            "owner",
             _("New owner"),
             _("It must confirm with its key. The present owner withdraws a proposal."),
         ),
         (
             AddressChange.BENEFICIARY,
+            "owner",
             _("New beneficiary"),
             _("It and the present one must approve. The owner itself has neither quota nor end."),
         ),
     ):
-        yield ChangeCard(change, label, text, typed["addresses"] if typed["change"] == change else "")
+        chosen = typed["addresses"].split() if typed["change"] == change else []
+        value = next(iter(chosen), "")
+        omit = miner.worker if change == AddressChange.WORKER else ""
+        if change != AddressChange.CONTROL:
+            yield ChangeCard(
+                change, label, text, value, picker(data.viewer, kind, value=value, omit=omit, of=miner)
+            )
+            continue
+        offered = picker(data.viewer, kind, of=miner)
+        rows = control_rows(now, offered, data, chosen=chosen if typed["change"] == change else now.control)
+        shown = {row.value for row in rows}
+        yield ChangeCard(
+            change, label, text, " ".join(one for one in chosen if one not in shown), offered, rows
+        )
+
+
+def control_rows(
+    now: MinerAddresses, offered: Picker, data: PageData, *, chosen: Collection[str]
+) -> tuple[ControlRow, ...]:
+    """Return the present control addresses, and the wallets of a handful that may become some."""
+    held = {f"f0{row.actor_id}": row for row in data.wallets if row.actor_id is not None}
+    rows = [
+        ControlRow(
+            one,
+            f"{one}, {wallet_choice(held[one], viewer=data.viewer)}"
+            if one in held
+            else _("{one}, no wallet of the pool's").format(one=one),
+            one in chosen,
+        )
+        for one in now.control
+    ]
+    present = {str(held[one].address) for one in now.control if one in held}
+    more = () if offered.is_searched else offered.choices
+    rows += [
+        ControlRow(one.value, one.label, one.value in chosen) for one in more if one.value not in present
+    ]
+    return tuple(rows)
 
 
 def plan_facts(plan: ChangePlan) -> tuple[tuple[str, str], ...]:
     """Return what a change does and costs."""
     return (
+        (_("On chain now"), plan.was),
         (_("Change"), plan.says),
         (_("Sent by"), str(plan.item.from_)),
         *price_facts(plan.run),
@@ -284,11 +346,14 @@ def page_of(
     rows: list[AddressRow] = []
     pending: list[PendingRow] = []
     on_the_way: list[WayRow] = []
+    cards: list[ChangeCard] = []
+    can_change = may_change(viewer, miner)
     try:
         now = addresses_read(miner, client=chain_client())
         rows = list(address_rows(now))
         pending = list(pending_rows(now, height=head_required(data).height))
         on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
+        cards = list(change_cards(form, now, miner, data)) if can_change else []
     except DomainError as refusal:
         away = refusal.reason
     return page_render(
@@ -304,13 +369,13 @@ def page_of(
         rows=rows,
         pending=pending,
         on_the_way=on_the_way,
-        changes=change_cards(form),
+        changes=cards,
         away=away,
         wrong=wrong or form.why,
         form=form,
         key=new_key(),
         rule=rule_text(address_changes_rule(miner.address)),
-        may_change=may_change(viewer, miner) and not away,
+        may_change=can_change and not away,
     )
 
 
