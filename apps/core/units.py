@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from poolsite.filecoin.amounts import fil_format
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PREFIXES: Final = {"slots.": _("{value} slots")}
 FIL_NAMES: Final = ("max_fee", "daily_budget", "balance_min")
 """Amounts in attoFIL."""
 FEE_NAMES: Final = ("gas_fee_cap", "base_fee", "hold_base_fee", "base_fee_max")
 """attoFIL for a unit of gas."""
 SUFFIXES: Final = {
     "_per_s": _("{value} a second"),
+    "bytes_s": _("{value} bytes a second"),
     "_epochs": _("{value} epochs"),
+    "sectors_max": _("{value} sectors"),
+    "quota": _("{value} messages"),
+    "gas_over_estimation": _("{value} times"),
+    "gas_over_premium": _("{value} times"),
     "_bytes": _("{value} bytes"),
     "_percent": _("{value} per cent"),
     "_s": _("{value} s"),
@@ -32,5 +41,13 @@ def value_with_unit(name: str, value: object) -> str | None:
         return fil_format(int(str(value)))
     if name in FEE_NAMES:
         return gettext("{value} attoFIL per gas").format(value=value)
-    text = next((text for suffix, text in SUFFIXES.items() if name.endswith(suffix)), None)
-    return str(value) if text is None else str(text).format(value=value)
+    texts = (
+        *(text for suffix, text in SUFFIXES.items() if name.endswith(suffix)),
+        *(text for prefix, text in PREFIXES.items() if name.startswith(prefix)),
+    )
+    return str(texts[0]).format(value=value) if texts else str(value)
+
+
+def values_with_units(values: Mapping[str, object]) -> dict[str, str | None]:
+    """Return settings by name, each with its unit."""
+    return {name: value_with_unit(name, value) for name, value in values.items()}

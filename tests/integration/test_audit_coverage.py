@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -12,7 +13,8 @@ from django.urls import reverse
 from apps.api.access_table import endpoints
 from apps.core import clock
 from apps.dashboard.urls import urlpatterns as pages
-from apps.messages.models import ExtraNode
+from apps.messages.models import ExtraNode, Sender
+from apps.messages.states import SenderState
 from apps.sectors.services.steps import sector_stop
 from apps.users.models import AuditEntry
 from apps.users.services.grants import miner_grant
@@ -20,6 +22,8 @@ from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Register
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
+from tests.audit_routes import AUDITED, ELSEWHERE, PAGES_ELSEWHERE
+from tests.audit_rules import CHANGES, DOES, ENDS, MAKES, CheckedLines, complaint
 from tests.audit_world import World
 from tests.messaging import pool_world
 from tests.page_client import signed_in
@@ -38,7 +42,9 @@ SITE: Final = Path(__file__).parents[2]
 @pytest.fixture
 def world(client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     with pool_world(monkeypatch) as pool:
-        yield World(pool, client)
+        made = World(pool, client)
+        with CheckedLines():
+            yield made
 
 
 def wire(world: World, *, id: str = "new") -> Body:
@@ -145,6 +151,11 @@ def take_back(world: World) -> None:
     world.rpc("Message.UpdateMessageStateByID", "waiting", 1)
 
 
+def activate(world: World) -> None:
+    Sender.objects.filter(address=world.address).update(state=SenderState.FORBIDDEN)
+    world.rpc("Message.ActiveAddress", world.address)
+
+
 def node_delete(world: World) -> None:
     ExtraNode.objects.create(name="n", url="http://n")
     world.rpc("Message.DeleteNode", "n", by=world.operator)
@@ -161,7 +172,7 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
     "UpdateMessageStateByID": take_back,
     "UpdateAllFilledMessage": lambda w: w.rpc("Message.UpdateAllFilledMessage", by=w.operator),
     "ForbiddenAddress": lambda w: w.rpc("Message.ForbiddenAddress", w.address),
-    "ActiveAddress": lambda w: w.rpc("Message.ActiveAddress", w.address),
+    "ActiveAddress": activate,
     "DeleteAddress": lambda w: w.rpc("Message.DeleteAddress", w.address),
     "SetSelectMsgNum": lambda w: w.rpc("Message.SetSelectMsgNum", w.address, 9),
     "SetFeeParams": lambda w: w.rpc("Message.SetFeeParams", {"address": w.address, **FEES}),
@@ -174,90 +185,6 @@ RPC: Final[dict[str, Callable[[World], None]]] = {
     "SetLogLevel": lambda w: w.rpc("Message.SetLogLevel", "apps.messages", "info", by=w.operator),
 }
 """What each of the messager's methods does."""
-
-ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
-GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
-COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
-NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
-FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
-TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
-FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
-LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
-ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
-RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
-CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
-RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
-ELSEWHERE: Final = {
-    "POST tokens": "tests/unit/apps/api/test_accounts.py",
-    "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
-    "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
-    "POST workers:join": "tests/integration/dashboard/test_host_join.py",
-    "POST approvals": "tests/unit/apps/api/test_accounts.py",
-    "POST miners": "tests/integration/dashboard/test_miner_additions.py",
-    "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
-    "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
-    "POST miners/<str:address>/pieces": "tests/unit/apps/api/v1/test_pieces.py",
-    "POST miners/<str:address>/pieces:fetch": "tests/unit/apps/api/v1/test_pieces.py",
-    "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
-    "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
-    "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
-    "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
-    "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
-    "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",
-    "PATCH miners/<str:address>/proving": "tests/integration/dashboard/test_proving_settings.py",
-    "POST miners/<str:address>/adoptions": ADOPTIONS_TESTED,
-    "DELETE miners/<str:address>/adoptions/<str:uuid>": ADOPTIONS_TESTED,
-    "PUT miners/<str:address>/target": TARGETS_TESTED,
-    "DELETE miners/<str:address>/target": TARGETS_TESTED,
-    "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
-    "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
-    "PATCH miners/<str:address>/senders": "tests/integration/dashboard/test_miner_senders.py",
-    "POST miners/<str:address>/deadlines/<str:index>/compact": COMPACTION_TESTED,
-    "POST sector-records:import": "tests/unit/apps/sectors/test_sector_records.py",
-    "POST miners/<str:address>/batches/send": "tests/integration/dashboard/test_miner_batches.py",
-    "POST miners/<str:address>/pieces/seal": "tests/integration/dashboard/test_miner_batches.py",
-    "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
-    "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
-    "POST sectors/<str:uuid>/terminate": CHANGES_TESTED,
-    "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
-    "POST sector-changes": CHANGES_TESTED,
-    "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
-    "POST sectors/<str:uuid>/restore": RESTORE_TESTED,
-    "POST sectors/<str:uuid>/remove-files": FILES_TESTED,
-    "POST sectors:remove-files": FILES_TESTED,
-    "POST stores/<str:uuid>/findings:remove": LEFTOVERS_TESTED,
-    "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
-    "POST sectors:snap-up": "tests/integration/dashboard/test_snap_up_many.py",
-    "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
-    "POST sectors/<str:uuid>/snap-up/abort": RUNS_TESTED,
-    "POST sectors/<str:uuid>/rebuild": RUNS_TESTED,
-    "POST sectors/<str:uuid>/rebuild/retry": RUNS_TESTED,
-    "POST sectors/<str:uuid>/rebuild/abort": RUNS_TESTED,
-    "POST miners/<str:address>/roles": ROLES_TESTED,
-    "POST miners/<str:address>/roles:remove": ROLES_TESTED,
-    "POST miners/<str:address>/role-groups": GROUPS_TESTED,
-    "POST miners/<str:address>/role-groups:remove": GROUPS_TESTED,
-    "POST miners/<str:address>/roles:fail-over": ROLES_TESTED,
-    "POST miners/<str:address>/roles:combine": ROLES_TESTED,
-    "POST miners/<str:address>/roles:separate": ROLES_TESTED,
-    "POST miners/<str:address>/roles:test": "tests/unit/apps/sectors/test_pledge.py",
-    "POST miners/<str:address>/sector-numbers:allocate": NUMBERS_TESTED,
-    "POST miners/<str:address>/sector-numbers:reserve": NUMBERS_TESTED,
-    "POST miners/<str:address>/sector-numbers/<str:reservation>/release": NUMBERS_TESTED,
-    "POST miners/<str:address>/sector-numbers/<str:reservation>/use": NUMBERS_TESTED,
-    "POST miners/<str:address>/sectors/<str:number>/test": "tests/integration/dashboard/test_proving.py",
-    "POST miners/<str:address>/deadlines/<str:index>/dry-run": "tests/integration/dashboard/test_proving.py",
-    "POST miners/<str:address>/addresses": "tests/integration/dashboard/test_miner_addresses.py",
-    "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
-    "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
-    "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
-    "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
-    "POST chain/nodes/<str:key>/promote": "tests/unit/apps/api/v1/test_nodes.py",
-    "PUT wallets/<str:address>/policy": "tests/integration/gateway/test_policies.py",
-    "POST recovery": "tests/unit/apps/api/v1/test_recovery.py",
-    "DELETE recovery": "tests/unit/apps/api/v1/test_recovery.py",
-}
-"""Routes that need more than this world: the test that drives each and looks at the log."""
 
 HOSTS: Final = "a host's own report; each step stands in its sector's or proof's timeline"
 CHANGES_NOTHING: Final = {
@@ -400,29 +327,6 @@ PAGES: Final[dict[str, Callable[[World], None]]] = {
     "sender-settings": page("sender-settings", lambda w: w.address, quota="7"),
 }
 """What forms do to messages, sectors, hosts, wallets, senders and miners."""
-PAGES_ELSEWHERE: Final = {
-    "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
-    "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
-    "tests/integration/dashboard/test_host_join.py": r"host-join",
-    "tests/integration/dashboard/test_miner_additions.py": r"miner",
-    "tests/integration/dashboard/test_gas.py": r"gas",
-    "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",
-    "tests/unit/apps/chain/test_pool.py": r"chain",
-    "tests/integration/gateway/test_policies.py": r"policy",
-    "tests/unit/apps/sectors/test_pledge.py": r"pledge",
-    RUNS_TESTED: r"sectors?-(snap-up|rebuild|run)",
-    "tests/integration/dashboard/test_proving.py": r"proving",
-    "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
-    "tests/unit/apps/checks/test_alerts.py": r"alert",
-    FAILURES_TESTED: r"sectors-failures|sector-state-set",
-    FILES_TESTED: r"sectors-remove-files",
-    LEFTOVERS_TESTED: r"store-leftovers",
-    TARGETS_TESTED: r"miner-target",
-    ADOPTIONS_TESTED: r"miner-adopt",
-    RESTORE_TESTED: r"sector-restore",
-    CHANGES_TESTED: r"sectors-change|sector-change-cancel",
-}
-"""Pages whose forms go to services that these tests drive and look for in the log, by their names."""
 PAGES_WITHOUT: Final = {
     "sector-back": "the service of sector-retry, with a state",
     "theme": "colours of one's own pages",
@@ -501,5 +405,57 @@ def test_every_page_that_takes_a_form_is_driven_or_has_a_reason(world: World) ->
 
 
 def test_the_tests_elsewhere_look_at_the_log() -> None:
-    for place in {*ELSEWHERE.values(), *PAGES_ELSEWHERE}:
+    for place in AUDITED:
         assert "AuditEntry" in (SITE / place).read_text(), place
+
+
+ACTION: Final = re.compile(r"[a-z]+(\.[a-z_-]+)*")
+
+
+def actions_of_calls() -> set[str]:
+    """The actions that calls of `audit_record` and its like name as they stand."""
+    found: set[str] = set()
+    for path in (SITE / "apps").rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(call, ast.Call) or "audit" not in ast.unparse(call.func):
+                continue
+            given = [one.value for one in call.keywords if one.arg == "action"] + call.args[1:2]
+            for part in (one for value in given for one in ast.walk(value)):
+                if (
+                    isinstance(part, ast.Constant)
+                    and isinstance(part.value, str)
+                    and ACTION.fullmatch(part.value)
+                ):
+                    found.add(part.value)
+    return found
+
+
+def test_every_action_says_whether_it_changes_makes_or_ends_something() -> None:
+    groups = (CHANGES, ENDS, MAKES, DOES)
+    named = actions_of_calls()
+
+    assert len(named) > 90
+    assert named - frozenset().union(*groups) == set()
+    assert sum(len(one) for one in groups) == len(frozenset().union(*groups)), "each in one group"
+
+
+@pytest.mark.parametrize(
+    ("action", "before", "after", "wrong"),
+    [
+        ("worker.settings", {"slots.PC1": "1 slots"}, {"slots.PC1": "2 slots"}, ""),
+        ("worker.settings", {"slots.PC1": 1}, {"slots.PC1": 2}, "no unit with slots.PC1"),
+        ("worker.settings", None, {"slots.PC1": "2 slots"}, "nothing of what it was"),
+        ("worker.settings", {"slots.PC1": "2 slots"}, {}, "nothing of what it is"),
+        ("node.set", {"weight": 1}, {"weight": 1}, "what it is is what it was"),
+        ("node.set", {"weight": 1}, {"role": "PUSH"}, "no name in both"),
+        ("gas.guard.set", None, {"max_fee": "1 FIL"}, ""),
+        ("node.remove", None, None, "nothing of what it was"),
+        ("node.add", {}, {}, "nothing of what it is"),
+        ("login", None, {"tries": 3}, "no unit with tries"),
+        ("miner.transfer", {"tenant": "a"}, {"tenant": "b", "sectors": 3}, ""),
+    ],
+)
+def test_a_line_without_its_values_or_their_units_is_refused(
+    action: str, before: Any, after: Any, wrong: str
+) -> None:
+    assert complaint(action, before, after).endswith(wrong) if wrong else not complaint(action, before, after)

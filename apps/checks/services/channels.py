@@ -19,6 +19,7 @@ from kombu.exceptions import OperationalError as BrokerAway
 from apps.checks.models import AlertChannel, Notification
 from apps.checks.states import AlertEvent, ChannelKind
 from apps.core.errors import BadValue, Conflict, NotAllowed
+from apps.core.units import value_with_unit
 from apps.users.encryption import text_encrypt
 from apps.users.services.audit import audit_record
 
@@ -102,7 +103,8 @@ def channel_add(
         repeat_s=repeat_s,
         critical_only=critical_only,
     )
-    after = {"kind": kind, "repeat_s": repeat_s, "critical_only": critical_only}
+    repeated = value_with_unit("repeat_s", repeat_s)
+    after = {"kind": kind, "repeat_s": repeated, "critical_only": critical_only}
     audit_record(principal=principal, action="alerts.channel.add", target=row.name, before={}, after=after)
     return row
 
@@ -130,7 +132,7 @@ def channel_remove(*, principal: Principal, channel: AlertChannel) -> None:
         principal=principal,
         action="alerts.channel.remove",
         target=channel.name,
-        before={"kind": channel.kind, "repeat_s": channel.repeat_s},
+        before={"kind": channel.kind, "repeat_s": value_with_unit("repeat_s", channel.repeat_s)},
     )
     channel.delete()
 

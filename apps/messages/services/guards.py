@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
-from apps.core.units import value_with_unit
+from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage
 from apps.messages.models import AutoBumpRule, GasGuard
 from apps.messages.services.retry import retry_after_rule_change
@@ -108,7 +108,7 @@ def _shown(guard: GasGuard) -> dict[str, Any]:
         "kind": guard.kind,
         "actor": guard.actor,
         "method": guard.method,
-        **{name: value_with_unit(name, getattr(guard, name)) for name in (*AMOUNTS, "hold_epochs")},
+        **values_with_units({name: getattr(guard, name) for name in (*AMOUNTS, "hold_epochs")}),
     }
 
 
@@ -199,8 +199,8 @@ def auto_bump_set(
         principal=principal,
         action="gas.auto-bump.set",
         target=tenant.name,
-        before=None if old is None else {name: value_with_unit(name, getattr(old, name)) for name in values},
-        after={name: value_with_unit(name, value) for name, value in values.items()},
+        before=None if old is None else values_with_units({name: getattr(old, name) for name in values}),
+        after=values_with_units(values),
     )
     row, _ = AutoBumpRule.objects.update_or_create(tenant=tenant, defaults=values)
     publish(Change("guard", "auto-bump", tenant.pk))

@@ -13,7 +13,7 @@ from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed, NotFound
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
-from apps.core.units import value_with_unit
+from apps.core.units import values_with_units
 from apps.messages.errors import BadMessage, SenderNotFound, SenderShared
 from apps.messages.models import ActorRules, ExtraNode, Receiver, Sender, SharedRules
 from apps.messages.selectors import sender_may_set
@@ -150,10 +150,12 @@ def extra_node_save(
 @transaction.atomic
 def extra_node_delete(*, principal: Principal, name: str) -> None:
     """Stop publishing to a node.  Raises SenderNotFound if there is none of this name."""
-    deleted, _ = ExtraNode.objects.filter(name=name).delete()
-    if not deleted:
+    row = ExtraNode.objects.select_for_update().filter(name=name).first()
+    if row is None:
         raise SenderNotFound("record not found", field="name")
-    audit_record(principal=principal, action="node.extra.remove", target=name)
+    row.delete()
+    before = {"url": row.url, "type": row.node_type}
+    audit_record(principal=principal, action="node.extra.remove", target=name, before=before)
 
 
 def _unshared_check(principal: Principal, address: str) -> None:
@@ -165,7 +167,7 @@ def _unshared_check(principal: Principal, address: str) -> None:
 def _shown(row: FeeRules) -> dict[str, str | None]:
     """Return a row's settings for the audit log."""
     names = (*FEE_FIELDS, "quota", "state")
-    return {name: value_with_unit(name, getattr(row, name)) for name in names if hasattr(row, name)}
+    return values_with_units({name: getattr(row, name) for name in names if hasattr(row, name)})
 
 
 def _audited(

@@ -9,7 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
-from apps.core.units import value_with_unit
+from apps.core.units import values_with_units
 from apps.proving.models import ProvingSettings
 from apps.proving.policy import LIMITS
 from apps.users.services.audit import audit_record
@@ -53,8 +53,8 @@ def proving_settings_set(miner: Miner | None, values: Mapping[str, int | None], 
             principal=by,
             action="miner.proving" if miner else "pool.proving",
             target=str(miner or "pool"),
-            before={name: value_with_unit(name, before[name]) for name in changed},
-            after={name: value_with_unit(name, value) for name, value in changed.items()},
+            before=values_with_units({name: before[name] for name in changed}),
+            after=values_with_units(changed),
         )
         if miner is not None:
             publish(Change("miner", miner.pk, miner.tenant_id))

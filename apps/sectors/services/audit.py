@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from apps.core.units import values_with_units
 from apps.users.services.audit import audit_record
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def sector_state_fields(sector: Sector) -> dict[str, Any]:
 def settings_audit(by: Principal | None, row: SharedSettings, *, before: dict[str, int]) -> None:
     """Write down what somebody set for several hosts."""
     if by is not None:
-        audit_record(principal=by, action="settings.change", target=str(row), before=before, after=row.values)
+        was, now = values_with_units(before), values_with_units(row.values)
+        audit_record(principal=by, action="settings.change", target=str(row), before=was, after=now)
 
 
 def worker_audit(

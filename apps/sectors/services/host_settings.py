@@ -9,6 +9,7 @@ from django.utils.translation import gettext
 
 from apps.core import clock
 from apps.core.live import Change, publish
+from apps.core.units import values_with_units
 from apps.sectors.errors import BadSettings
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.host_selectors import shared_settings_of
@@ -90,7 +91,8 @@ def worker_settings_set(
     row = Worker.objects.select_for_update(of=("self",)).get(pk=worker.pk)
     before, row.settings = row.settings, overlaid(row.settings, values)
     row.save(update_fields=["settings", "updated_at"])
-    worker_audit(by, "worker.settings", row, before=before, after=row.settings)
+    was, now = values_with_units(before), values_with_units(row.settings)
+    worker_audit(by, "worker.settings", row, before=was, after=now)
     return settings_send(row, actor=actor)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from django.db import transaction
@@ -352,6 +352,14 @@ def proof_progress_store(job: Job, progress: Progress) -> None:
         Job.objects.filter(pk=job.pk).update(**facts)
 
 
+ORDERED: Final[dict[str, dict[str, bool]]] = {
+    Operation.PAUSE: {"paused": True},
+    Operation.RESUME: {"paused": False, "draining": False},
+    Operation.DRAIN: {"draining": True},
+}
+"""What a host is to be after a command."""
+
+
 @transaction.atomic
 def worker_command(
     worker: Worker, *, op: Operation, args: dict[str, str], actor: str, by: Principal | None = None
@@ -369,7 +377,8 @@ def worker_command(
     if op is Operation.UPGRADE and worker.version in WITHOUT_UPGRADE:
         raise UpgradeUnknown(worker.name, worker.version)
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=actor)
-    before = {"paused": worker.is_paused, "draining": worker.is_draining}
-    worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **args})
+    ordered = ORDERED.get(op, {})
+    before = {"paused": worker.is_paused, "draining": worker.is_draining} if ordered else None
+    worker_audit(by, f"worker.{op}", worker, before=before, after={"command": str(op), **ordered, **args})
     publish(Change("worker", worker.pk, worker.tenant_id))
     return command

@@ -158,8 +158,13 @@ def store_forget(store: Store, *, confirm: str, now: datetime, by: Principal) ->
     Sector.objects.filter(tenant_id=locked.tenant_id, store=locked.name).update(store="", lost_uid=locked.uid)
     Sector.objects.filter(pk__in=proving).update(files_lost_at=now)
     Sector.objects.filter(pk__in=list(rows)).update(updated_at=now)
-    facts = {"uid": locked.uid, "proving": lost.proving, "under_way": lost.under_way, "bytes": lost.size}
-    facts["moves"] = len(moves)
+    facts = {
+        "uid": locked.uid,
+        "proving": plural(lost.proving, "sector"),
+        "under_way": plural(lost.under_way, "sector"),
+        "size": gettext("{size} bytes").format(size=lost.size),
+        "moves": plural(len(moves), "move"),
+    }
     store_audit(by, "store.forget", locked.name, before=facts)
     uuid, tenant_id = str(locked.uuid), locked.tenant_id
     locked.delete()

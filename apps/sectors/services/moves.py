@@ -13,6 +13,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext
 
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
 from apps.sectors.errors import RunUnderWay, StoreRefused
@@ -161,7 +162,7 @@ def moves_cancel(source: Store, *, by: Principal, now: datetime) -> int:
     for row in ended:
         _end(row, why=gettext("its host is away"), now=now)
     if ended:
-        store_audit(by, "store.moves_cancel", source.name, before={"open": len(ended)})
+        store_audit(by, "store.moves_cancel", source.name, before={"open": plural(len(ended), "move")})
         publish(Change("store", str(source.uuid), source.tenant_id))
     return len(ended)
 

@@ -12,8 +12,10 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.core.units import value_with_unit
 from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.host_selectors import is_uuid, worker_is_away
@@ -109,7 +111,7 @@ def check_begin(
         queue=[] if sector is None else [[sector.pk, 0]],
         actor=by.actor,
     )
-    after = {"host": host.name, "sectors": total, "bytes_s": bytes_s}
+    after = {"host": host.name, "sectors": total, "bytes_s": value_with_unit("bytes_s", bytes_s)}
     if sector is not None:
         after["sector"] = f"{sector.miner} / {sector.number}"
     store_audit(by, "store.check", locked.name, after=after)
@@ -145,7 +147,8 @@ def check_cancel(check: StoreCheck, *, now: datetime, by: Principal) -> None:
     row = StoreCheck.objects.select_for_update(of=("self",)).select_related("store").get(pk=check.pk)
     if row.state != StoreCheckState.RUNNING:
         raise StoreRefused(gettext("the check has ended"))
-    store_audit(by, "store.check_cancel", row.store.name, before={"done": row.done, "of": row.total})
+    told = gettext("{done} of {sectors}").format(done=row.done, sectors=plural(row.total, "sector"))
+    store_audit(by, "store.check_cancel", row.store.name, before={"checked": told})
     _end(row, "CANCEL", now=now)
 
 

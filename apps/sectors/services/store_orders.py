@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue
 from apps.core.formatting import plural
 from apps.core.live import Change, publish
+from apps.core.units import values_with_units
 from apps.sectors.errors import StoreRefused
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.host_selectors import worker_is_away
@@ -27,6 +28,7 @@ from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import PATH_MAX, READABLE, WEIGHT_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from django.db.models import QuerySet
@@ -129,11 +131,10 @@ def store_change(
 ) -> WorkerCommand | None:
     """Save the labels, and order a host to write the rest into the mark.  Raises BadValue, StoreRefused."""
     rules = changes.rules()
-    before: dict[str, Any] = {name: store.rules.get(name) for name in rules if name != "read_only"}
     if changes.labels is not None:
         labels = _labels_read(changes.labels)
         if labels != store.labels:
-            before["labels"] = store.labels
+            before = {"labels": store.labels}
             store.labels = labels
             store.save(update_fields=["labels", "updated_at"])
             event_write(
@@ -154,7 +155,14 @@ def store_change(
                 store=store.name
             )
         )
-    return _order(host, Operation.SET_STORE, {"uid": store.uid, **rules}, by=by, target=store.name)
+    args, before = {"uid": store.uid, **rules}, _rules_shown(store, rules)
+    return _order(host, Operation.SET_STORE, args, by=by, target=store.name, before=before)
+
+
+def _rules_shown(store: Store, changed: Iterable[str]) -> dict[str, str | None]:
+    """Return what the store's mark said of these, as a host told it, with units."""
+    told = store.rules | {"read_only": "yes" if store.rules.get("is_read_only") else "no"}
+    return values_with_units({name: told.get(name) for name in changed})
 
 
 def _labels_read(labels: list[str]) -> list[str]:
@@ -170,13 +178,19 @@ def _labels_read(labels: list[str]) -> list[str]:
 
 
 def _order(
-    worker: Worker, op: Operation, args: dict[str, str], *, by: Principal, target: str
+    worker: Worker,
+    op: Operation,
+    args: dict[str, str],
+    *,
+    by: Principal,
+    target: str,
+    before: dict[str, str | None] | None = None,
 ) -> WorkerCommand:
     same = worker.commands.filter(op=op, args=args, done_at=None).first()
     if same is not None:  # a second click
         return same
     command = WorkerCommand.objects.create(worker=worker, op=op, args=args, actor=by.actor)
-    store_audit(by, f"store.{op}", target, after=args)
+    store_audit(by, f"store.{op}", target, before=before, after=values_with_units(args))
     publish(Change("worker", worker.pk, worker.tenant_id))
     publish(Change("store", "", worker.tenant_id))
     return command

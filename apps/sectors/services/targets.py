@@ -20,7 +20,7 @@ from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
 from apps.core.formatting import fee_text, fil, plural, size
 from apps.core.live import Change, publish
 from apps.core.locks import transaction_lock
-from apps.core.units import value_with_unit
+from apps.core.units import values_with_units
 from apps.messages.services.recovery.detect import restore_check
 from apps.miners.onchain import numbers_allocated
 from apps.miners.states import MinerState
@@ -141,7 +141,7 @@ def _values_check(given: dict[str, Any], miner: Miner) -> None:
 def _shown(row: SealTarget) -> dict[str, str | None]:
     """Return a target as the audit log keeps it."""
     values = {name: getattr(row, name) for name in FIELDS}
-    return {name: value_with_unit(name, value) for name, value in values.items() if value is not None}
+    return values_with_units({name: value for name, value in values.items() if value is not None})
 
 
 # Following

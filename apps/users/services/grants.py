@@ -98,6 +98,9 @@ def rate_limit_set(
     return row
 
 
-def rate_limit_delete(*, tenant: Tenant, limit_id: str) -> bool:
-    """Remove a limit.  False if there was none."""
-    return bool(RateLimit.objects.filter(tenant=tenant, uuid=limit_id).delete()[0])
+def rate_limit_delete(*, tenant: Tenant, limit_id: str) -> RateLimit | None:
+    """Remove a limit and return it; None if there was none."""
+    row = RateLimit.objects.filter(tenant=tenant, uuid=limit_id).first()
+    if row is not None:
+        RateLimit.objects.filter(pk=row.pk).delete()
+    return row

@@ -30,6 +30,7 @@ from apps.users.services.tenants import tenant_create, tenant_update
 from poolsite.filecoin.address import ID, BadAddress, address_parse, id_address
 
 if TYPE_CHECKING:
+    from apps.users.models import RateLimit
     from apps.users.principals import Principal
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,49}")
@@ -172,8 +173,14 @@ def tenant_rate_limit_set(
     if count < 1 or reset_ns < 1:
         raise BadValue(gettext("must be above 0"), field="capacity" if count < 1 else "seconds")
     row = rate_limit_set(tenant=tenant, capacity=count, reset_ns=reset_ns, service=service, api=api)
-    after = {"service": service, "api": api, "capacity": count, "reset_ns": reset_ns, "id": str(row.pk)}
-    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=after)
+    audit_record(principal=principal, action="ratelimit.set", target=tenant.name, after=limit_fields(row))
+
+
+def limit_fields(row: RateLimit) -> dict[str, str]:
+    """Return a rate limit for the audit log, with units."""
+    requests = gettext("{capacity} requests").format(capacity=row.capacity)
+    reset = f"{row.reset_ns / 10**9:g} s"
+    return {"service": row.service, "api": row.api, "capacity": requests, "reset": reset, "id": str(row.pk)}
 
 
 def number_read(text: str, *, field: str, most: int) -> Decimal:
@@ -192,9 +199,9 @@ def tenant_rate_limit_delete(*, principal: Principal, tenant: Tenant, key: str) 
     """Delete a rate limit.  Raises NotAllowed, NotFound."""
     tenants_manage_check(principal)
     try:
-        known = rate_limit_delete(tenant=tenant, limit_id=str(uuid.UUID(key)))
+        row = rate_limit_delete(tenant=tenant, limit_id=str(uuid.UUID(key)))
     except ValueError:
-        known = False
-    if not known:
+        row = None
+    if row is None:
         raise NotFound(gettext("there is no such rate"), field="key")
-    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before={"id": key})
+    audit_record(principal=principal, action="ratelimit.drop", target=tenant.name, before=limit_fields(row))

@@ -1,0 +1,115 @@
+"""Which file drives the routes that need more than a small pool, and looks at the audit log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+ROLES_TESTED: Final = "tests/unit/apps/sectors/test_roles.py"
+GROUPS_TESTED: Final = "tests/unit/apps/sectors/test_role_groups.py"
+COMPACTION_TESTED: Final = "tests/integration/dashboard/test_compaction.py"
+NUMBERS_TESTED: Final = "tests/unit/apps/sectors/test_reservations.py"
+FAILURES_TESTED: Final = "tests/integration/dashboard/test_failures.py"
+TARGETS_TESTED: Final = "tests/integration/sealing/test_targets.py"
+FILES_TESTED: Final = "tests/integration/sealing/test_file_removals.py"
+LEFTOVERS_TESTED: Final = "tests/integration/stores/test_store_scans.py"
+ADOPTIONS_TESTED: Final = "tests/integration/dashboard/test_adoptions.py"
+RESTORE_TESTED: Final = "tests/integration/dashboard/test_restore.py"
+CHANGES_TESTED: Final = "tests/integration/sealing/test_changes.py"
+RUNS_TESTED: Final = "tests/integration/sealing/test_snap_up.py"
+ELSEWHERE: Final = {
+    "POST tokens": "tests/unit/apps/api/test_accounts.py",
+    "DELETE tokens/<uuid:uuid>": "tests/unit/apps/api/test_accounts.py",
+    "POST join-tokens": "tests/integration/dashboard/test_host_join.py",
+    "POST workers:join": "tests/integration/dashboard/test_host_join.py",
+    "POST approvals": "tests/unit/apps/api/test_accounts.py",
+    "POST miners": "tests/integration/dashboard/test_miner_additions.py",
+    "POST miners/<str:address>/transfer": "tests/unit/apps/proving/test_transfer.py",
+    "POST miners/<str:address>/sectors": "tests/unit/apps/sectors/test_pledge.py",
+    "POST miners/<str:address>/pieces": "tests/unit/apps/api/v1/test_pieces.py",
+    "POST miners/<str:address>/pieces:fetch": "tests/unit/apps/api/v1/test_pieces.py",
+    "PATCH pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE pieces/uploads/<str:uuid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "PUT pieces/uploads/<str:uuid>/purpose": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE pieces/<str:piece_cid>": "tests/unit/apps/api/v1/test_pieces.py",
+    "DELETE sectors/<str:uuid>/unsealed": "tests/integration/sealing/test_pieces.py",
+    "PATCH proving/settings": "tests/integration/dashboard/test_proving_settings.py",
+    "PATCH miners/<str:address>/proving": "tests/integration/dashboard/test_proving_settings.py",
+    "POST miners/<str:address>/adoptions": ADOPTIONS_TESTED,
+    "DELETE miners/<str:address>/adoptions/<str:uuid>": ADOPTIONS_TESTED,
+    "PUT miners/<str:address>/target": TARGETS_TESTED,
+    "DELETE miners/<str:address>/target": TARGETS_TESTED,
+    "PATCH miners/<str:address>": "tests/integration/dashboard/test_miner_batches.py",
+    "PATCH miners/<str:address>/batches": "tests/integration/dashboard/test_miner_batches.py",
+    "PATCH miners/<str:address>/senders": "tests/integration/dashboard/test_miner_senders.py",
+    "POST miners/<str:address>/deadlines/<str:index>/compact": COMPACTION_TESTED,
+    "POST sector-records:import": "tests/unit/apps/sectors/test_sector_records.py",
+    "POST miners/<str:address>/batches/send": "tests/integration/dashboard/test_miner_batches.py",
+    "POST miners/<str:address>/pieces/seal": "tests/integration/dashboard/test_miner_batches.py",
+    "POST sector-failures/<str:fingerprint>/retry": FAILURES_TESTED,
+    "PUT sectors/<str:uuid>/state": FAILURES_TESTED,
+    "POST sectors/<str:uuid>/terminate": CHANGES_TESTED,
+    "POST sectors/<str:uuid>/extend": CHANGES_TESTED,
+    "POST sector-changes": CHANGES_TESTED,
+    "DELETE sector-changes/<str:uuid>": CHANGES_TESTED,
+    "POST sectors/<str:uuid>/restore": RESTORE_TESTED,
+    "POST sectors/<str:uuid>/remove-files": FILES_TESTED,
+    "POST sectors:remove-files": FILES_TESTED,
+    "POST stores/<str:uuid>/findings:remove": LEFTOVERS_TESTED,
+    "POST sectors/<str:uuid>/snap-up": RUNS_TESTED,
+    "POST sectors:snap-up": "tests/integration/dashboard/test_snap_up_many.py",
+    "POST sectors/<str:uuid>/snap-up/retry": RUNS_TESTED,
+    "POST sectors/<str:uuid>/snap-up/abort": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild/retry": RUNS_TESTED,
+    "POST sectors/<str:uuid>/rebuild/abort": RUNS_TESTED,
+    "POST miners/<str:address>/roles": ROLES_TESTED,
+    "POST miners/<str:address>/roles:remove": ROLES_TESTED,
+    "POST miners/<str:address>/role-groups": GROUPS_TESTED,
+    "POST miners/<str:address>/role-groups:remove": GROUPS_TESTED,
+    "POST miners/<str:address>/roles:fail-over": ROLES_TESTED,
+    "POST miners/<str:address>/roles:combine": ROLES_TESTED,
+    "POST miners/<str:address>/roles:separate": ROLES_TESTED,
+    "POST miners/<str:address>/roles:test": "tests/unit/apps/sectors/test_pledge.py",
+    "POST miners/<str:address>/sector-numbers:allocate": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers:reserve": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers/<str:reservation>/release": NUMBERS_TESTED,
+    "POST miners/<str:address>/sector-numbers/<str:reservation>/use": NUMBERS_TESTED,
+    "POST miners/<str:address>/sectors/<str:number>/test": "tests/integration/dashboard/test_proving.py",
+    "POST miners/<str:address>/deadlines/<str:index>/dry-run": "tests/integration/dashboard/test_proving.py",
+    "POST miners/<str:address>/addresses": "tests/integration/dashboard/test_miner_addresses.py",
+    "DELETE chain/network": "tests/unit/apps/chain/test_networks.py",
+    "POST chain/nodes": "tests/unit/apps/api/v1/test_nodes.py",
+    "PATCH chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
+    "DELETE chain/nodes/<str:key>": "tests/unit/apps/api/v1/test_nodes.py",
+    "POST chain/nodes/<str:key>/promote": "tests/unit/apps/api/v1/test_nodes.py",
+    "PUT wallets/<str:address>/policy": "tests/integration/gateway/test_policies.py",
+    "POST recovery": "tests/unit/apps/api/v1/test_recovery.py",
+    "DELETE recovery": "tests/unit/apps/api/v1/test_recovery.py",
+}
+"""Routes that need more than this world: the test that drives each and looks at the log."""
+
+PAGES_ELSEWHERE: Final = {
+    "tests/integration/dashboard/test_tenants.py": r"tenant|token|person|gateway",
+    "tests/integration/dashboard/test_account.py": r"account|password|login|logout|invitation",
+    "tests/integration/dashboard/test_host_join.py": r"host-join",
+    "tests/integration/dashboard/test_miner_additions.py": r"miner",
+    "tests/integration/dashboard/test_gas.py": r"gas",
+    "tests/integration/dashboard/test_fault_injection.py": r"fault-injection",
+    "tests/unit/apps/chain/test_pool.py": r"chain",
+    "tests/integration/gateway/test_policies.py": r"policy",
+    "tests/unit/apps/sectors/test_pledge.py": r"pledge",
+    RUNS_TESTED: r"sectors?-(snap-up|rebuild|run)",
+    "tests/integration/dashboard/test_proving.py": r"proving",
+    "tests/unit/apps/api/v1/test_recovery.py": r"recovery",
+    "tests/unit/apps/checks/test_alerts.py": r"alert",
+    FAILURES_TESTED: r"sectors-failures|sector-state-set",
+    FILES_TESTED: r"sectors-remove-files",
+    LEFTOVERS_TESTED: r"store-leftovers",
+    TARGETS_TESTED: r"miner-target",
+    ADOPTIONS_TESTED: r"miner-adopt",
+    RESTORE_TESTED: r"sector-restore",
+    CHANGES_TESTED: r"sectors-change|sector-change-cancel",
+}
+"""Pages whose forms go to services that these tests drive and look for in the log, by their names."""
+AUDITED: Final = frozenset({*ELSEWHERE.values(), *PAGES_ELSEWHERE})
+"""Every line that these write is held to the rules of `tests.audit_rules`."""
