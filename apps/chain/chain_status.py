@@ -22,6 +22,7 @@ GONE_EPOCHS: Final = 10
 LATE_WORD: Final = "no new head"
 GONE_WORD: Final = "chain stalled"
 """`live.js` says both, too."""
+BEHIND_WORD: Final = "behind the chain"
 AWAY_WORD: Final = "no node answers"
 FOREIGN_WORD: Final = "node of another chain"
 
@@ -38,6 +39,8 @@ class ChainStatus:
     word: str
     age_s: float
     """Seconds since the head came."""
+    old_s: float
+    """Seconds since the time that the head bears, where the chain goes by the same clock; else as `age_s`."""
     late_at: int
     """Seconds since 1970 at which a head is overdue: nothing is pushed then, the page counts itself."""
     gone_at: int
@@ -58,11 +61,14 @@ def chain_status_of(
     if head is None or network is None:
         return None
     age_s = (at - head.arrived_at).total_seconds()
-    # The clock stops with the chain, so the age in epochs is taken from the head's arrival.
-    late = age_s / network.epoch_s
-    tone, word = ("ok", "in sync") if late < LATE_EPOCHS else ("warn", LATE_WORD)
-    if late >= GONE_EPOCHS:
-        tone, word = "bad", GONE_WORD
+    # An accelerated chain stands still with its machine, so there the age is that of the head's arrival.
+    old_s = age_s if network.is_devnet else max(at.timestamp() - head.timestamp, age_s)
+    tone, word = "ok", "in sync"
+    if old_s >= LATE_EPOCHS * network.epoch_s:
+        is_gone = old_s >= GONE_EPOCHS * network.epoch_s
+        is_coming = age_s < LATE_EPOCHS * network.epoch_s  # a node that catches up has old heads come quickly
+        tone = "bad" if is_gone else "warn"
+        word = BEHIND_WORD if is_coming else GONE_WORD if is_gone else LATE_WORD
     if unread := unreadable_text(nodes):
         tone, word = "bad", unread
     came = round(head.arrived_at.timestamp())
@@ -72,6 +78,7 @@ def chain_status_of(
         tone=tone,
         word=word,
         age_s=age_s,
+        old_s=old_s,
         late_at=came + LATE_EPOCHS * network.epoch_s,
         gone_at=came + GONE_EPOCHS * network.epoch_s,
     )

@@ -193,6 +193,21 @@ def epoch_at(head: Head, *, now: datetime, epoch_s: int) -> int:
     return head.height + min(max(passed, 0), NULL_EPOCHS_MAX)
 
 
+def heads_late_s(count: int, *, epoch_s: int) -> float | None:
+    """Return how long after its time the quickest of the newest heads came, in seconds.
+
+    None while there are fewer, and while nodes catch up: then heads come faster than epochs pass.
+    """
+    rows = Head.objects.filter(is_canonical=True).order_by("-height").values_list("timestamp", "arrived_at")
+    found = [(bears, at.timestamp()) for bears, at in rows[:count]]
+    if len(found) < count:
+        return None
+    (last, last_at), (first, first_at) = found[0], found[-1]
+    if abs((last_at - first_at) - (last - first)) > epoch_s:
+        return None
+    return min(at - bears for bears, at in found)
+
+
 def nodes_all() -> QuerySet[Node]:
     """Return the enabled nodes in the order of the settings."""
     return Node.objects.filter(is_enabled=True)

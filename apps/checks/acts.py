@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 ACTS_MAX: Final = 3
 """Objects of one finding that have a button; its page has all."""
+PRICED_OUT: Final = "state=priced-out"
+"""The filter of the list of messages for those below the base fee."""
 MESSAGE_ACTS: Final[dict[str, tuple[str, str, bool]]] = {
     "retry-now": ("message-retry-now", "Retry", False),
     "republish": ("message-republish", "Republish", False),
@@ -96,6 +98,15 @@ def message_mend(message: Message, data: CheckData) -> tuple[Act, ...]:
         return ()
     page, label, asks = MESSAGE_ACTS[action]
     return (Act(Link(page, (key,)), label, message_name(message, data), asks=asks),)
+
+
+def fees_raise(messages: Sequence[Message], many: str, data: CheckData) -> tuple[Act, ...]:
+    """Ask for fees above the base fee, with what they cost, for all messages below it at once."""
+    if len(messages) == 1:
+        link, of = Link("message-replace", (messages[0].pk,)), message_name(messages[0], data)
+    else:
+        link, of = Link("messages-bulk", ("replace",), query=f"all=1&{PRICED_OUT}"), many
+    return (Act(link, "Raise fees of", of, asks=True),)
 
 
 def message_name(message: Message, data: CheckData) -> str:

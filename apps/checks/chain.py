@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.chain.chain_status import GONE_WORD, unreadable_text
+from apps.chain.chain_status import BEHIND_WORD, GONE_WORD, LATE_WORD, unreadable_text
+from apps.chain.selectors import heads_late_s
 from apps.chain.states import STATES_FOREIGN, NodeState
 from apps.checks.acts import channels_test, nodes_leave
+from apps.checks.exposure import fees_per_day
 from apps.checks.results import REASON_MAX, Finding
 from apps.checks.selectors import channels_undelivered
 from apps.checks.text import grouped, named
@@ -19,6 +21,9 @@ F3_LAG: Final = 30
 """Epochs between the head and the newest certificate, when the nodes were asked."""
 SKEW_S: Final = 1.0
 """The drift of clocks that nodes allow.  Source: lotus build/buildconstants AllowableClockDriftSecs."""
+AHEAD_S: Final = 5.0
+"""A block is sent at the time that it bears, and the quickest of many are at every node within seconds."""
+AHEAD_HEADS: Final = 40
 LATE_LEAST_S: Final = 60
 """On a devnet with epochs of seconds a head is late for a moment again and again."""
 
@@ -29,23 +34,44 @@ if TYPE_CHECKING:
 
 
 def chain_stalled(data: CheckData) -> Iterator[Finding]:
-    """No head for so long that it is no matter of null rounds."""
+    """No head, or none but old ones, for so long that it is no matter of null rounds."""
     chain_status = data.chain_status
-    if chain_status is not None and chain_status.word == GONE_WORD:
+    if chain_status is None or chain_status.tone != "bad":
+        return
+    per_day = fees_per_day(data, data.miners)
+    if chain_status.word == GONE_WORD:
         yield Finding(
             "chain",
             gettext("the chain has not moved for {age_s}").format(age_s=time_left(chain_status.age_s)),
-            "if only our nodes stand still, windows close without our proofs: look at them, or add one",
-            per_day=sum(data.fault_fee_per_day(miner, miner.active_sectors) for miner in data.miners),
+            gettext(
+                "if only our nodes stand still, windows close without our proofs: look at them, or add one"
+            ),
+            per_day=per_day,
+        )
+    if chain_status.word == BEHIND_WORD:
+        yield Finding(
+            "chain",
+            gettext("the newest head is {old_s} old").format(old_s=time_left(chain_status.old_s)),
+            gettext(
+                "our nodes are catching up, or this machine's clock is ahead: no window is proved in time"
+            ),
+            per_day=per_day,
         )
 
 
 def head_late(data: CheckData) -> Iterator[Finding]:
     """The next head is overdue."""
     chain_status = data.chain_status
-    if chain_status is not None and chain_status.tone == "warn" and chain_status.age_s >= LATE_LEAST_S:
+    if chain_status is None or chain_status.tone != "warn" or chain_status.old_s < LATE_LEAST_S:
+        return
+    if chain_status.word == LATE_WORD:
         say = gettext("no new head for {age_s}").format(age_s=time_left(chain_status.age_s))
-        yield Finding("head-late", say, "four epochs in a row without a block are rare")
+        yield Finding("head-late", say, gettext("four epochs in a row without a block are rare"))
+    else:
+        say = gettext("the newest head is {old_s} old").format(old_s=time_left(chain_status.old_s))
+        yield Finding(
+            "head-late", say, gettext("our nodes are catching up, or this machine's clock is ahead")
+        )
 
 
 def nodes_foreign(data: CheckData) -> Iterator[Finding]:
@@ -152,11 +178,23 @@ def f3_stalled(data: CheckData) -> Iterator[Finding]:
 
 
 def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
-    """This machine's clock is behind: a block came before the time that it bears."""
+    """This machine's clock is wrong: a block came before the time that it bears, or all long after it."""
     head, network = data.head, data.network
     if head is None or network is None or network.is_devnet:
         return  # an accelerated chain has a clock of its own
     early = head.timestamp - head.arrived_at.timestamp()
+    late = heads_late_s(AHEAD_HEADS, epoch_s=network.epoch_s)
+    per_day = sum(data.reward_per_day(miner) for miner in data.miners)
+    if late is not None and late > AHEAD_S:
+        yield Finding(
+            "clock",
+            gettext("this machine's clock may be {late:.0f} s ahead").format(late=late),
+            gettext(
+                "each of the last {count} heads came at least so long after the time that it bears: set the "
+                "clock by NTP, or find out why blocks reach the nodes late; ours would come too early"
+            ).format(count=AHEAD_HEADS),
+            per_day=per_day,
+        )
     if early > SKEW_S:
         yield Finding(
             "clock",
@@ -165,7 +203,7 @@ def pool_clock_skew(data: CheckData) -> Iterator[Finding]:
                 "head {height} came before the time that it bears; nodes take blocks up to 1 s "
                 "early, and a late one is on no chain: set the clock by NTP"
             ).format(height=head.height),
-            per_day=sum(data.reward_per_day(miner) for miner in data.miners),
+            per_day=per_day,
         )
 
 

@@ -32,6 +32,7 @@ from apps.proving.selectors import disputes_latest, sectors_bad
 from apps.sectors.expiration_selectors import claims_ending
 from apps.sectors.host_selectors import workers_read
 from apps.sectors.host_speed import host_speeds
+from apps.sectors.sealing_report import precommit_times
 from apps.sectors.selectors import sectors_counts, sectors_visible
 from apps.sectors.store_selectors import stores_read
 from apps.sectors.target_selectors import targets_paused
@@ -211,6 +212,11 @@ class CheckData:
         return sectors_visible(self.viewer)
 
     @cached_property
+    def precommit_times(self) -> dict[tuple[int, str], float]:
+        """Seconds that sectors took lately until their pre-commit landed, by proof type and state."""
+        return precommit_times(self.viewer)
+
+    @cached_property
     def targets_paused(self) -> list[SealTarget]:
         """Targets of the viewer's miners that something keeps from pledging."""
         return targets_paused(self.miners) if self.rare.targets_paused else []
@@ -330,8 +336,10 @@ class CheckData:
         """
         if not sectors or self.reward is None or self.network is None:
             return 0
-        quality = sectors * miner.sector_size
-        if miner.raw_power:
-            quality = quality * miner.qa_power // miner.raw_power
         period_s = self.network.proving_period * self.network.epoch_s
-        return self.reward.fault_fee(quality) * 86_400 // period_s
+        return self.reward.fault_fee(self.quality_of(miner, sectors)) * 86_400 // period_s
+
+    def quality_of(self, miner: Miner, sectors: int) -> int:
+        """Return the quality-adjusted power of so many sectors of a miner, by its average, in bytes."""
+        quality = sectors * miner.sector_size
+        return quality * miner.qa_power // miner.raw_power if miner.raw_power else quality

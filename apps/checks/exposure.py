@@ -13,6 +13,7 @@ from apps.miners.selectors import sender_choose
 from apps.miners.states import Use
 from apps.sectors.selectors import sectors_in_messages
 from apps.wallets.selectors import balances_of, senders_granted
+from poolsite.filecoin.pledge import TERMINATION_FULL_AGE, termination_fee
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -43,6 +44,16 @@ def provers_of(data: CheckData, senders: Collection[str]) -> list[Miner]:
 def fees_per_day(data: CheckData, miners: Iterable[Miner]) -> int:
     """Return what a day without proofs costs these miners."""
     return sum(data.fault_fee_per_day(one, one.active_sectors) for one in miners)
+
+
+def termination_fees(data: CheckData, miner: Miner, sectors: int) -> int:
+    """Return what the chain takes where it ends so many of a miner's sectors, in attoFIL.
+
+    Pledge and power are the miner's average per sector, whose age nobody asks for: it counts as full.
+    """
+    pledge = int(miner.pledge) * sectors // max(miner.live_sectors, sectors, 1)
+    fault_fee = 0 if data.reward is None else data.reward.fault_fee(data.quality_of(miner, sectors))
+    return int(termination_fee(pledge, age=TERMINATION_FULL_AGE, sector_fault_fee=fault_fee))
 
 
 def rewards_per_day(data: CheckData, addresses: Collection[str]) -> int:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import ACTS_MAX, funds_send, message_mend, message_name, senders_resume
+from apps.checks.acts import (
+    ACTS_MAX,
+    fees_raise,
+    funds_send,
+    message_mend,
+    message_name,
+    senders_resume,
+)
 from apps.checks.data import FAILED_MAX
 from apps.checks.exposure import (
     deposits_in,
@@ -129,7 +136,7 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
     """Signed messages that no block takes, as the base fee rose above what they pay at most."""
     if data.head is None or not data.rare.messages_open:
         return
-    rows = messages_priced_out(data.viewer, base_fee=int(data.head.base_fee))
+    rows = messages_priced_out(data.viewer, head=data.head)
     found = list(rows[: COUNTED_MAX + 1])
     if found:
         first, count = found[0], len(found)
@@ -149,6 +156,7 @@ def base_fee_above_cap(data: CheckData) -> Iterator[Finding]:
             )[:REASON_MAX],
             link=Link("message", (first.pk,)) if count == 1 else None,
             count=count,
+            acts=fees_raise(found, many, data),
         )
 
 

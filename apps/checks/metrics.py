@@ -61,7 +61,8 @@ def checks_figures(data: CheckData) -> Iterator[Metric]:
     )
     for result in evaluate(data).results:
         family.add_metric([result.check.name, str(result.check.severity)], result.count)
-        cost.add_metric([result.check.name], sum(one.per_day for one in result.findings) / ATTO_PER_FIL)
+        own = sum(one.per_day for one in result.findings if not one.is_part)
+        cost.add_metric([result.check.name], own / ATTO_PER_FIL)
     yield family
     yield cost
 

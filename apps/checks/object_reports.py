@@ -30,10 +30,13 @@ SHARED: Final = (
     "wallets",
     "restored",
     "spend",
+    "precommit_times",
 )
 """Parts that are the same for one object as for the pool."""
 OF_MINER: Final = (
     "sectors_faulty",
+    "auto_terminations",
+    "cutoffs_missed",
     "recoveries_capped",
     "sector_files",
     "windows_missed",

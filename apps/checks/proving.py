@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext
 
 from apps.checks.acts import funds_send
+from apps.checks.links import miner_link
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
 from apps.core.formatting import fil, plural, whole
@@ -21,12 +22,6 @@ if TYPE_CHECKING:
     from apps.checks.results import Act
     from apps.miners.models import Miner
     from apps.proving.models import Deadline, Dispute, SectorCheck
-
-
-def miner_link(miners: Sequence[Miner]) -> Link:
-    """Return the page of one miner, or of all if there are several."""
-    is_single = len(miners) == 1 and miners[0].address
-    return Link("miner", (miners[0].address,)) if is_single else Link("miners")
 
 
 def faults(data: CheckData) -> Iterator[Finding]:
@@ -85,6 +80,7 @@ def recoveries_capped(data: CheckData) -> Iterator[Finding]:
             link=Link("miner-proving-settings", (miner.address,)) if miner.address else Link("miners"),
             count=left,
             per_day=data.fault_fee_per_day(miner, left),
+            is_part=True,
         )
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 FINDINGS_MAX: Final = 5
 """Findings that one check lists by themselves; the last of them counts the others."""
+DAY_S: Final = 86_400
+RANKED_S: Final = 7 * DAY_S
+"""Findings are ranked by what is lost within a week."""
 REASON_MAX: Final = 200
 """Longest reason in a finding; the page it links to has the whole."""
 
@@ -101,6 +104,8 @@ class Finding:
     """How many objects it stands for."""
     per_day: int = 0
     """attoFIL that it costs each day, by the chain's formulas; 0 if nothing or not known."""
+    is_part: bool = False
+    """Whether another finding's `per_day` has it already: it ranks this one, and is not added up."""
     at_risk: int = 0
     """attoFIL that are lost once if nobody acts."""
     deposits: int = 0
@@ -114,8 +119,17 @@ class Finding:
 
     @property
     def money(self) -> int:
-        """What findings are ranked by: the loss of the next day and what is lost once."""
+        """The loss of a day and what is lost once."""
         return self.per_day + self.at_risk
+
+    def loss_within(self, span_s: int, *, at_s: float) -> int:
+        """Return what is lost within so many seconds if nobody acts, in attoFIL.
+
+        Until `due_s` nothing is: sectors that end in 20 days cost nothing this week.
+        """
+        ahead_s = 0 if self.due_s is None else max(self.due_s - at_s, 0)
+        running_s = max(span_s - ahead_s, 0)
+        return self.per_day * round(running_s) // DAY_S + (self.at_risk if ahead_s <= span_s else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +179,11 @@ class Found:
         return self.check.severity is Severity.CRITICAL
 
     @property
+    def is_unpriced(self) -> bool:
+        """Return whether it costs power or FIL, and nobody can say how much."""
+        return self.is_critical and not self.finding.money
+
+    @property
     def link(self) -> Link:
         """Where it is mended."""
         return self.finding.link or self.check.link
@@ -188,16 +207,27 @@ class Report:
 
     @property
     def found(self) -> list[Found]:
-        """Return what needs somebody: critical first, then by FIL at risk, then by deadline."""
+        """Return what needs somebody: what costs most FIL within a week first, then what costs most later.
+
+        What is critical and has no figure stands before all, as nobody knows how much it costs; warnings
+        without one stand last, by their deadlines.
+        """
         found = [Found(result.check, finding) for result in self.results for finding in result.findings]
         return sorted(
             found,
             key=lambda one: (
-                not one.is_critical,
+                not one.is_unpriced,
+                -one.finding.loss_within(RANKED_S, at_s=self.at.timestamp()),
                 -one.finding.money,
+                not one.is_critical,
                 one.finding.due_s if one.finding.due_s is not None else float("inf"),
             ),
         )
+
+    @property
+    def unpriced(self) -> int:
+        """How many findings cost power or FIL and have no figure: no sum holds them."""
+        return sum(one.is_unpriced for one in self.found)
 
     def of(self, *topics: Topic) -> Report:
         """Return the part of the report that concerns these topics."""
@@ -223,7 +253,7 @@ class Report:
 
         Several may be about the same sector or block: together they never cost more than all would.
         """
-        cost = sum(one.finding.per_day for one in self.found)
+        cost = sum(one.finding.per_day for one in self.found if not one.finding.is_part)
         return cost if self.per_day_max is None else min(cost, self.per_day_max)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Final
 
 from django.db.models import Q
@@ -40,7 +41,7 @@ EXPIRING_S: Final = 30 * 86_400
 UNCOMMITTED: Final = states_with(SectorEvent.RETICKET)
 """States with a ticket that no pre-commit has used yet."""
 TICKET_PART: Final = 10
-"""A ticket is named when this part of its life is left."""
+"""A ticket is named when this part of its life is left, or less than what is to be done takes here."""
 SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
 SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
@@ -150,13 +151,17 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
     """Sectors whose ticket the chain soon takes no more: their first stage would be made anew."""
     if data.clock is None or data.network is None or not data.rare.sectors_open:
         return
-    lives = (
-        (~Q(seal_proof__in=NON_INTERACTIVE), data.network.max_precommit_randomness_lookback),
-        (Q(seal_proof__in=NON_INTERACTIVE), LOOKBACK),
-    )
+    usual = data.network.max_precommit_randomness_lookback
     old = Q(pk=None)
-    for kind, life in lives:
+    for kind, life in (
+        (~Q(seal_proof__in=NON_INTERACTIVE), usual),
+        (Q(seal_proof__in=NON_INTERACTIVE), LOOKBACK),
+    ):
         old |= kind & Q(ticket_epoch__lt=data.clock.epoch - life + life // TICKET_PART)
+    for proof, state in data.precommit_times:
+        life = LOOKBACK if proof in NON_INTERACTIVE else usual
+        needed = ticket_needed(data, data.network, proof=proof, state=state, life=life)
+        old |= Q(seal_proof=proof, state=state, ticket_epoch__lt=data.clock.epoch - life + needed)
     rows = data.sectors.filter(old, state__in=UNCOMMITTED).order_by("ticket_epoch")
     late = rare_rows(rows)
     if late:
@@ -168,15 +173,29 @@ def tickets_expiring(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "tickets",
             say,
-            gettext("{miner} / {number} is not pre-committed; without a ticket it starts again").format(
-                miner=first.miner.address, number=first.number
-            ),
+            gettext(
+                "{miner} / {number} is not pre-committed{takes}; without a ticket it starts again"
+            ).format(miner=first.miner.address, number=first.number, takes=_takes_text(first, data)),
             link=Link("sector", (str(first.uuid),)),
             count=len(late),
             due_s=data.clock.starts_at(ends[first.pk]),
             due_label="until the ticket expires",
             acts=sectors_retry(late),
         )
+
+
+def ticket_needed(data: CheckData, network: Network, *, proof: int, state: str, life: int) -> int:
+    """Return how many epochs before its ticket ends a sector is named."""
+    takes_s = data.precommit_times.get((proof, state), 0.0)
+    return max(life // TICKET_PART, ceil(takes_s / network.epoch_s))
+
+
+def _takes_text(sector: Sector, data: CheckData) -> str:
+    """Return how long the farm takes from where a sector is, if that is known."""
+    takes_s = data.precommit_times.get((sector.seal_proof, sector.state))
+    if takes_s is None:
+        return ""
+    return gettext(", which takes up to {takes_s} from there").format(takes_s=time_left(takes_s))
 
 
 def seed_ready(data: CheckData) -> Iterator[Finding]:

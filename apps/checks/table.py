@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, messages, proving, roles, sealing, stopped, stores
+from apps.checks import blocks, chain, fault_clocks, messages, proving, roles, sealing, stopped, stores
+from apps.checks.acts import PRICED_OUT
 from apps.checks.results import Check, Link, Severity, Topic
 from apps.checks.table_sectors import SECTOR_CHECKS
 
@@ -87,6 +88,24 @@ CHECKS: Final[tuple[Check, ...]] = (
         (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
         CRITICAL,
         proving.faults,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "auto_terminations",
+        "The chain is about to end no faulty sector",
+        (Topic.PROVING, Topic.MINERS, Topic.SECTORS),
+        CRITICAL,
+        fault_clocks.auto_terminations,
+        Link("proving"),
+        "Deadlines",
+    ),
+    Check(
+        "cutoffs_missed",
+        "Every fault and recovery was declared before its window's cutoff",
+        (Topic.PROVING, Topic.MINERS),
+        WARNING,
+        fault_clocks.cutoffs_missed,
         Link("proving"),
         "Deadlines",
     ),
@@ -205,7 +224,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         (Topic.MESSAGES, Topic.GAS),
         WARNING,
         messages.base_fee_above_cap,
-        Link("messages", query="state=open"),
+        Link("messages", query=PRICED_OUT),
         "Doctor",
     ),
     Check(

@@ -55,6 +55,13 @@ def cost_text(per_day: int, at_risk: int) -> str:
     return ", ".join(parts)
 
 
+def finding_cost(found: Found) -> str:
+    """Return what a finding costs; of what costs power or FIL also that nobody knows how much."""
+    if found.is_unpriced:
+        return gettext("cost not known")
+    return cost_text(found.finding.per_day, found.finding.at_risk)
+
+
 def todo_of(found: Found, data: PageData) -> Todo:
     """Lay out one finding."""
     finding = found.finding
@@ -66,7 +73,7 @@ def todo_of(found: Found, data: PageData) -> Todo:
         href=found.link.address,
         label=found.button,
         is_costly=found.is_critical,
-        cost=cost_text(finding.per_day, finding.at_risk),
+        cost=finding_cost(found),
         until=finding.due_s,
         left=formatting.time_left(left) if left is not None else "",
         until_label=finding.due_label,
@@ -75,7 +82,7 @@ def todo_of(found: Found, data: PageData) -> Todo:
 
 
 def todos(data: PageData) -> list[Todo]:
-    """Return what needs somebody: critical first, then by FIL at risk."""
+    """Return what needs somebody, in the order of the report."""
     return [todo_of(found, data) for found in data.report.found]
 
 
@@ -96,8 +103,10 @@ def found_of(report: Report, data: PageData, *, reasons: bool = False) -> Object
 
 
 def todo_sum(data: PageData) -> str:
-    """Return what all findings cost together, for the head of the list."""
-    return cost_text(data.report.per_day, data.report.at_risk)
+    """Return what all findings cost together, and how many have no figure, for the head of the list."""
+    unpriced = data.report.unpriced
+    more = [gettext("{unpriced} without a figure").format(unpriced=unpriced)] if unpriced else []
+    return ", ".join(filter(None, [cost_text(data.report.per_day, data.report.at_risk), *more]))
 
 
 def checked_text(report: Report) -> str:

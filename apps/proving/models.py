@@ -46,7 +46,7 @@ class Deadline(models.Model):
     faulty = models.BigIntegerField(default=0)
     recovering = models.BigIntegerField(default=0)
     faulty_since = models.BigIntegerField(null=True)
-    """Epoch of the head at which faults were first seen, while there are any."""
+    """Epoch of the head at which the oldest of its faults was first seen, while there are any."""
     forecast = models.CharField(max_length=16, choices=Forecast.choices, default=Forecast.NOTHING)
     reason = models.CharField(max_length=200, blank=True)
     """Why the forecast is what it is, in words."""
@@ -92,6 +92,8 @@ class Partition(models.Model):
     live = models.JSONField(default=list)
     active = models.JSONField(default=list)
     faulty = models.JSONField(default=list)
+    faulty_since = models.JSONField(default=dict)
+    """Epoch of the head at which each of them was first seen faulty, by its number."""
     recovering = models.JSONField(default=list)
 
     class Meta:

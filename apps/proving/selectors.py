@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from django.conf import settings
 from django.db.models import Count, Exists, F, Max, OuterRef, Prefetch, Q
@@ -70,6 +70,33 @@ def sectors_faulty(miners: Iterable[Miner | int]) -> dict[tuple[int, int], bool]
         for miner, faulty, recovering in rows.values_list("deadline__miner_id", "faulty", "recovering")
         for number in faulty
     }
+
+
+class Fault(NamedTuple):
+    """A faulty sector."""
+
+    miner_id: int
+    deadline_index: int
+    number: int
+    since: int
+    """Epoch of the head at which it was first seen faulty."""
+    is_recovering: bool
+    """Whether it is declared recovered."""
+
+
+def faults_of(deadlines: Collection[Deadline]) -> list[Fault]:
+    """Return the faulty sectors of these deadlines."""
+    rows = {row.pk: row for row in deadlines}
+    parts = Partition.objects.filter(deadline__in=list(rows)).exclude(faulty=[]).order_by("deadline", "index")
+    fields = parts.values_list("deadline_id", "faulty", "faulty_since", "recovering")
+    return [
+        Fault(row.miner_id, row.index, number, seen, number in back)
+        for pk, faulty, since, recovering in fields
+        for row, back in [(rows[pk], set(recovering))]
+        for number in faulty
+        # one of before this was written down counts from the deadline's oldest
+        for seen in [since.get(str(number), row.faulty_since or 0)]
+    ]
 
 
 def sectors_bad(miners: Collection[int], *, with_faulty: bool = False) -> list[SectorCheck]:

@@ -213,6 +213,16 @@ def sectors_in_work(viewer: Principal, *, miner: Miner | None = None) -> list[In
 
 def stage_spans(viewer: Principal, *, miner: Miner | None = None) -> dict[int, dict[str, list[float]]]:
     """Return the seconds of the newest finished sectors in each stage, waits included, by proof type."""
+    spans: dict[int, dict[str, list[float]]] = {}
+    for seal_proof, taken in finished_spans(viewer, miner=miner):
+        by_stage = spans.setdefault(seal_proof, {})
+        for stage, seconds in taken.items():
+            by_stage.setdefault(stage, []).append(seconds)
+    return spans
+
+
+def finished_spans(viewer: Principal, *, miner: Miner | None = None) -> list[tuple[int, dict[str, float]]]:
+    """Return the proof type of each of the newest finished sectors, and its seconds in each stage."""
     rows = sectors_visible(viewer).select_related(None).filter(state=SectorState.PROVING, active=True)
     if miner is not None:
         rows = rows.filter(miner=miner)
@@ -220,12 +230,7 @@ def stage_spans(viewer: Principal, *, miner: Miner | None = None) -> dict[int, d
         pk: (seal_proof, made)
         for pk, seal_proof, made in rows.values_list("pk", "seal_proof", "created_at")[:FINISHED]
     }
-    spans: dict[int, dict[str, list[float]]] = {}
-    for pk, taken in _spans_of(begun).items():
-        by_stage = spans.setdefault(begun[pk][0], {})
-        for stage, seconds in taken.items():
-            by_stage.setdefault(stage, []).append(seconds)
-    return spans
+    return [(begun[pk][0], taken) for pk, taken in _spans_of(begun).items()]
 
 
 def _spans_of(begun: dict[int, tuple[int, datetime]]) -> dict[int, dict[str, float]]:

@@ -26,6 +26,7 @@ class FindingOutput(serializers.Serializer[Any]):
     reason = serializers.CharField()
     count = serializers.IntegerField(help_text="How many objects it stands for.")
     per_day = serializers.CharField(help_text="attoFIL that it costs each day; 0 if nothing or not known.")
+    is_part = serializers.BooleanField(help_text="Whether another finding's per_day has it already.")
     at_risk = serializers.CharField(help_text="attoFIL that are lost once if nobody acts.")
     due = serializers.IntegerField(allow_null=True, help_text="Seconds since 1970 at which it is too late.")
     due_label = serializers.CharField(help_text="What happens then.")
@@ -51,6 +52,7 @@ class ChecksOutput(serializers.Serializer[Any]):
     passed = serializers.IntegerField(help_text="How many of them found nothing.")
     per_day = serializers.CharField(help_text="attoFIL that all findings cost each day.")
     at_risk = serializers.CharField(help_text="attoFIL that would be lost once.")
+    unpriced = serializers.IntegerField(help_text="Critical findings without a figure, which no sum holds.")
     checks = CheckOutput(many=True)
 
 
@@ -62,6 +64,7 @@ def finding_body(finding: Finding, result: Result) -> dict[str, Any]:
         "reason": finding.reason,
         "count": finding.count,
         "per_day": str(finding.per_day),
+        "is_part": finding.is_part,
         "at_risk": str(finding.at_risk),
         "due": finding.due_s,
         "due_label": finding.due_label,
@@ -98,6 +101,7 @@ class ChecksView(PoolView):
                 "passed": report.passed,
                 "per_day": str(report.per_day),
                 "at_risk": str(report.at_risk),
+                "unpriced": report.unpriced,
                 "checks": [check_body(result) for result in report.results],
             }
         )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from apps.chain.tipsets import TipsetFacts
 
-LAG_EPOCHS_MAX: Final = 3
+LAG_EPOCHS_MAX: Final = 2
 """A node further behind than this is asked after the others."""
 
 PROBE_TIMEOUT_S: Final = 1.5

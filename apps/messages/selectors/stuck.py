@@ -90,10 +90,14 @@ def messages_stuck(viewer: Principal, *, head: Head | None, network: Network | N
     return messages_open(viewer).filter(is_stuck(head, network)).order_by("priority", "created_at")
 
 
-def messages_priced_out(viewer: Principal, *, base_fee: int) -> QuerySet[Message]:
+def is_priced_out(head: Head | None) -> Q:
+    """Return which signed messages pay less than the base fee: no block takes them."""
+    return Q(state=MessageState.FILLED, gas_fee_cap__lt=0 if head is None else head.base_fee)
+
+
+def messages_priced_out(viewer: Principal, *, head: Head) -> QuerySet[Message]:
     """Return the signed messages that pay less than the base fee, those with a deadline on chain first."""
-    rows = messages_open(viewer).filter(state=MessageState.FILLED, gas_fee_cap__lt=base_fee)
-    return rows.order_by("priority", "created_at")
+    return messages_open(viewer).filter(is_priced_out(head)).order_by("priority", "created_at")
 
 
 def messages_waiting(viewer: Principal, *, head: Head | None, network: Network | None) -> Waiting:

@@ -175,16 +175,17 @@ def _deadline_store(
     }
     if row.open_epoch != window.open:
         values |= {"lacks": {}, "miss": None}  # they were of the window before
+    since: dict[int, int] = {}
     if facts is not None:
+        since = faults_since(facts, known, unknown=row.faulty_since, height=height)
         values |= {
             "partitions_count": len(facts),
             "live": sum(len(part.live) for part in facts),
             "active": sum(len(part.active) for part in facts),
             "faulty": sum(len(part.faulty) for part in facts),
             "recovering": sum(len(part.recovering) for part in facts),
+            "faulty_since": min(since.values(), default=None),
         }
-        first_seen = height if row.faulty_since is None else row.faulty_since
-        values["faulty_since"] = first_seen if values["faulty"] else None
     is_new = row.pk is None
     changed = [name for name, value in values.items() if getattr(row, name, None) != value]
     for name, value in values.items():
@@ -198,13 +199,31 @@ def _deadline_store(
             **values, root=row.root, refreshed_height=row.refreshed_height
         )
     if facts is not None:
-        _partitions_store(row, facts, known=known)
+        _partitions_store(row, facts, known=known, since=since)
     if changed:
         publish(Change("deadline", row.pk, row.miner.tenant_id))
     return is_new or bool(changed)
 
 
-def _partitions_store(deadline: Deadline, facts: list[PartitionFacts], *, known: Sequence[Partition]) -> None:
+def faults_since(
+    facts: list[PartitionFacts], known: Sequence[Partition], *, unknown: int | None, height: int
+) -> dict[int, int]:
+    """Return at which head each faulty sector of a deadline was first seen so, whatever partition it is in.
+
+    One whose head nobody has written down counts from the deadline's oldest fault, `unknown`: the chain ends
+    a sector that is faulty for too long, and may do so earlier than told, never later.
+    """
+    before = {
+        number: part.faulty_since.get(str(number), height if unknown is None else unknown)
+        for part in known
+        for number in part.faulty
+    }
+    return {number: before.get(number, height) for part in facts for number in part.faulty}
+
+
+def _partitions_store(
+    deadline: Deadline, facts: list[PartitionFacts], *, known: Sequence[Partition], since: dict[int, int]
+) -> None:
     rows = {row.index: row for row in known}
     for index, part in enumerate(facts):
         values = {
@@ -212,6 +231,7 @@ def _partitions_store(deadline: Deadline, facts: list[PartitionFacts], *, known:
             "live": list(part.live),
             "active": list(part.active),
             "faulty": list(part.faulty),
+            "faulty_since": {str(number): since[number] for number in part.faulty},
             "recovering": list(part.recovering),
         }
         row = rows.pop(index, None)

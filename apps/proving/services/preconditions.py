@@ -58,7 +58,7 @@ def readiness_of(miner: Miner, context: ProvingContext) -> Readiness:
         )
     status = chain_status_of(context.head, network=context.network, at=context.now)
     if status is not None and status.tone != "ok":
-        lacks["head"] = gettext("{word} for {age_s:.0f} s").format(word=status.word, age_s=status.age_s)
+        lacks["head"] = gettext("{word} for {old_s:.0f} s").format(word=status.word, old_s=status.old_s)
     gap = Sender.objects.filter(address=sender).exclude(gap_nonce=None).values_list("gap_nonce", flat=True)
     if gap:
         lacks["nonce"] = gettext("{sender} has a nonce gap at {gap}: later messages wait").format(

@@ -101,6 +101,19 @@ def sectors_faulty(_: Any) -> None:
     factories.deadline(factories.miner(faulty_sectors=3), 1, live=3, faulty=3)
 
 
+def auto_terminations(_: Any) -> None:
+    factories.head(10_000)
+    miner = factories.miner(faulty_sectors=1, live_sectors=1, pledge=10**18)
+    row = factories.deadline(miner, 1, live=1, faulty=1, open_epoch=10_020, faulty_since=7_700)
+    factories.partition(row, live=[4], faulty=[4], faulty_since={"4": 7_700})
+
+
+def cutoffs_missed(_: Any) -> None:
+    miner = factories.miner(faulty_sectors=1, live_sectors=2)
+    row = factories.deadline(miner, 1, live=2, faulty=1, open_epoch=1005, faulty_since=950)
+    factories.partition(row, live=[4, 5], faulty=[4], faulty_since={"4": 950})
+
+
 def recoveries_capped(_: Any) -> None:
     factories.deadline(factories.miner(faulty_sectors=12_000), 1, live=12_000, faulty=12_000)
 
@@ -452,6 +465,8 @@ SCENES: dict[str, Callable[[Any], None]] = {
         pool_clock_skew,
         upgrade_unready,
         sectors_faulty,
+        auto_terminations,
+        cutoffs_missed,
         recoveries_capped,
         sector_files,
         windows_missed,

@@ -7,7 +7,7 @@ import json
 import re
 from datetime import timedelta
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.urls import reverse
@@ -16,11 +16,12 @@ from apps.blocks.f3 import F3Participation
 from apps.checks.chain import f3_stalled
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate, evaluate_some
-from apps.checks.results import Topic
-from apps.checks.table import CHECKS
+from apps.checks.results import Finding, Report, Result, Severity, Topic
+from apps.checks.table import CHECKS, CHECKS_BY_NAME
 from apps.core.clock import now
 from apps.core.formatting import fil
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.today.stats import FAULTS, SEALING, WINDOWS, stats_of
 from apps.dashboard.todo import cost_text, todo_sum
 from apps.messages.models import Sender
 from apps.messages.states import MessageState, Wait
@@ -54,6 +55,8 @@ pytestmark = pytest.mark.django_db
 
 OWN_PAGES: dict[str, Callable[[], str]] = {
     "sectors_faulty": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "auto_terminations": lambda: reverse("miner", args=[Miner.objects.get().address]),
+    "cutoffs_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "recoveries_capped": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "sector_files": lambda: reverse("miner", args=[Miner.objects.get().address]),
     "windows_missed": lambda: reverse("miner", args=[Miner.objects.get().address]),
@@ -144,6 +147,27 @@ def test_check_fails_and_no_page_contradicts_it(quiet, monkeypatch, name):
     row = text[text.index(f'id="check-{name}"') :].partition("</tr>")[0]
     assert "failed" in row
     assert all(plain(finding.say) in plain(row) for finding in result.findings)
+
+
+TILES = {Topic.CHAIN: "head", Topic.MESSAGES: "messages", Topic.WALLETS: "wallets", Topic.HOSTS: "hosts"}
+"""Tiles of *Today* that are about all of a page's topic."""
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_no_tile_of_today_is_well_while_a_check_of_its_topic_fails(quiet, monkeypatch, name):
+    factories.worker("there")
+    factories.wallet()
+    SCENES[name](monkeypatch)
+    told = CHECKS_BY_NAME[name]
+    tiles = {TILES[topic] for topic in told.topics if topic in TILES}
+    tiles |= {
+        tile for tile, names in (("post", WINDOWS), ("faults", FAULTS), ("sealing", SEALING)) if name in names
+    }
+
+    tones = {stat.key: stat.tone for stat in stats_of(PageData(SYSTEM))}
+
+    wanted = {"bad"} if told.severity == Severity.CRITICAL else {"bad", "warn"}
+    assert {tile for tile in tiles if tones[tile] not in wanted} == set()
 
 
 @pytest.mark.parametrize("name", OWN_PAGES)
@@ -294,14 +318,66 @@ def test_f3_is_late_by_what_it_lacked_when_asked(quiet, monkeypatch, finalized, 
     assert [found.say for found in f3_stalled(CheckData(SYSTEM))] == ([f"F3 is {lag} behind"] if lag else [])
 
 
-def test_todos_are_ranked_by_fil_at_risk(quiet):
+def test_todos_are_ranked_by_fil_at_risk_whatever_their_severity(quiet):
     factories.miner(3001, fee_debt=10**17)
     factories.miner(3002, fee_debt=5 * 10**18)
     factories.worker("idle", is_paused=True)
+    factories.message("held", wait=Wait.POLICY, attempts=3, value=10**18)
 
     keys = [found.finding.key for found in evaluate(CheckData(SYSTEM)).found]
 
-    assert keys == ["debt-f03002", "debt-f03001", "hosts-paused"]
+    assert keys == ["debt-f03002", "stuck", "debt-f03001", "hosts-paused"]
+
+
+def test_critical_without_a_figure_stands_first_and_is_counted(quiet, monkeypatch):
+    factories.miner(3001, fee_debt=5 * 10**18)
+    SCENES["console_disk"](monkeypatch)
+    data = PageData(SYSTEM)
+
+    assert [found.finding.key for found in data.report.found] == ["console-disk", "debt-f03001"]
+    assert todo_sum(data) == f"{cost_text(0, 5 * 10**18)}, 1 without a figure"
+    todo = text_of(signed_in("olga").get("/")).partition('id="f-todo"')[2].partition("</section>")[0]
+    assert "cost not known" in todo
+    assert "1 without a figure" in todo
+
+
+def finding(key: str, **facts: Any) -> Finding:
+    return Finding(key, key, **facts)
+
+
+def test_what_is_lost_this_week_stands_before_what_is_lost_later():
+    at = now()
+    in_days = {days: int(at.timestamp()) + days * 86_400 for days in (1, 6, 20)}
+    warn, bad = CHECKS_BY_NAME["hosts_paused"], CHECKS_BY_NAME["fee_debt"]
+    report = Report(
+        at,
+        (
+            Result(warn, (finding("quiet"), finding("in 20 d", per_day=9 * 10**18, due_s=in_days[20]))),
+            Result(
+                warn,
+                (finding("now", per_day=10**18), finding("in 6 d", per_day=2 * 10**18, due_s=in_days[6])),
+            ),
+            Result(bad, (finding("unknown"), finding("once", at_risk=5 * 10**18, due_s=in_days[1]))),
+        ),
+    )
+
+    keys = [found.finding.key for found in report.found]
+
+    assert keys == ["unknown", "now", "once", "in 6 d", "in 20 d", "quiet"]
+    assert report.unpriced == 1
+
+
+def test_a_cost_that_another_finding_has_is_not_added_up():
+    faults, cutoff = (CHECKS_BY_NAME[name] for name in ("sectors_faulty", "cutoffs_missed"))
+    report = Report(
+        now(),
+        (
+            Result(faults, (finding("faults", per_day=7),)),
+            Result(cutoff, (finding("cutoff", per_day=3, is_part=True),)),
+        ),
+    )
+
+    assert report.per_day == 7
 
 
 def test_a_tenant_sees_only_its_own_findings(quiet):

@@ -31,8 +31,9 @@ from apps.users.states import Role
 from poolsite.wire.pipeline import SectorState
 from tests import factories
 from tests.integration.dashboard.check_scenes import SCENES
+from tests.messaging import pool_world
 from tests.page_client import signed_in, text_of
-from tests.people import PASSWORD, person, principal, tenant
+from tests.people import PASSWORD, operator_person, person, principal, tenant
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +48,7 @@ ACTS: dict[str, tuple[str, ...]] = {
     "sectors_paused": ("Retry f0",),
     "runs_stopped": ("Retry f0",),
     "messages_stuck": ("Retry Send",),
+    "base_fee_above_cap": ("Raise fees of Send…",),
     "senders_paused": ("Resume",),
     "balances_short": ("Send FIL to",),
     "wins_lost": ("Warm up alice-",),
@@ -193,6 +195,44 @@ def test_the_message_that_holds_up_another_is_replaced(quiet):
     [act] = acts_of("messages_stuck")
 
     assert act.link.address == reverse("message-replace", args=["nonce 0"])
+
+
+def test_all_messages_below_the_base_fee_are_raised_after_one_review(monkeypatch):
+    with pool_world(monkeypatch) as pool:
+        operator_person()
+        pool.push("above", address := pool.address())
+        for name in ("one", "two"):
+            pool.push(name, address)
+        pool.choose()
+        Message.objects.exclude(push_id="above").update(gas_fee_cap=1)
+        [act] = acts_of("base_fee_above_cap")
+        browser = signed_in("olga")
+
+        review = text_of(browser.get(act.link.address))
+
+        assert act.text == "Raise fees of 2 messages…"
+        assert "At the present base fee their gas costs" in review
+        assert not Message.objects.filter(gas_fee_cap=1, state="REPLACED").exists()
+        fields = dict(re.findall(r'name="(\w+)" value="([^"]*)"', review[review.index('name="confirmed"') :]))
+        assert "2 messages done" in text_of(browser.post(act.link.address, {"confirmed": "1", **fields}))
+        assert acts_of("base_fee_above_cap") == []
+        listed = text_of(browser.get(reverse("messages") + "?state=priced-out"))
+        assert reverse("message", args=[pool.row("one").pk]) not in listed
+
+
+def test_one_message_below_the_base_fee_is_raised_after_its_review(monkeypatch):
+    with pool_world(monkeypatch) as pool:
+        operator_person()
+        pool.push("one", pool.address())
+        pool.choose()
+        Message.objects.update(gas_fee_cap=1)
+        [act] = acts_of("base_fee_above_cap")
+
+        assert act.link.address == reverse("message-replace", args=[pool.row("one").pk])
+        review = text_of(signed_in("olga").get(act.link.address))
+        assert 'name="gas_fee_cap"' in review
+        listed = text_of(signed_in("olga").get(reverse("messages") + "?state=priced-out"))
+        assert reverse("message", args=[pool.row("one").pk]) in listed
 
 
 def test_a_node_of_another_chain_is_disabled_beside_others(quiet):

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as say
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 
 from apps.chain.client import chain_client
 from apps.core import formatting
@@ -58,10 +58,13 @@ def queue_of(viewer: Principal, action: str, selection: BulkSelection) -> QueryS
     return rows.order_by("from_addr", "nonce", "created_at", "pk")
 
 
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 @sign_in_required
 def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
-    """Show what an action on the selected messages does and costs; apply it once that is confirmed."""
+    """Show what an action on the selected messages does and costs; apply it once that is confirmed.
+
+    A link selects by its query; only a POST applies anything.
+    """
     if action not in BULK_STATES:
         raise Http404
     signer_only(viewer)
@@ -69,7 +72,7 @@ def bulk(request: HttpRequest, viewer: Principal, action: str) -> HttpResponse:
     done, error, price = None, "", ""
     status = 200
     try:
-        selection = selection_read(request.POST)
+        selection = selection_read(request.POST if request.method == "POST" else request.GET)
         rows = queue_of(viewer, action, selection)
         if "confirmed" in request.POST:
             done = messages_bulk(

@@ -145,12 +145,15 @@ STATES: Final = (
     ("", "All", "", ""),
     ("open", "In progress", "run", "messages"),
     ("stuck", "Stuck", "bad", "bad"),
+    ("priced-out", "Below base fee", "bad", "bad"),
     ("landed", "Landed", "ok", "ok"),
     ("refused", "Landed, failed", "bad", "bad"),
     ("failed", "Failed", "bad", "bad"),
     ("replaced", "Replaced", "warn", "warn"),
 )
 """Filters of the list: key, label, tone, icon."""
+OPEN_STATES: Final = ("open", "stuck", "priced-out")
+"""Those of messages on their way."""
 BULK_LABELS: Final = (
     ("replace", "Raise fees"),
     ("republish", "Publish again"),
@@ -259,9 +262,9 @@ def bulk_bar(data: PageData, rows: QuerySet[Message], *, state: str, q: str, pag
     count, is_more = pager.shown, not is_whole
     if wanted == "open" and not q:
         count, is_more = data.messages_waiting.signed + data.messages_waiting.queued, False
-    elif wanted in ("open", "stuck") and not is_whole:
+    elif wanted in OPEN_STATES and not is_whole:
         count, is_more = counted(rows)
-    actions = BULK_LABELS if viewer.may("sign") and state in ("", "open", "stuck") else ()
+    actions = BULK_LABELS if viewer.may("sign") and (not state or state in OPEN_STATES) else ()
     return BulkBar(
         actions=tuple((f"{label}…", reverse("messages-bulk", args=[action])) for action, label in actions),
         csv=reverse("messages-csv"),

@@ -15,7 +15,7 @@ from apps.chain.selectors import head_current
 from apps.core.errors import BadValue
 from apps.dashboard.forms import PageForm, Text, Ticks
 from apps.messages.selectors import messages_visible
-from apps.messages.selectors.stuck import is_stuck
+from apps.messages.selectors.stuck import is_priced_out, is_stuck
 from apps.messages.states import MessageState
 from poolsite.filecoin.address import BadAddress, address_parse
 
@@ -34,6 +34,8 @@ def filtered(rows: QuerySet[Message], *, state: str, q: str) -> QuerySet[Message
     elif state == "stuck":
         found = is_stuck(head_current(), network_known())
         rows = rows.filter(found, state__in=[MessageState.UNFILLED, MessageState.FILLED])
+    elif state == "priced-out":
+        rows = rows.filter(is_priced_out(head_current()))
     elif state == "landed":
         rows = rows.filter(state=MessageState.LANDED)
     elif state == "refused":

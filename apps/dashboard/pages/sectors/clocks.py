@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
-from apps.checks.sealing import DEPOSIT_S, TICKET_PART
+from apps.checks.sealing import DEPOSIT_S, ticket_needed
 from apps.core import formatting
 from apps.sectors.selectors import DEPOSIT_OVER
 from apps.sectors.services.advance import ticket_life
@@ -52,7 +52,8 @@ def sealing_clocks(sector: Sector, data: PageData) -> Iterable[Clock]:
         return
     if ticket is not None and state in BEFORE_PRECOMMIT:
         life = ticket_life(sector, network)
-        yield _expiring("ticket", "Ticket expires in", ticket, life, amber=life // TICKET_PART, clock=clock)
+        amber = ticket_needed(data, network, proof=sector.seal_proof, state=state, life=life)
+        yield _expiring("ticket", "Ticket expires in", ticket, life, amber=amber, clock=clock)
     else:
         yield _ticket(sector)
     if paid is not None and state == SectorState.PRECOMMIT_LANDED and sector.is_interactive:

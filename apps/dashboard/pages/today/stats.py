@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as say
 
 from apps.blocks.selectors import wins_count
+from apps.checks.results import Topic
 from apps.core import formatting
 from apps.core.formatting import plural
 from apps.dashboard.cards import Stat
@@ -20,27 +21,31 @@ if TYPE_CHECKING:
     from apps.dashboard.page_data import PageData
 
 
-CHAIN_CHECKS: Final = (
-    "chain_stalled",
-    "head_late",
-    "nodes_unreadable",
-    "nodes_foreign",
-    "nodes_unhealthy",
-    "f3_stalled",
-    "pool_clock_skew",
-    "upgrade_unready",
+WINDOWS: Final = ("windows_missed", "windows_at_risk", "roles_unheld")
+FAULTS: Final = (
+    *("sectors_faulty", "auto_terminations", "cutoffs_missed", "recoveries_capped"),
+    *("sector_files", "disputes_lost", "fee_debt"),
 )
+SEALING: Final = (
+    *("deposits_expiring", "seed_ready", "sectors_unclaimed", "tickets_expiring"),
+    *("sectors_paused", "sector_recovery", "runs_stopped"),
+)
+"""Checks of tiles that are about a part of a page's topic."""
 
 
-def tone_by(data: PageData, *checks: str) -> str:
-    """Return a tile's tone: bad or warn as the worst of its checks says, else ok."""
-    failed = [found for found in data.report.found if found.check.name in checks]
+def tone_by(data: PageData, *checks: str | Topic) -> str:
+    """Return a tile's tone: bad or warn as the worst of its checks says, or of all of a topic, else ok."""
+    failed = [
+        found
+        for found in data.report.found
+        if found.check.name in checks or any(topic in checks for topic in found.check.topics)
+    ]
     if not failed:
         return "ok"
     return "bad" if any(found.is_critical for found in failed) else "warn"
 
 
-def tone_or_none(data: PageData, *checks: str) -> str:
+def tone_or_none(data: PageData, *checks: str | Topic) -> str:
     """Return the tone of a tile that shows none while all is well."""
     tone = tone_by(data, *checks)
     return "" if tone == "ok" else tone
@@ -78,14 +83,14 @@ def head_stat(data: PageData) -> Stat:
         formatting.whole(chain_status.epoch),
         say("base fee {base_fee}").format(base_fee=formatting.fee_text(chain_status.base_fee)),
         href=here,
-        tone=tone_by(data, *CHAIN_CHECKS),
+        tone=tone_by(data, Topic.CHAIN),
     )
 
 
 def deadline_stat(data: PageData) -> Stat:
     told = [row for row in data.deadlines.values() if row.live]
     soon = deadline_next(told, data.clock)
-    tone = tone_by(data, "windows_missed", "windows_at_risk")
+    tone = tone_by(data, *WINDOWS)
     if soon is None:
         return Stat(
             "post",
@@ -139,7 +144,7 @@ def faults_stat(data: PageData) -> Stat:
         formatting.whole(faulty),
         foot,
         href=reverse("miners"),
-        tone=tone_by(data, "sectors_faulty", "fee_debt"),
+        tone=tone_by(data, *FAULTS),
     )
 
 
@@ -158,7 +163,7 @@ def sealing_stat(data: PageData) -> Stat:
         formatting.whole(under_way + paused),
         foot,
         href=href,
-        tone=tone_or_none(data, "sectors_paused", "deposits_expiring"),
+        tone=tone_or_none(data, *SEALING),
     )
 
 
@@ -170,7 +175,7 @@ def messages_stat(data: PageData) -> Stat:
         formatting.whole(waiting.signed + waiting.queued),
         messages_foot(data),
         href=reverse("messages") + "?state=open",
-        tone=tone_or_none(data, "messages_stuck", "messages_failed"),
+        tone=tone_or_none(data, Topic.MESSAGES),
     )
 
 
@@ -203,14 +208,14 @@ def wallet_stat(data: PageData) -> Stat:
         foot,
         href=reverse("wallets"),
         unit="FIL",
-        tone=tone_or_none(data, "balances_short", "signers_away"),
+        tone=tone_or_none(data, Topic.WALLETS),
     )
 
 
 def hosts_stat(data: PageData) -> Stat:
     workers = data.workers
     here = [worker for worker in workers if not worker_is_away(worker, now=data.at)]
-    tone = tone_by(data, "hosts_away", "hosts_disk", "sealing_stores_away", "hosts_paused", "hosts_slow")
+    tone = tone_by(data, Topic.HOSTS)
     held = sum(len(getattr(worker, "held_jobs", [])) for worker in here)
     foot = say("{jobs} in progress").format(jobs=plural(held, "job"))
     return Stat(

@@ -49,6 +49,7 @@ def test_every_check_with_findings_and_amounts(client: Client) -> None:
     [finding] = debt["findings"]
     assert (finding["at_risk"], finding["page"]) == (str(5 * 10**18), "/miners/f03001/")
     assert int(body["at_risk"]) >= 5 * 10**18
+    assert (finding["is_part"], body["unpriced"]) == (False, 0)
 
 
 def test_tenant_sees_findings_of_its_own_objects_alone(client: Client) -> None:
