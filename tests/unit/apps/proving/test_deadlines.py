@@ -37,6 +37,7 @@ class Chain:
 
     def __init__(self) -> None:
         self.faulty: dict[int, set[int]] = {}
+        self.sectors: dict[int, set[int]] = {}
         self.calls: list[int] = []
 
     def call_many(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
@@ -46,7 +47,7 @@ class Chain:
     def partitions(self, index: int) -> list[dict[str, Any]]:
         if index > 1:
             return []
-        sectors, faulty = {index + 1}, self.faulty.get(index, set())
+        sectors, faulty = self.sectors.get(index, {index + 1}), self.faulty.get(index, set())
         names = ("AllSectors", "LiveSectors", "ActiveSectors", "FaultySectors", "RecoveringSectors")
         sets: tuple[set[int], ...] = (sectors, sectors, sectors - faulty, faulty, set())
         return [{name: bitfield_to_json(bitfield_of(one)) for name, one in zip(names, sets, strict=True)}]
@@ -122,6 +123,24 @@ def test_one_deadline_that_moved_is_read_alone() -> None:
     assert written == {row.pk}
     assert (row.faulty, row.faulty_since) == (1, 1001)
     assert row.partitions.get().faulty == [2]
+
+
+def test_each_fault_keeps_the_head_at_which_it_was_first_seen() -> None:
+    of, chain = factories.miner(), Chain()
+    chain.sectors[1] = {2, 3, 4}
+    chain.faulty[1] = {2}
+    chain.follow(of)
+    for height, faulty in ((1001, {2, 3}), (1002, {3, 4})):
+        chain.faulty[1] = faulty
+        chain.follow(of, height=height)
+
+    row = Deadline.objects.get(miner=of, index=1)
+    assert row.partitions.get().faulty_since == {"3": 1001, "4": 1002}
+    assert row.faulty_since == 1001, "of the oldest that is left"
+    chain.faulty[1] = set()
+    chain.follow(of, height=1003)
+    row.refresh_from_db()
+    assert (row.faulty_since, row.partitions.get().faulty_since) == (None, {})
 
 
 def test_a_window_that_closed_becomes_the_next_one_without_a_question() -> None:
