@@ -80,7 +80,7 @@ def test_a_forgotten_stores_sectors_are_marked_in_their_timelines():
     entry = AuditEntry.objects.get(action="store.forget")
     assert entry.target == "disk"
     assert entry.before is not None
-    assert entry.before["proving"] == 2
+    assert entry.before["proving"] == "2 sectors"
 
 
 def test_a_sector_under_way_is_not_lost_and_finalizing_names_its_new_store():
