@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from django.utils.translation import gettext, gettext_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.blocks.template import Base, BaseInfo, base_from_json, base_info_from_json, messages_disjoint
 from apps.chain.client import ChainClient
@@ -45,7 +46,7 @@ Source: lotus api/api_full.go SyncStateStage; the others are idle, complete and 
 
 NO_KEY_TEXT: Final = "key not found"
 """Of lotus, which signs each block that it makes.  Source: lotus chain/wallet/multi.go WalletSign."""
-NO_KEY_ADVICE: Final = gettext_lazy(
+NO_KEY_ADVICE: Final = _(
     "this node signs its blocks itself and lacks the worker's key: "
     "name the pool's signer as its remote wallet (docs/blocks.md)"
 )
