@@ -90,7 +90,8 @@ def test_new_heads_are_subscribed_to_through_the_console(caller, devnet):
     heads = [receive(caller) for _ in range(2)]
     assert [head["method"] for head in heads] == ["eth_subscription"] * 2
     assert {head["params"]["subscription"] for head in heads} == {name}
-    assert heads[-1]["params"]["result"]["number"] == hex(devnet.head.height - 1)
+    before = devnet.chain.parent(devnet.head.tipset).height  # epochs without a block may lie between
+    assert heads[-1]["params"]["result"]["number"] == hex(before)
     caller.send(json.dumps({"jsonrpc": "2.0", "id": 2, "method": "eth_unsubscribe", "params": [name]}))
     assert receive(caller)["result"] is True
 

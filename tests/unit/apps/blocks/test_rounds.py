@@ -40,12 +40,14 @@ def fresh(row):
 
 
 def sibling(world):
-    """Another tipset at the head's height becomes the head."""
-    height = world.devnet.head.height
-    world.devnet.head_set(world.devnet.chain.parent(world.devnet.head.tipset).key)
+    """Another tipset at the head's height becomes the head: a later one, and with it what is built on it."""
+    before = world.devnet.head.tipset
+    world.devnet.head_set(world.devnet.chain.parent(before).key)
     world.clock.skip(1)
     world.devnet.mine(1)
-    assert world.devnet.head.height == height
+    head = world.devnet.head.tipset
+    assert head.height == before.height
+    world.clock.skip(head.min_timestamp - before.min_timestamp)
 
 
 async def in_thread(work, *args):
@@ -328,11 +330,12 @@ async def test_a_block_that_a_program_beside_us_signed_is_built_on(world):
     assert (await in_thread(fresh, lost)).block.cid == "", "ours of that height stays unsigned"
 
 
-async def test_a_better_base_is_taken_before_the_block_is_made(world):
+@pytest.mark.parametrize("nulls", [0, 1])
+async def test_a_better_base_is_taken_before_the_block_is_made(world, nulls):
     base = await world.base()
 
     world.providers.before["proof"] = partial(sibling, world)
-    row = await won(world, base=base)
+    row = await won(world, base=base, nulls=nulls)
 
     assert row.state == RoundState.SUBMITTED, row.reason
     block = await in_thread(lambda: from_cbor(BlockMsg, bytes(Block.objects.get().signed or b"")))
