@@ -120,17 +120,24 @@ def batches_watch(work: SealingContext) -> None:
     for_each_isolated(rows, lambda batch: _push_closed(batch, work), event="batch_not_pushed")
     # A landed batch is looked at again while the chain can take it back, and when the check of
     # pre-commits has sent a sector back to wait for it.
-    back = Q(precommits__state=SectorState.PRECOMMIT_SENT) | Q(commits__state=SectorState.COMMIT_SENT)
     landed = Batch.objects.filter(state=BatchState.LANDED, landed_height__gte=young)
     gone = messages_not_landed(landed.values_list("message_id", flat=True))
-    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & (back | Q(message_id__in=gone))
-    rows = list(batches.defer("params").filter(watched).distinct().order_by("pk"))
+    again = Q(pk__in=_waited_for()) | Q(message_id__in=gone)
+    watched = Q(state=BatchState.SENT) | Q(state=BatchState.LANDED) & again
+    rows = list(batches.defer("params").filter(watched).order_by("pk"))
     messages = messages_by_ids([batch.message_id for batch in rows])
     there = [batch for batch in rows if batch.message_id in messages]
     for_each_isolated(
         there, lambda batch: _follow(batch, messages[batch.message_id], work), event="batch_not_followed"
     )
     stranded_reconcile(client=work.client, key=work.head.key, now=work.now)
+
+
+def _waited_for() -> set[int | None]:
+    """Return the keys of the batches that sectors wait for: by these, not by all sectors of all batches."""
+    waiting = Sector.objects.filter(state__in=[SectorState.PRECOMMIT_SENT, SectorState.COMMIT_SENT])
+    found = waiting.order_by().values_list("state", "precommit_batch", "commit_batch").distinct()
+    return {commit if state == SectorState.COMMIT_SENT else first for state, first, commit in found}
 
 
 def _push_closed(batch: Batch, work: SealingContext) -> None:

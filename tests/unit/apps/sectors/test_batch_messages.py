@@ -16,6 +16,7 @@ from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchState
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
+from tests.query_plans import reads_of
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -48,6 +49,20 @@ def test_landed_batches_cost_no_question_each() -> None:
         counts.append(len(seen))
 
     assert counts[0] == counts[1]
+
+
+def test_what_landed_long_ago_has_none_of_its_sectors_read() -> None:
+    of, old = factories.miner(), {"state": BatchState.LANDED, "landed_height": 10}
+    first, second = factories.batch(of, **old), factories.batch(of, "commit", **old)
+    both = {"precommit_batch": first, "commit_batch": second}
+    for _ in range(40):
+        factories.sector(of, state="PROVING", deadline=0, partition=0, **both)
+    with CaptureQueriesContext(connection) as seen:
+        batches_watch(work())
+
+    read = reads_of(seen.captured_queries, about="sectors_batch")
+    assert read
+    assert sum(one.rows for one in read.values()) < 20, read
 
 
 def test_one_whose_message_left_the_chain_waits_for_it_again() -> None:
