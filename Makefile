@@ -19,7 +19,7 @@ help:
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
 	@echo "make coverage  run the unit tests and print what of services, selectors, filecoin and wire they miss"
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
-	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url]  run a pool on a real lotus node: messages, sectors, proofs, blocks (docs/real-chain.md)"
+	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, a cluster that moves (docs/real-chain.md)"
 	@echo "make lint    check style, types, import contracts, words and kernels"
 	@echo "make format  format Python files and templates"
 	@echo "make bench   measure beside the peers' figures; 1 if a limit is missed"
@@ -77,8 +77,8 @@ peers: test-environment
 
 # TESTS names some of its files.
 real-chain: test-environment
-	@[ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token (docs/real-chain.md)" >&2; exit 2; }
-	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),tests/real_chain)
+	@{ [ -n "$(NODE)" ] && [ -n "$(TOKEN_FILE)" ]; } || [ -n "$(LOTUS)" ] || { echo "make real-chain needs NODE=url, the JSON-RPC of a real node, and TOKEN_FILE=path, its admin token; or LOTUS=folder of lotus' programs (docs/real-chain.md)" >&2; exit 2; }
+	@REAL_CHAIN_NODE="$(NODE)" REAL_CHAIN_TOKEN_FILE="$(TOKEN_FILE)" REAL_CHAIN_CONTROL="$(CONTROL)" REAL_CHAIN_LOTUS="$(LOTUS)" $(VENV) -m pytest -s -p no:randomly -m "peer" $(or $(TESTS),$(if $(NODE),tests/real_chain $(if $(LOTUS),,--ignore=tests/real_chain/test_cluster.py),tests/real_chain/test_cluster.py))
 
 bench: test-environment
 	@$(VENV) -m tests.bench

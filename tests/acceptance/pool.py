@@ -73,6 +73,7 @@ class RunningPool(Pool):
         headers = {"Authorization": f"Bearer {token or self.operator['admin_token']}"}
         if "content" in how:
             headers["Content-Type"] = "application/json"
+        headers |= how.pop("headers", {})
         url = f"http://127.0.0.1:{self.port}{path}"
         return httpx.request(method, url, headers=headers, timeout=60, verify=NO_CERTIFICATES, **how)
 

@@ -53,7 +53,7 @@ class NodeLine:
 @pytest.fixture(scope="session")
 def node() -> Iterator[RealNode]:
     """The node that is named, at a pace at which a pool can be watched."""
-    real = RealNode()
+    real = RealNode.named()
     real.pace(SLOW_MS)
     yield real
     real.client.close()

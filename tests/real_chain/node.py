@@ -39,27 +39,38 @@ LEAD: Final = 8
 class RealNode(Chain):
     """The node whose chain the pool works on."""
 
-    def __init__(self) -> None:
+    def __init__(self, url: str, *, token: str, control: str = "") -> None:
+        super().__init__("")
+        self.token = token
+        self.text = f"{token}:{url}"
+        self.address = node_address(self.text)
+        self.url = self.address.http_url
+        self.control = control.rstrip("/")
+
+    @classmethod
+    def named(cls) -> Self:
+        """Return the node that the environment names."""
         url, token = os.environ.get(NODE_VARIABLE, ""), os.environ.get(TOKEN_VARIABLE, "")
         assert url, f"{NODE_VARIABLE} must name a real node: make real-chain NODE=url TOKEN_FILE=path"
         assert token, f"{TOKEN_VARIABLE} must name the file with its admin token"
-        super().__init__("")
-        self.token = Path(token).read_text(encoding="ascii").strip()
-        self.text = f"{self.token}:{url}"
-        self.address = node_address(self.text)
-        self.url = self.address.http_url
-        self.control = os.environ.get(CONTROL_VARIABLE, "").rstrip("/")
+        text = Path(token).read_text(encoding="ascii").strip()
+        return cls(url, token=text, control=os.environ.get(CONTROL_VARIABLE, ""))
 
     @cached_property
     def client(self) -> httpx.Client:
         """The connection, with the token."""
         return httpx.Client(timeout=120, headers={"Authorization": f"Bearer {self.address.token}"})
 
-    def send(self, to: str, *, fil: int = 0, method: int = 0, params: str | None = None) -> str:
-        """Send from the node's own wallet; gives the message's id.  Raises NodeRefused."""
+    def send(
+        self, to: str, *, fil: int = 0, method: int = 0, params: str | None = None, sender: str = ""
+    ) -> str:
+        """Send from a key of the node's wallet, its default one if none is named; return the message's id.
+
+        Raise NodeRefused.
+        """
         message = {
             "To": to,
-            "From": self.call("WalletDefaultAddress"),
+            "From": sender or self.call("WalletDefaultAddress"),
             "Value": str(fil * FIL),
             "Method": method,
             "Params": params,
@@ -116,10 +127,10 @@ class RealNode(Chain):
 
 
 class Hurry:
-    """Lets epochs pass quickly between the windows of one deadline, and slowly in them."""
+    """Lets epochs pass quickly between the windows of these deadlines, and slowly in them."""
 
-    def __init__(self, node: RealNode, miner: str, deadline: int) -> None:
-        self.node, self.miner, self.deadline = node, miner, deadline
+    def __init__(self, node: RealNode, miner: str, *deadlines: int) -> None:
+        self.node, self.miner, self.deadlines = node, miner, deadlines
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="hurry", daemon=True)
         self._ms = 0
@@ -141,10 +152,15 @@ class Hurry:
                 self._ms = ms
 
     def _is_due(self) -> bool:
-        """Whether the deadline's window is challenged, open, or closed just now."""
+        """Whether one of the windows is challenged, open, or closed just now."""
         now = self.node.deadline(self.miner)
-        height, period = int(now["CurrentEpoch"]), int(now["WPoStProvingPeriod"])
-        opens = int(now["PeriodStart"]) + self.deadline * int(now["WPoStChallengeWindow"])
+        height, period, window = (
+            int(now[name]) for name in ("CurrentEpoch", "WPoStProvingPeriod", "WPoStChallengeWindow")
+        )
         lead = int(now["WPoStChallengeLookback"]) + LEAD
-        ends = int(now["WPoStChallengeWindow"]) + LEAD
-        return any(opens + step - lead <= height <= opens + step + ends for step in (-period, 0, period))
+        opens = [int(now["PeriodStart"]) + deadline * window for deadline in self.deadlines]
+        return any(
+            first + step - lead <= height <= first + step + window + LEAD
+            for first in opens
+            for step in (-period, 0, period)
+        )

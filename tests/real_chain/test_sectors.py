@@ -7,28 +7,32 @@ folder too; see docs/real-chain.md.
 from __future__ import annotations
 
 import base64
-import subprocess
-import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from poolsite.filecoin.actors.decode import params_decode, params_encode
-from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, PRECOMMIT_METHODS, NodeRefused
-from tests.integration.pools import SITE, wait_until
+from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD
+from tests.integration.pools import wait_until
 from tests.real_chain.node import STEP_S, Hurry, RealNode
+from tests.real_chain.steps import (
+    SECTOR_BYTES,
+    Proven,
+    dispute_fails,
+    landed,
+    messages,
+    miner_make,
+    sector_prove,
+)
 
 if TYPE_CHECKING:
     from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 
-SECTOR_BYTES: Final = 2 << 10
 SEAL_VERIFICATION_GAS: Final = 42_000_000
 POST_VERIFICATION_GAS: Final = 117_680_921
 """What the network charges for checking one proof: a message that used more was not taken unchecked."""
-DISPUTE_METHOD: Final = 24
 AGGREGATED: Final = 4
 """The fewest proofs that the network takes as one."""
 COMMIT_WAIT_EPOCHS: Final = 2_000
@@ -40,46 +44,14 @@ ILLEGAL_ARGUMENT: Final = 16
 
 @pytest.fixture(scope="module")
 def miner(pool: RunningPool, keys: dict[str, str]) -> str:
-    """A miner that the real power actor has made, and the signer may work for."""
-    wish = {"name": "real", "owner": keys["owner"], "worker": keys["worker"], "sector_size": SECTOR_BYTES}
-    answer: Any = None
-
-    def is_asked() -> bool:
-        nonlocal answer
-        answer = pool.ask("POST", "/api/v1/miners", json=wish)
-        return bool(answer.status_code == 201)
-
-    wait_until(is_asked, within_s=STEP_S, what=lambda: f"{answer.text}\n{pool.diagnosis()}")
-    address = pool.wait_miner()
-    verb = ["signer", "policy", "--dir", str(pool.var / "signer"), "--by", "test", "--miner", address]
-    subprocess.run([sys.executable, "-m", "workers", *verb], cwd=SITE, env=pool.env, check=True)
-    return address
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A sector that the chain counts."""
-
-    number: int
-    deadline: int
-    partition: int
-    commit: dict[str, Any]
-    """The message that committed it."""
+    """A miner of this file alone."""
+    return miner_make(pool, keys, "real")
 
 
 @pytest.fixture(scope="module")
 def proven(pool: RunningPool, node: RealNode, miner: str) -> Proven:
-    """A sector that was pledged, sealed, committed, and proven in its first window."""
-    [uuid] = pool.pledge(miner)
-    pool.wait_state(uuid, "PROVING", within_s=STEP_S)
-    number = int(pool.sector(uuid)["number"])
-    landed(pool, min(PRECOMMIT_METHODS))
-    commit = landed(pool, min(COMMIT_METHODS))
-    deadline, partition = node.place_of(miner, number)
-    with Hurry(node, miner, deadline):
-        pool.wait_active(miner, {number}, within_s=STEP_S)
-        landed(pool, POST_METHOD)
-    return Proven(number, deadline, partition, commit)
+    """A sector that the chain counts."""
+    return sector_prove(pool, node, miner)
 
 
 def test_the_actors_check_its_commit_and_find_its_window_good(
@@ -128,14 +100,16 @@ def test_balances_and_power_are_what_the_node_says(
 def test_each_of_two_proving_periods_has_its_window_proven(
     proven: Proven, pool: RunningPool, node: RealNode, miner: str
 ) -> None:
-    before = len(messages(pool, POST_METHOD))
+    before = len(messages(pool, POST_METHOD, miner))
     with Hurry(node, miner, proven.deadline):
         wait_until(
-            lambda: len(messages(pool, POST_METHOD)) >= before + 2, within_s=2 * STEP_S, what=pool.diagnosis
+            lambda: len(messages(pool, POST_METHOD, miner)) >= before + 2,
+            within_s=2 * STEP_S,
+            what=pool.diagnosis,
         )
     assert node.faulty(miner) == set()
     assert node.active(miner) == {proven.number}
-    landed(pool, POST_METHOD)
+    landed(pool, POST_METHOD, miner)
 
 
 def test_a_window_without_a_proof_faults_it_and_a_proof_recovers_it(
@@ -143,15 +117,17 @@ def test_a_window_without_a_proof_faults_it_and_a_proof_recovers_it(
 ) -> None:
     number = proven.number
     with Hurry(node, miner, proven.deadline):
-        [sealed] = (pool.var / "store" / "sealed").iterdir()
+        sealed = pool.var / "store" / "sealed" / f"s-t{miner[1:]}-{number}"
         hidden = sealed.rename(pool.var / sealed.name)
         wait_until(lambda: node.faulty(miner) == {number}, within_s=STEP_S, what=pool.diagnosis)
         hidden.rename(sealed)
         wait_until(lambda: node.is_recovering(miner), within_s=STEP_S, what=pool.diagnosis)
-        before = len(messages(pool, POST_METHOD))
+        before = len(messages(pool, POST_METHOD, miner))
         pool.wait_active(miner, {number}, within_s=STEP_S)
-        wait_until(lambda: len(messages(pool, POST_METHOD)) > before, within_s=STEP_S, what=pool.diagnosis)
-    assert landed(pool, POST_METHOD)["receipt"]["gas_used"] > POST_VERIFICATION_GAS
+        wait_until(
+            lambda: len(messages(pool, POST_METHOD, miner)) > before, within_s=STEP_S, what=pool.diagnosis
+        )
+    assert landed(pool, POST_METHOD, miner)["receipt"]["gas_used"] > POST_VERIFICATION_GAS
 
 
 def test_a_proof_with_a_wrong_byte_is_refused_by_the_actor(
@@ -212,7 +188,7 @@ def test_four_commits_land_with_one_aggregated_proof(pool: RunningPool, node: Re
 
     def aggregate() -> dict[str, Any]:
         """Return the newest commit of several sectors, with its decoded parameters; empty without one."""
-        for row in messages(pool, min(COMMIT_METHODS)):
+        for row in messages(pool, min(COMMIT_METHODS), miner):
             params = params_decode("miner", row["method"], base64.b64decode(row["params"]))
             if len(params["SectorActivations"]) == AGGREGATED:
                 return row | {"decoded": params}
@@ -225,24 +201,3 @@ def test_four_commits_land_with_one_aggregated_proof(pool: RunningPool, node: Re
     assert message["decoded"]["AggregateProof"]
     assert {int(pool.sector(uuid)["number"]) for uuid in uuids} <= node.sectors(miner)
     print(f"an aggregate of {AGGREGATED} commits used {message['receipt']['gas_used']:,} gas")
-
-
-def messages(pool: RunningPool, method: int) -> list[dict[str, Any]]:
-    """Return the messages of a method that have landed, the newest first."""
-    rows = pool.read("/api/v1/messages?state=LANDED&limit=500")["results"]
-    return [row for row in rows if row["method"] == method]
-
-
-def landed(pool: RunningPool, method: int) -> dict[str, Any]:
-    """Return the newest message of a method, which succeeded, once the pool knows it."""
-    wait_until(lambda: messages(pool, method), within_s=STEP_S, what=pool.diagnosis)
-    message: dict[str, Any] = pool.read(f"/api/v1/messages/{messages(pool, method)[0]['id']}")
-    assert message["receipt"]["exit_code"] == 0
-    return message
-
-
-def dispute_fails(node: RealNode, miner: str, deadline: int, partition: int) -> None:
-    """Have the actor check a WindowPoSt that it took unchecked: who disputes a good one is refused."""
-    params = params_encode("miner", DISPUTE_METHOD, {"Deadline": deadline, "PoStIndex": partition})
-    with pytest.raises(NodeRefused, match="failed to dispute valid post"):
-        node.send(miner, method=DISPUTE_METHOD, params=base64.b64encode(params).decode())

@@ -1,0 +1,125 @@
+"""A lotus daemon with a genesis of its own, as a process that can be killed; see docs/real-chain.md."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from functools import cached_property
+from pathlib import Path
+from typing import Final, Self
+
+import httpx
+
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from tests.acceptance.chain import NodeRefused
+from tests.integration.pools import port_free, wait_until
+from tests.real_chain.node import STEP_S, RealNode
+from tests.servers import folder_new, tied_to_us
+
+PROGRAMS_VARIABLE: Final = "REAL_CHAIN_LOTUS"
+"""Environment variable: the folder with `lotus` and `lotus-seed`, built with the tag `2k`."""
+MINER: Final = "f01000"
+SECTORS: Final = 4
+EPOCH_S: Final = 4
+FIRST_WINDOW: Final = 658
+"""Epoch at which the first deadline of such a genesis' miner opens: its address decides."""
+AGE_EPOCHS: Final = FIRST_WINDOW - 240
+"""So old is the genesis when the daemon starts: a chain that was halted, 16 minutes before that window."""
+
+
+class LotusCluster:
+    """What a lotus operator has: a daemon, its repository, a miner's sectors, the key of owner and worker."""
+
+    def __init__(self) -> None:
+        programs = os.environ.get(PROGRAMS_VARIABLE, "")
+        assert programs, f"{PROGRAMS_VARIABLE} must name the folder of lotus and lotus-seed"
+        assert os.environ.get(FOLDER_VARIABLE), (
+            f"{FOLDER_VARIABLE} must name the folder of the pool's and the node's parameters"
+        )
+        self.programs = Path(programs).absolute()
+        self.folder = folder_new()
+        self.sectors = self.folder / "storage"
+        self.repository = self.folder / "node"
+        self.port, self.signer_port = port_free(), port_free()
+        self.env = os.environ | {"LOTUS_PATH": str(self.repository), "LOTUS_SKIP_GENESIS_CHECK": "_yes_"}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def key_file(self) -> Path:
+        """The key of owner and worker, as `lotus wallet export` writes it."""
+        return self.sectors / f"pre-seal-t{MINER[1:]}.key"
+
+    def __enter__(self) -> Self:
+        template, genesis = self.folder / "localnet.json", self.folder / "devgen.car"
+        born = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - AGE_EPOCHS * EPOCH_S))
+        self._seed("pre-seal", "--sector-size", "2KiB", "--num-sectors", str(SECTORS))
+        self._seed("genesis", "new", "--timestamp", born, str(template))
+        self._seed("genesis", "add-miner", str(template), str(self.key_file.with_suffix(".json")))
+        self.start("--lotus-make-genesis", str(genesis), "--genesis-template", str(template))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _seed(self, *words: str) -> None:
+        command = [str(self.programs / "lotus-seed"), "--sector-dir", str(self.sectors), *words]
+        subprocess.run(command, env=self.env, check=True, cwd=self.folder)
+
+    def start(self, *words: str) -> None:
+        """Start the daemon, and wait until it answers."""
+        command = [
+            str(self.programs / "lotus"),
+            "daemon",
+            "--api",
+            str(self.port),
+            "--bootstrap=false",
+            *words,
+        ]
+        with (self.folder / "lotus.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                env=self.env,
+                cwd=self.folder,
+                stdout=log,
+                stderr=log,
+                preexec_fn=tied_to_us(signal.SIGKILL),
+            )
+        wait_until(self.answers, within_s=STEP_S, what=self.log)
+
+    def kill(self) -> None:
+        """End the daemon as kill -9 does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def answers(self) -> bool:
+        """Return whether its JSON-RPC takes questions."""
+        try:
+            return bool(self.node.call("ChainHead"))
+        except (OSError, ValueError, NodeRefused, httpx.HTTPError):
+            self.__dict__.pop("node", None)
+            return False
+
+    @cached_property
+    def node(self) -> RealNode:
+        """The node as its operator asks it."""
+        token = (self.repository / "token").read_text(encoding="ascii")
+        return RealNode(f"http://127.0.0.1:{self.port}/rpc/v1", token=token)
+
+    def sign_by(self, token: str) -> None:
+        """Have the node ask the pool's signer where its own wallet lacks a key, as its operator sets it."""
+        file = self.repository / "config.toml"
+        backend = f'RemoteBackend = "{token}:http://127.0.0.1:{self.signer_port}"'
+        file.write_text(re.sub(r"#RemoteBackend = .*", backend, file.read_text()))
+        self.kill()
+        self.start()
+
+    def log(self) -> str:
+        """Return the end of the daemon's log."""
+        return (self.folder / "lotus.log").read_text(errors="replace")[-2000:]

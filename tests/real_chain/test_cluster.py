@@ -1,0 +1,184 @@
+"""An existing lotus cluster moves into the pool, which makes all its blocks, also after its node was killed.
+
+The daemon is lotus' own, with its chain on disk and every proof checked: the WinningPoSt of each block, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from poolsite.filecoin.actors.decode import params_encode
+from tests.acceptance.chain import POST_METHOD
+from tests.acceptance.pool import RunningPool
+from tests.integration.pools import SITE, wait_until
+from tests.real_chain.daemon import MINER, SECTORS, LotusCluster
+from tests.real_chain.node import STEP_S
+from tests.real_chain.steps import DISPUTE_METHOD, landed, policy_change
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
+
+BLOCKS: Final = 10
+MESSAGES: Final = 30
+KILLED_AFTER: Final = 20
+"""So many messages are pushed before the node dies, the rest while it is dead."""
+PROOF_BYTES: Final = 192
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LotusCluster]:
+    """What a lotus operator has before the move."""
+    with LotusCluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def pool(cluster: LotusCluster) -> Iterator[RunningPool]:
+    """A pool with an empty var on the cluster's node, which signs by the pool's signer."""
+    running = RunningPool(
+        CHAIN_URLS=cluster.node.text,
+        POOLSITE_SNARK="groth16",
+        POOLSITE_SECTOR_SIZE="2KiB",
+        SIGNER_LISTEN=f"127.0.0.1:{cluster.signer_port}",
+    )
+    converted = SITE / "var" / "parameters-converted"
+    converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
+    (running.var / converted.name).symlink_to(converted)
+    with running:
+        yield running
+
+
+def command(pool: RunningPool, *words: str) -> str:
+    """Run one of the pool's programs as its operator does."""
+    done = subprocess.run(
+        [sys.executable, *words], cwd=SITE, env=pool.env, check=True, capture_output=True, text=True
+    )
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def moved(pool: RunningPool, cluster: LotusCluster) -> str:
+    """The miner once key, sectors and blocks are the pool's; its worker's address."""
+    wait_until((pool.var / "signer.json").exists, within_s=STEP_S, what=pool.diagnosis)
+    signer = str(pool.var / "signer")
+    command(pool, "-m", "workers", "signer", "import", "--dir", signer, str(cluster.key_file))
+    policy_change(pool, "--miner", MINER)
+    token = command(pool, "-m", "workers", "signer", "token", "--dir", signer, "sign").strip()
+    cluster.sign_by(token)
+    pool.wait_all_up()
+
+    answer: Any = None
+
+    def is_imported() -> bool:
+        nonlocal answer
+        answer = pool.ask("POST", "/api/v1/miners", json={"name": "old", "address": MINER})
+        return bool(answer.status_code == 201)
+
+    wait_until(is_imported, within_s=STEP_S, what=lambda: f"{answer.text}\n{pool.diagnosis()}")
+    for worker in pool.read("/api/v1/workers")["results"]:
+        command(pool, "manage.py", "stores", "attach", str(cluster.sectors), "--host", worker["name"])
+    return str(answer.json()["worker"])
+
+
+def blocks_of(cluster: LotusCluster, *, above: int) -> list[dict[str, Any]]:
+    """Return the blocks of the chain above a height, the newest first."""
+    node, found = cluster.node, []
+    tipset = node.call("ChainHead")
+    while int(tipset["Height"]) > above:
+        found += tipset["Blocks"]
+        tipset = node.call("ChainGetTipSet", tipset["Blocks"][0]["Parents"])
+    return found
+
+
+def test_a_halted_chain_goes_on_by_blocks_with_our_own_winning_posts(
+    moved: str, pool: RunningPool, cluster: LotusCluster
+) -> None:
+    wait_until(lambda: len(blocks_of(cluster, above=0)) >= BLOCKS, within_s=STEP_S, what=pool.diagnosis)
+
+    for block in blocks_of(cluster, above=0):
+        assert block["Miner"][1:] == MINER[1:]
+        [proof] = block["WinPoStProof"]
+        assert len(base64.b64decode(proof["ProofBytes"])) == PROOF_BYTES
+
+
+def test_the_clusters_sectors_are_adopted_where_they_lie(
+    moved: str, pool: RunningPool, cluster: LotusCluster
+) -> None:
+    answer = pool.ask("POST", f"/api/v1/miners/{MINER}/adoptions", json={})
+    assert answer.status_code == 201, answer.text
+
+    def adoption() -> dict[str, Any]:
+        row: dict[str, Any] = pool.read(f"/api/v1/miners/{MINER}/adoptions")["results"][0]
+        return row
+
+    wait_until(lambda: adoption()["state"] == "DONE", within_s=STEP_S, what=lambda: f"{adoption()}")
+    rows = pool.read(f"/api/v1/sectors?miner={MINER}")["results"]
+    [store] = {row["store"] for row in rows}
+    assert len(rows) == SECTORS
+    assert {row["state"] for row in rows} == {"PROVING"}
+    [found] = [one for one in pool.read("/api/v1/stores")["results"] if one["name"] == store]
+    assert {one["path"] for one in found["attachments"]} == {str(cluster.sectors)}
+
+
+def test_messages_land_once_though_the_node_is_killed(
+    moved: str, pool: RunningPool, cluster: LotusCluster
+) -> None:
+    receiver = pool.read("/api/v1/wallets")["results"][-1]["address"]
+
+    def push(number: int) -> None:
+        body = {"from": moved, "to": receiver, "method": 0, "value": str(number)}
+        answer = pool.ask("POST", "/api/v1/messages", json=body | {"id": f"kill-{number}"})
+        assert answer.status_code == 201, answer.text
+
+    def rows() -> list[dict[str, Any]]:
+        return [pool.read(f"/api/v1/messages/kill-{number}") for number in range(MESSAGES)]
+
+    for number in range(KILLED_AFTER):
+        push(number)
+    cluster.kill()
+    for number in range(KILLED_AFTER, MESSAGES):
+        push(number)
+    cluster.start()
+
+    wait_until(lambda: {row["state"] for row in rows()} == {"LANDED"}, within_s=STEP_S, what=pool.diagnosis)
+    assert {row["receipt"]["exit_code"] for row in rows()} == {0}
+    nonces = sorted(row["nonce"] for row in rows())
+    assert nonces == list(range(nonces[0], nonces[0] + MESSAGES))
+    there = [row.cid for row in cluster.node.executed() if row.nonce in nonces and row.method == 0]
+    assert sorted(there) == sorted(row["cid"] for row in rows())
+
+
+def test_the_window_of_sectors_that_lotus_sealed_is_proven(
+    moved: str, pool: RunningPool, cluster: LotusCluster
+) -> None:
+    node = cluster.node
+    message = landed(pool, POST_METHOD, MINER)
+    deadline = 0
+    wait_until(
+        lambda: int(node.deadline(MINER)["Index"]) > deadline, within_s=STEP_S, what="the window's close"
+    )
+
+    params = params_encode("miner", DISPUTE_METHOD, {"Deadline": deadline, "PoStIndex": 0})
+    dispute = {
+        "From": moved,
+        "To": MINER,
+        "Method": DISPUTE_METHOD,
+        "Params": base64.b64encode(params).decode(),
+        "Value": "0",
+        "GasLimit": 10_000_000_000,
+        "GasFeeCap": "0",
+        "GasPremium": "0",
+        "Nonce": 0,
+        "Version": 0,
+    }
+    answer = node.call("StateCall", dispute, None)
+    assert "failed to dispute valid post" in answer["Error"], answer
+    assert message["receipt"]["exit_code"] == 0
+    assert node.faulty(MINER) == set()

@@ -1,0 +1,351 @@
+"""Clients' data on a chain with real actors: claimed, snapped up and read back; sectors extended and ended.
+
+The node's wallet must hold the key of the verified registry's root, as a devnet of one's own may.
+"""
+
+from __future__ import annotations
+
+import base64
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from poolsite.filecoin.actors.allocations import (
+    DATACAP_PER_BYTE,
+    AllocationRequest,
+    AllocationRequests,
+    AllocationsResponse,
+)
+from poolsite.filecoin.actors.datacap import Method as TokenMethod
+from poolsite.filecoin.actors.datacap import TransferParams, TransferReturn
+from poolsite.filecoin.actors.verifreg import Method, VerifierParams
+from poolsite.filecoin.address import address_parse
+from poolsite.filecoin.cids import cid_parse, commd_cid, commr_cid
+from poolsite.filecoin.codec import from_cbor, to_cbor
+from tests.acceptance.chain import COMMIT_METHODS
+from tests.integration.pools import wait_until
+from tests.naive.pieces import data_commitment, staged_sector
+from tests.real_chain.node import STEP_S, Hurry, RealNode
+from tests.real_chain.steps import (
+    SECTOR_BYTES,
+    Proven,
+    dispute_fails,
+    landed,
+    miner_make,
+    policy_change,
+    sector_first_window,
+    sector_prove,
+)
+
+if TYPE_CHECKING:
+    from tests.acceptance.pool import RunningPool
+
+pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
+
+LARGE: Final = bytes(number % 251 for number in range(1000))
+SMALL: Final = b"small" * 20
+LATER: Final = bytes(number % 241 for number in range(1016))
+PADDED: Final = 1024
+"""Bytes of LARGE and of LATER as pieces."""
+GRANT: Final = 1 << 20
+DAY: Final = 2880
+TERM_MIN: Final = 180 * DAY
+TERM_MAX: Final = 5 * 365 * DAY
+VERIFIED_WEIGHT: Final = 10
+"""So many times verified data count."""
+FEE_TOLERANCE: Final = 0.02
+"""Of a termination's fee: it grows with the sector's age between price and message."""
+RULE: Final = """
+[[rule]]
+name = "terminations of {miner}"
+methods = ["miner.TerminateSectors"]
+to = ["{miner}"]
+fee_max = "1 FIL"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A client with data cap, whose key the node has."""
+
+    node: RealNode
+    address: str
+
+    @property
+    def id(self) -> str:
+        """Its actor's address."""
+        return self.node.identity(self.address)
+
+    def allocate(self, miner: str, data: bytes) -> int:
+        """Allocate data cap to a piece at a miner; return the allocation's number."""
+        request = AllocationRequest(
+            provider=address_parse(miner).actor_id,
+            data=cid_parse(piece_cid(data)),
+            size=PADDED,
+            term_min=TERM_MIN,
+            term_max=TERM_MAX,
+            expiration=self.node.height() + 10 * DAY,
+        )
+        wish = TransferParams(
+            to=address_parse("f06"),
+            amount=PADDED * DATACAP_PER_BYTE,
+            operator_data=to_cbor(AllocationRequests((request,), ())),
+        )
+        method = int(TokenMethod.TRANSFER_EXPORTED)
+        receipt = sent(self.node, "f07", sender=self.address, method=method, params=to_cbor(wish))
+        answer = from_cbor(TransferReturn, base64.b64decode(receipt["Return"]))
+        [number] = from_cbor(AllocationsResponse, answer.recipient_data).new_allocations
+        return int(number)
+
+
+def sent(node: RealNode, to: str, **fields: Any) -> dict[str, Any]:
+    """Send from a key of the node's wallet; return the receipt of what must succeed."""
+    cid = node.send(to, **(fields | {"params": base64.b64encode(fields.get("params", b"")).decode()}))
+    wait_until(lambda: node.receipt(cid), within_s=STEP_S, what=f"{fields} to {to}")
+    receipt = node.receipt(cid)
+    assert receipt["ExitCode"] == 0, (to, fields, receipt)
+    return receipt
+
+
+def piece_cid(data: bytes) -> str:
+    """Return a piece's commitment as the client computes it."""
+    size = 128 * -(-len(data) // 127)  # whole quads of 127 raw bytes
+    return str(commd_cid(data_commitment(staged_sector(1 << (size - 1).bit_length(), [data]))))
+
+
+@pytest.fixture(scope="module")
+def client(node: RealNode) -> Client:
+    """Somebody to whom a verifier gave data cap."""
+    root = node.call("StateAccountKey", node.call("StateVerifiedRegistryRootKey", None), None)
+    assert node.call("WalletHas", root), f"the node's wallet lacks the verified registry's root {root}"
+    verifier, address = (node.call("WalletNew", "secp256k1") for _ in range(2))
+    for who in (root, verifier, address):
+        sent(node, who, fil=10)
+    for sender, method, who in (
+        (root, Method.ADD_VERIFIER, verifier),
+        (verifier, Method.ADD_VERIFIED_CLIENT, address),
+    ):
+        params = VerifierParams(address_parse(who), GRANT)
+        sent(node, "f06", sender=sender, method=int(method), params=to_cbor(params))
+    return Client(node, address)
+
+
+@pytest.fixture(scope="module")
+def miner(pool: RunningPool, keys: dict[str, str]) -> str:
+    """A miner of this file alone."""
+    return miner_make(pool, keys, "data")
+
+
+@pytest.fixture(scope="module")
+def filled(pool: RunningPool, node: RealNode, miner: str, client: Client) -> Proven:
+    """A sector with a piece of verified data and one of other data, proven in its first window."""
+    number = client.allocate(miner, LARGE)
+    add(pool, miner, LARGE, client=client.id, allocation=number)
+    add(pool, miner, SMALL)
+    answer = pool.ask("POST", f"/api/v1/miners/{miner}/pieces/seal", json={})
+    assert answer.status_code == 200, answer.text
+    wait_until(lambda: piece(pool, LARGE)["sector"] is not None, within_s=STEP_S, what=pool.diagnosis)
+    path = f"/api/v1/sectors?miner={miner}&number={piece(pool, LARGE)['sector']}"
+    [row] = pool.read(path)["results"]
+    pool.wait_state(row["uuid"], "PROVING", within_s=STEP_S)
+    commit = landed(pool, min(COMMIT_METHODS), miner)
+    return sector_first_window(pool, node, miner, row["uuid"], commit=commit)
+
+
+@pytest.fixture(scope="module")
+def snapped(pool: RunningPool, node: RealNode, miner: str, client: Client, filled: Proven) -> Proven:
+    """A proven sector of zeros into which verified data were put."""
+    proven = sector_prove(pool, node, miner, beside=filled.deadline)
+    number = client.allocate(miner, LATER)
+    add(pool, miner, LATER, client=client.id, allocation=number, purpose="snap-up")
+    path = f"/api/v1/sectors/{proven.uuid}/snap-up"
+    price: Any = None
+
+    def is_priced() -> bool:
+        nonlocal price
+        price = pool.ask("POST", f"{path}?dry_run=true", json={})
+        return bool(price.status_code == 200)
+
+    wait_until(is_priced, within_s=STEP_S, what=lambda: f"{price.text}\n{pool.diagnosis()}")
+    assert price.json()["pieces"] == [piece_cid(LATER)]
+    assert price.json()["verified_bytes"] == PADDED
+
+    assert pool.ask("POST", path, json={}).status_code == 201
+    with Hurry(node, miner, proven.deadline, filled.deadline):
+        run_wait(pool, proven.uuid, "UPDATE_LANDED", "UPDATE_FINAL", "SNAPPED")
+    return proven
+
+
+def run_wait(pool: RunningPool, uuid: str, *states: str) -> None:
+    """Wait until the newest run over a sector is in one of these states."""
+
+    def state() -> str:
+        return str(pool.read(f"/api/v1/sectors/{uuid}/runs")["results"][0]["state"])
+
+    wait_until(lambda: state() in states, within_s=STEP_S, what=lambda: f"{state()}\n{pool.diagnosis()}")
+
+
+def add(pool: RunningPool, miner: str, data: bytes, **terms: Any) -> None:
+    """Send a piece as a client does."""
+    query = "&".join(f"{name}={value}" for name, value in terms.items())
+    raw = {"Content-Type": "application/octet-stream", "Piece-Cid": piece_cid(data)}
+    answer = pool.ask("POST", f"/api/v1/miners/{miner}/pieces?{query}", content=data, headers=raw)
+    assert answer.status_code == 201, answer.text
+
+
+def piece(pool: RunningPool, data: bytes) -> dict[str, Any]:
+    """Return the row of a piece."""
+    row: dict[str, Any] = pool.read(f"/api/v1/pieces/{piece_cid(data)}")
+    return row
+
+
+def come_back(pool: RunningPool, sector: Proven, *contents: bytes) -> None:
+    """Have the unsealed copies removed, and the bytes read out of the sealed sector."""
+    assert pool.ask("DELETE", f"/api/v1/sectors/{sector.uuid}/unsealed").status_code == 204
+    for data in contents:
+        path = f"/api/v1/pieces/{piece_cid(data)}/data"
+        wait_until(
+            lambda path=path: pool.ask("GET", path).status_code == 200, within_s=STEP_S, what=pool.diagnosis
+        )
+        assert pool.ask("GET", path).content == data
+
+
+def test_verified_data_are_claimed_count_ten_times_and_come_back(
+    filled: Proven, pool: RunningPool, node: RealNode, miner: str, client: Client
+) -> None:
+    claims = node.call("StateGetClaims", miner, None).values()
+    assert [(one["Data"]["/"], one["Sector"]) for one in claims] == [(piece_cid(LARGE), filled.number)]
+    assert not node.call("StateGetAllocations", client.id, None)
+    power = node.call("StateMinerPower", miner, None)["MinerPower"]
+    assert int(power["RawBytePower"]) == SECTOR_BYTES
+    assert int(power["QualityAdjPower"]) == SECTOR_BYTES + (VERIFIED_WEIGHT - 1) * PADDED
+    with Hurry(node, miner, filled.deadline):
+        wait_until(
+            lambda: int(node.deadline(miner)["Index"]) != filled.deadline,
+            within_s=STEP_S,
+            what="the window's close",
+        )
+        dispute_fails(node, miner, filled.deadline, filled.partition)
+    wait_until(lambda: piece(pool, LARGE)["active"], within_s=STEP_S, what=pool.diagnosis)
+    come_back(pool, filled, LARGE, SMALL)
+
+
+def test_data_are_snapped_up_and_the_updated_replica_is_proven(
+    snapped: Proven, filled: Proven, pool: RunningPool, node: RealNode, miner: str
+) -> None:
+    info = node.call("StateSectorGetInfo", miner, snapped.number, None)
+    comm_r = bytes.fromhex(pool.sector(snapped.uuid)["comm_r"])
+    assert info["SealedCID"]["/"] == str(commr_cid(comm_r)) != info["SectorKeyCID"]["/"]
+    claims = node.call("StateGetClaims", miner, None).values()
+    assert {one["Data"]["/"] for one in claims} == {piece_cid(LARGE), piece_cid(LATER)}
+
+    with Hurry(node, miner, snapped.deadline, filled.deadline):
+        before = window_count(pool, miner)
+        run_wait(
+            pool, snapped.uuid, "SNAPPED"
+        )  # the old replica is removed once no reorganisation can want it
+        wait_until(lambda: window_count(pool, miner) > before + 1, within_s=STEP_S, what=pool.diagnosis)
+        wait_until(
+            lambda: int(node.deadline(miner)["Index"]) not in (snapped.deadline, filled.deadline),
+            within_s=STEP_S,
+            what="the windows' close",
+        )
+        dispute_fails(node, miner, snapped.deadline, snapped.partition)
+    assert node.faulty(miner) == set()
+    come_back(pool, snapped, LATER)
+
+
+def window_count(pool: RunningPool, miner: str) -> int:
+    """Return how many WindowPoSts of a miner have landed."""
+    rows = pool.read("/api/v1/messages?state=LANDED&limit=500")["results"]
+    return sum(row["method"] == 5 and row["to"] == miner for row in rows)
+
+
+def test_an_extension_is_what_its_price_said(
+    snapped: Proven, pool: RunningPool, node: RealNode, miner: str
+) -> None:
+    path = f"/api/v1/sectors/{snapped.uuid}/extend"
+    before = node.call("StateSectorGetInfo", miner, snapped.number, None)
+    wish = {"expiration": int(before["Expiration"]) + 30 * DAY}
+    priced = pool.ask("POST", f"{path}?dry_run=true", json=wish)
+    assert priced.status_code == 200, priced.text
+    [price] = priced.json()["sectors"]
+    assert not price["refusal"], price
+    assert not priced.json()["signer"], priced.json()
+
+    change_wait(pool, path, wish, "EXTEND_LANDED")
+
+    info = node.call("StateSectorGetInfo", miner, snapped.number, None)
+    assert int(info["Expiration"]) == price["expiration"] > int(before["Expiration"])
+    assert info["DailyFee"] == price["new_daily_fee"]
+    wait_until(
+        lambda: pool.sector(snapped.uuid)["expiration"] == price["expiration"],
+        within_s=STEP_S,
+        what=pool.diagnosis,
+    )
+
+
+def test_a_termination_wants_a_rule_and_costs_what_was_said(
+    snapped: Proven, filled: Proven, pool: RunningPool, node: RealNode, miner: str
+) -> None:
+    path = f"/api/v1/sectors/{snapped.uuid}/terminate"
+    priced = pool.ask("POST", f"{path}?dry_run=true", json={})
+    assert priced.status_code == 200, priced.text
+    assert priced.json()["signer"], "no rule allows it yet"
+    policy = pool.var / "signer" / "policy.toml"
+    candidate = pool.var / "candidate.toml"
+    candidate.write_text(policy.read_text() + RULE.format(miner=miner))
+    policy_change(pool, "--take", str(candidate))
+    time.sleep(1)  # the signer reads the file again when it changes
+    priced = pool.ask("POST", f"{path}?dry_run=true", json={})
+    assert not priced.json()["signer"], priced.json()
+    fee = int(priced.json()["fee"])
+    assert fee > 0
+
+    message = change_wait(pool, path, {}, "TERMINATE_LANDED")
+
+    assert snapped.number not in {
+        int(row["SectorNumber"]) for row in node.call("StateMinerActiveSectors", miner, None)
+    }
+    paid = burnt_by(node, miner, message["cid"])
+    print(f"termination: {fee} attoFIL were said, {paid} were paid, {message['receipt']['gas_used']:,} gas")
+    assert abs(paid - fee) <= FEE_TOLERANCE * fee
+    wait_until(
+        lambda: pool.sector(snapped.uuid)["state"] == "TERMINATED", within_s=STEP_S, what=pool.diagnosis
+    )
+    change_wait(pool, f"/api/v1/sectors/{filled.uuid}/terminate", {}, "TERMINATE_LANDED")
+    assert node.raw_power(miner) == 0
+
+
+def change_wait(pool: RunningPool, path: str, wish: dict[str, Any], state: str) -> dict[str, Any]:
+    """Ask for a change of a sector; return its message once it is in this state."""
+    answer = pool.ask("POST", path, json=wish)
+    assert answer.status_code == 201, answer.text
+    [asked] = answer.json()["changes"]
+
+    def row() -> dict[str, Any]:
+        found: dict[str, Any] = pool.read(f"/api/v1/sector-changes/{asked['uuid']}")
+        return found
+
+    wait_until(lambda: row()["state"] == state, within_s=STEP_S, what=lambda: f"{row()}\n{pool.diagnosis()}")
+    message: dict[str, Any] = pool.read(f"/api/v1/messages/{row()['message']}")
+    assert message["receipt"]["exit_code"] == 0
+    return message
+
+
+def burnt_by(node: RealNode, miner: str, cid: str) -> int:
+    """Return attoFIL that the miner's balance lost by a message without a value, as its execution says."""
+    replayed = node.call("StateReplay", None, {"/": cid})
+    trace = replayed["ExecutionTrace"]
+    return sum(
+        int(call["Msg"]["Value"])
+        for call in calls_of(trace)
+        if node.identity(call["Msg"]["From"])[1:] == miner[1:] and call["Msg"]["To"][1:] == "099"
+    )
+
+
+def calls_of(trace: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a call and all below it."""
+    return [trace, *(inner for call in trace["Subcalls"] or [] for inner in calls_of(call))]
