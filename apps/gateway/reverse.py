@@ -2,7 +2,7 @@
 
 Node, messager, miners, access and the hub answer themselves; a market (droplet) is a program of its own,
 which the operator registers here.  Redis keeps where it is, so that it survives our own restarts.
-Source: ipfs-force-community/sophon-gateway proxy/, api/api_impl.go RegisterReverse.
+Source: ipfs-force-community/sophon-gateway proxy/, api/rpc_impl.go RegisterReverse.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tenants, their people and tokens, what they own on the chain, and the audit log.
 
-Source: ipfs-force-community/sophon-auth storage/models.go for what its clients see of these rows.
+Source: ipfs-force-community/sophon-auth storage/store.go for what its clients see of these rows.
 """
 
 from __future__ import annotations
@@ -227,7 +227,7 @@ class AccountApproval(models.Model):
 class RateLimit(models.Model):
     """How much of a service a tenant may use: a bucket of `capacity` requests that empties in `reset_ns`.
 
-    Source: ipfs-force-community/sophon-auth auth/protocol.go UserRateLimit.
+    Source: ipfs-force-community/sophon-auth storage/store.go UserRateLimit.
     """
 
     uuid = models.UUIDField(primary_key=True, default=uuid.uuid4)

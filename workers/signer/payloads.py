@@ -1,7 +1,8 @@
 """What is to be signed, understood: the bytes are decoded, and the bytes to sign are made from them.
 
-Source: filecoin-project/venus-wallet core/sign_types.go, storage/wallet/wallet.go; the rule that `message`
-bytes must be the message's own is ours (the peer signs arbitrary bytes with a harmless Extra).
+Source: filecoin-project/venus venus-shared/types/wallet/sign_types.go, filecoin-project/venus-wallet
+storage/wallet/wallet.go; the rule that `message` bytes must be the message's own is ours (the peer signs
+arbitrary bytes with a harmless Extra).
 """
 
 from __future__ import annotations

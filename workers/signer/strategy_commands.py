@@ -1,6 +1,6 @@
 """The strategies on the command line, with the verbs of venus-wallet before 1.9: `strategy newGroup g a b`.
 
-Source: filecoin-project/venus-wallet v1.8.0 cli/strategy.go.
+Source: filecoin-project/venus-wallet v1.8.0 cli/cli_strategy.
 """
 
 from __future__ import annotations

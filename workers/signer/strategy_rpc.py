@@ -1,6 +1,6 @@
 """The strategies over the wallet JSON-RPC, with the names of venus-wallet before 1.9.
 
-Source: filecoin-project/venus-wallet v1.8.0 api/strategy.go.
+Source: filecoin-project/venus-wallet v1.8.0 storage/strategy/strategy.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Tokens of the signer's own RPC, as venus-wallet makes them: HS256, claim `Allow`, one secret.
 
-Source: filecoin-project/venus-wallet api/remotecli, middleware/jwt.go.
+Source: filecoin-project/venus-wallet api/remotecli, filemgr/jwt.go, common/api_common.go.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Reading what sophon-auth's clients send: query, JSON or form, keys in any case; complaints in gin's words.
 
-Source: ipfs-force-community/sophon-auth auth/protocol.go; gin-gonic/gin binding; measured texts.
+Source: ipfs-force-community/sophon-auth auth/transport.go; gin-gonic/gin binding; measured texts.
 """
 
 from __future__ import annotations

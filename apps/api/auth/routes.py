@@ -1,6 +1,6 @@
 """The routes of sophon-auth's HTTP API: who may call, what is sent, what is answered.
 
-Source: ipfs-force-community/sophon-auth auth/route.go, auth/app.go, core/types.go; measured answers.
+Source: ipfs-force-community/sophon-auth auth/route.go, auth/app.go, core/const.go; measured answers.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FROM: Final = 120
 """Epochs from the head on: one hour."""
 TO: Final = 92_160
-"""Epochs from the head on: 32 days.  Source: lotus cmd/lotus-miner/sectors.go sectorsExtendCmd."""
+"""Epochs from the head on: 32 days.  Source: lotus cli/spcli/sectors.go SectorsExtendCmd."""
 TOLERANCE: Final = 7 * 2_880
 CHOSEN_MAX: Final = 10_000
 PAGE: Final = 1_000

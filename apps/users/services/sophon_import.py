@@ -1,7 +1,7 @@
 """Taking over a sophon-auth: its users, tokens, miners, signers and limits; every token stays valid.
 
 Reads a badger export as JSON lines (`{"key": "TOKEN:…", "value": {…}}`) or a MySQL dump (INSERT statements).
-Source: ipfs-force-community/sophon-auth storage/badger.go, storage/mysql.go, storage/models.go.
+Source: ipfs-force-community/sophon-auth storage/badger.go, storage/mysql.go, storage/store.go.
 """
 
 from __future__ import annotations
