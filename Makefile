@@ -1,6 +1,6 @@
 # The pool's commands.  Everything is kept in .venv/ (programs) and var/ (state); POOLSITE_VAR moves the latter.
 .DEFAULT_GOAL := help
-.PHONY: help up params test quick coverage peers real-chain lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
+.PHONY: help up params test quick peers real-chain lint format bench bench-rust reset worker worker-environment prover signer soak week screens environment test-environment browser
 MAKEFLAGS += --no-print-directory
 VENV := .venv/bin/python
 STORE ?= var/store
@@ -17,7 +17,6 @@ help:
 	@echo "make up      start the pool; Ctrl-C stops it"
 	@echo "make test    run the tests (sets up everything they need)"
 	@echo "make quick   run the unit tests that need neither a chain nor a browser"
-	@echo "make coverage  run the unit tests and print what of services, selectors, filecoin and wire they miss"
 	@echo "make peers   build other people's programs and let them drive the pool (needs Go and Node.js)"
 	@echo "make real-chain NODE=url TOKEN_FILE=path [CONTROL=url] [LOTUS=folder]  run a pool on a real lotus node: messages, sectors, data, proofs, blocks, a cluster that moves (docs/real-chain.md)"
 	@echo "make lint    check style, types, import contracts, words and kernels"
@@ -65,12 +64,6 @@ test: test-environment browser
 # What needs no devnet, no kernel of minutes and no clock; WORKERS as above.
 quick: test-environment
 	@$(VENV) -m pytest -n "$${WORKERS:-2}" -m "not slow and not timing" tests/unit/apps tests/unit/house tests/unit/settings tests/unit/wire tests/unit/workers/signer tests/unit/workers/console tests/unit/workers/storage
-
-# One process after the other, so apart from `make test` (docs/decisions/0024).
-coverage: test-environment
-	@mkdir -p var
-	@$(VENV) -m coverage run -m pytest -m "not slow and not timing" tests/unit/apps tests/unit/filecoin tests/unit/wire
-	@$(VENV) -m coverage report
 
 peers: test-environment
 	@$(VENV) -m pytest -m "peer" tests/peers
