@@ -36,6 +36,7 @@ from apps.users.services.grants import signer_grant
 from apps.wallets.models import Wallet
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
+from poolsite.devnet.profile import Profile
 from poolsite.devnet.server import Server
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.keys import KEY_BLS, key_address, key_generate, key_sign
@@ -85,7 +86,9 @@ class Node:
         self, path: Path, *, funds: dict[Any, int] | None = None, chain_time: float | None = None
     ) -> None:
         self.clock = ManualClock() if chain_time is None else ManualClock(chain_time)
-        self.devnet = Devnet(path, network="test", clock=self.clock, funds=funds)
+        # A lost election would take a head from steps that are counted in epochs.
+        profile = Profile(null_free=True)
+        self.devnet = Devnet(path, network="test", clock=self.clock, funds=funds, profile=profile)
         # Its own blocks are not verified again: that is what the devnet's tests are for.
         self.devnet.validator.check = lambda *_args, **_more: None  # type: ignore[method-assign]
         self.link = socket.socket()
