@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from django.db import connection
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+PLANNED: Final = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH", "EXECUTE")
+"""First words of statements that have a plan."""
 
 
 class Reads(NamedTuple):
@@ -90,3 +94,57 @@ def _parts(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield plan
     for part in plan.get("Plans", ()):
         yield from _parts(part)
+
+
+class Watched:
+    """The plans of what this thread's connection carries out, each taken in its place, just before it."""
+
+    def __init__(self, tables: Collection[str]) -> None:
+        self.tables = frozenset(tables)
+        """Those that nothing may read from end to end."""
+        self.statements: set[str] = set()
+        self.whole: dict[str, set[str]] = {}
+        """Statements that read such a table without an index, with what they read."""
+        self.most: dict[str, tuple[float, str]] = {}
+        """By table the most rows that one statement looked at, and which one it was."""
+
+    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: Any) -> Any:
+        """Explain a statement and undo it, then carry it out: for Django's `execute_wrapper`."""
+        text = str(sql)
+        how, _, last = text.rpartition("; ") if "EXECUTE " in text else ("", "", text)
+        if last.lstrip().partition(" ")[0].upper() in PLANNED and "pg_advisory" not in text:
+            self.plan_note(text, self.explained(how, last, params[0] if many else params))
+        return execute(sql, params, many, context)
+
+    def plan_note(self, text: str, plan: dict[str, Any]) -> None:
+        """Note what a plan reads of the tables."""
+        self.statements.add(text)
+        if whole := scanned_whole(plan) & self.tables:
+            self.whole[text] = whole
+        for table in self.tables:
+            rows = rows_read(plan, table)
+            self.most[table] = max(self.most.get(table, (0.0, "")), (rows, text))
+
+    def explained(self, how: str, text: str, params: Any) -> dict[str, Any]:
+        """Return the plan of a statement with what was read, and undo what it wrote."""
+        begin, end = ("BEGIN", "ROLLBACK")
+        if connection.in_atomic_block:
+            begin, end = ("SAVEPOINT explained", "ROLLBACK TO SAVEPOINT explained")
+        with connection.connection.cursor() as cursor:
+            cursor.execute(f"{begin}; {how}")
+            plan = plan_run(cursor, text, params)
+            cursor.execute(end)
+        return plan
+
+    def check(self) -> None:
+        """Raise AssertionError that names the statements which read such a table from end to end."""
+        told = [f"{sorted(tables)}: {text[:1_000]}" for text, tables in self.whole.items()]
+        assert not told, "read without an index:\n" + "\n".join(told)
+
+
+@contextmanager
+def plans_watched(*tables: str) -> Iterator[Watched]:
+    """Take the plans of all statements in here."""
+    watched = Watched(tables)
+    with connection.execute_wrapper(watched):
+        yield watched

@@ -1,8 +1,9 @@
 """`make bench`: every measurement of this folder, beside the peers' figures and the limits.
 
 A module that has `cases()` and `run(case)` takes part; a figure has a name, a value, a unit and,
-where there is one, the peer's value and the limit.  A figure whose ratio to its peer is a tenth lower than
-the one kept for this kind of processor (baselines.json; `--keep` writes it) has regressed: a miss.
+where there is one, the peer's value, the limit, and what it once was.  A figure whose ratio to its peer is a
+tenth lower than the one kept for this kind of processor (baselines.json; `--keep` writes it) has regressed: a
+miss.
 Run: python -m tests.bench [--keep] [MODULE[:PART OF A CASE'S NAME] …]
 """
 
@@ -119,6 +120,8 @@ def line_of(figure: Any, before: float | None = None) -> tuple[str, bool]:
     is_good = limit is None or is_within(value, limit, unit)
     if limit is not None:
         parts.append(f"limit {limit:,.{digits}f}{'' if is_good else '  MISSED'}")
+    if (was := getattr(figure, "before", None)) is not None:
+        parts.append(f"once {was:,.{digits}f}")
     if before is not None and ratio is not None and ratio < REGRESSED * before:
         parts.append(f"before {before:.2f} times  REGRESSED")
         is_good = False

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from tests.bench.scale_pool import Figure
-from tests.query_plans import plan_run, rows_read, scanned_whole
+from tests.query_plans import plan_run, plans_watched, rows_read, scanned_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 JOBS: Final = "sectors_job"
 LARGE: Final = frozenset({JOBS, "sectors_sector", "sectors_worker"})
 """Tables that nothing of this reads from end to end."""
+CALLERS: Final = 12
+"""Hosts whose calls are watched: PostgreSQL plans a statement for any value from the sixth time on."""
 
 
 class Look:
@@ -37,6 +39,29 @@ class Look:
             set_rollback(True)
         assert not scanned_whole(plan) & LARGE, f"{statement.name} reads {scanned_whole(plan)} whole"
         return rows_read(plan, JOBS)
+
+
+def hosts_call(share: Any) -> None:
+    """Have hosts register, renew, claim, ask for work, and tell of progress, an end, a failure, a return."""
+    one, now = importlib.import_module, datetime.now(UTC)
+    sealing, reports = one("tests.unit.apps.sectors.sealing"), one("apps.sectors.services.reports")
+    pipeline, wire = one("poolsite.wire.pipeline"), share.wire
+    first = pipeline.SectorState.ALLOCATED
+    stage = str(pipeline.NEXT_STAGE[first].stage)
+    for number in range(CALLERS):
+        share.heartbeat(number)
+        share.claim(number)
+        share.claims.kinds_free(now)
+        host = sealing.host(f"new-{number}", at=now)
+        tenant = {"tenant_id": host.tenant_id, "now": now}
+        done, failed, given_back = sealing.claim(host, at=now, new_sectors=3, max=3)
+        progress = wire.Progress(token=done.token, stage=stage, done=1, total=2)
+        reports.job_progress(done.id, progress, **tenant)
+        sealing.report(done, "ADD_PIECE", state=first, at=now)
+        told = wire.Fail(token=failed.token, level=wire.Level.TEMPORARY, stage=stage, error="none")
+        reports.job_fail(failed.id, told, **tenant)
+        reports.job_release(given_back.id, wire.Release(token=given_back.token), **tenant)
+    share.claims.leases_sweep(now=now)
 
 
 def figures(share: Any, *, leased: int) -> Iterator[Figure]:
@@ -63,3 +88,11 @@ def figures(share: Any, *, leased: int) -> Iterator[Figure]:
         ("question of a head whether leases ran out", question, [1, look.now, 900], leased),
     ):
         yield Figure(f"jobs looked at: {name}", look.reads(statement, values), "rows", limit=limit)
+    with plans_watched(*LARGE) as watched:
+        hosts_call(share)
+    watched.check()
+    yield Figure("statements of hosts whose plans use indexes", len(watched.statements), "")
+    for table in sorted(LARGE):
+        looked, text = watched.most[table]
+        most = leased + 10 * CALLERS if statements.SWEEP.name in text else 1_000
+        yield Figure(f"{table}: most rows of one statement of hosts", looked, "rows", limit=most)

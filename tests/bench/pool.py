@@ -54,6 +54,8 @@ class Figure:
     peer: float | None = None
     digits: int = 1
     """After the point, when it is printed."""
+    before: float | None = None
+    """What was measured before it was mended, on another machine."""
 
 
 def bare_python() -> Path:

@@ -19,7 +19,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-from tests.bench.scale_heads import head_all, head_calls, head_fault, head_proved, head_read, head_unchanged
+from tests.bench import scale_plans
+from tests.bench.scale_heads import (
+    head_all,
+    head_calls,
+    head_compared,
+    head_fault,
+    head_proved,
+    head_read,
+    head_unchanged,
+    wallets_calls,
+    wallets_cpu,
+)
 from tests.bench.scale_pool import MESSAGES, PAGE, Figure, cpu_ms, pool
 
 
@@ -34,7 +45,7 @@ def page(path: str) -> Any:
 def sectors_rest() -> Figure:
     """CPU of a row of `GET /api/v1/sectors`."""
     cost = cpu_ms(lambda: page(f"/api/v1/sectors?limit={PAGE}"))
-    return Figure("GET /api/v1/sectors, CPU of a row", cost / PAGE * 1000, "µs", limit=200)
+    return Figure("GET /api/v1/sectors, CPU of a row", cost / PAGE * 1000, "µs", limit=200, before=900)
 
 
 def messages_rest() -> Figure:
@@ -102,29 +113,26 @@ def export(path: str) -> Download:
 
 def sectors_first() -> Figure:
     """Time to the first byte of 100,000 sectors."""
-    return Figure(
-        "sectors.csv of 100,000, first byte", export("/sectors.csv").first_s * 1000, "ms", limit=1000
-    )
+    first_ms = export("/sectors.csv").first_s * 1000
+    return Figure("sectors.csv of 100,000, first byte", first_ms, "ms", limit=1000, before=170_000)
 
 
 def sectors_memory() -> Figure:
     """Memory above idle while 100,000 sectors are sent."""
-    return Figure(
-        "sectors.csv of 100,000, memory above idle", export("/sectors.csv").peak_mib, "MiB", limit=50
-    )
+    peak_mib = export("/sectors.csv").peak_mib
+    return Figure("sectors.csv of 100,000, memory above idle", peak_mib, "MiB", limit=50, before=1_430)
 
 
 def sectors_cpu() -> Figure:
     """CPU of a row of the export."""
     seen = export("/sectors.csv")
-    return Figure("sectors.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200)
+    return Figure("sectors.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200, before=488)
 
 
 def messages_first() -> Figure:
     """Time to the first byte of the messages."""
-    return Figure(
-        f"messages.csv of {MESSAGES:,}, first byte", export("/messages.csv").first_s * 1000, "ms", limit=1000
-    )
+    first_ms = export("/messages.csv").first_s * 1000
+    return Figure(f"messages.csv of {MESSAGES:,}, first byte", first_ms, "ms", limit=1000, before=13_800)
 
 
 def messages_memory() -> Figure:
@@ -137,7 +145,7 @@ def messages_memory() -> Figure:
 def messages_cpu() -> Figure:
     """CPU of a row of the export."""
     seen = export("/messages.csv")
-    return Figure("messages.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200)
+    return Figure("messages.csv, CPU of a row", seen.cpu_s / seen.lines * 1e6, "µs", limit=200, before=264)
 
 
 def cases() -> list[Callable[[], Figure]]:
@@ -155,8 +163,12 @@ def cases() -> list[Callable[[], Figure]]:
         head_fault,
         head_all,
         head_proved,
+        head_compared,
         head_calls,
         head_read,
+        wallets_calls,
+        wallets_cpu,
+        *scale_plans.cases(),
     ]
 
 

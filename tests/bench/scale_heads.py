@@ -8,7 +8,7 @@ import json
 from functools import cache
 from typing import Any, Final
 
-from tests.bench.scale_pool import DEADLINES, HEIGHT, MINERS, SECTORS, Figure, cpu_ms, pool
+from tests.bench.scale_pool import DEADLINES, HEIGHT, MINERS, SECTORS, WALLETS, Figure, cpu_ms, pool
 
 
 class Node:
@@ -69,10 +69,33 @@ class Node:
         self.calls += 1
         return address
 
+    def chain_get_parent_messages(self, _block: str) -> list[Any]:
+        """Answer that a head brought no message."""
+        return []
+
+    def randomness(self, *_asked: Any, **_more: Any) -> bytes:
+        """Draw the same each time."""
+        return bytes(31) + b"\1"
+
+    state_get_randomness_from_tickets = state_get_randomness_from_beacon = randomness
+
+    def state_miner_sectors(self, _address: str, numbers: Any, _key: str) -> list[dict[str, Any]]:
+        """Answer what a proof needs of sectors."""
+        sealed = {"/": str(self.cids.commr_cid(b"r" * 31 + b"\0"))}
+        listed = self.bitfields.bitfield_from_json(numbers)
+        return [{"SectorNumber": number, "SealProof": 8, "SealedCID": sealed} for number in listed]
+
     def answer(self, method: str, params: Any) -> Any:
         """Answer one call."""
         index = params[1] if method == "StateMinerPartitions" else 0
-        text = self.objects[params[0]] if method == "ChainReadObj" else self.texts[method, params[0], index]
+        if method == "ChainReadObj":
+            text = self.objects[params[0]]
+        elif method == "StateGetActor":  # of a wallet, if it is no miner
+            text = self.texts.get((method, params[0], 0), WALLET)
+        elif method == "StateReadState":  # of the network's own actors, if it is no miner
+            text = self.texts.get((method, params[0], 0), ESTIMATE)
+        else:
+            text = self.texts[method, params[0], index]
         self.calls += 1
         self.read += len(text)
         return json.loads(text)
@@ -112,6 +135,17 @@ FIXED: Final = {
     }.items()
 }
 """What a node says of a miner beside what moves."""
+ESTIMATE: Final = json.dumps(
+    {
+        "State": {
+            name: {"PositionEstimate": "1", "VelocityEstimate": "1"}
+            for name in ("ThisEpochRewardSmoothed", "ThisEpochQAPowerSmoothed")
+        }
+    }
+)
+"""What it says of reward and power."""
+WALLET: Final = json.dumps({"Code": {"/": ""}, "Head": {"/": ""}, "Nonce": 7, "Balance": "1000"})
+"""What it says of each wallet."""
 
 
 @cache
@@ -153,6 +187,8 @@ def follow() -> None:
     one("apps.proving.services.forecast").forecasts_follow(miners, seen, written=written)
 
 
+EACH_HEAD_MS: Final = 1_400
+"""CPU of a head when all sectors of all miners were read and compared at each."""
 heights = [HEIGHT]
 """The head that was followed last."""
 
@@ -160,7 +196,8 @@ heights = [HEIGHT]
 def head_unchanged() -> Figure:
     """CPU of a head at which no miner's state moved."""
     followed()
-    return Figure(f"{MINERS} miners unchanged, CPU of a head", cpu_ms(follow), "ms", limit=200)
+    name = f"{MINERS} miners unchanged, CPU of a head"
+    return Figure(name, cpu_ms(follow), "ms", limit=200, before=EACH_HEAD_MS)
 
 
 def head_fault() -> Figure:
@@ -209,7 +246,8 @@ def head_calls() -> Figure:
     followed()
     before = node().calls
     follow()
-    return Figure(f"{MINERS} miners unchanged, calls to the node", node().calls - before, "")
+    name = f"{MINERS} miners unchanged, calls to the node"
+    return Figure(name, node().calls - before, "", before=7 * MINERS)
 
 
 def head_read() -> Figure:
@@ -218,4 +256,47 @@ def head_read() -> Figure:
     before = node().read
     node().state_set(pool().miners[3].address)
     follow()
-    return Figure("one miner moved, read of the node at a head", (node().read - before) / 1024, "KiB")
+    read_kib = (node().read - before) / 1024
+    return Figure("one miner moved, read of the node at a head", read_kib, "KiB", before=46 * 1024)
+
+
+def head_compared() -> Figure:
+    """CPU of a head at which all rows of one miner are compared with the chain."""
+    followed()
+    first, active = pool().miners[3], importlib.import_module("apps.sectors.models").ActiveSectors.objects
+
+    def compare() -> None:
+        active.filter(miner=first).update(compared_height=None)
+        follow()
+        assert active.get(miner=first).compared_height == heights[0]
+
+    name = f"one miner's {SECTORS // MINERS:,} rows compared, CPU of a head"
+    return Figure(name, cpu_ms(compare), "ms", limit=200, before=EACH_HEAD_MS)
+
+
+def wallets_turn() -> int:
+    """Do what a head makes due for wallets; returns how many calls that took."""
+    before, one = node().calls, importlib.import_module
+    one("apps.wallets.services.sign").wallets_refresh(client=node(), now=pool().factories.now())
+    return node().calls - before
+
+
+def wallets_calls() -> Figure:
+    """Calls to the node for the wallets at a head."""
+    node()
+    wallets = importlib.import_module("apps.wallets.models").Wallet.objects
+    wallets.update(balance=1000, nonce=7, checked_at=pool().factories.now())  # as the node has them
+    name = f"wallets_refresh of {WALLETS:,}, calls at a head"
+    return Figure(name, wallets_turn(), "", limit=WALLETS / 50, before=WALLETS)
+
+
+def wallets_cpu() -> Figure:
+    """CPU of the wallets at a head at which one of them moved."""
+    address = importlib.import_module("apps.wallets.models").Wallet.objects.latest("pk").address
+    moved = importlib.import_module("apps.wallets.services.sign").wallets_moved
+
+    def turn() -> None:
+        moved([address], at=pool().factories.now())
+        wallets_turn()
+
+    return Figure(f"wallets_refresh of {WALLETS:,}, CPU of a head", cpu_ms(turn), "ms", limit=200)

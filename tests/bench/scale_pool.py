@@ -41,6 +41,8 @@ class Figure:
     unit: str
     peer: float | None = None
     limit: float | None = None
+    before: float | None = None
+    """What was measured before it was mended, on another machine."""
 
 
 class Pool:

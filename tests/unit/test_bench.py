@@ -67,6 +67,15 @@ def test_a_figure_a_tenth_behind_what_it_was_has_regressed(value: float, unit: s
     assert "before 3.40 times  REGRESSED" in text
 
 
+def test_what_a_figure_once_was_stands_beside_it() -> None:
+    measured = figure(167.0, "", limit=200.0, before=10_000.0)
+
+    assert line_of(measured) == (
+        f"  {measured.name:<64} {167.0:>12,.1f}    limit 200.0   once 10,000.0",
+        True,
+    )
+
+
 def test_ratios_are_kept_by_kind_of_processor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "baselines.json"
     kept.write_text('{"other 1": {"x": 2.0}}')
