@@ -79,7 +79,10 @@ def deposits_of(data: CheckData, sizes: Iterable[int]) -> int:
 
 
 def held_by_stuck(data: CheckData) -> tuple[int, int]:
-    """Return what stuck messages and those in flight behind them carry, and their batches' deposits."""
+    """Return what stuck messages and those in flight behind them carry, and their batches' deposits.
+
+    The value of a message that nobody has signed is still its sender's: it is not at risk.
+    """
     rows = data.stuck_messages.select_related(None).order_by()
     stuck = list(rows.values_list("pk", "from_addr", "nonce")[:STUCK_MAX])
     first: dict[str, int] = {}
@@ -90,7 +93,7 @@ def held_by_stuck(data: CheckData) -> tuple[int, int]:
     for sender, nonce in first.items():
         wanted |= Q(from_addr=sender, state=MessageState.FILLED, nonce__gte=nonce)
     held = messages_open(data.viewer).filter(wanted).select_related(None).order_by()
-    value = int(held.aggregate(value=Sum("value"))["value"] or 0)
+    value = int(held.filter(state=MessageState.FILLED).aggregate(value=Sum("value"))["value"] or 0)
     return value, deposits_in(data, list(held.values_list("pk", flat=True)))
 
 

@@ -11,7 +11,7 @@ from apps.checks.acts import funds_send
 from apps.checks.links import miner_link
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
-from apps.core.formatting import fil, plural, whole
+from apps.core.formatting import fil, plural, time_left, whole
 from apps.proving.selectors import recover_limits, windows_missed
 from apps.proving.states import Forecast
 
@@ -163,9 +163,9 @@ def _faults_reason(rows: Sequence[Deadline], data: CheckData) -> str:
     seen = [row.faulty_since for row in rows if row.faulty_since is not None]
     if seen and data.clock is not None and data.network is not None:
         first = min(seen)
-        ended = data.clock.left_s(first + data.network.fault_max_age) / 86_400
+        ended = time_left(data.clock.left_s(first + data.network.fault_max_age))
         words.insert(0, gettext("since epoch {first}").format(first=first))
-        words.append(gettext("the chain terminates them in {ended:.0f} d").format(ended=ended))
+        words.append(gettext("the chain terminates them in {ended}").format(ended=ended))
     return ", ".join(words)
 
 
@@ -214,10 +214,21 @@ def _deadlines_findings(
             f"{named(names)}: {told}"[:REASON_MAX] if told else named(names),
             link=miner_link([miners[pk] for pk in group]),
             count=len(keys),
-            per_day=sum(data.fault_fee_per_day(miners[row.miner_id], row.active) for row in rows),
+            per_day=sum(_window_cost(row, miners, data) for row in rows),
+            is_part=not any(map(_expected, rows)),  # of what `sectors_faulty` names
             due_s=data.clock.starts_at(min(closes)) if is_ahead and data.clock is not None else None,
             due_label="until it closes" if is_ahead else "",
         )
+
+
+def _expected(row: Deadline) -> int:
+    """Return how many sectors a window proves: those that are not faulty, and those declared recovered."""
+    return row.live - row.faulty + row.recovering
+
+
+def _window_cost(row: Deadline, miners: dict[int, Miner], data: CheckData) -> int:
+    """Return what a day without its proof costs; where all of its sectors are faulty, what they cost."""
+    return data.fault_fee_per_day(miners[row.miner_id], _expected(row) or row.faulty)
 
 
 def worker_change_pending(data: CheckData) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from apps.checks.exposure import provers_of
 from apps.core.clock import now
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
+from apps.proving.states import Forecast
 from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Batch, Sector, SectorChange
 from apps.users.principals import SYSTEM
@@ -64,6 +65,27 @@ def test_a_stuck_message_counts_what_it_carries_and_holds_up():
     factories.sector(miner, state=SectorState.COMMIT_SENT, precommit_epoch=990, commit_batch=batch)
 
     assert only("messages_stuck").at_risk == 3 * 10**18 + deposit()
+
+
+def test_value_of_a_message_that_nobody_signed_is_not_at_risk():
+    factories.message("too much", wait=Wait.FUNDS, attempts=3, value=90_000 * 10**18)
+
+    assert only("messages_stuck").at_risk == 0
+
+
+@pytest.mark.parametrize(
+    ("live", "faulty", "recovering", "sectors", "is_part"),
+    [(4, 0, 0, 4, False), (4, 3, 1, 2, False), (4, 4, 0, 4, True)],
+)
+def test_a_window_at_risk_costs_what_it_is_to_prove(live, faulty, recovering, sectors, is_part):
+    miner = factories.miner(live_sectors=4)
+    facts = {"live": live, "faulty": faulty, "recovering": recovering, "active": 0}
+    factories.deadline(miner, 3, **facts, open_epoch=1030, forecast=Forecast.AT_RISK)
+
+    found = only("windows_at_risk")
+
+    assert found.per_day == CheckData(SYSTEM).fault_fee_per_day(miner, sectors) > 0
+    assert found.is_part is is_part, "of what sectors_faulty names"
 
 
 def test_a_failed_message_counts_deposits_and_no_value_that_never_left():

@@ -322,7 +322,9 @@ def test_todos_are_ranked_by_fil_at_risk_whatever_their_severity(quiet):
     factories.miner(3001, fee_debt=10**17)
     factories.miner(3002, fee_debt=5 * 10**18)
     factories.worker("idle", is_paused=True)
-    factories.message("held", wait=Wait.POLICY, attempts=3, value=10**18)
+    old = now() - timedelta(hours=1)
+    sent: dict[str, Any] = {"nonce": 0, "filled_at": old, "published_at": old, "gas_fee_cap": 10**18}
+    factories.message("held", state=MessageState.FILLED, wait=Wait.NODE_REFUSES, value=10**18, **sent)
 
     keys = [found.finding.key for found in evaluate(CheckData(SYSTEM)).found]
 

@@ -249,6 +249,7 @@ def test_page_offers_wallets_that_fit_with_their_balances(info: dict[str, Any]) 
         assert "f0999, no wallet of the pool" in control
         assert re.search(rf'value="{NEW}"\s*>', control), "offered, and not ticked"
         assert f'value="{SECP}"' not in control, "it is there already, as f0104"
+        assert f'value="{OWNER}"' not in control, "it may send as it is"
 
 
 def test_many_wallets_are_searched_among_those_that_fit(info: dict[str, Any]) -> None:

@@ -260,11 +260,10 @@ def control_rows(
         )
         for one in now.control
     ]
-    present = {str(held[one].address) for one in now.control if one in held}
+    # Owner and worker may send for the miner as they are.
+    there = {str(held[one].address) for one in (now.owner, now.worker, *now.control) if one in held}
     more = () if offered.is_searched else offered.choices
-    rows += [
-        ControlRow(one.value, one.label, one.value in chosen) for one in more if one.value not in present
-    ]
+    rows += [ControlRow(one.value, one.label, one.value in chosen) for one in more if one.value not in there]
     return tuple(rows)
 
 
