@@ -71,8 +71,8 @@ TOKEN_FILE: Final = "token"  # noqa: S105  # the name of a file
 
 SNARKS: Final = ("auto", "groth16", "vanilla", "external")
 """Forms of proofs (`workers.processors.snark_choice.Snark`)."""
-PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post",)}
-"""The stage that an own binary must make for `--snark external`."""
+PROOF_STAGES: Final = {"sealer": ("c2",), "prover": ("window_post", "winning_post")}
+"""The stages that own binaries must make for `--snark external`."""
 
 
 HOST_MAX: Final = 100
@@ -268,9 +268,10 @@ def _common_read(given: argparse.Namespace, file: HostFile, *, program: str) -> 
             raise BadConfig(f"--store is {store!r}: {fault}")
     if given.token_file is None and not given.token and not own.exists():
         raise BadConfig("the console's token is missing: give --token (Hosts, Join a host) or --token-file")
-    for stage in PROOF_STAGES[program]:
-        if given.snark == "external" and stage not in (*processors, *file.damocles.processors.foreign):
-            raise BadConfig(f"--snark external needs [processors] {stage} = [...] in {file.path}")
+    foreign = {**processors, **file.damocles.processors.foreign}
+    missing = [f"{stage} = [...]" for stage in PROOF_STAGES[program] if stage not in foreign]
+    if given.snark == "external" and missing:
+        raise BadConfig(f"--snark external needs [processors] {' and '.join(missing)} in {file.path}")
     if given.snark == "groth16" and not given.sector_size:
         raise BadConfig("--snark groth16 needs --sector-size, as --sector-size 32GiB")
     return {

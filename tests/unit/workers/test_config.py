@@ -134,10 +134,18 @@ def test_two_files_in_the_folder_are_one_too_many(tmp_path: Path) -> None:
         sealer_config(arguments(tmp_path))
 
 
-def test_prover_takes_an_own_binary_and_a_sector_size(tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"needs \[processors\] window_post"):
-        prover_config(arguments(tmp_path, "--snark", "external"))
-    (tmp_path / "config.toml").write_text('[processors]\nwindow_post = ["/usr/bin/prove"]\n')
+def test_external_prover_needs_programs_for_windows_and_wins(tmp_path: Path) -> None:
+    def refused(file: str) -> str:
+        (tmp_path / "config.toml").write_text(file)
+        with pytest.raises(BadConfig) as refusal:
+            prover_config(arguments(tmp_path, "--snark", "external"))
+        return str(refusal.value)
+
+    window, win = 'window_post = ["/usr/bin/prove"]\n', 'winning_post = ["/usr/bin/win"]\n'
+    assert "needs [processors] window_post = [...] and winning_post = [...] in " in refused("")
+    assert "needs [processors] winning_post = [...] in " in refused("[processors]\n" + window)
+    assert "needs [processors] window_post = [...] in " in refused("[processors]\n" + win)
+    (tmp_path / "config.toml").write_text("[processors]\n" + window + win)
     config = prover_config(arguments(tmp_path, "--snark", "external", "--sector-size", "32GiB"))
     assert (config.processors["window_post"], config.sector_bytes) == (("/usr/bin/prove",), 32 << 30)
     assert config.name.startswith("prover-")
