@@ -10,7 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.devnet.actors.ledger import actor_get, resolve
-from poolsite.devnet.mempool import MessageRejected
+from poolsite.devnet.mempool import MessageRejected, message_len_max
 from poolsite.filecoin.cids import cid_to_json
 from poolsite.filecoin.gas import MINIMUM_BASE_FEE
 from poolsite.filecoin.message import MessageRefused, message_check_for_inclusion, message_to_cbor
@@ -116,7 +116,7 @@ class Round:
         yield Verdict(Check.GET_STATE_BALANCE, hint={"balance": str(sender.balance)})
         data = message_to_cbor(message)
         yield Verdict(Check.SERIALIZE)
-        limit = self.node.network.max_message_len - SIGNATURE_ROOM
+        limit = message_len_max(self.node.network, message) - SIGNATURE_ROOM
         yield Verdict(Check.SIZE, "message too big" if len(data) > limit else "")
         try:
             message_check_for_inclusion(message)

@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from poolsite.devnet.actors.ledger import SENDER_KINDS, actor_get, key_address, resolve
+from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.address import ID
 from poolsite.filecoin.amounts import fil_format
 from poolsite.filecoin.gas import MINIMUM_BASE_FEE, replacement_premium
@@ -19,6 +20,7 @@ from poolsite.filecoin.message import (
     signed_message_from_cbor,
     signed_message_to_cbor,
 )
+from poolsite.filecoin.policy import ProofForm
 from poolsite.filecoin.signature import BadSignature
 from poolsite.filecoin.sigtypes import SIG_BLS, SIG_DELEGATED, SIG_SECP256K1
 
@@ -30,7 +32,8 @@ if TYPE_CHECKING:
     from poolsite.devnet.signatures import Signatures
     from poolsite.devnet.state.tables import State
     from poolsite.filecoin.address import Address
-    from poolsite.filecoin.message import SignedMessage
+    from poolsite.filecoin.message import Message, SignedMessage
+    from poolsite.filecoin.policy import Network
 
 MAX_PENDING_PER_SENDER: Final = 1000
 ADDED: Final = 0
@@ -40,6 +43,17 @@ REMOVED: Final = 1
 
 class MessageRejected(ValueError):
     """A message that the pool does not take; the text is lotus'."""
+
+
+def message_len_max(network: Network, message: Message) -> int:
+    """Return the most bytes that a message may have with its signature.
+
+    A report of a double block carries the headers of two blocks, whose WinningPoSts may be containers.
+    """
+    has_containers = (
+        network.proof_form is ProofForm.VANILLA and message.method == Method.REPORT_CONSENSUS_FAULT
+    )
+    return network.max_message_len * (2 if has_containers else 1)
 
 
 class Mempool:
@@ -188,8 +202,7 @@ class Mempool:
         """Check what can be said of a message without the chain."""
         message = signed.message
         size = len(signed_message_to_cbor(signed)) if signed.signature.type in _SIG_TYPES else 0
-        limit = self.rules.network.max_message_len
-        if size > limit:
+        if size > message_len_max(self.rules.network, message):
             raise MessageRejected(f"mpool message too large ({size}B): message too big")
         try:
             message_check_for_inclusion(message)

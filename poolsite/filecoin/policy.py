@@ -209,7 +209,6 @@ LOTUS_2K: Final = replace(
     power_estimate_floor=1 << 40,
     creation_deposit_read=AttoFil(FIL),
     propagation_delay_s=1,
-    max_message_len=128 << 10,  # a report of a double block carries two containers of WinningPoSts
     proof_form=ProofForm.VANILLA,
 )
 """This project's chain with the times of lotus' 2k build, which Go clients have compiled in."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from poolsite.devnet.mempool import MessageRejected
 from poolsite.devnet.production import FullBlock, Template, block_create
 from poolsite.devnet.rpc.mining import miner_create_block, miner_get_base_info, sync_submit_block
 from poolsite.devnet.validation import BadBlock
@@ -321,6 +322,19 @@ def test_a_reported_double_block_is_punished(node):
     assert receipt.exit_code == 0
     assert state.get("miners", 1000).consensus_fault_elapsed > node.head.height
     assert state.get("actors", 99).balance - burnt > 30 * FIL
+
+
+def test_only_reports_of_double_blocks_may_be_longer(node):
+    def is_too_big(method: int, size: int) -> bool:
+        one = signed(node, STRANGER, node.miner.address, method=method, gas_limit=10**8)
+        try:
+            node.mempool._check(replace(one, message=replace(one.message, params=bytes(size))))
+        except MessageRejected as refused:
+            return "message too big" in str(refused)
+        return False
+
+    assert (is_too_big(15, 100_000), is_too_big(15, 131_072)) == (False, True)
+    assert (is_too_big(6, 65_000), is_too_big(6, 65_536)) == (False, True)
 
 
 def test_what_is_no_fault_is_not_punished(node):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
@@ -17,8 +16,6 @@ RECEIVER = "t3whueph2q5d3zruipfg7jaxtkwd7bbph3me5rg2teomckb6lgtj6jullsrubpe356wv
 SENDERS = ("t1vn4qebtt4c2h3qdvz4tykug6t23zxa67stn2wiy", "f14cr5is6jzemttyohegi7jk3bkrcxdmoky2obdwy")
 OWN_KEY = "t1wjlktcpd3zof23laie7p7l5mvkwgmiz6esgg6oy"
 """The recorded node's own key, whose part OWNER plays."""
-MESSAGE_LEN = 64 << 10
-"""Limit of the recorded node; the devnet's is larger."""
 NOISY = ("premium 1", "premium 2", "premium 10")
 """Lotus adds noise; see test_estimation."""
 
@@ -29,9 +26,6 @@ def world() -> Devnet:
     node = Devnet(
         ":memory:", network="lotus-2k", clock=ManualClock(), funds=funds, profile=Profile(null_free=True)
     )
-    node.network = replace(node.network, max_message_len=MESSAGE_LEN)
-    node.rules = replace(node.rules, network=node.network)
-    node.mempool.rules = node.rules
     node.wallet.add(OWNER.key)
     node.advance(120)  # the base fee falls to its floor
     return node
