@@ -1,9 +1,9 @@
 """Groth16 by bellperson and by us in one run: one sector, one set of parameter files, each checks the other.
 
-Both prove WindowPoSt, WinningPoSt and PoRep of a sector of 2 KiB that we sealed, with parameters that we made
-(`tests.bench snark` makes the same), one after the other on one core: CPU time, the best of several.  Who
+Both prove WindowPoSt, WinningPoSt, PoRep and an update of a sector of 2 KiB that we sealed and encoded, with
+parameters that we made, one after the other on one core: CPU time, the best of several.  Who
 refuses the other's proof, or takes one for another statement, ends the run.
-Run: python -m tests.bench.rust_groth16 [window] [winning] [porep]
+Run: python -m tests.bench.rust_groth16 [window] [winning] [porep] [update]
 """
 
 from __future__ import annotations
@@ -19,22 +19,37 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE, VerifyingKeys, parameter_folder
+from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProofVerifier
 from tests.bench.__main__ import machine
 from tests.bench.rust_proofs import TARGET_VARIABLE, Figures, build, measured, paired
 from tests.bench.rust_sector import SEED, TICKET
 from workers.kernels.cache import cache_base
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RANDOMNESS: Final = "04" * 32
 PROOFS: Final = {
     "window": ("WindowPoSt proof", ("--randomness", RANDOMNESS), "", 3),
     "winning": ("WinningPoSt proof", ("--randomness", RANDOMNESS), "", 3),
     "porep": ("PoRep proof", (), "c1.json", 1),
+    "update": ("update proof", (), "", 1),
 }
-"""By the word of `workers prove`: line, options, what of the sector it takes, passes after the first."""
-CIRCUITS: Final = {"window": "window_post", "winning": "winning_post", "porep": "porep"}
+"""By the word of `workers prove`, or `update`: line, options, what it takes, passes after the first."""
+CIRCUITS: Final = {
+    "window": "window_post",
+    "winning": "winning_post",
+    "porep": "porep",
+    "update": "update",
+}
+DATA: Final = (bytes(range(256)) * 8)[:2032]
+"""What an update puts into the sector: as much as it takes."""
+
+Statement = dict[str, Any]
+"""What is proven, and the proof."""
 
 
 class Disagreement(Exception):
@@ -48,22 +63,57 @@ def ran(*words: str, environment: dict[str, str]) -> str:
 
 
 def proven(what: str, sector: Path, out: Path) -> float:
-    """Prove in this process, write the best proof's JSON and bytes; return the CPU seconds of a pass."""
-    from workers.processors import prove
-
-    name, options, file, passes = PROOFS[what]
+    """Prove in this process, write the last proof's JSON and bytes; return the best pass's CPU seconds."""
+    prove = updating(sector) if what == "update" else lambda: by_hand(what, sector)
     best = float("inf")
-    for turn in range(passes + 1):
-        said = io.StringIO()
+    statement: Statement = {}
+    for turn in range(PROOFS[what][-1] + 1):
         begun = time.process_time()
-        with contextlib.redirect_stdout(said):
-            if prove.main([what, *options, str(sector / file)]):
-                raise Disagreement(f"our {name} cannot be made")
+        statement = prove()
         if turn:  # the first one compiles
             best = min(best, time.process_time() - begun)
-    (out / f"{what}.json").write_text(said.getvalue())
-    (out / f"{what}.proof").write_bytes(base64.b64decode(json.loads(said.getvalue())["proof"]))
+    (out / f"{what}.json").write_text(json.dumps(statement))
+    (out / f"{what}.proof").write_bytes(base64.b64decode(statement["proof"]))
     return best
+
+
+def by_hand(what: str, sector: Path) -> Statement:
+    """Return what `workers prove` prints.  Raises Disagreement."""
+    from workers.processors import prove
+
+    name, options, file, _ = PROOFS[what]
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        if prove.main([what, *options, str(sector / file)]):
+            raise Disagreement(f"our {name} cannot be made")
+    statement: Statement = json.loads(said.getvalue())
+    return statement
+
+
+def updating(sector: Path) -> Callable[[], Statement]:
+    """Encode data into the sector, and return what proves it."""
+    from workers.processors import snap_encode, snap_prove
+    from workers.processors.add_piece import pieces_stage
+    from workers.processors.sector_record import record_parameters, record_read
+    from workers.processors.tasks import PieceSource, SnapEncodeTask, SnapProveTask
+
+    record, folder = record_read(sector), sector.parent / "updated"
+    folder.mkdir()
+    (folder / "piece").write_bytes(DATA)
+    source = PieceSource(str(folder / "piece"), len(DATA), len(DATA))
+    pieces = pieces_stage((source,), folder / "staged", sector=record.size)
+    name = record_parameters(record).name
+    paths = [str(folder / "sealed"), str(folder / "cache"), str(sector / "sealed"), str(sector / "cache")]
+    made = snap_encode.run(SnapEncodeTask(name, *paths, str(folder / "staged"), pieces))
+    commitments = (record.comm_r, made.comm_r_new, made.comm_d_new)
+    task = SnapProveTask(name, *paths, *commitments)
+
+    def prove() -> Statement:
+        proof = base64.b64encode(snap_prove.run(task).proof).decode()
+        named = zip(("comm_r_old", "comm_r_new", "comm_d_new"), commitments, strict=True)
+        return {"kind": "update", **{name: one.hex() for name, one in named}, "proof": proof}
+
+    return prove
 
 
 def ours(kinds: list[str], folder: Path, *, core: int, environment: dict[str, str]) -> Figures:
@@ -86,14 +136,18 @@ def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) ->
     """Check the proofs of theirs, and that they hold for nothing else.  Raises Disagreement."""
     good, bad = [], []
     for what in kinds:
-        statement: dict[str, Any] = json.loads((folder / "ours" / f"{what}.json").read_text())
-        statement["proof"] = base64.b64encode((folder / "theirs" / f"{what}.proof").read_bytes()).decode()
+        statement: Statement = json.loads((folder / "ours" / f"{what}.json").read_text())
+        proof = (folder / "theirs" / f"{what}.proof").read_bytes()
+        if what == "update":
+            update_check(statement, proof)
+            continue
+        statement["proof"] = base64.b64encode(proof).decode()
         good.append(folder / f"{what}.json")
         good[-1].write_text(json.dumps(statement))
         field = "seed" if what == "porep" else "randomness"
         bad.append(folder / f"{what}-other.json")
         bad[-1].write_text(json.dumps(statement | {field: "05" * 32}))
-    told = json.loads(ran("verify", *map(str, good), environment=environment))
+    told = json.loads(ran("verify", *map(str, good), environment=environment)) if good else {"errors": []}
     if told["errors"]:
         raise Disagreement(f"our verifier refuses theirs: {told['errors']}")
     for path in bad:
@@ -101,6 +155,20 @@ def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) ->
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if not done.returncode:
             raise Disagreement(f"our verifier takes {path.name}, which is about something else")
+
+
+def update_check(statement: Statement, proof: bytes) -> None:
+    """Check their proof of an update, and that it holds for no other data.  Raises Disagreement."""
+    verifier = ProofVerifier(VerifyingKeys(parameter_folder()), takes_containers=False)
+    names = ("comm_r_old", "comm_r_new", "comm_d_new")
+    commitments = {name: bytes.fromhex(statement[name]) for name in names}
+    try:
+        verifier.update(proof, update_proof=0, **commitments)
+    except BAD_PROOFS as error:
+        raise Disagreement(f"our verifier refuses their update: {error}") from None
+    with contextlib.suppress(*BAD_PROOFS):
+        verifier.update(proof, update_proof=0, **commitments | {"comm_d_new": bytes([5]) * 32})
+        raise Disagreement("our verifier takes their update for other data")
 
 
 def main(kinds: list[str]) -> int:

@@ -2,7 +2,8 @@
 //!
 //! The sector is number 1 of f01000, ticket 0202…, seed 0303…, randomness of PoSts 0404….  Parameters are those
 //! of FIL_PROOFS_PARAMETER_CACHE.  FOLDER has `sector` (`cache`, `sealed`), and proofs as bare bytes:
-//! `ours/KIND.proof` is checked, `theirs/KIND.proof` written.
+//! `ours/KIND.proof` is checked, `theirs/KIND.proof` written.  Of an update there are `updated/sealed` and
+//! `updated/cache`, which we have encoded, and its commitments in `ours/update.json`.
 
 use std::collections::BTreeMap;
 use std::fs::{create_dir_all, read, write};
@@ -11,8 +12,8 @@ use std::path::Path;
 use anyhow::{bail, ensure, Result};
 use cpu_time::ProcessTime;
 use filecoin_proofs::{
-    generate_window_post, generate_winning_post, seal_commit_phase1, seal_commit_phase2, verify_seal,
-    verify_window_post, verify_winning_post, Commitment, PieceInfo, PoRepConfig, PoStConfig, PoStType,
+    generate_empty_sector_update_proof, generate_window_post, generate_winning_post, seal_commit_phase1,
+    seal_commit_phase2, verify_empty_sector_update_proof, verify_seal, verify_window_post, verify_winning_post, Commitment, PieceInfo, PoRepConfig, PoStConfig, PoStType,
     PrivateReplicaInfo, PublicReplicaInfo, SealPreCommitOutput, SectorShape2KiB, SectorSize, UnpaddedBytesAmount,
     SECTOR_SIZE_2_KIB,
     WINDOW_POST_CHALLENGE_COUNT, WINNING_POST_CHALLENGE_COUNT, WINNING_POST_SECTOR_COUNT,
@@ -103,19 +104,42 @@ pub fn run(folder: &Path, comm_r: &str, comm_d: &str, kinds: &[String]) -> Resul
                 })?)?;
             }
             "porep" => write(out, porep(comm_r, comm_d, prover, sector, &proof, &cache, &sealed)?)?,
+            "update" => write(out, update(comm_r, &proof, &cache, &sealed, folder)?)?,
             _ => bail!("there is no proof {kind}"),
         }
     }
     Ok(())
 }
 
+fn porep_config() -> PoRepConfig {
+    let mut porep_id = [0u8; 32];
+    porep_id[0] = 5; // StackedDrg2KiBV1_1
+    PoRepConfig::new_groth16(SECTOR_SIZE_2_KIB, porep_id, ApiVersion::V1_1_0)
+}
+
+fn update(comm_r_old: Commitment, proof: &[u8], cache: &Path, sealed: &Path, folder: &Path) -> Result<Vec<u8>> {
+    let (config, new) = (porep_config(), folder.join("updated"));
+    let told: serde_json::Value = serde_json::from_slice(&read(folder.join("ours/update.json"))?)?;
+    let named = |name: &str| digest(told[name].as_str().unwrap_or_default());
+    let (comm_r_new, comm_d_new) = (named("comm_r_new")?, named("comm_d_new")?);
+    let holds = |comm_d: Commitment| {
+        verify_empty_sector_update_proof::<Shape>(&config, proof, comm_r_old, comm_r_new, comm_d)
+    };
+    ensure!(holds(comm_d_new)?, "our update is refused");
+    ensure!(!holds([5; 32])?, "our update is taken for other data");
+    let made = measured("update proof", 1, || {
+        generate_empty_sector_update_proof::<Shape>(
+            &config, comm_r_old, comm_r_new, comm_d_new, sealed, cache, &new.join("sealed"), &new.join("cache"),
+        )
+    })?;
+    Ok(made.0)
+}
+
 fn porep(
     comm_r: Commitment, comm_d: Commitment, prover: [u8; 32], sector: SectorId, proof: &[u8], cache: &Path,
     sealed: &Path,
 ) -> Result<Vec<u8>> {
-    let mut porep_id = [0u8; 32];
-    porep_id[0] = 5; // StackedDrg2KiBV1_1
-    let config = PoRepConfig::new_groth16(SECTOR_SIZE_2_KIB, porep_id, ApiVersion::V1_1_0);
+    let config = porep_config();
     let holds = |seed: [u8; 32]| {
         verify_seal::<Shape>(&config, comm_r, comm_d, prover, sector, TICKET, seed, proof)
     };
