@@ -86,6 +86,12 @@ def takes_containers_at(version: str | None) -> bool:
     return network is None or network.proof_form == ProofForm.VANILLA
 
 
+def epoch_s_at(version: str | None) -> int:
+    """Return the seconds of an epoch of the pool's own network; 0 while that is not known."""
+    network = _network_at(version)
+    return 0 if network is None else network.epoch_s
+
+
 def _network_at(version: str | None) -> Network | None:
     """Return the pool's own network; its rules are read once for each version: that takes a millisecond."""
     if version is None:

@@ -166,6 +166,10 @@ class Hardware(Document, frozen=True, kw_only=True):
     """Names of the parameter files that are not those of the public networks' list."""
     update_error: Text = ""
     """Why it can prove no replica update; empty: it can, or seals nothing."""
+    winning_form: Text = ""
+    """groth16 or vanilla: form of a win's proof; empty: a program of its own makes it, or nobody here."""
+    winning_ms: Int = 0
+    """Milliseconds of a WinningPoSt by Groth16, as last measured there; 0: not yet."""
     removing_bytes: Int = 0
     """Bytes of sectors that are over and that it is removing."""
 
@@ -332,6 +336,8 @@ class HeartbeatAnswer(Document, frozen=True, kw_only=True):
     commands: tuple[Command, ...] = ()
     takes_containers: bool = True
     """Whether the pool's network takes containers of vanilla proofs, as far as that is known."""
+    epoch_s: Int = 0
+    """Seconds of the network's epochs; 0: not known."""
     is_retired: bool = False
     """Whether the host was taken out of service: it stops."""
     wants_log: bool = False

@@ -85,6 +85,10 @@ class LeaseKeeper:
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
         """Whether the pool's network takes containers of vanilla proofs."""
+        self.epoch_s = 0
+        """Seconds of its epochs; 0: not told."""
+        self.winning_proof = "", 0.0
+        """Form of a win's proof, and the seconds of one by Groth16, as `HostProofs.winning` has them."""
         self.is_chain_known = False
         """Whether the console has told that."""
         self.kernels = 0, 0
@@ -203,6 +207,8 @@ class LeaseKeeper:
             parameters_error=self.parameters_error[:ERROR_MAX],
             parameters_foreign=self.parameters_foreign[:ERROR_MAX],
             update_error=self.update_error[:ERROR_MAX],
+            winning_form=self.winning_proof[0],
+            winning_ms=int(1000 * self.winning_proof[1]),
             removing_bytes=self.removing_bytes(),
             **self.machine(),
         )
@@ -221,9 +227,12 @@ class LeaseKeeper:
         error: str,
         update_error: str = "",
         foreign: str = "",
+        winning: tuple[str, float] = ("", 0.0),
     ) -> None:
         """Report with the next heartbeat which forms of proof the host makes now."""
         with self._lock:
+            self._has_news |= self.winning_proof[0] != winning[0]
+            self.winning_proof = winning
             told = (self.proofs, self.parameters_error, self.update_error, self.parameters_foreign)
             self._has_news |= told != (forms, error, update_error, foreign)
             self.proofs, self.parameters = forms, parameters
@@ -328,6 +337,7 @@ class LeaseKeeper:
             ),
         )
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
+        self.epoch_s = answer.epoch_s
         if answer.is_retired:
             self.refusal = (
                 f"the console {self.config.console} has retired this host: nothing is left to do here"

@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("make", "prepare"):
             command.add_argument("--seed", required=name == "make", help="any text; who knows it can forge")
         if name == "prepare":
-            command.add_argument("--background", action="store_true", help="lowest priority, one thread")
+            command.add_argument("--background", action="store_true", help="lowest priority")
     does = "make the set-up of aggregates from a seed: TOXIC, for tests and chains of one's own"
     powers = commands.add_parser("powers", help=does, description=does)
     powers.add_argument("--seed", required=True, help="any text; who knows it can forge")
@@ -212,14 +212,14 @@ def _prepare(wanted: argparse.Namespace) -> Any:
     """Print a JSON line of progress whenever it moves: points that are made and converted, and all."""
     if wanted.background:
         os.nice(NICE)
-        os.environ["POOLSITE_KERNEL_THREADS"] = "1"
+    threads = 1 if wanted.background else thread_count()
     specs = [_spec_named(circuit, wanted.size) for circuit in wanted.circuit]
     for place, spec in enumerate(specs):
-        _prepare_one(spec, wanted.seed, before=place / len(specs), share=1 / len(specs))
+        _prepare_one(spec, wanted.seed, threads=threads, before=place / len(specs), share=1 / len(specs))
     return {"ready": True, "circuits": [described(spec) for spec in specs]}
 
 
-def _prepare_one(spec: CircuitSpec, seed: str | None, *, before: float, share: float) -> None:
+def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: float, share: float) -> None:
     from workers.snark.catalog import toxic_make  # loads the kernels
 
     def tell(begin: float, part: float) -> Progress:
@@ -232,9 +232,10 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, before: float, share: f
 
     tell(0, 0)(0, 1)
     if seed is not None and not (parameter_folder() / spec.parameters_name).exists():
-        sys.stderr.write(f"{TOXIC_WARNING}\n")
-        toxic_make(spec, seed, threads=thread_count(), progress=tell(0, 0.4))
-    _converted(spec, threads=thread_count(), progress=tell(0.4, 0.4))
+        cost = f"{spec.file_bytes:,} bytes, as many again converted, and minutes of CPU"
+        sys.stderr.write(f"{TOXIC_WARNING}\n{spec.parameters_name}: {cost}\n")
+        toxic_make(spec, seed, threads=threads, progress=tell(0, 0.4))
+    _converted(spec, threads=threads, progress=tell(0.4, 0.4))
     if spec.kind in (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST):
         from workers.processors.snark import post_measure
 

@@ -56,20 +56,27 @@ def snark_chosen() -> Snark:
 def takes_groth16(
     spec: CircuitSpec, *, partitions: int = 1, seconds_left: int = 0, is_needed: bool = False
 ) -> bool:
-    """Return whether a proof is to be Groth16.
+    """Return whether this child's proof is to be Groth16.
 
-    `seconds_left` is 0 where there is no hurry; `is_needed` where the chain takes nothing else.
+    `seconds_left`: until the proof is due, of a win an epoch; 0: nobody said.  Another proof than a win's is
+    in no hurry then.  `is_needed` where the chain takes nothing else.
     """
     chosen = snark_chosen()
     if chosen is not Snark.AUTO or is_needed:
         return chosen in (Snark.AUTO, Snark.GROTH16)
+    return _is_fast_enough(spec, partitions=partitions, seconds_left=seconds_left)
+
+
+def _is_fast_enough(spec: CircuitSpec, *, partitions: int = 1, seconds_left: int) -> bool:
+    """Return whether parameters are converted and a proof takes its share of the time that is left."""
     if not is_converted(spec):
         return False
-    if spec.kind is CircuitKind.WINNING_POST or not seconds_left:
-        return spec.kind is not CircuitKind.WINNING_POST
+    is_win = spec.kind is CircuitKind.WINNING_POST
+    if not seconds_left:
+        return not is_win
     seconds = measured_seconds(spec)
     if seconds is None:
-        return seconds_left >= UNMEASURED_S
+        return not is_win and seconds_left >= UNMEASURED_S
     return TIME_SHARE * seconds * partitions <= seconds_left
 
 
@@ -113,6 +120,21 @@ class HostProofs:
         if self.snark is Snark.GROTH16 or (self.snark is Snark.AUTO and needs_groth16):
             return _missing([self.update_spec])
         return ""
+
+    def winning(self, *, epoch_s: int, needs_groth16: bool) -> tuple[str, float]:
+        """Return which form a win's proof takes, empty where none is ours, and the seconds of a Groth16 one.
+
+        The seconds are 0 until one was measured here.
+        """
+        if not self.specs:
+            return "", 0.0
+        [spec] = self.specs
+        if self.snark not in (Snark.AUTO, Snark.GROTH16):
+            return "vanilla", 0.0
+        is_needed = needs_groth16 or self.snark is Snark.GROTH16
+        is_groth16 = is_needed or _is_fast_enough(spec, seconds_left=epoch_s)
+        seconds = measured_seconds(spec) if is_converted(spec) else None
+        return ("groth16" if is_groth16 else "vanilla"), seconds or 0.0
 
     def foreign(self) -> str:
         """Return the names of the files that are here and not those of the public networks' list."""

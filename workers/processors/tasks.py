@@ -273,6 +273,8 @@ class WinningPostTask(Message, frozen=True):
     seed: Octets
     needs_groth16: bool = False
     """Whether the chain takes nothing else."""
+    seconds_left: Int = 0
+    """Of an epoch; 0: unknown.  Programs of the field are not told either."""
 
 
 class WinningPostOutput(Message, frozen=True):

@@ -85,8 +85,8 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
     preparation = Preparation(
         config,
         proofs,
+        wins,
         is_idle=lambda: compiling.read().is_complete and leases.registered is not None,
-        needs_winning=lambda: not leases.takes_containers,
     )
     gate = WinningFirst()
     bell = WorkBell(console, leases)
@@ -105,7 +105,15 @@ def run(config: HostConfig, *, stop: threading.Event) -> int:
         gateway.start()
         if snark in (Snark.AUTO, Snark.GROTH16):
             preparation.start()
-        return _prove(config, stop=stop, prover=prover, gateway=gateway, compiling=compiling, proofs=proofs)
+        return _prove(
+            config,
+            stop=stop,
+            prover=prover,
+            gateway=gateway,
+            compiling=compiling,
+            proofs=proofs,
+            wins=wins,
+        )
     finally:
         machine.stop()
         watch.stop()
@@ -126,7 +134,9 @@ def _gateway(
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
             with gate.winning(), task_near(task, config.folder) as near:
-                return pool.call(WINNING, replace(near, needs_groth16=not leases.takes_containers))
+                needs_groth16 = not leases.takes_containers
+                asked = replace(near, needs_groth16=needs_groth16, seconds_left=leases.epoch_s)
+                return pool.call(WINNING, asked)
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 
@@ -147,6 +157,7 @@ def _prove(
     gateway: ProofLine,
     compiling: HostCompileProgress,
     proofs: HostProofs,
+    wins: HostProofs,
 ) -> int:
     """Prove until `stop` is set, the sector size is another one or another version waits; the exit code."""
     leases, is_size_known = prover.leases, False
@@ -162,7 +173,11 @@ def _prove(
         told = compiling.read()
         leases.kernels_report(**asdict(told))
         leases.proofs_report(
-            proofs.forms(), parameters=proofs.progress, error=proofs.error(), foreign=proofs.foreign()
+            proofs.forms(),
+            parameters=proofs.progress,
+            error=proofs.error(),
+            foreign=proofs.foreign(),
+            winning=wins.winning(epoch_s=leases.epoch_s, needs_groth16=not leases.takes_containers),
         )
         is_able = leases.registered is not None and told.is_complete and bool(proofs.forms())
         stop.wait(prover.tick() if is_able else 0.1)

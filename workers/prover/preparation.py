@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from poolsite.filecoin.groth16.keys import parameter_folder
-from workers.snark.files import CircuitKind, is_converted, spec_for
+from workers.snark.files import is_converted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,20 +34,20 @@ WAIT_S: Final = 1.0
 
 
 class Preparation:
-    """Prepares the parameters of WindowPoSt once the host is warm; proofs are containers until then.
+    """Prepares the parameters of WindowPoSt once the host is warm, then those of WinningPoSt.
 
-    Those of WinningPoSt follow where the chain takes Groth16 alone.
+    Proofs are containers until then, where the chain takes them.
     """
 
     def __init__(
         self,
         config: HostConfig,
         proofs: HostProofs,
+        wins: HostProofs,
         *,
         is_idle: Callable[[], bool],
-        needs_winning: Callable[[], bool] = bool,
     ) -> None:
-        self.config, self.proofs, self.is_idle, self.needs_winning = config, proofs, is_idle, needs_winning
+        self.config, self.proofs, self.wins, self.is_idle = config, proofs, wins, is_idle
         self._stopped = threading.Event()
         self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._work, name="parameters", daemon=True)
@@ -66,25 +66,23 @@ class Preparation:
 
     def _work(self) -> None:
         while not self._stopped.wait(WAIT_S):
-            missing = [spec for spec in self._wanted() if self._is_possible(spec) and not is_converted(spec)]
+            wanted = (*self.proofs.specs, *self.wins.specs)
+            missing = [spec for spec in wanted if self._is_possible(spec) and not is_converted(spec)]
             if not missing or not self.is_idle():
                 continue
-            code = self._run(missing[0])
+            code = self._run(missing)
             self.proofs.progress = 0, 0
             if code and not self._stopped.is_set():
                 log.warning("parameters_not_prepared", exit=code, again_s=AGAIN_S)
                 self._stopped.wait(AGAIN_S)
 
-    def _wanted(self) -> list[CircuitSpec]:
-        winning = spec_for(CircuitKind.WINNING_POST, self.config.sector_bytes)
-        return [*self.proofs.specs, *([winning] if self.needs_winning() else [])]
-
     def _is_possible(self, spec: CircuitSpec) -> bool:
         """Return whether a missing file may be made, or it is there; an operator's may come any time."""
         return bool(self.config.parameter_seed) or (parameter_folder() / spec.parameters_name).exists()
 
-    def _run(self, spec: CircuitSpec) -> int:
-        argv = [sys.executable, "-m", "workers", "params", "prepare", spec.kind]
+    def _run(self, specs: list[CircuitSpec]) -> int:
+        """Prepare one after the other, and return the process's exit code."""
+        argv = [sys.executable, "-m", "workers", "params", "prepare", *(spec.kind for spec in specs)]
         argv += ["--size", f"{self.config.sector_bytes >> 10}KiB", "--background"]
         if self.config.parameter_seed:
             argv += ["--seed", self.config.parameter_seed]

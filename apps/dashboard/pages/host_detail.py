@@ -30,6 +30,7 @@ from apps.sectors.services.host_settings import (
     settings_wanted,
 )
 from apps.sectors.services.retirement import unfinished_jobs
+from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.sealing_rules import ALL, LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
@@ -268,6 +269,8 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         yield Fact(_("New sectors by disk"), count)
     yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
     yield Fact(_("Proofs"), ", ".join(hardware.get("proofs") or ()) or formatting.NOTHING)
+    if win := winning_text(hardware):
+        yield Fact(_("Proofs of wins"), win)
     if error := update_error(hardware):
         yield Fact(_("Data into sectors"), error)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
@@ -279,6 +282,17 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     if removing := hardware.get("removing_bytes"):
         yield Fact(_("Bytes to free"), " ".join(formatting.size(int(removing))))
     yield Fact(_("Id"), str(worker.uuid), mono=True)
+
+
+def winning_text(hardware: dict[str, Any]) -> str:
+    """Return which form of WinningPoSt a host makes, and why; empty where none is ours."""
+    form, ms = hardware.get("winning_form"), hardware.get("winning_ms")
+    took = formatting.duration(ms / 1000) if ms else ""
+    if form == ProofForm.GROTH16:
+        return say("Groth16, {took} each").format(took=took) if took else say("Groth16")
+    if form == ProofForm.VANILLA and took:
+        return say("containers: Groth16 takes {took}, more than a quarter of an epoch").format(took=took)
+    return say("containers") if form == ProofForm.VANILLA else ""
 
 
 def disk_rows(worker: Worker) -> Iterable[dict[str, str]]:

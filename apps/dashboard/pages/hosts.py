@@ -29,9 +29,10 @@ from apps.dashboard.todo import verdict_by
 from apps.sectors.hardware import PINGS, disk_share, is_short_of_disk
 from apps.sectors.host_selectors import is_uuid, worker_get, worker_is_away, workers_visible
 from apps.sectors.job_selectors import hosts_of_jobs
-from apps.sectors.proof_forms import parameters_error
+from apps.sectors.proof_forms import parameters_error, proofs_made
 from apps.sectors.services.hosts import worker_command
 from apps.users.services.people import can_manage_people
+from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import Operation
 
 if TYPE_CHECKING:
@@ -106,9 +107,10 @@ def parameters_text(worker: Worker) -> str:
     done, total = hardware.get("parameters_done", 0), hardware.get("parameters_total", 0)
     if done >= total:
         return ""
-    return say("prepares Groth16 parameters: {done}; until then its proofs are vanilla").format(
-        done=formatting.percent(done, total)
-    )
+    shown = formatting.percent(done, total)
+    if hardware.get("winning_form") == ProofForm.VANILLA and set(proofs_made(hardware)) > {ProofForm.VANILLA}:
+        return say("prepares Groth16 parameters of WinningPoSt: {done}").format(done=shown)
+    return say("prepares Groth16 parameters: {done}; until then its proofs are vanilla").format(done=shown)
 
 
 def held_jobs(worker: Worker) -> list[Job]:

@@ -23,7 +23,7 @@ from apps.sectors.host_selectors import is_uuid, worker_machine
 from apps.sectors.job_selectors import lease_over_text
 from apps.sectors.models import Job, Sector
 from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import takes_containers_at
+from apps.sectors.proof_forms import epoch_s_at, takes_containers_at
 from apps.sectors.restored import must_register
 from apps.sectors.services.audit import worker_audit
 from apps.sectors.services.heartbeat_statements import FACTS, HEARD, RENEW
@@ -242,6 +242,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         lost=tuple(lost),
         commands=commands_open(worker, now=now) if may_have_commands else (),
         takes_containers=takes_containers_at(network),
+        epoch_s=epoch_s_at(network),
         is_retired=is_retired,
     )
 

@@ -119,6 +119,26 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         assert words in text, words
 
 
+@pytest.mark.parametrize(
+    ("hardware", "words"),
+    [
+        ({"winning_form": "groth16", "winning_ms": 812}, "Groth16, 812 ms each"),
+        ({"winning_form": "groth16"}, "Groth16"),
+        (
+            {"winning_form": "vanilla", "winning_ms": 1_240},
+            "containers: Groth16 takes 1.2 s, more than a quarter of an epoch",
+        ),
+        ({"winning_form": "vanilla"}, "containers"),
+    ],
+)
+def test_the_page_of_a_prover_says_which_form_its_wins_have(ann, hardware, words):
+    worker = factories.worker("prover", kinds=["window_post"], hardware=hardware)
+
+    text = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
+
+    assert f"<dt>Proofs of wins</dt> <dd>{words}</dd>" in text
+
+
 def test_a_setting_is_changed_on_the_page_and_shown_as_pending(ann):
     worker = factories.worker()
     reported(worker)

@@ -29,6 +29,14 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
             "prepares Groth16 parameters: 25\u202f%; until then its proofs are vanilla",
         ),
         (
+            {
+                "hardware": {"parameters_done": 700, "parameters_total": 1000}
+                | {"proofs": ["vanilla", "groth16"], "winning_form": "vanilla"}
+            },
+            "idle",
+            "prepares Groth16 parameters of WinningPoSt: 70\u202f%",
+        ),
+        (
             {"hardware": {"parameters_error": "the parameters of window_post are missing"}},
             "no parameters",
             "the parameters of window_post are missing",

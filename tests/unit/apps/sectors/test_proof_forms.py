@@ -18,12 +18,14 @@ from apps.sectors.proof_forms import (
     proof_verifier,
 )
 from apps.sectors.services.batches import batches_close
+from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.pledge import pledge_create
 from poolsite.filecoin.groth16.circuits import post_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
 from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
 from poolsite.filecoin.post.parameters import post_parameters
+from poolsite.wire.hosts import Heartbeat
 from tests import factories
 from tests.unit.apps.sectors.sealing import NOON, claim
 from tests.unit.apps.sectors.test_batches import waiting, work
@@ -78,6 +80,20 @@ def test_a_public_network_takes_no_files_but_its_list_s() -> None:
     assert "not the files that the network's list names (v28-one.params, v28-two.params): mainnet" in refused
     toxic = {"proofs": ["groth16_toxic"], "parameters_foreign": "v28-one.params"}
     assert "come from a known seed (v28-one.params)" in parameters_error(toxic)
+
+
+def test_a_heartbeat_is_answered_with_form_and_epoch_of_the_network() -> None:
+    def told() -> tuple[bool, int]:
+        answer = worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id), now=NOON)
+        return answer.takes_containers, answer.epoch_s
+
+    worker = factories.worker(kinds=["window_post"])
+    assert told() == (True, 0)
+    network = factories.network("localnet-poolsite-demo")
+    assert told() == (True, 2)
+    network.name = "mainnet"
+    network.save()
+    assert told() == (False, 30)
 
 
 def proofs_taken(network: Network, hardware: dict[str, Any]) -> bool:

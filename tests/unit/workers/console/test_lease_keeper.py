@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from poolsite.wire.codec import document_encode
+from poolsite.wire.hosts import HeartbeatAnswer
 from poolsite.wire.jobs import JobKind
 from workers.agent.sealer import main
 from workers.config import SealerConfig, sealer_config
@@ -94,3 +97,16 @@ def test_the_sealer_says_so_and_leaves_nothing_behind(
 
     assert code == 1
     assert f"the console {url} does not take this token" in capsys.readouterr().err
+
+
+def test_a_heartbeat_tells_the_form_of_wins_and_hears_the_epoch(tmp_path: Path) -> None:
+    with answering(200, json.dumps(document_encode(HeartbeatAnswer(epoch_s=4))).encode()) as url:
+        leases = lease_keeper_of(config_of(tmp_path, url))
+        assert leases.epoch_s == 0
+        leases.proofs_report(("vanilla",), parameters=(0, 0), error="", winning=("groth16", 0.8124))
+        leases.heartbeat()
+        leases.console.close()
+
+    assert leases.epoch_s == 4
+    told = leases.hardware()
+    assert (told.winning_form, told.winning_ms) == ("groth16", 812)

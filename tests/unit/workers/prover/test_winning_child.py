@@ -7,7 +7,8 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from workers.processors import pool as pool_module
 from workers.processors.errors import ChildLost
 from workers.processors.pool import ProcessorPool
 from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
+from workers.prover import main
 from workers.prover.main import STAGES, WINDOW_NICENESS, specs_of
 
 if TYPE_CHECKING:
@@ -70,6 +72,26 @@ def test_wins_have_a_child_of_their_own_where_snarks_are_made(
     ours = tuple(stage for stage in STAGES if stage not in made.processors)
 
     assert [spec.stages for spec in specs_of(made, ours, compiling=tmp_path)] == stages
+
+
+def test_a_win_is_asked_for_with_the_form_and_epoch_that_the_console_told(
+    tmp_path: Path, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[WinningPostTask] = []
+    leases: Any = SimpleNamespace(takes_containers=True, epoch_s=4)
+    pool: Any = SimpleNamespace(call=lambda _stage, task: asked.append(task))
+    task = WinningPostTask(1000, 0, (replica,), SEED)
+    monkeypatch.setattr(main, "compute_proof", lambda _request, *, prove, **_: prove(task))
+    stores: Any = SimpleNamespace(miners=set)
+    line = main._gateway(
+        config(tmp_path), leases=leases, pool=pool, stores=stores, gate=main.WinningFirst(tmp_path / "gate")
+    )
+
+    line.compute(1000, {})
+    leases.takes_containers, leases.epoch_s = False, 30
+    line.compute(1000, {})
+
+    assert [(one.needs_groth16, one.seconds_left) for one in asked] == [(False, 4), (True, 30)]
 
 
 def test_a_win_is_proved_while_the_windows_child_stands_still(tmp_path: Path, replica: Replica) -> None:

@@ -12,6 +12,14 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
+def winning_parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The golden WinningPoSt parameters, made from their secrets."""
+    path = tmp_path_factory.mktemp("parameters") / "winning.params"
+    parameters_make(golden_circuit("winning").circuit, golden_secrets("winning"), path, threads=2)
+    return path
+
+
+@pytest.fixture(scope="session")
 def window_parameters(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The golden WindowPoSt parameters, made from their secrets."""
     path = tmp_path_factory.mktemp("parameters") / "window.params"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from poolsite.devnet.proofs import ProofChecks
 from poolsite.filecoin.groth16.keys import VerifyingKeys
 from poolsite.filecoin.groth16.published import PUBLISHED, data_digest, file_digest
 from poolsite.filecoin.porep.parameters import KIB
@@ -17,7 +18,7 @@ from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.filecoin.proof_verifier import ProofVerifier
 from tests.unit.workers.processors.sealing import sealing
-from workers.processors import params, prove, verify, window_post
+from workers.processors import params, prove, verify, window_post, winning_post
 from workers.processors import snark as processor
 from workers.processors.errors import BadInput, TemporaryError
 from workers.processors.snark_choice import SNARK_VARIABLE, HostProofs, Snark, takes_groth16
@@ -130,6 +131,62 @@ def test_auto_makes_groth16_where_a_quarter_of_the_time_is_enough(
     assert takes_groth16(WINNING, is_needed=True)
 
 
+@pytest.mark.parametrize(
+    ("measured", "epoch_s", "taken"),
+    [("0.5", 2, True), ("0.6", 2, False), ("0.6", 4, True), ("", 30, False), ("0.1", 0, False)],
+)
+def test_auto_proves_wins_by_groth16_where_a_quarter_of_an_epoch_is_enough(
+    folder, monkeypatch, measured, epoch_s, taken
+):
+    monkeypatch.setenv(SNARK_VARIABLE, "auto")
+    host = HostProofs(Snark.AUTO, (CircuitKind.WINNING_POST,), 2 * KIB)
+    assert not takes_groth16(WINNING, seconds_left=epoch_s)
+    assert host.winning(epoch_s=epoch_s, needs_groth16=False) == ("vanilla", 0.0)
+    path = folder / WINNING.parameters_name
+    path.write_bytes(b"")
+    conversion_path(path, converted_folder()).mkdir(parents=True)
+    measured_path(WINNING).write_text(f"{measured} 1" if measured else "")
+
+    assert takes_groth16(WINNING, seconds_left=epoch_s) is taken
+    told = ("groth16" if taken else "vanilla", float(measured or 0))
+    assert host.winning(epoch_s=epoch_s, needs_groth16=False) == told
+    assert host.winning(epoch_s=epoch_s, needs_groth16=True)[0] == "groth16"
+    for snark, form in (("groth16", "groth16"), ("vanilla", "vanilla")):
+        chosen = HostProofs(Snark(snark), (CircuitKind.WINNING_POST,), 2 * KIB)
+        assert chosen.winning(epoch_s=epoch_s, needs_groth16=False)[0] == form
+    assert HostProofs(Snark.AUTO, (), 2 * KIB).winning(epoch_s=30, needs_groth16=True) == ("", 0.0)
+
+
+def test_a_win_is_groth16_once_the_child_is_warm_and_the_devnet_checks_it(
+    folder, winning_parameters, task, monkeypatch, tmp_path
+):
+    monkeypatch.setenv(SNARK_VARIABLE, "auto")
+    monkeypatch.setattr(winning_post, "WARM_UP", winning_post.WarmUp())
+    shutil.copyfile(winning_parameters, folder / WINNING.parameters_name)
+    verifying_key_write(ParameterFile(winning_parameters), folder / WINNING.verifying_key_name)
+    key_open(WINNING, threads=2)
+    measured_path(WINNING).write_text("0.1 0.1")
+    win = WinningPostTask(1000, 0, task.replicas, SEED, seconds_left=3_600)
+    assert winning_post.run(win).proofs[0].startswith(PREFIX), "kernels and points are not loaded yet"
+    while not winning_post.WARM_UP.is_warm(post_parameters(0)):
+        time.sleep(0.02)
+    assert measured_seconds(WINNING) != 0.1
+
+    (proof,) = winning_post.run(win).proofs
+    assert len(proof) == 192
+    sectors = [(1, task.replicas[0].comm_r)]
+
+    def holds(checks: ProofChecks, seed: bytes) -> bool:
+        return checks.winning_post(
+            bytes(proof), post_proof=0, randomness=seed, miner_id=1000, sectors=sectors
+        )
+
+    devnet = ProofChecks(VerifyingKeys(folder))
+    assert holds(devnet, SEED)
+    assert not holds(devnet, b"\x08" * 32)
+    assert not holds(ProofChecks(VerifyingKeys(tmp_path)), SEED), "nobody takes it without the key"
+
+
 def test_busy_hosts_time_is_forgotten_after_an_hour(folder):
     path = measured_path(WINDOW)
     path.parent.mkdir(parents=True)
@@ -215,7 +272,7 @@ def test_host_says_which_forms_it_makes(folder, snark, forms):
 
 
 def test_foreign_prover_is_not_told_how_long_is_left(task):
-    winning = WinningPostTask(1000, 0, task.replicas, SEED, needs_groth16=True)
+    winning = WinningPostTask(1000, 0, task.replicas, SEED, needs_groth16=True, seconds_left=4)
     for told in map(foreign_task_encode, (task, winning)):
         assert set(told) == {"miner_id", "proof_type", "replicas", "seed"}
 
@@ -228,6 +285,7 @@ def test_parameters_are_prepared_listed_and_checked_by_hand(folder, capsys):
     assert [step["done"] for step in steps] == sorted(step["done"] for step in steps)
     assert (steps[-1]["done"], last["ready"]) == (1000, True)
     assert warned.startswith("TOXIC parameters")
+    assert f"{WINDOW.parameters_name}: 11,501,496 bytes, as many again converted" in warned
     assert last["circuits"][0]["proof_seconds"] > 0
     assert params.main(["list", *size]) == 0
     (window, *_) = json.loads(capsys.readouterr().out)["circuits"]

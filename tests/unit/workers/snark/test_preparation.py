@@ -6,12 +6,21 @@ import time
 
 import pytest
 
+from poolsite.filecoin.groth16.keys import parameter_folder
 from poolsite.filecoin.porep.parameters import KIB
 from workers.config import HostConfig
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.snark_choice import HostProofs, Snark
 from workers.prover.preparation import Preparation
-from workers.snark.files import CircuitKind, is_converted, spec_for, toxic_path
+from workers.snark.files import (
+    CircuitKind,
+    CircuitSpec,
+    conversion_path,
+    converted_folder,
+    is_converted,
+    spec_for,
+    toxic_path,
+)
 
 pytestmark = pytest.mark.xdist_group("snark")  # one worker compiles the kernels
 
@@ -39,7 +48,8 @@ def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
     config, proofs = host("a test")
     assert proofs.forms() == ("vanilla",)
     is_idle: list[bool] = []
-    preparation = Preparation(config, proofs, is_idle=lambda: bool(is_idle))
+    no_wins = HostProofs(Snark.AUTO, (), 2 * KIB)
+    preparation = Preparation(config, proofs, no_wins, is_idle=lambda: bool(is_idle))
     preparation.start()
     try:
         time.sleep(0.2)
@@ -60,16 +70,32 @@ def test_parameters_are_made_once_the_host_is_idle_and_change_its_forms(host):
 
 def test_nothing_is_made_without_a_seed(host):
     config, proofs = host("")
-    preparation = Preparation(config, proofs, is_idle=lambda: True)
+    preparation = Preparation(config, proofs, proofs, is_idle=lambda: True)
     assert not preparation._is_possible(WINDOW)
 
 
-def test_winning_post_is_prepared_where_the_chain_takes_groth16_alone(host):
+def test_winning_post_is_prepared_after_window_post(host, monkeypatch):
     config, proofs = host("a test")
-    takes_containers = True
-    preparation = Preparation(
-        config, proofs, is_idle=lambda: True, needs_winning=lambda: not takes_containers
-    )
-    assert preparation._wanted() == [WINDOW]
-    takes_containers = False
-    assert preparation._wanted() == [WINDOW, WINNING]
+    wins = HostProofs(Snark.AUTO, (CircuitKind.WINNING_POST,), 2 * KIB)
+    preparation = Preparation(config, proofs, wins, is_idle=lambda: True)
+    ran: list[CircuitSpec] = []
+    monkeypatch.setattr("workers.prover.preparation.WAIT_S", 0.0)
+
+    def run(specs: list[CircuitSpec]) -> int:
+        ran.extend(specs)
+        preparation._stopped.set()
+        return 0
+
+    monkeypatch.setattr(preparation, "_run", run)
+
+    preparation._work()
+    assert ran == [WINDOW, WINNING]
+
+    preparation._stopped.clear()
+    parameter_folder().mkdir(exist_ok=True)
+    path = parameter_folder() / WINDOW.parameters_name
+    path.write_bytes(b"")
+    conversion_path(path, converted_folder()).mkdir(parents=True)
+    ran.clear()
+    preparation._work()
+    assert ran == [WINNING]

@@ -40,11 +40,10 @@ def test_the_portable_path_makes_the_golden_parameters_too(tmp_path, monkeypatch
     assert hashlib.sha256(path.read_bytes()).hexdigest() == expected["file_sha256"]
 
 
-def test_winning_parameters_are_the_golden_file_and_give_the_golden_proof(tmp_path):
-    winning, path = golden_circuit("winning"), tmp_path / "winning.params"
-    parameters_make(winning.circuit, golden_secrets("winning"), path, threads=2)
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == winning.golden["params"]["file_sha256"]
-    own = proving_key(winning.circuit, ParameterFile(path))
+def test_winning_parameters_are_the_golden_file_and_give_the_golden_proof(winning_parameters):
+    winning, made = golden_circuit("winning"), winning_parameters.read_bytes()
+    assert hashlib.sha256(made).hexdigest() == winning.golden["params"]["file_sha256"]
+    own = proving_key(winning.circuit, ParameterFile(winning_parameters))
     made = proof_of(own, golden_witness("winning"), r=3, s=5, threads=2)
     assert made.hex() == winning.golden["proof_r3_s5"]
 
