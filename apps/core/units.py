@@ -18,6 +18,7 @@ FIL_NAMES: Final = ("max_fee", "daily_budget", "balance_min")
 FEE_NAMES: Final = ("gas_fee_cap", "base_fee", "hold_base_fee", "base_fee_max")
 """attoFIL for a unit of gas."""
 SUFFIXES: Final = {
+    "_base_fee_max": _("{value} attoFIL per gas"),
     "_per_s": _("{value} a second"),
     "bytes_s": _("{value} bytes a second"),
     "_epochs": _("{value} epochs"),

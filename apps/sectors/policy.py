@@ -69,14 +69,23 @@ class SealingPolicy:
     terminate_batch_max: int = 100
     extend_wait_epochs: int = 1
     extend_batch_max: int = 500
-    base_fee_max: int = 0
-    """Batches wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
+    precommit_base_fee_max: int = 0
+    """Pre-commits wait while the base fee (attoFIL) is above this, until they are due; 0: never."""
+    commit_base_fee_max: int = 0
+    terminate_base_fee_max: int = 0
+    extend_base_fee_max: int = 0
+    update_base_fee_max: int = 0
     send_funds: bool = True
     """Whether messages carry what the miner's available balance lacks for deposit and pledge."""
     funds_margin_percent: int = 10
     """Sent on top of the pledge, since it grows until the message lands; what is over stays the miner's."""
     sector_life_epochs: int = 540 * 2880
     """Wished length of a sector's life, clipped to what the network allows."""
+
+    def is_held(self, kind: str, base_fee: int) -> bool:
+        """Return whether batches of a kind, as in `BASE_FEES`, wait until the base fee is lower."""
+        most: int = getattr(self, BASE_FEES[kind])
+        return 0 < most < base_fee
 
 
 DAY: Final = 2_880
@@ -106,14 +115,23 @@ LIMITS: Final[dict[str, tuple[int, int]]] = {
     "pause_max_s": (0, 86_400),
 }
 """Counts that a miner may have otherwise than the pool (`BatchSettings`), with the least and the largest."""
+BASE_FEES: Final = {
+    kind: f"{kind}_base_fee_max" for kind in ("precommit", "commit", "terminate", "extend", "update")
+}
+"""By the kind of a batch, its ceiling: attoFIL per unit of gas."""
+BASE_FEE_OF_ALL: Final = "base_fee_max"
+"""In the variable SEALING: the ceiling of all kinds that have none of their own there."""
 FLAGS: Final = ("aggregate_commits", "snap_up_first", "send_funds")
-BATCH_FIELDS: Final = (*LIMITS, "base_fee_max", *FLAGS)
+BATCH_FIELDS: Final = (*LIMITS, *BASE_FEES.values(), *FLAGS)
 """All that a miner may have otherwise."""
 
 
 def sealing_policy() -> SealingPolicy:
     """Return the policy in force."""
-    return dataclasses.replace(SealingPolicy(), **settings.SEALING)
+    given = dict(settings.SEALING)
+    if (ceiling := given.pop(BASE_FEE_OF_ALL, None)) is not None:
+        given = dict.fromkeys(BASE_FEES.values(), ceiling) | given
+    return dataclasses.replace(SealingPolicy(), **given)
 
 
 def policy_check() -> None:
@@ -121,11 +139,12 @@ def policy_check() -> None:
 
     Raises ImproperlyConfigured.
     """
-    known: dict[str, Any] = dataclasses.asdict(SealingPolicy())
+    known: dict[str, Any] = dataclasses.asdict(SealingPolicy()) | {BASE_FEE_OF_ALL: 0}
+    ceilings = (*BASE_FEES.values(), BASE_FEE_OF_ALL)
     for name, value in settings.SEALING.items():
         if name not in known:
             raise ImproperlyConfigured(f"SEALING: there is no {name}; there are {', '.join(known)}")
-        least, most = LIMITS.get(name, (0, 2**63 - 1) if name == "base_fee_max" else (1, 2**31 - 1))
+        least, most = LIMITS.get(name, (0, 2**63 - 1) if name in ceilings else (1, 2**31 - 1))
         is_flag = isinstance(known[name], bool)
         is_alike = isinstance(value, bool) if is_flag else type(value) is int
         if not is_alike or not (is_flag or least <= value <= most):

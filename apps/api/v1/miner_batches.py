@@ -17,7 +17,7 @@ from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.miners.selectors import miner_get
-from apps.sectors.policy import BATCH_FIELDS, LIMITS, sealing_policy
+from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, LIMITS, sealing_policy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
@@ -37,6 +37,11 @@ def _count(name: str, help_text: str) -> serializers.IntegerField:
     return serializers.IntegerField(
         required=False, allow_null=True, min_value=least, max_value=most, help_text=help_text
     )
+
+
+def _ceiling() -> AmountField:
+    help_text = "attoFIL per gas; while the base fee is above it they wait until due, 0: never"
+    return AmountField(required=False, allow_null=True, help_text=help_text)
 
 
 class BatchSettingsInput(InputSerializer):
@@ -87,11 +92,11 @@ class BatchSettingsInput(InputSerializer):
     send_funds = serializers.BooleanField(
         required=False, allow_null=True, help_text="messages carry what the miner's own balance lacks"
     )
-    base_fee_max = AmountField(
-        required=False,
-        allow_null=True,
-        help_text="attoFIL; above it batches wait until due, 0: never",
-    )
+    precommit_base_fee_max = _ceiling()
+    commit_base_fee_max = _ceiling()
+    terminate_base_fee_max = _ceiling()
+    extend_base_fee_max = _ceiling()
+    update_base_fee_max = _ceiling()
 
 
 class BatchPolicyOutput(serializers.Serializer[Any]):
@@ -119,7 +124,11 @@ class BatchPolicyOutput(serializers.Serializer[Any]):
     attempts_max = serializers.IntegerField()
     pause_s = serializers.IntegerField()
     pause_max_s = serializers.IntegerField()
-    base_fee_max = AmountField()
+    precommit_base_fee_max = AmountField()
+    commit_base_fee_max = AmountField()
+    terminate_base_fee_max = AmountField()
+    extend_base_fee_max = AmountField()
+    update_base_fee_max = AmountField()
     aggregate_commits = serializers.BooleanField()
     snap_up_first = serializers.BooleanField()
     send_funds = serializers.BooleanField()
@@ -146,7 +155,7 @@ def settings_body(miner: Miner) -> dict[str, Any]:
 def policy_body(policy: SealingPolicy) -> dict[str, Any]:
     """Write the values that a miner may have of its own."""
     values: dict[str, Any] = {name: getattr(policy, name) for name in BATCH_FIELDS}
-    return values | {"base_fee_max": str(policy.base_fee_max)}
+    return values | {name: str(values[name]) for name in BASE_FEES.values()}
 
 
 class MinerBatchesView(PoolView):

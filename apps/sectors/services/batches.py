@@ -151,7 +151,7 @@ def batch_choose(
         return first, "deadline"
     if oldest <= asked:
         return first, ASKED
-    if policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
+    if policy.is_held(kind.kind, int(work.head.base_fee)):
         return [], ""
     if len(first) == most:
         return first, "full"

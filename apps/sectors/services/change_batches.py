@@ -91,7 +91,7 @@ def _send_due(miner: Miner, kind: ChangeKind, changes: Sequence[SectorChange], w
     asked = asked or (kind is ChangeKind.EXTEND and _end_soon(changes, policy=policy, work=work))
     if not asked and len(changes) < most and work.head.height - changes[0].queued_height < wait:
         return
-    if not asked and policy.base_fee_max and int(work.head.base_fee) > policy.base_fee_max:
+    if not asked and policy.is_held(MESSAGE_KINDS[kind], int(work.head.base_fee)):
         return
     if _is_in_flight(miner, kind):
         return

@@ -88,7 +88,7 @@ def updates_choose(miner: Miner, placed: Sequence[Placed], work: SealingContext)
         return first, "deadline"
     if (first[0][0].ready_height or height) <= asked_height(miner):
         return first, ASKED
-    if work.policy.base_fee_max and int(work.head.base_fee) > work.policy.base_fee_max:
+    if work.policy.is_held("update", int(work.head.base_fee)):
         return [], ""
     if height - (first[0][0].ready_height or height) >= work.policy.update_wait_epochs:
         return first, "timeout"

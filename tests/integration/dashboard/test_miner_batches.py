@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 from django.test import Client
 from django.urls import reverse
 
 from apps.core import clock
 from apps.miners.models import Miner
-from apps.sectors.policy import SealingPolicy
+from apps.sectors.policy import BASE_FEES, SealingPolicy
 from apps.sectors.selectors import batch_policy
 from apps.sectors.services.batch_asks import asked_height
 from apps.sectors.services.batches import batch_choose
 from apps.sectors.services.packing import is_due, packing_asked_at, pieces_plan
 from apps.sectors.services.sealing_context import PRE_COMMIT, SealingContext
 from apps.sectors.target_models import BatchSettings
+from apps.sectors.target_selectors import batch_settings_own
 from apps.users.models import AuditEntry
 from poolsite.filecoin.policy import network_by_name
 from tests import factories, people
@@ -39,15 +43,17 @@ def rest(body: Any, *, perm: str = "sign", of: str = "alice", path: str = "/batc
 def test_rest_sets_what_is_named_and_null_is_the_pools() -> None:
     miner = factories.miner(2001, of="alice")
 
-    body = rest({"precommit_batch_max": 7, "base_fee_max": "500"}).json()
+    body = rest({"precommit_batch_max": 7, "commit_base_fee_max": "500"}).json()
 
-    assert body["own"] == ["precommit_batch_max", "base_fee_max"]
+    assert body["own"] == ["precommit_batch_max", "commit_base_fee_max"]
+    assert (body["in_force"]["commit_base_fee_max"], body["pool"]["commit_base_fee_max"]) == ("500", "0")
     assert body["in_force"]["precommit_batch_max"] == 7
     assert body["pool"]["precommit_batch_max"] == SealingPolicy().precommit_batch_max
     entry = AuditEntry.objects.get(action="miner.batches")
-    assert entry.after == {"precommit_batch_max": "7", "base_fee_max": "500 attoFIL per gas"}
-    assert batch_policy(Miner.objects.get(pk=miner.pk)).base_fee_max == 500
-    assert rest({"precommit_batch_max": None}).json()["own"] == ["base_fee_max"]
+    assert entry.after == {"precommit_batch_max": "7", "commit_base_fee_max": "500 attoFIL per gas"}
+    policy = batch_policy(Miner.objects.get(pk=miner.pk))
+    assert (policy.commit_base_fee_max, policy.precommit_base_fee_max) == (500, 0)
+    assert rest({"precommit_batch_max": None}).json()["own"] == ["commit_base_fee_max"]
     assert AuditEntry.objects.filter(action="miner.batches").count() == 2
     assert rest({}).status_code == 200
     assert AuditEntry.objects.filter(action="miner.batches").count() == 2, "nothing changed"
@@ -102,7 +108,7 @@ def test_what_waits_goes_at_once_when_a_person_asks(ann: None) -> None:
         network=network_by_name("localnet-poolsite-test"),
         head=factories.head(102, base_fee=900),
         now=datetime(2026, 1, 1, tzinfo=UTC),
-        policy=SealingPolicy(base_fee_max=1),
+        policy=SealingPolicy(precommit_base_fee_max=1),
     )
     asked = asked_height(Miner.objects.get(pk=miner.pk))
     assert batch_choose([new, old], kind=PRE_COMMIT, work=work, asked=asked) == ([old, new], "asked")
@@ -199,22 +205,50 @@ def test_the_page_shows_the_pools_values_and_saves_its_own(ann: None) -> None:
         {
             "commit_batch_max": "3",
             "update_wait_epochs": "7",
-            "base_fee_own": "1",
-            "base_fee_max": "2",
+            "extend_base_fee_max": "2",
+            "terminate_base_fee_max": "0",
             "aggregate_commits": "no",
         },
     )
 
     assert answer.status_code == 302
     policy = batch_policy(Miner.objects.get())
-    assert (policy.commit_batch_max, policy.base_fee_max, policy.aggregate_commits) == (3, 2 * 10**9, False)
+    assert (policy.commit_batch_max, policy.extend_base_fee_max, policy.aggregate_commits) == (
+        3,
+        2 * 10**9,
+        False,
+    )
+    own = batch_settings_own(Miner.objects.get())
+    assert [own[name] for name in BASE_FEES.values()] == [None, None, 0, 2 * 10**9, None]
     assert policy.update_wait_epochs == 7
-    assert 'value="3"' in text_of(browser.get(page))
+    shown = text_of(browser.get(page))
+    assert 'value="3"' in shown
+    assert re.search(r'id="terminate_base_fee_max"[^>]*value="0"', shown)
+    assert re.search(r'id="extend_base_fee_max"[^>]*value="2"', shown)
+    assert browser.post(page, {"update_base_fee_max": "-1"}).status_code == 422
     assert browser.post(page, {"commit_batch_max": "x"}).status_code == 422
     assert browser.post(page, {"commit_batch_max": "0"}).status_code == 422
     browser.post(page, {"aggregate_commits": "yes"})
     assert batch_policy(Miner.objects.get()).aggregate_commits is True
     assert batch_policy(Miner.objects.get()).commit_batch_max == SealingPolicy().commit_batch_max
+
+
+def test_one_ceiling_of_before_becomes_that_of_each_kind() -> None:
+    miner, without = factories.miner(2001), factories.miner(2002)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with pending checks cannot be altered
+    before, after = ("sectors", "0011_packing_asked"), ("sectors", "0012_base_fees_by_kind")
+    old = MigrationExecutor(connection).migrate([before]).apps.get_model("sectors", "BatchSettings")
+    old.objects.create(miner_id=miner.pk, base_fee_max=500)
+    old.objects.create(miner_id=without.pk)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    MigrationExecutor(connection).migrate([after])
+
+    own = BatchSettings.objects.get(miner=miner)
+    assert [getattr(own, name) for name in BASE_FEES.values()] == [500] * 5
+    assert BatchSettings.objects.get(miner=without).commit_base_fee_max is None
 
 
 def test_what_was_stored_before_a_limit_is_within_it_and_shown_so(ann: None) -> None:
@@ -254,3 +288,16 @@ def test_new_sectors_are_sealed_as_rest_and_page_say(ann: None) -> None:
     assert browser.post(page, {"porep": "non-interactive"}).status_code == 302
     assert Miner.objects.get().seal_proof == 15
     assert browser.post(page, {"porep": "sealed"}).status_code == 422
+
+
+def test_what_fits_into_no_message_is_not_offered(ann: None) -> None:
+    factories.miner(2001, of="alice", sector_size=8 << 20, seal_proof=6)
+    factories.network()
+
+    refused = rest({"porep": "non-interactive"}, path="").json()
+
+    assert refused["message"].endswith("takes interactive, synthetic for sectors of this size")
+    assert 'value="non-interactive"' not in text_of(
+        signed_in().get(reverse("miner-batches", args=["f02001"]))
+    )
+    assert rest({"porep": "synthetic"}, path="").json()["seal_proof"] == 11

@@ -31,7 +31,7 @@ class Command(BaseCommand):
 
     help = (
         "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
-        "batches f01000 [pack_wait_s=600 base_fee_max=null]; "
+        "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
         "senders f01000 [post=f01005,f01006 commit=]: who sends what, in order; "
         "waiting f01000 [send]: what waits for others to share a message with, to go with the next head"
     )

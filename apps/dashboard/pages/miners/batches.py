@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -19,7 +19,7 @@ from apps.dashboard.pages.miners.batch_send import packing_facts, waiting_facts
 from apps.dashboard.sessions import sign_in_required
 from apps.miners.selectors import miner_get
 from apps.miners.services.porep import porep_choices, porep_of, porep_set
-from apps.sectors.policy import BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
+from apps.sectors.policy import BASE_FEES, BATCH_FIELDS, FLAGS, LIMITS, sealing_policy
 from apps.sectors.services.batch_asks import batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.packing import packing_plan
@@ -29,6 +29,7 @@ from poolsite.filecoin.porep.parameters import ChallengeRule
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+    from apps.sectors.policy import SealingPolicy
     from apps.users.principals import Principal
 
 YES_NO: Final = ("yes", "no")
@@ -37,9 +38,10 @@ POREPS: Final[dict[ChallengeRule, StrOrPromise]] = {
     ChallengeRule.SYNTHETIC: _("synthetic: layers leave the disk before the pre-commit"),
     ChallengeRule.NON_INTERACTIVE: _("non-interactive: no pre-commit, no seed, one proof for each message"),
 }
-GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], ...]] = (
+GROUPS: Final[tuple[tuple[StrOrPromise, str, tuple[tuple[str, StrOrPromise], ...]], ...]] = (
     (
         _("Pre-commits"),
+        "precommit",
         (
             ("precommit_batch_max", _("Sectors in one message")),
             ("precommit_wait_epochs", _("Wait for others, epochs")),
@@ -49,6 +51,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Commits"),
+        "commit",
         (
             ("commit_batch_max", _("Sectors in one message")),
             ("commit_wait_epochs", _("Wait for others, epochs")),
@@ -59,6 +62,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Terminations"),
+        "terminate",
         (
             ("terminate_batch_max", _("Sectors in one message")),
             ("terminate_wait_epochs", _("Wait for others, epochs")),
@@ -66,6 +70,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Extensions"),
+        "extend",
         (
             ("extend_batch_max", _("Sectors in one message")),
             ("extend_wait_epochs", _("Wait for others, epochs")),
@@ -73,6 +78,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Updates with data"),
+        "update",
         (
             ("update_batch_max", _("Sectors in one message")),
             ("update_wait_epochs", _("Wait for others, epochs")),
@@ -80,6 +86,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Clients' data"),
+        "",
         (
             ("pack_wait_s", _("A piece waits for others, seconds")),
             ("pack_start_slack_epochs", _("Begin with so few epochs until a piece must be active")),
@@ -87,6 +94,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Life and pledge"),
+        "",
         (
             ("sector_life_epochs", _("Wished life of new sectors, epochs")),
             ("funds_margin_percent", _("Sent on top of the pledge, per cent")),
@@ -94,6 +102,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
     ),
     (
         _("Failures"),
+        "",
         (
             ("attempts_max", _("Temporary failures of a stage before it is paused")),
             ("pause_s", _("First pause after one, seconds")),
@@ -101,6 +110,7 @@ GROUPS: Final[tuple[tuple[StrOrPromise, tuple[tuple[str, StrOrPromise], ...]], .
         ),
     ),
 )
+"""Title, kind of batch as in `BASE_FEES`, and fields."""
 CHOICES: Final[dict[str, tuple[StrOrPromise, StrOrPromise, StrOrPromise]]] = {
     "aggregate_commits": (_("One proof for four commits and more"), _("where cheaper"), _("never")),
     "snap_up_first": (_("Pieces that are due"), _("committed sectors first"), _("new sectors")),
@@ -126,6 +136,29 @@ class Own(Text):
         return int(text)
 
 
+class OwnFee(Amount):
+    """A base fee of the miner's own, 0 meaning no limit; empty: as the pool has it."""
+
+    def __init__(self) -> None:
+        super().__init__(is_fee=True)
+
+    def clean(self, value: Any) -> int | None:  # type: ignore[override]  # empty is no amount here
+        """Read attoFIL.  Raises ValidationError."""
+        return super().clean(value) if Text.clean(self, value) else None
+
+    def prepare_value(self, value: Any) -> Any:
+        """Write attoFIL; 0 stays to be seen."""
+        return "0" if value == 0 else super().prepare_value(value)
+
+
+def ceiling_of(kind: str, pool: SealingPolicy) -> tuple[str, str] | None:
+    """Return the field of a kind's ceiling with the pool's value; None for what is no message."""
+    if kind not in BASE_FEES:
+        return None
+    most = getattr(pool, BASE_FEES[kind])
+    return BASE_FEES[kind], formatting.fee_text(most) if most else str(_("no limit"))
+
+
 class BatchesForm(PageForm):
     """The settings."""
 
@@ -141,9 +174,11 @@ class BatchesForm(PageForm):
     extend_wait_epochs = Own()
     update_batch_max = Own()
     update_wait_epochs = Own()
-    base_fee_max = Amount(is_fee=True)
-    base_fee_own = Text()
-    """Set: the base fee's limit is the miner's own, 0 meaning none."""
+    precommit_base_fee_max = OwnFee()
+    commit_base_fee_max = OwnFee()
+    terminate_base_fee_max = OwnFee()
+    extend_base_fee_max = OwnFee()
+    update_base_fee_max = OwnFee()
     precommit_slack_epochs = Own()
     commit_batch_bytes = Own()
     aggregate_wait_s = Own()
@@ -166,8 +201,6 @@ class BatchesForm(PageForm):
         for name in FLAGS:
             word = self.cleaned_data[name]
             given[name] = word == "yes" if word in YES_NO else None
-        if not self.cleaned_data["base_fee_own"]:
-            given["base_fee_max"] = None
         return given
 
 
@@ -177,13 +210,11 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
     """Show and set them."""
     miner = miner_get(viewer, address)
     own = batch_settings_own(miner)
-    is_own = own["base_fee_max"] is not None
     form = BatchesForm.of(
         request,
         **{name: "" if own[name] is None else str(own[name]) for name in LIMITS},
         **{name: "" if own[name] is None else YES_NO[not own[name]] for name in FLAGS},
-        base_fee_max=own["base_fee_max"] or 0,
-        base_fee_own="1" if is_own else "",
+        **{name: own[name] for name in BASE_FEES.values()},
         porep=str(porep_of(miner)),
     )
     data = PageData(viewer)
@@ -210,10 +241,13 @@ def batches(request: HttpRequest, viewer: Principal, address: str) -> HttpRespon
         name=f"{miner.name} {miner.address}".strip(),
         back=reverse("miner", args=[miner.address or miner.uuid]),
         groups=[
-            (title, [(name, label, str(getattr(pool, name))) for name, label in fields])
-            for title, fields in GROUPS
+            (
+                title,
+                [(name, label, str(getattr(pool, name))) for name, label in fields],
+                ceiling_of(kind, pool),
+            )
+            for title, kind, fields in GROUPS
         ],
-        pool_base_fee=formatting.fee_text(pool.base_fee_max) if pool.base_fee_max else _("no limit"),
         choices=[
             (name, label, (yes, no), yes if getattr(pool, name) else no, typed[name])
             for name, (label, yes, no) in CHOICES.items()

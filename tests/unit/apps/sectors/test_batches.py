@@ -134,16 +134,18 @@ def test_a_full_batch_goes_and_the_rest_stays() -> None:
 def test_a_high_base_fee_holds_a_batch_until_it_is_due() -> None:
     sectors = waiting(2, since=50)
 
-    assert reason(sectors, work(base_fee=101, base_fee_max=100)) == (0, "")
+    assert reason(sectors, work(base_fee=101, precommit_base_fee_max=100)) == (0, "")
+    assert reason(sectors, work(base_fee=101, commit_base_fee_max=100)) == (2, "timeout")
     late = 90 + NETWORK.max_precommit_randomness_lookback - 60
-    assert reason(sectors, work(late, base_fee=101, base_fee_max=100)) == (2, "deadline")
+    assert reason(sectors, work(late, base_fee=101, precommit_base_fee_max=100)) == (2, "deadline")
 
 
 def test_a_commit_is_due_before_its_pre_commit_expires() -> None:
     sectors = waiting(2, since=100, state="C2_DONE")
     late = 90 + NETWORK.max_prove_commit_duration - 60
 
-    assert reason(sectors, work(late, base_fee=101, base_fee_max=100), COMMIT) == (2, "deadline")
+    assert reason(sectors, work(101, base_fee=101, commit_base_fee_max=100), COMMIT) == (0, "")
+    assert reason(sectors, work(late, base_fee=101, commit_base_fee_max=100), COMMIT) == (2, "deadline")
 
 
 @pytest.mark.parametrize(("kind", "state"), [(PRE_COMMIT, "PERSISTED"), (COMMIT, "C2_DONE")])
@@ -155,7 +157,8 @@ def test_data_that_must_be_active_soon_wait_for_nothing(kind: BatchRules, state:
         last.miner, state="PACKED", sector_number=last.number, offset=0, start_epoch=9_000
     )
     seed = NETWORK.pre_commit_challenge_delay + NETWORK.confidences.seed if kind is PRE_COMMIT else 0
-    held = work(101, base_fee=101, base_fee_max=100, precommit_batch_max=1, commit_batch_max=1)
+    ceilings = {"precommit_base_fee_max": 100, "commit_base_fee_max": 100}
+    held = work(101, base_fee=101, **ceilings, precommit_batch_max=1, commit_batch_max=1)
 
     assert reason(sectors, held, kind) == (0, "")
     piece.start_epoch = 101 + 60 + seed + 1

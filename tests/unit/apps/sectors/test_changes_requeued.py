@@ -126,7 +126,7 @@ def test_what_expired_without_a_nonce_goes_with_the_next_message(changes: Change
 
 @pytest.mark.parametrize(("kind", "sent"), [("TERMINATE", False), ("EXTEND", True)])
 def test_an_extension_is_sent_before_its_sector_ends(changes: Changes, kind: str, sent: bool) -> None:
-    changes.policy = SealingPolicy(base_fee_max=1, extend_wait_epochs=9_000)
+    changes.policy = SealingPolicy(extend_base_fee_max=1, terminate_base_fee_max=1, extend_wait_epochs=9_000)
     changes.ask(kind)
     ends = changes.height + NETWORK.proving.period + 60 + 2
     SectorChange.objects.filter(sector=changes.sectors[1]).update(old_expiration=ends)

@@ -201,7 +201,7 @@ def test_an_update_that_the_balance_pays_no_more_goes_again(available: int, is_a
 
 @pytest.mark.parametrize("column", ["start_epoch", "terms_epoch"])
 def test_updates_wait_while_the_base_fee_is_high_until_their_data_are_due(column: str) -> None:
-    of, runs, ends = waiting(2, base_fee_max=50)
+    of, runs, ends = waiting(2, update_base_fee_max=50)
 
     assert states(sent(of, runs, ends)) == ["SNAP_STORED"] * 2, "the head's base fee is 100"
     assert states(sent(of, again(runs), ends, height=HEIGHT + 500)) == ["SNAP_STORED"] * 2
