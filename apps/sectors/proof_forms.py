@@ -14,10 +14,12 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import network_current
+from apps.core.formatting import size
 from apps.sectors.errors import ProofFormMissing
 from apps.sectors.host_models import DAMOCLES, Worker
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.policy import ProofForm, SetUp
+from poolsite.filecoin.proof_container import update_fits_message
 from poolsite.filecoin.proof_verifier import ProofVerifier, has_groth16_size, is_container
 from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
 from poolsite.wire.jobs import JobKind
@@ -148,6 +150,18 @@ def proof_form_check(network: Network, proof: bytes) -> None:
 def update_error(hardware: dict[str, Any]) -> str:
     """Return why a host can prove no replica update; empty if it can, as far as it has said."""
     return str(hardware.get("update_error", ""))
+
+
+def update_refusal(hardware: dict[str, Any], sector_bytes: int) -> str:
+    """Return why a host can prove no update of sectors of a size in a form that fits into a message."""
+    error = update_error(hardware)
+    if error or update_fits_message(sector_bytes) or sector_bytes in hardware.get("update_sizes", ()):
+        return error
+    number, unit = size(sector_bytes)
+    return gettext(
+        "the vanilla proofs of an update of {size} do not fit into a message, and it makes none by Groth16:"
+        " have POOLSITE_SNARK=auto or groth16 there, and the parameters made by make params SIZE={name}"
+    ).format(size=f"{number} {unit}", name=f"{number}{unit}")
 
 
 def is_checked_here(proof: bytes) -> bool:

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 from poolsite.filecoin.bincode import BadBincode
 from poolsite.filecoin.cbor import BadCbor, decode, encode
-from poolsite.filecoin.porep.parameters import SealParameters, UnknownSealProof, seal_parameters
+from poolsite.filecoin.merkle import BASE_ARITY
+from poolsite.filecoin.message import MAX_MESSAGE_LEN
+from poolsite.filecoin.porep.parameters import (
+    KIB,
+    MIB,
+    SECTOR_SIZES,
+    ChallengeRule,
+    SealParameters,
+    UnknownSealProof,
+    seal_parameters,
+)
 from poolsite.filecoin.porep.replica import prover_id_bytes, replica_id
 from poolsite.filecoin.porep.vanilla import VanillaPoRepProof, porep_proof_decode, porep_proof_encode
 from poolsite.filecoin.porep.verification import BadPoRep, PoRepPublicInputs, porep_verify
@@ -123,6 +133,29 @@ def update_container(update_proof: int, partitions: Sequence[VanillaUpdateProof]
     """Write the proofs of one replica update, by partition."""
     group = tuple(map(update_proof_encode, partitions))
     return container_encode(Container(ContainerKind.UPDATE, update_proof, (group,)))
+
+
+def porep_fits_message(seal_proof: int) -> bool:
+    """Return whether the vanilla proofs of one sector of a registered seal proof fit into a message.
+
+    Interactive ones of 8 MiB have 60 KB.  Non-interactive ones open so many nodes that only those of 2 KiB,
+    which has 64, are few once they are compressed: 11 KB of 365; of 8 MiB 737 KB are left.
+    """
+    parameters = seal_parameters(seal_proof)
+    small = (2 * KIB,) if parameters.rule is ChallengeRule.NON_INTERACTIVE else (2 * KIB, 8 * MIB)
+    return parameters.sector_bytes in small
+
+
+def update_fits_message(sector_bytes: int) -> bool:
+    """Return whether the container of an update of a registered sector size fits into a message.
+
+    By its nodes alone: 11 KB of a sector of 2 KiB, 147 KB of one of 8 MiB.
+    """
+    update = update_parameters(SECTOR_SIZES.index(sector_bytes))
+    rows = update.node_bits // (BASE_ARITY.bit_length() - 1)
+    path_nodes = 2 * rows * (BASE_ARITY - 1) + update.node_bits
+    nodes = update.partitions * (update.challenges * path_nodes + update.apex_leaves)
+    return nodes * NODE_BYTES < MAX_MESSAGE_LEN
 
 
 def aggregate_container(seal_proof: int, proofs: Sequence[bytes]) -> bytes:

@@ -170,6 +170,8 @@ class Hardware(Document, frozen=True, kw_only=True):
     """groth16 or vanilla: form of a win's proof; empty: a program of its own makes it, or nobody here."""
     winning_ms: Int = 0
     """Milliseconds of a WinningPoSt by Groth16, as last measured there; 0: not yet."""
+    update_sizes: tuple[Int, ...] = ()
+    """Sector sizes of which it proves updates by Groth16; containers of larger ones fit into no message."""
     removing_bytes: Int = 0
     """Bytes of sectors that are over and that it is removing."""
 

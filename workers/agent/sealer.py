@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import structlog
 
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.hosts import UPGRADE_EXIT
 from poolsite.wire.jobs import STAGED
 from workers.agent.children import ChildCommand, Children, ProgramMissing, broker_command
@@ -215,6 +216,7 @@ def proofs_follow(proofs: HostProofs, *, agent: Agent, leases: LeaseKeeper) -> N
         parameters=proofs.progress,
         error=proofs.error(),
         update_error=no_updates,
+        update_sizes=SECTOR_SIZES if "snap_prove" in agent.config.processors else proofs.update_sizes(),
         foreign=proofs.foreign(),
     )
     agent.is_able = bool(proofs.forms())

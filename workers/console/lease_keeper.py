@@ -95,6 +95,7 @@ class LeaseKeeper:
         self.proofs: tuple[str, ...] = ("vanilla",)
         self.parameters = 0, 0
         self.parameters_error = self.parameters_foreign = self.update_error = ""
+        self.update_sizes: tuple[int, ...] = ()
         self.last_error = ""
         self.refusal = ""
         """Why the console did not take this start; empty while it may."""
@@ -209,6 +210,7 @@ class LeaseKeeper:
             update_error=self.update_error[:ERROR_MAX],
             winning_form=self.winning_proof[0],
             winning_ms=int(1000 * self.winning_proof[1]),
+            update_sizes=self.update_sizes,
             removing_bytes=self.removing_bytes(),
             **self.machine(),
         )
@@ -226,6 +228,7 @@ class LeaseKeeper:
         parameters: tuple[int, int],
         error: str,
         update_error: str = "",
+        update_sizes: tuple[int, ...] = (),
         foreign: str = "",
         winning: tuple[str, float] = ("", 0.0),
     ) -> None:
@@ -235,6 +238,8 @@ class LeaseKeeper:
             self.winning_proof = winning
             told = (self.proofs, self.parameters_error, self.update_error, self.parameters_foreign)
             self._has_news |= told != (forms, error, update_error, foreign)
+            self._has_news |= self.update_sizes != update_sizes
+            self.update_sizes = update_sizes
             self.proofs, self.parameters = forms, parameters
             self.parameters_error, self.update_error = error, update_error
             self.parameters_foreign = foreign

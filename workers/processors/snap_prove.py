@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
-from poolsite.filecoin.proof_container import update_container
+from poolsite.filecoin.proof_container import update_container, update_fits_message
 from poolsite.filecoin.scalars import SCALAR_MODULUS
 from poolsite.filecoin.update.challenges import update_challenges
 from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
@@ -43,7 +43,8 @@ def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOu
     new = SectorFiles(parameters, Path(task.new_cache_path), Path(task.new_replica_path))
     proofs = snap_prove(old, new, **commitments, progress=progress)
     update = update_parameters_of(parameters)
-    if takes_groth16(update_spec(update), is_needed=task.needs_groth16):
+    is_needed = task.needs_groth16 or not update_fits_message(update.sector_bytes)
+    if takes_groth16(update_spec(update), is_needed=is_needed):
         from workers.processors.snark import update_snark  # only who makes them loads the kernels
 
         public = UpdatePublicInputs(**commitments)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from poolsite.filecoin.groth16.keys import parameter_folder
+from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.hosts import FOREIGN_GROTH16, TOXIC_GROTH16
 from workers.snark.files import (
     CircuitKind,
@@ -135,6 +136,13 @@ class HostProofs:
         is_groth16 = is_needed or _is_fast_enough(spec, seconds_left=epoch_s)
         seconds = measured_seconds(spec) if is_converted(spec) else None
         return ("groth16" if is_groth16 else "vanilla"), seconds or 0.0
+
+    def update_sizes(self) -> tuple[int, ...]:
+        """Return the sector sizes of which the host proves updates itself by Groth16."""
+        if self.update_spec is None or self.snark not in (Snark.AUTO, Snark.GROTH16):
+            return ()
+        specs = [spec_for(CircuitKind.UPDATE, size) for size in SECTOR_SIZES]
+        return tuple(spec.sector_bytes for spec in specs if not _missing([spec]))
 
     def foreign(self) -> str:
         """Return the names of the files that are here and not those of the public networks' list."""

@@ -11,7 +11,9 @@ from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.miners.models import Miner
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.policy import ProofForm
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
+from poolsite.filecoin.proof_container import porep_fits_message
 
 if TYPE_CHECKING:
     from apps.users.principals import Principal
@@ -24,9 +26,17 @@ def porep_of(miner: Miner) -> ChallengeRule:
 
 
 def porep_choices(miner: Miner, network: Network) -> dict[ChallengeRule, int]:
-    """Return the seal proofs that the network takes for sectors of the miner's size, by their rule."""
+    """Return the seal proofs that the network takes for sectors of the miner's size, by their rule.
+
+    Where it takes containers, none of which a container fits into no message.
+    """
     taken = [int(proof) for proof in network.seal_proofs if proof.sector_size == miner.sector_size]
-    return {seal_parameters(proof).rule: proof for proof in taken}
+    choices = {seal_parameters(proof).rule: proof for proof in taken}
+    if network.proof_form == ProofForm.VANILLA and not porep_fits_message(
+        choices.get(ChallengeRule.NON_INTERACTIVE, 0)
+    ):
+        del choices[ChallengeRule.NON_INTERACTIVE]
+    return choices
 
 
 def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Miner:
@@ -39,7 +49,9 @@ def porep_set(miner: Miner, rule: str, *, network: Network, by: Principal) -> Mi
     choices = {str(known): proof for known, proof in porep_choices(miner, network).items()}
     if rule not in choices:
         raise BadValue(
-            gettext("{network} takes {choices}").format(network=network.name, choices=", ".join(choices)),
+            gettext("{network} takes {choices} for sectors of this size").format(
+                network=network.name, choices=", ".join(choices)
+            ),
             field="porep",
         )
     with transaction.atomic():

@@ -16,7 +16,7 @@ from apps.sectors.job_selectors import run_inputs
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
-from apps.sectors.proof_forms import is_checked_here, proof_verifier, update_error
+from apps.sectors.proof_forms import is_checked_here, proof_verifier, update_refusal
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.placements import pieces_unplace
 from apps.sectors.services.removals import sealing_folder_clear
@@ -97,10 +97,11 @@ def hosts_of_run(sector: Sector, *, kind: str) -> list[int]:
             field="sector",
         )
     if kind == JobKind.SNAP_UP:
-        able = [host for host in found if not update_error(host.hardware)]
+        refusals = [update_refusal(host.hardware, sector.sector_size) for host in found]
+        able = [host for host, refusal in zip(found, refusals, strict=True) if not refusal]
         if not able:
             words = gettext("{host} cannot prove the update: {error}").format(
-                host=found[0].name, error=update_error(found[0].hardware)
+                host=found[0].name, error=refusals[0]
             )
             raise NoHost(words, field="sector")
         found = able

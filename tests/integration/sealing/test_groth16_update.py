@@ -6,14 +6,20 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 
 from apps.messages.models import Message
+from apps.sectors import proof_forms
 from apps.sectors.host_models import Worker
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.runs import hosts_of_run
 from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.update.parameters import update_parameters
+from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.test_pieces import LARGE, add
 from tests.integration.sealing.test_snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
@@ -124,3 +130,24 @@ def test_no_piece_is_assigned_where_the_host_lacks_the_parameters(
     assert answer.json()["message"] == f"sealer-1 cannot prove the update: {missing}"
     piece.refresh_from_db()
     assert piece.state == "READY"
+
+
+def test_no_piece_is_assigned_where_the_vanilla_proofs_fit_into_no_message(
+    world: World, lone: tuple[Miner, Sector], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(proof_forms, "update_fits_message", lambda size: size > 2 * KIB)
+    miner, sector = lone
+    piece = add(world, miner, LARGE)
+    for path in ("snap-up?dry_run=true", "snap-up"):
+        answer = act(world, sector, path, json={"pieces": [piece.piece_cid]})
+        assert (answer.status_code, answer.json()["code"]) == (409, "no_host")
+        assert "do not fit into a message" in answer.json()["message"]
+        assert "make params SIZE=2KiB" in answer.json()["message"]
+    with pytest.raises(CommandError, match="do not fit into a message"):
+        call_command("sector_run", "snap-up", "begin", miner=miner.address, number=sector.number)
+    assert not PipelineRun.objects.exists()
+
+    world.agent.leases.proofs_report(("groth16",), parameters=(0, 0), error="", update_sizes=(2 * KIB,))
+    world.agent.leases.heartbeat()
+
+    assert hosts_of_run(fresh(sector), kind=JobKind.SNAP_UP)

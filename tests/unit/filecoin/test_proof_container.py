@@ -6,8 +6,12 @@ import random
 import pytest
 
 from poolsite.filecoin.cbor import encode
+from poolsite.filecoin.merkle import MerkleProof, PathElement
+from poolsite.filecoin.message import MAX_MESSAGE_LEN
 from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
+from poolsite.filecoin.porep.parameters import KIB, ChallengeRule, seal_parameters
 from poolsite.filecoin.porep.sealing import porep_prove
+from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
 from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import post_parameters
@@ -23,14 +27,18 @@ from poolsite.filecoin.proof_container import (
     container_decode,
     container_encode,
     porep_container,
+    porep_fits_message,
     porep_proof_check,
     update_container,
+    update_fits_message,
     update_proof_check,
     window_post_check,
     window_post_container,
     winning_post_check,
     winning_post_container,
 )
+from poolsite.filecoin.update.parameters import update_parameters
+from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
 from poolsite.filecoin.update.verification import BadUpdate
 from tests.naive.updates import update_prove
 from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
@@ -328,3 +336,54 @@ def test_an_aggregate_unpacks_to_no_more_than_one_container(monkeypatch: pytest.
     assert len(aggregate_proofs(aggregate_container(5, (half, half)), seal_proof=5)) == 2
     with pytest.raises(BadProofContainer, match="cut short"):
         aggregate_proofs(aggregate_container(5, (half, half, b"one more")), seal_proof=5)
+
+
+def path_of(bits, arity):
+    """A path of a tree with so many nodes, whose hashes do not repeat."""
+    step = arity.bit_length() - 1
+    rows = (
+        PathElement(tuple(random.randbytes(32) for _ in range(arity - 1)), 0) for _ in range(bits // step)
+    )
+    return MerkleProof(tuple(rows), (), (), random.randbytes(32), random.randbytes(32))
+
+
+@pytest.mark.parametrize(("number", "fits"), [(0, True), (1, False)], ids=["2KiB", "8MiB"])
+def test_an_update_fits_a_message_if_its_container_does(number, fits):
+    update = update_parameters(number)
+    opened = [
+        UpdateChallengeProof(*(path_of(update.node_bits, arity) for arity in (8, 2, 8)))
+        for _ in range(update.challenges)
+    ]
+    partition = VanillaUpdateProof(bytes(32), (bytes(32),) * update.apex_leaves, tuple(opened))
+
+    size = len(update_container(number, [partition] * update.partitions))
+
+    assert (size < MAX_MESSAGE_LEN) is update_fits_message(update.sector_bytes) is fits
+
+
+@pytest.mark.parametrize(
+    ("seal_proof", "fits"), [(5, True), (6, True), (15, True), (16, False)], ids=["2KiB", "8MiB", "NI", "8NI"]
+)
+def test_a_porep_fits_a_message_if_its_container_does(seal_proof, fits):
+    parameters = seal_parameters(seal_proof)
+    nodes = parameters.nodes
+
+    def column():
+        return ColumnProof(0, (bytes(32),) * parameters.layers, path_of(nodes.bit_length() - 1, 8))
+
+    def opened():
+        labels = LabelingProof((bytes(32),) * 37, 1, 0)
+        tree_d, tree_r = (path_of(nodes.bit_length() - 1, arity) for arity in (2, 8))
+        drg, exp = (tuple(column() for _ in range(count)) for count in (6, 8))
+        return VanillaPoRepProof(tree_d, tree_r, column(), drg, exp, (labels,) * parameters.layers, labels)
+
+    if parameters.sector_bytes == 2 * KIB and parameters.rule is ChallengeRule.NON_INTERACTIVE:
+        proofs = [opened()] * parameters.challenges  # 64 nodes are opened over and over
+        partitions = [proofs] * parameters.partitions
+    else:
+        partitions = [[opened() for _ in range(parameters.challenges)] for _ in range(parameters.partitions)]
+    container = porep_container(seal_proof, partitions)
+    is_alone = parameters.rule is ChallengeRule.NON_INTERACTIVE
+    size = len(aggregate_container(seal_proof, [container]) if is_alone else container)
+
+    assert (size < MAX_MESSAGE_LEN) is porep_fits_message(seal_proof) is fits

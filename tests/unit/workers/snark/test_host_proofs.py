@@ -13,7 +13,7 @@ import pytest
 from poolsite.devnet.proofs import ProofChecks
 from poolsite.filecoin.groth16.keys import VerifyingKeys
 from poolsite.filecoin.groth16.published import PUBLISHED, data_digest, file_digest
-from poolsite.filecoin.porep.parameters import KIB
+from poolsite.filecoin.porep.parameters import KIB, MIB
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.proof_container import PREFIX
 from poolsite.filecoin.proof_verifier import ProofVerifier
@@ -260,6 +260,16 @@ def test_host_says_when_it_can_prove_no_update(folder, monkeypatch):
     assert error("groth16", needs_groth16=True) == ""
     toxic_path(UPDATE).write_text("{}")
     assert HostProofs(Snark.GROTH16, (), 2 * KIB, has_updates=True).forms() == ("groth16_toxic",)
+
+
+def test_host_says_of_which_sizes_it_proves_updates_by_groth16(folder):
+    def sizes(snark, *, has_updates=True):
+        return HostProofs(Snark(snark), (), 2 * KIB, has_updates=has_updates).update_sizes()
+
+    assert sizes("auto") == sizes("groth16") == ()
+    (folder / spec_for(CircuitKind.UPDATE, 8 * MIB).parameters_name).write_bytes(b"")
+    assert sizes("auto") == sizes("groth16") == (8 * MIB,)
+    assert sizes("vanilla") == sizes("external") == sizes("auto", has_updates=False) == ()
 
 
 @pytest.mark.parametrize(
