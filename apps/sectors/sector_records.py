@@ -32,7 +32,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from apps.pieces.models import Piece
     from apps.sectors.models import Sector
@@ -41,6 +41,18 @@ RANDOMNESS_BYTES: Final = 32
 PIECE_MIN: Final = 128
 """Padded bytes of the smallest piece."""
 COUNT_MAX: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacedPiece:
+    """A piece of a sector, a client's or one of zeros."""
+
+    cid: str
+    size: int
+    offset: int
+    payload_size: int = 0
+    row: Piece | None = None
+    """None: zeros that fill the sector."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +109,7 @@ def _record(sector: Sector, placed: Sequence[Piece]) -> dict[str, Any]:
     first = bytes((sector.key_comm_r if is_upgraded else sector.comm_r) or b"")
     ticket = _drawn(sector.ticket, sector.ticket_epoch, name="Ticket")
     comm_d = bytes(sector.comm_d or b"")
+    pieces = pieces_placed(sector, placed)
     made = upgraded = None
     if first and comm_d:
         made = {
@@ -115,7 +128,7 @@ def _record(sector: Sector, placed: Sequence[Piece]) -> dict[str, Any]:
         "SectorType": sector.seal_proof,
         "Ticket": ticket,
         "Seed": _drawn(sector.seed, sector.seed_epoch, name="Seed"),
-        "Pieces": _pieces_written(sector, placed) or None,
+        "Pieces": [piece_written(one, provider=sector.miner.actor_id or 0) for one in pieces] or None,
         "Pre": made,
         "Finalized": sector.state == SectorState.PROVING,
         "AbortReason": sector.error if sector.state == SectorState.ABORTED else "",
@@ -135,24 +148,39 @@ def _drawn(value: bytes | memoryview | None, epoch: int | None, *, name: str) ->
     return None if value is None else {name: b64encode(bytes(value)).decode(), "Epoch": epoch}
 
 
-def _pieces_written(sector: Sector, placed: Sequence[Piece]) -> list[dict[str, Any]]:
+def pieces_placed(sector: Sector, placed: Iterable[Piece]) -> list[PlacedPiece]:
+    """Return all that a sector is made of, in order of place; `placed` are the clients' pieces in it."""
     rows = {row.offset: row for row in placed}
     found, at = [], 0
     for piece in pieces_of(sector.pieces):
-        row, cid = rows.get(at) if piece.payload_size else None, cid_to_json(commd_cid(piece.comm_p))
-        deal = {
-            "DealID": 0 if row is None else row.deal or 0,
-            "AllocationID": 0 if row is None else row.allocation or 0,
-            "Client": None if row is None or row.client is None else f"f0{row.client}",
-            "PieceCID": cid,
-            "Offset": at,
-            "PayloadSize": piece.payload_size,
-            "IsBuiltinMarket": row is not None and row.deal is not None,
-            "IsCompatible": False,
-        }
-        found.append({"Piece": {"Size": piece.size, "PieceCID": cid}, "DealInfo": deal})
+        row, cid = rows.get(at) if piece.payload_size else None, str(commd_cid(piece.comm_p))
+        found.append(
+            PlacedPiece(cid=cid, size=piece.size, offset=at, payload_size=piece.payload_size, row=row)
+        )
         at += piece.size
     return found
+
+
+def piece_written(placed: PlacedPiece, *, provider: int) -> dict[str, Any]:
+    """Write a SectorPieceV2, with the numbers that the chain knows the piece by; of zeros it has none."""
+    row, cid = placed.row, {"/": placed.cid}
+    deal: dict[str, Any] = {
+        "DealID": 0 if row is None else row.deal or 0,
+        "AllocationID": 0 if row is None else row.allocation or 0,
+        "PieceCID": cid,
+        "PieceSize": placed.size,
+        "Offset": placed.offset,
+        "Length": placed.size,
+        "PayloadSize": placed.payload_size,
+        "Provider": f"f0{provider}",
+        "IsBuiltinMarket": row is not None and row.deal is not None,
+        "IsCompatible": False,
+    }
+    if row is not None and row.client is not None:
+        deal["Client"] = f"f0{row.client}"
+    if row is not None and row.start_epoch is not None:
+        deal["StartEpoch"] = row.start_epoch
+    return {"Piece": {"Size": placed.size, "PieceCID": cid}, "DealInfo": deal}
 
 
 def record_read(body: Mapping[str, Any]) -> SectorRecord:

@@ -6,7 +6,6 @@ anything is made of it, and is given none with data again until it asks for piec
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from apps.core.live import Change, publish
@@ -14,50 +13,27 @@ from apps.core.transitions import advance
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.host_models import Worker
 from apps.sectors.models import JobEvent
-from apps.sectors.params import has_data, pieces_of
+from apps.sectors.params import has_data
 from apps.sectors.restored import lease_token_next
+from apps.sectors.sector_records import pieces_placed
 from apps.sectors.states import JobState
-from poolsite.filecoin.cids import commd_cid
 from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.pieces.models import Piece
     from apps.sectors.damocles_models import DamoclesSector
     from apps.sectors.models import Job, Sector
+    from apps.sectors.sector_records import PlacedPiece
 
 WITHOUT_DATA: Final = "its worker takes no clients' data: set enable_deals there"
 BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 """Steps of a worker in which it may yet ask for the sector's pieces."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlacedPiece:
-    """A piece of a sector, a client's or one of zeros, in order of place."""
-
-    cid: str
-    size: int
-    offset: int
-    payload_size: int = 0
-    row: Piece | None = None
-    """None: zeros that fill the sector."""
-
-
 def deals_of(sector: Sector) -> list[PlacedPiece]:
     """Return all that a sector is made of; none of a sector of zeros."""
-    if not has_data(sector):
-        return []
-    rows = {row.offset: row for row in pieces_of_sector(sector.miner, sector.number)}
-    found, at = [], 0
-    for piece in pieces_of(sector.pieces):
-        row = rows.get(at) if piece.payload_size else None
-        cid = str(commd_cid(piece.comm_p))
-        found.append(
-            PlacedPiece(cid=cid, size=piece.size, offset=at, payload_size=piece.payload_size, row=row)
-        )
-        at += piece.size
-    return found
+    return pieces_placed(sector, pieces_of_sector(sector.miner, sector.number)) if has_data(sector) else []
 
 
 def deals_note(job: Job, told: DamoclesSector, *, now: datetime) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from apps.sectors.host_models import Worker
-    from apps.sectors.services.damocles_deals import PlacedPiece
+    from apps.sectors.sector_records import PlacedPiece
     from apps.sectors.services.sealing_context import SealingContext
     from apps.users.principals import Principal
 

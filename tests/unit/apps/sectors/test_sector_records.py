@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 
+from apps.api.rpc.services.damocles.forms import piece_form
 from apps.pieces.models import Piece
 from apps.pieces.selectors import pieces_of_sector
 from apps.sectors.models import Sector
 from apps.sectors.params import comm_d_of, pieces_column, pieces_filled
 from apps.sectors.sector_records import record_of
+from apps.sectors.services.damocles_deals import deals_of
 from apps.users.models import AuditEntry
 from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
@@ -66,6 +68,19 @@ def imported(client: Client, record: Any, *, perm: str = "sign", of: str = "alic
     body = json.dumps({"records": [record]})
     headers = people.bearer(people.token(perm, of=of))
     return client.post(PATH + query, body, content_type="application/json", headers=headers)
+
+
+def test_a_worker_is_told_the_pieces_of_the_record_with_a_number_for_each() -> None:
+    sector = sealed()
+    Piece.objects.filter(deal=44).update(deal=None)
+    plain = Piece.objects.get(offset=512)
+    written = record_of(sector)["Pieces"]
+    told: Any = [piece_form(one, provider=2001) for one in deals_of(sector)]
+
+    assert told[1]["DealInfo"].pop("AllocationID") == plain.pk
+    assert written[1]["DealInfo"].pop("AllocationID") == 0
+    assert told == written
+    assert [one["DealInfo"]["PayloadSize"] for one in told] == [400, 100, *[0] * (len(told) - 2)]
 
 
 @pytest.mark.parametrize("is_upgraded", [False, True])

@@ -9,6 +9,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from apps.sectors.sector_records import piece_written
 from apps.sectors.services.damocles_held import SectorName
 from apps.sectors.services.damocles_hosts import Ping
 from apps.sectors.services.damocles_sectors import Reported, Wanted
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from apps.sectors.damocles_models import DamoclesSector
     from apps.sectors.models import Sector
-    from apps.sectors.services.damocles_deals import PlacedPiece
+    from apps.sectors.sector_records import PlacedPiece
     from apps.sectors.store_models import Store
     from poolsite.wire.jsonrpc.messages import Json
 
@@ -216,33 +217,15 @@ def allocated_form(sector: Sector) -> Json:
 
 
 def piece_form(placed: PlacedPiece, *, provider: int) -> Json:
-    """Write a SectorPieceV2; a worker fetches a piece with a number, and takes zeros for one without.
+    """Write a SectorPieceV2 for a worker, which fetches what has a number and takes the rest for zeros.
 
-    One that claims no allocation and has no deal is numbered by its row here.
+    A piece that claims no allocation and has no deal is numbered by its row here.
     """
-    row = placed.row
-    deal: dict[str, Json] = {
-        "DealID": 0,
-        "AllocationID": 0,
-        "PieceCID": {"/": placed.cid},
-        "PieceSize": placed.size,
-        "Offset": placed.offset,
-        "Length": placed.size,
-        "PayloadSize": placed.payload_size,
-        "Provider": f"f0{provider}",
-        "IsBuiltinMarket": False,
-        "IsCompatible": False,
-    }
-    if row is not None and row.deal is not None:
-        deal |= {"DealID": row.deal, "IsBuiltinMarket": True}
-    elif placed.payload_size:
-        allocation = None if row is None else row.allocation or row.pk
-        deal["AllocationID"] = allocation or UNNUMBERED
-    if row is not None and row.client is not None:
-        deal["Client"] = f"f0{row.client}"
-    if row is not None and row.start_epoch is not None:
-        deal["StartEpoch"] = row.start_epoch
-    return {"Piece": {"Size": placed.size, "PieceCID": {"/": placed.cid}}, "DealInfo": deal}
+    written, row = piece_written(placed, provider=provider), placed.row
+    deal = written["DealInfo"]
+    if placed.payload_size and not (deal["DealID"] or deal["AllocationID"]):
+        deal["AllocationID"] = UNNUMBERED if row is None else row.pk
+    return written
 
 
 def store_form(store: Store) -> Json:
