@@ -1,32 +1,45 @@
-"""Paused sectors, snap-ups and rebuilds, by the stage that failed and the words of its error."""
+"""What failed, by the stage and the words of its error: sectors, and whatever is done with proven ones."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.core import clock
+from apps.miners.selectors import miners_visible
 from apps.sectors.host_selectors import worker_machine
-from apps.sectors.models import JobEvent
+from apps.sectors.models import Job, JobEvent, Sector, SectorChange
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import resume_choices, sectors_visible
 from apps.sectors.states import PAUSED_BY
-from apps.sectors.stopped_work import runs_stopped
-from poolsite.wire.jobs import JobKind, Level
+from apps.sectors.stopped_work import changes_failed, moves_failed, runs_stopped, unseals_failed
+from apps.sectors.store_models import StoreMove
+from poolsite.wire.jobs import RUN_KINDS, JobKind, Level
+from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from datetime import datetime
 
     from apps.sectors.host_models import Worker
-    from apps.sectors.models import Sector
     from apps.users.principals import Principal
 
+Failed = Sector | PipelineRun | SectorChange | StoreMove | Job
+"""A row that failed; a job is one of unsealing."""
+
 FAILURES_MAX: Final = 5_000
-"""Paused sectors, and stopped runs, that are grouped; the oldest ones beyond are left out."""
+"""Rows of each kind that are grouped; the oldest ones beyond are left out."""
+ENDED_SHOWN: Final = timedelta(days=7)
+"""So long those are listed that have ended with their failure: changes, moves and unsealing."""
+MOVE: Final = "move"
+CHANGES: Final = tuple(str(kind).lower() for kind in ChangeKind)
+KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *CHANGES, MOVE)
+"""What fails: sealing, and what is done with a proven sector."""
 NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
 """What differs from sector to sector in the words of one error."""
 ADVICE: Final = (
@@ -42,6 +55,12 @@ ADVICE: Final = (
     (r"gave up|killed|signal|memory", _("give the host more memory or fewer slots, then retry")),
 )
 """What helps against errors with such words; the first that fits."""
+ADVICE_OF_ENDED: Final = {
+    JobKind.UNSEAL: _("see that the sector's store can be read, then retry; a damaged replica is rebuilt"),
+    MOVE: _("see that both stores answer and have room, then retry; the sector lies where it was"),
+    **dict.fromkeys(CHANGES, _("see why the chain refuses it, then ask for it again at its price of now")),
+}
+"""What helps where no stage can be gone back to."""
 
 
 @dataclass(slots=True)
@@ -51,7 +70,7 @@ class FailureGroup:
     key: str
     """The fingerprint."""
     kind: str
-    """Of a sector that is sealed, or of a run over a proven one (`poolsite.wire.jobs.JobKind`)."""
+    """One of `KINDS`."""
     state: str
     stage: str
     text: str
@@ -64,13 +83,13 @@ class FailureGroup:
     last: datetime
     hosts: list[str] = field(default_factory=list)
     sectors: list[Sector] = field(default_factory=list)
-    runs: dict[int, PipelineRun] = field(default_factory=dict)
-    """Of snap-ups and rebuilds: what stopped, by the key of its sector."""
+    rows: list[Failed] = field(default_factory=list)
+    """What failed, in the order of its sectors: of a sector that is sealed, itself."""
 
     @property
     def count(self) -> int:
         """How many there are."""
-        return len(self.sectors)
+        return len(self.rows)
 
 
 def fingerprint(stage: str, error: str) -> str:
@@ -79,60 +98,97 @@ def fingerprint(stage: str, error: str) -> str:
     return hashlib.sha256(f"{stage}\0{words}".encode()).hexdigest()[:12]
 
 
-def advice_of(error: str) -> str:
+def advice_of(kind: str, error: str) -> str:
     """Return what helps."""
+    if kind in ADVICE_OF_ENDED:
+        return str(ADVICE_OF_ENDED[kind])
     fits = (words for pattern, words in ADVICE if re.search(pattern, error, re.IGNORECASE))
     return str(next(fits, _("retry; if it fails again, go back to an earlier stage")))
 
 
 def failures_grouped(viewer: Principal) -> list[FailureGroup]:
-    """Return what stopped and this caller may know of by fingerprint, the largest group first."""
+    """Return what failed and this caller may know of by fingerprint, the largest group first."""
     groups: dict[str, FailureGroup] = {}
-    rows = sectors_visible(viewer).exclude(paused_at=None).order_by("-paused_at", "-pk")
-    for sector in rows[:FAILURES_MAX]:
-        group = _group_of(groups, JobKind.SEAL, sector, level=sector.error_level)
-        group.back = group.back or resume_choices(sector)[1:]
-        group.sectors.append(sector)
+    sectors, since = sectors_visible(viewer), clock.now() - ENDED_SHOWN
+    paused = sectors.exclude(paused_at=None).order_by("-paused_at", "-pk")
+    for sector in paused[:FAILURES_MAX]:
+        group = _group_add(
+            groups,
+            JobKind.SEAL,
+            sector,
+            sector,
+            stage=sector.stage,
+            at=sector.paused_at,
+            back=resume_choices(sector)[1:],
+        )
         _host_add(group, sector.job.sticky_worker)
-    runs = list(runs_stopped(sectors_visible(viewer)).order_by("-paused_at", "-pk")[:FAILURES_MAX])
-    hosts = _hosts_of(runs)
+    runs = list(runs_stopped(sectors).order_by("-paused_at", "-pk")[:FAILURES_MAX])
+    unseals = unseals_failed(list(miners_visible(viewer)), since=since, limit=FAILURES_MAX)
+    hosts = _hosts_of([*(run.job_id for run in runs), *(job.pk for job in unseals)])
     for run in runs:
-        group = _group_of(groups, run.kind, run, level=Level.PERMANENT)
-        group.back = tuple(run.step.resume_at)
-        group.sectors.append(run.sector)
-        group.runs[run.sector_id] = run
+        step = run.step
+        group = _group_add(
+            groups,
+            run.kind,
+            run.sector,
+            run,
+            stage=step.stage,
+            at=run.paused_at,
+            back=tuple(step.resume_at),
+        )
         _host_add(group, hosts.get(run.job_id))
+    named = sectors.filter(uuid__in={job.inputs["sector"] for job in unseals if "sector" in job.inputs})
+    of_unseal = {str(sector.uuid): sector for sector in named}
+    for job in unseals:
+        if (held := of_unseal.get(job.inputs.get("sector", ""))) is not None:
+            _host_add(_group_add(groups, JobKind.UNSEAL, held, job, stage=job.stage), hosts.get(job.pk))
+    for change in changes_failed(sectors, since=since).order_by("-pk")[:FAILURES_MAX]:
+        _group_add(groups, change.kind.lower(), change.sector, change, stage=change.stage)
+    for move in moves_failed(sectors, since=since).select_related("worker")[:FAILURES_MAX]:
+        _host_add(_group_add(groups, MOVE, move.sector, move, stage=move.state), move.worker)
     return sorted(groups.values(), key=lambda one: (-one.count, one.key))
 
 
-def _group_of(
-    groups: dict[str, FailureGroup], kind: str, row: Sector | PipelineRun, *, level: str
+def _group_add(
+    groups: dict[str, FailureGroup],
+    kind: str,
+    sector: Sector,
+    row: Failed,
+    *,
+    stage: str,
+    at: datetime | None = None,
+    back: tuple[str, ...] = (),
 ) -> FailureGroup:
-    """Return the group of what stopped; its first one is the newest."""
-    stage = str(row.step.stage if isinstance(row, PipelineRun) else row.stage)
-    key = fingerprint(stage if kind == JobKind.SEAL else f"{kind} {stage}", row.error)
-    at = row.paused_at or row.updated_at
+    """Add what failed to its group, of which the first one is the newest; return the group."""
+    at = at or row.updated_at
+    alike = stage if kind == JobKind.SEAL else f"{kind} {stage}"
+    if isinstance(row, SectorChange):
+        alike += f" {row.expiration} {row.drops_claims}"  # it is asked for again as it was
+    key = fingerprint(alike, row.error)
     group = groups.get(key)
     if group is None:
         group = groups[key] = FailureGroup(
             key=key,
-            kind=kind,
+            kind=str(kind),
             state=row.state,
-            stage=stage,
+            stage=str(stage),
             text=row.error,
-            level=level,
-            advice=advice_of(row.error),
-            back=(),
+            level=row.error_level if isinstance(row, Sector) else Level.PERMANENT,
+            advice=advice_of(kind, row.error),
+            back=back,
             since=at,
             last=at,
         )
     group.since = min(group.since, at)
+    group.back = group.back or back
+    group.sectors.append(sector)
+    group.rows.append(row)
     return group
 
 
-def _hosts_of(runs: Sequence[PipelineRun]) -> dict[int, Worker]:
-    """Return the host that reported a run's last failure, by its job; no row where the console found it."""
-    told = JobEvent.objects.filter(job__in=[run.job_id for run in runs], is_error=True).exclude(worker=None)
+def _hosts_of(jobs: Iterable[int]) -> dict[int, Worker]:
+    """Return the host that reported a job's last failure; no row where the console found it."""
+    told = JobEvent.objects.filter(job__in=list(jobs), is_error=True).exclude(worker=None)
     return {
         event.job_id: event.worker for event in told.select_related("worker").order_by("pk") if event.worker
     }

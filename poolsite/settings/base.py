@@ -233,6 +233,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeState": "poolsite.wire.pipeline.changes.ChangeState",
         "AddressChange": "apps.miners.states.AddressChange.values",
         "ExclusiveRole": "apps.miners.states.EXCLUSIVE_ROLES",
+        "FailureKind": "apps.sectors.failures.KINDS",
         "MessageState": "apps.messages.states.MessageState.values",
         "MinerState": "apps.miners.states.MinerState.values",
         "NodeState": "apps.chain.states.NodeState.values",

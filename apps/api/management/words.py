@@ -10,11 +10,13 @@ from django.core.management.base import CommandError
 from rest_framework.exceptions import ValidationError
 
 from apps.core.errors import DomainError
+from apps.core.formatting import fil, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from apps.api.v1.serializers import InputSerializer
+    from apps.sectors.services.change_plans import ChangePlan
 
 
 def values_of(words: Sequence[str]) -> dict[str, Any]:
@@ -42,6 +44,12 @@ def checked(kind: type[InputSerializer], given: Mapping[str, Any]) -> dict[str, 
     return dict(body.validated_data)
 
 
+def confirm(phrase: str, *, is_asked: bool = True) -> None:
+    """Ask for words that name act and number, if they are asked for.  Raises CommandError for others."""
+    if is_asked and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
+        raise CommandError("nothing was done")
+
+
 @contextmanager
 def refusals_told() -> Iterator[None]:
     """Pass on what a service refuses as a command's error."""
@@ -61,3 +69,19 @@ def facts(body: Mapping[str, Any], *, under: str = "") -> Iterator[str]:
                 yield f"{under}{name}: " + ", ".join(f"{key} {cell}" for key, cell in row.items())
         else:
             yield f"{under}{name}: {value}"
+
+
+def plan_lines(plan: ChangePlan) -> Iterator[str]:
+    """Return a line for each sector of a termination or an extension, and one for the price."""
+    for one in plan.sectors:
+        name = f"{one.sector.miner} / {one.sector.number}"
+        if one.refusal:
+            yield f"{name}: left out: {one.refusal}"
+        elif one.after is not None and one.live is not None:
+            yield f"{name}: epoch {one.live.expiration} -> {one.after.expiration}"
+        else:
+            yield f"{name}: fee {fil(one.fee)} FIL, pledge released {fil(one.pledge)} FIL"
+    gas = "not known now" if plan.gas_expected is None else f"{fil(plan.gas_expected)} FIL"
+    yield f"fee {fil(plan.fee)} FIL, gas {gas}, {plural(plan.messages, 'message')}"
+    if plan.trial_error:
+        yield f"the chain would refuse it: {plan.trial_error}"

@@ -1,4 +1,4 @@
-"""Failed sectors over REST: grouped by fingerprint, a whole group tried again, any state set by hand."""
+"""What failed over REST: grouped by fingerprint, a whole group tried again, any state set by hand."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from apps.api.v1.access import NotConfirmed, is_proved
 from apps.api.v1.sectors import RetryInput, SectorDetail, detail_body
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView
 from apps.core import clock
-from apps.sectors.failures import failures_grouped
+from apps.sectors.failures import CHANGES, KINDS, failures_grouped
 from apps.sectors.selectors import sector_get
-from apps.sectors.services.failures import failures_retry, sector_state_set
+from apps.sectors.services.failures import failure_get, failures_retry, sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SectorState
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from apps.sectors.failures import FailureGroup
 
 SECTORS_SHOWN = 1_000
+STAGED_KINDS = (JobKind.SEAL, *RUN_KINDS)
+"""What goes on from a state of its table; the others are asked for once more."""
 
 
 class FailedSectorOutput(serializers.Serializer[Any]):
@@ -35,10 +38,10 @@ class FailedSectorOutput(serializers.Serializer[Any]):
 
 
 class FailureGroupOutput(serializers.Serializer[Any]):
-    """Paused sectors, or stopped snap-ups or rebuilds, that failed in the same stage with the same words."""
+    """What failed in the same stage with the same words: sectors that are sealed, or acts on proven ones."""
 
     fingerprint = serializers.CharField()
-    kind = serializers.ChoiceField(choices=[str(kind) for kind in (JobKind.SEAL, *RUN_KINDS)])
+    kind = serializers.ChoiceField(choices=KINDS)
     state = serializers.CharField()
     stage = serializers.CharField()
     error = serializers.CharField()
@@ -85,7 +88,7 @@ def group_body(group: FailureGroup) -> dict[str, Any]:
     return {
         "fingerprint": group.key,
         "error": group.text,
-        "resume_at": [group.state, *group.back],
+        "resume_at": [group.state, *group.back] if group.kind in STAGED_KINDS else [],
         "sectors": [
             {"uuid": str(one.uuid), "miner": one.miner.address, "number": one.number}
             for one in group.sectors[:SECTORS_SHOWN]
@@ -110,9 +113,14 @@ class SectorFailuresRetryView(PoolView):
 
     @extend_schema(request=RetryInput, responses=GroupRetryOutput)
     def post(self, request: Request, fingerprint: str) -> Response:
-        """Try the failed stage of each again, or go back to an earlier state of the table."""
+        """Try the failed stage of each again, or go back to an earlier state of the table.
+
+        Terminations and extensions (level `sign`) are asked for again as they were, at their price of now.
+        """
         body = RetryInput(data=request.data)
         body.is_valid(raise_exception=True)
+        if failure_get(fingerprint, viewer=self.principal).kind in CHANGES and not is_proved(request):
+            raise NotConfirmed
         done, refused = failures_retry(
             fingerprint, by=self.principal, now=clock.now(), state=body.validated_data.get("state")
         )

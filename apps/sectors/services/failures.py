@@ -3,48 +3,107 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from django.db import transaction
 from django.utils.translation import gettext
 
-from apps.core.errors import BadValue, Conflict
+from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.sectors.errors import FailureUnknown
-from apps.sectors.failures import failures_grouped
+from apps.sectors.failures import CHANGES, failures_grouped
+from apps.sectors.models import Job, Sector
+from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.audit import sector_audit
+from apps.sectors.services.change_plans import ChangeRequest
+from apps.sectors.services.changes import CHANGES_MAX, changes_request
+from apps.sectors.services.moves import moves_begin
 from apps.sectors.services.runs import run_retry
+from apps.sectors.services.sealing_context import sealing_context_now
 from apps.sectors.services.steps import job_locked, sector_retry, sector_step
+from apps.sectors.services.unsealing import unseal_retry
 from apps.sectors.states import ENDED_SECTORS
+from apps.sectors.store_models import StoreMove
 from poolsite.wire.pipeline import RECOVER_TO, SectorState
+from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.models import Sector
+    from apps.sectors.failures import Failed, FailureGroup
+    from apps.sectors.models import SectorChange
     from apps.users.principals import Principal
+
+
+def failure_get(key: str, *, viewer: Principal) -> FailureGroup:
+    """Return a group by its fingerprint.  Raises FailureUnknown."""
+    group = next((one for one in failures_grouped(viewer) if one.key == key), None)
+    if group is None:
+        raise FailureUnknown(key)
+    return group
 
 
 def failures_retry(
     key: str, *, by: Principal, now: datetime, state: str | None = None
 ) -> tuple[list[Sector], list[tuple[Sector, str]]]:
-    """Go on with all sectors of a group, from the stage that failed or from an earlier `state`.
+    """Go on with all of a group, from the stage that failed or from an earlier `state`.
 
-    Each by itself: returns those that go on, and those that do not with the reason.  Raises FailureUnknown.
+    Each by itself: returns the sectors that go on, and those that do not with the reason.  Terminations and
+    extensions are asked for again as they were, at their price of now.  Raises FailureUnknown, NotAllowed,
+    NodeUnavailable, NetworkUnknown.
     """
-    group = next((one for one in failures_grouped(by) if one.key == key), None)
-    if group is None:
-        raise FailureUnknown(key)
+    group = failure_get(key, viewer=by)
+    if group.kind in CHANGES:
+        return _changes_again(group, by=by)
     done, refused = [], []
-    for sector in group.sectors:
+    for sector, row in zip(group.sectors, group.rows, strict=True):
         try:
-            if (run := group.runs.get(sector.pk)) is not None:
-                run_retry(run, by=by, now=now, state=state)
-                done.append(sector)
-            else:
-                done.append(sector_retry(sector, actor=by.actor, now=now, state=state, by=by))
+            _retry(row, by=by, now=now, state=state)
+            done.append(sector)
         except Conflict as refusal:
             refused.append((sector, refusal.reason))
     return done, refused
+
+
+def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> None:
+    """Go on with one row, whatever it is but a change.  Raises Conflict."""
+    if isinstance(row, Sector):
+        sector_retry(row, actor=by.actor, now=now, state=state, by=by)
+    elif isinstance(row, PipelineRun):
+        run_retry(row, by=by, now=now, state=state)
+    elif state is not None and state != row.state:
+        raise Conflict(gettext("it has no earlier state to go back to"), field="state")
+    elif isinstance(row, Job):
+        unseal_retry(row, by=by, now=now)
+    elif isinstance(row, StoreMove):
+        moves_begin(row.from_store, row.to_store, numbers=[str(row.sector.uuid)], now=now, by=by)
+
+
+def change_of(group: FailureGroup) -> ChangeRequest:
+    """Return what was asked for of all sectors of a group of failed changes."""
+    first = cast("SectorChange", group.rows[0])
+    return ChangeRequest(
+        kind=ChangeKind(first.kind),
+        expiration=first.expiration if first.kind == ChangeKind.EXTEND else None,
+        drops_claims=first.drops_claims,
+        reason=first.reason,
+    )
+
+
+def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector], list[tuple[Sector, str]]]:
+    if not by.may("sign"):
+        raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
+    request, work = change_of(group), sealing_context_now()
+    chosen, beyond = group.sectors[:CHANGES_MAX], group.sectors[CHANGES_MAX:]
+    plan, made = changes_request(
+        chosen, request, by=by, client=work.client, head=work.head, network=work.network, now=work.now
+    )
+    written = {change.sector_id for change in made}
+    why = {one.sector.pk: one.refusal for one in plan.refused}
+    other = gettext("somebody else was faster: look at the sectors again")
+    done = [one for one in chosen if one.pk in written]
+    refused = [(one, why.get(one.pk, other)) for one in chosen if one.pk not in written]
+    late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
+    return done, [*refused, *((one, late) for one in beyond)]
 
 
 @transaction.atomic

@@ -39,17 +39,18 @@ OPEN: Final = (JobState.READY, JobState.LEASED, JobState.WAITING, JobState.PAUSE
 
 
 @transaction.atomic
-def unseal_request(piece: Piece, *, now: datetime) -> Job:
+def unseal_request(piece: Piece, *, now: datetime, is_retry: bool = False) -> Job:
     """Have a piece unsealed; the job that is under way is returned for each further request.
 
-    Raises NotUnsealed, UnsealFailed.
+    A retry does not wait after a failure.  Raises NotUnsealed, UnsealFailed.
     """
     Piece.objects.select_for_update().get(pk=piece.pk)
     jobs = Job.objects.filter(kind=JobKind.UNSEAL, miner=piece.miner, inputs__piece=str(piece.uuid))
     last = jobs.order_by("-pk").first()
     if last is not None and last.state in OPEN:
         return last
-    if last is not None and last.state == JobState.FAILED and now - last.updated_at < RETRY_AFTER:
+    is_fresh = last is not None and last.state == JobState.FAILED and now - last.updated_at < RETRY_AFTER
+    if last is not None and is_fresh and not is_retry:
         raise UnsealFailed(
             gettext("it could not be unsealed: {error}").format(error=last.error), field="piece_cid"
         )
@@ -81,6 +82,18 @@ def unseal_request(piece: Piece, *, now: datetime) -> Job:
     )
     publish(Change("piece", str(piece.uuid), piece.miner.tenant_id))
     return job
+
+
+@transaction.atomic
+def unseal_retry(job: Job, *, by: Principal, now: datetime) -> Job:
+    """Have the piece of a job that failed unsealed at once.  Raises NotUnsealed."""
+    piece = Piece.objects.select_related("miner__tenant").filter(uuid=job.inputs["piece"]).first()
+    if piece is None:
+        raise NotUnsealed(gettext("the piece is gone"), field="piece_cid")
+    made = unseal_request(piece, now=now, is_retry=True)
+    after = {"miner": piece.miner.address, "sector": piece.sector_number}
+    audit_record(principal=by, action="piece.unseal-retry", target=str(piece.piece_cid), after=after)
+    return made
 
 
 def hosts_of_unsealing(job: Job) -> list[int]:

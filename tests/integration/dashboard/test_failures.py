@@ -13,12 +13,13 @@ from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.sectors.failures import failures_grouped, fingerprint
 from apps.sectors.host_models import Worker
-from apps.sectors.models import JobEvent, Sector
+from apps.sectors.models import Job, JobEvent, Sector, SectorChange
 from apps.sectors.run_models import PipelineRun
+from apps.sectors.store_models import StoreMove
 from apps.users.models import AuditEntry
 from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories, people
-from tests.page_client import signed_in, text_of
+from tests.page_client import left_open, signed_in, text_of
 
 pytestmark = pytest.mark.django_db
 
@@ -136,6 +137,132 @@ def test_stopped_snap_ups_and_rebuilds_stand_with_those_that_failed_alike(ann: N
     assert {row.state for row in PipelineRun.objects.filter(paused_at=None)} == {"PIECES_ASSIGNED"}
     assert AuditEntry.objects.filter(action="sector.snap-up-retry").count() == 2
     assert rest("GET", "sector-failures", perm="read", of="bob").json()["results"] == []
+
+
+def ended(miner: Miner) -> dict[str, Any]:
+    """An unsealing, an extension, a termination and a move, each of two sectors, that failed alike."""
+    den = factories.worker("den", host="den", kinds=[str(one) for one in (*STAGED, JobKind.WINDOW_POST)])
+    old, new = factories.store(den, "old"), factories.store(den, "new")
+    for at in range(2):
+        held: dict[str, Any] = {
+            "state": "PROVING",
+            "active": True,
+            "store": "old",
+            "comm_d": bytes(32),
+            "ticket": bytes(32),
+        }
+        sector = factories.sector(miner, **held)
+        piece = factories.piece(miner, state="ACTIVE", sector_number=sector.number, offset=0)
+        job = Job.objects.create(
+            kind=JobKind.UNSEAL,
+            miner=miner,
+            state="FAILED",
+            stage="UNSEAL",
+            lease_s=60,
+            inputs={"sector": str(sector.uuid), "piece": str(piece.uuid)},
+            error=f"the replica cannot be read at {at}",
+        )
+        JobEvent.objects.create(job=job, event="FAIL", at=now(), is_error=True, worker=den)
+        for kind, expiration in (("EXTEND", 200_000), ("TERMINATE", None)):
+            SectorChange.objects.create(
+                sector=factories.sector(miner, state="PROVING", active=True),
+                kind=kind,
+                state=f"{kind}_FAILED",
+                expiration=expiration,
+                queued_height=900,
+                actor="ann",
+                reason="as planned",
+                error=f"exit code {16 + at}",
+            )
+        StoreMove.objects.create(
+            sector=factories.sector(miner, **held),
+            worker=den,
+            from_store=old,
+            to_store=new,
+            state="FAILED",
+            actor="ann",
+            error=f"wrote {at} bytes, then no more",
+        )
+    return {one["kind"]: one for one in rest("GET", "sector-failures", perm="read").json()["results"]}
+
+
+def test_unseals_changes_and_moves_stand_with_those_that_failed_alike(ann: None) -> None:
+    groups = ended(factories.miner(2001, of="alice"))
+
+    assert {kind: (one["count"], one["hosts"], one["resume_at"]) for kind, one in groups.items()} == {
+        "unseal": (2, ["den"], []),
+        "extend": (2, [], []),
+        "terminate": (2, [], []),
+        "move": (2, ["den"], []),
+    }
+    assert "both stores" in groups["move"]["advice"]
+    assert rest("GET", "sector-failures", perm="read", of="bob").json()["results"] == []
+    shown = text_of(signed_in().get(reverse("sectors-failures")))
+    for words in (
+        "2 pieces failed in Unseal",
+        "2 sectors failed in Extension",
+        "2 sectors failed in Termination",
+        "2 sectors failed in Move to another store",
+        "Extend 2 sectors again…",
+        "Terminate 2 sectors again…",
+        "Retry all 2",
+    ):
+        assert words in shown
+
+
+def test_an_extension_to_another_epoch_is_another_group() -> None:
+    ended(factories.miner(2001, of="alice"))
+    SectorChange.objects.filter(pk=SectorChange.objects.filter(kind="EXTEND").latest("pk").pk).update(
+        expiration=300_000
+    )
+
+    groups = failures_grouped(people.principal("alice"))
+
+    assert sorted(group.count for group in groups if group.kind == "extend") == [1, 1]
+
+
+def test_a_group_of_unseals_or_moves_is_asked_for_once_more() -> None:
+    groups = ended(factories.miner(2001, of="alice"))
+    back = rest("POST", f"sector-failures/{groups['move']['fingerprint']}/retry", {"state": "PROVING"}).json()
+    assert [one["reason"] for one in back["refused"]] == ["it has no earlier state to go back to"] * 2
+
+    for kind in ("unseal", "move"):
+        body = rest("POST", f"sector-failures/{groups[kind]['fingerprint']}/retry", {}, perm="write").json()
+        assert len(body["retried"]) == 2
+        assert body["refused"] == []
+
+    assert Job.objects.filter(kind="unseal", state="READY").count() == 2
+    assert StoreMove.objects.filter(state="QUEUED").count() == 2
+    assert AuditEntry.objects.filter(action="piece.unseal-retry").count() == 2
+    assert AuditEntry.objects.filter(action="store.move").count() == 2
+    assert Job.objects.filter(kind="unseal", state="FAILED").count() == 2, "nothing is deleted"
+    left = {one["kind"] for one in rest("GET", "sector-failures", perm="read").json()["results"]}
+    assert left == {"extend", "terminate"}
+
+
+def test_those_that_do_not_go_on_are_named() -> None:
+    groups = ended(factories.miner(2001, of="alice"))
+    Sector.objects.filter(store="old").update(store="lost")
+
+    moved = rest("POST", f"sector-failures/{groups['move']['fingerprint']}/retry", {}).json()
+    unsealed = rest("POST", f"sector-failures/{groups['unseal']['fingerprint']}/retry", {}).json()
+
+    assert moved["retried"] == unsealed["retried"] == []
+    assert "none of them is proving in old" in moved["refused"][0]["reason"]
+    assert "no host here has its store lost" in unsealed["refused"][0]["reason"]
+
+
+def test_changes_are_asked_for_again_by_those_who_sign(ann: None) -> None:
+    groups = ended(factories.miner(2001, of="alice"))
+    address = f"sector-failures/{groups['terminate']['fingerprint']}/retry"
+
+    assert rest("POST", address, {}, perm="write").status_code == 403
+    assert rest("POST", address, {}).status_code == 503, "no head of the chain was read"
+    person = left_open().post(f"/api/v1/{address}", "{}", content_type="application/json")
+
+    assert person.status_code == 403
+    assert person.json()["code"] == "not_confirmed"
+    assert SectorChange.objects.count() == 4
 
 
 def test_the_page_tries_a_group_again(ann: None) -> None:

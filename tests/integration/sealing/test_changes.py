@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from io import StringIO
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from apps.chain.selectors import head_current, network_current
 from apps.core import clock
 from apps.messages.models import Message, UnmatchedMessage
 from apps.messages.services.recovery.detect import restore_check
+from apps.sectors.failures import failures_grouped
 from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.services import change_batches, change_signing
@@ -380,6 +382,43 @@ def test_the_command_says_the_price_and_does_it(world: World, pair: tuple[Miner,
     call_command("sectors", "extend", miner.address, str(one.number), "--yes", stdout=said)
 
     assert SectorChange.objects.get().kind == "EXTEND"
+
+
+def test_a_change_that_failed_is_asked_for_again_at_its_price_of_now(
+    world: World, pair: tuple[Miner, list[Sector]]
+) -> None:
+    _, sectors = pair
+    until = (fresh(sectors[0]).expiration or 0) + 4000
+    for one in sectors:
+        SectorChange.objects.create(
+            sector=one,
+            kind="EXTEND",
+            state="EXTEND_FAILED",
+            expiration=until,
+            queued_height=1,
+            actor="ann",
+            reason="to keep the power",
+            error="exit code 16",
+        )
+    (group,) = failures_grouped(principal())
+    out = StringIO()
+    person("ann", of="alice")
+    browser = signed_in()
+    shown = browser.get(reverse("sectors-failures")).content.decode()
+    fields = dict(re.findall(r'name="(expiration|reason)" value="([^"]*)"', shown))
+    ids = re.findall(r'name="id" value="([^"]*)"', shown)
+    review = browser.post(reverse("sectors-change", args=["extend"]), {**fields, "id": ids})
+    assert "Extend 2 sectors" in text_of(review)
+    assert fields == {"expiration": str(until), "reason": "to keep the power"}
+
+    call_command("failures", "retry", group.key, yes=True, stdout=out)
+    said = out.getvalue()
+    world.until(lambda: {fresh(one).expiration for one in sectors} == {until}, epochs=10)
+
+    assert f"-> {until}" in said
+    assert said.count("retried") == 2
+    assert SectorChange.objects.filter(state="EXTEND_LANDED", reason="to keep the power").count() == 2
+    assert failures_grouped(principal()) == []
 
 
 def test_the_command_extends_what_ends_in_a_range_of_epochs(

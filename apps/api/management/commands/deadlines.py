@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
-from apps.api.management.words import facts, refusals_told
+from apps.api.management.words import confirm, facts, refusals_told
 from apps.api.v1.proving import compaction_body, context_require
 from apps.miners.selectors import miner_get
 from apps.proving.selectors import deadlines_of
@@ -49,8 +49,6 @@ class Command(BaseCommand):
                 self.stdout.write(line)
             if options["dry_run"]:
                 return
-            phrase = f"compact {index}"
-            if not options["yes"] and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
-                raise CommandError("nothing was done")
+            confirm(f"compact {index}", is_asked=not options["yes"])
             _plan, message = compaction_send(miner, index, options["partitions"], by=SYSTEM, context=context)
         self.stdout.write(f"sent: {message.pk}")

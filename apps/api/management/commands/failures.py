@@ -1,4 +1,4 @@
-"""`manage.py failures`: paused sectors by what went wrong, and going on with a whole group."""
+"""`manage.py failures`: what failed, by what went wrong, and going on with a whole group."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from apps.api.management.words import facts, refusals_told
+from apps.api.management.words import confirm, facts, plan_lines, refusals_told
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
-from apps.sectors.failures import failures_grouped
-from apps.sectors.services.failures import failures_retry
+from apps.sectors.failures import CHANGES, failures_grouped
+from apps.sectors.services.change_plans import changes_plan
+from apps.sectors.services.failures import change_of, failure_get, failures_retry
+from apps.sectors.services.sealing_context import sealing_context_now
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ class Command(BaseCommand):
             "fingerprint", nargs="?", default="", help="of retry: the group, as `list` names it"
         )
         parser.add_argument("--state", help="of retry: an earlier state")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -41,9 +44,16 @@ class Command(BaseCommand):
         if not options["fingerprint"]:
             raise CommandError("name the group by its fingerprint")
         with refusals_told():
-            done, refused = failures_retry(
-                options["fingerprint"], by=SYSTEM, now=clock.now(), state=options["state"]
-            )
+            group = failure_get(options["fingerprint"], viewer=SYSTEM)
+            if group.kind in CHANGES:
+                work = sealing_context_now()
+                plan = changes_plan(
+                    group.sectors, change_of(group), client=work.client, head=work.head, network=work.network
+                )
+                for line in plan_lines(plan):
+                    self.stdout.write(line)
+                confirm(f"{group.kind} {len(plan.accepted)}", is_asked=not options["yes"])
+            done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
         for sector in done:
             self.stdout.write(f"{sector.miner} / {sector.number}: retried")
         for sector, why in refused:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import BaseCommand, CommandError
 
 from apps.api.management.expiring import expiring_arguments, expiring_chosen, is_by_epochs, too_short
+from apps.api.management.words import confirm, plan_lines
 from apps.api.v1.sector_epochs import epochs_here, expiring_body, precommit_body
 from apps.api.v1.sectors import detail_body
 from apps.chain.client import chain_client
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from apps.sectors.models import Sector
-    from apps.sectors.services.change_plans import ChangePlan
 
 
 REMOVE = "remove-files"
@@ -151,7 +151,7 @@ class Command(BaseCommand):
                     for line in value if name == "events" else [value]:
                         self.stdout.write(f"{name}: {line}")
             return
-        self._confirm(f"{act} {len(sectors)}", is_asked=act in SURE and not options["yes"])
+        confirm(f"{act} {len(sectors)}", is_asked=act in SURE and not options["yes"])
         for row in sectors:
             SINGLE[act](row, options)
             self.stdout.write(f"{row.miner} / {row.number}: {act}")
@@ -239,7 +239,7 @@ class Command(BaseCommand):
             chosen += [] if plan.refusal else [row]
         if options["dry_run"] or not chosen:
             return
-        self._confirm(f"restore {len(chosen)}", is_asked=not options["yes"])
+        confirm(f"restore {len(chosen)}", is_asked=not options["yes"])
         for row in chosen:
             sector_restore(row, force=force, reason=options["reason"][:500], by=SYSTEM, work=work)
         self.stdout.write(f"restored: {plural(len(chosen), 'sector')}")
@@ -253,13 +253,14 @@ class Command(BaseCommand):
             self.stdout.write(f"left out: {plural(len(short), 'sector')} that would gain too few epochs")
             sectors = [one for one in sectors if one.pk not in short]
             plan = changes_plan(sectors, wanted, client=client, head=head, network=network)
-        self._print(plan)
+        for line in plan_lines(plan):
+            self.stdout.write(line)
         if options["max_fee"] is not None and (plan.gas_max or 0) > fil_parse(options["max_fee"]):
             raise CommandError(f"the gas may cost {fil(plan.gas_max or 0)} FIL, more than --max-fee")
         if options["dry_run"]:
             return
         count = len(plan.accepted)
-        self._confirm(f"{options['act']} {count}", is_asked=bool(count) and not options["yes"])
+        confirm(f"{options['act']} {count}", is_asked=bool(count) and not options["yes"])
         _, made = changes_request(
             sectors,
             wanted,
@@ -285,31 +286,13 @@ class Command(BaseCommand):
             if options["dry_run"]:
                 return
             count = sum(not one.refusal for one in plan)
-            self._confirm(f"remove {count}", is_asked=bool(count) and not options["yes"])
+            confirm(f"remove {count}", is_asked=bool(count) and not options["yes"])
             removals_request(
                 sectors, by=SYSTEM, work=work, reason=options["reason"][:500], count=count or None
             )
         except DomainError as refusal:
             raise CommandError(refusal.reason) from None
         self.stdout.write(f"{plural(count, 'sector')}: its hosts remove the files")
-
-    def _confirm(self, phrase: str, *, is_asked: bool) -> None:
-        if is_asked and input(f'Type "{phrase}" to confirm: ').strip() != phrase:
-            raise CommandError("nothing was done")
-
-    def _print(self, plan: ChangePlan) -> None:
-        for one in plan.sectors:
-            name = f"{one.sector.miner} / {one.sector.number}"
-            if one.refusal:
-                self.stdout.write(f"{name}: left out: {one.refusal}")
-            elif one.after is not None and one.live is not None:
-                self.stdout.write(f"{name}: epoch {one.live.expiration} -> {one.after.expiration}")
-            else:
-                self.stdout.write(f"{name}: fee {fil(one.fee)} FIL, pledge released {fil(one.pledge)} FIL")
-        gas = "not known now" if plan.gas_expected is None else f"{fil(plan.gas_expected)} FIL"
-        self.stdout.write(f"fee {fil(plan.fee)} FIL, gas {gas}, {plural(plan.messages, 'message')}")
-        if plan.trial_error:
-            self.stdout.write(f"the chain would refuse it: {plan.trial_error}")
 
 
 def sectors_of(address: str, words: list[str]) -> list[Sector]:

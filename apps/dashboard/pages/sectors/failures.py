@@ -1,4 +1,4 @@
-"""Failed sectors by what went wrong, with one button for each group; a state set by hand."""
+"""What failed, by what went wrong, with one button for each group; a state set by hand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.sectors.failures import FAILURES_MAX, failures_grouped
+from apps.sectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
 from apps.sectors.selectors import sector_get
-from apps.sectors.services.failures import failures_retry, sector_state_set
+from apps.sectors.services.changes import CHANGES_MAX
+from apps.sectors.services.failures import change_of, failures_retry, sector_state_set
 from apps.sectors.states import ENDED_SECTORS
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, SectorState
+from poolsite.wire.pipeline.changes import ChangeKind
 
 if TYPE_CHECKING:
     import uuid
@@ -38,10 +40,19 @@ if TYPE_CHECKING:
     from poolsite.wire.pipeline import StageSpec
 
 SECTORS_SHOWN: Final = 8
+WORDS: Final = {
+    JobKind.UNSEAL: _("Unseal"),
+    MOVE: _("Move to another store"),
+    "extend": _("Extension"),
+    "terminate": _("Termination"),
+}
+"""What has no stage of its own that failed."""
 
 
 def failed_in(group: FailureGroup) -> str:
-    """Return the stage that failed, and of what run it is."""
+    """Return the stage that failed, and of what run or act it is."""
+    if group.kind in WORDS:
+        return str(WORDS[group.kind])
     stage = STAGES[group.stage]
     return stage if group.kind == JobKind.SEAL else f"{RUNS[group.kind]}, {stage}"
 
@@ -49,10 +60,13 @@ def failed_in(group: FailureGroup) -> str:
 def group_row(group: FailureGroup) -> dict[str, object]:
     """Lay out one group."""
     more = group.count - SECTORS_SHOWN
-    steps: Mapping[str, StageSpec] = RUN_NEXT if group.runs else NEXT_STAGE
+    steps: Mapping[str, StageSpec] = NEXT_STAGE if group.kind == JobKind.SEAL else RUN_NEXT
+    noun = "piece" if group.kind == JobKind.UNSEAL else "sector"
     return {
         "key": group.key,
-        "stage": failed_in(group),
+        "heading": say("{sectors} failed in {stage}").format(
+            sectors=plural(group.count, noun), stage=failed_in(group)
+        ),
         "text": group.text,
         "advice": group.advice,
         "count": group.count,
@@ -67,7 +81,21 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "back": [
             (state, say("Back to {stages}").format(stages=STAGES[steps[state].stage])) for state in group.back
         ],
+        "again": change_again(group) if group.kind in CHANGES else None,
     }
+
+
+def change_again(group: FailureGroup) -> dict[str, object]:
+    """Return the form that leads to the price of a change that failed, for as many as one request takes."""
+    wanted, sectors = change_of(group), group.sectors[:CHANGES_MAX]
+    fields = [("id", str(one.uuid)) for one in sectors] + [("reason", wanted.reason)]
+    if wanted.expiration is not None:
+        fields.append(("expiration", str(wanted.expiration)))
+    if wanted.drops_claims:
+        fields.append(("drop_claims", "on"))
+    verb = _("Extend") if wanted.kind is ChangeKind.EXTEND else _("Terminate")
+    label = say("{verb} {sectors} again…").format(verb=verb, sectors=plural(len(sectors), "sector"))
+    return {"action": reverse("sectors-change", args=[group.kind]), "fields": fields, "label": label}
 
 
 @require_safe
@@ -84,7 +112,8 @@ def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
         groups=[group_row(group) for group in groups],
         total=sum(group.count for group in groups),
         is_cut=sum(group.count for group in groups) >= FAILURES_MAX,
-        may_change=viewer.may("sign"),
+        may_retry=viewer.may("write"),
+        may_sign=viewer.may("sign"),
         done=request.GET.get("done", "")[:200],
         wrong=request.GET.get("wrong", "")[:300],
     )
@@ -94,7 +123,7 @@ def failures(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def retry(request: HttpRequest, viewer: Principal, key: str) -> HttpResponse:
     """Go on with a whole group."""
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     told = {}
     try:
