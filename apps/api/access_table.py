@@ -130,6 +130,10 @@ def table_markdown() -> str:
         "tenant's own signers, `MinerCreateBlock` is for the tenant's own miners.  Ethereum's names of them "
         f"({aliases_text()}) are let in as the rows they stand for.",
         "",
+        "`write` has work begin, go on or wait: pledges, data, retries, restores, hosts.  `sign` is for "
+        "what is spent or given up otherwise, and for settings.  A page's act on sectors and hosts needs "
+        "the level of its row here.",
+        "",
         "| interface | method | path | level | scope | for |",
         "|---|---|---|---|---|---|",
     ]

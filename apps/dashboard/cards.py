@@ -92,3 +92,5 @@ class Action:
     """primary, danger or empty."""
     asks: bool = False
     """`href` is a page with a question; the label ends with an ellipsis."""
+    level: str = "sign"
+    """The level that a viewer needs, as over REST."""

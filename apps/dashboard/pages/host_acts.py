@@ -43,7 +43,7 @@ ACTS: Final = (Operation.PAUSE, Operation.RESUME, Operation.DRAIN, Operation.MEA
 @sign_in_required
 def command(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Send a host a command, with its next heartbeat."""
-    if op not in ACTS or not viewer.may("sign"):
+    if op not in ACTS or not viewer.may("write"):
         raise Http404
     worker = worker_get(viewer, str(key))
     error = ""
@@ -77,7 +77,7 @@ class GroupForm(PageForm):
 def setting(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Set one setting of a host, or take it away."""
     worker = worker_get(viewer, str(key))
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     form = SettingForm.of(request)
     form.is_valid()
@@ -120,7 +120,7 @@ def retire_text(worker: Worker, *, is_away: bool) -> str:
 def retire(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Retire a host after a confirmation: once it has nothing left to do, or now if it is away."""
     worker = worker_get(viewer, str(key))
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     is_away = worker_is_away(worker, now=now())
     if is_confirm_submitted(request):

@@ -110,11 +110,13 @@ class HostDetail:
     log_at: str
     actions: tuple[Action, ...]
     may_act: bool
+    may_sign: bool
+    """Whether its group and stores can be changed."""
 
 
 def host_detail(worker: Worker, data: PageData) -> HostDetail:
     """Lay out the whole of one host."""
-    may_act = data.viewer.may("sign")
+    may_act = data.viewer.may("write")
     row = host_row(worker, data=data, may_act=False, paces=data.host_speeds)
     report, record = host_report(worker), host_record(worker, now=data.at)
     return HostDetail(
@@ -132,6 +134,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
         actions=host_actions(worker) if may_act else (),
         may_act=may_act,
+        may_sign=data.viewer.may("sign"),
     )
 
 

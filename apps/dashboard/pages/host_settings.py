@@ -96,7 +96,7 @@ class SharedForm(PageForm):
 @sign_in_required
 def host_settings(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the shared settings, and set one or take it away."""
-    may_act = viewer.may("sign")
+    may_act = viewer.may("write")
     if request.method == "POST" and not may_act:
         raise Http404
     places = places_of(viewer)

@@ -278,7 +278,7 @@ def host_row(
 
 def host_rows(workers: Iterable[Worker], data: PageData) -> list[HostRow]:
     """Lay out workers, those that need somebody first."""
-    may_act = data.viewer.may("sign")
+    may_act = data.viewer.may("write")
     rows = [host_row(worker, data=data, may_act=may_act, paces=data.host_speeds) for worker in workers]
     return sorted(rows, key=lambda row: order_of((row.row, row.label)))
 
@@ -351,7 +351,7 @@ def hosts(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def action(request: HttpRequest, viewer: Principal, key: UUID, op: str) -> HttpResponse:
     """Pause a worker or let it go on; the command rides on its next heartbeat."""
-    if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("sign"):
+    if op not in (Operation.PAUSE, Operation.RESUME) or not viewer.may("write"):
         raise Http404
     worker = worker_get(viewer, str(key))
     worker_command(worker, op=Operation(op), args={}, actor=viewer.actor, by=viewer)

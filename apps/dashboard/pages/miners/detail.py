@@ -123,7 +123,7 @@ def miner_detail(miner: Miner, data: PageData) -> MinerDetail:
     posts = posts_told(miner, data)
     size, unit = formatting.size(miner.sector_size)
     came = came_text(miner.transfers.select_related("from_tenant").first()) if data.viewer.is_operator else ""
-    may_pledge = data.viewer.may("sign") and miner.state == MinerState.ACTIVE
+    may_pledge = data.viewer.may("write") and miner.state == MinerState.ACTIVE
     return MinerDetail(
         row=row,
         say=" ".join(

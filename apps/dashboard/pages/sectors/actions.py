@@ -32,7 +32,7 @@ def _acted(
 ) -> HttpResponse:
     """Do `action` to a sector; return the fragment that shows it, or the refusal there."""
     row = sector_get(viewer, str(key))
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     error = ""
     try:

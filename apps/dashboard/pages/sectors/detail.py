@@ -35,6 +35,7 @@ from apps.messages.selectors.stuck import stuck_mark
 from apps.miners.services.transfer import MOVED
 from apps.proving.selectors import deadline_keys
 from apps.sectors.errors import SectorUnknown
+from apps.sectors.policy import BASE_FEES
 from apps.sectors.selectors import (
     batch_policy,
     changes_newest,
@@ -44,6 +45,7 @@ from apps.sectors.selectors import (
     sectors_messages,
     sectors_sharing,
 )
+from apps.sectors.services.sealing_context import KINDS
 from apps.sectors.states import PAUSED_BY
 from poolsite.filecoin.cids import commd_cid, commr_cid
 from poolsite.filecoin.sector import RegisteredSealProof
@@ -117,12 +119,14 @@ def sector_detail(sector: Sector, data: PageData) -> SectorDetail:
         events=(*(event_row(event) for event in reversed(events)), pledged_row(sector)),
         messages=tuple(message_row(message, data.names) for message in messages),
         facts=tuple(sector_facts(sector)),
-        actions=(
-            *detail_actions(sector, change, is_over=has_expired(sector, data)),
-            *run_actions(sector, run),
-        )
-        if data.viewer.may("sign")
-        else (),
+        actions=tuple(
+            act
+            for act in (
+                *detail_actions(sector, change, is_over=has_expired(sector, data)),
+                *run_actions(sector, run),
+            )
+            if data.viewer.may(act.level)
+        ),
         copies=copy_rows(sector),
         may_check=data.viewer.may("sign") and bool(sector.comm_r) and bool(sector.store),
     )
@@ -169,18 +173,16 @@ def sector_verdict(sector: Sector, row: SectorRow, data: PageData) -> tuple[str,
 def batch_text(sector: Sector, data: PageData) -> str:
     """Return what a batch that this sector waits in waits for; empty for any other sector."""
     policy = batch_policy(sector.miner)
-    most = {
-        SectorState.PERSISTED: policy.precommit_batch_max,
-        SectorState.C2_DONE: policy.commit_batch_max,
-    }.get(SectorState(sector.state))
-    if most is None:
+    kinds = {rules.waits_in: rules.kind for rules in KINDS.values()}
+    if (kind := kinds.get(SectorState(sector.state))) is None:
         return ""
+    most = getattr(policy, f"{kind}_batch_max")
     full = gettext("{sectors} of at most {most} wait to share the message").format(
         sectors=plural(sectors_sharing(sector), "sector"), most=most
     )
     base_fee = 0 if data.head is None else int(data.head.base_fee)
-    if policy.base_fee_max and base_fee > policy.base_fee_max:
-        limit = formatting.fee_text(policy.base_fee_max)
+    if policy.is_held(kind, base_fee):
+        limit = formatting.fee_text(getattr(policy, BASE_FEES[kind]))
         return gettext("{full}; the base fee, {base_fee}, has to fall to {limit} first.").format(
             full=full, base_fee=formatting.fee_text(base_fee), limit=limit
         )
@@ -256,16 +258,25 @@ def detail_actions(
         return (restore_action(sector),)
     if sector.paused_at is None:
         can_pause = sector.state not in FINAL_STATES
-        pause = Action("pause", _("Pause"), reverse("sector-pause", args=[here]), icon="pause")
+        page = reverse("sector-pause", args=[here])
+        pause = Action("pause", _("Pause"), page, icon="pause", level="write")
         return (pause,) if can_pause else ()
     return (
-        Action("retry", _("Retry"), reverse("sector-retry", args=[here]), icon="retry", kind="primary"),
+        Action(
+            "retry",
+            _("Retry"),
+            reverse("sector-retry", args=[here]),
+            icon="retry",
+            kind="primary",
+            level="write",
+        ),
         *(
             Action(
                 f"back-{state}",
                 gettext("Back to {stages}").format(stages=STAGES[NEXT_STAGE[state].stage]),
                 reverse("sector-back", args=[here, state]),
                 icon="left",
+                level="write",
             )
             for state in sector.step.resume_at
         ),
@@ -278,7 +289,8 @@ def detail_actions(
 
 def restore_action(sector: Sector) -> Action:
     """Return what brings a sector back that was given up."""
-    return Action("restore", _("Restore…"), reverse("sector-restore", args=[sector.uuid]), asks=True)
+    page = reverse("sector-restore", args=[sector.uuid])
+    return Action("restore", _("Restore…"), page, asks=True, level="write")
 
 
 def concerns(context: FragmentContext, row: Sector) -> bool:

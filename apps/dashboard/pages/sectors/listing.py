@@ -143,7 +143,7 @@ def sector_row(sector: Sector, *, data: PageData) -> SectorRow:
         countdown=sector_countdown(sector, data),
         host=worker.name if worker is not None else formatting.NOTHING,
         expires=expires_in(sector, data),
-        actions=sector_actions(sector) if data.viewer.may("sign") else (),
+        actions=sector_actions(sector) if data.viewer.may("write") else (),
         may_pick=data.viewer.may("sign"),
     )
 
@@ -355,10 +355,10 @@ def sectors(request: HttpRequest, viewer: Principal) -> HttpResponse:
         is_placed=any(wanted.places.values()),
         here=here,
         csv=reverse("sectors-csv") + "?" + urlencode(wanted.kept),
-        can_pledge=viewer.may("sign"),
+        can_pledge=viewer.may("write"),
         may_pick=viewer.may("sign"),
         bulk=bulk_acts(state) if viewer.may("sign") else (),
-        pledge_label="Pledge…" if viewer.may("sign") else "",
+        pledge_label="Pledge…" if viewer.may("write") else "",
         pledge_href=reverse("pledge"),
     )
 

@@ -187,7 +187,7 @@ class PledgeForm(PageForm):
 @sign_in_required
 def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Show the form for new sectors, and pledge them."""
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     choices = picker(viewer, "miner", value=(request.POST or request.GET).get("miner", ""))
     asked = request.GET.get("miner", "")
@@ -219,7 +219,7 @@ def pledge(request: HttpRequest, viewer: Principal) -> HttpResponse:
 @sign_in_required
 def price_part(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Return the price card for another miner or number of sectors."""
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     count = count_read(request.GET.get("count", ""))
     price = price_of(PageData(viewer), address=request.GET.get("miner", ""), count=count)

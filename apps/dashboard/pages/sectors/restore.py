@@ -37,7 +37,7 @@ class RestoreForm(PageForm):
 def restore(request: HttpRequest, viewer: Principal, key: uuid.UUID) -> HttpResponse:
     """Show where a sector would go, or why it stays; bring it back with the second click."""
     row = sector_get(viewer, str(key))
-    if not viewer.may("sign"):
+    if not viewer.may("write"):
         raise Http404
     form = RestoreForm.of(request)
     is_forced = request.POST.get("force") == "1"

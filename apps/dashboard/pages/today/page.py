@@ -75,7 +75,7 @@ def recent_sectors(viewer: Principal) -> list[Sector]:
 
 def sectors_context(data: PageData) -> dict[str, Any]:
     rows = [sector_row(sector, data=data) for sector in recent_sectors(data.viewer)]
-    can_pledge = data.viewer.may("sign") and any(miner.address for miner in data.miners)
+    can_pledge = data.viewer.may("write") and any(miner.address for miner in data.miners)
     return {
         "today_sectors": rows,
         "sector_counts": "those in progress first",
@@ -158,7 +158,7 @@ def today(request: HttpRequest, viewer: Principal) -> HttpResponse:
         section="today",
         page_key="today",
         data=data,
-        can_pledge=viewer.may("sign"),
+        can_pledge=viewer.may("write"),
         **page_context(data),
     )
 
