@@ -78,7 +78,7 @@ class BlockProducer:
         self.providers = providers
         self.base: Base | None = None
         self.base_since = 0.0
-        """Of the monotonic clock: since when it is the head."""
+        """Of the monotonic clock: since when each answer named it as the head."""
         self.origin = 0.0
         self.begun_epoch = -1
         """The newest epoch whose round was begun."""
@@ -129,6 +129,7 @@ class BlockProducer:
             await asyncio.sleep(AWAY_S)
         except (NodeUnavailable, NodeRefused, NetworkUnknown) as error:
             self._warn("head_unknown", error.reason)
+            self.base_since = time.monotonic()  # a node that comes back is given time to find the newest head
             await asyncio.sleep(AWAY_S)
 
     async def _turn(self) -> float:

@@ -16,6 +16,7 @@ from apps.blocks.selectors import miners_mining
 from apps.blocks.services.retention import rounds_sum_up
 from apps.blocks.states import RoundState
 from apps.blocks.timing import EpochClock
+from apps.chain.errors import NodeUnavailable
 from apps.core.clock import now
 from apps.miners.models import Miner
 from apps.users.services.grants import miner_grant
@@ -132,6 +133,22 @@ async def test_an_old_head_is_built_on_once_the_chain_is_halted(
 
     assert bool(producer.rounds) is is_made
     await producer.finish()
+
+
+async def test_a_node_that_was_away_is_given_time_to_find_the_newest_head(world, pool_redis, monkeypatch):
+    producer = BlockProducer(nodes=world.nodes, providers=world.providers)
+    producer.base_since = time.monotonic() - 1_000
+
+    async def away(*_, **__):
+        raise NodeUnavailable("no node answers")
+
+    monkeypatch.setattr(BlockNodes, "head", away)
+    monkeypatch.setattr("apps.blocks.producer.AWAY_S", 0)
+
+    await producer.turn()
+    await producer.finish()
+
+    assert time.monotonic() - producer.base_since < 100
 
 
 async def test_the_head_is_asked_for_when_a_round_may_begin(world, pool_redis):
