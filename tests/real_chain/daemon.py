@@ -27,8 +27,8 @@ SECTORS: Final = 4
 EPOCH_S: Final = 4
 FIRST_WINDOW: Final = 658
 """Epoch at which the first deadline of such a genesis' miner opens: its address decides."""
-AGE_EPOCHS: Final = FIRST_WINDOW - 240
-"""So old is the genesis when the daemon starts: a chain that was halted, 16 minutes before that window."""
+AGE_EPOCHS: Final = FIRST_WINDOW - 160
+"""So old is the genesis when the daemon starts: a chain that was halted, ten minutes before that window."""
 
 
 class LotusCluster:

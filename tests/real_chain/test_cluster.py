@@ -30,6 +30,8 @@ MESSAGES: Final = 30
 KILLED_AFTER: Final = 20
 """So many messages are pushed before the node dies, the rest while it is dead."""
 PROOF_BYTES: Final = 192
+HOSTS: Final = 2
+"""A sealer and a prover."""
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +65,11 @@ def command(pool: RunningPool, *words: str) -> str:
     return done.stdout
 
 
+def hosts(pool: RunningPool) -> list[str]:
+    """Return the names of the sealer and the prover, once they have registered."""
+    return [row["name"] for row in pool.read("/api/v1/workers")["results"]]
+
+
 @pytest.fixture(scope="module")
 def moved(pool: RunningPool, cluster: LotusCluster) -> str:
     """The miner once key, sectors and blocks are the pool's; its worker's address."""
@@ -82,8 +89,9 @@ def moved(pool: RunningPool, cluster: LotusCluster) -> str:
         return bool(answer.status_code == 201)
 
     wait_until(is_imported, within_s=STEP_S, what=lambda: f"{answer.text}\n{pool.diagnosis()}")
-    for worker in pool.read("/api/v1/workers")["results"]:
-        command(pool, "manage.py", "stores", "attach", str(cluster.sectors), "--host", worker["name"])
+    wait_until(lambda: len(hosts(pool)) == HOSTS, within_s=STEP_S, what=pool.diagnosis)
+    for host in hosts(pool):
+        command(pool, "manage.py", "stores", "attach", str(cluster.sectors), "--host", host)
     return str(answer.json()["worker"])
 
 
