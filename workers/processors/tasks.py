@@ -274,7 +274,7 @@ class WinningPostTask(Message, frozen=True):
     needs_groth16: bool = False
     """Whether the chain takes nothing else."""
     seconds_left: Int = 0
-    """Of an epoch; 0: unknown.  Programs of the field are not told either."""
+    """Of an epoch, which several wins share; 0: unknown.  Programs of the field are not told either."""
 
 
 class WinningPostOutput(Message, frozen=True):

@@ -134,19 +134,21 @@ def _gateway(
     def compute(miner: int, request: Any) -> Any:
         def prove(task: WinningPostTask) -> Any:
             with gate.winning(), task_near(task, config.folder) as near:
-                needs_groth16 = not leases.takes_containers
-                asked = replace(near, needs_groth16=needs_groth16, seconds_left=leases.epoch_s)
+                # wins are proven one after the other: those that wait share the epoch
+                share_s = leases.epoch_s // max(line.answering, 1)
+                asked = replace(near, needs_groth16=not leases.takes_containers, seconds_left=share_s)
                 return pool.call(WINNING, asked)
 
         return compute_proof(request, stores=stores, miner_id=miner, prove=prove)
 
-    return ProofLine(
+    line = ProofLine(
         url=gateway_url(config.console),
         token=config.token,
         miners=stores.miners,
         compute=compute,
         host=config.host,
     )
+    return line
 
 
 def _prove(
