@@ -23,7 +23,7 @@ OPERATOR_PAGES: Final = ("alerts", "alert-channel-new", "recovery", "status")
 WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 
 
-PARTS: Final = 8
+PARTS: Final = 4
 """Filled pages that share a pool: to fill one takes as long as to look at a page."""
 
 
