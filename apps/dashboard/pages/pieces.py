@@ -33,8 +33,10 @@ from apps.dashboard.todo import verdict_by
 from apps.pieces.selectors import PieceFilter, pieces_by_uuid, pieces_counts, pieces_page, upload_get
 from apps.pieces.services.uploads import piece_purpose_set, piece_remove
 from apps.pieces.states import UNPLACED, PiecePurpose, PieceState
+from apps.sectors.params import has_data
 from apps.sectors.selectors import sectors_by_numbers
 from apps.sectors.services.unsealing import unseal_request
+from poolsite.wire.pipeline import SectorState
 
 if TYPE_CHECKING:
     import uuid
@@ -57,11 +59,13 @@ LABELS: Final[dict[str, StateLabel]] = {
     PieceState.ENDED: StateLabel("idle", "sector ended"),
     PieceState.FAILED: StateLabel("bad", "failed"),
 }
+NOT_ACTIVE: Final = StateLabel("warn", _("sealed, not active"))
+"""Of a piece in a sector that waits for its first proof, or is faulty."""
 FILTERS: Final = (
     ("", "All", ""),
     (PieceState.UPLOADING, "Uploading", "run"),
     (PieceState.READY, "Waiting", "wait"),
-    (PieceState.PACKED, "Being sealed", "run"),
+    (PieceState.PACKED, "In a sector", "run"),
     (PieceState.ACTIVE, "Active", "ok"),
     (PieceState.ENDED, "Sector ended", "idle"),
     (PieceState.FAILED, "Failed", "bad"),
@@ -141,7 +145,8 @@ def purpose_act(piece: Piece, viewer: Principal) -> PurposeAct | None:
 
 def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRow:
     """Lay out one piece of `pieces_visible`."""
-    label = LABELS[piece.state]
+    is_inactive = piece.state == PieceState.PACKED and sector is not None and is_sealed_in(sector)
+    label = NOT_ACTIVE if is_inactive else LABELS[piece.state]
     is_coming = piece.state == PieceState.UPLOADING and bool(piece.payload_size)
     part = piece.received / (piece.payload_size or 1)
     is_sealed = bool(piece.piece_cid) and not piece.has_data and piece.state == PieceState.ACTIVE
@@ -173,6 +178,11 @@ def piece_row(piece: Piece, sector: Sector | None, viewer: Principal) -> PieceRo
     )
 
 
+def is_sealed_in(sector: Sector) -> bool:
+    """Return whether a sector that is committed holds data: those of a snap-up come with its update."""
+    return sector.state == SectorState.PROVING and has_data(sector)
+
+
 def list_context(pieces: Sequence[Piece], viewer: Principal) -> list[PieceRow]:
     """Lay out one page of the list."""
     wanted = [(piece.miner_id, piece.sector_number) for piece in pieces if piece.sector_number is not None]
@@ -190,7 +200,7 @@ def list_verdict_of(data: PageData) -> Verdict:
     if waiting or sealing:
         calm = Verdict(
             gettext("{pieces} in progress:").format(pieces=plural(waiting + sealing, "piece")),
-            gettext("{sealing} being sealed.").format(sealing=sealing),
+            gettext("{sealing} in sectors that are not active.").format(sealing=sealing),
         )
     return verdict_by(data.report_of(Topic.PIECES), calm)
 

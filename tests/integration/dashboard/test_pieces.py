@@ -23,6 +23,18 @@ def test_a_piece_links_to_its_sector_and_one_without_to_none() -> None:
     assert [(row.sector, row.sector_href) for row in rows] == [("0", f"/sectors/{sector.uuid}/"), ("–", "")]
 
 
+def test_a_piece_in_a_faulty_sector_is_not_said_to_be_sealed() -> None:
+    miner, data = factories.miner(), [{"size": 128, "comm_p": "00" * 32, "payload": 100}]
+    factories.sector(miner, number=0, state="PROVING", pieces=data)
+    factories.sector(miner, number=1, state="PC1_DONE", pieces=data)
+    factories.sector(miner, number=2, state="PROVING", active=True)
+    pieces = [factories.piece(miner, state="PACKED", sector_number=number, offset=0) for number in range(3)]
+
+    rows = list_context(pieces, SYSTEM)
+
+    assert [row.word for row in rows] == ["sealed, not active", "being sealed", "being sealed"]
+
+
 def test_a_waiting_piece_is_kept_for_a_snap_up_by_a_click(ann: None) -> None:
     miner = factories.miner(2001, of="alice")
     waiting, active = (
