@@ -94,7 +94,7 @@ def cases() -> Iterator[Figure]:
         for kind, was in MESSAGES.items():
             count = pool.rows_of(SENT, kind)[0][0] - sent[kind]
             name = f"{kind} messages of {SECTORS} sectors pledged one by one"
-            yield Figure(name, count, "", messages_most(pool, kind, took_s), before=was)
+            yield Figure(name, count, "", messages_most(pool, kind, took_s), before=was * SECTORS / 100)
         yield between(f"{SECTORS} sectors", host_gaps(pool.rows_of(RUNS)))
         whole = 0.0
         for name in sorted(after):
