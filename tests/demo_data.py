@@ -15,6 +15,7 @@ from apps.messages.states import MessageState, SenderState, Wait
 from apps.miners.states import RoleKind
 from apps.proving.models import Deadline
 from apps.proving.states import Forecast
+from apps.sectors.host_models import HostReport
 from apps.sectors.number_models import NumberReservation
 from apps.sectors.states import BatchKind, BatchState, FindingKind, ScanState
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
@@ -125,6 +126,14 @@ def busy_pool(of: str = "alice", *, key: int = 1, actor_id: int = 2001) -> Pool:
     _roles(miner)
     piece = factories.piece(miner)
     sectors = _sectors(miner, sealer)
+    known = ((sectors["active"].number, 2048), (97, 4096))
+    HostReport.objects.create(
+        worker=sealer,
+        leftovers=[
+            {"miner_id": actor_id, "number": number, "folder": "/nvme1/sealing", "size": size}
+            for number, size in known
+        ],
+    )
     _scans(sealer, store, mirror, whole=sectors["active"], missing=sectors["faulty"])
     return Pool(
         miner=miner,
@@ -339,6 +348,7 @@ def addresses(pool: Pool) -> dict[str, str]:
         "sector-restore": reverse("sector-restore", args=[pool.paused.uuid]),
         "sector-state-set": reverse("sector-state-set", args=[pool.paused.uuid]),
         "host": reverse("host", args=[pool.sealer.uuid]),
+        "host-leftovers": reverse("host-leftovers", args=[pool.sealer.uuid]),
         "store": reverse("store", args=[pool.store.uuid]),
         "store-change": reverse("store-change", args=[pool.store.uuid]),
         "store-adopt": reverse("store-adopt", args=[pool.store.uuid]),

@@ -6,22 +6,19 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
 from workers.config_mistakes import BadConfig
 from workers.damocles_processors import cpus_of
 from workers.gpus import gpus_here
 from workers.host_settings import ROOM_SECTORS, SECTOR_ROOM, SLOTS
 from workers.storage.memory import memory_bytes
-from workers.storage.sizes import labelling_bytes, size_words
+from workers.storage.sizes import size_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from workers.stage_processors import HostProcessors, StageProcessor
 
-MEMORY_SHARE: Final = 0.9
-"""Of a machine's memory, what slots may be proposed for: the rest is for the system and mapped files."""
-LANES: Final = 16
-"""Sectors that one core labels side by side at most."""
 SMALL_PROOF_BYTES: Final = 3 << 30
 LARGE_PROOF_BYTES: Final = 38_000_000_000
 """Memory of a partition's SNARK by our own prover: up to 512 MiB measured, from 32 GiB on by arithmetic
@@ -66,7 +63,7 @@ class HostAsks:
             for stage, need in asks.items()
         )
         rest = total - values[f"{SLOTS}PC1"] * asks.get("PC1", 0)
-        most = max(int(self.ram_bytes * MEMORY_SHARE) - rest, 0) // labelling_bytes(self.sector_bytes)
+        most = max(memory_for_slots(self.ram_bytes) - rest, 0) // labelling_bytes(self.sector_bytes)
         raise BadConfig(
             f"slots: {parts} ask for {size_words(total)} of memory for sectors of"
             f" {size_words(self.sector_bytes)}; this machine has {size_words(self.ram_bytes)}:"

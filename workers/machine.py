@@ -22,12 +22,12 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.hosts import Disk
+from poolsite.wire.sums import labelling_bytes, memory_for_slots
 from workers.config import DEFAULT_SLOTS, sector_size_read
 from workers.config_mistakes import BadConfig
 from workers.gpus import gpus_here, read_text
-from workers.host_sums import MEMORY_SHARE
 from workers.storage.memory import memory_bytes
-from workers.storage.sizes import labelling_bytes, size_words
+from workers.storage.sizes import size_words
 
 SEAL_PROOFS: Final = range(5, 10)
 """Registered seal proofs of version 1.1, one for each sector size."""
@@ -146,7 +146,7 @@ def slots_propose(machine: Machine, sector_bytes: int) -> dict[str, int]:
     use all cores, so one of each.  Raises BadConfig where not even one sector fits.
     """
     memory, disk = labelling_bytes(sector_bytes), sealing_disk_bytes(sector_bytes)
-    in_memory = int(machine.ram_bytes * MEMORY_SHARE) // memory
+    in_memory = memory_for_slots(machine.ram_bytes) // memory
     on_disk = machine.disks[0].free_bytes // disk if machine.disks else in_memory
     for count, what, need, there in (
         (in_memory, "of memory", memory, machine.ram_bytes),

@@ -86,6 +86,8 @@ class HostReport(models.Model):
     worker = models.OneToOneField(Worker, on_delete=models.CASCADE, related_name="report")
     settings = models.JSONField(default=list)
     """`poolsite.wire.hosts.Setting` of each setting as it obeys them, encoded."""
+    leftovers = models.JSONField(default=list)
+    """`poolsite.wire.hosts.SealingLeftover` of what lies in its sealing folders without a job, encoded."""
     log = models.JSONField(default=list)
     """The newest lines of its log, as it told them last."""
     log_at = models.DateTimeField(null=True)

@@ -18,7 +18,7 @@ from poolsite.wire.hosts import Operation
 from poolsite.wire.stores import READABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from apps.sectors.models import Sector
@@ -29,12 +29,12 @@ CHECK_HOLDS: Final = timedelta(days=30)
 
 class OwnStores:
     """What is known of the files of sectors in the stores that their rows name, which are not the ones where
-    these findings are.
+    they were found.
     """
 
-    def __init__(self, findings: Collection[StoreFinding], *, now: datetime) -> None:
+    def __init__(self, among: Iterable[Sector | None], *, now: datetime) -> None:
         self.now = now
-        sectors = {one.sector for one in findings if one.sector is not None and one.sector.store}
+        sectors = {one for one in among if one is not None and one.store}
         self._stores: dict[tuple[int, str], Store] = {}
         if not sectors:
             return
@@ -102,7 +102,8 @@ def removals_open(sectors: Collection[Sector]) -> dict[int, WorkerCommand]:
     """
     if not sectors:
         return {}
-    rows = WorkerCommand.objects.filter(op=Operation.REMOVE_LEFTOVER, done_at=None, worker__retired_at=None)
+    orders = (Operation.REMOVE_LEFTOVER, Operation.REMOVE_SEALING)
+    rows = WorkerCommand.objects.filter(op__in=orders, done_at=None, worker__retired_at=None)
     rows = rows.filter(worker__tenant_id__in={one.tenant_id for one in sectors})
     rows = rows.filter(args__number__in=sorted({str(one.number) for one in sectors}))
     known = {

@@ -23,6 +23,8 @@ SLOTS_MAX: Final = 10_000
 LOG_LINES_MAX: Final = 100
 LOG_LINE_MAX: Final = 500
 """Lines of a host's log that a heartbeat carries, and characters of each."""
+LEFTOVERS_MAX: Final = 200
+"""Leftovers in its sealing folders that a host tells of, the largest first."""
 SETTINGS_MAX: Final = 2_000
 """Settings of a host."""
 SETTING_MAX: Final = 1 << 50
@@ -81,6 +83,9 @@ class Operation(StrEnum):
     REMOVE_LEFTOVER = "remove_leftover"
     """Remove a sector's files from one store, as {"uid": …, "miner_id": "1000", "number": "7"}; with `whole`
     whole ones, too."""
+    REMOVE_SEALING = "remove_sealing"
+    """Remove from a sealing folder what no job knows, as {"folder": path, "miner_id": "1000",
+    "number": "7"}."""
 
 
 MOVE_OPERATIONS: Final = (Operation.COPY_SECTOR, Operation.REMOVE_COPY, Operation.DROP_COPY)
@@ -113,6 +118,16 @@ class SealingFolder(Document, frozen=True, kw_only=True):
     deny_miners: tuple[Int, ...] = ()
     reason: Text = ""
     """Why no sector begins there, with the remedy; empty: one may."""
+
+
+class SealingLeftover(Document, frozen=True, kw_only=True):
+    """A sector that lies in a sealing folder of a host, and that no job there knows."""
+
+    miner_id: Int
+    number: Int
+    folder: Text
+    size: Int
+    """Bytes on the disk."""
 
 
 class Disk(Document, frozen=True, kw_only=True):
@@ -307,8 +322,12 @@ class Heartbeat(Document, frozen=True, kw_only=True):
     """As it obeys them now; empty: those that were told last."""
     log: tuple[Text, ...] = ()
     """The newest lines of its log, where the console wants them or something went wrong."""
+    leftovers: tuple[SealingLeftover, ...] | None = None
+    """What lies in its sealing folders without a job; None: as before."""
 
     def __post_init__(self) -> None:
+        if self.leftovers is not None and len(self.leftovers) > LEFTOVERS_MAX:
+            raise BadWire("leftovers", f"must be {LEFTOVERS_MAX} at most")
         settings_check(self.settings)
         attached_check(self.attached)
         if len(self.log) > LOG_LINES_MAX or any(len(line) > LOG_LINE_MAX for line in self.log):

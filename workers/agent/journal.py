@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -63,6 +64,8 @@ class Journal:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.no_job_begins = threading.Lock()
+        """Held while it must stay as it is which sectors have a job."""
         root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, job_id: str) -> Path:
@@ -72,8 +75,9 @@ class Journal:
     def work_write(self, job_id: str, work: Work) -> None:
         """Write down what is to be done next."""
         folder = self.folder(job_id)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / WORK, document_encode(work))
+        with self.no_job_begins:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / WORK, document_encode(work))
 
     def work_read(self, job_id: str) -> Work | None:
         """Read what is to be done; None if there is nothing."""

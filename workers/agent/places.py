@@ -79,7 +79,7 @@ class SealingPlaces:
             if (named := self._named(job_id)) is not None:
                 return named
             name = sector_name(inputs.miner_id, inputs.number)
-            found = next((root for root in self._all() if _has(root, name)), None)
+            found = next((root for root in self.all_roots() if _has(root, name)), None)
             root = found or self._chosen(inputs)
             with suppress(FileExistsError):
                 root.mkdir()  # not its parents: nothing is written under a mount that is absent
@@ -129,7 +129,7 @@ class SealingPlaces:
             raise StoreAway(
                 f"{missing[0]} is not there, and may have files of the sector: is its disk mounted?"
             )
-        return list(dict.fromkeys((*([named] if named else ()), *self._all())))
+        return list(dict.fromkeys((*([named] if named else ()), *self.all_roots())))
 
     def rooms(self, room_bytes: int) -> int:
         """Return how many new sectors find a free thread or a sealing store with room on its disk."""
@@ -210,11 +210,11 @@ class SealingPlaces:
             root = Path((self.journal.folder(job_id) / PLACE).read_text())
         except FileNotFoundError:
             return None
-        if not self._is_there(root):
+        if not self.is_there(root):
             raise StoreAway(f"{root} is not there, and the sector's files lie in it: is its disk mounted?")
         return root
 
-    def _is_there(self, root: Path) -> bool:
+    def is_there(self, root: Path) -> bool:
         """Return whether a sealing folder is there, on the disk that it was on."""
         one = self.stores.of_root(root)
         if one is None:
@@ -224,7 +224,8 @@ class SealingPlaces:
         except (OSError, BadMark):
             return False
 
-    def _all(self) -> list[Path]:
+    def all_roots(self) -> list[Path]:
+        """Return all sealing folders, whether they are there or not."""
         return list(dict.fromkeys((self.own, *(one.root for one in self.locations), *self.stores.roots())))
 
     def _taken(self) -> dict[str, int]:

@@ -26,6 +26,7 @@ from workers.agent.journal import Journal
 from workers.agent.loop import Agent
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
+from workers.agent.sealing_leftovers import SealingLeftovers
 from workers.agent.sealing_stores import SealingStores
 from workers.broker import BROKER_VARIABLE, QUEUES, app_make
 from workers.config import COMPILE_PROGRESS_FILE, CONFIG_FILE, KERNEL_STAGES, sealer_config, size_note
@@ -123,6 +124,8 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     leases.sectors, leases.stored = partial(sectors_here, journal), partial(stored_here, stores)
     removals = Removals(places=places, stores=stores, journal=journal)
     leases.files_remove, leases.removing_bytes = removals.remove, lambda: removals.bytes_left
+    leftovers = SealingLeftovers(places=places, stores=stores, journal=journal)
+    leases.leftovers, leases.leftover_remove = leftovers.told, leftovers.order
     ours = [stage for stage in KERNEL_STAGES if stage not in config.children.stages]
     compiling = HostCompileProgress(config.folder / COMPILE_PROGRESS_FILE, ours)
     proofs = _proofs(config, slots=leases.slots)
@@ -140,6 +143,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
     agent.places = places
     try:
         watch.start()
+        leftovers.start()
         children.tick()
         machine.start()
         threading.Thread(target=leases.register_until_known, daemon=True).start()
@@ -152,6 +156,7 @@ def run(config: SealerConfig, *, stop: threading.Event) -> int:
         machine.stop()
         watch.stop()
         removals.stop()
+        leftovers.stop()
         children.stop()
         console.close()
 

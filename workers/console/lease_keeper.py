@@ -27,7 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from poolsite.wire.hosts import Command, HeartbeatAnswer, SectorOnHost, Setting, StoredNumbers
+    from poolsite.wire.hosts import (
+        Command,
+        HeartbeatAnswer,
+        SealingLeftover,
+        SectorOnHost,
+        Setting,
+        StoredNumbers,
+    )
     from poolsite.wire.jobs import JobKind, Progress
     from poolsite.wire.stores import AttachedStore
     from workers.config import HostConfig
@@ -81,6 +88,11 @@ class LeaseKeeper:
         self.files_remove: Callable[[Command], bool] = _nothing_here
         """Removes an aborted sector's files; gives whether they are gone."""
         self.removing_bytes: Callable[[], int] = int
+        self.leftovers: Callable[[], tuple[SealingLeftover, ...] | None] = _none
+        """What lies in the sealing folders without a job."""
+        self.leftover_remove: Callable[[Command], str | None] = _no_sealing
+        """Removes one; gives None while it does, then why it could not, or nothing."""
+        self._leftovers_told: tuple[SealingLeftover, ...] | None = None
         self.registered: Registered | None = None
         self.is_paused = self.is_draining = self.is_upgrading = False
         self.takes_containers = True
@@ -158,7 +170,7 @@ class LeaseKeeper:
             )
         )
         self.registered = answer
-        self._settings_told = settings
+        self._settings_told, self._leftovers_told = settings, None
         self._run_commands(answer.commands)
         log.info("registered", worker=answer.worker_id, boot=self.boot_id)
 
@@ -321,6 +333,7 @@ class LeaseKeeper:
             self._has_news = False
         self._beaten_at = time.monotonic()
         settings, error = self._settings_now(), self.last_error[:500]
+        leftovers = self.leftovers()
         checked, scanned = ((), ()) if self.watch is None else self.watch.found(done)
         needs_log = self._wants_log or (error != self._error_told and bool(error))
         answer = self.console.heartbeat(
@@ -339,6 +352,7 @@ class LeaseKeeper:
                 last_error=error,
                 settings=settings if settings != self._settings_told else (),
                 log=self.log_tail() if needs_log else (),
+                leftovers=leftovers if leftovers != self._leftovers_told else None,
             ),
         )
         self.takes_containers, self.is_chain_known = answer.takes_containers, True
@@ -347,7 +361,7 @@ class LeaseKeeper:
             self.refusal = (
                 f"the console {self.config.console} has retired this host: nothing is left to do here"
             )
-        self._settings_told, self._error_told = settings, error
+        self._settings_told, self._error_told, self._leftovers_told = settings, error, leftovers
         if self.watch is not None:
             self.watch.told(done)
             self.watch.ordered({command.id for command in answer.commands})
@@ -379,6 +393,7 @@ class LeaseKeeper:
             Operation.MEASURE: self._measure,
             Operation.UPGRADE: self._upgrade,
             Operation.REMOVE: self.files_remove,
+            Operation.REMOVE_SEALING: self._leftover_order,
             **dict.fromkeys(STORE_OPERATIONS, self._store_order),
         }
         for command in commands:
@@ -425,6 +440,13 @@ class LeaseKeeper:
     def _store_order(self, command: Command) -> bool:
         """Return whether an order for a store was carried out, or cannot be."""
         fault = "this program has no stores" if self.watch is None else self.watch.order(command)
+        return self._ordered(command, fault)
+
+    def _leftover_order(self, command: Command) -> bool:
+        """Return whether a leftover was removed, or cannot be."""
+        return self._ordered(command, self.leftover_remove(command))
+
+    def _ordered(self, command: Command, fault: str | None) -> bool:
         if fault:
             with self._lock:
                 self._command_errors[command.id] = fault[:ERROR_MAX]
@@ -437,6 +459,15 @@ class LeaseKeeper:
 
 def _nothing() -> None:
     """Measure nothing on a host that has no disks to tell of."""
+
+
+def _none() -> None:
+    """Return that a program without sealing folders has nothing to tell of them."""
+
+
+def _no_sealing(_command: Command) -> str:
+    """Return why a program that seals nothing removes nothing."""
+    return "this program has no sealing folders"
 
 
 def _nothing_here(_command: Command) -> bool:

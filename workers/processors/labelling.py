@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from poolsite.filecoin.scalars import NODE_BYTES
+from poolsite.wire.sums import labelling_bytes
 from workers.kernels import labels
 from workers.processors.errors import NotEnoughRoom
 from workers.processors.parallel import Progress, no_progress, ranges
@@ -22,7 +23,6 @@ from workers.storage.checksums import Checksums
 from workers.storage.files import is_complete
 from workers.storage.mapped import file_read, file_write, layer_nodes, pages_release, resident_bytes
 from workers.storage.memory import NotEnoughMemory, memory_check
-from workers.storage.sizes import labelling_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,11 +5,6 @@ from __future__ import annotations
 UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
 
 
-def labelling_bytes(sector_bytes: int) -> int:
-    """Return the memory that a sector takes while it is labelled: two layers."""
-    return 2 * sector_bytes
-
-
 def size_words(count: int) -> str:
     """Return an amount in the largest unit that it fills: `68,719,476,736` is `64.0 GiB`."""
     power = min((max(count, 1).bit_length() - 1) // 10, len(UNITS) - 1)

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
 
 
+NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)
+"""Operations that name files: their own requests look first whether these may go."""
 RETIRE: Final = "retire"
 """Drain, then retire: the host is told to drain, the rest is the console's."""
 
@@ -106,9 +108,7 @@ class WorkerList(serializers.Serializer[Any]):
 class CommandInput(InputSerializer):
     """What a worker is to do."""
 
-    op = serializers.ChoiceField(
-        choices=[str(op) for op in Operation if op not in (Operation.REMOVE, *STORE_OPERATIONS)] + [RETIRE]
-    )
+    op = serializers.ChoiceField(choices=[str(op) for op in Operation if op not in NOT_PLAIN] + [RETIRE])
     args = serializers.DictField(child=serializers.CharField(max_length=100), default=dict)
 
 

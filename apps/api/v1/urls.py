@@ -50,5 +50,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("apps.api.v1.wallets")),
     path("", include("apps.api.v1.workers")),
     path("", include("apps.api.v1.host_settings")),
+    path("", include("apps.api.v1.host_leftovers")),
     path("", include("apps.api.v1.hosts")),
 ]

@@ -18,12 +18,15 @@ from apps.dashboard.html_time import time_html
 from apps.dashboard.labels import STAGES
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.host_leftovers import leftovers_card
 from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, kind_text
 from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
+from apps.miners.selectors import sector_bytes_usual
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_record import host_record, log_watch
 from apps.sectors.host_selectors import host_report, worker_get
+from apps.sectors.parallel_plan import parallel_plan
 from apps.sectors.proof_forms import update_error
 from apps.sectors.services.host_settings import (
     SETTABLE,
@@ -33,7 +36,17 @@ from apps.sectors.services.retirement import unfinished_jobs
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION
 from poolsite.wire.jobs import JobKind
-from poolsite.wire.sealing_rules import ALL, LOCATION, PLAN, RULES, SEALING, THREADS, rule_key, thread_key
+from poolsite.wire.sealing_rules import (
+    ALL,
+    LOCATION,
+    PLAN,
+    RULES,
+    SEALING,
+    THREADS,
+    rule_key,
+    size_name,
+    thread_key,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,6 +119,7 @@ class HostDetail:
     stores: tuple[dict[str, object], ...]
     per_day: str
     failures: tuple[Event, ...]
+    leftovers: dict[str, object]
     log: tuple[str, ...]
     log_at: str
     actions: tuple[Action, ...]
@@ -130,6 +144,7 @@ def host_detail(worker: Worker, data: PageData) -> HostDetail:
         stores=host_store_rows(worker.attachments.select_related("store")),
         per_day=record_text(record) if JobKind.SEAL in worker.kinds else "",
         failures=tuple(failure_rows(record)),
+        leftovers=leftovers_card(worker),
         log=() if report is None else tuple(report.log),
         log_at="" if report is None or report.log_at is None else str(time_html(report.log_at)),
         actions=host_actions(worker) if may_act else (),
@@ -252,6 +267,39 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
     )
 
 
+def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
+    """Yield how many sectors of the miners' size the host can seal at once, each bound with its division."""
+    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
+    size = sector_bytes_usual(worker.tenant_id) if JobKind.SEAL in worker.kinds else 0
+    bounds = parallel_plan(worker.hardware, told, sector_bytes=size)
+    if not bounds:
+        return
+    words = {
+        "disk": say("by disk {count}: {have} / {each}"),
+        "memory": say("by memory {count} labelled at once: {have} / {each}, 90 % of its memory"),
+        "cores": say("by cores {count} labelled at once: {have} × {each} on a core"),
+        "threads": say("by sealing threads {count}"),
+        "settings": say("by its settings {count}"),
+    }
+    parts = [
+        words[one.by].format(
+            count=formatting.whole(one.count),
+            have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
+            each=one.each if one.by == "cores" else size_text(one.each),
+        )
+        for one in bounds
+    ]
+    yield Fact(
+        say("Sectors of {size} at once").format(size=size_name(size)),
+        say("{count}, as {bounds}").format(count=formatting.whole(bounds[0].count), bounds="; ".join(parts)),
+    )
+
+
+def size_text(count: int) -> str:
+    """`1.80 TiB`."""
+    return " ".join(formatting.size(count))
+
+
 def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     """Yield what a host has."""
     hardware = worker.hardware
@@ -268,6 +316,7 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         size = " ".join(formatting.size(int(hardware["l3_bytes"])))
         yield Fact(_("L3 caches"), f"{hardware['l3_caches']} × {size}")
     yield Fact(_("Memory"), " ".join(formatting.size(int(hardware.get("ram_bytes") or 0))))
+    yield from parallel_facts(worker, report)
     if count := sectors_by_disk(worker, report):
         yield Fact(_("New sectors by disk"), count)
     yield Fact(_("GPUs"), ", ".join(hardware.get("gpus") or ()) or "none")
@@ -392,7 +441,7 @@ def detail_fragments(context: FragmentContext) -> Iterable[str]:
         return
     log_watch(worker)
     host = host_detail(worker, context.data)
-    for part in ("head", "slots", "settings", "stores", "disks", "failures", "log"):
+    for part in ("head", "slots", "settings", "stores", "disks", "leftovers", "failures", "log"):
         yield fragment(f"hosts/_{part}.html", host=host)
     yield fragment(
         "messages/_facts.html", facts=host.facts, title=_("Hardware and version"), key="host-facts"

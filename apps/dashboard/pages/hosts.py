@@ -229,6 +229,7 @@ ASKED: Final[dict[str, str]] = {
     Operation.CHECK_SECTOR: "checks sectors' files",
     Operation.SCAN_STORE: "lists what lies in a store",
     Operation.REMOVE_LEFTOVER: "removes leftovers from a store",
+    Operation.REMOVE_SEALING: "removes leftovers from its sealing folder",
 }
 """Commands that ride on the answer to a heartbeat."""
 

@@ -40,6 +40,11 @@ from apps.sectors.services.removals import leftovers_remove, removals_note
 from apps.sectors.services.retirement import retire_when_drained, retirement_cancel, retirement_lock
 from apps.sectors.services.role_labels import worker_labels_sync
 from apps.sectors.services.roles import worker_roles_renew
+from apps.sectors.services.sealing_leftovers import (
+    leftovers_note,
+    sealing_orders_note,
+    sealing_orders_withdraw,
+)
 from apps.sectors.services.store_checks import checks_continue, checks_note
 from apps.sectors.services.store_finding_results import findings_note
 from apps.sectors.services.store_findings import removals_withdraw
@@ -185,7 +190,7 @@ def _inventory_store(worker: Worker, register: Register, *, now: datetime) -> No
 def commands_open(worker: Worker, *, now: datetime) -> tuple[Command, ...]:
     """Return what the worker has not done yet and is still to do; call it in a transaction."""
     rows = list(worker.commands.filter(done_at=None).order_by("pk"))
-    withdrawn = removals_withdraw(rows, now=now)
+    withdrawn = removals_withdraw(rows, now=now) | sealing_orders_withdraw(worker, rows, now=now)
     told = (row for row in rows if row.pk not in withdrawn)
     return tuple(Command(id=str(row.uuid), op=Operation(row.op), args=row.args) for row in told)
 
@@ -212,6 +217,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
         checks_note(worker, done, heartbeat.checked, heartbeat.command_errors, now=now)
         scans_note(worker, done, heartbeat.scanned, heartbeat.command_errors, now=now)
         orders_note(worker, done, heartbeat.command_errors, now=now)
+        sealing_orders_note(worker, done, heartbeat.command_errors)
         worker.commands.filter(uuid__in=done, done_at=None).update(done_at=now)
     before = {name: getattr(worker, name) for name in TOLD_FIELDS}
     worker.seen_at = now
@@ -220,6 +226,7 @@ def worker_heartbeat(worker: Worker, heartbeat: Heartbeat, *, now: datetime) -> 
     if heartbeat.hardware.cpus:
         worker.hardware = to_builtins(heartbeat.hardware)
     settings_note(worker, heartbeat.settings)
+    leftovers_note(worker, heartbeat.leftovers)
     if heartbeat.attached is not None:
         worker.stores = stores_note(worker, heartbeat.attached, now=now)
         moves_continue(worker, now=now)

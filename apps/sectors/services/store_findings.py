@@ -76,7 +76,7 @@ def findings_picked(store: Store, uuids: Collection[str] | None, kind: str = "")
 
 def adoptions_plan(findings: Sequence[StoreFinding], *, now: datetime) -> list[Planned]:
     """Return which sectors' rows may name the store where their files were found; of the others why not."""
-    own = OwnStores(findings, now=now)
+    own = OwnStores([one.sector for one in findings], now=now)
     changes = changes_open([one.sector for one in findings if one.sector is not None])
     return [Planned(one, _adoption_refusal(one, own, changes)) for one in findings]
 
@@ -162,16 +162,23 @@ def leftovers_plan(findings: Sequence[StoreFinding], *, work: SealingContext) ->
         if not one.refusal and one.finding.miner_id is not None and not _is_second_copy(one.finding):
             by_miner[one.finding.miner_id].append(one.finding)
     for miner_id, theirs in by_miner.items():
-        miner = Miner.objects.get(actor_id=miner_id)
         numbers = [one.number for one in theirs if one.number is not None]
-        live = live_sectors_read(
-            work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key
-        )
-        known = {*live, *precommits_read(work.client, miner.address, numbers, work.head.key)}
+        known = numbers_on_chain(miner_id, numbers, work=work)
         for finding in theirs:
             if finding.number in known:
                 plan[finding.pk] = Planned(finding, "the chain has the sector")
     return list(plan.values())
+
+
+def numbers_on_chain(miner_id: int, numbers: Sequence[int], *, work: SealingContext) -> set[int]:
+    """Return which sectors of a miner the chain has, proven or pre-committed.
+
+    Raises NodeRefused, NodeUnavailable.
+    """
+    miner = Miner.objects.get(actor_id=miner_id)
+    live = live_sectors_read(work.client, miner.address, numbers, size=miner.sector_size, key=work.head.key)
+    promised = precommits_read(work.client, miner.address, numbers, work.head.key)
+    return {*live, *(number for number, one in promised.items() if one is not None)}
 
 
 def leftovers_next(store: Store, *, work: SealingContext) -> list[Planned]:
@@ -202,7 +209,7 @@ def _is_second_copy(finding: StoreFinding) -> bool:
 
 def _removal_refusals(findings: Sequence[StoreFinding], *, now: datetime) -> dict[int, str]:
     """Return by finding why its files stay, whatever the chain says; empty: they may go."""
-    own = OwnStores(findings, now=now)
+    own = OwnStores([one.sector for one in findings], now=now)
     named = Miner.objects.filter(actor_id__in={one.miner_id for one in findings})
     miners = set(named.values_list("actor_id", "tenant_id"))
     return {one.pk: _removal_refusal(one, own, miners) for one in findings}
@@ -303,7 +310,7 @@ def removals_withdraw(orders: Collection[WorkerCommand], *, now: datetime) -> se
         return set()
     rows = StoreFinding.objects.filter(uuid__in=[*by_finding], state=FindingState.REMOVING)
     copies = [one for one in findings_locked(rows.values_list("pk", flat=True)) if _is_second_copy(one)]
-    own, withdrawn = OwnStores(copies, now=now), set()
+    own, withdrawn = OwnStores([one.sector for one in copies], now=now), set()
     for finding in copies:
         if finding.sector is None or not (fault := own.fault(finding.sector)):
             continue

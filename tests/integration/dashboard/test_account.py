@@ -384,6 +384,7 @@ def test_an_auditor_reads_every_page_and_changes_nothing():
         "store-adopt",
         "store-check",
         "store-leftovers",
+        "host-leftovers",
         "store-redeclare",
         "store-scan",
         "store-forget",

@@ -23,6 +23,7 @@ OBJECTS = (
     "store-adopt",
     "store-check",
     "store-leftovers",
+    "host-leftovers",
     "store-redeclare",
     "store-scan",
     "store-forget",

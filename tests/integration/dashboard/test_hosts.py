@@ -115,6 +115,7 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         "sealing store, 3 sectors; weight 2, only f01000",
         "is its disk mounted?",
         "5: 90 GiB free, 16 GiB for each",
+        "Sectors of 32GiB at once",
     ):
         assert words in text, words
 

@@ -37,7 +37,9 @@ def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     for place in ("apps.api.v1.store_scans", "apps.dashboard.pages.storage.scans"):
         monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
     monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
-    monkeypatch.setattr(store_findings, "precommits_read", lambda *_: {})
+    monkeypatch.setattr(
+        store_findings, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
+    )
 
 
 def found(farm: Farm) -> dict[str, dict[str, Any]]:

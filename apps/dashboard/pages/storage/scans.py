@@ -281,7 +281,13 @@ def _review(
         page_key="",
         data=PageData(viewer),
         status=422 if wrong and request.method == "POST" else 200,
-        store=store,
+        places=_("Storage"),
+        place=store.name,
+        back=reverse("store", args=[store.uuid]),
+        verdict=say(
+            "A host removes them from {name} alone. Sectors on chain stay, except second copies whose own "
+            "copy was checked and is good; so does what is being sealed. Nothing brings removed files back."
+        ).format(name=store.name),
         wrong=wrong,
         accepted=count,
         heading=say("Remove {leftovers}").format(leftovers=plural(count, "leftover"))

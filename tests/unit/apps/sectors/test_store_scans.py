@@ -128,7 +128,12 @@ def work(
 ) -> Any:
     """What asks the chain, which has these."""
     monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: dict.fromkeys(live))
-    monkeypatch.setattr(store_findings, "precommits_read", lambda *_: dict.fromkeys(precommitted))
+    promised = set(precommitted)
+    monkeypatch.setattr(
+        store_findings,
+        "precommits_read",
+        lambda _client, _miner, numbers, _key: {one: True if one in promised else None for one in numbers},
+    )
     return SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
 
 

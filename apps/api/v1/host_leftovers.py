@@ -1,0 +1,125 @@
+"""Leftovers in hosts' sealing folders over REST: what lies there without a job, and its removal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.urls import path
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
+from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.views import PoolView
+from apps.sectors.host_selectors import worker_get
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.sealing_leftovers import (
+    sealing_leftovers,
+    sealing_leftovers_plan,
+    sealing_leftovers_remove,
+)
+from poolsite.wire.hosts import LEFTOVERS_MAX
+
+if TYPE_CHECKING:
+    from apps.sectors.services.sealing_leftovers import Leftover
+
+
+class LeftoverOutput(serializers.Serializer[Any]):
+    """A sector in a sealing folder that no job of its host knows."""
+
+    id = serializers.CharField()
+    miner_id = serializers.IntegerField()
+    number = serializers.IntegerField()
+    folder = serializers.CharField()
+    bytes = serializers.IntegerField()
+    sector = serializers.UUIDField(allow_null=True)
+    removing = serializers.BooleanField(help_text="the host was told to remove it")
+    error = serializers.CharField(allow_blank=True, help_text="why it could not be removed last")
+
+
+class LeftoverList(serializers.Serializer[Any]):
+    """What a host has told of, the largest first."""
+
+    results = LeftoverOutput(many=True)
+
+
+class LeftoverPlanned(LeftoverOutput):
+    """A leftover, and why it stays; empty: it goes."""
+
+    refusal = serializers.CharField(allow_blank=True)
+
+
+class LeftoverPlannedList(serializers.Serializer[Any]):
+    """What is done with each."""
+
+    results = LeftoverPlanned(many=True)
+
+
+class LeftoverRemoveInput(InputSerializer):
+    """Which leftovers, and why they go."""
+
+    leftovers = serializers.ListField(
+        child=serializers.CharField(max_length=5_000), min_length=1, max_length=LEFTOVERS_MAX
+    )
+    reason = serializers.CharField(max_length=500, required=False, allow_blank=True, default="")
+
+
+def leftover_body(one: Leftover) -> dict[str, Any]:
+    """Write one leftover."""
+    return {
+        "id": one.id,
+        "miner_id": one.miner_id,
+        "number": one.number,
+        "folder": one.folder,
+        "bytes": one.size,
+        "sector": None if one.sector is None else str(one.sector.uuid),
+        "removing": one.is_ordered,
+        "error": one.error,
+    }
+
+
+class HostLeftoversView(PoolView):
+    """`/workers/{id}/leftovers`: what lies in a host's sealing folders without a job."""
+
+    filters = ()
+
+    @extend_schema(operation_id="v1_workers_leftovers_list", responses=LeftoverList)
+    def get(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """List it."""
+        found = sealing_leftovers(worker_get(self.principal, uuid))
+        return Response({"results": [leftover_body(one) for one in found]})
+
+
+class HostLeftoversRemoveView(PoolView):
+    """`/workers/{id}/leftovers:remove`: they go, for good."""
+
+    whole_methods = ("POST",)
+    confirmed_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"POST": "sign"}
+    write_parameters = PARAMETERS
+    asks_network = True
+
+    @extend_schema(request=LeftoverRemoveInput, responses=LeftoverPlannedList, parameters=[DRY_RUN])
+    def post(self, request: Request, uuid: str) -> Response:
+        """Order the host to remove them; those that stay are named, as what the chain has."""
+        body = LeftoverRemoveInput(data=request.data)
+        body.is_valid(raise_exception=True)
+        given, worker = body.validated_data, worker_get(self.principal, uuid)
+        ids, work = given["leftovers"], sealing_context_now()
+        if is_dry_run(request):
+            plan = sealing_leftovers_plan(worker, ids, work=work)
+        else:
+            plan = sealing_leftovers_remove(worker, ids, by=self.principal, work=work, reason=given["reason"])
+        return Response({"results": [leftover_body(one.leftover) | {"refusal": one.refusal} for one in plan]})
+
+
+urlpatterns = [
+    path("workers/<str:uuid>/leftovers", HostLeftoversView.as_view(), name="v1-worker-leftovers"),
+    path(
+        "workers/<str:uuid>/leftovers:remove",
+        HostLeftoversRemoveView.as_view(),
+        name="v1-worker-leftovers-remove",
+    ),
+]

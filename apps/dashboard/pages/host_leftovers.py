@@ -1,0 +1,154 @@
+"""Leftovers in a host's sealing folders: listed on its page, removed by their typed number."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import path, reverse
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+
+from apps.core.errors import BadValue, DomainError
+from apps.core.formatting import plural
+from apps.dashboard.confirm_page import is_confirm_submitted
+from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.labels import StateLabel
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.rows import bytes_text
+from apps.dashboard.reauthentication import reauthenticate_first
+from apps.dashboard.sessions import sign_in_required
+from apps.sectors.host_selectors import worker_get
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.sealing_leftovers import (
+    PlannedLeftover,
+    sealing_leftovers,
+    sealing_leftovers_plan,
+    sealing_leftovers_remove,
+)
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from apps.sectors.host_models import Worker
+    from apps.sectors.services.sealing_leftovers import Leftover
+    from apps.users.principals import Principal
+
+FOUND: Final = StateLabel("warn", _("found"))
+ORDERED: Final = StateLabel("run", _("being removed"))
+FAILED: Final = StateLabel("bad", _("not removed"))
+
+
+def leftover_row(one: Leftover, *, refusal: str = "") -> dict[str, object]:
+    """Lay out one leftover."""
+    sector = one.sector
+    text = (
+        say("in {folder}; no row of the pool")
+        if sector is None
+        else say("in {folder}; no job of the host has it")
+    )
+    return {
+        "name": one.name if sector is None else f"{sector.miner} / {sector.number}",
+        "href": "" if sector is None else reverse("sector", args=[sector.uuid]),
+        "text": text.format(folder=one.folder),
+        "bytes": bytes_text(one.size),
+        "label": ORDERED if one.is_ordered else FAILED if one.error else FOUND,
+        "error": one.error,
+        "refusal": refusal,
+    }
+
+
+def leftovers_card(worker: Worker) -> dict[str, object]:
+    """Lay out what a host has told of."""
+    found = sealing_leftovers(worker)
+    return {
+        "rows": [leftover_row(one) for one in found],
+        "bytes": bytes_text(sum(one.size for one in found)),
+        "may_remove": any(not one.is_ordered for one in found),
+    }
+
+
+class SealingLeftoversForm(PageForm):
+    """Which leftovers; how many were shown; what was typed."""
+
+    id = Ticks()
+    reason = Text()
+    count = Whole()
+    confirm = Text()
+
+
+@sign_in_required
+def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
+    """Show what gets free; order the host to remove it after the second click."""
+    if not viewer.may("sign"):
+        raise Http404
+    worker, form = worker_get(viewer, str(key)), SealingLeftoversForm(request.POST or request.GET)
+    if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
+        return held
+    plan: list[PlannedLeftover] = []
+    wrong = "" if form.is_valid() else str(form.why)
+    try:
+        if not wrong:
+            given, work = form.cleaned_data, sealing_context_now()
+            if is_confirm_submitted(request):
+                if given["confirm"].strip().lower() != say("remove {count}").format(count=given["count"]):
+                    raise BadValue(
+                        say('type "remove {count}" to confirm').format(count=given["count"]), field="confirm"
+                    )
+                sealing_leftovers_remove(
+                    worker,
+                    list(given["id"]),
+                    by=viewer,
+                    work=work,
+                    reason=given["reason"][:500],
+                    count=given["count"],
+                )
+                return redirect("host", key)
+            plan = sealing_leftovers_plan(worker, list(given["id"]) or None, work=work)
+    except DomainError as refusal:
+        wrong = refusal.reason
+    return _review(request, viewer, worker, form, plan, wrong=wrong)
+
+
+def _review(
+    request: HttpRequest,
+    viewer: Principal,
+    worker: Worker,
+    form: SealingLeftoversForm,
+    plan: list[PlannedLeftover],
+    *,
+    wrong: str,
+) -> HttpResponse:
+    accepted = [one.leftover for one in plan if not one.refusal]
+    title = _("Remove leftovers")
+    return page_render(
+        request,
+        "storage/leftovers.html",
+        title=title,
+        section="hosts",
+        page_key="",
+        data=PageData(viewer),
+        status=422 if wrong and request.method == "POST" else 200,
+        places=_("Hosts"),
+        place=worker.name,
+        back=reverse("host", args=[worker.uuid]),
+        verdict=say(
+            "{host} removes them from its sealing folders alone. What is being sealed, what the chain has "
+            "and the last good copy of a proven sector stay. Nothing brings removed files back."
+        ).format(host=worker.name),
+        wrong=wrong,
+        accepted=len(accepted),
+        heading=say("Remove {leftovers}").format(leftovers=plural(len(accepted), "leftover"))
+        if accepted
+        else title,
+        phrase=say("remove {count}").format(count=len(accepted)),
+        bytes=bytes_text(sum(one.size for one in accepted)),
+        ids=[one.id for one in accepted],
+        reason=form.data.get("reason", "")[:500],
+        rows=[leftover_row(one.leftover, refusal=one.refusal) for one in plan],
+    )
+
+
+urlpatterns: Final = [path("hosts/<uuid:key>/leftovers/", leftovers, name="host-leftovers")]

@@ -1,0 +1,72 @@
+"""How many sectors of a size a host can seal at once: what each bound divides, and which of them binds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS
+from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+BEGINS: tuple[str, ...] = ("sealer", "niporep")
+"""Plans of threads that begin sectors."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """One bound: so many sectors at once, as `have` is divided by `each`."""
+
+    by: str
+    """`disk`, `memory`, `cores`, `threads`, `settings`."""
+    count: int
+    have: int
+    """Bytes, cores, threads or sectors."""
+    each: int
+    """What one takes of that; of cores: how many sectors one core labels side by side."""
+
+
+def parallel_plan(
+    hardware: Mapping[str, Any], settings: Mapping[str, str], *, sector_bytes: int
+) -> tuple[Bound, ...]:
+    """Return a host's bounds for sectors of a size, the tightest first; none while it has told nothing.
+
+    `settings` are those that it obeys, by key.  Memory and cores bound those that are labelled at once by
+    our own kernels, the others those that are under way.
+    """
+    room, memory = int(settings.get("sector_room_bytes") or 0), int(hardware.get("ram_bytes") or 0)
+    cpus = int(hardware.get("cpus") or 0)
+    if not (room and memory and cpus and sector_bytes):
+        return ()
+    totals = _sealing_disks(hardware, settings)
+    bounds = [
+        Bound("disk", sum(total // room for total in totals), sum(totals), room),
+        Bound(
+            "memory",
+            memory_for_slots(memory) // labelling_bytes(sector_bytes),
+            memory_for_slots(memory),
+            labelling_bytes(sector_bytes),
+        ),
+        Bound("cores", cpus * LANES, cpus, LANES),
+    ]
+    if threads := _of_threads(settings, PLAN):
+        begin = sum(plan in BEGINS for plan in threads)
+        bounds.append(Bound("threads", begin, begin, 1))
+    if most := int(settings.get("sectors_max") or 0):
+        bounds.append(Bound("settings", most, most, 1))
+    return tuple(sorted(bounds, key=lambda one: one.count))
+
+
+def _of_threads(settings: Mapping[str, str], name: str) -> list[str]:
+    """Return a setting of each sealing thread."""
+    return [value for key, value in settings.items() if key.startswith(THREADS) and key.endswith(f".{name}")]
+
+
+def _sealing_disks(hardware: Mapping[str, Any], settings: Mapping[str, str]) -> list[int]:
+    """Return the sizes of the disks on which a host seals; folders on one disk count once."""
+    folders = {*_of_threads(settings, LOCATION)}
+    disks = [one for one in hardware.get("disks") or () if one.get("sealing") or one["folder"] in folders]
+    found = {(one["total_bytes"], one["free_bytes"]): int(one["total_bytes"]) for one in disks}
+    return list(found.values()) or [int(hardware.get("disk_total_bytes") or 0)]

@@ -1,0 +1,20 @@
+"""What sealing takes of a machine: sums that a host checks its slots by and the console plans with."""
+
+from __future__ import annotations
+
+from typing import Final
+
+MEMORY_SHARE: Final = 0.9
+"""Of a machine's memory, what slots may be proposed for: the rest is for the system and mapped files."""
+LANES: Final = 16
+"""Sectors that one core labels side by side at most."""
+
+
+def labelling_bytes(sector_bytes: int) -> int:
+    """Return the memory that a sector takes while it is labelled: two layers."""
+    return 2 * sector_bytes
+
+
+def memory_for_slots(ram_bytes: int) -> int:
+    """Return the part of a machine's memory that slots may take."""
+    return int(ram_bytes * MEMORY_SHARE)
