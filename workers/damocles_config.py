@@ -39,6 +39,8 @@ LIMITS: Final = ("limitation", "limit", "ext_locks", "static_tree_d")
 """Tables of `processors` that are no stage's."""
 SEALS: Final = ("sealer", "niporep")
 """Plans that begin new sectors."""
+TAKES: Final = ("enable_deals", "disable_cc")
+"""Rules of `sealing` by which together nothing would begin."""
 WORKER_HERE: Final = {
     "rpc_server": "the console asks nothing of a host, hosts ask the console",
     "ping_interval": "the console says how often a host calls",
@@ -130,7 +132,7 @@ class _Reader(FileChecks):
         if len(sizes) == 1:
             self.file.sector_size = sizes[0]
         rules = self.rules(table, ("sealing",), of="[sealing]")
-        self.takes_any(("sealing",), rules)
+        self.takes_any(("sealing", *[one for one in TAKES if one in table][-1:]), rules)
         self.file.rules = {SEALING + name: value for name, value in rules.items()}
 
     def takes_any(self, path: Path, rules: dict[str, str]) -> None:
@@ -213,7 +215,7 @@ class _Reader(FileChecks):
             self.location(path, one, number)
             plans.append(plan)
             host = {key.removeprefix(SEALING): value for key, value in self.file.rules.items()}
-            self.takes_any((*path, "sealing"), host | rules)
+            self.takes_any((*path, "sealing", *[one for one in TAKES if one in own][-1:]), host | rules)
             rules |= {PLAN: plan, LOCATION: self.file.locations[-1].path}
             self.file.thread_rules |= {thread_key(number, name): value for name, value in rules.items()}
         if not plans:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
-from apps.sectors.onchain import partitions_of
+from apps.sectors.onchain import partitions_of, sector_rows_read
 from poolsite.filecoin.actors.miner_proving import PartitionSectors, TerminateSectorsParams
 from poolsite.filecoin.actors.miner_sectors import (
     ExpirationExtension2,
     ExtendSectorExpiration2Params,
     SectorClaim,
 )
-from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield_to_json
+from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of
 from poolsite.filecoin.cids import cid_from_json
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.deadlines import deadline_from_json, deadline_info
@@ -105,8 +105,7 @@ def live_sectors_read(
     One is left out only where the node says so, as its files may go then.  Raises NodeRefused,
     NodeUnavailable.
     """
-    rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
-    infos = {int(row["SectorNumber"]): row for row in rows}
+    infos = sector_rows_read(client, address, numbers, key)
     places = partitions_of(client, address, sorted(infos), key, is_whole=True)
     states = _partitions_read(client, address, {deadline for deadline, _ in places.values()}, key=key)
     found: dict[int, LiveSector] = {}

@@ -43,6 +43,10 @@ class OnPreCommit:
     seal_proof: int
 
 
+NOT_THERE: Final = re.compile(r"can't find sector \d+")
+"""Words by which StateMinerSectors refuses a question that names a sector which is not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class OnSector:
     """A sector that the chain knows as proven."""
@@ -91,9 +95,26 @@ def sectors_read(
 def sectors_proven_read(
     client: ChainClient, address: str, numbers: Sequence[int], key: str
 ) -> dict[int, OnSector]:
-    """Return those of these numbers that the chain has proven, asked for in one question."""
-    rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
-    return {int(row["SectorNumber"]): _sector(row) for row in rows}
+    """Return those of these numbers that the chain has proven, asked for in one question where it has all."""
+    rows = sector_rows_read(client, address, numbers, key)
+    return {number: _sector(row) for number, row in rows.items()}
+
+
+def sector_rows_read(
+    client: ChainClient, address: str, numbers: Sequence[int], key: str
+) -> dict[int, dict[str, Any]]:
+    """Return the node's rows of those of these numbers that the chain has proven.
+
+    A node refuses the whole question for one number that is not there: then each is asked for.
+    """
+    try:
+        rows = client.state_miner_sectors(address, bitfield_to_json(bitfield_of(numbers)), key)
+    except NodeRefused as refusal:
+        if NOT_THERE.search(refusal.reason) is None:
+            raise
+        each = _rows_read(client, "StateSectorGetInfo", address, numbers, key)
+        return {number: row for number, row in each.items() if row is not None}
+    return {int(row["SectorNumber"]): row for row in rows}
 
 
 def _sector(row: dict[str, Any]) -> OnSector:

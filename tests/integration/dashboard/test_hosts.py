@@ -91,6 +91,8 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         hardware={
             "cpus": 8,
             "disk_free_bytes": 90 << 30,
+            "disk_total_bytes": 200 << 30,
+            "ram_bytes": 256 << 30,
             "numa_nodes": 2,
             "gpus": ["H200"],
             "disks": [
@@ -115,7 +117,9 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         "sealing store, 3 sectors; weight 2, only f01000",
         "is its disk mounted?",
         "5: 90 GiB free, 16 GiB for each",
-        "Sectors of 32GiB at once",
+        "Sectors of 2KiB at once",
+        "0, as by disk 0: ",
+        "by cores 128 labelled at once: 8 × 16 on a core",
     ):
         assert words in text, words
 

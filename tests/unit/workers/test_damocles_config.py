@@ -224,7 +224,7 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         ("[sealing]\nallowed_sizes = ['3GiB']", "line 2: .*write sizes of 2KiB"),
         (
             "[sealing]\nenable_deals = false\n[[sealing_thread]]\nlocation = '/a'\nsealing.disable_cc = true",
-            "line 3: sealing_thread.sealing takes no sector at all: let enable_deals be true",
+            "line 5: sealing_thread.sealing.disable_cc takes no sector at all: let enable_deals be true",
         ),
         ("[sealing]\nseal_interval = 30", 'line 2: .* is 30: write a time, as "30s"'),
         ("[sealing]\nenable_deals = 'yes'", "line 2: .*write true or false"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -11,13 +12,14 @@ from apps.messages.models import Message
 from apps.messages.states import MessageState
 from apps.sectors import tasks
 from apps.sectors.models import Batch, Sector
-from apps.sectors.onchain import precommits_read
+from apps.sectors.onchain import precommits_read, sectors_proven_read
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.advance import SectorsInProgress, precommits_check
 from apps.sectors.services.batch_messages import batch_push, batches_watch
 from apps.sectors.services.batches import batches_close
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchKind, BatchState
+from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
@@ -205,3 +207,23 @@ def test_a_miner_of_whom_the_node_says_nothing_stops_no_other(monkeypatch: pytes
     tasks.sectors_advance(height=200, key="")
 
     assert (state_of(stuck), state_of(goes)) == ("PRECOMMIT_LANDED", "TICKET_ASSIGNED")
+
+
+def test_a_number_that_is_not_there_does_not_hide_those_that_are() -> None:
+    """As lotus answers: golden_rpc.json, StateMinerSectors with a filter."""
+    sealed = {"SealedCID": {"/": str(commr_cid(DIGEST))}}
+    row = {"SectorNumber": 7, "Activation": 1, "Expiration": 9, "InitialPledge": "5", **sealed}
+    refused = NodeRefused(1, "failed to load sectors: can't find sector 8")
+
+    def whole(*_: object) -> None:
+        raise refused
+
+    def each(calls: list[Any]) -> list[Any]:
+        return [row if number == 7 else None for _, (_, number, _) in calls]
+
+    chain = cast("Any", SimpleNamespace(state_miner_sectors=whole, call_many=each))
+    assert set(sectors_proven_read(chain, "f01000", [7, 8], "key")) == {7}
+
+    refused = NodeRefused(1, "block not found")
+    with pytest.raises(NodeRefused):
+        sectors_proven_read(chain, "f01000", [7, 8], "key")
