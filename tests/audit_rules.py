@@ -63,7 +63,7 @@ NUMBERS: Final = frozenset(
     {
         *("actor_version", "code", "count", "height", "id", "messages_of_from_tenant", "method", "nonce"),
         *("number", "partitions", "sectorid", "sectors", "tokens_kept", "tokens_revoked", "type", "version"),
-        "weight",
+        *("bytes", "commit", "precommit", "priority", "token", "weight"),
     }
 )
 """Names that are their own unit, or have none."""

@@ -27,6 +27,8 @@ from apps.chain.link import NodeLink
 from apps.core import clock
 from apps.core.redis_clients import client_for
 from apps.gateway.hub_client import requests_send
+from tests.audit_routes import HELD
+from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
 from tests.notes import notes_write
 from tests.schedule import Schedule, place
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from pytest_django import DjangoDbBlocker
 
 ADDRESS = "POOLSITE_TEST_PGHOST"
+SITE = Path(__file__).resolve().parents[1]
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """The hundreds of processes that tests start compile our sources once, and not each anew: 3 s of a core."""
@@ -97,6 +100,14 @@ def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
     """
     path = Path(argument.partition("::")[0]).absolute()
     return tuple((folder.is_file(), folder.name) for folder in (*reversed(path.parents), path))
+
+
+@pytest.fixture(autouse=True)
+def _audit_lines(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Hold the lines of the tests that drive routes to what a line must say."""
+    is_held = request.path.relative_to(SITE).as_posix() in HELD
+    with CheckedLines() if is_held else contextlib.nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session")
