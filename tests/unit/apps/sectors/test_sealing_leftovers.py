@@ -95,7 +95,7 @@ def test_what_nobody_knows_is_removed_with_approval_and_acknowledged(monkeypatch
     assert sealing_leftovers(worker) == []
 
 
-def test_what_the_host_could_not_remove_says_why_and_can_be_asked_for_again(
+def test_what_a_host_could_not_remove_can_be_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     worker, asked = host(), work(monkeypatch)
