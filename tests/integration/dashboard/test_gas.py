@@ -459,7 +459,13 @@ class TestQueue:
         assert pool.row("one").state == MessageState.FILLED
 
     def test_nothing_is_changed_by_looking(self, pool):
-        assert signed_in("ann").get(reverse("messages-bulk", args=["mark-bad"])).status_code == 405
+        flying(pool, "one")
+        asked = {"all": "1", "state": "open", "confirmed": "1"}
+
+        answer = signed_in("ann").get(reverse("messages-bulk", args=["mark-bad"]), asked)
+
+        assert "Mark as failed: 1 message" in text_of(answer)
+        assert pool.row("one").state == MessageState.FILLED
 
     def test_an_unknown_action_is_absent(self, pool):
         assert signed_in("ann").post(reverse("messages-bulk", args=["explode"])).status_code == 404
