@@ -2,7 +2,8 @@
 
 A field's name is its name on the wire.  Bytes are base64, tuples are arrays, enums are their values;
 a field with a default may be left out.  What is not understood is refused by field and reason, so
-that two versions that do not fit notice it at the first request and not in the middle of a sector.
+that two versions that do not fit notice it at the first request and not in the middle of a sector.  A worker
+alone takes no notice of what a newer console's answer to a heartbeat tells more: its leases hang on it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Meta, Struct, ValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 WIRE_VERSION = 1
 """Raised when a field changes its meaning; a new field with a default does not raise it."""
@@ -38,6 +39,7 @@ T = TypeVar("T")
 WHERE: Final = re.compile(r" - at (?:`key` in )?`\$([^`]*)`\Z")
 """How msgspec ends what it says of a value inside."""
 
+UNKNOWN_FIELD: Final = "unknown field"
 STEP: Final = re.compile(r"\.(\w+)|\[(\d+|\.\.\.)\]")
 """One step of the way there: a field's name, an index, or `...` for any key of a mapping."""
 
@@ -70,14 +72,35 @@ def document_encode(value: Document) -> dict[str, Any]:
     return {VERSION_FIELD: WIRE_VERSION, **msgspec.to_builtins(value)}
 
 
-def document_decode(kind: type[T], data: object) -> T:
-    """Read a versioned JSON object.  Raises BadWire naming the field."""
+def document_decode(kind: type[T], data: object, *, ignores_unknown: bool = False) -> T:
+    """Read a versioned JSON object.  Raises BadWire naming the field.
+
+    `ignores_unknown`: of members that `kind` does not have no notice is taken, as a newer sender has more.
+    """
     if not isinstance(data, dict):
         raise BadWire("", "must be an object")
     version = data.get(VERSION_FIELD)
     if version != WIRE_VERSION or isinstance(version, bool):
         raise BadWire(VERSION_FIELD, f"must be {WIRE_VERSION}")
-    return decode(kind, {key: item for key, item in data.items() if key != VERSION_FIELD})
+    document = {key: item for key, item in data.items() if key != VERSION_FIELD}
+    while True:
+        try:
+            return decode(kind, document)
+        except BadWire as error:
+            rest = _without(document, error.field.split(".")) if error.reason == UNKNOWN_FIELD else document
+            if not ignores_unknown or rest == document:
+                raise
+            document = rest
+
+
+def _without(data: Any, path: Sequence[str]) -> Any:
+    """Return a copy of a JSON value that lacks the member at this path."""
+    name, *rest = path
+    if isinstance(data, list):
+        return [_without(item, rest) if str(at) == name else item for at, item in enumerate(data)]
+    if rest:
+        return {key: _without(item, rest) if key == name else item for key, item in data.items()}
+    return {key: item for key, item in data.items() if key != name}
 
 
 def decode(kind: type[T], data: object, *, hook: Callable[[type, Any], Any] | None = None) -> T:
@@ -131,7 +154,7 @@ def _is_good(kind: Any, data: Any) -> bool:
 def _reason(kind: Any, data: Any, said: str) -> tuple[str, str]:
     """Return the member that is meant, if it is one of the value's, and what is wrong with it."""
     if said.startswith("Object "):
-        return said.split("`")[1], "missing" if "missing" in said else "unknown field"
+        return said.split("`")[1], "missing" if "missing" in said else UNKNOWN_FIELD
     if said.startswith("Invalid enum value"):
         return "", f"must be one of {', '.join(str(member.value) for member in kind)}"
     if "matching regex" in said:

@@ -97,8 +97,9 @@ class Console:
         return self._ask("/api/v1/workers/register", register, Registered)
 
     def heartbeat(self, worker_id: str, heartbeat: Heartbeat) -> HeartbeatAnswer:
-        """Renew all leases at once."""
-        return self._ask(f"/api/v1/workers/{worker_id}/heartbeat", heartbeat, HeartbeatAnswer)
+        """Renew all leases at once; a newer console may tell more than this worker knows of."""
+        path = f"/api/v1/workers/{worker_id}/heartbeat"
+        return self._ask(path, heartbeat, HeartbeatAnswer, ignores_unknown=True)
 
     def claim(self, claim: Claim) -> Claimed:
         """Claim work."""
@@ -188,9 +189,9 @@ class Console:
                 raise ConsoleAway(f"the upload for job {job_id} broke off: {type(error).__name__}") from None
         _read(answer)
 
-    def _ask(self, path: str, body: Any, kind: type[T]) -> T:
+    def _ask(self, path: str, body: Any, kind: type[T], *, ignores_unknown: bool = False) -> T:
         try:
-            return document_decode(kind, self._post(path, body))
+            return document_decode(kind, self._post(path, body), ignores_unknown=ignores_unknown)
         except BadWire as error:
             raise ConsoleAway(f"the console's answer is not understood: {error}") from None
 

@@ -194,6 +194,23 @@ def test_a_bad_field_is_named_with_the_reason(change: dict[str, Any], field: str
     assert (caught.value.field, caught.value.reason) == (field, reason)
 
 
+def test_a_worker_takes_no_notice_of_what_a_newer_console_tells_more() -> None:
+    answer = HeartbeatAnswer(commands=(Command(id="1", op=Operation.PAUSE),))
+    told: dict[str, Any] = document_encode(answer)
+    newer = told | {"colour": "red", "shapes": {"a.b": [1]}}
+    newer["commands"] = [told["commands"][0] | {"mood": 1}]
+
+    assert document_decode(HeartbeatAnswer, newer, ignores_unknown=True) == answer
+    with pytest.raises(BadWire, match="unknown field"):
+        document_decode(HeartbeatAnswer, newer)
+    with pytest.raises(BadWire, match=r"commands\.0\.op: must be one of"):
+        document_decode(
+            HeartbeatAnswer,
+            newer | {"commands": [told["commands"][0] | {"op": "sing"}]},
+            ignores_unknown=True,
+        )
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 5])
 def test_a_document_must_be_an_object(document: object) -> None:
     with pytest.raises(BadWire, match="must be an object"):
