@@ -55,7 +55,8 @@ DOES: Final = frozenset(
         *("sector.numbers-import", "sector.numbers-reserve", "sector.rebuild", "sector.record-import"),
         *("sector.remove-files", "sector.snap-up", "sector.unsealed-remove", "store.check", "store.move"),
         *("store.redeclare", "store.remove_leftovers", "store.scan", "token.join", "token.revoke"),
-        *("worker.pings-forget", "worker.register", "worker.retire_drained"),
+        *("piece.unseal-retry", "worker.pings-forget", "worker.register", "worker.remove_leftovers"),
+        "worker.retire_drained",
     }
 )
 """An act that changes no value of a setting; what it did is told by its object's own rows."""

@@ -103,10 +103,13 @@ def updating(sector: Path) -> Callable[[], Statement]:
     source = PieceSource(str(folder / "piece"), len(DATA), len(DATA))
     pieces = pieces_stage((source,), folder / "staged", sector=record.size)
     name = record_parameters(record).name
-    paths = [str(folder / "sealed"), str(folder / "cache"), str(sector / "sealed"), str(sector / "cache")]
-    made = snap_encode.run(SnapEncodeTask(name, *paths, str(folder / "staged"), pieces))
+    new, new_cache = str(folder / "sealed"), str(folder / "cache")
+    old, old_cache = str(sector / "sealed"), str(sector / "cache")
+    made = snap_encode.run(
+        SnapEncodeTask(name, new, new_cache, old, old_cache, str(folder / "staged"), pieces)
+    )
     commitments = (record.comm_r, made.comm_r_new, made.comm_d_new)
-    task = SnapProveTask(name, *paths, *commitments)
+    task = SnapProveTask(name, new, new_cache, old, old_cache, *commitments)
 
     def prove() -> Statement:
         proof = base64.b64encode(snap_prove.run(task).proof).decode()

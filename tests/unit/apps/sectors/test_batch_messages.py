@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -52,9 +53,10 @@ def test_landed_batches_cost_no_question_each() -> None:
 
 
 def test_what_landed_long_ago_has_none_of_its_sectors_read() -> None:
-    of, old = factories.miner(), {"state": BatchState.LANDED, "landed_height": 10}
+    of = factories.miner()
+    old: dict[str, Any] = {"state": BatchState.LANDED, "landed_height": 10}
     first, second = factories.batch(of, **old), factories.batch(of, "commit", **old)
-    both = {"precommit_batch": first, "commit_batch": second}
+    both: dict[str, Any] = {"precommit_batch": first, "commit_batch": second}
     for _ in range(40):
         factories.sector(of, state="PROVING", deadline=0, partition=0, **both)
     with CaptureQueriesContext(connection) as seen:

@@ -21,6 +21,7 @@ from workers.processors.pool import ProcessorPool
 from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
 from workers.prover import main
 from workers.prover.main import STAGES, WINDOW_NICENESS, specs_of
+from workers.prover.winning_first import WinningFirst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +85,7 @@ def test_a_win_is_asked_for_with_the_form_and_epoch_that_the_console_told(
     monkeypatch.setattr(main, "compute_proof", lambda _request, *, prove, **_: prove(task))
     stores: Any = SimpleNamespace(miners=set)
     line = main._gateway(
-        config(tmp_path), leases=leases, pool=pool, stores=stores, gate=main.WinningFirst(tmp_path / "gate")
+        config(tmp_path), leases=leases, pool=pool, stores=stores, gate=WinningFirst(tmp_path / "gate")
     )
 
     line.compute(1000, {})
