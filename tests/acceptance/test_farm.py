@@ -82,6 +82,8 @@ def test_no_trouble_of_a_farm_loses_or_doubles_a_sector(tmp_path: Path) -> None:
             assert all(row["error"] for row in found if not row["active"]), "a sector waits without a reason"
             assert {sector_name(row) for row in found if row["state"] == "PROVING"} == stored(pool)
         active = {row["number"] for row in found if row["active"]}
+        # A machine with too much work misses a window, and the next one brings the sector back.
+        pool.wait_active(miner, active, within_s=SETTLED_S)
         whole_history_require(pool.chain, miner=miner, numbers=active)
 
 
