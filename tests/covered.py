@@ -96,7 +96,7 @@ class MarkedLoader(SourceFileLoader):
         return compile(marked(tree), self.path, "exec", dont_inherit=True)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Give it its list first."""
+        """Run a module after its list of marks was put among its names."""
         code = self.get_code(module.__name__)
         module.__dict__[NAME] = BEGUN[self.path]
         exec(code, module.__dict__)

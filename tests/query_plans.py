@@ -144,7 +144,7 @@ class Watched:
 
 @contextmanager
 def plans_watched(*tables: str) -> Iterator[Watched]:
-    """Take the plans of all statements in here."""
+    """Watch the plans of all statements of the block: which read one of these tables from end to end."""
     watched = Watched(tables)
     with connection.execute_wrapper(watched):
         yield watched

@@ -127,7 +127,7 @@ class RealNode(Chain):
 
 
 class Hurry:
-    """Lets epochs pass quickly between the windows of these deadlines, and slowly in them."""
+    """Set the chain's pace: quick between the windows of these deadlines, slow in them."""
 
     def __init__(self, node: RealNode, miner: str, *deadlines: int) -> None:
         self.node, self.miner, self.deadlines = node, miner, deadlines

@@ -323,7 +323,7 @@ class Agent:
             self.places.root(job.id, job.inputs)
 
     def _return(self, job: HeldJob, error: NoThread) -> None:
-        """Give a sector back of which nothing is made: the rules changed since it was claimed."""
+        """Release a sector of which nothing is made yet: the rules changed since it was claimed."""
         try:
             self.console.release(job.id, Release(token=job.token, reason=str(error)))
         except ConsoleAway as away:
