@@ -23,8 +23,8 @@ from tests.integration.dashboard.check_scenes import (
     auto_terminations,
     cutoffs_missed,
     network_is_public,
-    tickets_expiring,
 )
+from tests.integration.dashboard.check_scenes_sealing import tickets_expiring
 from tests.page_client import signed_in, text_of
 
 if TYPE_CHECKING:
