@@ -10,13 +10,10 @@ from django.urls import path, reverse
 from django.utils.translation import gettext as say
 from django.utils.translation import gettext_lazy as _
 
-from apps.core.errors import BadValue, DomainError
-from apps.core.formatting import plural
+from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, Ticks, Whole
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -70,21 +67,12 @@ def leftovers_card(worker: Worker) -> dict[str, object]:
     }
 
 
-class SealingLeftoversForm(PageForm):
-    """Which leftovers; how many were shown; what was typed."""
-
-    id = Ticks()
-    reason = Text()
-    count = Whole()
-    confirm = Text()
-
-
 @sign_in_required
 def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show what gets free; order the host to remove it after the second click."""
     if not viewer.may("sign"):
         raise Http404
-    worker, form = worker_get(viewer, str(key)), SealingLeftoversForm(request.POST or request.GET)
+    worker, form = worker_get(viewer, str(key)), LeftoversForm(request.POST or request.GET)
     if is_confirm_submitted(request) and (held := reauthenticate_first(request, viewer)) is not None:
         return held
     plan: list[PlannedLeftover] = []
@@ -93,10 +81,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
         if not wrong:
             given, work = form.cleaned_data, sealing_context_now()
             if is_confirm_submitted(request):
-                if given["confirm"].strip().lower() != say("remove {count}").format(count=given["count"]):
-                    raise BadValue(
-                        say('type "remove {count}" to confirm').format(count=given["count"]), field="confirm"
-                    )
+                form.confirm_require()
                 sealing_leftovers_remove(
                     worker,
                     list(given["id"]),
@@ -116,21 +101,18 @@ def _review(
     request: HttpRequest,
     viewer: Principal,
     worker: Worker,
-    form: SealingLeftoversForm,
+    form: LeftoversForm,
     plan: list[PlannedLeftover],
     *,
     wrong: str,
 ) -> HttpResponse:
-    accepted = [one.leftover for one in plan if not one.refusal]
-    title = _("Remove leftovers")
-    return page_render(
+    return review_render(
         request,
-        "storage/leftovers.html",
-        title=title,
+        viewer,
+        form,
+        sizes={one.leftover.id: one.leftover.size for one in plan if not one.refusal},
+        wrong=wrong,
         section="hosts",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if wrong and request.method == "POST" else 200,
         places=_("Hosts"),
         place=worker.name,
         back=reverse("host", args=[worker.uuid]),
@@ -138,15 +120,6 @@ def _review(
             "{host} removes them from its sealing folders alone. What is being sealed, what the chain has "
             "and the last good copy of a proven sector stay. Nothing brings removed files back."
         ).format(host=worker.name),
-        wrong=wrong,
-        accepted=len(accepted),
-        heading=say("Remove {leftovers}").format(leftovers=plural(len(accepted), "leftover"))
-        if accepted
-        else title,
-        phrase=say("remove {count}").format(count=len(accepted)),
-        bytes=bytes_text(sum(one.size for one in accepted)),
-        ids=[one.id for one in accepted],
-        reason=form.data.get("reason", "")[:500],
         rows=[leftover_row(one.leftover, refusal=one.refusal) for one in plan],
     )
 

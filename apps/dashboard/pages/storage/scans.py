@@ -14,13 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.core import formatting
 from apps.core.clock import now
-from apps.core.errors import BadValue, DomainError
+from apps.core.errors import DomainError
 from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
-from apps.dashboard.forms import PageForm, Text, Ticks, Whole
 from apps.dashboard.labels import StateLabel
-from apps.dashboard.layout import page_render
-from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.leftovers import LeftoversForm, review_render
 from apps.dashboard.pages.storage.rows import bytes_text
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
@@ -219,15 +217,6 @@ def _adopt_text(plan: list[Planned]) -> str:
     return words
 
 
-class LeftoversForm(PageForm):
-    """Which findings; how many were shown; what was typed."""
-
-    id = Ticks()
-    reason = Text()
-    count = Whole()
-    confirm = Text()
-
-
 @sign_in_required
 def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpResponse:
     """Show what gets free; order a host to remove it after the second click."""
@@ -243,10 +232,7 @@ def leftovers(request: HttpRequest, viewer: Principal, key: UUID) -> HttpRespons
             ids, work = list(form.cleaned_data["id"]), sealing_context_now()
             if is_confirm_submitted(request):
                 given = form.cleaned_data
-                if given["confirm"].strip().lower() != say("remove {count}").format(count=given["count"]):
-                    raise BadValue(
-                        say('type "remove {count}" to confirm').format(count=given["count"]), field="confirm"
-                    )
+                form.confirm_require()
                 leftovers_remove(
                     store, uuids=ids, by=viewer, work=work, reason=given["reason"][:500], count=given["count"]
                 )
@@ -272,15 +258,13 @@ def _review(
 ) -> HttpResponse:
     accepted = [one.finding for one in plan if not one.refusal]
     refused = [one for one in plan if one.refusal]
-    count = len(accepted)
-    return page_render(
+    return review_render(
         request,
-        "storage/leftovers.html",
-        title=_("Remove leftovers"),
+        viewer,
+        form,
+        sizes={str(one.uuid): one.size for one in accepted},
+        wrong=wrong,
         section="stores",
-        page_key="",
-        data=PageData(viewer),
-        status=422 if wrong and request.method == "POST" else 200,
         places=_("Storage"),
         place=store.name,
         back=reverse("store", args=[store.uuid]),
@@ -288,15 +272,6 @@ def _review(
             "A host removes them from {name} alone. Sectors on chain stay, except second copies whose own "
             "copy was checked and is good; so does what is being sealed. Nothing brings removed files back."
         ).format(name=store.name),
-        wrong=wrong,
-        accepted=count,
-        heading=say("Remove {leftovers}").format(leftovers=plural(count, "leftover"))
-        if count
-        else _("Remove leftovers"),
-        phrase=say("remove {count}").format(count=count),
-        bytes=bytes_text(sum(one.size for one in accepted)),
-        ids=[str(one.uuid) for one in accepted],
-        reason=form.data.get("reason", "")[:500],
         rows=[finding_row(one) | {"refusal": ""} for one in accepted]
         + [finding_row(one.finding) | {"refusal": one.refusal} for one in refused[:REFUSED_SHOWN]],
     )

@@ -1,0 +1,65 @@
+"""What the removal of leftovers shares, from a store and from sealing folders: form, typed number, review."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext as say
+
+from apps.core.errors import BadValue
+from apps.core.formatting import plural
+from apps.dashboard.forms import PageForm, Text, Ticks, Whole
+from apps.dashboard.layout import page_render
+from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.storage.rows import bytes_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from django.http import HttpRequest, HttpResponse
+
+    from apps.users.principals import Principal
+
+
+class LeftoversForm(PageForm):
+    """Which leftovers; how many were shown; what was typed."""
+
+    id = Ticks()
+    reason = Text()
+    count = Whole()
+    confirm = Text()
+
+    def confirm_require(self) -> None:
+        """Raise BadValue unless it was typed how many go."""
+        count = self.cleaned_data["count"]
+        if self.cleaned_data["confirm"].strip().lower() != say("remove {count}").format(count=count):
+            raise BadValue(say('type "remove {count}" to confirm').format(count=count), field="confirm")
+
+
+def review_render(
+    request: HttpRequest,
+    viewer: Principal,
+    form: LeftoversForm,
+    *,
+    sizes: Mapping[str, int],
+    wrong: str,
+    **shown: Any,
+) -> HttpResponse:
+    """Show what goes, `sizes` by id in bytes, and what stays, and ask for the number to be typed."""
+    count, title = len(sizes), say("Remove leftovers")
+    return page_render(
+        request,
+        "storage/leftovers.html",
+        title=title,
+        page_key="",
+        data=PageData(viewer),
+        status=422 if wrong and request.method == "POST" else 200,
+        wrong=wrong,
+        accepted=count,
+        heading=say("Remove {leftovers}").format(leftovers=plural(count, "leftover")) if count else title,
+        phrase=say("remove {count}").format(count=count),
+        bytes=bytes_text(sum(sizes.values())),
+        ids=list(sizes),
+        reason=form.data.get("reason", "")[:500],
+        **shown,
+    )
