@@ -19,14 +19,15 @@ from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from tests import factories, people
 from tests.acceptance.disturbances import SlowLine
-from tests.acceptance.pool import RunningPool
-from tests.integration.pools import SITE, wait_until
+from tests.integration.pools import wait_until
 from tests.real_chain.node import SLOW_MS, STEP_S, RealNode
+from tests.real_chain.steps import pool_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from apps.blocks.selectors import MiningMiner
+    from tests.acceptance.pool import RunningPool
 
 FUNDS_FIL: Final = 1_000
 
@@ -74,10 +75,7 @@ def pool(node: RealNode, line: NodeLine) -> Iterator[RunningPool]:
     assert os.environ.get(FOLDER_VARIABLE), (
         f"{FOLDER_VARIABLE} must name the folder whose keys the node reads"
     )
-    running = RunningPool(CHAIN_URLS=line.text, POOLSITE_SNARK="groth16", POOLSITE_SECTOR_SIZE="2KiB")
-    converted = SITE / "var" / "parameters-converted"
-    converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
-    (running.var / converted.name).symlink_to(converted)
+    running = pool_on(line.text)
     running.chain = node
     with running:
         yield running

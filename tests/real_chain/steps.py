@@ -6,20 +6,27 @@ import base64
 import subprocess
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from poolsite.filecoin.actors.decode import params_encode
 from tests.acceptance.chain import COMMIT_METHODS, POST_METHOD, PRECOMMIT_METHODS, NodeRefused
+from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE, wait_until
 from tests.real_chain.node import STEP_S, Hurry, RealNode
 
-if TYPE_CHECKING:
-    from tests.acceptance.pool import RunningPool
-
 SECTOR_BYTES: Final = 2 << 10
 DISPUTE_METHOD: Final = 24
+
+
+def pool_on(chain: str, **env: Any) -> RunningPool:
+    """Return a pool with an empty var, not yet started, that makes Groth16 proofs alone on a node's chain."""
+    pool = RunningPool(CHAIN_URLS=chain, POOLSITE_SNARK="groth16", POOLSITE_SECTOR_SIZE="2KiB", **env)
+    converted = SITE / "var" / "parameters-converted"
+    converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
+    (pool.var / converted.name).symlink_to(converted)
+    return pool
 
 
 def miner_make(pool: RunningPool, keys: dict[str, str], name: str) -> str:

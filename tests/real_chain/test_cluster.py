@@ -14,14 +14,15 @@ import pytest
 
 from poolsite.filecoin.actors.decode import params_encode
 from tests.acceptance.chain import POST_METHOD
-from tests.acceptance.pool import RunningPool
 from tests.integration.pools import SITE, wait_until
 from tests.real_chain.daemon import MINER, SECTORS, LotusCluster
 from tests.real_chain.node import STEP_S
-from tests.real_chain.steps import DISPUTE_METHOD, landed, policy_change
+from tests.real_chain.steps import DISPUTE_METHOD, landed, policy_change, pool_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tests.acceptance.pool import RunningPool
 
 pytestmark = [pytest.mark.peer, pytest.mark.xdist_group("real_chain")]
 
@@ -44,16 +45,8 @@ def cluster() -> Iterator[LotusCluster]:
 @pytest.fixture(scope="module")
 def pool(cluster: LotusCluster) -> Iterator[RunningPool]:
     """A pool with an empty var on the cluster's node, which signs by the pool's signer."""
-    running = RunningPool(
-        CHAIN_URLS=cluster.node.text,
-        POOLSITE_SNARK="groth16",
-        POOLSITE_SECTOR_SIZE="2KiB",
-        SIGNER_LISTEN=f"127.0.0.1:{cluster.signer_port}",
-    )
-    converted = SITE / "var" / "parameters-converted"
-    converted.mkdir(parents=True, exist_ok=True)  # minutes of work that a second run need not do
-    (running.var / converted.name).symlink_to(converted)
-    with running:
+    address = f"127.0.0.1:{cluster.signer_port}"
+    with pool_on(cluster.node.text, SIGNER_LISTEN=address) as running:
         yield running
 
 
