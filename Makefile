@@ -108,10 +108,9 @@ signer: worker-environment
 	@.venv-worker/bin/python -m workers signer run --dir "$(KEYS)" --console "$(CONSOLE)" --token-file "$(TOKEN_FILE)"
 
 # Parameters from a known seed: for the small chain alone, and marked so.
-params: SIZE ?= 2KiB
 params: environment
-	@$(VENV) -m workers params prepare porep --size $(SIZE) --seed poolsite-devnet
-	@$(VENV) -m workers params prepare update --size $(SIZE) --seed poolsite-devnet
+	@$(VENV) -m workers params prepare porep --size "$(or $(SECTOR_SIZE),2KiB)" --seed poolsite-devnet
+	@$(VENV) -m workers params prepare update --size "$(or $(SECTOR_SIZE),2KiB)" --seed poolsite-devnet
 
 reset: environment
 	@$(VENV) -m poolsite.embedded.reset

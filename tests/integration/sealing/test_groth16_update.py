@@ -142,7 +142,7 @@ def test_no_piece_is_assigned_where_the_vanilla_proofs_fit_into_no_message(
         answer = act(world, sector, path, json={"pieces": [piece.piece_cid]})
         assert (answer.status_code, answer.json()["code"]) == (409, "no_host")
         assert "do not fit into a message" in answer.json()["message"]
-        assert "make params SIZE=2KiB" in answer.json()["message"]
+        assert "make params SECTOR_SIZE=2KiB" in answer.json()["message"]
     with pytest.raises(CommandError, match="do not fit into a message"):
         call_command("sector_run", "snap-up", "begin", miner=miner.address, number=sector.number)
     assert not PipelineRun.objects.exists()
