@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from poolsite.wire.pipeline import Stage
 from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS
 from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 BEGINS: tuple[str, ...] = ("sealer", "niporep")
 """Plans of threads that begin sectors."""
+OF_LABELS = frozenset({"slots", "memory", "cores"})
+PC1_SLOTS = f"slots.{Stage.PC1}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +23,17 @@ class Bound:
     """One bound: so many sectors at once, as `have` is divided by `each`."""
 
     by: str
-    """`disk`, `memory`, `cores`, `threads`, `settings`."""
+    """`disk`, `threads`, `settings`; of labelling `slots`, `memory`, `cores`."""
     count: int
     have: int
     """Bytes, cores, threads or sectors."""
     each: int
     """What one takes of that; of cores: how many sectors one core labels side by side."""
+
+    @property
+    def is_of_labels(self) -> bool:
+        """Return whether it bounds those in PC1, and not all that are under way."""
+        return self.by in OF_LABELS
 
 
 def parallel_plan(
@@ -33,8 +41,7 @@ def parallel_plan(
 ) -> tuple[Bound, ...]:
     """Return a host's bounds for sectors of a size, the tightest first; none while it has told nothing.
 
-    `settings` are those that it obeys, by key.  Memory and cores bound those that are labelled at once by
-    our own kernels, the others those that are under way.
+    `settings` are those that it obeys, by key.  Memory and cores bound what our own kernels label at once.
     """
     room, memory = int(settings.get("sector_room_bytes") or 0), int(hardware.get("ram_bytes") or 0)
     cpus = int(hardware.get("cpus") or 0)
@@ -51,6 +58,8 @@ def parallel_plan(
         ),
         Bound("cores", cpus * LANES, cpus, LANES),
     ]
+    if slots := int(settings.get(PC1_SLOTS) or 0):
+        bounds.append(Bound("slots", slots, slots, 1))
     if threads := _of_threads(settings, PLAN):
         begin = sum(plan in BEGINS for plan in threads)
         bounds.append(Bound("threads", begin, begin, 1))

@@ -160,7 +160,7 @@ def update_refusal(hardware: dict[str, Any], sector_bytes: int) -> str:
     number, unit = size(sector_bytes)
     return gettext(
         "the vanilla proofs of an update of {size} do not fit into a message, and it makes none by Groth16:"
-        " have POOLSITE_SNARK=auto or groth16 there, and the parameters made by make params SECTOR_SIZE={name}"
+        " have POOLSITE_SNARK=auto or groth16 there, and the parameters made: make params SECTOR_SIZE={name}"
     ).format(size=f"{number} {unit}", name=f"{number}{unit}")
 
 

@@ -44,7 +44,6 @@ from poolsite.wire.sealing_rules import (
     SEALING,
     THREADS,
     rule_key,
-    size_name,
     thread_key,
 )
 
@@ -268,31 +267,34 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
 
 
 def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
-    """Yield how many sectors of the miners' size the host can seal at once, each bound with its division."""
+    """Yield how many sectors of the miners' size the host can seal at once, the tightest bound first."""
     told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
     size = sector_bytes_usual(worker.tenant_id) if JobKind.SEAL in worker.kinds else 0
     bounds = parallel_plan(worker.hardware, told, sector_bytes=size)
     if not bounds:
         return
     words = {
-        "disk": say("by disk {count}: {have} / {each}"),
-        "memory": say("by memory {count} labelled at once: {have} / {each}, 90 % of its memory"),
-        "cores": say("by cores {count} labelled at once: {have} × {each} on a core"),
-        "threads": say("by sealing threads {count}"),
-        "settings": say("by its settings {count}"),
+        "disk": say("{count} by disk: {have} / {each}"),
+        "threads": say("{count} by sealing threads"),
+        "settings": say("{count} by its settings"),
+        "slots": say("{count} by slots of PC1"),
+        "memory": say("{count} by memory: {have} / {each}, of 90 % of it"),
+        "cores": say("{count} by cores: {have} × {each} on a core"),
     }
-    parts = [
-        words[one.by].format(
-            count=formatting.whole(one.count),
-            have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
-            each=one.each if one.by == "cores" else size_text(one.each),
+
+    def text(of_labels: bool) -> str:
+        return "; ".join(
+            words[one.by].format(
+                count=formatting.whole(one.count),
+                have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
+                each=one.each if one.by == "cores" else size_text(one.each),
+            )
+            for one in bounds
+            if one.is_of_labels is of_labels
         )
-        for one in bounds
-    ]
-    yield Fact(
-        say("Sectors of {size} at once").format(size=size_name(size)),
-        say("{count}, as {bounds}").format(count=formatting.whole(bounds[0].count), bounds="; ".join(parts)),
-    )
+
+    yield Fact(say("Sectors of {size} at once").format(size=size_text(size)), text(of_labels=False))
+    yield Fact(say("Of these in PC1 at once"), text(of_labels=True))
 
 
 def size_text(count: int) -> str:

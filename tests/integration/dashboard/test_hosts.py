@@ -117,9 +117,10 @@ def test_the_page_of_a_host_says_what_it_has_and_obeys(ann):
         "sealing store, 3 sectors; weight 2, only f01000",
         "is its disk mounted?",
         "5: 90 GiB free, 16 GiB for each",
-        "Sectors of 2KiB at once",
-        "0, as by disk 0: ",
-        "by cores 128 labelled at once: 8 × 16 on a core",
+        "Sectors of 2 KiB at once",
+        "Of these in PC1 at once",
+        "0 by disk: ",
+        "128 by cores: 8 × 16 on a core",
     ):
         assert words in text, words
 

@@ -27,6 +27,17 @@ def test_the_tightest_bound_is_the_first() -> None:
     assert parallel_plan(HARDWARE, settings, sector_bytes=32 * GIB)[0] == Bound("settings", 1, 1, 1)
 
 
+def test_slots_bound_what_is_labelled_and_not_what_is_under_way() -> None:
+    found = parallel_plan(HARDWARE, ROOM | {"slots.PC1": "2"}, sector_bytes=32 * GIB)
+
+    assert {one.by: one.count for one in found if one.is_of_labels} == {
+        "slots": 2,
+        "memory": 14,
+        "cores": 1024,
+    }
+    assert [one.by for one in found if not one.is_of_labels] == ["disk"]
+
+
 def test_several_sealing_disks_add_up_and_one_counts_once() -> None:
     def disk(folder: str, size: int, free: int) -> dict[str, Any]:
         return {"folder": folder, "total_bytes": size * GIB, "free_bytes": free, "sealing": {"sectors": 0}}
