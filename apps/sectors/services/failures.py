@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from django.db import transaction
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue, Conflict, NotAllowed
 from apps.sectors.errors import FailureUnknown
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from apps.sectors.models import SectorChange
     from apps.users.principals import Principal
 
+NO_EARLIER_STATE: Final = _("it has no earlier state to go back to")
+
 
 def failure_get(key: str, *, viewer: Principal) -> FailureGroup:
     """Return a group by its fingerprint.  Raises FailureUnknown."""
@@ -48,11 +51,13 @@ def failures_retry(
     """Go on with all of a group, from the stage that failed or from an earlier `state`.
 
     Each by itself: returns the sectors that go on, and those that do not with the reason.  Terminations and
-    extensions are asked for again as they were, at their price of now.  Raises FailureUnknown, NotAllowed,
-    NodeUnavailable, NetworkUnknown.
+    extensions are asked for again as they were, at their price of now.  Raises FailureUnknown, BadValue,
+    NotAllowed, NodeUnavailable, NetworkUnknown.
     """
     group = failure_get(key, viewer=by)
     if group.kind in CHANGES:
+        if state not in (None, group.state):
+            raise BadValue(str(NO_EARLIER_STATE), field="state")
         return _changes_again(group, by=by)
     done, refused = [], []
     for sector, row in zip(group.sectors, group.rows, strict=True):
@@ -71,7 +76,7 @@ def _retry(row: Failed, *, by: Principal, now: datetime, state: str | None) -> N
     elif isinstance(row, PipelineRun):
         run_retry(row, by=by, now=now, state=state)
     elif state is not None and state != row.state:
-        raise Conflict(gettext("it has no earlier state to go back to"), field="state")
+        raise Conflict(str(NO_EARLIER_STATE), field="state")
     elif isinstance(row, Job):
         unseal_retry(row, by=by, now=now)
     elif isinstance(row, StoreMove):

@@ -256,6 +256,8 @@ def test_changes_are_asked_for_again_by_those_who_sign(ann: None) -> None:
     groups = ended(factories.miner(2001, of="alice"))
     address = f"sector-failures/{groups['terminate']['fingerprint']}/retry"
 
+    back = rest("POST", address, {"state": "PERSISTED"})
+    assert (back.status_code, back.json()["field"]) == (400, "state")
     assert rest("POST", address, {}, perm="write").status_code == 403
     assert rest("POST", address, {}).status_code == 503, "no head of the chain was read"
     person = left_open().post(f"/api/v1/{address}", "{}", content_type="application/json")
