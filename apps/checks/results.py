@@ -251,10 +251,11 @@ class Report:
     def per_day(self) -> int:
         """attoFIL that all findings together cost each day.
 
-        Several may be about the same sector or block: together they never cost more than all would.
+        Several may be about the same sector or block: together they never cost more than all would, by the
+        chain's estimates.  One alone may, as wins that were lost: then no sum is below it.
         """
-        cost = sum(one.finding.per_day for one in self.found if not one.finding.is_part)
-        return cost if self.per_day_max is None else min(cost, self.per_day_max)
+        costs = [one.finding.per_day for one in self.found if not one.finding.is_part]
+        return sum(costs) if self.per_day_max is None else min(sum(costs), max(self.per_day_max, *costs, 0))
 
     @property
     def at_risk(self) -> int:

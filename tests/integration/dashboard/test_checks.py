@@ -380,6 +380,7 @@ def test_a_cost_that_another_finding_has_is_not_added_up():
     )
 
     assert report.per_day == 7
+    assert dataclasses.replace(report, per_day_max=5).per_day == 7, "no sum is below one of its parts"
 
 
 def test_a_tenant_sees_only_its_own_findings(quiet):
