@@ -63,16 +63,22 @@
     held = null;
   });
 
-  document.addEventListener("htmx:beforeRequest", ({ detail: { target } }) => {
-    // A push may replace the row while its request is under way; htmx would swap the answer into the removed row, unseen.
-    target.addEventListener("htmx:beforeSwap", (swap) => {
+  let ofMain = null; // of forms that answer with all of main, the one sent last is shown, whichever is answered last
+  document.addEventListener("htmx:beforeRequest", ({ detail: { target, xhr } }) => {
+    if (target.matches("main")) ofMain = xhr;
+    const answered = (swap) => {
+      if (swap.detail.xhr !== xhr) return;
+      target.removeEventListener("htmx:beforeSwap", answered);
+      if (target.matches("main") && xhr !== ofMain) { swap.detail.shouldSwap = false; return; }
+      // A push may replace the row while its request is under way; htmx would swap the answer into the removed row, unseen.
       if (target.isConnected) return;
       swap.detail.target = document.getElementById(target.id) ?? target;
       if (!ofPage(swap)) return;
       // The answer to a form replaced all of main meanwhile: it is newer than what the page asked for before.
       swap.detail.shouldSwap = false;
       fetching = document.getElementById("f-page")?.classList.contains("htmx-request") ?? false;
-    }, { once: true });
+    };
+    target.addEventListener("htmx:beforeSwap", answered);
   });
 
   // Chromium scrolls to a focused hx-preserve input while it waits outside the swapped region: stay where the reader was.

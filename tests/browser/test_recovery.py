@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from apps.core import clock
 from apps.core.live import publish
 from apps.messages.models import Recovery, Sender, UnmatchedMessage
+from apps.messages.selectors.recovery import unmatched_open
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE, recovery_begin
 from apps.sectors.number_models import SectorNumbers
 from poolsite.filecoin.cids import cid_of_cbor
@@ -99,6 +100,30 @@ def test_a_page_that_a_form_replaced_takes_no_older_answer(visit: Visit, operato
     visitor.wait_swapped()  # an older answer would be swapped in now
     expect(main).to_contain_text("may then be paid or sealed a second time")
     assert visitor.complaints == []
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_forms_the_answer_to_the_last_one_stays(visit: Visit, operator: User, order: int) -> None:
+    miner = factories.miner()
+    recovery_begin(REASON, now=clock.now())
+    unmatched(miner.worker)
+    visitor = visit(operator).go("/recovery/")
+    main = visitor.page.locator("main")
+    visitor.page.locator("select[name=message]").select_option("outside")
+    visitor.hold_answers("**/recovery/")
+    visitor.page.get_by_role("button", name="Save").click()
+    visitor.wait_held()
+    visitor.is_holding = False
+    visitor.resync()
+    assert not unmatched_open().exists()
+    visitor.is_holding = True
+    visitor.page.get_by_role("button", name="End recovery").click()
+    visitor.wait_held(2)
+    visitor.held = visitor.held[::order]
+    visitor.release()
+    expect(main).to_contain_text("may then be paid or sealed a second time")
+    visitor.page.wait_for_load_state("networkidle")
+    expect(main).to_contain_text("may then be paid or sealed a second time")
 
 
 def look(visitor: Visitor, name: str) -> None:

@@ -181,10 +181,10 @@ class Visitor:
         self.is_holding = True
         self.page.route(pattern, keep)
 
-    def wait_held(self) -> None:
-        """Return when something is held."""
+    def wait_held(self, count: int = 1) -> None:
+        """Return when so many requests or answers are held."""
         until = time.monotonic() + HELD_WITHIN_S
-        while not self.held:
+        while len(self.held) < count:
             assert time.monotonic() < until, "nothing came to be held"
             self.page.wait_for_timeout(20)
 
