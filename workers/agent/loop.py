@@ -23,7 +23,7 @@ from workers.agent.journal import Work
 from workers.agent.paths import is_guest
 from workers.agent.places import NoThread
 from workers.broker import STAGE_TASK, queue_of
-from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
+from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced, request_waits
 from workers.host_settings import SECTORS_MAX
 from workers.processors.errors import ProcessorError
 
@@ -135,7 +135,7 @@ class Agent:
                 log.warning("journal_not_written", job=job.id, reason=str(error)[:200])
                 job.hinted_at = now
         is_closed = self.leases.is_paused or self.leases.is_upgrading
-        may_claim = self.is_able and not is_closed and not self.is_quiet
+        may_claim = self.is_able and not is_closed and not self.is_quiet and not self.console.is_behind
         if now >= self.claim_after and may_claim:
             try:
                 self._claim(now)
@@ -175,7 +175,7 @@ class Agent:
             self.leases.register_until_known()
             return
         except (ConsoleAway, ConsoleRefused) as error:
-            log.warning("claim_failed", reason=str(error))
+            request_waits("claim_failed", error)
             return
         for assignment in claimed.jobs:
             self.take(assignment)
@@ -327,7 +327,7 @@ class Agent:
         try:
             self.console.release(job.id, Release(token=job.token, reason=str(error)))
         except ConsoleAway as away:
-            log.warning("release_waits", job=job.id, reason=str(away))
+            request_waits("release_waits", away, job=job.id)
             return
         except ConsoleRefused as refusal:
             log.warning("release_refused", job=job.id, reason=str(refusal))
@@ -347,7 +347,7 @@ class Agent:
         except Fenced as error:
             self._drop(job, why=str(error))
         except ConsoleAway as error:
-            log.warning("report_waits", job=job.id, reason=str(error))
+            request_waits("report_waits", error, job=job.id)
             job.report_after = time.monotonic() + REPORT_AGAIN_S
         except ConsoleRefused as error:
             # The sector is elsewhere, or the console finds the result wanting: a fresh claim tells.
@@ -396,7 +396,7 @@ class Agent:
         try:
             self.console.fail(job.id, fail)
         except ConsoleAway as error:
-            log.warning("failure_waits", job=job.id, reason=str(error))
+            request_waits("failure_waits", error, job=job.id)
             job.report_after = time.monotonic() + REPORT_AGAIN_S
             return
         except ConsoleRefused as error:

@@ -6,6 +6,7 @@ Source: poolsite.wire; spec sealing §8.3.
 from __future__ import annotations
 
 import os
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeVar
 
@@ -13,8 +14,8 @@ import httpx
 import structlog
 
 from poolsite.wire.cleartext import is_clear
-from poolsite.wire.codec import BadWire, document_decode, document_encode
-from poolsite.wire.hosts import HeartbeatAnswer, Registered
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
+from poolsite.wire.hosts import VERSION, HeartbeatAnswer, Registered
 from poolsite.wire.jobs import Claimed, EventAnswer, Work
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ TIMEOUT_S: Final = 15.0
 CHUNK_BYTES: Final = 1 << 20
 UPLOAD_S: Final = 1_800.0
 """For the console to take unsealed bytes: it computes their commitment before it answers."""
+VERSIONS_PAUSE_S: Final = 30.0
+"""Pause before the console is asked again what it does not understand until one side is upgraded."""
 
 T = TypeVar("T")
 
@@ -45,6 +48,10 @@ def tls_context() -> ssl.SSLContext:
 
 class ConsoleAway(Exception):
     """Nobody answers, or only with an inner error: the same request later is right."""
+
+
+class VersionsDiffer(ConsoleAway):
+    """The console does not know a field: the same request is right once one of both sides is upgraded."""
 
 
 class ConsoleRefused(Exception):
@@ -76,6 +83,13 @@ class Console:
             timeout=TIMEOUT_S,
             verify=tls_context(),
         )
+        self._differs: dict[type, tuple[float, str]] = {}
+        """Requests that the console does not understand: until when they wait, and why."""
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether the console has lately not understood a request: nothing is begun meanwhile."""
+        return any(time.monotonic() < until + VERSIONS_PAUSE_S for until, _why in self._differs.values())
 
     def close(self) -> None:
         """Hang up."""
@@ -196,6 +210,21 @@ class Console:
             raise ConsoleAway(f"the console's answer is not understood: {error}") from None
 
     def _post(self, path: str, body: Any) -> Any:
+        until, why = self._differs.get(type(body), (0.0, ""))
+        if time.monotonic() < until:
+            raise VersionsDiffer(why)
+        try:
+            data = self._send(path, body)
+        except VersionsDiffer as error:
+            if str(error) != why:
+                log.error("console_does_not_understand", path=path, reason=str(error))
+            self._differs[type(body)] = (time.monotonic() + VERSIONS_PAUSE_S, str(error))
+            raise
+        if self._differs.pop(type(body), None):
+            log.info("console_understands", path=path)
+        return data
+
+    def _send(self, path: str, body: Any) -> Any:
         try:
             answer = self._client.post(path, json=body if isinstance(body, dict) else document_encode(body))
         except httpx.HTTPError as error:
@@ -222,15 +251,22 @@ def _read(answer: httpx.Response) -> Any:
     return data
 
 
-def _refusal(status: int, data: dict[str, Any]) -> ConsoleRefused:
-    code = str(data.get("code", ""))
+def _refusal(status: int, data: dict[str, Any]) -> ConsoleAway | ConsoleRefused:
+    code, reason, field = (str(data.get(name, "")) for name in ("code", "message", "field"))
+    if status == 400 and reason.startswith(UNKNOWN_FIELD):
+        if reason == UNKNOWN_FIELD:  # of a console that does not say more yet
+            reason = f"{reason}: this host is newer ({VERSION}) than the console: upgrade the console first"
+        return VersionsDiffer(f"{reason} ({field})")
     kinds: dict[str, type[ConsoleRefused]] = {
         "fenced": Fenced,
         "job_unknown": Fenced,
         "worker_replaced": Replaced,
         "worker_unknown": Replaced,
     }
-    kind = kinds.get(code, ConsoleRefused)
-    return kind(
-        status=status, code=code, reason=str(data.get("message", "")), field=str(data.get("field", ""))
-    )
+    return kinds.get(code, ConsoleRefused)(status=status, code=code, reason=reason, field=field)
+
+
+def request_waits(event: str, error: Exception, **facts: str) -> None:
+    """Log why a request waits; that the console does not understand it was logged when it was met."""
+    if not isinstance(error, VersionsDiffer):
+        log.warning(event, reason=str(error), **facts)

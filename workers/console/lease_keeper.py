@@ -20,7 +20,7 @@ from poolsite.wire.hosts import (
     Register,
     Registered,
 )
-from workers.console.client import ConsoleAway, ConsoleRefused, Replaced
+from workers.console.client import ConsoleAway, ConsoleRefused, Replaced, request_waits
 from workers.storage.memory import memory_bytes
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class LeaseKeeper:
                         f"the console {self.config.console} does not take this token: {error.reason}"
                     )
                     return
-                log.warning("not_registered", reason=str(error))
+                request_waits("not_registered", error)
                 self._is_stopped.wait(RETRY_PAUSES_S[min(attempt, len(RETRY_PAUSES_S) - 1)])
                 attempt += 1
             else:
@@ -306,7 +306,7 @@ class LeaseKeeper:
                 self._lose_all()
                 self.register_until_known()
             except (ConsoleAway, ConsoleRefused) as error:
-                log.warning("heartbeat_failed", reason=str(error))
+                request_waits("heartbeat_failed", error)
             except (
                 Exception
             ):  # a disk that cannot be asked, an odd answer: without this thread all leases end
@@ -425,7 +425,7 @@ class LeaseKeeper:
         try:
             self.heartbeat()
         except (ConsoleAway, ConsoleRefused) as error:
-            log.warning("upgrade_waits", reason=str(error))
+            request_waits("upgrade_waits", error)
             return False
         return not self._done_commands
 

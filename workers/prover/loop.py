@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from poolsite.filecoin.porep.parameters import UnknownSealProof
 from poolsite.wire.jobs import REASON_MAX, BadSector, Claim, Complete, Fail, JobKind, Level, Progress
-from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, Replaced
+from workers.console.client import (
+    ConsoleAway,
+    ConsoleRefused,
+    Fenced,
+    Replaced,
+    VersionsDiffer,
+    request_waits,
+)
 from workers.processors.codec import Base64
 from workers.processors.errors import CallGivenUp, ProcessorError, TemporaryError
 from workers.processors.tasks import AggregateTask, Replica, SectorCheckTask, WindowPostTask
@@ -99,7 +106,8 @@ class Prover:
             bell = None if self.running else self.bell
         if bell is not None and bell.is_quiet:
             return IDLE_S
-        if free > 0 and now >= self.claim_after and not (self.leases.is_paused or self.leases.is_upgrading):
+        is_closed = self.leases.is_paused or self.leases.is_upgrading or self.console.is_behind
+        if free > 0 and now >= self.claim_after and not is_closed:
             self.claim_after = now + self.leases.poll_s
             for assignment in self._claim(free) if is_busy_beside else self._claim(1, *self.besides):
                 with self.lock:
@@ -124,7 +132,7 @@ class Prover:
             log.warning("registering_again", reason=str(error))
             self.leases.register_until_known()
         except (ConsoleAway, ConsoleRefused) as error:
-            log.warning("claim_failed", reason=str(error))
+            request_waits("claim_failed", error)
         return ()
 
     def _prove(self, assignment: Assignment) -> None:
@@ -304,6 +312,8 @@ class Prover:
                     self.console.fail(assignment.id, result)
             except Fenced as error:
                 log.warning("proof_late", job=assignment.id, reason=str(error))
+            except VersionsDiffer as error:  # the lease runs out: a prover that is understood proves it
+                log.error("report_refused", job=assignment.id, reason=str(error))
             except ConsoleAway as error:
                 log.warning("report_waits", job=assignment.id, reason=str(error))
                 time.sleep(REPORT_AGAIN_S)

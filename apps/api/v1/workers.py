@@ -38,6 +38,7 @@ from apps.sectors.host_record import log_is_watched
 from apps.sectors.host_selectors import worker_of
 from apps.sectors.services.c1_outputs import c1_give, c1_take, is_sealing
 from apps.sectors.services.claims import jobs_claim, kinds_free
+from apps.sectors.services.host_versions import unknown_field_note
 from apps.sectors.services.hosts import worker_heartbeat, worker_register
 from apps.sectors.services.reports import job_complete, job_event, job_fail, job_progress, job_release
 from apps.sectors.services.unsealing import unsealed_take
@@ -45,7 +46,7 @@ from apps.users.principals import Principal
 from apps.users.services.bootstrap import POOL
 from apps.users.services.join_tokens import host_join
 from apps.users.states import JOIN
-from poolsite.wire.codec import BadWire, document_decode, document_encode
+from poolsite.wire.codec import UNKNOWN_FIELD, BadWire, document_decode, document_encode
 from poolsite.wire.hosts import Heartbeat, HeartbeatAnswer, Register, Registered
 from poolsite.wire.jobs import (
     Claim,
@@ -113,12 +114,21 @@ class WorkerView(PoolView):
             raise NotAllowed(gettext("a worker needs the token of an account"))
         return self.principal.tenant_id
 
-    def read(self, kind: type[T]) -> T:
-        """Read the body.  Raises BadValue naming the field."""
+    def read(self, kind: type[T], *, worker: str = "") -> T:
+        """Read the body, of the worker that its address names.  Raises BadValue naming the field."""
         try:
             return document_decode(kind, self.request.data)
         except BadWire as error:
-            raise BadValue(error.reason, field=error.field) from None
+            reason = error.reason
+            if reason == UNKNOWN_FIELD:
+                reason = unknown_field_note(
+                    self.request.data,
+                    field=error.field,
+                    uuid=worker,
+                    tenant_id=self.tenant_id,
+                    now=clock.now(),
+                )
+            raise BadValue(reason, field=error.field) from None
 
     def kinds_check(self, kinds: tuple[JobKind, ...]) -> None:
         """Refuse kinds of jobs that the token is not made for.  Raises NotAllowed."""
@@ -217,7 +227,7 @@ class HeartbeatView(WorkerView):
     )
     def post(self, request: Request, uuid: str) -> Response:  # noqa: ARG002  # DRF's signature
         """Renew leases; the answer names those that are lost, and what the worker is to do."""
-        heartbeat = self.read(Heartbeat)
+        heartbeat = self.read(Heartbeat, worker=uuid)
         worker = self.worker(uuid)
         heartbeat_note(worker, principal=self.principal)
         answer = worker_heartbeat(worker, heartbeat, now=clock.now())

@@ -32,6 +32,7 @@ from apps.sectors.services.host_settings import (
     SETTABLE,
     settings_wanted,
 )
+from apps.sectors.services.host_versions import versions_text
 from apps.sectors.services.retirement import unfinished_jobs
 from poolsite.filecoin.policy import ProofForm
 from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, VERSION
@@ -162,12 +163,8 @@ def host_verdict(worker: Worker, row: HostRow) -> str:
                 sectors=plural(left, "sector"), word="is" if left == 1 else "are"
             )
         )
-    if worker.version != VERSION:
-        parts.append(
-            say("runs {version}, this console {own}: pull the same commit and restart it").format(
-                version=worker.version, own=VERSION
-            )
-        )
+    if (remedy := versions_text(worker.version)) not in row.does:
+        parts.append(remedy)
     text = "; ".join(part for part in parts if part)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 

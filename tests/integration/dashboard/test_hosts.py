@@ -14,6 +14,7 @@ from django.urls import reverse
 from apps.core.clock import now
 from apps.dashboard.pages.hosts import ASKED
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
+from apps.sectors.services.host_versions import unknown_field_note
 from poolsite.wire.hosts import Operation, SealingFolder
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
@@ -45,6 +46,25 @@ def test_the_list_says_which_host_is_full(ann):
     factories.worker("full", hardware={"cpus": 2, "disk_free_bytes": 1 << 20, "disk_total_bytes": 1 << 40})
 
     assert "full short of disk" in text_of(signed_in().get(reverse("hosts")))
+
+
+def test_a_newer_host_that_is_refused_says_what_to_upgrade(ann):
+    """Shown in the list and on its page until it is understood."""
+    worker = factories.worker("fresh", version="poolsite/9.1.0")
+    told = {"worker_id": str(worker.uuid)}
+    unknown_field_note(told, field="colour", uuid="", tenant_id=worker.tenant_id, now=now())
+
+    remedy = "this host runs a newer version (poolsite/9.1.0) than the console (poolsite/0.2.0): upgrade the"
+    assert f"{remedy} console first; until then it is refused" in text_of(signed_in().get(reverse("hosts")))
+    page = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
+    assert page.count(f"T{remedy[1:]}") == 1
+
+
+@pytest.mark.parametrize("version", ["poolsite/0.2.0", "damocles", ""])
+def test_a_host_whose_version_fits_is_not_told_to_upgrade(ann, version):
+    worker = factories.worker(version=version)
+
+    assert "upgrade the" not in text_of(signed_in().get(reverse("host", args=[worker.uuid])))
 
 
 def test_pause_is_asked_for_and_shown(ann):

@@ -325,6 +325,65 @@ def test_a_worker_out_of_service_is_refused(client: Client) -> None:
     assert Worker.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [
+        ("poolsite/9.1.0", "(poolsite/9.1.0) than the console (poolsite/0.2.0): upgrade the console first"),
+        ("poolsite/0.1.9", "poolsite/0.1.9, older than the console (poolsite/0.2.0): upgrade the host"),
+        ("poolsite/0.2.0", "newer than the console (poolsite/0.2.0): upgrade the console first"),
+        ("own/7", "newer than the console (poolsite/0.2.0): upgrade the console first"),
+        ("", "newer than the console (poolsite/0.2.0): upgrade the console first"),
+    ],
+)
+def test_what_a_newer_host_tells_more_is_refused_with_the_remedy(
+    client: Client, version: str, remedy: str
+) -> None:
+    text = token("write")
+    worker_id = registered(client, text)
+    body = document_encode(REGISTER) | {"boot_id": "b2", "version": version, "colour": "red"}
+
+    answer = told(client, "workers/register", text, body)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "colour")
+    assert answer.json()["message"].startswith("unknown field: this host ")
+    assert answer.json()["message"].endswith(remedy)
+    row = asked(client, f"workers/{worker_id}", text).json()
+    assert remedy in row["last_error"]
+    assert row["last_error"].endswith("until then it is refused, as colour is unknown")
+    assert (row["version"], Worker.objects.get().boot_id) == ("1", "b1")
+
+
+def test_a_newer_hosts_note_is_written_once_and_a_heartbeat_ends_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: list[Any] = []
+    text = token("write")
+    worker_id = registered(client, text)
+    path, beat = f"workers/{worker_id}/heartbeat", document_encode(Heartbeat(boot_id="b1"))
+    monkeypatch.setattr("apps.sectors.services.host_versions.publish", changes.append)
+
+    for _ in range(3):
+        assert told(client, path, text, beat | {"colour": "red"}).status_code == 400
+    (stranger,) = (told(client, path, token("write", of="bob"), beat | {"shape": 1}),)
+    assert (stranger.status_code, stranger.json()["field"]) == (400, "shape")
+
+    assert len(changes) == 1
+    assert "as colour is unknown" in asked(client, f"workers/{worker_id}", text).json()["last_error"]
+    assert told(client, path, text, beat).status_code == 200
+    assert asked(client, f"workers/{worker_id}", text).json()["last_error"] == ""
+
+
+@pytest.mark.parametrize("worker_id", [7, "\x00", "x", ["u"], None, "00000000-0000-0000-0000-000000000000"])
+def test_a_newer_claim_of_nobody_is_refused_and_notes_nothing(client: Client, worker_id: Any) -> None:
+    text = token("write")
+    registered(client, text)
+
+    answer = told(client, "jobs:claim", text, {"v": 1, "worker_id": worker_id, "colour": "red"})
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "bad_value")
+    assert Worker.objects.get().last_error == ""
+
+
 def test_a_damaged_document_names_the_field(client: Client) -> None:
     body = document_encode(REGISTER) | {"slots": {"PC1": "many"}}
 

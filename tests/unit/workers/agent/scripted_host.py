@@ -35,6 +35,7 @@ class ScriptedConsole:
         self.answers: list[Any] = []
         self.beats: list[Any] = []
         self.said: list[tuple[str, Any]] = []
+        self.is_behind = False
 
     def register(self, said: Any) -> Registered:
         self.said.append(("register", said))

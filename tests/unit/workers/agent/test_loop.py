@@ -18,7 +18,7 @@ from poolsite.wire.sealing_rules import EVERY, NewSectors, SealingRules, thread_
 from tests.unit.workers.agent.scripted_host import Host, inputs
 from workers.agent.journal import Failure
 from workers.agent.places import SealingPlaces
-from workers.console.client import ConsoleAway, ConsoleRefused, Fenced
+from workers.console.client import ConsoleAway, ConsoleRefused, Fenced, VersionsDiffer
 from workers.host_settings import SECTOR_ROOM, HostSettings, rules_default, slots_default
 from workers.processors.errors import BadInput
 from workers.stage_processors import Location
@@ -71,6 +71,27 @@ def test_while_the_console_is_away_the_same_report_is_sent_again(host: Host, mon
     assert len(said) == 3
     assert said[0] == said[1] == said[2]
     assert host.agent.held == {}
+
+
+def test_a_result_that_an_older_console_does_not_understand_waits_for_it(host: Host) -> None:
+    host.take()
+    host.done()
+    host.console.answers = [VersionsDiffer("unknown field")]
+
+    host.agent.tick()
+
+    assert host.console.kinds() == ["event"]
+    assert list(host.agent.held) == ["j1"], "a sector does not fail as its console is to be upgraded"
+
+
+def test_nothing_is_claimed_while_the_console_does_not_understand(host: Host) -> None:
+    host.console.is_behind = True
+    host.agent.tick()
+    assert host.console.said == []
+
+    host.console.is_behind = False
+    host.agent.tick()
+    assert [what for what, _ in host.console.said] == ["claim"]
 
 
 def test_without_parameters_of_updates_no_snap_up_is_claimed(host: Host) -> None:

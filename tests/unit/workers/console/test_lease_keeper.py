@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.testing import capture_logs
 
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import HeartbeatAnswer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+NEWER = b'{"code": "bad_value", "message": "unknown field", "field": "settings"}'
 REFUSAL = b'{"code": "token_refused", "message": "this token was revoked", "field": ""}'
 
 
@@ -85,6 +87,24 @@ def test_a_console_that_is_away_is_asked_again(tmp_path: Path) -> None:
 
     assert was_asking
     leases.require_accepted()
+
+
+def test_a_console_that_does_not_understand_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.console.lease_keeper.RETRY_PAUSES_S", (0.01,))
+    with answering(400, NEWER) as url, capture_logs() as lines:
+        leases = lease_keeper_of(config_of(tmp_path, url))
+        asking = threading.Thread(target=leases.register_until_known)
+        asking.start()
+        asking.join(0.5)
+        leases.stop()
+        asking.join(60)
+        leases.console.close()
+
+    (line,) = (one for one in lines if one["log_level"] in ("warning", "error") and "reason" in one)
+    assert line["event"] == "console_does_not_understand"
+    assert "upgrade the console first (settings)" in line["reason"]
 
 
 def test_the_sealer_says_so_and_leaves_nothing_behind(

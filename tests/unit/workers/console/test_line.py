@@ -1,14 +1,57 @@
-"""The worker's line to the console: what it costs to open one."""
+"""The worker's line to the console: what it costs to open one, and a console of another version."""
 
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workers.console.client import Console, tls_context
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from poolsite.wire.codec import document_encode
+from poolsite.wire.hosts import VERSION, Heartbeat, HeartbeatAnswer
+from poolsite.wire.jobs import Release
+from workers.console import client
+from workers.console.client import VERSIONS_PAUSE_S, Console, VersionsDiffer, tls_context
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
+
+BEAT = Heartbeat(boot_id="b1")
+OLD: dict[str, Any] = {"code": "bad_value", "message": "unknown field", "field": "leftovers"}
+"""What a console says that does not know of versions yet."""
+UNDERSTOOD = 200, document_encode(HeartbeatAnswer())
+
+
+@dataclass
+class Line:
+    """A line to a console whose answer the test lays ready, at an hour that it sets."""
+
+    console: Console
+    answer: tuple[int, Any]
+    asked: list[str] = field(default_factory=list)
+    now: float = 1_000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request.url.path)
+        return httpx.Response(self.answer[0], json=self.answer[1])
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    made = Line(Console("https://pool.example", "one"), UNDERSTOOD)
+    made.console.close()
+    made.console._client = httpx.Client(
+        base_url="https://pool.example", transport=httpx.MockTransport(made.handle)
+    )
+    monkeypatch.setattr(client, "time", made)
+    yield made
+    made.console.close()
 
 
 def test_the_lines_of_a_process_read_the_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,8 +64,58 @@ def test_the_lines_of_a_process_read_the_authorities_once(monkeypatch: pytest.Mo
 
     tls_context.cache_clear()
     monkeypatch.setattr(ssl, "create_default_context", counted)
-    for line in (Console("https://pool.example", "one"), Console("https://pool.example", "two")):
-        line.close()
+    for opened in (Console("https://pool.example", "one"), Console("https://pool.example", "two")):
+        opened.close()
 
     assert len(read) == 1
     assert tls_context().verify_mode is ssl.CERT_REQUIRED
+
+
+def test_an_older_console_is_logged_once_with_the_remedy_and_asked_seldom(line: Line) -> None:
+    line.answer = 400, OLD
+    with capture_logs() as lines:
+        for _ in range(60):
+            with pytest.raises(VersionsDiffer, match="upgrade the console first"):
+                line.console.heartbeat("w", BEAT)
+            line.now += 1.0
+
+    assert len(line.asked) == 2
+    (told,) = (one for one in lines if one["event"] == "console_does_not_understand")
+    assert told["reason"] == (
+        f"unknown field: this host is newer ({VERSION}) than the console: "
+        "upgrade the console first (leftovers)"
+    )
+
+
+def test_what_the_console_says_of_versions_is_kept(line: Line) -> None:
+    line.answer = 400, OLD | {"message": "unknown field: this host runs poolsite/0.1.0: upgrade the host"}
+
+    with pytest.raises(VersionsDiffer, match=r"poolsite/0.1.0: upgrade the host \(leftovers\)$"):
+        line.console.heartbeat("w", BEAT)
+
+
+def test_nothing_is_begun_until_the_console_has_followed(line: Line) -> None:
+    line.answer = 400, OLD
+    with pytest.raises(VersionsDiffer):
+        line.console.heartbeat("w", BEAT)
+    line.answer = 204, None
+    line.console.release("j", Release(token=1))
+    was_behind = line.console.is_behind
+
+    line.now += VERSIONS_PAUSE_S
+    line.answer = UNDERSTOOD
+    with capture_logs() as lines:
+        line.console.heartbeat("w", BEAT)
+    assert (was_behind, line.console.is_behind) == (True, False), (
+        "another request than the heartbeat was understood"
+    )
+    assert [one["event"] for one in lines] == ["console_understands"]
+
+
+def test_a_report_that_is_repeated_no_more_does_not_close_the_claims(line: Line) -> None:
+    line.answer = 400, OLD
+    with pytest.raises(VersionsDiffer):
+        line.console.release("j", Release(token=1))
+    line.now += 2 * VERSIONS_PAUSE_S
+
+    assert not line.console.is_behind
