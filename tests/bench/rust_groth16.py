@@ -19,17 +19,13 @@ import sys
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE, VerifyingKeys, parameter_folder
-from poolsite.filecoin.proof_verifier import BAD_PROOFS, ProofVerifier
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
 from tests.bench.__main__ import machine
 from tests.bench.rust_proofs import TARGET_VARIABLE, Figures, build, measured, paired
 from tests.bench.rust_sector import SEED, TICKET
 from workers.kernels.cache import cache_base
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 RANDOMNESS: Final = "04" * 32
 PROOFS: Final = {
@@ -38,7 +34,7 @@ PROOFS: Final = {
     "porep": ("PoRep proof", (), "c1.json", 1),
     "update": ("update proof", (), "", 1),
 }
-"""By the word of `workers prove`, or `update`: line, options, what it takes, passes after the first."""
+"""By the word of `workers prove`: line, options, what it takes, passes after the first."""
 CIRCUITS: Final = {
     "window": "window_post",
     "winning": "winning_post",
@@ -64,12 +60,11 @@ def ran(*words: str, environment: dict[str, str]) -> str:
 
 def proven(what: str, sector: Path, out: Path) -> float:
     """Prove in this process, write the last proof's JSON and bytes; return the best pass's CPU seconds."""
-    prove = updating(sector) if what == "update" else lambda: by_hand(what, sector)
     best = float("inf")
     statement: Statement = {}
     for turn in range(PROOFS[what][-1] + 1):
         begun = time.process_time()
-        statement = prove()
+        statement = by_hand(what, sector)
         if turn:  # the first one compiles
             best = min(best, time.process_time() - begun)
     (out / f"{what}.json").write_text(json.dumps(statement))
@@ -82,41 +77,15 @@ def by_hand(what: str, sector: Path) -> Statement:
     from workers.processors import prove
 
     name, options, file, _ = PROOFS[what]
+    if what == "update":
+        (sector.parent / "data").write_bytes(DATA)
+        options = ("--pieces", str(sector.parent / "data"), "--out", str(sector.parent / "updated"))
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        if prove.main([what, *options, str(sector / file)]):
+        if prove.main([what, str(sector / file), *options]):
             raise Disagreement(f"our {name} cannot be made")
     statement: Statement = json.loads(said.getvalue())
     return statement
-
-
-def updating(sector: Path) -> Callable[[], Statement]:
-    """Encode data into the sector, and return what proves it."""
-    from workers.processors import snap_encode, snap_prove
-    from workers.processors.add_piece import pieces_stage
-    from workers.processors.sector_record import record_parameters, record_read
-    from workers.processors.tasks import PieceSource, SnapEncodeTask, SnapProveTask
-
-    record, folder = record_read(sector), sector.parent / "updated"
-    folder.mkdir()
-    (folder / "piece").write_bytes(DATA)
-    source = PieceSource(str(folder / "piece"), len(DATA), len(DATA))
-    pieces = pieces_stage((source,), folder / "staged", sector=record.size)
-    name = record_parameters(record).name
-    new, new_cache = str(folder / "sealed"), str(folder / "cache")
-    old, old_cache = str(sector / "sealed"), str(sector / "cache")
-    made = snap_encode.run(
-        SnapEncodeTask(name, new, new_cache, old, old_cache, str(folder / "staged"), pieces)
-    )
-    commitments = (record.comm_r, made.comm_r_new, made.comm_d_new)
-    task = SnapProveTask(name, new, new_cache, old, old_cache, *commitments)
-
-    def prove() -> Statement:
-        proof = base64.b64encode(snap_prove.run(task).proof).decode()
-        named = zip(("comm_r_old", "comm_r_new", "comm_d_new"), commitments, strict=True)
-        return {"kind": "update", **{name: one.hex() for name, one in named}, "proof": proof}
-
-    return prove
 
 
 def ours(kinds: list[str], folder: Path, *, core: int, environment: dict[str, str]) -> Figures:
@@ -141,13 +110,10 @@ def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) ->
     for what in kinds:
         statement: Statement = json.loads((folder / "ours" / f"{what}.json").read_text())
         proof = (folder / "theirs" / f"{what}.proof").read_bytes()
-        if what == "update":
-            update_check(statement, proof)
-            continue
         statement["proof"] = base64.b64encode(proof).decode()
         good.append(folder / f"{what}.json")
         good[-1].write_text(json.dumps(statement))
-        field = "seed" if what == "porep" else "randomness"
+        field = {"porep": "seed", "update": "comm_d_new"}.get(what, "randomness")
         bad.append(folder / f"{what}-other.json")
         bad[-1].write_text(json.dumps(statement | {field: "05" * 32}))
     told = json.loads(ran("verify", *map(str, good), environment=environment)) if good else {"errors": []}
@@ -158,20 +124,6 @@ def theirs_check(kinds: list[str], folder: Path, environment: dict[str, str]) ->
         done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False)
         if not done.returncode:
             raise Disagreement(f"our verifier takes {path.name}, which is about something else")
-
-
-def update_check(statement: Statement, proof: bytes) -> None:
-    """Check their proof of an update, and that it holds for no other data.  Raises Disagreement."""
-    verifier = ProofVerifier(VerifyingKeys(parameter_folder()), takes_containers=False)
-    names = ("comm_r_old", "comm_r_new", "comm_d_new")
-    commitments = {name: bytes.fromhex(statement[name]) for name in names}
-    try:
-        verifier.update(proof, update_proof=0, **commitments)
-    except BAD_PROOFS as error:
-        raise Disagreement(f"our verifier refuses their update: {error}") from None
-    with contextlib.suppress(*BAD_PROOFS):
-        verifier.update(proof, update_proof=0, **commitments | {"comm_d_new": bytes([5]) * 32})
-        raise Disagreement("our verifier takes their update for other data")
 
 
 def main(kinds: list[str]) -> int:

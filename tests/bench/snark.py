@@ -79,6 +79,7 @@ AGGREGATE_ALONE: Final = f"{AGGREGATE}, pairing by pairing"
 """The reference in the same run: blspy's pairings, each with a final exponentiation of its own."""
 AGGREGATED: Final = 256
 TWO_CORES: Final = "two cores: "
+QUOTIENT: Final = "h 2^22"
 TWO_BOUND: Final = f"{TWO_CORES}products in the nearest cache, the bound"
 """What two threads can bring: they share nothing but the core, where it has two of them."""
 TWO_PASSES: Final = 6
@@ -103,7 +104,8 @@ def cases() -> list[str]:
     proofs = [f"{name} {what}" for name in NAMES.values() for what in ("set-up", "conversion", "proof")]
     transforms = ["NTT 2^20", "NTT 2^22", "h 2^17", "h 2^22"]
     sizes = [*transforms, *(f"MSM G1 2^{bits}" for bits in (15, 17, 20)), "MSM G2 2^16"]
-    two = [TWO_BOUND, *(f"{TWO_CORES}{what}" for what in ("MSM G1 2^17", "WinningPoSt proof"))]
+    shared = ("MSM G1 2^17", "WinningPoSt proof", QUOTIENT, *PER_MILLION, *PER_POINTS)
+    two = [TWO_BOUND, *(f"{TWO_CORES}{what}" for what in shared)]
     return [*sizes, BOUND, *two, *proofs, AGGREGATE, AGGREGATE_ALONE, *PER_MILLION, *PER_POINTS]
 
 
@@ -171,12 +173,12 @@ def _ntt(bits: int) -> Callable[[], object]:
     return lambda: domain.coefficients(values)
 
 
-def _quotient(bits: int) -> Callable[[], object]:
+def _quotient(bits: int, *, threads: int = 1) -> Callable[[], object]:
     """Return the work of the polynomial h: seven transforms and what is between them."""
     from workers.snark.domain import Domain
 
     domain, sides = Domain(bits), [_scalars(1 << bits) for _ in range(3)]
-    return lambda: domain.quotient(sides)
+    return lambda: domain.quotient(sides, threads=threads)
 
 
 def _msm(name: str, bits: int, *, threads: int = 1) -> Callable[[], object]:
@@ -211,19 +213,24 @@ def _circuit_work(name: str, what: str) -> Callable[[], object]:
 
 def _per_million(case: str) -> float:
     """Return the CPU seconds of a piece for a million constraints or points, kernels ready."""
+    work, count = _piece(case)
+    _mark()
+    return _best(work, 3 if case.startswith("witness") else 2) * 1e6 / count
+
+
+def _piece(case: str, *, threads: int = 1) -> tuple[Callable[[], object], int]:
+    """Return the work of a piece, and how many constraints or points it is done for."""
     from tests.unit.workers.snark.golden_circuits import golden_circuit
     from workers.snark.multiexp import multiexp
     from workers.snark.witness import witness_solve
 
     if case in PER_POINTS:
         name, bits = PER_POINTS[case]
-        work = _msm(name, bits)
-        _mark()
-        return _best(work, 2) * 1e6 / (1 << bits)
+        return _msm(name, bits, threads=threads), 1 << bits
     made = golden_circuit(PER_MILLION[case])
+    rows = made.circuit.rows
     if case.startswith("witness"):
-        _mark()
-        return _best(lambda: witness_solve(made.circuit, made.values), 3) * 1e6 / made.circuit.rows
+        return lambda: witness_solve(made.circuit, made.values, threads=threads), rows
     from workers.snark import catalog
     from workers.snark.files import CircuitKind, spec_for
     from workers.snark.parameters import SECTIONS
@@ -233,8 +240,7 @@ def _per_million(case: str) -> float:
     scalars = {"l": values[made.circuit.inputs :], "a": values[key.is_in_a]}
     scalars |= dict.fromkeys(("b_g1", "b_g2"), values[key.is_in_b])
     sections = [(group, key.sections[name], scalars[name]) for name, group in SECTIONS if name in scalars]
-    _mark()
-    return _best(lambda: [multiexp(*one) for one in sections], 2) * 1e6 / made.circuit.rows
+    return lambda: [multiexp(*one, threads=threads) for one in sections], rows
 
 
 def _aggregate(*, is_alone: bool) -> Callable[[], object]:
@@ -279,23 +285,28 @@ def _mark() -> None:
 
 def _two_cores(case: str) -> float:
     """Return how many times faster two threads are than one, by the clock."""
-    if case == TWO_BOUND:
-        alone, both = (_products_threads(count) for count in (1, 2))
-        one, two = _quiet_walls(alone, both)
-        return 2 * one / two
-    if case.endswith("proof"):
-        from tests.unit.workers.snark.golden_circuits import golden_circuit
-        from workers.snark import catalog
-        from workers.snark.files import CircuitKind, spec_for
-        from workers.snark.prover import groth16_prove
+    one, two = _quiet_walls(*(_shared(case, threads) for threads in (1, 2)))
+    return 2 * one / two if case == TWO_BOUND else one / two
 
-        key = catalog.key_open(spec_for(CircuitKind.WINNING_POST, 2 * KIB))
-        values = golden_circuit("winning").values
-        proofs = [partial(groth16_prove, key, values, threads=count) for count in (1, 2)]
-        one, two = _quiet_walls(*proofs)
-        return one / two
-    one, two = _quiet_walls(*(_msm("G1", 17, threads=threads) for threads in (1, 2)))
-    return one / two
+
+def _shared(case: str, threads: int) -> Callable[[], object]:
+    """Return the work of a case on so many threads."""
+    what = case.removeprefix(TWO_CORES)
+    if case == TWO_BOUND:
+        return _products_threads(threads)
+    if what in PER_MILLION or what in PER_POINTS:
+        return _piece(what, threads=threads)[0]
+    if what == QUOTIENT:
+        return _quotient(22, threads=threads)
+    if what.startswith("MSM"):
+        return _msm("G1", 17, threads=threads)
+    from tests.unit.workers.snark.golden_circuits import golden_circuit
+    from workers.snark import catalog
+    from workers.snark.files import CircuitKind, spec_for
+    from workers.snark.prover import groth16_prove
+
+    key = catalog.key_open(spec_for(CircuitKind.WINNING_POST, 2 * KIB))
+    return partial(groth16_prove, key, golden_circuit("winning").values, threads=threads)
 
 
 def _products_threads(count: int) -> Callable[[], object]:

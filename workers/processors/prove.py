@@ -15,13 +15,24 @@ from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import PoStKind
-from workers.processors import aggregate
+from poolsite.filecoin.update.verification import UpdatePublicInputs
+from workers.processors import aggregate, snap_encode
+from workers.processors.add_piece import pieces_stage
 from workers.processors.codec import Base64
 from workers.processors.errors import BadInput, BadProof, ProcessorError
 from workers.processors.post import WINDOW_V1_1, WINNING_V1
 from workers.processors.post_sector import post_parameters_of, sector_prove
-from workers.processors.sector_record import record_read
-from workers.processors.tasks import AggregateTask, Replica, WindowPostTask, parameters_named
+from workers.processors.seal import piece_source
+from workers.processors.sector_record import record_files, record_read, sector_files
+from workers.processors.snap import update_parameters_of
+from workers.processors.snap_prove import snap_prove
+from workers.processors.tasks import (
+    AggregateTask,
+    Replica,
+    SnapEncodeTask,
+    WindowPostTask,
+    parameters_named,
+)
 from workers.processors.terminal import Meter, digest_argument, error_words
 from workers.processors.window_post import window_post_prove
 
@@ -37,7 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted = _parser().parse_args(arguments)
     meter = Meter()
     try:
-        value = {"porep": _porep, "aggregate": _aggregate}.get(wanted.what, _post)(wanted, meter)
+        kinds = {"porep": _porep, "aggregate": _aggregate, "update": _update}
+        value = kinds.get(wanted.what, _post)(wanted, meter)
     except KeyboardInterrupt:
         sys.stderr.write("prove: stopped; there is no proof\n")
         return 130
@@ -58,6 +70,10 @@ def _parser() -> argparse.ArgumentParser:
         post.add_argument("folder", type=Path, nargs="+", metavar="DIR", help="made by `workers seal`")
     porep = kinds.add_parser("porep", help="the PoRep of a sector, from its c1.json")
     porep.add_argument("c1", type=Path, metavar="FILE", help="c1.json in a folder made by `workers seal`")
+    update = kinds.add_parser("update", help="put data into a sector made by `workers seal`, and prove it")
+    update.add_argument("folder", type=Path, metavar="DIR", help="of the sector")
+    update.add_argument("--pieces", nargs="+", required=True, metavar="FILE", help="raw bytes")
+    update.add_argument("--out", type=Path, required=True, metavar="NEW", help="for the updated replica")
     one = kinds.add_parser("aggregate", help="one proof of many PoReps, with the set-up of aggregates")
     one.add_argument("porep", type=Path, nargs="+", metavar="FILE", help="what `prove porep` printed")
     return parser
@@ -127,6 +143,50 @@ def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
         "kind": "porep",
         "registered_proof": parameters.number,
         **{name: getattr(inputs, name).hex() for name in names},
+        "proof": base64.b64encode(proof).decode(),
+    }
+
+
+def _update(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
+    from workers.processors.snark import update_snark  # loads the kernels
+
+    record = record_read(wanted.folder)
+    if record.size not in SECTOR_SIZES:
+        raise BadInput(f"no update proof is registered for sectors of {record.size} bytes")
+    if wanted.out.resolve() == wanted.folder.resolve():
+        raise BadInput(f"{wanted.out} holds the sector that is updated: name another folder")
+    sources, staged = tuple(map(piece_source, wanted.pieces)), wanted.out / "staged"
+    wanted.out.mkdir(parents=True, exist_ok=True)
+    old = record_files(record, wanted.folder)
+    new = sector_files(old.parameters, wanted.out)
+    meter.begin("snap_encode")
+    infos = pieces_stage(sources, staged, sector=record.size)
+    task = SnapEncodeTask(
+        registered_proof=old.parameters.name,
+        new_replica_path=str(new.sealed),
+        new_cache_path=str(new.cache),
+        sector_path=str(old.sealed),
+        sector_cache_path=str(old.cache),
+        staged_data_path=str(staged),
+        piece_infos=infos,
+    )
+    made = snap_encode.run(task, progress=meter.progress)
+    staged.unlink()
+    meter.end()
+    commitments = UpdatePublicInputs(
+        comm_r_old=record.comm_r, comm_d_new=made.comm_d_new, comm_r_new=made.comm_r_new
+    )
+    named = {name: getattr(commitments, name) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
+    meter.begin("vanilla")
+    proofs = snap_prove(old, new, **named, progress=meter.progress)
+    meter.end()
+    meter.begin("groth16")
+    proof = update_snark(update_parameters_of(old.parameters), proofs, commitments, progress=meter.progress)
+    meter.end()
+    return {
+        "kind": "update",
+        "registered_proof": SECTOR_SIZES.index(record.size),
+        **{name: value.hex() for name, value in named.items()},
         "proof": base64.b64encode(proof).decode(),
     }
 

@@ -10,16 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.groth16.aggregate import BadAggregate, porep_include
 from poolsite.filecoin.groth16.aggregate_verification import aggregate_verify
-from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id
+from poolsite.filecoin.groth16.circuits import porep_circuit_id, post_circuit_id, update_circuit_id
 from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.groth16.powers import POWERS_NAME, BadPowers, aggregate_key_read
-from poolsite.filecoin.groth16.public_inputs import porep_public_inputs, post_public_inputs
+from poolsite.filecoin.groth16.public_inputs import (
+    porep_public_inputs,
+    post_public_inputs,
+    update_public_inputs,
+)
 from poolsite.filecoin.groth16.verification import BadGroth16Proof, partitions_verify
 from poolsite.filecoin.porep.parameters import ChallengeRule, seal_parameters
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
 from poolsite.filecoin.post.challenges import post_randomness
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.verification import ProvenSector
+from poolsite.filecoin.proof_container import update_inputs_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +74,8 @@ def statement_of(path: Path, value: dict[str, Any]) -> Statement:
         return Statement(path, porep_circuit_id(parameters), proof, porep_public_inputs(parameters, known))
     if value["kind"] == "porep_aggregate":
         return _aggregate_of(path, value, proof)
+    if value["kind"] == "update":
+        return _update_of(path, value, proof)
     post = post_parameters(value["registered_proof"])
     sectors = [ProvenSector(number, bytes.fromhex(comm_r)) for number, comm_r in value["sectors"]]
     randomness = post_randomness(bytes.fromhex(value["randomness"]))
@@ -79,6 +86,12 @@ def statement_of(path: Path, value: dict[str, Any]) -> Statement:
 def _seal_of(value: dict[str, Any]) -> PoRepPublicInputs:
     names = ("replica_id", "comm_d", "comm_r", "seed")
     return PoRepPublicInputs(*(bytes.fromhex(value[name]) for name in names))
+
+
+def _update_of(path: Path, value: dict[str, Any], proof: bytes) -> Statement:
+    commitments = {name: bytes.fromhex(value[name]) for name in ("comm_r_old", "comm_r_new", "comm_d_new")}
+    parameters, known = update_inputs_of(value["registered_proof"], **commitments)
+    return Statement(path, update_circuit_id(parameters), proof, update_public_inputs(parameters, known))
 
 
 def _aggregate_of(path: Path, value: dict[str, Any], proof: bytes) -> Statement:

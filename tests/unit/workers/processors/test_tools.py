@@ -11,10 +11,16 @@ from typing import Any
 
 import pytest
 
+from poolsite.filecoin.groth16.circuits import update_circuit_id, verifying_key_name
+from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
+from poolsite.filecoin.groth16.public_inputs import update_public_inputs
 from poolsite.filecoin.porep.c1 import c1_from_json, c1_to_json
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
-from tests.unit.workers.processors.sealing import golden, stream
-from workers.processors import bench, commp, post, precompile, scaling_check, seal, verify
+from poolsite.filecoin.update.parameters import update_parameters
+from poolsite.filecoin.update.verification import update_verify
+from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
+from tests.unit.workers.processors.sealing import digest, golden, stream
+from workers.processors import bench, commp, post, precompile, prove, scaling_check, seal, snark, verify
 from workers.storage import files, memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
@@ -228,6 +234,56 @@ def test_verify_names_a_folder_that_is_none_of_ours(tmp_path, capsys):
 
     assert code == 1
     assert "sector.json" in result["errors"][0]
+
+
+@pytest.fixture
+def simulated_updates(tmp_path, monkeypatch):
+    """Updates whose proofs hold by a verifying key of known logarithms: nothing of minutes is made."""
+    circuit = update_circuit_id(update_parameters(0))
+    parameters = tmp_path / "parameters"
+    parameters.mkdir()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(parameters))
+
+    def prove_simulated(update, proofs, public, *, progress):
+        update_verify(proofs, parameters=update, inputs=public)
+        rows = update_public_inputs(update, public)
+        key = simulated_key_bytes(range(1, len(rows[0]) + 2))
+        (parameters / verifying_key_name(circuit)).write_bytes(key)
+        return b"".join(map(simulated_proof, rows))
+
+    monkeypatch.setattr(snark, "update_snark", prove_simulated)
+
+
+@pytest.mark.usefixtures("simulated_updates")
+def test_prove_update_puts_data_into_a_sector_and_verify_checks_it(sealed, tmp_path, capsys):
+    case, sector = sealed
+    data, update = write(tmp_path / "data", stream("snap-0", 2032)), case["update"]
+
+    code, (made,), err = run(prove, capsys, "update", sector, "--pieces", data, "--out", tmp_path / "new")
+
+    names = ("comm_r_old", "comm_r_new", "comm_d_new")
+    assert code == 0
+    assert {name: made[name] for name in names} == {name: update[name] for name in names}
+    assert "groth16 done in" in err
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["cache", "cache.sums", "sealed"]
+    assert digest(tmp_path / "new" / "sealed") == update["new_replica_sha256"]
+    good = write(tmp_path / "good.json", json.dumps(made).encode())
+    bad = write(tmp_path / "bad.json", json.dumps(made | {"comm_d_new": made["comm_r_old"]}).encode())
+    code, (told,), _ = run(verify, capsys, good, bad)
+    assert (code, told["checked"]) == (1, [str(good)])
+    assert told["errors"] == [f"{bad}: partition 0: the pairing equation does not hold"]
+
+
+def test_prove_update_refuses_what_fits_not_and_the_sectors_own_folder(sealed, tmp_path, capsys):
+    _, sector = sealed
+    before = (sector / "sealed").read_bytes()
+    large, small = write(tmp_path / "large", bytes(2033)), write(tmp_path / "small", b"x")
+
+    code, _, err = run(prove, capsys, "update", sector, "--pieces", large, "--out", tmp_path / "new")
+    assert (code, "Piece is larger than sector." in err) == (1, True)
+    code, _, err = run(prove, capsys, "update", sector, "--pieces", small, "--out", sector)
+    assert (code, "name another folder" in err) == (1, True)
+    assert (sector / "sealed").read_bytes() == before
 
 
 def test_commp_prints_the_commitment_of_the_reference(tmp_path, capsys):
