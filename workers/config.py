@@ -230,7 +230,12 @@ def sealer_config(argv: Sequence[str]) -> SealerConfig:
     asks.check(numbers_of(merge(own)))
     return SealerConfig(
         **common,
-        settings=HostSettings(common["folder"], own, check=asks.check),
+        settings=HostSettings(
+            common["folder"],
+            own,
+            check=asks.check,
+            file=os.fsencode(path.resolve()).decode(errors="replace"),
+        ),
         notes=tuple(damocles.notes),
         children=children,
         sealing_stores=tuple(Path(place) for place in file.sealing_stores),

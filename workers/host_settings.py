@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS, SETTING_MAX, SLOTS_MAX, Setting
+from poolsite.wire.hosts import CONSOLE_LEVELS, FILE_LEVELS, LEVELS, SETTING_MAX, SLOTS_MAX, Setting
 from poolsite.wire.pipeline import WORKER_STAGES
 from poolsite.wire.sealing_rules import (
     DEFAULTS,
@@ -71,8 +71,11 @@ class HostSettings:
         own: Mapping[str, Mapping[str, Value]],
         *,
         check: Callable[[dict[str, int]], None] | None = None,
+        file: str = "",
     ) -> None:
         self.path = folder / CONSOLE_FILE
+        self.file = file
+        """Path of what FILE_LEVELS were read from."""
         self.own: Levels = dict(own)
         """Of the levels that are not the console's."""
         self.check = check
@@ -145,7 +148,12 @@ class HostSettings:
         """Return every setting with the level that it comes from."""
         with self._lock:
             return tuple(
-                Setting(key=key, value=str(value), origin=origin)
+                Setting(
+                    key=key,
+                    value=str(value),
+                    origin=origin,
+                    file=self.file if origin in FILE_LEVELS else "",
+                )
                 for key, (value, origin) in sorted(self._merged.items())
             )
 

@@ -35,6 +35,8 @@ LEVELS: Final = (
 )
 """Where a host's setting may come from; a later one wins.  The last two are of one sealing thread: of its
 table in the host's file, and set for it on the console."""
+FILE_LEVELS: Final = ("file", "file of thread")
+"""Those that the host's file gives."""
 CONSOLE_LEVELS: Final = ("pool", "tenant", "group", "host", "thread")
 """Those that are set on the console."""
 
@@ -150,6 +152,8 @@ class Setting(Document, frozen=True, kw_only=True):
     value: Text
     origin: Text
     """One of LEVELS."""
+    file: Text = ""
+    """Path of the host's file, if that says it."""
 
 
 class Hardware(Document, frozen=True, kw_only=True):

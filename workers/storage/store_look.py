@@ -83,7 +83,7 @@ def _room(
     if disk.is_read_only:
         return StoreCondition.READ_ONLY, f"{one.path} is mounted read-only: remount it for writing", sizes
     if one.path in stores.read_only:
-        say = f"the host's config.toml has {one.path} as readonly"
+        say = f"[[attached]] of the host's file has {one.path} as readonly"
         return StoreCondition.READ_ONLY, say, sizes
     if mark.read_only:
         say = f"ReadOnly is set in its {MARK}: allow writing on its page Storage"

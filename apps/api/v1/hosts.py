@@ -70,6 +70,9 @@ class SettingOutput(serializers.Serializer[Any]):
     key = serializers.CharField()
     value = serializers.CharField()
     origin = serializers.CharField()
+    file = serializers.CharField(
+        required=False, allow_blank=True, help_text="The host's file, if that says it."
+    )
 
 
 class FailureOutput(serializers.Serializer[Any]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 from django.urls import path, reverse
@@ -66,10 +67,10 @@ ORIGINS: Final = {
     "pool": _("pool"),
     "tenant": _("tenant"),
     "group": _("group"),
-    "file": _("config.toml of the host"),
+    "file": _("{file} of the host"),
     "command line": _("command line"),
     "host": _("set here"),
-    "file of thread": _("[[sealing_thread]] of the host's file"),
+    "file of thread": _("[[sealing_thread]] in {file} of the host"),
     "thread": _("set here for the thread"),
 }
 RULE_LABELS: Final = {
@@ -212,7 +213,7 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
             SettingRow(
                 setting_label(key),
                 setting_value(key, one["value"]),
-                str(ORIGINS.get(one["origin"], one["origin"])),
+                origin_text(one),
                 "taken away with its next heartbeat" if is_stale else pending,
             )
         )
@@ -221,6 +222,12 @@ def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow,
             pending = say("{value} with its next heartbeat").format(value=setting_value(key, value))
             rows.append(SettingRow(setting_label(key), formatting.NOTHING, formatting.NOTHING, pending))
     return tuple(rows)
+
+
+def origin_text(told: dict[str, str]) -> str:
+    """Return where a setting that a host has told comes from; an older host tells no name of its file."""
+    name = PurePath(told.get("file", "")).name or say("file")
+    return str(ORIGINS.get(told["origin"], told["origin"])).format(file=name)
 
 
 def setting_label(key: str) -> str:
@@ -301,7 +308,7 @@ def size_text(count: int) -> str:
 
 def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     """Yield what a host has."""
-    hardware = worker.hardware
+    hardware, told = worker.hardware, () if report is None else report.settings
     yield Fact(_("Machine"), worker.host or formatting.NOTHING)
     yield Fact(
         _("Processor"),
@@ -324,6 +331,8 @@ def host_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
         yield Fact(_("Proofs of wins"), win)
     if error := update_error(hardware):
         yield Fact(_("Data into sectors"), error)
+    if file := next((one["file"] for one in told if one.get("file")), ""):
+        yield Fact(_("Its file"), file, mono=True)
     yield Fact(_("Version"), worker.version or formatting.NOTHING)
     yield Fact(_("Version of this console"), VERSION)
     yield Fact(_("Restarts"), formatting.whole(worker.restarts))

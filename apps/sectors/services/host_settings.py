@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from django.db import transaction
 from django.utils.translation import gettext
+from msgspec import to_builtins
 
 from apps.core import clock
 from apps.core.live import Change, publish
@@ -160,7 +161,7 @@ def settings_note(worker: Worker, settings: tuple[Setting, ...]) -> None:
     """Store the settings that a host reports, as it obeys them; none are no news."""
     if not settings:
         return
-    told = [{"key": one.key, "value": one.value, "origin": one.origin} for one in settings]
+    told = [to_builtins(one) for one in settings]
     HostReport.objects.update_or_create(worker=worker, defaults={"settings": told})
     slots = {one.key.removeprefix(SLOTS): one.value for one in settings if one.key.startswith(SLOTS)}
     numbers = {stage: int(count) for stage, count in slots.items() if count.isascii() and count.isdigit()}

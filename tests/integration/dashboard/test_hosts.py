@@ -312,15 +312,22 @@ def test_a_threads_rules_are_shown_with_where_they_come_from_and_changed(ann):
         ("threads.2.plan", "snapup", "file of thread"),
         ("threads.2.location", "/nvme2", "file of thread"),
         ("threads.2.allowed_miners", "f01000", "thread"),
+        ("slots.PC1", "3", "file"),
     )
-    settings = [{"key": key, "value": value, "origin": origin} for key, value, origin in told]
+    files = {"file": "/srv/farm/worker.toml", "file of thread": "/srv/farm/worker.toml"}
+    settings = [
+        {"key": key, "value": value, "origin": origin, "file": files.get(origin, "")}
+        for key, value, origin in told
+    ]
     HostReport.objects.create(worker=worker, settings=settings)
     browser, here = signed_in(), reverse("host", args=[worker.uuid])
 
     text = words_of(browser.get(here))
     for words in (
         "Takes clients' data yes default",
-        "Thread 2: plan snapup [[sealing_thread]] of the host's file",
+        "Thread 2: plan snapup [[sealing_thread]] in worker.toml of the host",
+        "Slots of PC1 3 worker.toml of the host",
+        "Its file /srv/farm/worker.toml",
         "Thread 2: folder /nvme2",
         "Thread 2: miners whose new sectors it takes f01000 set here for the thread",
     ):

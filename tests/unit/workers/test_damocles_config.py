@@ -387,6 +387,21 @@ def test_a_thread_obeys_its_own_rules_over_those_of_its_host(tmp_path: Path) -> 
     assert origin(settings, "threads.1.max_retries") is None, "it is the host's"
 
 
+@pytest.mark.parametrize("name", ["config.toml", "worker.toml", "large.toml"])
+def test_a_setting_names_the_file_that_says_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "token").write_text("t\n")
+    (tmp_path / name).write_text(THREADS)
+    named = ["--config", str(tmp_path / name)] if name == "large.toml" else []
+
+    told = sealer_config(["--dir", str(tmp_path), *named, "--slots", "c2=2"]).settings.described()
+
+    files = {one.key: one.file for one in told}
+    for key in ("sealing.max_retries", "threads.1.allowed_miners"):
+        assert files[key] == str(tmp_path / name)
+    for key in ("slots.C2", "sealing.disable_cc"):
+        assert files[key] == "", "the command line and the default are in no file"
+
+
 def test_what_the_console_sets_for_a_thread_wins_until_it_is_taken_away(tmp_path: Path) -> None:
     settings = threads_host(tmp_path)
     told = {

@@ -51,11 +51,12 @@ def test_what_is_shown_is_what_the_host_obeys():
 
     worker.refresh_from_db()
     assert worker.slots == {"PC1": 1, "PC2": 1}, "not before the host says so"
-    obeyed = (Setting(key="slots.PC1", value="3", origin="host"),)
+    obeyed = (Setting(key="slots.PC1", value="3", origin="file", file="/srv/worker.toml"),)
     worker_heartbeat(worker, Heartbeat(boot_id="b1", settings=obeyed), now=now())
     worker.refresh_from_db()
     assert worker.slots == {"PC1": 3, "PC2": 1}
-    assert HostReport.objects.get().settings == [{"key": "slots.PC1", "value": "3", "origin": "host"}]
+    (told,) = HostReport.objects.get().settings
+    assert told == {"key": "slots.PC1", "value": "3", "origin": "file", "file": "/srv/worker.toml"}
 
 
 def test_a_host_that_lost_its_plan_gets_it_again():
