@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from apps.miners.selectors import sector_bytes_usual
+from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import Stage
 from poolsite.wire.sealing_rules import LOCATION, PLAN, THREADS
 from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
@@ -12,9 +14,12 @@ from poolsite.wire.sums import LANES, labelling_bytes, memory_for_slots
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from apps.sectors.host_models import HostReport, Worker
+
 BEGINS: tuple[str, ...] = ("sealer", "niporep")
 """Plans of threads that begin sectors."""
-OF_LABELS = frozenset({"slots", "memory", "cores"})
+BOUNDS: tuple[str, ...] = ("disk", "threads", "settings", "slots", "memory", "cores")
+OF_LABELS = frozenset(BOUNDS[3:])
 PC1_SLOTS = f"slots.{Stage.PC1}"
 
 
@@ -23,7 +28,7 @@ class Bound:
     """One bound: so many sectors at once, as `have` is divided by `each`."""
 
     by: str
-    """`disk`, `threads`, `settings`; of labelling `slots`, `memory`, `cores`."""
+    """One of BOUNDS."""
     count: int
     have: int
     """Bytes, cores, threads or sectors."""
@@ -34,6 +39,32 @@ class Bound:
     def is_of_labels(self) -> bool:
         """Return whether it bounds those in PC1, and not all that are under way."""
         return self.by in OF_LABELS
+
+
+@dataclass(frozen=True, slots=True)
+class ParallelPlan:
+    """A host's bounds for sectors of a size, the tightest first."""
+
+    sector_bytes: int
+    bounds: tuple[Bound, ...]
+
+    @property
+    def sectors(self) -> int:
+        """Return how many sectors it can have under way at once."""
+        return min(one.count for one in self.bounds if not one.is_of_labels)
+
+    @property
+    def labelled(self) -> int:
+        """Return how many of them it can have in PC1 at once."""
+        return min(one.count for one in self.bounds)
+
+
+def host_parallel_plan(worker: Worker, report: HostReport | None) -> ParallelPlan | None:
+    """Return the plan of a host for its tenant's sectors; None where it seals none or has told too little."""
+    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
+    size = sector_bytes_usual(worker.tenant_id) if JobKind.SEAL in worker.kinds else 0
+    bounds = parallel_plan(worker.hardware, told, sector_bytes=size)
+    return ParallelPlan(size, bounds) if bounds else None
 
 
 def parallel_plan(

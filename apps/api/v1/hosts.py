@@ -25,13 +25,14 @@ from apps.sectors.host_selectors import (
     worker_is_away,
     workers_page,
 )
+from apps.sectors.parallel_plan import BOUNDS, host_parallel_plan
 from apps.sectors.services.host_settings import settings_wanted
 from apps.sectors.services.hosts import worker_command
 from apps.sectors.services.retirement import worker_retire, worker_retire_drained
 from poolsite.wire.hosts import STORE_OPERATIONS, Operation
 
 if TYPE_CHECKING:
-    from apps.sectors.host_models import Worker
+    from apps.sectors.host_models import HostReport, Worker
 
 
 NOT_PLAIN: Final = (Operation.REMOVE, Operation.REMOVE_SEALING, *STORE_OPERATIONS)
@@ -85,11 +86,31 @@ class FailureOutput(serializers.Serializer[Any]):
     error = serializers.CharField()
 
 
+class BoundOutput(serializers.Serializer[Any]):
+    """A bound for sectors at once: `have` is divided by what each takes; of cores, each has so many."""
+
+    by = serializers.ChoiceField(choices=BOUNDS)
+    count = serializers.IntegerField()
+    have = serializers.IntegerField()
+    each = serializers.IntegerField()
+    is_of_pc1 = serializers.BooleanField(help_text="It bounds those in PC1 alone.")
+
+
+class ParallelOutput(serializers.Serializer[Any]):
+    """How many sectors of the miners' size a host can seal at once."""
+
+    sector_bytes = serializers.IntegerField()
+    sectors = serializers.IntegerField()
+    in_pc1 = serializers.IntegerField()
+    bounds = BoundOutput(many=True, help_text="The tightest first.")
+
+
 class WorkerDetail(WorkerOutput):
     """One worker with its settings as it obeys them, and what it did in the last week."""
 
     settings = SettingOutput(many=True)
     wanted = serializers.DictField(child=serializers.CharField())
+    parallel = ParallelOutput(allow_null=True, help_text="None: it seals nothing, or has told too little.")
     sectors_per_day = serializers.FloatField()
     failures = FailureOutput(many=True)
 
@@ -124,6 +145,29 @@ class CommandOutput(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
+def parallel_body(worker: Worker, report: HostReport | None) -> dict[str, Any] | None:
+    """Write how many sectors a host can seal at once."""
+    plan = host_parallel_plan(worker, report)
+    if plan is None:
+        return None
+    bounds = [
+        {
+            "by": one.by,
+            "count": one.count,
+            "have": one.have,
+            "each": one.each,
+            "is_of_pc1": one.is_of_labels,
+        }
+        for one in plan.bounds
+    ]
+    return {
+        "sector_bytes": plan.sector_bytes,
+        "sectors": plan.sectors,
+        "in_pc1": plan.labelled,
+        "bounds": bounds,
+    }
+
+
 def detail_body(worker: Worker) -> dict[str, Any]:
     """Write one worker with its settings and its record."""
     report, record = host_report(worker), host_record(worker, now=clock.now())
@@ -141,6 +185,7 @@ def detail_body(worker: Worker) -> dict[str, Any]:
         **worker_body(worker),
         "settings": [] if report is None else report.settings,
         "wanted": settings_wanted(worker),
+        "parallel": parallel_body(worker, report),
         "sectors_per_day": round(record.per_day, 2),
         "failures": failures,
     }

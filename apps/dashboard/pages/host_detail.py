@@ -23,11 +23,10 @@ from apps.dashboard.pages.host_leftovers import leftovers_card
 from apps.dashboard.pages.hosts import HostRow, held_jobs, host_row, job_text, kind_text
 from apps.dashboard.pages.storage.rows import host_store_rows
 from apps.dashboard.sessions import sign_in_required
-from apps.miners.selectors import sector_bytes_usual
 from apps.sectors.errors import WorkerUnknown
 from apps.sectors.host_record import host_record, log_watch
 from apps.sectors.host_selectors import host_report, worker_get
-from apps.sectors.parallel_plan import parallel_plan
+from apps.sectors.parallel_plan import host_parallel_plan
 from apps.sectors.proof_forms import update_error
 from apps.sectors.services.host_settings import (
     SETTABLE,
@@ -272,10 +271,8 @@ def sectors_by_disk(worker: Worker, report: HostReport | None) -> str:
 
 def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
     """Yield how many sectors of the miners' size the host can seal at once, the tightest bound first."""
-    told = {} if report is None else {one["key"]: one["value"] for one in report.settings}
-    size = sector_bytes_usual(worker.tenant_id) if JobKind.SEAL in worker.kinds else 0
-    bounds = parallel_plan(worker.hardware, told, sector_bytes=size)
-    if not bounds:
+    plan = host_parallel_plan(worker, report)
+    if plan is None:
         return
     words = {
         "disk": say("{count} by disk: {have} / {each}"),
@@ -293,11 +290,13 @@ def parallel_facts(worker: Worker, report: HostReport | None) -> Iterable[Fact]:
                 have=formatting.whole(one.have) if one.by == "cores" else size_text(one.have),
                 each=one.each if one.by == "cores" else size_text(one.each),
             )
-            for one in bounds
+            for one in plan.bounds
             if one.is_of_labels is of_labels
         )
 
-    yield Fact(say("Sectors of {size} at once").format(size=size_text(size)), text(of_labels=False))
+    yield Fact(
+        say("Sectors of {size} at once").format(size=size_text(plan.sector_bytes)), text(of_labels=False)
+    )
     yield Fact(say("Of these in PC1 at once"), text(of_labels=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from apps.miners.models import Miner
-from apps.sectors.host_models import Worker
+from apps.sectors.host_models import HostReport, Worker
 from apps.sectors.models import Job, Sector
 from poolsite.wire.codec import document_encode
 from poolsite.wire.hosts import Heartbeat, Register
@@ -325,6 +325,30 @@ def test_a_worker_out_of_service_is_refused(client: Client) -> None:
     assert Worker.objects.count() == 1
 
 
+def test_a_host_says_how_many_sectors_it_seals_at_once(client: Client) -> None:
+    factories.miner(sector_size=32 << 30)
+    hardware = {"cpus": 64, "ram_bytes": 1000 << 30, "disk_total_bytes": 2000 << 30}
+    worker = factories.worker(hardware=hardware)
+    text = token("read")
+    assert asked(client, f"workers/{worker.uuid}", text).json()["parallel"] is None, "no room told yet"
+
+    settings = {"sector_room_bytes": str(520 << 30), "slots.PC1": "2"}
+    HostReport.objects.create(
+        worker=worker,
+        settings=[{"key": key, "value": value, "origin": "file"} for key, value in settings.items()],
+    )
+    parallel = asked(client, f"workers/{worker.uuid}", text).json()["parallel"]
+
+    assert (parallel["sector_bytes"], parallel["sectors"], parallel["in_pc1"]) == (32 << 30, 3, 2)
+    assert [(one["by"], one["count"], one["is_of_pc1"]) for one in parallel["bounds"]] == [
+        ("slots", 2, True),
+        ("disk", 3, False),
+        ("memory", 14, True),
+        ("cores", 1024, True),
+    ]
+    assert (parallel["bounds"][1]["have"], parallel["bounds"][1]["each"]) == (2000 << 30, 520 << 30)
+
+
 @pytest.mark.parametrize(
     ("version", "remedy"),
     [
@@ -364,7 +388,7 @@ def test_a_newer_hosts_note_is_written_once_and_a_heartbeat_ends_it(
 
     for _ in range(3):
         assert told(client, path, text, beat | {"colour": "red"}).status_code == 400
-    (stranger,) = (told(client, path, token("write", of="bob"), beat | {"shape": 1}),)
+    stranger = told(client, path, token("write", of="bob"), beat | {"shape": 1})
     assert (stranger.status_code, stranger.json()["field"]) == (400, "shape")
 
     assert len(changes) == 1
