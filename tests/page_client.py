@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from django.test import Client
 
 from apps.core import clock
+from apps.dashboard.urls import urlpatterns as pages
 from apps.users.services.reauthentication import reauthentication_note
 from tests.people import PASSWORD
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOBODY: Final = "00000000-0000-4000-8000-000000000000"
+"""The key of no object."""
 HTMX: Final = {"HX-Request": "true"}
 """Headers of a request for a fragment."""
 
@@ -35,3 +41,12 @@ def text_of(answer: Any) -> str:
     """The body of an answer, streamed or not; of a page without the blanks that HTML ignores."""
     text = b"".join(answer).decode() if answer.streaming else str(answer.content.decode())
     return re.sub(r"[ \n]+", " ", text).replace(" >", ">") if "<" in text[:10] else text
+
+
+def form_pages(browser: Client) -> Iterator[str]:
+    """Yield the names of pages that take a form, one for each address."""
+    values = {"uuid": NOBODY, "int": "1", "str": "nothing", "path": "nothing"}
+    for pattern in pages:
+        route = re.sub(r"<(?:(\w+):)?\w+>", lambda found: values[found[1] or "str"], str(pattern.pattern))
+        if browser.post(f"/{route}").status_code != 405:
+            yield str(getattr(pattern, "name", ""))

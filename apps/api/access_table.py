@@ -131,8 +131,9 @@ def table_markdown() -> str:
         f"({aliases_text()}) are let in as the rows they stand for.",
         "",
         "`write` has work begin, go on or wait: pledges, data, retries, restores, hosts.  `sign` is for "
-        "what is spent or given up otherwise, and for settings.  A page's act on sectors and hosts needs "
-        "the level of its row here.",
+        "what is spent or given up otherwise, and for settings; so messages are pushed, changed and given up "
+        "with `sign`.  A page's act needs the level of its REST row here.  JSON-RPC methods have the levels "
+        "of the programs whose names they bear: their clients' tokens go on to work.",
         "",
         "| interface | method | path | level | scope | for |",
         "|---|---|---|---|---|---|",

@@ -113,7 +113,6 @@ WHO_CALLS = [
         "sender_not_granted",
         field="from",
         body={**MESSAGE, "from": "{foreign_wallet}"},
-        who="alice-sign",
     ),
 ]
 

@@ -76,8 +76,7 @@ def tokens_make() -> dict[str, str]:
     tokens = {
         "nobody": "",
         "nonsense": "nonsense",
-        "alice": people.token("write"),
-        "alice-sign": people.token("sign"),
+        "alice": people.token("sign"),
         "alice-reads": people.token("read"),
         "alice-signer": people.token("read", scopes=["signer"]),
         "alice-sealer": people.token("write", scopes=["sealer"]),

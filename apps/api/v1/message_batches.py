@@ -65,6 +65,8 @@ class DryRunOutput(serializers.Serializer[Any]):
 class BatchView(PoolView):
     """`/messages:batch`: up to 1,000 messages in one insert."""
 
+    perms = {**PoolView.perms, "POST": "sign"}
+
     @extend_schema(request=BatchInput, responses=BatchOutput)
     def post(self, request: Request) -> Response:
         """Push messages; each is accepted or refused by itself, and repeating the request is harmless."""

@@ -68,6 +68,8 @@ def head_needed() -> Head:
 class CancelView(PoolView):
     """`/messages/{id}/cancel`: an empty message takes the nonce."""
 
+    perms = {**PoolView.perms, "POST": "sign"}
+
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
         """Cancel a message in flight by an empty one to oneself under its nonce; answers with that one."""
@@ -87,6 +89,8 @@ class CancelView(PoolView):
 class RepublishView(PoolView):
     """`/messages/{id}/republish`: to every node once more."""
 
+    perms = {**PoolView.perms, "POST": "sign"}
+
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form
         """Publish a message in flight to every node again."""
@@ -98,6 +102,8 @@ class RepublishView(PoolView):
 
 class BulkView(PoolView):
     """`/messages:bulk`: one change to many messages."""
+
+    perms = {**PoolView.perms, "POST": "sign"}
 
     @extend_schema(request=BulkInput, responses=BulkOutput)
     def post(self, request: Request) -> Response:

@@ -212,6 +212,8 @@ def push_item(data: dict[str, Any]) -> PushItem:
 class MessagesView(PoolView):
     """`/messages`: the caller's messages."""
 
+    perms = {**PoolView.perms, "POST": "sign"}
+
     @extend_schema(
         operation_id="v1_messages_list",
         parameters=[
@@ -269,6 +271,8 @@ class MessageView(PoolView):
 class ReplaceView(PoolView):
     """`/messages/{id}/replace`: higher fees for a message in flight, or other limits before it is signed."""
 
+    perms = {**PoolView.perms, "POST": "sign"}
+
     @extend_schema(request=ReplaceInput, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # the route's word
         """Sign again with the same nonce and other fees, and publish; of a message that has no nonce yet, set
@@ -309,6 +313,8 @@ class ReplaceView(PoolView):
 
 class MarkBadView(PoolView):
     """`/messages/{id}/mark-bad`: give a message up."""
+
+    perms = {**PoolView.perms, "POST": "sign"}
 
     @extend_schema(request=None, responses=MessageOutput)
     def post(self, request: Request, id: str) -> Response:  # noqa: ARG002  # the route's word; DRF's form

@@ -95,6 +95,8 @@ class PolicyVersionView(PolicyDocumentView):
 class PolicyDraftView(PolicyDocumentView):
     """A change to think about."""
 
+    perms = {**PoolView.perms, "POST": "admin"}
+
     @extend_schema(
         request={JSON: document_schema(PolicyEdit)}, responses={(200, JSON): document_schema(PolicyDraft)}
     )

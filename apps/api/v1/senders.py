@@ -126,6 +126,8 @@ class SendersView(PoolView):
 class SenderView(PoolView):
     """`/senders/{address}`: one sender."""
 
+    perms = {**PoolView.perms, "PATCH": "sign"}
+
     @extend_schema(responses=SenderOutput)
     def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's form
         """Return a sender with its lane."""

@@ -81,8 +81,8 @@ PARTS: Final = (("", "Everything"), ("signer", "Signer"), ("sealer", "Sealing ho
 LEVELS: Final = (
     ("", "Minimum for this component"),
     (Perm.READ, "read: look at everything of the tenant"),
-    (Perm.WRITE, "write: push messages, pledge, seal and prove"),
-    (Perm.SIGN, "sign: have the tenant's keys sign, make miners, raise fees"),
+    (Perm.WRITE, "write: pledge, seal and prove, push messages over JSON-RPC"),
+    (Perm.SIGN, "sign: send messages and change them, have the tenant's keys sign, make miners"),
     (Perm.ADMIN, "admin: people, tokens and rules of the tenant"),
 )
 LIVES: Final = ((0, "never"), (1, "in a day"), (30, "in 30 days"), (90, "in 90 days"), (365, "in a year"))

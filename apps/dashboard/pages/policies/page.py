@@ -188,6 +188,7 @@ def policy_page(
         wallet=wallet,
         wallet_name=str(wallet),
         may_edit=viewer.may("admin"),
+        may_try=viewer.may("write"),
         **more,
     )
 

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from django.core.exceptions import ValidationError
+from django.http import Http404
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
@@ -53,6 +54,8 @@ class TrialForm(PageForm):
 @sign_in_required
 def trial(request: HttpRequest, viewer: Principal, address: str) -> HttpResponse:
     """Try the policy on a message that is not signed."""
+    if not viewer.may("write"):
+        raise Http404
     wallet = wallet_get(viewer, address)
     form, verdict = TrialForm.of(request), None
     if form.is_valid():

@@ -77,16 +77,16 @@ def test_a_sender_is_paused_and_its_fees_are_set(pool: Pool, client: Client) -> 
     address = flying(pool, "one")
     change = {"state": "FORBIDDEN", "quota": 3, "max_fee": "1000", "gas_over_premium": 1.5}
 
-    answer = ask(client, "patch", f"senders/{address}", by=token(), body=change)
+    answer = ask(client, "patch", f"senders/{address}", by=token("sign"), body=change)
 
     assert answer.status_code == 200
     assert {name: answer.json()[name] for name in change} == change
     row = Sender.objects.get(address=address)
     assert (row.state, row.quota, row.max_fee) == (SenderState.FORBIDDEN, 3, 1000)
     assert AuditEntry.objects.filter(action="sender.set", target=address).count() == 1
-    bad = ask(client, "patch", f"senders/{address}", by=token(), body={"qouta": 1})
+    bad = ask(client, "patch", f"senders/{address}", by=token("sign"), body={"qouta": 1})
     assert (bad.status_code, bad.json()["field"]) == (400, "qouta")
-    stranger = ask(client, "patch", f"senders/{address}", by=token(of="bob"), body=change)
+    stranger = ask(client, "patch", f"senders/{address}", by=token("sign", of="bob"), body=change)
     assert stranger.status_code == 404
 
 
@@ -159,20 +159,20 @@ def test_auto_bump_is_set_per_tenant(pool: Pool, client: Client) -> None:
 def test_cancelling_answers_with_the_message_that_took_the_nonce(pool: Pool, client: Client) -> None:
     address = flying(pool, "one")
 
-    found = ask(client, "post", "messages/one/cancel", by=token()).json()
+    found = ask(client, "post", "messages/one/cancel", by=token("sign")).json()
 
     assert (found["nonce"], found["to"], found["state"]) == (0, address, "FILLED")
     assert pool.row("one").state == MessageState.FAILED
-    assert ask(client, "post", "messages/one/cancel", by=token(of="bob")).status_code == 404
-    again = ask(client, "post", "messages/one/republish", by=token())
+    assert ask(client, "post", "messages/one/cancel", by=token("sign", of="bob")).status_code == 404
+    again = ask(client, "post", "messages/one/republish", by=token("sign"))
     assert (again.status_code, again.json()["field"]) == (400, "id")
-    assert ask(client, "post", f"messages/{found['id']}/republish", by=token()).status_code == 200
+    assert ask(client, "post", f"messages/{found['id']}/republish", by=token("sign")).status_code == 200
 
 
 def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> None:
     address = flying(pool, "one", "two")
     other = flying(pool, "three")
-    alice = token()
+    alice = token("sign")
 
     by_ids = ask(client, "post", "messages:bulk", by=alice, body={"action": "replace", "ids": ["one", "x"]})
     assert by_ids.json() == {"done": ["one"], "refused": [], "left": 0}
@@ -181,7 +181,7 @@ def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> N
     assert Message.objects.get(push_id="three").state == MessageState.FILLED
 
     stranger = {"action": "mark-bad", "from": other}
-    found = ask(client, "post", "messages:bulk", by=token(of="bob"), body=stranger).json()
+    found = ask(client, "post", "messages:bulk", by=token("sign", of="bob"), body=stranger).json()
     assert found["done"] == []
     for bad, field in (({"action": "explode"}, "action"), ({"action": "cancel"}, "ids")):
         assert ask(client, "post", "messages:bulk", by=alice, body=bad).json()["field"] == field
@@ -190,7 +190,7 @@ def test_a_queue_is_changed_by_filter_or_by_ids(pool: Pool, client: Client) -> N
 def test_a_message_may_wish_to_wait_for_a_cheaper_hour(pool: Pool, client: Client) -> None:
     body = {"id": "one", "from": pool.address(), "to": "f01000", "method": 0, "hold_base_fee": "50"}
 
-    assert ask(client, "post", "messages", by=token(), body=body).status_code == 201
+    assert ask(client, "post", "messages", by=token("sign"), body=body).status_code == 201
 
     pool.choose()
     assert get(client, "messages/one/diagnosis", by=token()).json()["reason"] == "HELD"

@@ -39,7 +39,7 @@ def body(address: str, **data: Any) -> dict[str, Any]:
 
 
 def test_a_push_answers_201_and_the_same_again_200(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
 
     first = post(client, body(address), by=alice)
     again = post(client, body(address), by=alice)
@@ -52,7 +52,7 @@ def test_a_push_answers_201_and_the_same_again_200(pool: Pool, client: Client) -
 
 @pytest.mark.parametrize("id", ["a/b/c", "ü ß", "a?b#c", "50%", "one/diagnosis/two"])
 def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
-    alice, route = token(), f"{ROUTE}/{quote(id, safe='')}"
+    alice, route = token("sign"), f"{ROUTE}/{quote(id, safe='')}"
     post(client, body(pool.address(), id=id), by=alice)
 
     assert get(client, route, by=alice).json()["id"] == id
@@ -61,7 +61,7 @@ def test_any_id_has_a_route(pool: Pool, client: Client, id: str) -> None:
 
 
 def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
     params = base64.b64encode(b"\x80").decode()
     post(client, body(address, params=params), by=alice)
     pool.choose()
@@ -77,7 +77,7 @@ def test_a_landed_message_shows_its_receipt(pool: Pool, client: Client) -> None:
 
 
 def test_operator_tenant_and_stranger(pool: Pool, client: Client) -> None:
-    alice, operator, stranger = token(), operator_token(), token(of="mallory")
+    alice, operator, stranger = token("sign"), operator_token(), token("sign", of="mallory")
     post(client, body(pool.address()), by=alice)
 
     seen = {who: get(client, f"{ROUTE}/one", by=who).status_code for who in (alice, operator, stranger)}
@@ -99,7 +99,7 @@ def test_a_reader_cannot_push(pool: Pool, client: Client) -> None:
 
 
 def test_pages_follow_each_other_without_gap_or_double(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
     for number in range(7):
         pool.push(f"m{number}", address)
 
@@ -114,7 +114,7 @@ def test_pages_follow_each_other_without_gap_or_double(pool: Pool, client: Clien
 
 
 def test_filters_choose(pool: Pool, client: Client) -> None:
-    alice, one, two = token(), pool.address(), pool.address()
+    alice, one, two = token("sign"), pool.address(), pool.address()
     pool.push("a", one, kind="precommit")
     pool.push("b", two)
     pool.choose()
@@ -185,7 +185,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 def test_a_wrong_field_is_named_and_leaves_no_row(
     pool: Pool, client: Client, wrong: dict[str, Any], field: str
 ) -> None:
-    answer = post(client, body(pool.address(), **wrong), by=token())
+    answer = post(client, body(pool.address(), **wrong), by=token("sign"))
 
     found = answer.json()
     assert (answer.status_code, found["field"]) == (400, field), found
@@ -194,7 +194,7 @@ def test_a_wrong_field_is_named_and_leaves_no_row(
 
 
 def test_other_content_under_one_id_is_a_conflict(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
     post(client, body(address), by=alice)
 
     answer = post(client, body(address, value="6"), by=alice)
@@ -203,7 +203,7 @@ def test_other_content_under_one_id_is_a_conflict(pool: Pool, client: Client) ->
 
 
 def test_a_message_is_replaced_and_given_up(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
     post(client, body(address), by=alice)
     pool.choose()
     before = get(client, f"{ROUTE}/one", by=alice).json()
@@ -231,7 +231,7 @@ def test_the_head_is_shown_and_nodes_only_to_the_operator(pool: Pool, client: Cl
 
 
 def test_a_batch_takes_the_good_and_names_the_bad(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address()
+    alice, address = token("sign"), pool.address()
     pool.push("m2", address, value=9)
     rows = [body(address, id=f"m{number}") for number in range(4)]
     rows.append(body(pool.address(of="bob"), id="bobs"))
@@ -257,14 +257,14 @@ def test_a_batch_takes_the_good_and_names_the_bad(pool: Pool, client: Client) ->
 def test_a_batch_that_cannot_be_read_leaves_no_row(
     pool: Pool, client: Client, messages: Any, field: str
 ) -> None:
-    answer = post(client, {"messages": messages}, by=token(), route=f"{ROUTE}:batch")
+    answer = post(client, {"messages": messages}, by=token("sign"), route=f"{ROUTE}:batch")
 
     assert (answer.status_code, answer.json()["field"]) == (400, field)
     assert not Message.objects.exists()
 
 
 def test_a_trial_says_gas_cost_and_what_is_left_and_stores_nothing(pool: Pool, client: Client) -> None:
-    alice, address = token(), pool.address(fil=1)
+    alice, address = token("sign"), pool.address(fil=1)
     pool.node.fails["7"] = "forbidden"
 
     good = post(client, body(address), by=alice, route=f"{ROUTE}:dry-run").json()
