@@ -34,7 +34,11 @@ def is_over() -> bool:
 def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """The chain has nothing of what it is asked for."""
     work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
-    for place in ("apps.api.v1.store_scans", "apps.dashboard.pages.storage.scans"):
+    for place in (
+        "apps.api.v1.store_scans",
+        "apps.dashboard.pages.storage.scans",
+        "apps.api.management.leftovers",
+    ):
         monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
     monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
     monkeypatch.setattr(
@@ -132,6 +136,37 @@ def test_on_the_page_leftovers_go_once_their_number_was_typed(
     assert browser.post(page, {**sure, "confirm": "remove 1"}).status_code == 302
     farm.beats(is_over)
     assert not half.exists()
+    assert AuditEntry.objects.filter(action="store.remove_leftovers").count() == 1
+
+
+def test_the_command_removes_leftovers_once_their_number_was_typed(
+    farm: Farm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    no_chain(monkeypatch)
+    halves = [farm.root / "sealed" / f"s-t01000-{number}" for number in (700, 701)]
+    for half in halves:
+        half.write_bytes(bytes(2048))
+    typed = ["yes", "remove 1", "remove 1"]
+    monkeypatch.setattr("builtins.input", lambda _text: typed.pop(0))
+    said = StringIO()
+    with pytest.raises(CommandError, match="the last scan has none of them"):
+        call_command("stores", "remove-leftovers", farm.row.name, stdout=said)
+    call_command("stores", "scan", farm.row.name, stdout=said)
+    farm.beats(is_over)
+
+    call_command("stores", "remove-leftovers", farm.row.name, "--dry-run", stdout=said)
+    assert "2 leftovers, " in said.getvalue()
+    one = (farm.row.name, halves[0].name)
+    with pytest.raises(CommandError, match="nothing was done"):
+        call_command("stores", "remove-leftovers", *one, stdout=said)
+    with pytest.raises(CommandError, match=f"{farm.row.name} has no leftover s-t01000-9$"):
+        call_command("stores", "remove-leftovers", *one, "s-t01000-9", stdout=said)
+    assert all(half.exists() for half in halves)
+    call_command("stores", "remove-leftovers", *one, stdout=said)
+    farm.beats(is_over)
+
+    assert [half.exists() for half in halves] == [False, True]
+    assert f"removes 1 leftover from {farm.row.name}" in said.getvalue()
     assert AuditEntry.objects.filter(action="store.remove_leftovers").count() == 1
 
 

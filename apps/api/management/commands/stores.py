@@ -1,4 +1,4 @@
-"""`manage.py stores`: list and show; attach, detach, change, move, check, and forget one that is lost."""
+"""`manage.py stores`: list, show, attach, detach, change, move, check, forget; what is left in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.management.leftovers import host_leftovers_remove, host_lines, store_leftovers_remove
 from apps.api.management.words import checked, refusals_told, values_of
 from apps.api.v1.sector_places import place_body
 from apps.api.v1.stores import StoreInput
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 ORDERS = ("attach", "detach", "change", "move", "check", "scan", "adopt")
 """What hosts carry out."""
 READS = ("list", "show", "checks", "found")
+LEFTOVERS = ("leftovers", "remove-leftovers")
 CHECKS_SHOWN = 10
 EVERY_STORE = "all"
 """Confirms that missing sectors of every store are dropped."""
@@ -56,20 +58,28 @@ class Command(BaseCommand):
         "adopt NAME mends these; "
         "redeclare NAME, or all without a name: scans, and rows follow what lies there (--drop-missing: rows "
         "of missing sectors name it no more, with --confirm NAME, or all; --dry-run: only what is known); "
-        "find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
+        "remove-leftovers NAME [s-t01000-5 …] has a host remove what a scan found (--dry-run: only says it); "
+        "leftovers --host HOST lists what lies in its sealing folders, remove-leftovers --host HOST [NAME …] "
+        "removes it; find f01000-5; forget NAME (without --confirm NAME it only says what is lost)"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("act", choices=[*READS, *ORDERS, "redeclare", "find", "forget"])
+        parser.add_argument("act", choices=[*READS, *ORDERS, *LEFTOVERS, "redeclare", "find", "forget"])
         parser.add_argument(
             "name",
             nargs="?",
             default="",
             help="name or uuid of the store; of attach: the path; of find: a sector",
         )
-        parser.add_argument("values", nargs="*", help="of change: name=value as REST has them")
-        parser.add_argument("--host", default="", help="of attach, detach: name or id of the host")
+        parser.add_argument(
+            "values",
+            nargs="*",
+            help="of change: name=value as REST has them; of remove-leftovers: their names",
+        )
+        parser.add_argument(
+            "--host", default="", help="of attach, detach, leftovers, remove-leftovers: its name or id"
+        )
         parser.add_argument(
             "--new", action="store_true", help="of attach: mark an empty folder as a new store"
         )
@@ -82,7 +92,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--drop-missing", action="store_true", help="of redeclare: rows of missing sectors follow, too"
         )
-        parser.add_argument("--dry-run", action="store_true", help="of redeclare: only say what is known")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="of redeclare, remove-leftovers: only say what is known"
+        )
+        parser.add_argument("--reason", default="", help="of remove-leftovers: for the audit log")
+        parser.add_argument("--yes", action="store_true", help="of remove-leftovers: ask nothing")
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it and write a line for each fact."""
@@ -90,8 +104,9 @@ class Command(BaseCommand):
         if options["act"] == "list":
             self._list()
             return
-        if options["act"] in ("find", "redeclare", *ORDERS):
+        if options["act"] in ("find", "redeclare", *LEFTOVERS, *ORDERS):
             acts = {"find": self._find, "redeclare": self._redeclare}
+            acts |= dict.fromkeys(LEFTOVERS, self._leftovers)
             with refusals_told():
                 acts.get(options["act"], self._order)(options)
             return
@@ -167,6 +182,23 @@ class Command(BaseCommand):
             made = moves_begin(store, target, numbers=options["count"], now=now, by=SYSTEM)
             for move in made:
                 self.stdout.write(f"moves: {move.sector.miner} / {move.sector.number} to {target.name}")
+
+    def _leftovers(self, options: dict[str, Any]) -> None:
+        """List or remove what is left; with --host in that host's sealing folders."""
+        write, names = self.stdout.write, options["values"]
+        if options["host"]:
+            worker = self._host(options["host"])
+            if options["act"] == "leftovers":
+                for line in host_lines(worker):
+                    write(line)
+                return
+            names = [name for name in (options["name"], *names) if name]
+            host_leftovers_remove(worker, names, write=write, options=options)
+        elif options["act"] == "leftovers":
+            raise CommandError("name the host by --host; of a store it is found NAME")
+        else:
+            store = self._store(options["name"], options["tenant"])
+            store_leftovers_remove(store, names, write=write, options=options)
 
     def _redeclare(self, options: dict[str, Any]) -> None:
         """Order it for one store, or for each; a store that nobody reads stops no other."""

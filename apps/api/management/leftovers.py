@@ -1,0 +1,104 @@
+"""Leftovers of `manage.py stores`: of a store's last scan, and of a host's sealing folders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.core.management.base import CommandError
+
+from apps.api.management.words import confirm
+from apps.core.formatting import plural, size
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.services.sealing_leftovers import (
+    sealing_leftovers,
+    sealing_leftovers_plan,
+    sealing_leftovers_remove,
+)
+from apps.sectors.services.store_findings import (
+    findings_picked,
+    leftovers_next,
+    leftovers_plan,
+    leftovers_remove,
+)
+from apps.sectors.store_scan_selectors import findings_waiting
+from apps.users.principals import SYSTEM
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from apps.sectors.host_models import Worker
+    from apps.sectors.services.sealing_leftovers import PlannedLeftover
+    from apps.sectors.services.store_findings import Planned
+    from apps.sectors.store_models import Store
+
+
+def host_lines(worker: Worker) -> Iterator[str]:
+    """Return a line for each leftover that a host has told of, the largest first."""
+    for one in sealing_leftovers(worker):
+        row = "no row of the pool" if one.sector is None else f"{one.sector.miner} / {one.sector.number}"
+        state = "being removed" if one.is_ordered else f"not removed: {one.error}" if one.error else "found"
+        yield f"{one.id}: {_size(one.size)}, {row}, {state}"
+
+
+def host_leftovers_remove(
+    worker: Worker, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
+) -> None:
+    """Say what goes from a host's sealing folders, ask, have it removed; without names all that can go."""
+    found = {one.id: one.name for one in sealing_leftovers(worker)}
+    ids = [one for one in found if one in names or found[one] in names] if names else [*found]
+    _missing_refuse([name for name in names if name not in (*ids, *(found[one] for one in ids))], worker.name)
+    work = sealing_context_now()
+    plan = sealing_leftovers_plan(worker, ids, work=work)
+    gone = {one.leftover.id: one.leftover.size for one in plan if not one.refusal}
+    if _is_sure([_line(one.leftover.id, one.leftover.size, one) for one in plan], gone, write, options):
+        sealing_leftovers_remove(
+            worker, [*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
+        )
+        write(f"ordered: {worker.name} removes {plural(len(gone), 'leftover')} from its sealing folders")
+
+
+def store_leftovers_remove(
+    store: Store, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
+) -> None:
+    """Say what goes of a store's last scan, ask, have it removed; without names all that can go."""
+    work = sealing_context_now()
+    rows = dict(findings_waiting(store).filter(name__in=names).values_list("name", "uuid"))
+    _missing_refuse([name for name in names if name not in rows], store.name)
+    uuids = [str(uuid) for uuid in rows.values()]
+    plan = (
+        leftovers_plan(findings_picked(store, uuids), work=work)
+        if names
+        else leftovers_next(store, work=work)
+    )
+    gone = {str(one.finding.uuid): one.finding.size for one in plan if not one.refusal}
+    if _is_sure([_line(one.finding.name, one.finding.size, one) for one in plan], gone, write, options):
+        leftovers_remove(
+            store, uuids=[*gone], by=SYSTEM, work=work, reason=options["reason"][:500], count=len(gone)
+        )
+        write(f"ordered: a host removes {plural(len(gone), 'leftover')} from {store.name}")
+
+
+def _missing_refuse(names: Sequence[str], place: str) -> None:
+    if names:
+        raise CommandError(f"{place} has no leftover {', '.join(names)}")
+
+
+def _line(name: str, count: int, one: Planned | PlannedLeftover) -> str:
+    return f"{name}: {f'stays: {one.refusal}' if one.refusal else f'frees {_size(count)}'}"
+
+
+def _is_sure(
+    lines: Sequence[str], gone: dict[str, int], write: Callable[[str], Any], options: dict[str, Any]
+) -> bool:
+    """Write what goes and what stays; return whether it is to be done.  Raises CommandError."""
+    for line in lines:
+        write(line)
+    write(f"{plural(len(gone), 'leftover')}, {_size(sum(gone.values()))}")
+    if options["dry_run"] or not gone:
+        return False
+    confirm(f"remove {len(gone)}", is_asked=not options["yes"])
+    return True
+
+
+def _size(count: int) -> str:
+    return " ".join(size(count))
