@@ -45,9 +45,10 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 
 
 def readiness() -> dict[str, Any]:
-    """Return the state of database, Redis and each process, and whether all that must work does.
+    """Return the state of database, Redis, disk and each process, and whether all that must work does.
 
-    Processes that have to work are `READY_PROCESSES`; others are listed without being waited for.
+    Nothing can be written on a full disk, whatever still answers.  Processes that have to work are
+    `READY_PROCESSES`; others are listed without being waited for.
     """
     database, redis_state, processes = database_state(), "ok", {}
     try:
@@ -57,10 +58,13 @@ def readiness() -> dict[str, Any]:
     waiting = [
         name for name in settings.READY_PROCESSES if not processes.get(name, {"working": False})["working"]
     ]
+    space = disk_space()
+    may_write = space.free >= FULL_BYTES
     return {
-        "ready": database == "ok" and redis_state == "ok" and not waiting,
+        "ready": database == "ok" and redis_state == "ok" and may_write and not waiting,
         "database": database,
         "redis": redis_state,
+        "disk": space.level,
         "processes": processes,
         "waiting_for": waiting,
     }

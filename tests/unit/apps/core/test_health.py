@@ -13,6 +13,7 @@ from django.test import Client, RequestFactory
 from django.urls import resolve
 
 from apps.core import health
+from apps.core.disk import DiskSpace
 from apps.core.liveness import heartbeat_send
 from apps.core.middleware import CONTENT_POLICY, DatabaseAwayMiddleware, path_redacted
 
@@ -45,6 +46,21 @@ def test_the_pool_is_not_ready_without_redis(client: Client, settings: Any) -> N
     answer = client.get("/readyz")
 
     assert (answer.status_code, answer.json()["redis"]) == (503, "away")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("free", "disk", "status"), [(2**40, "ok", 200), (2**27, "full", 200), (2**26 - 1, "full", 503)]
+)
+def test_the_pool_is_not_ready_where_its_disk_takes_nothing(
+    client: Client, pool_redis: str, settings: Any, free: int, disk: str, status: int
+) -> None:
+    settings.READY_PROCESSES, settings.DISK_RESERVE_BYTES = [], 2**31
+
+    with patch.object(health, "disk_space", return_value=DiskSpace(free, 2**41)):
+        answer = client.get("/readyz")
+
+    assert (answer.status_code, answer.json()["disk"]) == (status, disk)
 
 
 @pytest.mark.django_db
