@@ -9,7 +9,8 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, Conflict, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from uuid import UUID
 
 
 class SectorUnknown(NotFound):
@@ -303,7 +304,9 @@ class ChangeRefused(Conflict):
 
     code = "change_refused"
 
-    def __init__(self, reason: str) -> None:
+    def __init__(self, reason: str, *, refused: Mapping[UUID, str] | None = None) -> None:
+        self.refused = refused or {}
+        """Each sector's own reason, where none of those that were named can be changed."""
         super().__init__(reason, field="sectors")
 
 

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.message_changes import head_needed
 from apps.api.v1.pagination import number
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import ErrorSerializer, InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView, created
 from apps.chain.client import chain_client
 from apps.chain.selectors import network_current
@@ -124,6 +124,12 @@ class ChangePriceOutput(serializers.Serializer[Any]):
     changes = ChangeOutput(many=True)
 
 
+class ChangeRefusedOutput(ErrorSerializer):
+    """A refusal of all that was named, each with its own reason."""
+
+    refused = RefusedSector(many=True)
+
+
 class ChangePage(serializers.Serializer[Any]):
     """One page, newest first."""
 
@@ -217,7 +223,7 @@ class SectorTerminateView(ChangingView):
     @extend_schema(
         request=TerminateInput,
         parameters=[DRY_RUN, KEY],
-        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
         """Request the termination; its message goes as soon as the sector's deadline takes it."""
@@ -233,7 +239,7 @@ class SectorExtendView(ChangingView):
     @extend_schema(
         request=ExtendInput,
         parameters=[DRY_RUN, KEY],
-        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request, uuid: str) -> Response:
         """Request the extension; its message goes with the next heads."""
@@ -284,7 +290,7 @@ class SectorChangesView(ChangingView):
         operation_id="v1_sector_changes_create",
         request=ChangesInput,
         parameters=[DRY_RUN, KEY],
-        responses={200: ChangePriceOutput, 201: ChangePriceOutput},
+        responses={200: ChangePriceOutput, 201: ChangePriceOutput, 409: ChangeRefusedOutput},
     )
     def post(self, request: Request) -> Response:
         """Request a change of many sectors; those that the chain would refuse are named and left out."""

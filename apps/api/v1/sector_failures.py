@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from apps.api.v1.access import NotConfirmed, is_proved
 from apps.api.v1.sectors import RetryInput, SectorDetail, detail_body
-from apps.api.v1.serializers import InputSerializer
+from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
 from apps.sectors.failures import CHANGES, KINDS, failures_grouped
@@ -61,18 +61,11 @@ class FailuresOutput(serializers.Serializer[Any]):
     results = FailureGroupOutput(many=True)
 
 
-class RefusedRetryOutput(serializers.Serializer[Any]):
-    """A sector that does not go on."""
-
-    uuid = serializers.UUIDField()
-    reason = serializers.CharField()
-
-
 class GroupRetryOutput(serializers.Serializer[Any]):
     """What came of it."""
 
     retried = serializers.ListField(child=serializers.UUIDField())
-    refused = RefusedRetryOutput(many=True)
+    refused = RefusedSector(many=True)
 
 
 class StateInput(InputSerializer):

@@ -68,3 +68,10 @@ class ErrorSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
     field = serializers.CharField(allow_blank=True)
+
+
+class RefusedSector(serializers.Serializer[Any]):
+    """A sector of a group with which nothing is done."""
+
+    uuid = serializers.UUIDField()
+    reason = serializers.CharField()

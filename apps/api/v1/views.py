@@ -30,6 +30,7 @@ from apps.api.idempotency import answered_once
 from apps.api.v1.access import MayCall, PersonAuthentication, TokenAuthentication
 from apps.api.v1.serializers import writable
 from apps.core.errors import BadValue, DomainError, NotAllowed, NotFound
+from apps.sectors.errors import ChangeRefused
 from apps.users.errors import TokenRefused
 from apps.users.limits import rate_limit_consume
 from poolsite.wire.jsonrpc.messages import json_read
@@ -189,6 +190,8 @@ def exception_answer(error: Exception, context: dict[str, Any]) -> Response | No
         answer["WWW-Authenticate"] = "Bearer"
     if isinstance(refusal, RangeUnsatisfiable):
         answer["Content-Range"] = f"bytes */{refusal.size}"
+    if isinstance(refusal, ChangeRefused):
+        answer.data["refused"] = [{"uuid": str(uuid), "reason": why} for uuid, why in refusal.refused.items()]
     if isinstance(error, exceptions.APIException) and not isinstance(error, exceptions.ValidationError):
         answer.status_code = error.status_code
     return answer

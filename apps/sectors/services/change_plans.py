@@ -331,12 +331,12 @@ def change_run(
 def accepted_required(plan: ChangePlan) -> None:
     """Raise ChangeRefused if a change can be done for none of the sectors, or the chain would refuse it."""
     if plan.trial_error:
-        raise ChangeRefused(gettext("the chain would refuse it: {error}").format(error=plan.trial_error))
-    if not plan.accepted:
-        one = plan.sectors[0] if plan.sectors else None
-        why = (
-            gettext("no sector was named")
-            if one is None
-            else gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
-        )
-        raise ChangeRefused(why)
+        why = gettext("the chain would refuse it: {error}").format(error=plan.trial_error)
+    elif plan.accepted:
+        return
+    elif plan.sectors:
+        one = plan.sectors[0]
+        why = gettext("sector {number}: {refusal}").format(number=one.sector.number, refusal=one.refusal)
+    else:
+        why = gettext("no sector was named")
+    raise ChangeRefused(why, refused={one.sector.uuid: one.refusal or why for one in plan.sectors})

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps.core.errors import BadValue, Conflict, NotAllowed
-from apps.sectors.errors import FailureUnknown
+from apps.sectors.errors import ChangeRefused, FailureUnknown
 from apps.sectors.failures import CHANGES, failures_grouped
 from apps.sectors.models import Job, Sector
 from apps.sectors.run_models import PipelineRun
@@ -99,16 +99,22 @@ def _changes_again(group: FailureGroup, *, by: Principal) -> tuple[list[Sector],
         raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     request, work = change_of(group), sealing_context_now()
     chosen, beyond = group.sectors[:CHANGES_MAX], group.sectors[CHANGES_MAX:]
-    plan, made = changes_request(
-        chosen, request, by=by, client=work.client, head=work.head, network=work.network, now=work.now
-    )
+    late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
+    left = [(one, late) for one in beyond]
+    try:
+        plan, made = changes_request(
+            chosen, request, by=by, client=work.client, head=work.head, network=work.network, now=work.now
+        )
+    except ChangeRefused as refusal:
+        if not refusal.refused:
+            raise
+        return [], [*((one, refusal.refused[one.uuid]) for one in chosen), *left]
     written = {change.sector_id for change in made}
     why = {one.sector.pk: one.refusal for one in plan.refused}
     other = gettext("somebody else was faster: look at the sectors again")
     done = [one for one in chosen if one.pk in written]
     refused = [(one, why.get(one.pk, other)) for one in chosen if one.pk not in written]
-    late = gettext("at most {limit} sectors at a time").format(limit=CHANGES_MAX)
-    return done, [*refused, *((one, late) for one in beyond)]
+    return done, [*refused, *left]
 
 
 @transaction.atomic

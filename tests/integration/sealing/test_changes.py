@@ -24,6 +24,7 @@ from apps.sectors.restored import sectors_recovery
 from apps.sectors.services import change_batches, change_signing
 from apps.sectors.services.change_plans import METHODS, ChangePlan, ChangeRequest, changes_plan
 from apps.sectors.services.changes import change_cancel, changes_request
+from apps.sectors.services.failures import failures_retry
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
@@ -341,7 +342,7 @@ def test_the_page_shows_the_price_and_wants_the_words_typed(
 def test_rest_asks_with_the_price_first(
     world: World, pair: tuple[Miner, list[Sector]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    miner, (one, _other) = pair
+    miner, (one, other) = pair
     asked = []
 
     def tried(_by: Any, sender: str, message: Any) -> MessageVerdict:
@@ -364,7 +365,14 @@ def test_rest_asks_with_the_price_first(
         first = client.post(path, json={"reason": "old"}, headers={"Idempotency-Key": "k1"})
     assert first.status_code == 201, first.text
     assert client.post(path, json={"reason": "old"}, headers={"Idempotency-Key": "k1"}).json() == first.json()
-    assert client.post(path, json={}).status_code == 409
+    second = client.post(path, json={})
+    assert (second.status_code, second.json()["code"]) == (409, "change_refused")
+    both = {"kind": "TERMINATE", "sectors": [str(one.uuid), str(other.uuid)]}
+    Sector.objects.filter(pk=other.pk).update(state="FINALIZED")
+    refused = client.post("/api/v1/sector-changes", json=both).json()["refused"]
+    assert [row["uuid"] for row in refused] == both["sectors"]
+    assert len({row["reason"] for row in refused}) == 2, refused
+    Sector.objects.filter(pk=other.pk).update(state="PROVING")
     world.until(lambda: fresh(one).state == "TERMINATED", epochs=PERIOD)
     shown = client.get(f"/api/v1/sectors/{one.uuid}").json()
     assert (shown["state"], shown["change"]["state"]) == ("TERMINATED", "TERMINATE_LANDED")
@@ -411,6 +419,10 @@ def test_a_change_that_failed_is_asked_for_again_at_its_price_of_now(
     assert "Extend 2 sectors" in text_of(review)
     assert fields == {"expiration": str(until), "reason": "to keep the power"}
 
+    SectorChange.objects.update(expiration=1)
+    done, refused = failures_retry(failures_grouped(principal())[0].key, by=principal(), now=clock.now())
+    assert (done, {one for one, _ in refused}) == ([], set(sectors))
+    SectorChange.objects.update(expiration=until)
     call_command("failures", "retry", group.key, yes=True, stdout=out)
     said = out.getvalue()
     world.until(lambda: {fresh(one).expiration for one in sectors} == {until}, epochs=10)
