@@ -124,7 +124,7 @@ SEALING: Final = {
     "allowed_sizes": texts,
     "enable_deals": flag,
     "disable_cc": flag,
-    "max_deals": number,
+    "max_deals": anything,
     "min_deal_space": anything,
     "max_retries": number,
     "seal_interval": duration,
@@ -134,11 +134,8 @@ SEALING: Final = {
     "request_task_max_retries": number,
     "verify_after_pc2": flag,
 }
-CONSOLES: Final = "the console decides what a sector holds: pages Pieces and Batches"
 PACE: Final = "the host asks the console again as often as that says"
 SEALING_HERE: Final = {
-    **dict.fromkeys(("max_deals", "min_deal_space"), CONSOLES),
-    "recover_interval": "the console lets a stage that failed wait 10 s, 20 s … 10 min",
     **dict.fromkeys(("rpc_polling_interval", "request_task_max_retries"), PACE),
     "ignore_proof_check": "a sector is done once its proof has landed",
 }

@@ -96,4 +96,4 @@ def _begins_none(data: CheckData, host: Worker, *, room: int) -> str:
         )
     if not host.slots.get(Stage.ADD_PIECE):
         return gettext("has no slot for adding pieces, with which a sector begins")
-    return gettext("takes none: look at its roles, its most sectors at a time, and its log")
+    return gettext("takes none: look at its roles, its rules, its most sectors at a time, and its log")

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from poolsite.wire.codec import BadWire, Document, Int, Text
-from poolsite.wire.sealing_rules import EVERY, NewSectors
+from poolsite.wire.sealing_rules import EVERY, PAUSE_MAX_S, NewSectors
 
 
 class JobKind(StrEnum):
@@ -358,10 +358,14 @@ class Fail(Document, frozen=True, kw_only=True):
     error: Text
     attempts_max: Int = 0
     """Failures of one stage before it is paused, as host or thread say; 0: as the miner's batches do."""
+    pause_s: Int = 0
+    """Before it is tried again, as host or thread say; 0: as the console has it."""
 
     def __post_init__(self) -> None:
         if self.attempts_max < 0:
             raise BadWire("attempts_max", "must not be negative")
+        if not 0 <= self.pause_s <= PAUSE_MAX_S:
+            raise BadWire("pause_s", f"must be from 0 to {PAUSE_MAX_S}")
         if not self.error or len(self.error) > TEXT_MAX:
             raise BadWire("error", f"must have 1 to {TEXT_MAX} characters")
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from poolsite.filecoin.porep.parameters import SECTOR_SIZES
 from poolsite.wire.codec import BadWire, Document, Int
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SEALING: Final = "sealing."
 """Begins the key of a host's rule, as `sealing.max_retries`."""
@@ -29,7 +30,17 @@ SECONDS: Final = {
     **{"h": 3600.0, "hr": 3600.0, "d": 86400.0, "day": 86400.0},
 }
 DURATION: Final = re.compile(r"(\d+(\.\d+)?(ns|us|ms|s|sec|m|min|h|hr|d|day)s? ?)+")
+BYTES: Final = {
+    name: base**power
+    for power, letter in enumerate("KMGT", start=1)
+    for name, base in ((f"{letter}B", 1000), (f"{letter}iB", 1024))
+} | {"B": 1}
+SPACE: Final = re.compile(rf"(\d{{1,15}}(?:\.\d{{1,9}})?) ?({'|'.join(BYTES)})?")
 RETRIES_MAX: Final = 1_000
+DEALS_MAX: Final = 1 << 20
+"""Clients' pieces of one sector at most, by the actors' own bounds far fewer."""
+PAUSE_MAX_S: Final = 7 * 86_400
+"""Before a stage that failed is tried again."""
 LIST_MAX: Final = 50
 """Miners that a rule names at most."""
 
@@ -45,16 +56,26 @@ class NewSectors(Document, frozen=True, kw_only=True):
     """Those with clients' data."""
     takes_empty: bool = True
     """Those of zeros."""
+    deals_max: Int = 0
+    """Most pieces of clients' data in one; 0: any number."""
+    deal_bytes_min: Int = 0
+    """Least space that they take together, in bytes; sectors of zeros are begun as before."""
 
     def __post_init__(self) -> None:
+        for name in ("deals_max", "deal_bytes_min"):
+            if getattr(self, name) < 0:
+                raise BadWire(name, "must not be negative")
         if len(self.miners) > LIST_MAX or len(self.sizes) > LIST_MAX:
             raise BadWire("takes", f"must name {LIST_MAX} miners and sizes at most")
 
-    def takes(self, *, miner_id: int, sector_size: int, has_data: bool) -> bool:
-        """Return whether a sector is begun."""
+    def takes(self, *, miner_id: int, sector_size: int, deals: Sequence[int] | None) -> bool:
+        """Return whether a sector is begun; `deals` are the sizes of its clients' pieces, None: of zeros."""
         is_its = not self.miners or miner_id in self.miners
         fits = not self.sizes or sector_size in self.sizes
-        return is_its and fits and (self.takes_data if has_data else self.takes_empty)
+        if deals is None:
+            return is_its and fits and self.takes_empty
+        is_few = not self.deals_max or len(deals) <= self.deals_max
+        return is_its and fits and self.takes_data and is_few and sum(deals) >= self.deal_bytes_min
 
 
 EVERY: Final = NewSectors()
@@ -68,6 +89,8 @@ class SealingRules:
     takes: NewSectors = EVERY
     attempts_max: int = 0
     """Failures of one stage before it is paused; 0: as its miner's batches say."""
+    recover_s: int = 0
+    """Before a stage that failed for the moment is tried again; 0: as the console has it."""
     interval_s: float = 0.0
     """Between the end of a sector and the beginning of the next one in the same folder."""
     verifies: bool = False
@@ -130,6 +153,33 @@ def _duration(value: Any) -> str:
     return str(value).strip()
 
 
+def _pause(value: Any) -> str:
+    """Return a time before another try.  Raises ValueError."""
+    text = _duration(value)
+    if seconds_of(text) > PAUSE_MAX_S:
+        raise ValueError(f"write a time of at most {PAUSE_MAX_S // 86_400}d")
+    return text
+
+
+def _deals(value: Any) -> str:
+    """Return a count of pieces.  Raises ValueError."""
+    text = str(value)
+    if text == ALL:
+        return text
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= DEALS_MAX):
+        none = "for none write enable_deals = false"
+        raise ValueError(f'write a whole number from 1 to {DEALS_MAX}, or "{ALL}"; {none}')
+    return str(int(text))
+
+
+def _space(value: Any) -> str:
+    """Return a size as it is written.  Raises ValueError."""
+    text = str(value).strip()
+    if isinstance(value, bool) or not SPACE.fullmatch(text) or bytes_of(text) > max(SECTOR_SIZES):
+        raise ValueError(f'write a size of at most {size_name(max(SECTOR_SIZES))}, as "16GiB"')
+    return text
+
+
 def _plan(value: Any) -> str:
     """Return a plan.  Raises ValueError."""
     if value not in PLANS:
@@ -142,7 +192,10 @@ READERS: Final[Mapping[str, Callable[[Any], str]]] = {
     "allowed_sizes": _sizes,
     "enable_deals": _flag,
     "disable_cc": _flag,
+    "max_deals": _deals,
+    "min_deal_space": _space,
     "max_retries": _retries,
+    "recover_interval": _pause,
     "seal_interval": _duration,
     "verify_after_pc2": _flag,
 }
@@ -152,6 +205,8 @@ DEFAULTS: Final = {
     "allowed_sizes": ALL,
     "enable_deals": "true",
     "disable_cc": "false",
+    "max_deals": ALL,
+    "min_deal_space": "0B",
     "seal_interval": "0s",
     "verify_after_pc2": "false",
 }
@@ -186,6 +241,12 @@ def seconds_of(time: str) -> float:
     return sum(float(number) * SECONDS.get(unit, SECONDS.get(unit[:-1], 0.0)) for number, unit in parts)
 
 
+def bytes_of(space: str) -> int:
+    """Return the bytes of `1.5GiB`; a bare number is bytes."""
+    found = SPACE.fullmatch(space)
+    return int(float(found[1]) * BYTES[found[2] or "B"]) if found else 0
+
+
 def rules_of(values: Mapping[str, str]) -> SealingRules:
     """Return the rules of their words by name.  Raises ValueError for a host that would begin nothing."""
     values = DEFAULTS | dict(values)
@@ -194,6 +255,8 @@ def rules_of(values: Mapping[str, str]) -> SealingRules:
         sizes=tuple(SIZES[one] for one in _items(values["allowed_sizes"])),
         takes_data=values["enable_deals"] == "true",
         takes_empty=values["disable_cc"] == "false",
+        deals_max=0 if values["max_deals"] == ALL else int(values["max_deals"]),
+        deal_bytes_min=bytes_of(values["min_deal_space"]),
     )
     if not (takes.takes_data or takes.takes_empty):
         raise ValueError("takes no sector at all: let enable_deals be true, or disable_cc be false")
@@ -201,6 +264,7 @@ def rules_of(values: Mapping[str, str]) -> SealingRules:
     return SealingRules(
         takes,
         attempts_max=0 if retries is None else int(retries) + 1,
+        recover_s=ceil(seconds_of(values.get("recover_interval", ""))),
         interval_s=seconds_of(values["seal_interval"]),
         verifies=values["verify_after_pc2"] == "true",
     )

@@ -392,6 +392,7 @@ class Agent:
             stage=job.inputs.stage,
             error=failure.error or "unknown",
             attempts_max=0 if rules is None else rules.attempts_max,
+            pause_s=0 if rules is None else rules.recover_s,
         )
         try:
             self.console.fail(job.id, fail)

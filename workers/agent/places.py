@@ -264,8 +264,8 @@ def plan_of(inputs: SealInputs) -> str:
 
 def takes(rules: SealingRules, inputs: SealInputs) -> bool:
     """Return whether a sector is begun by these rules."""
-    has_data = bool(inputs.pieces)
-    return rules.takes.takes(miner_id=inputs.miner_id, sector_size=inputs.sector_size, has_data=has_data)
+    deals = [piece.size for piece in inputs.pieces if piece.payload_size] if inputs.pieces else None
+    return rules.takes.takes(miner_id=inputs.miner_id, sector_size=inputs.sector_size, deals=deals)
 
 
 def _fits(plan: str, wanted: str) -> bool:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import BigIntegerField, F, Func, Q
+from django.db.models.lookups import GreaterThanOrEqual, LessThanOrEqual
 
 from apps.chain.selectors import head_current
 from apps.core.disk import DiskLevel, disk_space
@@ -221,6 +222,22 @@ class _Asked:
         return recovery.restored_at != roles.restored_at
 
 
+class Deals(Func):
+    """A figure of the pieces of a sector that hold clients' data."""
+
+    output_field = BigIntegerField()
+    template = (
+        "(SELECT %(figure)s FROM jsonb_array_elements(%(expressions)s) piece"
+        " WHERE (piece->>'payload')::bigint > 0)"
+    )
+
+    def __init__(self, figure: str) -> None:
+        super().__init__(F("sector__pieces"), figure=figure)
+
+
+DEAL_BYTES: Final = "coalesce(sum((piece->>'size')::bigint), 0)"
+
+
 def _taken_new(takes: NewSectors) -> Q:
     """Return which jobs are new sectors that a host's rules let begin there."""
     taken = Q(kind=JobKind.SEAL, sticky_worker=None)
@@ -228,6 +245,10 @@ def _taken_new(takes: NewSectors) -> Q:
         taken &= Q(miner__actor_id__in=takes.miners)
     if takes.sizes:
         taken &= Q(sector__sector_size__in=takes.sizes)
+    if takes.deals_max:
+        taken &= Q(LessThanOrEqual(Deals("count(*)"), takes.deals_max))
+    if takes.deal_bytes_min:
+        taken &= Q(sector__pieces=[]) | Q(GreaterThanOrEqual(Deals(DEAL_BYTES), takes.deal_bytes_min))
     if not takes.takes_data:
         taken &= Q(sector__pieces=[])
     if not takes.takes_empty:

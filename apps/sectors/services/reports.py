@@ -297,7 +297,7 @@ def job_fail(job_id: str, fail: Fail, *, tenant_id: int, now: datetime) -> None:
     )
     freed: dict[str, Any] = {"worker": None, "lease_until": None, "updated_at": now, "error": fail.error}
     if again:
-        pause_s = pause_after(attempts, policy) if job.kind in STAGED else attempts
+        pause_s = fail.pause_s or (pause_after(attempts, policy) if job.kind in STAGED else attempts)
         not_before = now + timedelta(seconds=pause_s)
         advance(job, "FREE", attempts=attempts, not_before=not_before, **freed)
         if job.sector is not None:

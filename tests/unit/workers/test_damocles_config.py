@@ -165,12 +165,12 @@ def test_threads_plans_are_slots_and_what_they_lack_is_said() -> None:
     ("text", "words"),
     [
         (
-            "[sealing]\nrecover_interval = '60s'",
-            "recover_interval of [sealing] is not obeyed: the console lets",
+            "[sealing]\nrpc_polling_interval = '60s'",
+            "rpc_polling_interval of [sealing] is not obeyed: the host asks",
         ),
         (
-            "[[sealing_thread]]\nlocation = '/a'\nsealing.max_deals = 3",
-            "max_deals of [[sealing_thread]] 1 is not obeyed: the console decides",
+            "[[sealing_thread]]\nlocation = '/a'\nsealing.ignore_proof_check = true",
+            "ignore_proof_check of [[sealing_thread]] 1 is not obeyed: a sector is done once its proof has",
         ),
         ("[worker]\nping_interval = '30s'", "worker.ping_interval is not obeyed: the console says how often"),
         (
@@ -228,6 +228,10 @@ def test_what_is_read_and_not_obeyed_is_said(text: str, words: str) -> None:
         ),
         ("[sealing]\nseal_interval = 30", 'line 2: .* is 30: write a time, as "30s"'),
         ("[sealing]\nenable_deals = 'yes'", "line 2: .*write true or false"),
+        ("[sealing]\nmax_deals = 0", "line 2: .*max_deals is 0: .*for none write enable_deals = false"),
+        ("[sealing]\nmin_deal_space = '65GiB'", "line 2: .*write a size of at most 64GiB"),
+        ("[sealing]\nmin_deal_space = true", "line 2: .*write a size of at most 64GiB"),
+        ("[sealing]\nrecover_interval = '8d'", "line 2: .*write a time of at most 7d"),
         ("[[attached]]\nname = 'a'", "line 1: attached.location is missing"),
         (
             "[[attached]]\nname='a'\nlocation='/a'\n[[attached]]\nname='a'\nlocation='/b'",
@@ -385,6 +389,24 @@ def test_a_thread_obeys_its_own_rules_over_those_of_its_host(tmp_path: Path) -> 
     assert origin(settings, "sealing.max_retries") == ("3", "file")
     assert origin(settings, "threads.1.allowed_miners") == ("f01000", "file of thread")
     assert origin(settings, "threads.1.max_retries") is None, "it is the host's"
+
+
+def test_deals_and_the_pause_of_a_damocles_file_are_obeyed(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("t\n")
+    (tmp_path / "worker.toml").write_text(
+        "[sealing]\nmax_deals = 3\nrecover_interval = '1min 500ms'\n"
+        "[[sealing_thread]]\nlocation = '/a'\nsealing.min_deal_space = '1.5 KiB'\n"
+        "[[sealing_thread]]\nlocation = '/b'\nsealing.max_deals = 1\nsealing.min_deal_space = 512\n"
+    )
+    settings = sealer_config(["--dir", str(tmp_path)]).settings
+
+    host, first, second = (settings.rules(number) for number in range(3))
+    assert (host.takes, host.recover_s) == (NewSectors(deals_max=3), 61)
+    assert (first.takes, first.recover_s) == (NewSectors(deals_max=3, deal_bytes_min=1536), 61)
+    assert second.takes == NewSectors(deals_max=1, deal_bytes_min=512)
+    assert origin(settings, "sealing.recover_interval") == ("1min 500ms", "file")
+    assert origin(settings, "threads.1.min_deal_space") == ("1.5 KiB", "file of thread")
+    assert origin(settings, "sealing.min_deal_space") == ("0B", "default")
 
 
 @pytest.mark.parametrize("name", ["config.toml", "worker.toml", "large.toml"])

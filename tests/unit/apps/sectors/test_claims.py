@@ -413,3 +413,38 @@ def test_a_host_begins_what_its_rules_take_and_goes_on_with_all_of_its_own() -> 
     assert [job.id for job in claim(worker, takes=NewSectors(takes_empty=False))] == [str(data.job.uuid)]
     assert not claim(worker, takes=NewSectors(sizes=(32 << 30,)))
     assert len(claim(worker)) == 1, "the other miner's is still free"
+
+
+@pytest.mark.parametrize(
+    ("takes", "begun"),
+    [
+        (NewSectors(deals_max=1), {"zeros", "one"}),
+        (NewSectors(deals_max=2), {"zeros", "one", "two"}),
+        (NewSectors(deal_bytes_min=1024), {"zeros", "two"}),
+        (NewSectors(deal_bytes_min=1025), {"zeros"}),
+        (NewSectors(deal_bytes_min=512, takes_empty=False, deals_max=1), {"one"}),
+        (NewSectors(deal_bytes_min=1, takes_data=False), {"zeros"}),
+    ],
+)
+def test_a_host_begins_sectors_with_as_many_and_as_large_deals_as_it_takes(
+    takes: NewSectors, begun: set[str]
+) -> None:
+    worker, miner = host(), factories.miner(actor_id=1000)
+
+    def piece(size: int, payload: int) -> dict[str, Any]:
+        return {"size": size, "comm_p": "00" * 32, "payload": payload}
+
+    filled = {
+        "zeros": [],
+        "one": [piece(512, 300), piece(512, 0), piece(1024, 0)],
+        "two": [piece(512, 300), piece(512, 1), piece(1024, 0)],
+    }
+    names = {str(factories.sector(miner, pieces=pieces).job.uuid): name for name, pieces in filled.items()}
+
+    jobs = claim(worker, takes=takes, new_sectors=5)
+
+    assert {names[job.id] for job in jobs} == begun
+    for one in jobs:
+        assert one.seal is not None
+        deals = [piece.size for piece in one.seal.pieces if piece.payload_size] if one.seal.pieces else None
+        assert takes.takes(miner_id=1000, sector_size=2048, deals=deals), "the host itself agrees"

@@ -162,7 +162,11 @@ def test_a_threads_settings_are_its_hosts_alone():
         ("threads.1.plan", "wdpost", "write one of sealer"),
         ("sealing.seal_interval", "5", "write a time"),
         ("sealing.max_retries", "-1", "write a whole number from 0"),
-        ("sealing.max_deals", "1", "there is no setting sealing.max_deals"),
+        ("sealing.most_deals", "1", "there is no setting sealing.most_deals"),
+        ("sealing.max_deals", "0", "write a whole number from 1"),
+        ("sealing.min_deal_space", "16 Gi", "write a size of at most 64GiB"),
+        ("threads.1.min_deal_space", "65GiB", "write a size of at most 64GiB"),
+        ("sealing.recover_interval", "8d", "write a time of at most 7d"),
     ],
 )
 def test_a_rule_that_is_none_is_refused_with_what_to_write(key, text, words):

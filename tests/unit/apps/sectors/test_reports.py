@@ -241,6 +241,17 @@ def test_a_thread_that_tries_less_often_pauses_the_sector_sooner(tries: int, is_
     assert (sector.paused_at is not None) is is_paused
 
 
+@pytest.mark.parametrize(("pause_s", "waits_s"), [(0, 10), (1, 1), (3_600, 3_600)])
+def test_a_stage_is_tried_again_after_the_pause_of_its_thread(pause_s: int, waits_s: int) -> None:
+    sector, job = begun()
+    told = Fail(token=job.token, level=Level.TEMPORARY, stage="ADD_PIECE", error="no", pause_s=pause_s)
+
+    job_fail(job.id, told, tenant_id=tenant("alice").pk, now=NOON)
+
+    sector.refresh_from_db()
+    assert sector.not_before == NOON + timedelta(seconds=waits_s)
+
+
 @pytest.mark.parametrize("level", [Level.PERMANENT, Level.CRITICAL, Level.ABORT])
 def test_other_failures_pause_the_sector_at_once(level: Level) -> None:
     sector, job = begun()

@@ -342,8 +342,8 @@ def test_a_sector_that_no_thread_takes_any_more_is_given_back(host: Host) -> Non
     assert (host.agent.held, host.journal.jobs(), host.hints.sent) == ({}, [], [])
 
 
-def test_a_failure_says_how_often_its_thread_tries(host: Host) -> None:
-    with_threads(host, max_retries="2")
+def test_a_failure_says_how_often_its_thread_tries_and_after_what_pause(host: Host) -> None:
+    with_threads(host, max_retries="2", recover_interval="90s")
     host.take("ADD_PIECE")
     (held,) = host.agent.held.values()
     failure = Failure(token=held.token, level=Level.TEMPORARY, error="disk full")
@@ -351,7 +351,8 @@ def test_a_failure_says_how_often_its_thread_tries(host: Host) -> None:
 
     host.agent.tick()
 
-    assert [said.attempts_max for what, said in host.console.said if what == "fail"] == [3]
+    (said,) = (said for what, said in host.console.said if what == "fail")
+    assert (said.attempts_max, said.pause_s) == (3, 90)
 
 
 def test_the_thread_says_whether_pc2_ends_with_a_look(host: Host) -> None:
