@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef
 from django.utils.translation import gettext
 
 from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miners_visible
 from apps.pieces.models import Piece
+from apps.sectors.damocles_models import DamoclesJob
 from apps.sectors.hardware import PINGS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, Worker
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import sectors_visible
-from apps.sectors.states import CopyCondition
+from apps.sectors.states import CopyCondition, JobState
 from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.store_check_selectors import bad_files_text
 from apps.sectors.store_models import Store
@@ -134,6 +135,12 @@ def damocles_hosts(viewer: Principal) -> list[Worker]:
     rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
     rows = rows.filter(hardware__has_key=PINGS)
     return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
+
+
+def damocles_jobs_in_hand() -> QuerySet[DamoclesJob]:
+    """Return the jobs over proven sectors that threads of damocles-workers have not done yet, nor lost."""
+    rows = DamoclesJob.objects.filter(finished_at=None, token=F("job__lease_token"))
+    return rows.filter(job__state__in=(JobState.READY, JobState.LEASED, JobState.PAUSED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

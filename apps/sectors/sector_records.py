@@ -109,7 +109,7 @@ def _record(sector: Sector, placed: Sequence[Piece]) -> dict[str, Any]:
     first = bytes((sector.key_comm_r if is_upgraded else sector.comm_r) or b"")
     ticket = _drawn(sector.ticket, sector.ticket_epoch, name="Ticket")
     comm_d = bytes(sector.comm_d or b"")
-    pieces = pieces_placed(sector, placed)
+    pieces = pieces_placed(sector.pieces, placed)
     made = upgraded = None
     if first and comm_d:
         made = {
@@ -148,11 +148,14 @@ def _drawn(value: bytes | memoryview | None, epoch: int | None, *, name: str) ->
     return None if value is None else {name: b64encode(bytes(value)).decode(), "Epoch": epoch}
 
 
-def pieces_placed(sector: Sector, placed: Iterable[Piece]) -> list[PlacedPiece]:
-    """Return all that a sector is made of, in order of place; `placed` are the clients' pieces in it."""
+def pieces_placed(column: Iterable[dict[str, Any]], placed: Iterable[Piece]) -> list[PlacedPiece]:
+    """Return all that a sector is made of, in order of place; `placed` are the clients' pieces in it.
+
+    `column`: its row's, or that of the run by which it gets them.
+    """
     rows = {row.offset: row for row in placed}
     found, at = [], 0
-    for piece in pieces_of(sector.pieces):
+    for piece in pieces_of(column):
         row, cid = rows.get(at) if piece.payload_size else None, str(commd_cid(piece.comm_p))
         found.append(
             PlacedPiece(cid=cid, size=piece.size, offset=at, payload_size=piece.payload_size, row=row)

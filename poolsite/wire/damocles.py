@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Final
 
-from poolsite.wire.pipeline import SectorState
+from poolsite.wire.pipeline import RebuildState, SectorState
 
 SECTOR_GONE: Final = 11001
 """Code of the error on which a worker wipes its files of the sector."""
@@ -93,3 +93,18 @@ REACHED: Final[dict[str, str]] = {
 }
 """A worker's state → how far the sector is by what the worker has told until then: the outcomes of PC2 and
 C2 come with its submissions."""
+
+
+REBUILT_UNTIL: Final[dict[str, str]] = {
+    "PieceAdded": RebuildState.REBUILD_PIECE_ADDED,
+    "TreeDBuilt": RebuildState.REBUILD_TREE_D_BUILT,
+    "PC1Done": RebuildState.REBUILD_PC1_DONE,
+    "SyntheticPoRepNeeded": RebuildState.REBUILD_PC1_DONE,
+    "PC2Done": RebuildState.REBUILD_PC1_DONE,
+}
+"""The same of a sector that is made again: what was made is known once its files are seen."""
+
+PIECES_HERE: Final = "store:///"
+"""Before a piece's CID: it goes to `/piecestore` of the manager that the worker knows."""
+UNSEALING_NOW: Final = "unsealing"
+"""State of a piece that a worker unseals."""

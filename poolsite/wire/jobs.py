@@ -283,7 +283,7 @@ class StageOutputs(Document, frozen=True, kw_only=True):
     """Of `store`, whose name another store may have, too; empty: the name has to do."""
     proof: bytes | None = None
     ms: Int = 0
-    """How long the stage took on the host."""
+    """How long the stage took on the host; 0: not told."""
 
     def __post_init__(self) -> None:
         _digest_check("comm_d", self.comm_d)

@@ -240,6 +240,8 @@ VENUS: Final = {
     "StoreReleaseReserved": HOSTS,
     "WorkerPing": "a heartbeat; the first leaves `worker.register`",
     "ReportAborted": "leaves `sector.abort`",
+    **dict.fromkeys(("AllocateSanpUpSector", "SubmitSnapUpProof", "AllocateRebuildSector"), HOSTS),
+    **dict.fromkeys(("AllocateUnsealSector", "AcquireUnsealDest", "AchieveUnsealSector"), HOSTS),
     **dict.fromkeys(("WdPoStAllocateJobs", "WdPoStHeartbeatJobs", "WdPoStFinishJob"), HOSTS),
     "WdPoStAllJobs": "reads",
     "WdPoStResetJob": "leaves `proving.job-reset`",

@@ -33,7 +33,8 @@ BEFORE_PIECES: Final = frozenset({"Empty", "Allocated"})
 
 def deals_of(sector: Sector) -> list[PlacedPiece]:
     """Return all that a sector is made of; none of a sector of zeros."""
-    return pieces_placed(sector, pieces_of_sector(sector.miner, sector.number)) if has_data(sector) else []
+    placed = pieces_of_sector(sector.miner, sector.number)
+    return pieces_placed(sector.pieces, placed) if has_data(sector) else []
 
 
 def deals_note(job: Job, told: DamoclesSector, *, now: datetime) -> None:

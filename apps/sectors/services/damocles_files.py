@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ from poolsite.wire.jobs import DIGEST_BYTES, JobKind, Level, ProvenSector, Secto
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from apps.sectors.damocles_models import DamoclesTold
     from apps.sectors.models import Sector
     from apps.sectors.services.damocles_held import Held
 
@@ -35,25 +37,30 @@ BAD_FILES: Final = "store {store} lacks its files: "
 """How the error of a sector begins whose files a prover found bad."""
 
 
-def look_begin(one: Held) -> None:
-    """Have the provers of a sector's store look at its files there; of another store nothing is known yet."""
-    sector, now = one.sector, one.now
-    store = Store.objects.filter(tenant_id=sector.tenant_id, name=sector.store).first()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFiles:
+    """Files that a prover is to see: those with this comm_r in this store."""
+
+    sector: Sector
+    store: str
+    comm_r: bytes
+
+
+def look_begin(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> None:
+    """Have the provers of a store look at a sector's files there; of another store nothing is known yet."""
+    sector = stored.sector
+    store = Store.objects.filter(tenant_id=sector.tenant_id, name=stored.store).first()
     provers = [] if store is None else provers_of_store(store, now=now)
     inputs = SectorCheckInputs(
         miner_id=sector.miner.actor_id or 0,
         post_proof=sector.miner.post_proof,
         randomness=secrets.token_bytes(DIGEST_BYTES),
-        sectors=(
-            ProvenSector(
-                number=sector.number, comm_r=bytes(sector.comm_r or b""), seal_proof=sector.seal_proof
-            ),
-        ),
+        sectors=(ProvenSector(number=sector.number, comm_r=stored.comm_r, seal_proof=sector.seal_proof),),
         per_second=0,
         store="" if store is None else store.uid,
     )
-    _look_end(one.told.look, now=now)
-    one.told.look = Job.objects.create(
+    look_end(told.look, now=now)
+    told.look = Job.objects.create(
         kind=JobKind.SECTOR_CHECK,
         state=JobState.READY,
         miner=sector.miner,
@@ -63,11 +70,11 @@ def look_begin(one: Held) -> None:
         lease_s=LOOK_LEASE_S,
         offered_to=[worker.pk for worker in provers],
     )
-    one.told.looked_at = None
-    one.told.save()
+    told.looked_at = None
+    told.save()
 
 
-def _look_end(look: Job | None, *, now: datetime) -> None:
+def look_end(look: Job | None, *, now: datetime) -> None:
     """End a look whose answer is of no use any more."""
     if look is None or look.state not in (JobState.READY, JobState.LEASED):
         return
@@ -77,41 +84,68 @@ def _look_end(look: Job | None, *, now: datetime) -> None:
         )
 
 
+def look_read(told: DamoclesTold, stored: StoredFiles, *, now: datetime) -> str | None:
+    """Return what a prover found wrong with files, empty if nothing, None if none has looked yet.
+
+    One that nobody took in time is begun anew, as is the next one after files that were bad.
+    """
+    look = told.look
+    is_lapsed = look is not None and look.state == JobState.READY and (look.expires_at or now) <= now
+    if look is None or look.state == JobState.FAILED or is_lapsed:
+        look_begin(told, stored, now=now)
+        return None
+    if look.state != JobState.DONE:
+        return None
+    reason = _bad(look, stored.sector)
+    if reason:
+        told.look = None
+    else:
+        told.looked_at = now
+    told.save()
+    return reason
+
+
+def seen_text(told: DamoclesTold, store: str) -> str:
+    """Return who has seen the files, for a timeline."""
+    result = {} if told.look is None else told.look.result
+    return gettext("in store {store} by {worker}").format(
+        store=store, worker=result.get("worker") or gettext("a prover")
+    )
+
+
+def unseen_text(store: str) -> str:
+    """Return that nobody has looked yet."""
+    return gettext("no prover has looked at its files in store {store} yet").format(store=store)
+
+
+def stored_of(sector: Sector) -> StoredFiles:
+    """Return a sealed sector's files where they are."""
+    return StoredFiles(sector=sector, store=sector.store, comm_r=bytes(sector.comm_r or b""))
+
+
 def files_wait(one: Held) -> str:
     """Return why a sector cannot be committed yet, as far as its files go; empty: a prover has seen them.
 
     Files that were found bad pause the sector; once it goes on they are looked at again.
     """
-    sector, look = one.sector, one.told.look
+    sector = one.sector
     if not sector.store:
         return gettext("it lies in no store yet: submit where its files are first")
     if one.told.looked_at is not None:
         return ""
     if sector.paused_at is not None:
         return sector.error
-    is_lapsed = look is not None and look.state == JobState.READY and (look.expires_at or one.now) <= one.now
-    if look is None or look.state == JobState.FAILED or is_lapsed:
-        look_begin(one)
-    elif look.state == JobState.DONE:
-        reason = _bad(look, sector)
-        if not reason:
-            one.told.looked_at = one.now
-            one.told.save()
-            one.note(
-                "FILES_SEEN",
-                gettext("in store {store} by {worker}").format(
-                    store=sector.store, worker=look.result.get("worker") or gettext("a prover")
-                ),
-            )
-            return ""
-        one.told.look = None
-        one.told.save()
-        error = BAD_FILES.format(store=sector.store) + reason
-        one.note("FAIL", error, is_error=True)
-        sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
-        one.job, one.sector = job_locked(sector.pk)
-        return error
-    return gettext("no prover has looked at its files in store {store} yet").format(store=sector.store)
+    reason = look_read(one.told, stored_of(sector), now=one.now)
+    if reason is None:
+        return unseen_text(sector.store)
+    if not reason:
+        one.note("FILES_SEEN", seen_text(one.told, sector.store))
+        return ""
+    error = BAD_FILES.format(store=sector.store) + reason
+    one.note("FAIL", error, is_error=True)
+    sector_pause(sector, job=one.job, error=error, level=Level.PERMANENT, now=one.now)
+    one.job, one.sector = job_locked(sector.pk)
+    return error
 
 
 def _bad(look: Job, sector: Sector) -> str:

@@ -10,12 +10,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext
 
 from apps.core.errors import NotAllowed
 from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
+from apps.sectors.damocles_selectors import damocles_jobs_in_hand
 from apps.sectors.errors import WorkerRetired, WorkerUnknown
 from apps.sectors.hardware import PINGS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
@@ -126,7 +128,7 @@ def damocles_ping(principal: Principal, ping: Ping, *, now: datetime) -> None:
     if host.retire_asked_at is not None:
         retire_when_drained(worker, is_busy=is_busy or _is_proving(worker), now=now)
     nameless = Worker.objects.filter(tenant_id=worker.tenant_id, uid=f"{NAMELESS}{worker.host}"[:100])
-    nameless.filter(jobs=None, sticky_jobs=None).delete()  # it has its name now
+    nameless.filter(jobs=None, sticky_jobs=None, damocles_jobs=None).delete()  # it has its name now
     publish(Change("worker", worker.pk, worker.tenant_id))
 
 
@@ -183,8 +185,10 @@ def _leases_renew(worker: Worker, *, busy: int | None, now: datetime) -> bool:
 
     A ping names no sector: one that no thread has any more, as its folder is lost, is not held for ever.
     """
-    held = Job.objects.filter(worker=worker, state=JobState.LEASED, sector__damocles__begun_at__isnull=False)
-    newest = held.order_by(F("sector__damocles__named_at").desc(nulls_last=True), "pk")
+    theirs = Q(sector__damocles__begun_at__isnull=False) | Q(damocles__isnull=False)
+    held = Job.objects.filter(theirs, worker=worker, state=JobState.LEASED)
+    named_at = Coalesce("damocles__named_at", "sector__damocles__named_at")
+    newest = held.order_by(named_at.desc(nulls_last=True), "pk")
     alive = list(newest.values_list("pk", flat=True)[:busy])
     for job in Job.objects.filter(pk__in=alive).select_for_update(of=("self",)).order_by("pk"):
         if job.state == JobState.LEASED and job.worker_id == worker.pk:
@@ -206,7 +210,8 @@ def _disk_note(worker: Worker, *, busy: int | None, now: datetime) -> None:
         return
     told = {"sector__damocles__named_at__gte": recovery.sectors_since, "sector__damocles__finished_at": None}
     known = Job.objects.filter(sticky_worker=worker, **told).exclude(sector__state__in=FINAL_STATES)
-    if known.count() >= busy:
+    jobs = damocles_jobs_in_hand().filter(worker=worker, named_at__gte=recovery.sectors_since)
+    if known.count() + jobs.count() >= busy:
         HostInventory.objects.update_or_create(
             worker=worker, defaults={"told_at": now, "sectors": [], "stored": []}
         )

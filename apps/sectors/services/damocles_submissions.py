@@ -17,7 +17,7 @@ from apps.sectors.models import Sector, SectorProof
 from apps.sectors.params import comm_d_of
 from apps.sectors.policy import sealing_policy
 from apps.sectors.services.advance import SectorsInProgress, seeds_assign, ticket_life
-from apps.sectors.services.damocles_files import files_mended, files_wait, look_begin
+from apps.sectors.services.damocles_files import files_mended, files_wait, look_begin, stored_of
 from apps.sectors.services.damocles_held import Held, damocles_told, held
 from apps.sectors.services.reports import proof_check
 from apps.sectors.states import ENDED_SECTORS
@@ -178,7 +178,7 @@ def damocles_stored(principal: Principal, name: SectorName, *, store_name: str, 
         sector.store = store.name
         one.told.reserved_store, one.told.reserved_bytes = "", 0
         one.note("STORED", gettext("in store {store}").format(store=store.name))
-        look_begin(one)
+        look_begin(one.told, stored_of(sector), now=now)
     return True
 
 

@@ -68,7 +68,8 @@ def store_left(worker: Worker, store: Store) -> None:
 
 def sealing_folder_clear(sector: Sector, *, job: Job, actor: str) -> list[WorkerCommand]:
     """Order the hosts that may have begun with a run to clear their sealing folders; the store stays."""
-    hosts = Worker.objects.filter(pk__in=job.offered_to or [], retired_at=None) if job.lease_token else ()
+    rows = Worker.objects.filter(pk__in=job.offered_to or [], retired_at=None)
+    hosts = rows.exclude(kinds__contains=[DAMOCLES]) if job.lease_token else ()  # that wipes its own folders
     return [_removal(host, job=job, sector=sector, actor=actor, keeps_store=True) for host in hosts]
 
 

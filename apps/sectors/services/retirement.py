@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.live import Change, publish
+from apps.sectors.damocles_selectors import damocles_jobs_in_hand
 from apps.sectors.host_models import Worker, WorkerCommand
 from apps.sectors.models import Job
 from apps.sectors.services.audit import worker_audit
@@ -73,8 +74,9 @@ def retirement_cancel(worker: Worker) -> None:
 
 
 def unfinished_jobs(worker: Worker) -> int:
-    """Count the sectors under way whose files lie on this host alone."""
-    return Job.objects.filter(sticky_worker=worker).exclude(sector__state__in=FINAL_STATES).count()
+    """Count the sectors under way whose files lie on this host alone, and a damocles-worker's other jobs."""
+    sealing = Job.objects.filter(sticky_worker=worker).exclude(sector__state__in=FINAL_STATES)
+    return sealing.count() + damocles_jobs_in_hand().filter(worker=worker).count()
 
 
 def retirement_lock(worker: Worker, *, is_draining: bool, is_busy: bool) -> None:

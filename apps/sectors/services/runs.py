@@ -127,7 +127,7 @@ def run_report(job: Job, event: Event, *, digest: str, now: datetime) -> EventAn
     report = {
         "seq": event.seq,
         "token": event.token,
-        "ms": event.outputs.ms,
+        "ms": event.outputs.ms or None,
         "digest": digest,
         "worker": job.worker,
     }

@@ -141,7 +141,7 @@ def unseal_step(job: Job, event: Event, *, digest: str, now: datetime) -> EventA
         to_state=spec.next,
         stage=spec.stage,
         at=now,
-        ms=event.outputs.ms,
+        ms=event.outputs.ms or None,
         actor=actor,
         worker=job.worker,
         digest=digest,

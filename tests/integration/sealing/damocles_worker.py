@@ -16,7 +16,7 @@ from poolsite.filecoin.cids import cid_parse, commd_cid
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import Piece, SealInputs
 from tests import people
-from workers.agent.paths import sealing_paths
+from workers.agent.paths import SealingPaths, sealing_paths
 from workers.agent.stages import outputs_of, task_of
 from workers.processors import pc1_output
 from workers.processors.tasks import Replica, WindowPostTask
@@ -93,13 +93,18 @@ class DamoclesWorker:
         """Run a stage over what the worker knows by now."""
         assert self.inputs is not None
         self.inputs = replace(self.inputs, **known)
-        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
+        paths = self.paths()
         for folder in (paths.files.cache, paths.files.sealed.parent, paths.staged.parent):
             folder.mkdir(parents=True, exist_ok=True)
         output = self.world.pool.call(task, task_of(task, self.inputs, paths))
         if task == "pc1":
             write_file(paths.pc1_output, json.dumps(pc1_output.output_value(output)).encode())
-        return outputs_of(output)
+        return output if task == "snap_encode" else outputs_of(output)
+
+    def paths(self) -> SealingPaths:
+        """Where its files lie."""
+        assert self.inputs is not None
+        return sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
 
     # Its plan
 
@@ -142,14 +147,19 @@ class DamoclesWorker:
         assert self.inputs is not None
         pieces = tuple(map(self.piece_of, self.deals))
         self.inputs = replace(self.inputs, pieces=pieces)
-        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
-        for piece in pieces:
-            if piece.payload_size:
-                paths.piece(piece).parent.mkdir(parents=True, exist_ok=True)
-                write_file(paths.piece(piece), self.fetched(str(commd_cid(piece.comm_p))))
-        self.run("add_piece")
+        self.add_pieces()
         self.go("PieceAdded", "AddPiece")
         return True
+
+    def add_pieces(self) -> None:
+        """Fetch the bytes and put them in."""
+        assert self.inputs is not None
+        for piece in self.inputs.pieces:
+            if piece.payload_size:
+                path = self.paths().piece(piece)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_file(path, self.fetched(str(commd_cid(piece.comm_p))))
+        self.run("add_piece")
 
     def piece_of(self, deal: dict[str, Any]) -> Piece:
         """Read a SectorPieceV2 as the worker does: what has no number is zeros."""
@@ -217,7 +227,7 @@ class DamoclesWorker:
 
     def do_pclanded(self) -> bool:
         assert self.inputs is not None
-        paths = sealing_paths(self.folder, self.folder, store=None, inputs=self.inputs)
+        paths = self.paths()
         name = self.world.store.name()
         found = self.call("StoreReserveSpace", self.sector["ID"], 2 * self.inputs.sector_size, [name])
         if found is None:

@@ -22,7 +22,7 @@ from poolsite.wire.jsonrpc.parameters import BadParam, Param, blob, fields, numb
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from apps.sectors.damocles_models import DamoclesSector
+    from apps.sectors.damocles_models import DamoclesTold
     from apps.sectors.models import Sector
     from apps.sectors.sector_records import PlacedPiece
     from apps.sectors.store_models import Store
@@ -240,7 +240,7 @@ def store_form(store: Store) -> Json:
     }
 
 
-def store_detail_form(store: Store, reserved: Sequence[DamoclesSector]) -> Json:
+def store_detail_form(store: Store, reserved: Sequence[DamoclesTold]) -> Json:
     """Write a StoreDetailedInfo."""
     used = max(store.total_bytes - store.free_bytes, 0)
     by = [

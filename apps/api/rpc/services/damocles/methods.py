@@ -17,6 +17,7 @@ from apps.api.rpc.services.damocles import forms
 from apps.api.rpc.services.damocles.acts import ACTS
 from apps.api.rpc.services.damocles.forms import (
     ALLOCATED,
+    CID,
     COUNT,
     NAME,
     NAMES,
@@ -28,6 +29,16 @@ from apps.api.rpc.services.damocles.forms import (
     SECTOR,
     SPEC,
 )
+from apps.api.rpc.services.damocles.jobs import (
+    SNAP_UP,
+    UPDATED,
+    achieve_unseal,
+    acquire_unseal_dest,
+    allocate_rebuild,
+    allocate_snap_up,
+    allocate_unseal,
+    submit_snap_up,
+)
 from apps.api.rpc.services.damocles.proofs import PROOFS
 from apps.api.rpc.services.damocles.proven import PROVEN
 from apps.api.rpc.services.damocles.reads import READS
@@ -36,6 +47,8 @@ from apps.core import clock
 from apps.miners.selectors import miner_get
 from apps.sectors.errors import SectorGone
 from apps.sectors.services.damocles_hosts import damocles_ping
+from apps.sectors.services.damocles_jobs import job_abort, job_finish, job_is_named, job_report
+from apps.sectors.services.damocles_runs import rebuild_submit
 from apps.sectors.services.damocles_sectors import (
     BATCH_MAX,
     damocles_abort,
@@ -45,7 +58,7 @@ from apps.sectors.services.damocles_sectors import (
     damocles_report,
     damocles_ticket,
 )
-from apps.sectors.services.damocles_stores import damocles_reserve, damocles_store
+from apps.sectors.services.damocles_stores import damocles_job_reserve, damocles_reserve, damocles_store
 from apps.sectors.services.damocles_submissions import (
     damocles_precommit,
     damocles_proof,
@@ -129,9 +142,11 @@ def submit_persisted(call: Call, name: SectorName, store: str) -> bool:
 
 
 def submit_persisted_ex(call: Call, name: SectorName, store: str, is_upgrade: bool) -> bool:
-    """Note where the files are; those of an update come from the pool's own hosts alone."""
+    """Note where the files are, of a sector that is sealed or made again."""
+    if job_is_named(call.principal, name):
+        return rebuild_submit(call.principal, name, store_name=store, is_update=is_upgrade, now=clock.now())
     if is_upgrade:
-        raise RpcError("data are put into committed sectors by the pool's own hosts")
+        raise RpcError("no updated replica of it is made again: nothing is taken")
     return submit_persisted(call, name, store)
 
 
@@ -160,18 +175,21 @@ def poll_proof_state(call: Call, name: SectorName) -> Json:
 
 def report_state(call: Call, name: SectorName, reported: Reported) -> Json:
     """Store a worker's report; Finalized has it wipe the sector."""
-    is_over, why = damocles_report(call.principal, name, reported, now=clock.now())
+    take = job_report if job_is_named(call.principal, name) else damocles_report
+    is_over, why = take(call.principal, name, reported, now=clock.now())
     return {"Id": forms.sector_id(name), "Finalized": is_over, "AbortReason": why or None}
 
 
 def report_finalized(call: Call, name: SectorName) -> None:
     """Note that the worker is done."""
-    damocles_finish(call.principal, name, now=clock.now())
+    finish = job_finish if job_is_named(call.principal, name) else damocles_finish
+    finish(call.principal, name, now=clock.now())
 
 
 def report_aborted(call: Call, name: SectorName, reason: str) -> None:
-    """Abort the sector."""
-    damocles_abort(call.principal, name, reason=reason, now=clock.now())
+    """Abort the sector, or take the job over it back."""
+    abort = job_abort if job_is_named(call.principal, name) else damocles_abort
+    abort(call.principal, name, reason=reason, now=clock.now())
 
 
 def worker_ping(call: Call, ping: Ping) -> None:
@@ -181,7 +199,8 @@ def worker_ping(call: Call, ping: Ping) -> None:
 
 def store_reserve_space(call: Call, name: SectorName, size: int, candidates: list[str]) -> Json:
     """Reserve room for a sector's files."""
-    store = damocles_reserve(call.principal, name, size=size, candidates=candidates, now=clock.now())
+    reserve = damocles_job_reserve if job_is_named(call.principal, name) else damocles_reserve
+    store = reserve(call.principal, name, size=size, candidates=candidates, now=clock.now())
     return None if store is None else forms.store_form(store)
 
 
@@ -227,6 +246,12 @@ METHODS: Final[dict[str, RpcMethod]] = {
     "Venus.StoreReserveSpace": _row(store_reserve_space, SECTOR, COUNT, NAMES),
     "Venus.StoreBasicInfo": _row(store_basic_info, NAME),
     "Venus.GetInfo": _row(get_info, COUNT),
+    "Venus.AllocateSanpUpSector": _row(allocate_snap_up, SNAP_UP),  # as damocles spells it
+    "Venus.SubmitSnapUpProof": _row(submit_snap_up, SECTOR, UPDATED),
+    "Venus.AllocateRebuildSector": _row(allocate_rebuild, SPEC),
+    "Venus.AllocateUnsealSector": _row(allocate_unseal, SPEC),
+    "Venus.AcquireUnsealDest": _row(acquire_unseal_dest, SECTOR, CID),
+    "Venus.AchieveUnsealSector": _row(achieve_unseal, SECTOR, CID, REASON),
     **PROOFS,
     **READS,
     **STANDING,

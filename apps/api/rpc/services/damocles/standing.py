@@ -140,7 +140,7 @@ def config_form(miner: Miner, *, policy: SealingPolicy, network: Network) -> Jso
             "Verbose": False,
         },
         "SnapUp": {
-            "Enabled": False,
+            "Enabled": True,
             **sent(Use.COMMIT),
             "CleanupCCData": True,
             "MessageConfidence": confidence.message,

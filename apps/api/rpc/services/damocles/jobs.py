@@ -1,0 +1,153 @@
+"""What damocles-workers with the plans `snapup`, `rebuild` and `unseal` ask: jobs over proven sectors.
+
+Source: damocles-manager/core/types.go AllocatedSnapUpSector, SnapUpOnChainInfo, SectorRebuildInfo,
+SectorUnsealInfo; damocles-worker/src/sealing/sealing_thread/planner/{snapup,rebuild,unseal}.rs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from apps.api.rpc.services.damocles import forms
+from apps.core import clock
+from apps.sectors.services.damocles_runs import (
+    Updated,
+    rebuild_allocate,
+    snap_up_allocate,
+    snap_up_submit,
+)
+from apps.sectors.services.damocles_unsealing import unseal_achieve, unseal_allocate, unseal_is_wanted
+from poolsite.filecoin.cids import cid_to_json, commr_cid
+from poolsite.wire.damocles import PIECES_HERE, UNSEALING_NOW
+from poolsite.wire.jsonrpc.parameters import Param, blob, fields, text
+
+if TYPE_CHECKING:
+    from apps.api.rpc.dispatcher import Call
+    from apps.sectors.models import Sector
+    from apps.sectors.services.damocles_held import SectorName
+    from apps.sectors.services.damocles_runs import GivenRun
+    from apps.sectors.services.damocles_sectors import Wanted
+    from poolsite.wire.jobs import SealInputs
+    from poolsite.wire.jsonrpc.messages import Json
+
+PIECES_MAX: Final = 100_000
+"""Of one sector."""
+
+
+# What is asked
+
+
+def snap_up_wanted(value: Json) -> Wanted:
+    """Read an AllocateSnapUpSpec; which pieces go in is the console's choice."""
+    return forms.wanted(fields(value).get("sector") or {})
+
+
+def updated(value: Json) -> Updated:
+    """Read a SnapUpOnChainInfo."""
+    found = fields(value)
+    return Updated(
+        comm_r=forms.digest(found.get("commr")),
+        comm_d=forms.digest(found.get("commd")),
+        store=text(found.get("accessinstance")),
+        pieces=tuple(map(forms.cid_text, forms.listed(found.get("pieces"), most=PIECES_MAX))),
+        proof=blob(found.get("proof")),
+    )
+
+
+SNAP_UP: Final = Param("*core.AllocateSnapUpSpec", snap_up_wanted)
+UPDATED: Final = Param("*core.SnapUpOnChainInfo", updated)
+
+
+# Snap-ups and rebuilds
+
+
+def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
+    """Return a committed sector with the pieces that go into it; null while there is none."""
+    found = snap_up_allocate(call.principal, wanted, now=clock.now())
+    if found is None:
+        return None
+    sector = found.given.sector
+    return {
+        "Sector": forms.allocated_form(sector),
+        "Pieces": _pieces(found),
+        "Public": _public(sector),
+        "Private": {"AccessInstance": sector.store},
+    }
+
+
+def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
+    """Take an updated replica with its proof, once a prover has seen its files."""
+    result, words = snap_up_submit(call.principal, name, made, now=clock.now())
+    return {"Res": int(result), "Desc": words or None}
+
+
+def allocate_rebuild(call: Call, wanted: Wanted) -> Json:
+    """Return a sector whose replica was lost, with what it was made of; null while there is none."""
+    found = rebuild_allocate(call.principal, wanted, now=clock.now())
+    if found is None:
+        return None
+    sector, inputs = found.given.sector, found.given.inputs
+    is_update = sector.key_comm_r is not None
+    return {
+        "Sector": forms.allocated_form(sector),
+        "Ticket": _ticket(inputs),
+        "Pieces": None,
+        "PiecesV2": _pieces(found) or None,
+        "IsSnapUp": is_update,
+        "UpgradePublic": _public(sector) if is_update else None,
+    }
+
+
+def _pieces(found: GivenRun) -> list[Json]:
+    provider = found.given.inputs.miner_id
+    return [forms.piece_form(one, provider=provider) for one in found.pieces]
+
+
+def _public(sector: Sector) -> Json:
+    """Write a SectorPublicInfo of the replica of zeros."""
+    old = bytes(sector.key_comm_r or sector.comm_r or b"")
+    return {
+        "CommR": [*old],
+        "SealedCID": cid_to_json(commr_cid(old)),
+        "Activation": sector.activation or 0,
+        "Expiration": sector.expiration or 0,
+    }
+
+
+def _ticket(inputs: SealInputs) -> Json:
+    return {"Ticket": forms.b64(inputs.ticket or b""), "Epoch": inputs.ticket_epoch or 0}
+
+
+# Unsealing
+
+
+def allocate_unseal(call: Call, wanted: Wanted) -> Json:
+    """Return a piece that is to be unsealed; null while there is none."""
+    found = unseal_allocate(call.principal, wanted, now=clock.now())
+    if found is None:
+        return None
+    given, cid = found
+    inputs = given.inputs
+    return {
+        "Sector": forms.allocated_form(given.sector),
+        "PieceCid": {"/": cid},
+        "Offset": inputs.offset,
+        "Size": inputs.num_bytes,
+        "PrivateInfo": {"AccessInstance": given.sector.store},
+        "Ticket": _ticket(inputs),
+        "CommD": [*(inputs.comm_d or b"")],
+        "Dest": [],
+        "State": UNSEALING_NOW,
+        "ErrorInfo": "",
+    }
+
+
+def acquire_unseal_dest(call: Call, name: SectorName, cid: str) -> list[Json]:
+    """Return where the bytes go: to `/piecestore` here, or nowhere if they are here already."""
+    is_wanted = unseal_is_wanted(call.principal, name, cid, now=clock.now())
+    return [f"{PIECES_HERE}{cid}"] if is_wanted else []
+
+
+def achieve_unseal(call: Call, name: SectorName, cid: str, error: str) -> None:
+    """Note that the bytes are here, or why not."""
+    unseal_achieve(call.principal, name, cid, error=error, now=clock.now())
