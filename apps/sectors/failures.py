@@ -11,14 +11,24 @@ from typing import TYPE_CHECKING, Final
 from django.utils.translation import gettext_lazy as _
 
 from apps.core import clock
+from apps.messages.models import Message
 from apps.miners.selectors import miners_visible
 from apps.sectors.host_selectors import worker_machine
 from apps.sectors.models import Job, JobEvent, Sector, SectorChange
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import resume_choices, sectors_visible
 from apps.sectors.states import PAUSED_BY
-from apps.sectors.stopped_work import changes_failed, moves_failed, runs_stopped, unseals_failed
+from apps.sectors.stopped_work import (
+    COMPACT,
+    changes_failed,
+    compaction_place,
+    compactions_failed,
+    moves_failed,
+    runs_stopped,
+    unseals_failed,
+)
 from apps.sectors.store_models import StoreMove
+from poolsite.filecoin.actors.exitcodes import exit_code_text
 from poolsite.wire.jobs import RUN_KINDS, JobKind, Level
 from poolsite.wire.pipeline.changes import ChangeKind
 
@@ -29,16 +39,16 @@ if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
     from apps.users.principals import Principal
 
-Failed = Sector | PipelineRun | SectorChange | StoreMove | Job
-"""A row that failed; a job is one of unsealing."""
+Failed = Sector | PipelineRun | SectorChange | StoreMove | Job | Message
+"""A row that failed; a job is one of unsealing, a message compacts a deadline."""
 
 FAILURES_MAX: Final = 5_000
 """Rows of each kind that are grouped; the oldest ones beyond are left out."""
 ENDED_SHOWN: Final = timedelta(days=7)
-"""So long those are listed that have ended with their failure: changes, moves and unsealing."""
+"""So long those are listed that have ended with their failure: changes, moves, unsealing and compaction."""
 MOVE: Final = "move"
 CHANGES: Final = tuple(str(kind).lower() for kind in ChangeKind)
-KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *CHANGES, MOVE)
+KINDS: Final = (str(JobKind.SEAL), *map(str, RUN_KINDS), str(JobKind.UNSEAL), *CHANGES, MOVE, COMPACT)
 """What fails: sealing, and what is done with a proven sector."""
 NAMES: Final = re.compile(r"(/[\w.\-]+)+|\b(?:baf|bag)\w{20,}|\b[0-9a-f]{12,}\b|\b[ft]0?\d+\b|\d[\d.,:]*")
 """What differs from sector to sector in the words of one error."""
@@ -58,6 +68,7 @@ ADVICE: Final = (
 ADVICE_OF_ENDED: Final = {
     JobKind.UNSEAL: _("see that the sector's store can be read, then retry; a damaged replica is rebuilt"),
     MOVE: _("see that both stores answer and have room, then retry; the sector lies where it was"),
+    COMPACT: _("see why the chain refuses it, then compact the deadline again"),
     **dict.fromkeys(CHANGES, _("see why the chain refuses it, then ask for it again at its price of now")),
 }
 """What helps where no stage can be gone back to."""
@@ -85,6 +96,8 @@ class FailureGroup:
     sectors: list[Sector] = field(default_factory=list)
     rows: list[Failed] = field(default_factory=list)
     """What failed, in the order of its sectors: of a sector that is sealed, itself."""
+    deadlines: list[tuple[str, int]] = field(default_factory=list)
+    """Of compactions, which have no sectors: the miner's address and the deadline of each."""
 
     @property
     def count(self) -> int:
@@ -123,7 +136,8 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
         )
         _host_add(group, sector.job.sticky_worker)
     runs = list(runs_stopped(sectors).order_by("-paused_at", "-pk")[:FAILURES_MAX])
-    unseals = unseals_failed(list(miners_visible(viewer)), since=since, limit=FAILURES_MAX)
+    miners = list(miners_visible(viewer))
+    unseals = unseals_failed(miners, since=since, limit=FAILURES_MAX)
     hosts = _hosts_of([*(run.job_id for run in runs), *(job.pk for job in unseals)])
     for run in runs:
         step = run.step
@@ -146,25 +160,30 @@ def failures_grouped(viewer: Principal) -> list[FailureGroup]:
         _group_add(groups, change.kind.lower(), change.sector, change, stage=change.stage)
     for move in moves_failed(sectors, since=since).select_related("worker")[:FAILURES_MAX]:
         _host_add(_group_add(groups, MOVE, move.sector, move, stage=move.state), move.worker)
+    for message in compactions_failed(miners, since=since)[:FAILURES_MAX]:
+        why = message.error or exit_code_text(message.exit_code, actor="miner")
+        group = _group_add(groups, COMPACT, None, message, stage=COMPACT.upper(), error=why)
+        group.deadlines.append(compaction_place(message))
     return sorted(groups.values(), key=lambda one: (-one.count, one.key))
 
 
 def _group_add(
     groups: dict[str, FailureGroup],
     kind: str,
-    sector: Sector,
+    sector: Sector | None,
     row: Failed,
     *,
     stage: str,
+    error: str = "",
     at: datetime | None = None,
     back: tuple[str, ...] = (),
 ) -> FailureGroup:
     """Add what failed to its group, of which the first one is the newest; return the group."""
-    at = at or row.updated_at
+    at, error = at or row.updated_at, error or row.error
     alike = stage if kind == JobKind.SEAL else f"{kind} {stage}"
     if isinstance(row, SectorChange):
         alike += f" {row.expiration} {row.drops_claims}"  # it is asked for again as it was
-    key = fingerprint(alike, row.error)
+    key = fingerprint(alike, error)
     group = groups.get(key)
     if group is None:
         group = groups[key] = FailureGroup(
@@ -172,16 +191,17 @@ def _group_add(
             kind=str(kind),
             state=row.state,
             stage=str(stage),
-            text=row.error,
+            text=error,
             level=row.error_level if isinstance(row, Sector) else Level.PERMANENT,
-            advice=advice_of(kind, row.error),
+            advice=advice_of(kind, error),
             back=back,
             since=at,
             last=at,
         )
     group.since = min(group.since, at)
     group.back = group.back or back
-    group.sectors.append(sector)
+    if sector is not None:
+        group.sectors.append(sector)
     group.rows.append(row)
     return group
 

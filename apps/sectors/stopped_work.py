@@ -1,11 +1,13 @@
-"""What was asked for of proven sectors and did not come about: stopped runs, failed changes and moves."""
+"""What was asked for of proven sectors and failed: runs, changes, moves, unsealing, compactions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from django.db.models import Exists, OuterRef
 
+from apps.messages.models import Message
+from apps.messages.states import MessageState
 from apps.sectors.models import Job, SectorChange
 from apps.sectors.run_models import FINAL, PipelineRun
 from apps.sectors.states import JobState, MoveState
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from apps.sectors.models import Sector
 
 FAILED_CHANGES = (ChangeState.TERMINATE_FAILED, ChangeState.EXTEND_FAILED)
+COMPACT: Final = "compact"
+"""Kind of the message that compacts a deadline; its push id begins with it, the miner and the deadline."""
 
 
 def runs_stopped(sectors: QuerySet[Sector]) -> QuerySet[PipelineRun]:
@@ -62,3 +66,18 @@ def unseals_failed(miners: Sequence[Miner], *, since: datetime, limit: int) -> l
     for key, piece in again.values_list("pk", "inputs__piece"):
         newest[piece] = max(newest.get(piece, 0), key)
     return [job for job in found if newest.get(job.inputs.get("piece", ""), job.pk) == job.pk]
+
+
+def compaction_place(message: Message) -> tuple[str, int]:
+    """Return the miner's address and the deadline that a message compacts."""
+    _, address, index, _ = message.push_id.split(":", 3)
+    return address, int(index)
+
+
+def compactions_failed(miners: Sequence[Miner], *, since: datetime) -> list[Message]:
+    """Return the compactions that failed since a moment, where no later one of the deadline was sent."""
+    rows = Message.objects.filter(kind=COMPACT, to__in=[one.address for one in miners], created_at__gte=since)
+    newest: dict[tuple[str, int], Message] = {}
+    for message in rows.order_by("-created_at", "-id"):
+        newest.setdefault(compaction_place(message), message)
+    return [one for one in newest.values() if one.state == MessageState.FAILED or one.exit_code > 0]

@@ -15,9 +15,10 @@ from apps.api.v1.sectors import RetryInput, SectorDetail, detail_body
 from apps.api.v1.serializers import InputSerializer, RefusedSector
 from apps.api.v1.views import PoolView
 from apps.core import clock
+from apps.proving.services.failures import failures_retry, key_of
 from apps.sectors.failures import CHANGES, KINDS, failures_grouped
 from apps.sectors.selectors import sector_get
-from apps.sectors.services.failures import failure_get, failures_retry, sector_state_set
+from apps.sectors.services.failures import failure_get, sector_state_set
 from poolsite.wire.jobs import RUN_KINDS, JobKind
 from poolsite.wire.pipeline import SectorState
 
@@ -37,6 +38,13 @@ class FailedSectorOutput(serializers.Serializer[Any]):
     number = serializers.IntegerField()
 
 
+class FailedDeadlineOutput(serializers.Serializer[Any]):
+    """A deadline of a group."""
+
+    miner = serializers.CharField()
+    deadline = serializers.IntegerField()
+
+
 class FailureGroupOutput(serializers.Serializer[Any]):
     """What failed in the same stage with the same words: sectors that are sealed, or acts on proven ones."""
 
@@ -53,6 +61,7 @@ class FailureGroupOutput(serializers.Serializer[Any]):
     since = serializers.DateTimeField()
     last = serializers.DateTimeField()
     sectors = FailedSectorOutput(many=True)
+    deadlines = FailedDeadlineOutput(many=True, help_text="of compactions, which have no sectors")
 
 
 class FailuresOutput(serializers.Serializer[Any]):
@@ -64,7 +73,9 @@ class FailuresOutput(serializers.Serializer[Any]):
 class GroupRetryOutput(serializers.Serializer[Any]):
     """What came of it."""
 
-    retried = serializers.ListField(child=serializers.UUIDField())
+    retried = serializers.ListField(
+        child=serializers.CharField(), help_text="sectors; of compactions the new messages"
+    )
     refused = RefusedSector(many=True)
 
 
@@ -85,6 +96,9 @@ def group_body(group: FailureGroup) -> dict[str, Any]:
         "sectors": [
             {"uuid": str(one.uuid), "miner": one.miner.address, "number": one.number}
             for one in group.sectors[:SECTORS_SHOWN]
+        ],
+        "deadlines": [
+            {"miner": miner, "deadline": index} for miner, index in group.deadlines[:SECTORS_SHOWN]
         ],
         **{name: getattr(group, name) for name in plain},
     }
@@ -108,7 +122,8 @@ class SectorFailuresRetryView(PoolView):
     def post(self, request: Request, fingerprint: str) -> Response:
         """Try the failed stage of each again, or go back to an earlier state of the table.
 
-        Terminations and extensions (level `sign`) are asked for again as they were, at their price of now.
+        Terminations and extensions (level `sign`) are asked for again as they were, at their price of now;
+        deadlines (level `sign`) are compacted again.
         """
         body = RetryInput(data=request.data)
         body.is_valid(raise_exception=True)
@@ -119,8 +134,8 @@ class SectorFailuresRetryView(PoolView):
         )
         return Response(
             {
-                "retried": [str(one.uuid) for one in done],
-                "refused": [{"uuid": str(one.uuid), "reason": why} for one, why in refused],
+                "retried": [key_of(one) for one in done],
+                "refused": [{"uuid": key_of(one), "reason": why} for one, why in refused],
             }
         )
 

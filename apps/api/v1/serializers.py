@@ -73,5 +73,5 @@ class ErrorSerializer(serializers.Serializer[Any]):
 class RefusedSector(serializers.Serializer[Any]):
     """A sector of a group with which nothing is done."""
 
-    uuid = serializers.UUIDField()
+    uuid = serializers.CharField(help_text="of a compaction: the message that failed")
     reason = serializers.CharField()

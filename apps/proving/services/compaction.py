@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from django.db import transaction
 from django.utils.translation import gettext
@@ -21,6 +21,7 @@ from apps.miners.states import Use
 from apps.proving.selectors import deadline_of
 from apps.sectors.onchain import messages_try, trial_message
 from apps.sectors.services.prices import gas_cost
+from apps.sectors.stopped_work import COMPACT
 from apps.users.services.audit import audit_record
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_proving import CompactPartitionsParams
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from apps.proving.models import Deadline, Partition
     from apps.proving.services.proving_context import ProvingContext
     from apps.users.principals import Principal
-
-KIND: Final = "compact"
-"""Of the message."""
 
 
 class CannotCompact(Conflict):
@@ -135,7 +133,7 @@ def compaction_send(
     """
     if not by.may("sign"):
         raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
-    of_deadline = f"{KIND}:{miner.address}:{index}:"
+    of_deadline = f"{COMPACT}:{miner.address}:{index}:"
     push_id = f"{of_deadline}{key or uuid.uuid4()}"
     earlier = Message.objects.filter(tenant_id=miner.tenant_id, push_id=push_id).first()
     if earlier is not None:
@@ -155,7 +153,7 @@ def compaction_send(
             from_=sender_choose(miner, Use.COMMIT).address,
             method=Method.COMPACT_PARTITIONS,
             params=_params(index, plan.partitions),
-            kind=KIND,
+            kind=COMPACT,
             expire_epoch=plan.last_epoch,
         )
         after = {"deadline": index, "partitions": list(plan.partitions), "removed": plan.removed}
@@ -172,7 +170,7 @@ def partitions_of(message: Message) -> tuple[int, ...]:
 
 def _none_open_require(miner: Miner, of_deadline: str) -> None:
     """Raise CannotCompact while another message of the deadline is open."""
-    rows = Message.objects.filter(tenant_id=miner.tenant_id, kind=KIND, to=miner.address)
+    rows = Message.objects.filter(tenant_id=miner.tenant_id, kind=COMPACT, to=miner.address)
     states = [MessageState.UNFILLED, MessageState.FILLED]
     other = rows.filter(state__in=states, push_id__startswith=of_deadline).first()
     if other is not None:

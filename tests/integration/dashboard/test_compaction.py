@@ -105,6 +105,63 @@ def test_a_key_that_named_other_partitions_is_refused(north: Miner, client: Clie
         IdempotentAnswer.objects.all().delete()
 
 
+def failed(client: Client, *, perm: str = "read") -> list[dict[str, Any]]:
+    headers = people.bearer(people.token(perm, of="alice"))
+    rows: list[dict[str, Any]] = client.get("/api/v1/sector-failures", headers=headers).json()["results"]
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error"),
+    [
+        ({"state": "FAILED", "error": "not on chain by epoch 989"}, "not on chain by epoch 989"),
+        ({"state": "LANDED", "exit_code": 16}, "a parameter is wrong"),
+    ],
+)
+def test_a_compaction_that_failed_is_sent_again(
+    north: Miner, client: Client, outcome: dict[str, Any], error: str
+) -> None:
+    first = post(client, {"partitions": [0, 2]}, key="a:b").json()["message"]
+    assert failed(client) == [], "it is on its way"
+    Message.objects.update(**outcome)
+
+    [group] = failed(client)
+    assert (group["kind"], group["count"], group["resume_at"], group["sectors"]) == ("compact", 1, [], [])
+    assert group["deadlines"] == [{"miner": "f02001", "deadline": 3}]
+    assert error in group["error"]
+    page = text_of(signed_in().get(reverse("sectors-failures")))
+    assert "1 deadline failed in Compaction" in page
+    assert "Compact deadline 3 of f02001 again…" in page
+    path = f"/api/v1/sector-failures/{group['fingerprint']}/retry"
+    answers_to = {
+        perm: client.post(path, "{}", "application/json", headers=people.bearer(people.token(perm)))
+        for perm in ("write", "sign")
+    }
+
+    assert answers_to["write"].status_code == 403
+    [second] = answers_to["sign"].json()["retried"]
+    assert second != first
+    assert compaction.partitions_of(Message.objects.get(pk=second)) == (0, 2)
+    assert failed(client) == [], "nothing failed after it"
+    Message.objects.filter(pk=second).update(**outcome)
+    assert [group["count"] for group in failed(client)] == [1]
+
+
+def test_what_cannot_be_compacted_again_is_named(
+    north: Miner, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post(client, {})
+    Message.objects.update(state="FAILED", error="given up")
+    answers(monkeypatch, TrialRun(exit_code=18, error="during its challenge window"))
+    [group] = failed(client)
+
+    said = StringIO()
+    call_command("failures", "retry", group["fingerprint"], "--yes", stdout=said)
+
+    assert "f02001 / deadline 3: the chain would refuse it: during its challenge window" in said.getvalue()
+    assert Message.objects.count() == 1
+
+
 def test_what_the_chain_refuses_is_not_sent(
     north: Miner, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

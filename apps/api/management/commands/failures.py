@@ -9,14 +9,18 @@ from django.core.management.base import BaseCommand, CommandError
 from apps.api.management.words import confirm, facts, plan_lines, refusals_told
 from apps.api.v1.sector_failures import group_body
 from apps.core import clock
+from apps.proving.services.failures import failures_retry, name_of
 from apps.sectors.failures import CHANGES, failures_grouped
 from apps.sectors.services.change_plans import changes_plan
-from apps.sectors.services.failures import change_of, failure_get, failures_retry
+from apps.sectors.services.failures import change_of, failure_get
 from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.stopped_work import COMPACT
 from apps.users.principals import SYSTEM
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser
+
+    from apps.sectors.failures import FailureGroup
 
 
 class Command(BaseCommand):
@@ -45,16 +49,24 @@ class Command(BaseCommand):
             raise CommandError("name the group by its fingerprint")
         with refusals_told():
             group = failure_get(options["fingerprint"], viewer=SYSTEM)
-            if group.kind in CHANGES:
-                work = sealing_context_now()
-                plan = changes_plan(
-                    group.sectors, change_of(group), client=work.client, head=work.head, network=work.network
-                )
-                for line in plan_lines(plan):
-                    self.stdout.write(line)
-                confirm(f"{group.kind} {len(plan.accepted)}", is_asked=not options["yes"])
+            if group.kind in (*CHANGES, COMPACT):
+                self._ask(group, is_asked=not options["yes"])
             done, refused = failures_retry(group.key, by=SYSTEM, now=clock.now(), state=options["state"])
-        for sector in done:
-            self.stdout.write(f"{sector.miner} / {sector.number}: retried")
-        for sector, why in refused:
-            self.stdout.write(f"{sector.miner} / {sector.number}: {why}")
+        for one in done:
+            self.stdout.write(f"{name_of(one)}: retried")
+        for one, why in refused:
+            self.stdout.write(f"{name_of(one)}: {why}")
+
+    def _ask(self, group: FailureGroup, *, is_asked: bool) -> None:
+        """Write what would be asked for once more, and wait for the word.  Raises CommandError."""
+        if group.kind == COMPACT:
+            lines, count = [f"{miner} / deadline {index}" for miner, index in group.deadlines], group.count
+        else:
+            work = sealing_context_now()
+            plan = changes_plan(
+                group.sectors, change_of(group), client=work.client, head=work.head, network=work.network
+            )
+            lines, count = list(plan_lines(plan)), len(plan.accepted)
+        for line in lines:
+            self.stdout.write(line)
+        confirm(f"{group.kind} {count}", is_asked=is_asked)

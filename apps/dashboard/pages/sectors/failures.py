@@ -22,11 +22,13 @@ from apps.dashboard.page_data import PageData
 from apps.dashboard.pages.sectors.detail import sector_detail
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
+from apps.proving.services.failures import failures_retry
 from apps.sectors.failures import CHANGES, FAILURES_MAX, MOVE, failures_grouped
 from apps.sectors.selectors import sector_get
 from apps.sectors.services.changes import CHANGES_MAX
-from apps.sectors.services.failures import change_of, failures_retry, sector_state_set
+from apps.sectors.services.failures import change_of, sector_state_set
 from apps.sectors.states import ENDED_SECTORS
+from apps.sectors.stopped_work import COMPACT
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import NEXT_STAGE, RUN_NEXT, SectorState
 from poolsite.wire.pipeline.changes import ChangeKind
@@ -43,10 +45,13 @@ SECTORS_SHOWN: Final = 8
 WORDS: Final = {
     JobKind.UNSEAL: _("Unseal"),
     MOVE: _("Move to another store"),
+    COMPACT: _("Compaction"),
     "extend": _("Extension"),
     "terminate": _("Termination"),
 }
 """What has no stage of its own that failed."""
+NOUNS: Final = {JobKind.UNSEAL: "piece", COMPACT: "deadline"}
+"""What failed, where it is no sector."""
 
 
 def failed_in(group: FailureGroup) -> str:
@@ -61,7 +66,7 @@ def group_row(group: FailureGroup) -> dict[str, object]:
     """Lay out one group."""
     more = group.count - SECTORS_SHOWN
     steps: Mapping[str, StageSpec] = NEXT_STAGE if group.kind == JobKind.SEAL else RUN_NEXT
-    noun = "piece" if group.kind == JobKind.UNSEAL else "sector"
+    noun = NOUNS.get(group.kind, "sector")
     return {
         "key": group.key,
         "heading": say("{sectors} failed in {stage}").format(
@@ -73,16 +78,43 @@ def group_row(group: FailureGroup) -> dict[str, object]:
         "hosts": ", ".join(group.hosts),
         "last": group.last,
         "since": group.since,
-        "sectors": [
-            (f"{one.miner.address} / {one.number}", reverse("sector", args=[one.uuid]))
-            for one in group.sectors[:SECTORS_SHOWN]
-        ],
+        "label": _("Deadlines") if group.kind == COMPACT else _("Sectors"),
+        "places": places_of(group)[:SECTORS_SHOWN],
         "more": max(more, 0),
         "back": [
             (state, say("Back to {stages}").format(stages=STAGES[steps[state].stage])) for state in group.back
         ],
-        "again": change_again(group) if group.kind in CHANGES else None,
+        "is_signed": group.kind in (*CHANGES, COMPACT),
+        "again": again_of(group),
     }
+
+
+def places_of(group: FailureGroup) -> list[tuple[str, str]]:
+    """Return name and page of each sector, or of each deadline."""
+    if group.kind == COMPACT:
+        return [
+            (f"{miner} / {index}", reverse("proving-deadline", args=[miner, index]))
+            for miner, index in group.deadlines
+        ]
+    return [
+        (f"{one.miner.address} / {one.number}", reverse("sector", args=[one.uuid])) for one in group.sectors
+    ]
+
+
+def again_of(group: FailureGroup) -> list[dict[str, object]]:
+    """Return the forms that lead to the price of what failed: one of changes, one a deadline."""
+    if group.kind in CHANGES:
+        return [change_again(group)]
+    if group.kind != COMPACT:
+        return []
+    return [
+        {
+            "action": reverse("proving-compact", args=[miner, index]),
+            "fields": [],
+            "label": say("Compact deadline {index} of {miner} again…").format(index=index, miner=miner),
+        }
+        for miner, index in group.deadlines[:SECTORS_SHOWN]
+    ]
 
 
 def change_again(group: FailureGroup) -> dict[str, object]:

@@ -1,0 +1,77 @@
+"""Going on with a whole group of what failed, the compaction of deadlines among it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from django.utils.translation import gettext
+
+from apps.core.errors import BadValue, Conflict, NotFound
+from apps.messages.models import Message
+from apps.miners.selectors import miner_get
+from apps.proving.services.compaction import compaction_send, partitions_of
+from apps.proving.services.proving_context import ProvingContext
+from apps.sectors.models import Sector
+from apps.sectors.services import failures
+from apps.sectors.services.failures import NO_EARLIER_STATE, failure_get
+from apps.sectors.services.sealing_context import sealing_context_now
+from apps.sectors.stopped_work import COMPACT, compaction_place
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from apps.sectors.failures import FailureGroup
+    from apps.users.principals import Principal
+
+Retried = Sector | Message
+"""What goes on, or does not: a sector, or of a compaction its message."""
+
+
+def name_of(one: Retried) -> str:
+    """Return the name of a sector, or of the deadline that a message compacts."""
+    if isinstance(one, Sector):
+        return f"{one.miner} / {one.number}"
+    miner, index = compaction_place(one)
+    return gettext("{miner} / deadline {index}").format(miner=miner, index=index)
+
+
+def key_of(one: Retried) -> str:
+    """Return the key of a sector or of a message."""
+    return str(one.uuid) if isinstance(one, Sector) else one.pk
+
+
+def failures_retry(
+    key: str, *, by: Principal, now: datetime, state: str | None = None
+) -> tuple[list[Retried], list[tuple[Retried, str]]]:
+    """Go on with all of a group: sectors as in their own service, deadlines are compacted once more.
+
+    Each by itself: returns what goes on, and what does not with the reason.  Raises FailureUnknown, BadValue,
+    NotAllowed, NodeUnavailable, NetworkUnknown.
+    """
+    group = failure_get(key, viewer=by)
+    if group.kind == COMPACT:
+        if state not in (None, group.state):
+            raise BadValue(str(NO_EARLIER_STATE), field="state")
+        return _compactions_again(group, by=by)
+    done, refused = failures.failures_retry(key, by=by, now=now, state=state)
+    return list(done), list(refused)
+
+
+def _compactions_again(
+    group: FailureGroup, *, by: Principal
+) -> tuple[list[Retried], list[tuple[Retried, str]]]:
+    work = sealing_context_now()
+    context = ProvingContext(client=work.client, network=work.network, head=work.head, now=work.now)
+    done: list[Retried] = []
+    refused: list[tuple[Retried, str]] = []
+    for row in group.rows:
+        message = cast("Message", row)
+        address, index = compaction_place(message)
+        try:
+            sent = compaction_send(
+                miner_get(by, address), index, partitions_of(message), by=by, context=context
+            )
+            done.append(sent[1])
+        except (Conflict, BadValue, NotFound) as refusal:
+            refused.append((message, refusal.reason))
+    return done, refused
