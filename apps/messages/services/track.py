@@ -371,8 +371,8 @@ def _foreign_record(foreign: Sequence[Execution], *, now: datetime) -> None:
         waiting = Message.objects.filter(from_addr=message.from_addr, state=MessageState.UNFILLED)
         alike = waiting.filter(value=message.message.value, method=message.message.method)
         if row := _same_content(alike, message):
-            text = gettext("message {push_id} landed with nonce {nonce}, of which no row knows").format(
-                push_id=row.push_id, nonce=message.nonce
-            )
+            text = gettext(
+                "a message like {push_id}, which waits here, landed with nonce {nonce}, of which no row knows"
+            ).format(push_id=row.push_id, nonce=message.nonce)
             recovery_begin(text, now=now)
         log.warning("foreign_message", sender=message.from_addr, nonce=message.nonce, cid=message.cid)

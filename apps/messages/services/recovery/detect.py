@@ -121,12 +121,14 @@ def recovery_begin(reason: str, *, now: datetime, fingerprint: dict[str, Any] | 
     """Stop all signing until what the chain knows is read back."""
     Recovery.objects.get_or_create(pk=1)
     row = Recovery.objects.select_for_update().get(pk=1)
+    if row.since is None or fingerprint:
+        row.reason = reason[:1000]  # what else is found while it runs follows from that
     if row.since is None:
         row.from_height = Tracker.objects.values_list("height", flat=True).first() or -1
         row.matched = 0
     if row.sectors_since is None:
         row.sectors_recovered = 0
-    row.since, row.ended_at, row.reason, row.read_height = now, None, reason[:1000], None
+    row.since, row.ended_at, row.read_height = now, None, None
     row.restored_at, row.sectors_since, row.fingerprint = now, now, fingerprint or row.fingerprint
     row.save()
     publish_all((Change("messages", "all", None), RECOVERY_CHANGE))

@@ -120,7 +120,7 @@ def _read_back(
     sent = _unexplained(sent)
     ids = ids_signed(sender.address, pool=recovery.pool, cids=[str(one.message.cid) for one in sent])
     with transaction.atomic():
-        Sender.objects.select_for_update().get(pk=sender.pk)
+        sender = Sender.objects.select_for_update().get(pk=sender.pk)
         sent = _unexplained(sent)  # another process may have given them to their rows since
         found = [(one, ids.get(str(one.message.cid))) for one in sent]
         matched = matches_write(sender.address, found, now=now)
@@ -133,6 +133,7 @@ def _read_back(
             wait="",
             error="",
         )
+        _foreign_forget(sender)
         Recovery.objects.filter(pk=recovery.pk).update(matched=F("matched") + matched)
         publish(RECOVERY_CHANGE)
 
@@ -140,10 +141,24 @@ def _read_back(
 def _unexplained(sent: list[Sent]) -> list[Sent]:
     """Leave out what rows have, and what a person has decided about."""
     cids = [one.cid for one in sent]
-    known = set(Message.objects.filter(cid__in=cids).values_list("cid", flat=True))
-    known |= set(SignedVersion.objects.filter(cid__in=cids).values_list("cid", flat=True))
-    known |= set(UnmatchedMessage.objects.filter(cid__in=cids).values_list("cid", flat=True))
+    known = _own_cids(cids) | set(UnmatchedMessage.objects.filter(cid__in=cids).values_list("cid", flat=True))
     return [one for one in sent if one.cid not in known]
+
+
+def _own_cids(cids: Iterable[str]) -> set[str]:
+    """Return those of these CIDs that messages of ours have or had."""
+    wanted = list(cids)
+    return {
+        *Message.objects.filter(cid__in=wanted).values_list("cid", flat=True),
+        *SignedVersion.objects.filter(cid__in=wanted).values_list("cid", flat=True),
+    }
+
+
+def _foreign_forget(sender: Sender) -> None:
+    """Take back that a sender is used elsewhere, if what was seen turned out to be our own message."""
+    seen = sender.foreign_cid
+    if seen and _own_cids([seen]):
+        Sender.objects.filter(pk=sender.pk, foreign_cid=seen).update(foreign_at=None, foreign_cid="")
 
 
 def unmatched_decide(
@@ -163,6 +178,7 @@ def unmatched_decide(
             raise BadValue(gettext("it was decided already"), field="id")
         if message_id:
             _decided_row(row, message_id, landed, now=now)
+            _foreign_forget(Sender.objects.get(address=row.from_addr))
         row.decided_at, row.decided_by, row.message_id = now, principal.actor[:200], message_id
         row.save()
         audit_record(

@@ -346,6 +346,7 @@ def test_a_restore_that_nobody_noticed_shows_by_the_chain(
     pool.push("before", address, value=9)
     heads(pool, 2)
     pool.push("one", address, value=5)
+    pool.push("two", address, value=6)
     dump = Dump()
     pool.choose()
     heads(pool, 2)
@@ -354,12 +355,37 @@ def test_a_restore_that_nobody_noticed_shows_by_the_chain(
     pool.choose()
     recovery = recovery_now()
     assert recovery is not None
+    assert "one" in recovery.reason
     assert "which no row knows" in recovery.reason
     heads(pool, 3)
 
-    assert paid(pool, address) == [5, 9]
+    assert paid(pool, address) == [5, 6, 9]
     assert pool.row("one").state == MessageState.LANDED
     assert recovery_now() is None
+
+
+def test_what_a_restored_pool_finds_to_be_its_own_is_no_foreign_use(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_ids(pool, monkeypatch)
+    address = pool.address()
+    pool.push("before", address, value=9)
+    heads(pool, 2)
+    pool.push("one", address, value=5)
+    pool.push("two", address, value=6)
+    dump = Dump()
+    pool.choose()
+    heads(pool, 2)
+
+    dump.restore(is_noticed=False)
+    heads(pool, 4)
+
+    sender, recovery = Sender.objects.get(address=address), Recovery.objects.get()
+    assert (recovery.since, recovery.matched) == (None, 2)
+    first = "a message like one, which waits here, landed with nonce 1, of which no row knows"
+    assert recovery.reason == first, "what is found after it follows from it"
+    assert (sender.foreign_at, sender.foreign_cid) == (None, "")
+    assert paid(pool, address) == [5, 6, 9]
 
 
 def test_an_absent_signer_is_waited_for_where_it_may_know_the_ids(
