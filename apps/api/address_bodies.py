@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from apps.messages.states import MessageState
 from apps.miners.address_messages import message_says
+from apps.miners.deal_reach import addresses_reach
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +39,21 @@ def addresses_body(now: MinerAddresses, on_the_way: Sequence[AddressMessage]) ->
             "by_beneficiary": change.by_beneficiary,
             "by_nominee": change.by_nominee,
         },
+        "peer_id": now.peer_id or None,
+        "multiaddrs": list(now.multiaddrs),
         "on_the_way": [
             {"message": str(one.message.pk), "state": one.message.state, "says": one.says}
             for one in on_the_way
         ],
+    }
+
+
+def reach_body(now: MinerAddresses) -> dict[str, Any]:
+    """Look whether clients reach the node that takes a miner's deals, and write what came of it."""
+    found = addresses_reach(now.multiaddrs)
+    return {
+        "peer_id": now.peer_id or None,
+        "results": [{"address": one.address, "state": str(one.state), "says": one.says} for one in found],
     }
 
 

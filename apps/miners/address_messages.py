@@ -14,12 +14,15 @@ from django.utils.translation import gettext
 
 from apps.messages.models import Message
 from apps.messages.states import MessageState
+from apps.miners.deal_addresses import multiaddrs_change_text, peer_change_text
 from apps.users.selectors import operator_tenants
 from poolsite.filecoin.actors.decode import method_name
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.actors.miner_control import (
     ChangeBeneficiaryParams,
+    ChangeMultiaddrsParams,
     ChangeOwnerAddressParams,
+    ChangePeerIDParams,
     ChangeWorkerAddressParams,
 )
 from poolsite.filecoin.amounts import fil_format
@@ -38,6 +41,10 @@ METHODS: Final = (
     Method.CHANGE_OWNER_ADDRESS_EXPORTED,
     Method.CHANGE_BENEFICIARY,
     Method.CHANGE_BENEFICIARY_EXPORTED,
+    Method.CHANGE_MULTIADDRS,
+    Method.CHANGE_MULTIADDRS_EXPORTED,
+    Method.CHANGE_PEER_ID,
+    Method.CHANGE_PEER_ID_EXPORTED,
 )
 """By their first numbers and by those that contracts call, which take any sender's messages as well."""
 SHOWN_MAX: Final = 20
@@ -88,6 +95,10 @@ def message_says(row: Message) -> str:
                 return gettext("beneficiary {new_beneficiary}, {quota} until epoch {new_expiration}").format(
                     new_beneficiary=term.new_beneficiary, quota=quota, new_expiration=term.new_expiration
                 )
+            case Method.CHANGE_MULTIADDRS | Method.CHANGE_MULTIADDRS_EXPORTED:
+                return multiaddrs_change_text(from_cbor(ChangeMultiaddrsParams, params))
+            case Method.CHANGE_PEER_ID | Method.CHANGE_PEER_ID_EXPORTED:
+                return peer_change_text(from_cbor(ChangePeerIDParams, params))
     except (BadCbor, ValueError):
         pass
     return str(method_name("miner", row.method) or gettext("method {method}").format(method=row.method))

@@ -48,6 +48,8 @@ class AddressChange(models.TextChoices):
     OWNER_CONFIRM = "owner-confirm", "Confirm owner"
     BENEFICIARY = "beneficiary", "Beneficiary"
     BENEFICIARY_CONFIRM = "beneficiary-confirm", "Approve beneficiary"
+    MULTIADDRS = "multiaddrs", "Multiaddresses for deals"
+    PEER_ID = "peer-id", "Peer id"
 
 
 class RoleKind(models.TextChoices):

@@ -12,7 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.api.address_bodies import addresses_body, plan_body, sent_body
+from apps.api.address_bodies import addresses_body, plan_body, reach_body, sent_body
 from apps.api.v1.dry_run import DRY_RUN, PARAMETERS, is_dry_run
 from apps.api.v1.serializers import InputSerializer
 from apps.api.v1.views import PoolView, created
@@ -20,9 +20,9 @@ from apps.chain.client import chain_client
 from apps.chain.errors import NetworkUnknown
 from apps.chain.selectors import head_current
 from apps.miners.address_messages import address_messages
+from apps.miners.deal_reach import ReachState
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import (
-    CONTROL_MAX,
     AddressRequest,
     addresses_read,
     change_plan,
@@ -30,6 +30,7 @@ from apps.miners.services.address_changes import (
 )
 from apps.miners.states import AddressChange
 from poolsite.filecoin.amounts import amount_parse
+from poolsite.filecoin.multiaddr import MULTIADDRS_MAX_BYTES
 
 
 class PendingBeneficiaryOutput(serializers.Serializer[Any]):
@@ -64,6 +65,8 @@ class MinerAddressesOutput(serializers.Serializer[Any]):
     worker_epoch = serializers.IntegerField(allow_null=True, help_text="from here on it can be confirmed")
     pending_owner = serializers.CharField(allow_null=True)
     pending_beneficiary = PendingBeneficiaryOutput(allow_null=True)
+    peer_id = serializers.CharField(allow_null=True, help_text="of the node that takes its deals")
+    multiaddrs = serializers.ListField(child=serializers.CharField())
     on_the_way = AddressMessageOutput(many=True)
 
 
@@ -72,10 +75,10 @@ class AddressChangeInput(InputSerializer):
 
     change = serializers.ChoiceField(choices=AddressChange.values)
     addresses = serializers.ListField(
-        child=serializers.CharField(max_length=200),
-        max_length=CONTROL_MAX,
+        child=serializers.CharField(max_length=500),
+        max_length=MULTIADDRS_MAX_BYTES,
         required=False,
-        help_text="all control addresses, an empty list for none; or the one new address",
+        help_text="all control addresses or multiaddresses, an empty list for none; or the one new address",
     )
     quota = serializers.CharField(required=False, max_length=60, help_text="attoFIL, of a beneficiary")
     expiration = serializers.IntegerField(required=False, min_value=0, help_text="epoch, of a beneficiary")
@@ -141,6 +144,36 @@ class MinerAddressesView(PoolView):
         return created(sent_body(sent))
 
 
+class ReachOutput(serializers.Serializer[Any]):
+    """An announced address, and what came of a look at it from the console's machine."""
+
+    address = serializers.CharField()
+    state = serializers.ChoiceField(choices=[str(one) for one in ReachState])
+    says = serializers.CharField()
+
+
+class ReachList(serializers.Serializer[Any]):
+    """All that the miner announces."""
+
+    peer_id = serializers.CharField(allow_null=True)
+    results = ReachOutput(many=True)
+
+
+class MinerReachView(PoolView):
+    """`/miners/{address}/reach`: whether clients reach the node that takes its deals."""
+
+    perms: ClassVar[dict[str, str]] = PoolView.perms | {"GET": "write"}
+    asks_network = True
+    filters = ()
+
+    @extend_schema(responses=ReachList)
+    def get(self, request: Request, address: str) -> Response:  # noqa: ARG002  # DRF's signature
+        """Open a connection to each public address, as a libp2p client does."""
+        now = addresses_read(miner_get(self.principal, address), client=chain_client())
+        return Response(reach_body(now))
+
+
 urlpatterns = [
+    path("miners/<str:address>/reach", MinerReachView.as_view(), name="v1-miner-reach"),
     path("miners/<str:address>/addresses", MinerAddressesView.as_view(), name="v1-miner-addresses"),
 ]

@@ -1,8 +1,9 @@
 """Owner, worker, control addresses and beneficiary of a miner: what is pending, and what a change costs.
 
 Owner and beneficiary change in two steps by two senders; a worker's key after a delay and a confirmation.
+Where clients reach the node that takes its deals the worker sets.
 Source: builtin-actors miner change_worker_address, change_owner_address, change_beneficiary; lotus-miner
-`actor control|propose-change-worker|set-owner|propose-change-beneficiary`.
+`actor set-addrs|set-peer-id|control|propose-change-worker|set-owner|propose-change-beneficiary`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ from apps.messages.models import Message
 from apps.messages.services.dry_run import message_dry_run
 from apps.messages.services.push import message_push
 from apps.messages.services.validate import PushItem
+from apps.miners.deal_addresses import (
+    multiaddrs_change,
+    multiaddrs_change_text,
+    multiaddrs_named,
+    multiaddrs_text,
+    peer_change,
+    peer_change_text,
+    peer_text,
+)
 from apps.miners.errors import MinerNotReady
 from apps.miners.selectors import miner_principal
 from apps.miners.states import AddressChange, MinerState
@@ -76,6 +86,10 @@ class MinerAddresses:
     """From here on the new worker can be confirmed."""
     pending_owner: str
     pending_beneficiary: PendingBeneficiary | None
+    peer_id: str
+    """Of the node that takes its deals, in base58; empty: none is announced."""
+    multiaddrs: tuple[str, ...]
+    """Where clients reach that node; in hexadecimal what is no multiaddress that is known here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +98,8 @@ class AddressRequest:
 
     change: str
     addresses: tuple[str, ...] | None = None
-    """All control addresses, or the one new address; None, not named, for a confirmation."""
+    """All control addresses or multiaddresses, the one new address, or the peer id; None, not named, for a
+    confirmation."""
     quota: int = 0
     """Of a beneficiary, attoFIL."""
     expiration: int = 0
@@ -142,6 +157,8 @@ def addresses_read(miner: Miner, *, client: ChainClient) -> MinerAddresses:
             by_beneficiary=bool(change["ApprovedByBeneficiary"]),
             by_nominee=bool(change["ApprovedByNominee"]),
         ),
+        peer_id=info.get("PeerId") or "",
+        multiaddrs=multiaddrs_named(info.get("Multiaddrs")),
     )
 
 
@@ -188,6 +205,10 @@ def _present_text(change: str, now: MinerAddresses) -> str:
         return gettext("worker {worker}").format(worker=now.worker)
     if change in (AddressChange.OWNER, AddressChange.OWNER_CONFIRM):
         return gettext("owner {owner}").format(owner=now.owner)
+    if change == AddressChange.PEER_ID:
+        return peer_text(now.peer_id)
+    if change == AddressChange.MULTIADDRS:
+        return multiaddrs_text(now.multiaddrs)
     return gettext("beneficiary {beneficiary}").format(beneficiary=now.beneficiary)
 
 
@@ -246,8 +267,12 @@ def _is_same(request: AddressRequest, message: Message, *, client: ChainClient) 
 
     By what was named alone: what the chain said then may be otherwise meanwhile, as after it landed.
     """
-    asked = _ids(request.addresses or (), client=client)
     params = bytes(message.params)
+    if request.change == AddressChange.MULTIADDRS:
+        return params == to_cbor(multiaddrs_change(request.addresses))
+    if request.change == AddressChange.PEER_ID:
+        return params == to_cbor(peer_change(request.addresses))
+    asked = _ids(request.addresses or (), client=client)
     match request.change:
         case AddressChange.CONTROL:
             return from_cbor(ChangeWorkerAddressParams, params).new_control_addrs == asked
@@ -303,10 +328,21 @@ def _message_of(
         case AddressChange.BENEFICIARY | AddressChange.BENEFICIARY_CONFIRM:
             return _beneficiary_change(request, now, client=client)
         case _:
-            raise BadValue(
-                gettext("must be one of {values}").format(values=", ".join(AddressChange.values)),
-                field="change",
-            )
+            return _deal_change(request, now)
+
+
+def _deal_change(request: AddressRequest, now: MinerAddresses) -> tuple[str, int, bytes, str]:
+    """Return the message that announces where deals are taken."""
+    match request.change:
+        case AddressChange.MULTIADDRS:
+            places = multiaddrs_change(request.addresses)
+            return now.worker, Method.CHANGE_MULTIADDRS, to_cbor(places), multiaddrs_change_text(places)
+        case AddressChange.PEER_ID:
+            peer = peer_change(request.addresses)
+            return now.worker, Method.CHANGE_PEER_ID, to_cbor(peer), peer_change_text(peer)
+    raise BadValue(
+        gettext("must be one of {values}").format(values=", ".join(AddressChange.values)), field="change"
+    )
 
 
 def _control_change(

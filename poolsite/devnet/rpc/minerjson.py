@@ -7,23 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from poolsite.filecoin.address import UNDEF_TEXT, id_address
 from poolsite.filecoin.cids import cid_to_json
+from poolsite.filecoin.multiaddr import base58_encode
 
 if TYPE_CHECKING:
     from poolsite.devnet.state.rows import Miner, PreCommit, Sector
 
-_BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-
 
 def peer_text(peer: bytes) -> str | None:
     """Return a libp2p peer id in base58, null for none."""
-    if not peer:
-        return None
-    number = int.from_bytes(peer, "big")
-    digits = ""
-    while number:
-        number, digit = divmod(number, 58)
-        digits = _BASE58[digit] + digits
-    return "1" * (len(peer) - len(peer.lstrip(b"\x00"))) + digits
+    return base58_encode(peer) if peer else None
 
 
 def info_json(miner: Miner) -> dict[str, Any]:

@@ -108,6 +108,18 @@ def test_worker_and_control_addresses_change_on_the_chain(changes: Changes) -> N
     world.until(lambda: Miner.objects.get().worker == world.ask("StateAccountKey", new, None), epochs=20)
 
 
+def test_where_deals_are_taken_is_announced_on_the_chain(changes: Changes) -> None:
+    places = ["/ip4/8.8.8.8/tcp/24001", "/dns4/deals.example/tcp/443/wss"]
+    peer_id = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA"
+
+    changes.do("multiaddrs", *places)
+    changes.do("peer-id", peer_id)
+
+    assert (changes.now()["multiaddrs"], changes.now()["peer_id"]) == (places, peer_id)
+    changes.do("multiaddrs")
+    assert (changes.now()["multiaddrs"], changes.now()["peer_id"]) == ([], peer_id)
+
+
 def test_beneficiary_and_owner_change_in_two_steps(changes: Changes) -> None:
     world, heir = changes.world, changes.key(13)
     term = {"quota": str(5 * FIL), "expiration": world.height + 10_000}

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from apps.api.address_bodies import reach_body
 from apps.api.management.words import checked, facts, refusals_told, values_of
 from apps.api.v1.miner_batches import BatchSettingsInput, settings_body
 from apps.api.v1.miner_senders import MinerSendersInput, senders_body
 from apps.api.v1.miner_targets import TargetInput, target_body
+from apps.chain.client import chain_client
 from apps.chain.selectors import head_current
 from apps.core import clock
 from apps.miners.selectors import miner_get
+from apps.miners.services.address_changes import addresses_read
 from apps.miners.services.addresses import senders_set
 from apps.sectors.services.batch_asks import batches_ask, batches_waiting
 from apps.sectors.services.batch_settings import batch_settings_set
@@ -33,12 +36,13 @@ class Command(BaseCommand):
         "target f01000 [in_work=20 until=2027-01-01T00:00Z] or target f01000 end; "
         "batches f01000 [pack_wait_s=600 commit_base_fee_max=null]; "
         "senders f01000 [post=f01005,f01006 commit=]: who sends what, in order; "
+        "reach f01000: whether clients reach the node that takes its deals; "
         "waiting f01000 [send]: what waits for others to share a message with, to go with the next head"
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Define the arguments."""
-        parser.add_argument("what", choices=["target", "batches", "senders", "waiting"])
+        parser.add_argument("what", choices=["target", "batches", "senders", "waiting", "reach"])
         parser.add_argument("miner", help="its address, such as f01000")
         parser.add_argument(
             "values", nargs="*", help="name=value as REST has them, null: as the pool; or `end`, `send`"
@@ -73,6 +77,11 @@ class Command(BaseCommand):
             given = {name: (text or "").replace(",", " ").split() for name, text in values_of(words).items()}
             senders_set(miner, checked(MinerSendersInput, given), by=SYSTEM)
         return senders_body(miner_get(SYSTEM, str(miner.uuid)))
+
+    def _reach(self, miner: Miner, words: list[str]) -> dict[str, Any]:
+        if words:
+            raise CommandError("reach takes no values")
+        return reach_body(addresses_read(miner, client=chain_client()))
 
     def _batches(self, miner: Miner, words: list[str]) -> dict[str, Any]:
         if words == ["end"]:

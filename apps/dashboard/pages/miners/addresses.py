@@ -1,4 +1,4 @@
-"""A miner's addresses: who may act for it, what is pending, and changes with their price."""
+"""A miner's addresses: who acts for it, where its deals are taken, what is pending, changes with prices."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
+from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
 from apps.dashboard.pickers import picker, wallet_choice
@@ -25,6 +26,7 @@ from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
 from apps.messages.states import MessageState
 from apps.miners.address_messages import address_messages
+from apps.miners.deal_reach import ReachState, addresses_reach
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import (
     AddressRequest,
@@ -96,7 +98,8 @@ class ChangeCard:
     help: str
     value: str
     """The address in it, if this one was refused."""
-    picker: Picker
+    picker: Picker | None
+    """None: it is no wallet."""
     present: tuple[ControlRow, ...] = ()
     """Control addresses that can be kept."""
 
@@ -104,6 +107,11 @@ class ChangeCard:
     def is_list(self) -> bool:
         """Return whether it names all addresses at once: those that are kept, and more."""
         return self.change == AddressChange.CONTROL
+
+    @property
+    def is_places(self) -> bool:
+        """Return whether it is typed, as no wallet is meant."""
+        return self.change in (AddressChange.MULTIADDRS, AddressChange.PEER_ID)
 
     @property
     def takes_others(self) -> bool:
@@ -151,6 +159,36 @@ def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
             left=left, quota=formatting.fil(now.quota), expiration=formatting.whole(now.expiration)
         )
     yield AddressRow(_("Beneficiary"), now.beneficiary, term)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceRow:
+    """An announced address of the node that takes deals."""
+
+    address: str
+    label: StateLabel | None
+    """None: nobody has looked."""
+    says: str
+
+
+def reach_label(state: ReachState) -> StateLabel:
+    """Return what came of a look in words."""
+    return {
+        ReachState.REACHED: StateLabel("ok", _("reached")),
+        ReachState.OPEN: StateLabel("ok", _("port open")),
+        ReachState.FAILED: StateLabel("bad", _("not reached")),
+        ReachState.PRIVATE: StateLabel("bad", _("private")),
+        ReachState.NOT_TRIED: StateLabel("idle", _("not tried")),
+    }[state]
+
+
+def place_rows(now: MinerAddresses, *, is_looked: bool) -> list[PlaceRow]:
+    """Lay out what the chain announces; with `is_looked` clients' way there is tried."""
+    if not is_looked:
+        return [PlaceRow(one, None, "") for one in now.multiaddrs]
+    return [
+        PlaceRow(one.address, reach_label(one.state), one.says) for one in addresses_reach(now.multiaddrs)
+    ]
 
 
 def way_row(one: AddressMessage, viewer: Principal) -> WayRow:
@@ -243,6 +281,25 @@ def change_cards(
         yield ChangeCard(
             change, label, text, " ".join(one for one in chosen if one not in shown), offered, rows
         )
+    for change, label, text, present in (
+        (
+            AddressChange.MULTIADDRS,
+            _("All multiaddresses"),
+            _(
+                "Where clients reach the node that takes deals, as /ip4/203.0.113.7/tcp/24001; "
+                "with nothing typed none are announced. The worker sends it."
+            ),
+            "\n".join(now.multiaddrs),
+        ),
+        (
+            AddressChange.PEER_ID,
+            _("New peer id"),
+            _("That node's, which begins with 12D3Koo or Qm. The worker sends it."),
+            now.peer_id,
+        ),
+    ):
+        kept = "\n".join(typed["addresses"].split()) if typed["change"] == change else present
+        yield ChangeCard(change, label, text, kept, None)
 
 
 def control_rows(
@@ -346,10 +403,13 @@ def page_of(
     pending: list[PendingRow] = []
     on_the_way: list[WayRow] = []
     cards: list[ChangeCard] = []
+    places: list[PlaceRow] = []
+    peer_id, may_look = "", viewer.may("write")
     can_change = may_change(viewer, miner)
     try:
         now = addresses_read(miner, client=chain_client())
-        rows = list(address_rows(now))
+        rows, peer_id = list(address_rows(now)), now.peer_id
+        places = place_rows(now, is_looked=may_look and "reach" in request.GET)
         pending = list(pending_rows(now, height=head_required(data).height))
         on_the_way = [way_row(one, viewer) for one in address_messages(miner)]
         cards = list(change_cards(form, now, miner, data)) if can_change else []
@@ -368,6 +428,9 @@ def page_of(
         rows=rows,
         pending=pending,
         on_the_way=on_the_way,
+        places=places,
+        peer_id=peer_id,
+        may_look=may_look and bool(places),
         changes=cards,
         away=away,
         wrong=wrong or form.why,

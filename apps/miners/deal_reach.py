@@ -1,0 +1,133 @@
+"""Whether clients can reach the node that takes a miner's deals at the addresses that the chain announces.
+
+Looked at from this console's machine, by opening a connection as a libp2p client does.  A tenant writes what
+the chain has: only public addresses are tried, so that nobody looks into the console's own network.
+Source: libp2p specs, connections; multiformats/multistream-select.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext
+
+from poolsite.filecoin.multiaddr import BadMultiaddr, Part, multiaddr_parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HELLO: Final = b"\x13/multistream/1.0.0\n"
+"""What both sides of a libp2p connection say first."""
+CONNECT_S: Final = 3.0
+"""For one place to answer; a name is looked up before."""
+WAIT_S: Final = 10.0
+"""For all of them."""
+TRIED_MAX: Final = 20
+"""A miner announces a handful."""
+PLACES_MAX: Final = 4
+"""Of one name that are tried."""
+HOSTS: Final = ("ip4", "ip6", "dns", "dns4", "dns6")
+
+
+class ReachState(StrEnum):
+    """What came of a look."""
+
+    REACHED = "reached"
+    """A libp2p node answers."""
+    OPEN = "open"
+    """The port is open; whether a libp2p node is behind it was not found out."""
+    FAILED = "failed"
+    PRIVATE = "private"
+    """Nobody outside reaches it."""
+    NOT_TRIED = "not_tried"
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """One announced address."""
+
+    address: str
+    state: ReachState
+    says: str
+
+
+def is_public(host: str) -> bool:
+    """Return whether an IP address is one that clients anywhere can reach."""
+    return ipaddress.ip_address(host).is_global
+
+
+def addresses_reach(addresses: Sequence[str]) -> list[Reach]:
+    """Try all that a miner announces, side by side."""
+    pool = ThreadPoolExecutor(max_workers=TRIED_MAX, thread_name_prefix="reach")
+    tried = [pool.submit(address_reach, text) for text in addresses[:TRIED_MAX]]
+    until, found = time.monotonic() + WAIT_S, []
+    for text, one in zip(addresses, tried, strict=False):
+        try:
+            found.append(one.result(timeout=max(until - time.monotonic(), 0.0)))
+        except TimeoutError:
+            found.append(Reach(text, ReachState.FAILED, gettext("nothing answers in time")))
+    pool.shutdown(wait=False, cancel_futures=True)
+    more = gettext("only the first {most} are tried").format(most=TRIED_MAX)
+    return found + [Reach(text, ReachState.NOT_TRIED, more) for text in addresses[TRIED_MAX:]]
+
+
+def address_reach(text: str) -> Reach:
+    """Try one address."""
+    try:
+        parts = multiaddr_parse(text)
+    except BadMultiaddr:
+        return Reach(text, ReachState.NOT_TRIED, gettext("it is no multiaddress that is known here"))
+    if len(parts) < 2 or parts[0].name not in HOSTS or parts[1].name != "tcp":
+        reason = gettext("only TCP is tried: a relay, QUIC or a DNS record is up to the client")
+        return Reach(text, ReachState.NOT_TRIED, reason)
+    host, port = parts[0], int(parts[1].value)
+    try:
+        places = _places(host)
+    except OSError as error:
+        return Reach(text, ReachState.FAILED, gettext("no such name: {error}").format(error=error))
+    public = [one for one in places if is_public(one)]
+    if not public:
+        reason = gettext("{place} is no public address: clients outside reach nothing there")
+        return Reach(text, ReachState.PRIVATE, reason.format(place=places[0]))
+    speaks = all(one.name == "p2p" for one in parts[2:])
+    state, says = ReachState.FAILED, ""
+    for place in public:
+        state, says = _try(place, port, speaks=speaks)
+        if state is not ReachState.FAILED:
+            break
+    return Reach(text, state, says)
+
+
+def _places(host: Part) -> list[str]:
+    """Return the IP addresses of a host.  Raises OSError."""
+    if host.name in ("ip4", "ip6"):
+        return [host.value]
+    family = {"dns4": socket.AF_INET, "dns6": socket.AF_INET6}.get(host.name, socket.AF_UNSPEC)
+    rows = socket.getaddrinfo(host.value, None, family, socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(row[4][0]) for row in rows))[:PLACES_MAX]
+
+
+def _try(place: str, port: int, *, speaks: bool) -> tuple[ReachState, str]:
+    """Return what is found at one place; with `speaks` libp2p's first words are exchanged."""
+    try:
+        with socket.create_connection((place, port), timeout=CONNECT_S) as line:
+            if not speaks:
+                return ReachState.OPEN, gettext("the port is open; more than TCP is not tried")
+            line.sendall(HELLO)
+            said = b""
+            while len(said) < len(HELLO) and (more := line.recv(len(HELLO) - len(said))):
+                said += more
+    except TimeoutError:
+        return ReachState.FAILED, gettext("nothing answers: look at the port's forward and the firewall")
+    except OSError as error:
+        reason = gettext("{error}: look at the port's forward, and whether the node runs")
+        return ReachState.FAILED, reason.format(error=error.strerror or error)
+    if said == HELLO:
+        return ReachState.REACHED, gettext("a libp2p node answers")
+    return ReachState.FAILED, gettext("what answers there is no libp2p node")
