@@ -19,6 +19,7 @@ import psycopg2
 import pytest
 import structlog
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connections, transaction
 from django.db.models.sql.compiler import SQLCompiler
 from django.test import TransactionTestCase
@@ -174,6 +175,12 @@ def no_network_in_transactions(monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     monkeypatch.setattr("apps.gateway.services.signatures.requests_send", guarded(requests_send))
     yield
     assert not found, "a request to a node or a signer inside a transaction:\n" + found[0]
+
+
+@pytest.fixture(autouse=True)
+def _cache_is_empty() -> None:
+    """Figures that pages share for a while, as how long sealing takes here, are not another test's."""
+    cache.clear()
 
 
 @pytest.fixture(scope="session")
