@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from django.db.models import Exists, F, OuterRef
@@ -12,7 +13,7 @@ from apps.messages.selectors import messages_by_ids
 from apps.miners.selectors import miners_visible
 from apps.pieces.models import Piece
 from apps.sectors.damocles_models import DamoclesJob
-from apps.sectors.hardware import PINGS
+from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, Worker
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.selectors import sectors_visible
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 LISTED_MAX: Final = 10_000
 """Sectors of one answer, the newest."""
+PLANNED: Final = timedelta(days=1)
+"""So long a damocles-worker counts as one that does what it asked for."""
 RUN_KINDS: Final[dict[int, str]] = {SectorWork.SNAP_UP: JobKind.SNAP_UP, SectorWork.REBUILD: JobKind.REBUILD}
 
 
@@ -135,6 +138,13 @@ def damocles_hosts(viewer: Principal) -> list[Worker]:
     rows = Worker.objects.filter(tenant_id=viewer.own_id, retired_at=None, kinds__contains=[DAMOCLES])
     rows = rows.filter(hardware__has_key=PINGS)
     return list(rows.exclude(uid__startswith=NAMELESS).order_by("name", "pk"))
+
+
+def damocles_planned(tenant_id: int, kind: str, *, now: datetime) -> list[Worker]:
+    """Return the damocles-workers that have lately asked for jobs of a kind."""
+    rows = Worker.objects.filter(tenant_id=tenant_id, retired_at=None, kinds__contains=[DAMOCLES])
+    since = (now - PLANNED).timestamp()
+    return [row for row in rows.order_by("pk") if row.hardware.get(PLANS, {}).get(str(kind), 0) >= since]
 
 
 def damocles_jobs_in_hand() -> QuerySet[DamoclesJob]:

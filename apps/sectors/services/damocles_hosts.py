@@ -19,7 +19,7 @@ from apps.core.live import Change, publish
 from apps.messages.services.recovery.detect import RECOVERY_CHANGE
 from apps.sectors.damocles_selectors import damocles_jobs_in_hand
 from apps.sectors.errors import WorkerRetired, WorkerUnknown
-from apps.sectors.hardware import PINGS
+from apps.sectors.hardware import PINGS, PLANS
 from apps.sectors.host_models import DAMOCLES, NAMELESS, HostInventory, Worker
 from apps.sectors.models import Job
 from apps.sectors.restored import must_register, sectors_recovery
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 BOOT: Final = "damocles"
 """damocles-workers do not say when they were started."""
 NAMED: Final = "damocles:"
+PLAN_NOTED_S: Final = 3_600
+"""How often it is noted that a worker asks for jobs of a kind."""
 TOGETHER: Final = timedelta(seconds=90)
 """Pings of one name from two places within three of their pauses are two processes', where they alternate."""
 
@@ -98,6 +100,18 @@ def takes_work(worker: Worker) -> bool:
     """Return whether a host is to get new sectors and proofs."""
     is_leaving = worker.retired_at is not None or worker.retire_asked_at is not None
     return not (worker.is_paused or worker.is_draining or is_leaving)
+
+
+@transaction.atomic
+def damocles_plan_note(host: Worker, kind: str, *, now: datetime) -> None:
+    """Note that a worker asks for jobs of a kind; not each time."""
+    at = now.timestamp()
+    if at - host.hardware.get(PLANS, {}).get(str(kind), 0) < PLAN_NOTED_S:
+        return
+    worker = Worker.objects.select_for_update(no_key=True).get(pk=host.pk)
+    plans = worker.hardware.get(PLANS, {}) | {str(kind): at}
+    worker.hardware = {**worker.hardware, PLANS: plans}
+    worker.save(update_fields=["hardware"])
 
 
 @transaction.atomic

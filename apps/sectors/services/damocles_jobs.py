@@ -27,7 +27,7 @@ from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.claims import URGENCY, jobs_claim
 from apps.sectors.services.damocles_files import look_end
 from apps.sectors.services.damocles_held import sector_find
-from apps.sectors.services.damocles_hosts import damocles_host, damocles_taker
+from apps.sectors.services.damocles_hosts import damocles_host, damocles_plan_note, damocles_taker
 from apps.sectors.services.damocles_sectors import INTERACTIVE
 from apps.sectors.services.runs import hosts_of_run, run_locked, run_move, run_pause, run_report
 from apps.sectors.services.unsealing import unseal_step
@@ -279,6 +279,7 @@ def job_allocate(principal: Principal, wanted: Wanted, *, kind: JobKind, now: da
     worker = damocles_taker(principal, now=now)
     if worker is None or must_register(worker):
         return None
+    damocles_plan_note(worker, kind, now=now)
     for job, sector in _waiting(principal, wanted, kind=kind, now=now):
         offered = list(job.offered_to or [])
         if worker.pk not in offered:  # before the claim, which locks roles before jobs

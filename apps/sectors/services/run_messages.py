@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,12 +16,14 @@ from apps.messages.selectors import messages_by_ids
 from apps.messages.services.cancel import message_withdraw
 from apps.messages.states import MessageState, Wait
 from apps.miners.states import MinerState
+from apps.sectors.errors import NoHost
 from apps.sectors.models import Job, Sector
 from apps.sectors.restored import miners_unrecovered
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.miner_funds import BALANCE_GONE, balance_gone
 from apps.sectors.services.runs import (
     hosts_of_run,
+    run_console_failure,
     run_console_step,
     run_locked,
     run_move,
@@ -52,6 +55,8 @@ CONSOLE_STATES: Final = (
     RebuildState.REBUILD_CLEARED,
 )
 """States of runs in which a head may be what they wait for; apps/sectors/due.py has them too."""
+CLEAR_AGAIN: Final = timedelta(minutes=10)
+"""After which a host is looked for again that clears an old replica."""
 
 
 def runs_advance(work: SealingContext) -> None:
@@ -178,10 +183,24 @@ def _landed_watch(run: PipelineRun, message: Message | None, work: SealingContex
     elif message is not None and message.state == MessageState.LANDED and message.height != run.landed_height:
         PipelineRun.objects.filter(pk=run.pk).update(landed_height=message.height)
     elif work.head.height >= (run.landed_height or 0) + work.network.chain_finality:
-        if not run.job.offered_to:  # its row was read back before any host of its store was known
-            hosts = hosts_of_run(run.sector, kind=run.kind)
+        if not run.job.offered_to:  # its row was read back, or a damocles-worker did it, which clears nothing
+            try:
+                hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=True)
+            except NoHost as nobody:
+                _key_stays(run, nobody.reason, work)
+                return
             Job.objects.filter(pk=run.job_id).update(offered_to=hosts)
         run_console_step(run, "PASS_FINALITY", now=work.now)
+
+
+def _key_stays(run: PipelineRun, reason: str, work: SealingContext) -> None:
+    """Note once that nobody clears the old replica, and look for a host again and again."""
+    error = gettext("the data are in, and the old replica stays: {reason}").format(reason=reason)
+    again = work.now + CLEAR_AGAIN
+    if run.error == error:
+        PipelineRun.objects.filter(pk=run.pk).update(not_before=again)
+    else:
+        run_console_failure(run, error=error, now=work.now, not_before=again)
 
 
 @transaction.atomic

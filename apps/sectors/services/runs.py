@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from django.db import transaction
 from django.utils.translation import gettext
 
+from apps.core import clock
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.sectors.damocles_selectors import damocles_planned
 from apps.sectors.errors import BadReport, NoHost, NotPaused, RunUnknown, StateDiffers
 from apps.sectors.host_models import Worker
 from apps.sectors.job_selectors import run_inputs
@@ -78,12 +80,23 @@ def run_begin(
     return run
 
 
-def hosts_of_run(sector: Sector, *, kind: str) -> list[int]:
+def hosts_of_run(sector: Sector, *, kind: str, is_clearing: bool = False) -> list[int]:
     """Return the keys of the sealing hosts that may begin: those of the sector's store.  Raises NoHost.
 
     A lost replica any host may make again where nobody has the store any more.  Data go into a sector where
-    a host can prove that they did: another is not begun with, as its pieces would wait in it.
+    a host can prove that they did: another is not begun with, as its pieces would wait in it.  Where the pool
+    has none of its own for it, damocles-workers with that plan are: but for clearing an old replica.
     """
+    try:
+        return _own_hosts(sector, kind=kind)
+    except NoHost:
+        outside = [] if is_clearing else damocles_planned(sector.miner.tenant_id, kind, now=clock.now())
+        if not outside:
+            raise
+        return [host.pk for host in outside]
+
+
+def _own_hosts(sector: Sector, *, kind: str) -> list[int]:
     hosts = Worker.objects.filter(
         tenant_id=sector.miner.tenant_id, retired_at=None, kinds__contains=[str(kind)]
     )

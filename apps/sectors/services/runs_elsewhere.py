@@ -66,7 +66,8 @@ def _run_again(job_id: int, *, now: datetime) -> bool:
     if job.state != JobState.READY or run.paused_at is not None:
         return False
     try:
-        hosts = hosts_of_run(run.sector, kind=run.kind)
+        is_clearing = run.state == SnapState.UPDATE_FINAL
+        hosts = hosts_of_run(run.sector, kind=run.kind, is_clearing=is_clearing)
     except NoHost:  # looked for again with the next heads
         return False
     _named_anew(job, hosts)

@@ -15,7 +15,7 @@ from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, JobEvent, Sector
 from apps.sectors.run_models import PipelineRun
 from poolsite.filecoin.cids import commr_cid
-from poolsite.wire.jobs import JobKind
+from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 from tests.integration.sealing.damocles_threads import Rebuild, SnapUp, Thread, Unseal
 from tests.integration.sealing.damocles_worker import NAME
@@ -86,7 +86,8 @@ def test_data_are_snapped_by_a_damocles_worker_lost_and_made_again(
     client, number = allocation(world, miner, piece.piece_cid, 1024)
     Piece.objects.filter(pk=piece.pk).update(client=client, allocation=number)
     world.epoch(2)
-    assert act(world, sector, "snap-up", json={}).status_code == 201
+    Worker.objects.filter(name="sealer-1").update(kinds=["seal"])
+    assert act(world, sector, "snap-up", json={}).status_code == 201, "it is begun for the worker that asked"
 
     finished(world, thread)
 
@@ -98,7 +99,14 @@ def test_data_are_snapped_by_a_damocles_worker_lost_and_made_again(
     info = world.ask("StateSectorGetInfo", miner.address, sector.number, None)
     assert info["SealedCID"]["/"] == str(commr_cid(bytes(fresh(sector).comm_r or b"")))
     assert info["SectorKeyCID"]["/"] == str(commr_cid(old))
+    world.until(lambda: PipelineRun.objects.get().error, epochs=2 * PERIOD, stride=SKIP)
+    run.refresh_from_db()
+    words = "the data are in, and the old replica stays: no sealing host has its store"
+    assert (run.state, run.paused_at, words in run.error) == ("UPDATE_LANDED", None, True)
+    assert fresh(sector).active
     del world.hosts_work  # the pool's own hosts again: one of them clears the old replica
+    Worker.objects.filter(name="sealer-1").update(kinds=[str(kind) for kind in STAGED])
+    PipelineRun.objects.update(not_before=None)
     run_reach(world, "SNAPPED")
     assert not (world.store.root / "sealed" / name).exists()
     assert list(Message.objects.filter(kind="snap_up").values_list("exit_code", flat=True)) == [0]

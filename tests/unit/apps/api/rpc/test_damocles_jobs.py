@@ -9,18 +9,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from apps.core import clock
+from apps.messages.services.recovery.detect import recovery_begin
 from apps.pieces.commitments import commitment_of
 from apps.pieces.models import Piece
 from apps.sectors.damocles_models import DamoclesJob
+from apps.sectors.damocles_selectors import damocles_planned
+from apps.sectors.errors import NoHost
 from apps.sectors.host_models import DAMOCLES, Worker, WorkerCommand
 from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.number_models import SectorNumbers
 from apps.sectors.params import comm_d_of, pieces_column
+from apps.sectors.restored import hosts_unreported, sectors_recovery
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import damocles_files, damocles_jobs, damocles_runs, runs
 from apps.sectors.services.claims import jobs_claim
 from apps.sectors.services.reports import job_complete
-from apps.sectors.services.retirement import worker_retire
-from apps.sectors.services.runs import run_abort, run_begin, run_retry
+from apps.sectors.services.retirement import worker_retire, worker_retire_drained
+from apps.sectors.services.runs import hosts_of_run, run_abort, run_begin, run_retry
 from apps.sectors.services.runs_elsewhere import gone_runs_follow
 from apps.sectors.services.unsealing import unseal_request
 from apps.users.services.tokens import TokenLimits
@@ -378,19 +383,127 @@ def test_another_thread_or_address_is_not_the_one_that_has_it(
     assert line.report(given, "SnapEncoded")["Finalized"] is False
 
 
+def pinged(line: Line, *, busy: int) -> None:
+    """Say that a worker with two threads lives."""
+    summary = {"Threads": 2, "Empty": 2 - busy, "Paused": 0, "Running": busy, "Waiting": 0, "Errors": 0}
+    info = {"Name": "w1", "Dest": "10.0.0.1:17890", "Version": "v0.13.0", "Summary": summary}
+    line.call("WorkerPing", info)
+
+
 def test_a_ping_keeps_a_job_that_was_not_named_yet(line: Line, miner: Miner, own: Worker) -> None:
-    summary = {"Threads": 1, "Empty": 0, "Paused": 0, "Running": 1, "Waiting": 0, "Errors": 0}
-    ping = {"Name": "w1", "Dest": "10.0.0.1:17890", "Version": "v0.13.0", "Summary": summary}
-    line.call("WorkerPing", ping)
+    pinged(line, busy=1)
     run = snap_up(proven(miner), own)
     line.call("AllocateSanpUpSector", SNAP_SPEC)
     soon = clock.now() + timedelta(seconds=5)
     Job.objects.filter(pk=run.job_id).update(lease_until=soon)
 
-    line.call("WorkerPing", ping)
+    pinged(line, busy=1)
 
     held = Job.objects.filter(pk=run.job_id, lease_until__gt=soon)
     assert held.exists(), "pieces may take longer than a lease to fetch"
+
+
+def test_a_worker_tells_its_name_after_it_was_given_a_job(line: Line, miner: Miner, own: Worker) -> None:
+    sector = proven(miner)
+    snap_up(sector, own)
+    given = line.call("AllocateSanpUpSector", SNAP_SPEC)["Sector"]
+    assert DamoclesJob.objects.get().worker.name == "damocles-worker at 127.0.0.1"
+
+    pinged(line, busy=1)
+    assert line.report(given, "PieceAdded")["Finalized"] is False
+
+    assert DamoclesJob.objects.get().worker.name == "w1"
+    pinged(line, busy=1)
+    assert not Worker.objects.filter(name__startswith="damocles-worker at").exists()
+
+
+def test_a_drained_worker_is_retired_once_its_job_is_done(
+    line: Line, miner: Miner, own: Worker, prover: Worker
+) -> None:
+    pinged(line, busy=1)
+    sector = proven(miner)
+    run = snap_up(sector, own)
+    given = line.call("AllocateSanpUpSector", SNAP_SPEC)["Sector"]
+    line.report(given, "SnapProved")
+    host = Worker.objects.get(name="w1")
+    worker_retire_drained(host, actor="ann", now=clock.now())
+
+    line.report(given, "SnapProved", level="Permanent")  # its lease is over
+    pinged(line, busy=0)
+    host.refresh_from_db()
+    assert (host.is_draining, host.retired_at) == (True, None), "its thread waits for somebody"
+    line.code("SubmitSnapUpProof", named(sector), made(run))
+    looks(prover)
+    line.call("SubmitSnapUpProof", named(sector), made(run))
+    line.call("ReportFinalized", named(sector))
+    pinged(line, busy=0)
+    host.refresh_from_db()
+    assert host.retired_at is not None
+
+
+def test_after_a_restore_a_thread_counts_as_known_by_its_job(line: Line, miner: Miner, own: Worker) -> None:
+    pinged(line, busy=1)
+    snap_up(proven(miner), own)
+    given = line.call("AllocateSanpUpSector", SNAP_SPEC)["Sector"]
+    line.report(given, "PieceAdded")
+    second = proven(miner)
+    rebuild(second, own)
+    recovery_begin("restored", now=clock.now())
+    SectorNumbers.objects.update_or_create(miner=miner, defaults={"read_back_at": clock.now()})
+    recovery = sectors_recovery()
+    assert recovery is not None
+
+    pinged(line, busy=1)
+    assert "w1" in {host.name for host in hosts_unreported(recovery)}
+    assert line.call("AllocateRebuildSector", SPEC) is None
+    line.report(given, "SnapEncoded")
+    pinged(line, busy=1)
+
+    assert "w1" not in {host.name for host in hosts_unreported(recovery)}
+    assert line.call("AllocateRebuildSector", SPEC)["Sector"]["ID"] == named(second)
+
+
+def test_room_that_a_job_keeps_is_nobody_elses(line: Line, miner: Miner, own: Worker) -> None:
+    sector, other = proven(miner), factories.sector(miner)
+    snap_up(sector, own)
+    line.call("AllocateSanpUpSector", SNAP_SPEC)
+    line.report(line.call("AllocateSector", SPEC), "PC2Done")
+    most = 3 << 37  # of the half TiB that is free
+
+    assert line.call("StoreReserveSpace", named(sector), most, ["store"]) is not None
+    assert line.call("StoreReserveSpace", named(other), most, ["store"]) is None
+    line.call("ReportAborted", named(sector), "no use for it")
+    assert line.call("StoreReserveSpace", named(other), most, ["store"]) is not None
+
+
+def test_an_updated_replica_that_nobody_lost_is_not_taken(line: Line, miner: Miner, own: Worker) -> None:
+    sector = proven(miner, key_comm_r=OLD, comm_r=NEW, store="")
+
+    assert line.code("SubmitPersistedEx", named(sector), "store", True) == 1
+    sector.refresh_from_db()
+    assert sector.store == ""
+
+
+def test_a_pool_without_hosts_of_its_own_begins_for_who_asked(
+    line: Line, miner: Miner, prover: Worker
+) -> None:
+    sector, day = proven(miner), timedelta(days=1)
+    with pytest.raises(NoHost):
+        hosts_of_run(sector, kind=JobKind.SNAP_UP)
+    line.call("AllocateSanpUpSector", SNAP_SPEC)
+
+    [asked] = hosts_of_run(sector, kind=JobKind.SNAP_UP)
+
+    host = Worker.objects.get(pk=asked)
+    assert host.is_damocles
+    assert damocles_planned(host.tenant_id, JobKind.SNAP_UP, now=clock.now() + day) == []
+    with pytest.raises(NoHost):
+        hosts_of_run(sector, kind=JobKind.REBUILD)
+    with pytest.raises(NoHost):
+        hosts_of_run(sector, kind=JobKind.SNAP_UP, is_clearing=True)
+    own = factories.worker("sealer-1", kinds=[JobKind.SNAP_UP])
+    factories.store(own, "store")
+    assert hosts_of_run(sector, kind=JobKind.SNAP_UP) == [own.pk], "its own hosts go first"
 
 
 # Failures, and what people do
