@@ -65,6 +65,7 @@ NUMBERS: Final = frozenset(
         *("actor_version", "code", "count", "height", "id", "messages_of_from_tenant", "method", "nonce"),
         *("number", "partitions", "sectorid", "sectors", "tokens_kept", "tokens_revoked", "type", "version"),
         *("bytes", "commit", "precommit", "priority", "token", "weight"),
+        *("deadline", "next_number", "numbers", "sector"),
     }
 )
 """Names that are their own unit, or have none."""
@@ -104,7 +105,7 @@ def bare_numbers(value: Any, name: str = "") -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for one in value:
             yield from bare_numbers(one, name)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
+    elif (isinstance(value, str) and value.isdecimal()) or type(value) in (int, float):
         yield name
 
 

@@ -28,7 +28,7 @@ from apps.chain.link import NodeLink
 from apps.core import clock
 from apps.core.redis_clients import client_for
 from apps.gateway.hub_client import requests_send
-from tests.audit_routes import HELD
+from tests.audit_routes import AUDITED
 from tests.audit_rules import CheckedLines
 from tests.fast_flush import fixture_teardown
 from tests.notes import notes_write
@@ -106,7 +106,7 @@ def folders_first(argument: str) -> tuple[tuple[bool, str], ...]:
 @pytest.fixture(autouse=True)
 def _audit_lines(request: pytest.FixtureRequest) -> Iterator[None]:
     """Hold the lines of the tests that drive routes to what a line must say."""
-    is_held = request.path.relative_to(SITE).as_posix() in HELD
+    is_held = request.path.relative_to(SITE).as_posix() in AUDITED
     with CheckedLines() if is_held else contextlib.nullcontext():
         yield
 

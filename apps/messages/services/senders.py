@@ -251,7 +251,6 @@ def method_rule_remove(*, principal: Principal, key: uuid.UUID) -> None:
     row = ActorRules.objects.select_for_update().filter(pk=key).first()
     if row is None:
         raise NotFound(gettext("there is no such rule"))
-    before = {"max_fee": str(row.max_fee), "gas_fee_cap": str(row.gas_fee_cap), "base_fee": str(row.base_fee)}
-    audit_record(principal=principal, action="rules.remove", target=str(row), before=before)
+    audit_record(principal=principal, action="rules.remove", target=str(row), before=_shown(row))
     row.delete()
     retry_after_rule_change()

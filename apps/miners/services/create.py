@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 
 from apps.chain.errors import NodeRefused
 from apps.core.errors import BadValue, NotAllowed
+from apps.core.formatting import size
 from apps.core.live import Change, publish
 from apps.core.prepared_statements import Prepared
 from apps.core.transitions import advance
@@ -182,8 +183,8 @@ def miner_create(
             "tenant": tenant.name,
             "owner": plan.owner,
             "worker": plan.worker,
-            "size": miner.sector_size,
-            "worker_fund": str(plan.worker_fund),
+            "size": " ".join(size(miner.sector_size)),
+            "worker_fund": fil_format(plan.worker_fund),
         }
         audit_record(principal=principal, action="miner.create", target=miner.name, after=after)
     return miner

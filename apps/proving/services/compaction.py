@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import BadValue, Conflict, NotAllowed, NotFound
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.messages.errors import MessageIdTaken
 from apps.messages.models import Message
@@ -156,7 +157,11 @@ def compaction_send(
             kind=COMPACT,
             expire_epoch=plan.last_epoch,
         )
-        after = {"deadline": index, "partitions": list(plan.partitions), "removed": plan.removed}
+        after = {
+            "deadline": index,
+            "partitions": list(plan.partitions),
+            "removed": plural(plan.removed, "sector"),
+        }
         after |= {"message": str(message.pk)}
         audit_record(principal=by, action="proving.compact", target=miner.address, after=after)
     publish(Change("miner", miner.pk, miner.tenant_id))

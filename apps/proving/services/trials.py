@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.translation import gettext
 
 from apps.core.errors import Conflict, NotAllowed, NotFound
+from apps.core.formatting import plural
 from apps.core.live import Change, publish
 from apps.miners.onchain import partitions_read
 from apps.proving.models import CheckRun, Deadline, Partition, WindowPost
@@ -130,7 +131,7 @@ def deadline_dry_run(
             )
             run.save()
             runs.append(run)
-        after = {"deadline": index, "proofs": len(runs)}
+        after = {"deadline": index, "proofs": plural(len(runs), "proof")}
         audit_record(
             principal=principal, action="proving.dry_run", target=miner.address, before=None, after=after
         )

@@ -185,7 +185,7 @@ def adoption_cancel(miner: Miner, row: SectorAdoption, *, by: Principal, now: da
     if not by.may("sign"):
         raise NotAllowed(gettext("this is for those who sign for the miner's tenant"))
     advance(row, "CANCEL", updated_at=now)
-    after = {"written": row.written, "of": row.total}
+    after = {"written": plural(row.written, "sector"), "of": plural(row.total, "sector")}
     audit_record(principal=by, action="sector.adopt-cancel", target=miner.address, after=after)
     publish(Change("miner", miner.pk, miner.tenant_id))
     return row

@@ -17,6 +17,7 @@ from apps.sectors.services.advance import by_miner
 from apps.sectors.services.change_plans import accepted_required, changes_plan
 from apps.sectors.services.steps import job_locked, sector_step
 from apps.users.services.audit import audit_record
+from poolsite.filecoin.amounts import fil_format
 from poolsite.wire.pipeline import SectorEvent, SectorState
 from poolsite.wire.pipeline.changes import OPEN_CHANGES, QUEUED, ChangeEvent, ChangeKind, change_state
 
@@ -110,9 +111,10 @@ def _request_audit(plan: ChangePlan, made: Sequence[SectorChange], *, by: Princi
         mine = [prices[sector] for sector in theirs]
         after: dict[str, Any] = {"sectors": sorted(one.sector.number for one in mine)}
         if request.kind is ChangeKind.TERMINATE:
-            after["fee"] = str(sum(one.fee for one in mine))
+            after["fee"] = fil_format(sum(one.fee for one in mine))
         else:
-            after["expirations"] = sorted({one.after.expiration for one in mine if one.after is not None})
+            ends = sorted({one.after.expiration for one in mine if one.after is not None})
+            after["expirations"] = [gettext("epoch {epoch}").format(epoch=epoch) for epoch in ends]
         if request.reason:
             after["reason"] = request.reason
         action = f"sector.{request.kind.lower()}"

@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from apps.core.errors import BadValue, NotAllowed
 from apps.core.live import Change, publish
 from apps.core.transitions import advance
+from apps.core.units import values_with_units
 from apps.miners.errors import MinerNotReady
 from apps.miners.services.roles import role_renew
 from apps.miners.states import MinerState, RoleKind
@@ -117,7 +118,11 @@ def numbers_reserve(
         actor=principal.actor[:200],
         key=request.key or None,
     )
-    after = {"name": made.name, "numbers": numbers_text(field), "lease_s": request.ttl_s}
+    after = {
+        "name": made.name,
+        "numbers": numbers_text(field),
+        **values_with_units({"lease_s": request.ttl_s}),
+    }
     audit_record(principal=principal, action="sector.numbers-reserve", target=miner.address, after=after)
     publish(Change("role", miner.pk, miner.tenant_id))
     return made
@@ -231,7 +236,7 @@ def sectorid_import(miner: Miner, number: int, *, principal: Principal) -> int:
     row = SectorNumbers.objects.select_for_update().get(miner=miner)
     row.next_number, row.exported_at = max(row.next_number, number + 1), None
     row.save(update_fields=["next_number", "exported_at"])
-    after = {"sectorid": number, "next": row.next_number}
+    after = {"sectorid": number, "next_number": row.next_number}
     audit_record(principal=principal, action="sector.numbers-import", target=miner.address, after=after)
     publish(Change("role", miner.pk, miner.tenant_id))
     return row.next_number

@@ -50,7 +50,7 @@ def test_rest_sets_what_is_named_and_null_is_the_pools() -> None:
     assert body["in_force"]["precommit_batch_max"] == 7
     assert body["pool"]["precommit_batch_max"] == SealingPolicy().precommit_batch_max
     entry = AuditEntry.objects.get(action="miner.batches")
-    assert entry.after == {"precommit_batch_max": "7", "commit_base_fee_max": "500 attoFIL per gas"}
+    assert entry.after == {"precommit_batch_max": "7 sectors", "commit_base_fee_max": "500 attoFIL per gas"}
     policy = batch_policy(Miner.objects.get(pk=miner.pk))
     assert (policy.commit_base_fee_max, policy.precommit_base_fee_max) == (500, 0)
     assert rest({"precommit_batch_max": None}).json()["own"] == ["commit_base_fee_max"]

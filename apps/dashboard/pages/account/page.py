@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.core import clock
 from apps.core.errors import DomainError
+from apps.core.formatting import plural
 from apps.dashboard.confirm_page import ConfirmPage
 from apps.dashboard.layout import THEME_COOKIE, THEMES, page_render
 from apps.dashboard.page_data import PageData
@@ -199,7 +200,7 @@ def session_stop(request: HttpRequest, viewer: Principal, pk: int) -> HttpRespon
 def sessions_stop(request: HttpRequest, viewer: Principal) -> HttpResponse:
     """Sign all other browsers out."""
     ended = sessions_end(person_before(request), but=request.session.session_key or "")
-    changed(viewer, "person.session.end", sessions=ended)
+    changed(viewer, "person.session.end", sessions=plural(ended, "session"))
     return redirect("account")
 
 

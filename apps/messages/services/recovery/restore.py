@@ -17,6 +17,7 @@ from django.utils.translation import gettext
 from apps.chain.errors import NodeRefused
 from apps.chain.isolation import for_each_isolated
 from apps.core.errors import BadValue
+from apps.core.formatting import plural
 from apps.core.live import Change, publish, publish_all
 from apps.gateway.errors import SignerAway
 from apps.messages.errors import BadMessage
@@ -217,7 +218,7 @@ def recovery_end(*, principal: Principal, now: datetime) -> None:
     left = list(unread.values_list("address", flat=True)[:100])
     with transaction.atomic():
         open_ = unmatched_open()
-        after = {"senders_unread": left, "undecided": open_.count()}
+        after = {"senders_unread": left, "undecided": plural(open_.count(), "message")}
         open_.update(decided_at=now, decided_by=principal.actor[:200])
         audit_record(principal=principal, action="recovery.end", target="pool", after=after)
         Recovery.objects.filter(pk=1).update(sectors_since=None)

@@ -178,7 +178,8 @@ def test_what_is_done_is_in_the_audit_log(client, admin, operator):
 
 
 def did(target: str, *, of: str = "alice", actor: str = "adam", action: str = "token.create") -> None:
-    audit_record(principal=people.principal(of, actor=actor), action=action, target=target)
+    facts = {"before": {"name": "s"}, "after": {"name": "t"}}
+    audit_record(principal=people.principal(of, actor=actor), action=action, target=target, **facts)
 
 
 def targets(client: Any, token: str, query: str) -> list[str]:
@@ -268,7 +269,7 @@ def test_the_database_refuses_to_change_the_audit_log():
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_line_is_found():
     for number in range(3):
-        audit_record(principal=people.principal(), action=f"a{number}", target="t", after={"n": number})
+        audit_record(principal=people.principal(), action=f"a{number}", target="t", after={"number": number})
     assert chain_check().broken is None
     with connection.cursor() as cursor:
         cursor.execute("alter table users_auditentry disable trigger users_audit_append_only")

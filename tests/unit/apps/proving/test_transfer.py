@@ -123,7 +123,7 @@ def test_sealing_target_ends_and_the_giver_reads_so(pool: TransferCase) -> None:
 
     assert not SealTarget.objects.exists(), "it would spend what bob has"
     line = audit_visible(people.principal("alice")).get(action="miner.target-remove")
-    assert (line.before, line.after) == ({"in_work": "7", "balance_min": "0 FIL"}, None)
+    assert (line.before, line.after) == ({"in_work": "7 sectors", "balance_min": "0 FIL"}, None)
     assert not audit_visible(people.principal("bob")).filter(action="miner.target-remove").exists()
 
 
