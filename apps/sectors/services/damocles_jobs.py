@@ -75,7 +75,7 @@ ACCEPTED: Final = (
     RebuildState.REBUILT,
 )
 """States of a run in which a worker's part is done."""
-LOOKED_AT_MAX: Final = 100
+LOOKED_AT_MAX: Final = 1_000
 """Jobs that one call looks at, the most urgent."""
 
 
