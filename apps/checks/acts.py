@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from apps.checks.models import AlertChannel
     from apps.messages.models import Message, Sender
     from apps.miners.models import Miner
+    from apps.proving.models import Deadline
     from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
     from apps.sectors.run_models import PipelineRun
@@ -64,6 +65,33 @@ def sectors_retry(sectors: Sequence[Sector]) -> tuple[Act, ...]:
         for row in sectors
         if row.paused_at is not None
     )[:ACTS_MAX]
+
+
+def sectors_rebuild(sectors: Sequence[Sector]) -> tuple[Act, ...]:
+    """Make the replicas of these sectors again; the page asks first."""
+    return tuple(
+        Act(
+            Link("sector-rebuild", (str(row.uuid),)),
+            "Rebuild",
+            f"{row.miner.address} / {row.number}",
+            asks=True,
+        )
+        for row in sectors[:ACTS_MAX]
+    )
+
+
+def deadlines_dry_run(miner: Miner, deadlines: Sequence[Deadline]) -> tuple[Act, ...]:
+    """Have the proofs of these deadlines made and looked at without sending them."""
+    return tuple(
+        Act(
+            Link("proving-dry-run", (miner.address, str(row.index))),
+            "Dry run",
+            f"{miner.address} / {row.index}",
+            perm=Perm.WRITE,
+        )
+        for row in deadlines[:ACTS_MAX]
+        if row.live
+    )
 
 
 def runs_retry(runs: Sequence[PipelineRun]) -> tuple[Act, ...]:

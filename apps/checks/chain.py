@@ -133,7 +133,8 @@ def nodes_away(data: CheckData) -> Iterator[Finding]:
 
 
 def upgrade_unready(data: CheckData) -> Iterator[Finding]:
-    """Nodes that will leave the chain at the next upgrade."""
+    """Nodes that will leave the chain at the next upgrade; without another one no window is proved then."""
+    is_last = len(data.nodes_unready) == len(data.nodes)
     for number, group in enumerate(grouped(data.nodes_unready)):
         node, ready = group[0]
         left = data.clock.left_s(ready.upgrade.height) if data.clock is not None else None
@@ -150,6 +151,7 @@ def upgrade_unready(data: CheckData) -> Iterator[Finding]:
             say,
             "it would leave the chain there: install a newer release",
             count=len(group),
+            per_day=fees_per_day(data, data.miners) if is_last and not number else 0,
             due_s=data.clock.starts_at(ready.upgrade.height) if data.clock is not None else None,
             due_label="until the upgrade",
         )

@@ -339,6 +339,12 @@ class CheckData:
         period_s = self.network.proving_period * self.network.epoch_s
         return self.reward.fault_fee(self.quality_of(miner, sectors)) * 86_400 // period_s
 
+    def dispute_penalty(self, miner: Miner, sectors: int) -> int:
+        """Return what a proof of so many sectors costs a miner that loses a dispute; 0 if it is not known."""
+        if not sectors or self.reward is None:
+            return 0
+        return self.reward.dispute_penalty(self.quality_of(miner, sectors))
+
     def quality_of(self, miner: Miner, sectors: int) -> int:
         """Return the quality-adjusted power of so many sectors of a miner, by its average, in bytes."""
         quality = sectors * miner.sector_size

@@ -61,12 +61,21 @@ def rewards_per_day(data: CheckData, addresses: Collection[str]) -> int:
     return sum(data.reward_per_day(one) for one in data.miners if one.worker in addresses)
 
 
-def first_close(data: CheckData, miners: Iterable[Miner]) -> int | None:
-    """Return when the first window with sectors of these miners closes; None if none is ahead."""
+def first_close(
+    data: CheckData, miners: Iterable[Miner], *, deadlines: Collection[int] | None = None
+) -> int | None:
+    """Return when the first window with sectors of these miners closes, of all or of these deadlines.
+
+    None if none is ahead.
+    """
     keys = {miner.pk for miner in miners}
     if data.clock is None or not keys:
         return None
-    closes = [row.close_epoch for (pk, _), row in data.deadlines.items() if pk in keys and row.live]
+    closes = [
+        row.close_epoch
+        for (pk, index), row in data.deadlines.items()
+        if pk in keys and row.live and (deadlines is None or index in deadlines)
+    ]
     first = min((epoch for epoch in closes if epoch > data.clock.epoch), default=None)
     return None if first is None else data.clock.starts_at(first)
 

@@ -78,6 +78,9 @@ def recovery(data: CheckData) -> Iterator[Finding]:
         f"{left}; {row.reason}"[:REASON_MAX] if data.viewer.is_operator else left,
         link=Link("recovery") if data.viewer.is_operator else None,
         button="Recovery" if data.viewer.is_operator else "",
+        per_day=fees_per_day(data, data.miners),  # proofs are messages
+        due_s=(closes := first_close(data, data.miners)),
+        due_label="" if closes is None else gettext("until a window closes"),
     )
 
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from django.utils.translation import gettext
 
-from apps.checks.acts import funds_send
+from apps.checks.acts import deadlines_dry_run, funds_send
+from apps.checks.exposure import first_close
 from apps.checks.links import miner_link
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import grouped, miner_name, named
@@ -119,6 +120,8 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
     for rows in by_miner.values():
         miner = rows[0].miner
         indexes = sorted({row.deadline_index for row in rows})
+        own = [data.deadlines[miner.pk, index] for index in indexes if (miner.pk, index) in data.deadlines]
+        due = first_close(data, [miner], deadlines=indexes)
         yield Finding(
             f"dispute-{miner.address}",
             gettext("{proofs} of {miner} lost a dispute").format(
@@ -130,6 +133,12 @@ def disputes_lost(data: CheckData) -> Iterator[Finding]:
             ).format(indexes=named(list(map(str, indexes)))),
             link=Link("proving-deadline", (miner.address, str(indexes[0]))),
             count=len(rows),
+            per_day=data.fault_fee_per_day(miner, sum(row.faulty for row in own)),
+            is_part=True,  # of what these sectors cost by `sectors_faulty`
+            at_risk=sum(data.dispute_penalty(miner, _expected(row)) for row in own),
+            due_s=due,
+            due_label="" if due is None else gettext("until the next proof"),
+            acts=deadlines_dry_run(miner, own),
         )
 
 

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 from django.utils.translation import gettext as say
 
+from apps.checks.acts import sectors_rebuild
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
 from apps.core.formatting import plural, size, whole
 from apps.sectors.host_selectors import worker_is_away
-from apps.sectors.store_check_selectors import bad_files_text, copies_bad_of
+from apps.sectors.store_check_selectors import bad_files_text, copies_bad_of, sectors_bad_in
 from apps.sectors.store_selectors import attachments_of, store_days_left, store_fill_rate
 from poolsite.wire.pipeline import SectorState
 from poolsite.wire.stores import StoreCondition
@@ -136,9 +137,17 @@ def _waiting_text(data: CheckData) -> str:
 
 
 def copies_bad(data: CheckData) -> Iterator[Finding]:
-    """Sectors whose files a check found damaged, by store."""
-    for store_pk, bad in copies_bad_of(data.stores).items() if data.rare.copies_bad else ():
+    """Sectors whose files a check found damaged, by store; those that are proved from there become faulty."""
+    found = copies_bad_of(data.stores) if data.rare.copies_bad else {}
+    proved = sectors_bad_in(found)
+    miners = {miner.pk: miner for miner in data.miners}
+    named_elsewhere = {(row.miner_id, row.number) for rows in data.bad_sectors.values() for row in rows}
+    for store_pk, bad in found.items():
         store, first = bad.first.store, bad.first
+        own = [row for row in proved[store_pk] if row.miner_id in miners]
+        counts = Counter(
+            row.miner_id for row in own if row.active and (row.miner_id, row.number) not in named_elsewhere
+        )
         yield Finding(
             f"copies-{store_pk}",
             say("{many} in {store} with bad files").format(many=bad.text, store=store.name),
@@ -147,6 +156,8 @@ def copies_bad(data: CheckData) -> Iterator[Finding]:
             )[:REASON_MAX],
             count=bad.count,
             link=Link("store", (str(store.uuid),)),
+            per_day=sum(data.fault_fee_per_day(miners[pk], count) for pk, count in counts.items()),
+            acts=sectors_rebuild(own),
         )
 
 

@@ -18,7 +18,7 @@ from apps.miners.states import (
     Use,
 )
 from apps.users.models import Tenant
-from poolsite.filecoin.pledge import fault_fee, pre_commit_deposit
+from poolsite.filecoin.pledge import DISPUTE_REWARD, dispute_penalty, fault_fee, pre_commit_deposit
 from poolsite.filecoin.power import Estimate, quality_power_max
 
 
@@ -265,6 +265,10 @@ class RewardEstimate(models.Model):
     def fault_fee(self, quality_power: int) -> int:
         """Return what faulty power pays at each end of a proving period, in attoFIL."""
         return int(fault_fee(self.reward, self.power, quality_power))
+
+    def dispute_penalty(self, quality_power: int) -> int:
+        """Return what a proof of so many quality-adjusted bytes costs that loses a dispute, in attoFIL."""
+        return int(dispute_penalty(self.reward, self.power, quality_power)) + DISPUTE_REWARD
 
     def deposit(self, sector_size: int) -> int:
         """Return what a pre-commit of a sector deposits now, in attoFIL."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from django.db.models import BigIntegerField, F, Func, OuterRef, Q, Subquery
+from django.db.models import BigIntegerField, Exists, F, Func, OuterRef, Q, Subquery
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -13,9 +13,11 @@ from apps.core.errors import BadValue
 from apps.core.formatting import plural, whole
 from apps.sectors.errors import CheckUnknown
 from apps.sectors.host_selectors import is_uuid, worker_is_away
+from apps.sectors.run_models import FINAL, PipelineRun
 from apps.sectors.states import ENDED_SECTORS, CopyCondition, StoreCheckState
 from apps.sectors.store_check_models import SectorCopy, StoreCheck
 from apps.sectors.store_models import Store, StoreAttachment
+from poolsite.wire.pipeline import SectorState
 from poolsite.wire.store_checks import BAD_FILES, FileState
 from poolsite.wire.stores import READABLE
 
@@ -180,6 +182,21 @@ def copies_bad_of(stores: Collection[Store]) -> dict[int, BadCopies]:
     found = list(rows.exclude(first=None).values_list("pk", "count", "first"))
     copies = _shown(bad).in_bulk([first for *_, first in found]) if found else {}
     return {pk: BadCopies(count, copies[first]) for pk, count, first in found if first in copies}
+
+
+def sectors_bad_in(stores: Collection[int]) -> dict[int, list[Sector]]:
+    """Return the proving sectors that are proved from damaged files in these stores, and not rebuilt now.
+
+    By the store's row, at most `BAD_COUNTED_MAX` in all.
+    """
+    found: dict[int, list[Sector]] = {pk: [] for pk in stores}
+    if found:
+        rows = SectorCopy.objects.filter(condition=CopyCondition.BAD, store__in=found)
+        under_way = PipelineRun.objects.filter(sector=OuterRef("sector")).exclude(state__in=FINAL)
+        rows = rows.filter(sector__state=SectorState.PROVING, sector__store=F("store__name"))
+        for copy in _shown(_living(rows.exclude(Exists(under_way)))).order_by("-pk")[:BAD_COUNTED_MAX]:
+            found[copy.store_id].append(copy.sector)
+    return found
 
 
 def copies_of(sector: Sector) -> list[SectorCopy]:

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from apps.chain.models import Network, Node
 from apps.checks.data import CheckData
 from apps.checks.evaluate import evaluate_some
 from apps.checks.exposure import provers_of
 from apps.core.clock import now
+from apps.messages.models import Recovery
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import RewardEstimate
+from apps.proving.models import Dispute
 from apps.proving.states import Forecast
 from apps.sectors.expiration_models import ClaimsEnding
 from apps.sectors.models import Batch, Sector, SectorChange
+from apps.sectors.store_check_models import SectorCopy
 from apps.users.principals import SYSTEM
 from poolsite.filecoin.fixed_point import PRECISION
 from poolsite.filecoin.power import Estimate
@@ -26,6 +30,8 @@ if TYPE_CHECKING:
     from apps.checks.results import Finding
 
 pytestmark = pytest.mark.django_db
+
+GONE = {"name": "sealed/s-t01000-0", "state": "MISSING", "size": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -228,3 +234,56 @@ def test_a_change_that_was_asked_for_again_is_named_no_more():
     assert result.findings == ()
     assert Sector.objects.count() == 1
     assert not Batch.objects.exists()
+
+
+def test_a_dispute_that_was_lost_counts_its_faults_and_what_the_next_proof_would_cost():
+    miner = factories.miner(live_sectors=4, faulty_sectors=3)
+    factories.deadline(miner, 3, live=4, faulty=3, open_epoch=1030)
+    facts = {"deadline_index": 3, "post_index": 0, "from_addr": factories.bls(7), "cid": factories.cid("d")}
+    Dispute.objects.create(miner=miner, height=999, exit_code=0, **facts)
+    data = CheckData(SYSTEM)
+
+    found = only("disputes_lost")
+
+    assert (found.per_day, found.is_part) == (data.fault_fee_per_day(miner, 3), True)
+    assert found.per_day > 0
+    assert found.at_risk == data.dispute_penalty(miner, 1) > 24 * 10**18, "20 FIL and 4 for who disputed it"
+    assert found.due_s is not None
+
+
+def test_damaged_copies_cost_what_they_cost_once_they_are_faulty():
+    miner, store = factories.miner(), factories.store(factories.worker("box"), "archive")
+
+    def damaged(**facts: Any) -> Sector:
+        sector = factories.sector(miner, **{"state": "PROVING", "active": True, "store": "archive", **facts})
+        SectorCopy.objects.create(sector=sector, store=store, condition="BAD", files=[GONE], found_at=now())
+        return sector
+
+    sectors = [damaged(), damaged(active=False), damaged(store="other")]
+
+    found = only("copies_bad")
+
+    assert found.count == 3
+    assert found.per_day == CheckData(SYSTEM).fault_fee_per_day(miner, 1) > 0, "one is faulty, one elsewhere"
+    assert [act.link.args for act in found.acts] == [(str(one.uuid),) for one in (sectors[1], sectors[0])]
+
+
+def test_nothing_is_proved_in_recovery_or_after_an_upgrade_without_a_node():
+    miner = factories.miner(active_sectors=2)
+    factories.deadline(miner, 3, live=2, open_epoch=1030)
+    fees = CheckData(SYSTEM).fault_fee_per_day(miner, 2)
+    Recovery.objects.update_or_create(pk=1, defaults={"since": now(), "reason": "restored"})
+
+    assert only("recovery").per_day == fees > 0
+    assert only("recovery").due_s is not None
+
+    for name in ("one", "two"):
+        upgrades = {"Dragon": 1, "FireHorse": 5000}
+        Node.objects.create(url=f"http://{name}", name=name, state="HEALTHY", upgrades=upgrades)
+    Node.objects.create(url="http://old", name="old", state="HEALTHY", upgrades={"Dragon": 1})
+    assert only("upgrade_unready").per_day == 0, "two go on"
+    Node.objects.exclude(name="old").update(is_enabled=False)
+    params = Network.objects.get().params | {"ForkUpgradeParams": {"UpgradeFireHorseHeight": 5000}}
+    Network.objects.update(params=params)
+
+    assert only("upgrade_unready").per_day == fees

@@ -56,6 +56,8 @@ ACTS: dict[str, tuple[str, ...]] = {
     "rounds_undrawn": ("Warm up alice-",),
     "wins_rare": ("Warm up alice-",),
     "hosts_paused": ("Resume idle",),
+    "disputes_lost": ("Dry run f0",),
+    "copies_bad": ("Rebuild f0",),
     "notifications_undelivered": ("Test ops",),
 }
 """What each check's scene has a button for; no other check has a click that would mend it."""
@@ -70,9 +72,12 @@ DONE: dict[str, Callable[[], bool]] = {
     ).exists(),
 }
 """What the click of each has done."""
-SHOWS: dict[str, str] = dict.fromkeys(
-    ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
-)
+SHOWS: dict[str, str] = {
+    **dict.fromkeys(
+        ("wins_lost", "rounds_unbegun", "rounds_undrawn", "wins_rare"), "A win would be lost at this step"
+    ),
+    "disputes_lost": "node",
+}
 """What the page shows that the click of each leads to, instead of a change."""
 
 
