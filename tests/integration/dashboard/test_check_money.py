@@ -236,7 +236,7 @@ def test_a_change_that_was_asked_for_again_is_named_no_more():
     assert not Batch.objects.exists()
 
 
-def test_a_dispute_that_was_lost_counts_its_faults_and_what_the_next_proof_would_cost():
+def test_a_lost_dispute_counts_its_faults_and_what_the_next_proof_costs():
     miner = factories.miner(live_sectors=4, faulty_sectors=3)
     factories.deadline(miner, 3, live=4, faulty=3, open_epoch=1030)
     facts = {"deadline_index": 3, "post_index": 0, "from_addr": factories.bls(7), "cid": factories.cid("d")}
