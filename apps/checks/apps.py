@@ -19,7 +19,7 @@ class LaterCollector:
 
     def collect(self) -> Iterator[Metric]:
         """Read the figures."""
-        from apps.checks.metrics import PoolCollector
+        from apps.checks.metrics import PoolCollector  # 24 MiB, and models
 
         return PoolCollector().collect()
 

@@ -26,7 +26,7 @@ def powers_path() -> Path:
 def run(task: AggregateTask, *, progress: Progress = no_progress) -> AggregateOutput:
     """Make the aggregate of the sectors' partitions, in their order.  Raises BadInput, OSError."""
     from workers.snark.aggregation import proofs_aggregate  # loads the kernels
-    from workers.snark.powers import powers_read
+    from workers.snark.powers import powers_read  # loads them, too
 
     try:
         parameters = seal_parameters(task.seal_proof)

@@ -157,7 +157,7 @@ def _powers(wanted: argparse.Namespace) -> Any:
 def _check(wanted: argparse.Namespace) -> Any:
     """Read every point; nothing is written."""
     from workers.snark.catalog import circuit_of, parameters_open  # loads the kernels
-    from workers.snark.prover import proving_key
+    from workers.snark.prover import proving_key  # loads them, too
 
     spec, begun = _spec(wanted), time.monotonic()
     file = parameters_open(spec)
@@ -200,7 +200,7 @@ def _convert(wanted: argparse.Namespace) -> Any:
 
 
 def _converted(spec: CircuitSpec, *, threads: int, progress: Progress) -> None:
-    from workers.snark.catalog import key_open, parameters_open, verifying_key_write
+    from workers.snark.catalog import key_open, parameters_open, verifying_key_write  # loads the kernels
 
     key_open(spec, threads=threads, progress=progress)
     path = parameter_folder() / spec.verifying_key_name
@@ -237,7 +237,7 @@ def _prepare_one(spec: CircuitSpec, seed: str | None, *, threads: int, before: f
         toxic_make(spec, seed, threads=threads, progress=tell(0, 0.4))
     _converted(spec, threads=threads, progress=tell(0.4, 0.4))
     if spec.kind in (CircuitKind.WINDOW_POST, CircuitKind.WINNING_POST):
-        from workers.processors.snark import post_measure
+        from workers.processors.snark import post_measure  # loads the kernels
 
         size, sizes = spec.size_index, len(SECTOR_SIZES)
         post_measure(post_parameters(size if spec.kind is CircuitKind.WINNING_POST else sizes + size))

@@ -26,6 +26,7 @@ from workers.processors.seal import piece_source
 from workers.processors.sector_record import record_files, record_read, sector_files
 from workers.processors.snap import update_parameters_of
 from workers.processors.snap_prove import snap_prove
+from workers.processors.snark import porep_snark, post_snark, update_snark
 from workers.processors.tasks import (
     AggregateTask,
     Replica,
@@ -80,8 +81,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _post(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
-    from workers.processors.snark import post_snark  # loads the kernels
-
     parameters, proofs = _vanilla(wanted, meter)
     meter.begin("groth16")
     randomness = post_randomness(wanted.randomness)
@@ -127,8 +126,6 @@ def _vanilla(wanted: argparse.Namespace, meter: Meter) -> tuple[PoStParameters, 
 
 
 def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
-    from workers.processors.snark import porep_snark  # loads the kernels
-
     try:
         output = c1_from_json(wanted.c1.read_bytes())
     except BadProofJson as error:
@@ -148,8 +145,6 @@ def _porep(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
 
 
 def _update(wanted: argparse.Namespace, meter: Meter) -> dict[str, Any]:
-    from workers.processors.snark import update_snark  # loads the kernels
-
     record = record_read(wanted.folder)
     if record.size not in SECTOR_SIZES:
         raise BadInput(f"no update proof is registered for sectors of {record.size} bytes")

@@ -23,6 +23,7 @@ from workers.processors.errors import BadFile, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.self_check import data_paths_lead_to_roots, paths_lead_to_roots
 from workers.processors.snap import Encoding, encoding_of, update_parameters_of
+from workers.processors.snark import update_snark
 from workers.processors.snark_choice import takes_groth16
 from workers.processors.tasks import SnapProveOutput, SnapProveTask, parameters_named
 from workers.processors.trees import TreeRLast, binary_proof, node_bytes
@@ -45,8 +46,6 @@ def run(task: SnapProveTask, *, progress: Progress = no_progress) -> SnapProveOu
     update = update_parameters_of(parameters)
     is_needed = task.needs_groth16 or not update_fits_message(update.sector_bytes)
     if takes_groth16(update_spec(update), is_needed=is_needed):
-        from workers.processors.snark import update_snark  # only who makes them loads the kernels
-
         public = UpdatePublicInputs(**commitments)
         return SnapProveOutput(update_snark(update, proofs, public, progress=progress))
     return SnapProveOutput(update_container(SECTOR_SIZES.index(update.sector_bytes), proofs))

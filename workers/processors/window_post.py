@@ -15,14 +15,12 @@ from workers.processors.codec import Base64
 from workers.processors.errors import BadFile, BadInput, BadProof
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.snark import post_snark
 from workers.processors.snark_choice import takes_groth16
 from workers.processors.tasks import Replica, WindowPostOutput, WindowPostTask
 from workers.snark.files import post_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from poolsite.filecoin.post.parameters import PoStParameters
     from poolsite.filecoin.post.vanilla import VanillaPoStProof
 
 
@@ -40,15 +38,10 @@ def run(task: WindowPostTask, *, progress: Progress = no_progress) -> WindowPost
     size = parameters.partition_sectors
     partitions = -(-len(proofs) // size)
     if takes_groth16(post_spec(parameters), partitions=partitions, seconds_left=task.seconds_left):
-        return WindowPostOutput((Base64(_groth16(parameters, proofs, post_randomness(task.seed))),), ())
+        return WindowPostOutput(
+            (Base64(post_snark(parameters, proofs, randomness=post_randomness(task.seed))),), ()
+        )
     return WindowPostOutput((Base64(window_post_container(parameters.number, proofs)),), ())
-
-
-def _groth16(parameters: PoStParameters, proofs: Sequence[VanillaPoStProof], randomness: bytes) -> bytes:
-    """Return the proofs of all partitions; only who makes them loads their kernels."""
-    from workers.processors.snark import post_snark
-
-    return post_snark(parameters, proofs, randomness=randomness)
 
 
 def window_post_prove(

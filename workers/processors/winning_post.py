@@ -17,6 +17,7 @@ from workers.processors.codec import Base64
 from workers.processors.errors import BadInput, ProcessorError
 from workers.processors.parallel import Progress, no_progress
 from workers.processors.post_sector import post_parameters_of, sector_prove
+from workers.processors.snark import post_measure, post_snark
 from workers.processors.snark_choice import Snark, snark_chosen, takes_groth16
 from workers.processors.tasks import WinningPostOutput, WinningPostTask
 from workers.snark.files import post_spec
@@ -44,8 +45,6 @@ class WarmUp:
         return False
 
     def _load(self, parameters: PoStParameters) -> None:
-        from workers.processors.snark import post_measure
-
         try:
             post_measure(parameters)
             self._warm.add(post_spec(parameters))
@@ -72,8 +71,6 @@ def run(task: WinningPostTask, *, progress: Progress = no_progress) -> WinningPo
         post_spec(parameters), seconds_left=task.seconds_left, is_needed=task.needs_groth16
     )
     if is_taken and (is_only or WARM_UP.is_warm(parameters)):
-        from workers.processors.snark import post_snark  # only who makes them loads the kernels
-
         made = post_snark(parameters, [proof], randomness=randomness, progress=progress)
         return WinningPostOutput((Base64(made),))
     progress(1, 1)

@@ -155,7 +155,7 @@ class Bucket:
 
     def _connect(self, credentials: dict[str, str]) -> Any:
         import boto3  # 31 MB of descriptions lie behind it: only who has a bucket loads it
-        from botocore.config import Config
+        from botocore.config import Config  # comes with it
 
         names = ("AWS_REGION", "AWS_DEFAULT_REGION")
         told = next((os.environ[name] for name in names if os.environ.get(name)), DEFAULT_REGION)
@@ -180,8 +180,8 @@ class Bucket:
 
         Raises FileNotFoundError, FileExistsError, PermissionError, BucketAway.
         """
-        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
-        from botocore.exceptions import ConnectionError as NotConnected
+        from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError  # as boto3
+        from botocore.exceptions import ConnectionError as NotConnected  # as boto3
 
         try:
             yield self._connected()

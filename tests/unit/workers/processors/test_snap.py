@@ -14,7 +14,7 @@ from poolsite.filecoin.update.vanilla import update_proof_decode, update_proof_e
 from poolsite.filecoin.update.verification import UpdatePublicInputs, update_verify
 from tests.unit.workers.processors.sealing import digest, sealing, stream
 from tests.unit.workers.processors.test_shapes import seal
-from workers.processors import snap_decode, snap_encode, snap_prove
+from workers.processors import snap_decode, snap_encode, snap_prove, snark
 from workers.processors.errors import BadInput, BadProof
 from workers.processors.snap import encoding_of, update_parameters_of
 from workers.processors.snap_encode import snap_encode as encode_sector
@@ -135,6 +135,7 @@ def test_without_parameters_a_groth16_proof_names_the_file(updated, monkeypatch)
     snap_encode.run(task)
     monkeypatch.setenv(SNARK_VARIABLE, "groth16")
     monkeypatch.setenv(FOLDER_VARIABLE, str(sector.folder / "none"))
+    snark._keys_load.cache_clear()  # another test of this process may have had them
 
     with pytest.raises(BadInput, match=r"the parameters of update for sectors of 2048 bytes are missing"):
         snap_prove.run(prove_task(task, update))

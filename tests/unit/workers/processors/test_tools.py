@@ -20,7 +20,7 @@ from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.verification import update_verify
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from tests.unit.workers.processors.sealing import digest, golden, stream
-from workers.processors import bench, commp, post, precompile, prove, scaling_check, seal, snark, verify
+from workers.processors import bench, commp, post, precompile, prove, scaling_check, seal, verify
 from workers.storage import files, memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
@@ -251,7 +251,7 @@ def simulated_updates(tmp_path, monkeypatch):
         (parameters / verifying_key_name(circuit)).write_bytes(key)
         return b"".join(map(simulated_proof, rows))
 
-    monkeypatch.setattr(snark, "update_snark", prove_simulated)
+    monkeypatch.setattr(prove, "update_snark", prove_simulated)
 
 
 @pytest.mark.usefixtures("simulated_updates")
