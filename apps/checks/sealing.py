@@ -46,6 +46,8 @@ SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
 SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
+ERROR_MAX: Final = 130
+"""Characters of what an away host said last: which version is to be upgraded, or what broke."""
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
 
@@ -338,11 +340,15 @@ def hosts_away(data: CheckData) -> Iterator[Finding]:
         why = gettext("last seen {silent} ago; {count}").format(
             silent=time_left(silent), count=_bound_text(count, len(sizes))
         )
+        if refused := next((worker for worker in away if worker.last_error), None):
+            why = gettext("{host}: {error}; {why}").format(
+                host=refused.name, error=refused.last_error[:ERROR_MAX], why=why
+            )
         deposits = deposits_of(data, sizes)
         yield Finding(
             "away",
             gettext("{away} away").format(away=named([worker.name for worker in away])),
-            why,
+            why[:REASON_MAX],
             count=len(away),
             at_risk=deposits,
             deposits=deposits,

@@ -11,10 +11,13 @@ import msgspec
 import pytest
 from django.urls import reverse
 
+from apps.checks.data import CheckData
+from apps.checks.evaluate import evaluate_some
 from apps.core.clock import now
 from apps.dashboard.pages.hosts import ASKED
 from apps.sectors.host_models import HostReport, SharedSettings, Worker, WorkerCommand
 from apps.sectors.services.host_versions import unknown_field_note
+from apps.users.principals import SYSTEM
 from poolsite.wire.hosts import Operation, SealingFolder
 from tests import factories
 from tests.page_client import HTMX, signed_in, text_of
@@ -58,6 +61,24 @@ def test_a_newer_host_that_is_refused_says_what_to_upgrade(ann):
     assert f"{remedy} console first; until then it is refused" in text_of(signed_in().get(reverse("hosts")))
     page = text_of(signed_in().get(reverse("host", args=[worker.uuid])))
     assert page.count(f"T{remedy[1:]}") == 1
+
+
+def test_today_says_of_an_away_host_what_to_upgrade_before_its_sectors(ann):
+    """Not "start it again", which would change nothing."""
+    worker = factories.worker("fresh", version="poolsite/9.1.0", seen_at=now() - timedelta(hours=1))
+    unknown_field_note(
+        {"worker_id": str(worker.uuid)}, field="colour", uuid="", tenant_id=worker.tenant_id, now=now()
+    )
+
+    result = evaluate_some(["hosts_away"], CheckData(SYSTEM)).result("hosts_away")
+    assert result is not None
+    [finding] = result.findings
+
+    assert finding.reason.startswith(
+        "fresh: this host runs a newer version (poolsite/9.1.0) than the console"
+    )
+    assert "upgrade the console first" in finding.reason
+    assert "last seen" in finding.reason
 
 
 @pytest.mark.parametrize("version", ["poolsite/0.2.0", "damocles", ""])
