@@ -1,4 +1,4 @@
-"""A miner's addresses: who acts for it, where its deals are taken, what is pending, changes with prices."""
+"""A miner's addresses: what they are, and changes with their prices."""
 
 from __future__ import annotations
 
@@ -18,15 +18,13 @@ from apps.core import formatting
 from apps.core.errors import DomainError
 from apps.dashboard.confirm_page import ConfirmPage, confirm_page_render, is_confirm_submitted
 from apps.dashboard.forms import Amount, PageForm, Text, Whole, Words, new_key
-from apps.dashboard.labels import StateLabel
 from apps.dashboard.layout import page_render
 from apps.dashboard.page_data import PageData
+from apps.dashboard.pages.miners.address_rows import address_rows, pending_rows, place_rows, way_row
 from apps.dashboard.pickers import picker, wallet_choice
 from apps.dashboard.reauthentication import reauthenticate_first
 from apps.dashboard.sessions import sign_in_required
-from apps.messages.states import MessageState
 from apps.miners.address_messages import address_messages
-from apps.miners.deal_reach import ReachState, addresses_reach
 from apps.miners.selectors import miner_get
 from apps.miners.services.address_changes import (
     AddressRequest,
@@ -42,42 +40,12 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from apps.chain.models import Head
+    from apps.dashboard.pages.miners.address_rows import AddressRow, PendingRow, PlaceRow, WayRow
     from apps.dashboard.pickers import Picker
     from apps.messages.services.dry_run import DryRun
-    from apps.miners.address_messages import AddressMessage
     from apps.miners.models import Miner
     from apps.miners.services.address_changes import ChangePlan, MinerAddresses
     from apps.users.principals import Principal
-
-
-@dataclass(frozen=True, slots=True)
-class AddressRow:
-    """One address with what it may do."""
-
-    role: str
-    address: str
-    says: str
-
-
-@dataclass(frozen=True, slots=True)
-class PendingRow:
-    """A change that waits for its second step."""
-
-    what: str
-    says: str
-    change: str
-    """The step that ends it; empty while it is too early."""
-    label: str
-
-
-@dataclass(frozen=True, slots=True)
-class WayRow:
-    """A message that would change the addresses."""
-
-    href: str
-    """Empty where the message is an operator's, which the viewer does not see."""
-    says: str
-    state: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,96 +112,6 @@ class AddressForm(PageForm):
             expiration=given["expiration"],
             key=key[:64] if key.isalnum() else new_key(),
         )
-
-
-def address_rows(now: MinerAddresses) -> Iterable[AddressRow]:
-    """Who may do what."""
-    yield AddressRow(_("Owner"), now.owner, _("changes addresses and withdraws"))
-    yield AddressRow(_("Worker"), now.worker, _("signs blocks, sends proofs and commits"))
-    for address in now.control:
-        yield AddressRow(_("Control"), address, _("sends proofs and commits"))
-    term = _("the owner itself, without limit")
-    if now.beneficiary != now.owner:
-        left = formatting.fil(now.quota - now.used_quota)
-        term = _("{left} of {quota} FIL left until epoch {expiration}").format(
-            left=left, quota=formatting.fil(now.quota), expiration=formatting.whole(now.expiration)
-        )
-    yield AddressRow(_("Beneficiary"), now.beneficiary, term)
-
-
-@dataclass(frozen=True, slots=True)
-class PlaceRow:
-    """An announced address of the node that takes deals."""
-
-    address: str
-    label: StateLabel | None
-    """None: nobody has looked."""
-    says: str
-
-
-def reach_label(state: ReachState) -> StateLabel:
-    """Return what came of a look in words."""
-    return {
-        ReachState.REACHED: StateLabel("ok", _("reached")),
-        ReachState.OPEN: StateLabel("ok", _("port open")),
-        ReachState.FAILED: StateLabel("bad", _("not reached")),
-        ReachState.PRIVATE: StateLabel("bad", _("private")),
-        ReachState.NOT_TRIED: StateLabel("idle", _("not tried")),
-    }[state]
-
-
-def place_rows(now: MinerAddresses, *, is_looked: bool) -> list[PlaceRow]:
-    """Lay out what the chain announces; with `is_looked` clients' way there is tried."""
-    if not is_looked:
-        return [PlaceRow(one, None, "") for one in now.multiaddrs]
-    return [
-        PlaceRow(one.address, reach_label(one.state), one.says) for one in addresses_reach(now.multiaddrs)
-    ]
-
-
-def way_row(one: AddressMessage, viewer: Principal) -> WayRow:
-    """Lay out one message that is not on chain yet."""
-    row = one.message
-    is_seen = viewer.is_operator or row.tenant_id == viewer.own_id
-    href = reverse("message", args=[row.pk]) if is_seen else ""
-    return WayRow(href, one.says, str(MessageState(row.state).label))
-
-
-def pending_rows(now: MinerAddresses, *, height: int) -> Iterable[PendingRow]:
-    """Yield what waits for its second step."""
-    if now.new_worker:
-        at, is_due = formatting.whole(now.worker_epoch), height >= now.worker_epoch
-        yield PendingRow(
-            _("Worker"),
-            _("{new_worker} can be confirmed {word} epoch {at}{when}").format(
-                new_worker=now.new_worker,
-                word="since" if is_due else "from",
-                at=at,
-                when=""
-                if is_due
-                else _(" on, in {worker_epoch} epochs").format(
-                    worker_epoch=formatting.whole(now.worker_epoch - height)
-                ),
-            ),
-            AddressChange.WORKER_CONFIRM if is_due else "",
-            _("Confirm worker…"),
-        )
-    if now.pending_owner:
-        says = _("{pending_owner} is proposed and must confirm with its own key").format(
-            pending_owner=now.pending_owner
-        )
-        yield PendingRow(_("Owner"), says, AddressChange.OWNER_CONFIRM, _("Confirm owner…"))
-    change = now.pending_beneficiary
-    if change is not None:
-        missing = [
-            name
-            for name, has in ((now.beneficiary, change.by_beneficiary), (change.address, change.by_nominee))
-            if not has
-        ]
-        says = _("{change} is proposed; {missing} must approve").format(
-            change=change.address, missing=" and ".join(missing)
-        )
-        yield PendingRow(_("Beneficiary"), says, AddressChange.BENEFICIARY_CONFIRM, _("Approve…"))
 
 
 def change_cards(

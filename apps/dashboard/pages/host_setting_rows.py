@@ -1,0 +1,146 @@
+"""The settings that a host obeys, in words, and where each comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Final
+
+from django.utils.translation import gettext as say
+from django.utils.translation import gettext_lazy as _
+
+from apps.core import formatting
+from apps.dashboard.labels import STAGES
+from apps.sectors.host_selectors import host_report
+from apps.sectors.services.host_settings import SETTABLE, settings_wanted
+from poolsite.wire.hosts import CONSOLE_LEVELS, LEVELS
+from poolsite.wire.sealing_rules import (
+    ALL,
+    LOCATION,
+    PLAN,
+    RULES,
+    SEALING,
+    THREADS,
+    rule_key,
+    thread_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from apps.sectors.host_models import HostReport, Worker
+
+ORIGINS: Final = {
+    "default": _("default"),
+    "proposed": _("proposed for this machine"),
+    "pool": _("pool"),
+    "tenant": _("tenant"),
+    "group": _("group"),
+    "file": _("{file} of the host"),
+    "command line": _("command line"),
+    "host": _("set here"),
+    "file of thread": _("[[sealing_thread]] in {file} of the host"),
+    "thread": _("set here for the thread"),
+}
+RULE_LABELS: Final = {
+    "allowed_miners": _("Miners whose new sectors it takes"),
+    "allowed_sizes": _("Sizes of new sectors"),
+    "enable_deals": _("Takes clients' data"),
+    "disable_cc": _("Takes no sectors of zeros"),
+    "max_deals": _("Most pieces of clients' data in a sector"),
+    "min_deal_space": _("Least space of clients' data in a sector"),
+    "max_retries": _("Retries of a stage that fails"),
+    "recover_interval": _("Pause before a stage that failed is tried again"),
+    "seal_interval": _("Pause before the next sector"),
+    "verify_after_pc2": _("Verifies after PC2"),
+    PLAN: _("plan"),
+    LOCATION: _("folder"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """A setting as the host obeys it."""
+
+    key: str
+    value: str
+    origin: str
+    pending: str
+    """What it was told and does not obey yet; empty: it does."""
+
+
+def setting_rows(worker: Worker, report: HostReport | None) -> tuple[SettingRow, ...]:
+    """Return the settings that a host obeys, with what it was told and does not obey yet."""
+    told = {} if report is None else {one["key"]: one for one in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in told)
+    wanted: dict[str, tuple[str, str]] = {}
+    for name, value in settings_wanted(worker).items():
+        level, _dot, key = name.partition(".")
+        wanted[key] = (level, value)
+    rows = []
+    for key, one in told.items():
+        level, value = wanted.get(key, ("", ""))
+        is_overruled = not level or LEVELS.index(level) < LEVELS.index(one["origin"])
+        is_stale = one["origin"] in CONSOLE_LEVELS and not level
+        pending = (
+            ""
+            if is_overruled or value == one["value"]
+            else say("{value} with its next heartbeat").format(value=value)
+        )
+        rows.append(
+            SettingRow(
+                setting_label(key),
+                setting_value(key, one["value"]),
+                origin_text(one),
+                "taken away with its next heartbeat" if is_stale else pending,
+            )
+        )
+    for key, (_level, value) in wanted.items():
+        if has_rules and key not in told and rule_key(key) is not None:
+            pending = say("{value} with its next heartbeat").format(value=setting_value(key, value))
+            rows.append(SettingRow(setting_label(key), formatting.NOTHING, formatting.NOTHING, pending))
+    return tuple(rows)
+
+
+def origin_text(told: dict[str, str]) -> str:
+    """Return where a setting that a host has told comes from; an older host tells no name of its file."""
+    name = PurePath(told.get("file", "")).name or say("file")
+    return str(ORIGINS.get(told["origin"], told["origin"])).format(file=name)
+
+
+def setting_label(key: str) -> str:
+    """Return a setting in words."""
+    if key.startswith("slots."):
+        stage = key.removeprefix("slots.")
+        return say("Slots of {stages}").format(stages=STAGES.get(stage, stage))
+    if key.startswith((SEALING, THREADS)):
+        rest = key.partition(".")[2]
+        number, _dot, name = rest.rpartition(".")
+        rule = str(RULE_LABELS.get(name, name))
+        thread = say("Thread {number}: {rule}").format(number=number, rule=f"{rule[:1].lower()}{rule[1:]}")
+        return thread if number else rule
+    return {
+        "sectors_max": "Sectors at a time",
+        "sector_room_bytes": "Disk that a new sector needs",
+    }.get(key, key)
+
+
+def setting_value(key: str, value: str) -> str:
+    """Return a setting's value in words."""
+    if key == "sector_room_bytes":
+        return " ".join(formatting.size(int(value)))
+    if key.startswith((SEALING, THREADS)):
+        words = {"true": say("yes"), "false": say("no"), ALL: say("all")}
+        return str(words.get(value, value))
+    return "as many as the disk has room for" if (key, value) == ("sectors_max", "0") else value
+
+
+def known_keys(worker: Worker) -> Iterable[str]:
+    """Return the settings that can be set of a host: those that it has, and each thread's."""
+    report = host_report(worker)
+    told = {} if report is None else {one["key"]: None for one in report.settings}
+    has_rules = any(key.startswith(SEALING) for key in told)
+    yield from (key for key in SETTABLE if key in told or (has_rules and key.startswith(SEALING)))
+    threads = [rule_key(key) for key in told if key.startswith(THREADS) and key.endswith(f".{PLAN}")]
+    for number, _plan in filter(None, threads):
+        yield from (thread_key(number, name) for name in (PLAN, *RULES))
