@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tests.acceptance.pool import RunningPool
-    from tests.acceptance.test_roles import Machine
+    from tests.acceptance.roles import Machine
 
 BACK_S: Final = 60.0
 HELD_S: Final = (0.5, 3.0)

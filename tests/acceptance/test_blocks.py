@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import httpx
 import pytest
 
+from tests.acceptance.blocks import service_beside
 from tests.acceptance.pool import SEALED_S, RunningPool, dice
-from tests.integration.pools import SITE, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.integration.pools import wait_until
 
 pytestmark = [pytest.mark.xdist_group("pool"), pytest.mark.slow]
 
@@ -40,28 +34,6 @@ def outcomes(pool: RunningPool, miner: str) -> dict[int, str]:
 def included(pool: RunningPool, miner: str) -> int:
     """How many blocks are on the chain."""
     return list(outcomes(pool, miner).values()).count("INCLUDED")
-
-
-@contextlib.contextmanager
-def service_beside(pool: RunningPool) -> Iterator[subprocess.Popen[bytes]]:
-    """A second block service with the same settings."""
-    read = Path(f"/proc/{pool.pid('blocks')}/environ").read_bytes().decode().split("\0")
-    env = dict(one.split("=", 1) for one in read if "=" in one)
-    env |= {"POOLSITE_PROCESS": "blocks-2"}
-    env.pop("POOLSITE_READY_FD", None)
-    with (pool.base / "blocks-2.log").open("wb") as out:
-        child = subprocess.Popen(
-            [sys.executable, "manage.py", "blocks", "--skip-checks"],
-            cwd=SITE,
-            env={**os.environ, **env},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            yield child
-        finally:
-            child.kill()
-            child.wait(10)
 
 
 def double_blocks(pool: RunningPool, miner: str) -> list[Any]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.acceptance.messager import token_for
 from tests.acceptance.pool import PERIOD_S, RunningPool
-from tests.acceptance.test_messager import token_for
 from tests.integration.pools import SITE, wait_until
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pytest
 
 from tests.acceptance.chain import whole_history_require
 from tests.acceptance.farm import CONSOLE, Farm, is_possible, sealing_names
+from tests.acceptance.messager import token_for
 from tests.acceptance.pool import RunningPool, dice
-from tests.acceptance.test_messager import token_for
 from tests.integration.pools import crowding, wait_until
 
 if TYPE_CHECKING:

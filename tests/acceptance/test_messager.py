@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from tests.acceptance.fingerprint import fingerprint
+from tests.acceptance.messager import token_for
 from tests.integration.pools import wait_until
 
 if TYPE_CHECKING:
@@ -23,14 +24,6 @@ RECORDED: Final = json.loads(
 
 LANDED_STATE: Final = 3
 """OnChainMsg.  Source: venus venus-shared/types/messager/message.go."""
-
-
-def token_for(pool: RunningPool, tenant: str, *, perm: str = "sign", **change: Any) -> str:
-    """A fresh token of a tenant, made over REST."""
-    body = {"tenant": tenant, "name": "program", "perm": perm, **change}
-    answer = pool.ask("POST", "/api/v1/tokens", json=body)
-    assert answer.status_code == 201, answer.text
-    return str(answer.json()["token"])
 
 
 def recorded(method: str) -> list[dict[str, Any]]:

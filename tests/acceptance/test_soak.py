@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from tests.acceptance.blocks import service_beside
 from tests.acceptance.disturbances import Disturber, SlowLine
+from tests.acceptance.messager import token_for
 from tests.acceptance.pool import RunningPool, dice
+from tests.acceptance.roles import Machine
 from tests.acceptance.soak import Soak, Tally, Unjudged, miners_make, sectors_make
-from tests.acceptance.test_blocks import service_beside
-from tests.acceptance.test_messager import token_for
-from tests.acceptance.test_roles import Machine
 from tests.integration.pools import wait_until
 from tests.notes import REPORT
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import pytest
 
 from tests.acceptance.chain import whole_history_require
+from tests.acceptance.messager import token_for
 from tests.acceptance.pool import PERIOD_S, RunningPool, command_of, descendants
-from tests.acceptance.test_messager import token_for
 from tests.integration.pools import SITE, port_free, wait_until
 
 if TYPE_CHECKING:

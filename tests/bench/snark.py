@@ -245,7 +245,7 @@ def _piece(case: str, *, threads: int = 1) -> tuple[Callable[[], object], int]:
 
 def _aggregate(*, is_alone: bool) -> Callable[[], object]:
     """Return the work of an aggregate, with a set-up of our own."""
-    from tests.unit.filecoin.groth16.test_aggregate import CASE, INCLUDE
+    from tests.unit.filecoin.groth16.aggregate import CASE, INCLUDE
     from workers.snark import pairings
     from workers.snark.aggregation import proofs_aggregate
     from workers.snark.powers import powers_make, powers_read

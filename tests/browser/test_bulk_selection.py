@@ -14,7 +14,7 @@ from apps.core.live import Change, publish
 from apps.messages.states import MessageState
 from tests import factories
 from tests.browser.axe import findings
-from tests.browser.test_live import elsewhere
+from tests.browser.live import elsewhere
 
 if TYPE_CHECKING:
     from apps.messages.models import Message

@@ -21,7 +21,7 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.replica import Replica
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
-from tests.browser.test_fault_injection import looks_well
+from tests.browser.fault_injection import looks_well
 from tests.people import PASSWORD
 from tests.unit.devnet.people import person, signed
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
@@ -21,6 +19,7 @@ from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
 from poolsite.filecoin.amounts import FIL
 from tests.browser.axe import findings
+from tests.browser.fault_injection import looks_well
 from tests.unit.devnet.people import person, signed
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 
     from apps.users.models import User
     from tests.browser.conftest import Visit
-    from tests.browser.visitor import Visitor
 
-WIDTHS: Final = (320, 360, 390, 768, 1100, 1440)
 SENDER, OTHER = person("browser sender"), person("browser other")
 
 
@@ -52,20 +49,6 @@ def devnet(transactional_db: None) -> Iterator[Devnet]:
         head_follow(client=client, facts=client.chain_head(), now=now())
         yield node
     node.close()
-
-
-def looks_well(page: Visitor, name: str) -> None:
-    picture = os.environ.get("SHOTS", "")
-    for scheme in ("light", "dark"):
-        page.page.emulate_media(color_scheme=scheme)
-        for width in (1440, 360):
-            page.page.set_viewport_size({"width": width, "height": 900})
-            assert findings(page) == []
-            if picture:
-                page.page.screenshot(
-                    caret="initial", path=Path(picture, f"{name}-{width}-{scheme}.png"), full_page=True
-                )
-    assert page.sideways(WIDTHS) == {}
 
 
 def test_an_operator_turns_a_knob_and_undoes_it(visit: Visit, operator: User, devnet: Devnet) -> None:

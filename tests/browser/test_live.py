@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import re
 import signal
-import threading
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.db import connection
 from django.urls import reverse
 from playwright.sync_api import expect
 
@@ -24,12 +22,11 @@ from apps.users.services.tenants import tenant_update
 from poolsite.wire.hosts import Operation
 from poolsite.wire.pipeline import SectorState
 from tests import factories
+from tests.browser.live import elsewhere
 from tests.demo_data import busy_pool
 from tests.people import tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from apps.sectors.models import Sector
     from apps.users.models import User
     from tests.browser.conftest import Visit
@@ -37,20 +34,6 @@ if TYPE_CHECKING:
     from tests.servers import RedisServer
 
 """What the product promises from commit to pixel."""
-
-
-def elsewhere(work: Callable[[], Any]) -> None:
-    """Do `work` as another process would: another thread with its own database connection."""
-
-    def run() -> None:
-        try:
-            work()
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
 
 
 def stop(sector: Sector) -> None:

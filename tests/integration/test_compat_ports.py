@@ -14,7 +14,7 @@ import pytest
 
 from poolsite.embedded.pool import COMPAT_PORTS
 from tests.integration.pools import NO_CERTIFICATES, SITE, Pool, port_free, wait_until
-from tests.wire.auth.test_recordings import CLI, JWT, LOCAL, Replay, masked
+from tests.wire.auth.recordings import CLI, JWT, LOCAL, Replay, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,8 +19,8 @@ from apps.users.models import Token
 from apps.users.services.audit import audit_record
 from apps.users.services.grants import rate_limit_set
 from tests import demo_data, factories, people
-from tests.integration.test_fuzz import KEY, NOBODY, SECONDS, SEED, WORDS
-from tests.integration.test_fuzz_shapes import SECRET
+from tests.integration.fuzz import KEY, NOBODY, SECONDS, SEED, WORDS
+from tests.integration.fuzz_shapes import SECRET
 from tests.page_client import HTMX, signed_in
 
 if TYPE_CHECKING:

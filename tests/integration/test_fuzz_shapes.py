@@ -21,7 +21,8 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from tests import factories, people
-from tests.integration.test_fuzz import KEY, NOBODY, WORDS, value
+from tests.integration.fuzz import KEY, NOBODY, WORDS, value
+from tests.integration.fuzz_shapes import SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,8 +35,6 @@ REQUESTS: Final = 1000
 SOAK_SECONDS: Final = 600.0
 SEED: Final = int(os.environ.get("FUZZ_SEED", "1"))
 GOLDEN: Final = Path(__file__).parents[1] / "golden"
-SECRET: Final = "of-the-other-tenant"
-"""Stands in rows of a tenant that no caller of ours may see."""
 
 Json = Any
 

@@ -11,8 +11,8 @@ from apps.messages.models import Message, Sender
 from poolsite.filecoin.address import actor_address
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, token
-from tests.unit.apps.api.v1.test_messages import WRONG as WRONG_OVER_REST
-from tests.unit.apps.messages.test_push import WRONG as WRONG_INSIDE
+from tests.unit.apps.api.v1.messages import WRONG as WRONG_OVER_REST
+from tests.unit.apps.messages.push import WRONG as WRONG_INSIDE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -21,7 +21,7 @@ from apps.users.models import AuditEntry
 from apps.users.services.tokens import TokenLimits
 from tests import factories, people
 from tests.page_client import signed_in, text_of
-from tests.unit.apps.sectors.test_adoptions import Chain, at_head, chain_of
+from tests.unit.apps.sectors.adoptions import Chain, at_head, chain_of
 
 pytestmark = pytest.mark.django_db
 

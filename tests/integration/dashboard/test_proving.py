@@ -19,7 +19,7 @@ from poolsite.wire.jobs import JobKind
 from tests import factories, people
 from tests.page_client import signed_in
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_retries import done
+from tests.unit.apps.proving.retries import done
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

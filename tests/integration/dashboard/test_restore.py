@@ -17,8 +17,8 @@ from apps.sectors.services.steps import sector_abort
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.page_client import signed_in, text_of
-from tests.unit.apps.sectors.test_adoptions import at_head
-from tests.unit.apps.sectors.test_restore import DATA, Known
+from tests.unit.apps.sectors.adoptions import at_head
+from tests.unit.apps.sectors.restore import DATA, Known
 
 pytestmark = pytest.mark.django_db
 

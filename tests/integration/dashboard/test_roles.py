@@ -22,7 +22,7 @@ from apps.users.principals import SYSTEM
 from tests import factories, people
 from tests.page_client import signed_in, text_of
 from tests.people import operator_person, person
-from tests.unit.apps.sectors.test_roles import give, machine
+from tests.unit.apps.sectors.roles import give, machine
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -23,7 +23,7 @@ from poolsite.filecoin.randomness import Tag
 from poolsite.filecoin.signature import signature_verify
 from tests import people
 from tests.integration.gateway.conftest import connected
-from tests.integration.gateway.test_prover import MINER, listening, request_of, sector, token
+from tests.integration.gateway.prover import MINER, listening, request_of, sector, token
 
 __all__ = ["sector", "token"]
 DRAW = Draw(b"beacon", Tag.ELECTION_PROOF_PRODUCTION, 20, b"miner")

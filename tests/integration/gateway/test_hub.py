@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 import pytest
-from channels.db import database_sync_to_async
 from django.db import OperationalError, connection
 from django.utils.module_loading import import_string
 from websockets.asyncio.client import connect
@@ -20,7 +19,7 @@ from apps.gateway.services.connection_test import (
     signer_test,
 )
 from apps.gateway.services.connections import keys_add
-from apps.gateway.services.signatures import RuledSignature, wallet_has, wallet_sign
+from apps.gateway.services.signatures import RuledSignature, wallet_has
 from apps.users.models import AuditEntry, SignerGrant, Tenant, Token
 from apps.users.services.grants import account_approve, signer_grant_revoke
 from apps.users.services.tenants import tenant_update
@@ -28,43 +27,15 @@ from apps.users.services.token_scope import tokens_remove_miner
 from apps.users.services.tokens import TokenLimits, token_revoke
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.keys import key_address
-from poolsite.filecoin.message import Message, message_to_cbor
+from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import factories, people
 from tests.integration.gateway.conftest import connected, signer_make
+from tests.integration.gateway.hub import BLS, SECP, in_thread, message, sign
 from tests.integration.pools import PATIENCE_S
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 EVER_S = 300.0
 """Longer than the patience of a test."""
-BLS, SECP = (str(key_address(people.key(kind))) for kind in ("bls", "secp256k1"))
-
-
-def in_thread(call):
-    return database_sync_to_async(call, thread_sensitive=False)
-
-
-def message(sender: str = SECP, **overrides: Any) -> Message:
-    fields: dict[str, Any] = {
-        "to": address_parse("f01234"),
-        "from_": address_parse(sender),
-        "value": 10**17,
-        **overrides,
-    }
-    return Message(**{"nonce": 0, "gas_limit": 1_000_000, "gas_fee_cap": 1000, "gas_premium": 10, **fields})
-
-
-async def sign(one: Message, *, accounts: Sequence[str] = ("alice",), timeout_s: float = 60.0) -> Any:
-    return await in_thread(wallet_sign)(
-        address=str(one.from_),
-        accounts=accounts,
-        to_sign=one.cid.data,
-        meta_type="message",
-        extra=message_to_cbor(one),
-        timeout_s=timeout_s,
-    )
 
 
 @pytest.fixture

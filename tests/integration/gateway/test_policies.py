@@ -25,7 +25,7 @@ from poolsite.wire.policy import PUT, REMOVE, PolicyChange, PolicyEdit, RuleForm
 from tests import factories, people
 from tests.integration.gateway.conftest import connected
 from tests.people import PASSWORD
-from tests.unit.workers.signer.test_policy import old_default
+from tests.unit.workers.signer.policy import old_default
 from workers.signer.editors import editor_add
 from workers.signer.gateway import GatewaySession
 from workers.signer.policy import DEFAULT

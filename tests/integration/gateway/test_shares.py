@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from poolsite.filecoin.message import message_to_cbor
 from tests import people
 from tests.integration.gateway.conftest import connected
-from tests.integration.gateway.test_hub import SECP, in_thread, message, sign
+from tests.integration.gateway.hub import SECP, in_thread, message, sign
 from workers.console.gateway import pack
 from workers.signer.fair_share import Limits
 from workers.signer.gateway import TOO_MANY, GatewayLink

@@ -25,9 +25,9 @@ from poolsite.filecoin.message import message_to_cbor
 from poolsite.filecoin.signature import Signature
 from poolsite.wire.origins import Origin
 from tests.fake_node import FakeNode, served
-from tests.integration.gateway.test_signer_process import SignerProcess, folder, made_once, message, start
+from tests.integration.gateway.signer_process import SignerProcess, folder, made_once, message, start
 from tests.messaging import FIL, Pool
-from tests.unit.apps.messages.test_recovery import Dump, paid
+from tests.unit.apps.messages.recovery import Dump, paid
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -44,9 +44,9 @@ from poolsite.filecoin.amounts import AttoFil
 from poolsite.filecoin.keys import KeyInfo, key_address, key_generate, key_sign
 from poolsite.filecoin.message import Message as ChainMessage
 from poolsite.filecoin.message import SignedMessage
-from tests.integration.messages.test_devnet import KINDS, DevnetPool
+from tests.integration.messages.devnet import KINDS, DevnetPool
 from tests.messaging import FIL
-from tests.unit.apps.messages.test_kills import POINTS, Kill
+from tests.unit.apps.messages.kills import POINTS, Kill
 
 if TYPE_CHECKING:
     from poolsite.filecoin.address import Address

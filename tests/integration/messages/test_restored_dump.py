@@ -15,7 +15,7 @@ from apps.messages.services.recovery.detect import restore_check
 from apps.messages.states import MessageState
 from poolsite.embedded.programs import postgres_programs
 from tests.messaging import Pool, pool_world
-from tests.unit.apps.messages.test_recovery import heads, paid, without_ids
+from tests.unit.apps.messages.recovery import heads, paid, without_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,8 @@ from apps.pieces.models import Piece
 from apps.sectors.models import Sector
 from apps.sectors.run_models import PipelineRun
 from poolsite.filecoin.cids import commr_cid
-from tests.integration.sealing.test_pieces import LARGE, add, data_of
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.pieces import LARGE, add, data_of
+from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.s3_server import BUCKET, S3Server, serving
 from workers.storage.bucket import BucketSettings

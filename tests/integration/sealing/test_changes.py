@@ -23,20 +23,21 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector, SectorChange
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.services import change_batches, change_signing
 from apps.sectors.services.change_plans import METHODS, ChangePlan, ChangeRequest, changes_plan
-from apps.sectors.services.changes import change_cancel, changes_request
+from apps.sectors.services.changes import change_cancel
 from apps.sectors.services.failures import failures_retry
 from apps.users.models import AuditEntry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
 from poolsite.wire.pipeline.changes import ChangeKind
 from poolsite.wire.policy import MessageVerdict
+from tests.integration.sealing.changes import TERMINATE, ask, on_chain
 from tests.integration.sealing.kills import Killed, Kills
-from tests.integration.sealing.test_life import money
-from tests.integration.sealing.test_restored import SECTOR_TABLES
+from tests.integration.sealing.life import money
+from tests.integration.sealing.restored import SECTOR_TABLES
 from tests.integration.sealing.world import PERIOD, SKIP, active_on_chain, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.recovery import Dump
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,27 +47,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.xdist_group("pair")  # one worker seals the two sectors
 
-TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
-
 
 def plan_of(sectors: Sequence[Sector], request: ChangeRequest) -> ChangePlan:
     head = head_current()
     assert head is not None
     return changes_plan(sectors, request, client=chain_client(), head=head, network=network_current())
-
-
-def ask(sectors: Sequence[Sector], request: ChangeRequest) -> tuple[ChangePlan, list[SectorChange]]:
-    head = head_current()
-    assert head is not None
-    return changes_request(
-        sectors,
-        request,
-        by=principal(),
-        client=chain_client(),
-        head=head,
-        network=network_current(),
-        now=clock.now(),
-    )
 
 
 def expiration_on_chain(world: World, miner: Miner, sector: Sector) -> int:
@@ -293,17 +278,6 @@ def test_the_chain_is_compared_where_no_message_is_known(
     else:
         assert fresh(one).expiration == expiration_on_chain(world, miner, one) == until
     assert on_chain(miner, METHODS[kind]) == 1
-
-
-def on_chain(miner: Miner, method: int) -> int:
-    """Return how many messages of a method the chain has for a miner."""
-    client, count = chain_client(), 0
-    tipset = client.chain_head()
-    while tipset.height > 0:
-        for _, message in client.chain_get_parent_messages(tipset.cids[0]):
-            count += str(message.to) == miner.address and message.method == method
-        tipset = client.chain_get_tipset(tipset.parent_key)
-    return count
 
 
 def test_the_page_shows_the_price_and_wants_the_words_typed(

@@ -8,9 +8,9 @@ from apps.pieces.models import Piece
 from apps.sectors.damocles_models import DamoclesSector
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job, Sector
+from tests.integration.sealing.damocles import outside, sealed
 from tests.integration.sealing.damocles_worker import NAME
-from tests.integration.sealing.test_damocles import outside, sealed
-from tests.integration.sealing.test_pieces import LARGE, SMALL, add, allocation, at_once, come_back_unsealed
+from tests.integration.sealing.pieces import LARGE, SMALL, add, allocation, at_once, come_back_unsealed
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh
 
 if TYPE_CHECKING:

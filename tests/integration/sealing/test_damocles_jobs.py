@@ -19,8 +19,8 @@ from poolsite.wire.jobs import STAGED, JobKind
 from tests import factories
 from tests.integration.sealing.damocles_threads import Rebuild, SnapUp, Thread, Unseal
 from tests.integration.sealing.damocles_worker import NAME
-from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.pieces import LARGE, add, allocation, data_of
+from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, World, fresh
 from tests.people import token
 from workers.storage.store import path_remove

@@ -10,7 +10,7 @@ from apps.proving.models import WindowPost
 from apps.sectors.models import Job
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.damocles_worker import NAME, DamoclesWorker
-from tests.integration.sealing.test_windows import landed, next_post
+from tests.integration.sealing.windows import landed, next_post
 from tests.integration.sealing.world import PERIOD, active_on_chain
 from tests.people import token
 

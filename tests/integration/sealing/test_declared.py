@@ -9,7 +9,7 @@ import pytest
 from apps.messages.models import Message
 from apps.proving.models import CheckRun, FaultDeclaration, SectorCheck, WindowPost
 from poolsite.wire.jobs import JobKind
-from tests.integration.sealing.test_windows import brought_back, hidden
+from tests.integration.sealing.windows import brought_back, hidden
 from tests.integration.sealing.world import PERIOD, active_on_chain
 
 if TYPE_CHECKING:

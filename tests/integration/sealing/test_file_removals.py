@@ -17,7 +17,7 @@ from apps.checks.evaluate import evaluate
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Batch, JobEvent, Sector
 from apps.users.models import AuditEntry
-from tests.integration.sealing.test_changes import TERMINATE, ask
+from tests.integration.sealing.changes import TERMINATE, ask
 from tests.integration.sealing.world import PERIOD, fresh
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal

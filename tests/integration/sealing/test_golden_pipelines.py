@@ -27,7 +27,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SnapState
 from tests import factories, people
-from tests.integration.sealing.test_pieces import data_of
+from tests.integration.sealing.pieces import data_of
 from tests.piece_store import piece_store
 from tests.unit.workers.processors.sealing import digest, golden, stream
 

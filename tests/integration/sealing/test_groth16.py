@@ -18,8 +18,8 @@ from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE, VAR_VARIABLE
 from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.proof_verifier import is_container
 from tests.integration.sealing.conftest import STAGES
-from tests.integration.sealing.test_pieces import LARGE, add
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.pieces import LARGE, add
+from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import World
 from workers.kernels.cache import CACHE_VARIABLE, cache_base
 from workers.processors.pool import ProcessorPool

@@ -20,8 +20,8 @@ from poolsite.filecoin.groth16.keys import FOLDER_VARIABLE
 from poolsite.filecoin.porep.parameters import KIB
 from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.wire.jobs import JobKind
-from tests.integration.sealing.test_pieces import LARGE, add
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.pieces import LARGE, add
+from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from workers.processors.pool import ProcessorPool

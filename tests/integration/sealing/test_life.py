@@ -15,6 +15,7 @@ from apps.sectors.services.steps import sector_retry
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.pipeline import SectorState
+from tests.integration.sealing.life import money
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, active_on_chain, fresh, pledged
 
 FAULT_FEE_LEAST = 10**14
@@ -139,12 +140,6 @@ def test_a_sealing_host_that_starts_again_goes_on_where_it_was(world: World) -> 
 def power(world: World, miner: Miner) -> int:
     """The miner's raw power on the chain."""
     return int(world.ask("StateMinerPower", miner.address, [])["MinerPower"]["RawBytePower"])
-
-
-def money(world: World, miner: Miner) -> int:
-    """All that the miner's actor has, less what it owes."""
-    actor = world.ask("StateGetActor", miner.address, [])
-    return int(actor["Balance"])
 
 
 def precommits_and_commits(world: World, miner: Miner) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.deals import MIN_DURATION
-from tests.integration.sealing.test_pieces import LARGE, add, data_of
+from tests.integration.sealing.pieces import LARGE, add, data_of
 from tests.integration.sealing.world import PERIOD, SKIP
 from tests.unit.devnet.deals import signed_by
 from tests.unit.devnet.people import STRANGER, Person

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
-from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
-
-import pytest
-from django.conf import settings
-from django.test import TestCase
 
 from apps.chain.client import chain_client
 from apps.chain.models import Head
@@ -20,57 +13,26 @@ from apps.messages.models import Message
 from apps.miners.models import Miner
 from apps.pieces.models import Piece
 from apps.sectors.expiration_models import ClaimsEnding
-from apps.sectors.models import Job, Sector
+from apps.sectors.models import Sector
 from apps.sectors.services.claims_ending import ENDING_S, claims_ending_follow
 from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.steps import sector_abort
-from apps.users.models import AuditEntry
-from poolsite.filecoin.amounts import FIL
-from poolsite.filecoin.cids import cid_parse
+from tests.integration.sealing.pieces import (
+    LARGE,
+    SMALL,
+    add,
+    allocation,
+    at_once,
+    come_back_unsealed,
+    data_of,
+    killed_often,
+)
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, fresh
-from tests.unit.devnet.people import OWNER, STRANGER, Person
-from tests.unit.devnet.people import send as chain_send
-from tests.unit.devnet.test_verified_data import World as Registry
 
 if TYPE_CHECKING:
     from tests.integration.sealing.world import World
 
-LARGE = bytes(number % 251 for number in range(1000))
-SMALL = b"small" * 20
-
-
-@pytest.fixture(autouse=True)
-def at_once(settings: Any, tmp_path: Path) -> None:
-    """No piece waits for others."""
-    settings.PIECES_DIR = str(tmp_path / "pieces")
-    settings.SEALING = {"pack_wait_s": 0}
-
-
-def add(world: World, miner: Miner, data: bytes, **terms: Any) -> Piece:
-    answer = world.console._client.post(f"/api/v1/miners/{miner.address}/pieces", params=terms, content=data)
-    assert answer.status_code == 201, answer.text
-    return Piece.objects.get(uuid=answer.json()["uuid"])
-
-
-def data_of(world: World, piece: Piece, **headers: str) -> bytes:
-    return world.console._client.get(f"/api/v1/pieces/{piece.piece_cid}/data", headers=headers).content
-
-
-def allocation(world: World, miner: Miner, piece_cid: str, size: int, *, count: int = 1) -> tuple[int, int]:
-    """Data cap of a client for a piece at the miner, `count` times: client and last number."""
-    node = world.node.devnet
-    registry = object.__new__(Registry)
-    registry.node, registry.miner = node, SimpleNamespace(id=miner.actor_id)  # type: ignore[assignment]
-    faucet = node.wallet.default
-    registry.root = Person(node.wallet.key(faucet), faucet)
-    for who in (OWNER, STRANGER):
-        chain_send(node, registry.root, who.address, value=10 * FIL)
-    assert registry.verifier() == 0
-    assert registry.client().exit_code == 0
-    request = registry.request(data=cid_parse(piece_cid), size=size)
-    for _ in range(count):
-        assert registry.allocate(request).exit_code == 0
-    return registry.id_of(STRANGER), count
+__all__ = ["at_once"]
 
 
 def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> None:
@@ -163,55 +125,6 @@ def test_two_allocations_of_one_piece_are_two_places_and_two_claims(world: World
     assert [(claim["Data"]["/"], claim["Sector"]) for claim in claims] == [(cid, sector.number)] * 2
     assert world.ask("StateGetAllocations", f"f0{client}", None) == {}
     assert data_of(world, second) == LARGE
-
-
-def come_back_unsealed(world: World, sector: Sector, *, large: Piece, small: Piece) -> None:
-    """Without a copy, a host of the store unseals the bytes."""
-    with TestCase.captureOnCommitCallbacks(execute=True):
-        answer = world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
-    assert answer.status_code == 204
-    assert AuditEntry.objects.latest("pk").action == "sector.unsealed-remove"
-    assert not any(Path(settings.PIECES_DIR).iterdir())
-    path = f"/api/v1/pieces/{large.piece_cid}/data"
-
-    answers = [world.console._client.get(path) for _ in range(2)]
-    assert [answer.status_code for answer in answers] == [202, 202]
-    assert Job.objects.filter(kind="unseal").count() == 1
-    world.hosts_work()
-
-    assert data_of(world, large) == LARGE
-    assert data_of(world, large, Range="bytes=997-") == LARGE[997:]
-    assert Job.objects.get(kind="unseal").state == "DONE"
-    assert not list(world.store.root.glob("unsealed/*"))
-    assert world.console._client.get(f"/api/v1/pieces/{small.piece_cid}/data").status_code == 202
-    world.hosts_work()
-    assert data_of(world, small) == SMALL
-
-
-def killed_often(world: World) -> Counter[str]:
-    """Have the sealing host killed before each of its reports; gives how often each stage ran."""
-    runs: Counter[str] = Counter()
-    call, rest = world.pool.call, world.hosts_work
-
-    def counted(name: str, *args: Any, **options: Any) -> Any:
-        runs[name] += 1
-        return call(name, *args, **options)
-
-    def hosts_work() -> None:
-        for _ in range(40):
-            for _ in range(2):  # claims, then runs the stage or reports what an earlier life has made
-                world.agent.claim_after = 0.0
-                world.agent.tick()
-            is_busy = bool(world.agent.held)
-            world.agent = world.sealer()
-            if not is_busy:
-                break
-        rest()
-
-    world.pool = SimpleNamespace(call=counted)  # type: ignore[assignment]  # all that a runner asks of it
-    world.agent = world.sealer()
-    world.hosts_work = hosts_work  # type: ignore[method-assign]  # the kills are between its ticks
-    return runs
 
 
 def test_a_host_killed_before_each_report_does_no_stage_twice(world: World) -> None:

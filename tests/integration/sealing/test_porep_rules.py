@@ -18,7 +18,7 @@ from poolsite.filecoin.groth16.powers import POWERS_NAME
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.wire.jobs import JobKind
 from tests.integration.sealing.conftest import STAGES
-from tests.integration.sealing.test_pieces import LARGE, add
+from tests.integration.sealing.pieces import LARGE, add
 from tests.integration.sealing.world import PERIOD, SKIP, WINDOW, World, fresh, pledged
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes
 from workers.kernels.cache import CACHE_VARIABLE, cache_base

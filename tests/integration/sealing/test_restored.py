@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,11 +11,8 @@ from apps.core import clock
 from apps.messages.services.recovery.detect import restore_check
 from apps.messages.services.recovery.restore import recovery_end
 from apps.miners.onchain import numbers_allocated
-from apps.proving.models import Deadline, Partition, WindowPost
-from apps.proving.models import Recovery as FaultRecovery
-from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
-from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
-from apps.sectors.number_models import SectorNumbers
+from apps.sectors.host_models import Worker
+from apps.sectors.models import Sector
 from apps.sectors.restored import sectors_recovery
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.pledge import pledge_create
@@ -25,33 +21,16 @@ from poolsite.filecoin.actors.miner_sectors import PreCommitSectorBatch2Params, 
 from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests import factories
+from tests.integration.sealing.restored import SECTOR_TABLES, idle
 from tests.people import principal
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.recovery import Dump
 from workers.config import KERNEL_STAGES
 from workers.processors.pool import ProcessorPool
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
     from tests.integration.sealing.world import World
-    from workers.agent.loop import Agent
 
-SECTOR_TABLES = (
-    Pledge,
-    Worker,
-    WorkerCommand,
-    HostInventory,
-    Batch,
-    Sector,
-    SectorNumbers,
-    ActiveSectors,
-    SectorProof,
-    Job,
-    JobEvent,
-    Deadline,
-    Partition,
-    WindowPost,
-    FaultRecovery,
-)
 PRE_COMMIT = miner_params.Method.PRE_COMMIT_SECTOR_BATCH2
 COMMIT = miner_params.Method.PROVE_COMMIT_SECTORS3
 WAY = [
@@ -120,13 +99,6 @@ def files(world: World, miner: Miner, number: int) -> bytes:
     parameters = seal_parameters(miner.seal_proof)
     path = world.store.files(parameters, miner_id=miner.actor_id or 0, number=number).sealed
     return path.read_bytes() if path.exists() else b""
-
-
-def idle(world: World) -> Agent:
-    """Switch the sealing host off; returns it."""
-    agent, off = world.agent, SimpleNamespace(held=(), claim_after=0.0, tick=lambda: None)
-    world.agent = cast("Agent", off)
-    return agent
 
 
 def all_proven() -> bool:

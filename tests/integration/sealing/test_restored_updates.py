@@ -16,12 +16,12 @@ from apps.sectors.restored import sectors_recovery
 from apps.sectors.run_models import PipelineRun
 from poolsite.filecoin.actors.miner import Method
 from poolsite.filecoin.cids import commr_cid
-from tests.integration.sealing.test_changes import on_chain
-from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
-from tests.integration.sealing.test_restored import SECTOR_TABLES
-from tests.integration.sealing.test_snap_up import act, run_reach
+from tests.integration.sealing.changes import on_chain
+from tests.integration.sealing.pieces import LARGE, add, allocation, data_of, killed_often
+from tests.integration.sealing.restored import SECTOR_TABLES
+from tests.integration.sealing.snap_up import act, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.recovery import Dump
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.utils import timezone
 
 from apps.messages.models import Message
 from apps.pieces.models import Piece
@@ -13,13 +12,12 @@ from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services import run_messages, update_batches
-from apps.sectors.services.store_copies import copy_note
 from apps.sectors.store_check_models import SectorCopy
-from apps.sectors.store_models import Store
 from apps.users.models import AuditEntry
 from poolsite.filecoin.cids import commr_cid
 from tests.integration.sealing.kills import Kills, kills_survived
-from tests.integration.sealing.test_pieces import LARGE, add, allocation, data_of, killed_often
+from tests.integration.sealing.pieces import LARGE, add, allocation, data_of, killed_often
+from tests.integration.sealing.snap_up import act, copy_found, run_reach
 from tests.integration.sealing.world import PERIOD, SKIP, fresh
 from workers.storage.store import path_remove
 
@@ -37,32 +35,6 @@ def waiting(settings: Any, tmp_path: Path) -> None:
     """Pieces wait to be named."""
     settings.PIECES_DIR = str(tmp_path / "pieces")
     settings.SEALING = {"pack_wait_s": 10_000}
-
-
-def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
-    client = world.line_to_console(options.pop("perm", "sign"))._client
-    return client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
-
-
-def copy_found(sector: Sector) -> None:
-    """A check finds the sector bad in its store, whatever replica it has then."""
-    row = fresh(sector)
-    store, _ = Store.objects.get_or_create(
-        name=row.store, tenant_id=row.tenant_id, defaults={"uid": row.store}
-    )
-    copy_note(sector, store, [], now=timezone.now())
-    assert SectorCopy.objects.filter(sector=sector, condition="BAD").exists()
-
-
-def run_reach(world: World, state: str) -> None:
-    """Advance epochs until the newest run is there; raise what it says if it does not come."""
-    for _ in range(0, 2 * PERIOD, SKIP):
-        run = PipelineRun.objects.latest("created_at")
-        assert run.paused_at is None, (run.state, run.error)
-        if run.state == state:
-            return
-        world.epoch(SKIP, stride=SKIP)
-    raise AssertionError((run.state, run.error, run.job.state, run.job.error, run.message_id))
 
 
 def test_data_are_snapped_into_a_committed_sector_and_come_back(

@@ -19,11 +19,11 @@ from apps.sectors.store_models import Store, StoreMove
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import PIPELINES
 from poolsite.wire.pipeline.changes import ChangeKind
+from tests.integration.sealing.changes import TERMINATE, ask
 from tests.integration.sealing.kills import kills_survived
+from tests.integration.sealing.pieces import LARGE, add, data_of
+from tests.integration.sealing.snap_up import act
 from tests.integration.sealing.stage_kills import MOVED, StageKills, steps_of
-from tests.integration.sealing.test_changes import TERMINATE, ask
-from tests.integration.sealing.test_pieces import LARGE, add, data_of
-from tests.integration.sealing.test_snap_up import act
 from tests.integration.sealing.world import PERIOD, SKIP, fresh, pledged
 from tests.people import principal
 from workers.console.client import ConsoleAway

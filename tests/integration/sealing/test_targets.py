@@ -31,10 +31,10 @@ from apps.sectors.services.targets import target_follow, target_set, targets_fol
 from apps.sectors.target_models import SealTarget
 from apps.sectors.target_selectors import missing
 from apps.users.models import AuditEntry
-from tests.integration.sealing.test_restored import SECTOR_TABLES, idle
+from tests.integration.sealing.restored import SECTOR_TABLES, idle
 from tests.page_client import signed_in, text_of
 from tests.people import person, principal, tenant
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.recovery import Dump
 
 if TYPE_CHECKING:
     from tests.integration.sealing.world import World

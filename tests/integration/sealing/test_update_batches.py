@@ -16,9 +16,9 @@ from apps.sectors.store_check_models import SectorCopy
 from apps.sectors.target_models import BatchSettings
 from poolsite.devnet.forks import reorg
 from poolsite.filecoin.actors.miner import Method
-from tests.integration.sealing.test_changes import on_chain
-from tests.integration.sealing.test_pieces import LARGE, add
-from tests.integration.sealing.test_snap_up import act, copy_found, run_reach
+from tests.integration.sealing.changes import on_chain
+from tests.integration.sealing.pieces import LARGE, add
+from tests.integration.sealing.snap_up import act, copy_found, run_reach
 from tests.integration.sealing.world import PERIOD, fresh
 
 if TYPE_CHECKING:

@@ -5,61 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from django.utils.timezone import now
-
-from apps.sectors.adoption_models import SectorAdoption
-from apps.sectors.host_models import WorkerCommand
-from apps.sectors.models import Job, JobEvent, Sector
+from apps.sectors.models import Sector
 from apps.sectors.services import store_scans
-from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
-from apps.sectors.services.store_scans import scans_compare
+from apps.sectors.services.adoptions import adoption_begin
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
-from poolsite.filecoin.cids import commr_cid
-from tests.unit.apps.sectors.test_adoptions import Chain
-from tests.unit.apps.sectors.test_reconcile import work
+from tests.integration.stores.adopted_files import forgotten, heads, is_idle
+from tests.unit.apps.sectors.reconcile import work
 
 if TYPE_CHECKING:
     import pytest
 
     from tests.integration.stores.conftest import Farm
-
-
-class Known(Chain):
-    """A chain that has given commitments."""
-
-    comm_rs: dict[int, bytes]
-
-    def state_miner_sectors(self, miner: str, numbers: Any, key: str) -> list[Any]:
-        rows = super().state_miner_sectors(miner, numbers, key)
-        return [row | {"SealedCID": {"/": str(commr_cid(self.comm_rs[row["SectorNumber"]]))}} for row in rows]
-
-
-def forgotten(farm: Farm) -> Known:
-    """The pool forgets its sectors, and the chain has them."""
-    chain = Known(live={(1, 0): {one.number for one in farm.sectors}})
-    chain.comm_rs = {one.number: bytes(one.comm_r or b"") for one in farm.sectors}
-    JobEvent.objects.all().delete()
-    Job.objects.all().delete()
-    Sector.objects.all().delete()
-    return chain
-
-
-def heads(farm: Farm, chain: Known) -> SectorAdoption:
-    """Let heads come and the host report until the adoption is over."""
-
-    def over() -> bool:
-        scans_compare(now=now())
-        adoptions_follow(work(cast("Any", chain)))
-        return SectorAdoption.objects.get().state == "DONE"
-
-    farm.beats(over)
-    return SectorAdoption.objects.get()
-
-
-def is_idle() -> bool:
-    return not WorkerCommand.objects.filter(done_at=None).exists()
 
 
 def test_files_of_adopted_sectors_are_compared_and_named(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,13 @@ from apps.sectors.services.adoptions import adoption_begin
 from apps.sectors.store_scan_models import StoreFinding
 from apps.users.models import AuditEntry
 from apps.users.principals import SYSTEM
+from tests.integration.stores.adopted_files import forgotten, heads, is_idle
 from tests.integration.stores.conftest import Farm
-from tests.integration.stores.test_adopted_files import forgotten, heads, is_idle
-from tests.integration.stores.test_store_scans import found, no_chain
+from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of
 from tests.people import person
 from tests.s3_server import BUCKET, S3Server, serving
-from tests.unit.apps.sectors.test_reconcile import work
+from tests.unit.apps.sectors.reconcile import work
 from workers.storage.bucket import BucketSettings
 from workers.storage.bucket_files import store_path
 from workers.storage.store import MARK

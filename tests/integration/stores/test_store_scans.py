@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from io import StringIO
 from threading import Event
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,12 +13,11 @@ from django.urls import reverse
 
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
-from apps.sectors.services import store_findings
 from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.users.models import AuditEntry
+from tests.integration.stores.store_scans import found, no_chain
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, token
-from tests.unit.apps.sectors.sealing import NOON
 from workers import store_watch
 from workers.storage.store_check import sectors_scan
 
@@ -29,32 +27,6 @@ if TYPE_CHECKING:
 
 def is_over() -> bool:
     return not WorkerCommand.objects.filter(done_at=None).exists()
-
-
-def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The chain has nothing of what it is asked for."""
-    work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
-    for place in (
-        "apps.api.v1.store_scans",
-        "apps.dashboard.pages.storage.scans",
-        "apps.api.management.leftovers",
-    ):
-        monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
-    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
-    monkeypatch.setattr(
-        store_findings, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
-    )
-
-
-def found(farm: Farm) -> dict[str, dict[str, Any]]:
-    """What the last scan found, by name, read page by page."""
-    rows: list[dict[str, Any]] = []
-    params = {"limit": "1"}
-    while params:
-        page = farm.ask("GET", "findings", params=params).json()
-        rows += page["results"]
-        params = {"limit": "1", "cursor": page["cursor"]} if page["cursor"] else {}
-    return {row["name"]: row for row in rows}
 
 
 def test_what_was_lost_is_found_and_adopted_and_leftovers_go(

@@ -38,7 +38,7 @@ from poolsite.filecoin.codec import from_cbor, to_cbor
 from poolsite.filecoin.keys import key_sign
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, person, send
 from tests.unit.devnet.replaying import replay_check
-from tests.unit.devnet.test_verified_data import GRANT, REGISTRY, TOKEN, World
+from tests.unit.devnet.verified_data import GRANT, REGISTRY, TOKEN, World
 
 BYTE = DATACAP_PER_BYTE
 NOBODY = person("nobody")

@@ -31,7 +31,7 @@ from tests.naive.pieces import data_commitment
 from tests.unit.devnet.later import Later
 from tests.unit.devnet.people import OWNER, STRANGER
 from tests.unit.devnet.replaying import replay_check
-from tests.unit.devnet.test_verified_data import DATA, REGISTRY, SIZE, World
+from tests.unit.devnet.verified_data import DATA, REGISTRY, SIZE, World
 
 HALF = SIZE // 2
 SHORT = 700_000

@@ -50,9 +50,9 @@ from tests.unit.devnet.deals import COLLATERAL, DATA, GAS, PIECE, PRICE, SIZE, F
 from tests.unit.devnet.people import OWNER, chain, send
 from tests.unit.devnet.recorded import Replay
 from tests.unit.devnet.sealing import SEAL_PROOF, small_miner
-from tests.unit.devnet.test_updates import params as update_params
-from tests.unit.devnet.test_updates import seven_prove, updated
-from tests.unit.devnet.test_verified_data import World
+from tests.unit.devnet.updates import params as update_params
+from tests.unit.devnet.updates import seven_prove, updated
+from tests.unit.devnet.verified_data import World
 
 
 def test_a_piece_in_a_sector_activates_its_deal(fair):

@@ -17,7 +17,7 @@ from poolsite.devnet.state.deal_rows import DEAL_EVENTS, PENDING_DEALS, sector_d
 from poolsite.devnet.state.rows import ACTORS, ESCROWS, Actor, Escrow
 from poolsite.devnet.state.tables import EMPTY_STATE, Draft
 from poolsite.filecoin.deals import MIN_DURATION, UPDATE_INTERVAL, client_lockup, storage_fee, update_epoch
-from tests.unit.filecoin.test_deals import PROPOSAL
+from tests.unit.filecoin.deals import PROPOSAL
 
 CLIENT, PROVIDER = 100, 1000
 MONEY = 10**9

@@ -20,7 +20,7 @@ from tests.unit.devnet.deals import Fair, signed_by
 from tests.unit.devnet.people import OWNER, STRANGER, WORKER, chain, signed
 from tests.unit.devnet.recorded import Replay
 from tests.unit.devnet.sealing import POST_PROOF
-from tests.unit.devnet.test_verified_data import World
+from tests.unit.devnet.verified_data import World
 
 GAS = 500_000_000
 

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from poolsite.filecoin.actors.market import DealProposal
-from poolsite.filecoin.address import id_address
 from poolsite.filecoin.amounts import TOTAL_FILECOIN
-from poolsite.filecoin.cids import commd_cid, commr_cid
+from poolsite.filecoin.cids import commr_cid
 from poolsite.filecoin.deals import (
     MAX_DURATION,
     MIN_DURATION,
@@ -27,20 +25,8 @@ from poolsite.filecoin.deals import (
     storage_fee,
     update_epoch,
 )
+from tests.unit.filecoin.deals import PROPOSAL
 
-PROPOSAL = DealProposal(
-    piece_cid=commd_cid(bytes(32)),
-    piece_size=1 << 20,
-    verified_deal=False,
-    client=id_address(100),
-    provider=id_address(1000),
-    label="",
-    start_epoch=1_000,
-    end_epoch=1_000 + MIN_DURATION,
-    storage_price_per_epoch=7,
-    provider_collateral=50,
-    client_collateral=11,
-)
 EPOCHS = st.integers(0, 2 * MAX_DURATION)
 
 

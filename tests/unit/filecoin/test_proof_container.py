@@ -8,9 +8,7 @@ import pytest
 from poolsite.filecoin.cbor import encode
 from poolsite.filecoin.merkle import MerkleProof, PathElement
 from poolsite.filecoin.message import MAX_MESSAGE_LEN
-from poolsite.filecoin.porep.challenges import ChallengeSource, porep_challenges
 from poolsite.filecoin.porep.parameters import KIB, ChallengeRule, seal_parameters
-from poolsite.filecoin.porep.sealing import porep_prove
 from poolsite.filecoin.porep.vanilla import ColumnProof, LabelingProof, VanillaPoRepProof
 from poolsite.filecoin.porep.verification import BadPoRep
 from poolsite.filecoin.post.challenges import post_randomness
@@ -41,34 +39,14 @@ from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.vanilla import UpdateChallengeProof, VanillaUpdateProof
 from poolsite.filecoin.update.verification import BadUpdate
 from tests.naive.updates import update_prove
-from tests.unit.filecoin.golden_proofs import MINER_ID, SECTOR_NUMBER, case_sealed, golden, stream
+from tests.unit.filecoin.golden_proofs import MINER_ID, case_sealed, stream
+from tests.unit.filecoin.proof_container import porep_of
 from tests.unit.filecoin.update.golden_updates import case_updated
 
 RANDOMNESS = stream("window", 32)[:31] + b"\xff"
 """Chain randomness, whose top bits the check must clear."""
 SECTORS = {3: "2k_v1", 8: "2k_v1_1"}
 WINNING, WINDOW = 0, 10
-
-
-def porep_of(case="2k_v1_1"):
-    """The container and the arguments of its check."""
-    sector, expected = case_sealed(case), golden(f"seal_{case}")
-    parameters, seed = sector.parameters, bytes.fromhex(expected["seed"])
-    source = ChallengeSource(sector.replica_id, sector.comm_r, seed)
-    partitions = [
-        [porep_prove(sector, node) for node in porep_challenges(parameters, source, partition=at)]
-        for at in range(parameters.partitions)
-    ]
-    known = {
-        "seal_proof": parameters.number,
-        "comm_r": sector.comm_r,
-        "comm_d": sector.tree_d.root,
-        "miner_id": MINER_ID,
-        "sector_number": SECTOR_NUMBER,
-        "ticket": bytes.fromhex(expected["ticket"]),
-        "seed": seed,
-    }
-    return porep_container(parameters.number, partitions), known
 
 
 def post_proofs(post_proof, numbers):

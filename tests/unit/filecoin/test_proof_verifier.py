@@ -28,7 +28,7 @@ from poolsite.filecoin.proof_verifier import BAD_PROOFS, KeyMissing, ProofVerifi
 from poolsite.filecoin.update.parameters import update_parameters
 from tests.unit.filecoin.golden_proofs import case_parameters, case_sealed, golden
 from tests.unit.filecoin.groth16.simulated import simulated_key, simulated_key_bytes, simulated_proof
-from tests.unit.filecoin.test_proof_container import porep_of
+from tests.unit.filecoin.proof_container import porep_of
 from tests.unit.filecoin.update.golden_updates import case_updated
 from workers.processors import aggregate
 from workers.processors.codec import Base64

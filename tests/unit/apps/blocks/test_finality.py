@@ -21,7 +21,7 @@ from apps.users.models import MinerGrant, SignerGrant
 from poolsite.devnet.clock import ManualClock
 from poolsite.devnet.node import Devnet
 from poolsite.devnet.service import Service
-from tests.unit.apps.blocks.test_rounds import in_thread
+from tests.unit.apps.blocks.rounds import in_thread
 from tests.unit.apps.blocks.world import World
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from apps.chain.models import Node as NodeRow
 from apps.core import clock
 from apps.messages.services.recovery.detect import recovery_begin
 from tests import factories
-from tests.unit.apps.blocks.test_finality_nodes import PROGRESS, TICKET, VOTE, VOTERS, Node, away, participate
+from tests.unit.apps.blocks.finality_nodes import PROGRESS, TICKET, VOTE, VOTERS, Node, away, participate
 
 pytestmark = pytest.mark.django_db
 BOTH = ([2001], [2001])

@@ -23,7 +23,7 @@ from apps.users.services.grants import miner_grant
 from poolsite.devnet.clock import WallClock
 from poolsite.filecoin.block import BlockHeader
 from poolsite.filecoin.codec import from_cbor
-from tests.unit.apps.blocks.test_rounds import in_thread
+from tests.unit.apps.blocks.rounds import in_thread
 from tests.unit.apps.blocks.world import World
 
 

@@ -20,19 +20,7 @@ from apps.gateway.errors import SignerAway, SignerRefused
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.block import BlockMsg
 from poolsite.filecoin.codec import from_cbor
-from tests.unit.apps.blocks.world import in_database
-
-STEPS = ["base_info", "election", "ticket", "messages", "proof", "base", "create", "reserve", "sign", "wait"]
-
-
-async def won(world, **options):
-    """The first round that is won: nearly all are."""
-    for _ in range(10):
-        row = await world.round(**options)
-        if row.state != RoundState.NO_WIN:
-            return row
-        options["nulls"] = options.get("nulls", 0) + 1
-    raise AssertionError("no win in ten epochs")
+from tests.unit.apps.blocks.rounds import STEPS, in_thread, won
 
 
 def fresh(row):
@@ -48,10 +36,6 @@ def sibling(world):
     head = world.devnet.head.tipset
     assert head.height == before.height
     world.clock.skip(head.min_timestamp - before.min_timestamp)
-
-
-async def in_thread(work, *args):
-    return await asyncio.to_thread(in_database, work, *args)
 
 
 @pytest.mark.parametrize("node_has_key", [True, False], ids=["lotus signs", "venus hands back unsigned"])

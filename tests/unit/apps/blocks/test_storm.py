@@ -20,7 +20,7 @@ from apps.blocks.states import RoundState
 from apps.chain.link import link_to
 from apps.gateway.errors import SignerAway
 from tests.acceptance.pool import dice
-from tests.unit.apps.blocks.test_rounds import STEPS, in_thread, won
+from tests.unit.apps.blocks.rounds import STEPS, in_thread, won
 
 if TYPE_CHECKING:
     import random

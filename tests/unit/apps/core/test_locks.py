@@ -2,35 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-import psycopg2
 import pytest
 
-from apps.core.leader import database_params
 from apps.core.locks import STEP_LOCK, single_flight, try_lock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.unit.apps.core.locks import elsewhere
 
 pytestmark = pytest.mark.django_db
-
-
-@contextmanager
-def elsewhere(lock_class: int, name: str) -> Iterator[None]:
-    """Another process holds the lock."""
-    number = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=4).digest(), "big", signed=True)
-    link = psycopg2.connect(**database_params())
-    try:
-        with link.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s, %s)", [lock_class, number])
-        yield
-        with link.cursor() as cursor:  # closing alone frees it only a moment later
-            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [lock_class, number])
-    finally:
-        link.close()
 
 
 def test_a_lock_of_another_session_is_not_waited_for() -> None:

@@ -27,8 +27,8 @@ from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState
 from tests.messaging import pool_world
 from tests.people import principal
-from tests.unit.apps.messages.test_kills import POINTS, Kill
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.kills import POINTS, Kill
+from tests.unit.apps.messages.recovery import Dump
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

@@ -12,11 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from apps.gateway.errors import SignerAway
 from apps.messages.models import (
     Message,
-    MessageEvent,
     Recovery,
     Sender,
-    SignedVersion,
-    Tracker,
     UnmatchedMessage,
 )
 from apps.messages.selectors.recovery import recovery_now, unmatched_open
@@ -30,55 +27,20 @@ from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams,
 from poolsite.filecoin.actors.miner_sectors import ExtendSectorExpiration2Params
 from poolsite.filecoin.codec import to_cbor
 from tests.people import principal
+from tests.unit.apps.messages.recovery import Dump, heads, paid, without_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from django.db.models import Model
 
     from tests.messaging import Pool
 
 QUERIES_OF_A_SENDER = 12
 """The second reading back is of two senders: each is asked about, whatever it sent."""
-TABLES = (Message, Sender, Recovery, SignedVersion, MessageEvent, UnmatchedMessage, Tracker)
-
-
-class Dump:
-    """The rows of the messager at a moment, and the tracker's place."""
-
-    def __init__(self, *more: type[Model]) -> None:
-        self.tables: tuple[type[Model], ...] = (*TABLES, *more)
-        self.rows = {model: list(model._default_manager.all()) for model in self.tables}
-
-    def restore(self, *, is_noticed: bool = True) -> None:
-        """Put the rows back; PostgreSQL's tables would be others then."""
-        for model in reversed(self.tables):
-            model._default_manager.all()._raw_delete(model._default_manager.db)
-        for model in self.tables:
-            model._default_manager.bulk_create(self.rows[model])
-        if is_noticed:
-            Recovery.objects.update(fingerprint={"table": -1})
 
 
 @pytest.fixture(autouse=True)
 def first_look(pool: Pool) -> None:
     restore_check(now=pool.now)
-
-
-def without_ids(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a signer as venus-wallet: it keeps no ids and signs whatever it is asked for."""
-    monkeypatch.setattr("apps.messages.services.recovery.restore.ids_signed", lambda *_args, **_kwargs: {})
-    monkeypatch.setattr("tests.messaging.origin_check", lambda *_args: None)
-
-
-def heads(pool: Pool, count: int) -> None:
-    """Let heads come."""
-    for _ in range(count):
-        pool.step()
-
-
-def paid(pool: Pool, address: str) -> list[int]:
-    return sorted(int(one.message.value) for one in pool.node.landed(address))
 
 
 @pytest.mark.parametrize("has_ids", [True, False], ids=["our signer", "venus-wallet"])

@@ -16,7 +16,7 @@ from apps.messages.services.search import messages_search
 from apps.messages.services.track import messages_track
 from apps.messages.states import MessageState
 from tests import factories
-from tests.unit.apps.messages.test_tasks import run_head, sent
+from tests.unit.apps.messages.tasks import run_head, sent
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

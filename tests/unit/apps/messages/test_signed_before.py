@@ -10,7 +10,7 @@ from apps.messages.models import Message, Sender
 from apps.messages.services.cancel import message_mark_bad
 from apps.messages.services.sign import DEAD_EPOCHS
 from apps.messages.states import MessageState, Wait
-from tests.unit.apps.messages.test_kills import Kill, heads, killed
+from tests.unit.apps.messages.kills import Kill, heads, killed
 
 if TYPE_CHECKING:
     from tests.messaging import Pool

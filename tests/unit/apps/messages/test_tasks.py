@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import pytest
+from typing import TYPE_CHECKING
 
 from apps.messages import tasks
 from apps.messages.models import Message
 from apps.messages.services.validate import Gas
 from apps.messages.states import MessageState, Wait
+from tests.unit.apps.messages.tasks import run_head, sent
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries
 
     from tests.messaging import Pool
 
-
-@pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The senders for whom a selection was enqueued."""
-    addresses: list[str] = []
-
-    def send(_name: str, *, kwargs: dict[str, Any], queue: str, **_options: Any) -> None:
-        assert queue == "messages"
-        addresses.append(kwargs["address"])
-
-    monkeypatch.setattr("apps.messages.tasks.current_app.send_task", send)
-    return addresses
-
-
-def run_head(pool: Pool, sent: list[str], *, height: int = 0) -> None:
-    """Run the tasks of one head."""
-    tasks.track(height=height, key="")
-    tasks.select(height=height, key="")
-    while sent:
-        tasks.select_sender(address=sent.pop())
+__all__ = ["sent"]
 
 
 def test_a_message_goes_all_the_way_by_tasks(pool: Pool, sent: list[str]) -> None:

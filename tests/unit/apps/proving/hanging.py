@@ -19,8 +19,8 @@ from tests import factories
 from tests.people import tenant
 from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import look
-from tests.unit.apps.proving.test_retries import proving, sent
+from tests.unit.apps.proving.rescues import look
+from tests.unit.apps.proving.retries import proving, sent
 from tests.unit.apps.sectors.sealing import claim
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from apps.proving.services.recoveries import recoveries_advance
 from apps.proving.states import PostState
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import look, miner, post
+from tests.unit.apps.proving.rescues import look, miner, post
 
 if TYPE_CHECKING:
     from pytest_django import DjangoAssertNumQueries

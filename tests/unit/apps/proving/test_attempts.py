@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from apps.proving.models import ProofAttempt
 from apps.proving.states import AttemptKind, AttemptState, PostState
-from tests.unit.apps.proving.test_rescues import miner, post
+from tests.unit.apps.proving.rescues import miner, post
 
 pytestmark = pytest.mark.django_db
 

@@ -35,8 +35,8 @@ from tests.unit.apps.proving.hanging import (
     taken,
     takes,
 )
-from tests.unit.apps.proving.test_rescues import CLOSE
-from tests.unit.apps.proving.test_retries import words
+from tests.unit.apps.proving.rescues import CLOSE
+from tests.unit.apps.proving.retries import words
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("every_proof_is_right", "time_stands_still")]
 

@@ -17,7 +17,7 @@ from poolsite.filecoin.cids import cid_parse
 from poolsite.filecoin.codec import to_cbor
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import look, miner, post
+from tests.unit.apps.proving.rescues import look, miner, post
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -22,7 +22,7 @@ from apps.wallets.models import Wallet
 from poolsite.wire.jobs import JobKind
 from tests import factories
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import CLOSE, OPEN, look, miner, post
+from tests.unit.apps.proving.rescues import CLOSE, OPEN, look, miner, post
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -21,10 +21,10 @@ from apps.sectors.states import JobState
 from poolsite.filecoin.actors.miner_proving import DeclareFaultsRecoveredParams
 from poolsite.filecoin.codec import from_cbor
 from tests import factories
-from tests.unit.apps.core.test_locks import elsewhere
+from tests.unit.apps.core.locks import elsewhere
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import faulty, look, miner
-from tests.unit.apps.proving.test_retries import asked, done, failed
+from tests.unit.apps.proving.rescues import faulty, look, miner
+from tests.unit.apps.proving.retries import asked, done, failed
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
-from apps.core import clock
 from apps.messages.models import Message, Tracker
 from apps.messages.states import MessageState, Wait
 from apps.miners.models import Miner
 from apps.proving.models import Recovery, WindowPost
 from apps.proving.services import proofs, submissions
 from apps.proving.services.posts import posts_advance
-from apps.proving.services.proving_context import ProvingContext
 from apps.proving.services.recoveries import recoveries_advance, recoveries_begin
 from apps.proving.services.windows import posts_schedule, windows_open
 from apps.proving.states import PostState, RecoveryState
 from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from apps.users.services.grants import signer_grant
-from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.people import tenant
 from tests.unit.apps.proving.attempts import attempts
 from tests.unit.apps.proving.chain import OneDeadline
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from tests.unit.apps.proving.rescues import CLOSE, faulty, look, miner, post
 
 pytestmark = pytest.mark.django_db
-
-NETWORK = network_by_name("localnet-poolsite-test")
-OPEN, CLOSE = 960, 970
-
-
-def look(chain: OneDeadline, height: int = 961, *, later_s: float = 0) -> ProvingContext:
-    """One pass at a height."""
-    now: datetime = clock.now() + timedelta(seconds=later_s)
-    return ProvingContext(client=cast("Any", chain), network=NETWORK, head=factories.head(height), now=now)
-
-
-def miner(**data: Any) -> Miner:
-    """A miner whose first window is open at 961, with a wallet to send from."""
-    row = factories.miner(proving_period_start=OPEN, worker=factories.wallet().address, **data)
-    factories.deadline(row, live=2)
-    return row
-
-
-def post(of: Miner, *, state: str = PostState.PROVED, **data: Any) -> WindowPost:
-    """The proof of its open window."""
-    facts = {
-        "open_epoch": OPEN,
-        "close_epoch": CLOSE,
-        "challenge_epoch": OPEN - 2,
-        "partitions": [0],
-        "randomness": OneDeadline().beacon,
-        "proof": b"proof",
-        **data,
-    }
-    return WindowPost.objects.create(miner=of, deadline_index=0, state=state, **facts)
 
 
 def test_kill_between_two_parts_of_a_window_leaves_none_unproved(
@@ -221,13 +186,6 @@ def test_unreadable_files_are_rechecked_in_the_same_window() -> None:
     row.refresh_from_db()
     assert (row.state, row.skipped) == (PostState.PROVING, {})
     assert Job.objects.filter(proof_attempt__post=row, state=JobState.READY).exists()
-
-
-def faulty(of: Miner) -> Any:
-    """A deadline whose sectors are faulty and can still be declared good."""
-    row = factories.deadline(of, 5, live=2, faulty=2, open_epoch=1010)
-    factories.partition(row, all_sectors=[1, 2], live=[1, 2], faulty=[1, 2])
-    return row
 
 
 def test_recovery_pushed_before_a_kill_is_followed_despite_more_debt() -> None:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from apps.core import clock
 from apps.messages.models import Message
 from apps.messages.states import MessageState, Wait
-from apps.proving.models import PostNote, WindowPost
+from apps.proving.models import WindowPost
 from apps.proving.services import fault_rechecks, proofs
 from apps.proving.services.posts import posts_advance
 from apps.proving.services.retries import better_until, last_try_epoch, pause_after
 from apps.proving.states import AttemptKind, PostState
-from apps.sectors.models import Job
 from apps.sectors.states import JobState
 from apps.wallets.models import Wallet
-from poolsite.filecoin.actors.miner_proving import SubmitWindowedPoStParams
-from poolsite.filecoin.codec import from_cbor
 from poolsite.filecoin.policy import MAINNET
 from tests import factories
 from tests.unit.apps.proving.attempts import attempts, job_of
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.proving.test_rescues import CLOSE, NETWORK, OPEN, look, miner, post
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tests.unit.apps.proving.rescues import CLOSE, NETWORK, OPEN, look, miner, post
+from tests.unit.apps.proving.retries import asked, done, failed, proving, sent, words
 
 pytestmark = pytest.mark.django_db
 
@@ -37,45 +32,6 @@ QUARTER = OPEN + 2
 def _every_proof_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (proofs, fault_rechecks):
         monkeypatch.setattr(module, "proof_check", lambda _job: None)
-
-
-def proving(partitions: list[int], **data: Any) -> WindowPost:
-    """A proof of these partitions for which no job is out yet."""
-    facts = {"state": PostState.PROVING, "proof": None, **data}
-    return post(miner(), partitions=partitions, **facts)
-
-
-def done(job: Job | None, *, faults: Iterable[int] = ()) -> None:
-    """A prover ends a job: with a proof, or with the sectors that it could not read."""
-    assert job is not None
-    result = {"worker": "p", "faults": list(faults)}
-    Job.objects.filter(pk=job.pk).update(
-        state=JobState.DONE, proof=None if result["faults"] else b"proof of %d" % job.pk, result=result
-    )
-
-
-def failed(job: Job | None, *, error: str = "the disk is gone") -> None:
-    """A prover gives a job up."""
-    assert job is not None
-    Job.objects.filter(pk=job.pk).update(state=JobState.FAILED, error=error)
-
-
-def asked(job: Job | None) -> set[int]:
-    """The sectors that a job is about."""
-    assert job is not None
-    return {row["number"] for row in job.inputs["sectors"]}
-
-
-def sent(row: WindowPost) -> dict[int, list[int]]:
-    """What a proof's last message says: partitions, and what is left out of each."""
-    row.refresh_from_db()
-    params = from_cbor(SubmitWindowedPoStParams, bytes(Message.objects.get(pk=row.message_id).params))
-    return {part.index: list(part.skipped) for part in params.partitions}
-
-
-def words(row: WindowPost) -> list[str]:
-    """What was written down."""
-    return list(PostNote.objects.filter(post=row).values_list("words", flat=True))
 
 
 # Pauses and the last epoch

@@ -24,7 +24,6 @@ from apps.proving.services.jobs import Window, job_create
 from apps.proving.services.transfer import miner_transfer, transfer_plan
 from apps.sectors.models import Job, Sector
 from apps.sectors.selectors import sectors_visible
-from apps.sectors.services.claims import jobs_claim
 from apps.sectors.states import JobState
 from apps.sectors.target_models import SealTarget
 from apps.users.models import AuditEntry, MinerGrant, Tenant, Token
@@ -33,11 +32,12 @@ from apps.users.selectors import audit_visible, miner_owner
 from apps.users.services.grants import signer_grant_revoke
 from apps.users.services.tenants import tenant_delete, tenant_update
 from apps.users.services.tokens import TokenLimits
-from poolsite.wire.jobs import Claim, JobKind, ProvenSector
+from poolsite.wire.jobs import JobKind, ProvenSector
 from poolsite.wire.pipeline import SectorState
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, STORE, TransferCase, transfer_case
-from tests.unit.apps.messages.test_kills import Kill, killed, killed_after
+from tests.unit.apps.messages.kills import Kill, killed, killed_after
+from tests.unit.apps.proving.transfer import claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -345,18 +345,6 @@ def test_a_proof_whose_host_fell_silent_is_the_receivers_to_make(pool: TransferC
     pool.go()
 
     assert claimed(pool.prover, JobKind.WINDOW_POST) == 1
-
-
-def claimed(worker: Any, kind: JobKind = JobKind.SEAL) -> int:
-    claim = Claim(
-        worker_id=str(worker.uuid),
-        boot_id=worker.boot_id,
-        kinds=(kind,),
-        stages={"ADD_PIECE": 1},
-        new_sectors=1,
-        max=5,
-    )
-    return len(jobs_claim(worker, claim, now=clock.now()).jobs)
 
 
 def test_pages_of_both_tenants_and_the_operators_are_told(

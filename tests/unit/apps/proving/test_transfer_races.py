@@ -23,7 +23,7 @@ from apps.users.models import Tenant
 from apps.users.selectors import miner_owner
 from tests import factories, people
 from tests.transfer_fixtures import ADDRESS, TransferCase, transfer_case
-from tests.unit.apps.proving.test_transfer import claimed
+from tests.unit.apps.proving.transfer import claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ from apps.proving.states import AttemptKind, PostState
 from tests.unit.apps.proving.attempts import job_of
 from tests.unit.apps.proving.chain import OneDeadline
 from tests.unit.apps.proving.hanging import fresh
-from tests.unit.apps.proving.test_rescues import look
-from tests.unit.apps.proving.test_retries import done, proving
+from tests.unit.apps.proving.rescues import look
+from tests.unit.apps.proving.retries import done, proving
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,15 +14,15 @@ from apps.sectors.services.adoptions import adoptions_follow
 from apps.sectors.services.store_scans import scans_compare
 from apps.sectors.store_scan_models import StoreScan
 from tests import factories
-from tests.unit.apps.sectors import test_store_scans
+from tests.unit.apps.sectors import store_scans as scan_steps
+from tests.unit.apps.sectors.adoptions import Killed, at_head, chain_of
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_adoptions import Killed, at_head, chain_of
-from tests.unit.apps.sectors.test_store_scans import FOUND, beat
+from tests.unit.apps.sectors.store_scans import FOUND, beat
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
 
-worker = test_store_scans.worker
+worker = scan_steps.worker
 LOST = (5, 8)
 """Sectors that lie in the stores, and whose rows name none."""
 
@@ -36,7 +36,7 @@ def test_killed_at_any_query_files_are_named_once(worker: Worker, monkeypatch: p
     factories.sector(miner, number=8, state="PROVING", store="", comm_r=bytes(32))
     SectorAdoption.objects.create(miner=miner, total=2, written=2, state="FILES", actor="ann")
     # Compared by the head that is killed, not where the host's heartbeats are sent.
-    monkeypatch.setattr(test_store_scans, "scans_compare", lambda **_: None)
+    monkeypatch.setattr(scan_steps, "scans_compare", lambda **_: None)
     kills = 0
     while True:
         left = kills

@@ -25,9 +25,9 @@ from poolsite.filecoin.proof_container import PREFIX
 from poolsite.wire.jobs import Complete, Fail, JobKind, Level
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.roles import killed_after
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
-from tests.unit.apps.sectors.test_roles import killed_after
-from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE
+from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

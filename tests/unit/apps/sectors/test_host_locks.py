@@ -18,8 +18,8 @@ from apps.sectors.services.store_events import event_write
 from apps.sectors.services.store_scans import scan_begin
 from apps.sectors.store_scan_models import StoreScan
 from tests import factories, people
+from tests.unit.apps.sectors.role_labels import Beside, lock_now
 from tests.unit.apps.sectors.sealing import NOON, host
-from tests.unit.apps.sectors.test_role_labels import Beside, lock_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -26,15 +26,15 @@ from apps.sectors.store_scan_models import StoreFinding, StoreScan
 from apps.sectors.store_scan_selectors import counts_text
 from poolsite.wire.hosts import Heartbeat, Operation
 from tests.people import principal
-from tests.unit.apps.sectors import test_store_scans
+from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_store_scans import beat, checked, scanned, uuids, work
+from tests.unit.apps.sectors.store_scans import beat, checked, scanned, uuids, work
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
-worker = test_store_scans.worker
+worker = scan_steps.worker
 COPY = "s-t01000-3"
 """Whole in a; its row names b."""
 

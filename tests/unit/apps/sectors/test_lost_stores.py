@@ -26,7 +26,7 @@ from tests import factories
 from tests.page_client import signed_in, text_of
 from tests.people import bearer, person, principal, token
 from tests.unit.apps.sectors.sealing import claim, host, report
-from tests.unit.apps.sectors.test_stores import beat, told
+from tests.unit.apps.sectors.stores import beat, told
 
 if TYPE_CHECKING:
     from django.test import Client

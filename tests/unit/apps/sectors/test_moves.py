@@ -27,6 +27,7 @@ from poolsite.wire.pipeline import RebuildState
 from poolsite.wire.stores import AttachedStore, StoreCondition
 from tests import factories
 from tests.people import principal, tenant
+from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
 from workers.storage.promises import Promise, room_fault
 
@@ -39,17 +40,6 @@ pytestmark = pytest.mark.django_db
 
 UNTIL = " until that host is back"
 BOTH = (JobKind.SEAL, JobKind.WINDOW_POST)
-
-
-def told(name: str, condition: StoreCondition = StoreCondition.READY) -> AttachedStore:
-    return AttachedStore(
-        uid=f"uid-{name}",
-        name=name,
-        path=f"/mnt/{name}",
-        condition=condition,
-        total_bytes=1 << 40,
-        free_bytes=1 << 39,
-    )
 
 
 def beat(

@@ -27,8 +27,8 @@ from poolsite.filecoin.policy import DEMO, MAINNET, ProofForm
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.wire.hosts import Heartbeat
 from tests import factories
+from tests.unit.apps.sectors.batches import waiting, work
 from tests.unit.apps.sectors.sealing import NOON, claim
-from tests.unit.apps.sectors.test_batches import waiting, work
 from tests.unit.filecoin.golden_proofs import golden
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from apps.chain.errors import NodeRefused
 from apps.core import clock
 from apps.messages.models import Recovery
 from apps.messages.services.recovery.detect import recovery_begin, restore_check
@@ -21,7 +20,6 @@ from apps.sectors.services.adoptions import adoption_begin, adoptions_follow
 from apps.sectors.services.imports import NO_FILES
 from apps.sectors.services.numbers import RESTORE_SKIP, numbers_allocate
 from apps.sectors.services.pledge import pledge_create, pledges_settle, sectors_begin
-from apps.sectors.services.readback import sectors_recover
 from apps.sectors.services.reported_batches import batches_import
 from apps.sectors.services.sealing_context import PRE_COMMIT
 from apps.users.models import AuditEntry
@@ -31,10 +29,10 @@ from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.jobs import SealInputs
 from tests import factories
 from tests.people import principal
-from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.adoptions import chain_of
+from tests.unit.apps.sectors.readback import Chain, recover, restored
+from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
-from tests.unit.apps.sectors.test_adoptions import chain_of
-from tests.unit.apps.sectors.test_reconcile import work
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -42,47 +40,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-class Chain(SomeSectors):
-    """A chain that has given out the numbers of its pre-commits and of no others."""
-
-    allocated: list[int] | None = None
-    """Runs of numbers; None: up to the highest pre-commit."""
-    tells_deposits = True
-    asked = 0
-    """Questions for pre-commits."""
-
-    def call(self, method: str, *_params: Any) -> Any:
-        if method == "StateReadState":
-            if not self.tells_deposits:
-                raise NodeRefused(-32601, "method not found")
-            return {"State": {"PreCommitDeposits": str(len(self.precommits))}}
-        assert method == "StateMinerAllocated"
-        if self.allocated is not None:
-            return self.allocated
-        return [0, max(self.precommits, default=-1) + 1] if self.precommits else [0]
-
-    def do_StateSectorPreCommitInfo(self, miner: str, number: int, key: Any) -> Any:
-        self.asked += 1
-        return super().do_StateSectorPreCommitInfo(miner, number, key)
-
-    def state_miner_sectors(self, _miner: str, _numbers: Any, _key: str) -> list[Any]:
-        return []
-
-
 @pytest.fixture
 def miner() -> Miner:
     made = factories.miner(worker=factories.wallet().address)
     restore_check(now=NOON)
     return made
-
-
-def restored() -> None:
-    recovery_begin("restored", now=NOON)
-    Recovery.objects.update(since=None)
-
-
-def recover(chain: SomeSectors | None = None) -> None:
-    sectors_recover(work(cast("Any", chain or Chain())))
 
 
 def test_numbers_in_a_store_are_never_given_again(miner: Miner) -> None:

@@ -15,9 +15,9 @@ from apps.sectors.store_models import Store, StoreAttachment, StoreMove
 from poolsite.wire.hosts import StoredNumbers
 from poolsite.wire.stores import StoreCondition
 from tests import factories
+from tests.unit.apps.sectors.moves import told
+from tests.unit.apps.sectors.readback import recover, restored
 from tests.unit.apps.sectors.sealing import NOON, host
-from tests.unit.apps.sectors.test_moves import told
-from tests.unit.apps.sectors.test_readback import recover, restored
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,35 +13,20 @@ from apps.messages.states import MessageState
 from apps.sectors import tasks
 from apps.sectors.models import Batch, Sector
 from apps.sectors.onchain import precommits_read, sectors_proven_read
-from apps.sectors.policy import SealingPolicy
 from apps.sectors.services.advance import SectorsInProgress, precommits_check
 from apps.sectors.services.batch_messages import batch_push, batches_watch
 from apps.sectors.services.batches import batches_close
-from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.states import BatchKind, BatchState
 from poolsite.filecoin.cids import commr_cid
-from poolsite.filecoin.policy import network_by_name
 from tests import factories
 from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.reconcile import NETWORK, work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
 
 pytestmark = pytest.mark.django_db
-
-NETWORK = network_by_name("localnet-poolsite-test")
-
-
-def work(chain: SomeSectors, height: int = 200) -> SealingContext:
-    """One pass at a height."""
-    return SealingContext(
-        client=cast("Any", chain),
-        network=NETWORK,
-        head=factories.head(height),
-        now=NOON,
-        policy=SealingPolicy(),
-    )
 
 
 def miner() -> Miner:

@@ -23,15 +23,15 @@ from apps.users.models import AuditEntry
 from poolsite.wire.store_checks import FileState, ScannedSectors, ScannedStore
 from tests import factories
 from tests.people import principal
-from tests.unit.apps.sectors import test_store_scans
+from tests.unit.apps.sectors import store_scans as scan_steps
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_store_scans import FOUND, beat
+from tests.unit.apps.sectors.store_scans import FOUND, beat
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
-worker = test_store_scans.worker
+worker = scan_steps.worker
 
 
 def begun(*, drops: bool) -> Store:

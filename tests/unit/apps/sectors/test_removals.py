@@ -16,8 +16,9 @@ from apps.sectors.services.steps import sector_abort
 from poolsite.wire.hosts import Heartbeat, Operation
 from poolsite.wire.stores import StoreCondition
 from tests import factories
+from tests.unit.apps.sectors.moves import told
+from tests.unit.apps.sectors.removals import beat
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_moves import told
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker
@@ -31,12 +32,6 @@ def aborted(host: Worker, **data: Any) -> Sector:
     sector = factories.sector(factories.miner(), state="PC2_DONE", **data)
     Job.objects.filter(sector=sector).update(sticky_worker=host)
     return sector_abort(sector, actor="ann", reason="disk lost", now=NOON)
-
-
-def beat(host: Worker, *done: str) -> list[dict[str, str]]:
-    """What the host is told with its next heartbeat."""
-    answer = worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
-    return [{"id": one.id, **one.args} for one in answer.commands if one.op is Operation.REMOVE]
 
 
 def test_the_host_is_told_until_it_has_done_it() -> None:

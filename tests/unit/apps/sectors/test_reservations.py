@@ -33,8 +33,8 @@ from apps.sectors.states import ReservationState
 from apps.users.models import AuditEntry
 from poolsite.filecoin.bitfield import bitfield_of_runs
 from tests import factories, people
+from tests.unit.apps.sectors.roles import fail_over, give, later
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_roles import fail_over, give, later
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner

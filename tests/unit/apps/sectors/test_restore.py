@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -13,14 +12,14 @@ from apps.sectors.models import Batch, Job, JobEvent, Sector
 from apps.sectors.services.restore import restoration_plan, sector_restore
 from apps.sectors.services.steps import sector_abort
 from apps.users.models import AuditEntry
-from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
 from poolsite.wire.hosts import Operation
 from tests import factories
 from tests.people import principal
+from tests.unit.apps.sectors.adoptions import comm_r_of
+from tests.unit.apps.sectors.reconcile import work
+from tests.unit.apps.sectors.removals import beat
+from tests.unit.apps.sectors.restore import DATA, Known
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, host
-from tests.unit.apps.sectors.test_adoptions import Chain, comm_r_of
-from tests.unit.apps.sectors.test_reconcile import work
-from tests.unit.apps.sectors.test_removals import beat
 
 if TYPE_CHECKING:
     from apps.miners.models import Miner
@@ -28,29 +27,6 @@ if TYPE_CHECKING:
     from apps.sectors.services.restore import Restoration
 
 pytestmark = pytest.mark.django_db
-DATA = [{"size": 2048, "comm_p": DIGEST.hex(), "payload": 2032}]
-
-
-@dataclass
-class Known(Chain):
-    """A chain that also tells which numbers it has used."""
-
-    used: set[int] = field(default_factory=set)
-
-    def call(self, method: str, *params: Any) -> Any:
-        if method == "StateMinerAllocated":
-            return bitfield_to_json(bitfield_of(self.used))
-        return super().call(method, *params)
-
-    def state_miner_sectors(self, miner: str, numbers: Any, key: str) -> list[Any]:
-        rows = super().state_miner_sectors(miner, numbers, key)
-        live = set().union(*self.live.values())
-        more = {"DealWeight": "0", "VerifiedDealWeight": "0", "DailyFee": "0"}
-        return [row | more for row in rows if row["SectorNumber"] in live]
-
-    def do_StateSectorPartition(self, _miner: str, number: int, _key: Any) -> Any:
-        [(deadline, partition)] = [place for place, numbers in self.live.items() if number in numbers]
-        return {"Deadline": deadline, "Partition": partition}
 
 
 @pytest.fixture

@@ -32,10 +32,10 @@ from poolsite.filecoin.bitfield import bitfield_from_json, bitfield_of, bitfield
 from poolsite.wire.hosts import SectorOnHost, StoredNumbers
 from poolsite.wire.pipeline import NEXT_STAGE, stage_rank
 from tests import factories
-from tests.unit.apps.messages.test_recovery import Dump
+from tests.unit.apps.messages.recovery import Dump
 from tests.unit.apps.sectors.chain import SomeSectors
+from tests.unit.apps.sectors.reconcile import work
 from tests.unit.apps.sectors.sealing import DIGEST, NOON, host
-from tests.unit.apps.sectors.test_reconcile import work
 
 TABLES = (
     Pledge,

@@ -11,13 +11,10 @@ from apps.miners.errors import RoleOfGroup, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role, RoleGroup
 from apps.miners.selectors import roles_of
 from apps.miners.services.roles import RoleGrant, role_renew, roles_forget
-from apps.miners.states import RoleKind, RoleState
+from apps.miners.states import RoleState
 from apps.sectors.host_models import Worker
-from apps.sectors.services.host_settings import worker_group_set
 from apps.sectors.services.retirement import worker_retire
 from apps.sectors.services.role_groups import (
-    GroupGrant,
-    group_role_give,
     group_role_remove,
     group_roles_separate,
 )
@@ -29,32 +26,13 @@ from apps.sectors.services.roles import (
 from apps.users.models import AuditEntry
 from tests import factories, people
 from tests.page_client import signed_in, text_of
+from tests.unit.apps.sectors.role_groups import SEAL, WINDOW, give, label_set, labelled, states
+from tests.unit.apps.sectors.roles import beat, fail_over, holder, later, machine, proof_job, prove
 from tests.unit.apps.sectors.sealing import NOON
-from tests.unit.apps.sectors.test_roles import beat, fail_over, holder, later, machine, proof_job, prove
 
 pytestmark = pytest.mark.django_db
 
-WINDOW, SEAL = RoleKind.WINDOW, RoleKind.SEAL
 POSTS = {"group": "posts", "role": "window", "priority": 0}
-
-
-def labelled(name: str, label: str = "posts") -> Worker:
-    worker = machine(name)
-    Worker.objects.filter(pk=worker.pk).update(group=label)
-    worker.refresh_from_db()
-    return worker
-
-
-def give(miner: Miner, group: str = "posts", kind: str = WINDOW, *, at: datetime = NOON) -> RoleGroup:
-    return group_role_give(miner, GroupGrant(group=group, kind=kind), principal=people.principal(), now=at)
-
-
-def states(miner: Miner, kind: str = WINDOW) -> dict[str, str]:
-    return {row.host: row.state for row in roles_of(miner) if row.kind == kind}
-
-
-def label_set(worker: Worker, group: str) -> None:
-    worker_group_set(worker, group, actor="x", by=people.principal())
 
 
 def test_one_host_of_the_group_holds_and_the_next_takes_over() -> None:

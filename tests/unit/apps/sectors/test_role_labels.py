@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.miners.models import Miner, Role
 from apps.miners.selectors import roles_of
@@ -25,12 +23,10 @@ from poolsite.wire.hosts import Heartbeat, Register
 from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import WORKER_STAGES
 from tests import factories, people
+from tests.unit.apps.sectors.role_groups import give, label_set, labelled, states
+from tests.unit.apps.sectors.role_labels import Beside, lock_now
+from tests.unit.apps.sectors.roles import beat, machine, proof_job, prove
 from tests.unit.apps.sectors.sealing import NOON, host
-from tests.unit.apps.sectors.test_role_groups import give, label_set, labelled, states
-from tests.unit.apps.sectors.test_roles import beat, machine, proof_job, prove
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 pytestmark = pytest.mark.django_db
 
@@ -171,47 +167,6 @@ def test_a_group_act_writes_a_line_for_each_role_that_it_changes() -> None:
 def lines_of(name: str) -> list[tuple[str, Any, Any]]:
     rows = AuditEntry.objects.filter(action__startswith="miner.role", after__host=name).order_by("pk")
     return list(rows.values_list("action", "before", "after"))
-
-
-class Beside:
-    """An act in a thread of its own, begun when it waits for a lock or has ended."""
-
-    def __init__(self, act: Callable[[], Any]) -> None:
-        self.error: Exception | None = None
-        self.thread = threading.Thread(target=self._run, args=(act,))
-        self.thread.start()
-        while self.thread.is_alive() and not waiting():
-            time.sleep(0.02)
-
-    def _run(self, act: Callable[[], Any]) -> None:
-        try:
-            act()
-        except Exception as error:  # noqa: BLE001  # `end` raises it
-            self.error = error
-        finally:
-            connection.close()
-
-    def end(self) -> None:
-        """Wait for it.  Raises what it raised."""
-        self.thread.join()
-        if self.error is not None:
-            raise self.error
-
-
-def waiting() -> bool:
-    """Return whether a connection to this database waits for a lock."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_stat_clear_snapshot()")
-        cursor.execute(
-            "SELECT EXISTS (SELECT 1 FROM pg_stat_activity"
-            " WHERE datname = current_database() AND wait_event_type = 'Lock')"
-        )
-        return bool(cursor.fetchone()[0])
-
-
-def lock_now(rows: Any) -> None:
-    """Lock rows that nobody else has locked; raises OperationalError."""
-    assert list(rows.select_for_update(nowait=True, no_key=True))
 
 
 @pytest.mark.django_db(transaction=True)

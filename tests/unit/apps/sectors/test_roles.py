@@ -3,90 +3,47 @@
 from __future__ import annotations
 
 import threading
-from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, models, transaction
+from django.db import connection, transaction
 
-from apps.core.transitions import update_returning
 from apps.miners.errors import NoStandby, RoleBusy, RoleFenced, RolesNotCombined, RoleUnknown
 from apps.miners.models import Miner, Role
 from apps.miners.selectors import roles_of, winning_account, winning_hosts
-from apps.miners.services.roles import RoleGrant, role_renew
+from apps.miners.services.roles import role_renew
 from apps.miners.states import RoleKind, RoleState
 from apps.sectors.errors import LeaseLost
 from apps.sectors.host_models import Worker
 from apps.sectors.models import Job
-from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.reports import job_progress
 from apps.sectors.services.roles import (
-    host_role_fail_over,
-    host_role_give,
     host_role_remove,
     host_roles_combine,
     host_roles_separate,
 )
 from apps.sectors.states import JobState
 from apps.users.models import AuditEntry
-from poolsite.wire.codec import document_encode
-from poolsite.wire.hosts import Heartbeat, HeldJob
-from poolsite.wire.jobs import JobKind, Progress, ProvenSector, WindowPostInputs
+from poolsite.wire.hosts import HeldJob
+from poolsite.wire.jobs import JobKind, Progress
 from tests import factories, people
-from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim, host
+from tests.unit.apps.sectors.roles import (
+    BACKUP,
+    SEAL,
+    WINDOW,
+    beat,
+    fail_over,
+    give,
+    holder,
+    killed_after,
+    later,
+    machine,
+    proof_job,
+    prove,
+)
+from tests.unit.apps.sectors.sealing import DIGEST, NOON, claim
 
 pytestmark = pytest.mark.django_db
-
-WINDOW, SEAL, BACKUP = RoleKind.WINDOW, RoleKind.SEAL, RoleKind.BACKUP
-
-
-def machine(name: str, *kinds: JobKind, at: datetime = NOON) -> Worker:
-    """The only worker of a machine."""
-    return host(f"w-{name}", host=name, kinds=kinds or (JobKind.SEAL, JobKind.WINDOW_POST), at=at)
-
-
-def give(miner: Miner, name: str, kind: str, *, priority: int = 0, at: datetime = NOON) -> Role:
-    grant = RoleGrant(host=name, kind=kind, priority=priority)
-    return host_role_give(miner, grant, principal=people.principal(), now=at)
-
-
-def fail_over(miner: Miner, kind: str = WINDOW, *, to: str = "", at: datetime = NOON) -> Role:
-    return host_role_fail_over(miner, kind=kind, to_host=to, principal=people.principal(), now=at)
-
-
-def proof_job(miner: Miner, **data: Any) -> Job:
-    inputs = WindowPostInputs(
-        miner_id=miner.actor_id or 0,
-        post_proof=int(miner.post_proof),
-        randomness=DIGEST,
-        sectors=(ProvenSector(number=1, comm_r=DIGEST, seal_proof=int(miner.seal_proof)),),
-        deadline=0,
-        close_epoch=10,
-    )
-    return Job.objects.create(
-        kind=JobKind.WINDOW_POST,
-        miner=miner,
-        stage="WINDOW_POST",
-        inputs=document_encode(inputs),
-        lease_s=15,
-        **data,
-    )
-
-
-def prove(worker: Worker, *, at: datetime = NOON) -> int:
-    return len(claim(worker, kinds=(JobKind.WINDOW_POST,), at=at))
-
-
-def beat(worker: Worker, *, at: datetime, held: tuple[HeldJob, ...] = ()) -> Any:
-    return worker_heartbeat(worker, Heartbeat(boot_id=worker.boot_id, held=held), now=at)
-
-
-def holder(miner: Miner, kind: str = WINDOW) -> str:
-    return str(Role.objects.get(miner=miner, kind=kind, state=RoleState.HELD).host)
-
-
-def later(seconds: int) -> datetime:
-    return NOON + timedelta(seconds=seconds)
 
 
 def test_host_without_the_role_gets_no_such_job() -> None:
@@ -359,10 +316,6 @@ def test_each_act_is_in_the_audit_log() -> None:
     ]
 
 
-class Killed(KeyboardInterrupt):
-    """As `kill -9`: nothing catches it."""
-
-
 @pytest.mark.parametrize("act", ["fail over", "lease loss", "combine"])
 def test_kill_at_any_write_leaves_one_holder(act: str) -> None:
     miner = factories.miner()
@@ -389,32 +342,6 @@ def test_kill_at_any_write_leaves_one_holder(act: str) -> None:
     assert holder(miner) == "b"
     job = Job.objects.get()
     assert act == "combine" or (job.state, job.worker) == (JobState.READY, None)
-
-
-def killed_after(writes: int, act: Any) -> bool:
-    """Do an act that is killed after so many writes; False if it ended before."""
-    update, save = models.QuerySet.update, models.Model.save_base
-    left = writes
-
-    def counted(write: Any) -> Any:
-        def wrapped(*args: Any, **data: Any) -> Any:
-            nonlocal left
-            if left == 0:
-                raise Killed
-            left -= 1
-            return write(*args, **data)
-
-        return wrapped
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(models.QuerySet, "update", counted(update))
-        patch.setattr(models.Model, "save_base", counted(save))
-        patch.setattr("apps.core.transitions.update_returning", counted(update_returning))
-        try:
-            act()
-        except Killed:
-            return True
-    return False
 
 
 def together(*acts: Any) -> list[Any]:

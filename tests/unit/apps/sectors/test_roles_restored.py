@@ -19,8 +19,8 @@ from apps.sectors.services.reports import job_progress
 from poolsite.wire.hosts import HeldJob
 from poolsite.wire.jobs import Assignment, JobKind, Progress
 from tests import factories
+from tests.unit.apps.sectors.roles import beat, fail_over, give, holder, later, machine, proof_job, prove
 from tests.unit.apps.sectors.sealing import NOON, claim
-from tests.unit.apps.sectors.test_roles import beat, fail_over, give, holder, later, machine, proof_job, prove
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker

@@ -10,7 +10,7 @@ from apps.sectors.models import Sector
 from apps.sectors.services import store_scans
 from poolsite.wire.store_checks import ScannedSectors, ScannedStore
 from tests import factories
-from tests.unit.apps.sectors.test_store_scans import findings, scanned, worker
+from tests.unit.apps.sectors.store_scans import findings, scanned, worker
 
 if TYPE_CHECKING:
     from apps.sectors.host_models import Worker

@@ -6,43 +6,18 @@ from typing import Any, cast
 
 import pytest
 
-from apps.chain.errors import NodeRefused
 from apps.sectors.policy import SealingPolicy
 from apps.sectors.run_models import PipelineRun
 from apps.sectors.services.batch_settings import batch_settings_set
 from apps.sectors.services.sealing_context import SealingContext
 from apps.sectors.services.snap_up import pieces_snap
-from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
-from poolsite.filecoin.policy import network_by_name
 from poolsite.filecoin.sha254 import sha254_zero
 from poolsite.wire.jobs import JobKind
 from tests import factories, people
-from tests.unit.apps.sectors.chain import SomeSectors
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
+from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
 pytestmark = pytest.mark.django_db
-
-NETWORK = network_by_name("localnet-poolsite-test")
-HEIGHT = 1_000
-
-
-class Registry(SomeSectors):
-    """A chain with allocations by their numbers; another number the node refuses to answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.allocations: dict[int, Any] = {}
-
-    def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
-        """Return the first deadline of a period that has just begun."""
-        return deadline_to_json(current_deadline(HEIGHT, HEIGHT, NETWORK.proving))
-
-    def call(self, method: str, _client: str, number: int, _key: Any) -> Any:
-        """Return an allocation."""
-        assert method == "StateGetAllocation"
-        if number not in self.allocations:
-            raise NodeRefused(1, "the state is not here")
-        return self.allocations[number]
 
 
 @pytest.fixture

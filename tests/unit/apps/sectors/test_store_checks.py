@@ -37,8 +37,8 @@ from poolsite.wire.store_checks import CheckedFile, CheckedSector, FileState
 from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.people import principal, tenant
+from tests.unit.apps.sectors.moves import told
 from tests.unit.apps.sectors.sealing import NOON, host
-from tests.unit.apps.sectors.test_moves import told
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,6 @@ from apps.core.errors import BadValue
 from apps.sectors.errors import StoreRefused, StoreUnknown
 from apps.sectors.host_models import WorkerCommand
 from apps.sectors.models import Sector
-from apps.sectors.services.hosts import worker_heartbeat
 from apps.sectors.services.store_orders import StoreChanges, store_attach, store_change, store_detach
 from apps.sectors.store_models import Store, StoreEvent
 from apps.sectors.store_selectors import (
@@ -21,44 +20,21 @@ from apps.sectors.store_selectors import (
     store_status,
     stores_page,
 )
-from poolsite.wire.hosts import Heartbeat, Operation
+from poolsite.wire.hosts import Operation
 from poolsite.wire.jobs import JobKind, StageOutputs
-from poolsite.wire.stores import AttachedStore, StoreCondition
+from poolsite.wire.stores import StoreCondition
 from tests import factories
 from tests.people import principal
 from tests.unit.apps.sectors.sealing import NOON, claim, host, report
+from tests.unit.apps.sectors.stores import TIB, beat, told
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from apps.sectors.host_models import Worker
 
 pytestmark = pytest.mark.django_db
 
-TIB = 1 << 40
 PROVER = (JobKind.WINDOW_POST, JobKind.SECTOR_CHECK)
-
-
-def told(name: str = "disk", **facts: Any) -> AttachedStore:
-    """A store as a host tells of it."""
-    data = {"uid": f"uid-{name}", "name": name, "path": f"/mnt/{name}", "condition": StoreCondition.READY}
-    return AttachedStore(**(data | {"total_bytes": TIB, "free_bytes": TIB // 2} | facts))
-
-
-def beat(
-    worker: Worker,
-    *stores: AttachedStore,
-    at: datetime = NOON,
-    done: tuple[str, ...] = (),
-    errors: dict[str, str] | None = None,
-) -> Worker:
-    """The host tells of its stores."""
-    heartbeat = Heartbeat(
-        boot_id=worker.boot_id, attached=stores, done_commands=done, command_errors=errors or {}
-    )
-    worker_heartbeat(worker, heartbeat, now=at)
-    worker.refresh_from_db()
-    return worker
 
 
 def condition(store: Store, *, at: datetime = NOON) -> str:

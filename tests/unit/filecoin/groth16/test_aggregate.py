@@ -26,18 +26,12 @@ from poolsite.filecoin.groth16.target import (
     target_power,
     target_unit,
 )
-from poolsite.filecoin.groth16.verification import BadGroth16Proof, verifying_key_decode
+from poolsite.filecoin.groth16.verification import BadGroth16Proof
 from poolsite.filecoin.scalars import SCALAR_MODULUS
-from tests.unit.filecoin.golden_proofs import golden
+from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-CASE = golden("groth16_aggregate")
-KEY = verifying_key_decode(bytes.fromhex(CASE["verifying_key"]))
-INPUTS = [[int(value, 16) for value in own] for own in CASE["inputs"]]
-INCLUDE = bytes.fromhex(CASE["include"])
-AGGREGATES = {int(count): bytes.fromhex(data) for count, data in CASE["aggregates"].items()}
 
 
 @pytest.fixture(scope="module")

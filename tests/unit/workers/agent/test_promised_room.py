@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from poolsite.wire.jobs import Level, StageOutputs
 from tests.s3_server import BUCKET, S3Server
-from tests.unit.workers.agent.test_storing import GIVEN, Host
+from tests.unit.workers.agent.storing import GIVEN, Host
 from workers.agent import storing
 from workers.agent.journal import Failure, Work
 from workers.storage import bucket, promises

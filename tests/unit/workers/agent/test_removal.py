@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.wire.hosts import Command, Operation
+from tests.unit.workers.agent.removal import sector_write, until
 from workers.agent.journal import Journal
 from workers.agent.places import SealingPlaces
 from workers.agent.removal import Removals
@@ -16,7 +17,6 @@ from workers.storage.store import Store
 from workers.storage.stores import Stores
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 JOB = str(uuid.uuid4())
@@ -31,28 +31,9 @@ def removals(tmp_path: Path) -> Removals:
     return Removals(places=SealingPlaces(tmp_path, journal), stores=stores, journal=journal)
 
 
-def sector_write(folder: Path, name: str) -> list[Path]:
-    """Everything that a host may have of a sector."""
-    sealing, store = folder / "sealing", folder / "store"
-    files = [sealing / "cache" / name / "layer-1", sealing / "cache" / f"{name}.0a1b" / "layer-1"]
-    files += [root / kind / name for root in (sealing, store) for kind in ("sealed", "unsealed")]
-    files += [store / "cache" / name / "p_aux"]
-    for file in files:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(b"x" * 5000)
-    return files
-
-
 def command(**changed: str) -> Command:
     args = {"job": JOB, "miner_id": "1000", "number": "5"} | changed
     return Command(id="c", op=Operation.REMOVE, args=args)
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def test_all_files_of_the_sector_go_and_those_of_others_stay(removals: Removals, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from poolsite.wire.hosts import Command, Operation
+from tests.unit.workers.agent.removal import sector_write, until
 from tests.unit.workers.agent.scripted_host import inputs
-from tests.unit.workers.agent.test_removal import sector_write, until
 from workers.agent.journal import WORK, Journal, Work
 from workers.agent.places import SealingPlaces
 from workers.agent.sealing_leftovers import ASIDE, SealingLeftovers

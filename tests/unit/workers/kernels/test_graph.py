@@ -1,26 +1,13 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import Any
 
-import numpy as np
 import pytest
 
 from tests.naive import graph as naive
-from workers.kernels import graph
+from tests.unit.workers.kernels.graph import parent_rows
 
 SIZES = {"2KiB": 64, "8MiB": 1 << 18, "32GiB": 1 << 30, "64GiB": 1 << 31}
-
-
-def parent_rows(
-    porep_id: bytes, nodes: int, first: int, *, count: int = 1, legacy: bool = False
-) -> np.ndarray[Any, np.dtype[np.uint32]]:
-    seed = np.frombuffer(sha256(b"Filecoin_DRSample" + porep_id).digest()[:28], np.uint32).copy()
-    keys = np.frombuffer(sha256(b"Filecoin_Feistel" + porep_id).digest(), np.uint64).copy()
-    rows = np.empty((count, 14), np.uint32)
-    tables = graph.feistel_tables(keys, nodes)
-    graph.parent_rows(seed, tables, np.uint64(nodes), legacy, first, rows)
-    return rows
 
 
 @pytest.mark.usefixtures("path")

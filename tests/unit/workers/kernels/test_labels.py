@@ -8,7 +8,7 @@ import pytest
 
 from tests.naive import labels as naive
 from tests.unit.workers.kernels.arrays import random_bytes
-from tests.unit.workers.kernels.test_graph import parent_rows
+from tests.unit.workers.kernels.graph import parent_rows
 from workers.kernels import labels
 from workers.kernels.lanes import WIDE
 

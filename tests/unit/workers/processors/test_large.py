@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from poolsite.filecoin.proof_container import window_post_check
-from tests.unit.workers.processors.test_tools import run
+from tests.unit.workers.processors.tools import run
 from workers.processors import post, seal, unseal, verify
 from workers.processors.parent_cache import cache_folder, cache_name
 from workers.processors.sector_record import parameters_of, record_read

@@ -7,27 +7,15 @@ import pytest
 from poolsite.filecoin.post.parameters import post_parameters
 from poolsite.filecoin.post.vanilla import post_proof_encode
 from poolsite.filecoin.proof_container import window_post_check, winning_post_check
-from tests.unit.workers.processors.sealing import sealing
+from tests.unit.workers.processors.post import SEED, flip, sealed
 from workers.processors import window_post, winning_post
 from workers.processors.errors import BadInput, BadProof
 from workers.processors.post_sector import sector_prove
-from workers.processors.tasks import Replica, WindowPostTask, WinningPostTask
+from workers.processors.tasks import WindowPostTask, WinningPostTask
+
+__all__ = ["sealed"]
 
 NUMBERS = {("winning", "1.0.0"): 0, ("window", "1.0.0"): 5, ("window", "1.2.0"): 10}
-SEED = b"\x07" * 32
-
-
-@pytest.fixture
-def sealed(tmp_path):
-    sector = sealing("2k_v1_1", 5, folder=tmp_path)
-    _, _, output = sector.to_pc2()
-    return sector, Replica(1, output.comm_r, str(sector.cache), str(sector.sealed))
-
-
-def flip(path, at=0):
-    content = bytearray(path.read_bytes())
-    content[at] ^= 1
-    path.write_bytes(content)
 
 
 def test_vanilla_proofs_are_those_of_the_reference(sealed):

@@ -7,7 +7,7 @@ import pytest
 
 from poolsite.filecoin.porep.parameters import seal_parameters
 from tests.unit.workers.processors.sealing import digest, sealing
-from tests.unit.workers.processors.test_shapes import seal
+from tests.unit.workers.processors.shapes import seal
 from workers.kernels import labels as label_kernel
 from workers.processors import pc1, pc2
 from workers.processors.errors import BadFile, BadInput, BadPiece

@@ -7,7 +7,7 @@ import time
 import pytest
 from msgspec.structs import replace
 
-from tests.unit.workers.processors.test_post import SEED, flip, sealed
+from tests.unit.workers.processors.post import SEED, flip, sealed
 from workers.processors import codec, sector_check
 from workers.processors.stages import stage_named
 from workers.processors.tasks import SectorCheckTask

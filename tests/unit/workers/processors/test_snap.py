@@ -13,7 +13,7 @@ from poolsite.filecoin.proof_verifier import ProofVerifier, is_container
 from poolsite.filecoin.update.vanilla import update_proof_decode, update_proof_encode
 from poolsite.filecoin.update.verification import UpdatePublicInputs, update_verify
 from tests.unit.workers.processors.sealing import digest, sealing, stream
-from tests.unit.workers.processors.test_shapes import seal
+from tests.unit.workers.processors.shapes import seal
 from workers.processors import snap_decode, snap_encode, snap_prove, snark
 from workers.processors.errors import BadInput, BadProof
 from workers.processors.snap import encoding_of, update_parameters_of

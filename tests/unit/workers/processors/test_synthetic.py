@@ -7,7 +7,7 @@ import pytest
 
 from poolsite.filecoin.porep.challenges import ChallengeSource
 from tests.unit.workers.processors.sealing import GOLDEN, digest, sealing
-from tests.unit.workers.processors.test_shapes import seal
+from tests.unit.workers.processors.shapes import seal
 from workers.processors import synthetic
 from workers.processors.c1 import NodeProver
 from workers.processors.errors import BadFile, BadInput, BadProof

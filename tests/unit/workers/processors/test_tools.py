@@ -20,18 +20,12 @@ from poolsite.filecoin.update.parameters import update_parameters
 from poolsite.filecoin.update.verification import update_verify
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
 from tests.unit.workers.processors.sealing import digest, golden, stream
+from tests.unit.workers.processors.tools import run
 from workers.processors import bench, commp, post, precompile, prove, scaling_check, seal, verify
 from workers.storage import files, memory
 
 CASES = {"2k_v1": "V1", "2k_v1_1": "V1_1", "2k_synth": "synthetic", "2k_ni": "non-interactive"}
 RANDOMNESS = "07" * 32
-
-
-def run(tool, capsys, *arguments):
-    """Run a tool; its exit code, its stdout as JSON values, its stderr."""
-    code = tool.main([str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return code, [json.loads(line) for line in out.splitlines()], err
 
 
 def seal_arguments(case, folder, **changes):

@@ -16,8 +16,8 @@ from poolsite.filecoin.address import MARKET_ACTOR, address_parse
 from poolsite.filecoin.amounts import FIL, TOTAL_FILECOIN
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.message import Message, message_to_cbor
-from tests.unit.workers.signer.test_market_payloads import DEAL, VOUCHER
-from tests.unit.workers.signer.test_signing import message, sign
+from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
+from tests.unit.workers.signer.signing import message, sign
 from workers.signer.errors import Denied, NotUnderstood
 from workers.signer.payloads import SignRequest, message_request, payload_decode
 from workers.signer.policy import DEFAULT, policy_parse

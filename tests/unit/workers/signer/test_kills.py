@@ -16,7 +16,7 @@ from poolsite import private_files
 from poolsite.filecoin.keys import key_address
 from tests import people
 from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
-from tests.unit.workers.signer.test_slash_protection import again, block, sign
+from tests.unit.workers.signer.slash_protection import again, block, sign
 from workers.signer import encryption, keystore, records, signing, slash_protection
 from workers.signer.errors import AlreadySigned, WrongPassword
 from workers.signer.keystore import KeyStore

@@ -8,47 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin import cbor
-from poolsite.filecoin.actors.market import ClientDealProposal, DealProposal
-from poolsite.filecoin.actors.paych import Merge, ModVerifyParams, SignedVoucher
+from poolsite.filecoin.actors.market import ClientDealProposal
 from poolsite.filecoin.address import id_address
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address
 from poolsite.filecoin.kinds import AMOUNT, CID, UINT64
-from poolsite.filecoin.signature import Signature
 from poolsite.filecoin.storage_market import STORAGE_ASK
 from tests import people
+from tests.unit.workers.signer.market_payloads import DEAL, SIGNATURE, VOUCHER
 from workers.signer.errors import NotUnderstood
 from workers.signer.payloads import MARKET, SignRequest, payload_decode
 
 SECP = key_address(people.key("secp256k1"))
-SIGNATURE = Signature(1, bytes(65))
-DEAL = DealProposal(
-    piece_cid=cid_of_cbor(b"piece"),
-    piece_size=2048,
-    verified_deal=False,
-    client=id_address(1001),
-    provider=id_address(1000),
-    label="a label",
-    start_epoch=100,
-    end_epoch=400,
-    storage_price_per_epoch=7,
-    provider_collateral=50,
-    client_collateral=3,
-)
-VOUCHER = SignedVoucher(
-    channel=id_address(1500),
-    time_lock_min=1,
-    time_lock_max=0,
-    secret_hash=b"hash",
-    extra=ModVerifyParams(id_address(1501), 2, b"data"),
-    lane=4,
-    nonce=9,
-    amount=10**18,
-    min_settle_height=77,
-    merges=(Merge(1, 2), Merge(2, 3)),
-    signature=SIGNATURE,
-)
 ASK: dict[str, Any] = {
     "Price": 5,
     "VerifiedPrice": 1,

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.message import Message, message_from_cbor, message_to_cbor
 from poolsite.wire.origins import IdsAsked, Origin
-from tests.unit.workers.signer.test_signing import message
+from tests.unit.workers.signer.signing import message
 from workers.signer.origins import SignedBefore
 from workers.signer.records import Records
 

@@ -7,6 +7,7 @@ import pytest
 from poolsite.filecoin.address import address_parse
 from poolsite.filecoin.amounts import FIL
 from poolsite.wire.policy import OLD_DEFAULTS
+from tests.unit.workers.signer.policy import any_miner_default, old_default
 from workers.signer.errors import BadPolicy
 from workers.signer.payloads import SignRequest
 from workers.signer.policy import DEFAULT, PolicyFile, policy_parse
@@ -179,34 +180,6 @@ def test_the_file_is_read_again_when_it_changes(tmp_path):
 def test_without_a_readable_file_nothing_is_decided(tmp_path):
     with pytest.raises(BadPolicy, match="cannot be read"):
         PolicyFile(tmp_path / "missing.toml").current()
-
-
-FREE = """version = 1
-
-[[rule]]
-name = "sealing and proving"
-"""
-
-
-def any_miner_default() -> str:
-    """What `init` wrote before it named the pool's miners."""
-    start = DEFAULT.index("version = 1")
-    text = DEFAULT[:start] + FREE + DEFAULT[DEFAULT.index("methods = [") :]
-    comment = '# to = ["f04", "f01234"]  # f04 and your miners: '
-    comment += "deposits and pledges belong to the miner that is named"
-    return text.replace('to = ["f04"]', comment)
-
-
-def old_default() -> str:
-    """What `init` wrote before days had ceilings."""
-    lines = any_miner_default().splitlines(keepends=True)
-    lines = [line for line in lines if not line.startswith(("# to =", "fee_per_day"))]
-    text = "".join(
-        line for line in lines if line not in ('value_per_day = "2000 FIL"\n', 'value_per_day = "5 FIL"\n')
-    )
-    return text.replace(
-        'value_max = "1000 FIL"', 'value_max = "1000 FIL"  # deposits and pledges stay with the miner'
-    )
 
 
 def test_an_older_default_is_known_and_todays_is_none():

@@ -13,7 +13,7 @@ import pytest
 
 from poolsite.filecoin.message import message_to_cbor
 from tests import people
-from tests.unit.workers.signer.test_signing import SENDER, message
+from tests.unit.workers.signer.signing import SENDER, message
 from workers.signer.records import RecordQuery
 from workers.signer.server import WalletApp, listen_socket, serve
 from workers.signer.tokens import token_new

@@ -15,42 +15,16 @@ from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.ethereum import signing_bytes
 from poolsite.filecoin.keys import key_address
-from poolsite.filecoin.message import Message, message_to_cbor
 from poolsite.filecoin.signature import signature_verify
 from tests import people
-from tests.unit.workers.signer.test_market_payloads import DEAL, VOUCHER
+from tests.unit.workers.signer.market_payloads import DEAL, VOUCHER
+from tests.unit.workers.signer.signing import SENDER, message, sign
 from workers.signer.errors import Denied, KeyMissing, Locked, NotUnderstood
 from workers.signer.payloads import SignRequest, message_request
 from workers.signer.records import RecordQuery, Records, Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-SENDER = key_address(people.key("secp256k1"))
-
-
-def message(**overrides: Any) -> Message:
-    fields: dict[str, Any] = {
-        "to": address_parse("f01234"),
-        "from_": SENDER,
-        "value": FIL,
-        "nonce": 0,
-        "gas_limit": 1_000_000,
-        "gas_fee_cap": 1000,
-        "gas_premium": 10,
-    }
-    return Message(**{**fields, **overrides})
-
-
-def sign(signer: Any, one: Message, **overrides: Any) -> Any:
-    asked: dict[str, Any] = {
-        "address": str(one.from_),
-        "to_sign": one.cid.data,
-        "meta_type": "message",
-        "extra": message_to_cbor(one),
-        "caller": "test",
-    }
-    return signer.sign(**{**asked, **overrides})
 
 
 def rows(signer: Any) -> list[tuple[str, str, str]]:

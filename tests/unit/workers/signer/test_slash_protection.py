@@ -14,70 +14,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from poolsite.filecoin.address import id_address
-from poolsite.filecoin.block import BlockHeader, ElectionProof, PoStProof, Ticket
 from poolsite.filecoin.cids import cid_of_cbor
 from poolsite.filecoin.codec import to_cbor
 from poolsite.filecoin.keys import key_address, key_sign
 from poolsite.filecoin.signature import signature_verify
 from tests import people
-from tests.unit.workers.signer.conftest import CHEAP, PASSWORD
+from tests.unit.workers.signer.conftest import PASSWORD
+from tests.unit.workers.signer.slash_protection import WORKER, again, block, sign
 from workers.signer.commands import main
 from workers.signer.errors import AlreadySigned, Unrecorded
 from workers.signer.policy import policy_parse
 from workers.signer.policy_backtest import backtest_run
 from workers.signer.records import RecordQuery
-from workers.signer.signing import Signer
 from workers.signer.slash_protection import header_cid, height_claim, heights_prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-WORKER = key_address(people.key("bls"))
+    from poolsite.filecoin.block import BlockHeader
+    from workers.signer.signing import Signer
+
 OTHER_KEY = key_address(people.key("secp256k1"))
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 SIBLINGS = (cid_of_cbor(b"parent one"), cid_of_cbor(b"parent two"))
-
-
-def block(height: int, what: bytes = b"", **overrides: Any) -> BlockHeader:
-    """A header; what else there is in it makes it another one."""
-    fields: dict[str, Any] = {
-        "miner": id_address(1000),
-        "ticket": Ticket(b"\x01" * 96),
-        "election_proof": ElectionProof(1, b"\x02" * 96),
-        "beacon_entries": (),
-        "win_post_proof": (PoStProof(0, b"\x03" * 192),),
-        "parents": (cid_of_cbor(b"parent of %d" % height),),
-        "parent_weight": 10**6,
-        "height": height,
-        "parent_state_root": cid_of_cbor(b"state"),
-        "parent_message_receipts": cid_of_cbor(b"receipts"),
-        "messages": cid_of_cbor(what),
-        "bls_aggregate": None,
-        "timestamp": 1_700_000_000,
-        "block_sig": None,
-        "fork_signaling": 0,
-        "parent_base_fee": 100,
-    }
-    return BlockHeader(**{**fields, **overrides})
-
-
-def sign(signer: Signer, header: BlockHeader, *, address: Any = WORKER, caller: str = "gateway a") -> Any:
-    raw = to_cbor(header)
-    return signer.sign(address=str(address), to_sign=raw, meta_type="block", extra=b"", caller=caller)
 
 
 def refused(signer: Signer, header: BlockHeader, **asked: Any) -> str:
     with pytest.raises(AlreadySigned) as error:
         sign(signer, header, **asked)
     return str(error.value)
-
-
-def again(folder: Path) -> Signer:
-    """The same signer after a start."""
-    signer = Signer(folder, cost=CHEAP)
-    signer.store.unlock(PASSWORD)
-    return signer
 
 
 def test_second_block_at_a_height_is_refused_and_names_the_first(signer):

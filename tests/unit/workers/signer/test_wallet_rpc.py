@@ -15,7 +15,7 @@ from poolsite.filecoin.signature import signature_from_json, signature_verify
 from poolsite.wire.jsonrpc.server import body_answer
 from tests import people
 from tests.unit.workers.signer.conftest import PASSWORD
-from tests.unit.workers.signer.test_signing import SENDER, message
+from tests.unit.workers.signer.signing import SENDER, message
 from workers.signer.accounts import accounts_read
 from workers.signer.callers import Caller
 from workers.signer.gateway import GatewayRefused

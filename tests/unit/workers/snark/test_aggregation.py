@@ -17,9 +17,9 @@ from poolsite.filecoin.groth16.public_inputs import porep_public_inputs
 from poolsite.filecoin.groth16.verification import BadGroth16Proof
 from poolsite.filecoin.porep.parameters import seal_parameters
 from poolsite.filecoin.porep.verification import PoRepPublicInputs
+from tests.unit.filecoin.groth16.aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
 from tests.unit.filecoin.groth16.simulated import simulated_key_bytes, simulated_proof
-from tests.unit.filecoin.groth16.test_aggregate import AGGREGATES, CASE, INCLUDE, INPUTS, KEY
-from tests.unit.workers.snark.test_subgroups import outside_point, row_of
+from tests.unit.workers.snark.subgroups import outside_point, row_of
 from workers.processors import params, prove, verify
 from workers.snark.aggregation import proofs_aggregate
 from workers.snark.points import G1, G2, BadPoints, point_compress, points_decompress

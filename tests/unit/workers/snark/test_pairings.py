@@ -9,7 +9,7 @@ import pytest
 from blspy import G1Element, G2Element
 
 from poolsite.filecoin.groth16.target import pairing_product, target_unit
-from tests.unit.filecoin.groth16.test_aggregate import CASE
+from tests.unit.filecoin.groth16.aggregate import CASE
 from workers.snark import pairings
 from workers.snark.pairings import rows_pairing_product
 from workers.snark.points import G1, G2, points_decompress

@@ -11,7 +11,7 @@ from poolsite.filecoin.groth16.keys import VerifyingKeys, parameter_folder
 from poolsite.filecoin.groth16.verification import BadVerifyingKey
 from poolsite.filecoin.porep.parameters import GIB, KIB, SECTOR_SIZES
 from tests.unit.workers.snark.golden_circuits import golden_circuit, golden_witness
-from tests.unit.workers.snark.test_subgroups import outside_point
+from tests.unit.workers.snark.subgroups import outside_point
 from workers.snark import converted
 from workers.snark.catalog import circuit_of, key_open, parameters_open, toxic_make
 from workers.snark.converted import converted_open

@@ -21,8 +21,8 @@ from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.proving.chain import OneDeadline
-from tests.unit.apps.sectors.test_adoptions import at_head
-from tests.unit.apps.sectors.test_restore import DATA, Known
+from tests.unit.apps.sectors.adoptions import at_head
+from tests.unit.apps.sectors.restore import DATA, Known
 
 if TYPE_CHECKING:
     from django.test import Client

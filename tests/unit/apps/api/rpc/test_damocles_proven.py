@@ -13,7 +13,7 @@ from poolsite.filecoin.sha254 import sha254_zero
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
 from tests.unit.apps.sectors.sealing import DIGEST, NOON
-from tests.unit.apps.sectors.test_snap_up import HEIGHT, NETWORK, Registry
+from tests.unit.apps.sectors.snap_up import HEIGHT, NETWORK, Registry
 
 if TYPE_CHECKING:
     from django.test import Client

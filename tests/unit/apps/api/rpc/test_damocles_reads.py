@@ -20,7 +20,7 @@ from poolsite.wire.jobs import JobKind
 from poolsite.wire.pipeline import SnapState
 from tests import factories, people
 from tests.unit.apps.api.rpc.damocles_line import Line, named
-from tests.unit.apps.sectors.test_sector_records import forget, sealed
+from tests.unit.apps.sectors.sector_records import forget, sealed
 
 if TYPE_CHECKING:
     from django.test import Client

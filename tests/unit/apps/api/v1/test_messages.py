@@ -11,6 +11,7 @@ import pytest
 from apps.messages.models import Message
 from tests.messaging import Pool, pool_world
 from tests.people import bearer, operator_token, token
+from tests.unit.apps.api.v1.messages import WRONG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,41 +145,6 @@ def test_a_wrong_filter_is_named(pool: Pool, client: Client, query: str, field: 
 
     assert answer.status_code == 400
     assert answer.json()["field"] == field
-
-
-WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"id": ""}, "id"),
-    ({"id": "x" * 257}, "id"),
-    ({"id": {}}, "id"),
-    ({"from": "me"}, "from"),
-    ({"from": None}, "from"),
-    ({"to": "f0"}, "to"),
-    ({"to": 5}, "to"),
-    ({"value": -1}, "value"),
-    ({"value": "1.5"}, "value"),
-    ({"value": "9" * 41}, "value"),
-    ({"value": "9" * 30}, "value"),
-    ({"method": -1}, "method"),
-    ({"method": "five"}, "method"),
-    ({"method": 1 << 64}, "method"),
-    ({"params": "%%%"}, "params"),
-    ({"params": base64.b64encode(bytes(70_000)).decode()}, "params"),
-    ({"gas_limit": -1}, "gas_limit"),
-    ({"gas_limit": 10**11}, "gas_limit"),
-    ({"gas_limit": 10**40}, "gas_limit"),
-    ({"gas_fee_cap": "x"}, "gas_fee_cap"),
-    ({"gas_premium": "-5"}, "gas_premium"),
-    ({"gas_premium": "6", "gas_fee_cap": "5"}, "gas_premium"),
-    ({"max_fee": "x"}, "max_fee"),
-    ({"max_fee": "9" * 40}, "max_fee"),
-    ({"gas_over_estimation": -1}, "gas_over_estimation"),
-    ({"gas_over_estimation": 1e6}, "gas_over_estimation"),
-    ({"gas_over_premium": "much"}, "gas_over_premium"),
-    ({"expire_epoch": -1}, "expire_epoch"),
-    ({"expire_epoch": 1 << 70}, "expire_epoch"),
-    ({"nonce": 5}, "nonce"),
-    ({"colour": "red"}, "colour"),
-]
 
 
 @pytest.mark.parametrize(("wrong", "field"), WRONG, ids=[f"{f}-{n}" for n, (_, f) in enumerate(WRONG)])

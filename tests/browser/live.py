@@ -1,0 +1,25 @@
+"""What tests of live share."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def elsewhere(work: Callable[[], Any]) -> None:
+    """Do `work` as another process would: another thread with its own database connection."""
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()

@@ -1,0 +1,8 @@
+"""What tests of fuzz shapes share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SECRET: Final = "of-the-other-tenant"
+"""Stands in rows of a tenant that no caller of ours may see."""

@@ -1,0 +1,47 @@
+"""What tests of changes share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.chain.client import chain_client
+from apps.chain.selectors import head_current, network_current
+from apps.core import clock
+from apps.sectors.services.change_plans import ChangePlan, ChangeRequest
+from apps.sectors.services.changes import changes_request
+from poolsite.wire.pipeline.changes import ChangeKind
+from tests.people import principal
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from apps.miners.models import Miner
+    from apps.sectors.models import Sector, SectorChange
+
+
+TERMINATE = ChangeRequest(kind=ChangeKind.TERMINATE, reason="the disk is needed")
+
+
+def ask(sectors: Sequence[Sector], request: ChangeRequest) -> tuple[ChangePlan, list[SectorChange]]:
+    head = head_current()
+    assert head is not None
+    return changes_request(
+        sectors,
+        request,
+        by=principal(),
+        client=chain_client(),
+        head=head,
+        network=network_current(),
+        now=clock.now(),
+    )
+
+
+def on_chain(miner: Miner, method: int) -> int:
+    """Return how many messages of a method the chain has for a miner."""
+    client, count = chain_client(), 0
+    tipset = client.chain_head()
+    while tipset.height > 0:
+        for _, message in client.chain_get_parent_messages(tipset.cids[0]):
+            count += str(message.to) == miner.address and message.method == method
+        tipset = client.chain_get_tipset(tipset.parent_key)
+    return count

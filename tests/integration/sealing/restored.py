@@ -1,0 +1,42 @@
+"""What tests of restored share."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
+
+from apps.proving.models import Deadline, Partition, WindowPost
+from apps.proving.models import Recovery as FaultRecovery
+from apps.sectors.host_models import HostInventory, Worker, WorkerCommand
+from apps.sectors.models import ActiveSectors, Batch, Job, JobEvent, Pledge, Sector, SectorProof
+from apps.sectors.number_models import SectorNumbers
+
+if TYPE_CHECKING:
+    from tests.integration.sealing.world import World
+    from workers.agent.loop import Agent
+
+
+SECTOR_TABLES = (
+    Pledge,
+    Worker,
+    WorkerCommand,
+    HostInventory,
+    Batch,
+    Sector,
+    SectorNumbers,
+    ActiveSectors,
+    SectorProof,
+    Job,
+    JobEvent,
+    Deadline,
+    Partition,
+    WindowPost,
+    FaultRecovery,
+)
+
+
+def idle(world: World) -> Agent:
+    """Switch the sealing host off; returns it."""
+    agent, off = world.agent, SimpleNamespace(held=(), claim_after=0.0, tick=lambda: None)
+    world.agent = cast("Agent", off)
+    return agent

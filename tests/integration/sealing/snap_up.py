@@ -1,0 +1,43 @@
+"""What tests of snap up share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from django.utils import timezone
+
+from apps.sectors.run_models import PipelineRun
+from apps.sectors.services.store_copies import copy_note
+from apps.sectors.store_check_models import SectorCopy
+from apps.sectors.store_models import Store
+from tests.integration.sealing.world import PERIOD, SKIP, fresh
+
+if TYPE_CHECKING:
+    from apps.sectors.models import Sector
+    from tests.integration.sealing.world import World
+
+
+def act(world: World, sector: Sector, verb: str, **options: Any) -> Any:
+    client = world.line_to_console(options.pop("perm", "sign"))._client
+    return client.post(f"/api/v1/sectors/{sector.uuid}/{verb}", **options)
+
+
+def copy_found(sector: Sector) -> None:
+    """A check finds the sector bad in its store, whatever replica it has then."""
+    row = fresh(sector)
+    store, _ = Store.objects.get_or_create(
+        name=row.store, tenant_id=row.tenant_id, defaults={"uid": row.store}
+    )
+    copy_note(sector, store, [], now=timezone.now())
+    assert SectorCopy.objects.filter(sector=sector, condition="BAD").exists()
+
+
+def run_reach(world: World, state: str) -> None:
+    """Advance epochs until the newest run is there; raise what it says if it does not come."""
+    for _ in range(0, 2 * PERIOD, SKIP):
+        run = PipelineRun.objects.latest("created_at")
+        assert run.paused_at is None, (run.state, run.error)
+        if run.state == state:
+            return
+        world.epoch(SKIP, stride=SKIP)
+    raise AssertionError((run.state, run.error, run.job.state, run.job.error, run.message_id))

@@ -1,0 +1,40 @@
+"""What tests of store scans share."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from apps.sectors.services import store_findings
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    import pytest
+
+    from tests.integration.stores.conftest import Farm
+
+
+def no_chain(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The chain has nothing of what it is asked for."""
+    work = SimpleNamespace(client=None, head=SimpleNamespace(key=""), now=NOON)
+    for place in (
+        "apps.api.v1.store_scans",
+        "apps.dashboard.pages.storage.scans",
+        "apps.api.management.leftovers",
+    ):
+        monkeypatch.setattr(f"{place}.sealing_context_now", lambda: work)
+    monkeypatch.setattr(store_findings, "live_sectors_read", lambda *_, **__: {})
+    monkeypatch.setattr(
+        store_findings, "precommits_read", lambda _client, _miner, numbers, _key: dict.fromkeys(numbers)
+    )
+
+
+def found(farm: Farm) -> dict[str, dict[str, Any]]:
+    """What the last scan found, by name, read page by page."""
+    rows: list[dict[str, Any]] = []
+    params = {"limit": "1"}
+    while params:
+        page = farm.ask("GET", "findings", params=params).json()
+        rows += page["results"]
+        params = {"limit": "1", "cursor": page["cursor"]} if page["cursor"] else {}
+    return {row["name"]: row for row in rows}

@@ -1,0 +1,21 @@
+"""What tests of transfer share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.core import clock
+from apps.sectors.services.claims import jobs_claim
+from poolsite.wire.jobs import Claim, JobKind
+
+
+def claimed(worker: Any, kind: JobKind = JobKind.SEAL) -> int:
+    claim = Claim(
+        worker_id=str(worker.uuid),
+        boot_id=worker.boot_id,
+        kinds=(kind,),
+        stages={"ADD_PIECE": 1},
+        new_sectors=1,
+        max=5,
+    )
+    return len(jobs_claim(worker, claim, now=clock.now()).jobs)

@@ -1,0 +1,16 @@
+"""What tests of moves share."""
+
+from __future__ import annotations
+
+from poolsite.wire.stores import AttachedStore, StoreCondition
+
+
+def told(name: str, condition: StoreCondition = StoreCondition.READY) -> AttachedStore:
+    return AttachedStore(
+        uid=f"uid-{name}",
+        name=name,
+        path=f"/mnt/{name}",
+        condition=condition,
+        total_bytes=1 << 40,
+        free_bytes=1 << 39,
+    )

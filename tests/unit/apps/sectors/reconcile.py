@@ -1,0 +1,27 @@
+"""What tests of reconcile share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from apps.sectors.policy import SealingPolicy
+from apps.sectors.services.sealing_context import SealingContext
+from poolsite.filecoin.policy import network_by_name
+from tests import factories
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    from tests.unit.apps.sectors.chain import SomeSectors
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+
+def work(chain: SomeSectors, height: int = 200) -> SealingContext:
+    """One pass at a height."""
+    return SealingContext(
+        client=cast("Any", chain),
+        network=NETWORK,
+        head=factories.head(height),
+        now=NOON,
+        policy=SealingPolicy(),
+    )

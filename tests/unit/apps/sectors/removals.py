@@ -1,0 +1,18 @@
+"""What tests of removals share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from apps.sectors.services.hosts import worker_heartbeat
+from poolsite.wire.hosts import Heartbeat, Operation
+from tests.unit.apps.sectors.sealing import NOON
+
+if TYPE_CHECKING:
+    from apps.sectors.host_models import Worker
+
+
+def beat(host: Worker, *done: str) -> list[dict[str, str]]:
+    """What the host is told with its next heartbeat."""
+    answer = worker_heartbeat(host, Heartbeat(boot_id=host.boot_id, done_commands=done), now=NOON)
+    return [{"id": one.id, **one.args} for one in answer.commands if one.op is Operation.REMOVE]

@@ -1,0 +1,34 @@
+"""What tests of restore share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from poolsite.filecoin.bitfield import bitfield_of, bitfield_to_json
+from tests.unit.apps.sectors.adoptions import Chain
+from tests.unit.apps.sectors.sealing import DIGEST
+
+DATA = [{"size": 2048, "comm_p": DIGEST.hex(), "payload": 2032}]
+
+
+@dataclass
+class Known(Chain):
+    """A chain that also tells which numbers it has used."""
+
+    used: set[int] = field(default_factory=set)
+
+    def call(self, method: str, *params: Any) -> Any:
+        if method == "StateMinerAllocated":
+            return bitfield_to_json(bitfield_of(self.used))
+        return super().call(method, *params)
+
+    def state_miner_sectors(self, miner: str, numbers: Any, key: str) -> list[Any]:
+        rows = super().state_miner_sectors(miner, numbers, key)
+        live = set().union(*self.live.values())
+        more = {"DealWeight": "0", "VerifiedDealWeight": "0", "DailyFee": "0"}
+        return [row | more for row in rows if row["SectorNumber"] in live]
+
+    def do_StateSectorPartition(self, _miner: str, number: int, _key: Any) -> Any:
+        [(deadline, partition)] = [place for place, numbers in self.live.items() if number in numbers]
+        return {"Deadline": deadline, "Partition": partition}

@@ -1,0 +1,33 @@
+"""What tests of snap up share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apps.chain.errors import NodeRefused
+from poolsite.filecoin.deadlines import current_deadline, deadline_to_json
+from poolsite.filecoin.policy import network_by_name
+from tests.unit.apps.sectors.chain import SomeSectors
+
+NETWORK = network_by_name("localnet-poolsite-test")
+
+HEIGHT = 1_000
+
+
+class Registry(SomeSectors):
+    """A chain with allocations by their numbers; another number the node refuses to answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allocations: dict[int, Any] = {}
+
+    def state_miner_proving_deadline(self, _miner: str, _key: str) -> Any:
+        """Return the first deadline of a period that has just begun."""
+        return deadline_to_json(current_deadline(HEIGHT, HEIGHT, NETWORK.proving))
+
+    def call(self, method: str, _client: str, number: int, _key: Any) -> Any:
+        """Return an allocation."""
+        assert method == "StateGetAllocation"
+        if number not in self.allocations:
+            raise NodeRefused(1, "the state is not here")
+        return self.allocations[number]

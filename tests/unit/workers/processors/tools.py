@@ -1,0 +1,12 @@
+"""What tests of tools share."""
+
+from __future__ import annotations
+
+import json
+
+
+def run(tool, capsys, *arguments):
+    """Run a tool; its exit code, its stdout as JSON values, its stderr."""
+    code = tool.main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return code, [json.loads(line) for line in out.splitlines()], err

@@ -1,0 +1,32 @@
+"""What tests of policy share."""
+
+from __future__ import annotations
+
+from workers.signer.policy import DEFAULT
+
+FREE = """version = 1
+
+[[rule]]
+name = "sealing and proving"
+"""
+
+
+def any_miner_default() -> str:
+    """What `init` wrote before it named the pool's miners."""
+    start = DEFAULT.index("version = 1")
+    text = DEFAULT[:start] + FREE + DEFAULT[DEFAULT.index("methods = [") :]
+    comment = '# to = ["f04", "f01234"]  # f04 and your miners: '
+    comment += "deposits and pledges belong to the miner that is named"
+    return text.replace('to = ["f04"]', comment)
+
+
+def old_default() -> str:
+    """What `init` wrote before days had ceilings."""
+    lines = any_miner_default().splitlines(keepends=True)
+    lines = [line for line in lines if not line.startswith(("# to =", "fee_per_day"))]
+    text = "".join(
+        line for line in lines if line not in ('value_per_day = "2000 FIL"\n', 'value_per_day = "5 FIL"\n')
+    )
+    return text.replace(
+        'value_max = "1000 FIL"', 'value_max = "1000 FIL"  # deposits and pledges stay with the miner'
+    )
