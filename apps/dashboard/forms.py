@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 DIGITS_MAX: Final = 40
 WHOLE_MAX: Final = 1 << 31
 FACTOR_MAX: Final = 1000
+WORDS_MAX: Final = 100
 SIZE_MAX: Final = 1 << 60
 SIZE_NAMES: Final = {name.lower(): name for name in ("B", "KiB", "MiB", "GiB", "TiB", "PiB")}
 SIZE_UNITS: Final = {name: 1 << (10 * power) for power, name in enumerate(SIZE_NAMES)}
@@ -58,8 +59,13 @@ class Words(Text):
     widget = forms.SelectMultiple
 
     def clean(self, value: Any) -> list[str]:
-        """Return them, split at spaces and commas."""
-        return self.prepare_value(value).replace(",", " ").split()[:100]
+        """Return them, split at spaces and commas.  Raises ValidationError: none is left out unsaid."""
+        typed = self.prepare_value(value).replace(",", " ").split()
+        if len(typed) > WORDS_MAX:
+            raise ValidationError(
+                _("write at most %(most)s, not %(count)s"), params={"most": WORDS_MAX, "count": len(typed)}
+            )
+        return typed
 
     def prepare_value(self, value: Any) -> str:
         """Write them into one field."""

@@ -1,0 +1,22 @@
+"""Several words typed into one field."""
+
+from __future__ import annotations
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from apps.dashboard.forms import WORDS_MAX, Words
+
+
+def test_words_are_split_at_spaces_commas_and_line_ends() -> None:
+    assert Words().clean(" f01000, f01001\nf01002 ") == ["f01000", "f01001", "f01002"]
+    assert Words().clean(["f01000", "f01001 f01002"]) == ["f01000", "f01001", "f01002"]
+
+
+def test_more_words_than_are_taken_are_refused_and_not_cut() -> None:
+    many = " ".join(map(str, range(WORDS_MAX)))
+
+    assert len(Words().clean(many)) == WORDS_MAX
+    with pytest.raises(ValidationError, match="at most") as refused:
+        Words().clean(f"{many} 100")
+    assert refused.value.messages == ["write at most 100, not 101"]
