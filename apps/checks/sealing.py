@@ -1,4 +1,4 @@
-"""Checks of sectors in progress, sectors whose life ends, and the hosts that work on them."""
+"""Checks of sectors in progress and of sectors whose life ends."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Final
 from django.db.models import Q
 from django.utils.translation import gettext
 
-from apps.checks.acts import ACTS_MAX, hosts_resume, sectors_retry
+from apps.checks.acts import ACTS_MAX, sectors_retry
 from apps.checks.exposure import deposits_of
 from apps.checks.rare import COUNTED_MAX, rare_rows
 from apps.checks.results import REASON_MAX, Finding, Link
 from apps.checks.text import named
-from apps.core.formatting import percent, plural, size, time_left, whole
+from apps.core.formatting import plural, size, time_left, whole
 from apps.sectors.ended_sectors import sectors_removable
-from apps.sectors.hardware import disk_share, is_short_of_disk
-from apps.sectors.host_selectors import worker_is_away
 from apps.sectors.restored import hosts_unreported, miners_unread, sectors_unpledged
-from apps.sectors.selectors import DEPOSIT_OVER, sectors_bound
+from apps.sectors.selectors import DEPOSIT_OVER
 from apps.sectors.services.advance import ticket_life
 from poolsite.filecoin.noninteractive import LOOKBACK
 from poolsite.filecoin.power import quality_power_max
@@ -26,13 +24,12 @@ from poolsite.filecoin.sector import RegisteredSealProof
 from poolsite.wire.pipeline import SectorEvent, SectorState, states_with
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from django.db.models import QuerySet
 
     from apps.chain.chain_status import EpochClock
     from apps.checks.data import CheckData
-    from apps.sectors.host_models import Worker
     from apps.sectors.models import Sector
     from poolsite.filecoin.policy import Network
 
@@ -46,8 +43,6 @@ SEED_LATE: Final = 20
 """Epochs after a seed in which it is read at every head: then something keeps it from being read."""
 SEED_TEXT: Final = "the console has not read it, look at its nodes and its task processes"
 NON_INTERACTIVE: Final = tuple(one for one in RegisteredSealProof if not one.is_interactive)
-ERROR_MAX: Final = 130
-"""Characters of what an away host said last: which version is to be upgraded, or what broke."""
 DEPOSIT_S: Final = 48 * 3600
 """A deposit that is lost within 48 hours is named: what is left of sealing takes hours."""
 
@@ -329,87 +324,3 @@ def files_of_ended(data: CheckData) -> Iterator[Finding]:
         yield Finding(
             "files-left", gettext("files of {many} that ended are left").format(many=many), free, count=count
         )
-
-
-def hosts_away(data: CheckData) -> Iterator[Finding]:
-    """Hosts that have sent no heartbeat for a while."""
-    away = [worker for worker in data.workers if worker_is_away(worker, now=data.at)]
-    if away:
-        silent = (data.at - max(worker.seen_at for worker in away)).total_seconds()
-        sizes, count = _bound(data, away)
-        why = gettext("last seen {silent} ago; {count}").format(
-            silent=time_left(silent), count=_bound_text(count, len(sizes))
-        )
-        if refused := next((worker for worker in away if worker.last_error), None):
-            why = gettext("{host}: {error}; {why}").format(
-                host=refused.name, error=refused.last_error[:ERROR_MAX], why=why
-            )
-        deposits = deposits_of(data, sizes)
-        yield Finding(
-            "away",
-            gettext("{away} away").format(away=named([worker.name for worker in away])),
-            why[:REASON_MAX],
-            count=len(away),
-            at_risk=deposits,
-            deposits=deposits,
-        )
-
-
-def _bound(data: CheckData, away: Sequence[Worker]) -> tuple[list[int], int]:
-    """Return the sizes of the sectors with a deposit that wait for silent hosts, and how many wait at all."""
-    rows = sectors_bound(data.viewer, away).select_related(None).order_by()
-    bound = list(rows.values_list("state", "precommit_epoch", "sector_size"))
-    paid = [size for state, epoch, size in bound if epoch is not None and state not in DEPOSIT_OVER]
-    return paid, len(bound)
-
-
-def _bound_text(count: int, paid: int) -> str:
-    """Return what waits for hosts that are silent: only they have the files of what they were sealing."""
-    if not count:
-        return "no sector waits for it, its other jobs go elsewhere"
-    at_stake = gettext(", {paid} with a deposit on the chain").format(paid=paid) if paid else ""
-    return gettext(
-        "{sectors} under way{at_stake}: no other host has the files, so start it again, or retire it: others "
-        "begin them again"
-    ).format(sectors=plural(count, "sector"), at_stake=at_stake)
-
-
-def hosts_short_of_disk(data: CheckData) -> Iterator[Finding]:
-    """Hosts without room for more sectors."""
-    short = [
-        worker
-        for worker in data.workers
-        if not worker_is_away(worker, now=data.at) and is_short_of_disk(worker.hardware)
-    ]
-    if short:
-        worst = min(short, key=lambda worker: disk_share(worker.hardware) or 0.0)
-        free = " ".join(size(int(worst.hardware.get("disk_free_bytes", 0))))
-        share = percent(disk_share(worst.hardware) or 0.0, 1)
-        why = gettext("{worst}: {free} free, {share}; no new sector starts there without room").format(
-            worst=worst.name, free=free, share=share
-        )
-        say = gettext("{short} short of disk").format(short=named([worker.name for worker in short]))
-        yield Finding("disk", say, why, count=len(short))
-
-
-def hosts_paused(data: CheckData) -> Iterator[Finding]:
-    """Hosts that claim no new work because somebody told them so."""
-    idle = [
-        worker
-        for worker in data.workers
-        if (worker.is_paused or worker.is_draining) and not worker_is_away(worker, now=data.at)
-    ]
-    if idle:
-        words = [f"{worker.name} {'paused' if worker.is_paused else 'draining'}" for worker in idle]
-        why = "claims no new work until it is resumed"
-        yield Finding("hosts-paused", named(words), why, count=len(idle), acts=hosts_resume(idle))
-
-
-def hosts_slow(data: CheckData) -> Iterator[Finding]:
-    """Hosts that take much longer than the others for the same stage."""
-    here = [worker for worker in data.workers if not worker_is_away(worker, now=data.at)]
-    speeds = data.host_speeds
-    slow = [worker.name for worker in here if worker.pk in speeds and speeds[worker.pk].slow is not None]
-    if slow:
-        why = "a stage takes at least 1.5 times as long as on the other hosts"
-        yield Finding("hosts-slow", gettext("{slow} slow").format(slow=named(slow)), why, count=len(slow))

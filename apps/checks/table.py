@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from apps.checks import blocks, chain, fault_clocks, messages, proving, roles, sealing, stopped, stores
+from apps.checks import blocks, chain, fault_clocks, hosts, messages, proving, roles, sealing, stopped, stores
 from apps.checks.acts import PRICED_OUT
 from apps.checks.results import Check, Link, Severity, Topic
 from apps.checks.table_sectors import SECTOR_CHECKS
@@ -340,7 +340,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Every host sends heartbeats",
         (Topic.HOSTS,),
         WARNING,
-        sealing.hosts_away,
+        hosts.hosts_away,
         Link("hosts"),
         "Hosts",
     ),
@@ -394,7 +394,7 @@ CHECKS: Final[tuple[Check, ...]] = (
         "Every host has disk space",
         (Topic.HOSTS,),
         WARNING,
-        sealing.hosts_short_of_disk,
+        hosts.hosts_short_of_disk,
         Link("hosts"),
         "Hosts",
     ),
@@ -412,13 +412,11 @@ CHECKS: Final[tuple[Check, ...]] = (
         "No host is paused or draining",
         (Topic.HOSTS,),
         WARNING,
-        sealing.hosts_paused,
+        hosts.hosts_paused,
         Link("hosts"),
         "Hosts",
     ),
-    Check(
-        "hosts_slow", "No host is slow", (Topic.HOSTS,), WARNING, sealing.hosts_slow, Link("hosts"), "Hosts"
-    ),
+    Check("hosts_slow", "No host is slow", (Topic.HOSTS,), WARNING, hosts.hosts_slow, Link("hosts"), "Hosts"),
     Check(
         "console_disk",
         "The console has disk space",
