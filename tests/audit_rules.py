@@ -65,7 +65,7 @@ NUMBERS: Final = frozenset(
         *("actor_version", "code", "count", "height", "id", "messages_of_from_tenant", "method", "nonce"),
         *("number", "partitions", "sectorid", "sectors", "tokens_kept", "tokens_revoked", "type", "version"),
         *("bytes", "commit", "precommit", "priority", "token", "weight"),
-        *("deadline", "next_number", "numbers", "sector"),
+        *("boot", "deadline", "next_number", "numbers", "sector"),
     }
 )
 """Names that are their own unit, or have none."""

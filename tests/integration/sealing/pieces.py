@@ -13,7 +13,6 @@ from django.test import TestCase
 
 from apps.pieces.models import Piece
 from apps.sectors.models import Job, Sector
-from apps.users.models import AuditEntry
 from poolsite.filecoin.amounts import FIL
 from poolsite.filecoin.cids import cid_parse
 from tests.unit.devnet.people import OWNER, STRANGER, Person
@@ -69,7 +68,6 @@ def come_back_unsealed(world: World, sector: Sector, *, large: Piece, small: Pie
     with TestCase.captureOnCommitCallbacks(execute=True):
         answer = world.console._client.delete(f"/api/v1/sectors/{sector.uuid}/unsealed")
     assert answer.status_code == 204
-    assert AuditEntry.objects.latest("pk").action == "sector.unsealed-remove"
     assert not any(Path(settings.PIECES_DIR).iterdir())
     path = f"/api/v1/pieces/{large.piece_cid}/data"
 

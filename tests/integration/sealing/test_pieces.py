@@ -17,6 +17,7 @@ from apps.sectors.models import Sector
 from apps.sectors.services.claims_ending import ENDING_S, claims_ending_follow
 from apps.sectors.services.sealing_context import sealing_context
 from apps.sectors.services.steps import sector_abort
+from apps.users.models import AuditEntry
 from tests.integration.sealing.pieces import (
     LARGE,
     SMALL,
@@ -63,6 +64,7 @@ def test_pieces_are_packed_sealed_and_claimed_and_come_back(world: World) -> Non
     assert data_of(world, large) == LARGE
     assert data_of(world, small, Range="bytes=5-9") == SMALL[5:10]
     come_back_unsealed(world, sector, large=large, small=small)
+    assert AuditEntry.objects.filter(action="sector.unsealed-remove").count() == 1
     kinds = list(Message.objects.filter(kind__in=["precommit", "commit"]).values_list("kind", flat=True))
     assert sorted(kinds) == ["commit", "precommit"]
 
