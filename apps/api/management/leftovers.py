@@ -43,7 +43,7 @@ def host_lines(worker: Worker) -> Iterator[str]:
 def host_leftovers_remove(
     worker: Worker, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
 ) -> None:
-    """Say what goes from a host's sealing folders, ask, have it removed; without names all that can go."""
+    """Remove leftovers from a host's sealing folders after they are listed and confirmed; no names: all."""
     found = {one.id: one.name for one in sealing_leftovers(worker)}
     ids = [one for one in found if one in names or found[one] in names] if names else [*found]
     _missing_refuse([name for name in names if name not in (*ids, *(found[one] for one in ids))], worker.name)
@@ -60,7 +60,7 @@ def host_leftovers_remove(
 def store_leftovers_remove(
     store: Store, names: Sequence[str], *, write: Callable[[str], Any], options: dict[str, Any]
 ) -> None:
-    """Say what goes of a store's last scan, ask, have it removed; without names all that can go."""
+    """Remove leftovers of a store's last scan after they are listed and confirmed; no names: all."""
     work = sealing_context_now()
     rows = dict(findings_waiting(store).filter(name__in=names).values_list("name", "uuid"))
     _missing_refuse([name for name in names if name not in rows], store.name)

@@ -169,7 +169,7 @@ class JobHeld:
         self.told.save()
 
     def step(self, outputs: StageOutputs) -> None:
-        """Take the end of the next stage, as a host's report of it.  Raises BadReport."""
+        """Record the end of the next stage, as a host's report does.  Raises BadReport."""
         state, event = self._next()
         said = Event(
             token=self.job.lease_token, seq=self.job.seq + 1, state=state, event=event, outputs=outputs
@@ -187,7 +187,7 @@ class JobHeld:
         return self.run.state, self.run.step.report
 
     def forward(self, state: str, outputs: StageOutputs) -> None:
-        """Take the stages of a run that are missing up to a state.  Raises BadReport."""
+        """Record the ends of a run's stages that are missing up to a state.  Raises BadReport."""
         while self.run is not None and self.run.state != state and self.run.step.owner is Owner.WORKER:
             self.step(outputs)
 
@@ -206,7 +206,7 @@ class JobHeld:
         self.run.refresh_from_db()
 
     def give_up(self, reason: str) -> None:
-        """Take a job back that its thread wipes: a run begins again on any host, once somebody says so."""
+        """Release a job whose files its thread removes: the run waits, paused, for a retry on any host."""
         error = gettext("{worker} gave it up: {reason}").format(worker=self.told.worker, reason=reason)
         error = error[:TEXT_MAX]
         if self.run is None:
@@ -372,13 +372,13 @@ def job_held(
         yield JobHeld(sector, job, told, run, principal.source, now)
 
 
-# Told of
+# Reports of threads
 
 
 def job_report(
     principal: Principal, name: SectorName, reported: Reported, *, now: datetime
 ) -> tuple[bool, str]:
-    """Take a thread's word of what it has done; returns whether it is to wipe the sector, and why.
+    """Record what a thread reports; return whether it is to wipe the sector, and why.
 
     Raises NotDamocles, WorkerRetired.
     """
@@ -432,7 +432,7 @@ def job_finish(principal: Principal, name: SectorName, *, now: datetime) -> None
 
 
 def job_abort(principal: Principal, name: SectorName, *, reason: str, now: datetime) -> None:
-    """Take a job back that its thread has given up; one that it has lost or done stays as it is.
+    """Release a job that its thread has given up; one that it has lost or done stays as it is.
 
     Raises NotDamocles.
     """

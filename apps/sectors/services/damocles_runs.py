@@ -83,7 +83,7 @@ def rebuild_allocate(principal: Principal, wanted: Wanted, *, now: datetime) -> 
 
 
 def snap_up_submit(principal: Principal, name: SectorName, made: Updated, *, now: datetime) -> Submitted:
-    """Take an updated replica with its proof; the same again is answered as before.
+    """Accept an updated replica with its proof; the same again is answered as before.
 
     Raises NotDamocles, and NotThatFar until a prover has seen the files.
     """

@@ -156,7 +156,7 @@ def _own_cids(cids: Iterable[str]) -> set[str]:
 
 
 def _foreign_forget(sender: Sender) -> None:
-    """Take back that a sender is used elsewhere, if what was seen turned out to be our own message."""
+    """Clear that a sender is used elsewhere, if the message that was seen is one of ours."""
     seen = sender.foreign_cid
     if seen and _own_cids([seen]):
         Sender.objects.filter(pk=sender.pk, foreign_cid=seen).update(foreign_at=None, foreign_cid="")

@@ -76,7 +76,7 @@ def allocate_snap_up(call: Call, wanted: Wanted) -> Json:
 
 
 def submit_snap_up(call: Call, name: SectorName, made: Updated) -> Json:
-    """Take an updated replica with its proof, once a prover has seen its files."""
+    """Accept an updated replica with its proof, once a prover has checked its files."""
     result, words = snap_up_submit(call.principal, name, made, now=clock.now())
     return {"Res": int(result), "Desc": words or None}
 
