@@ -267,7 +267,7 @@ class JobHeld:
         self.release()
 
 
-# Given out
+# Allocation
 
 
 def job_allocate(principal: Principal, wanted: Wanted, *, kind: JobKind, now: datetime) -> Given | None:
@@ -339,7 +339,7 @@ def _claim(job: Job, sector: Sector, *, worker: Worker, kind: JobKind, now: date
     return None
 
 
-# Named again
+# Jobs by the sector that a call names
 
 
 def job_is_named(principal: Principal, name: SectorName) -> bool:

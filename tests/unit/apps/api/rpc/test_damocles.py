@@ -29,17 +29,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def line(client: Client) -> Line:
-    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
-
-
-@pytest.fixture
-def miner() -> Miner:
-    factories.head(1000)
-    return factories.miner(2001)
-
-
 def test_a_token_reaches_its_tenants_and_its_miners_sectors_alone(client: Client, miner: Miner) -> None:
     mine = factories.sector(miner)
     stranger = Line(client, people.token("write", of="bob", scopes=["sealer"]))

@@ -16,12 +16,10 @@ from apps.sectors.services.reports import job_complete
 from apps.sectors.services.steps import sector_abort, sector_retry
 from apps.sectors.store_models import Store
 from poolsite.wire.jobs import BadSector, Claim, Complete, JobKind
-from tests import factories, people
+from tests import factories
 from tests.unit.apps.api.rpc.damocles_line import SPEC, Line, named, precommit, ticketed
 
 if TYPE_CHECKING:
-    from django.test import Client
-
     from apps.miners.models import Miner
     from apps.sectors.host_models import Worker
 
@@ -30,24 +28,6 @@ pytestmark = pytest.mark.django_db
 HALF = 1 << 38
 """Of the room of a store."""
 PROOF = {"Proof": b64encode(b"proof").decode()}
-
-
-@pytest.fixture
-def line(client: Client) -> Line:
-    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
-
-
-@pytest.fixture
-def miner() -> Miner:
-    factories.head(1000)
-    return factories.miner(2001)
-
-
-@pytest.fixture
-def prover() -> Worker:
-    host = factories.worker(kinds=[JobKind.WINDOW_POST, JobKind.SECTOR_CHECK])
-    factories.store(host, "store")
-    return host
 
 
 def begun(line: Line, miner: Miner) -> Sector:

@@ -40,17 +40,6 @@ pytestmark = pytest.mark.django_db
 INFO: dict[str, Any] = {"Name": "w1", "Dest": "10.0.0.1:17890"}
 
 
-@pytest.fixture
-def line(client: Client) -> Line:
-    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
-
-
-@pytest.fixture
-def miner() -> Miner:
-    factories.head(1000)
-    return factories.miner(2001)
-
-
 def test_only_own_sectors_that_nobody_began_are_given(line: Line, miner: Miner) -> None:
     factories.sector(miner, held_by=factories.worker())
     factories.sector(factories.miner(2002, of="bob"))

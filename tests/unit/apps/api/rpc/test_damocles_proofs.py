@@ -36,17 +36,6 @@ PROOF = b"p" * 192
 ONE = TokenLimits(miners=[2005])
 
 
-@pytest.fixture
-def line(client: Client) -> Line:
-    return Line(client, people.token("write", of="alice", scopes=["sealer"]))
-
-
-@pytest.fixture
-def miner() -> Miner:
-    factories.head(1000)
-    return factories.miner(2001, of="alice")
-
-
 def offered(miner: Miner, *, post_proof: int = 10, **data: Any) -> Job:
     """A proof that nobody makes yet, of two sectors of which one has data."""
     comm: dict[str, Any] = {"seal_proof": miner.seal_proof, "comm_r": COMM_R}
